@@ -1,0 +1,45 @@
+# KB Ingest. `make setup` first time, `make demo` to see it work, `make test` to prove it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+KB := $(BIN)/kb
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo app test quick lint bench bench-full
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "KB Ingest needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make setup PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,lint]'
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/python tools/demo.py
+
+app: setup
+	$(KB) app
+
+test: setup
+	$(BIN)/python -m pytest
+
+quick: setup
+	$(BIN)/python -m pytest -m 'not slow and not browser'
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+BENCHMARKS := search accuracy memory jobs odin torture
+WITH_MORE := accuracy memory jobs
+
+bench: setup
+	@for script in $(BENCHMARKS); do echo "# $$script" >&2; $(BIN)/python benchmarks/$$script.py || failed=1; done; test -z "$$failed"
+
+bench-full: setup
+	@for script in $(BENCHMARKS); do echo "# $$script" >&2; case "$(WITH_MORE)" in *$$script*) more=--full;; *) more=;; esac; $(BIN)/python benchmarks/$$script.py $$more || failed=1; done; test -z "$$failed"
