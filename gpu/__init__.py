@@ -1,0 +1,21 @@
+"""Hardware: which device computes, within which limits, and the presets that set them.
+
+Nothing here is probed, and torch is not loaded, until a `GPUManager` is asked.
+"""
+
+from __future__ import annotations
+
+from gpu.manager import BatchCeiling, DeviceInfo, GPUManager, MemoryUse, out_of_memory
+from gpu.presets import Preset, find_preset, load_presets, override
+
+__all__ = [
+    "BatchCeiling",
+    "DeviceInfo",
+    "GPUManager",
+    "MemoryUse",
+    "Preset",
+    "find_preset",
+    "load_presets",
+    "out_of_memory",
+    "override",
+]

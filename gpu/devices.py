@@ -1,0 +1,249 @@
+"""Which device computes: asked for, tried out, and otherwise the CPU with the reason kept.
+
+Every function takes torch as an argument: importing this loads and probes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import platform
+import re
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from kb.errors import SettingsError
+
+Kind = Literal["CUDA", "ROCm", "MPS", "CPU"]
+
+_REQUEST = re.compile(r"(auto|cpu|mps|(?:cuda|rocm|hip)(?::(\d{1,3}))?)", re.IGNORECASE)
+# "sm_89" is machine code for 8.9, "compute_90" is code that newer cards translate for
+# themselves; a trailing letter ties it to one card (a) or one family (f).
+_ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)$")
+_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that has shown that it works.
+
+    `address` is what torch takes (`cuda:0`, `mps`, `cpu`); `dtype` and `attention` are names
+    (`bfloat16`, `sdpa`); `total_bytes` is its memory; `tf32` whether float32 products may use its
+    shorter form; `fallback_reason` is a clause that says why this is the CPU although a GPU was
+    wanted, or empty.
+    """
+
+    address: str
+    kind: Kind
+    name: str
+    dtype: str
+    attention: str
+    total_bytes: int
+    tf32: bool = False
+    fallback_reason: str = ""
+
+
+class _Unusable(Exception):
+    """Why a GPU cannot be used, as a sentence without a full stop."""
+
+
+def parse_request(request: str) -> tuple[str, int | None]:
+    """`(auto | cuda | mps | cpu, number or None)`; ROCm is `cuda` to torch.
+
+    Raises SettingsError listing the accepted forms.
+    """
+    match = _REQUEST.fullmatch(request.strip())
+    if match is None:
+        raise SettingsError(
+            f"Unknown device “{request}”. Accepted: auto, cuda, cuda:N, rocm, rocm:N, mps, cpu.",
+            hint="Correct KB_DEVICE or --device; auto takes what works.",
+        )
+    kind = match[1].lower().split(":")[0]
+    kind = "cuda" if kind in ("rocm", "hip") else kind
+    return kind, int(match[2]) if match[2] else None
+
+
+def choose_device(torch: Any, request: str) -> Device:
+    """The first device of the requested kind that computes, else the CPU; never raises for a GPU.
+
+    Raises SettingsError for a request that is no device at all.
+    """
+    kind, number = parse_request(request)
+    if kind == "cpu":
+        return cpu_device()
+    reasons: list[str] = []
+    for attempt in _attempts(torch, kind, number):
+        try:
+            return attempt()
+        except Exception as error:  # a sick driver raises whatever it likes
+            reason = str(error) if isinstance(error, _Unusable) else first_line(error)
+            if reason not in reasons:
+                reasons.append(reason)
+    return cpu_device("; ".join(reasons))
+
+
+def cpu_device(reason: str = "") -> Device:
+    """The CPU: always there. `reason` is why it stands in for a GPU."""
+    name = platform.processor() or platform.machine() or "CPU"
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    total = psutil.virtual_memory().total
+    return Device("cpu", "CPU", name, "float32", "sdpa", total, fallback_reason=reason)
+
+
+def cpu_threads(setting: int = 0) -> int:
+    """Threads for computing on the CPU: the setting, OMP_NUM_THREADS, else physical cores.
+
+    Cores that this process may not use (affinity, a container's quota) do not count: more
+    threads than cores make torch many times slower.
+    """
+    if setting > 0:
+        return setting
+    with contextlib.suppress(ValueError):
+        asked = int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0])
+        if asked > 0:
+            return asked
+    limits = [psutil.cpu_count(logical=False) or os.cpu_count() or 1]
+    affinity = getattr(psutil.Process(), "cpu_affinity", None)  # macOS has none
+    if affinity is not None:
+        with contextlib.suppress(psutil.Error, OSError):
+            limits.append(len(affinity()))
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = _CGROUP_QUOTA.read_text().split()
+        limits.append(math.ceil(int(quota) / int(period)))  # "max" is no number: no quota
+    return max(1, min(limits))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text: torch's go on with advice for its developers."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")
+
+
+def _attempts(torch: Any, kind: str, number: int | None) -> Iterator[Callable[[], Device]]:
+    if kind in ("auto", "cuda"):
+        try:
+            count = _cuda_count(torch)
+        except _Unusable as error:
+            yield partial(_fail, str(error))
+        else:
+            for index in range(count) if number is None else [number]:
+                yield partial(_cuda_device, torch, index, count)
+    # Where there is no Mac, "auto" need not tell that MPS is missing.
+    if kind == "mps" or (kind == "auto" and platform.system() == "Darwin"):
+        yield partial(_mps_device, torch)
+
+
+def _fail(reason: str) -> Device:
+    raise _Unusable(reason)
+
+
+def _cuda_count(torch: Any) -> int:
+    """The number of CUDA or ROCm devices; raises _Unusable when there are none to use."""
+    if not (torch.version.cuda or torch.version.hip):
+        card = "; an NVIDIA driver is installed" if shutil.which("nvidia-smi") else ""
+        raise _Unusable(f"this PyTorch is built without CUDA and ROCm{card}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            available = torch.cuda.is_available()
+            count = torch.cuda.device_count() if available else 0
+        except Exception as error:  # a driver of another version than its library, and worse
+            raise _Unusable(first_line(error)) from error
+    if not count:
+        # torch says here that the driver is too old, or that another program broke it.
+        told = first_line(caught[0].message) if caught else ""  # type: ignore[arg-type]
+        raise _Unusable(told or "no GPU was found (no device, or no driver)")
+    return int(count)
+
+
+def _cuda_device(torch: Any, index: int, count: int) -> Device:
+    if index >= count:
+        there = ", ".join(f"cuda:{number}" for number in range(count))
+        raise _Unusable(f"cuda:{index} does not exist (there is {there})")
+    properties = torch.cuda.get_device_properties(index)
+    kind: Kind = "ROCm" if torch.version.hip else "CUDA"
+    half, tf32 = "float16", False
+    if kind == "CUDA":
+        capability = torch.cuda.get_device_capability(index)
+        _check_architecture(torch, properties.name, capability)
+        # Tensor cores take float16 from 7.0, bfloat16 and TF32 from 8.0; before, halves are slow.
+        tf32 = capability >= (8, 0)
+        half = "bfloat16" if tf32 else half if capability >= (7, 0) else "float32"
+    address = f"cuda:{index}"
+    dtype, attention = _try_out(torch, address, properties.name, half)
+    total = int(properties.total_memory)
+    return Device(address, kind, properties.name, dtype, attention, total, tf32)
+
+
+def _check_architecture(torch: Any, name: str, capability: tuple[int, int]) -> None:
+    """Raise _Unusable when this build of torch holds no code that the card can run."""
+    versions: list[tuple[int, int]] = []
+    for text in torch.cuda.get_arch_list():
+        match = _ARCHITECTURE.match(text)
+        if match is None:
+            return  # a notation from after this was written: the trial decides
+        form, version, tie = match[1], (int(match[2]), int(match[3])), match[4]
+        versions.append(version)
+        if version == capability:
+            return
+        # Machine code serves later cards of its family; the other form all later ones.
+        serves_later = not tie if form == "compute" else tie != "a" and version[0] == capability[0]
+        if serves_later and version < capability:
+            return
+    if not versions:
+        return
+    card = f"{name} (compute capability {capability[0]}.{capability[1]})"
+    oldest = min(versions)
+    if capability < oldest:
+        raise _Unusable(
+            f"{card} is older than this PyTorch was built for ({oldest[0]}.{oldest[1]} and newer)"
+        )
+    raise _Unusable(f"this PyTorch holds no code for {card}")
+
+
+def _mps_device(torch: Any) -> Device:
+    if not torch.backends.mps.is_built():
+        raise _Unusable("this PyTorch is built without MPS")
+    if not torch.backends.mps.is_available():
+        raise _Unusable("MPS is not available (it needs an Apple GPU and macOS 12.3)")
+    name = f"Apple {platform.machine()}"
+    dtype, attention = _try_out(torch, "mps", name, "float16")
+    return Device("mps", "MPS", name, dtype, attention, int(torch.mps.recommended_max_memory()))
+
+
+def _try_out(torch: Any, address: str, name: str, half: str) -> tuple[str, str]:
+    """Compute a little on the device; the dtype and the attention that work there.
+
+    A driver can list a card that fails at the first kernel. Raises _Unusable with its words.
+    """
+    failure = ""
+    for dtype in dict.fromkeys((half, "float32")):
+        try:
+            ones = torch.ones((1, 16, 16), device=address, dtype=getattr(torch, dtype))
+            product = float(torch.matmul(ones, ones).float().sum().item())
+            # cuDNN is a library of its own, and the recognizers begin with a convolution.
+            torch.nn.functional.conv1d(ones, ones).float().sum().item()
+            if product != 16**3:
+                raise _Unusable(f"a product came out as {product:g} in place of {16**3}")
+        except Exception as error:
+            failure = failure or first_line(error)
+            continue
+        try:
+            heads = ones.reshape(1, 1, 16, 16)
+            torch.nn.functional.scaled_dot_product_attention(heads, heads, heads).sum().item()
+        except Exception:
+            return dtype, "eager"
+        return dtype, "sdpa"
+    raise _Unusable(f"{name} fails at a first small computation: {failure}")

@@ -1,0 +1,339 @@
+"""The one place that knows the hardware: engines ask it and never probe for themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import psutil
+
+from gpu.devices import Device, Kind, choose_device, cpu_device, cpu_threads, first_line
+from gpu.devices import parse_request as _parse_request
+from gpu.presets import Preset
+from kb.errors import GPUError
+from kb.settings import get_settings
+
+log = logging.getLogger(__name__)
+
+GB = 2**30  # as graphics cards count
+
+# On a CPU a batch beyond this gains nothing and costs memory (measured: best at 5 to 8).
+CPU_BATCH_CEILING = 8
+_LARGEST_BATCH = 256
+
+_OUT_OF_MEMORY = (
+    "out of memory",  # CUDA, HIP and MPS
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "hipblas_status_alloc_failed",
+    "can't allocate memory",  # torch on the CPU, Linux
+    "not enough memory",  # torch on the CPU, Windows
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """Bytes of the device's memory (of the machine's, on a CPU).
+
+    `free` is what this process may still take within `budget`; `used` and `peak` are its own;
+    the peak counts from the start or the last `reset_peak`.
+    """
+
+    total: int
+    budget: int
+    free: int
+    used: int
+    peak: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCeiling:
+    """The most windows for one call, and why it is less than the preset's (or empty)."""
+
+    size: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """What `kb doctor` tells about the device; memory in GB of 2^30 bytes.
+
+    `reason` says why a GPU is not used, `batch_reason` why the batch is smaller than asked for.
+    """
+
+    device: str
+    kind: Kind
+    name: str
+    dtype: str
+    attention: str
+    tf32: bool
+    threads: int
+    total_gb: float
+    free_gb: float
+    budget_gb: float
+    batch_ceiling: int
+    batch_reason: str
+    allocator: str
+    reason: str
+
+
+class GPUManager:
+    """Chooses the device once, on first use, and answers everything about it.
+
+    `request` is auto, cuda, cuda:N, rocm, mps or cpu (default: KB_DEVICE); `preset` sets the
+    memory budget and the batch; `cpu_threads` 0 takes the physical cores (default:
+    KB_CPU_THREADS); `torch` may be another namespace in tests. A GPU that is absent, too old or
+    broken never raises: the CPU takes over and `fallback_reason` says why. Raises SettingsError
+    for a request that names no device, and GPUError, on first use, where torch cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        request: str | None = None,
+        *,
+        preset: Preset | None = None,
+        cpu_threads: int | None = None,
+        torch: Any | None = None,
+    ) -> None:
+        self.request = get_settings().device if request is None else request
+        _parse_request(self.request)
+        self.preset = preset
+        self._threads = get_settings().cpu_threads if cpu_threads is None else cpu_threads
+        self._torch_module = torch
+        self._chosen: Device | None = None
+        self._applied = False
+        # Reentrant: choosing loads torch under the same lock.
+        self._lock = threading.RLock()
+
+    @property
+    def device(self) -> str:
+        """The device's address for torch: `cuda:0`, `mps` or `cpu`."""
+        return self._device.address
+
+    @property
+    def kind(self) -> Kind:
+        return self._device.kind
+
+    @property
+    def on_gpu(self) -> bool:
+        return self._device.kind != "CPU"
+
+    @property
+    def name(self) -> str:
+        """The device's name as its maker gives it."""
+        return self._device.name
+
+    @property
+    def dtype(self) -> Any:
+        """The torch.dtype for weights and activations."""
+        return getattr(self._torch, self._device.dtype)
+
+    @property
+    def attention(self) -> str:
+        """The attention implementation under the name that transformers knows."""
+        return self._device.attention
+
+    @property
+    def fallback_reason(self) -> str:
+        """Why the CPU is used although a GPU was wanted, as a clause; empty otherwise."""
+        return self._device.fallback_reason
+
+    @property
+    def threads(self) -> int:
+        """Threads for computing on the CPU (see `gpu.devices.cpu_threads`)."""
+        return cpu_threads(self._threads)
+
+    def apply(self) -> Self:
+        """Set torch up for this process: threads, or TF32, current device and memory budget.
+
+        The only method that changes anything global; call it in the process that computes.
+        """
+        self._applied = True
+        device, torch = self._device, self._torch
+        if device.kind in ("CUDA", "ROCm"):
+            try:
+                index = int(device.address.partition(":")[2])
+                torch.cuda.set_device(index)
+                if device.tf32:
+                    torch.set_float32_matmul_precision("high")  # convolutions have it already
+                if self.preset is not None and device.total_bytes:
+                    # Beyond the budget torch itself now reports "out of memory", where Windows
+                    # would silently go on in the far slower main memory.
+                    share = self._budget_bytes(device) / device.total_bytes
+                    torch.cuda.set_per_process_memory_fraction(share, index)
+            except Exception as error:
+                self.fall_back(f"{device.name} cannot be set up: {first_line(error)}")
+        if self._device.kind == "CPU":
+            torch.set_num_threads(self.threads)
+        return self
+
+    def fall_back(self, reason: str) -> None:
+        """Go on with the CPU from now on, for instance after the GPU has failed for good.
+
+        Models must be loaded again by their owner.
+        """
+        with self._lock:
+            log.warning("Going on with the CPU: %s", reason)
+            self._chosen = cpu_device(reason)
+            if self._applied:
+                self._torch.set_num_threads(self.threads)
+
+    def memory(self) -> MemoryUse:
+        """The memory's state now; never raises (what a driver does not tell is taken as free)."""
+        device = self._device
+        if device.kind == "CPU":
+            return _main_memory()
+        total, budget = device.total_bytes, self._budget_bytes(device)
+        used = peak = cached = 0
+        free = total
+        with contextlib.suppress(Exception):
+            if device.kind == "MPS":
+                used = peak = int(self._torch.mps.current_allocated_memory())
+                held = int(self._torch.mps.driver_allocated_memory())
+                cached, free = held - used, total - held
+            else:
+                cuda = self._torch.cuda
+                used = int(cuda.memory_allocated(device.address))
+                peak = int(cuda.max_memory_allocated(device.address))
+                cached = int(cuda.memory_reserved(device.address)) - used
+                free = total - used - cached
+                free = int(cuda.mem_get_info(device.address)[0])
+        # What the allocator keeps for reuse is free to us, though the driver counts it as taken.
+        return MemoryUse(total, budget, max(0, min(free + cached, budget - used)), used, peak)
+
+    def reset_peak(self) -> None:
+        """Count the peak of GPU memory from here."""
+        if self._device.kind in ("CUDA", "ROCm"):
+            with contextlib.suppress(Exception):
+                self._torch.cuda.reset_peak_memory_stats(self._device.address)
+
+    def cleanup(self) -> None:
+        """Give back what no live tensor uses; never raises, not even on a dead GPU."""
+        gc.collect()
+        with contextlib.suppress(Exception):
+            if self._device.kind == "MPS":
+                self._torch.mps.empty_cache()
+            elif self.on_gpu:
+                self._torch.cuda.empty_cache()
+
+    def batch_ceiling(
+        self, preset: Preset | None = None, *, weights_bytes: int = 0, window_bytes: int = 0
+    ) -> BatchCeiling:
+        """The most windows for one call: the preset's batch, less where the device needs it.
+
+        `weights_bytes` are still to be loaded and `window_bytes` is the need of one window; 0
+        leaves memory out of account. Without a preset, this manager's, else the device's limit.
+        """
+        preset = preset or self.preset
+        size = preset.batch_size if preset is not None else _LARGEST_BATCH
+        if not self.on_gpu and size > CPU_BATCH_CEILING:
+            reason = f"a CPU gains nothing from more than {CPU_BATCH_CEILING} windows at a time"
+            ceiling = BatchCeiling(CPU_BATCH_CEILING, reason)
+        else:
+            ceiling = BatchCeiling(size)
+        if window_bytes > 0:
+            left = self.memory().free - weights_bytes
+            fitting = max(1, left // window_bytes)
+            if fitting < ceiling.size:
+                room = f"{max(0, left) / GB:.1f} GB are left for windows"
+                return BatchCeiling(int(fitting), f"{room} of {window_bytes / GB:.2f} GB each")
+        return ceiling
+
+    def describe(self, preset: Preset | None = None) -> DeviceInfo:
+        """Everything about the device in one record; never raises because of a GPU."""
+        device, memory = self._device, self.memory()
+        ceiling = self.batch_ceiling(preset)
+        return DeviceInfo(
+            device=device.address,
+            kind=device.kind,
+            name=device.name,
+            dtype=device.dtype,
+            attention=device.attention,
+            tf32=device.tf32,
+            threads=self.threads,
+            total_gb=memory.total / GB,
+            free_gb=memory.free / GB,
+            budget_gb=memory.budget / GB,
+            batch_ceiling=ceiling.size,
+            batch_reason=ceiling.reason,
+            allocator=_allocator() if device.kind in ("CUDA", "ROCm") else "",
+            reason=device.fallback_reason,
+        )
+
+    @staticmethod
+    def out_of_memory(error: BaseException) -> bool:
+        """Whether a smaller batch may mend this error (see `gpu.manager.out_of_memory`)."""
+        return out_of_memory(error)
+
+    @property
+    def _torch(self) -> Any:
+        with self._lock:
+            if self._torch_module is None:
+                get_settings()  # sets the allocator's environment, which torch reads on import
+                try:
+                    import torch
+                except (ImportError, OSError) as error:  # OSError: a missing DLL on Windows
+                    raise GPUError(
+                        f"PyTorch cannot be loaded: {first_line(error)}.",
+                        hint="Install it again: make setup",
+                        retryable=False,
+                    ) from error
+                self._torch_module = torch
+            return self._torch_module
+
+    @property
+    def _device(self) -> Device:
+        with self._lock:
+            if self._chosen is None:
+                self._chosen = choose_device(self._torch, self.request)
+                if self._chosen.fallback_reason:
+                    log.info("Using the CPU: %s", self._chosen.fallback_reason)
+            return self._chosen
+
+    def _budget_bytes(self, device: Device) -> int:
+        if self.preset is None:
+            return device.total_bytes
+        return min(int(self.preset.vram_budget_gb * GB), device.total_bytes)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or one that it was raised from, says that memory ran out.
+
+    Covers torch.OutOfMemoryError, the RuntimeErrors of CUDA, HIP, cuBLAS, cuDNN, MPS and the
+    CPU's allocator, and Python's MemoryError. Needs no torch.
+    """
+    return any(
+        isinstance(link, MemoryError)
+        or any(base.__name__ == "OutOfMemoryError" for base in type(link).__mro__)
+        or (isinstance(link, RuntimeError) and _tells_out_of_memory(str(link)))
+        for link in _chain(error)
+    )
+
+
+def _tells_out_of_memory(text: str) -> bool:
+    return any(phrase in text.lower() for phrase in _OUT_OF_MEMORY)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__
+
+
+def _main_memory() -> MemoryUse:
+    machine, own = psutil.virtual_memory(), psutil.Process().memory_info()
+    peak = getattr(own, "peak_wset", own.rss)  # only Windows keeps it
+    return MemoryUse(machine.total, machine.total, machine.available, own.rss, max(peak, own.rss))
+
+
+def _allocator() -> str:
+    """The allocator's settings as torch reads them; the second name is the older one."""
+    return os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF", "")

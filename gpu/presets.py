@@ -1,0 +1,274 @@
+"""Performance presets: read from `presets.yaml`, checked key by key, found by name or label."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
+
+from kb.errors import SettingsError
+from kb.settings import PROJECT_ROOT, get_settings
+from kb.types import Timestamps
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """Accepted values of a figure, both ends included, and the option that overrides it."""
+
+    kind: type[int] | type[float]
+    low: float
+    high: float
+    option: str
+
+    def problem(self, value: object) -> str | None:
+        accepted = "a whole number" if self.kind is int else "a number"
+        accepted = f"{accepted} from {self.low:g} to {self.high:g}"
+        # In Python a truth value is a number too; in a preset it is a slip.
+        is_number = isinstance(value, self.kind | int) and not isinstance(
+            value, bool | ScalarBoolean
+        )
+        # Not-a-number compares false with everything and so fails here as well.
+        if is_number and self.low <= value <= self.high:  # type: ignore[operator]
+            return None
+        return f"must be {accepted}, not {_said(value)}"
+
+
+_RANGES: Mapping[str, _Range] = {
+    "batch_size": _Range(int, 1, 256, "--batch-size"),
+    "chunk_s": _Range(float, 5, 600, "--chunk"),
+    "overlap_s": _Range(float, 0, 300, "--overlap"),
+    "workers": _Range(int, 1, 32, "--workers"),
+    "vram_budget_gb": _Range(float, 0.5, 1024, "--vram-budget"),
+}
+_TIMESTAMPS = ("segment", "word")
+_OPTIONS = {key: limits.option for key, limits in _RANGES.items()} | {"timestamps": "--timestamps"}
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One set of performance figures; their meaning stands in `presets.yaml`.
+
+    `batch_size` windows a call (a ceiling), `chunk_s` and `overlap_s` in seconds, `workers`
+    items prepared at once, `vram_budget_gb` in units of 2^30 bytes. Making one with a value out
+    of range raises SettingsError.
+    """
+
+    name: str
+    label: str
+    batch_size: int
+    chunk_s: float
+    overlap_s: float
+    workers: int
+    timestamps: Timestamps
+    vram_budget_gb: float
+
+    def __post_init__(self) -> None:
+        for key in _OPTIONS:
+            problem = _problem(key, getattr(self, key), self.chunk_s)
+            if problem:
+                raise SettingsError(
+                    f"Preset {self.name}: {key} {problem}.", hint="See presets.yaml."
+                )
+
+
+def load_presets(path: str | Path | None = None) -> dict[str, Preset]:
+    """All presets by name, in the file's order.
+
+    Without a path: the setting KB_PRESETS_FILE, else the project's `presets.yaml`. Raises
+    SettingsError naming file, line, preset and key, the cause and the accepted values.
+    """
+    path = Path(path or get_settings().presets_file or PROJECT_ROOT / "presets.yaml").expanduser()
+    document = _parse(path)
+    presets: dict[str, Preset] = {}
+    answers: dict[str, str] = {}
+    for name, block in document.items():
+        line = _line(document, name)
+        if not isinstance(name, str) or not _plain(name):
+            raise _wrong(path, line, f"{_said(name)} is no preset name", "Use a word.")
+        presets[name] = preset = _preset(path, line, name, block)
+        for answer in {_plain(name), _plain(preset.label)}:
+            if answers.setdefault(answer, name) != name:
+                raise _wrong(
+                    path,
+                    line,
+                    f"preset {name} answers to the same name as preset {answers[answer]}",
+                    "Give one of them another name or label; case and signs make no difference.",
+                )
+    return presets
+
+
+def find_preset(name: str, presets: Mapping[str, Preset] | None = None) -> Preset:
+    """The preset of this name or label, in any case, with or without the label's signs.
+
+    Raises SettingsError listing the known names.
+    """
+    if presets is None:
+        presets = load_presets()
+    wanted = _plain(name)
+    for preset in presets.values():
+        if wanted and wanted in (_plain(preset.name), _plain(preset.label)):
+            return preset
+    known = ", ".join(presets)
+    close = difflib.get_close_matches(name.casefold(), presets, n=1)
+    raise SettingsError(
+        f"Unknown preset {_said(name)}. Known presets: {known}.",
+        hint=f"Did you mean {close[0]}?" if close else "kb presets shows what each one does.",
+    )
+
+
+def override(
+    preset: Preset,
+    *,
+    batch_size: int | None = None,
+    chunk_s: float | None = None,
+    overlap_s: float | None = None,
+    workers: int | None = None,
+    timestamps: Timestamps | None = None,
+    vram_budget_gb: float | None = None,
+) -> Preset:
+    """The preset with some figures replaced for one run; None leaves a figure as it is.
+
+    A shorter chunk alone takes the overlap down in proportion, where it would not fit any more.
+    Raises SettingsError naming the option and the accepted values.
+    """
+    given: dict[str, Any] = {
+        "batch_size": batch_size,
+        "chunk_s": chunk_s,
+        "overlap_s": overlap_s,
+        "workers": workers,
+        "timestamps": timestamps,
+        "vram_budget_gb": vram_budget_gb,
+    }
+    changes = {key: value for key, value in given.items() if value is not None}
+    chunk = changes.get("chunk_s", preset.chunk_s)
+    for key, value in changes.items():
+        problem = _problem(key, value, chunk)
+        if problem:
+            raise SettingsError(
+                f"{_OPTIONS[key]} {problem}.", hint="kb presets shows the presets' own figures."
+            )
+    if "overlap_s" not in changes and _problem("overlap_s", preset.overlap_s, chunk):
+        changes["overlap_s"] = preset.overlap_s * chunk / preset.chunk_s
+    return replace(preset, **changes)
+
+
+def _parse(path: Path) -> CommentedMap:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise _wrong(path, line, "this is not UTF-8", "Save the file as UTF-8.") from error
+    except OSError as error:
+        raise SettingsError(
+            f"The preset file {path} cannot be read: {error.strerror}.",
+            hint="Correct KB_PRESETS_FILE, or restore presets.yaml.",
+        ) from error
+    try:
+        document = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        cause = (error.problem or error.context or "broken YAML").strip()
+        if "duplicate key" in cause:
+            # The library's sentence goes on with the values and what it found before.
+            cause = cause.split(" with value")[0].replace("found ", "")
+        raise _wrong(path, line, cause, "A key may stand once; indent with spaces.") from error
+    except YAMLError as error:
+        raise _wrong(path, 1, str(error).splitlines()[0], "See presets.yaml.") from error
+    if not isinstance(document, CommentedMap) or not document:
+        found = "nothing" if not document else _said(document)
+        raise _wrong(path, 1, f"presets are expected here, not {found}", "See presets.yaml.")
+    return document
+
+
+def _preset(path: Path, line: int, name: str, block: object) -> Preset:
+    if not isinstance(block, CommentedMap):
+        raise _wrong(path, line, f"preset {name} has no figures", f"It needs: {_keys()}.")
+    known = [field.name for field in fields(Preset) if field.name != "name"]
+    for key in block:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            guess = f"Did you mean {close[0]}? " if close else ""
+            raise _wrong(
+                path,
+                _line(block, key),
+                f"preset {name}: unknown key {_said(key)}",
+                f"{guess}Known keys: {_keys()}, label.",
+            )
+    missing = [key for key in _OPTIONS if key not in block]
+    if missing:
+        raise _wrong(path, line, f"preset {name}: {missing[0]} is missing", f"Needed: {_keys()}.")
+    label = block.get("label", name.upper())
+    if not isinstance(label, str) or not _plain(label):
+        cause = f"preset {name}: label must be a text with letters, not {_said(label)}"
+        raise _wrong(path, _line(block, "label"), cause, "Put it between quotes.")
+    for key in _OPTIONS:
+        problem = _problem(key, block[key], block["chunk_s"])
+        if problem:
+            cause = f"preset {name}: {key} {problem}"
+            raise _wrong(path, _line(block, key), cause, "Correct the value in that line.")
+    return Preset(
+        name=str(name),
+        label=str(label),
+        batch_size=int(block["batch_size"]),
+        chunk_s=float(block["chunk_s"]),
+        overlap_s=float(block["overlap_s"]),
+        workers=int(block["workers"]),
+        timestamps="word" if block["timestamps"] == "word" else "segment",
+        vram_budget_gb=float(block["vram_budget_gb"]),
+    )
+
+
+def _problem(key: str, value: Any, chunk_s: float) -> str | None:
+    """What is wrong with a value, as the end of a sentence that begins with its key."""
+    if key == "timestamps":
+        known = isinstance(value, str) and value in _TIMESTAMPS
+        return None if known else f"must be {' or '.join(_TIMESTAMPS)}, not {_said(value)}"
+    problem = _RANGES[key].problem(value)
+    if problem or key != "overlap_s" or _RANGES["chunk_s"].problem(chunk_s):
+        return problem
+    if 2 * value >= chunk_s:
+        return f"must be less than half of the chunk ({chunk_s / 2:g} s), not {_said(value)}"
+    return None
+
+
+def _plain(name: str) -> str:
+    """Letters and digits in lower case: what is left of `🔥 MAX. SCHNELL` is `maxschnell`."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name))).casefold()
+
+
+def _said(value: object) -> str:
+    """A value as its writer typed it, near enough to find it again."""
+    if isinstance(value, str):
+        return f"“{value}”"
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool | ScalarBoolean):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        return "a list" if isinstance(value, list) else "a block"
+    return str(value)
+
+
+def _keys() -> str:
+    return ", ".join(_OPTIONS)
+
+
+def _line(block: CommentedMap, key: object) -> int:
+    """The line of a key, counted from 1; a key that came by a YAML merge has its block's."""
+    try:
+        return int(block.lc.key(key)[0]) + 1
+    except (KeyError, TypeError, AttributeError):
+        return int(block.lc.line or 0) + 1
+
+
+def _wrong(path: Path, line: int, cause: str, hint: str) -> SettingsError:
+    return SettingsError(f"{path}, line {line}: {cause}.", hint=hint)
