@@ -1,0 +1,75 @@
+"""Options that several commands share, and the choices they make."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from kb.sources.filters import VideoFilters, parse_day, parse_span
+from kb.types import Timestamps
+
+OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+PresetName = Annotated[str | None, typer.Option("--preset", help="A preset: see `kb presets`.")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", help="Hub name, folder, large-v3 and its like, or demo.")
+]
+EngineName = Annotated[str | None, typer.Option("--engine", help="Recognizer engine.")]
+Language = Annotated[
+    str | None, typer.Option("--language", help="Two-letter code of the speech, or auto.")
+]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Windows a batch, at most.")]
+Chunk = Annotated[
+    float | None, typer.Option("--chunk", help="Seconds of a transcript chunk, 20 to 60.")
+]
+Overlap = Annotated[
+    float | None, typer.Option("--overlap", help="Seconds of overlap where no pause allows a cut.")
+]
+Workers = Annotated[int | None, typer.Option("--workers", help="Items prepared at once.")]
+TimestampsOption = Annotated[
+    Timestamps | None, typer.Option("--timestamps", help="What text exports show.")
+]
+After = Annotated[
+    str | None, typer.Option("--after", help="From this day on: 2024-03-05, 2024-03, today, 30d.")
+]
+Before = Annotated[str | None, typer.Option("--before", help="Up to this day.")]
+Playlist = Annotated[str | None, typer.Option("--playlist", help="One playlist of a channel.")]
+MinDuration = Annotated[
+    str | None, typer.Option("--min-duration", help="At least so long: 90s, 5m, 1h30m, 1:30.")
+]
+MaxDuration = Annotated[str | None, typer.Option("--max-duration", help="At most so long.")]
+Title = Annotated[str | None, typer.Option("--title", help="A pattern in the title.")]
+NoShorts = Annotated[bool, typer.Option("--no-shorts", help="Leave out shorts.")]
+New = Annotated[bool, typer.Option("--new", help="Only what is not known yet.")]
+Most = Annotated[int, typer.Option("--limit", min=0, help="At most so many items; 0 for all.")]
+Keep = Annotated[
+    Literal["audio", "mp3", "mp4"] | None, typer.Option("--keep", help="What a download leaves.")
+]
+NoVad = Annotated[bool, typer.Option("--no-vad", help="Read everything, not only speech.")]
+
+
+def video_filters(
+    after: str | None = None,
+    before: str | None = None,
+    playlist: str | None = None,
+    min_duration: str | None = None,
+    max_duration: str | None = None,
+    title: str | None = None,
+    no_shorts: bool = False,
+    new: bool = False,
+    limit: int = 0,
+) -> VideoFilters:
+    """The filters that were typed. Raises UsageError for what cannot be understood."""
+    return VideoFilters(
+        after=parse_day(after) if after else "",
+        before=parse_day(before, end=True) if before else "",
+        playlist=playlist or "",
+        min_duration_s=parse_span(min_duration) if min_duration else None,
+        max_duration_s=parse_span(max_duration) if max_duration else None,
+        title=title or "",
+        no_shorts=no_shorts,
+        new=new,
+        limit=limit,
+    ).checked()

@@ -1,0 +1,358 @@
+"""How the command line looks: results on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from kb.errors import KBError
+from kb.service import IngestReport, ItemListener, ItemStatus, SearchResult, Service
+from kb.sources.scan import Scan
+from kb.sources.subscriptions import Subscription
+from kb.transcript.timing import clock
+from kb.types import MediaItem
+
+if TYPE_CHECKING:
+    from kb.sinks.odin_ask import Answer, Reference
+    from kb.sinks.odin_sync import SyncPlan
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False)
+
+_STYLE = {
+    "done": "green",
+    "held": "yellow",
+    "failed": "red",
+    "running": "cyan",
+    "waiting": "yellow",
+    "paused": "yellow",
+    "cancelled": "dim",
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "red",
+}
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout, readable in any language."""
+    print(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def print_error(error: KBError) -> None:
+    """The message and, on a line of its own, the next step."""
+    err.print(Text.assemble(("Error: ", "bold red"), error.message), soft_wrap=True)
+    if error.hint:
+        err.print(Text.assemble(("  → ", "bold"), error.hint), soft_wrap=True)
+
+
+def print_warning(message: str) -> None:
+    err.print(Text.assemble(("Warning: ", "bold yellow"), message), soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """A sentence for the person at the terminal, not part of the result."""
+    err.print(Text(message), soft_wrap=True)
+
+
+def status_document(status: ItemStatus) -> dict[str, Any]:
+    """An item's status as `kb status --json` shows it."""
+    document = asdict(status)
+    document["progress"] = round(status.progress, 4)
+    return document
+
+
+def report_document(report: IngestReport) -> dict[str, Any]:
+    """What `kb ingest --json` prints."""
+    return {
+        "enqueued": list(report.enqueued),
+        "skipped": [asdict(skipped) for skipped in report.skipped],
+        "items": [status_document(item) for item in report.items],
+        "refused": [{"error": e.message, "hint": e.hint} for e in report.refused],
+    }
+
+
+def search_document(result: SearchResult) -> dict[str, Any]:
+    """What `kb search --json` prints."""
+    return {
+        "query": result.query,
+        "mode": result.mode,
+        "took_ms": result.took_ms,
+        "hits": [
+            {
+                "item_id": hit.item_id,
+                "title": hit.title,
+                "start": hit.start_s,
+                "end": hit.end_s,
+                "at": hit.at_s,
+                "text": hit.text,
+                "snippet": hit.snippet,
+                "score": round(hit.score, 4),
+                "deep_link": hit.deep_link,
+                "path": hit.path,
+            }
+            for hit in result.hits
+        ],
+    }
+
+
+def print_search(result: SearchResult) -> None:
+    """Hits for reading: title and time, the snippet with the hit in bold, the link."""
+    if not result.hits:
+        note(f"Nothing found for {result.query!r}.")
+        return
+    for number, hit in enumerate(result.hits, start=1):
+        out.print(
+            Text.assemble((f"{number}. ", "dim"), (hit.title, "bold"), f"  [{clock(hit.at_s)}]")
+        )
+        out.print(Text("   ").append_text(_marked(hit.snippet)))
+        out.print(Text(f"   {hit.deep_link}", style="dim"))
+    note(f"{len(result.hits)} passages in {result.took_ms:.0f} ms")
+
+
+def status_view(
+    service: Service,
+    state: str | None,
+    limit: int | None,
+    items: Sequence[ItemStatus] | None = None,
+) -> Group:
+    """Totals, why a lane stands still, and one table of items."""
+    if items is None:
+        items = service.statuses(state=state, limit=limit)
+    counts = {name: count for name, count in service.jobs.counts().items() if count}
+    alive = service.jobs.workers()
+    head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
+    head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
+    lines: list[Text | Table] = [head]
+    for lane in service.jobs.lanes():
+        until = "" if lane.until > 4e9 else f" until {time.strftime('%H:%M', _local(lane.until))}"
+        lines.append(Text(f"The {lane.name} lane is paused{until}: {lane.reason}", style="yellow"))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("id", "title", "stage", "state"):
+        table.add_column(column, overflow="fold" if column == "id" else "ellipsis")
+    table.add_column("done", justify="right")
+    for item in items:
+        shown = item.state
+        if item.state == "waiting" and item.wait_until:
+            shown += time.strftime(" until %d %b %H:%M", _local(item.wait_until))
+        style = _STYLE.get(item.state, "")
+        done = f"{item.progress:.0%}"
+        table.add_row(item.id, escape(item.title), item.stage, Text(shown, style=style), done)
+    lines.append(table)
+    return Group(*lines)
+
+
+def _local(seconds: float) -> time.struct_time:
+    return time.localtime(seconds)
+
+
+def print_report(report: IngestReport, *, waited: bool) -> None:
+    """What an ingest took up, passed over and, if it was waited for, how it ended."""
+    for skipped in report.skipped:
+        note(f"{skipped.id}: {skipped.reason}")
+    if not waited:
+        note(f"{len(report.enqueued)} queued.")
+        return
+    print_troubles(report.items)
+    ended: dict[str, int] = {}
+    for item in report.items:
+        ended[item.state] = ended.get(item.state, 0) + 1
+    words = ", ".join(f"{count} {state}" for state, count in ended.items())
+    note(words or "Nothing to do: everything is already in the library.")
+
+
+def print_scan(found: Scan) -> None:
+    """The plan in one line, the items in a table, notes below."""
+    for item in found.items[:200]:
+        length = clock(item.item.duration_s) if item.item.duration_s is not None else "?"
+        style = "dim" if not item.is_new else ""
+        out.print(
+            Text(f"{item.item.published or '?':10}  {length:>8}  {item.state:11} ", style=style)
+            + Text(item.item.title, style=style)
+        )
+    if len(found.items) > 200:
+        out.print(f"… and {len(found.items) - 200} more (see --json)")
+    report = found.report
+    counted = f" of {report.reported} reported" if report.reported is not None else ""
+    out.print(Text(f"{report.title or report.reference} ({report.kind})", style="bold"))
+    free = f" of {found.disk_free / 1e9:.0f} GB free" if found.disk_free is not None else ""
+    download = f" · download about {_span(found.download_s)}" if found.download_s else ""
+    spent = f" · {report.units} API units" if report.units else ""
+    out.print(
+        f"{found.new} new, {found.known} known · {report.listed} listed{counted} · "
+        f"{found.audio_s / 3600:.1f} h of sound{spent} · "
+        f"{found.disk_bytes / 1e9:.1f} GB{free}{download} · "
+        f"recognition {_span(found.recognition_s)}"
+    )
+    for sentence in report.notes:
+        note(sentence)
+
+
+def print_followed(followed: Sequence[Subscription]) -> None:
+    """What is followed, when it was looked at and when it will be."""
+    for each in followed:
+        last = time.strftime("%d %b %H:%M", _local(each.last_at)) if each.last_at else "never"
+        out.print(
+            Text.assemble(
+                (each.reference, "bold"),
+                f"  every {each.every_s / 3600:g} h · last {last} · next "
+                f"{time.strftime('%d %b %H:%M', _local(each.next_at))}",
+            )
+        )
+        if each.error:
+            out.print(Text(f"  {each.error}", style="red"))
+    if not followed:
+        note("Nothing is followed. Begin with: kb follow SOURCE")
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return "time unknown"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def print_troubles(items: Sequence[ItemStatus]) -> None:
+    """Why items failed or are held, and what to do."""
+    for item in items:
+        if item.error:
+            style = _STYLE.get(item.state, "bold")
+            out.print(Text.assemble((f"{item.state}: ", style), (item.title, "bold")))
+            out.print(Text(f"  {item.error}"))
+            if item.hint:
+                out.print(Text(f"  → {item.hint}"))
+
+
+def print_checks(checks: Sequence[Any]) -> None:
+    """What `kb doctor` found; each trouble with the command that mends it."""
+    for check in checks:
+        out.print(
+            Text.assemble(
+                (f"{check.state:5}", _STYLE.get(check.state, "")),
+                (f"{check.name:22}", "bold"),
+                check.detail,
+            )
+        )
+        if check.fix:
+            out.print(Text(f"{'':27}→ {check.fix}"))
+
+
+@contextmanager
+def media_progress(title: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
+    """A bar for one medium; call the result with 0..1."""
+    with _bars(shown) as bars:
+        task = bars.add_task(title, total=1.0)
+        yield lambda done: bars.update(task, completed=done)
+
+
+@contextmanager
+def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
+    """A bar for each running item, one for all, and a line that stays when an item ends."""
+    with _bars(shown) as bars:
+        overall = bars.add_task(f"{'all':10} {total} items", total=float(total))
+        tasks: dict[str, TaskID] = {}
+        ended: set[str] = set()
+
+        def listen(item: MediaItem, status: ItemStatus) -> None:
+            if status.state in ("queued", "running"):
+                task = tasks.get(item.id)
+                if task is None and status.state == "running":
+                    task = tasks[item.id] = bars.add_task(item.title, total=1.0)
+                if task is not None:
+                    text = f"{status.stage:10} {item.title}"
+                    bars.update(task, completed=status.progress, description=text)
+                return
+            if item.id in tasks:
+                bars.remove_task(tasks.pop(item.id))
+            ended.add(item.id)
+            bars.update(overall, completed=float(len(ended)))
+            style = _STYLE.get(status.state, "")
+            bars.console.print(Text.assemble((f"{status.state:9}", style), item.title))
+
+        yield listen
+
+
+@contextmanager
+def count_progress(
+    what: str, total: int, *, shown: bool
+) -> Iterator[Callable[[str, str, int, int], None]]:
+    """One bar for so many items; call the result as the senders do."""
+    with _bars(shown) as bars:
+        task = bars.add_task(what, total=float(total))
+
+        def tell(item_id: str, state: str, number: int, total: int) -> None:
+            bars.update(task, completed=float(number), total=float(total))
+            if state == "failed":
+                bars.console.print(Text.assemble((f"{state:9}", _STYLE["failed"]), item_id))
+
+        yield tell
+
+
+def print_plan(plan: SyncPlan) -> None:
+    """What differs, one line each, and the sum."""
+    for step in plan.steps:
+        out.print(
+            Text.assemble(
+                (f"{step.kind:12}", "bold"), step.title or step.item_id, f"  {step.detail}"
+            )
+        )
+    out.print(
+        f"{len(plan.steps)} differences, {plan.in_step} in step, {plan.others} documents of "
+        f"others · to send: {plan.documents} documents, {plan.words} words, about "
+        f"{plan.credits:.1f} credits"
+    )
+
+
+def print_answer(answer: Answer) -> None:
+    """The answer, and where it is said."""
+    out.print(Text(answer.text))
+    print_sources(answer.sources)
+
+
+def print_sources(sources: Sequence[Reference]) -> None:
+    """Where something is said."""
+    for number, source in enumerate(sources, start=1):
+        at = f"  [{clock(source.start_s)}]" if source.start_s is not None else ""
+        out.print(
+            Text.assemble((f"{number}. ", "dim"), (source.title or source.document, "bold"), at)
+        )
+        if source.deep_link:
+            out.print(Text(f"   {source.deep_link}", style="dim"))
+
+
+def _bars(shown: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not shown,
+    )
+
+
+def _marked(snippet: str) -> Text:
+    text = Text()
+    for number, part in enumerate(re.split(r"\*\*(.+?)\*\*", snippet)):
+        text.append(part, style="bold yellow" if number % 2 else "")
+    return text

@@ -1,0 +1,39 @@
+"""Media become samples: what files claim about themselves, and their sound.
+
+`kb.media.probe` reads what a container says about itself, `kb.media.decode` gives its sound as
+16 kHz mono float32 blocks. What is here needs neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from kb.errors import MediaUnavailable
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 of a file's bytes in lower-case hex, read in small pieces.
+
+    Raises MediaUnavailable naming the file when it cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        raise MediaUnavailable(
+            f"{shown(path)} cannot be read: {reason_of(error)}.",
+            hint="Check that the file is there and that you may read it.",
+        ) from error
+
+
+def shown(path: str | Path) -> str:
+    """A path as messages show it: on one line, control and half characters escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(path)
+    )
+
+
+def reason_of(error: Exception) -> str:
+    """The system's own words for an error, without number and path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)

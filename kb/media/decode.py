@@ -1,0 +1,328 @@
+"""The sound of any medium as 16 kHz mono float32 blocks, streamed out of ffmpeg.
+
+The input goes by path: through a pipe an MP4 with its index at the end cannot be read. The
+output keeps the medium's clock: sound that begins later than the picture, or stops for a while,
+is filled with silence, so that sample n always lies at n / 16000 s as a player shows it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import threading
+import weakref
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, cast
+
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+from kb.errors import MediaUnavailable, UsageError
+from kb.media import shown
+from kb.media.probe import LOCAL_ONLY, MediaProbe, media_url, probe
+
+SAMPLE_RATE_HZ = 16_000
+BLOCK_S = 10.0
+
+Samples = NDArray[np.float32]
+
+_BYTES_PER_SAMPLE = np.dtype(np.float32).itemsize
+
+# Decoded and declared length differ by codec delay and rounding; more is missing sound. Long
+# recordings drift a little against their own header.
+_TOLERANCE_S = 1.0
+_TOLERANCE_SHARE = 0.002
+_FRAME_S = 0.1  # no codec's frame is longer: with other evidence at hand this much suffices
+
+# A packet or two lost (20 to 50 ms) is common at the very end of MP3 files and costs no word.
+_DAMAGED_PACKETS = 3
+
+# "[matroska,webm @ 0x55] [error] File ended prematurely", as `-loglevel level` writes it.
+_LOG_LINE = re.compile(rb"(?P<source>(?:\[[^\]]+ @ \w+\] )*)\[(?P<level>\w+)\] (?P<message>.*)")
+_DROPPED = re.compile(r"discarding (\d+) audio samples")  # the resampler, at its output's rate
+
+
+def decode(path: str | Path, *, normalize: bool = False, block_s: float = BLOCK_S) -> AudioStream:
+    """Open a medium's sound; iterate over the result for its samples.
+
+    `normalize` evens out the loudness (dynamic, one pass) without moving a sample. Several sound
+    tracks: the one marked as default, else the one with most channels. Raises MediaUnavailable
+    naming the file when it is missing, empty, no medium or has no sound; UsageError without an
+    ffmpeg binary.
+    """
+    found = probe(path)
+    if not found.has_audio:
+        raise MediaUnavailable(
+            f"{shown(path)} is a video without sound: there is nothing to transcribe.",
+            hint="Choose a version of the medium that has sound.",
+        )
+    return AudioStream(found, normalize=normalize, block_s=block_s)
+
+
+class AudioStream:
+    """One medium's sound; each iteration decodes it from the start.
+
+    Blocks are one-dimensional float32 arrays of `block_s` seconds (the last one shorter), finite
+    and within -1..1; the caller may keep or change them. One block is in memory at a time.
+    Iterating raises MediaUnavailable when nothing can be decoded or ffmpeg is ended from outside.
+    The ffmpeg process ends with the iteration, however that ends; `close()`, or leaving the
+    stream's `with` block, ends it too.
+    """
+
+    def __init__(
+        self, found: MediaProbe, *, normalize: bool = False, block_s: float = BLOCK_S
+    ) -> None:
+        self.probe = found
+        self._command = _command(found, normalize=normalize)
+        self._block_samples = max(1, round(block_s * SAMPLE_RATE_HZ))
+        self._samples = 0
+        self._finished = False
+        self._warning: str | None = None
+        # Weak, or the circle would keep an abandoned iteration and its process alive.
+        self._running: weakref.ref[Generator[Samples]] | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds decoded so far; the medium's true length once the iteration has ended."""
+        return self._samples / SAMPLE_RATE_HZ
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last iteration reached the end."""
+        return self._finished
+
+    @property
+    def warning(self) -> str | None:
+        """After the end: a sentence when the file is truncated or damaged, else None."""
+        return self._warning
+
+    def __iter__(self) -> Iterator[Samples]:
+        self.close()
+        self._samples, self._finished, self._warning = 0, False, None
+        blocks = self._decoded()
+        self._running = weakref.ref(blocks)
+        return blocks
+
+    def close(self) -> None:
+        """End a running iteration and its ffmpeg process; nothing happens without one."""
+        blocks = self._running() if self._running else None
+        if blocks is not None:
+            blocks.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _decoded(self) -> Generator[Samples]:
+        process = _start(self._command)
+        pipe = cast("io.BufferedReader", process.stdout)
+        try:
+            log = _Log(cast("IO[bytes]", process.stderr))
+            while (block := _read_block(pipe, self._block_samples)).size:
+                self._samples += block.size
+                yield block
+            code = process.wait()
+            log.join()
+            self._finish(code, log)
+        finally:
+            # It writes to our pipe only, so there is nothing that a gentler end would save.
+            process.kill()
+            pipe.close()
+            process.wait()
+
+    def _finish(self, code: int, log: _Log) -> None:
+        path = shown(self.probe.path)
+        # A signal, Windows' code for a crash, or no word about the cause: ffmpeg gives one itself.
+        if code < 0 or code > 255 or (code and not log.first_error):
+            raise MediaUnavailable(
+                f"{path}: ffmpeg was ended from outside at {clock(self.duration_s)} (code {code}).",
+                hint="Try again; if it stays, look at the machine's memory.",
+                retryable=True,
+            )
+        if not self._samples:
+            cause = log.first_error or "it gave no samples"
+            raise MediaUnavailable(
+                f"The sound of {path} cannot be decoded: {cause}.",
+                hint="Check that it plays in a media player; if not, download or copy it again.",
+            )
+        self._warning = _verdict(self.probe, self.duration_s, code, log)
+        self._finished = True
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a player shows them, `M:SS` or `H:MM:SS`, rounded down from a tenth."""
+    minutes, second = divmod(int(round(seconds, 1)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _command(found: MediaProbe, *, normalize: bool) -> list[str]:
+    try:
+        binary = imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError as error:
+        raise UsageError(
+            "No ffmpeg binary was found.", hint="Install it with: pip install imageio-ffmpeg"
+        ) from error
+    # async and first_pts keep the medium's clock (see above); a lead or gap becomes silence.
+    resample = f"aresample={SAMPLE_RATE_HZ}:async=1:first_pts=0:ochl=mono:osf=flt"
+    if (found.channels or 1) <= 2:
+        # The average of both; by itself float output is their sum and 3 dB over full scale.
+        # Surround keeps ffmpeg's weights, under which the centre's speech stays as loud as it is.
+        resample += ":rematrix_maxval=1.0"
+    # Not loudnorm: in one pass it works at 192 kHz and is six times slower. Eleven frames of half
+    # a second follow a change of speaker; the filter's own 31 let a loud one mute his neighbours.
+    filters = f"{resample},dynaudnorm=framelen=500:gausssize=11" if normalize else resample
+    return [
+        *(binary, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+verbose"),
+        *("-protocol_whitelist", LOCAL_ONLY["protocol_whitelist"], "-i", media_url(found.path)),
+        *("-vn", "-sn", "-dn", "-af", filters, "-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"),
+    ]
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    # In its own group: a Ctrl-C would otherwise reach ffmpeg first and look like an early end.
+    options: dict[str, Any] = {"start_new_session": True}
+    if os.name == "nt":
+        flags = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")
+        options = {"creationflags": sum(getattr(subprocess, flag) for flag in flags)}
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
+    except OSError as error:
+        raise UsageError(
+            f"ffmpeg cannot be started: {error.strerror}.",
+            hint="Install it again with: pip install --force-reinstall imageio-ffmpeg",
+        ) from error
+
+
+def _read_block(pipe: io.BufferedReader, samples: int) -> Samples:
+    """The next `samples` samples, fewer at the end of the stream, none after it."""
+    block = np.empty(samples, np.float32)
+    view = block.data.cast("B")
+    filled = 0
+    while filled < len(view):
+        received = pipe.readinto(view[filled:])
+        if not received:
+            break
+        filled += received
+    if filled < len(view):
+        block = block[: filled // _BYTES_PER_SAMPLE].copy()
+    # Float media may hold NaN and infinities, and one would spoil a whole window's features.
+    if not np.isfinite(block).all():
+        np.nan_to_num(block, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+    return np.clip(block, -1.0, 1.0, out=block)
+
+
+class _Log:
+    """ffmpeg's messages, drained by a thread so that a full pipe never stops the decoder."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self.first_error = ""
+        self.damaged_packets = 0
+        self.dropped_samples = 0
+        self.broken_container = False
+        self.length_is_a_guess = False
+        self._is_partial = False
+        self._has_corrupt_packet = False
+        self._expects_corrupt = False
+        self._thread = threading.Thread(
+            target=self._drain, args=(pipe,), name="ffmpeg-log", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether the file ends within something.
+
+        A corrupt packet says so only where it can be nothing but the last: not where streams
+        were joined, nor in a WAV written to a pipe, whose end never fits.
+        """
+        return self._is_partial or (self._has_corrupt_packet and not self._expects_corrupt)
+
+    def join(self) -> None:
+        """Wait until the process has closed its end."""
+        self._thread.join()
+
+    def _drain(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            for line in pipe:
+                if b"[verbose]" in line and b"discarding" not in line:
+                    continue  # damaged sound brings these by the hundred thousand
+                match = _LOG_LINE.match(line)
+                if match is not None:
+                    message = match["message"].decode("utf-8", "replace").rstrip(".\r\n ")
+                    self._take(match["source"], match["level"], message)
+
+    def _take(self, source: bytes, level: bytes, message: str) -> None:
+        if level == b"verbose":
+            dropped = _DROPPED.match(message)
+            self.dropped_samples += int(dropped[1]) if dropped else 0
+        elif level == b"info":
+            pass  # titles and other words of the file's own
+        elif "ended prematurely" in message or "partial file" in message:
+            self._is_partial = True
+        elif level == b"warning":
+            self._take_warning(message)
+        else:
+            self.first_error = self.first_error or message
+            if "packet to decoder" in message or "Decoding error" in message:
+                self.damaged_packets += 1
+            elif source.startswith(b"[in#"):
+                self.broken_container = True
+
+    def _take_warning(self, message: str) -> None:
+        if "Packet corrupt" in message:
+            self._has_corrupt_packet = True
+        elif "corrupt input packet" in message:
+            self.damaged_packets += 1
+        elif "Ignoring maximum wav data size" in message:
+            self._expects_corrupt = True
+        elif "timestamp discontinuity" in message:
+            self._expects_corrupt = self.length_is_a_guess = True
+        elif "Estimating duration" in message:
+            self.length_is_a_guess = True
+
+
+def _verdict(found: MediaProbe, decoded_s: float, code: int, log: _Log) -> str | None:
+    """What a reader of the transcript must know about the file, or None."""
+    declared_s = found.sound_end_s or found.duration_s
+    if log.length_is_a_guess:
+        declared_s = None
+    if declared_s is not None:
+        missing_s = declared_s - decoded_s
+        allowed_s = _FRAME_S if log.breaks_off else max(_TOLERANCE_S, _TOLERANCE_SHARE * declared_s)
+        if missing_s > allowed_s:
+            where = f"ends at {clock(decoded_s)} of {clock(declared_s)} declared"
+            if log.breaks_off or found.sound_end_s is not None or not found.has_video:
+                return f"The file {where}: it looks truncated."
+            # The picture may simply go on without sound; the header does not tell.
+            return f"The sound {where}: the file may be truncated."
+    elif log.breaks_off:
+        return f"The file breaks off at {clock(decoded_s)}: it looks truncated."
+    dropped_s = log.dropped_samples / SAMPLE_RATE_HZ
+    if dropped_s > _TOLERANCE_S:
+        return (
+            f"The file's clock jumps back (are several files joined in it?): {clock(dropped_s)} of "
+            "sound lies where a player does not get to and was left out."
+        )
+    if code or log.broken_container or log.damaged_packets >= _DAMAGED_PACKETS:
+        cause = f" ({log.first_error})" if log.first_error else ""
+        return f"The file is damaged in places{cause}: words may be missing there."
+    return None

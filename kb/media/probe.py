@@ -1,0 +1,196 @@
+"""What a medium says about itself, read with PyAV: no ffprobe, no parsing of text.
+
+A header is a claim. How much sound there really is, only decoding tells (`kb.media.decode`).
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+
+from kb.errors import MediaUnavailable
+from kb.media import reason_of, shown
+
+# Reading a local file must never open a connection, whatever a playlist inside it names.
+LOCAL_ONLY = {"protocol_whitelist": "file"}
+
+# Formats that point to other files. Following them would ingest something else than was named.
+_PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "lavfi", "sdp", "webm_dash_manifest"})
+_HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class MediaProbe:
+    """A container's claims.
+
+    `duration_s` is the whole medium's (an estimate where a format declares none, None where
+    there is nothing to go by); `sound_end_s` is where the sound ends on the medium's clock, if
+    the header tells that apart. `sample_rate_hz`, `channels` and `audio_codec` belong to the
+    stream that will be decoded and are None without sound. A cover picture is not video.
+    """
+
+    path: Path
+    size_bytes: int
+    container: str
+    duration_s: float | None
+    has_audio: bool
+    has_video: bool
+    audio_codec: str | None = None
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    sound_end_s: float | None = None
+
+
+def probe(path: str | Path) -> MediaProbe:
+    """Read a medium's header; a video without sound is a valid answer (`has_audio` False).
+
+    Raises MediaUnavailable naming the file: missing, a folder, empty, unreadable, no medium.
+    """
+    path = Path(path)
+    size_bytes, head = _file_facts(path)
+    try:
+        with av.open(
+            media_url(path), "r", metadata_errors="replace", container_options=dict(LOCAL_ONLY)
+        ) as container:
+            found = _read(path, size_bytes, container)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise _unreadable(path, head, error) from error
+    if not found.has_audio and not found.has_video:
+        raise _no_medium(path, head)
+    return found
+
+
+def media_url(path: Path) -> str:
+    """The path as ffmpeg's libraries take it without reading anything into its characters.
+
+    Without the protocol a name such as `concat:a|b`, `http:x` or `-y` would be an instruction.
+    """
+    return f"file:{path.absolute()}"
+
+
+def _file_facts(path: Path) -> tuple[int, bytes]:
+    """Size and first bytes of a regular file that is not empty."""
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise MediaUnavailable(
+                f"{shown(path)} is a folder, not a media file.",
+                hint="Name a file in it, or ingest the folder to take them all.",
+            )
+        if not stat.S_ISREG(status.st_mode):
+            # Opening a pipe or a device could wait forever.
+            raise MediaUnavailable(
+                f"{shown(path)} is not a regular file.", hint="Copy the medium to a file first."
+            )
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except FileNotFoundError as error:
+        raise MediaUnavailable(
+            f"{shown(path)} does not exist.", hint="Check the spelling and the folder."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise MediaUnavailable(
+            f"{shown(path)} cannot be opened: {reason_of(error)}.",
+            hint="Check the name and that you may read the file.",
+        ) from error
+    if not head:
+        raise MediaUnavailable(
+            f"{shown(path)} is empty (0 bytes).", hint="Download or copy the file again."
+        )
+    return status.st_size, head
+
+
+def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
+    names = container.format.name.split(",")
+    if not _PLAYLISTS.isdisjoint(names):
+        raise MediaUnavailable(
+            f"{shown(path)} is a playlist ({names[0]}) that points to other files, not a medium.",
+            hint="Name the media files themselves.",
+        )
+    suffix = path.suffix.lower().removeprefix(".")
+    duration_s = container.duration / av.time_base if container.duration is not None else None
+    # ffmpeg draws plain text as video (tty) and reads a picture as a video of one frame.
+    is_film = not any(name == "tty" or name.endswith("_pipe") for name in names)
+    has_video = is_film and any(
+        stream.type == "video" and not stream.disposition & Disposition.attached_pic
+        for stream in container.streams
+    )
+    facts = MediaProbe(
+        path=path,
+        size_bytes=size_bytes,
+        container=suffix if suffix in names else names[0],
+        duration_s=duration_s,
+        has_audio=False,
+        has_video=has_video,
+    )
+    sound = container.streams.best("audio")
+    if sound is None:
+        return facts
+    codec = getattr(sound, "codec_context", None)  # None for a codec that PyAV has no decoder for
+    return MediaProbe(
+        path=path,
+        size_bytes=size_bytes,
+        container=facts.container,
+        duration_s=duration_s,
+        has_audio=True,
+        has_video=has_video,
+        audio_codec=codec.codec.canonical_name if codec else None,
+        sample_rate_hz=(codec.sample_rate or None) if codec else None,
+        channels=(codec.layout.nb_channels or None) if codec else None,
+        sound_end_s=_end_of(sound, container),
+    )
+
+
+def _end_of(stream: Stream, container: InputContainer) -> float | None:
+    """Where a stream ends by the header, in seconds from the medium's start, or None."""
+    if stream.duration is not None and stream.time_base is not None:
+        first = Fraction(container.start_time or 0, av.time_base)
+        begin = first if stream.start_time is None else stream.start_time * stream.time_base
+        return float(begin - first + stream.duration * stream.time_base)
+    # Matroska keeps no duration per stream, but its usual writers leave it in a tag.
+    try:
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        tagged = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except (KeyError, ValueError):
+        return None
+    # Some tools cut a file and leave the tag of the whole one.
+    return tagged if container.duration is None else min(tagged, container.duration / av.time_base)
+
+
+def _unreadable(path: Path, head: bytes, error: Exception) -> MediaUnavailable:
+    if head[4:8] == b"ftyp":
+        return MediaUnavailable(
+            f"{shown(path)} cannot be read: its index is missing. It looks like a truncated MP4.",
+            hint="Download or copy the file again; what is there cannot be decoded.",
+        )
+    if isinstance(error, av.error.InvalidDataError | av.error.EOFError):
+        return _no_medium(path, head)
+    return MediaUnavailable(
+        f"{shown(path)} cannot be read as a medium: {reason_of(error)}.",
+        hint="Check that it plays in a media player; if not, download or copy it again.",
+    )
+
+
+def _no_medium(path: Path, head: bytes) -> MediaUnavailable:
+    what = "It holds text" if _is_text(head) else "It is of another kind, or damaged"
+    return MediaUnavailable(
+        f"{shown(path)} is not audio or video that can be read. {what}.",
+        hint="Check that it plays in a media player; if not, download or copy it again.",
+    )
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # The sample may end within a character.
+        if error.start < len(head) - 3:
+            return False
+        text = head[: error.start].decode("utf-8")
+    return all(char.isprintable() or char.isspace() for char in text)

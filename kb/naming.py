@@ -1,0 +1,155 @@
+"""File names: `YYYY-MM-DD_Title_videoId`, safe on every system, and taken apart again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+import regex  # type: ignore[import-untyped]
+from pathvalidate import sanitize_filename
+
+from kb.errors import LibraryError
+from kb.types import MediaItem
+
+# Windows allows 260 characters for a whole path, the drive and a final NUL included; other
+# programs want some of that for names of their own.
+PATH_LIMIT = 240  # UTF-16 units, as Windows counts
+NAME_LIMIT = 255  # bytes, as Linux counts
+LONGEST_SUFFIX = ".transcript.json"
+UNDATED = "0000-00-00"
+UNTITLED = "Untitled"
+
+_STEM = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})_(.+)", re.DOTALL)
+_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+_FILE_ID = re.compile(r"[0-9a-f]{12}")
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Invisible format characters (Cf) turn text around or hide in names; these few join emoji and
+# letters of one sign, and taking them away would change what is shown.
+_JOINERS = {"\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))}
+
+
+@dataclass(frozen=True, slots=True)
+class StemParts:
+    """What a name of this form tells; `published` is empty for an undated one."""
+
+    published: str
+    title: str
+    short_id: str
+
+    @property
+    def is_youtube(self) -> bool:
+        """Whether the id has the form of a YouTube video's."""
+        return _YOUTUBE_ID.fullmatch(self.short_id) is not None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the id has the form of a local file's (12 hexadecimal digits)."""
+        return _FILE_ID.fullmatch(self.short_id) is not None
+
+
+def split_stem(stem: str) -> StemParts | None:
+    """A name without extension taken apart, or None when it is not of this form.
+
+    Titles may hold underscores and ids may hold or begin with `_` and `-`: the last 11
+    characters are the id when an underscore stands before them and all are a YouTube id's;
+    otherwise the id is what follows the last underscore.
+    """
+    match = _STEM.fullmatch(stem)
+    if not match:
+        return None
+    date, rest = match[1], match[2]
+    published = "" if date == UNDATED else date
+    if len(rest) > 12 and rest[-12] == "_" and _YOUTUBE_ID.fullmatch(rest[-11:]):
+        return StemParts(published, rest[:-12], rest[-11:])
+    title, underscore, short_id = rest.rpartition("_")
+    return StemParts(published, title, short_id) if underscore and title and short_id else None
+
+
+def make_stem(item: MediaItem, folder: Path, *, number: int = 1) -> str:
+    """The name of an item's files in `folder`, without suffix.
+
+    Only the title is shortened, at the border of a visible character, so that every path
+    stays within 240 characters. `number` > 1 tells apart items that would share a name.
+    Raises LibraryError when the folder's path leaves no room.
+    """
+    date = item.published[:10]
+    date = date if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", date) else UNDATED
+    tail = f" ({number})" if number > 1 else ""
+    frame = f"{date}_{{}}{tail}_{file_id(item)}".replace("{}", "\0")
+    path_room = PATH_LIMIT - _utf16_length(f"{folder}/{LONGEST_SUFFIX}{frame}") + 1
+    name_room = NAME_LIMIT - len(f"{LONGEST_SUFFIX}{frame}") + 1
+
+    def fits(title: str) -> bool:
+        return _utf16_length(title) <= path_room and len(title.encode()) <= name_room
+
+    title = shorten(file_title(item.title), fits).rstrip(" .")
+    for candidate in (title, UNTITLED, "_"):
+        if candidate and fits(candidate):
+            return frame.replace("\0", candidate)
+    raise LibraryError(
+        f"The path of the library folder is too long for file names: {folder}",
+        hint="Set KB_HOME to a folder with a shorter path.",
+    )
+
+
+def file_title(title: str) -> str:
+    """A title as part of a file name on any system; empty when nothing of it can stay."""
+    # A title of megabytes would cost time below and cannot be kept anyway.
+    text = tidy_title(title[:2000])
+    text = "".join(
+        letter for letter in text if unicodedata.category(letter) != "Cf" or letter in _JOINERS
+    )
+    # The library cuts at bytes when it must: cut before it, at whole characters.
+    text = shorten(text, lambda head: len(head.encode()) <= NAME_LIMIT - 10)
+    text = str(sanitize_filename(text, replacement_text=" ", platform="universal"))
+    return " ".join(text.split()).rstrip(" .")
+
+
+def tidy_title(title: str) -> str:
+    """A title on one line: composed letters, no control characters, no broken halves."""
+    text = unicodedata.normalize("NFC", title)
+    kept = (
+        "\N{REPLACEMENT CHARACTER}"
+        if unicodedata.category(letter) == "Cs"
+        else " "
+        if unicodedata.category(letter) in ("Cc", "Zl", "Zp", "Zs")
+        else letter
+        for letter in text
+    )
+    return " ".join("".join(kept).split())
+
+
+def file_id(item: MediaItem) -> str:
+    """The id as part of a file name, whole; one with other characters gets a hash instead.
+
+    The hash keeps ids apart that look alike once their special characters are gone.
+    """
+    short_id = item.short_id
+    if _PLAIN_ID.fullmatch(short_id):
+        return short_id
+    readable = re.sub(r"[^A-Za-z0-9-]+", "-", short_id)[:40].strip("-")
+    digest = hashlib.sha256(item.id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{readable}-{digest}" if readable else digest
+
+
+def shorten(text: str, fits: Callable[[str], bool]) -> str:
+    """The longest beginning of whole visible characters (grapheme clusters) that fits.
+
+    `fits` must hold for every beginning of a text for which it holds.
+    """
+    if fits(text):
+        return text
+    ends = list(accumulate(len(cluster) for cluster in regex.findall(r"\X", text)))
+    # Bisection: False sorts before True, so "does not fit" marks where to stop.
+    count = bisect_right(ends, False, key=lambda end: not fits(text[:end]))
+    return text[: ends[count - 1]] if count else ""
+
+
+def _utf16_length(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
