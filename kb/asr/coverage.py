@@ -1,0 +1,51 @@
+"""How much of the detected speech carries words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from kb.types import Coverage, SpeechSpan, Word
+
+LONGEST_UNCOVERED_S = 0.8  # a shorter stretch without a word is breath, not loss
+# A recognizer that loses words stretches the next one back over the hole they leave; its true
+# place is at its end. What is longer than any spoken word must not hide the loss.
+LONGEST_WORD_S = 2.0
+REACH_S = 0.3  # a word accounts for speech this close to it
+
+
+def coverage(speech: Sequence[SpeechSpan], words: Iterable[Word], repaired: int = 0) -> Coverage:
+    """The ledger of one item: detected speech against words.
+
+    A gap is a stretch of more than 0.8 s of detected speech with no word within 0.3 s.
+    """
+    taken = _union(
+        (max(w.start_s, w.end_s - LONGEST_WORD_S) - REACH_S, w.end_s + REACH_S) for w in words
+    )
+    gaps: list[SpeechSpan] = []
+    place = 0
+    for span in speech:
+        while place < len(taken) and taken[place][1] <= span.start_s:
+            place += 1
+        at, look = span.start_s, place
+        while look < len(taken) and taken[look][0] < span.end_s:
+            begin, end = taken[look]
+            if begin - at > LONGEST_UNCOVERED_S:
+                gaps.append(SpeechSpan(at, begin))
+            at = max(at, end)
+            look += 1
+        if span.end_s - at > LONGEST_UNCOVERED_S:
+            gaps.append(SpeechSpan(at, span.end_s))
+    total = sum(span.duration_s for span in speech)
+    missing = sum(gap.duration_s for gap in gaps)
+    rounded = tuple(SpeechSpan(round(g.start_s, 3), round(g.end_s, 3)) for g in gaps)
+    return Coverage(round(total, 3), round(total - missing, 3), rounded, repaired)
+
+
+def _union(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    merged: list[tuple[float, float]] = []
+    for begin, end in sorted(intervals):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged

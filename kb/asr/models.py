@@ -1,0 +1,249 @@
+"""From a model's name to loaded weights, with errors a person can act on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kb.errors import GPUError, ModelUnavailable
+from kb.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
+
+DEMO = "demo"
+DEMO_FOLDER = PROJECT_ROOT / "models" / "demo-whisper"
+DEFAULT_GPU = "openai/whisper-large-v3-turbo"
+DEFAULT_CPU = "openai/whisper-base"
+
+HUB_PATIENCE_S = 8.0  # for the hub's first answer
+
+# Sizes of the family that may be asked for without the organisation in front.
+FAMILY = (
+    "tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en",
+    "large", "large-v2", "large-v3", "large-v3-turbo",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in memory: the transformers model, its processor, and the seconds it took."""
+
+    model: Any
+    processor: Any
+    load_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """What a name stands for: `target` is a folder or a hub name."""
+
+    name: str
+    target: str
+    local: bool
+
+
+def resolve(name: str) -> ModelRef:
+    """What a user's model name stands for.
+
+    `demo` is the bundled recognizer, an existing folder is itself, `large-v3` and its like
+    are OpenAI's, `org/name` is the hub's. Raises ModelUnavailable for anything else.
+    """
+    if name == DEMO:
+        return ModelRef(name, str(DEMO_FOLDER), local=True)
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        return ModelRef(name, str(folder), local=True)
+    if name in FAMILY:
+        return ModelRef(name, f"openai/whisper-{name}", local=False)
+    if name.count("/") == 1 and all(part and not part.startswith(".") for part in name.split("/")):
+        return ModelRef(name, name, local=False)
+    raise ModelUnavailable(
+        f"Unknown model {name!r}: neither a folder, nor a model of the Whisper family, "
+        "nor a hub name like openai/whisper-base.",
+        hint=f"{_alternatives()} Names of the family: {', '.join(FAMILY)}.",
+    )
+
+
+def cached_models() -> list[str]:
+    """Hub names whose Whisper weights are complete in the local cache, sorted."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        cache = scan_cache_dir()
+    except (CacheNotFound, OSError, ValueError):
+        return []
+    names = []
+    for repo in cache.repos:
+        files = {file.file_name for revision in repo.revisions for file in revision.files}
+        has_weights = any(f.endswith((".safetensors", ".bin")) for f in files)
+        if repo.repo_type == "model" and has_weights and "preprocessor_config.json" in files:
+            names.append(str(repo.repo_id))
+    return sorted(names)
+
+
+def load_whisper(name: str, manager: GPUManager) -> Loaded:
+    """Loads a Whisper model and its processor onto the manager's device.
+
+    Raises ModelUnavailable (unknown name, no network and nothing cached, damaged folder, not a
+    Whisper model) and GPUError where it does not fit into the device's memory.
+    """
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    # The hub's client reports every retry of every file.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    ref = resolve(name)
+    began = time.perf_counter()
+    if ref.local:
+        _check_folder(Path(ref.target))
+    try:
+        model, processor = _from_pretrained(ref, manager)
+        model.eval().requires_grad_(False)
+        model.to(manager.device)
+    except ModelUnavailable:
+        raise
+    except Exception as error:
+        if manager.out_of_memory(error):
+            raise GPUError(
+                f"Model {ref.name} does not fit into the memory of {manager.name}.",
+                hint="Choose a smaller model, close other programs, or set KB_DEVICE=cpu.",
+                retryable=False,
+            ) from error
+        raise _explain(ref, error) from error
+    return Loaded(model, processor, time.perf_counter() - began)
+
+
+def _from_pretrained(ref: ModelRef, manager: GPUManager) -> tuple[Any, Any]:
+    if ref.local:
+        return _read(ref, manager, offline=True)
+    try:
+        return _read(ref, manager, offline=True)
+    except OSError:
+        # Not, or not all, on this machine.
+        _reach_hub(ref)
+        return _read(ref, manager, offline=False)
+
+
+def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, Any]:
+    from transformers import AutoConfig, WhisperForConditionalGeneration, WhisperProcessor
+
+    kind = AutoConfig.from_pretrained(ref.target, local_files_only=offline).model_type
+    if kind != "whisper":
+        # transformers would load what fits and fill the rest with random numbers.
+        raise ModelUnavailable(
+            f"Model {ref.name} is not a Whisper model but one of the kind {kind!r}.",
+            hint=f"Names of the Whisper family: {', '.join(FAMILY)}. {_alternatives()}",
+        )
+    processor = WhisperProcessor.from_pretrained(ref.target, local_files_only=offline)
+    model, info = WhisperForConditionalGeneration.from_pretrained(
+        ref.target,
+        dtype=manager.dtype,
+        attn_implementation=manager.attention,
+        local_files_only=offline,
+        output_loading_info=True,
+    )
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ModelUnavailable(
+            f"Model {ref.name}: the weights lack {len(missing)} tensors, {missing[0]} among them.",
+            hint="The files are damaged or of another architecture; fetch the model again.",
+        )
+    return model, processor
+
+
+def _reach_hub(ref: ModelRef) -> None:
+    """Raises ModelUnavailable if the hub cannot be reached, after seconds.
+
+    Left to itself the hub's client tries every one of a model's files six times, three minutes
+    in all, before it says so.
+    """
+    import requests
+    from huggingface_hub import constants
+
+    offline = ModelUnavailable(
+        f"Model {ref.target} is not on this machine, and the model hub cannot be reached.",
+        hint=f"Connect to the network once to fetch it. {_alternatives()}",
+        retryable=True,
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise offline
+    try:
+        requests.head(constants.ENDPOINT, timeout=HUB_PATIENCE_S, allow_redirects=False)
+    except requests.RequestException as error:
+        raise offline from error
+
+
+def _check_folder(folder: Path) -> None:
+    wanted = ("config.json", "preprocessor_config.json", "generation_config.json")
+    missing = [name for name in wanted if not (folder / name).is_file()]
+    if (folder / "processor_config.json").is_file() and "preprocessor_config.json" in missing:
+        missing.remove("preprocessor_config.json")  # transformers 5 saves it under this name
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
+        missing.append("model.safetensors")
+    if missing:
+        raise ModelUnavailable(
+            f"Model folder {folder}: {', '.join(missing)} missing.",
+            hint="Give a folder written by save_pretrained of a Whisper model and its processor.",
+        )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _explain(ref: ModelRef, error: Exception) -> ModelUnavailable:
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    if ref.local:
+        return ModelUnavailable(
+            f"Model folder {ref.target} cannot be loaded: {_first_line(error)}",
+            hint="The files are damaged or not a Whisper model; copy the folder again, or use "
+            "--model demo to try the rest.",
+        )
+    for cause in _causes(error):
+        if isinstance(cause, GatedRepoError):
+            return ModelUnavailable(
+                f"Model {ref.target}: access has to be granted on the hub first.",
+                hint="Accept its terms there and log in with: hf auth login",
+            )
+        if isinstance(cause, RepositoryNotFoundError):
+            return ModelUnavailable(
+                f"Model {ref.target}: the hub knows no such model.", hint=_alternatives()
+            )
+    for cause in _causes(error):
+        if isinstance(cause, HfHubHTTPError) and getattr(cause, "response", None) is not None:
+            return ModelUnavailable(
+                f"Model {ref.target}: the hub answered {cause.response.status_code}.",
+                hint=f"Try again later. {_alternatives()}",
+            )
+    if isinstance(error, OSError):
+        return ModelUnavailable(
+            f"Model {ref.target} could not be fetched: {_first_line(error)}",
+            hint=f"Check the network and the space on the disk, and try again. {_alternatives()}",
+        )
+    return ModelUnavailable(
+        f"Model {ref.target} cannot be loaded: {_first_line(error)}",
+        hint=f"It may not be a Whisper model. {_alternatives()}",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _alternatives() -> str:
+    cached = [f"--model {name}" for name in cached_models()]
+    if DEMO_FOLDER.is_dir():
+        cached.append(f"--model {DEMO} (bundled: knows some 110 words)")
+    return f"On this machine now: {', '.join(cached)}." if cached else "None is cached here."

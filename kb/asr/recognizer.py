@@ -1,0 +1,289 @@
+"""From a stream of sound to a transcript: detect, cut, batch, decode, stitch, account.
+
+Sound is taken block by block and let go as soon as its windows are read, so that memory does
+not grow with the medium's length.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gpu.presets import Preset
+from kb.asr import SAMPLE_RATE
+from kb.asr.batcher import Answer, Batcher, wait
+from kb.asr.coverage import coverage
+from kb.asr.merge import Read, stitch
+from kb.asr.repair import MOST_REPAIRS, is_silence, unread
+from kb.asr.vad import (
+    CUT_THRESHOLD,
+    FRAME,
+    LEDGER_THRESHOLD,
+    Audio,
+    SpeechDetector,
+    SpeechRule,
+    spans,
+)
+from kb.asr.windows import Window, WindowCutter
+from kb.errors import Cancelled, SettingsError
+from kb.types import MediaRef, Segment, Timing, Transcript
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+OTHER_LANGUAGE = 0.9  # a window this sure of another language than the item's is read in it
+LEAST_LOGPROB = -7.0  # a floor, so that one window that is quite sure cannot outvote the others
+
+Progress = Callable[[float], None]
+
+
+class Vote:
+    """Which language an item is in: log-probabilities summed over its windows."""
+
+    def __init__(self, fixed: str | None) -> None:
+        """`fixed`: the language that was asked for; then nothing is voted."""
+        self.fixed = fixed
+        self._sums: dict[str, float] = {}
+        self._heard: set[tuple[float, float]] = set()
+
+    def add(self, window: Window, languages: Mapping[str, float]) -> None:
+        """Takes a window's log-probabilities by language, weighed by its speech.
+
+        Once a window: a batch that is decoded again must not be counted twice.
+        """
+        place = (window.start_s, window.end_s)
+        if place in self._heard:
+            return
+        self._heard.add(place)
+        weight_s = sum(s.duration_s for s in window.speech) or window.duration_s
+        for code, logprob in languages.items():
+            self._sums[code] = self._sums.get(code, 0.0) + weight_s * max(logprob, LEAST_LOGPROB)
+
+    def choose(self, _window: Window, languages: Mapping[str, float]) -> str:
+        """The item's language, unless this window is surely in another."""
+        if self.fixed or not languages:
+            return self.winner
+        best = max(languages, key=languages.__getitem__)
+        return best if np.exp(languages[best]) >= OTHER_LANGUAGE else self.winner
+
+    @property
+    def winner(self) -> str:
+        if self.fixed:
+            return self.fixed
+        return max(self._sums, key=self._sums.__getitem__) if self._sums else "en"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A window that is with the batcher; `part` of one that was read before."""
+
+    window: Window
+    future: Future[Answer]
+    part: bool
+
+
+class Recognizer:
+    """A loaded engine behind a batcher, with a preset. Media may be read from several threads."""
+
+    def __init__(
+        self,
+        batcher: Batcher,
+        preset: Preset,
+        *,
+        language: str = AUTO,
+        detect_speech: bool = True,
+        detector: SpeechDetector | None = None,
+        preparations: threading.Semaphore | None = None,
+    ) -> None:
+        """`preparations` bounds how many media are decoded and cut at once.
+
+        Raises SettingsError if the model does not know the language asked for."""
+        if language != AUTO and not batcher.engine.knows_language(language):
+            raise SettingsError(
+                f"The model {batcher.engine.model} does not know the language {language!r}.",
+                hint="Give a two-letter code it knows (--language, KB_LANGUAGE), or auto.",
+            )
+        self.batcher = batcher
+        self.preset = preset
+        self.fixed_language = None if language == AUTO else language
+        self.detect_speech = detect_speech
+        self.detector = detector or SpeechDetector()
+        self._preparations = preparations
+
+    @contextmanager
+    def preparing(self, check: Callable[[], None]) -> Iterator[None]:
+        """A place among those who prepare; `check` may raise while it is waited for."""
+        if self._preparations is None:
+            yield
+            return
+        while not self._preparations.acquire(timeout=0.2):
+            check()
+        try:
+            yield
+        finally:
+            self._preparations.release()
+
+    def transcribe(
+        self,
+        blocks: Iterable[Audio],
+        media: MediaRef,
+        *,
+        expected_s: float | None = None,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Transcript:
+        """The transcript of one medium.
+
+        `blocks`: float32 arrays of 16 kHz mono sound in order; `expected_s`: the medium's
+        claimed duration, for `progress` (0..1). Raises Cancelled when `cancelled` says so,
+        TranscriptionError or GPUError when the engine fails; what `blocks` raises passes
+        through.
+        """
+        run = _Run(self, expected_s, progress, cancelled)
+        began = time.perf_counter()
+        try:
+            segments = run.read_all(blocks)
+        finally:
+            self.batcher.cancel(run)
+        engine = self.batcher.engine
+        probabilities = np.concatenate(run.probabilities or [np.zeros(0, np.float32)])
+        heard_s = run.samples / SAMPLE_RATE
+        speech = spans(probabilities, SpeechRule(LEDGER_THRESHOLD)) if self.detect_speech else []
+        speech = [replace(s, end_s=min(s.end_s, heard_s)) for s in speech if s.start_s < heard_s]
+        ledger = coverage(speech, (w for s in segments for w in s.words), run.repaired)
+        total_s = time.perf_counter() - began
+        return Transcript(
+            media=replace(media, duration_s=round(heard_s, 3)),
+            segments=tuple(segments),
+            language=run.vote.winner if segments else (self.fixed_language or "und"),
+            engine=engine.name,
+            model=engine.model,
+            preset=self.preset.name,
+            coverage=ledger,
+            timing=Timing(
+                load_s=round(engine.load_s, 3),
+                decode_s=round(run.decode_s, 3),
+                vad_s=round(run.vad_s, 3),
+                asr_s=round(run.asr_s, 3),
+                align_s=round(run.align_s, 3),
+                total_s=round(total_s, 3),
+                media_s=round(heard_s, 3),
+            ),
+            chunk_s=self.preset.chunk_s,
+            timestamps=self.preset.timestamps,
+            warnings=() if segments else ("No speech was found in this medium.",),
+        )
+
+
+class _Run:
+    """One medium on its way through a recognizer."""
+
+    def __init__(
+        self,
+        owner: Recognizer,
+        expected_s: float | None,
+        progress: Progress | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> None:
+        self._owner = owner
+        self._expected_s = expected_s
+        self._progress = progress
+        self._cancelled = cancelled
+        self.vote = Vote(owner.fixed_language)
+        self.probabilities: list[Audio] = []
+        self._frames = 0
+        self.samples = 0
+        self.repaired = 0
+        self._repairs: Counter[int] = Counter()
+        self.decode_s = self.vad_s = self.asr_s = self.align_s = 0.0
+
+    def read_all(self, blocks: Iterable[Audio]) -> list[Segment]:
+        """All segments in order of time.
+
+        Windows are let go as soon as they are read; how many wait is the batcher's bound.
+        """
+        reads: list[Read] = []
+        asked: deque[_Asked] = deque()
+        with self._owner.preparing(self._check):
+            for window in self._windows(blocks):
+                asked.append(self._ask(window))
+                while asked and asked[0].future.done():
+                    self._take(asked, reads)
+        while asked:
+            self._take(asked, reads)
+        self._tell(1.0)
+        return stitch(reads)
+
+    def _ask(self, window: Window, *, part: bool = False) -> _Asked:
+        future = self._owner.batcher.submit(self, window, self.vote, self._check)
+        return _Asked(window, future, part)
+
+    def _take(self, asked: deque[_Asked], reads: list[Read]) -> None:
+        """Waits for the first window; what it left unread is asked for again."""
+        first = asked.popleft()
+        window, answer = first.window, wait(first.future, self._check)
+        self.asr_s += answer.asr_s
+        self.align_s += answer.align_s
+        decoded = answer.decoded
+        if is_silence(decoded):
+            log.debug("Taken for silence: %.2f-%.2f s", window.start_s, window.end_s)
+            decoded = replace(decoded, segments=())
+        reads.append(Read(window.index, window.start_s, window.overlap_s, decoded))
+        room = MOST_REPAIRS - self._repairs[window.index]
+        again = unread(window, decoded, part=first.part)[:room]
+        self._repairs[window.index] += len(again)
+        self.repaired += len(again)
+        asked.extendleft(reversed([self._ask(part, part=True) for part in again]))
+        if self._expected_s:
+            self._tell(min(window.end_s / self._expected_s, 1.0))
+
+    def _check(self) -> None:
+        if self._cancelled and self._cancelled():
+            raise Cancelled("Stopped before the end; nothing was written.")
+
+    def _windows(self, blocks: Iterable[Audio]) -> Iterator[Window]:
+        owner = self._owner
+        limit_s = min(owner.preset.chunk_s, owner.batcher.engine.receptive_field_s)
+        cutter = WindowCutter(
+            limit_s,
+            overlap_s=min(owner.preset.overlap_s, limit_s / 3),
+            detect=owner.detect_speech,
+            rule=SpeechRule(CUT_THRESHOLD),
+        )
+        stream = owner.detector.stream()
+        iterator = iter(blocks)
+        while True:
+            began = time.perf_counter()
+            block = next(iterator, None)
+            self.decode_s += time.perf_counter() - began
+            self._check()
+            if block is None:
+                break
+            self.samples += block.size
+            began = time.perf_counter()
+            found = stream.push(block) if owner.detect_speech else self._unheard(self.samples)
+            self.vad_s += time.perf_counter() - began
+            yield from cutter.push(block, self._note(found))
+        rest = stream.finish() if owner.detect_speech else self._unheard(self.samples + FRAME - 1)
+        yield from cutter.finish(self._note(rest))
+
+    def _note(self, probabilities: Audio) -> Audio:
+        self.probabilities.append(probabilities)
+        self._frames += probabilities.size
+        return probabilities
+
+    def _unheard(self, samples: int) -> Audio:
+        """Probabilities where nobody looked: every frame may be speech."""
+        return np.ones(samples // FRAME - self._frames, np.float32)
+
+    def _tell(self, fraction: float) -> None:
+        if self._progress:
+            self._progress(fraction)

@@ -1,0 +1,149 @@
+"""Speech detection with Silero VAD, as a stream.
+
+The detector is one ONNX file that the faster-whisper package carries; it is loaded by path,
+because importing silero-vad would set torch to one thread for the whole process, and because
+importing faster-whisper would load a second inference engine that is not needed for this.
+The border rule (rise above `on`, fall below `off`, wait a little) is Silero's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from kb.asr import SAMPLE_RATE
+from kb.errors import ModelUnavailable
+from kb.types import SpeechSpan
+
+Audio = npt.NDArray[np.float32]
+
+FRAME = 512  # samples a probability, fixed by the model at 16 kHz
+FRAME_S = FRAME / SAMPLE_RATE  # 0.032 s
+_CONTEXT = 64  # samples of the frame before that the model sees again
+_STATE = 128  # width of the recurrent state
+
+CUT_THRESHOLD = 0.35  # for cutting windows: lower than Silero's 0.5, missed speech is lost speech
+LEDGER_THRESHOLD = 0.25  # for the coverage ledger: looser than the cut, so that it can find fault
+HYSTERESIS = 0.15  # speech ends this far below the threshold it began at (Silero's own figure)
+MIN_SILENCE_S = 0.1  # shorter dips stay inside a span
+
+
+def model_path() -> Path:
+    """Where the detector's ONNX file lies.
+
+    Raises ModelUnavailable if the package that carries it is missing or has no such file.
+    """
+    spec = find_spec("faster_whisper")
+    folders = spec.submodule_search_locations if spec else None
+    for folder in folders or ():
+        found = sorted(Path(folder, "assets").glob("silero_vad*.onnx"))
+        if found:
+            return found[-1]
+    raise ModelUnavailable(
+        "The speech detector is missing: the faster-whisper package carries no silero_vad*.onnx.",
+        hint="Install it again: pip install 'faster-whisper==1.2.*'",
+    )
+
+
+class SpeechDetector:
+    """Silero VAD; one instance serves any number of streams, one after the other or in threads."""
+
+    def __init__(self, threads: int = 1) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(
+            str(model_path()), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+
+    def stream(self) -> SpeechStream:
+        """A fresh stream: push blocks, read probabilities."""
+        return SpeechStream(self._session)
+
+
+class SpeechStream:
+    """The detector's state over one medium."""
+
+    def __init__(self, session: object) -> None:
+        self._session = session
+        self._h = np.zeros((1, 1, _STATE), np.float32)
+        self._c = np.zeros((1, 1, _STATE), np.float32)
+        self._tail = np.zeros(_CONTEXT, np.float32)
+        self._rest = np.zeros(0, np.float32)
+
+    def push(self, block: Audio) -> Audio:
+        """Speech probabilities (one a FRAME) of all whole frames now complete; may be empty."""
+        audio = np.concatenate([self._rest, block]) if self._rest.size else block
+        whole = audio.size // FRAME * FRAME
+        self._rest = audio[whole:].copy()
+        return self._run(audio[:whole])
+
+    def finish(self) -> Audio:
+        """The probability of the last, incomplete frame (padded with silence), if any."""
+        rest, self._rest = self._rest, np.zeros(0, np.float32)
+        return self._run(np.pad(rest, (0, -rest.size % FRAME)))
+
+    def _run(self, audio: Audio) -> Audio:
+        if not audio.size:
+            return np.zeros(0, np.float32)
+        history = np.concatenate([self._tail, audio])
+        self._tail = audio[-_CONTEXT:].copy()
+        frames = np.lib.stride_tricks.sliding_window_view(history, _CONTEXT + FRAME)[::FRAME]
+        probabilities, self._h, self._c = self._session.run(  # type: ignore[attr-defined]
+            None, {"input": np.ascontiguousarray(frames), "h": self._h, "c": self._c}
+        )
+        return np.asarray(probabilities, np.float32).reshape(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRule:
+    """How probabilities become spans."""
+
+    threshold: float = CUT_THRESHOLD
+    hysteresis: float = HYSTERESIS
+    min_silence_s: float = MIN_SILENCE_S
+
+
+def spans(
+    probabilities: Audio, rule: SpeechRule | None = None, *, offset_s: float = 0.0
+) -> list[SpeechSpan]:
+    """Stretches of speech in a row of probabilities, in seconds, `offset_s` added.
+
+    A span starts where a frame reaches the threshold and ends where the probability has been
+    below threshold less hysteresis for `min_silence_s`. No minimum length: one loud syllable
+    is speech.
+    """
+    rule = rule or SpeechRule()
+    low = max(rule.threshold - rule.hysteresis, 0.01)
+    patience = max(1, round(rule.min_silence_s / FRAME_S))
+    found: list[SpeechSpan] = []
+    start: int | None = None
+    quiet_from: int | None = None
+    for index, probability in enumerate(probabilities.tolist()):
+        if start is None:
+            if probability >= rule.threshold:
+                start = index
+            continue
+        if probability >= low:
+            quiet_from = None
+            continue
+        if quiet_from is None:
+            quiet_from = index
+        if index - quiet_from + 1 >= patience:
+            found.append(_span(start, quiet_from, offset_s))
+            start = quiet_from = None
+    if start is not None:
+        found.append(_span(start, quiet_from or len(probabilities), offset_s))
+    return found
+
+
+def _span(first: int, end: int, offset_s: float) -> SpeechSpan:
+    return SpeechSpan(offset_s + first * FRAME_S, offset_s + end * FRAME_S)

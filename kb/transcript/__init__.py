@@ -1,0 +1,51 @@
+"""Transcripts as text: one file a format, found by name in `FORMATS`.
+
+A new format is one file with `render(transcript, *, item=None) -> str` and one line here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from kb.errors import UsageError
+from kb.types import MediaItem, Transcript
+
+# name -> "module:function"; loaded on use, so that a format costs nothing until it is asked for.
+FORMATS: dict[str, str] = {
+    "txt": "kb.transcript.txt:render",
+    "json": "kb.transcript.json_doc:render",
+    "srt": "kb.transcript.srt:render",
+    "vtt": "kb.transcript.vtt:render",
+    "csv": "kb.transcript.csv_doc:render",
+    "md": "kb.transcript.md:render",
+}
+
+
+class Renderer(Protocol):
+    """What a line of `FORMATS` names: the whole document as text, `\\n` between lines."""
+
+    def __call__(self, transcript: Transcript, *, item: MediaItem | None = None) -> str: ...
+
+
+def renderer(format: str) -> Renderer:
+    """The function behind a format's name.
+
+    Raises UsageError naming the known formats.
+    """
+    try:
+        module, function = FORMATS[format].split(":")
+    except KeyError:
+        raise UsageError(
+            f"Unknown format {format!r}.", hint=f"Known formats: {', '.join(FORMATS)}."
+        ) from None
+    return cast(Renderer, getattr(import_module(module), function))
+
+
+def render(transcript: Transcript, format: str, *, item: MediaItem | None = None) -> str:
+    """The transcript in a format of `FORMATS`, as text that ends with a newline unless empty.
+
+    `item` gives title, date and links to the formats that show them (md). An empty transcript
+    gives a valid document without content. Raises UsageError for an unknown format.
+    """
+    return renderer(format)(transcript, item=item)

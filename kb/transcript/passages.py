@@ -1,0 +1,43 @@
+"""Passages: the stretches of a transcript that a search answers with."""
+
+from __future__ import annotations
+
+from kb.library import deep_link
+from kb.transcript.timing import chunks
+from kb.types import MediaItem, Passage, Transcript
+
+# Words before and after a long silence seldom belong to one thought, and a hit whose passage
+# starts half a minute early sends the listener to the wrong place.
+MAX_PAUSE_S = 10.0
+
+
+def passages(
+    transcript: Transcript,
+    item: MediaItem,
+    *,
+    target_s: float = 30.0,
+    path: str = "",
+) -> tuple[Passage, ...]:
+    """The transcript cut by time, every word in exactly one passage.
+
+    A passage holds consecutive segments that span at most `target_s` seconds; longer segments
+    are cut at words. Ids count from `#0000` and are the same for the same transcript.
+    `path` is where the medium lies; by default where it was transcribed from.
+    """
+    return tuple(
+        Passage(
+            id=f"{item.id}#{number:04d}",
+            item_id=item.id,
+            start_s=chunk.start_s,
+            end_s=chunk.end_s,
+            text=chunk.text,
+            deep_link=deep_link(item, chunk.start_s),
+            title=item.title,
+            channel=item.channel,
+            published=item.published,
+            language=chunk.language or transcript.language,
+            path=path or transcript.media.path,
+            word_starts_s=chunk.starts_s,
+        )
+        for number, chunk in enumerate(chunks(transcript, target_s, max_pause_s=MAX_PAUSE_S))
+    )

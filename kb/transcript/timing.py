@@ -1,0 +1,221 @@
+"""Clock times, words in step with a segment's text, and the cutting into chunks.
+
+Two promises hold for everything built on this: no word is lost, and none appears twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from kb.types import Segment, Transcript
+
+HOUR_S = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The smallest stretch of text with a time: a word with the punctuation that clings to it.
+
+    `glued` says that no space stands before it (Japanese, or the halves of a hyphenated word).
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+    glued: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of transcript; `language` is that of most of its seconds, None if not known.
+
+    `starts_s`: the second at which each space-separated word of `text` begins.
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+    language: str | None = None
+    starts_s: tuple[float, ...] = ()
+
+
+def clock(seconds: float, *, hours: bool | None = None) -> str:
+    """`MM:SS`, or `H:MM:SS` from one hour on; `hours` forces the one or the other.
+
+    Parts of a second are dropped: a link to the shown time must not start after the word.
+    """
+    whole = max(0, int(seconds))
+    if hours is None:
+        hours = whole >= HOUR_S
+    if not hours:
+        return f"{whole // 60:02d}:{whole % 60:02d}"
+    return f"{whole // HOUR_S}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def clock_span(start_s: float, end_s: float) -> str:
+    """`MM:SS - MM:SS`; both with hours when the end lies at one hour or later."""
+    hours = end_s >= HOUR_S
+    return f"{clock(start_s, hours=hours)} - {clock(end_s, hours=hours)}"
+
+
+def squeeze(text: str) -> str:
+    """The text on one line: every run of white space becomes one space."""
+    return " ".join(text.split())
+
+
+def join(pieces: Iterable[Piece]) -> str:
+    """The text of pieces in a row."""
+    parts: list[str] = []
+    for piece in pieces:
+        if parts and not piece.glued:
+            parts.append(" ")
+        parts.append(piece.text)
+    return "".join(parts)
+
+
+def pieces(segment: Segment) -> tuple[Piece, ...]:
+    """The segment's text cut at its words, with their times made to run forwards.
+
+    `join(pieces(segment))` is the segment's text on one line. The text wins over the words:
+    where they disagree, the times are laid over the text by its length.
+    """
+    words = [word for word in segment.words if word.text.strip()]
+    text = squeeze(segment.text) or squeeze(" ".join(word.text for word in words))
+    if not text:
+        return ()
+    found = _locate(text, [squeeze(word.text) for word in words]) if words else None
+    if found is None:
+        tokens = text.split(" ")
+        if len(tokens) == len(words):
+            found = [(token, False) for token in tokens]
+        else:
+            return _spread(tokens, segment)
+    result: list[Piece] = []
+    latest = segment.start_s if not words else words[0].start_s
+    for (part, glued), word in zip(found, words, strict=True):
+        latest = max(latest, word.start_s)
+        result.append(Piece(latest, max(latest, word.end_s), part, glued))
+    return tuple(result)
+
+
+def _locate(text: str, words: Sequence[str]) -> list[tuple[str, bool]] | None:
+    """Each word's share of the text and whether it is glued to the one before.
+
+    None when the text has letters that belong to no word.
+    """
+    starts: list[int] = []  # where a word's share begins, opening quotes and brackets included
+    spaced: list[bool] = []
+    cursor = 0
+    for word in words:
+        at = text.find(word, cursor)
+        if at < 0 or any(letter.isalnum() for letter in text[cursor:at]):
+            return None
+        space = text.rfind(" ", cursor, at)
+        starts.append(0 if not starts else at if space < 0 else space + 1)
+        spaced.append(space >= 0)
+        cursor = at + len(word)
+    if any(letter.isalnum() for letter in text[cursor:]):
+        return None
+    ends = [*starts[1:], len(text)]
+    return [
+        (text[start:end].rstrip(), bool(index) and not spaced[index])
+        for index, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+
+
+def _spread(tokens: Sequence[str], segment: Segment) -> tuple[Piece, ...]:
+    """Tokens over the segment's time, each by its number of characters."""
+    total = sum(len(token) + 1 for token in tokens)
+    scale = max(0.0, segment.end_s - segment.start_s) / total
+    result: list[Piece] = []
+    done = 0
+    for token in tokens:
+        start = segment.start_s + done * scale
+        done += len(token) + 1
+        result.append(Piece(start, segment.start_s + done * scale, token))
+    return tuple(result)
+
+
+def chunks(
+    transcript: Transcript, limit_s: float, *, max_pause_s: float = float("inf")
+) -> Iterator[Chunk]:
+    """Consecutive segments as long as they span at most `limit_s` seconds.
+
+    A segment longer than that is cut at words (a single longer word stays whole). A pause
+    longer than `max_pause_s` ends a chunk as well.
+    """
+    held: list[_Unit] = []
+    for segment in transcript.segments:
+        for unit in _units(segment, limit_s):
+            if held and (
+                max(unit.end_s, held[-1].end_s) - held[0].start_s > limit_s
+                or unit.start_s - held[-1].end_s > max_pause_s
+            ):
+                yield _chunk(held)
+                held = []
+            if held:
+                unit = replace(
+                    unit,
+                    start_s=max(unit.start_s, held[0].start_s),
+                    end_s=max(unit.end_s, held[-1].end_s),
+                )
+            held.append(unit)
+    if held:
+        yield _chunk(held)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    start_s: float
+    end_s: float
+    text: str
+    language: str | None
+    glued: bool
+    starts_s: tuple[float, ...]
+
+
+def _units(segment: Segment, limit_s: float) -> Iterator[_Unit]:
+    parts = pieces(segment)
+    if not parts:
+        return
+    if segment.end_s - segment.start_s <= limit_s:
+        end_s = max(segment.start_s, segment.end_s)
+        yield _Unit(segment.start_s, end_s, join(parts), segment.language, False, _starts(parts))
+        return
+    first = 0
+    for index in range(1, len(parts) + 1):
+        if index < len(parts) and parts[index].end_s - parts[first].start_s <= limit_s:
+            continue
+        run = parts[first:index]
+        yield _Unit(
+            run[0].start_s,
+            max(piece.end_s for piece in run),
+            join(run),
+            segment.language,
+            run[0].glued,
+            _starts(run),
+        )
+        first = index
+
+
+def _chunk(units: Sequence[_Unit]) -> Chunk:
+    text = join(Piece(unit.start_s, unit.end_s, unit.text, unit.glued) for unit in units)
+    seconds: dict[str, float] = {}
+    for unit in units:
+        if unit.language:
+            spent = unit.end_s - unit.start_s
+            seconds[unit.language] = seconds.get(unit.language, 0.0) + spent
+    language = max(seconds, key=lambda code: seconds[code]) if seconds else None
+    starts = [
+        start
+        for place, unit in enumerate(units)
+        # A unit glued to the one before goes on with its last word.
+        for start in (unit.starts_s[1:] if place and unit.glued else unit.starts_s)
+    ]
+    known = tuple(starts) if len(starts) == len(text.split()) else ()
+    return Chunk(units[0].start_s, units[-1].end_s, text, language, known)
+
+
+def _starts(parts: Sequence[Piece]) -> tuple[float, ...]:
+    return tuple(part.start_s for place, part in enumerate(parts) if not place or not part.glued)
