@@ -1,0 +1,52 @@
+"""Sinks: the knowledge bases that passages are published to.
+
+A new sink is one file with a class that takes `Settings`, and one line in `SINKS`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from kb.errors import UsageError
+from kb.settings import Settings
+from kb.sinks.base import SearchableSink, Sink
+
+SINKS: dict[str, str] = {
+    "local": "kb.sinks.local:LocalSink",
+    "odin": "kb.sinks.odin:OdinSink",
+    "folder": "kb.sinks.folder:FolderSink",
+}
+
+
+def check_sink(name: str) -> None:
+    """Raises UsageError for a name that is not in the table, listing the known ones."""
+    if name not in SINKS:
+        raise UsageError(
+            f"Unknown knowledge base {name!r}.",
+            hint=f"Known: {', '.join(sorted(SINKS))}. See KB_SINKS.",
+        )
+
+
+def open_sink(name: str, settings: Settings) -> Sink:
+    """The sink of that name; its module is imported only now.
+
+    Raises UsageError for an unknown name, listing the known ones.
+    """
+    check_sink(name)
+    module, _, kind = SINKS[name].partition(":")
+    sink: Sink = getattr(import_module(module), kind)(settings)
+    return sink
+
+
+def open_search(name: str, settings: Settings) -> SearchableSink:
+    """The sink of that name, for asking.
+
+    Raises UsageError when the name is unknown or that sink cannot search.
+    """
+    sink = open_sink(name, settings)
+    if not isinstance(sink, SearchableSink):
+        raise UsageError(
+            f"The knowledge base {name!r} cannot be searched from here.",
+            hint="Search the local one: `kb search QUERY`.",
+        )
+    return sink

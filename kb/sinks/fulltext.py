@@ -1,0 +1,195 @@
+"""Words as the index sees them: one folding for passages, queries and snippets.
+
+The index stores words that were cut and folded here and splits only at spaces, so that what
+is indexed, what is asked and what is marked can never disagree. No stemming and no stop
+words: both belong to one language, and both break phrases.
+
+Folding: compatibility forms are unified (NFKD), case is folded, and accents, points and
+harakat (combining class 10 and up) are dropped; vowel signs and viramas of Indic scripts
+stay. Scripts written without spaces give one word per character; a run of them in a query
+is then a phrase, which makes it a substring search. Whatever else is punctuation: it
+separates words and has no meaning in a query, except quotation marks.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_TERMS = 48
+"""A pasted page is cut to this many different words; more cost time and add nothing."""
+
+SNIPPET_CHARS = 180
+
+_QUOTES = '"“”„‟«»‹›「」『』＂'
+_QUOTED = re.compile(f"[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]")
+
+# Letters that Unicode does not decompose though readers leave their strokes out.
+_STROKED = str.maketrans(
+    {"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ħ": "h", "ŧ": "t", "ı": "i"}
+    | {"æ": "ae", "œ": "oe", "þ": "th"}
+)
+
+# Hangul is written with spaces, yet particles cling to the noun that is looked for.
+_ONE_WORD_PER_CHARACTER = (
+    (0x0E01, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x3041, 0x30FF),  # Hiragana, Katakana
+    (0x31F0, 0x31FF),  # Katakana extensions
+    (0x3400, 0x9FFF),  # Han
+    (0xAC00, 0xD7A3),  # Hangul syllables
+    (0xF900, 0xFAFF),  # Han compatibility
+    (0x20000, 0x3FFFF),  # Han extensions
+)
+
+_LAST_KEPT_MARK_CLASS = 9  # 7 nukta, 8 kana voicing, 9 virama: part of the letter
+
+
+def _fold(char: str) -> str:
+    if unicodedata.category(char) == "Cf":  # soft hyphens and joiners sit inside words
+        return ""
+    kept: list[str] = []
+    for part in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold()):
+        kind = unicodedata.category(part)
+        if kind[0] == "M":
+            if unicodedata.combining(part) <= _LAST_KEPT_MARK_CLASS:
+                kept.append(part)
+        elif kind == "Nd":
+            kept.append(str(unicodedata.decimal(part)))
+        elif kind[0] in "LN":
+            kept.append(part.translate(_STROKED))
+        else:
+            kept.append(" ")
+    folded = unicodedata.normalize("NFC", "".join(kept))
+    return "".join(f" {part} " if _stands_alone(part) else part for part in folded)
+
+
+def _stands_alone(char: str) -> bool:
+    return any(first <= ord(char) <= last for first, last in _ONE_WORD_PER_CHARACTER)
+
+
+class _FoldTable(dict[int, str]):
+    """Code point → what it becomes, filled on use: folding a passage is one C loop."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = _fold(chr(code))
+        return self[code]
+
+
+_FOLDED = _FoldTable()
+
+
+def tokens(text: str) -> list[str]:
+    """The folded words of a text, in order."""
+    return unicodedata.normalize("NFC", text).translate(_FOLDED).split()
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One unit of a query: a word, or several that must stand side by side.
+
+    `required` terms (quoted ones) are never given up when too little is found.
+    """
+
+    tokens: tuple[str, ...]
+    required: bool = False
+
+
+def parse_query(query: str) -> tuple[Term, ...]:
+    """The terms of a query, in order and without repetition; none if it has no letter or digit.
+
+    Text in quotation marks of any style is a phrase; an unmatched mark is punctuation.
+    A word that folds to several (`e-mail`, a run of Han) is a phrase too. Never raises.
+    """
+    phrases = [Term(tuple(tokens(found)), required=True) for found in _QUOTED.findall(query)]
+    rest = _QUOTED.sub(" ", query)
+    words = [Term(tuple(tokens(word))) for word in rest.split()]
+    unique = dict.fromkeys(term for term in (*phrases, *words) if term.tokens)
+    return tuple(unique)[:MAX_TERMS]
+
+
+def snippet(text: str, terms: Sequence[Term], length: int = SNIPPET_CHARS) -> str:
+    """About `length` characters around the densest hit, hit words marked `**so**`.
+
+    Asterisks of the text itself become U+2217, so that every `**` is a mark. Cut ends
+    carry an ellipsis. Text without a hit (semantic search) is shown from its start.
+    """
+    text = " ".join(unicodedata.normalize("NFC", text).split()).replace("*", "∗")
+    hits = _hits(text, terms)
+    start, end = _window(text, hits, length)
+    pieces: list[str] = ["… " if start else ""]
+    position = start
+    for first, last, _ in hits:
+        # A hit that overlaps the one before, or is cut by the window, is not marked again.
+        if first < position or last > end:
+            continue
+        pieces += [text[position:first], "**", text[first:last], "**"]
+        position = last
+    pieces += [text[position:end], " …" if end < len(text) else ""]
+    return "".join(pieces)
+
+
+def first_word(text: str, terms: Sequence[Term]) -> int:
+    """Which space-separated word of the text the first hit begins in; 0 without a hit."""
+    hits = _hits(text, terms)
+    if not hits:
+        return 0
+    # The word that the hit stands in is counted too, so one too many.
+    return max(0, len(text[: hits[0][0] + 1].split()) - 1)
+
+
+def _spans(text: str) -> list[tuple[str, int, int]]:
+    """Every token with the slice of the text it came from."""
+    found: list[tuple[str, int, int]] = []
+    word, start, end = "", 0, 0
+    for offset, char in enumerate(text):
+        for part in _FOLDED[ord(char)]:
+            if part != " ":
+                start = start if word else offset
+                word, end = word + part, offset + 1
+            elif word:
+                found.append((word, start, end))
+                word = ""
+        if word and not _FOLDED[ord(char)]:
+            end = offset + 1  # an accent or joiner belongs to the word it sits in
+    if word:
+        found.append((word, start, end))
+    return found
+
+
+def _hits(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
+    """(start, end, number of the term) of every hit, longest first where they begin together."""
+    spans = _spans(text)
+    words = [word for word, _, _ in spans]
+    hits: list[tuple[int, int, int]] = []
+    for number, term in enumerate(terms):
+        size = len(term.tokens)
+        for at, word in enumerate(words):
+            if word == term.tokens[0] and tuple(words[at : at + size]) == term.tokens:
+                hits.append((spans[at][1], spans[at + size - 1][2], number))
+    return sorted(hits, key=lambda hit: (hit[0], -hit[1]))
+
+
+def _window(text: str, hits: Sequence[tuple[int, int, int]], length: int) -> tuple[int, int]:
+    """The slice to show: the one with the most different terms, moved to word borders."""
+    if len(text) <= length + 20:  # nothing is gained by hiding three words
+        return 0, len(text)
+    best = (0, 0, 0)  # (different terms, start, end)
+    for first, _, _ in hits:
+        inside = [hit for hit in hits if first <= hit[0] and hit[1] <= first + length]
+        different = len({number for _, _, number in inside})
+        if different > best[0]:
+            best = (different, first, max(hit[1] for hit in inside))
+    start = max(0, min((best[1] + best[2] - length) // 2, len(text) - length))
+    start = max(0, min(start, best[1]))
+    end = min(len(text), start + length)
+    if start > 0:
+        border = text.find(" ", start - 1, start + 20)
+        start = border + 1 if 0 <= border < best[1] else start
+    if end < len(text):
+        border = text.rfind(" ", max(best[2], end - 20), end + 1)
+        end = border if border > 0 else end
+    return start, end

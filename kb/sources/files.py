@@ -1,0 +1,227 @@
+"""Local media: a file, or every media file of a folder and its subfolders."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from kb.errors import MediaUnavailable, UsageError
+from kb.library import MEDIA_EXTENSIONS
+from kb.naming import split_stem, tidy_title
+from kb.sources.base import Fetched, Filters, Progress, no_progress
+from kb.types import MediaItem
+
+__all__ = ["MEDIA_EXTENSIONS", "FileSource"]
+
+_BLOCK = 1 << 20
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# Downloaders work under such names until a file is whole: `talk.temp.mp4`, `talk.part.mp4`.
+_UNFINISHED = (".part", ".temp", ".tmp")
+# A dated name such as 2024-03-05_Quarterly_development ends in a word and not in an id.
+_WORD = re.compile(r"[A-Z]?[a-z]+")
+
+log = logging.getLogger(__name__)
+
+
+class FileSource:
+    """Paths on this machine. The id of a file is its content, whatever its name or place."""
+
+    name = "file"
+
+    def __init__(self, **_given: Any) -> None:
+        """Takes what every source is given, and needs none of it."""
+        # Tells what a file claims to last, where somebody needs to know before it is fetched.
+        self.length: Callable[[Path], float | None] | None = None
+
+    def accepts(self, reference: str) -> bool:
+        """Whether it is a path that exists, a `file://` address, or looks like a path."""
+        if _URL.match(reference):
+            return reference.lower().startswith("file://")
+        try:
+            if Path(reference).expanduser().exists():
+                return True
+        except (OSError, RuntimeError, ValueError):
+            pass  # too long, an unknown home, a NUL: no path, but it may still look like one
+        return "/" in reference or "\\" in reference or reference.lower().endswith(MEDIA_EXTENSIONS)
+
+    def items(self, reference: str, filters: Filters = Filters()) -> Iterator[MediaItem]:  # noqa: B008
+        """A file as one item, a folder as one for each media file in it, in order of names.
+
+        Every file is read once for its id, when its turn comes. A file named by the user is
+        taken whatever its extension; a folder gives media files only, without hidden and
+        unfinished ones. The same content under two names comes twice, with the same id.
+        Raises UsageError at once for a missing path, an empty file, a folder without media.
+        """
+        path = _path(reference)
+        try:
+            status = path.stat()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UsageError(
+                f"Cannot find {path}: {reason}.", hint="Check the path; quote it if it has spaces."
+            ) from error
+        if stat.S_ISDIR(status.st_mode):
+            files = _walk(path)
+            if not files:
+                raise UsageError(
+                    f"No media files in {path}.",
+                    hint=f"These extensions count: {' '.join(MEDIA_EXTENSIONS)}",
+                )
+        elif stat.S_ISREG(status.st_mode):
+            if not status.st_size:
+                raise UsageError(
+                    f"{path} is empty (0 bytes).", hint="Download or copy the file again."
+                )
+            files = [path]
+        else:
+            raise UsageError(f"{path} is neither a file nor a folder.")
+        return (item for item in map(self._item, files) if filters.keep(item))
+
+    def _item(self, path: Path) -> MediaItem:
+        item = _item(path)
+        if self.length is None or "unreadable" in item.extra:
+            return item
+        try:
+            return replace(item, duration_s=self.length(path))
+        except MediaUnavailable:
+            return item  # `fetch` says what is wrong with it
+
+    def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> Fetched:
+        """The file where it lies; nothing is copied, and `folder` is not used.
+
+        Raises MediaUnavailable when it is gone, unreadable or no longer the same content.
+        """
+        path = Path(str(item.extra.get("path", "")))
+        if "unreadable" in item.extra:
+            raise MediaUnavailable(
+                f"Cannot read {path}: {item.extra['unreadable']}.",
+                hint="Check the file's permissions and its disk.",
+            )
+        try:
+            status = path.stat()
+            sha256 = str(item.extra.get("sha256", ""))
+            if (status.st_size, status.st_mtime_ns) == (
+                item.extra.get("size"),
+                item.extra.get("modified_ns"),
+            ):
+                progress(status.st_size, status.st_size)
+            else:
+                sha256 = _sha256(path, progress)
+        except OSError as error:
+            raise MediaUnavailable(
+                f"Cannot read {path}: {error.strerror or error}.",
+                hint="Check that the file is still there and its disk connected.",
+            ) from error
+        if sha256[:12] != item.short_id:
+            raise MediaUnavailable(
+                f"{path} has changed since it was listed.", hint="Ingest it again."
+            )
+        return Fetched(item, path, sha256, temporary=False)
+
+
+def _path(reference: str) -> Path:
+    if reference.lower().startswith("file://"):
+        parts = urlsplit(reference)
+        host = "" if parts.netloc.lower() == "localhost" else parts.netloc
+        return Path(url2pathname(f"//{host}{parts.path}" if host else parts.path))
+    try:
+        return Path(reference).expanduser().absolute()
+    except RuntimeError as error:  # ~somebody who is not known here
+        raise UsageError(f"Cannot find {reference}: {error}.") from error
+
+
+def _item(path: Path) -> MediaItem:
+    extra: dict[str, object] = {"path": str(path)}
+    published = ""
+    try:
+        status = path.stat()
+        published = datetime.fromtimestamp(status.st_mtime, UTC).date().isoformat()
+        digest = _sha256(path, no_progress)
+        extra |= {"sha256": digest, "size": status.st_size, "modified_ns": status.st_mtime_ns}
+    except (OSError, OverflowError, ValueError) as error:
+        # Still an item, so that it is counted and named among the failed ones; without its
+        # content the path stands for it.
+        digest = hashlib.sha256(os.fsencode(path)).hexdigest()
+        extra["unreadable"] = getattr(error, "strerror", None) or str(error)
+    title = path.stem
+    parts = split_stem(title)
+    if parts and (parts.is_file or (parts.is_youtube and not _WORD.fullmatch(parts.short_id))):
+        title = parts.title
+        published = parts.published or published
+    return MediaItem(
+        id=f"file:{digest[:12]}",
+        source="file",
+        url=path.as_uri(),
+        title=tidy_title(title) or "Untitled",
+        published=published,
+        extra=extra,
+    )
+
+
+def _sha256(path: Path, progress: Progress) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        total, done = os.fstat(stream.fileno()).st_size, 0
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            done += len(block)
+            progress(done, total)
+    return digest.hexdigest()
+
+
+def _walk(folder: Path) -> list[Path]:
+    """The media files below a folder, in order of names, every folder visited once."""
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+
+    def visit(place: Path) -> None:
+        status = place.stat()
+        # Links may lead back up, or twice to the same place.
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen:
+            return
+        seen.add(identity)
+        with os.scandir(place) as entries:
+            ordered = sorted(entries, key=lambda entry: (entry.name.casefold(), entry.name))
+        for entry in ordered:
+            try:
+                if _hidden(entry):
+                    continue
+                path = place / entry.name
+                if entry.is_dir():
+                    visit(path)
+                elif entry.is_file() and _is_media(entry.name):
+                    found.append(path)
+            except OSError as error:
+                log.warning("Passed over %s: %s", entry.path, error.strerror or error)
+
+    try:
+        visit(folder)
+    except OSError as error:
+        raise UsageError(f"Cannot read the folder {folder}: {error.strerror or error}.") from error
+    return found
+
+
+def _hidden(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith((".", "~$")):
+        return True
+    attributes = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0)
+    return bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN)
+
+
+def _is_media(name: str) -> bool:
+    path = PurePath(name)
+    return (
+        path.suffix.lower() in MEDIA_EXTENSIONS
+        and PurePath(path.stem).suffix.lower() not in _UNFINISHED
+    )

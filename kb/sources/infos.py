@@ -1,0 +1,98 @@
+"""What yt-dlp tells about a medium, as our item."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from kb.types import Chapter, MediaItem
+
+
+def item_of_info(info: dict[str, Any], url: str | None, place: int = 0) -> MediaItem:
+    """An info dictionary of yt-dlp as our item; `place` is its number on a page with several.
+
+    Its id is `youtube:<id>` or `web:<extractor>:<id>`; the generic extractor's ids are mere
+    file names, so a hash of the address stands for them.
+    """
+    extractor = str(info.get("extractor_key") or info.get("ie_key") or "generic").lower()
+    page = str(info.get("webpage_url") or url or "")
+    name = str(info.get("id") or "")
+    if extractor == "youtube" and name:
+        item_id, source = f"youtube:{name}", "youtube"
+        page = f"https://www.youtube.com/watch?v={name}"
+    else:
+        if extractor in ("generic", "html5mediaembed") or not name:
+            address = f"{page}#{place}" if place > 1 else page
+            extractor, name = "generic", hashlib.sha256(address.encode()).hexdigest()[:12]
+        item_id, source = f"web:{_plain(extractor)}:{_plain(name)}", "web"
+    extra: dict[str, Any] = {"place": place} if place > 1 else {}
+    if thumbnail := info.get("thumbnail"):
+        extra["thumbnail"] = thumbnail
+    if info.get("live_status") in ("is_live", "is_upcoming"):
+        extra["live"] = "live" if info["live_status"] == "is_live" else "upcoming"
+        if moment := info.get("release_timestamp"):
+            extra["available_at"] = float(moment)
+    published, exact = _published(info)
+    if published and not exact:
+        extra["published_approximate"] = True
+    duration = info.get("duration")
+    return MediaItem(
+        id=item_id,
+        source=source,
+        url=page,
+        title=str(info.get("title") or name),
+        published=published,
+        duration_s=float(duration) if duration else None,
+        channel=str(info.get("channel") or info.get("uploader") or ""),
+        description=str(info.get("description") or ""),
+        tags=tuple(str(tag) for tag in info.get("tags") or ()),
+        chapters=tuple(
+            Chapter(float(each.get("start_time") or 0), str(each.get("title") or ""))
+            for each in info.get("chapters") or ()
+        ),
+        language=info.get("language"),
+        extra=extra,
+    )
+
+
+def _published(info: dict[str, Any]) -> tuple[str, bool]:
+    day = str(info.get("upload_date") or info.get("release_date") or "")
+    if re.fullmatch(r"\d{8}", day):
+        return f"{day[:4]}-{day[4:6]}-{day[6:]}", True
+    if moment := info.get("timestamp"):
+        return datetime.fromtimestamp(float(moment), UTC).date().isoformat(), False
+    return "", False
+
+
+def _plain(name: str) -> str:
+    """A name for an id: letters, digits, dash and underscore, told apart if anything changed."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:48]
+    if plain == name:
+        return plain
+    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def enriched(item: MediaItem, found: MediaItem) -> MediaItem:
+    """The item with its gaps filled from what the download told."""
+    bare = not item.title or item.title == item.short_id
+    dated = item.published and not item.extra.get("published_approximate")
+    extra = {**found.extra, **item.extra}
+    if found.published and not dated:
+        extra.pop("published_approximate", None)
+    for passing in ("live", "available_at"):
+        extra.pop(passing, None)
+    return replace(
+        item,
+        title=found.title if bare and found.title else item.title,
+        published=item.published if dated else found.published or item.published,
+        duration_s=item.duration_s or found.duration_s,
+        channel=item.channel or found.channel,
+        description=item.description or found.description,
+        tags=item.tags or found.tags,
+        chapters=item.chapters or found.chapters,
+        language=item.language or found.language,
+        extra=extra,
+    )

@@ -1,0 +1,217 @@
+"""What a YouTube link is: a video, a playlist or a channel, in all the forms they come in.
+
+Nothing here asks the network. A handle or an old custom name is told apart from a channel id,
+but which channel it belongs to only the service knows.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+LinkKind = Literal["video", "playlist", "channel", "handle", "user", "custom"]
+Tab = Literal["", "shorts", "live"]
+
+_VIDEO = re.compile(r"[A-Za-z0-9_-]{11}")
+_CHANNEL = re.compile(r"UC[A-Za-z0-9_-]{22}")
+# PL lists, UU… uploads, OLAK5uy_ albums, RD mixes, FL favourites, LL/WL one's own.
+_PLAYLIST = re.compile(r"(?:PL|UU|UULF|UUSH|UULV|FL|RD|OLAK5uy_|EC|LP)[A-Za-z0-9_-]{10,}")
+_LIST = re.compile(r"[A-Za-z0-9_-]{2,64}")
+# Letters of any script, with dots, dashes and a middle dot; some scripts need only one letter.
+_HANDLE = re.compile(r"@[\w.·-]{1,60}")
+_NAME = re.compile(r"[\w.-]{1,100}")
+
+_HOSTS = {"youtube.com", "youtube-nocookie.com", "youtubekids.com", "youtu.be", "yt.be"}
+_PREFIXES = ("www.", "m.", "music.", "gaming.", "studio.", "tv.", "consent.")
+_VIDEO_PATHS = {"shorts", "live", "embed", "v", "e", "vi", "watch"}
+_TABS: dict[str, Tab] = {"shorts": "shorts", "streams": "live", "live": "live"}
+# First parts of a path that are pages of the site and never a channel's custom name.
+_PAGES = {
+    "about",
+    "account",
+    "attribution_link",
+    "channel",
+    "clip",
+    "feed",
+    "feeds",
+    "gaming",
+    "hashtag",
+    "kids",
+    "movies",
+    "oembed",
+    "playlist",
+    "post",
+    "premium",
+    "redirect",
+    "results",
+    "signin",
+    "t",
+    "watch_popup",
+    "watch_videos",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a link names.
+
+    `id` is the video's, playlist's or channel's id, the handle with its @, or the old name.
+    `playlist` is the list that a video was watched in, `start_s` the second linked to,
+    `tab` the part of a channel that was linked.
+    """
+
+    kind: LinkKind
+    id: str
+    playlist: str = ""
+    start_s: float | None = None
+    tab: Tab = ""
+
+    @property
+    def key(self) -> str:
+        """The same for every form of a link to the same thing."""
+        name = self.id.casefold() if self.kind in ("handle", "user", "custom") else self.id
+        return ":".join(filter(None, ("youtube", self.kind, name, self.tab)))
+
+    @property
+    def url(self) -> str:
+        """The site's own address for it."""
+        site = "https://www.youtube.com"
+        page = {
+            "video": f"/watch?v={self.id}",
+            "playlist": f"/playlist?list={self.id}",
+            "channel": f"/channel/{self.id}",
+            "handle": f"/{self.id}",
+            "user": f"/user/{self.id}",
+            "custom": f"/c/{self.id}",
+        }[self.kind]
+        tab = {"": "", "shorts": "/shorts", "live": "/streams"}[self.tab]
+        return f"{site}{page}{tab}"
+
+
+def recognize(reference: str) -> Link | None:
+    """What a link, handle or bare id names; None for anything that is not YouTube's.
+
+    Tracking parameters are ignored, redirects and consent pages looked through. A bare video
+    id needs a digit, a dash or mixed case, or a plain word would be one.
+    """
+    return _recognize(reference, 3)
+
+
+def _recognize(reference: str, depth: int) -> Link | None:
+    text = reference.strip().strip("<>\"'")
+    if not text or any(character.isspace() for character in text):
+        return None
+    if bare := _bare(text):
+        return bare
+    if text.lower().startswith(("vnd.youtube:", "youtube:")):
+        text = text.split(":", 1)[1].removeprefix("//")
+        return _bare(text) or (_recognize(text, depth - 1) if depth else None)
+    if "://" not in text:
+        text = f"https://{text.removeprefix('//')}"
+    try:
+        parts = urlsplit(text)
+        host = (parts.hostname or "").lower().rstrip(".")
+    except ValueError:
+        return None
+    if parts.scheme.lower() not in ("http", "https"):
+        return None
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    if host in ("google.com", "www.google.com") and parts.path == "/url" and depth:
+        return _recognize(query.get("q") or query.get("url") or "", depth - 1)
+    while host.startswith(_PREFIXES):
+        host = host.split(".", 1)[1]
+    if host not in _HOSTS:
+        return None
+    path = [unquote(part) for part in parts.path.split("/") if part]
+    if host in ("youtu.be", "yt.be"):
+        return _video(path[0], query, parts.fragment) if path else _playlist(query.get("list", ""))
+    return _page(path, query, parts.fragment, depth)
+
+
+def _bare(text: str) -> Link | None:
+    if _CHANNEL.fullmatch(text):
+        return Link("channel", text)
+    if _HANDLE.fullmatch(text):
+        return Link("handle", text)
+    if _PLAYLIST.fullmatch(text) and len(text) >= 13:
+        return Link("playlist", text)
+    telling = re.search(r"[0-9_-]", text) or (text != text.lower() and text != text.title())
+    if _VIDEO.fullmatch(text) and telling:
+        return Link("video", text)
+    return None
+
+
+def _page(path: list[str], query: dict[str, str], fragment: str, depth: int) -> Link | None:
+    first = path[0] if path else ""
+    rest = path[1:]
+    for name in ("continue", "next", "u", "url", "q"):
+        # Consent, sign-in, attribution, oEmbed and redirect pages carry the real address.
+        target = query.get(name, "")
+        if depth and first in ("m", "ml", "", "signin", "attribution_link", "oembed", "redirect"):
+            if target.startswith("/"):
+                target = f"https://www.youtube.com{target}"
+            if target and (link := _recognize(target, depth - 1)):
+                return link
+    if first.startswith("@"):
+        return _channel("handle", first, rest) if _HANDLE.fullmatch(first) else None
+    if "v" in query and first in ("watch", "watch_popup", "", "details"):
+        return _video(query["v"], query, fragment)
+    if first == "embed" and rest[:1] == ["videoseries"]:
+        return _playlist(query.get("list", ""))
+    if first == "embed" and rest[:1] == ["live_stream"]:
+        return _channel("channel", query.get("channel", ""), [])
+    if first in _VIDEO_PATHS:
+        return _video(rest[0], query, fragment) if rest else _playlist(query.get("list", ""))
+    if first == "feeds":
+        if "channel_id" in query:
+            return _channel("channel", query["channel_id"], [])
+        return _playlist(query.get("playlist_id", ""))
+    if first in ("playlist", "show", "watch_videos"):
+        return _playlist(query.get("list", ""))
+    if first in ("channel", "browse") and rest:
+        if rest[0].startswith("VL"):
+            return _playlist(rest[0][2:])
+        return _channel("channel", rest[0], rest[1:])
+    if first in ("user", "c") and rest:
+        return _channel("user" if first == "user" else "custom", rest[0], rest[1:])
+    if first and first not in _PAGES and _NAME.fullmatch(first):
+        return _channel("custom", first, rest)
+    return None
+
+
+def _video(text: str, query: dict[str, str], fragment: str) -> Link | None:
+    # Some programs append their tracking to the id itself: dQw4…&feature=share.
+    match = _VIDEO.match(text)
+    if not match or re.match(r"[A-Za-z0-9_-]", text[match.end() :]):
+        return None
+    stamp = query.get("t") or query.get("start") or query.get("time_continue") or ""
+    if not stamp and fragment.startswith("t="):
+        stamp = fragment[2:]
+    listed = query.get("list", "")
+    return Link(
+        "video",
+        match.group(),
+        playlist=listed if _LIST.fullmatch(listed) else "",
+        start_s=_seconds(stamp),
+    )
+
+
+def _playlist(text: str) -> Link | None:
+    return Link("playlist", text) if _LIST.fullmatch(text) else None
+
+
+def _channel(kind: LinkKind, name: str, rest: list[str]) -> Link | None:
+    if not (_CHANNEL if kind == "channel" else re.compile(r"[^/?#]+")).fullmatch(name):
+        return None
+    return Link(kind, name, tab=_TABS.get(rest[0], "") if rest else "")
+
+
+def _seconds(stamp: str) -> float | None:
+    """`90`, `90s`, `1m30s`, `1h2m3s` in seconds; None for anything else."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", stamp)
+    if not stamp or not match:
+        return None
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds

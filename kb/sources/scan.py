@@ -1,0 +1,153 @@
+"""What a reference would bring, before anything is queued: how many, how long, at what cost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kb.settings import Settings
+from kb.sources.listing import Listing, ListingReport
+from kb.types import MediaItem
+
+# What a second of medium takes on disk: 128 kbit/s of sound, 2.5 Mbit/s of picture.
+BYTES_PER_S = {"audio": 128_000 / 8, "mp3": 128_000 / 8, "mp4": 2_500_000 / 8}
+# Opening a page and choosing a format, beside the pause and the transfer.
+OVERHEAD_S = 3.0
+_HOPELESS = ("unavailable",)
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedItem:
+    """An item and how it stands: `new`, `upcoming`, `live`, `unavailable`, or a known state."""
+
+    item: MediaItem
+    state: str
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it would be queued."""
+        return self.state in ("new", "upcoming", "live")
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The result of a scan. Times in seconds, sizes in bytes, all for the new items alone.
+
+    `unmeasured` counts new items whose length the source does not tell: they are missing in
+    the sums. `recognition_s` is None without a measured speed; `disk_free` None if unknown.
+    """
+
+    report: ListingReport
+    items: tuple[ScannedItem, ...]
+    audio_s: float
+    unmeasured: int
+    disk_bytes: int
+    disk_free: int | None
+    download_s: float
+    recognition_s: float | None
+
+    @property
+    def new(self) -> int:
+        return sum(each.is_new for each in self.items)
+
+    @property
+    def known(self) -> int:
+        return sum(not each.is_new and each.state not in _HOPELESS for each in self.items)
+
+    @property
+    def estimate_s(self) -> float | None:
+        """The whole wall time: downloads and recognition run side by side; None if unknown."""
+        if self.recognition_s is None:
+            return None
+        return max(self.download_s, self.recognition_s)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document of `kb scan --json`."""
+        return {
+            "source": self.report.reference,
+            "kind": self.report.kind,
+            "title": self.report.title,
+            "reported": self.report.reported,
+            "listed": self.report.listed,
+            "unavailable": self.report.unavailable,
+            "matching": len(self.items),
+            "new": self.new,
+            "known": self.known,
+            "audio_s": self.audio_s,
+            "unmeasured": self.unmeasured,
+            "api_units": self.report.units,
+            "via": self.report.via,
+            "disk_bytes": self.disk_bytes,
+            "disk_free": self.disk_free,
+            "download_s": self.download_s,
+            "recognition_s": self.recognition_s,
+            "estimate_s": self.estimate_s,
+            "notes": list(self.report.notes),
+            "items": [
+                {
+                    "id": each.item.id,
+                    "title": each.item.title,
+                    "published": each.item.published,
+                    "duration_s": each.item.duration_s,
+                    "state": each.state,
+                    "url": each.item.url,
+                }
+                for each in self.items
+            ],
+        }
+
+
+def scan(
+    listing: Listing,
+    settings: Settings,
+    *,
+    state_of: Callable[[str], str | None] = lambda _: None,
+    rtfx: float | None = None,
+) -> Scan:
+    """Exhaust a listing and add it up.
+
+    `state_of` tells the state of an id that the library or the queue has, else None; `rtfx`
+    is the measured speed of recognition (seconds of sound per second), None if unknown.
+    Raises what the listing raises.
+    """
+    items = tuple(ScannedItem(item, state_of(item.id) or _state(item)) for item in listing)
+    new = [each.item for each in items if each.is_new]
+    audio_s = sum(item.duration_s or 0.0 for item in new)
+    local = listing.report.via == "file"
+    if local:
+        disk_bytes = sum(int(item.extra.get("size", 0)) for item in new)
+    else:
+        disk_bytes = int(audio_s * BYTES_PER_S[settings.keep])
+    low = settings.download_pause_s
+    pause_s = (low + max(low, settings.download_pause_max_s)) / 2 if low else 0.0
+    # The limiter spaces the starts; a transfer longer than the pause is the other bound.
+    transfer_s = disk_bytes / settings.download_rate if settings.download_rate else 0.0
+    return Scan(
+        report=listing.report,
+        items=items,
+        audio_s=audio_s,
+        unmeasured=sum(item.duration_s is None for item in new),
+        disk_bytes=disk_bytes,
+        disk_free=_free(settings.home),
+        download_s=0.0 if local else max(len(new) * max(pause_s, OVERHEAD_S), transfer_s),
+        recognition_s=audio_s / rtfx if rtfx else None,
+    )
+
+
+def _state(item: MediaItem) -> str:
+    if "unavailable" in item.extra:
+        return "unavailable"
+    return str(item.extra.get("live", "new"))
+
+
+def _free(home: Path) -> int | None:
+    """Free bytes where the library is or will be."""
+    for folder in (home, *home.parents):
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            continue
+    return None

@@ -1,0 +1,40 @@
+"""Foreign texts made safe to show: no key, cookie or password stays in them.
+
+Whatever a library says (an exception, a log line) passes through here before it becomes
+ours, because libraries put whole addresses and headers into their texts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# Each pattern keeps its first group and hides what follows.
+_PATTERNS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(AIza)[0-9A-Za-z_-]{8,}",
+        r"(\b(?:key|api_key|apikey|access_token|token|password|sig|signature)=)[^&\s'\"<>]+",
+        r"(\bx-goog-api-key['\"]?\s*[:=]\s*['\"]?)[^'\"\s,}]+",
+        r"(\b(?:set-)?cookie['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n}]+",
+        r"(\b(?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n}]+",
+        r"(\b[a-z][a-z0-9+.-]*://)[^/\s@'\"<>]+(?=@)",
+    )
+)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+HIDDEN = "…"
+
+
+def scrub(text: object, secrets: Iterable[str] = ()) -> str:
+    """The text as one line without secrets: the given ones, and all that look like one.
+
+    `secrets` shorter than four characters are not searched for: they would hide half the
+    text and are no secrets.
+    """
+    shown = _COLOURS.sub("", str(text))
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        if len(secret) >= 4:
+            shown = shown.replace(secret, HIDDEN)
+    for pattern in _PATTERNS:
+        shown = pattern.sub(rf"\g<1>{HIDDEN}", shown)
+    return " ".join(shown.split())

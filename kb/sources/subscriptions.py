@@ -1,0 +1,198 @@
+"""Subscriptions: what is looked at again and again, and when the next look is due.
+
+They live in the database for the workers and beside the media (`library.json`) for good.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from kb.catalogue import Catalogue, subscriptions
+from kb.errors import UsageError
+from kb.library import Library
+from kb.sources.filters import VideoFilters
+from kb.sources.links import recognize
+
+FACT = "subscriptions"
+DEFAULT_EVERY_S = 6 * 3600.0
+LEAST_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One followed reference; times in epoch seconds, `every_s` in seconds.
+
+    `options` are the choices of the run as plain JSON values; `error` is what the last look
+    ended with, empty when it went well.
+    """
+
+    key: str
+    reference: str
+    every_s: float
+    filters: VideoFilters
+    options: Mapping[str, Any] = field(default_factory=dict)
+    created_at: float = 0.0
+    next_at: float = 0.0
+    last_at: float | None = None
+    error: str = ""
+
+
+def subscription_key(reference: str) -> str:
+    """The same for every form of a link to the same channel or playlist."""
+    link = recognize(reference)
+    return link.key if link else reference.strip()
+
+
+class Subscriptions:
+    """The subscriptions of one library. Methods raise LibraryError when it cannot be used.
+
+    `clock` gives epoch seconds.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        library: Library | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._catalogue = catalogue
+        self._library = library
+        self._clock = clock
+
+    def follow(
+        self,
+        reference: str,
+        *,
+        every_s: float = DEFAULT_EVERY_S,
+        filters: VideoFilters | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Subscription:
+        """Follow a reference from now on, due at once; following it again changes the terms.
+
+        Raises UsageError for a single video, or more often than once a minute.
+        """
+        link = recognize(reference)
+        if link is not None and link.kind == "video":
+            raise UsageError(
+                "A single video brings nothing new.", hint="Follow its channel or a playlist."
+            )
+        if not math.isfinite(every_s) or every_s < LEAST_EVERY_S:
+            raise UsageError("Once a minute is the most often.", hint="Every 6 h is the default.")
+        now = self._clock()
+        key = subscription_key(reference)
+        terms = {
+            "reference": reference.strip(),
+            "every_s": every_s,
+            "filters": (filters or VideoFilters()).checked().as_dict(),
+            "options": dict(options or {}),
+        }
+        with self._catalogue.begin() as connection:
+            self._catalogue.ensure_row(
+                connection, subscriptions, key=key, created_at=now, next_at=now, error="", **terms
+            )
+            connection.execute(
+                sa.update(subscriptions).where(subscriptions.c.key == key).values(**terms)
+            )
+        self._keep()
+        return next(each for each in self.list() if each.key == key)
+
+    def unfollow(self, reference: str) -> bool:
+        """Stop following; returns whether it was followed."""
+        with self._catalogue.begin() as connection:
+            removed = connection.execute(
+                sa.delete(subscriptions).where(
+                    subscriptions.c.key.in_([subscription_key(reference), reference.strip()])
+                )
+            )
+        self._keep()
+        return bool(removed.rowcount)
+
+    def list(self) -> tuple[Subscription, ...]:
+        """All of them, in the order in which they were followed."""
+        with self._catalogue.begin() as connection:
+            rows = connection.execute(
+                sa.select(subscriptions).order_by(subscriptions.c.created_at, subscriptions.c.key)
+            ).all()
+        return tuple(map(_subscription, rows))
+
+    def take_due(self) -> tuple[Subscription, ...]:
+        """Those whose time has come, each given to one caller only and set to its next time.
+
+        Looks that were missed (the machine was off) are made up by this one: the next time is
+        in the future, on the old beat. After a crash before `done` it comes round again then.
+        """
+        now = self._clock()
+        taken: list[Subscription] = []
+        for each in self.list():
+            if each.next_at > now:
+                continue
+            beats = math.floor((now - each.next_at) / each.every_s) + 1
+            with self._catalogue.begin() as connection:
+                moved = connection.execute(
+                    sa.update(subscriptions)
+                    .where(subscriptions.c.key == each.key, subscriptions.c.next_at == each.next_at)
+                    .values(next_at=each.next_at + beats * each.every_s, last_at=now)
+                )
+            if moved.rowcount:
+                taken.append(each)
+        return tuple(taken)
+
+    def done(self, key: str, *, error: str = "", again_at: float | None = None) -> None:
+        """Note how a look ended; `again_at` (epoch seconds) asks for the next one by then."""
+        values: dict[str, Any] = {"error": error}
+        if again_at is not None:
+            later = subscriptions.c.next_at
+            values["next_at"] = sa.case((later > again_at, again_at), else_=later)
+        with self._catalogue.begin() as connection:
+            connection.execute(
+                sa.update(subscriptions).where(subscriptions.c.key == key).values(**values)
+            )
+
+    def restore(self) -> int:
+        """Take up those that `library.json` knows and the database does not; how many."""
+        if self._library is None:
+            return 0
+        known = {each.key for each in self.list()}
+        kept = self._library.read_facts().get(FACT)
+        count = 0
+        for each in kept if isinstance(kept, list) else ():
+            reference = each.get("reference") if isinstance(each, dict) else None
+            if not isinstance(reference, str) or subscription_key(reference) in known:
+                continue
+            self.follow(
+                reference,
+                every_s=float(each.get("every_s") or DEFAULT_EVERY_S),
+                filters=VideoFilters.from_dict(each.get("filters") or {}),
+                options=each.get("options") or {},
+            )
+            count += 1
+        return count
+
+    def _keep(self) -> None:
+        if self._library is None:
+            return
+        self._library.write_facts(
+            {
+                FACT: [
+                    {
+                        "reference": each.reference,
+                        "every_s": each.every_s,
+                        "filters": each.filters.as_dict(),
+                        "options": dict(each.options),
+                    }
+                    for each in self.list()
+                ]
+            }
+        )
+
+
+def _subscription(row: sa.Row[Any]) -> Subscription:
+    values = dict(row._mapping)
+    return Subscription(**{**values, "filters": VideoFilters.from_dict(values["filters"])})
