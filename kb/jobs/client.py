@@ -1,0 +1,194 @@
+"""The asking side of the queue: submit, look, cancel, retry, pause."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from kb import storage
+from kb.catalogue import Catalogue
+from kb.jobs import names, presence
+from kb.jobs.known import known, learn
+from kb.jobs.options import RunOptions
+from kb.jobs.rows import (
+    CANCELLED,
+    FAILED,
+    PAUSED,
+    QUEUED,
+    WAITING,
+    Brief,
+    Row,
+)
+from kb.jobs.sourcing import Sourcing, listing_item
+from kb.jobs.store import ItemStore
+from kb.library import Library
+from kb.settings import Settings
+from kb.sources.filters import VideoFilters
+from kb.types import MediaItem
+
+if TYPE_CHECKING:
+    from kb.jobs.engine import JobClient
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """Why a lane stands still and until when (seconds since the epoch)."""
+
+    name: str
+    until: float
+    reason: str
+
+
+class Jobs:
+    """The queue of one library. Opens the database at first use; every method may raise
+    LibraryError."""
+
+    def __init__(self, settings: Settings, library: Library) -> None:
+        self._settings = settings
+        self._library = library
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The database, with the folder's items taken in if it is new."""
+        catalogue = Catalogue.open(self._settings)
+        store = ItemStore(catalogue)
+        if not any(store.counts().values()):
+            store.adopt(known(entry) for entry in self._library.entries())
+        return catalogue
+
+    @cached_property
+    def items(self) -> ItemStore:
+        return ItemStore(self.catalogue)
+
+    @cached_property
+    def _client(self) -> JobClient:
+        from kb.jobs.engine import JobClient
+
+        return JobClient(self.catalogue)
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        if "_client" in self.__dict__:
+            self._client.close()
+        if "catalogue" in self.__dict__:
+            self.catalogue.close()
+
+    @property
+    def sourcing(self) -> Sourcing:
+        """The sources that items come from."""
+        return Sourcing(self._settings, self.catalogue)
+
+    # Asking
+
+    def submit(
+        self, wanted: Sequence[MediaItem], options: RunOptions
+    ) -> tuple[list[str], list[tuple[str, str]]]:
+        """Queues items: (ids taken, [(id, why not)])."""
+        learn(self.items, self._library, [item.id for item in wanted])
+        return self.items.submit(
+            wanted, options.as_dict(), self._client.ingest, again=options.again
+        )
+
+    def submit_listing(
+        self, reference: str, filters: VideoFilters, options: RunOptions
+    ) -> list[str]:
+        """Queues a listing, to be made by a worker as soon as it is possible; its id."""
+        item = listing_item(reference, filters)
+        # Anew, even if the same one was made before; one that is still queued stays as it is.
+        self.items.submit([item], options.as_dict(), self._client.ingest, again=True)
+        return [item.id]
+
+    def retry(self, ids: Sequence[str]) -> list[str]:
+        """Queues failed, cancelled, paused or waiting items again; returns their ids."""
+        return [item_id for item_id, _ in self.items.retry(ids, self._client.ingest)]
+
+    def retry_failed(self) -> list[str]:
+        """Queues every failed item again."""
+        return self.retry(self.items.ids(FAILED))
+
+    def cancel(self, ids: Sequence[str], state: str = CANCELLED) -> list[str]:
+        """Ends items that have not ended; a running one stops within a second or two."""
+        stopped = self.items.stop(ids, state)
+        self._client.cancel([names.ingest_id(*key) for key in stopped])
+        return [item_id for item_id, _ in stopped]
+
+    def pause(self, ids: Sequence[str] = ()) -> list[str]:
+        """Pauses items, or without ids the whole queue: what is being decoded ends, nothing
+        new begins."""
+        if ids:
+            return self.cancel(ids, PAUSED)
+        self.items.pause_lane(names.ITEM_LANE, names.FOR_EVER, "paused by hand")
+        return []
+
+    def resume(self, ids: Sequence[str] = ()) -> list[str]:
+        """Takes a pause back; without ids every lane's, and what waited for a lane goes on."""
+        if not ids:
+            for lane in self.lanes():
+                self.items.pause_lane(lane.name, None, "")
+            ids = [*self.items.ids(PAUSED), *self.items.ids(WAITING)]
+        resumed = self.items.retry(ids, self._client.ingest, states=(PAUSED, WAITING))
+        return [item_id for item_id, _ in resumed]
+
+    def prioritise(self, ids: Sequence[str], priority: int) -> list[str]:
+        """Moves items that have not begun: small priorities go first. Returns those moved."""
+        moved = self.items.retry(
+            ids, self._client.ingest, states=(QUEUED,), fresh=False, priority=priority
+        )
+        # The old workflows would find their items gone on; they need not even start.
+        self._client.cancel([names.ingest_id(*key) for key in moved])
+        return [item_id for item_id, _ in moved]
+
+    # Looking
+
+    def rows(self, ids: Sequence[str]) -> list[Row]:
+        """These items whole, newest first. What a dead worker has is shown as queued."""
+        return self.items.rows(ids, self._alive())
+
+    def briefs(
+        self, *, state: str | None = None, limit: int | None = None, ids: Sequence[str] = ()
+    ) -> list[Brief]:
+        """Items, newest first. What a dead worker has is shown as queued: it goes on later."""
+        return self.items.briefs(state=state, limit=limit, ids=ids, alive=self._alive())
+
+    def counts(self) -> dict[str, int]:
+        """How many items are shown in each state."""
+        return self.items.counts(self._alive())
+
+    def ids_beginning_with(self, start: str) -> list[str]:
+        """Ids whose part after the last colon begins so."""
+        return self.items.beginning_with(start)
+
+    def workers(self) -> list[presence.WorkerInfo]:
+        """Workers that are alive now."""
+        now = time.time()
+        return [w for w in presence.list_workers(self.catalogue) if w.alive(now)]
+
+    @property
+    def own_name(self) -> str:
+        """The name of a worker with these settings on this machine."""
+        return presence.executor_id(self._settings)
+
+    def own_worker(self) -> bool:
+        """Whether the worker of that name is alive; there may be others of other names."""
+        return any(worker.executor_id == self.own_name for worker in self.workers())
+
+    def lanes(self) -> list[LaneState]:
+        """Lanes that stand still now: items, downloads, knowledge bases."""
+        return [LaneState(*lane) for lane in self.items.paused_lanes(time.time())]
+
+    def stop_workers(self) -> list[str]:
+        """Asks every worker on this library to stop; returns their names."""
+        alive = self.workers()
+        for worker in alive:
+            storage.write_bytes(presence.stop_file(self._settings, worker.executor_id), b"")
+        return [worker.executor_id for worker in alive]
+
+    def adopt_folder(self) -> int:
+        """Takes in items of the folder that the table does not know; returns how many."""
+        return self.items.adopt(known(entry) for entry in self._library.entries())
+
+    def _alive(self) -> set[str]:
+        return {worker.executor_id for worker in self.workers()}

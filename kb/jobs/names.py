@@ -1,0 +1,37 @@
+"""The names that client and worker must agree on.
+
+A wrong workflow or queue name would stay queued for ever without a word, so they stand here
+and nowhere else. A workflow whose steps change order gets a new name (`_v2`).
+"""
+
+APPLICATION = "kb-ingest"
+APPLICATION_VERSION = "1"  # pinned: by default it is a hash of the source
+
+ITEM_QUEUE = "items"
+PUBLISH_QUEUE = "publish"
+QUEUES = (ITEM_QUEUE, PUBLISH_QUEUE)
+
+INGEST = "ingest_v1"
+PUBLISH = "publish_v1"
+
+ITEM_LANE = "items"
+DOWNLOAD_LANE = "download"
+
+LISTING = "listing"  # the source of items that are listings still to be made
+
+FOR_EVER = 4102444800.0  # 2100-01-01: paused by hand
+
+
+def ingest_id(item_id: str, serial: int) -> str:
+    """The id of the workflow that takes an item through; a used id is never run again."""
+    return f"ingest:{item_id}:{serial}"
+
+
+def publish_id(sink: str, item_id: str, serial: int) -> str:
+    """The id of the workflow that publishes an item to a remote knowledge base."""
+    return f"publish:{sink}:{item_id}:{serial}"
+
+
+def queue_of(workflow_id: str) -> str:
+    """The queue a workflow belongs on, when it has to be put there again."""
+    return PUBLISH_QUEUE if workflow_id.startswith("publish:") else ITEM_QUEUE

@@ -1,0 +1,227 @@
+"""A model in memory with everything needed to turn a media file into a transcript."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from gpu.presets import Preset
+from kb.errors import Cancelled
+from kb.jobs.options import RunOptions
+from kb.settings import Settings
+from kb.types import MediaRef, Transcript
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
+    from kb.asr.batcher import Batcher
+    from kb.asr.vad import SpeechDetector
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What decides about the words of a transcript."""
+
+    preset: Preset
+    engine: str
+    model: str
+    language: str = "auto"
+    detect_speech: bool = True
+    normalize: bool = False
+
+
+class Recognition:
+    """The model of one process: loaded at first use, kept until another one is asked for.
+
+    `transcribe` may be called from several threads at once: their windows share batches.
+    """
+
+    def __init__(self, settings: Settings, preparations: threading.Semaphore | None = None) -> None:
+        """`preparations` bounds how many media are decoded and cut at once."""
+        self._settings = settings
+        self._preparations = preparations
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._busy = 0  # media that are with the loaded model
+        self._manager: GPUManager | None = None
+        self._batcher: Batcher | None = None
+        self._detector: SpeechDetector | None = None
+        self._loaded: tuple[str, str] | None = None
+
+    def __enter__(self) -> Recognition:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def manager(self) -> GPUManager:
+        """The hardware, probed at first use."""
+        with self._lock:
+            return self._hardware()
+
+    def model_name(self, asked: str | None = None) -> str:
+        """The model that will be used when `asked` is named: the setting's, or the device's."""
+        from kb.asr.models import DEFAULT_CPU, DEFAULT_GPU
+
+        chosen = asked or self._settings.model
+        if chosen:
+            return chosen
+        return DEFAULT_GPU if self.manager.on_gpu else DEFAULT_CPU
+
+    def recipe(self, options: RunOptions) -> Recipe:
+        """What a run with these options uses. Raises SettingsError."""
+        return Recipe(
+            preset=options.resolve_preset(self._settings),
+            engine=options.engine or self._settings.engine,
+            model=self.model_name(options.model),
+            language=options.language or self._settings.language,
+            detect_speech=options.detect_speech,
+            normalize=self._settings.normalize_loudness,
+        )
+
+    def prepare(self, recipe: Recipe) -> None:
+        """Loads the recipe's model now. Raises ModelUnavailable or SettingsError."""
+        with self._lock:
+            self._ready(recipe, None)
+
+    def transcribe(
+        self,
+        path: Path,
+        recipe: Recipe,
+        *,
+        sha256: str = "",
+        shown_as: str = "",
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Transcript:
+        """The words of one media file.
+
+        `shown_as` is the path that the transcript names. Raises MediaUnavailable (missing,
+        no sound, unreadable), ModelUnavailable, TranscriptionError, GPUError, Cancelled.
+        A truncated file gives the words that are there, with a warning.
+        """
+        from kb.asr.recognizer import Recognizer
+        from kb.media.decode import decode
+
+        began = time.perf_counter()
+        stream = decode(path, normalize=recipe.normalize)
+        with self._borrowed(recipe, cancelled) as (batcher, detector), stream:
+            recognizer = Recognizer(
+                batcher,
+                recipe.preset,
+                language=recipe.language,
+                detect_speech=recipe.detect_speech,
+                detector=detector,
+                preparations=self._preparations,
+            )
+            transcript = recognizer.transcribe(
+                stream,
+                MediaRef(shown_as or str(path), sha256, 0.0),
+                expected_s=stream.probe.duration_s,
+                progress=progress,
+                cancelled=cancelled,
+            )
+        warnings = transcript.warnings
+        if stream.warning:
+            warnings = (stream.warning, *warnings)
+        elapsed = round(time.perf_counter() - began, 3)
+        return replace(
+            transcript, warnings=warnings, timing=replace(transcript.timing, total_s=elapsed)
+        )
+
+    def close(self) -> None:
+        """Frees the model."""
+        with self._lock:
+            self._drop()
+
+    def _hardware(self) -> GPUManager:
+        if self._manager is None:
+            from gpu.manager import GPUManager
+
+            self._manager = GPUManager(
+                self._settings.device, cpu_threads=self._settings.cpu_threads
+            )
+        return self._manager
+
+    @contextmanager
+    def _borrowed(
+        self, recipe: Recipe, cancelled: Callable[[], bool] | None
+    ) -> Iterator[tuple[Batcher, SpeechDetector]]:
+        """The recipe's model for one medium; it is not put away before that is done."""
+        with self._lock:
+            found = self._ready(recipe, cancelled)
+            self._busy += 1
+        try:
+            yield found
+        finally:
+            with self._lock:
+                self._busy -= 1
+                self._idle.notify_all()
+
+    def _ready(
+        self, recipe: Recipe, cancelled: Callable[[], bool] | None
+    ) -> tuple[Batcher, SpeechDetector]:
+        manager = self._hardware()
+        ceiling = manager.batch_ceiling(recipe.preset).size
+        wanted = (recipe.engine, recipe.model)
+        # Two models do not fit into one device: another one waits until this one is idle.
+        while self._busy and self._loaded != wanted:
+            self._idle.wait(0.2)
+            if cancelled and cancelled():
+                raise Cancelled("Stopped before it began.")
+        if self._batcher is None or self._loaded != wanted:
+            from kb.asr.batcher import Batcher
+            from kb.asr.engines import load_engine
+
+            self._drop()
+            _return_memory()
+            manager.preset = recipe.preset  # its memory budget
+            manager.apply()
+            engine = load_engine(recipe.engine, recipe.model, manager)
+            self._batcher = Batcher(engine, manager, ceiling)
+            self._loaded = wanted
+        elif not self._busy:
+            self._batcher.set_ceiling(ceiling)  # another preset: no need to load anything
+        if self._detector is None:
+            from kb.asr.vad import SpeechDetector
+
+            self._detector = SpeechDetector()
+        return self._batcher, self._detector
+
+    def _drop(self) -> None:
+        if self._batcher is not None:
+            self._batcher.close()
+            self._batcher.engine.close()
+            self._batcher = None
+            self._loaded = None
+
+
+_RETURN_FROM_BYTES = 4 * 2**20
+_M_MMAP_THRESHOLD = -3  # its number in glibc's malloc.h
+
+
+def _return_memory() -> None:
+    """Has the C library give the memory of large tensors back as soon as they are freed.
+
+    By itself glibc keeps ever larger blocks for reuse, and windows of differing number and
+    length tear holes into them: an hour of speech took a gigabyte where 300 MB were in use.
+    Other C libraries do not need it.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _RETURN_FROM_BYTES)

@@ -1,0 +1,323 @@
+"""What a worker does with one item: the pipeline's stages as durable steps.
+
+A step never raises: what goes wrong is classified and written to the item's row, and the
+workflow ends. Later tries are new workflows, so that nothing that waits holds a place; what
+earlier ones left in the library folder is not done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from kb.errors import Cancelled, KBError, LibraryError
+from kb.jobs import names, pipeline, rows, sourcing, troubles
+from kb.jobs.host import HostDied
+from kb.jobs.known import learn
+from kb.jobs.options import RunOptions
+from kb.jobs.recognition import Recipe
+from kb.jobs.workplace import Stopping, Workplace, park
+from kb.types import LocalMedia, MediaItem, Transcript
+
+log = logging.getLogger(__name__)
+
+POISON_DEATHS = 3
+STILLBIRTHS = 3  # of the model host in a row, before it has loaded its model
+GATE_S = 0.2
+LONGEST_RETRY_S = 30.0
+
+GO_ON, ENDED = "go on", "ended"
+
+Result = TypeVar("Result")
+
+
+class ItemWork:
+    """One workflow's item at a workplace."""
+
+    def __init__(self, place: Workplace, item_id: str, serial: int) -> None:
+        self._place = place
+        self._id = item_id
+        self._serial = serial
+        self._key = (item_id, serial)
+        self._told = (0.0, "")
+
+    def fetch(self) -> str:
+        """Brings the medium into the library."""
+        self._wait_for_lane()
+        with self._guard() as row:
+            if row is None:
+                return ENDED
+            place = self._place
+            if row.item.source == names.LISTING:
+                self._list(row)
+                return ENDED
+            self._advance("fetch", 0.0)
+            self._take_turn()
+            try:
+                self._ensure_media(row)
+            finally:
+                place.preparations.release()
+            return GO_ON
+        return ENDED
+
+    def transcribe(self) -> str:
+        """Words into files; the checkpoint is the transcript with this run's number."""
+        self._wait_for_lane()
+        with self._guard() as row:
+            if row is None:
+                return ENDED
+            place = self._place
+            entry = place.library.find(self._id)
+            if entry and entry.transcript_path and entry.transcribed.get("run") == row.run:
+                return GO_ON
+            recipe = place.recognition.recipe(RunOptions.from_dict(row.options))
+            media = self._ensure_media(row)
+            with place.prepared(media):
+                transcript = self._decode(media, recipe, row.deaths)
+            place.check(self._key)
+            self._advance("write", 0.0)
+            pipeline.write(
+                place.library, media.item, transcript, place.settings.hold_below, run=row.run
+            )
+            return GO_ON
+        return ENDED
+
+    def publish(self) -> str:
+        """Into the local index; remote knowledge bases get workflows of their own."""
+        with self._guard() as row:
+            if row is None:
+                return ENDED
+            place = self._place
+            self._advance("publish", 0.0)
+            entry = place.library.find(self._id)
+            if entry is None:
+                raise LibraryError(
+                    f"The files of {row.item.title!r} are gone from {place.settings.home}.",
+                    hint="Put them back, or ingest it again.",
+                )
+            transcript = pipeline.read_transcript(place.library, entry)
+            outcome = pipeline.judge(transcript, place.settings.hold_below)
+            sinks = RunOptions.from_dict(row.options).sinks
+            for sink in sinks if sinks is not None else place.settings.sink_names:
+                if sink == "local":
+                    pipeline.publish(place.library, place.settings, entry.item, transcript, sink)
+                elif outcome.state == "done":
+                    # Held items are searchable here, and stay away from everybody else.
+                    with place.items.catalogue.begin() as connection:
+                        place.client.publish(connection, sink, self._id, self._serial, row.priority)
+            place.library.write_metadata(
+                entry.item,
+                {
+                    "state": outcome.state,
+                    "error": outcome.reason or None,
+                    "hint": outcome.hint or None,
+                },
+            )
+            self._finish(outcome.state, error=outcome.reason, hint=outcome.hint)
+        return ENDED
+
+    def _ensure_media(self, row: rows.Row) -> LocalMedia:
+        place = self._place
+        source = place.sourcing.source_of(row.item, RunOptions.from_dict(row.options).keep)
+        return pipeline.ensure_media(place.library, row.item, self._advance_or_stop, source)
+
+    def _list(self, row: rows.Row) -> None:
+        """Makes a listing that had to wait, and queues what it gives."""
+        place = self._place
+        self._advance("list", 0.0)
+        filters = sourcing.filters_of(row.item)
+        listing = place.sourcing.open(
+            row.item.url,
+            filters,
+            fresh=filters.new,  # whoever asks for what is new wants no remembered pages
+            known=sourcing.KnownIds(place.items),
+            check=lambda: place.check(self._key),
+        )
+        for part in sourcing.batches(sourcing.wanted(listing)):
+            learn(place.items, place.library, [item.id for item in part])
+            again = RunOptions.from_dict(row.options).again
+            place.items.submit(part, row.options, place.client.ingest, again=again)
+        self._finish(rows.DONE, error="", hint="")
+
+    def _decode(self, media: LocalMedia, recipe: Recipe, deaths: int) -> Transcript:
+        """The words, over as many lives of the model host as it takes."""
+        place, stillbirths = self._place, 0
+        while True:
+            self._told = (0.0, "")
+            self._advance("transcribe", 0.0)
+            try:
+                return place.host.transcribe(
+                    media.path,
+                    recipe,
+                    sha256=media.sha256,
+                    shown_as=media.path.name,
+                    progress=lambda done: self._advance("transcribe", done),
+                    cancelled=lambda: place.gone(self._key),
+                    # So that the next death can be laid at the right door.
+                    exclusive=deaths > 0,
+                )
+            except HostDied as error:
+                place.check(self._key)
+                if not error.ready:
+                    # It never came to this item: its own start is what fails.
+                    stillbirths += 1
+                    log.warning("%s", error.message)
+                    if stillbirths >= STILLBIRTHS:
+                        raise
+                    continue
+                deaths = place.items.add_death(self._id, self._serial)
+                log.warning("%s: %s (death %d)", self._id, error.message, deaths)
+                if deaths >= POISON_DEATHS:
+                    raise KBError(
+                        f"The recognizer's process died {deaths} times while it decoded this item.",
+                        hint="The file may crash a driver or need more memory than there is; try "
+                        "a smaller --batch-size or another model, then: kb retry "
+                        f"{self._id}",
+                    ) from None
+
+    def _wait_for_lane(self) -> None:
+        """Waits while the lane is paused; the item is shown as queued meanwhile."""
+        place, aside = self._place, False
+        # The worker's own picture of the lane may be half a second old.
+        self._patiently(place.look_at_lane)
+        while place.lane_is_paused():
+            if not aside:
+                aside = True
+                self._patiently(
+                    lambda: place.items.set_aside(self._id, self._serial, place.executor)
+                )
+            time.sleep(GATE_S)
+            if place.stopping.is_set():
+                park()
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[rows.Row | None]:
+        """Claims the item; turns what goes wrong into the row's state."""
+        place = self._place
+        row = self._patiently(lambda: place.items.claim(self._id, self._serial, place.executor))
+        if row is not None:
+            with place.lock:
+                place.mine.add(self._key)
+                place.lost.discard(self._key)
+        try:
+            try:
+                yield row
+            except (Stopping, Cancelled):
+                if place.stopping.is_set():
+                    # Not ended: the workflow stays as it is, for the next worker to take up.
+                    park()
+                log.info("%s: cancelled", self._id)
+            except KBError as error:
+                if row is not None:
+                    self._fail(row, error)
+            except Exception as error:
+                log.exception("%s", self._id)
+                if row is not None:
+                    self._fail(row, troubles.unexpected(error))
+        finally:
+            with place.lock:
+                place.mine.discard(self._key)
+                place.lost.discard(self._key)
+
+    def _fail(self, row: rows.Row, error: KBError) -> None:
+        """Later, again, or never: by what the error says of itself."""
+        place = self._place
+        verdict = troubles.judge(error, row.attempts, everybody=place.is_everybodys(error))
+        if verdict.lane_reason and verdict.until is not None:
+            place.pause_lane(verdict.until, verdict.lane_reason)
+        told = self._finish(
+            verdict.state, error=error.message, hint=error.hint,
+            wait_until=verdict.until, attempts=verdict.attempts,
+        )  # fmt: skip
+        if told and verdict.state == rows.FAILED:
+            self._note_failure(row.item, error, verdict.attempts)
+
+    def _finish(
+        self,
+        state: str,
+        *,
+        error: str,
+        hint: str,
+        wait_until: float | None = None,
+        attempts: int | None = None,
+    ) -> bool:
+        place = self._place
+        told = self._patiently(
+            lambda: place.items.finish(
+                self._id, self._serial, place.executor, state,
+                error=error, hint=hint, wait_until=wait_until, attempts=attempts,
+            )
+        )  # fmt: skip
+        if not told and place.stopping.is_set():
+            # This worker has let go of the item already; the next one ends it.
+            park()
+        return told
+
+    def _patiently(self, action: Callable[[], Result]) -> Result:
+        """A change of the item's row, tried until the database takes it.
+
+        A workflow that ended without its row would leave the item queued for ever.
+        """
+        pause_s = GATE_S
+        while True:
+            if self._place.stopping.is_set():
+                park()
+            try:
+                return action()
+            except KBError as error:
+                self._place.complain(error)
+                self._place.stopping.wait(pause_s)
+                pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
+
+    def _note_failure(self, item: MediaItem, error: KBError, attempts: int) -> None:
+        with contextlib.suppress(KBError):
+            entry = self._place.library.find(item.id)
+            if entry is None or entry.transcript_path is not None:
+                return  # nothing of it is in the folder, or what was there before still stands
+            self._place.library.write_metadata(
+                item,
+                {
+                    "state": "failed",
+                    "error": error.message,
+                    "hint": error.hint,
+                    "attempts": attempts,
+                },
+            )
+
+    def _advance(self, stage: str, progress: float) -> None:
+        now = time.monotonic()
+        last, told = self._told
+        # One row, updated in place, at most once a second, but each stage at once.
+        if stage == told and now - last < 1.0 and progress < 1.0:
+            return
+        self._told = (now, stage)
+        place = self._place
+        # Only for show: a database that is locked just now must not end the work.
+        with contextlib.suppress(KBError):
+            if not place.items.advance(self._id, self._serial, place.executor, stage, progress):
+                place.lost.add(self._key)
+
+    def _advance_or_stop(self, stage: str, progress: float) -> None:
+        """For stages that have no other way to be told of a stop."""
+        self._advance(stage, progress)
+        if self._place.gone(self._key):
+            raise Cancelled("Cancelled; nothing half written is left.")
+
+    def _take_turn(self) -> None:
+        """Waits for a place among those who prepare, and for room on the disk.
+
+        Looked at again with the place in hand: what went before has filled the disk meanwhile.
+        """
+        place = self._place
+        while True:
+            while not place.preparations.acquire(timeout=GATE_S):
+                place.check(self._key)
+            full = place.prepared_bytes > place.settings.prefetch_gb * 2**30
+            if not full and not place.lane_is_paused():
+                return
+            place.preparations.release()
+            place.check(self._key)
+            time.sleep(GATE_S)

@@ -1,0 +1,96 @@
+"""The web route behind the player: media files of the library, in the ranges a player asks for.
+
+Streamlit's own media store reads a whole file into memory; this one streams from disk. Its
+login and checks do not cover routes of ours, hence the token: only a page of this process
+can make an address, and it opens one item.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import mimetypes
+import secrets
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from kb.library import MEDIA_EXTENSIONS
+from kb.service import Service
+from kb.settings import Settings, get_settings
+
+PREFIX = "kb-media"
+
+_KEY = secrets.token_bytes(32)  # of this process: addresses end with it
+_LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
+_TYPES = {".mkv": "video/webm", ".m4b": "audio/mp4", ".opus": "audio/ogg", ".weba": "audio/webm"}
+"""Types under which browsers play what they can; their own would be refused unseen."""
+
+
+def address(item_id: str) -> str:
+    """The address of an item's medium, relative to the page."""
+    return f"{PREFIX}/{quote(item_id, safe='')}?key={_token(item_id)}"
+
+
+def routes() -> list[Route]:
+    """The routes to put beside the page."""
+    return [Route(f"/{PREFIX}/{{item_id}}", _media, methods=["GET"])]
+
+
+def middleware(bound_to: str | None) -> list[Middleware]:
+    """What stands before all routes of a server bound to this address.
+
+    On loopback, requests for another host's name are refused: they come from a foreign page
+    that let its own name point here (DNS rebinding).
+    """
+    if (bound_to or "") not in _LOOPBACK:
+        return []
+    hosts = ["127.0.0.1", "localhost", "[::1]", "testserver"]
+    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
+
+
+def media_type(path: Path) -> str:
+    """The type under which a browser plays a file."""
+    known = _TYPES.get(path.suffix.lower())
+    return known or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+
+def media_file(item_id: str) -> Path | None:
+    """The medium of an item, if it lies in the library folder and is a medium by its name."""
+    library = _service(get_settings()).library
+    entry = library.find(item_id)
+    if entry is None or entry.media_path is None:
+        return None
+    path = entry.media_path.resolve()  # a link must not lead out of the folder
+    folder = library.media_folder.resolve()
+    if not path.is_relative_to(folder) or path.suffix.lower() not in MEDIA_EXTENSIONS:
+        return None
+    return path if path.is_file() else None
+
+
+def _media(request: Request) -> Response:
+    # Not a coroutine: Starlette then runs it in a thread, and the disk holds nobody up.
+    item_id = request.path_params["item_id"]
+    given = request.query_params.get("key", "")
+    if not hmac.compare_digest(given.encode(), _token(item_id).encode()):
+        return PlainTextResponse("This link belongs to an earlier page.", status_code=403)
+    path = media_file(item_id)
+    if path is None:
+        return PlainTextResponse("No such medium in the library.", status_code=404)
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"}
+    return FileResponse(path, media_type=media_type(path), headers=headers)
+
+
+def _token(item_id: str) -> str:
+    return hmac.new(_KEY, item_id.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def _service(settings: Settings) -> Service:
+    return Service(settings)
