@@ -1,0 +1,111 @@
+"""What `make demo` runs: the sample channel into a knowledge base, and a question answered.
+
+Everything is real: the same service, queue, worker and recognizer code as for any other media,
+only with the small bundled model. The library is `.demo/` in the project; run again, it finds
+all of it done and answers at once. Ends with an exit code other than 0 when anything fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "samples"
+
+# Before anything of the package is imported: it reads the environment once.
+os.environ["KB_HOME"] = str(ROOT / ".demo")
+os.environ["KB_MODEL"] = "demo"
+os.environ["KB_SINKS"] = "local"
+
+from rich.text import Text  # noqa: E402
+
+from kb import console  # noqa: E402
+from kb.errors import KBError  # noqa: E402
+from kb.jobs.options import RunOptions  # noqa: E402
+from kb.service import ItemStatus, Service  # noqa: E402
+from kb.transcript.timing import clock  # noqa: E402
+from kb.types import Hit  # noqa: E402
+
+QUESTION = "What did the engineer discover under the snowfall?"
+ANSWER_HAS = ("broken", "bridge")
+"""Words of the passage that answers it; anything else would be the wrong one."""
+
+ENDED_WELL = ("done", "held")
+"""Held: the words are there and can be searched, but some speech carries none."""
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    began = time.monotonic()
+    service = Service()
+    say("The sample channel goes into a knowledge base …", "bold")
+    statuses = ingest(service)
+    console.print_troubles(statuses)
+    if any(status.state not in ENDED_WELL for status in statuses):
+        say("Not all of the talks made it.", "bold red")
+        return 1
+    answer = best(service)
+    if answer is None:
+        say("The question was not answered: no passage found.", "bold red")
+        return 1
+    show(answer)
+    if not all(word in answer.text for word in ANSWER_HAS):
+        say("This is not the passage that answers it.", "bold red")
+        return 1
+    say(f"Done in {time.monotonic() - began:.0f} s. The library is {service.settings.home}.")
+    say("Look at it in the browser:  KB_HOME=.demo KB_MODEL=demo make app")
+    return 0
+
+
+def ingest(service: Service) -> list[ItemStatus]:
+    """Take the samples in, with bars; returns how each of them stands."""
+    report = service.ingest([str(SAMPLES)], RunOptions())
+    for problem in report.refused:
+        console.print_error(problem)
+    if report.enqueued:
+        with console.ingest_progress(len(report.enqueued), shown=sys.stderr.isatty()) as listener:
+            service.follow(report.enqueued, listener)
+    ids = [*report.enqueued, *(skipped.id for skipped in report.skipped)]
+    statuses = service.statuses(ids=ids)
+    words = sum(len(service.transcript(s.id).words) for s in statuses if s.state in ENDED_WELL)
+    if report.enqueued:
+        say(f"  {len(statuses)} talks, {words} words.")
+    else:
+        say(f"  Nothing had to be done twice: {len(statuses)} talks, {words} words are there.")
+    return statuses
+
+
+def best(service: Service) -> Hit | None:
+    """The passage that answers the question, from the knowledge base."""
+    hits = service.search(QUESTION, limit=1).hits
+    return hits[0] if hits else None
+
+
+def show(hit: Hit) -> None:
+    """Print question and answer."""
+    say(f"\nQuestion: {QUESTION}", "bold cyan")
+    say(f"  {hit.title}  [{clock(hit.at_s)}]", "bold")
+    snippet = Text("  ")
+    for number, part in enumerate(re.split(r"\*\*(.+?)\*\*", hit.snippet)):
+        snippet.append(part, style="bold yellow" if number % 2 else "")
+    console.out.print(snippet)
+    say(f"  {hit.deep_link}\n", "dim")
+
+
+def say(words: str, style: str = "") -> None:
+    """One line on stdout."""
+    console.out.print(Text(words, style=style))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KBError as error:
+        console.print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
