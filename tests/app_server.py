@@ -1,0 +1,77 @@
+"""The dashboard as users start it, on a free loopback port, for tests and screenshots."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+START_TIMEOUT_S = 90
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def dashboard(home: Path, log: Path, **settings: str) -> Iterator[str]:
+    """`streamlit run` over a library folder; gives its address, ends it at the end.
+
+    The demo recognizer unless `settings` (names of the environment) say otherwise.
+    """
+    port = free_port()
+    environment: Mapping[str, str] = {
+        **os.environ,
+        "KB_HOME": str(home),
+        "KB_MODEL": "demo",
+        "KB_PRESET": "optimiert",
+        "KB_SINKS": "local",
+        **settings,
+    }
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "streamlit_app.py")]
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [*command, "--server.port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _await(server, f"{address}/_stcore/health", log)
+            yield address
+        finally:
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _await(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    ends = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < ends:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise RuntimeError(f"The dashboard did not start:\n{log.read_text(errors='replace')}")

@@ -1,0 +1,119 @@
+"""A headless Chromium for tests and screenshots, wherever this machine has or can get one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+
+# Headless, without a sandbox (a container's root has none), and silent on the network.
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+INSTALL_TIMEOUT_S = 600
+
+
+@cache
+def chromium() -> str:
+    """Path of a Chromium: on the path, else Debian's (as root), else Playwright's own.
+
+    Raises RuntimeError saying what was tried.
+    """
+    tried: list[str] = []
+    for look in (_on_path, _debian, _playwrights):
+        found = look(tried)
+        if found:
+            return found
+    raise RuntimeError(f"No Chromium. Tried: {'; '.join(tried)}.")
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """A running browser, closed at the end."""
+    with sync_playwright() as playwright:
+        instance = launch(playwright)
+        try:
+            yield instance
+        finally:
+            instance.close()
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start Chromium under Playwright."""
+    return playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+
+
+def require() -> None:
+    """Skip the test where there is no browser; in CI that is a failure."""
+    try:
+        chromium()
+    except RuntimeError as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+def _on_path(tried: list[str]) -> str | None:
+    tried.append(f"{', '.join(NAMES)} on the path")
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def _debian(tried: list[str]) -> str | None:
+    if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
+        tried.append("apt-get (not root, or no Debian)")
+        return None
+    tried.append("apt-get install chromium")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
+    ):
+        if not _runs(command, environment):
+            return None
+    return shutil.which("chromium")
+
+
+def _playwrights(tried: list[str]) -> str | None:
+    tried.append("playwright install chromium")
+    with sync_playwright() as playwright:
+        path = Path(playwright.chromium.executable_path)
+    if not path.is_file():
+        _runs([sys.executable, "-m", "playwright", "install", "chromium"], dict(os.environ))
+    return str(path) if path.is_file() and _starts(path) else None
+
+
+def _starts(path: Path) -> bool:
+    try:
+        with sync_playwright() as playwright:
+            playwright.chromium.launch(executable_path=str(path), args=list(FLAGS)).close()
+    except PlaywrightError:
+        return False  # libraries of the system are missing
+    return True
+
+
+def _runs(command: list[str], environment: dict[str, str]) -> bool:
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, timeout=INSTALL_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

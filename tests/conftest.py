@@ -1,0 +1,40 @@
+"""Every test has a library folder of its own and none of this machine's settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before torch is imported by anybody: tests run beside each other, and on small machines.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+from kb import settings as settings_module
+from kb.settings import Settings, get_settings
+from tests.workers import Lab
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary KB_HOME, no `.env`, no settings of the shell; returns the folder."""
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+    home = tmp_path / "home"
+    monkeypatch.setenv("KB_HOME", str(home))
+    monkeypatch.setenv("KB_CPU_THREADS", "1")
+    # `.env` is looked for beside the package and in the working directory.
+    monkeypatch.setattr(settings_module, "ENV_FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    yield home
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A library with real worker processes; none of them outlives the test."""
+    with Lab(tmp_path / "lab") as made:
+        yield made

@@ -1,0 +1,223 @@
+"""A site with media on loopback: watch pages, files with `Range`, and every way to fail.
+
+    with FakeMedia(body) as site:
+        site.script["someid"] = ["drop", 500, "ok"]      # one word a request for the file
+        settings = Settings(YT_WATCH_URL=site.watch_url, ...)
+
+`/watch/<id>` is a page with one medium in it (`<id>+<id>`: with two), `/media/<id>.webm` the
+file, `/beside/<id>.vtt` and `.jpg` what goes with it, `/feed` an RSS feed of the ids in `feed`.
+Pages fail by `pages`, files by `script`. The words:
+
+    ok        all of it, or the part that `Range` asks for
+    truncate  the first half, declared as if that were all
+    drop      the connection breaks after half of what was promised
+    slow      all of it, `slow_s` seconds between blocks
+    403       an HTTP status; ("403", "Private video") with words of its own
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+Word = str | int | tuple[int, str]
+BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request: monotonic time, `watch` or `media`, the id, where `Range` began, the answer."""
+
+    at: float
+    kind: str
+    id: str
+    start: int
+    status: int
+    sent: int = 0
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_request: object) -> None:
+        """A client that goes away is part of the play."""
+
+
+class FakeMedia:
+    """The server. `bodies` maps ids to files of their own; all others are `body`."""
+
+    def __init__(
+        self,
+        body: bytes,
+        *,
+        bodies: Mapping[str, bytes] | None = None,
+        content_type: str = "audio/webm",
+        slow_s: float = 0.05,
+    ) -> None:
+        self.body = body
+        self.bodies = dict(bodies or {})
+        self.content_type = content_type
+        self.slow_s = slow_s
+        self.script: dict[str, list[Word]] = {}
+        self.pages: dict[str, list[Word]] = {}
+        self.feed: list[str] = []
+        self.requests: list[Request] = []
+        self._lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def watch_url(self) -> str:
+        """For the setting YT_WATCH_URL."""
+        return f"{self.url}/watch/{{id}}"
+
+    def of(self, kind: str, media_id: str | None = None) -> list[Request]:
+        """The requests of a kind, in order, all or those for one id."""
+        with self._lock:
+            found = [
+                request
+                for request in self.requests
+                if request.kind == kind and media_id in (None, request.id)
+            ]
+        # Written down when they end; wanted as they came.
+        return sorted(found, key=lambda request: request.at)
+
+    def __enter__(self) -> FakeMedia:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _next(self, words: dict[str, list[Word]], media_id: str) -> Word:
+        with self._lock:
+            script = words.get(media_id, [])
+            # The last word stays: ["private"] is for ever, ["drop", "ok"] heals.
+            return (script.pop(0) if len(script) > 1 else script[0]) if script else "ok"
+
+    def _record(self, request: Request) -> None:
+        with self._lock:
+            self.requests.append(request)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                path = self.path.split("?")[0]
+                if path.startswith("/watch/"):
+                    self._watch(path.removeprefix("/watch/"))
+                elif path.startswith("/media/"):
+                    self._media(path.removeprefix("/media/").rsplit(".", 1)[0])
+                elif path.startswith("/feed") or path.startswith(("/@", "/channel", "/playlist")):
+                    entries = "".join(
+                        f"<item><title>Part {each}</title>"
+                        f"<link>{fake.url}/watch/{each}</link></item>"
+                        for each in fake.feed
+                    )
+                    self._send(
+                        200,
+                        f'<?xml version="1.0"?><rss version="2.0"><channel><title>A feed</title>'
+                        f"{entries}</channel></rss>".encode(),
+                        "application/rss+xml",
+                    )
+                elif path.startswith("/beside/"):
+                    self._send(200, b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello\n", "text/vtt")
+                else:
+                    self._send(404, b"no", "text/plain")
+
+            def _watch(self, media_id: str) -> None:
+                word = fake._next(fake.pages, media_id)
+                status = 200 if word == "ok" else _status(word)[0]
+                fake._record(Request(time.monotonic(), "watch", media_id, 0, status))
+                if word != "ok":
+                    self._refuse(word)
+                    return
+                media = "".join(
+                    f'<video poster="/beside/{each}.jpg" src="/media/{each}.webm">'
+                    f'<track kind="subtitles" srclang="en" src="/beside/{each}.vtt"></video>'
+                    for each in media_id.split("+")
+                )
+                page = (
+                    f"<!doctype html><html><head><title>Talk {media_id}</title></head>"
+                    f"<body>{media}</body></html>"
+                )
+                self._send(200, page.encode(), "text/html; charset=utf-8")
+
+            def _media(self, media_id: str) -> None:
+                word = fake._next(fake.script, media_id)
+                body = fake.bodies.get(media_id, fake.body)
+                match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+                start = int(match[1]) if match else 0
+                at = time.monotonic()
+                if not (isinstance(word, str) and word in ("ok", "truncate", "drop", "slow")):
+                    fake._record(Request(at, "media", media_id, start, _status(word)[0]))
+                    self._refuse(word)
+                    return
+                if word == "truncate":
+                    body = body[: len(body) // 2]
+                if start >= len(body) and start:
+                    fake._record(Request(at, "media", media_id, start, 416))
+                    self._send(416, b"", fake.content_type)
+                    return
+                part = body[start:]
+                self.send_response(206 if match else 200)
+                self.send_header("Content-Type", fake.content_type)
+                self.send_header("Content-Length", str(len(part)))
+                self.send_header("Accept-Ranges", "bytes")
+                if match:
+                    end = len(body) - 1
+                    self.send_header("Content-Range", f"bytes {start}-{end}/{len(body)}")
+                self.end_headers()
+                sent = 0
+                goal = len(part) // 2 if word == "drop" else len(part)
+                try:
+                    while sent < goal:
+                        block = part[sent : min(goal, sent + BLOCK)]
+                        self.wfile.write(block)
+                        sent += len(block)
+                        if word == "slow":
+                            time.sleep(fake.slow_s)
+                except OSError:
+                    self.close_connection = True
+                status = 206 if match else 200
+                fake._record(Request(at, "media", media_id, start, status, sent))
+                if word == "drop":
+                    self.close_connection = True
+
+            def _refuse(self, word: Word) -> None:
+                status, reason = _status(word)
+                self._send(status, reason.encode(), "text/plain", reason)
+
+            def _send(self, status: int, body: bytes, kind: str, reason: str | None = None) -> None:
+                self.send_response(status, reason or None)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                try:
+                    self.wfile.write(body)
+                except OSError:
+                    self.close_connection = True
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        return Handler
+
+
+def _status(word: Word) -> tuple[int, str]:
+    if isinstance(word, tuple):
+        return word
+    return int(word), ""

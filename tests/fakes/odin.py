@@ -1,0 +1,507 @@
+"""A stand-in for ODIN's service: real HTTP on 127.0.0.1, state on disk, faults on order.
+
+It is as unkind as the real one may be: the same name again makes a second document, deleting
+takes its time, an accepted document is not an indexed one, names lose `%` and `~`.
+
+    with FakeOdin(tmp_path / "odin") as odin:
+        settings = Settings(**odin.settings())
+        odin.order("cut after")          # the next upload is taken in, but nobody is told
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import socket
+import sqlite3
+import struct
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from email.parser import BytesParser
+from email.policy import HTTP
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+KEY = "key-0f3a-PROBE"
+SECRET = "secret-77e1-PROBE"
+PROJECT = "TestProject01"
+
+# Faults of an upload, and of any other request; those of the last line need a second run.
+UPLOAD_FAULTS = (
+    *("429", "429 soon", "429 date", "500", "502", "503 soon", "cut before", "cut after"),
+    *("500 after", "slow", "not json", "index failed", "index timeout"),
+    *("401", "403", "413", "422"),
+)
+OTHER_FAULTS = ("429", "429 soon", "500", "503 soon", "cut before", "not json")
+CHAT_EXCERPTS = 3
+
+
+class FakeOdin:
+    """The service. `index_s` and `delete_s` are how long indexing and deleting take."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        index_s: float = 0.0,
+        delete_s: float = 0.0,
+        fault_rate: float = 0.0,
+        seed: int = 0,
+        limit_bytes: int = 200_000_000,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.index_s = index_s
+        self.delete_s = delete_s
+        self.fault_rate = fault_rate
+        self.limit_bytes = limit_bytes
+        self.retry_after_s = 1.0
+        self.metadata_as = "object"  # or "string", or "nothing": how listings give it
+        self.listing_key = "knowledge_base"
+        self.chat_sources = True
+        self.project_status = 404  # what a wrong project answers
+        self.random = random.Random(seed)
+        self.orders: deque[str] = deque()
+        self._bags: dict[bool, list[str]] = {}
+        self.faults: Counter[str] = Counter()
+        self.requests: list[tuple[str, str, int]] = []
+        self.gaps: list[str] = []  # items that lost their last indexed document
+        self.on_upload: Callable[[str], None] = lambda name: None
+        self.lock = threading.RLock()
+        self.db = sqlite3.connect(folder / "odin.sqlite", check_same_thread=False)
+        self.db.execute("PRAGMA synchronous=OFF")
+        self.db.execute(
+            "CREATE TABLE IF NOT EXISTS docs (key TEXT PRIMARY KEY, content BLOB, metadata TEXT,"
+            " taken_at REAL, ready_at REAL, outcome TEXT, message TEXT, gone_at REAL)"
+        )
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.odin = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.daemon = True
+
+    def __enter__(self) -> FakeOdin:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+        with self.lock:
+            self.db.commit()
+            self.db.close()
+
+    def settings(self, **more: Any) -> dict[str, Any]:
+        """What a client needs to reach it, with pauses made for tests."""
+        return {
+            "odin_api_key": KEY,
+            "odin_api_secret": SECRET,
+            "odin_project_id": PROJECT,
+            "odin_base_url": self.url,
+            "odin_poll_s": 0.01,
+            "odin_poll_wait_s": 5.0,
+            "odin_rate": 0.0,
+            "odin_timeout_s": 10.0,
+            "odin_backoff_s": 0.01,
+            "odin_settle_s": 0.02,
+            **more,
+        }
+
+    def order(self, *faults: str) -> None:
+        """These happen to the next uploads, one each; "ok" lets one pass."""
+        self.orders.extend(faults)
+
+    # What it holds
+
+    def documents(self) -> dict[str, dict[str, Any]]:
+        """Everything that is not gone: key → content, metadata (as sent), status, message."""
+        with self.lock:
+            self.db.execute("DELETE FROM docs WHERE gone_at <= ?", (time.time(),))
+            rows = self.db.execute("SELECT * FROM docs ORDER BY taken_at, key").fetchall()
+        return {
+            row[0]: {
+                "content": row[1],
+                "metadata": row[2],
+                "upload_date": row[3],
+                "status": _status(row),
+                "message": row[6] if _status(row) in ("failed", "timeout") else "",
+            }
+            for row in rows
+        }
+
+    def held(self) -> dict[str, bytes]:
+        """The indexed documents' bytes by name."""
+        found = self.documents().items()
+        return {key: row["content"] for key, row in found if row["status"] == "synced"}
+
+    def put(
+        self,
+        name: str,
+        content: bytes,
+        metadata: str = "{}",
+        outcome: str = "synced",
+        *,
+        force: bool = False,
+        index_s: float | None = None,
+    ) -> str:
+        """Take a document in; returns its key."""
+        key = name.replace("%", "_").replace("~", "")
+        now = time.time()
+        with self.lock:
+            known = self.documents()
+            stem, dot, suffix = key.rpartition(".")
+            number = 0
+            while key in known and not force:
+                number += 1
+                key = f"{stem} ({number}){dot}{suffix}"
+            ready_at = now + (self.index_s if index_s is None else index_s)
+            words = {"failed": "Embedding model refused chunk 3", "timeout": "Gave up after 600 s"}
+            row = (key, content, metadata, now, ready_at, outcome, words.get(outcome, ""), None)
+            self.db.execute(f"INSERT OR REPLACE INTO docs VALUES ({','.join('?' * 8)})", row)
+            self.db.commit()
+        self.on_upload(key)
+        return key
+
+    def finish(self) -> None:
+        """Whatever is being indexed is through now."""
+        with self.lock:
+            self.db.execute("UPDATE docs SET ready_at = 0")
+            self.db.commit()
+
+    def drop(self, key: str) -> bool:
+        """Delete a document; whether it was there."""
+        with self.lock:
+            known = self.documents()
+            if key not in known:
+                return False
+            item = _item_of(known[key]["metadata"])
+            indexed = [
+                other
+                for other, row in known.items()
+                if row["status"] == "synced" and item and _item_of(row["metadata"]) == item
+            ]
+            if indexed == [key]:
+                self.gaps.append(item)
+            gone_at = time.time() + self.delete_s
+            self.db.execute("UPDATE docs SET gone_at = ? WHERE key = ?", (gone_at, key))
+            self.db.commit()
+            return True
+
+    def fault(self, upload: bool) -> str:
+        """What goes wrong with this request; empty if nothing."""
+        with self.lock:
+            if upload and self.orders:
+                name = self.orders.popleft()
+                name = "" if name == "ok" else name
+            elif self.random.random() < self.fault_rate:
+                # From a shuffled bag, so that none is drawn twice before all were.
+                bag = self._bags.setdefault(upload, [])
+                if not bag:
+                    bag.extend(UPLOAD_FAULTS if upload else OTHER_FAULTS)
+                    self.random.shuffle(bag)
+                name = bag.pop()
+            else:
+                name = ""
+            if name:
+                self.faults[name] += 1
+            return name
+
+    def count(self, method: str, ending: str) -> int:
+        """How many requests of this method whose path ends so were made."""
+        return sum(1 for m, path, _ in self.requests if m == method and path.endswith(ending))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    odin: FakeOdin
+
+    def handle_error(self, request: Any, address: Any) -> None:
+        """A client that is gone is what the tests are about."""
+
+
+class _Cut(Exception):
+    """The connection ends here, without an answer."""
+
+
+class _Answer(Exception):
+    """An answer other than 200 with what was asked for."""
+
+    def __init__(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        super().__init__(status)
+        self.status, self.body, self.headers = status, body, headers or {}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_GET(self) -> None:
+        self._handle()
+
+    do_POST = do_DELETE = do_GET  # noqa: N815
+
+    def _handle(self) -> None:
+        odin = self.server.odin
+        url = urlsplit(self.path)
+        try:
+            try:
+                body = self._serve(odin, unquote(url.path), parse_qs(url.query))
+                answer = _Answer(200, body)
+            except _Answer as refusal:
+                answer = refusal
+            with odin.lock:
+                odin.requests.append((self.command, url.path, answer.status))
+            self._send(answer)
+        except _Cut:
+            with odin.lock:
+                odin.requests.append((self.command, url.path, 0))
+            self.close_connection = True
+            with suppress(OSError):
+                # A reset rather than an orderly end, as when a cable is pulled.
+                linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                self.connection.close()
+
+    def _serve(self, odin: FakeOdin, path: str, query: dict[str, list[str]]) -> Any:
+        upload = bool(re.fullmatch(r"/v[23]/project/knowledge/add/file", path))
+        fault = odin.fault(upload)
+        if fault == "cut before":
+            raise _Cut
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._check_credentials()
+        self._refuse(odin, fault)
+        if upload:
+            return self._add_file(odin, raw, fault)
+        if fault == "not json":
+            raise _Answer(200, "<html>a proxy speaks</html>")
+        if path == "/v2/project/knowledge/create/file":
+            return self._add_text(odin, {k: v[0] for k, v in parse_qs(raw.decode()).items()})
+        sent = json.loads(raw) if raw else {}
+        if path == "/project/knowledge/status":
+            _check_project(odin, query.get("project_id", [""])[0])
+            found = odin.documents().get(query["file_name"][0])
+            if found is None:
+                raise _Answer(404, {"detail": "Document not found"})
+            extra = {"message": found["message"]} if found["message"] else {}
+            return {"status": found["status"], **extra}
+        if match := re.fullmatch(r"/project/([^/]+)/knowledge", path):
+            _check_project(odin, match[1])
+            rows = odin.documents().items()
+            return {odin.listing_key: {key: _listed(odin, key, row) for key, row in rows}}
+        if match := re.fullmatch(r"/v3/project/([^/]+)/knowledgebase", path):
+            _check_project(odin, match[1])
+            wanted = str(sent.get("name_search") or "").lower()
+            found = [(k, row) for k, row in odin.documents().items() if wanted in k.lower()]
+            start = (int(sent["page"]) - 1) * int(sent["items_per_page"])
+            page = found[start : start + int(sent["items_per_page"])]
+            docs = [{"id": k, "content_key": k, **_listed(odin, k, row)} for k, row in page]
+            return {"docs": docs, "folders": [], "kb_info": {"count": len(found)}}
+        if path == "/project/knowledge/delete" and self.command == "DELETE":
+            _check_project(odin, sent["project_id"])
+            there = [odin.drop(str(row["name"])) for row in sent["resources"]]
+            if not any(there):
+                raise _Answer(404, {"detail": "No such document"})
+            return {"message": "deleted"}
+        if path == "/projects":
+            return {"projects": [{"id": PROJECT, "name": "Test project"}]}
+        if match := re.fullmatch(r"/project/([^/]+)", path):
+            _check_project(odin, match[1])
+            return {"project_data": {"id": PROJECT, "name": "Test project"}}
+        if path == "/v2/project/search":
+            _check_project(odin, sent["project_id"])
+            return {"results": _search(odin, sent["query"], int(sent["max_results"]))}
+        if path == "/chat/create":
+            return {"chat_id": "chat-1"}
+        if path == "/v3/chat/message":
+            return _chat(odin, sent)
+        raise _Answer(404, {"detail": "Not Found"})
+
+    def _check_credentials(self) -> None:
+        key, secret = self.headers.get("X-API-KEY"), self.headers.get("X-API-SECRET")
+        if key != KEY:
+            # Some services quote what they were sent; it must not reach a message.
+            raise _Answer(401, {"detail": f"Invalid API key {key}"})
+        if secret != SECRET:
+            raise _Answer(403, {"detail": {"message": f"Forbidden for {secret}"}})
+
+    def _refuse(self, odin: FakeOdin, fault: str) -> None:
+        if fault == "429":
+            raise _Answer(429, {"detail": "Too many requests"})
+        if fault in ("429 soon", "503 soon"):
+            after = {"Retry-After": str(odin.retry_after_s)}
+            raise _Answer(int(fault[:3]), {"detail": "Busy"}, after)
+        if fault == "429 date":
+            date = self.date_time_string(int(time.time() + odin.retry_after_s))
+            raise _Answer(429, {"detail": "Busy"}, {"Retry-After": date})
+        if fault in ("500", "502"):
+            raise _Answer(int(fault), "<html><b>Bad</b> gateway</html>")
+        if fault in ("401", "403", "413"):
+            raise _Answer(int(fault), {"detail": f"Injected {fault}"})
+        if fault == "422":
+            raise _Answer(422, _missing("project_id"))
+
+    def _add_file(self, odin: FakeOdin, raw: bytes, fault: str) -> Any:
+        fields, name, content = _form(self.headers["Content-Type"], raw)
+        for field in ("project_id", "metadata"):
+            if field not in fields:
+                raise _Answer(422, _missing(field))
+        _check_project(odin, fields["project_id"])
+        if len(content) > odin.limit_bytes:
+            raise _Answer(413, {"detail": "File too large"})
+        _check_metadata(fields["metadata"])
+        outcome = {"index failed": "failed", "index timeout": "timeout"}.get(fault, "synced")
+        key = odin.put(
+            name,
+            content,
+            fields["metadata"],
+            outcome,
+            force=fields.get("force") == "true",
+            index_s=odin.index_s + 0.2 if fault == "slow" else None,
+        )
+        if fault == "cut after":
+            raise _Cut
+        if fault == "500 after":
+            raise _Answer(500, {"detail": "Worker died"})
+        if fault == "not json":
+            raise _Answer(200, "<html>a proxy speaks</html>")
+        return _taken(odin, key)
+
+    def _add_text(self, odin: FakeOdin, fields: dict[str, str]) -> Any:
+        for field in ("project_id", "file_name", "content", "file_extension"):
+            if field not in fields:
+                raise _Answer(422, _missing(field))
+        _check_project(odin, fields["project_id"])
+        _check_metadata(fields.get("metadata", "{}"))
+        name = fields["file_name"]
+        return _taken(odin, odin.put(name, fields["content"].encode(), fields["metadata"]))
+
+    def _send(self, answer: _Answer) -> None:
+        body = answer.body
+        data = (body if isinstance(body, str) else json.dumps(body)).encode()
+        self.send_response(answer.status)
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _status(row: Any) -> str:
+    if row[7] is not None:
+        return "deleting"
+    now = time.time()
+    if now < row[4]:
+        return "queued" if now < (row[3] + row[4]) / 2 else "syncing"
+    return str(row[5])
+
+
+def _listed(odin: FakeOdin, key: str, row: dict[str, Any]) -> dict[str, Any]:
+    as_sent = row["metadata"]
+    given = {"object": json.loads(as_sent), "string": as_sent, "nothing": {}}[odin.metadata_as]
+    return {
+        "status": row["status"],
+        "doc_type": key.rpartition(".")[2],
+        "url": f"{odin.url}/files/{key}",
+        "upload_date": row["upload_date"],
+        "metadata": given,
+    }
+
+
+def _taken(odin: FakeOdin, key: str) -> dict[str, Any]:
+    row = odin.documents()[key]
+    return {
+        "message": "Document added",
+        "document_data": {},
+        "document_key": key,
+        "content": "",
+        "status": row["status"],
+        "size": len(row["content"]),
+        "url": f"{odin.url}/files/{key}",
+    }
+
+
+def _form(content_type: str, raw: bytes) -> tuple[dict[str, str], str, bytes]:
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    message = BytesParser(policy=HTTP).parsebytes(head + raw)
+    fields: dict[str, str] = {}
+    name, content = "", b""
+    for part in message.iter_parts():  # type: ignore[attr-defined]
+        payload = part.get_payload(decode=True)
+        if part.get_filename() is not None:
+            name, content = part.get_filename(), payload
+        else:
+            fields[part.get_param("name", header="content-disposition")] = payload.decode()
+    # The parser takes line ends for its own; the bytes between the boundaries are what counts.
+    boundary = content_type.partition("boundary=")[2].encode()
+    start = raw.index(b"\r\n\r\n", raw.index(b'filename="')) + 4
+    content = raw[start : raw.rindex(b"\r\n--" + boundary)]
+    return fields, name, content
+
+
+def _missing(field: str) -> dict[str, Any]:
+    return {
+        "detail": [{"loc": ["body", field], "msg": "field required", "type": "value_error.missing"}]
+    }
+
+
+def _check_project(odin: FakeOdin, project: str) -> None:
+    if project != PROJECT:
+        raise _Answer(odin.project_status, {"detail": "Project not found"})
+
+
+def _check_metadata(text: str) -> None:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        detail = [{"loc": ["body", "metadata"], "msg": str(error), "type": "value_error.json"}]
+        raise _Answer(422, {"detail": detail}) from None
+
+
+def _item_of(metadata: str) -> str:
+    return str(json.loads(metadata).get("id") or "")
+
+
+def _excerpts(odin: FakeOdin, query: str) -> list[tuple[int, str, str]]:
+    """(words in common, key, paragraph), best first."""
+    wanted = set(re.findall(r"\w+", query.lower()))
+    found = []
+    for key, content in odin.held().items():
+        for paragraph in content.decode("utf-8", "replace").split("\n\n"):
+            common = len(wanted & set(re.findall(r"\w+", paragraph.lower())))
+            if common:
+                found.append((common, key, paragraph))
+    return sorted(found, key=lambda row: (-row[0], row[1]))
+
+
+def _search(odin: FakeOdin, query: str, limit: int) -> list[dict[str, Any]]:
+    rows = _excerpts(odin, query)[:limit]
+    return [{"document_key": key, "content": text, "score": n / 10} for n, key, text in rows]
+
+
+def _chat(odin: FakeOdin, sent: dict[str, Any]) -> dict[str, Any]:
+    _check_project(odin, sent["project_id"])
+    rows = _excerpts(odin, sent["message"])[:CHAT_EXCERPTS] if sent["use_knowledgebase"] else []
+    answer: dict[str, Any] = {"chat_id": sent["chat_id"], "message_id": "message-1"}
+    if odin.chat_sources:
+        # The times are gone, as when a service shows only the words it used.
+        bare = [(key, re.sub(r"^\[[\d:]+\]\([^)]*\) ", "", text)) for _, key, text in rows]
+        answer["message"] = "They say so."
+        answer["sources"] = [{"name": key, "text": text[:120]} for key, text in bare]
+    else:
+        answer["message"] = "They say so: " + " ".join(text for _, _, text in rows)
+    return answer

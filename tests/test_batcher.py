@@ -1,0 +1,287 @@
+"""The owner of the model: batches from many items, trouble with memory, ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from gpu.manager import GPUManager
+from kb.asr import SAMPLE_RATE
+from kb.asr import batcher as module
+from kb.asr.batcher import Batcher, wait
+from kb.asr.engines.base import Decoded, Heard
+from kb.asr.recognizer import Recognizer, Vote
+from kb.asr.windows import Window
+from kb.errors import Cancelled, GPUError, SettingsError, TranscriptionError
+from kb.types import MediaRef, SpeechSpan
+from tests.compose import compose, random_plan
+from tests.speech import Oracle, bank, blocks, detector, preset
+
+MANAGER = GPUManager("cpu", cpu_threads=1)
+
+
+class Held(Oracle):
+    """An oracle that decodes nothing before `go`, so that windows gather."""
+
+    def __init__(self, **more: object) -> None:
+        super().__init__((), **more)  # type: ignore[arg-type]
+        self.go = threading.Event()
+        self.order: list[float] = []
+
+    def decode(self, heard: Heard, languages: Sequence[str]) -> list[Decoded]:
+        assert self.go.wait(10)
+        self.order += [window.start_s for window in heard.windows]
+        return super().decode(heard, languages)
+
+
+def window(start_s: float = 0.0, seconds: float = 1.0) -> Window:
+    audio = np.zeros(round(seconds * SAMPLE_RATE), np.float32)
+    return Window(0, start_s, audio, (SpeechSpan(start_s, start_s + seconds),))
+
+
+def nobody_stops() -> None:
+    pass
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Batcher]]:
+    made: list[Batcher] = []
+
+    def make(engine: Oracle, ceiling: int = 4) -> Batcher:
+        made.append(Batcher(engine, MANAGER, ceiling))
+        return made[-1]
+
+    yield make
+    for batcher in made:
+        if isinstance(batcher.engine, Held):
+            batcher.engine.go.set()
+        batcher.close()
+
+
+def test_windows_of_several_items_share_batches_in_turn(opened: Callable[..., Batcher]) -> None:
+    engine = Held()
+    batcher = opened(engine, 4)
+    futures = [batcher.submit("first", window(0), Vote("en"))]
+    time.sleep(0.2)  # it is on the device now, alone
+    futures += [batcher.submit("long", window(10 + i), Vote("en")) for i in range(6)]
+    futures += [batcher.submit("short", window(90), Vote("en"))]
+    engine.go.set()
+    answers = [wait(future, nobody_stops) for future in futures]
+    assert len(answers) == 8
+    assert engine.batches == [1, 4, 3]
+    assert 90 in engine.order[:3]  # the short item did not wait for all of the long one
+
+
+def test_a_full_queue_holds_the_submitter_who_can_still_be_stopped(
+    opened: Callable[..., Batcher],
+) -> None:
+    engine = Held()
+    batcher = opened(engine, 1)
+
+    def stop() -> None:
+        raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        for number in range(50):
+            batcher.submit("item", window(number), Vote("en"), stop)
+    assert number <= batcher.room + 1
+
+
+def test_a_wait_can_be_stopped(opened: Callable[..., Batcher]) -> None:
+    batcher = opened(Held())
+    future = batcher.submit("item", window(), Vote("en"))
+
+    def stop() -> None:
+        raise Cancelled("stop")
+
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        wait(future, stop)
+    assert time.monotonic() - began < 2
+
+
+def test_a_cancelled_item_is_dropped_and_the_others_go_on(opened: Callable[..., Batcher]) -> None:
+    engine = Held()
+    batcher = opened(engine, 2)
+    first = batcher.submit("first", window(0), Vote("en"))
+    time.sleep(0.2)
+    dropped = [batcher.submit("dropped", window(i), Vote("en")) for i in (5, 6)]
+    kept = batcher.submit("kept", window(9), Vote("en"))
+    batcher.cancel("dropped")
+    engine.go.set()
+    assert wait(first, nobody_stops).decoded.language == "en"
+    assert wait(kept, nobody_stops).decoded.language == "en"
+    assert engine.order == [0, 9]
+    for future in dropped:
+        with pytest.raises(TranscriptionError):
+            wait(future, nobody_stops)
+
+
+class Small:
+    """A device that holds `room` windows; afterwards it may be larger."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.refused = 0
+
+    def __call__(self, windows: Sequence[Window]) -> None:
+        if len(windows) > self.room:
+            self.refused += 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def test_out_of_memory_halves_the_batch_and_loses_no_window(
+    opened: Callable[..., Batcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GROW_AFTER", 2)
+    device = Small(3)
+    engine = Oracle((), fails=device)
+    batcher = opened(engine, 8)
+    futures = [batcher.submit(n % 3, window(n), Vote("en")) for n in range(14)]
+    assert all(wait(future, nobody_stops) for future in futures)
+    assert sorted(start for start, _ in engine.shown) == list(range(14))
+    assert device.refused in (2, 3)
+    assert batcher.size <= 4
+    device.room = 8
+    for n in range(40):
+        wait(batcher.submit("more", window(n), Vote("en")), nobody_stops)
+    assert batcher.size == 8  # it has grown back
+
+
+def test_not_even_one_window_fits(opened: Callable[..., Batcher]) -> None:
+    batcher = opened(Oracle((), fails=Small(0)), 8)
+    future = batcher.submit("item", window(), Vote("en"))
+    with pytest.raises(GPUError, match="Not even one window") as caught:
+        wait(future, nobody_stops)
+    assert "KB_DEVICE=cpu" in caught.value.hint
+
+
+def test_a_bad_window_fails_alone(opened: Callable[..., Batcher]) -> None:
+    def fails(windows: Sequence[Window]) -> None:
+        if any(window.start_s == 3 for window in windows):
+            raise RuntimeError("shapes do not fit")
+
+    engine = Oracle((), fails=fails)
+    batcher = opened(engine, 8)
+    futures = [batcher.submit(number, window(number), Vote("en")) for number in range(6)]
+    for number, future in enumerate(futures):
+        if number == 3:
+            with pytest.raises(TranscriptionError, match="shapes do not fit") as caught:
+                wait(future, nobody_stops)
+            assert caught.value.hint
+            assert caught.value.exit_code == 1
+        else:
+            assert wait(future, nobody_stops).decoded.language == "en"
+
+
+def test_a_failing_device_is_named(opened: Callable[..., Batcher]) -> None:
+    def fails(_windows: Sequence[Window]) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    future = opened(Oracle((), fails=fails)).submit("item", window(), Vote("en"))
+    with pytest.raises(GPUError, match="illegal memory access"):
+        wait(future, nobody_stops)
+
+
+def test_closing_ends_a_running_decode_and_all_who_wait() -> None:
+    engine = Held()
+    batcher = Batcher(engine, MANAGER, 1)
+    running = batcher.submit("item", window(0), Vote("en"))
+    time.sleep(0.2)
+    waiting = batcher.submit("item", window(1), Vote("en"))
+    threading.Timer(0.2, engine.go.set).start()
+    batcher.close()
+    assert engine.stopped
+    assert running.done()
+    with pytest.raises(TranscriptionError, match="closed"):
+        wait(waiting, nobody_stops)
+    with pytest.raises(TranscriptionError, match="closed"):
+        batcher.submit("item", window(2), Vote("en"))
+
+
+def test_busy_time_is_shared_by_number(opened: Callable[..., Batcher]) -> None:
+    class Slow(Held):
+        def decode(self, heard: Heard, languages: Sequence[str]) -> list[Decoded]:
+            answer = super().decode(heard, languages)
+            time.sleep(0.2)
+            self.align_s += 0.08
+            return answer
+
+    engine = Slow()
+    batcher = opened(engine, 4)
+    futures = [batcher.submit(number, window(), Vote("en")) for number in range(4)]
+    engine.go.set()
+    answers = [wait(future, nobody_stops) for future in futures]
+    assert engine.batches == [4]
+    assert sum(answer.align_s for answer in answers) == pytest.approx(0.08)
+    assert sum(answer.asr_s for answer in answers) == pytest.approx(0.12, abs=0.1)
+
+
+# The language of an item
+
+
+def test_the_vote_counts_each_window_once_by_its_speech() -> None:
+    vote = Vote(None)
+    vote.add(window(0, 10), {"en": -0.1, "de": -3.0})
+    for _ in range(5):  # a batch that was decoded again
+        vote.add(window(20, 3), {"en": -6.0, "de": -0.01})
+    assert vote.winner == "en"
+    vote.add(window(40, 20), {"en": -4.0, "de": -0.02})
+    assert vote.winner == "de"
+
+
+def test_one_sure_window_does_not_outvote_the_rest() -> None:
+    vote = Vote(None)
+    vote.add(window(0, 10), {"en": -300.0, "de": 0.0})
+    for start_s in (20, 40):
+        vote.add(window(start_s, 10), {"en": -0.05, "de": -5.0})
+    assert vote.winner == "en"
+
+
+def test_a_window_in_another_language_is_read_in_it_unless_one_was_asked_for() -> None:
+    sure, unsure = {"en": -5.0, "de": -0.01}, {"en": -0.9, "de": -0.5}
+    vote = Vote(None)
+    vote.add(window(0, 60), {"en": -0.01, "de": -5.0})
+    assert vote.choose(window(), sure) == "de"
+    assert vote.choose(window(), unsure) == "en"
+    assert Vote("en").choose(window(), sure) == "en"
+    assert Vote(None).choose(window(), {}) == "en"  # a model of one language
+
+
+@pytest.mark.slow
+def test_every_window_is_read_in_its_language_and_the_item_named_by_most() -> None:
+    rng = np.random.default_rng(3)
+    said = compose(bank(), random_plan(bank(), 120, rng), rng=rng)
+
+    def languages(shown: Window) -> dict[str, float]:
+        german = 20 < shown.start_s < 39
+        return {"de": -0.01, "en": -4.6} if german else {"de": -2.0, "en": -0.15}
+
+    batcher = Batcher(Oracle(said.words, languages=languages), MANAGER, 4)
+    recognizer = Recognizer(batcher, preset("stabil"), detector=detector())
+    found = recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
+    batcher.close()
+    assert found.language == "en"
+    assert [s.language for s in found.segments].count("de") == 1
+
+
+def test_an_unknown_language_is_refused_before_anything_is_read(
+    opened: Callable[..., Batcher],
+) -> None:
+    with pytest.raises(SettingsError, match="does not know the language 'xx'") as caught:
+        Recognizer(opened(Oracle(())), preset(), language="xx", detector=detector())
+    assert caught.value.exit_code == 2
+
+
+def test_a_transcription_can_be_stopped_while_it_waits(opened: Callable[..., Batcher]) -> None:
+    said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(1)))
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    recognizer = Recognizer(opened(Held()), preset(), detector=detector())
+    with pytest.raises(Cancelled, match="nothing was written"):
+        recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0), cancelled=stop.is_set)

@@ -1,0 +1,67 @@
+"""The ledger of detected speech against words."""
+
+from __future__ import annotations
+
+import pytest
+
+from kb.asr.coverage import coverage
+from kb.types import SpeechSpan, Word
+
+
+def word(start_s: float, end_s: float) -> Word:
+    return Word(start_s, end_s, "x", 0.9)
+
+
+def talk(start_s: int, end_s: int) -> list[Word]:
+    """A word a second."""
+    return [word(second, second + 0.9) for second in range(start_s, end_s)]
+
+
+def spans(*pairs: tuple[float, float]) -> list[SpeechSpan]:
+    return [SpeechSpan(*pair) for pair in pairs]
+
+
+def test_no_speech_is_fully_covered() -> None:
+    assert coverage([], []).ratio == 1.0
+    assert coverage([], [word(1, 2)]).ratio == 1.0
+
+
+def test_words_account_for_what_is_near_them() -> None:
+    found = coverage(spans((0, 10)), [word(0.2, 0.5), *talk(1, 10)])
+    assert (found.ratio, found.gaps) == (1.0, ())
+
+
+@pytest.mark.parametrize(
+    ("words", "gaps"),
+    [
+        ([], [(0, 10)]),
+        (talk(2, 10), [(0, 1.7)]),
+        (talk(0, 8), [(8.2, 10)]),
+        ([*talk(0, 3), *talk(5, 10)], [(3.2, 4.7)]),
+        ([*talk(0, 3), word(4.2, 5), *talk(5, 10)], []),  # 0.7 s: breath
+        ([*talk(0, 1), *talk(3, 4), *talk(6, 10)], [(1.2, 2.7), (4.2, 5.7)]),
+        # A word stretched back over a hole hides no more than the longest word would.
+        ([*talk(0, 2), word(2, 7), *talk(7, 10)], [(2.2, 4.7)]),
+    ],
+)
+def test_a_stretch_without_a_word_is_a_gap(
+    words: list[Word], gaps: list[tuple[float, float]]
+) -> None:
+    found = coverage(spans((0, 10)), words)
+    assert [(gap.start_s, gap.end_s) for gap in found.gaps] == gaps
+    missing = sum(end - start for start, end in gaps)
+    assert found.speech_s == 10
+    assert found.covered_s == pytest.approx(10 - missing)
+    assert found.ratio == pytest.approx(1 - missing / 10)
+
+
+def test_every_span_is_judged_and_silence_is_not() -> None:
+    speech = spans((0, 2), (10, 12), (20, 22))
+    found = coverage(speech, [word(0, 2), word(20, 22)], repaired=3)
+    assert [(gap.start_s, gap.end_s) for gap in found.gaps] == [(10, 12)]
+    assert (found.speech_s, found.covered_s, found.repaired) == (6, 4, 3)
+
+
+def test_the_order_of_the_words_does_not_matter() -> None:
+    speech = spans((0, 2), (3, 5), (6, 8))
+    assert coverage(speech, [*talk(6, 8), *talk(0, 5)]).ratio == 1.0

@@ -1,0 +1,100 @@
+"""Settings: the table, `.env`, its example, and secrets that stay where they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from kb.errors import SettingsError
+from kb.settings import (
+    LIBRARY_ENVIRONMENT,
+    PROJECT_ROOT,
+    Settings,
+    example_lines,
+    get_settings,
+)
+
+
+def test_the_example_has_every_setting_with_its_default() -> None:
+    text = (PROJECT_ROOT / ".env.example").read_text(encoding="utf-8")
+    assert text == "\n".join(example_lines()) + "\n", "write it anew: see CONTRIBUTING.md"
+    values = dotenv_values(PROJECT_ROOT / ".env.example")
+    for field in Settings.model_fields.values():
+        assert str(field.alias) in values
+        assert field.description, f"{field.alias} has no description"
+    assert all(values[name] == value for name, value in LIBRARY_ENVIRONMENT.items())
+
+
+def test_the_example_used_as_it_stands_gives_the_defaults() -> None:
+    values = dotenv_values(PROJECT_ROOT / ".env.example")
+    known = {str(field.alias) for field in Settings.model_fields.values()}
+    given = {name: value for name, value in values.items() if name in known and value}
+    assert Settings.model_validate(given) == Settings()
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+    monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    return tmp_path
+
+
+def test_the_environment_wins_over_the_file(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (fresh / ".env").write_text("KB_LANGUAGE=de\nKB_PRESET=stabil\nKB_MODEL=\n", encoding="utf-8")
+    monkeypatch.setenv("KB_PRESET", "max")
+    settings = get_settings()
+    assert (settings.language, settings.preset, settings.model) == ("de", "max", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("KB_HOLD_BELOW", "3"), ("KB_CPU_THREADS", "many"), ("KB_PREFETCH_GB", "0")],
+)
+def test_a_bad_value_is_named(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name) as caught:
+        get_settings()
+    assert name in caught.value.hint
+
+
+def test_a_changed_copy_is_checked_too() -> None:
+    assert Settings().replace(hold_below=0.5).hold_below == 0.5
+    with pytest.raises(SettingsError, match="KB_HOLD_BELOW"):
+        Settings().replace(hold_below=-1)
+
+
+def test_secrets_show_nowhere(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = [name for name, f in Settings.model_fields.items() if f.annotation is SecretStr]
+    assert secrets
+    hidden = "".join(("hush", "-", "hush"))
+    for name in secrets:
+        monkeypatch.setenv(str(Settings.model_fields[name].alias), hidden)
+    settings = get_settings()
+    assert hidden not in repr(settings) + str(settings.model_dump())
+    monkeypatch.setenv("KB_HOLD_BELOW", "9")
+    get_settings.cache_clear()
+    with pytest.raises(SettingsError) as caught:
+        get_settings()
+    assert hidden not in str(caught.value) + caught.value.hint + repr(caught.value)
+
+
+def test_torch_finds_its_variables_set() -> None:
+    code = (
+        "import os, kb.settings; kb.settings.get_settings();"
+        "print(os.environ['TOKENIZERS_PARALLELISM'])"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in LIBRARY_ENVIRONMENT}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "false"
