@@ -1,9 +1,13 @@
 """The dashboard: a page in tabs over `kb.service`; nothing long runs in the page itself.
 
-page        the frame: header, tabs, deep links
-ingest      what to take in, how, and how it goes        runner, uploads
-library     search, the list of items, one open item     item, player
-health      settings and what works on this machine
-media       the web route that gives media files to the player
-texts       every sentence of the page; words are put together nowhere else
+page, sidebar   the frame: tabs, worker state, totals, language     session, texts, show
+ingest          what to take in and how
+queue           what runs, waits, failed
+library         search, the list of items, one open item            item, player
+knowledge       knowledge bases elsewhere
+gpu             the device, its memory and speed
+settings        settings and what works on this machine
+runner          the worker behind the page
+media           the web route that gives media files to the player
+texts           every sentence of the page, English and German; words are put together nowhere else
 """

@@ -1,4 +1,4 @@
-"""The frame of the page: header and tabs. Only the open tab's body runs."""
+"""The frame of the page: sidebar and tabs. Only the open tab's body runs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import streamlit as st
 from PIL import Image, ImageDraw
 
 from kb.errors import KBError
-from kb.ui import health, ingest, library, session, show
+from kb.ui import gpu, ingest, knowledge, library, queue, session, settings, show, sidebar
 from kb.ui.texts import text
 
-# In their order on the page; a further tab is one more line.
-TABS: tuple[tuple[str, Callable[[], None]], ...] = (
-    ("tab_ingest", ingest.render),
-    ("tab_library", library.render),
-    ("tab_settings", health.render),
-)
+BODIES: dict[str, Callable[[], None]] = {
+    "tab_ingest": ingest.render,
+    "tab_queue": queue.render,
+    "tab_library": library.render,
+    "tab_knowledge": knowledge.render,
+    "tab_gpu": gpu.render,
+    "tab_settings": settings.render,
+}
 
 # Figures in a row take the room they need and wrap; a phone gets three beside each other.
 _STYLE = """<style>
@@ -24,7 +26,10 @@ _STYLE = """<style>
 .stAppHeader { background: transparent; }
 .stTabs [role="tab"][aria-selected="true"] { color: inherit; font-weight: 600; }
 .stTabs [role="tab"][aria-selected="true"] p { font-weight: 600; }
-.st-key-head h2 { padding: 0.25rem 0; font-size: 1.7rem; }
+.kb-totals { display: grid; grid-template-columns: 1fr auto; gap: 0.15rem 1rem; margin: 0;
+  font-size: 0.875rem; }
+.kb-totals dt { margin: 0; }
+.kb-totals dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 .st-key-item-head h3 { padding: 0 0 0.8rem; }
 [class*="st-key-hit-"] .stMarkdownColoredBackground { padding: 0 0.15em;
   background: color-mix(in srgb, #f5a623 38%, transparent) !important; }
@@ -43,26 +48,22 @@ _STYLE = """<style>
 
 def render() -> None:
     """Draw the page for one visitor."""
+    session.begin()
     st.set_page_config(page_title=text("app"), page_icon=_icon(), layout="wide")
     st.html(_STYLE)
     session.redraw_asked()  # this is the whole page
     try:
-        service = session.service()
+        session.service()
     except KBError as error:
         show.error(error)
         return
-    with st.container(
-        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="head"
-    ):
-        st.markdown(f"## {text('app')}", width="content")
-        st.caption(
-            text("folder", folder=show.plain(show.folder(service.settings.home))), width="content"
-        )
-    labels = [text(label) for label, _ in TABS]
-    for tab, (_, draw) in zip(st.tabs(labels, key="tab", bind="query-params"), TABS, strict=True):
+    sidebar.render()
+    labels = [text(label) for label in session.TABS]
+    tabs = st.tabs(labels, key=session.TAB, on_change=session.note_tab)
+    for tab, name in zip(tabs, session.TABS, strict=True):
         if tab.open:
             with tab:
-                draw()
+                BODIES[name]()
 
 
 def _icon() -> Image.Image:

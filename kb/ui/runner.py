@@ -1,8 +1,7 @@
-"""The ingest behind the page: put on the queue by one visitor, followed by all.
+"""The worker behind the page: started with the app, watched, stopped by hand.
 
-The only place of the dashboard that asks for work. The work itself is done by worker processes
-and goes on without the page; the thread here reads what was named, starts a worker where none
-is alive, and keeps uploaded files until they are in the library. It calls no `st.*`.
+The work itself is done by worker processes, which go on without the page and without the
+server. Nothing here calls `st.*`; any thread may call any method.
 """
 
 from __future__ import annotations
@@ -10,162 +9,148 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-from kb.errors import KBError, UsageError
-from kb.jobs.options import RunOptions
-from kb.service import IngestReport, ItemStatus, Service
+import psutil
+
+from kb.errors import KBError
+from kb.jobs import names
+from kb.jobs.presence import list_workers
+from kb.service import Service
 from kb.settings import get_settings
-from kb.types import MediaItem
-from kb.ui import uploads
-from kb.ui.texts import text
 
-GOING = ("queued", "running")
+LOOK_EVERY_S = 2.0
+STARTING_S = 60.0  # a worker that does not show within so long has not come up
+STOPPING_S = 30.0
+TRIES = 3  # starts in a row that end at once, before it is left alone
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class RunView:
-    """A run as it stands: what a page shows of it.
+class WorkerView:
+    """How the workers stand: `running`, `paused`, `starting`, `stopping`, `stopped` or `ends`.
 
-    `items` in the order in which they were taken up; `skipped` are titles with the reason;
-    `refused` what could not be used at all; `error` what ended the whole run. `elapsed_s`
-    stops when the run ends.
+    `count` are alive; `ends` means that it was started and came up for no time at all.
     """
 
-    started: bool = False
-    running: bool = False
-    elapsed_s: float = 0.0
-    items: tuple[ItemStatus, ...] = ()
-    skipped: tuple[tuple[str, str], ...] = ()
-    refused: tuple[KBError, ...] = ()
-    error: KBError | None = None
-
-    @property
-    def ended(self) -> tuple[ItemStatus, ...]:
-        """The items that have come to their end, or wait for something."""
-        return tuple(item for item in self.items if item.state not in GOING)
+    state: str
+    count: int = 0
 
 
-class Runner:
-    """One run at a time for all who look at the dashboard; any thread may call any method."""
+class Keeper:
+    """Keeps one worker of this machine alive, unless it was stopped on purpose.
+
+    A worker that says good-bye (`kb worker --stop`, the button, Ctrl-C) stays away; one that
+    was killed is started again.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._items: dict[str, ItemStatus] = {}
-        self._view = RunView()
-        self._began = 0.0
+        self._pid: int | None = None  # of the worker that was started last
+        self._started_at = 0.0
+        self._shown = False  # whether it has come up
+        self._stopping_since = 0.0
+        self._tries = 0
 
-    @property
-    def running(self) -> bool:
-        """Whether a run is going on."""
+    # For the server
+
+    def watch(self) -> None:
+        """Start a worker if none is alive, and look after it from now on."""
         with self._lock:
-            return self._view.running
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+                self._thread.start()
 
-    def start(
-        self, references: Sequence[str], options: RunOptions, temporary: Path | None = None
-    ) -> None:
-        """Begin an ingest and return at once; `temporary` is removed when it has ended.
+    def leave(self) -> None:
+        """Stop looking; the worker goes on."""
+        self._stop.set()
 
-        Raises UsageError while another run goes on; `temporary` then stays with the caller.
-        """
-        self._begin(lambda service: self._ingest(service, tuple(references), options), temporary)
+    # For the page
 
-    def resume(self, ids: Sequence[str]) -> None:
-        """Go on with items that lie on the queue; returns at once. Raises as `start` does."""
-        self._begin(lambda service: self._follow(service, tuple(ids)), None)
-
-    def view(self) -> RunView:
-        """The present run, or the last one."""
+    def start(self, service: Service) -> None:
+        """Start a worker unless one is alive or on its way. Raises LibraryError."""
         with self._lock:
-            if not self._view.running:
-                return self._view
-            return replace(
-                self._view,
-                elapsed_s=time.monotonic() - self._began,
-                items=tuple(self._items.values()),
-            )
+            self._tries = 0
+            self._stopping_since = 0.0
+            if not service.jobs.own_worker() and not self._coming():
+                self._launch(service)
 
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait until the run has ended, or for `timeout_s` seconds."""
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-
-    def _begin(self, work: Callable[[Service], None], temporary: Path | None) -> None:
+    def stop(self, service: Service) -> None:
+        """Ask every worker to stop. Raises LibraryError."""
         with self._lock:
-            if self._view.running:
-                raise UsageError(text("busy"), hint=text("busy_hint"))
-            self._items = {}
-            self._view = RunView(started=True, running=True)
-            self._began = time.monotonic()
-            self._thread = threading.Thread(
-                target=self._run, args=(work, temporary), name="ingest", daemon=True
-            )
-            self._thread.start()
+            self._pid = None
+            self._stopping_since = time.monotonic()
+            service.jobs.stop_workers()
 
-    def _run(self, work: Callable[[Service], None], temporary: Path | None) -> None:
+    def view(self, service: Service) -> WorkerView:
+        """How the workers stand. Raises LibraryError."""
+        count = len(service.jobs.workers())
+        if count:
+            if self._stopping_since and time.monotonic() - self._stopping_since < STOPPING_S:
+                return WorkerView("stopping", count)
+            paused = any(lane.name == names.ITEM_LANE for lane in service.jobs.lanes())
+            return WorkerView("paused" if paused else "running", count)
+        if self._coming():
+            return WorkerView("starting")
+        return WorkerView("ends" if self._pid is not None and not self._shown else "stopped")
+
+    # Inside
+
+    def _run(self) -> None:
         service = Service(get_settings())
-        problem: KBError | None = None
-        try:
-            work(service)
-        except KBError as error:
-            problem = error
-        except Exception as error:
-            # A thread ends without a word to anybody: the page has to say that it did.
-            log.exception("The ingest failed")
-            problem = KBError(f"{type(error).__name__}: {error}", hint=text("see_log"))
-        finally:
-            service.close()
-            uploads.discard(temporary)
-            with self._lock:
-                self._view = replace(
-                    self._view,
-                    running=False,
-                    elapsed_s=time.monotonic() - self._began,
-                    items=tuple(self._items.values()),
-                    error=problem,
-                )
+        first = True
+        while True:
+            try:
+                self._look(service, first=first)
+                first = False
+            except KBError as error:
+                log.warning("%s %s", error.message, error.hint)
+            except Exception:
+                log.exception("Looking after the worker failed")
+            if self._stop.wait(LOOK_EVERY_S):
+                service.close()
+                return
 
-    def _ingest(self, service: Service, references: Sequence[str], options: RunOptions) -> None:
-        report = service.ingest(references, options)
+    def _look(self, service: Service, *, first: bool) -> None:
         with self._lock:
-            self._items = {status.id: status for status in _in_order(report)}
-            self._view = replace(
-                self._view, skipped=_skipped(service, report), refused=report.refused
-            )
-        self._follow(service, report.enqueued)
+            if service.jobs.workers():
+                self._shown, self._tries = True, 0
+                return
+            if self._coming() or self._tries >= TRIES:
+                return
+            failed = self._pid is not None and not self._shown
+            if first or failed or self._was_killed(service):
+                self._launch(service)
 
-    def _follow(self, service: Service, ids: Sequence[str]) -> None:
-        if ids:
-            service.follow(ids, self._listen)
+    def _launch(self, service: Service) -> None:
+        service.library.prepare()
+        self._tries += 1
+        self._shown = False
+        self._pid = service.start_worker()
+        self._started_at = time.monotonic()
 
-    def _listen(self, item: MediaItem, status: ItemStatus) -> None:
-        with self._lock:
-            self._items[item.id] = status
+    def _coming(self) -> bool:
+        """Whether a worker that was started here may still show."""
+        if self._pid is None or self._shown:
+            return False
+        if time.monotonic() - self._started_at > STARTING_S:
+            return False
+        return psutil.pid_exists(self._pid)
+
+    def _was_killed(self, service: Service) -> bool:
+        """Whether this machine's worker went without a good-bye."""
+        me = service.jobs.own_name
+        return any(
+            worker.executor_id == me and not worker.ended
+            for worker in list_workers(service.jobs.catalogue)
+        )
 
 
 @cache
-def runner() -> Runner:
-    """The runner of this process: modules are imported once, however often a script runs."""
-    return Runner()
-
-
-def on_the_queue(service: Service, limit: int = 50) -> list[ItemStatus]:
-    """Items that run or wait for their turn, whoever asked for them; running ones first."""
-    found = [status for state in reversed(GOING) for status in service.statuses(state=state)]
-    return found[:limit]
-
-
-def _in_order(report: IngestReport) -> list[ItemStatus]:
-    known = {status.id: status for status in report.items}
-    return [known[item_id] for item_id in report.enqueued if item_id in known]
-
-
-def _skipped(service: Service, report: IngestReport) -> tuple[tuple[str, str], ...]:
-    titles = {status.id: status.title for status in service.statuses()} if report.skipped else {}
-    return tuple((titles.get(item.id, item.id), item.reason) for item in report.skipped)
+def keeper() -> Keeper:
+    """The keeper of this process: modules are imported once, however often a script runs."""
+    return Keeper()

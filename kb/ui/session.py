@@ -1,24 +1,100 @@
-"""What one visitor has before him: his service, and which item he has open."""
+"""What one visitor has before him: his service, his language, and which item he has open."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import streamlit as st
 
+from kb.records import Listing
 from kb.service import Service
 from kb.settings import get_settings
-from kb.ui.texts import text
+from kb.ui import texts
 
 _SERVICE = "service"
 _SEEKS = "seeks"
 _MOVED = "moved"
+TAB = "tab"
+
+# In their order on the page, by the key of the label. Links name a tab by its English label,
+# whatever the language of the page: those in search results lead to `?tab=Library`.
+TABS = ("tab_ingest", "tab_queue", "tab_library", "tab_knowledge", "tab_gpu", "tab_settings")
 
 
 def service() -> Service:
-    """This visitor's service. It holds no model: recognition belongs to the runner."""
+    """This visitor's service. It holds no model: recognition belongs to the worker."""
     known = st.session_state.get(_SERVICE)
     if known is None or known.settings is not get_settings():
         known = st.session_state[_SERVICE] = Service()
     return known  # type: ignore[no-any-return]
+
+
+def shelf() -> Listing:
+    """All items of the library folder, read anew when something in it has changed.
+
+    Raises LibraryError.
+    """
+    here = service()
+    try:
+        changed = here.library.media_folder.stat().st_mtime_ns  # every file is moved into place
+    except OSError:
+        changed = 0
+    return _shelf(here, changed)
+
+
+@lru_cache(maxsize=1)
+def _shelf(here: Service, _changed: int) -> Listing:
+    return here.library.scan()
+
+
+# The open tab
+
+
+def begin() -> None:
+    """Take language and tab from the page's address, once for each visitor."""
+    state = st.session_state
+    if texts.STATE not in state:
+        wanted = st.query_params.get(texts.STATE) or (st.context.locale or "")[:2].lower()
+        state[texts.STATE] = wanted if wanted in texts.LANGUAGES else texts.DEFAULT_LANGUAGE
+    if TAB not in state:
+        state[TAB] = texts.text(_tab_named(st.query_params.get(TAB, "")))
+
+
+def go_to(tab: str) -> None:
+    """Show another tab, by the key of its label. For callbacks."""
+    st.session_state[TAB] = texts.text(tab)
+    note_tab()
+    redraw()
+
+
+def note_tab() -> None:
+    """Write the open tab into the page's address. For callbacks."""
+    st.query_params[TAB] = texts.MESSAGES[texts.DEFAULT_LANGUAGE][open_tab()]
+
+
+def open_tab() -> str:
+    """The key of the open tab's label."""
+    return _tab_named(str(st.session_state.get(TAB, "")))
+
+
+def speak(language: str) -> None:
+    """Show the page in another language. For callbacks."""
+    tab = open_tab()
+    st.session_state[texts.STATE] = st.query_params[texts.STATE] = language
+    st.session_state[TAB] = texts.text(tab)
+    redraw()
+
+
+def _tab_named(label: str) -> str:
+    """The tab of this label in any language, without regard to case; else the first."""
+    wanted = label.casefold()
+    for tab in TABS:
+        if any(messages[tab].casefold() == wanted for messages in texts.MESSAGES.values()):
+            return tab
+    return TABS[0]
+
+
+# The open item
 
 
 def open_item(item_id: str, start_s: float | None = None) -> None:
@@ -54,10 +130,7 @@ def seeks() -> int:
     return int(st.session_state.get(_SEEKS, 0))
 
 
-def go_to(tab: str) -> None:
-    """Show another tab, by the key of its label. For callbacks."""
-    st.session_state["tab"] = text(tab)
-    redraw()
+# Drawing anew
 
 
 def redraw() -> None:

@@ -1,0 +1,129 @@
+"""The sidebar: the worker, the active preset, totals and the language, on every tab."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from gpu.presets import find_preset
+from kb.errors import KBError
+from kb.service import Service
+from kb.ui import session, show, texts
+from kb.ui.runner import WorkerView, keeper
+from kb.ui.texts import text
+
+REFRESH_S = 3
+_PROBLEM = "worker_problem"
+_COLORS = {"running": "green", "starting": "blue", "stopping": "orange", "paused": "orange"}
+
+
+def render() -> None:
+    """Draw it."""
+    service = session.service()
+    with st.sidebar:
+        st.markdown(f"### {text('app')}")
+        st.caption(text("folder", folder=show.plain(show.folder(service.settings.home))))
+        st.fragment(_live, run_every=REFRESH_S)()
+        st.markdown(f"**{text('active_preset')}**  \n{_preset(service)}")
+        _language()
+
+
+def _live() -> None:
+    if session.redraw_asked():
+        st.rerun()
+    service = session.service()
+    try:
+        _worker(service, keeper().view(service))
+        _totals(service)
+    except KBError as error:
+        show.error(error)
+
+
+def _worker(service: Service, view: WorkerView) -> None:
+    many = view.state == "running" and view.count > 1
+    words = (
+        text("worker_running_more", count=view.count)
+        if many
+        else text("worker_stopped" if view.state == "ends" else f"worker_{view.state}")
+    )
+    color = _COLORS.get(view.state, "gray")
+    st.markdown(f"**{text('worker')}**  \n:{color}[●] {words}")
+    problem: KBError | None = st.session_state.pop(_PROBLEM, None)
+    if problem is not None:
+        show.error(problem)
+    if view.state == "ends":
+        log = service.settings.home / "logs" / "worker.log"
+        show.trouble(text("worker_ends"), text("worker_ends_hint", log=show.folder(log)))
+    if view.count:
+        st.button(
+            text("worker_stop"), key="worker-stop", help=text("worker_stop_help"),
+            on_click=_stop, disabled=view.state == "stopping", width="stretch",
+        )  # fmt: skip
+    else:
+        st.button(
+            text("worker_start"), key="worker-start", help=text("worker_start_help"),
+            on_click=_start, disabled=view.state == "starting", width="stretch",
+        )  # fmt: skip
+
+
+def _start() -> None:
+    try:
+        keeper().start(session.service())
+    except KBError as error:
+        st.session_state[_PROBLEM] = error
+
+
+def _stop() -> None:
+    try:
+        keeper().stop(session.service())
+    except KBError as error:
+        st.session_state[_PROBLEM] = error
+
+
+def _totals(service: Service) -> None:
+    counts = service.jobs.counts()
+    shelf = session.shelf()
+    waiting = counts["queued"] + counts["waiting"] + counts["paused"]
+    rows = [
+        ("total_items", texts.number(len(shelf.entries))),
+        ("total_hours", show.length(sum(entry.duration_s or 0.0 for entry in shelf.entries))),
+        ("total_words", texts.number(sum(words_of(entry.transcribed) for entry in shelf.entries))),
+        ("total_running", texts.number(counts["running"])),
+        ("total_waiting", texts.number(waiting)),
+        ("total_failed", texts.number(counts["failed"])),
+    ]
+    st.html(_table(rows))
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    cells = "".join(f"<dt>{text(key)}</dt><dd>{value}</dd>" for key, value in rows)
+    return f'<dl class="kb-totals" aria-label="{text("totals")}">{cells}</dl>'
+
+
+def words_of(transcribed: object) -> int:
+    """How many words an entry's metadata tells of."""
+    words = transcribed.get("words") if isinstance(transcribed, dict) else None
+    return words if isinstance(words, int) else 0
+
+
+def _preset(service: Service) -> str:
+    try:
+        preset = find_preset(service.settings.preset, service.presets())
+    except KBError as error:
+        return show.plain(error.message)
+    return show.plain(preset.label)
+
+
+def _language() -> None:
+    st.segmented_control(
+        text("language_switch"),
+        list(texts.LANGUAGES),
+        format_func=lambda code: texts.LANGUAGES[code],
+        key="language-switch",
+        default=texts.language(),
+        required=True,
+        on_change=_switch,
+    )
+
+
+def _switch() -> None:
+    session.speak(st.session_state["language-switch"])

@@ -1,0 +1,5 @@
+"""The Queue tab."""
+
+EN: dict[str, str] = {}
+
+DE: dict[str, str] = {}
