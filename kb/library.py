@@ -8,7 +8,8 @@
     <home>/kb.sqlite, <home>/index.lance/                   jobs and index; both can be remade
 
 The folder is the truth: whatever else is kept can be rebuilt from it. Several processes may
-write at once; the same item written twice ends as one of the two, whole.
+write at once: a file written twice ends as one of the two, whole, and changes of an item's
+metadata are made one after the other (`Library.changing`), so that none is lost.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from __future__ import annotations
 import filecmp
 import logging
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urldefrag
@@ -50,6 +53,8 @@ __all__ = [
 
 # Metadata and exports lie beside the medium under the same stem.
 _OWN_SUFFIXES = (".json", ".txt", ".srt", ".vtt", ".csv", ".md", ".damaged", ".tmp")
+LOCK_FOLDER = ".locks"
+LOCKS = 256
 DASHBOARD_URL = "http://127.0.0.1:8501/"
 
 log = logging.getLogger(__name__)
@@ -170,6 +175,17 @@ class Library:
 
     # Writing
 
+    @contextmanager
+    def changing(self, item_id: str) -> Iterator[None]:
+        """Nobody else changes the item's metadata inside the block, in any process.
+
+        The same thread may enter again. Raises LibraryError.
+        """
+        # Items share locks, so that ten thousand of them do not leave ten thousand files.
+        number = zlib.crc32(item_id.encode("utf-8", "surrogatepass")) % LOCKS
+        with storage.locked(self.home / LOCK_FOLDER / f"items-{number:02x}.lock"):
+            yield
+
     def add_media(
         self,
         item: MediaItem,
@@ -219,19 +235,30 @@ class Library:
         whole under `adopted`, damaged metadata beside as `.json.damaged`. `stem` is for files
         that have a name already. Raises LibraryError, also for metadata of a newer version.
         """
-        stem = self.stem(item) if stem is None else stem
-        path = self.path(stem, ".json")
-        record = self._record_to_change(path)
-        known_item = record.get("item")
-        described = {
-            **(known_item if isinstance(known_item, dict) else {}),
-            **item_document(item),
-        }
-        head = {"version": METADATA_VERSION, "item": described}
-        merged = {**head, **merge_record(record, changes or {}), **head}
-        storage.write_json(path, merged)
-        self._index.add(stem, item.id)
-        return entry_from_record(merged, stem, self._on_disk)
+        with self.changing(item.id):
+            stem = self.stem(item) if stem is None else stem
+            path = self.path(stem, ".json")
+            record = self._record_to_change(path)
+            known_item = record.get("item")
+            described = {
+                **(known_item if isinstance(known_item, dict) else {}),
+                **item_document(item),
+            }
+            head = {"version": METADATA_VERSION, "item": described}
+            merged = {**head, **merge_record(record, changes or {}), **head}
+            storage.write_json(path, merged)
+            self._index.add(stem, item.id)
+            return entry_from_record(merged, stem, self._on_disk)
+
+    def amend(self, item_id: str, changes: Mapping[str, Any]) -> LibraryEntry | None:
+        """Changes the record of an item that is there; None, and nothing written, if it is not.
+
+        Other than `write_metadata` it leaves the item's description as it is by now: whoever
+        read the item a while ago must not write an old title over a new one.
+        """
+        with self.changing(item_id):
+            entry = self.find(item_id)
+            return None if entry is None else self.write_metadata(entry.item, changes)
 
     def _record_to_change(self, path: Path) -> dict[str, Any]:
         if not path.exists():
@@ -263,9 +290,10 @@ class Library:
 
     def write_facts(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Change facts by key (None removes one); returns all of them."""
-        facts = merge_record({"version": METADATA_VERSION, **self.read_facts()}, changes)
-        storage.write_json(self.facts_path, facts)
-        return facts
+        with storage.locked(self.home / LOCK_FOLDER / "library.lock"):
+            facts = merge_record({"version": METADATA_VERSION, **self.read_facts()}, changes)
+            storage.write_json(self.facts_path, facts)
+            return facts
 
     # Upkeep
 
