@@ -8,6 +8,9 @@ the model to ``models/demo-whisper`` and the word bank of the tests to ``tests/d
 was cut off goes on where it stopped when it is called again with the same ``--work``. Single
 steps: ``--stage words``, ``windows``, ``train``, ``export``, ``wordbank`` or ``evaluate``.
 
+``--start-from FOLDER`` trains a finished recognizer further instead of fresh weights (then only
+the last stage is needed: ``--only windows``).
+
 Needs espeak-ng, and the Python packages torch, transformers, scipy and soundfile.
 """
 
@@ -31,7 +34,7 @@ from demo_recognizer.batches import Windows
 from demo_recognizer.evaluate import evaluate
 from demo_recognizer.export import export
 from demo_recognizer.mels import make_windows
-from demo_recognizer.model_init import make_model
+from demo_recognizer.model_init import make_model, take_up
 from demo_recognizer.speech import Recordings, synthesise
 from demo_recognizer.tokens import build_tokenizer, token_ids
 from demo_recognizer.train import STAGES, Trainer
@@ -68,8 +71,9 @@ def finish(work: Path, name: str) -> None:
     (work / f"{name}.done").touch()
 
 
-def run(step: str, work: Path, out: Path, data: Path) -> None:
+def run(step: str, args: argparse.Namespace) -> None:
     """Do one step of the recipe."""
+    work, out, data = args.work, args.out, args.data
     words = load_vocabulary(out / "vocabulary.txt")
     if step == "words" and once(work, step):
         log("every speaker says every word")
@@ -86,10 +90,11 @@ def run(step: str, work: Path, out: Path, data: Path) -> None:
         ids = token_ids(tokenizer, words)
         torch.manual_seed(0)
         trainer = Trainer(make_model(ids), ids, work)
-        trainer.load()
+        if not trainer.load() and args.start_from:
+            take_up(trainer.model, args.start_from)
         if step == "train":
             known, held_out = Windows(work, "known", "wide"), Windows(work, "held_out")
-            for stage in STAGES:
+            for stage in [s for s in STAGES if args.only in ("", s.name)]:
                 trainer.run(stage, known, held_out, log)
         else:
             trainer.use_average()
@@ -111,12 +116,14 @@ def main() -> None:
         "--out", type=Path, default=ROOT / "models/demo-whisper", help="holds vocabulary.txt"
     )
     parser.add_argument("--data", type=Path, default=ROOT / "tests/data", help="for the word bank")
+    parser.add_argument("--start-from", type=Path, help="a finished recognizer to train further")
+    parser.add_argument("--only", default="", help="this stage of the training alone")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     for step in STEPS if args.stage == "all" else (args.stage,):
-        run(step, args.work, args.out, args.data)
+        run(step, args)
 
 
 if __name__ == "__main__":

@@ -173,14 +173,14 @@ class Evaluator:
 
 
 def draw_utterances(recordings: Recordings, known: bool, count: int, seed: int) -> list[Window]:
-    """Utterances of 5 to 30 s: one in four German, one in ten mixed, one in six unbroken."""
+    """Utterances of up to 30 s: one in four German, one in ten mixed, one in six unbroken."""
     composer = Composer(recordings, np.flatnonzero(recordings.known == known))
     rng = np.random.default_rng((seed, known))
     out: list[Window] = []
     while len(out) < count:
         language = str(rng.choice(["en", "de", "mixed"], p=[0.65, 0.25, 0.1]))
         kind = str(rng.choice(["phrases", "sparse", "unbroken"], p=[0.75, 0.09, 0.16]))
-        window = composer.speech(rng, language, kind, rng.uniform(5, WINDOW_SECONDS))
+        window = composer.speech(rng, language, kind, rng.uniform(6, WINDOW_SECONDS), whole=True)
         if window.words:
             out.append(window)
     return out

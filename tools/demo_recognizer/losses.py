@@ -35,16 +35,17 @@ def token_loss(logits: Tensor, batch: Batch, ids: TokenIds) -> tuple[Tensor, Ten
 def guidance_loss(looks: list[Tensor], batch: Batch) -> Tensor:
     """−log of the attention mass that the guided heads keep inside the predicted token's frames.
 
-    In the last layer every third of the span is held to a third of the mass, so that the head
-    covers the whole word: its alignment then ends where the word ends.
+    In the layer that word times are read from, every third of the span is held to a third of the
+    mass, so that the head covers the whole word: its alignment then ends where the word ends.
     """
     spans = batch.spans
     here = spans[..., 0] != NO_SPAN
     first, last = spans[here].float().unbind(-1)
     total = looks[0].new_zeros(())
+    deepest = max(layer for layer, _ in ALIGNMENT_HEADS)
     for layer, head in ALIGNMENT_HEADS:
         mass = fn.pad(looks[layer][:, head][here].cumsum(-1), (1, 0))  # (spans, frames + 1)
-        if layer == len(looks) - 1:
+        if layer == deepest:
             third = (last - first) / 3
             marks = torch.stack([first, first + third, last - third, last]).round().long()
             parts = mass.gather(1, marks.T).diff(dim=1)

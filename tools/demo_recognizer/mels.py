@@ -11,7 +11,7 @@ import torch
 from transformers import WhisperFeatureExtractor
 
 from .speech import Recordings
-from .windows import N_SAMPLES, TEMPO, Composer, Window
+from .windows import N_SAMPLES, TEMPO, TRAINING_REPEATS, Composer, Window
 
 N_FFT, HOP, N_MELS = 400, 160, 80
 N_FRAMES = N_SAMPLES // HOP  # 3,000 log-mel frames of 10 ms
@@ -45,7 +45,8 @@ def _make(job: tuple) -> int:
     folder, name, ffmpeg, begin, end, known, tempo, seed = job
     torch.set_num_threads(1)
     recordings = Recordings(Path(folder))
-    composer = Composer(recordings, np.flatnonzero(recordings.known == known), ffmpeg, tempo)
+    speakers = np.flatnonzero(recordings.known == known)
+    composer = Composer(recordings, speakers, ffmpeg, tempo, TRAINING_REPEATS)
     mels = np.load(Path(folder) / f"{name}_mels.npy", mmap_mode="r+")
     tables = np.load(Path(folder) / f"{name}_words.npy", mmap_mode="r+")
     languages = np.load(Path(folder) / f"{name}_languages.npy", mmap_mode="r+")

@@ -9,6 +9,7 @@ every encoder head starts as a soft look at the frame a few steps before or afte
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,21 +18,22 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 from .tokens import N_TIMESTAMPS, TokenIds
 
 D_MODEL, HEADS = 128, 4
-HEAD_OFFSETS = ((-5, -2, 2, 5), (-14, -5, 5, 14), (-20, -8, 8, 20))  # frames of 20 ms, per layer
+# Frames of 20 ms, per layer.
+HEAD_OFFSETS = ((-5, -2, 2, 5), (-14, -5, 5, 14), (-20, -8, 8, 20), (-30, -11, 11, 30))
 PEAK_SCORE = 7.0  # the attention score of the frame that a head starts out looking at
 ALIGNMENT_HEADS = ((0, 0), (0, 1), (1, 0), (1, 1))  # (decoder layer, head) guided in training
 
 
 def make_config(ids: TokenIds) -> WhisperConfig:
-    """3 encoder and 2 decoder layers of width 128 over Whisper's own 30-s windows."""
+    """4 encoder and 3 decoder layers of width 128 over Whisper's own 30-s windows."""
     return WhisperConfig(
         vocab_size=ids.size,
         num_mel_bins=80,
         d_model=D_MODEL,
-        encoder_layers=3,
+        encoder_layers=len(HEAD_OFFSETS),
         encoder_attention_heads=HEADS,
         encoder_ffn_dim=4 * D_MODEL,
-        decoder_layers=2,
+        decoder_layers=3,
         decoder_attention_heads=HEADS,
         decoder_ffn_dim=4 * D_MODEL,
         max_source_positions=1500,
@@ -74,6 +76,27 @@ def make_model(ids: TokenIds) -> WhisperForConditionalGeneration:
     places = decoder.embed_positions.weight.shape[0]
     decoder.embed_positions.weight.copy_(0.04 * sinusoids[:places] @ turn)
     return model
+
+
+@torch.no_grad()
+def take_up(model: WhisperForConditionalGeneration, folder: Path) -> None:
+    """Put the weights of the recognizer in ``folder`` into ``model``.
+
+    Layers that the saved one lacks begin as identities (their last projections at zero), so that
+    a grown model starts out as good as the one it grew from.
+    """
+    old = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    model.load_state_dict(old.state_dict(), strict=False)
+    for new, before in (
+        (model.model.encoder, old.model.encoder),
+        (model.model.decoder, old.model.decoder),
+    ):
+        for layer in new.layers[len(before.layers) :]:
+            last = [layer.self_attn.out_proj, layer.fc2]
+            last += [layer.encoder_attn.out_proj] if hasattr(layer, "encoder_attn") else []
+            for linear in last:
+                linear.weight.zero_()
+                linear.bias.zero_()
 
 
 def _look_at_offset(attention: nn.Module, head: int, offset: int) -> None:

@@ -15,6 +15,9 @@ SEGMENT_PAUSE = 0.25  # s: a longer pause between two words begins a new segment
 SEGMENT_WORDS = 7  # a segment holds no more words than this
 TEMPO = (0.93, 1.08)  # each speaker's words are played this much faster and higher
 WIDE_TEMPO = (0.87, 1.14)  # the same, where more voices are wanted than espeak has
+CUT_SHARE = 0.4  # of a word cut by an edge may be heard at most: more, and it might be the word
+REPEATS = 0.12  # of phrases are one word said again and again; training meets more of them
+TRAINING_REPEATS = 0.2
 
 
 @dataclass(frozen=True)
@@ -55,19 +58,20 @@ class Composer:
         speakers: np.ndarray,
         ffmpeg: str | None = None,
         tempo: tuple[float, float] = TEMPO,
+        repeats: float = REPEATS,
     ):
         self.recordings, self.speakers = recordings, speakers
-        self.ffmpeg, self.tempo = ffmpeg, tempo
+        self.ffmpeg, self.tempo, self.repeats = ffmpeg, tempo, repeats
 
     def draw(self, rng: np.random.Generator) -> Window:
         """One window of a random kind, in the shares that the training uses."""
         kind = rng.choice(
             ["phrases", "sparse", "unbroken", "short", "single", "no speech"],
-            p=[0.46, 0.08, 0.13, 0.18, 0.07, 0.08],
+            p=[0.36, 0.06, 0.27, 0.16, 0.06, 0.09],
         )
         if kind == "no speech":
             return self.without_speech(rng)
-        language = rng.choice(["en", "de", "mixed"], p=[0.58, 0.27, 0.15])
+        language = rng.choice(["en", "de", "mixed"], p=[0.50, 0.27, 0.23])
         seconds = float(WINDOW_SECONDS)
         if kind == "short":
             seconds = rng.uniform(1, 8)
@@ -77,11 +81,19 @@ class Composer:
             seconds = rng.uniform(8, 30)
         return self.speech(rng, language, kind, seconds)
 
-    def speech(self, rng, language: str, kind: str, seconds: float) -> Window:
-        """A window of ``seconds`` with speech in ``language`` ("en", "de" or "mixed")."""
+    def speech(self, rng, language: str, kind: str, seconds: float, whole: bool = False) -> Window:
+        """A window of ``seconds`` with speech in ``language`` ("en", "de" or "mixed").
+
+        A ``whole`` one ends after its last whole word, as an utterance does, and is as much
+        shorter.
+        """
         dry, words = self._place(rng, language, kind, int(seconds * SAMPLE_RATE))
         if not words:
             return self.without_speech(rng)
+        if whole:
+            end = int(words[-1].end * SAMPLE_RATE) + 1
+            dry[end:] = 0
+            dry = dry[: end + int(rng.uniform(0.02, 0.6) * SAMPLE_RATE)]
         audio = self._wear(dry, rng)
         spoken = {"en": 0.0, "de": 0.0}
         for word in words:
@@ -101,14 +113,17 @@ class Composer:
         return Window(_level(audio, rng.uniform(-60, -1)), (), "en")
 
     def _phrase(self, rng, language: str) -> list[int]:
-        """Word numbers of one phrase: 1–7 words, one time in eight the same word repeated."""
+        """Word numbers of one phrase: 1–7 words, or now and then the same word repeated."""
         pool = self.recordings.by_language[language]
-        if rng.random() < 0.12:
+        if rng.random() < self.repeats:
             return [int(rng.choice(pool))] * int(rng.integers(2, 7))
         return [int(i) for i in rng.choice(pool, rng.integers(1, SEGMENT_WORDS, endpoint=True))]
 
     def _place(self, rng, language: str, kind: str, count: int) -> tuple[np.ndarray, list[Word]]:
-        """Lay phrases on ``count`` silent samples; words cut by an edge do not count."""
+        """Lay phrases on ``count`` silent samples; words cut by an edge do not count.
+
+        Nor are they heard, but for a beginning or an end too short to tell the word by.
+        """
         dry = np.zeros(count, np.float32)
         words: list[Word] = []
         lead = rng.choice([0.0, rng.uniform(0, 0.4), rng.uniform(0, 3)], p=[0.2, 0.5, 0.3])
@@ -134,6 +149,8 @@ class Composer:
                 if kind in ("short", "single") and at + len(clip) > count:
                     return dry, words  # short windows end in silence, not within a word
                 seen = clip[max(0, -at) : count - at] if at < count else clip[:0]
+                if len(seen) < len(clip) and len(seen) > CUT_SHARE * len(clip):
+                    seen = seen[:0]
                 dry[max(0, at) : max(0, at) + len(seen)] += seen
                 if at >= 0 and at + len(clip) <= count:
                     words.append(Word(number, at / SAMPLE_RATE, (at + len(clip)) / SAMPLE_RATE))
