@@ -61,6 +61,7 @@ items = sa.Table(
     sa.Column("enqueued_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
     sa.Column("ended_at", sa.Double),
+    sa.Column("grade", sa.Text, nullable=False, default="", server_default=""),
     sa.Index("kb_items_state", "state"),
     sa.Index("kb_items_enqueued", "enqueued_at"),
 )
@@ -167,8 +168,16 @@ def _publications(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[publications])
 
 
+def _grades(connection: sa.Connection) -> None:
+    # A database made today got the column with its table.
+    if "grade" not in {column["name"] for column in sa.inspect(connection).get_columns(items.name)}:
+        connection.execute(
+            sa.text(f"ALTER TABLE {items.name} ADD COLUMN grade TEXT NOT NULL DEFAULT ''")
+        )
+
+
 # Append only. A migration runs once, in one transaction with its record.
-MIGRATIONS: list[Migration] = [_first, _sources, _publications]
+MIGRATIONS: list[Migration] = [_first, _sources, _publications, _grades]
 
 
 class Catalogue:

@@ -168,6 +168,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
                 "published": entry.item.published,
                 "url": entry.item.url,
                 "state": entry.state,
+                "grade": entry.grade,
                 "error": entry.error,
                 "hint": entry.hint,
                 "media_path": str(entry.media_path) if entry.media_path else None,
@@ -177,12 +178,13 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
         )
         return
     transcript = service.transcript(item_id)
-    ratio = transcript.coverage.ratio
+    found = transcript.coverage
     console.note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
     console.note(
         f"{transcript.language} · {transcript.model} · {len(transcript.words)} words · "
-        f"{ratio:.1%} of speech covered · {entry.state}"
+        f"grade {found.grade} · {found.ratio:.1%} of speech covered · {entry.state}"
     )
+    console.print_doubtful(transcript)
     for problem in (entry.error, *transcript.warnings):
         if problem:
             console.print_warning(problem)

@@ -29,7 +29,7 @@ from kb.service import IngestReport, ItemListener, ItemStatus, SearchResult, Ser
 from kb.sources.scan import Scan
 from kb.sources.subscriptions import Subscription
 from kb.transcript.timing import clock
-from kb.types import MediaItem
+from kb.types import MediaItem, Transcript
 
 if TYPE_CHECKING:
     from kb.sinks.odin_ask import Answer, Reference
@@ -149,13 +149,16 @@ def status_view(
     for column in ("id", "title", "stage", "state"):
         table.add_column(column, overflow="fold" if column == "id" else "ellipsis")
     table.add_column("done", justify="right")
+    table.add_column("grade", justify="center")
     for item in items:
         shown = item.state
         if item.state == "waiting" and item.wait_until:
             shown += time.strftime(" until %d %b %H:%M", _local(item.wait_until))
         style = _STYLE.get(item.state, "")
         done = f"{item.progress:.0%}"
-        table.add_row(item.id, escape(item.title), item.stage, Text(shown, style=style), done)
+        table.add_row(
+            item.id, escape(item.title), item.stage, Text(shown, style=style), done, item.grade
+        )
     lines.append(table)
     return Group(*lines)
 
@@ -239,6 +242,22 @@ def print_troubles(items: Sequence[ItemStatus]) -> None:
             out.print(Text(f"  {item.error}"))
             if item.hint:
                 out.print(Text(f"  → {item.hint}"))
+
+
+def print_doubtful(transcript: Transcript, most: int = 10) -> None:
+    """Where somebody should listen, and why; nothing where there is no doubt."""
+    spans = transcript.doubtful
+    if not spans:
+        return
+    signs = [sign for window in transcript.windows for sign in window.signs]
+    total_s = sum(span.duration_s for span in spans)
+    note(f"Doubtful: {total_s:.1f} s in {len(spans)} places")
+    for span in spans[:most]:
+        names = {s.name for s in signs if s.start_s < span.end_s and s.end_s > span.start_s}
+        why = ", ".join(sorted(names)) or "no words"
+        note(f"  {clock(span.start_s)} - {clock(span.end_s)}  {why}")
+    if len(spans) > most:
+        note(f"  … and {len(spans) - most} more (see --json)")
 
 
 def print_checks(checks: Sequence[Any]) -> None:

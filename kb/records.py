@@ -74,6 +74,12 @@ class LibraryEntry:
         return value if isinstance(value, dict) else {}
 
     @property
+    def grade(self) -> str:
+        """The transcript's grade (A, B, C); empty where there is none."""
+        coverage = self.transcribed.get("coverage")
+        return str(coverage.get("grade", "")) if isinstance(coverage, dict) else ""
+
+    @property
     def published(self) -> Mapping[str, Any]:
         """What each knowledge base holds of the item, by sink name."""
         value = self.record.get("published")

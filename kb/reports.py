@@ -10,7 +10,7 @@ from kb.types import Hit
 
 @dataclass(frozen=True, slots=True)
 class ItemStatus:
-    """Where one item stands; `progress` of its stage, 0..1."""
+    """Where one item stands; `progress` of its stage, 0..1; `grade` A, B, C or empty."""
 
     id: str
     title: str
@@ -21,6 +21,7 @@ class ItemStatus:
     hint: str = ""
     attempts: int = 0
     wait_until: float | None = None
+    grade: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,9 @@ class Service:
         for reference in references:
             try:
                 known = KnownIds(self.jobs.items)
-                for item in wanted(self.jobs.sourcing.open(reference, filters, known=known)):
+                # With lengths: whoever looks at the queue wants to know when it will be empty.
+                listing = self.jobs.sourcing.open(reference, filters, known=known, lengths=True)
+                for item in wanted(listing):
                     if item.id in found:
                         skipped.append(Skipped(item.id, f"the same medium as {item.title!r}"))
                     found.setdefault(item.id, item)
@@ -361,7 +363,7 @@ def _goes_on_soon(status: ItemStatus) -> bool:
 def _status(row: Row | Brief) -> ItemStatus:
     return ItemStatus(
         row.id, row.title, row.stage, row.state, row.progress,
-        row.error, row.hint, row.attempts, row.wait_until,
+        row.error, row.hint, row.attempts, row.wait_until, row.grade,
     )  # fmt: skip
 
 

@@ -77,7 +77,8 @@ class Settings(BaseModel):
         alias="KB_HOLD_BELOW",
         ge=0,
         le=1,
-        description="An item whose covered share of speech is lower is held for review.",
+        description="An item is held for review where a smaller share of its speech is covered "
+        "and free of doubt.",
     )
     embedding_model: str = Field(
         "",

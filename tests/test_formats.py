@@ -241,7 +241,9 @@ def test_json_has_the_promised_fields() -> None:
             "words": [{"start": 0.1, "end": 0.9, "text": "Hi", "probability": 0.5}],
         }
     ]
-    assert set(document["coverage"]) == {"speech_s", "covered_s", "ratio", "gaps", "repaired"}
+    assert set(document["coverage"]) == {
+        *("speech_s", "covered_s", "ratio", "gaps", "repaired", "suspect_s", "trusted", "grade")
+    }
     assert {"load_s", "decode_s", "vad_s", "asr_s", "total_s", "rtfx"} <= set(document["timing"])
     assert {"language", "engine", "model", "preset", "chunk_s", "timestamps", "warnings"} <= set(
         document

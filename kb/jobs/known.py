@@ -32,4 +32,11 @@ def known(entry: LibraryEntry) -> Known:
     if entry.transcript_path is not None and state not in STATES:
         state = "done"
     run = entry.transcribed.get("run")
-    return Known(entry.item, state, entry.error, entry.hint, run if isinstance(run, int) else 1)
+    return Known(
+        entry.item,
+        state,
+        entry.error,
+        entry.hint,
+        run if isinstance(run, int) else 1,
+        entry.grade,
+    )

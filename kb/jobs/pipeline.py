@@ -8,7 +8,7 @@ stage may run again at any time without doing anything twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -176,13 +176,22 @@ def judge(transcript: Transcript, hold_below: float) -> Outcome:
             truncated[0],
             "Bring the whole file and ingest it again; the words that are there are searchable.",
         )
-    ratio = transcript.coverage.ratio
-    if ratio < hold_below:
-        missing = transcript.coverage.speech_s - transcript.coverage.covered_s
+    found = transcript.coverage
+    if found.trusted < hold_below:
+        missing_s = found.speech_s - found.covered_s
+        reasons = []
+        if missing_s > 0:
+            reasons.append(
+                f"{missing_s:.1f} s of detected speech carry no words ({found.ratio:.0%} covered)"
+            )
+        if found.suspect_s > 0:
+            names = sorted({s.name for window in transcript.windows for s in window.signs})
+            why = f" ({', '.join(names)})" if names else ""
+            reasons.append(f"{found.suspect_s:.1f} s of the text are doubtful{why}")
         return Outcome(
             "held",
-            f"{missing:.1f} s of detected speech carry no words ({ratio:.0%} covered).",
-            "Listen to the gaps: kb show ID --json lists them; or: kb ingest --again --model ...",
+            f"Grade {found.grade}: {'; '.join(reasons)}.",
+            "Listen to the doubtful seconds: kb review ID; or: kb ingest --again --model ...",
         )
     return Outcome("done")
 
@@ -202,14 +211,13 @@ def publish(
 
 def facts_of(transcript: Transcript) -> DocumentFacts:
     """What a document says of its transcript; part of the content, so one place makes it."""
-    ratio = transcript.coverage.ratio
     return DocumentFacts(
         language=transcript.language,
         model=transcript.model,
         engine=transcript.engine,
         preset=transcript.preset,
-        coverage=round(ratio, 4),
-        grade="A" if ratio >= 0.99 else "B" if ratio >= 0.95 else "C",
+        coverage=round(transcript.coverage.ratio, 4),
+        grade=transcript.coverage.grade,
         duration_s=transcript.media.duration_s,
     )
 
@@ -224,10 +232,7 @@ def record_published(library: Library, item: MediaItem, published: Published) ->
         "hint": None,
         "attempts": None,
     }
-    entry = library.find(item.id)
-    known = entry.published.get(published.sink) if entry else None
-    if known != {name: value for name, value in record.items() if value is not None}:
-        library.write_metadata(item, {"published": {published.sink: record}})
+    _record(library, item.id, published.sink, record)
 
 
 def record_trouble(
@@ -245,7 +250,17 @@ def record_trouble(
         "hint": error.hint,
         "attempts": attempts,
     }
-    library.write_metadata(item, {"published": {sink: record}})
+    _record(library, item.id, sink, record)
+
+
+def _record(library: Library, item_id: str, sink: str, record: Mapping[str, object]) -> None:
+    with library.changing(item_id):
+        entry = library.find(item_id)
+        known = entry.published.get(sink) if entry else None
+        known = known if isinstance(known, Mapping) else {}
+        # A lane that rests tells every item the same again and again.
+        if any(known.get(name) != value for name, value in record.items()):
+            library.amend(item_id, {"published": {sink: record}})
 
 
 def read_transcript(library: Library, entry: LibraryEntry) -> Transcript:

@@ -39,6 +39,7 @@ class Row:
     priority: int
     wait_until: float | None
     updated_at: float
+    grade: str = ""
 
     @property
     def title(self) -> str:
@@ -58,6 +59,7 @@ class Brief:
     hint: str
     attempts: int
     wait_until: float | None
+    grade: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Known:
     error: str = ""
     hint: str = ""
     run: int = 1
+    grade: str = ""
 
 
 def brief_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any], ...]:
@@ -76,6 +79,7 @@ def brief_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any], 
     c = items.c
     return (
         c.id, c.title, c.stage, state, c.progress, c.error, c.hint, c.attempts, c.wait_until,
+        c.grade,
     )  # fmt: skip
 
 
@@ -98,6 +102,7 @@ def row_from(found: Mapping[str, Any]) -> Row:
         deaths=found["deaths"], run=found["run"], serial=found["serial"],
         executor=found["executor"], priority=found["priority"],
         wait_until=found["wait_until"], updated_at=found["updated_at"],
+        grade=found["grade"],
     )  # fmt: skip
 
 

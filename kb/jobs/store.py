@@ -179,9 +179,12 @@ class ItemStore:
         hint: str = "",
         wait_until: float | None = None,
         attempts: int | None = None,
+        grade: str | None = None,
     ) -> bool:
         """Ends a running item, or lets it wait; False if it is no longer this worker's."""
         changes: dict[str, Any] = {"attempts": attempts} if attempts is not None else {}
+        if grade is not None:
+            changes["grade"] = grade
         if state in (DONE, HELD):
             changes |= {"progress": 1.0, "deaths": 0}
         return self._change(
@@ -308,6 +311,7 @@ class ItemStore:
                     connection, entry.item, {}, NORMAL,
                     state=kept, error=entry.error, hint=entry.hint, stage="publish",
                     progress=1.0 if kept in (DONE, HELD) else 0.0, run=entry.run,
+                    grade=entry.grade,
                 )  # fmt: skip
         return added
 

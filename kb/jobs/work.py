@@ -116,7 +116,12 @@ class ItemWork:
                     "hint": outcome.hint or None,
                 },
             )
-            self._finish(outcome.state, error=outcome.reason, hint=outcome.hint)
+            self._finish(
+                outcome.state,
+                error=outcome.reason,
+                hint=outcome.hint,
+                grade=transcript.coverage.grade,
+            )
         return ENDED
 
     def _ensure_media(self, row: rows.Row) -> LocalMedia:
@@ -243,12 +248,13 @@ class ItemWork:
         hint: str,
         wait_until: float | None = None,
         attempts: int | None = None,
+        grade: str | None = None,
     ) -> bool:
         place = self._place
         told = self._patiently(
             lambda: place.items.finish(
                 self._id, self._serial, place.executor, state,
-                error=error, hint=hint, wait_until=wait_until, attempts=attempts,
+                error=error, hint=hint, wait_until=wait_until, attempts=attempts, grade=grade,
             )
         )  # fmt: skip
         if not told and place.stopping.is_set():

@@ -1,0 +1,124 @@
+"""Parts of the exact document: segments, what was changed by hand, and the witness."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kb.storage import Fields
+from kb.types import MinuteAgreement, Revision, Segment, TextChange, Witness, Word
+
+
+def segment_document(segment: Segment) -> dict[str, Any]:
+    """A segment with its words; `language` only where it is known."""
+    document: dict[str, Any] = {
+        "start": segment.start_s,
+        "end": segment.end_s,
+        "text": segment.text,
+        "words": [
+            {
+                "start": word.start_s,
+                "end": word.end_s,
+                "text": word.text,
+                "probability": word.probability,
+            }
+            for word in segment.words
+        ],
+    }
+    if segment.language is not None:
+        document["language"] = segment.language
+    return document
+
+
+def segment_of(row: Fields) -> Segment:
+    """The segment that `segment_document` wrote."""
+    return Segment(
+        start_s=row.number("start"),
+        end_s=row.number("end"),
+        text=row.text("text"),
+        words=tuple(
+            Word(
+                start_s=word.number("start"),
+                end_s=word.number("end"),
+                text=word.text("text"),
+                probability=word.number("probability", 1.0),
+            )
+            for word in row.objects("words")
+        ),
+        language=row.text("language", None),
+    )
+
+
+def revision_document(revision: Revision) -> dict[str, Any]:
+    """A change by hand, with the segments whole as they were and as they are."""
+    return {
+        "at": revision.at,
+        "by": revision.by,
+        "kind": revision.kind,
+        "note": revision.note,
+        "run": revision.run,
+        "changes": [
+            {
+                "segment": change.segment,
+                "before": segment_document(change.before) if change.before else None,
+                "after": segment_document(change.after) if change.after else None,
+            }
+            for change in revision.changes
+        ],
+    }
+
+
+def revision_of(row: Fields) -> Revision:
+    """The change that `revision_document` wrote."""
+    return Revision(
+        at=row.text("at"),
+        by=row.text("by", ""),
+        kind=row.text("kind", "edit"),
+        changes=tuple(
+            TextChange(
+                change.whole("segment"),
+                segment_of(change.inner("before")) if change.mapping("before", None) else None,
+                segment_of(change.inner("after")) if change.mapping("after", None) else None,
+            )
+            for change in row.objects("changes")
+        ),
+        note=row.text("note", ""),
+        run=row.whole("run", 1),
+    )
+
+
+def witness_document(witness: Witness) -> dict[str, Any]:
+    """What captions say to the transcript, minute by minute."""
+    return {
+        "source": witness.source,
+        "language": witness.language,
+        "agreement": witness.agreement,
+        "minutes": [
+            {
+                "start": minute.start_s,
+                "end": minute.end_s,
+                "agreement": minute.agreement,
+                "words": minute.words,
+                "caption_words": minute.caption_words,
+            }
+            for minute in witness.minutes
+        ],
+    }
+
+
+def witness_of(row: Fields) -> Witness:
+    """The comparison that `witness_document` wrote."""
+    return Witness(
+        source=row.text("source", ""),
+        language=row.text("language", ""),
+        agreement=row.number("agreement"),
+        minutes=tuple(
+            MinuteAgreement(
+                start_s=minute.number("start"),
+                end_s=minute.number("end"),
+                agreement=minute.number("agreement", None),
+                words=minute.whole("words", 0),
+                caption_words=minute.whole("caption_words", 0),
+            )
+            for minute in row.objects("minutes")
+        ),
+    )
