@@ -23,9 +23,10 @@ from kb.errors import Cancelled, KBError, LanePaused, Later, MediaUnavailable, S
 from kb.media.decode import decode
 from kb.settings import Settings
 from kb.sources import get_source
+from kb.sources.download import Downloader
 from kb.sources.health import check_sources, ytdlp_age_days
 from kb.sources.pace import Lane
-from kb.sources.web import Downloader, WebSource
+from kb.sources.web import WebSource
 from kb.sources.youtube import YouTubeSource
 from kb.sources.youtube_items import bare_item
 from kb.sources.ytdlp import ffmpeg_path, judge

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +9,16 @@ from typing import Any
 
 from kb.catalogue import Catalogue
 from kb.errors import QuotaExhausted, UsageError
-from kb.settings import Settings, get_settings
-from kb.sources.base import Fetched, Filters, Progress, no_progress
+from kb.settings import Settings
+from kb.sources.base import Filters
 from kb.sources.filters import VideoFilters
 from kb.sources.keys import KeyRing, read_keys
 from kb.sources.links import Link, recognize
 from kb.sources.listing import Listing, ListingReport
 from kb.sources.pages import Page, PageStore, prune
-from kb.sources.web import Downloader, Measure
+from kb.sources.web import OnlineSource
 from kb.sources.youtube_api import ApiRefused, NoUsableKey, YouTubeApi
 from kb.sources.youtube_items import SITE, bare_item, item_of, list_page, video_ids
-from kb.sources.ytdlp import flat_items
 from kb.types import MediaItem
 
 # The service's list of a channel's uploads ends at about this many.
@@ -31,12 +29,8 @@ _WITHOUT_KEY = (
 )
 
 
-class YouTubeSource:
-    """YouTube as a source. Nothing is opened before it is used.
-
-    `measure` gives the decoded length of a file in seconds; without it a download is not
-    checked against the declared duration. `site` is where listings without a key start.
-    """
+class YouTubeSource(OnlineSource):
+    """YouTube as a source; `site` is where listings without a key start."""
 
     name = "youtube"
 
@@ -45,16 +39,10 @@ class YouTubeSource:
         settings: Settings | None = None,
         catalogue: Catalogue | None = None,
         *,
-        measure: Measure | None = None,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
         site: str = SITE,
+        **more: Any,
     ) -> None:
-        self._settings = settings
-        self._catalogue = catalogue
-        self._measure = measure
-        self._clock = clock
-        self._sleep = sleep
+        super().__init__(settings, catalogue, **more)
         self._site = site
 
     def accepts(self, reference: str) -> bool:
@@ -105,9 +93,9 @@ class YouTubeSource:
         )
         report = ListingReport(reference, link.kind)
         try:
-            return self._open(api, link, report, wanted, known, reuse_s)
+            return self._open(api, link, report, wanted, known, reuse_s, check)
         except NoUsableKey:
-            return self._without_key(link, report, wanted, known)
+            return self._without_key(link, report, wanted, known, check)
         except QuotaExhausted:
             if link.kind != "video":
                 raise
@@ -115,29 +103,6 @@ class YouTubeSource:
             listing = Listing(report, lambda _: iter([bare_item(link.id)]), wanted, known)
             listing.note("The keys have used up their day; the details come with the download.")
             return listing
-
-    @property
-    def settings(self) -> Settings:
-        if self._settings is None:
-            self._settings = get_settings()
-        return self._settings
-
-    @property
-    def catalogue(self) -> Catalogue:
-        if self._catalogue is None:
-            self._catalogue = Catalogue.open(self.settings)
-        return self._catalogue
-
-    def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> Fetched:
-        """Download into `folder`; see `kb.sources.web.Downloader.fetch`."""
-        downloader = Downloader(
-            self.settings,
-            self.catalogue,
-            measure=self._measure,
-            clock=self._clock,
-            sleep=self._sleep,
-        )
-        return downloader.fetch(item, folder, progress)
 
     def _open(
         self,
@@ -147,6 +112,7 @@ class YouTubeSource:
         filters: VideoFilters,
         known: Container[str],
         reuse_s: float | None,
+        check: Callable[[], None],
     ) -> Listing:
         if link.kind == "video":
             item = self._video(api, link.id)
@@ -174,7 +140,7 @@ class YouTubeSource:
                 yield from self._listed(api, playlist_id, listing, by_date, reuse_s)
             except NoUsableKey:
                 listing.note(_WITHOUT_KEY)
-                yield from self._flat(link, listing)
+                yield from self._page(link, listing, check)
 
         listing = Listing(report, produce, filters, known)
         listing.update(units=api.units, **facts)
@@ -328,7 +294,12 @@ class YouTubeSource:
         )
 
     def _without_key(
-        self, link: Link, report: ListingReport, filters: VideoFilters, known: Container[str]
+        self,
+        link: Link,
+        report: ListingReport,
+        filters: VideoFilters,
+        known: Container[str],
+        check: Callable[[], None],
     ) -> Listing:
         if link.kind == "video":
             listing = Listing(report, lambda _: iter([bare_item(link.id)]), filters, known)
@@ -343,15 +314,10 @@ class YouTubeSource:
                     hint="Give the playlist's own link.",
                 )
             link = named
-        listing = Listing(report, lambda listing: self._flat(link, listing), filters, known)
+        listing = Listing(report, lambda each: self._page(link, each, check), filters, known)
         listing.note(_WITHOUT_KEY)
         return listing
 
-    def _flat(self, link: Link, listing: Listing) -> Iterator[MediaItem]:
+    def _page(self, link: Link, listing: Listing, check: Callable[[], None]) -> Iterator[MediaItem]:
         listing.update(via="yt-dlp", listed=0, unavailable=0)
-        url = link.url.replace(SITE, self._site, 1)
-        found = flat_items(url, self.settings, self.catalogue, clock=self._clock, sleep=self._sleep)
-        for title, item in found:
-            listing.update(listed=listing.report.listed + 1, title=title)
-            yield item
-        listing.update(complete=True)
+        yield from self._flat(listing, link.url.replace(SITE, self._site, 1), check)
