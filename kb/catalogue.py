@@ -153,6 +153,65 @@ publications = sa.Table(
     sa.Column("updated_at", sa.Double, nullable=False),
 )
 
+# What each worker's machine is doing. `now` is written every few seconds, `history` less often.
+machines = sa.Table(
+    "kb_machines",
+    metadata,
+    sa.Column("executor_id", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("now", sa.JSON, nullable=False),
+    sa.Column("history", sa.JSON, nullable=False),
+)
+
+# One row for each transcription: how long it took, and with what.
+speeds = sa.Table(
+    "kb_speeds",
+    metadata,
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Column("run", sa.Integer, primary_key=True),
+    sa.Column("ended_at", sa.Double, nullable=False),
+    sa.Column("executor_id", sa.Text, nullable=False, default=""),
+    sa.Column("host", sa.Text, nullable=False, default=""),
+    sa.Column("engine", sa.Text, nullable=False, default=""),
+    sa.Column("model", sa.Text, nullable=False, default=""),
+    sa.Column("preset", sa.Text, nullable=False, default=""),
+    sa.Column("media_s", sa.Double, nullable=False),
+    sa.Column("asr_s", sa.Double, nullable=False),
+    sa.Column("total_s", sa.Double, nullable=False),
+    sa.Index("kb_speeds_ended", "ended_at"),
+)
+
+# What `kb calibrate` measured, a row a machine, device, engine and model.
+calibrations = sa.Table(
+    "kb_calibrations",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+
+# What each knowledge base says of each item, and what is still to be sent to it: any worker
+# takes up what waits once `due_at` has come. `serial` numbers the workflows, `since` is when
+# it was asked for, `extra` the own metadata of that asking (empty: as the last time).
+deliveries = sa.Table(
+    "kb_deliveries",
+    metadata,
+    sa.Column("sink", sa.Text, primary_key=True),
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("error", sa.Text, nullable=False, default=""),
+    sa.Column("hint", sa.Text, nullable=False, default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("serial", sa.BigInteger, nullable=False, default=0),
+    sa.Column("priority", sa.Integer, nullable=False, default=1000),
+    sa.Column("extra", sa.JSON),
+    sa.Column("due_at", sa.Double),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Index("kb_deliveries_item", "item_id"),
+    sa.Index("kb_deliveries_status", "status"),
+)
+
 Migration = Callable[[sa.Connection], None]
 
 
@@ -176,8 +235,16 @@ def _grades(connection: sa.Connection) -> None:
         )
 
 
+def _machine(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[machines, speeds, calibrations])
+
+
+def _deliveries(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[deliveries])
+
+
 # Append only. A migration runs once, in one transaction with its record.
-MIGRATIONS: list[Migration] = [_first, _sources, _publications, _grades]
+MIGRATIONS: list[Migration] = [_first, _sources, _publications, _grades, _machine, _deliveries]
 
 
 class Catalogue:

@@ -15,12 +15,15 @@ from gpu.presets import Preset, load_presets
 from kb.errors import KBError, Later, LibraryError, MediaUnavailable, UsageError
 from kb.jobs import pipeline
 from kb.jobs.client import Jobs
+from kb.jobs.hardware import Hardware
 from kb.jobs.options import RunOptions
 from kb.jobs.recognition import Recipe, Recognition
+from kb.jobs.revisions import Revisions
 from kb.jobs.rows import ENDED, Brief, Row
 from kb.jobs.rows import STATES as STATES
 from kb.jobs.sourcing import KnownIds, wanted
 from kb.library import Library, LibraryEntry
+from kb.machine import Machine as Machine
 from kb.reports import IngestReport as IngestReport
 from kb.reports import ItemStatus as ItemStatus
 from kb.reports import ReindexReport, Skipped
@@ -33,7 +36,7 @@ from kb.sources.scan import Scan, scan
 from kb.sources.subscriptions import Subscriptions
 from kb.transcript import FORMATS, render
 from kb.transcript.passages import passages
-from kb.types import MediaItem, Timestamps, Transcript
+from kb.types import MediaItem, Revision, Timestamps, Transcript
 
 if TYPE_CHECKING:
     from kb.jobs.remote import Remote
@@ -56,6 +59,17 @@ class Service:
         """Frees the model, if one was loaded, and lets go of the database."""
         self.recognition.close()
         self.jobs.close()
+
+    # This machine and the others
+
+    @cached_property
+    def hardware(self) -> Hardware:
+        """Machines, their speed, and the models they can run."""
+        return Hardware(self.settings, self.jobs)
+
+    def machine(self) -> Machine:
+        """What this machine is doing now, with the last hour's history. Never raises."""
+        return self.hardware.machine()
 
     # Choices
 
@@ -263,6 +277,29 @@ class Service:
     def transcript(self, item_id: str) -> Transcript:
         """The exact transcript of an item. Raises UsageError or LibraryError."""
         return pipeline.read_transcript(self.library, self.entry(item_id))
+
+    @cached_property
+    def revisions(self) -> Revisions:
+        """Changes of transcripts by hand."""
+        return Revisions(self.settings, self.library, self.jobs)
+
+    def edit(
+        self,
+        item_id: str,
+        segment_index: int,
+        new_text: str,
+        *,
+        expected: str | None = None,
+        by: str = "",
+    ) -> Revision | None:
+        """Replaces the text of one segment, counted from 0; see `Revisions.edit`.
+
+        Files, local index and remote knowledge bases follow. Returns what was changed, None
+        if nothing was. Raises UsageError (no such segment, changed meanwhile, item on the
+        queue), LibraryError and KnowledgeBaseError.
+        """
+        item_id = self.entry(item_id).item.id
+        return self.revisions.edit(item_id, segment_index, new_text, expected=expected, by=by)
 
     def export(self, item_id: str, format: str, timestamps: Timestamps | None = None) -> str:
         """An item's transcript in one of the export formats. Raises UsageError."""

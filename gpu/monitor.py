@@ -1,0 +1,335 @@
+"""What the machine is doing: utilisation, memory, temperature, power; one thread, one ring.
+
+The card is read through NVML, the driver's own library, and the rest through psutil. Nothing
+here needs torch or starts a CUDA context. What a driver does not tell is None, and without a
+driver only processor and main memory remain. A look costs well under a millisecond of the
+processor, so that the sampler runs as long as a model is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass, fields
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+log = logging.getLogger(__name__)
+
+INTERVAL_S = 2.0
+KEPT = 450  # samples in the ring: a quarter of an hour
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at the machine; None is what nobody told.
+
+    `at`: seconds since the epoch. Shares (`gpu`, `cpu`, `desktop`) are 0..1: of the last moment
+    in which the card was busy, of all cores, and of the card's time that programs with windows
+    on the screen took. `memory_*` is the card's memory in bytes, whoever uses it; `own_used` and
+    `own_peak` are this program's. `slowed` names why the driver holds the clock down. `rtfx`:
+    seconds of sound recognized per second since the sample before.
+    """
+
+    at: float
+    cpu: float
+    ram_used: int
+    ram_total: int
+    gpu: float | None = None
+    memory_used: int | None = None
+    memory_total: int | None = None
+    own_used: int | None = None
+    own_peak: int | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    desktop: float | None = None
+    slowed: str = ""
+    rtfx: float | None = None
+
+    def as_row(self) -> list[Any]:
+        """The values in the fields' order, for keeping."""
+        return list(astuple(self))
+
+    @classmethod
+    def from_row(cls, row: Iterable[Any]) -> Sample:
+        """What `as_row` gave, also of a version with fewer or more fields."""
+        names = [field.name for field in fields(cls)]
+        return cls(**dict(zip(names, row, strict=False)))
+
+
+@dataclass(frozen=True, slots=True)
+class CardState:
+    """What NVML tells of one card; the fields are those of `Sample`."""
+
+    gpu: float | None = None
+    memory_used: int | None = None
+    memory_total: int | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    desktop: float | None = None
+    slowed: str = ""
+
+
+class Card:
+    """One card as its driver tells of it. Never raises once it is made."""
+
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        self._nvml = nvml
+        self._handle = handle
+        self._seen_us = 0  # the newest process sample that was counted
+        self._silent: set[str] = set()
+
+    @classmethod
+    def find(cls, uuid: str = "", index: int = 0, *, nvml: Any | None = None) -> Card | None:
+        """The card with this UUID, else the one at this place; None where there is no driver.
+
+        CUDA and the driver number cards differently, so that the UUID is what counts. `nvml`
+        may be another namespace than pynvml's in tests.
+        """
+        try:
+            library = importlib.import_module("pynvml") if nvml is None else nvml
+            library.nvmlInit()
+        except Exception as error:  # no driver, another version than its library, no rights
+            log.debug("No NVML: %s", error)
+            return None
+        if uuid:
+            for name in (uuid, f"GPU-{uuid}"):
+                with contextlib.suppress(Exception):
+                    return cls(library, library.nvmlDeviceGetHandleByUUID(name))
+        with contextlib.suppress(Exception):
+            return cls(library, library.nvmlDeviceGetHandleByIndex(index))
+        return None
+
+    @property
+    def name(self) -> str:
+        """The maker's name, empty if it is not told."""
+        told = self._ask("nvmlDeviceGetName")
+        return told.decode() if isinstance(told, bytes) else str(told or "")
+
+    def read(self) -> CardState:
+        """The card now."""
+        nvml = self._nvml
+        rates = self._ask("nvmlDeviceGetUtilizationRates")
+        memory = self._ask("nvmlDeviceGetMemoryInfo")
+        sensor = getattr(nvml, "NVML_TEMPERATURE_GPU", 0)
+        temperature = self._ask("nvmlDeviceGetTemperature", sensor)
+        power_mw = self._ask("nvmlDeviceGetPowerUsage")
+        limit_mw = self._ask("nvmlDeviceGetEnforcedPowerLimit")
+        return CardState(
+            gpu=None if rates is None else rates.gpu / 100,
+            memory_used=None if memory is None else int(memory.used),
+            memory_total=None if memory is None else int(memory.total),
+            temperature_c=None if temperature is None else float(temperature),
+            power_w=None if power_mw is None else power_mw / 1000,
+            power_limit_w=None if limit_mw is None else limit_mw / 1000,
+            desktop=self._desktop(),
+            slowed=self._slowed(),
+        )
+
+    def _ask(self, name: str, *more: Any) -> Any:
+        """One answer, None where the driver has none; what it never knows is asked once."""
+        if name in self._silent:
+            return None
+        try:
+            return getattr(self._nvml, name)(self._handle, *more)
+        except Exception as error:
+            if isinstance(error, AttributeError) or "not supported" in str(error).lower():
+                self._silent.add(name)
+            return None
+
+    def _desktop(self) -> float | None:
+        """The share of the card's time that other programs with windows took."""
+        shown = self._ask("nvmlDeviceGetGraphicsRunningProcesses")
+        if shown is None:
+            return None
+        others = {process.pid for process in shown} - {os.getpid()}
+        if not others:
+            return 0.0
+        samples = self._ask("nvmlDeviceGetProcessUtilization", self._seen_us)
+        if samples is None:
+            # The driver says "not found" where nobody did anything since.
+            return 0.0 if "nvmlDeviceGetProcessUtilization" not in self._silent else None
+        newest: dict[int, Any] = {}
+        for sample in samples:
+            if sample.timeStamp > self._seen_us:
+                newest[sample.pid] = sample
+        if newest:
+            self._seen_us = max(sample.timeStamp for sample in newest.values())
+        busy = sum(int(s.smUtil) for pid, s in newest.items() if pid in others)
+        return min(1.0, busy / 100)
+
+    def _slowed(self) -> str:
+        """Why the driver holds the clock down, in a word or two; empty where it does not."""
+        bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        if bits is None:
+            bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
+        told = {
+            "heat": ("HwThermalSlowdown", "SwThermalSlowdown"),
+            "power limit": ("SwPowerCap",),
+            "power supply": ("HwPowerBrakeSlowdown",),
+        }
+        return ", ".join(
+            word
+            for word, names in told.items()
+            if any(bits & getattr(self._nvml, f"nvmlClocksThrottleReason{n}", 0) for n in names)
+        )
+
+
+def look(
+    card: Card | None,
+    *,
+    own: tuple[int, int] | None = None,
+    rtfx: float | None = None,
+    cpu_over_s: float | None = None,
+) -> Sample:
+    """The machine now. `own`: (used, peak) bytes of this program on the card.
+
+    `cpu_over_s`: seconds to watch the processor; None takes the time since the last look.
+    """
+    ram = psutil.virtual_memory()
+    state = card.read() if card is not None else CardState()
+    return Sample(
+        at=time.time(),
+        cpu=psutil.cpu_percent(cpu_over_s) / 100,
+        ram_used=int(ram.total - ram.available),
+        ram_total=int(ram.total),
+        gpu=state.gpu,
+        memory_used=state.memory_used,
+        memory_total=state.memory_total,
+        own_used=own[0] if own else None,
+        own_peak=own[1] if own else None,
+        temperature_c=state.temperature_c,
+        power_w=state.power_w,
+        power_limit_w=state.power_limit_w,
+        desktop=state.desktop,
+        slowed=state.slowed,
+        rtfx=rtfx,
+    )
+
+
+class Monitor:
+    """One thread that looks at the machine every `interval_s` and remembers the last `kept`.
+
+    `own` gives (used, peak) bytes of this program on the card, `heard_s` the seconds of sound
+    recognized so far, `told` is called with every sample on the sampler's thread.
+    """
+
+    def __init__(
+        self,
+        card: Card | None,
+        *,
+        own: Callable[[], tuple[int, int] | None] = lambda: None,
+        heard_s: Callable[[], float] | None = None,
+        told: Callable[[Sample], None] | None = None,
+        interval_s: float = INTERVAL_S,
+        kept: int = KEPT,
+    ) -> None:
+        self._card = card
+        self._own = own
+        self._heard_s = heard_s
+        self._told = told
+        self._interval_s = interval_s
+        self._ring: deque[Sample] = deque(maxlen=kept)
+        self._last: tuple[float, float] | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="monitor", daemon=True)
+
+    def start(self) -> Self:
+        """Begins to look; once."""
+        psutil.cpu_percent(None)  # the first answer has nothing to compare with
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._stop.set()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def now(self) -> Sample | None:
+        """The newest sample, None before the first."""
+        return self._ring[-1] if self._ring else None
+
+    @property
+    def history(self) -> tuple[Sample, ...]:
+        """The samples kept, oldest first."""
+        return tuple(self._ring)
+
+    def _work(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            try:
+                sample = look(self._card, own=self._own(), rtfx=self._speed())
+                self._ring.append(sample)
+                if self._told:
+                    self._told(sample)
+            except Exception:
+                # Watching must never end what is watched, and must not stop by itself.
+                log.debug("A look at the machine failed", exc_info=True)
+
+    def _speed(self) -> float | None:
+        if self._heard_s is None:
+            return None
+        now, heard_s = time.monotonic(), self._heard_s()
+        last, self._last = self._last, (now, heard_s)
+        if last is None or now <= last[0] or heard_s < last[1]:
+            return None
+        return (heard_s - last[1]) / (now - last[0])
+
+
+def thinned(samples: Iterable[Sample]) -> Sample:
+    """One sample for several that follow each other: means, but the peak of memory.
+
+    Raises ValueError for none.
+    """
+    found = list(samples)
+    if not found:
+        raise ValueError("no samples to join")
+    last = found[-1]
+
+    def mean(name: str) -> float | None:
+        values = [v for v in (getattr(sample, name) for sample in found) if v is not None]
+        return round(sum(values) / len(values), 4) if values else None
+
+    def most(name: str) -> int | None:
+        values = [v for v in (getattr(sample, name) for sample in found) if v is not None]
+        return max(values) if values else None
+
+    return Sample(
+        at=last.at,
+        cpu=mean("cpu") or 0.0,
+        ram_used=most("ram_used") or 0,
+        ram_total=last.ram_total,
+        gpu=mean("gpu"),
+        memory_used=most("memory_used"),
+        memory_total=last.memory_total,
+        own_used=most("own_used"),
+        own_peak=most("own_peak"),
+        temperature_c=mean("temperature_c"),
+        power_w=mean("power_w"),
+        power_limit_w=last.power_limit_w,
+        desktop=mean("desktop"),
+        slowed=last.slowed,
+        rtfx=mean("rtfx"),
+    )

@@ -1,0 +1,112 @@
+"""When the device must rest: heat, somebody at the screen, and the band it is kept in.
+
+The design wants the card busy 80 to 95 % of the time: below, it waits for somebody, above, the
+desktop stutters. `Governor` looks at each sample of `gpu.monitor` and says which share of the
+time the device is to rest; whoever computes rests that share after each batch. The rule is a
+plain integrator, a step up while the figure is too high, a step down while it is not, so that
+it settles where the figure does, whatever the card.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from gpu.monitor import Sample
+
+LOWEST_BAND = 0.80  # below it the device waits for work: batches may grow sooner
+MOST_REST = 0.9
+BAND_REST = 0.25  # the band alone never takes more than this
+SMOOTHED_OVER = 5  # samples: ten seconds
+
+HOT_STEP, COOL_STEP, COOLER_BY_C = 0.15, 0.05, 3.0
+BAND_STEP, BAND_WIDTH = 0.01, 0.02
+DESKTOP_BUSY, DESKTOP_REST, DESKTOP_PATIENCE = 0.10, 0.5, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the device is held to; 0 degrees and a utilisation of 1 switch that rule off."""
+
+    temperature_c: float = 85.0
+    utilisation: float = 0.95
+    give_way: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Which share of the time (0..1) the device is to rest, and why, as a clause.
+
+    `hungry`: the device was busy for less than the band, so that more at once may help.
+    """
+
+    rest: float = 0.0
+    reason: str = ""
+    hungry: bool = False
+
+
+class Governor:
+    """Turns samples into a `Throttle`. One thread calls `look`; `now` may be read by any."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._recent: deque[float] = deque(maxlen=SMOOTHED_OVER)
+        self._hot = self._band = 0.0
+        self._desktop = 0  # samples for which it counts as busy still
+        self.now = Throttle()
+
+    def look(self, sample: Sample) -> Throttle:
+        """Takes a sample; the rest that follows from it."""
+        rests = [
+            (
+                self._heat(sample),
+                f"the card is at {sample.temperature_c or 0:.0f} °C, "
+                f"the limit is {self._limits.temperature_c:.0f} °C",
+            ),
+            (self._screen(sample), "another program draws on the screen with this card"),
+            (
+                self._busy(sample),
+                f"the card is kept below {self._limits.utilisation:.0%} of its time, "
+                "so that the desktop does not stutter",
+            ),
+        ]
+        rest, reason = max(rests, key=lambda each: each[0])
+        mean = sum(self._recent) / len(self._recent) if self._recent else None
+        hungry = rest == 0 and mean is not None and mean < LOWEST_BAND
+        self.now = Throttle(round(rest, 3), reason if rest > 0 else "", hungry)
+        return self.now
+
+    def _heat(self, sample: Sample) -> float:
+        limit_c, now_c = self._limits.temperature_c, sample.temperature_c
+        if limit_c <= 0 or now_c is None:
+            self._hot = 0.0
+        elif now_c >= limit_c:
+            self._hot = min(MOST_REST, self._hot + HOT_STEP)
+        elif now_c < limit_c - COOLER_BY_C:
+            self._hot = max(0.0, self._hot - COOL_STEP)
+        return self._hot
+
+    def _screen(self, sample: Sample) -> float:
+        if not self._limits.give_way or sample.desktop is None:
+            self._desktop = 0
+        elif sample.desktop > DESKTOP_BUSY:
+            self._desktop = DESKTOP_PATIENCE
+        else:
+            self._desktop = max(0, self._desktop - 1)
+        return DESKTOP_REST if self._desktop else 0.0
+
+    def _busy(self, sample: Sample) -> float:
+        if sample.gpu is None:
+            self._recent.clear()
+        else:
+            self._recent.append(sample.gpu)
+        high = self._limits.utilisation
+        if high >= 1.0 or len(self._recent) < SMOOTHED_OVER:
+            self._band = 0.0
+            return 0.0
+        mean = sum(self._recent) / len(self._recent)
+        if mean > high:
+            self._band = min(BAND_REST, self._band + BAND_STEP)
+        elif mean < high - BAND_WIDTH:
+            self._band = max(0.0, self._band - BAND_STEP)
+        return self._band

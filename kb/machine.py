@@ -1,0 +1,202 @@
+"""What is told about a machine at work: its device, its batch, its samples, its speed.
+
+Plain values that the model host makes, the catalogue keeps and the faces show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from gpu.monitor import Sample
+from gpu.throttle import Throttle
+
+Bound = Literal["idle", "recognition", "preparation", "throttle", "loading"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """The batcher at one moment. Counts are windows, times seconds, since the model was loaded.
+
+    `size` is the batch in force, `ceiling` the preset's; `reason` says why it is not larger, as
+    a clause (never empty). `last` windows were in the newest batch; `waiting` wait, of `items`
+    items. `halved` counts falls after "out of memory", `repeated` batches that went through
+    after a clean-up alone. `heard_s` seconds of sound were read in `busy_s` of the model's time;
+    `rested_s` the device rested because it was told to.
+    """
+
+    size: int
+    ceiling: int
+    reason: str
+    last: int = 0
+    waiting: int = 0
+    items: int = 0
+    batches: int = 0
+    windows: int = 0
+    halved: int = 0
+    repeated: int = 0
+    heard_s: float = 0.0
+    busy_s: float = 0.0
+    rested_s: float = 0.0
+    window_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The device in use; `reason` says why it is the CPU although a GPU was wanted."""
+
+    address: str
+    kind: str
+    name: str
+    dtype: str = ""
+    reason: str = ""
+    budget_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a model host tells of itself every few seconds."""
+
+    device: Device
+    engine: str = ""
+    model: str = ""
+    preset: str = ""
+    batch: BatchState | None = None
+    throttle: Throttle = field(default_factory=Throttle)
+    preparing: int = 0
+    preparers: int = 0
+    sample: Sample | None = None
+
+    @property
+    def bound(self) -> Bound:
+        """What keeps it from being faster."""
+        if self.batch is None:
+            return "loading" if self.model else "idle"
+        if self.throttle.rest > 0:
+            return "throttle"
+        if self.batch.waiting >= self.batch.size or self.batch.last >= self.batch.size:
+            return "recognition"
+        return "preparation" if self.preparing or self.batch.items else "idle"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "sample": self.sample.as_row() if self.sample else None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Snapshot:
+        """What `as_dict` gave; raises TypeError or KeyError for what another version wrote."""
+        batch, sample = values["batch"], values["sample"]
+        return cls(
+            **{
+                **values,
+                "device": Device(**values["device"]),
+                "batch": BatchState(**batch) if batch else None,
+                "throttle": Throttle(**values["throttle"]),
+                "sample": Sample.from_row(sample) if sample else None,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine as a face shows it.
+
+    `executor_id` is empty where no worker runs: then it is this machine, looked at by the
+    asking program itself, and only `now` is filled. `live`: told within the last seconds.
+    `history` holds a sample every ten seconds of the last hour, oldest first. `rtfx_hour`:
+    seconds of sound per second of the recognizer's own time, of the `items_hour` items
+    (`media_hour_s` seconds) that ended within the last hour; None if none did. `restarts`
+    counts the times its device failed and its recognizer was begun anew.
+    """
+
+    executor_id: str
+    host: str
+    live: bool
+    at: float
+    snapshot: Snapshot
+    now: Sample | None
+    history: tuple[Sample, ...] = ()
+    rtfx_hour: float | None = None
+    items_hour: int = 0
+    media_hour_s: float = 0.0
+    restarts: int = 0
+    trouble: str = ""
+
+    @property
+    def device(self) -> Device:
+        return self.snapshot.device
+
+    @property
+    def batch(self) -> BatchState | None:
+        return self.snapshot.batch
+
+    @property
+    def throttle(self) -> Throttle:
+        return self.snapshot.throttle
+
+    @property
+    def bound(self) -> Bound:
+        return self.snapshot.bound
+
+    def as_dict(self, *, history: bool = True) -> dict[str, Any]:
+        """The document that `--json` prints."""
+        return {
+            "executor_id": self.executor_id,
+            "host": self.host,
+            "live": self.live,
+            "at": self.at,
+            "device": asdict(self.device),
+            "engine": self.snapshot.engine,
+            "model": self.snapshot.model,
+            "preset": self.snapshot.preset,
+            "batch": asdict(self.batch) if self.batch else None,
+            "throttle": asdict(self.throttle),
+            "bound": self.bound,
+            "preparing": self.snapshot.preparing,
+            "now": asdict(self.now) if self.now else None,
+            "history": [asdict(sample) for sample in self.history] if history else [],
+            "rtfx_hour": self.rtfx_hour,
+            "items_hour": self.items_hour,
+            "media_hour_s": self.media_hour_s,
+            "restarts": self.restarts,
+            "trouble": self.trouble,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast one item was transcribed; `rtfx` counts the recognizer's own time."""
+
+    item_id: str
+    executor_id: str
+    ended_at: float
+    engine: str
+    model: str
+    preset: str
+    media_s: float
+    asr_s: float
+    total_s: float
+
+    @property
+    def rtfx(self) -> float:
+        """Seconds of sound per second of the recognizer's own time; 0 if unknown."""
+        return self.media_s / self.asr_s if self.asr_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a preset will do on this machine.
+
+    `rtfx`: seconds of sound per second, None where nothing was measured; `basis` says what it
+    is taken from, as a clause. `batch` windows go at once, and `batch_reason` says why not more
+    (empty where it is the preset's own figure). `memory_bytes`: weights and windows together,
+    0 if unknown.
+    """
+
+    preset: str
+    rtfx: float | None
+    basis: str
+    batch: int
+    batch_reason: str = ""
+    memory_bytes: int = 0
