@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from kb.catalogue import Catalogue
-from kb.errors import Cancelled, QuotaExhausted, UsageError
+from kb.errors import Cancelled, LibraryError, QuotaExhausted, UsageError
 from kb.library import Library
 from kb.settings import Settings
 from kb.sources.filters import VideoFilters
 from kb.sources.keys import next_reset
 from kb.sources.listing import Listing
-from kb.sources.subscriptions import Subscriptions
+from kb.sources.subscriptions import Subscription, Subscriptions
 from kb.sources.youtube import YouTubeSource
 from tests.fakes.media import FakeMedia
 from tests.fakes.youtube import QUOTA, Channel, FakeYouTube, Refusal
@@ -365,15 +365,29 @@ def test_subscriptions(tmp_path: Path) -> None:
         followed.follow("@other", every_s=1)
 
     start = clock.now
-    assert [each.reference[-7:] for each in followed.take_due()] == ["/videos", "rg/feed"]
-    assert followed.take_due() == ()  # given out once
-    followed.done(followed.list()[0].key, error="no network", again_at=start + 300)
-    clock.now = start + 300
-    assert [each.error for each in followed.take_due()] == ["no network"]
+    looks: list[str] = []
+
+    def begin(due: Subscription) -> None:
+        looks.append(due.reference[-7:])
+
+    assert followed.look(begin) == 2
+    assert looks == ["/videos", "rg/feed"]
+    assert followed.look(begin) == 0  # begun once
+    followed.done(followed.list()[0].key, error="no network")
+    assert [each.error for each in followed.list()] == ["no network", ""]
+    followed.done(followed.list()[0].key)
+    assert [each.error for each in followed.list()] == ["", ""]
+
+    def crash(_due: Subscription) -> None:
+        raise LibraryError("The database is locked.")
+
     # Off for a day: the missed looks are made up once, and the beat is kept.
     clock.now = start + 86_400 + 10
-    assert len(followed.take_due()) == 2
-    assert followed.take_due() == ()
+    with pytest.raises(LibraryError):
+        followed.look(crash)  # what was not begun is not taken for looked at
+    assert followed.look(begin) == 2
+    assert followed.look(begin) == 0
+    assert len(looks) == 4
     feed = followed.list()[1]
     assert feed.next_at == start + 86_400 + 1800
     catalogue.close()

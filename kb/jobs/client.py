@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from kb import storage
 from kb.catalogue import Catalogue
-from kb.jobs import names, presence
+from kb.jobs import board, names, presence
+from kb.jobs.deliveries import Deliveries
 from kb.jobs.known import known, learn
+from kb.jobs.listings import ask, listing_item
 from kb.jobs.options import RunOptions
 from kb.jobs.rows import (
     CANCELLED,
@@ -22,7 +24,7 @@ from kb.jobs.rows import (
     Brief,
     Row,
 )
-from kb.jobs.sourcing import Sourcing, listing_item
+from kb.jobs.sourcing import Sourcing
 from kb.jobs.store import ItemStore
 from kb.library import Library
 from kb.settings import Settings
@@ -97,8 +99,7 @@ class Jobs:
     ) -> list[str]:
         """Queues a listing, to be made by a worker as soon as it is possible; its id."""
         item = listing_item(reference, filters)
-        # Anew, even if the same one was made before; one that is still queued stays as it is.
-        self.items.submit([item], options.as_dict(), self._client.ingest, again=True)
+        ask(self.items, item, options.as_dict(), self._client.ingest)
         return [item.id]
 
     def retry(self, ids: Sequence[str]) -> list[str]:
@@ -141,6 +142,15 @@ class Jobs:
         self._client.cancel([names.ingest_id(*key) for key in moved])
         return [item_id for item_id, _ in moved]
 
+    def send(self, item_id: str, sinks: Sequence[str]) -> None:
+        """Queues an item for remote knowledge bases, to be brought into step with the library."""
+        if not sinks:
+            return
+        deliveries = Deliveries(self.catalogue)
+        with self.catalogue.begin() as connection:
+            for sink in sinks:
+                deliveries.submit(connection, sink, item_id, self._client.publish)
+
     # Looking
 
     def rows(self, ids: Sequence[str]) -> list[Row]:
@@ -156,6 +166,18 @@ class Jobs:
     def counts(self) -> dict[str, int]:
         """How many items are shown in each state."""
         return self.items.counts(self._alive())
+
+    def board(
+        self, *, states: Sequence[str] = (), words: str = "", offset: int = 0, limit: int = 100
+    ) -> board.BoardPage:
+        """A page of the queue in the order of interest (see `kb.jobs.board`)."""
+        return board.page(
+            self.catalogue, self._alive(), states=states, words=words, offset=offset, limit=limit
+        )
+
+    def figures(self, since: float) -> board.BoardFigures:
+        """The queue in numbers; `since` (epoch seconds) is where "done" begins to count."""
+        return board.figures(self.catalogue, self._alive(), since)
 
     def ids_beginning_with(self, start: str) -> list[str]:
         """Ids whose part after the last colon begins so."""

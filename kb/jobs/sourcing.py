@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kb.catalogue import Catalogue
-from kb.jobs import names
 from kb.jobs.store import ItemStore
 from kb.settings import Settings
 from kb.sources import get_source, source_for
@@ -75,38 +73,22 @@ class Sourcing:
 
 
 class KnownIds(Container[str]):
-    """Which ids the table knows, asked one by one: a channel's listing looks at few of them."""
+    """Which ids the table knows, asked one by one: a channel's listing looks at few of them.
 
-    def __init__(self, items: ItemStore) -> None:
+    With `before` (seconds since the epoch) only those that were queued before then.
+    """
+
+    def __init__(self, items: ItemStore, before: float | None = None) -> None:
         self._items = items
+        self._before = before
 
     def __contains__(self, item_id: object) -> bool:
-        return isinstance(item_id, str) and not self._items.unknown([item_id])
-
-
-def listing_item(reference: str, filters: VideoFilters) -> MediaItem:
-    """A listing as an item of the queue, for when it cannot be made now, or again and again."""
-    exact = f"{reference}\n{sorted(filters.as_dict().items())}"
-    digest = hashlib.sha256(exact.encode()).hexdigest()[:12]
-    return MediaItem(
-        id=f"{names.LISTING}:{digest}",
-        source=names.LISTING,
-        url=reference,
-        title=f"Listing of {reference}",
-        published="",
-        extra={"filters": filters.as_dict()},
-    )
+        return isinstance(item_id, str) and not self._items.unknown([item_id], self._before)
 
 
 def wanted(listing: Iterator[MediaItem] | Listing) -> Iterator[MediaItem]:
     """What of a listing can be queued: not what the source says is private or removed."""
     return (item for item in listing if "unavailable" not in item.extra)
-
-
-def filters_of(item: MediaItem) -> VideoFilters:
-    """The filters of a listing item."""
-    values: Mapping[str, Any] = item.extra.get("filters", {})
-    return VideoFilters.from_dict(values)
 
 
 def batches(items: Iterator[MediaItem], size: int = 200) -> Iterator[Sequence[MediaItem]]:

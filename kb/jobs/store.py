@@ -164,6 +164,15 @@ class ItemStore:
         """Notes how far a running item is; False if it is no longer this worker's."""
         return self._change(item_id, serial, executor, stage=stage, progress=progress)
 
+    def tell_length(self, item_id: str, duration_s: float) -> None:
+        """Notes how long an item is, in seconds, where that was not known."""
+        with self.catalogue.begin() as connection:
+            connection.execute(
+                sa.update(items)
+                .where(items.c.id == item_id, items.c.duration_s.is_(None))
+                .values(duration_s=duration_s)
+            )
+
     def set_aside(self, item_id: str, serial: int, executor: str) -> bool:
         """Shows an item as queued while its lane is paused; `claim` takes it again."""
         return self._change(item_id, serial, executor, state=QUEUED)
@@ -192,6 +201,16 @@ class ItemStore:
             state=state, error=error, hint=hint, wait_until=wait_until, held_by="",
             ended_at=time.time() if state in ENDED else None, **changes,
         )  # fmt: skip
+
+    def settle(self, item_id: str, grade: str, *, release: bool = False) -> None:
+        """Notes what a review by hand came to: the grade, and (`release`) an end of the hold."""
+        mine = sa.update(items).where(items.c.id == item_id, items.c.state.in_(ENDED))
+        now = time.time()
+        with self.catalogue.begin() as connection:
+            connection.execute(mine.values(grade=grade, updated_at=now))
+            if release:
+                done = {"state": DONE, "error": "", "hint": "", "updated_at": now}
+                connection.execute(mine.where(items.c.state == HELD).values(**done))
 
     def add_death(self, item_id: str, serial: int) -> int:
         """Counts a death of the model host during this item; returns how many so far."""
@@ -265,12 +284,15 @@ class ItemStore:
             found = connection.scalars(sa.select(items.c.id).where(pattern))
             return [str(i) for i in found if str(i).rsplit(":", 1)[-1].startswith(start)]
 
-    def unknown(self, ids: Sequence[str]) -> list[str]:
-        """Which of these ids the table does not have."""
+    def unknown(self, ids: Sequence[str], before: float | None = None) -> list[str]:
+        """Which of these ids the table does not have, or did not have queued `before` then."""
+        query = sa.select(items.c.id)
+        if before is not None:
+            query = query.where(items.c.enqueued_at < before)
         known: set[str] = set()
         with self.catalogue.begin() as connection:
             for part in _parts(ids):
-                known.update(connection.scalars(sa.select(items.c.id).where(items.c.id.in_(part))))
+                known.update(connection.scalars(query.where(items.c.id.in_(part))))
         return [item_id for item_id in ids if item_id not in known]
 
     def counts(self, alive: Collection[str] | None = None) -> dict[str, int]:

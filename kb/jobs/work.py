@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from kb.errors import Cancelled, KBError, LibraryError
-from kb.jobs import names, pipeline, rows, sourcing, troubles
+from kb.jobs import listings, names, pipeline, rows, troubles
 from kb.jobs.host import HostDied
-from kb.jobs.known import learn
 from kb.jobs.options import RunOptions
 from kb.jobs.recognition import Recipe
 from kb.jobs.workplace import Stopping, Workplace, park
@@ -57,7 +56,7 @@ class ItemWork:
             self._advance("fetch", 0.0)
             self._take_turn()
             try:
-                self._ensure_media(row)
+                self._tell_length(row, self._ensure_media(row))
             finally:
                 place.preparations.release()
             return GO_ON
@@ -99,7 +98,7 @@ class ItemWork:
                     hint="Put them back, or ingest it again.",
                 )
             transcript = pipeline.read_transcript(place.library, entry)
-            outcome = pipeline.judge(transcript, place.settings.hold_below)
+            outcome = pipeline.judge(transcript, place.settings.hold_below, entry)
             sinks = RunOptions.from_dict(row.options).sinks
             for sink in sinks if sinks is not None else place.settings.sink_names:
                 if sink == "local":
@@ -129,22 +128,26 @@ class ItemWork:
         source = place.sourcing.source_of(row.item, RunOptions.from_dict(row.options).keep)
         return pipeline.ensure_media(place.library, row.item, self._advance_or_stop, source)
 
+    def _tell_length(self, row: rows.Row, media: LocalMedia) -> None:
+        """Notes how long the medium claims to be, where its source did not tell."""
+        if row.item.duration_s is not None:
+            return
+        from kb.media.probe import probe
+
+        with contextlib.suppress(KBError):  # only for show
+            length_s = media.duration_s or probe(media.path).duration_s
+            if length_s:
+                self._place.items.tell_length(self._id, length_s)
+
     def _list(self, row: rows.Row) -> None:
         """Makes a listing that had to wait, and queues what it gives."""
         place = self._place
         self._advance("list", 0.0)
-        filters = sourcing.filters_of(row.item)
-        listing = place.sourcing.open(
-            row.item.url,
-            filters,
-            fresh=filters.new,  # whoever asks for what is new wants no remembered pages
-            known=sourcing.KnownIds(place.items),
-            check=lambda: place.check(self._key),
-        )
-        for part in sourcing.batches(sourcing.wanted(listing)):
-            learn(place.items, place.library, [item.id for item in part])
-            again = RunOptions.from_dict(row.options).again
-            place.items.submit(part, row.options, place.client.ingest, again=again)
+        listings.make(
+            row, place.sourcing, place.items, place.library, place.client.ingest,
+            lambda: place.check(self._key),
+        )  # fmt: skip
+        self._patiently(lambda: listings.note_look(place.subscriptions, row.item))
         self._finish(rows.DONE, error="", hint="")
 
     def _decode(self, media: LocalMedia, recipe: Recipe, deaths: int) -> Transcript:
@@ -233,6 +236,7 @@ class ItemWork:
         verdict = troubles.judge(error, row.attempts, everybody=place.is_everybodys(error))
         if verdict.lane_reason and verdict.until is not None:
             place.pause_lane(verdict.until, verdict.lane_reason)
+        self._patiently(lambda: listings.note_look(place.subscriptions, row.item, error))
         told = self._finish(
             verdict.state, error=error.message, hint=error.hint,
             wait_until=verdict.until, attempts=verdict.attempts,

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from dbos import DBOS
@@ -19,19 +18,17 @@ from dbos import DBOS
 from kb import storage
 from kb.catalogue import Catalogue
 from kb.errors import KBError
-from kb.jobs import names, presence, publishing, troubles, workflows
+from kb.jobs import listings, names, presence, publishing, troubles, workflows
 from kb.jobs.engine import JobClient, config
 from kb.jobs.host import ModelHost
 from kb.jobs.options import RunOptions
 from kb.jobs.recognition import Recognition
 from kb.jobs.rows import QUEUED, RUNNING, WAITING
-from kb.jobs.sourcing import listing_item
 from kb.jobs.store import ItemStore, Key
 from kb.jobs.work import ItemWork
 from kb.jobs.workplace import Workplace
 from kb.library import Library
 from kb.settings import Settings
-from kb.sources.subscriptions import Subscriptions
 
 log = logging.getLogger(__name__)
 
@@ -153,12 +150,10 @@ class Worker:
 
     def _look_at_followed(self) -> None:
         """Queues a listing for every subscription whose time has come, missed ones once."""
-        place = self._place
-        followed = Subscriptions(self._catalogue, place.library)
-        for due in followed.take_due():
-            item = listing_item(due.reference, replace(due.filters, new=True))
-            place.items.submit([item], due.options, self._client.ingest, again=True)
-            followed.done(due.key)
+        items, enqueue = self._place.items, self._client.ingest
+        self._place.subscriptions.look(
+            lambda due: listings.ask(items, listings.look_item(due), due.options, enqueue)
+        )
 
     def _do(self, chore: Callable[[], None]) -> None:
         """A chore that fails is done again the next time; no trouble of its ends the worker."""

@@ -6,13 +6,14 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from kb.errors import Cancelled, KBError
 from kb.jobs import names, store, troubles
+from kb.jobs.deliveries import Deliveries
 from kb.jobs.engine import JobClient
 from kb.jobs.host import ModelHost
 from kb.jobs.presence import Presence
@@ -21,11 +22,16 @@ from kb.jobs.remote import Remote
 from kb.jobs.sourcing import Sourcing
 from kb.library import Library
 from kb.settings import Settings
+from kb.sources.subscriptions import Subscriptions
 from kb.types import LocalMedia
 
 log = logging.getLogger(__name__)
 
 COMPLAIN_EVERY_S = 60.0
+GATE_S = 0.2
+LONGEST_RETRY_S = 30.0
+
+Result = TypeVar("Result")
 
 
 class Stopping(KBError):
@@ -56,9 +62,12 @@ class Workplace:
     lane_pause: tuple[float, str] | None = None
     prepared_bytes: int = 0
     complained: dict[str, float] = field(default_factory=dict)
-    # (knowledge base, item) -> when it is to be looked at again, in seconds since the epoch
-    later: dict[tuple[str, str], float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """What is on its way to knowledge bases."""
+        return Deliveries(self.items.catalogue)
 
     @cached_property
     def remote(self) -> Remote:
@@ -69,6 +78,11 @@ class Workplace:
     def sourcing(self) -> Sourcing:
         """The sources that items come from."""
         return Sourcing(self.settings, self.items.catalogue)
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """What is followed."""
+        return Subscriptions(self.items.catalogue, self.library)
 
     @property
     def executor(self) -> str:
@@ -97,6 +111,22 @@ class Workplace:
                 return
             self.complained[error.message] = now
         log.warning("%s %s", error.message, error.hint)
+
+    def patiently(self, action: Callable[[], Result]) -> Result:
+        """A change in the database, tried until it is taken.
+
+        A workflow that ended without it would leave its item as it was for ever.
+        """
+        pause_s = GATE_S
+        while True:
+            if self.stopping.is_set():
+                park()
+            try:
+                return action()
+            except KBError as error:
+                self.complain(error)
+                self.stopping.wait(pause_s)
+                pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
 
     def look_at_lane(self) -> None:
         """Learns of a pause at once. Raises LibraryError when the database cannot be read."""

@@ -74,7 +74,8 @@ class Subscriptions:
         filters: VideoFilters | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Subscription:
-        """Follow a reference from now on, due at once; following it again changes the terms.
+        """Follow a reference from now on, due at once; following it again changes the terms
+        and is due at once too.
 
         Raises UsageError for a single video, or more often than once a minute.
         """
@@ -98,7 +99,9 @@ class Subscriptions:
                 connection, subscriptions, key=key, created_at=now, next_at=now, error="", **terms
             )
             connection.execute(
-                sa.update(subscriptions).where(subscriptions.c.key == key).values(**terms)
+                sa.update(subscriptions)
+                .where(subscriptions.c.key == key)
+                .values(next_at=now, **terms)
             )
         self._keep()
         return next(each for each in self.list() if each.key == key)
@@ -122,17 +125,20 @@ class Subscriptions:
             ).all()
         return tuple(map(_subscription, rows))
 
-    def take_due(self) -> tuple[Subscription, ...]:
-        """Those whose time has come, each given to one caller only and set to its next time.
+    def look(self, begin: Callable[[Subscription], None]) -> int:
+        """Begin a look at each whose time has come, and set it to its next time; how many.
 
         Looks that were missed (the machine was off) are made up by this one: the next time is
-        in the future, on the old beat. After a crash before `done` it comes round again then.
+        in the future, on the old beat. `begin` must bear being called twice for one look: after
+        a crash between the two it is, and when two workers come at once it may be.
         """
         now = self._clock()
-        taken: list[Subscription] = []
+        count = 0
         for each in self.list():
-            if each.next_at > now:
+            # Further away than one beat: the clock was set back.
+            if now < each.next_at <= now + each.every_s:
                 continue
+            begin(each)
             beats = math.floor((now - each.next_at) / each.every_s) + 1
             with self._catalogue.begin() as connection:
                 moved = connection.execute(
@@ -140,19 +146,14 @@ class Subscriptions:
                     .where(subscriptions.c.key == each.key, subscriptions.c.next_at == each.next_at)
                     .values(next_at=each.next_at + beats * each.every_s, last_at=now)
                 )
-            if moved.rowcount:
-                taken.append(each)
-        return tuple(taken)
+            count += bool(moved.rowcount)
+        return count
 
-    def done(self, key: str, *, error: str = "", again_at: float | None = None) -> None:
-        """Note how a look ended; `again_at` (epoch seconds) asks for the next one by then."""
-        values: dict[str, Any] = {"error": error}
-        if again_at is not None:
-            later = subscriptions.c.next_at
-            values["next_at"] = sa.case((later > again_at, again_at), else_=later)
+    def done(self, key: str, *, error: str = "") -> None:
+        """Note how a look ended, or why it has to wait; without an error it went well."""
         with self._catalogue.begin() as connection:
             connection.execute(
-                sa.update(subscriptions).where(subscriptions.c.key == key).values(**values)
+                sa.update(subscriptions).where(subscriptions.c.key == key).values(error=error)
             )
 
     def restore(self) -> int:
