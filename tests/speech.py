@@ -17,7 +17,7 @@ from gpu.manager import GPUManager
 from gpu.presets import Preset, find_preset, override
 from kb.asr import SAMPLE_RATE
 from kb.asr.batcher import Batcher
-from kb.asr.engines.base import Decoded, Heard
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.merge import plain
 from kb.asr.recognizer import Recognizer
 from kb.asr.vad import Audio, SpeechDetector
@@ -145,6 +145,7 @@ class Oracle:
     shown: list[tuple[float, float]] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     stopped: bool = False
+    ways: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(0)
@@ -157,7 +158,9 @@ class Oracle:
         languages = tuple(self.languages(window) for window in windows)
         return Heard(tuple(windows), languages, (0.0,) * len(windows))
 
-    def decode(self, heard: Heard, languages: Sequence[str]) -> list[Decoded]:
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
         return [
             self._read(window, language)
             for window, language in zip(heard.windows, languages, strict=True)

@@ -14,7 +14,7 @@ from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr import batcher as module
 from kb.asr.batcher import Batcher, wait
-from kb.asr.engines.base import Decoded, Heard
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.recognizer import Recognizer, Vote
 from kb.asr.windows import Window
 from kb.errors import Cancelled, GPUError, SettingsError, TranscriptionError
@@ -33,7 +33,9 @@ class Held(Oracle):
         self.go = threading.Event()
         self.order: list[float] = []
 
-    def decode(self, heard: Heard, languages: Sequence[str]) -> list[Decoded]:
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
         assert self.go.wait(10)
         self.order += [window.start_s for window in heard.windows]
         return super().decode(heard, languages)
@@ -206,7 +208,9 @@ def test_closing_ends_a_running_decode_and_all_who_wait() -> None:
 
 def test_busy_time_is_shared_by_number(opened: Callable[..., Batcher]) -> None:
     class Slow(Held):
-        def decode(self, heard: Heard, languages: Sequence[str]) -> list[Decoded]:
+        def decode(
+            self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+        ) -> list[Decoded]:
             answer = super().decode(heard, languages)
             time.sleep(0.2)
             self.align_s += 0.08

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gpu.manager import GPUManager
-from kb.asr.engines.base import Decoded, Engine
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Engine
 from kb.asr.windows import Window
 from kb.errors import GPUError, KBError, TranscriptionError
 
@@ -56,6 +56,7 @@ class Answer:
 class _Job:
     window: Window
     vote: LanguageVote
+    how: Decoding = GREEDY
     future: Future[Answer] = field(default_factory=Future)
 
 
@@ -83,12 +84,13 @@ class Batcher:
         window: Window,
         vote: LanguageVote,
         check: Callable[[], None] | None = None,
+        how: Decoding = GREEDY,
     ) -> Future[Answer]:
         """Queues a window of `owner`; `vote` names its language once it has been heard.
 
         Waits while the queue is full; `check` is called meanwhile and may raise.
         """
-        job = _Job(window, vote)
+        job = _Job(window, vote, how)
         with self._changed:
             while self._count >= self.room and not self._closing:
                 self._changed.wait(0.2)
@@ -167,8 +169,11 @@ class Batcher:
 
     def _run(self, batch: list[_Job]) -> None:
         batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
+        batch.sort(key=lambda job: (job.how.temperature, job.how.beams))
         while batch:
-            part = batch[: self.size]
+            # Windows that are decoded together are decoded alike.
+            alike = [job for job in batch if job.how == batch[0].how]
+            part = alike[: self.size]
             error = self._answer(part)
             # Here and not where it was caught: its traceback holds the tensors of the failure.
             if error is not None and self._manager.out_of_memory(error) and len(part) > 1:
@@ -205,7 +210,7 @@ class Batcher:
         for job, heard_languages in found:
             job.vote.add(job.window, heard_languages)
         languages = [job.vote.choose(job.window, about) for job, about in found]
-        decoded = engine.decode(heard, languages)
+        decoded = engine.decode(heard, languages, jobs[0].how)
         align_s = (engine.align_s - aligned) / len(jobs)
         asr_s = (time.perf_counter() - began) / len(jobs) - align_s
         return [Answer(text, asr_s, align_s) for text in decoded]

@@ -11,6 +11,21 @@ from kb.types import Segment
 
 
 @dataclass(frozen=True, slots=True)
+class Decoding:
+    """How a window's text is looked for.
+
+    `temperature` 0 takes the likeliest token each time, above 0 draws (the same each time it is
+    asked); `beams` above 1 searches that many texts at once, at temperature 0 only.
+    """
+
+    temperature: float = 0.0
+    beams: int = 1
+
+
+GREEDY = Decoding()
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """The text of one window, times on the medium's clock.
 
@@ -48,6 +63,7 @@ class Engine(Protocol):
     receptive_field_s: float
     load_s: float
     align_s: float  # seconds spent on word times so far
+    ways: frozenset[str]  # of `temperature`, `beam`: what it can do beside greedy decoding
 
     def hear(self, windows: Sequence[Window]) -> Heard:
         """Runs the encoder once over up to a batch of windows.
@@ -56,8 +72,13 @@ class Engine(Protocol):
         """
         ...
 
-    def decode(self, heard: Heard, languages: Sequence[str]) -> list[Decoded]:
-        """Texts and word times of the windows heard, in order, each in its language."""
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
+        """Texts and word times of the windows heard, in order, each in its language.
+
+        `how` is greedy unless `ways` says that the engine can do more.
+        """
         ...
 
     def knows_language(self, code: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.tokenization_whisper import LANGUAGES, _combine_tokens_into_words
 
 from kb.asr.align import FRAME_S, alignment, monotonic_paths
-from kb.asr.engines.base import Decoded, Heard
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.mel import LogMel
 from kb.asr.models import Loaded, load_whisper
 from kb.asr.refine import draw_in, to_speech
@@ -41,6 +42,7 @@ class WhisperEngine:
     """`WhisperForConditionalGeneration` behind the engine interface."""
 
     name = "whisper"
+    ways = frozenset({"temperature", "beam"})
 
     def __init__(self, loaded: Loaded, model_name: str, manager: GPUManager) -> None:
         self.model = model_name
@@ -110,8 +112,10 @@ class WhisperEngine:
         return Heard(tuple(windows), tuple(languages), tuple(no_speech), states)
 
     @torch.inference_mode()
-    def decode(self, heard: Heard, languages: Sequence[str]) -> list[Decoded]:
-        prompts, rows = self._generate(heard.states, languages)
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
+        prompts, rows = self._generate(heard.states, languages, how)
         began = time.perf_counter()
         edges, logprobs = self._aligner(
             heard.states, prompts, rows, [window.duration_s for window in heard.windows], self._eos
@@ -125,24 +129,30 @@ class WhisperEngine:
         ]
 
     def _generate(
-        self, states: torch.Tensor, languages: Sequence[str]
+        self, states: torch.Tensor, languages: Sequence[str], how: Decoding
     ) -> tuple[list[list[int]], list[list[int]]]:
-        """Greedy decoding: (prompt tokens, generated tokens without the end), a row a window."""
+        """Decoding: (prompt tokens, generated tokens without the end), a row a window."""
         options: dict[str, Any] = {}
+        if how.temperature > 0:
+            options = {"do_sample": True, "temperature": how.temperature, "top_k": 0}
+        elif how.beams > 1:
+            options = {"num_beams": how.beams}
         prompts = [[self._start] for _ in languages]
         if self._multilingual:
-            options = {"language": list(languages), "task": "transcribe"}
+            options |= {"language": list(languages), "task": "transcribe"}
             task = int(self._config.task_to_id["transcribe"])
             prompts = [[self._start, self._languages[code], task] for code in languages]
         room = int(self._whisper.config.max_target_positions) - len(prompts[0])
-        output = self._whisper.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
-            return_timestamps=True,
-            force_unique_generate_call=True,
-            max_new_tokens=min(MAX_NEW_TOKENS, room),
-            stopping_criteria=[self._asked_to_stop],
-            **options,
-        )
+        # Where it is drawn it is seeded: the same window gives the same text every time.
+        with _seeded(states.device) if how.temperature > 0 else nullcontext():
+            output = self._whisper.generate(
+                encoder_outputs=BaseModelOutput(last_hidden_state=states),
+                return_timestamps=True,
+                force_unique_generate_call=True,
+                max_new_tokens=min(MAX_NEW_TOKENS, room),
+                stopping_criteria=[self._asked_to_stop],
+                **options,
+            )
         rows = []
         for row in output.tolist():
             tokens = row[len(prompts[0]) :] if row[0] == self._start else row
@@ -231,6 +241,15 @@ class WhisperEngine:
                 )
             )
         return words
+
+
+@contextmanager
+def _seeded(device: torch.device) -> Iterator[None]:
+    """Random numbers that are the same each time; everybody else's go on as they were."""
+    devices = [] if device.type == "cpu" else [device]
+    with torch.random.fork_rng(devices, device_type=device.type):
+        torch.manual_seed(0)
+        yield
 
 
 class _Aligner:
