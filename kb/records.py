@@ -80,6 +80,20 @@ class LibraryEntry:
         return str(coverage.get("grade", "")) if isinstance(coverage, dict) else ""
 
     @property
+    def review(self) -> Mapping[str, Any]:
+        """What somebody decided about a transcript (accepted, by, at, note, run); or empty."""
+        value = self.record.get("review")
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def accepted(self) -> bool:
+        """Whether somebody has accepted the transcript that is there now."""
+        return bool(
+            self.review.get("accepted")
+            and self.review.get("run", 1) == self.transcribed.get("run", 1)
+        )
+
+    @property
     def published(self) -> Mapping[str, Any]:
         """What each knowledge base holds of the item, by sink name."""
         value = self.record.get("published")

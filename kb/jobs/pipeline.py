@@ -24,7 +24,7 @@ from kb.sources import get_source
 from kb.sources.base import Source
 from kb.transcript import json_doc, render
 from kb.transcript.passages import passages
-from kb.types import DocumentFacts, LocalMedia, MediaItem, Published, Transcript
+from kb.types import DocumentFacts, LocalMedia, MediaItem, Published, Revision, Transcript
 
 DOWNLOADS = "downloads"  # where media lie until they are whole
 STAGES = ("fetch", "transcribe", "write", "publish")
@@ -137,6 +137,7 @@ def write(
 ) -> tuple[LibraryEntry, Outcome]:
     """The transcript's files and what the metadata says of them; decides about a hold."""
     stem = library.stem(item)
+    transcript = replace(transcript, revisions=_earlier_revisions(library, item))
     library.write_text(stem, ".txt", render(transcript, "txt", item=item))
     # The exact transcript comes last: where it is, the text beside it is complete.
     library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
@@ -167,8 +168,26 @@ def write(
     return entry, outcome
 
 
-def judge(transcript: Transcript, hold_below: float) -> Outcome:
-    """Whether a transcript may be published, or is held until somebody has listened."""
+def _earlier_revisions(library: Library, item: MediaItem) -> tuple[Revision, ...]:
+    """What people changed in the transcript that is about to be replaced: work worth keeping."""
+    entry = library.find(item.id)
+    if entry is None or entry.transcript_path is None:
+        return ()
+    try:
+        return json_doc.read(entry.transcript_path).revisions
+    except LibraryError:
+        return ()  # damaged: the new one takes its place
+
+
+def judge(
+    transcript: Transcript, hold_below: float, entry: LibraryEntry | None = None
+) -> Outcome:
+    """Whether a transcript may be published, or is held until somebody has listened.
+
+    `entry`: the item in the library, where somebody may have accepted just this transcript.
+    """
+    if entry is not None and entry.accepted:
+        return Outcome("done")
     truncated = [w for w in transcript.warnings if "truncated" in w]
     if truncated:
         return Outcome(
