@@ -1,0 +1,129 @@
+"""Cuts of a medium, for people: moviepy does the cutting, with sound in step with the picture."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from kb.errors import MediaUnavailable, UsageError
+from kb.media import reason_of, shown
+from kb.media.probe import MediaProbe, probe
+
+VIDEO_CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264"}
+AUDIO_CODECS = {
+    ".mp3": "libmp3lame", ".wav": "pcm_s16le", ".m4a": "aac", ".flac": "flac", ".ogg": "libvorbis",
+}  # fmt: skip
+_LEEWAY_S = 0.5  # a header's length and the sound's differ by as much
+_CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
+_SECONDS = re.compile(r"\d+(?:\.\d+)?s?")
+
+
+def parse_time(text: str) -> float:
+    """A moment of a medium in seconds: `75`, `75.5`, `1:15`, `1:02:03.5`.
+
+    Raises UsageError.
+    """
+    word = text.strip()
+    if _SECONDS.fullmatch(word):
+        return float(word.rstrip("s"))
+    match = _CLOCK.fullmatch(word)
+    if match is None:
+        raise UsageError(
+            f"{text!r} is no time.", hint="Write seconds (75.5), MM:SS (1:15) or H:MM:SS (1:02:03)."
+        )
+    return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3])
+
+
+def default_name(stem: str, start_s: float, end_s: float, *, video: bool) -> str:
+    """A name that tells what was cut: `talk 01m15.0s-01m20.5s.mp4`."""
+    return f"{stem} {_moment(start_s)}-{_moment(end_s)}{'.mp4' if video else '.mp3'}"
+
+
+def _moment(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds * 10), 600)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{minutes:02d}m{rest / 10:04.1f}s"
+    return f"{hours}h{text}" if hours else text
+
+
+def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
+    """Writes what lies between two moments (seconds) to `target`; its suffix says as what.
+
+    A video may be cut to sound alone, not the other way round. What ends up to half a second
+    after the medium is cut at its end. `target` is written whole or not at all.
+
+    Raises UsageError for times outside the medium and for an unknown suffix, MediaUnavailable
+    when the medium cannot be read or cut.
+    """
+    found = probe(source)
+    suffix = target.suffix.lower()
+    video = _wants_video(found, target)
+    if not 0 <= start_s < end_s:
+        raise UsageError(
+            f"From {start_s:g} s to {end_s:g} s there is nothing to cut.",
+            hint="Give --from before --to.",
+        )
+    length_s = found.duration_s
+    if length_s is not None and (start_s >= length_s or end_s > length_s + _LEEWAY_S):
+        raise UsageError(
+            f"{shown(source.name)} ends at {_moment(length_s)}: there is nothing from "
+            f"{_moment(start_s)} to {_moment(end_s)}.",
+            hint="Give times within the medium.",
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # ffmpeg takes the container from the name, so the unfinished file has its suffix too.
+        with tempfile.TemporaryDirectory(prefix=".kb-clip-", dir=target.parent) as folder:
+            unfinished = Path(folder) / f"clip{suffix}"
+            _write(source.absolute(), start_s, end_s, unfinished, video=video)
+            unfinished.replace(target)
+    except OSError as error:
+        raise MediaUnavailable(
+            f"{shown(target)} cannot be cut from {shown(source.name)}: {_first_line(error)}.",
+            hint="Check that the medium plays, and that the folder can be written.",
+        ) from error
+    return target
+
+
+def _wants_video(found: MediaProbe, target: Path) -> bool:
+    suffix = target.suffix.lower()
+    if suffix in AUDIO_CODECS:
+        if not found.has_audio:
+            raise UsageError(
+                f"{shown(found.path.name)} has no sound.", hint="Cut it to a video: -o clip.mp4"
+            )
+        return False
+    if suffix not in VIDEO_CODECS:
+        known = " ".join((*VIDEO_CODECS, *AUDIO_CODECS))
+        raise UsageError(f"Unknown kind of clip {target.name!r}.", hint=f"It may end in: {known}")
+    if not found.has_video:
+        raise UsageError(
+            f"{shown(found.path.name)} is sound alone and cannot become {suffix}.",
+            hint=f"Cut it to sound: -o {target.stem}.mp3",
+        )
+    return True
+
+
+def _write(source: Path, start_s: float, end_s: float, target: Path, *, video: bool) -> None:
+    from moviepy import AudioFileClip, VideoFileClip  # takes a second to load
+
+    whole: Any = (VideoFileClip if video else AudioFileClip)(str(source))
+    with whole:
+        part = whole.subclipped(start_s, min(end_s, float(whole.duration)))
+        if video:
+            part.write_videofile(
+                str(target),
+                codec=VIDEO_CODECS[target.suffix],
+                audio_codec="aac",
+                temp_audiofile_path=str(target.parent),
+                logger=None,
+            )
+        else:
+            part.write_audiofile(str(target), codec=AUDIO_CODECS[target.suffix], logger=None)
+
+
+def _first_line(error: OSError) -> str:
+    lines = [line.strip() for line in reason_of(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
