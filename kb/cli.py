@@ -6,13 +6,14 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kb import __version__, cli_queue, cli_remote, cli_sources, console
+from kb import __version__, cli_queue, cli_remote, cli_review, cli_sources, console
 from kb.cli_options import (
     FAILED,
     INTERRUPTED,
@@ -50,6 +51,7 @@ app = typer.Typer(
 cli_queue.register(app)
 cli_sources.register(app)
 cli_remote.register(app)
+cli_review.register(app)
 
 
 @app.command()
@@ -139,11 +141,13 @@ def search(
 ) -> None:
     """Find passages, to the second."""
     if remote:
+        began = time.perf_counter()
         found = Service().remote.search(query, limit)
+        took_ms = round((time.perf_counter() - began) * 1000, 1)
         if as_json:
-            console.print_json([asdict(reference) for reference in found])
+            console.print_json(console.remote_search_document(query, took_ms, found))
         else:
-            console.print_sources(found)
+            console.print_remote_search(query, took_ms, found)
         return
     if mode not in SEARCH_MODES:
         raise UsageError(f"Unknown mode {mode!r}.", hint=f"Known: {', '.join(SEARCH_MODES)}.")

@@ -72,6 +72,13 @@ def spread(tokens: Sequence[str], start_s: float, end_s: float) -> list[Word]:
     return words
 
 
+def spoken_between(segments: Iterable[Segment], start_s: float, end_s: float) -> str:
+    """The words whose middle lies between two times, as the text shows them."""
+    near = (s for s in segments if s.start_s < end_s and s.end_s > start_s)
+    words = [word for segment in near for word in _words(segment)]
+    return " ".join(w.text for w in words if start_s <= (w.start_s + w.end_s) / 2 < end_s)
+
+
 def edit_segment(
     segments: Sequence[Segment], place: int, text: str
 ) -> tuple[list[Segment], tuple[TextChange, ...]]:
