@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -31,19 +34,6 @@ Workers = Annotated[int | None, typer.Option("--workers", help="Items prepared a
 TimestampsOption = Annotated[
     Timestamps | None, typer.Option("--timestamps", help="What text exports show.")
 ]
-After = Annotated[
-    str | None, typer.Option("--after", help="From this day on: 2024-03-05, 2024-03, today, 30d.")
-]
-Before = Annotated[str | None, typer.Option("--before", help="Up to this day.")]
-Playlist = Annotated[str | None, typer.Option("--playlist", help="One playlist of a channel.")]
-MinDuration = Annotated[
-    str | None, typer.Option("--min-duration", help="At least so long: 90s, 5m, 1h30m, 1:30.")
-]
-MaxDuration = Annotated[str | None, typer.Option("--max-duration", help="At most so long.")]
-Title = Annotated[str | None, typer.Option("--title", help="A pattern in the title.")]
-NoShorts = Annotated[bool, typer.Option("--no-shorts", help="Leave out shorts.")]
-New = Annotated[bool, typer.Option("--new", help="Only what is not known yet.")]
-Most = Annotated[int, typer.Option("--limit", min=0, help="At most so many items; 0 for all.")]
 Keep = Annotated[
     Literal["audio", "mp3", "mp4"] | None, typer.Option("--keep", help="What a download leaves.")
 ]
@@ -51,15 +41,26 @@ NoVad = Annotated[bool, typer.Option("--no-vad", help="Read everything, not only
 
 
 def video_filters(
-    after: str | None = None,
-    before: str | None = None,
-    playlist: str | None = None,
-    min_duration: str | None = None,
-    max_duration: str | None = None,
-    title: str | None = None,
-    no_shorts: bool = False,
-    new: bool = False,
-    limit: int = 0,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", help="From this day on: 2024-03-05, 2024-03, today, 30d."),
+    ] = None,
+    before: Annotated[str | None, typer.Option("--before", help="Up to this day.")] = None,
+    playlist: Annotated[
+        str | None, typer.Option("--playlist", help="One playlist of a channel.")
+    ] = None,
+    min_duration: Annotated[
+        str | None, typer.Option("--min-duration", help="At least so long: 90s, 5m, 1h30m, 1:30.")
+    ] = None,
+    max_duration: Annotated[
+        str | None, typer.Option("--max-duration", help="At most so long.")
+    ] = None,
+    title: Annotated[str | None, typer.Option("--title", help="A pattern in the title.")] = None,
+    no_shorts: Annotated[bool, typer.Option("--no-shorts", help="Leave out shorts.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Only what is not known yet.")] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, help="At most so many items; 0 for all.")
+    ] = 0,
 ) -> VideoFilters:
     """The filters that were typed. Raises UsageError for what cannot be understood."""
     return VideoFilters(
@@ -73,3 +74,24 @@ def video_filters(
         new=new,
         limit=limit,
     ).checked()
+
+
+def takes_filters(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with every option of `video_filters` in the place of its parameter `filters`."""
+    own = inspect.signature(command, eval_str=True)
+    options = inspect.signature(video_filters, eval_str=True).parameters
+    parameters = [
+        each
+        for parameter in own.parameters.values()
+        for each in (options.values() if parameter.name == "filters" else (parameter,))
+    ]
+
+    @wraps(command)
+    def run(**chosen: Any) -> None:
+        filters = video_filters(**{name: chosen.pop(name) for name in options})
+        command(filters=filters, **chosen)
+
+    # What typer reads to make the options.
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run

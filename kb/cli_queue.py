@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,32 +13,24 @@ from rich.live import Live
 from kb import console
 from kb.cli_options import (
     FAILED,
-    After,
     BatchSize,
-    Before,
     Chunk,
     EngineName,
     Json,
     Keep,
     Language,
-    MaxDuration,
-    MinDuration,
     ModelName,
-    Most,
-    New,
-    NoShorts,
     NoVad,
     Overlap,
-    Playlist,
     PresetName,
     TimestampsOption,
-    Title,
     Workers,
-    video_filters,
+    takes_filters,
 )
 from kb.errors import UsageError
 from kb.jobs.options import RunOptions
 from kb.service import STATES, IngestReport, Service
+from kb.sources.filters import VideoFilters
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
 
@@ -48,10 +41,12 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+@takes_filters
 def ingest(
     sources: Annotated[
         list[str], typer.Argument(help="Files, folders, channels, playlists, videos, pages.")
     ],
+    filters: VideoFilters,
     preset: PresetName = None,
     model: ModelName = None,
     engine: EngineName = None,
@@ -66,15 +61,6 @@ def ingest(
     timestamps: TimestampsOption = None,
     no_vad: NoVad = False,
     keep: Keep = None,
-    after: After = None,
-    before: Before = None,
-    playlist: Playlist = None,
-    min_duration: MinDuration = None,
-    max_duration: MaxDuration = None,
-    title: Title = None,
-    no_shorts: NoShorts = False,
-    new: New = False,
-    limit: Most = 0,
     again: Annotated[
         bool, typer.Option("--again", help="Transcribe once more what is already there.")
     ] = False,
@@ -91,9 +77,6 @@ def ingest(
         sinks=sinks, keep=keep, again=again, detect_speech=not no_vad,
     )  # fmt: skip
     service = Service()
-    filters = video_filters(
-        after, before, playlist, min_duration, max_duration, title, no_shorts, new, limit
-    )
     report = service.ingest(sources, options, filters)
     items = report.items
     if wait:
@@ -108,6 +91,8 @@ def ingest(
         console.print_json(console.report_document(report))
     else:
         console.print_report(report, waited=wait)
+        if wait and any(item.state == "waiting" for item in items):
+            console.note("What waits goes on by itself while a worker runs: kb worker --detach")
         if report.enqueued and not wait and not service.jobs.workers():
             console.note("No worker is running. Start one with: kb worker --detach")
     for error in report.refused:
@@ -195,6 +180,7 @@ def status(
             {
                 "items": [console.status_document(item) for item in items],
                 "counts": service.jobs.counts(),
+                "lanes": [asdict(lane) for lane in service.jobs.lanes()],
             }
         )
     elif items:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, Group
 from rich.markup import escape
@@ -25,15 +25,10 @@ from rich.table import Table
 from rich.text import Text
 
 from kb.errors import KBError
+from kb.reports import Publication
 from kb.service import IngestReport, ItemListener, ItemStatus, SearchResult, Service
-from kb.sources.scan import Scan
-from kb.sources.subscriptions import Subscription
 from kb.transcript.timing import clock
 from kb.types import MediaItem, Transcript
-
-if TYPE_CHECKING:
-    from kb.sinks.odin_ask import Answer, Reference
-    from kb.sinks.odin_sync import SyncPlan
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
@@ -43,6 +38,9 @@ _STYLE = {
     "held": "yellow",
     "failed": "red",
     "running": "cyan",
+    "synced": "green",
+    "syncing": "cyan",
+    "sending": "cyan",
     "waiting": "yellow",
     "paused": "yellow",
     "cancelled": "dim",
@@ -77,6 +75,7 @@ def status_document(status: ItemStatus) -> dict[str, Any]:
     """An item's status as `kb status --json` shows it."""
     document = asdict(status)
     document["progress"] = round(status.progress, 4)
+    document["publish"] = {told.pop("sink"): told for told in document.pop("publications")}
     return document
 
 
@@ -143,13 +142,14 @@ def status_view(
     head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
     lines: list[Text | Table] = [head]
     for lane in service.jobs.lanes():
-        until = "" if lane.until > 4e9 else f" until {time.strftime('%H:%M', _local(lane.until))}"
+        until = "" if lane.until > 4e9 else time.strftime(" until %d %b %H:%M", _local(lane.until))
         lines.append(Text(f"The {lane.name} lane is paused{until}: {lane.reason}", style="yellow"))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("id", "title", "stage", "state"):
         table.add_column(column, overflow="fold" if column == "id" else "ellipsis")
     table.add_column("done", justify="right")
     table.add_column("grade", justify="center")
+    table.add_column("published")
     for item in items:
         shown = item.state
         if item.state == "waiting" and item.wait_until:
@@ -157,10 +157,22 @@ def status_view(
         style = _STYLE.get(item.state, "")
         done = f"{item.progress:.0%}"
         table.add_row(
-            item.id, escape(item.title), item.stage, Text(shown, style=style), done, item.grade
-        )
+            item.id, escape(item.title), item.stage, Text(shown, style=style), done, item.grade,
+            _published(item.publications),
+        )  # fmt: skip
     lines.append(table)
     return Group(*lines)
+
+
+def _published(publications: Sequence[Publication]) -> Text:
+    """`local, odin waiting`: each knowledge base that has the item, or how far it is there."""
+    text = Text()
+    for told in publications:
+        text.append(", " if text else "")
+        text.append(told.sink, style=_STYLE.get(told.status, ""))
+        if told.status != "synced":
+            text.append(f" {told.status}", style=_STYLE.get(told.status, ""))
+    return text
 
 
 def _local(seconds: float) -> time.struct_time:
@@ -182,66 +194,23 @@ def print_report(report: IngestReport, *, waited: bool) -> None:
     note(words or "Nothing to do: everything is already in the library.")
 
 
-def print_scan(found: Scan) -> None:
-    """The plan in one line, the items in a table, notes below."""
-    for item in found.items[:200]:
-        length = clock(item.item.duration_s) if item.item.duration_s is not None else "?"
-        style = "dim" if not item.is_new else ""
-        out.print(
-            Text(f"{item.item.published or '?':10}  {length:>8}  {item.state:11} ", style=style)
-            + Text(item.item.title, style=style)
-        )
-    if len(found.items) > 200:
-        out.print(f"… and {len(found.items) - 200} more (see --json)")
-    report = found.report
-    counted = f" of {report.reported} reported" if report.reported is not None else ""
-    out.print(Text(f"{report.title or report.reference} ({report.kind})", style="bold"))
-    free = f" of {found.disk_free / 1e9:.0f} GB free" if found.disk_free is not None else ""
-    download = f" · download about {_span(found.download_s)}" if found.download_s else ""
-    spent = f" · {report.units} API units" if report.units else ""
-    out.print(
-        f"{found.new} new, {found.known} known · {report.listed} listed{counted} · "
-        f"{found.audio_s / 3600:.1f} h of sound{spent} · "
-        f"{found.disk_bytes / 1e9:.1f} GB{free}{download} · "
-        f"recognition {_span(found.recognition_s)}"
-    )
-    for sentence in report.notes:
-        note(sentence)
-
-
-def print_followed(followed: Sequence[Subscription]) -> None:
-    """What is followed, when it was looked at and when it will be."""
-    for each in followed:
-        last = time.strftime("%d %b %H:%M", _local(each.last_at)) if each.last_at else "never"
-        out.print(
-            Text.assemble(
-                (each.reference, "bold"),
-                f"  every {each.every_s / 3600:g} h · last {last} · next "
-                f"{time.strftime('%d %b %H:%M', _local(each.next_at))}",
-            )
-        )
-        if each.error:
-            out.print(Text(f"  {each.error}", style="red"))
-    if not followed:
-        note("Nothing is followed. Begin with: kb follow SOURCE")
-
-
-def _span(seconds: float | None) -> str:
-    if seconds is None:
-        return "time unknown"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
 def print_troubles(items: Sequence[ItemStatus]) -> None:
-    """Why items failed or are held, and what to do."""
+    """Why items failed or are held, what knowledge bases say of them, and what to do."""
     for item in items:
-        if item.error:
-            style = _STYLE.get(item.state, "bold")
-            out.print(Text.assemble((f"{item.state}: ", style), (item.title, "bold")))
-            out.print(Text(f"  {item.error}"))
-            if item.hint:
-                out.print(Text(f"  → {item.hint}"))
+        _trouble(item.state, item.title, item.error, item.hint)
+        for told in item.publications:
+            if told.status != "held":  # the item itself says why
+                state = f"{told.sink} {told.status}"
+                _trouble(state, item.title, told.error, told.hint, _STYLE.get(told.status))
+
+
+def _trouble(state: str, title: str, error: str, hint: str, style: str | None = None) -> None:
+    if error:
+        style = style or _STYLE.get(state, "bold")
+        out.print(Text.assemble((f"{state}: ", style), (title, "bold")))
+        out.print(Text(f"  {error}"))
+        if hint:
+            out.print(Text(f"  → {hint}"))
 
 
 def print_doubtful(transcript: Transcript, most: int = 10) -> None:
@@ -323,38 +292,6 @@ def count_progress(
                 bars.console.print(Text.assemble((f"{state:9}", _STYLE["failed"]), item_id))
 
         yield tell
-
-
-def print_plan(plan: SyncPlan) -> None:
-    """What differs, one line each, and the sum."""
-    for step in plan.steps:
-        out.print(
-            Text.assemble(
-                (f"{step.kind:12}", "bold"), step.title or step.item_id, f"  {step.detail}"
-            )
-        )
-    out.print(
-        f"{len(plan.steps)} differences, {plan.in_step} in step, {plan.others} documents of "
-        f"others · to send: {plan.documents} documents, {plan.words} words, about "
-        f"{plan.credits:.1f} credits"
-    )
-
-
-def print_answer(answer: Answer) -> None:
-    """The answer, and where it is said."""
-    out.print(Text(answer.text))
-    print_sources(answer.sources)
-
-
-def print_sources(sources: Sequence[Reference]) -> None:
-    """Where something is said."""
-    for number, source in enumerate(sources, start=1):
-        at = f"  [{clock(source.start_s)}]" if source.start_s is not None else ""
-        out.print(
-            Text.assemble((f"{number}. ", "dim"), (source.title or source.document, "bold"), at)
-        )
-        if source.deep_link:
-            out.print(Text(f"   {source.deep_link}", style="dim"))
 
 
 def _bars(shown: bool) -> Progress:

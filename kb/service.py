@@ -16,8 +16,10 @@ from kb.errors import KBError, Later, LibraryError, MediaUnavailable, UsageError
 from kb.jobs import pipeline
 from kb.jobs.client import Jobs
 from kb.jobs.hardware import Hardware
+from kb.jobs.listings import look_item
 from kb.jobs.options import RunOptions
 from kb.jobs.recognition import Recipe, Recognition
+from kb.jobs.review import Review
 from kb.jobs.revisions import Revisions
 from kb.jobs.rows import ENDED, Brief, Row
 from kb.jobs.rows import STATES as STATES
@@ -26,14 +28,14 @@ from kb.library import Library, LibraryEntry
 from kb.machine import Machine as Machine
 from kb.reports import IngestReport as IngestReport
 from kb.reports import ItemStatus as ItemStatus
-from kb.reports import ReindexReport, Skipped
+from kb.reports import Publication, ReindexReport, Skipped
 from kb.reports import SearchResult as SearchResult
 from kb.settings import Settings, get_settings
 from kb.sinks import check_sink, open_search
 from kb.sinks.base import SearchMode
 from kb.sources.filters import VideoFilters
 from kb.sources.scan import Scan, scan
-from kb.sources.subscriptions import Subscriptions
+from kb.sources.subscriptions import Subscriptions, subscription_key
 from kb.transcript import FORMATS, render
 from kb.transcript.passages import passages
 from kb.types import MediaItem, Revision, Timestamps, Transcript
@@ -171,11 +173,7 @@ class Service:
         listing = self.jobs.sourcing.open(
             reference, filters or VideoFilters(), known=known, lengths=True
         )
-        return scan(listing, settings, state_of=self._state_of)
-
-    def _state_of(self, item_id: str) -> str | None:
-        row = self.jobs.items.read(item_id)
-        return row.state if row else None
+        return scan(listing, settings, states_of=self.jobs.states_of)
 
     # Knowledge bases elsewhere
 
@@ -193,6 +191,14 @@ class Service:
         """What is followed."""
         return Subscriptions(self.jobs.catalogue, self.library)
 
+    def unfollow(self, reference: str) -> bool:
+        """Stops following, a look that is under way included; whether it was followed."""
+        key = subscription_key(reference)
+        looks = [look_item(each).id for each in self.subscriptions.list() if each.key == key]
+        followed = self.subscriptions.unfollow(reference)
+        self.jobs.cancel(looks)
+        return followed
+
     def _check_choices(self, options: RunOptions) -> None:
         """A bad choice is told now, and not by a worker an hour later."""
         from kb.asr.engines import check_engine
@@ -201,7 +207,11 @@ class Service:
         recipe = self.recipe(options)
         check_engine(recipe.engine)
         resolve(recipe.model)
-        self.sinks(options)
+        sinks = self.sinks(options)
+        if options.metadata or set(sinks) - {"local"}:
+            from kb.jobs.remote import check_ready
+
+            check_ready(sinks, self.settings, options.metadata)
 
     def follow(
         self,
@@ -229,7 +239,7 @@ class Service:
                 break
             starter.look()
             time.sleep(every_s)
-        return [last[item_id] for item_id in ids if item_id in last]
+        return self._with_publications([last[item_id] for item_id in ids if item_id in last])
 
     def start_worker(
         self, *, exit_when_idle: bool = False, options: RunOptions | None = None
@@ -245,11 +255,26 @@ class Service:
         self, *, state: str | None = None, limit: int | None = None, ids: Sequence[str] = ()
     ) -> list[ItemStatus]:
         """Where items stand, newest first."""
-        return [_status(row) for row in self.jobs.briefs(state=state, limit=limit, ids=ids)]
+        found = [_status(row) for row in self.jobs.briefs(state=state, limit=limit, ids=ids)]
+        return self._with_publications(found)
 
     def status(self, item_id: str) -> ItemStatus:
         """Where one item stands. Raises UsageError for an unknown id."""
-        return _status(self._row(item_id))
+        return self._with_publications([_status(self._row(item_id))])[0]
+
+    def _with_publications(self, found: Sequence[ItemStatus]) -> list[ItemStatus]:
+        """The same, with what each knowledge base says of them."""
+        told = self.jobs.deliveries.of([status.id for status in found])
+        return [
+            replace(
+                status,
+                publications=tuple(
+                    Publication(d.sink, d.status, d.error, d.hint, d.attempts, d.due_at)
+                    for d in told.get(status.id, ())
+                ),
+            )
+            for status in found
+        ]
 
     def resolve_ids(self, ids: Sequence[str]) -> list[str]:
         """Full ids of items given by id or by its beginning. Raises UsageError."""
@@ -282,6 +307,11 @@ class Service:
     def revisions(self) -> Revisions:
         """Changes of transcripts by hand."""
         return Revisions(self.settings, self.library, self.jobs)
+
+    @cached_property
+    def review(self) -> Review:
+        """What is doubtful, and what somebody decides about it."""
+        return Review(self.settings, self.library, self.jobs, self.revisions)
 
     def edit(
         self,

@@ -9,55 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from fakes.media import FakeMedia
-from fakes.youtube import Channel, FakeYouTube
 
-from tests.compose import WordBank, compose, random_plan, write_wav
+from kb.jobs.listings import look_item
+from tests.channel import KEYS, Site, let_time_pass
 from tests.workers import Lab
-
-CHANNEL = "UC" + "x" * 22
-KEYS = ["AI" + "za" + "Sy" + letter * 33 for letter in "pq"]
 
 pytestmark = pytest.mark.slow
 
 
-class Site:
-    """A channel of three talks, its media, and a library that looks at them."""
-
-    def __init__(self, folder: Path, quota: int = 10_000) -> None:
-        self.channel = Channel(CHANNEL, "@talks", 3, duration="PT6S")
-        bank = WordBank.load()
-        bodies: dict[str, bytes] = {}
-        self.words: dict[str, list[str]] = {}
-        for number in range(-1, 3):
-            rng = np.random.default_rng(number + 10)
-            said = compose(bank, random_plan(bank, 8, rng), voice=bank.voices("en")[0], rng=rng)
-            audio = np.zeros(96_000, np.float32)  # 6 s, as the API says
-            audio[: min(said.audio.size, 96_000)] = said.audio[:96_000]
-            path = write_wav(folder / f"{number}.wav", audio)
-            bodies[self.channel.video_id(number)] = path.read_bytes()
-            spoken = [word for word, _, end in said.words if end < 6.0]
-            self.words[self.channel.video_id(number)] = spoken
-        self.api = FakeYouTube([self.channel], quota=dict.fromkeys(KEYS, quota))
-        self.media = FakeMedia(b"", bodies=bodies, content_type="audio/wav")
-
-    def lab(self, folder: Path) -> Lab:
-        return Lab(
-            folder,
-            YT_API_ENDPOINT=self.api.url,
-            YT_WATCH_URL=self.media.watch_url,
-            YT_API_KEYS=",".join(KEYS),
-            KB_DOWNLOAD_PAUSE_S="0",
-            KB_DOWNLOAD_PAUSE_MAX_S="0",
-        )
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    with made.api, made.media:
+    with Site(tmp_path) as made:
         yield made
 
 
@@ -102,7 +65,7 @@ def test_from_a_handle_to_an_answer(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_listing_without_quota_waits_and_says_so(site: Site, tmp_path: Path) -> None:
-    for key in KEYS:
+    for key in site.keys:
         site.api.quota[key] = 0
     with site.lab(tmp_path / "lab") as lab:
         report = told(lab, "ingest", "@talks", "--wait")
@@ -110,33 +73,40 @@ def test_a_listing_without_quota_waits_and_says_so(site: Site, tmp_path: Path) -
         assert (item["state"], item["title"]) == ("waiting", "Listing of @talks")
         assert item["wait_until"] > time.time()
         assert "quota" in item["error"].lower() or "used up" in item["error"].lower()
-        # The day is over: keys are good again, and the wait is cut short by hand.
-        for key in KEYS:
+        # A worker sees by itself that the day is over.
+        for key in site.keys:
             site.api.quota[key] = 10_000
-        with sqlite3.connect(lab.home / "kb.sqlite") as database:
-            database.execute("UPDATE kb_api_keys SET state = 'ready', until = NULL")
         lab.wait(lambda: not lab.jobs.workers(), "the end of the worker that --wait started")
-        lab.kb("retry", item["id"])
-        lab.start("--exit-when-idle")
+        lab.start()
+        let_time_pass(lab)
+        lab.wait(lambda: not lab.jobs.counts()["waiting"], "the end of the wait")
+        lab.wait(lambda: len(lab.states()) == 4, "the talks")
         lab.finish()
         assert told(lab, "status")["counts"]["done"] == 4  # three talks and their listing
 
 
 def test_what_is_followed_is_looked_at_again(site: Site, tmp_path: Path) -> None:
     with site.lab(tmp_path / "lab") as lab:
-        lab.kb("follow", "@talks", "--every", "1m", "--title", "Talk (0|-1)")
+        made = told(lab, "follow", "@talks", "--every", "1m", "--title", "Talk (0|-1)")
         (followed,) = told(lab, "follow", "--list")
-        assert followed["reference"] == "@talks"
+        assert followed == made
+        assert (followed["reference"], followed["every_s"]) == ("@talks", 60.0)
+        (subscription,) = lab.service.subscriptions.list()
+        look = look_item(subscription).id
         lab.start()
         first = f"youtube:{site.channel.video_id(0)}"
-        lab.wait(lambda: lab.states().get(first, None) is not None, "the first look", 60)
+        lab.wait(lambda: lab.states().get(first, None) is not None, "the first look")
         lab.finish([first])
+        assert lab.jobs.rows([look])[0].run == 1
         site.channel.more = 1
+        # Many looks were missed, as with a machine that was off: they are made up once.
         with sqlite3.connect(lab.home / "kb.sqlite", timeout=30) as database:
             database.execute("UPDATE kb_subscriptions SET next_at = 0")
         newest = f"youtube:{site.channel.video_id(-1)}"
-        lab.wait(lambda: lab.states().get(newest, None) is not None, "the second look", 60)
+        lab.wait(lambda: lab.states().get(newest, None) is not None, "the second look")
         assert lab.finish([newest])[newest].state == "done"
+        assert lab.jobs.rows([look])[0].run == 2
+        assert lab.service.subscriptions.list()[0].next_at > time.time()
         ids = {item_id for item_id in lab.states() if item_id.startswith("youtube:")}
         assert ids == {first, newest}
         lab.kb("unfollow", "https://www.youtube.com/@talks")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -254,17 +256,35 @@ def test_a_scan_adds_up_what_is_new(tmp_path: Path) -> None:
         item(id="youtube:b", duration_s=200.0),  # twice in the list
         item(id="youtube:c", extra={"live": "upcoming"}),
         bare_item("d", unavailable="private"),
+        item(id="youtube:e", duration_s=50.0),
+        item(id="youtube:f", duration_s=60.0),
+        item(id="youtube:g", duration_s=70.0),
     ]
     listing = Listing(ListingReport("@t", "handle"), lambda _: iter(items), VideoFilters())
     settings = Settings(KB_HOME=tmp_path / "none", KB_DOWNLOAD_PAUSE_S=10)
-    found = scan(listing, settings, state_of={"youtube:a": "done"}.get, rtfx=10.0)
+    before = {"youtube:a": "done", "youtube:e": "failed", "youtube:f": "cancelled"}
+    before["youtube:g"] = "waiting"
+    asked: list[str] = []
+
+    def states_of(ids: Sequence[str]) -> dict[str, str]:
+        asked.extend(ids)
+        return before
+
+    found = scan(listing, settings, states_of=states_of, rtfx=10.0)
+    assert asked == [f"youtube:{letter}" for letter in "abcdefg"]
     states = {each.item.short_id: each.state for each in found.items}
-    assert states == {"a": "done", "b": "new", "c": "upcoming", "d": "unavailable"}
-    assert (found.new, found.known, found.unmeasured) == (2, 1, 1)
-    assert found.audio_s == 200.0
-    assert found.disk_bytes == 200 * 16_000
+    assert states == {
+        **{"a": "done", "b": "new", "c": "upcoming", "d": "unavailable"},
+        **{"e": "failed", "f": "cancelled", "g": "waiting"},
+    }
+    assert found.counts == {"new": 2, "known": 2, "failed": 1, "cancelled": 1, "unavailable": 1}
+    # What failed before is taken up again: an ingest costs that too.
+    assert (found.unmeasured, found.audio_s) == (1, 310.0)
+    assert found.disk_bytes == 310 * 16_000
     assert found.disk_free
-    assert (found.recognition_s, found.download_s, found.estimate_s) == (20.0, 30.0, 30.0)
+    assert (found.recognition_s, found.download_s, found.estimate_s) == (31.0, 60.0, 60.0)
+    assert not any("too small" in sentence for sentence in found.notes)
+    assert "too small" in replace(found, disk_free=1000).notes[-1]
     assert set(found.as_dict()) >= {
         *("source", "kind", "title", "reported", "listed", "new", "known", "audio_s"),
         *("api_units", "disk_bytes", "estimate_s", "items"),

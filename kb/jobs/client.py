@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kb import storage
 from kb.catalogue import Catalogue
 from kb.jobs import board, names, presence
-from kb.jobs.deliveries import Deliveries
+from kb.jobs.deliveries import RESTING, Deliveries
 from kb.jobs.known import known, learn
 from kb.jobs.listings import ask, listing_item
 from kb.jobs.options import RunOptions
@@ -58,12 +58,19 @@ class Jobs:
         catalogue = Catalogue.open(self._settings)
         store = ItemStore(catalogue)
         if not any(store.counts().values()):
-            store.adopt(known(entry) for entry in self._library.entries())
+            entries = self._library.entries()
+            store.adopt(known(entry) for entry in entries)
+            Deliveries(catalogue).adopt(entries)
         return catalogue
 
     @cached_property
     def items(self) -> ItemStore:
         return ItemStore(self.catalogue)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What each knowledge base says of each item, and what is on its way there."""
+        return Deliveries(self.catalogue)
 
     @cached_property
     def _client(self) -> JobClient:
@@ -102,13 +109,32 @@ class Jobs:
         ask(self.items, item, options.as_dict(), self._client.ingest)
         return [item.id]
 
+    def states_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """The states of those ids that the library or the queue has."""
+        learn(self.items, self._library, ids)
+        return {each.id: each.state for each in self.briefs(ids=ids)} if ids else {}
+
     def retry(self, ids: Sequence[str]) -> list[str]:
-        """Queues failed, cancelled, paused or waiting items again; returns their ids."""
-        return [item_id for item_id, _ in self.items.retry(ids, self._client.ingest)]
+        """Queues failed, cancelled, paused or waiting items again; returns their ids.
+
+        Publications of these items that failed or wait are queued too, by themselves: nothing
+        is transcribed again for them.
+        """
+        queued = [item_id for item_id, _ in self.items.retry(ids, self._client.ingest)]
+        return list(dict.fromkeys([*queued, *(i for _, i in self.retry_publications(ids))]))
 
     def retry_failed(self) -> list[str]:
-        """Queues every failed item again."""
-        return self.retry(self.items.ids(FAILED))
+        """Queues every failed item and every failed publication again."""
+        sent = self.retry_publications()
+        return list(dict.fromkeys([*self.retry(self.items.ids(FAILED)), *(i for _, i in sent)]))
+
+    def retry_publications(self, ids: Sequence[str] | None = None) -> list[tuple[str, str]]:
+        """Queues publications again: (knowledge base, item id) of each.
+
+        Of these items what failed or waits, without ids all that failed.
+        """
+        statuses = (FAILED,) if ids is None else (FAILED, *RESTING)
+        return self.deliveries.retry(self._client.publish, statuses, ids)
 
     def cancel(self, ids: Sequence[str], state: str = CANCELLED) -> list[str]:
         """Ends items that have not ended; a running one stops within a second or two."""
@@ -129,6 +155,7 @@ class Jobs:
         if not ids:
             for lane in self.lanes():
                 self.items.pause_lane(lane.name, None, "")
+            self.deliveries.hurry()
             ids = [*self.items.ids(PAUSED), *self.items.ids(WAITING)]
         resumed = self.items.retry(ids, self._client.ingest, states=(PAUSED, WAITING))
         return [item_id for item_id, _ in resumed]
@@ -146,10 +173,9 @@ class Jobs:
         """Queues an item for remote knowledge bases, to be brought into step with the library."""
         if not sinks:
             return
-        deliveries = Deliveries(self.catalogue)
         with self.catalogue.begin() as connection:
             for sink in sinks:
-                deliveries.submit(connection, sink, item_id, self._client.publish)
+                self.deliveries.submit(connection, sink, item_id, self._client.publish)
 
     # Looking
 
@@ -174,6 +200,10 @@ class Jobs:
         return board.page(
             self.catalogue, self._alive(), states=states, words=words, offset=offset, limit=limit
         )
+
+    def board_rows(self, ids: Sequence[str]) -> tuple[board.BoardRow, ...]:
+        """These few items as the board shows them."""
+        return board.page(self.catalogue, self._alive(), ids=ids, limit=len(ids)).rows
 
     def figures(self, since: float) -> board.BoardFigures:
         """The queue in numbers; `since` (epoch seconds) is where "done" begins to count."""
@@ -210,7 +240,9 @@ class Jobs:
 
     def adopt_folder(self) -> int:
         """Takes in items of the folder that the table does not know; returns how many."""
-        return self.items.adopt(known(entry) for entry in self._library.entries())
+        entries = self._library.entries()
+        self.deliveries.adopt(entries)
+        return self.items.adopt(known(entry) for entry in entries)
 
     def _alive(self) -> set[str]:
         return {worker.executor_id for worker in self.workers()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,27 +16,37 @@ from kb.types import MediaItem
 BYTES_PER_S = {"audio": 128_000 / 8, "mp3": 128_000 / 8, "mp4": 2_500_000 / 8}
 # Opening a page and choosing a format, beside the pause and the transfer.
 OVERHEAD_S = 3.0
-_HOPELESS = ("unavailable",)
+# What an ingest would take up: what nobody has asked for yet, and what ended without words.
+_NEW = ("new", "upcoming", "live")
+_AGAIN = ("failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedItem:
-    """An item and how it stands: `new`, `upcoming`, `live`, `unavailable`, or a known state."""
+    """An item and how it stands: `new`, `upcoming`, `live`, `unavailable`, or its state in the
+    library or the queue."""
 
     item: MediaItem
     state: str
 
     @property
-    def is_new(self) -> bool:
-        """Whether it would be queued."""
-        return self.state in ("new", "upcoming", "live")
+    def is_wanted(self) -> bool:
+        """Whether an ingest would queue it."""
+        return self.state in (*_NEW, *_AGAIN)
+
+    @property
+    def counts_as(self) -> str:
+        """`new`, `known`, `failed`, `cancelled` or `unavailable`."""
+        if self.state in _NEW:
+            return "new"
+        return self.state if self.state in (*_AGAIN, "unavailable") else "known"
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The result of a scan. Times in seconds, sizes in bytes, all for the new items alone.
+    """The result of a scan. Times in seconds, sizes in bytes, all for what an ingest would queue.
 
-    `unmeasured` counts new items whose length the source does not tell: they are missing in
+    `unmeasured` counts such items whose length the source does not tell: they are missing in
     the sums. `recognition_s` is None without a measured speed; `disk_free` None if unknown.
     """
 
@@ -50,12 +60,27 @@ class Scan:
     recognition_s: float | None
 
     @property
-    def new(self) -> int:
-        return sum(each.is_new for each in self.items)
+    def counts(self) -> dict[str, int]:
+        """How many items are new, known (done, held or on the queue), failed or cancelled
+        before, and how many entries cannot be had."""
+        found = dict.fromkeys(("new", "known", *_AGAIN, "unavailable"), 0)
+        for each in self.items:
+            found[each.counts_as] += 1
+        # Those of a list are counted by the report, and a single one stands among the items.
+        found["unavailable"] = max(found["unavailable"], self.report.unavailable)
+        return found
 
     @property
-    def known(self) -> int:
-        return sum(not each.is_new and each.state not in _HOPELESS for each in self.items)
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the reader: those of the listing, and whether the disk is too small."""
+        notes = self.report.notes
+        if self.disk_free is not None and self.disk_bytes > self.disk_free:
+            notes += (
+                f"The disk is too small: {self.disk_bytes / 1e9:.1f} GB are needed and "
+                f"{self.disk_free / 1e9:.1f} GB free. Free some space, or set KB_HOME to "
+                "another disk.",
+            )
+        return notes
 
     @property
     def estimate_s(self) -> float | None:
@@ -72,10 +97,8 @@ class Scan:
             "title": self.report.title,
             "reported": self.report.reported,
             "listed": self.report.listed,
-            "unavailable": self.report.unavailable,
             "matching": len(self.items),
-            "new": self.new,
-            "known": self.known,
+            **self.counts,
             "audio_s": self.audio_s,
             "unmeasured": self.unmeasured,
             "api_units": self.report.units,
@@ -85,7 +108,7 @@ class Scan:
             "download_s": self.download_s,
             "recognition_s": self.recognition_s,
             "estimate_s": self.estimate_s,
-            "notes": list(self.report.notes),
+            "notes": list(self.notes),
             "items": [
                 {
                     "id": each.item.id,
@@ -104,21 +127,23 @@ def scan(
     listing: Listing,
     settings: Settings,
     *,
-    state_of: Callable[[str], str | None] = lambda _: None,
+    states_of: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {},
     rtfx: float | None = None,
 ) -> Scan:
     """Exhaust a listing and add it up.
 
-    `state_of` tells the state of an id that the library or the queue has, else None; `rtfx`
-    is the measured speed of recognition (seconds of sound per second), None if unknown.
+    `states_of` tells the states of those ids that the library or the queue has; `rtfx` is the
+    measured speed of recognition (seconds of sound per second), None if unknown.
     Raises what the listing raises.
     """
-    items = tuple(ScannedItem(item, state_of(item.id) or _state(item)) for item in listing)
-    new = [each.item for each in items if each.is_new]
-    audio_s = sum(item.duration_s or 0.0 for item in new)
+    found = list(listing)
+    states = states_of([item.id for item in found])
+    items = tuple(ScannedItem(item, states.get(item.id) or _state(item)) for item in found)
+    taken = [each.item for each in items if each.is_wanted]
+    audio_s = sum(item.duration_s or 0.0 for item in taken)
     local = listing.report.via == "file"
     if local:
-        disk_bytes = sum(int(item.extra.get("size", 0)) for item in new)
+        disk_bytes = sum(int(item.extra.get("size", 0)) for item in taken)
     else:
         disk_bytes = int(audio_s * BYTES_PER_S[settings.keep])
     low = settings.download_pause_s
@@ -129,10 +154,10 @@ def scan(
         report=listing.report,
         items=items,
         audio_s=audio_s,
-        unmeasured=sum(item.duration_s is None for item in new),
+        unmeasured=sum(item.duration_s is None for item in taken),
         disk_bytes=disk_bytes,
         disk_free=_free(settings.home),
-        download_s=0.0 if local else max(len(new) * max(pause_s, OVERHEAD_S), transfer_s),
+        download_s=0.0 if local else max(len(taken) * max(pause_s, OVERHEAD_S), transfer_s),
         recognition_s=audio_s / rtfx if rtfx else None,
     )
 
