@@ -5,7 +5,14 @@ Nothing here is probed, and torch is not loaded, until a `GPUManager` is asked.
 
 from __future__ import annotations
 
-from gpu.manager import BatchCeiling, DeviceInfo, GPUManager, MemoryUse, out_of_memory
+from gpu.manager import (
+    BatchCeiling,
+    DeviceInfo,
+    GPUManager,
+    MemoryUse,
+    device_lost,
+    out_of_memory,
+)
 from gpu.presets import Preset, find_preset, load_presets, override
 
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "GPUManager",
     "MemoryUse",
     "Preset",
+    "device_lost",
     "find_preset",
     "load_presets",
     "out_of_memory",

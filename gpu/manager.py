@@ -37,6 +37,11 @@ _OUT_OF_MEMORY = (
 )
 
 
+# What CUDA, HIP and their libraries say when a context is broken: every later call in the same
+# process fails as well, whatever it is (cudaErrorIllegalAddress and its like).
+_DEVICE_LOST = ("cuda error", "hip error", "cudnn_status", "cublas_status", "mps backend")
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
     """Bytes of the device's memory (of the machine's, on a CPU).
@@ -91,6 +96,7 @@ class GPUManager:
     KB_CPU_THREADS); `torch` may be another namespace in tests. A GPU that is absent, too old or
     broken never raises: the CPU takes over and `fallback_reason` says why. Raises SettingsError
     for a request that names no device, and GPUError, on first use, where torch cannot be loaded.
+    `reserve_gb` of a card's memory are left to others (default: KB_GPU_RESERVE_GB).
     """
 
     def __init__(
@@ -100,10 +106,14 @@ class GPUManager:
         preset: Preset | None = None,
         cpu_threads: int | None = None,
         torch: Any | None = None,
+        reserve_gb: float | None = None,
     ) -> None:
         self.request = get_settings().device if request is None else request
         _parse_request(self.request)
         self.preset = preset
+        if reserve_gb is None:
+            reserve_gb = get_settings().gpu_reserve_gb
+        self._reserve = int(reserve_gb * GB)
         self._threads = get_settings().cpu_threads if cpu_threads is None else cpu_threads
         self._torch_module = torch
         self._chosen: Device | None = None
@@ -205,7 +215,8 @@ class GPUManager:
                 free = total - used - cached
                 free = int(cuda.mem_get_info(device.address)[0])
         # What the allocator keeps for reuse is free to us, though the driver counts it as taken.
-        return MemoryUse(total, budget, max(0, min(free + cached, budget - used)), used, peak)
+        free = min(free + cached - self._reserve, budget - used)
+        return MemoryUse(total, budget, max(0, free), used, peak)
 
     def reset_peak(self) -> None:
         """Count the peak of GPU memory from here."""
@@ -223,12 +234,19 @@ class GPUManager:
                 self._torch.cuda.empty_cache()
 
     def batch_ceiling(
-        self, preset: Preset | None = None, *, weights_bytes: int = 0, window_bytes: int = 0
+        self,
+        preset: Preset | None = None,
+        *,
+        weights_bytes: int = 0,
+        window_bytes: int = 0,
+        resting_bytes: int | None = None,
     ) -> BatchCeiling:
         """The most windows for one call: the preset's batch, less where the device needs it.
 
         `weights_bytes` are still to be loaded and `window_bytes` is the need of one window; 0
-        leaves memory out of account. Without a preset, this manager's, else the device's limit.
+        leaves memory out of account. `resting_bytes` are what this process used with the model
+        loaded and no window there: what it uses beyond is windows' already. Without a preset,
+        this manager's, else the device's limit.
         """
         preset = preset or self.preset
         size = preset.batch_size if preset is not None else _LARGEST_BATCH
@@ -238,7 +256,10 @@ class GPUManager:
         else:
             ceiling = BatchCeiling(size)
         if window_bytes > 0:
-            left = self.memory().free - weights_bytes
+            memory = self.memory()
+            left = memory.free - weights_bytes
+            if resting_bytes is not None:
+                left += max(0, memory.used - resting_bytes)
             fitting = max(1, left // window_bytes)
             if fitting < ceiling.size:
                 room = f"{max(0, left) / GB:.1f} GB are left for windows"
@@ -270,6 +291,22 @@ class GPUManager:
     def out_of_memory(error: BaseException) -> bool:
         """Whether a smaller batch may mend this error (see `gpu.manager.out_of_memory`)."""
         return out_of_memory(error)
+
+    @staticmethod
+    def device_lost(error: BaseException) -> bool:
+        """Whether only a fresh process can go on (see `gpu.manager.device_lost`)."""
+        return device_lost(error)
+
+    @property
+    def uuid(self) -> str:
+        """The card's own number, as its driver knows it; empty where there is none."""
+        if self._device.kind != "CUDA":
+            return ""
+        try:
+            index = int(self._device.address.partition(":")[2])
+            return str(self._torch.cuda.get_device_properties(index).uuid)
+        except Exception:  # older builds of torch do not tell
+            return ""
 
     @property
     def _torch(self) -> Any:
@@ -312,6 +349,21 @@ def out_of_memory(error: BaseException) -> bool:
         isinstance(link, MemoryError)
         or any(base.__name__ == "OutOfMemoryError" for base in type(link).__mro__)
         or (isinstance(link, RuntimeError) and _tells_out_of_memory(str(link)))
+        for link in _chain(error)
+    )
+
+
+def device_lost(error: BaseException) -> bool:
+    """Whether an error says that the device's context is broken for this process.
+
+    Out of memory is not among them: that passes. Needs no torch.
+    """
+    return not out_of_memory(error) and any(
+        type(link).__name__ == "AcceleratorError"
+        or (
+            isinstance(link, RuntimeError)
+            and any(sign in str(link).lower() for sign in _DEVICE_LOST)
+        )
         for link in _chain(error)
     )
 

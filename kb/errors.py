@@ -7,8 +7,10 @@
     ├── MediaUnavailable      this medium cannot be had or read; the others go on
     ├── TranscriptionError    the recognizer failed on this medium
     ├── GPUError              the accelerator failed; the CPU can take over
+    │   └── DeviceLost        its context is broken: only a fresh process can go on
     ├── KnowledgeBaseError    an index or a remote knowledge base refused or is out of step
     │   └── CredentialsRefused a remote refused key, secret or project: stop its whole lane
+    │       └── CredentialsMissing they are not (all) set, or cannot be any    (exit code 2)
     ├── Later                 not now, but by itself from a known time on (`until`)
     │   ├── QuotaExhausted    a service's allowance is used up until it is renewed
     │   └── LanePaused        a whole lane of work (downloads) rests, for the reason it names
@@ -81,6 +83,10 @@ class GPUError(KBError):
     retryable = True
 
 
+class DeviceLost(GPUError):
+    """The accelerator's context is broken for this process; a fresh one may go on."""
+
+
 class KnowledgeBaseError(KBError):
     """A local index or a remote knowledge base refused a request or is out of step."""
 
@@ -90,6 +96,12 @@ class CredentialsRefused(KnowledgeBaseError):
 
     Every further request would fail alike: stop that lane once and leave its items waiting.
     """
+
+
+class CredentialsMissing(CredentialsRefused):
+    """Key, secret or project are not set, or are nothing that could be one."""
+
+    exit_code = 2
 
 
 class Later(KBError):

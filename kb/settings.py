@@ -102,6 +102,32 @@ class Settings(BaseModel):
         ge=0,
         description="Threads for recognition on the CPU; 0 takes the physical cores.",
     )
+    gpu_reserve_gb: float = Field(
+        0.5,
+        alias="KB_GPU_RESERVE_GB",
+        ge=0,
+        description="Graphics memory, in GB, that is left to the desktop and other programs.",
+    )
+    gpu_max_temperature_c: float = Field(
+        85.0,
+        alias="KB_GPU_MAX_TEMPERATURE_C",
+        ge=0,
+        description="The card rests between batches while it is hotter than this, in degrees "
+        "Celsius; 0 leaves that to its driver.",
+    )
+    gpu_max_utilisation: float = Field(
+        95.0,
+        alias="KB_GPU_MAX_UTILISATION",
+        ge=10,
+        le=100,
+        description="Share of the time, in percent, that the card is kept busy at most, so that "
+        "the desktop does not stutter; 100 takes all of it.",
+    )
+    gpu_give_way: bool = Field(
+        True,
+        alias="KB_GPU_GIVE_WAY",
+        description="Take half of the card's time only, while a program with a window uses it.",
+    )
     database_url: SecretStr = Field(
         SecretStr(""),
         alias="KB_DATABASE_URL",
@@ -153,6 +179,98 @@ class Settings(BaseModel):
         "WARNING",
         alias="KB_LOG_LEVEL",
         description="DEBUG, INFO, WARNING or ERROR; logs go to standard error.",
+    )
+
+    # Doubt: what makes a window suspect (kb/asr/quality/signs.py), and its second reading.
+    suspect_uncovered_s: float = Field(
+        0.8,
+        alias="KB_SUSPECT_UNCOVERED_S",
+        gt=0,
+        description="Suspect: more seconds of detected speech in a row without a word.",
+    )
+    suspect_compression: float = Field(
+        2.4,
+        alias="KB_SUSPECT_COMPRESSION",
+        gt=1,
+        description="Suspect: text that zlib shrinks by more than this factor.",
+    )
+    suspect_repeats: int = Field(
+        3,
+        alias="KB_SUSPECT_REPEATS",
+        ge=2,
+        description="Suspect: a phrase so many times in a row (a single word two more).",
+    )
+    suspect_words_per_s: float = Field(
+        6.0,
+        alias="KB_SUSPECT_WORDS_PER_S",
+        gt=0,
+        description="Suspect: more words a second of speech (five in a row: twice as many).",
+    )
+    suspect_words_per_s_least: float = Field(
+        0.3,
+        alias="KB_SUSPECT_WORDS_PER_S_LEAST",
+        ge=0,
+        description="Suspect: fewer words a second, where there are 5 s of speech or more.",
+    )
+    suspect_logprob: float = Field(
+        -1.0,
+        alias="KB_SUSPECT_LOGPROB",
+        le=0,
+        description="Suspect: a lower mean log-probability of the window's tokens.",
+    )
+    suspect_no_speech: float = Field(
+        0.6,
+        alias="KB_SUSPECT_NO_SPEECH",
+        ge=0,
+        le=1,
+        description="Suspect: a higher no-speech probability where speech was detected.",
+    )
+    suspect_silent_s: float = Field(
+        0.3,
+        alias="KB_SUSPECT_SILENT_S",
+        gt=0,
+        description="Suspect: more seconds of words in a row where no speech was detected.",
+    )
+    suspect_language: float = Field(
+        0.9,
+        alias="KB_SUSPECT_LANGUAGE",
+        ge=0,
+        le=1,
+        description="Suspect: a window as likely as this in another language than the item's.",
+    )
+    suspect_backwards_s: float = Field(
+        0.1,
+        alias="KB_SUSPECT_BACKWARDS_S",
+        gt=0,
+        description="Suspect: times that run back, or past the window, by more seconds.",
+    )
+    repair_share: float = Field(
+        0.3,
+        alias="KB_REPAIR_SHARE",
+        ge=0,
+        le=10,
+        description="Reading suspect windows again may cost this share of the first reading; "
+        "0 reads nothing again. Six windows' worth are always allowed otherwise.",
+    )
+    repair_temperatures: str = Field(
+        "0.2,0.6",
+        alias="KB_REPAIR_TEMPERATURES",
+        pattern=r"^\s*(\d+(\.\d+)?(\s*,\s*\d+(\.\d+)?)*)?\s*$",
+        description="Temperatures at which a suspect window is read again, one after another.",
+    )
+    repair_beams: int = Field(
+        5,
+        alias="KB_REPAIR_BEAMS",
+        ge=1,
+        le=20,
+        description="Beams with which a suspect window is read again; 1 leaves that out.",
+    )
+    repair_engine: str = Field(
+        "",
+        alias="KB_REPAIR_ENGINE",
+        pattern=r"^(|[^\s:]+:\S+)$",
+        description="Another recognizer for windows that stay suspect, as engine:model, such as "
+        "whisper:openai/whisper-large-v3; empty takes none. It stays loaded beside the first.",
     )
 
     # Sources: the YouTube Data API, downloads and their pace.
@@ -356,6 +474,26 @@ class Settings(BaseModel):
         alias="KB_FOLDER_SINK",
         description="Folder for the sink `folder` (Markdown for Obsidian and the like); empty "
         "takes markdown/ in the library folder.",
+    )
+
+    # The dashboard.
+    password: SecretStr = Field(
+        SecretStr(""),
+        alias="KB_PASSWORD",
+        description="Password of the dashboard. Needed (or OIDC) where it listens beyond this "
+        "machine; put a proxy with TLS before it there.",
+    )
+    users: str = Field(
+        "",
+        alias="KB_USERS",
+        description="E-mail addresses that may come in through OIDC, separated by commas; empty "
+        "lets in everybody whom the provider signs in.",
+    )
+    app_worker: bool = Field(
+        True,
+        alias="KB_APP_WORKER",
+        description="Start a worker with the dashboard when none is alive, and again when it was "
+        "killed.",
     )
 
     @property

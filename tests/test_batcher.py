@@ -12,7 +12,7 @@ import torch
 
 from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
-from kb.asr import batcher as module
+from kb.asr import sizing as module
 from kb.asr.batcher import Batcher, wait
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.recognizer import Recognizer, Vote

@@ -138,7 +138,7 @@ GTX_780 = ("NVIDIA GeForce GTX 780", (3, 5), 3 * GB)
 
 
 def manager(fake: FakeTorch, request: str = "auto", preset: Preset | None = None) -> GPUManager:
-    return GPUManager(request, preset=preset, cpu_threads=3, torch=fake)
+    return GPUManager(request, preset=preset, cpu_threads=3, torch=fake, reserve_gb=0)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """One thread owns the model; windows of any item wait for it and are decoded together.
 
-A batch goes when it is full, or when nothing new has come for a moment. Windows are taken
-from the items in turn, so that a short item is not held up behind a long one. When the
-device's memory is full the batch is halved and the same windows are decoded again; after a
-quiet stretch it grows back.
+A batch goes when it is full, or when nothing new has come for a moment. Which windows go
+together is decided in `kb.asr.turns` (items take turns, languages together, longest first), how
+many in `kb.asr.sizing`. When the device's memory is full the batch is halved and the same
+windows are decoded again. When the device's context is broken nothing more can be done in this
+process: everybody is told so, and whoever owns the process begins a fresh one.
 """
 
 from __future__ import annotations
@@ -11,28 +12,39 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import CancelledError, Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gpu.manager import GPUManager
+from gpu.manager import BatchCeiling, GPUManager
+from gpu.throttle import Throttle
+from kb.asr import sizing
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Engine
+from kb.asr.sizing import BatchSize
+from kb.asr.turns import Ticket, Turns
 from kb.asr.windows import Window
-from kb.errors import GPUError, KBError, TranscriptionError
+from kb.errors import DeviceLost, GPUError, KBError, TranscriptionError
+from kb.machine import BatchState
 
 log = logging.getLogger(__name__)
 
-_DEVICE_SIGNS = ("CUDA error", "HIP error", "CUDNN_STATUS", "CUBLAS_STATUS", "MPS backend")
+TRANSCRIBE = "transcribe"
 
 PATIENCE_S = 0.03  # how long a batch that is not full waits for more windows
 ROOM = 2  # full batches that wait at most; 16 windows of 30 s are 31 MB
-GROW_AFTER = 20  # batches without trouble before the batch may grow again
+IDLE_S = 20.0  # without work for so long, the device gets back what no tensor needs
+LONGEST_REST_S = 5.0
 
 
 class LanguageVote(Protocol):
     """Decides which language each window of an item is read in."""
+
+    @property
+    def expected(self) -> str:
+        """The language that the next window will likely be read in; empty while unknown."""
+        ...
 
     def add(self, window: Window, languages: Mapping[str, float]) -> None:
         """Takes what was heard of a window; called again for the same one, changes nothing."""
@@ -52,7 +64,7 @@ class Answer:
     align_s: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
     window: Window
     vote: LanguageVote
@@ -60,23 +72,88 @@ class _Job:
     future: Future[Answer] = field(default_factory=Future)
 
 
+@dataclass(slots=True)
+class _Counts:
+    last: int = 0
+    batches: int = 0
+    windows: int = 0
+    heard_s: float = 0.0
+    busy_s: float = 0.0
+    rested_s: float = 0.0
+
+
 class Batcher:
     """The owner of one engine. Submit from any thread; close when done."""
 
-    def __init__(self, engine: Engine, manager: GPUManager, ceiling: int) -> None:
-        """`ceiling`: most windows a batch (the preset's, or what the device allows)."""
+    def __init__(
+        self,
+        engine: Engine,
+        manager: GPUManager,
+        ceiling: int,
+        *,
+        room: Callable[[], BatchCeiling] | None = None,
+        throttle: Callable[[], Throttle] = Throttle,
+        window_bytes: int = 0,
+    ) -> None:
+        """`ceiling`: most windows a batch (the preset's, or what the device allows).
+
+        `room`: what memory allows at the moment; `throttle`: which share of the time the device
+        is to rest; `window_bytes`: what one window is reckoned to take, for showing.
+        """
         self.engine = engine
-        self.ceiling = self.size = max(1, ceiling)
-        self.room = ROOM * self.ceiling
+        self.lost: DeviceLost | None = None  # set once the device's context is broken
         self._manager = manager
-        self._waiting: OrderedDict[Hashable, deque[_Job]] = OrderedDict()
-        self._count = 0
-        self._quiet = 0
-        self._grow_after = GROW_AFTER
+        self._throttle = throttle
+        self._window_bytes = window_bytes
+        self._size = BatchSize(ceiling, room, sizing.GROW_AFTER)
+        self._turns: Turns[_Job] = Turns()
+        self._counts = _Counts()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="recognizer", daemon=True)
         self._thread.start()
+
+    @property
+    def size(self) -> int:
+        """The batch in force."""
+        return self._size.size
+
+    @property
+    def ceiling(self) -> int:
+        """The most windows a batch may ever have."""
+        return self._size.ceiling
+
+    @property
+    def room(self) -> int:
+        """How many windows may wait."""
+        return ROOM * self._size.ceiling
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of sound that were read so far."""
+        return self._counts.heard_s
+
+    def state(self) -> BatchState:
+        """The batch, why it is not larger, and what was done so far."""
+        with self._changed:
+            waiting, items = len(self._turns), len(self._turns.owners)
+        size, counts = self._size, self._counts
+        return BatchState(
+            size=size.size,
+            ceiling=size.ceiling,
+            reason=size.reason,
+            last=counts.last,
+            waiting=waiting,
+            items=items,
+            batches=counts.batches,
+            windows=counts.windows,
+            halved=size.halved,
+            repeated=size.repeated,
+            heard_s=round(counts.heard_s, 1),
+            busy_s=round(counts.busy_s, 3),
+            rested_s=round(counts.rested_s, 3),
+            window_bytes=self._window_bytes,
+        )
 
     def submit(
         self,
@@ -85,29 +162,47 @@ class Batcher:
         vote: LanguageVote,
         check: Callable[[], None] | None = None,
         how: Decoding = GREEDY,
+        *,
+        task: str = TRANSCRIBE,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Future[Answer]:
         """Queues a window of `owner`; `vote` names its language once it has been heard.
 
-        Waits while the queue is full; `check` is called meanwhile and may raise.
+        Waits while the queue is full; `check` is called meanwhile and may raise, and the wait
+        takes place inside `aside()`, so that the caller can let others go on. An owner with few
+        windows in the queue need not wait for one with many.
         """
         job = _Job(window, vote, how)
-        with self._changed:
-            while self._count >= self.room and not self._closing:
-                self._changed.wait(0.2)
-                if check:
-                    check()
-            if self._closing:
-                raise _closed()
-            self._waiting.setdefault(owner, deque()).append(job)
-            self._count += 1
-            self._changed.notify_all()
+        length_s = sum(span.duration_s for span in window.speech) or window.duration_s
+        ticket = Ticket(owner, job, (task, how), length_s, lambda: vote.expected)
+        if not self._enter(ticket):
+            with aside():
+                while not self._enter(ticket):
+                    with self._changed:
+                        self._changed.wait(0.2)
+                    if check:
+                        check()
         return job.future
+
+    def _enter(self, ticket: Ticket[_Job]) -> bool:
+        """Queues a ticket if there is room for it."""
+        with self._changed:
+            if self._closing:
+                raise self.lost or _closed()
+            turns, owners = self._turns, len(self._turns.owners)
+            own = turns.of(ticket.owner)
+            # Everybody has a share of one batch, however full the queue is.
+            share = max(1, self._size.ceiling // max(1, owners + (own == 0)))
+            if len(turns) >= self.room and own >= share:
+                return False
+            turns.add(ticket)
+            self._changed.notify_all()
+            return True
 
     def cancel(self, owner: Hashable) -> None:
         """Drops what waits of `owner`; what is on the device is finished and thrown away."""
         with self._changed:
-            dropped = self._waiting.pop(owner, deque())
-            self._count -= len(dropped)
+            dropped = self._turns.drop(owner)
             self._changed.notify_all()
         for job in dropped:
             job.future.cancel()
@@ -115,11 +210,9 @@ class Batcher:
     def set_ceiling(self, ceiling: int) -> None:
         """Another most windows a batch, from the next batch on."""
         with self._changed:
-            if ceiling == self.ceiling:
-                return
-            self.ceiling = self.size = max(1, ceiling)
-            self.room = ROOM * self.ceiling
-            self._changed.notify_all()
+            if ceiling != self._size.ceiling:
+                self._size.set_ceiling(ceiling)
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Ends the thread, a running decode included; what still waits is cancelled."""
@@ -128,76 +221,115 @@ class Batcher:
             self._changed.notify_all()
         self.engine.stop()
         self._thread.join()
-        for owner in list(self._waiting):
-            self.cancel(owner)
+        self._drop_all()
 
     def _work(self) -> None:
         try:
             self._manager.apply()  # the number of threads is set per thread
             while (batch := self._next()) is not None:
+                began = time.perf_counter()
                 self._run(batch)
+                self._rest(time.perf_counter() - began)
         finally:
             # Nobody may wait for a thread that is gone.
             with self._changed:
                 self._closing = True
-            for owner in list(self._waiting):
-                self.cancel(owner)
+            self._drop_all()
+
+    def _drop_all(self) -> None:
+        with self._changed:
+            owners = self._turns.owners
+        for owner in owners:
+            self.cancel(owner)
 
     def _next(self) -> list[_Job] | None:
+        """The next batch, waited for; None at the end."""
+        tidy = False
+        while not self._come(None if tidy else IDLE_S):
+            # Outside of the lock: nobody who submits should have to wait for it.
+            self._manager.cleanup()
+            tidy = True
         with self._changed:
-            while not self._count and not self._closing:
-                self._changed.wait()
             deadline = time.monotonic() + PATIENCE_S
-            while self._count < self.size and not self._closing:
+            while len(self._turns) < self._size.size and not self._closing:
                 left = deadline - time.monotonic()
-                before = self._count
+                before = len(self._turns)
                 if left <= 0 or not self._changed.wait(left):
                     break
-                if self._count > before:
+                if len(self._turns) > before:
                     deadline = time.monotonic() + PATIENCE_S
             if self._closing:
                 return None
-            batch: list[_Job] = []
-            while self._count and len(batch) < self.size:
-                owner, jobs = self._waiting.popitem(last=False)
-                batch.append(jobs.popleft())
-                self._count -= 1
-                if jobs:
-                    self._waiting[owner] = jobs  # to the end: the next item's turn
+            batch = self._turns.take(self._size.size)
             self._changed.notify_all()
             return batch
 
+    def _come(self, timeout_s: float | None) -> bool:
+        """Waits for a window or the end; False if neither came in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._turns) > 0 or self._closing, timeout_s)
+
     def _run(self, batch: list[_Job]) -> None:
         batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
-        batch.sort(key=lambda job: (job.how.temperature, job.how.beams))
+        self._counts.last = len(batch)
         while batch:
-            # Windows that are decoded together are decoded alike.
-            alike = [job for job in batch if job.how == batch[0].how]
-            part = alike[: self.size]
+            part = batch[: self._size.size]
             error = self._answer(part)
             # Here and not where it was caught: its traceback holds the tensors of the failure.
-            if error is not None and self._manager.out_of_memory(error) and len(part) > 1:
+            if error is not None and self._manager.out_of_memory(error):
+                reason = explain(error, self._manager)
                 del error
-                self._shrink(len(part))
+                self._manager.cleanup()
+                if not self._size.refused(len(part)):
+                    part[0].future.set_exception(reason)
+                    batch = batch[1:]
                 continue
+            if error is not None and self._manager.device_lost(error):
+                self._lose(error, batch)
+                return
             if error is not None and len(part) > 1:
                 log.warning("A batch of %d failed, now one by one: %r", len(part), error)
-                for job in part:
+                for place, job in enumerate(part):
                     alone = self._answer([job])
+                    if alone is not None and self._manager.device_lost(alone):
+                        self._lose(alone, part[place:] + batch[len(part) :])
+                        return
                     if alone is not None:
                         job.future.set_exception(explain(alone, self._manager))
             elif error is not None:
                 part[0].future.set_exception(explain(error, self._manager))
             else:
-                self._grow()
+                self._size.went(len(part), hungry=self._throttle().hungry)
             batch = batch[len(part) :]
+
+    def _lose(self, error: Exception, unanswered: list[_Job]) -> None:
+        """The device's context is broken: tells everybody who waits, and takes no more."""
+        found = explain(error, self._manager)
+        assert isinstance(found, DeviceLost)
+        log.error("%s", found.message)
+        with self._changed:
+            self.lost, self._closing = found, True
+            waiting = [job for owner in self._turns.owners for job in self._turns.drop(owner)]
+            self._changed.notify_all()
+        for job in unanswered:
+            job.future.set_exception(found)
+        for job in waiting:
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(found)
 
     def _answer(self, jobs: list[_Job]) -> Exception | None:
         """Decodes and hands out the answers; gives back what went wrong instead of raising."""
+        began = time.perf_counter()
         try:
             answers = self._decode(jobs)
         except Exception as error:
             return error
+        finally:
+            self._counts.busy_s += time.perf_counter() - began
+        counts = self._counts
+        counts.batches += 1
+        counts.windows += len(jobs)
+        counts.heard_s += sum(job.window.duration_s for job in jobs)
         for job, answer in zip(jobs, answers, strict=True):
             job.future.set_result(answer)
         return None
@@ -210,28 +342,23 @@ class Batcher:
         for job, heard_languages in found:
             job.vote.add(job.window, heard_languages)
         languages = [job.vote.choose(job.window, about) for job, about in found]
+        # All of a batch are decoded alike: `Turns` never mixes two ways.
         decoded = engine.decode(heard, languages, jobs[0].how)
         align_s = (engine.align_s - aligned) / len(jobs)
         asr_s = (time.perf_counter() - began) / len(jobs) - align_s
         return [Answer(text, asr_s, align_s) for text in decoded]
 
-    def _shrink(self, failed: int) -> None:
-        """After "out of memory" with `failed` windows: go on with half of them."""
-        if self.size == self.ceiling:
-            # Each fall from the full size makes the next try at it come later.
-            self._grow_after = min(self._grow_after * 2, 16 * GROW_AFTER)
-        self.size = max(1, failed // 2)
-        self._quiet = 0
-        self._manager.cleanup()
-        log.warning("The device's memory is full; going on with %d windows a batch", self.size)
-
-    def _grow(self) -> None:
-        if self.size >= self.ceiling:
+    def _rest(self, busy_s: float) -> None:
+        """Lets the device rest its share of the time, after `busy_s` of work."""
+        rest = min(0.95, self._throttle().rest)
+        if rest <= 0:
             return
-        self._quiet += 1
-        if self._quiet >= self._grow_after:
-            self._quiet = 0
-            self.size = min(self.ceiling, self.size * 2)
+        began = time.perf_counter()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closing, min(LONGEST_REST_S, busy_s * rest / (1 - rest))
+            )
+        self._counts.rested_s += time.perf_counter() - began
 
 
 def _closed() -> TranscriptionError:
@@ -250,8 +377,8 @@ def explain(error: Exception, manager: GPUManager) -> KBError:
             f"Not even one window fits into the device's memory: {first}",
             hint="Close other programs that use the GPU, choose a smaller model, or KB_DEVICE=cpu.",
         )
-    if any(sign in str(error) for sign in _DEVICE_SIGNS):
-        return GPUError(
+    if manager.device_lost(error):
+        return DeviceLost(
             f"The device failed: {first}",
             hint="Look at its driver with: kb doctor. To go on without it: KB_DEVICE=cpu.",
         )

@@ -12,7 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from kb.asr import SAMPLE_RATE
 from kb.asr.batcher import Answer, Batcher, wait
 from kb.asr.coverage import coverage
 from kb.asr.merge import Read, stitch
-from kb.asr.repair import MOST_REPAIRS, is_silence, unread
+from kb.asr.unread import MOST_REPAIRS, is_silence, unread
 from kb.asr.vad import (
     CUT_THRESHOLD,
     FRAME,
@@ -43,6 +43,7 @@ OTHER_LANGUAGE = 0.9  # a window this sure of another language than the item's i
 LEAST_LOGPROB = -7.0  # a floor, so that one window that is quite sure cannot outvote the others
 
 Progress = Callable[[float], None]
+Aside = Callable[[], AbstractContextManager[None]]
 
 
 class Vote:
@@ -66,6 +67,11 @@ class Vote:
         weight_s = sum(s.duration_s for s in window.speech) or window.duration_s
         for code, logprob in languages.items():
             self._sums[code] = self._sums.get(code, 0.0) + weight_s * max(logprob, LEAST_LOGPROB)
+
+    @property
+    def expected(self) -> str:
+        """The language that the next window is likely in; empty before any was heard."""
+        return self.fixed or (self.winner if self._sums else "")
 
     def choose(self, _window: Window, languages: Mapping[str, float]) -> str:
         """The item's language, unless this window is surely in another."""
@@ -119,17 +125,38 @@ class Recognizer:
         self._preparations = preparations
 
     @contextmanager
-    def preparing(self, check: Callable[[], None]) -> Iterator[None]:
-        """A place among those who prepare; `check` may raise while it is waited for."""
-        if self._preparations is None:
-            yield
+    def preparing(self, check: Callable[[], None]) -> Iterator[Aside]:
+        """A place among those who prepare; `check` may raise while it is waited for.
+
+        Gives what lets go of the place for a while: whoever waits for the recognizer only must
+        not hold up those who have something to prepare.
+        """
+        places = self._preparations
+        if places is None:
+            yield nullcontext
             return
-        while not self._preparations.acquire(timeout=0.2):
-            check()
-        try:
+        held = False
+
+        def take() -> None:
+            nonlocal held
+            while not places.acquire(timeout=0.2):
+                check()
+            held = True
+
+        @contextmanager
+        def aside() -> Iterator[None]:
+            nonlocal held
+            places.release()
+            held = False
             yield
+            take()
+
+        take()
+        try:
+            yield aside
         finally:
-            self._preparations.release()
+            if held:
+                places.release()
 
     def transcribe(
         self,
@@ -197,6 +224,7 @@ class _Run:
         self._expected_s = expected_s
         self._progress = progress
         self._cancelled = cancelled
+        self._aside: Aside = nullcontext
         self.vote = Vote(owner.fixed_language)
         self.probabilities: list[Audio] = []
         self._frames = 0
@@ -212,18 +240,19 @@ class _Run:
         """
         reads: list[Read] = []
         asked: deque[_Asked] = deque()
-        with self._owner.preparing(self._check):
+        with self._owner.preparing(self._check) as self._aside:
             for window in self._windows(blocks):
                 asked.append(self._ask(window))
                 while asked and asked[0].future.done():
                     self._take(asked, reads)
+        self._aside = nullcontext
         while asked:
             self._take(asked, reads)
         self._tell(1.0)
         return stitch(reads)
 
     def _ask(self, window: Window, *, part: bool = False) -> _Asked:
-        future = self._owner.batcher.submit(self, window, self.vote, self._check)
+        future = self._owner.batcher.submit(self, window, self.vote, self._check, aside=self._aside)
         return _Asked(window, future, part)
 
     def _take(self, asked: deque[_Asked], reads: list[Read]) -> None:

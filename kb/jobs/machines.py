@@ -149,7 +149,8 @@ def _machine(name: str, host: str, row: sa.Row[tuple[object, ...]] | None, now: 
     if row is None:
         return Machine(name, host, False, now, nothing, None)
     told: dict[str, object] = row.now if isinstance(row.now, dict) else {}
-    snapshot, history = nothing, ()
+    snapshot = nothing
+    history: tuple[Sample, ...] = ()
     with suppress(TypeError, KeyError, ValueError):  # written by another version
         raw = told.get("snapshot")
         snapshot = Snapshot.from_dict(raw) if isinstance(raw, dict) else nothing

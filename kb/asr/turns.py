@@ -1,0 +1,104 @@
+"""Whose turn it is: windows that wait, and the choice of those that go together.
+
+Items take turns, so that a short one is not held up behind a long one. Within a small horizon
+(twice a batch) the choice is free, and is used for two things: windows of one language go
+together, and the longest go first, because a batch takes as long as its longest text. What is
+passed over goes at the latest two batches later, so that nothing waits for ever.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+HORIZON = 2  # batches, in turn order, within which the order is free
+MOST_PASSES = 2  # batches that may go without a window whose turn it was
+
+Job = TypeVar("Job")
+
+
+@dataclass(slots=True, eq=False)
+class Ticket(Generic[Job]):
+    """A job that waits. `kind`: jobs of different kinds never share a batch (task, way of
+    decoding). `length_s`: its expected length, in seconds of speech. `language` is asked when
+    the choice is made, because it may become known while the job waits; empty if it is not."""
+
+    owner: Hashable
+    job: Job
+    kind: Hashable
+    length_s: float
+    language: Callable[[], str]
+    passed: int = 0
+
+
+class Turns(Generic[Job]):
+    """Jobs that wait, by owner. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[Hashable, deque[Ticket[Job]]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def owners(self) -> list[Hashable]:
+        """Everybody who waits, whose turn is next first."""
+        return list(self._waiting)
+
+    def of(self, owner: Hashable) -> int:
+        """How many jobs of `owner` wait."""
+        return len(self._waiting.get(owner, ()))
+
+    def add(self, ticket: Ticket[Job]) -> None:
+        """Queues a job behind its owner's others."""
+        self._waiting.setdefault(ticket.owner, deque()).append(ticket)
+        self._count += 1
+
+    def drop(self, owner: Hashable) -> list[Job]:
+        """Takes out everything of `owner`."""
+        dropped = self._waiting.pop(owner, deque())
+        self._count -= len(dropped)
+        return [ticket.job for ticket in dropped]
+
+    def take(self, size: int) -> list[Job]:
+        """Up to `size` jobs that go together, longest first; they are taken out."""
+        turns = self._in_turn(HORIZON * size)
+        if not turns:
+            return []
+        leader = next((t for t in turns if t.passed >= MOST_PASSES), turns[0])
+        alike = [ticket for ticket in turns if ticket.kind == leader.kind]
+        language = leader.language()
+        alike.sort(
+            key=lambda t: (
+                t.passed < MOST_PASSES,  # those who have waited long enough come first
+                t.language() != language,  # then the leader's language; others fill up
+                -t.length_s,
+            )
+        )
+        taken = alike[:size]
+        chosen = set(map(id, taken))
+        for ticket in turns[:size]:
+            ticket.passed += id(ticket) not in chosen
+        for owner in dict.fromkeys(ticket.owner for ticket in turns if id(ticket) in chosen):
+            rest = deque(t for t in self._waiting[owner] if id(t) not in chosen)
+            if rest:
+                self._waiting[owner] = rest
+                self._waiting.move_to_end(owner)  # the next item's turn
+            else:
+                del self._waiting[owner]
+        self._count -= len(taken)
+        return [t.job for t in sorted(taken, key=lambda t: -t.length_s)]
+
+    def _in_turn(self, most: int) -> list[Ticket[Job]]:
+        """The first `most` tickets when owners take turns."""
+        turns: list[Ticket[Job]] = []
+        round_number = 0
+        while len(turns) < min(most, self._count):
+            for tickets in self._waiting.values():
+                if round_number < len(tickets) and len(turns) < most:
+                    turns.append(tickets[round_number])
+            round_number += 1
+        return turns
