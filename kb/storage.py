@@ -154,6 +154,17 @@ def write_bytes(target: Path, data: bytes) -> None:
             os.close(handle)
 
 
+def write_private(target: Path, text: str) -> None:
+    """Put `text` at `target`, readable by its owner alone; see `write_bytes`.
+
+    A link is followed: what it leads to is replaced, not the link.
+    """
+    with atomic_path(target.resolve()) as temporary:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+
+
 def write_text(target: Path, text: str) -> None:
     """Put `text` at `target` as UTF-8, line ends as given; see `write_bytes`.
 

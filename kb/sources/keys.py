@@ -88,14 +88,14 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
         secret = text.strip().strip("'\"")
         if not secret:
             return
-        if not _KEY.fullmatch(secret):
+        if not is_key(secret):
             raise SettingsError(
                 f"{where} is not a YouTube Data API key.",
                 hint="One key a line, nothing else in it; # begins a comment.",
             )
         found.setdefault(secret, ApiKey.of(secret))
 
-    path = _keys_file(settings.yt_api_keys_file)
+    path = keys_file(settings.yt_api_keys_file)
     if path is not None:
         try:
             # utf-8-sig: editors on Windows put a byte order mark in front.
@@ -112,7 +112,13 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
     return tuple(found.values())
 
 
-def _keys_file(name: str) -> Path | None:
+def is_key(text: str) -> bool:
+    """Whether a text can be a key at all."""
+    return bool(_KEY.fullmatch(text))
+
+
+def keys_file(name: str) -> Path | None:
+    """The file of keys that is read for this setting: here, else beside the package."""
     path = Path(name).expanduser()
     candidates = [path] if path.is_absolute() else [Path.cwd() / path, PROJECT_ROOT / path]
     return next((candidate for candidate in candidates if candidate.is_file()), None)

@@ -2,52 +2,70 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import cast
 
 import streamlit as st
 
 from kb.errors import KBError
 from kb.library import LibraryEntry
-from kb.service import ItemStatus
+from kb.service import STATES
+from kb.sinks.base import SEARCH_MODES, SearchMode
 from kb.types import Hit
 from kb.ui import item, session, show
 from kb.ui.player import clock
-from kb.ui.texts import counted, text
+from kb.ui.texts import counted, number, text
 
-_TABLE = "items"
-_SHOWN = "items_shown"
+_TABLE, _SHOWN, _ONLY, _MODE = "items", "items_shown", "library_only", "search_mode"
+_ALL = "all"
 
 
 def render() -> None:
     """Draw the tab."""
     item_id, start_s = session.opened()
-    query = _search_box()
+    query, mode = _search_box()
     if item_id:
         item.render(item_id, start_s, query)
     elif query:
-        _answers(query)
+        _answers(query, mode)
     else:
         _items()
 
 
-def _search_box() -> str:
-    words = st.text_input(
-        text("search"),
-        key="q",
-        placeholder=text("search_placeholder"),
-        label_visibility="collapsed",
-        type="search",
-        live=True,
-        bind="query-params",
-        on_change=session.close_item,
-        persist_state="session",
-    )
-    return str(words or "").strip()
+def _search_box() -> tuple[str, SearchMode]:
+    # Without a model for meanings there is nothing to choose.
+    modes = SEARCH_MODES if session.service().settings.embedding_model else SEARCH_MODES[:1]
+    with st.container(horizontal=True, vertical_alignment="bottom", key="search"):
+        words = st.text_input(
+            text("search"),
+            key="q",
+            placeholder=text("search_placeholder"),
+            label_visibility="collapsed",
+            type="search",
+            live=True,
+            bind="query-params",
+            on_change=session.close_item,
+            persist_state="session",
+        )
+        mode = modes[0]
+        if len(modes) > 1:
+            mode = st.segmented_control(
+                text("search_mode"),
+                modes,
+                default=modes[0],
+                required=True,
+                format_func=lambda name: text(f"search_{name}"),
+                key=_MODE,
+                label_visibility="collapsed",
+                persist_state="session",
+            )
+    return str(words or "").strip(), cast(SearchMode, mode or modes[0])
 
 
-def _answers(query: str) -> None:
+def _answers(query: str, mode: SearchMode) -> None:
     try:
-        result = session.service().search(query)
+        result = session.service().search(query, mode=mode)
     except KBError as error:
         show.error(error)
         return
@@ -55,16 +73,16 @@ def _answers(query: str) -> None:
         show_nothing = text("search_none", query=show.plain(query))
         st.info(f"{show_nothing}\n\n{text('search_none_hint')}")
         return
-    st.caption(counted("search_found", len(result.hits), took=result.took_ms))
-    for number, hit in enumerate(result.hits):
-        _answer(number, hit)
+    st.caption(counted("search_found", len(result.hits), took=number(result.took_ms)))
+    for place, hit in enumerate(result.hits):
+        _answer(place, hit)
 
 
-def _answer(number: int, hit: Hit) -> None:
-    with st.container(border=True, key=f"hit-{number}", gap="xsmall"):
+def _answer(place: int, hit: Hit) -> None:
+    with st.container(border=True, key=f"hit-{place}", gap="xsmall"):
         st.button(
             f"▶ **{clock(hit.at_s)}** · {show.plain(hit.title)}",
-            key=f"open-{number}",
+            key=f"open-{place}",
             type="tertiary",
             on_click=session.open_item,
             args=(hit.item_id, hit.at_s),
@@ -73,10 +91,9 @@ def _answer(number: int, hit: Hit) -> None:
 
 
 def _items() -> None:
-    service = session.service()
     try:
-        listing = service.library.scan()
-        states = {status.id: status for status in service.statuses()}
+        listing = session.shelf()
+        states = _states()
     except KBError as error:
         show.error(error)
         return
@@ -85,8 +102,23 @@ def _items() -> None:
     if not listing.entries:
         _empty()
         return
-    _totals(listing.entries, states)
-    _table(listing.entries, states)
+    found = [(entry, states.get(entry.item.id) or item.state_in_folder(entry))
+             for entry in listing.entries]  # fmt: skip
+    counts = Counter(state for _, state in found)
+    _totals(listing.entries, counts)
+    only = _choice(counts)
+    _table([(entry, state) for entry, state in found if only in (_ALL, state)])
+
+
+def _states() -> dict[str, str]:
+    """The queue's word, where it says more than the folder: what is done, both know."""
+    service = session.service()
+    return {
+        status.id: status.state
+        for state in STATES
+        if state != "done"
+        for status in service.statuses(state=state)
+    }
 
 
 def _empty() -> None:
@@ -98,32 +130,56 @@ def _empty() -> None:
         )  # fmt: skip
 
 
-def _totals(entries: Sequence[LibraryEntry], states: dict[str, ItemStatus]) -> None:
-    counts = [_state(entry, states) for entry in entries]
+def _totals(entries: Sequence[LibraryEntry], counts: Counter[str]) -> None:
     figures = [
-        ("items", f"{len(entries):,}"),
+        ("items", number(len(entries))),
         ("hours", show.length(sum(entry.duration_s or 0.0 for entry in entries))),
-        ("words", f"{sum(_words(entry) or 0 for entry in entries):,}"),
+        ("words", number(sum(_words(entry) or 0 for entry in entries))),
     ]
-    figures += [(state, f"{counts.count(state):,}") for state in ("held", "failed")]
+    figures += [(state, number(counts[state])) for state in ("held", "failed")]
     with st.container(horizontal=True, key="figures-library"):
         for label, value in figures:
             st.metric(text(label), value, border=True, width="content")
 
 
-def _table(entries: Sequence[LibraryEntry], states: dict[str, ItemStatus]) -> None:
-    ids = [entry.item.id for entry in entries]
+def _choice(counts: Counter[str]) -> str:
+    there = [state for state in STATES if counts[state]]
+    if len(there) < 2:
+        return _ALL
+    labels = {_ALL: text("show_all")}
+    labels |= {state: f"{show.state(state)} ({number(counts[state])})" for state in there}
+    if st.session_state.get(_ONLY) not in labels:
+        st.session_state.pop(_ONLY, None)  # the last item of that state is another one now
+    chosen = st.segmented_control(
+        text("show_only"),
+        list(labels),
+        default=_ALL,
+        required=True,
+        format_func=labels.__getitem__,
+        key=_ONLY,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    return str(chosen or _ALL)
+
+
+def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
+    entries = [entry for entry, _ in found]
     # A selection is positions: they count in the list as it was drawn, not as it is by then.
-    st.session_state[_SHOWN] = ids
+    st.session_state[_SHOWN] = [entry.item.id for entry in entries]
     columns = {
         "title": [entry.item.title for entry in entries],
-        "state": [show.state(_state(entry, states)) for entry in entries],
+        "state": [show.state(state) for _, state in found],
+        "grade": [entry.grade for entry in entries],
+        "coverage": [_covered(entry) for entry in entries],
         "length": [show.length(entry.duration_s) for entry in entries],
         "words": [_words(entry) for entry in entries],
-        "coverage": [_covered(entry) for entry in entries],
+        "channel": [entry.item.channel for entry in entries],
         "language": [str(entry.transcribed.get("language", "")) for entry in entries],
         "date": [entry.item.published for entry in entries],
     }
+    if not any(columns["channel"]):
+        del columns["channel"]
     column = st.column_config
     st.dataframe(
         columns,
@@ -131,14 +187,17 @@ def _table(entries: Sequence[LibraryEntry], states: dict[str, ItemStatus]) -> No
         key=_TABLE,
         on_select=_chosen,
         selection_mode=["single-row", "single-cell"],
+        height=min(38 + 35 * max(1, len(entries)), 640),
         column_config={
-            "title": column.TextColumn(text("column_title")),
+            "title": column.TextColumn(text("column_title"), width="large", pinned=True),
             "state": column.TextColumn(text("column_state"), width="small"),
+            "grade": column.TextColumn(text("column_grade"), width="small"),
             "length": column.TextColumn(text("column_length"), width="small"),
             "words": column.NumberColumn(text("column_words"), format="localized", width="small"),
             "coverage": column.ProgressColumn(
                 text("column_coverage"), format="percent", min_value=0.0, max_value=1.0
             ),
+            "channel": column.TextColumn(text("column_channel")),
             "language": column.TextColumn(text("column_language"), width="small"),
             "date": column.TextColumn(text("column_date"), width="small"),
         },
@@ -153,12 +212,6 @@ def _chosen() -> None:
     shown = st.session_state.get(_SHOWN, [])
     if rows and rows[0] < len(shown):
         session.open_item(shown[rows[0]])
-
-
-def _state(entry: LibraryEntry, states: dict[str, ItemStatus]) -> str:
-    """The queue's word; for what was laid into the folder by hand, the folder's."""
-    status = states.get(entry.item.id)
-    return status.state if status else item.state_in_folder(entry)
 
 
 def _words(entry: LibraryEntry) -> int | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import streamlit as st
 
+from kb import shelf as shelves
 from kb.records import Listing
 from kb.service import Service
 from kb.settings import get_settings
@@ -34,17 +33,7 @@ def shelf() -> Listing:
 
     Raises LibraryError.
     """
-    here = service()
-    try:
-        changed = here.library.media_folder.stat().st_mtime_ns  # every file is moved into place
-    except OSError:
-        changed = 0
-    return _shelf(here, changed)
-
-
-@lru_cache(maxsize=1)
-def _shelf(here: Service, _changed: int) -> Listing:
-    return here.library.scan()
+    return shelves.shelf(service().library.media_folder).listing()
 
 
 # The open tab

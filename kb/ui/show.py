@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import re
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from kb.errors import KBError
-from kb.ui.texts import text
+from kb.ui.texts import language, number, text
 
 _MARKED = re.compile(r"\*\*(.+?)\*\*")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
@@ -23,6 +27,19 @@ STATE_SIGNS = {
     "cancelled": "–",
     "held": "!",
 }
+_PUBLISHED = {
+    "synced": ("✓", "green"),
+    "failed": ("✕", "red"),
+    "missing": ("–", "gray"),
+}
+_FACTS = """<style>
+.kb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 0.3rem 1.2rem;
+  margin: 0; font-size: 0.9rem; }
+.kb-facts dt { margin: 0; opacity: 0.8; }
+.kb-facts dd { margin: 0; overflow-wrap: anywhere; min-width: 0; }
+@media (max-width: 640px) { .kb-facts { grid-template-columns: 1fr; gap: 0 } .kb-facts dd {
+  margin-bottom: 0.4rem } }
+</style>"""
 _STATE_COLORS = {"done": "green", "failed": "red", "held": "orange", "running": "blue"}
 
 
@@ -78,3 +95,68 @@ def length(seconds: float | None) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def moment(epoch_s: float | None) -> str:
+    """A time as `14:32` for today, else with its day; a dash when it is not known."""
+    if epoch_s is None:
+        return "–"
+    here = _zone()
+    when = datetime.fromtimestamp(epoch_s, here)
+    today = datetime.now(here).date()
+    if when.date() == today:
+        return when.strftime("%H:%M")
+    german = language() == "de"
+    day = when.strftime("%d.%m." if german else "%d %b")
+    if when.year != today.year:
+        day = when.strftime("%d.%m.%Y" if german else "%d %b %Y")
+    return f"{day} {when:%H:%M}"
+
+
+def span(seconds: float | None) -> str:
+    """About how long something takes: `3 h 10 min`, `12 min`, `40 s`; a dash when unknown."""
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minute = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minute} min" if minute and hours < 10 else f"{round(minutes / 60)} h"
+    return text("days", count=number(minutes / 1440, 1))
+
+
+def size(octets: float | None) -> str:
+    """A size in decimal units, as disks are sold: `18 GB`; a dash when unknown."""
+    if octets is None:
+        return "–"
+    for unit in ("B", "kB", "MB", "GB"):
+        if octets < 999.5:
+            return f"{number(octets, 1 if 0 < octets < 9.95 and unit != 'B' else 0)} {unit}"
+        octets /= 1000
+    return f"{number(octets, 1)} TB"
+
+
+def publish_sign(status: str) -> str:
+    """How a knowledge base stands with an item, as a coloured sign."""
+    sign, color = _PUBLISHED.get(status, ("…", "gray"))
+    return f":{color}[{sign}]"
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values below each other; text of others stays text."""
+    body = "".join(
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows
+    )
+    st.html(f"{_FACTS}<dl class='kb-facts'>{body}</dl>")
+
+
+def _zone() -> tzinfo | None:
+    """The visitor's time zone, as the browser tells it; this machine's where it does not."""
+    try:
+        name = st.context.timezone
+        return ZoneInfo(name) if name else None
+    except (ValueError, KeyError, OSError):
+        return None

@@ -1,0 +1,94 @@
+"""Tasks in processes of their own, as the page starts, follows and stops them (`kb.tasks`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from kb import tasks
+from kb.errors import KBError
+from kb.tasks import Task
+from kb.ui import session, show
+from kb.ui.texts import MESSAGES, number, text
+
+LOOK_EVERY_S = 1.0
+
+
+def start(name: str, arguments: Mapping[str, Any] | None = None) -> None:
+    """Begin a task. For callbacks: what stands in the way is shown by `told`."""
+    service = session.service()
+    try:
+        service.library.prepare()
+        tasks.start(service.settings, name, arguments)
+    except KBError as error:
+        st.session_state[_problem(name)] = error
+    session.redraw()
+
+
+def stop(name: str) -> None:
+    """End a task. For callbacks."""
+    try:
+        tasks.stop(session.service().settings, name)
+    except KBError as error:
+        st.session_state[_problem(name)] = error
+    session.redraw()
+
+
+def state(name: str) -> Task | None:
+    """The newest task of this name."""
+    return tasks.read(session.service().settings, name)
+
+
+def running(name: str) -> bool:
+    """Whether a task of this name is on its way."""
+    task = state(name)
+    return task is not None and task.running
+
+
+def told(name: str) -> Task | None:
+    """Draw how the task goes while it runs, and what went wrong; returns where it stands.
+
+    What came of a good end is the caller's to draw.
+    """
+    problem = st.session_state.pop(_problem(name), None)
+    if problem is not None:
+        show.error(problem)
+    task = state(name)
+    if task is None:
+        return None
+    if task.running:
+        st.fragment(_going, run_every=LOOK_EVERY_S)(name)
+    elif task.state == "stopped":
+        st.info(text("task_stopped"))
+    elif task.error:
+        show.trouble(task.error, task.hint)
+    return task
+
+
+def _going(name: str) -> None:
+    if session.redraw_asked():
+        st.rerun()
+    task = state(name)
+    if task is None or not task.running:
+        st.rerun()  # the whole page: what came of it stands elsewhere
+    with st.container(horizontal=True, vertical_alignment="center", key=f"task-{name}"):
+        with st.container():
+            st.progress(task.done / task.total if task.total else 0.0, text=_words(task))
+        st.button(
+            text("task_stop"), key=f"stop-{name}", on_click=stop, args=(name,), width="content"
+        )
+
+
+def _words(task: Task) -> str:
+    key = f"task_{task.name}"
+    what = text(key) if key in MESSAGES["en"] else text("task_running")
+    if not task.total:
+        return f"{what} …"
+    words = text("task_progress", what=what, done=number(task.done), all=number(task.total))
+    return f"{words} · {show.plain(task.note)}" if task.note else words
+
+
+def _problem(name: str) -> str:
+    return f"task_problem_{name}"

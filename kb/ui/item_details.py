@@ -1,0 +1,201 @@
+"""What is told of one item below its transcript: knowledge bases, doubts, changes, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import streamlit as st
+
+from kb.errors import KBError
+from kb.library import LibraryEntry
+from kb.service import Service
+from kb.types import Revision, Transcript, WindowLedger
+from kb.ui import session, show
+from kb.ui.player import clock
+from kb.ui.texts import MESSAGES, number, text
+
+_PROBLEM = "item_problem"
+
+
+def render(
+    service: Service,
+    entry: LibraryEntry,
+    transcript: Transcript | None,
+    *,
+    tell: Callable[[str], None],
+) -> None:
+    """Draw the parts; `tell` shows what came of a button with the next drawing."""
+    _published(service, entry, ready=transcript is not None)
+    if transcript is not None:
+        _ledger(transcript)
+        _revisions(entry, transcript, tell)
+    _metadata(entry, transcript)
+
+
+def sign(name: str) -> str:
+    """A sign of doubt in words."""
+    key = f"sign_{name}"
+    return text(key) if key in MESSAGES["en"] else name.replace("_", " ")
+
+
+def publish_state(name: str) -> str:
+    """How a knowledge base stands with an item, in words."""
+    key = f"published_{name}"
+    return text(key) if key in MESSAGES["en"] else name
+
+
+# Knowledge bases
+
+
+def _published(service: Service, entry: LibraryEntry, *, ready: bool) -> None:
+    st.markdown(f"**{text('published_in')}**")
+    try:
+        found = service.jobs.deliveries.of([entry.item.id]).get(entry.item.id, ())
+    except KBError as error:
+        show.error(error)
+        return
+    told = {delivery.sink: delivery for delivery in found}
+    states = {sink: str(r.get("status", "")) for sink, r in entry.published.items()
+              if isinstance(r, dict)}  # fmt: skip
+    states |= {sink: delivery.status for sink, delivery in told.items()}
+    if not states:
+        st.caption(text("published_nowhere"))
+    for sink, status in states.items():
+        until = told[sink].due_at if sink in told else None
+        when = f" ({text('published_until', until=show.moment(until))})" if until else ""
+        st.markdown(
+            f"{show.publish_sign(status)} {publish_state(sink)}: {publish_state(status)}{when}"
+        )
+        if sink in told and told[sink].error:
+            show.trouble(told[sink].error, told[sink].hint, severe=status == "failed")
+    settings = service.settings
+    if ready and entry.state != "held" and settings.odin_api_key.get_secret_value():
+        st.button(
+            text("published_publish"),
+            key="publish-odin",
+            help=text("published_publish_help"),
+            on_click=_send,
+            args=(entry.item.id,),
+        )
+
+
+def _send(item_id: str) -> None:
+    try:
+        session.service().jobs.send(item_id, ["odin"])
+    except KBError as error:
+        st.session_state[_PROBLEM] = error
+
+
+# Doubts
+
+
+def _ledger(transcript: Transcript) -> None:
+    windows = [w for w in transcript.windows if w.signs or w.readings]
+    if not windows:
+        return
+    with st.expander(f"{text('ledger')} ({number(len(windows))})"):
+        st.caption(text("ledger_help"))
+        st.dataframe(
+            {
+                "time": [f"{clock(w.start_s)} – {clock(w.end_s)}" for w in windows],
+                "signs": [", ".join(dict.fromkeys(sign(s.name) for s in w.signs)) for w in windows],
+                "how": [w.readings[w.chosen].how if w.readings else "" for w in windows],
+                "readings": ["\n".join(_reading(w, n) for n in range(len(w.readings)))
+                             for w in windows],
+            },
+            hide_index=True,
+            key="ledger",
+            column_config={
+                name: st.column_config.TextColumn(text(f"ledger_{name}"))
+                for name in ("time", "signs", "how", "readings")
+            },
+            alt=text("ledger_alt"),
+        )  # fmt: skip
+
+
+def _reading(window: WindowLedger, place: int) -> str:
+    reading = window.readings[place]
+    words = " ".join(segment.text for segment in reading.segments)
+    return f"{reading.how} ({number(reading.score, 2)}): {words}"
+
+
+# Changes by hand
+
+
+def _revisions(entry: LibraryEntry, transcript: Transcript, tell: Callable[[str], None]) -> None:
+    if not transcript.revisions:
+        return
+    with st.expander(f"{text('revisions')} ({number(len(transcript.revisions))})"):
+        for revision in reversed(transcript.revisions):
+            when = show.moment(_seconds(revision.at))
+            by = f" · {revision.by}" if revision.by else ""
+            st.markdown(f"**{show.plain(when + by)}**")
+            for change in revision.changes:
+                before = change.before.text if change.before else ""
+                after = change.after.text if change.after else ""
+                st.markdown(f":gray[~~{show.plain(before)}~~]  \n{show.plain(after)}")
+        last = transcript.revisions[-1]
+        if _can_be_undone(last, transcript):
+            st.button(
+                text("revision_undo"), key="undo", on_click=_undo, args=(entry.item.id, last, tell)
+            )
+
+
+def _seconds(at: str) -> float | None:
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return None
+
+
+def _can_be_undone(revision: Revision, transcript: Transcript) -> bool:
+    """Whether one line was written anew and is still as it was written."""
+    if len(revision.changes) != 1:
+        return False
+    (change,) = revision.changes
+    segments = transcript.segments
+    return (
+        change.before is not None
+        and change.after is not None
+        and change.segment < len(segments)
+        and segments[change.segment].text == change.after.text
+    )
+
+
+def _undo(item_id: str, revision: Revision, tell: Callable[[str], None]) -> None:
+    (change,) = revision.changes
+    assert change.before is not None
+    assert change.after is not None
+    try:
+        session.service().edit(
+            item_id, change.segment, change.before.text, expected=change.after.text
+        )
+    except KBError as error:
+        st.session_state[_PROBLEM] = error
+        return
+    tell(text("revision_undone"))
+
+
+# Metadata
+
+
+def _metadata(entry: LibraryEntry, transcript: Transcript | None) -> None:
+    item, made = entry.item, entry.transcribed
+    rows = [
+        ("detail_url", item.url if item.url.startswith(("http://", "https://")) else ""),
+        ("detail_channel", item.channel),
+        ("detail_date", item.published),
+        ("detail_tags", ", ".join(item.tags)),
+        ("detail_engine", " · ".join(str(made[k]) for k in ("engine", "model") if made.get(k))),
+        ("detail_made", show.moment(_seconds(str(made.get("at", ""))))),
+        ("detail_id", item.id),
+        ("detail_source", item.source),
+        ("detail_file", str(entry.media_path or "")),
+        ("detail_sha", entry.sha256),
+    ]
+    with st.expander(text("details"), key="details"):
+        show.facts([(text(label), value) for label, value in rows if value and value != "–"])
+        if item.description:
+            st.markdown(f"**{text('detail_description')}**")
+            st.text(item.description)
