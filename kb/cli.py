@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kb import __version__, cli_queue, cli_remote, cli_review, cli_sources, console
+from kb import __version__, cli_queue, cli_remote, cli_review, cli_sources, console, console_remote
 from kb.cli_options import (
     FAILED,
     INTERRUPTED,
@@ -145,9 +145,9 @@ def search(
         found = Service().remote.search(query, limit)
         took_ms = round((time.perf_counter() - began) * 1000, 1)
         if as_json:
-            console.print_json(console.remote_search_document(query, took_ms, found))
+            console.print_json(console_remote.remote_search_document(query, took_ms, found))
         else:
-            console.print_remote_search(query, took_ms, found)
+            console_remote.print_remote_search(query, took_ms, found)
         return
     if mode not in SEARCH_MODES:
         raise UsageError(f"Unknown mode {mode!r}.", hint=f"Known: {', '.join(SEARCH_MODES)}.")

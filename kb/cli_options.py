@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from kb.errors import UsageError
 from kb.sources.filters import VideoFilters, parse_day, parse_span
 from kb.types import Timestamps
 
@@ -37,7 +38,23 @@ TimestampsOption = Annotated[
 Keep = Annotated[
     Literal["audio", "mp3", "mp4"] | None, typer.Option("--keep", help="What a download leaves.")
 ]
+Meta = Annotated[
+    list[str] | None, typer.Option("--meta", help="Own metadata for the documents: key=value.")
+]
 NoVad = Annotated[bool, typer.Option("--no-vad", help="Read everything, not only speech.")]
+
+
+def own_metadata(pairs: list[str] | None) -> dict[str, str] | None:
+    """The `--meta` that was typed; None without any. Raises UsageError."""
+    if pairs is None:
+        return None
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise UsageError(f"--meta {pair!r} is not key=value.", hint="--meta team=research")
+        found[key.strip()] = value
+    return found
 
 
 def video_filters(

@@ -19,12 +19,14 @@ from kb.cli_options import (
     Json,
     Keep,
     Language,
+    Meta,
     ModelName,
     NoVad,
     Overlap,
     PresetName,
     TimestampsOption,
     Workers,
+    own_metadata,
     takes_filters,
 )
 from kb.errors import UsageError
@@ -61,6 +63,7 @@ def ingest(
     timestamps: TimestampsOption = None,
     no_vad: NoVad = False,
     keep: Keep = None,
+    meta: Meta = None,
     again: Annotated[
         bool, typer.Option("--again", help="Transcribe once more what is already there.")
     ] = False,
@@ -74,7 +77,7 @@ def ingest(
     sinks = tuple(name.strip() for name in to.split(",") if name.strip()) if to else None
     options = RunOptions(
         preset, batch_size, chunk, overlap, workers, timestamps, model, engine, language,
-        sinks=sinks, keep=keep, again=again, detect_speech=not no_vad,
+        sinks=sinks, keep=keep, again=again, detect_speech=not no_vad, metadata=own_metadata(meta),
     )  # fmt: skip
     service = Service()
     report = service.ingest(sources, options, filters)
@@ -180,6 +183,7 @@ def status(
             {
                 "items": [console.status_document(item) for item in items],
                 "counts": service.jobs.counts(),
+                "publications": service.jobs.deliveries.counts(),
                 "lanes": [asdict(lane) for lane in service.jobs.lanes()],
             }
         )
@@ -199,17 +203,28 @@ def cancel(ids: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
 
 def retry(
     ids: Ids = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Every failed item.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Every failed item and publication.")
+    ] = False,
 ) -> None:
-    """Try items again, from the stage that failed."""
+    """Try items again, from the stage that failed, and publications that failed or wait."""
     service = Service()
     if not ids and not failed:
         raise UsageError("Which items?", hint="kb retry ID…, or kb retry --failed")
-    done = service.jobs.retry(service.resolve_ids(ids or []))
+    chosen = service.resolve_ids(ids or [])
+    sent = service.jobs.retry_publications(chosen) if chosen else []
+    done = service.jobs.retry(chosen)
     if failed:
+        sent += service.jobs.retry_publications()
         done += service.jobs.retry_failed()
-    console.note(f"Queued again: {', '.join(done)}" if done else "Nothing to try again.")
-    if done and not service.jobs.workers():
+    if done:
+        console.note(f"Queued again: {', '.join(done)}")
+    if sent:
+        shown = ", ".join(f"{item_id} → {sink}" for sink, item_id in sent)
+        console.note(f"To be published again: {shown}")
+    if not done and not sent:
+        console.note("Nothing to try again.")
+    if (done or sent) and not service.jobs.workers():
         console.note("No worker is running. Start one with: kb worker --detach")
 
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb import console
-from kb.cli_options import FAILED, Json
+from kb import console, console_remote
+from kb.cli_options import FAILED, Json, Meta, own_metadata
 from kb.errors import KBError, UsageError
 from kb.service import Service
 from kb.sinks import check_sink
+from kb.types import MediaItem
 
 if TYPE_CHECKING:
     from kb.sinks.odin_sync import Outcome
 
 To = Annotated[str, typer.Option("--to", help="Which knowledge base.")]
-Meta = Annotated[
-    list[str] | None, typer.Option("--meta", help="Own metadata for the documents: key=value.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,13 +38,22 @@ def publish(
 ) -> None:
     """Send finished items to a knowledge base, to the end; run again it does what is left."""
     check_sink(to)
-    service = Service()
+    if to == "local":
+        raise UsageError(
+            "The local index follows the library by itself.", hint="Rebuild it with: kb reindex"
+        )
     if not ids and not everything:
         raise UsageError("Which items?", hint="kb publish ID…, or kb publish --all")
+    service = Service()
+    metadata = own_metadata(meta)
+    service.remote.check(to, metadata)
     chosen = service.remote.ready() if everything else service.resolve_ids(ids or [])
+    held = service.remote.held() if everything else []
+    if to == "odin" and len(chosen) > 1:
+        console_remote.print_estimate(service.remote.estimate(chosen))
     with console.count_progress("publish", len(chosen), shown=sys.stderr.isatty()) as progress:
-        outcome = service.remote.publish(to, chosen, _metadata(meta), progress)
-    _tell(outcome, as_json)
+        outcome = service.remote.publish(to, chosen, metadata, progress)
+    _tell(outcome, held, as_json)
 
 
 def sync(
@@ -66,18 +73,24 @@ def sync(
             hint="It is brought into step by: kb publish --all --to " + to,
         )
     service = Service()
-    metadata = _metadata(meta)
+    metadata = own_metadata(meta)
     plan = service.remote.plan(metadata)
+    held = service.remote.held()
     if not as_json:
-        console.print_plan(plan)
+        console_remote.print_plan(plan)
     elif dry_run:
-        console.print_json({"steps": [asdict(s) for s in plan.steps], "counts": plan.counts})
+        console.print_json(console_remote.plan_document(plan, held))
     if dry_run:
+        if not as_json:
+            console_remote.print_left_out(held)
         return
     todo = len(plan.to_do(prune=prune))
     with console.count_progress("sync", todo, shown=sys.stderr.isatty()) as progress:
         outcome = service.remote.apply(plan, prune=prune, metadata=metadata, progress=progress)
-    _tell(outcome, as_json)
+    left = [step for step in plan.steps if step.kind == "remote_only"]
+    if left and not prune and not as_json:
+        console.note(f"{len(left)} items are only there, and stay; delete them: kb sync --prune")
+    _tell(outcome, held, as_json)
 
 
 def ask(
@@ -102,7 +115,7 @@ def ask(
     if as_json:
         console.print_json(asdict(answer))
     else:
-        console.print_answer(answer)
+        console_remote.print_answer(answer)
 
 
 def upload(
@@ -114,13 +127,15 @@ def upload(
     from kb.sinks.odin_files import files_in, upload_files
 
     service = Service()
+    metadata = own_metadata(meta)
+    service.remote.check("odin")
     service.library.prepare()
     files: list[Path] = []
     for path in paths:
         files.extend(files_in(path) if path.is_dir() else [path])
     if not files:
         raise UsageError("There is nothing to send in what was given.")
-    results = upload_files(service.remote.odin, files, _metadata(meta))
+    results = upload_files(service.remote.odin, files, metadata)
     if as_json:
         console.print_json([{**asdict(r), "path": str(r.path)} for r in results])
     else:
@@ -130,25 +145,14 @@ def upload(
         raise typer.Exit(FAILED)
 
 
-def _metadata(pairs: list[str] | None) -> Mapping[str, str] | None:
-    if pairs is None:
-        return None
-    found: dict[str, str] = {}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign or not key.strip():
-            raise UsageError(f"--meta {pair!r} is not key=value.", hint="--meta team=research")
-        found[key.strip()] = value
-    return found
-
-
-def _tell(outcome: Outcome, as_json: bool) -> None:
+def _tell(outcome: Outcome, held: Sequence[MediaItem], as_json: bool) -> None:
     if as_json:
         console.print_json(
             {
                 "done": outcome.done,
                 "waiting": outcome.waiting,
                 "failed": {i: _words(error) for i, error in outcome.failed.items()},
+                "held": [item.id for item in held],
             }
         )
     else:
@@ -157,6 +161,7 @@ def _tell(outcome: Outcome, as_json: bool) -> None:
             console.print_error(error)
         for item_id in outcome.waiting:
             console.note(f"{item_id}: sent, not indexed yet; run the command again later.")
+        console_remote.print_left_out(held)
         console.note(
             f"{len(outcome.done)} done, {len(outcome.waiting)} waiting, "
             f"{len(outcome.failed)} failed."

@@ -141,6 +141,10 @@ def status_view(
     head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
     head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
     lines: list[Text | Table] = [head]
+    for sink, found in service.jobs.deliveries.counts().items():
+        if sink != "local":
+            words = "  ".join(f"{count} {status}" for status, count in found.items())
+            lines.append(Text(f"{sink}: {words}", style="dim"))
     for lane in service.jobs.lanes():
         until = "" if lane.until > 4e9 else time.strftime(" until %d %b %H:%M", _local(lane.until))
         lines.append(Text(f"The {lane.name} lane is paused{until}: {lane.reason}", style="yellow"))

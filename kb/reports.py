@@ -9,8 +9,27 @@ from kb.types import Hit
 
 
 @dataclass(frozen=True, slots=True)
+class Publication:
+    """What a knowledge base says of an item.
+
+    `status`: queued, sending, waiting (`wait_until`, epoch seconds; `error` says what for),
+    syncing (sent, and not indexed yet), synced, failed or held.
+    """
+
+    sink: str
+    status: str
+    error: str = ""
+    hint: str = ""
+    attempts: int = 0
+    wait_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ItemStatus:
-    """Where one item stands; `progress` of its stage, 0..1; `grade` A, B, C or empty."""
+    """Where one item stands; `progress` of its stage, 0..1; `grade` A, B, C or empty.
+
+    `publications`: what each knowledge base says of it, in order of their names.
+    """
 
     id: str
     title: str
@@ -22,6 +41,7 @@ class ItemStatus:
     attempts: int = 0
     wait_until: float | None = None
     grade: str = ""
+    publications: tuple[Publication, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

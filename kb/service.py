@@ -34,6 +34,7 @@ from kb.settings import Settings, get_settings
 from kb.sinks import check_sink, open_search
 from kb.sinks.base import SearchMode
 from kb.sources.filters import VideoFilters
+from kb.sources.listing import Listing, ListingReport
 from kb.sources.scan import Scan, scan
 from kb.sources.subscriptions import Subscriptions, subscription_key
 from kb.transcript import FORMATS, render
@@ -125,12 +126,7 @@ class Service:
         be used, and KBError for what concerns every item (preset, model name, library folder,
         database).
         """
-        try:
-            self.library.prepare()
-        except LibraryError as error:
-            # Nothing was started: this is about a setting, not about an item.
-            raise UsageError(error.message, hint=error.hint) from error
-        self._check_choices(options)
+        self._make_ready(options)
         filters = (filters or VideoFilters()).checked()
         found: dict[str, MediaItem] = {}
         skipped: list[Skipped] = []
@@ -158,21 +154,63 @@ class Service:
             tuple(taken), tuple(skipped), tuple(self.statuses(ids=taken)), tuple(refused)
         )
 
+    def enqueue(self, found: Sequence[MediaItem], options: RunOptions) -> IngestReport:
+        """Queues media that a scan has found, without looking at their source again.
+
+        Raises as `ingest` does for what concerns every item.
+        """
+        self._make_ready(options)
+        queued, passed = self.jobs.submit(found, options)
+        skipped = tuple(Skipped(item_id, reason) for item_id, reason in passed)
+        return IngestReport(tuple(queued), skipped, tuple(self.statuses(ids=queued)), ())
+
+    def enqueue_listing(
+        self, reference: str, filters: VideoFilters, options: RunOptions
+    ) -> list[str]:
+        """Queues a listing itself: a worker makes it, and queues what it gives; its id.
+
+        Raises as `ingest` does for what concerns every item.
+        """
+        self._make_ready(options)
+        return self.jobs.submit_listing(reference, filters.checked(), options)
+
+    def _make_ready(self, options: RunOptions) -> None:
+        try:
+            self.library.prepare()
+        except LibraryError as error:
+            # Nothing was started: this is about a setting, not about an item.
+            raise UsageError(error.message, hint=error.hint) from error
+        self._check_choices(options)
+
     def scan(
-        self, reference: str, filters: VideoFilters | None = None, options: RunOptions | None = None
+        self,
+        reference: str,
+        filters: VideoFilters | None = None,
+        options: RunOptions | None = None,
+        told: Callable[[ListingReport], None] | None = None,
     ) -> Scan:
         """What a reference would bring, and at what cost; nothing is queued.
 
-        Raises UsageError, QuotaExhausted or another Later error, and LibraryError.
+        `told` is called as soon as it is known what the reference is, and before every further
+        request; it may raise Cancelled. Raises UsageError, QuotaExhausted or another Later
+        error, and LibraryError.
         """
         (options or RunOptions()).resolve_preset(self.settings)
         settings = self.settings
         if options and options.keep:
             settings = settings.replace(keep=options.keep)
         known = KnownIds(self.jobs.items)
+        opened: list[Listing] = []
+
+        def look() -> None:
+            if told and opened:
+                told(opened[0].report)
+
         listing = self.jobs.sourcing.open(
-            reference, filters or VideoFilters(), known=known, lengths=True
+            reference, filters or VideoFilters(), known=known, check=look, lengths=True
         )
+        opened.append(listing)
+        look()
         return scan(listing, settings, states_of=self.jobs.states_of)
 
     # Knowledge bases elsewhere

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
 
-from kb.catalogue import Catalogue, items
+from kb.catalogue import Catalogue, deliveries, items
 from kb.jobs import names
+from kb.jobs.deliveries import GOING
 from kb.jobs.rows import QUEUED, RUNNING
 
 _GOING = ("PENDING", "ENQUEUED", "DELAYED")  # workflows that will still run, in DBOS's words
@@ -92,7 +93,7 @@ class JobClient:
     def publish(
         self, connection: sa.Connection, sink: str, item_id: str, serial: int, priority: int
     ) -> None:
-        """Queues an item for a remote knowledge base, in the caller's transaction."""
+        """Queues a delivery's workflow in the caller's transaction; a used id is a no-op."""
         workflow_id = names.publish_id(sink, item_id, serial)
         self._client.enqueue_in_transaction(
             connection,
@@ -146,6 +147,22 @@ class JobClient:
         )
         with self._catalogue.begin() as connection:
             return {str(row.id): int(row.serial) for row in connection.execute(query)}
+
+    def abandoned_deliveries(self) -> list[tuple[str, str, int]]:
+        """The same of what is on its way to knowledge bases: (knowledge base, id, serial)."""
+        found, c = self._workflows, deliveries.c
+        workflow_id = sa.literal("publish:").concat(c.sink).concat(":").concat(c.item_id)
+        workflow_id = workflow_id.concat(":").concat(sa.cast(c.serial, sa.Text))
+        query = (
+            sa.select(c.sink, c.item_id, c.serial)
+            .join_from(deliveries, found, found.c.workflow_uuid == workflow_id, isouter=True)
+            .where(
+                c.status.in_(GOING),
+                sa.or_(found.c.status.is_(None), found.c.status.not_in(_GOING)),
+            )
+        )
+        with self._catalogue.begin() as connection:
+            return [(str(s), str(i), int(n)) for s, i, n in connection.execute(query)]
 
     def publishing(self) -> bool:
         """Whether items are on their way to remote knowledge bases."""

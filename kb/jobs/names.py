@@ -32,6 +32,11 @@ def publish_id(sink: str, item_id: str, serial: int) -> str:
     return f"publish:{sink}:{item_id}:{serial}"
 
 
+def publish_lane(sink: str) -> str:
+    """The name of the lane of one knowledge base."""
+    return f"{PUBLISH_QUEUE}:{sink}"
+
+
 def queue_of(workflow_id: str) -> str:
     """The queue a workflow belongs on, when it has to be put there again."""
     return PUBLISH_QUEUE if workflow_id.startswith("publish:") else ITEM_QUEUE

@@ -18,7 +18,8 @@ class RunOptions:
 
     Times in seconds. `keep`: audio, mp3 or mp4, what a download
     leaves. `again` transcribes what is already there once more; `detect_speech`
-    off tiles the sound instead of cutting at pauses.
+    off tiles the sound instead of cutting at pauses. `metadata` are the user's own fields for
+    knowledge bases; None keeps those that an item has there.
     """
 
     preset: str | None = None
@@ -34,6 +35,7 @@ class RunOptions:
     keep: str | None = None
     again: bool = False
     detect_speech: bool = True
+    metadata: Mapping[str, str] | None = None
 
     def resolve_preset(self, settings: Settings) -> Preset:
         """The preset with this run's knobs put in.

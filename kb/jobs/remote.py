@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from kb.catalogue import Catalogue
 from kb.errors import CredentialsRefused, KBError, LibraryError, UsageError
 from kb.jobs import pipeline
+from kb.jobs.deliveries import FIRST_LOOK_S, HELD, SYNCED, SYNCING, Deliveries
+from kb.jobs.names import publish_lane
+from kb.jobs.store import ItemStore
 from kb.library import Library, LibraryEntry
 from kb.settings import Settings
-from kb.sinks import open_sink
+from kb.sinks import check_sink, open_sink
 from kb.sinks.odin import OdinSink
 from kb.sinks.odin_ask import Answer, Reference, ask, search
+from kb.sinks.odin_documents import check_own_metadata
+from kb.sinks.odin_http import check_credentials
 from kb.sinks.odin_sync import (
+    Ended,
     Load,
     Outcome,
     Source,
@@ -25,9 +33,11 @@ from kb.sinks.odin_sync import (
     publish_many,
 )
 from kb.transcript.passages import passages
-from kb.types import Passage, Published
+from kb.types import MediaItem, Passage, Published
 
 log = logging.getLogger(__name__)
+
+ODIN = "odin"
 
 ItemProgress = Callable[[str, str, int, int], None]
 """Called with item id, `done`, `waiting` or `failed`, how many so far, and how many in all."""
@@ -43,6 +53,19 @@ def source_of(library: Library, entry: LibraryEntry) -> Source:
     )
 
 
+class HeldBack(UsageError):
+    """The item is held for review: it is released by people, not by trying again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What sending items costs at most: what is there already costs nothing."""
+
+    items: int
+    words: int
+    credits: float
+
+
 @dataclass
 class Remote:
     """The knowledge bases of one library, seen from the foreground."""
@@ -56,18 +79,42 @@ class Remote:
         """The ODIN project of the settings."""
         return OdinSink(self.settings, catalogue=self.catalogue)
 
+    @cached_property
+    def _deliveries(self) -> Deliveries:
+        return Deliveries(self.catalogue)
+
     def close(self) -> None:
         """Lets go of connections."""
         if "odin" in self.__dict__:
             self.odin.close()
+
+    def check(self, sink: str, metadata: Mapping[str, str] | None = None) -> None:
+        """Raises UsageError or CredentialsMissing before anything is begun: see `check_ready`."""
+        check_ready((sink,), self.settings, metadata)
 
     def ready(self) -> list[str]:
         """Ids of the items that may be published: finished and not held."""
         return [
             entry.item.id
             for entry in self.library.entries()
-            if entry.transcript_path is not None and entry.state != "held"
+            if entry.transcript_path is not None and entry.state != HELD
         ]
+
+    def held(self) -> list[MediaItem]:
+        """The items that are left out until somebody has reviewed them."""
+        return [
+            entry.item
+            for entry in self.library.entries()
+            if entry.transcript_path is not None and entry.state == HELD
+        ]
+
+    def estimate(self, ids: Collection[str]) -> Estimate:
+        """What sending these items would cost at most; nothing is asked of anybody."""
+        wanted = frozenset(ids)
+        chosen = [entry for entry in self.library.entries() if entry.item.id in wanted]
+        words = sum(_words(entry) for entry in chosen)
+        cost = words / 10_000 * self.settings.odin_credits_per_10k_words
+        return Estimate(len(chosen), words, cost)
 
     def publish(
         self,
@@ -80,12 +127,12 @@ class Remote:
 
         An item that is held or has no transcript fails by itself; the rest goes on.
         """
-        if sink == "odin":
-            outcome = publish_many(
-                self.odin, ids, self._load, extra_metadata=metadata, progress=progress
+        self.check(sink, metadata)
+        if sink == ODIN:
+            ended = self._noter(sink)
+            return publish_many(
+                self.odin, ids, self._load, extra_metadata=metadata, progress=progress, ended=ended
             )
-            self._note(outcome, ids)
-            return outcome
         return self._publish_simply(sink, ids, metadata, progress)
 
     def _publish_simply(
@@ -95,7 +142,7 @@ class Remote:
         metadata: Mapping[str, str] | None,
         progress: ItemProgress | None,
     ) -> Outcome:
-        sink, outcome = open_sink(name, self.settings), Outcome()
+        sink, outcome, note = open_sink(name, self.settings), Outcome(), self._noter(name)
         for number, item_id in enumerate(ids, start=1):
             try:
                 found = self._load(item_id)
@@ -109,13 +156,15 @@ class Remote:
                 raise
             except KBError as error:
                 outcome.failed[item_id] = error
+            told = "failed" if item_id in outcome.failed else "done"
+            note(item_id, told, outcome.failed.get(item_id))
             if progress:
-                told = "failed" if item_id in outcome.failed else "done"
                 progress(item_id, told, number, len(ids))
         return outcome
 
     def plan(self, metadata: Mapping[str, str] | None = None) -> SyncPlan:
         """What differs between the library and the ODIN project."""
+        self.check(ODIN, metadata)
         everything = [entry.item.id for entry in self.library.entries()]
         return make_plan(self.odin, self._sources(), everything, metadata)
 
@@ -128,18 +177,19 @@ class Remote:
         progress: ItemProgress | None = None,
     ) -> Outcome:
         """Does what a plan says; `prune` also deletes documents of ours that are only there."""
-        outcome = apply_plan(
-            self.odin, plan, self._load, prune=prune, extra_metadata=metadata, progress=progress
-        )
-        self._note(outcome, [step.item_id for step in plan.steps])
-        return outcome
+        return apply_plan(
+            self.odin, plan, self._load, prune=prune, extra_metadata=metadata,
+            progress=progress, ended=self._noter(ODIN),
+        )  # fmt: skip
 
     def ask(self, question: str) -> Answer:
         """The ODIN project's answer, its sources traced to video and second."""
+        self.check(ODIN)
         return ask(self.odin, question, passages=self._passages)
 
     def search(self, query: str, limit: int) -> tuple[Reference, ...]:
         """What the ODIN project finds."""
+        self.check(ODIN)
         return search(self.odin, query, limit, passages=self._passages)
 
     def _sources(self) -> Iterator[Source]:
@@ -162,8 +212,8 @@ class Remote:
                     f"{item_id} is not in the library folder yet.",
                     hint="It is published when it is finished; see: kb status",
                 )
-            if entry.state == "held":
-                raise UsageError(
+            if entry.state == HELD:
+                raise HeldBack(
                     f"{item_id} is held for review: {entry.error}",
                     hint=entry.hint or "Transcribe it again: kb ingest --again",
                 )
@@ -180,32 +230,84 @@ class Remote:
         except KBError:
             return ()  # damaged; the answer stands, only the second is not known
 
-    def publish_one(self, sink: str, item_id: str) -> Published | None:
-        """Publishes one item; None if there is nothing to publish. Raises KBError."""
-        entry = self.library.find(item_id)
-        if entry is None or entry.transcript_path is None or entry.state == "held":
-            return None
-        found = source_of(self.library, entry)
-        if sink == "odin":
-            published = self.odin.publish(found.item, found.passages, facts=found.facts, wait_s=0.0)
+    def publish_one(
+        self, sink: str, item_id: str, metadata: Mapping[str, str] | None = None
+    ) -> Published:
+        """Publishes one item without waiting for its indexing.
+
+        Raises HeldBack for one that is held, and any other KBError.
+        """
+        found = self._load(item_id)
+        assert found is not None
+        if sink == ODIN:
+            published = self.odin.publish(
+                found.item, found.passages, found.facts, metadata, wait_s=0.0
+            )
         else:
             published = open_sink(sink, self.settings).publish(
-                found.item, found.passages, facts=found.facts
+                found.item, found.passages, facts=found.facts, extra_metadata=metadata
             )
-        pipeline.record_published(self.library, entry.item, published)
+        pipeline.record_published(self.library, found.item, published)
         return published
 
-    def _note(self, outcome: Outcome, ids: Sequence[str]) -> None:
-        """What became of the items, beside their media."""
-        for item_id in ids:
-            entry = self.library.find(item_id)
-            if entry is None:
-                continue
-            error = outcome.failed.get(item_id)
-            record = self.odin.records.find(item_id)
-            if error is not None:
-                pipeline.record_trouble(self.library, entry.item, "odin", error)
-            elif record is not None:
-                names = ", ".join(record.names)
-                held = Published("odin", names, record.content_sha256, record.status)
-                pipeline.record_published(self.library, entry.item, held)
+    def _noter(self, sink: str) -> Ended:
+        """Notes what became of each item, beside its medium and in the database, at once.
+
+        Whoever is killed, or refused half way, has told of everything that was done.
+        """
+        opened = threading.Event()
+
+        def note(item_id: str, state: str, error: KBError | None) -> None:
+            try:
+                if error is None and not opened.is_set():
+                    opened.set()
+                    self._open_lane(sink)
+                self._note(sink, item_id, state, error)
+            except KBError as trouble:
+                log.warning("%s: %s", item_id, trouble.message)
+
+        return note
+
+    def _note(self, sink: str, item_id: str, state: str, error: KBError | None) -> None:
+        entry = self.library.find(item_id)
+        if state == "deleted" or entry is None:
+            self._deliveries.forget(sink, item_id)
+            return
+        if isinstance(error, HeldBack):
+            return
+        if error is not None:
+            pipeline.record_trouble(self.library, entry.item, sink, error)
+            self._deliveries.tell_trouble(sink, item_id, error.message, error.hint)
+            return
+        if sink == ODIN and (record := self.odin.records.find(item_id)) is not None:
+            names = ", ".join(record.names)
+            held = Published(sink, names, record.content_sha256, record.status)
+            pipeline.record_published(self.library, entry.item, held)
+        if state == "waiting":
+            self._deliveries.tell(sink, item_id, SYNCING, time.time() + FIRST_LOOK_S)
+        else:
+            self._deliveries.tell(sink, item_id, SYNCED)
+
+    def _open_lane(self, sink: str) -> None:
+        """What works here works for the workers: those that rest need not wait any longer."""
+        lanes, lane = ItemStore(self.catalogue), publish_lane(sink)
+        if lanes.paused(lane, time.time()) is not None:
+            lanes.pause_lane(lane, None, "")
+            self._deliveries.hurry()
+
+
+def check_ready(
+    sinks: Collection[str], settings: Settings, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Raises UsageError for a knowledge base that is not known, lacks its credentials, or
+    cannot take these own fields: before anything is begun."""
+    for name in sinks:
+        check_sink(name)
+    check_own_metadata(metadata or {})
+    if ODIN in sinks:
+        check_credentials(settings)
+
+
+def _words(entry: LibraryEntry) -> int:
+    words = entry.transcribed.get("words")
+    return words if isinstance(words, int) else 0

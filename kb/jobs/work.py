@@ -14,19 +14,17 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from kb.errors import Cancelled, KBError, LibraryError
-from kb.jobs import listings, names, pipeline, rows, troubles
+from kb.jobs import deliveries, listings, names, pipeline, rows, troubles
 from kb.jobs.host import HostDied
 from kb.jobs.options import RunOptions
 from kb.jobs.recognition import Recipe
-from kb.jobs.workplace import Stopping, Workplace, park
+from kb.jobs.workplace import GATE_S, Stopping, Workplace, park
 from kb.types import LocalMedia, MediaItem, Transcript
 
 log = logging.getLogger(__name__)
 
 POISON_DEATHS = 3
 STILLBIRTHS = 3  # of the model host in a row, before it has loaded its model
-GATE_S = 0.2
-LONGEST_RETRY_S = 30.0
 
 GO_ON, ENDED = "go on", "ended"
 
@@ -99,16 +97,23 @@ class ItemWork:
                 )
             transcript = pipeline.read_transcript(place.library, entry)
             outcome = pipeline.judge(transcript, place.settings.hold_below, entry)
-            sinks = RunOptions.from_dict(row.options).sinks
-            for sink in sinks if sinks is not None else place.settings.sink_names:
+            options = RunOptions.from_dict(row.options)
+            sinks = options.sinks if options.sinks is not None else place.settings.sink_names
+            for sink in sinks:
                 if sink == "local":
                     pipeline.publish(place.library, place.settings, entry.item, transcript, sink)
+                    place.deliveries.tell(sink, self._id, deliveries.SYNCED)
                 elif outcome.state == "done":
-                    # Held items are searchable here, and stay away from everybody else.
                     with place.items.catalogue.begin() as connection:
-                        place.client.publish(connection, sink, self._id, self._serial, row.priority)
-            place.library.write_metadata(
-                entry.item,
+                        place.deliveries.submit(
+                            connection, sink, self._id, place.client.publish,
+                            priority=row.priority, extra=options.metadata,
+                        )  # fmt: skip
+                else:
+                    # Held items are searchable here, and stay away from everybody else.
+                    place.deliveries.hold(sink, self._id, outcome.reason, options.metadata)
+            place.library.amend(
+                self._id,
                 {
                     "state": outcome.state,
                     "error": outcome.reason or None,
@@ -267,28 +272,16 @@ class ItemWork:
         return told
 
     def _patiently(self, action: Callable[[], Result]) -> Result:
-        """A change of the item's row, tried until the database takes it.
-
-        A workflow that ended without its row would leave the item queued for ever.
-        """
-        pause_s = GATE_S
-        while True:
-            if self._place.stopping.is_set():
-                park()
-            try:
-                return action()
-            except KBError as error:
-                self._place.complain(error)
-                self._place.stopping.wait(pause_s)
-                pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
+        """A change of the item's row, tried until the database takes it."""
+        return self._place.patiently(action)
 
     def _note_failure(self, item: MediaItem, error: KBError, attempts: int) -> None:
         with contextlib.suppress(KBError):
             entry = self._place.library.find(item.id)
             if entry is None or entry.transcript_path is not None:
                 return  # nothing of it is in the folder, or what was there before still stands
-            self._place.library.write_metadata(
-                item,
+            self._place.library.amend(
+                item.id,
                 {
                     "state": "failed",
                     "error": error.message,

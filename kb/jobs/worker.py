@@ -99,7 +99,7 @@ class Worker:
                 polling_interval_sec=PUBLISH_POLL_S,
             )
         log.info("worker %s: %d items in flight", place.executor, in_flight)
-        self._do(lambda: publishing.find_waiting(self._place))
+        self._do(lambda: publishing.adopt(self._place))
         self._loop()
         self._end()
 
@@ -193,7 +193,6 @@ class Worker:
         for executor in watch.silent(found, self._place.executor, time.monotonic()):
             taken = self._client.take_over(executor)
             self._place.items.release(executor)
-            publishing.find_waiting(self._place)
             presence.bury(self._catalogue, executor, self._place.executor)
             log.warning(
                 "worker %s is gone; %d of its items go on here or elsewhere", executor, len(taken)
@@ -218,6 +217,7 @@ class Worker:
         if again:
             client.cancel([names.ingest_id(*key) for key in again])
             log.warning("queued again, after trouble with the database: %s", [i for i, _ in again])
+        publishing.mend(self._place)
 
     def _forget(self) -> None:
         self._client.forget(time.time() - self._settings.keep_records_days * 86400)
@@ -229,10 +229,10 @@ class Worker:
             busy = (
                 counts[QUEUED]
                 or counts[RUNNING]
-                or self._client.publishing()
                 # What waits for hours (quota, a premiere) is for another worker.
                 or (counts[WAITING] and self._place.items.due(soon))
-                or any(due <= soon for due in self._place.later.values())
+                # Nor is a lane that rests until somebody mends the credentials.
+                or self._place.deliveries.busy(soon, publishing.resting(self._place))
             )
         except KBError:
             busy = True

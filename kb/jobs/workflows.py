@@ -61,4 +61,4 @@ def publish_remote(sink: str, item_id: str, serial: int) -> None:
 
 @DBOS.step(name="send")
 def send(sink: str, item_id: str, serial: int) -> str:
-    return PublishWork(_here(), sink, item_id).run()
+    return PublishWork(_here(), sink, item_id, serial).run()

@@ -39,7 +39,8 @@ class Reference:
     """One source of an answer or one search result.
 
     `start_s` and `deep_link` are None and empty where no passage could be matched; `item_id`
-    is empty for a document that is not ours. `score` is the service's own.
+    is empty for a document that is not ours. `score` is the service's own. `end_s` and `path`
+    (of the medium, in the library folder) are known where the library has the passage.
     """
 
     document: str
@@ -49,6 +50,8 @@ class Reference:
     start_s: float | None = None
     deep_link: str = ""
     score: float | None = None
+    end_s: float | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,10 @@ def _lead_back(excerpt: Reference, owners: _Owners, passages: Passages | None) -
     known = passages(item_id) if passages and item_id else ()
     at = _best_passage(excerpt.text, known) if known else None
     if at is not None:
-        return replace(excerpt, start_s=at.start_s, deep_link=at.deep_link, title=at.title or title)
+        return replace(
+            excerpt, start_s=at.start_s, end_s=at.end_s, deep_link=at.deep_link, path=at.path,
+            title=at.title or title,
+        )  # fmt: skip
     if read:
         first: ReadPassage = read[0]
         return replace(excerpt, start_s=float(first.start_s), deep_link=first.deep_link)

@@ -36,6 +36,7 @@ OWN_KEYS = frozenset(
         *("producer", "id", "url", "title", "channel", "published", "description"),
         *("duration_s", "language", "model", "engine", "preset", "coverage", "grade"),
         *("content_sha256", "part", "parts", "words"),
+        "passages_sha256",  # of the sink `folder`
     )
 )
 
@@ -101,11 +102,7 @@ def make_documents(
     """
     facts = facts or DocumentFacts()
     extra = dict(extra or {})
-    if taken := sorted(OWN_KEYS & extra.keys()):
-        raise UsageError(
-            f"The metadata field {taken[0]!r} is set by KB Ingest itself.",
-            hint="Choose another name for your own field.",
-        )
+    check_own_metadata(extra)
     header = _header(item, facts)
     cut = _cut(item, passages, limit - len(_bytes(header)) - 400)
     about = {**_metadata(item, facts), **extra}
@@ -135,6 +132,15 @@ def make_documents(
         }
         documents.append(Document(names[number], _bytes("".join(blocks)), metadata, words))
     return DocumentSet(item.id, digest, tuple(documents))
+
+
+def check_own_metadata(extra: Mapping[str, str]) -> None:
+    """Raises UsageError when one of the user's own fields has a name of ours."""
+    if taken := sorted(OWN_KEYS & extra.keys()):
+        raise UsageError(
+            f"The metadata field {taken[0]!r} is set by KB Ingest itself.",
+            hint="Choose another name for your own field.",
+        )
 
 
 def read_passages(content: bytes | str) -> list[ReadPassage]:

@@ -15,6 +15,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -22,7 +23,13 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from kb.errors import Cancelled, CredentialsRefused, KnowledgeBaseError, UsageError
+from kb.errors import (
+    Cancelled,
+    CredentialsMissing,
+    CredentialsRefused,
+    KnowledgeBaseError,
+    UsageError,
+)
 from kb.settings import Settings
 
 CONNECT_TIMEOUT_S = 15.0
@@ -34,6 +41,7 @@ TELL_FROM_S = 5.0  # a shorter pause needs no words
 
 log = logging.getLogger(__name__)
 
+_NOT_JSON = object()
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CREDENTIALS_HINT = (
     "Check API_KEY, API_SECRET and ODIN_PROJECT_ID in .env, then run: kb publish --all --to odin"
@@ -147,15 +155,51 @@ class FormStream:
         return taken
 
 
+@dataclass(frozen=True, slots=True)
+class _NoAnswer:
+    """Why a request was not answered; `final` where trying again is of no use."""
+
+    problem: KnowledgeBaseError
+    never_sent: bool
+    final: bool
+
+
+def check_credentials(settings: Settings) -> None:
+    """Raises CredentialsMissing unless key and secret are set and could be ones, and
+    UsageError where they would travel readable. Asks nobody."""
+    given = {"API_KEY": settings.odin_api_key, "API_SECRET": settings.odin_api_secret}
+    plain = {name: secret.get_secret_value().strip() for name, secret in given.items()}
+    missing = [name for name, secret in plain.items() if not secret]
+    # What is no header would be quoted whole in the HTTP library's own error.
+    odd = [name for name, secret in plain.items() if not re.fullmatch(r"[!-~]*", secret)]
+    plain.clear()
+    if missing:
+        raise CredentialsMissing(
+            f"ODIN needs a key and a secret: {' and '.join(missing)} "
+            f"{'are' if len(missing) > 1 else 'is'} not set.",
+            hint="Set API_KEY, API_SECRET and ODIN_PROJECT_ID in .env or the environment.",
+        )
+    if odd:
+        raise CredentialsMissing(
+            f"{' and '.join(odd)} holds characters that no key has (spaces, line breaks, "
+            "letters with accents).",
+            hint=_CREDENTIALS_HINT,
+        )
+    base = settings.odin_base_url
+    if base.startswith("http:") and (urlsplit(base).hostname or "") not in _LOOPBACK:
+        raise UsageError(
+            "ODIN_BASE_URL begins with http: the credentials would travel readable.",
+            hint="Use its https address.",
+        )
+
+
 class Connection:
     """Sends requests for one set of credentials; safe to use from threads."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
         self._base = settings.odin_base_url.rstrip("/")
-        self._secrets = (
-            settings.odin_api_key.get_secret_value().strip(),
-            settings.odin_api_secret.get_secret_value().strip(),
-        )
+        self._settings = settings
+        self._secrets = (settings.odin_api_key, settings.odin_api_secret)
         self._stop = stop
         self._pace = pace_of(settings)
         self._timeout = (min(CONNECT_TIMEOUT_S, settings.odin_timeout_s), settings.odin_timeout_s)
@@ -179,19 +223,17 @@ class Connection:
         unknown raises Unanswered; 401 and 403 raise CredentialsRefused; other refusals
         OdinRefused; a service that stays away KnowledgeBaseError; a stop Cancelled.
         """
-        self._check()
+        check_credentials(self._settings)
         for attempt in range(self._retries + 1):
             last = attempt == self._retries
             self._pace.wait(self._stop)
-            try:
-                with self._pace:
-                    response = self._send(method, path, body, options)
-            except requests.RequestException as error:
-                problem = self._unreached(error)
-                if not safe and not _never_sent(error):
-                    raise Unanswered(problem.message, hint=problem.hint) from None
-                if last or isinstance(error, requests.exceptions.SSLError):
-                    raise problem from None
+            response = self._answered(method, path, body, options)
+            if isinstance(response, _NoAnswer):
+                problem = response.problem
+                if not safe and not response.never_sent:
+                    raise Unanswered(problem.message, hint=problem.hint)
+                if last or response.final:
+                    raise problem
                 pause(self._pause_s(attempt), self._stop)
                 continue
             status = response.status_code
@@ -217,10 +259,29 @@ class Connection:
     def scrub(self, text: str) -> str:
         """The text without the credentials, on one line, of a length that can be shown."""
         for secret in self._secrets:
-            if secret:
-                text = text.replace(secret, "***")
+            if plain := secret.get_secret_value().strip():
+                text = text.replace(plain, "***")
         text = " ".join(re.sub(r"<[^>]*>", " ", text).split())
         return text if len(text) <= LONGEST_WORDS else text[: LONGEST_WORDS - 1] + "…"
+
+    def _answered(
+        self,
+        method: str,
+        path: str,
+        body: Callable[[], FormStream] | None,
+        options: dict[str, Any],
+    ) -> requests.Response | _NoAnswer:
+        """The answer, or in plain words why there is none.
+
+        The library's own exception ends here: it holds the request, and that the credentials,
+        so that nothing raised from here on may have it for its context.
+        """
+        try:
+            with self._pace:
+                return self._send(method, path, body, options)
+        except requests.RequestException as error:
+            final = isinstance(error, requests.exceptions.SSLError)
+            return _NoAnswer(self._unreached(error), _never_sent(error), final)
 
     def _send(
         self,
@@ -229,7 +290,8 @@ class Connection:
         body: Callable[[], FormStream] | None,
         options: dict[str, Any],
     ) -> requests.Response:
-        headers = {"X-API-KEY": self._secrets[0], "X-API-SECRET": self._secrets[1]}
+        key, secret = (secret.get_secret_value().strip() for secret in self._secrets)
+        headers = {"X-API-KEY": key, "X-API-SECRET": secret}
         if body is not None:
             stream = body()
             headers["Content-Type"] = stream.content_type
@@ -255,24 +317,6 @@ class Connection:
             self._sessions.session = session
         return session
 
-    def _check(self) -> None:
-        if not all(self._secrets):
-            raise CredentialsRefused(
-                "ODIN needs a key and a secret, and they are not set.", hint=_CREDENTIALS_HINT
-            )
-        # What is no header would be quoted whole in the HTTP library's own error.
-        if not all(re.fullmatch(r"[!-~]+", secret) for secret in self._secrets):
-            raise CredentialsRefused(
-                "API_KEY or API_SECRET holds characters that no key has (spaces, line breaks, "
-                "letters with accents).",
-                hint=_CREDENTIALS_HINT,
-            )
-        if self._base.startswith("http:") and self.host not in _LOOPBACK:
-            raise UsageError(
-                "ODIN_BASE_URL begins with http: the credentials would travel readable.",
-                hint="Use its https address.",
-            )
-
     def _answer(self, response: requests.Response, safe: bool) -> dict[str, Any]:
         status = response.status_code
         if status in (401, 403):
@@ -284,15 +328,16 @@ class Connection:
             raise self._refusal(response)
         if not response.content:
             return {}
-        try:
+        document: Any = _NOT_JSON
+        with contextlib.suppress(ValueError):
             document = response.json()
-        except ValueError:
+        if document is _NOT_JSON:
             kind = OdinRefused if safe else Unanswered
             raise kind(
                 f"{self.host} answered {status} with something that is not JSON: "
                 f"{self._words(response)}",
                 hint="Check ODIN_BASE_URL; a proxy may answer in its place.",
-            ) from None
+            )
         return document if isinstance(document, dict) else {"results": document}
 
     def _refusal(self, response: requests.Response, *, retryable: bool = False) -> OdinRefused:

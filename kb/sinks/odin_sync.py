@@ -102,6 +102,9 @@ class Outcome:
         return not self.waiting and not self.failed
 
 
+# Told when an item's part of a run is over: item id; `done`, `waiting`, `failed` or `deleted`;
+# and what went wrong.
+Ended = Callable[[str, str, KBError | None], None]
 # Told after each change: item id, `done`, `waiting` or `failed`, how many of how many are over.
 Progress = Callable[[str, str, int, int], None]
 
@@ -157,6 +160,7 @@ def apply_plan(
     prune: bool = False,
     extra_metadata: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    ended: Ended | None = None,
 ) -> Outcome:
     """Does what the plan lists; killed anywhere, the next plan holds what is left.
 
@@ -171,6 +175,7 @@ def apply_plan(
         extra_metadata=extra_metadata,
         verify_after=time.time(),
         progress=progress,
+        ended=ended,
     )
     gone = [step.item_id for step in steps if step.kind == "remote_only"]
     for number, item_id in enumerate(gone, start=1):
@@ -183,6 +188,8 @@ def apply_plan(
         except KBError as error:
             state = "failed"
             outcome.failed[item_id] = error
+        if ended:
+            ended(item_id, "deleted" if state == "done" else state, outcome.failed.get(item_id))
         if progress:
             progress(item_id, state, len(bring) + number, len(steps))
     return outcome
@@ -196,17 +203,21 @@ def publish_many(
     extra_metadata: Mapping[str, str] | None = None,
     verify_after: float | None = None,
     progress: Progress | None = None,
+    ended: Ended | None = None,
 ) -> Outcome:
     """Publishes many items: all are sent first, then their indexing is awaited together.
 
     `load` gives an item when its turn comes; None (gone since) passes it over. The wait for
     indexing is bounded by the setting, counted anew whenever a document becomes ready.
+    `ended` is called from several threads at once, as soon as it is known of an item.
     Raises CredentialsRefused and Cancelled at once; every other error fails its item alone.
     """
     outcome = Outcome()
     lock = threading.Lock()
 
     def over(item_id: str, state: str, error: KBError | None = None) -> None:
+        if ended:
+            ended(item_id, state, error)
         with lock:
             if error is not None:
                 outcome.failed[item_id] = error
@@ -260,8 +271,10 @@ def publish_many(
         again = set(_in_threads(sink, bring, ready, workers))
         pending = [item_id for item_id in pending if item_id in again or item_id not in ready]
     outcome.waiting = pending
-    if progress:
-        for item_id in pending:
+    for item_id in pending:
+        if ended:
+            ended(item_id, "waiting", None)
+        if progress:
             progress(item_id, "waiting", len(outcome.failed) + len(outcome.done), len(item_ids))
     return outcome
 
