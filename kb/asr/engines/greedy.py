@@ -1,0 +1,186 @@
+"""The loop that writes: greedy decoding of a batch, with the attention that times its words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+
+from kb.asr.align import FRAME_S, alignment, monotonic_paths
+from kb.asr.engines.decoder import Caches, Decoder
+from kb.asr.engines.graph import GraphStep
+from kb.asr.engines.reading import Tokens
+from kb.asr.engines.rules import Choice, Rules
+
+MAX_NEW_TOKENS = 224  # half of Whisper's text context, as openai-whisper has it
+CHECK_EVERY = 8  # steps between two looks at what is finished, on a GPU: each look waits for it
+WORTH_DROPPING = 0.25  # of the rows must be finished before the caches are copied without them
+_BLOCK = 64  # steps of attention that are reserved at once
+
+
+@dataclass(slots=True)
+class Begun:
+    """A batch whose first step, over the start token alone, has been taken."""
+
+    caches: Caches
+    logits: torch.Tensor  # [windows, vocabulary]
+    weights: torch.Tensor  # attention of the alignment heads, [windows, heads, positions]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was decoded: tokens of each window, without prompt and end, and about each token.
+
+    `prompt` counts the prompt's tokens.
+    """
+
+    rows: list[list[int]]
+    logprobs: list[list[float]]
+    watched: Watched
+    prompt: int
+
+
+@dataclass(slots=True)
+class Watched:
+    """Attention of the alignment heads, [windows, steps, heads, positions], grown in blocks."""
+
+    rows: int
+    _blocks: list[torch.Tensor] = field(default_factory=list)
+    _steps: int = 0
+
+    def add(self, rows: torch.Tensor | None, weights: torch.Tensor) -> None:
+        """One step of the windows `rows` (None: all): [these, heads, positions]."""
+        place = self._steps % _BLOCK
+        if not place:
+            self._blocks.append(weights.new_zeros(self.rows, _BLOCK, *weights.shape[1:]))
+        if rows is None:
+            self._blocks[-1][:, place] = weights
+        else:
+            self._blocks[-1][rows, place] = weights
+        self._steps += 1
+
+    def of(self, row: int, first: int, end: int) -> torch.Tensor:
+        """[heads, steps, positions] of one window."""
+        steps = torch.cat([block[row] for block in self._blocks])[first:end]
+        return steps.transpose(0, 1)
+
+
+class Greedy:
+    """Greedy decoding with one decoder. `stop` ends a running one from another thread."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        rules: Rules,
+        *,
+        start: int,
+        median_width: int = 7,
+        graph: GraphStep | None = None,
+    ) -> None:
+        self._decoder = decoder
+        self._rules = rules
+        self._start = start
+        self._median = median_width
+        self._graph = graph
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def begin(self, states: torch.Tensor) -> Begun:
+        """The first step of encoder states [windows, positions, width]."""
+        caches = self._decoder.caches(states)
+        tokens = torch.full((states.shape[0],), self._start, device=states.device)
+        logits, weights = self._decoder.step(tokens, 0, caches)
+        return Begun(caches, logits, weights)
+
+    def write(self, begun: Begun, prompts: Sequence[Sequence[int]]) -> Written:
+        """Writes every window; `prompts` are of one length and begin with the start token.
+
+        `begun` may be written again, with other prompts.
+        """
+        logits, device = begun.logits, begun.logits.device
+        caches = Caches(list(begun.caches.own), list(begun.caches.cross))
+        watched = Watched(caches.rows)
+        watched.add(None, begun.weights)
+        step = self._graph.over(caches) if self._graph else None
+
+        def take(tokens: torch.Tensor) -> torch.Tensor:
+            run = step or partial(self._decoder.step, caches=caches)
+            logits, weights = run(tokens, at)
+            watched.add(alive, weights)
+            return logits
+
+        alive: torch.Tensor | None = None  # numbers of the rows that go on; None: all
+        at = 1
+        for column in zip(*(prompt[1:] for prompt in prompts), strict=True):
+            logits = take(torch.tensor(column, device=device))
+            at += 1
+        choice = Choice(self._rules, len(prompts))
+        written: list[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]] = []
+        on_cpu = device.type == "cpu"
+        for number in range(min(MAX_NEW_TOKENS, self._decoder.longest - at)):
+            if self._stopped.is_set():
+                break
+            tokens, logprobs = choice(logits)
+            written.append((alive, tokens, logprobs))
+            if on_cpu or number % CHECK_EVERY == CHECK_EVERY - 1:
+                going = (~choice.finished).nonzero()[:, 0]
+                if not going.numel():
+                    break
+                if step is None and going.numel() <= (1 - WORTH_DROPPING) * tokens.shape[0]:
+                    alive = going if alive is None else alive[going]
+                    tokens = tokens[going]
+                    caches.keep(going)
+                    choice.keep(going)
+            logits = take(tokens)
+            at += 1
+        return Written(*self._gathered(written, len(prompts)), watched, len(prompts[0]))
+
+    def _gathered(
+        self, written: Sequence[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]], rows: int
+    ) -> tuple[list[list[int]], list[list[float]]]:
+        """From tensors a step to lists a row, up to the end token."""
+        if not written:
+            return [[] for _ in range(rows)], [[] for _ in range(rows)]
+        device = written[0][1].device
+        tokens = torch.full((rows, len(written)), self._rules.eos, device=device)
+        logprobs = torch.zeros((rows, len(written)), device=device)
+        for place, (alive, step_tokens, step_logprobs) in enumerate(written):
+            own = slice(None) if alive is None else alive
+            tokens[own, place] = step_tokens
+            logprobs[own, place] = step_logprobs
+        found: list[list[int]] = tokens.tolist()
+        ends = [row.index(self._rules.eos) if self._rules.eos in row else None for row in found]
+        return (
+            [row[:end] for row, end in zip(found, ends, strict=True)],
+            [row[:end] for row, end in zip(logprobs.tolist(), ends, strict=True)],
+        )
+
+    def time(self, written: Written, durations_s: Sequence[float]) -> list[Tokens]:
+        """The rows with the time of each token, from the attention that was watched.
+
+        `durations_s`: how much of each window is sound and not padding.
+        """
+        rows = written.rows
+        # The step that reads the prompt's last token predicts the first token, and looks at
+        # its sound.
+        first = written.prompt - 1
+        costs = []
+        spoken = [place for place, row in enumerate(rows) if row]
+        for place in spoken:
+            weights = written.watched.of(place, first, first + len(rows[place]) + 1)
+            frames = min(weights.shape[-1], int(durations_s[place] / FRAME_S) + 1)
+            costs.append(-alignment(weights, frames, self._median))
+        edges: list[list[float]] = [[0.0] for _ in rows]
+        for place, path in zip(spoken, monotonic_paths(costs), strict=True):
+            edges[place] = (path * FRAME_S).tolist()
+            # A decode that was stopped lacks the step that would have told the end.
+            edges[place] += edges[place][-1:] * (len(rows[place]) + 1 - len(path))
+        return [
+            Tokens(row, edge, chances)
+            for row, edge, chances in zip(rows, edges, written.logprobs, strict=True)
+        ]

@@ -1,0 +1,95 @@
+"""Which token comes next: Whisper's rules for timestamps, greedy, for a batch at once.
+
+The rules are openai-whisper's (`ApplyTimestampRules` in `decoding.py`) as transformers has
+them (`WhisperTimeStampLogitsProcessor`); a test compares the outcome. There they look at every
+row's tokens on the host after every step; here their state is three small tensors on the
+device, so that nothing waits for the device between two steps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+_NEVER = float("-inf")
+
+
+class Rules:
+    """What a model's generation config forbids."""
+
+    def __init__(self, generation: Any, eos: int, vocabulary: int, device: str) -> None:
+        self.eos = eos
+        self.timestamp_begin = int(generation.no_timestamps_token_id) + 1
+        furthest = getattr(generation, "max_initial_timestamp_index", None)
+        self.furthest_first = None if furthest is None else self.timestamp_begin + int(furthest)
+        bias = torch.zeros(vocabulary, device=device)
+        bias[list(getattr(generation, "suppress_tokens", None) or [])] = _NEVER
+        bias[self.timestamp_begin - 1] = _NEVER
+        self.bias = bias
+        first = bias.clone()
+        first[list(getattr(generation, "begin_suppress_tokens", None) or [])] = _NEVER
+        self.first_bias = first
+        self.times = torch.arange(self.timestamp_begin, vocabulary, device=device)
+
+
+class Choice:
+    """The rules over one batch: call it with the logits of each step."""
+
+    def __init__(self, rules: Rules, rows: int) -> None:
+        device = rules.bias.device
+        self._rules = rules
+        self._fresh = True
+        # Of each row: was the last token a timestamp, and the one before it; the last one.
+        self._last = torch.zeros(rows, dtype=torch.bool, device=device)
+        self._before = torch.ones(rows, dtype=torch.bool, device=device)
+        self._time = torch.full((rows,), rules.timestamp_begin - 1, device=device)
+        self.finished = torch.zeros(rows, dtype=torch.bool, device=device)
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Only these rows ([kept] numbers) go on."""
+        self._last, self._before = self._last[rows], self._before[rows]
+        self._time, self.finished = self._time[rows], self.finished[rows]
+
+    def __call__(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits [rows, vocabulary] → tokens [rows] and their log-probabilities [rows].
+
+        The log-probability is the model's own, before anything is forbidden. A finished row
+        goes on with the end token.
+        """
+        rules, begin = self._rules, self._rules.timestamp_begin
+        logits = logits.float()
+        normaliser = logits.logsumexp(-1)
+        allowed = logits + (rules.first_bias if self._fresh else rules.bias)
+        times = allowed[:, begin:]
+        if self._fresh:
+            # A window begins with a timestamp.
+            late = None if rules.furthest_first is None else rules.times > rules.furthest_first
+            best = times if late is None else times.masked_fill(late, _NEVER)
+            token = best.argmax(-1) + begin
+        else:
+            # Timestamps come in pairs, but for one before the end, and never go back; the
+            # second of a pair may equal the first.
+            pair, half = self._last & self._before, self._last & ~self._before
+            floor = torch.where(half, self._time, self._time + 1)
+            forbidden = (rules.times < floor[:, None]) | pair[:, None]
+            times = times.masked_fill(forbidden, _NEVER)
+            text, word = allowed[:, : rules.eos].max(-1)
+            special, which = allowed[:, rules.eos : begin].max(-1)
+            text = text.masked_fill(half, _NEVER)
+            word = torch.where(special > text, which + rules.eos, word)
+            # If a timestamp, whichever, is likelier than any single word, it is one.
+            is_time = times.logsumexp(-1) > torch.maximum(text, special)
+            token = torch.where(is_time, times.argmax(-1) + begin, word)
+        token = torch.where(self.finished, rules.eos, token)
+        logprob = logits.gather(-1, token[:, None])[:, 0] - normaliser
+        self._advance(token)
+        return token, logprob
+
+    def _advance(self, token: torch.Tensor) -> None:
+        # (A row of one token counts as if a timestamp stood before it.)
+        self._before = torch.ones_like(self._last) if self._fresh else self._last
+        self._last = token >= self._rules.timestamp_begin
+        self._time = torch.where(self._last, token, self._time)
+        self.finished = self.finished | (token == self._rules.eos)
+        self._fresh = False
