@@ -128,6 +128,30 @@ class Settings(BaseModel):
         alias="KB_GPU_GIVE_WAY",
         description="Take half of the card's time only, while a program with a window uses it.",
     )
+    cuda_graphs: bool = Field(
+        False,
+        alias="KB_CUDA_GRAPHS",
+        description="Record the decoder's step once and play it back (NVIDIA; takes memory for "
+        "full batches).",
+    )
+    compile_encoder: bool = Field(
+        False,
+        alias="KB_COMPILE_ENCODER",
+        description="Compile Whisper's encoder for this machine; the first batches then take "
+        "minutes.",
+    )
+    compute_type: str = Field(
+        "auto",
+        alias="KB_COMPUTE_TYPE",
+        description="Arithmetic of the faster-whisper engine: float32, float16, bfloat16, int8, "
+        "int8_float16 ...; auto takes the device's own.",
+    )
+    model_cache: str = Field(
+        "",
+        alias="KB_MODEL_CACHE",
+        description="Folder for converted models (engine faster-whisper); empty takes the user's "
+        "cache folder.",
+    )
     database_url: SecretStr = Field(
         SecretStr(""),
         alias="KB_DATABASE_URL",
@@ -365,6 +389,34 @@ class Settings(BaseModel):
         "",
         alias="KB_CAPTIONS",
         description="Languages of captions to fetch beside the medium, such as de,en.",
+    )
+    witness: bool = Field(
+        True,
+        alias="KB_WITNESS",
+        description="Fetch captions that people made, where a medium has any in its language, "
+        "and hold the transcript against them.",
+    )
+    witness_below: float = Field(
+        0.5,
+        alias="KB_WITNESS_BELOW",
+        ge=0,
+        le=1,
+        description="A minute in which transcript and people's captions share less of their "
+        "words is doubtful; 0 for never.",
+    )
+    captions_first: bool = Field(
+        False,
+        alias="KB_CAPTIONS_FIRST",
+        description="Make captions searchable at once, marked as such, until the transcript is "
+        "there; as with --captions-first.",
+    )
+    prompt_tokens: int = Field(
+        100,
+        alias="KB_PROMPT_TOKENS",
+        ge=0,
+        le=223,
+        description="Tokens, at most, of the prompt that is made of a channel's names and your "
+        "own list (kb vocabulary); 0 for no prompt. Only for models that take one.",
     )
     thumbnail: bool = Field(
         False,
