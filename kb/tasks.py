@@ -227,10 +227,8 @@ def _alive(task: Task) -> bool:
         return time.time() - task.started_at < BEGIN_S
     try:
         process = psutil.Process(task.pid)
-        return (
-            abs(process.create_time() - task.born) < 1.0
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
+        born, status = float(process.create_time()), str(process.status())
+        return abs(born - task.born) < 1.0 and status != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

@@ -73,6 +73,7 @@ def _going(name: str) -> None:
     task = state(name)
     if task is None or not task.running:
         st.rerun()  # the whole page: what came of it stands elsewhere
+        return
     with st.container(horizontal=True, vertical_alignment="center", key=f"task-{name}"):
         with st.container():
             st.progress(task.done / task.total if task.total else 0.0, text=_words(task))

@@ -39,12 +39,6 @@ def sign(name: str) -> str:
     return text(key) if key in MESSAGES["en"] else name.replace("_", " ")
 
 
-def publish_state(name: str) -> str:
-    """How a knowledge base stands with an item, in words."""
-    key = f"published_{name}"
-    return text(key) if key in MESSAGES["en"] else name
-
-
 # Knowledge bases
 
 
@@ -65,7 +59,7 @@ def _published(service: Service, entry: LibraryEntry, *, ready: bool) -> None:
         until = told[sink].due_at if sink in told else None
         when = f" ({text('published_until', until=show.moment(until))})" if until else ""
         st.markdown(
-            f"{show.publish_sign(status)} {publish_state(sink)}: {publish_state(status)}{when}"
+            f"{show.publish_sign(status)} {show.published(sink)}: {show.published(status)}{when}"
         )
         if sink in told and told[sink].error:
             show.trouble(told[sink].error, told[sink].hint, severe=status == "failed")

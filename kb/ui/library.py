@@ -167,7 +167,7 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
     entries = [entry for entry, _ in found]
     # A selection is positions: they count in the list as it was drawn, not as it is by then.
     st.session_state[_SHOWN] = [entry.item.id for entry in entries]
-    columns = {
+    columns: dict[str, list[object]] = {
         "title": [entry.item.title for entry in entries],
         "state": [show.state(state) for _, state in found],
         "grade": [entry.grade for entry in entries],

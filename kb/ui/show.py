@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from kb.errors import KBError
-from kb.ui.texts import language, number, text
+from kb.ui.texts import MESSAGES, language, number, text
 
 _MARKED = re.compile(r"\*\*(.+?)\*\*")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
@@ -27,11 +27,8 @@ STATE_SIGNS = {
     "cancelled": "–",
     "held": "!",
 }
-_PUBLISHED = {
-    "synced": ("✓", "green"),
-    "failed": ("✕", "red"),
-    "missing": ("–", "gray"),
-}
+PUBLISHED_SIGNS = {"synced": "✓", "failed": "✕", "missing": "–", "held": "!"}
+_PUBLISHED_COLORS = {"synced": "green", "failed": "red", "held": "orange"}
 _FACTS = """<style>
 .kb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 0.3rem 1.2rem;
   margin: 0; font-size: 0.9rem; }
@@ -139,9 +136,15 @@ def size(octets: float | None) -> str:
     return f"{number(octets, 1)} TB"
 
 
+def published(status: str) -> str:
+    """How a knowledge base stands with an item, in words."""
+    key = f"published_{status}"
+    return text(key) if key in MESSAGES["en"] else status
+
+
 def publish_sign(status: str) -> str:
     """How a knowledge base stands with an item, as a coloured sign."""
-    sign, color = _PUBLISHED.get(status, ("…", "gray"))
+    sign, color = PUBLISHED_SIGNS.get(status, "…"), _PUBLISHED_COLORS.get(status, "gray")
     return f":{color}[{sign}]"
 
 
