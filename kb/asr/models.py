@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb.errors import GPUError, ModelUnavailable
+from kb.asr import zoo
+from kb.asr.memory import ModelShape, shape_from_folder
+from kb.errors import DeviceLost, GPUError, ModelUnavailable
 from kb.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -22,11 +24,8 @@ DEFAULT_CPU = "openai/whisper-base"
 
 HUB_PATIENCE_S = 8.0  # for the hub's first answer
 
-# Sizes of the family that may be asked for without the organisation in front.
-FAMILY = (
-    "tiny", "tiny.en", "base", "base.en", "small", "small.en", "medium", "medium.en",
-    "large", "large-v2", "large-v3", "large-v3-turbo",
-)  # fmt: skip
+# What may be asked for without the organisation in front.
+FAMILY = tuple(model.name for model in zoo.MODELS if model.engine == "whisper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,9 @@ def resolve(name: str) -> ModelRef:
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return ModelRef(name, str(folder), local=True)
-    if name in FAMILY:
-        return ModelRef(name, f"openai/whisper-{name}", local=False)
+    known = zoo.find(name)
+    if known is not None:
+        return ModelRef(name, known.repository, local=False)
     if name.count("/") == 1 and all(part and not part.startswith(".") for part in name.split("/")):
         return ModelRef(name, name, local=False)
     raise ModelUnavailable(
@@ -67,6 +67,25 @@ def resolve(name: str) -> ModelRef:
         "nor a hub name like openai/whisper-base.",
         hint=f"{_alternatives()} Names of the family: {', '.join(FAMILY)}.",
     )
+
+
+def shape_of(name: str) -> ModelShape | None:
+    """The shape of a model by its name, None where it is no Whisper or not on this machine."""
+    try:
+        ref = resolve(name)
+    except ModelUnavailable:
+        return None
+    if ref.local:
+        return shape_from_folder(Path(ref.target))
+    known = zoo.find(ref.target)
+    if known is not None:
+        return known.shape
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(ref.target, "config.json")
+    if not isinstance(path, str):
+        return None
+    return shape_from_folder(Path(path).parent)
 
 
 def cached_models() -> list[str]:
@@ -115,6 +134,11 @@ def load_whisper(name: str, manager: GPUManager) -> Loaded:
                 f"Model {ref.name} does not fit into the memory of {manager.name}.",
                 hint="Choose a smaller model, close other programs, or set KB_DEVICE=cpu.",
                 retryable=False,
+            ) from error
+        if manager.device_lost(error):
+            raise DeviceLost(
+                f"{manager.name} failed while the model was loaded: {_first_line(error)}",
+                hint="Look at its driver with: kb doctor. To go on without it: KB_DEVICE=cpu.",
             ) from error
         raise _explain(ref, error) from error
     return Loaded(model, processor, time.perf_counter() - began)

@@ -3,6 +3,9 @@
 A recognizer that dies (a broken driver, no memory left, a file that crashes a codec) takes
 only this process with it. The worker sees the death, starts a new host and tries the item
 again; an item that was alone in three hosts that died is given up.
+
+A broken CUDA context is nobody's fault: the host says so and ends, and the items go on in a
+fresh one. When that happens again before any item was finished, the next one uses the CPU.
 """
 
 from __future__ import annotations
@@ -13,15 +16,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from kb.errors import Cancelled, KBError, TranscriptionError
+from gpu.monitor import Sample
+from kb.errors import Cancelled, DeviceLost, KBError, TranscriptionError
 from kb.jobs.recognition import Recipe, Recognition
+from kb.machine import Calibration, Snapshot
 from kb.settings import Settings
 from kb.types import Transcript
 
@@ -29,15 +35,21 @@ log = logging.getLogger(__name__)
 
 _LOOK_S = 0.2  # how often a waiting item looks whether it is wanted still
 
+DEVICE_LOST = 75  # the host's exit code then
+LOSSES = 2  # of the device in a row, after which the CPU takes over
+SAMPLES_KEPT = 300
+
 
 class HostDied(KBError):
     """The model host's process ended while this item was with it.
 
-    `ready`: its model was loaded, so that the item may be to blame.
+    `ready`: its model was loaded, so that the item may be to blame. `device_lost`: it ended
+    because its device failed.
     """
 
     retryable = True
     ready = False
+    device_lost = False
 
 
 @dataclass(slots=True)
@@ -59,10 +71,28 @@ class ModelHost:
     laid at the right door.
     """
 
-    def __init__(self, settings: Settings, workers: int) -> None:
-        """`workers`: how many items the host prepares (decodes, cuts) at once."""
+    def __init__(
+        self,
+        settings: Settings,
+        workers: int,
+        *,
+        calibrations: Callable[[], Sequence[Calibration]] = tuple,
+        main: Callable[..., None] | None = None,
+    ) -> None:
+        """`workers`: how many items the host prepares (decodes, cuts) at once.
+
+        `calibrations`: what was measured on this machine, asked for each new process; `main`:
+        what the process runs, `serve` if it is not said.
+        """
         self._settings = settings
         self._workers = workers
+        self._calibrations = calibrations
+        self._main = main or serve
+        self.snapshot: Snapshot | None = None  # the newest that was told
+        self.restarts = 0  # because of a lost device
+        self.without_gpu = ""  # why the CPU is used from now on, as a clause
+        self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self._losses = 0
         self._lock = threading.Lock()
         self._requests: dict[int, _Request] = {}
         self._number = 0
@@ -104,6 +134,13 @@ class ModelHost:
             raise request.error
         assert request.result is not None
         return request.result
+
+    def take_samples(self) -> list[Sample]:
+        """What was told of the machine since the last call."""
+        with self._lock:
+            taken = list(self._samples)
+            self._samples.clear()
+        return taken
 
     @property
     def pid(self) -> int | None:
@@ -170,8 +207,9 @@ class ModelHost:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=serve,
+            target=self._main,
             args=(theirs, self._settings, self._workers),
+            kwargs={"without_gpu": self.without_gpu, "calibrations": tuple(self._calibrations())},
             name="kb-model-host",
             daemon=True,
         )
@@ -183,11 +221,18 @@ class ModelHost:
         ).start()
 
     def _listen(self, line: Connection, process: SpawnProcess) -> None:
+        lost_to = ""
         while True:
             try:
                 number, kind, value = line.recv()
             except (EOFError, OSError):
                 break
+            if kind == "machine":
+                self._note(value)
+                continue
+            if kind == "lost":
+                lost_to = lost_to or value
+                continue
             with self._lock:
                 request = self._requests.get(number)
                 if request is None:
@@ -199,42 +244,75 @@ class ModelHost:
             elif kind == "progress":
                 request.progress = value
             elif kind == "transcript":
+                self._losses = 0
                 request.result = value
                 request.done.set()
             else:
                 request.error = value
                 request.done.set()
         process.join(5.0)
+        if lost_to:
+            self._count_loss(lost_to)
         with self._lock:
             if self._process is process:
-                self._process = self._line = None
+                self._process = self._line = self.snapshot = None
             # Another host may have been started since: only what this one had is lost.
             lost = {n: request for n, request in self._requests.items() if request.line is line}
             for number in lost:
                 del self._requests[number]
         for request in lost.values():
             error = HostDied(
-                f"The recognizer's process ended (exit code {process.exitcode}).",
+                f"The recognizer's process ended ({lost_to or f'exit code {process.exitcode}'}).",
                 hint="Out of memory or a damaged driver? See: kb doctor",
             )
             error.ready = request.ready
+            error.device_lost = bool(lost_to)
             request.error = error
             request.done.set()
 
+    def _note(self, snapshot: Snapshot) -> None:
+        with self._lock:
+            self.snapshot = snapshot
+            if snapshot.sample is not None:
+                self._samples.append(snapshot.sample)
 
-def serve(line: Connection, settings: Settings, workers: int) -> None:
+    def _count_loss(self, reason: str) -> None:
+        """The device failed: a fresh process, and after `LOSSES` in a row the CPU."""
+        self.restarts += 1
+        self._losses += 1
+        log.warning("The device failed (%s); a fresh recognizer goes on", reason)
+        if self._losses >= LOSSES and not self.without_gpu:
+            self.without_gpu = f"the GPU failed {self._losses} times in a row, last with: {reason}"
+            log.error("Going on with the CPU: %s", self.without_gpu)
+
+
+def serve(
+    line: Connection,
+    settings: Settings,
+    workers: int,
+    *,
+    without_gpu: str = "",
+    calibrations: Sequence[Calibration] = (),
+) -> None:
     """The host's main loop: one thread a request, until the line is closed."""
     # Ctrl-C goes to the whole terminal, and a service manager's stop to all processes; it is
     # the worker who decides what they mean, and closes the line.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    recognition = Recognition(settings, threading.Semaphore(workers))
     sending = threading.Lock()
     stops: dict[int, threading.Event] = {}
 
     def send(number: int, kind: str, value: Any) -> None:
         with sending, contextlib.suppress(OSError):
             line.send((number, kind, value))
+
+    recognition = Recognition(
+        settings,
+        threading.Semaphore(workers),
+        told=lambda snapshot: send(0, "machine", snapshot),
+        calibrations=lambda: calibrations,
+        without_gpu=without_gpu,
+    )
 
     def work(number: int, path: Path, recipe: Recipe, sha256: str, shown_as: str) -> None:
         try:
@@ -248,6 +326,10 @@ def serve(line: Connection, settings: Settings, workers: int) -> None:
                 progress=_seldom(lambda done: send(number, "progress", done)),
                 cancelled=stops[number].is_set,
             )
+        except DeviceLost as error:
+            # Nothing works any more in this process; the others' words end with it too.
+            send(0, "lost", error.message.rstrip("."))
+            os._exit(DEVICE_LOST)
         except KBError as error:
             send(number, "error", error)
         except Exception as error:

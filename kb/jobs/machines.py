@@ -16,9 +16,10 @@ import sqlalchemy as sa
 
 from gpu.devices import cpu_device
 from gpu.monitor import Card, Sample, look, thinned
-from kb.catalogue import Catalogue, machines, speeds
+from kb.catalogue import Catalogue, calibrations, machines, speeds
+from kb.errors import LibraryError
 from kb.jobs import presence
-from kb.machine import Device, Machine, Snapshot, Speed
+from kb.machine import Calibration, Device, Machine, Snapshot, Speed
 from kb.types import Transcript
 
 log = logging.getLogger(__name__)
@@ -177,6 +178,27 @@ def _with_hour(machine: Machine, ended: Sequence[Speed]) -> Machine:
         items_hour=len(ended),
         media_hour_s=media_s,
     )
+
+
+def read_calibrations(catalogue: Catalogue) -> list[Calibration]:
+    """What `kb calibrate` measured, newest first. Never raises: it is not needed."""
+    found = []
+    with suppress(LibraryError):
+        with catalogue.begin() as connection:
+            rows = connection.execute(sa.select(calibrations.c.document)).scalars().all()
+        for document in rows:
+            with suppress(TypeError, KeyError, ValueError):  # written by another version
+                found.append(Calibration.from_dict(document))
+    return sorted(found, key=lambda each: -each.at)
+
+
+def write_calibration(catalogue: Catalogue, measured: Calibration) -> None:
+    """Keeps a measurement in the place of the last one of the same kind. Raises LibraryError."""
+    values = {"at": measured.at, "document": measured.as_dict()}
+    with catalogue.begin() as connection:
+        catalogue.ensure_row(connection, calibrations, key=measured.key, **values)
+        mine = calibrations.c.key == measured.key
+        connection.execute(sa.update(calibrations).where(mine).values(**values))
 
 
 def this_machine(request: str) -> Machine:

@@ -6,22 +6,27 @@ import ctypes
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from gpu.monitor import Card, Monitor, Sample
 from gpu.presets import Preset
+from gpu.throttle import Governor, Limits
 from kb.errors import Cancelled
+from kb.jobs.fitting import describe_device, need
 from kb.jobs.options import RunOptions
+from kb.machine import Calibration, Device, Snapshot
 from kb.settings import Settings
 from kb.types import MediaRef, Transcript
 
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
     from kb.asr.batcher import Batcher
+    from kb.asr.engines.base import Engine
     from kb.asr.vad import SpeechDetector
 
 Progress = Callable[[float], None]
@@ -45,10 +50,36 @@ class Recognition:
     `transcribe` may be called from several threads at once: their windows share batches.
     """
 
-    def __init__(self, settings: Settings, preparations: threading.Semaphore | None = None) -> None:
-        """`preparations` bounds how many media are decoded and cut at once."""
+    def __init__(
+        self,
+        settings: Settings,
+        preparations: threading.Semaphore | None = None,
+        *,
+        told: Callable[[Snapshot], None] | None = None,
+        calibrations: Callable[[], Sequence[Calibration]] = tuple,
+        without_gpu: str = "",
+    ) -> None:
+        """`preparations` bounds how many media are decoded and cut at once.
+
+        `told` gets a snapshot every few seconds, once a model has been asked for, on a thread
+        of its own. `calibrations`: what was measured on this machine. `without_gpu`: why the
+        CPU is to be used whatever the settings say, as a clause.
+        """
         self._settings = settings
         self._preparations = preparations
+        self._told = told
+        self._calibrations = calibrations
+        self._without_gpu = without_gpu
+        self._monitor: Monitor | None = None
+        self._governor = Governor(
+            Limits(
+                settings.gpu_max_temperature_c,
+                settings.gpu_max_utilisation / 100,
+                settings.gpu_give_way,
+            )
+        )
+        self._heard_before_s = 0.0  # with models that have been put away
+        self._recipe: Recipe | None = None
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._busy = 0  # media that are with the loaded model
@@ -148,14 +179,57 @@ class Recognition:
         """Frees the model."""
         with self._lock:
             self._drop()
+            monitor, self._monitor = self._monitor, None
+        if monitor is not None:
+            monitor.close()
+
+    @property
+    def device(self) -> Device:
+        """The device in use, probed at first use."""
+        return describe_device(self.manager)
+
+    def snapshot(self, sample: Sample | None = None) -> Snapshot:
+        """What goes on here now. Waits for nobody, least of all for a model that is loading."""
+        batcher, recipe = self._batcher, self._recipe
+        return Snapshot(
+            device=describe_device(self._manager) if self._manager else Device("", "", ""),
+            engine=recipe.engine if recipe else "",
+            model=recipe.model if recipe else "",
+            preset=recipe.preset.name if recipe else "",
+            batch=batcher.state() if batcher else None,
+            throttle=self._governor.now,
+            media=self._busy,
+            sample=sample,
+        )
+
+    @contextmanager
+    def engine(self, recipe: Recipe) -> Iterator[tuple[Engine, GPUManager]]:
+        """The recipe's loaded engine for the caller alone, for measuring.
+
+        Raises what `prepare` raises.
+        """
+        from kb.asr.engines import load_engine
+
+        with self._lock:
+            self._drop()
+            manager = self._set_up(recipe)
+            loaded = load_engine(recipe.engine, recipe.model, manager)
+            try:
+                yield loaded, manager
+            finally:
+                loaded.close()
 
     def _hardware(self) -> GPUManager:
         if self._manager is None:
             from gpu.manager import GPUManager
 
             self._manager = GPUManager(
-                self._settings.device, cpu_threads=self._settings.cpu_threads
+                self._settings.device,
+                cpu_threads=self._settings.cpu_threads,
+                reserve_gb=self._settings.gpu_reserve_gb,
             )
+            if self._without_gpu:
+                self._manager.fall_back(self._without_gpu)
         return self._manager
 
     @contextmanager
@@ -177,7 +251,6 @@ class Recognition:
         self, recipe: Recipe, cancelled: Callable[[], bool] | None
     ) -> tuple[Batcher, SpeechDetector]:
         manager = self._hardware()
-        ceiling = manager.batch_ceiling(recipe.preset).size
         wanted = (recipe.engine, recipe.model)
         # Two models do not fit into one device: another one waits until this one is idle.
         while self._busy and self._loaded != wanted:
@@ -189,23 +262,66 @@ class Recognition:
             from kb.asr.engines import load_engine
 
             self._drop()
-            _return_memory()
-            manager.preset = recipe.preset  # its memory budget
-            manager.apply()
+            self._recipe = recipe
+            manager = self._set_up(recipe)
             engine = load_engine(recipe.engine, recipe.model, manager)
-            self._batcher = Batcher(engine, manager, ceiling)
+            fits = need(
+                recipe.engine, recipe.model, manager, self._calibrations(), manager.memory().used
+            )
+            self._batcher = Batcher(
+                engine,
+                manager,
+                recipe.preset.batch_size,
+                room=lambda: fits.room((self._recipe or recipe).preset, manager),
+                throttle=lambda: self._governor.now,
+                window_bytes=fits.window_bytes,
+            )
             self._loaded = wanted
-        elif not self._busy:
-            self._batcher.set_ceiling(ceiling)  # another preset: no need to load anything
+        elif not self._busy and self._recipe != recipe:
+            # Another preset: no need to load anything.
+            self._recipe = recipe
+            manager.preset = recipe.preset
+            manager.apply()
+            self._batcher.set_ceiling(recipe.preset.batch_size)
         if self._detector is None:
             from kb.asr.vad import SpeechDetector
 
             self._detector = SpeechDetector()
         return self._batcher, self._detector
 
+    def _set_up(self, recipe: Recipe) -> GPUManager:
+        """The process made ready to hold a model; what it does is watched from here on."""
+        manager = self._hardware()
+        _return_memory()
+        manager.preset = recipe.preset  # its memory budget
+        manager.apply()
+        if self._monitor is None and (self._told or manager.on_gpu):
+            card = Card.find(manager.uuid) if manager.kind == "CUDA" else None
+            self._monitor = Monitor(
+                card, own=self._own_memory, heard_s=self._heard_s, told=self._look
+            ).start()
+        return manager
+
+    def _own_memory(self) -> tuple[int, int] | None:
+        if self._manager is None:
+            return None
+        memory = self._manager.memory()
+        return memory.used, memory.peak
+
+    def _heard_s(self) -> float:
+        batcher = self._batcher
+        return self._heard_before_s + (batcher.heard_s if batcher else 0.0)
+
+    def _look(self, sample: Sample) -> None:
+        if self._manager is not None and self._manager.on_gpu:
+            self._governor.look(sample)
+        if self._told:
+            self._told(self.snapshot(sample))
+
     def _drop(self) -> None:
         if self._batcher is not None:
             self._batcher.close()
+            self._heard_before_s += self._batcher.heard_s
             self._batcher.engine.close()
             self._batcher = None
             self._loaded = None

@@ -16,6 +16,7 @@ from typing import TypeVar
 from kb.errors import Cancelled, KBError, LibraryError
 from kb.jobs import deliveries, listings, names, pipeline, rows, troubles
 from kb.jobs.host import HostDied
+from kb.jobs.machines import note_speed
 from kb.jobs.options import RunOptions
 from kb.jobs.recognition import Recipe
 from kb.jobs.workplace import GATE_S, Stopping, Workplace, park
@@ -24,6 +25,7 @@ from kb.types import LocalMedia, MediaItem, Transcript
 log = logging.getLogger(__name__)
 
 POISON_DEATHS = 3
+DEVICE_LOSSES = 3  # with one item aboard, before it is suspected itself
 STILLBIRTHS = 3  # of the model host in a row, before it has loaded its model
 
 GO_ON, ENDED = "go on", "ended"
@@ -79,6 +81,8 @@ class ItemWork:
             pipeline.write(
                 place.library, media.item, transcript, place.settings.hold_below, run=row.run
             )
+            with contextlib.suppress(KBError):  # only for show
+                note_speed(place.items.catalogue, place.executor, self._id, row.run, transcript)
             return GO_ON
         return ENDED
 
@@ -157,7 +161,7 @@ class ItemWork:
 
     def _decode(self, media: LocalMedia, recipe: Recipe, deaths: int) -> Transcript:
         """The words, over as many lives of the model host as it takes."""
-        place, stillbirths = self._place, 0
+        place, stillbirths, losses = self._place, 0, 0
         while True:
             self._told = (0.0, "")
             self._advance("transcribe", 0.0)
@@ -174,12 +178,17 @@ class ItemWork:
                 )
             except HostDied as error:
                 place.check(self._key)
-                if not error.ready:
+                if not error.ready and not error.device_lost:
                     # It never came to this item: its own start is what fails.
                     stillbirths += 1
                     log.warning("%s", error.message)
                     if stillbirths >= STILLBIRTHS:
                         raise
+                    continue
+                if error.device_lost and losses < DEVICE_LOSSES:
+                    # The device's doing: the item goes on in a fresh process.
+                    losses += 1
+                    log.warning("%s: %s", self._id, error.message)
                     continue
                 deaths = place.items.add_death(self._id, self._serial)
                 log.warning("%s: %s (death %d)", self._id, error.message, deaths)

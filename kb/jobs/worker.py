@@ -21,6 +21,7 @@ from kb.errors import KBError
 from kb.jobs import listings, names, presence, publishing, troubles, workflows
 from kb.jobs.engine import JobClient, config
 from kb.jobs.host import ModelHost
+from kb.jobs.machines import Teller, read_calibrations
 from kb.jobs.options import RunOptions
 from kb.jobs.recognition import Recognition
 from kb.jobs.rows import QUEUED, RUNNING, WAITING
@@ -71,12 +72,15 @@ class Worker:
         self._presence.take()
         library.sweep_temporary()
         self._client = JobClient(catalogue)
+        self._teller = Teller(catalogue, self._presence.executor)
         self._place = place = Workplace(
             settings=settings,
             library=library,
             items=ItemStore(catalogue),
             client=self._client,
-            host=ModelHost(settings, preset.workers),
+            host=ModelHost(
+                settings, preset.workers, calibrations=lambda: read_calibrations(catalogue)
+            ),
             recognition=Recognition(settings),
             presence=self._presence,
             preparations=threading.Semaphore(preset.workers),
@@ -119,6 +123,7 @@ class Worker:
             (0.0, self._look_at_mine),
             (presence.HEARTBEAT_S, self._beat),
             (presence.HEARTBEAT_S, self._requeue_due),
+            (presence.HEARTBEAT_S, self._tell_machine),
             (REAP_EVERY_S, lambda: self._reap(watch)),
             (MEND_EVERY_S, self._mend),
             (FORGET_EVERY_S, self._forget),
@@ -172,6 +177,10 @@ class Worker:
             self._buried = True
             self._place.stopping.set()
             self._stop.set()
+
+    def _tell_machine(self) -> None:
+        host = self._place.host
+        self._teller.tell(host.snapshot, host.take_samples(), host.restarts, host.without_gpu)
 
     def _look_at_mine(self) -> None:
         place = self._place
