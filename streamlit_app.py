@@ -1,9 +1,11 @@
 """The dashboard. `streamlit run streamlit_app.py` is all it takes; `kb app` does the same.
 
 One file, two uses: run by Streamlit for every visitor it draws the page; imported by the web
-server (Streamlit finds `app` by itself) it is the server's application, with the route that
-gives media files to the player.
+server (Streamlit finds `app` by itself) it is the server's application, with the routes for
+media and uploads, the guard before them, and the worker beside it.
 """
+
+import sys
 
 import streamlit as st
 
@@ -12,10 +14,13 @@ if __name__ == "__main__":
 
     page.render()
 else:
-    from kb.ui import media
+    from kb.errors import KBError
+    from kb.ui import server
 
-    app = st.App(
-        __file__,
-        routes=media.routes(),
-        middleware=media.middleware(st.get_option("server.address")),
-    )
+    try:
+        middleware = server.middleware(
+            st.get_option("server.address"), st.get_option("server.allowedHosts")
+        )
+    except KBError as error:
+        sys.exit(f"{error.message}\n{error.hint}")
+    app = st.App(__file__, routes=server.routes(), middleware=middleware, lifespan=server.lifespan)

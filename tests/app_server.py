@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 90
@@ -61,6 +64,36 @@ def dashboard(home: Path, log: Path, **settings: str) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
+            end_workers(home)
+
+
+def worker_pids(home: Path) -> list[int]:
+    """Process ids of the workers of a library that have not said good-bye."""
+    database = home / "kb.sqlite"
+    if not database.exists():
+        return []
+    with sqlite3.connect(database, timeout=30) as connection:
+        query = "SELECT pid FROM kb_workers WHERE ended_at IS NULL AND host = ?"
+        try:
+            return [int(pid) for (pid,) in connection.execute(query, [socket.gethostname()])]
+        except sqlite3.OperationalError:  # no such table yet
+            return []
+
+
+def end_workers(home: Path) -> None:
+    """The worker outlives the server, as it should; a test has to end it, by its id."""
+    for pid in worker_pids(home):
+        try:
+            worker = psutil.Process(pid)
+            if "kb.cli" not in " ".join(worker.cmdline()):
+                continue
+            family = [worker, *worker.children(recursive=True)]
+        except psutil.Error:
+            continue
+        for process in family:
+            with suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(family, timeout=20)
 
 
 def _await(server: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -15,11 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from kb.library import MEDIA_EXTENSIONS
 from kb.service import Service
@@ -28,31 +25,13 @@ from kb.settings import Settings, get_settings
 PREFIX = "kb-media"
 
 _KEY = secrets.token_bytes(32)  # of this process: addresses end with it
-_LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
 _TYPES = {".mkv": "video/webm", ".m4b": "audio/mp4", ".opus": "audio/ogg", ".weba": "audio/webm"}
 """Types under which browsers play what they can; their own would be refused unseen."""
 
 
 def address(item_id: str) -> str:
     """The address of an item's medium, relative to the page."""
-    return f"{PREFIX}/{quote(item_id, safe='')}?key={_token(item_id)}"
-
-
-def routes() -> list[Route]:
-    """The routes to put beside the page."""
-    return [Route(f"/{PREFIX}/{{item_id}}", _media, methods=["GET"])]
-
-
-def middleware(bound_to: str | None) -> list[Middleware]:
-    """What stands before all routes of a server bound to this address.
-
-    On loopback, requests for another host's name are refused: they come from a foreign page
-    that let its own name point here (DNS rebinding).
-    """
-    if (bound_to or "") not in _LOOPBACK:
-        return []
-    hosts = ["127.0.0.1", "localhost", "[::1]", "testserver"]
-    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
+    return f"{PREFIX}/{quote(item_id, safe='')}?key={token(f'media {item_id}')}"
 
 
 def media_type(path: Path) -> str:
@@ -74,12 +53,9 @@ def media_file(item_id: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _media(request: Request) -> Response:
-    # Not a coroutine: Starlette then runs it in a thread, and the disk holds nobody up.
+def answer(request: Request) -> Response:
+    """A medium, or the range of it that is asked for."""
     item_id = request.path_params["item_id"]
-    given = request.query_params.get("key", "")
-    if not hmac.compare_digest(given.encode(), _token(item_id).encode()):
-        return PlainTextResponse("This link belongs to an earlier page.", status_code=403)
     path = media_file(item_id)
     if path is None:
         return PlainTextResponse("No such medium in the library.", status_code=404)
@@ -87,8 +63,15 @@ def _media(request: Request) -> Response:
     return FileResponse(path, media_type=media_type(path), headers=headers)
 
 
-def _token(item_id: str) -> str:
-    return hmac.new(_KEY, item_id.encode(), hashlib.sha256).hexdigest()[:32]
+def token(purpose: str) -> str:
+    """What opens one thing for whoever a page of this process gives it to."""
+    return hmac.new(_KEY, purpose.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def holds(request: Request, purpose: str) -> bool:
+    """Whether a request carries the token for this purpose."""
+    given = request.query_params.get("key", "")
+    return hmac.compare_digest(given.encode(), token(purpose).encode())
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,19 @@ import streamlit as st
 from PIL import Image, ImageDraw
 
 from kb.errors import KBError
-from kb.ui import gpu, ingest, knowledge, library, queue, session, settings, show, sidebar
+from kb.ui import (
+    access,
+    gpu,
+    ingest,
+    knowledge,
+    library,
+    queue,
+    server,
+    session,
+    settings,
+    show,
+    sidebar,
+)
 from kb.ui.texts import text
 
 BODIES: dict[str, Callable[[], None]] = {
@@ -22,13 +34,15 @@ BODIES: dict[str, Callable[[], None]] = {
 
 # Figures in a row take the room they need and wrap; a phone gets three beside each other.
 _STYLE = """<style>
-.stMainBlockContainer { padding-top: 2.4rem; padding-bottom: 3rem; max-width: 1280px; }
+.stMainBlockContainer { padding-top: 2.4rem; padding-bottom: 3rem; max-width: 1400px;
+  padding-left: 2.5rem; padding-right: 2.5rem; }
+[data-testid="stSidebarHeader"] { height: 2.4rem; padding-top: 0; padding-bottom: 0; }
 .stAppHeader { background: transparent; }
 .stTabs [role="tab"][aria-selected="true"] { color: inherit; font-weight: 600; }
 .stTabs [role="tab"][aria-selected="true"] p { font-weight: 600; }
 .kb-totals { display: grid; grid-template-columns: 1fr auto; gap: 0.15rem 1rem; margin: 0;
-  font-size: 0.875rem; }
-.kb-totals dt { margin: 0; }
+  padding: 0; font-size: 0.875rem; }
+.kb-totals dt { margin: 0; padding: 0; font-weight: 400; }
 .kb-totals dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 .st-key-item-head h3 { padding: 0 0 0.8rem; }
 [class*="st-key-hit-"] .stMarkdownColoredBackground { padding: 0 0.15em;
@@ -53,10 +67,16 @@ def render() -> None:
     st.html(_STYLE)
     session.redraw_asked()  # this is the whole page
     try:
-        session.service()
+        chosen = session.service().settings
     except KBError as error:
         show.error(error)
         return
+    if not server.asks_for_password(chosen):
+        show.trouble(text("unguarded"), text("unguarded_hint"))
+        return
+    if not access.admitted(chosen):
+        return
+    ingest.settle()
     sidebar.render()
     labels = [text(label) for label in session.TABS]
     tabs = st.tabs(labels, key=session.TAB, on_change=session.note_tab)

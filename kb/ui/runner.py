@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,11 +18,14 @@ import psutil
 
 from kb.errors import KBError
 from kb.jobs import names
+from kb.jobs.options import RunOptions
 from kb.jobs.presence import list_workers
 from kb.service import Service
 from kb.settings import get_settings
+from kb.ui import uploads
 
 LOOK_EVERY_S = 2.0
+SWEEP_EVERY_S = 300.0
 STARTING_S = 60.0  # a worker that does not show within so long has not come up
 STOPPING_S = 30.0
 TRIES = 3  # starts in a row that end at once, before it is left alone
@@ -71,13 +76,15 @@ class Keeper:
 
     # For the page
 
-    def start(self, service: Service) -> None:
-        """Start a worker unless one is alive or on its way. Raises LibraryError."""
+    def start(self, service: Service, options: RunOptions | None = None) -> None:
+        """Start a worker unless one is alive or on its way; a run's own preset and number of
+        preparations become its own. Raises LibraryError.
+        """
         with self._lock:
             self._tries = 0
             self._stopping_since = 0.0
             if not service.jobs.own_worker() and not self._coming():
-                self._launch(service)
+                self._launch(service, options)
 
     def stop(self, service: Service) -> None:
         """Ask every worker to stop. Raises LibraryError."""
@@ -102,7 +109,7 @@ class Keeper:
 
     def _run(self) -> None:
         service = Service(get_settings())
-        first = True
+        first, sweep_at = True, time.monotonic() + SWEEP_EVERY_S
         while True:
             try:
                 self._look(service, first=first)
@@ -111,6 +118,10 @@ class Keeper:
                 log.warning("%s %s", error.message, error.hint)
             except Exception:
                 log.exception("Looking after the worker failed")
+            if time.monotonic() >= sweep_at:
+                sweep_at = time.monotonic() + SWEEP_EVERY_S
+                with suppress(KBError, OSError):
+                    uploads.sweep(service)
             if self._stop.wait(LOOK_EVERY_S):
                 service.close()
                 return
@@ -119,6 +130,7 @@ class Keeper:
         with self._lock:
             if service.jobs.workers():
                 self._shown, self._tries = True, 0
+                meter().take(service.jobs.figures(0.0).read_s)
                 return
             if self._coming() or self._tries >= TRIES:
                 return
@@ -126,11 +138,11 @@ class Keeper:
             if first or failed or self._was_killed(service):
                 self._launch(service)
 
-    def _launch(self, service: Service) -> None:
+    def _launch(self, service: Service, options: RunOptions | None = None) -> None:
         service.library.prepare()
         self._tries += 1
         self._shown = False
-        self._pid = service.start_worker()
+        self._pid = service.start_worker(options=options)
         self._started_at = time.monotonic()
 
     def _coming(self) -> bool:
@@ -139,7 +151,7 @@ class Keeper:
             return False
         if time.monotonic() - self._started_at > STARTING_S:
             return False
-        return psutil.pid_exists(self._pid)
+        return bool(psutil.pid_exists(self._pid))
 
     def _was_killed(self, service: Service) -> bool:
         """Whether this machine's worker went without a good-bye."""
@@ -148,6 +160,45 @@ class Keeper:
             worker.executor_id == me and not worker.ended
             for worker in list_workers(service.jobs.catalogue)
         )
+
+
+class Meter:
+    """How fast sound is read, measured by looking again and again."""
+
+    WINDOW_S = 60.0
+    LEAST_S = 4.0  # two looks nearer than this say nothing
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._looks: deque[tuple[float, float]] = deque()
+
+    def take(self, read_s: float, now: float | None = None) -> None:
+        """Note how much sound has been read in all, in seconds; `now` is monotonic."""
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            if self._looks and read_s < self._looks[-1][1]:
+                self._looks.clear()  # something was begun anew: what is less is no speed
+            if self._looks and now - self._looks[-1][0] < 0.5:
+                return  # several visitors look at once
+            self._looks.append((now, read_s))
+            while len(self._looks) > 2 and now - self._looks[0][0] > self.WINDOW_S:
+                self._looks.popleft()
+
+    def speed(self) -> float | None:
+        """Seconds of sound a second over the last minute; None until it is known."""
+        with self._lock:
+            if not self._looks:
+                return None
+            (begin, before), (end, after) = self._looks[0], self._looks[-1]
+        if end - begin < self.LEAST_S or after <= before:
+            return None
+        return (after - before) / (end - begin)
+
+
+@cache
+def meter() -> Meter:
+    """The meter of this process, for all who look."""
+    return Meter()
 
 
 @cache

@@ -7,7 +7,8 @@ import streamlit as st
 from gpu.presets import find_preset
 from kb.errors import KBError
 from kb.service import Service
-from kb.ui import session, show, texts
+from kb.ui import access, session, show, texts
+from kb.ui.guard import SIGN_OUT
 from kb.ui.runner import WorkerView, keeper
 from kb.ui.texts import text
 
@@ -25,6 +26,7 @@ def render() -> None:
         st.fragment(_live, run_every=REFRESH_S)()
         st.markdown(f"**{text('active_preset')}**  \n{_preset(service)}")
         _language()
+        _sign_out(service)
 
 
 def _live() -> None:
@@ -123,6 +125,14 @@ def _language() -> None:
         required=True,
         on_change=_switch,
     )
+
+
+def _sign_out(service: Service) -> None:
+    if access.oidc():
+        st.button(text("sign_out"), on_click=st.logout, key="sign-out", type="tertiary")
+    elif service.settings.password.get_secret_value():
+        # A link to a route of the server: the cookie is not the page's to remove.
+        st.html(f'<a href="{SIGN_OUT.lstrip("/")}" target="_self">{text("sign_out")}</a>')
 
 
 def _switch() -> None:

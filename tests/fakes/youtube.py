@@ -8,6 +8,7 @@ Videos are made up from their number, so that 21,000 of them cost nothing.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -20,6 +21,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 UPLOADS_END = 20_000
+PICTURE = "picture.png"
+PIXELS = base64.b64decode(  # a channel's picture: 8 × 8 of one blue
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mOUj5/JgA0wMeAAg1MCAN5YASe8cge+"
+    "AAAAAElFTkSuQmCC"
+)
 NEWEST = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
@@ -167,6 +173,13 @@ BACKEND = Refusal(503, "backendError", "Backend error.")
 Hook = Callable[[str, dict[str, str], str], Refusal | None]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_request: object) -> None:
+        """A client that is killed is part of the play."""
+
+
 class FakeYouTube:
     """The server. `quota` maps each valid key to its units a day; others are not valid.
 
@@ -183,7 +196,7 @@ class FakeYouTube:
         self.calls: list[Call] = []
         self.spent: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     @property
@@ -251,7 +264,14 @@ class FakeYouTube:
         items = [
             {
                 "id": channel.id,
-                "snippet": {"title": channel.title, "customUrl": channel.handle},
+                "snippet": {
+                    "title": channel.title,
+                    "customUrl": channel.handle,
+                    "thumbnails": {
+                        name: {"url": f"{self.url}{PICTURE}?px={px}", "width": px, "height": px}
+                        for name, px in (("default", 88), ("medium", 240), ("high", 800))
+                    },
+                },
                 "contentDetails": {"relatedPlaylists": {"uploads": channel.uploads}},
                 "statistics": {"videoCount": str(channel.count + channel.more)},
             }
@@ -316,6 +336,9 @@ class FakeYouTube:
 
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
+                if parts.path == f"/{PICTURE}":
+                    self._send_picture()
+                    return
                 query = {name: values[0] for name, values in parse_qs(parts.query).items()}
                 key = self.headers.get("X-Goog-Api-Key", "")
                 path = parts.path.removeprefix("/youtube/v3/")
@@ -328,6 +351,13 @@ class FakeYouTube:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
+
+            def _send_picture(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "image/png")
+                self.send_header("Content-Length", str(len(PIXELS)))
+                self.end_headers()
+                self.wfile.write(PIXELS)
 
             def log_message(self, *_args: object) -> None:
                 pass

@@ -1,0 +1,88 @@
+"""The server around the page: its own routes, who stands before them, and the worker beside it."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from kb.settings import Settings, get_settings
+from kb.ui import access, guard, media, uploads
+from kb.ui.runner import keeper
+
+UPLOAD = "kb-upload"
+_REFUSED = "This link belongs to an earlier page: load the page again."
+
+_guarded = False
+
+
+def routes() -> list[Route]:
+    """The routes beside the page."""
+    return [
+        Route(f"/{media.PREFIX}/{{item_id}}", _media, methods=["GET"]),
+        Route(f"/{UPLOAD}", _upload, methods=["PUT"]),
+    ]
+
+
+def upload_address() -> str:
+    """Where files are sent to, relative to the page; `&name=` is to be added."""
+    return f"{UPLOAD}?key={media.token(UPLOAD)}"
+
+
+def middleware(address: str | None, allowed_hosts: Sequence[str] = ()) -> list[Middleware]:
+    """What stands before all routes of a server bound to this address.
+
+    `allowed_hosts` are the names it may be called by elsewhere than on loopback; empty or `*`
+    for any. Raises UsageError where it would let in everybody, SettingsError.
+    """
+    global _guarded
+    settings = get_settings()
+    guard.check_binding(address, settings, oidc=access.oidc())
+    hosts: tuple[str, ...] = tuple(name for name in allowed_hosts if "*" not in name)
+    if guard.is_loopback(address):
+        hosts = guard.LOOPBACK_NAMES
+    _guarded = True
+    password = settings.password.get_secret_value()
+    return [Middleware(guard.Guard, password=password, hosts=hosts)]
+
+
+def asks_for_password(settings: Settings) -> bool:
+    """Whether this process does ask, where a password is set."""
+    return _guarded or not settings.password.get_secret_value()
+
+
+@asynccontextmanager
+async def lifespan(_app: Any) -> AsyncIterator[None]:
+    """While the server runs, the worker is looked after."""
+    # The page's modules take a second to load: better now than under the first visitor's eyes.
+    threading.Thread(target=importlib.import_module, args=("kb.ui.page",), daemon=True).start()
+    if get_settings().app_worker:
+        keeper().watch()
+    yield
+    keeper().leave()
+
+
+def _media(request: Request) -> Response:
+    # Not a coroutine: Starlette then runs it in a thread, and the disk holds nobody up.
+    if not access.route_admits(get_settings(), request):
+        return PlainTextResponse("Sign in first.", 401)
+    if not media.holds(request, f"media {request.path_params['item_id']}"):
+        return PlainTextResponse(_REFUSED, 403)
+    return media.answer(request)
+
+
+async def _upload(request: Request) -> Response:
+    settings = get_settings()
+    if not access.route_admits(settings, request):
+        return PlainTextResponse("Sign in first.", 401)
+    # A browser always says where such a request comes from; the guard has compared it.
+    if not request.headers.get("origin") or not media.holds(request, UPLOAD):
+        return PlainTextResponse(_REFUSED, 403)
+    return await uploads.receive(request, settings.home)
