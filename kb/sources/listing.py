@@ -18,8 +18,9 @@ class ListingReport:
 
     `reported` is the service's own count (None if it tells none), `listed` how many were
     seen before filtering, `unavailable` those that are private, removed or blocked, `units`
-    the API units spent, `via` who listed. `complete` turns true at the true end; `notes` are
-    sentences for the reader.
+    the API units spent, `via` who listed. `picture` is the address of the channel's own, empty
+    if there is none. `complete` turns true at the true end; `notes` are sentences for the
+    reader.
     """
 
     reference: str
@@ -32,6 +33,7 @@ class ListingReport:
     via: str = "api"
     complete: bool = False
     notes: tuple[str, ...] = field(default=())
+    picture: str = ""
 
 
 class Listing:

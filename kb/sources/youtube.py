@@ -18,11 +18,19 @@ from kb.sources.listing import Listing, ListingReport
 from kb.sources.pages import Page, PageStore, prune
 from kb.sources.web import OnlineSource
 from kb.sources.youtube_api import ApiRefused, NoUsableKey, YouTubeApi
-from kb.sources.youtube_items import SITE, bare_item, item_of, list_page, video_ids
+from kb.sources.youtube_items import (
+    SITE,
+    bare_item,
+    item_of,
+    list_page,
+    picture_of,
+    video_ids,
+)
 from kb.types import MediaItem
 
 # The service's list of a channel's uploads ends at about this many.
 UPLOADS_LIMIT = 20_000
+PICTURE_PX = 160  # a channel's picture is shown small
 _WITHOUT_KEY = (
     "Listed without a YouTube Data API key: slower, with approximate dates and without "
     "descriptions or tags. Put a key into the file that YT_API_KEYS_FILE names."
@@ -258,14 +266,17 @@ class YouTubeSource(OnlineSource):
         self, api: YouTubeApi, channel: dict[str, Any], link: Link, filters: VideoFilters
     ) -> tuple[str, dict[str, Any]]:
         title = channel["snippet"]["title"]
+        picture = picture_of(channel["snippet"], PICTURE_PX)
         if filters.playlist:
-            return self._named_playlist(api, channel["id"], title, filters.playlist)
+            found, facts = self._named_playlist(api, channel["id"], title, filters.playlist)
+            return found, {**facts, "picture": picture}
         uploads = channel["contentDetails"]["relatedPlaylists"]["uploads"]
         if link.tab:
             part = {"shorts": "UUSH", "live": "UULV"}[link.tab]
-            return f"{part}{uploads[2:]}", {"title": title}
+            return f"{part}{uploads[2:]}", {"title": title, "picture": picture}
         count = channel.get("statistics", {}).get("videoCount")
-        return uploads, {"title": title, "reported": None if count is None else int(count)}
+        reported = None if count is None else int(count)
+        return uploads, {"title": title, "reported": reported, "picture": picture}
 
     def _named_playlist(
         self, api: YouTubeApi, channel_id: str, channel_title: str, wanted: str

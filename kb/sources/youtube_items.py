@@ -94,6 +94,15 @@ def item_of(resource: dict[str, Any]) -> MediaItem:
     )
 
 
+def picture_of(snippet: dict[str, Any], wide_px: int) -> str:
+    """The address of the smallest picture that is so wide, else of the widest; or empty."""
+    found = sorted((snippet.get("thumbnails") or {}).values(), key=lambda e: e.get("width") or 0)
+    if not found:
+        return ""
+    enough = (each for each in found if (each.get("width") or 0) >= wide_px)
+    return str(next(enough, found[-1]).get("url", ""))
+
+
 def parse_duration(text: str) -> float | None:
     """An ISO 8601 duration (`PT1H2M3S`, `P1DT2H`) in seconds; None for anything else."""
     match = _DURATION.fullmatch(text)
