@@ -14,6 +14,7 @@ from fakes.odin import KEY, SECRET, FakeOdin
 from kb.cli import run
 from kb.jobs import pipeline
 from kb.library import Library
+from kb.service import Service
 from kb.settings import Settings, get_settings
 from kb.types import Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
 
@@ -75,6 +76,7 @@ def test_publish_everything_and_again_nothing(
     metadata = [json.loads(d["metadata"]) for d in odin.documents().values()]
     assert {m["team"] for m in metadata} == {"research"}
     sent = odin.count("POST", "/add/file")
+    assert done["held"] == [IDS[2]]
     again = kb(capsys, "publish", "--all")
     assert sorted(again["done"]) == sorted(IDS[:2])
     assert odin.count("POST", "/add/file") == sent
@@ -105,9 +107,9 @@ def test_sync_shows_what_differs_then_mends_it(
         ("changed", IDS[0]),
         ("missing", IDS[1]),
     }
-    before = odin.held()
-    assert odin.held() == before
-    kb(capsys, "sync")
+    assert plan["held"] == [IDS[2]] and plan["documents"] == 2 and plan["words"] > 5
+    mended = kb(capsys, "sync")
+    assert (sorted(mended["done"]), mended["held"]) == (sorted(IDS[:2]), [IDS[2]])
     assert len(odin.held()) == 2
     assert b"after" in b"".join(odin.held().values())
     assert b"before" not in b"".join(odin.held().values())
@@ -121,8 +123,12 @@ def test_an_answer_leads_to_the_second(
     answer = kb(capsys, "ask", "who burns the lantern")
     assert any(source["item_id"] == IDS[0] for source in answer["sources"])
     found = kb(capsys, "search", "lantern", "--remote")
-    assert found[0]["item_id"] == IDS[0]
-    assert found[0]["deep_link"].startswith("https://youtu.be/aaaaaaaaaaa?t=")
+    assert list(found) == ["query", "mode", "took_ms", "hits"] and found["took_ms"] > 0
+    hit = found["hits"][0]
+    assert set(hit) >= {"item_id", "title", "start", "end", "text", "score", "deep_link", "path"}
+    assert hit["item_id"] == IDS[0] and 0 <= hit["start"] < hit["end"]
+    assert hit["deep_link"].startswith("https://youtu.be/aaaaaaaaaaa?t=")
+    assert kb(capsys, "search", "nowhere-at-all", "--remote")["hits"] == []
 
 
 def test_wrong_credentials_are_said_once(
@@ -137,6 +143,79 @@ def test_wrong_credentials_are_said_once(
     assert told.count("Error") == 1
     assert "API_SECRET" in told or "credentials" in told.lower()
     assert odin.held() == {}
+
+
+COMMANDS = (
+    ("publish", "--all"),
+    ("publish", IDS[0]),
+    ("sync", "--dry-run"),
+    ("sync",),
+    ("ask", "who"),
+    ("upload", "."),
+    ("search", "lantern", "--remote"),
+    ("ingest", "missing.mp4", "--to", "local,odin", "--model", "demo"),
+)
+
+
+@pytest.mark.parametrize("missing", ["API_KEY", "API_SECRET"])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_missing_credentials_are_wrong_configuration(
+    odin: FakeOdin,
+    library: Library,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+    command: tuple[str, ...],
+) -> None:
+    monkeypatch.delenv(missing)
+    get_settings.cache_clear()
+    told = kb(capsys, *command, check=2)
+    assert f"{missing} is not set" in told and "→" in told and ".env" in told
+    assert odin.requests == []
+
+
+def test_an_own_field_with_a_name_of_ours_is_refused_at_once(
+    odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (("publish", "--all"), ("sync",), ("ingest", "x.mp4", "--model", "demo")):
+        assert "'title'" in kb(capsys, *command, "--meta", "title=mine", check=2)
+    assert odin.held() == {}
+
+
+def test_what_a_knowledge_base_says_is_told_and_what_it_will_cost(
+    odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = Service()
+    service.jobs.adopt_folder()
+    service.close()
+    odin.order("422", "422")
+    kb(capsys, "publish", IDS[0], "--to", "folder")
+    refused = kb(capsys, "publish", "--all", check=1)["failed"]
+    assert sorted(refused) == sorted(IDS[:2])
+    document = kb(capsys, "status")
+    told = {item["id"]: item["publish"] for item in document["items"]}
+    for item_id in IDS[:2]:
+        assert told[item_id]["odin"]["status"] == "failed"
+        assert told[item_id]["odin"]["error"] == refused[item_id]["error"]
+        assert told[item_id]["odin"]["hint"]
+    assert told[IDS[0]]["folder"]["status"] == "synced" and told[IDS[2]] == {}
+    assert document["publications"]["odin"] == {"failed": 2}
+    assert run(["publish", "--all"]) == 0
+    printed = capsys.readouterr().err
+    assert "2 items, 8 words: at most about" in printed and "credits" in printed
+    assert "1 held for review" in printed and IDS[2] in printed
+    told = {item["id"]: item["publish"] for item in kb(capsys, "status")["items"]}
+    assert {told[item_id]["odin"]["status"] for item_id in IDS[:2]} == {"synced"}
+    assert not any(told[item_id]["odin"]["error"] for item_id in IDS[:2])
+
+
+def test_own_metadata_of_a_folder_survive(
+    odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kb(capsys, "publish", IDS[0], "--to", "folder", "--meta", "team=research")
+    kb(capsys, "publish", "--all", "--to", "folder")
+    texts = [p.read_text("utf-8") for p in (library.home / "markdown").glob("*.md")]
+    assert sum('"team": "research"' in text for text in texts) == 1
 
 
 def test_other_files_are_sent_as_they_are(

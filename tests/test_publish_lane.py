@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from fakes.odin import KEY, SECRET, FakeOdin
 
+from kb.console import status_document
+from kb.jobs import pipeline
 from kb.settings import Settings
+from kb.types import Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
 from tests.workers import Lab, speech
 
 pytestmark = pytest.mark.slow
@@ -29,13 +32,104 @@ def state_of(lab: Lab, item_id: str) -> str:
     return str(record.get("status")) if isinstance(record, dict) else "nothing"
 
 
+def shelve(lab: Lab, count: int, covered: float = 1.0) -> list[str]:
+    """Items in the library with words of theirs, as transcribed some time ago."""
+    made = []
+    for number in range(count):
+        item = MediaItem(
+            f"youtube:talk{number:07d}",
+            "youtube",
+            "",
+            f"Talk {number}",
+            f"2026-01-{number + 1:02d}",
+        )
+        words = tuple(Word(n * 1.0, n + 0.8, f"word{number}", 0.9) for n in range(20))
+        pipeline.write(
+            lab.library, item,
+            Transcript(
+                MediaRef("talk.m4a", "00" * 32, 20.0),
+                (Segment(0.0, 20.0, " ".join(word.text for word in words), words),),
+                "en", "whisper", "demo", "optimiert", Coverage(20.0, 20.0 * covered),
+                Timing(media_s=20.0),
+            ),
+            0.9,
+        )  # fmt: skip
+        made.append(item.id)
+    lab.jobs.adopt_folder()
+    return made
+
+
+def told(lab: Lab, item_id: str) -> dict[str, Any]:
+    """What `kb status` says that ODIN says of an item."""
+    found: dict[str, Any] = status_document(lab.service.status(item_id))["publish"]
+    return dict(found.get("odin", {}))
+
+
+def test_what_waits_is_taken_up_by_whoever_is_there(tmp_path: Path) -> None:
+    """One worker sends it and ends; another, of another name, sees it indexed."""
+    with (
+        FakeOdin(tmp_path / "odin", index_s=3600) as odin,
+        Lab(tmp_path / "lab", **environment(odin)) as lab,
+    ):
+        ids = shelve(lab, 3)
+        first = lab.start(name="one")
+        for item_id in ids:
+            lab.jobs.send(item_id, ["odin"])
+        lab.wait(lambda: all(told(lab, i).get("status") == "syncing" for i in ids), "three sent")
+        lab.stop(first)
+        odin.finish()
+        second = lab.start(name="two")
+        third = lab.start(name="three")
+        lab.jobs.resume()  # nobody wants to wait for the next look
+        lab.wait(lambda: all(state_of(lab, i) == "synced" for i in ids), "three documents")
+        assert {told(lab, i)["status"] for i in ids} == {"synced"}
+        assert len(odin.held()) == 3 == odin.count("POST", "/add/file")
+        lab.stop(second)
+        lab.stop(third)
+
+
+def test_a_failed_publication_is_shown_and_tried_again_alone(tmp_path: Path) -> None:
+    with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
+        refused, held = shelve(lab, 2)
+        lab.library.amend(held, {"state": "held", "error": "20 s are doubtful"})
+        odin.order("422")
+        lab.start()
+        for item_id in (refused, held):
+            lab.jobs.send(item_id, ["odin"])
+        lab.wait(lambda: told(lab, refused).get("status") == "failed", "a refusal")
+        lab.wait(lambda: told(lab, held).get("status") == "held", "a held item")
+        said = told(lab, refused)
+        assert "422" in said["error"] and said["hint"] and said["attempts"] == 1
+        shown = lab.kb("status").stdout
+        assert "odin failed" in " ".join(shown.split()) and "422" in shown
+        files = {p: p.stat().st_mtime_ns for p in lab.home.glob("media/*.transcript.json")}
+        assert lab.kb("retry", "--failed").stderr.count(refused) == 1
+        lab.wait(lambda: told(lab, refused)["status"] == "synced", "the document")
+        assert told(lab, refused)["error"] == "" and len(odin.held()) == 1
+        assert {p: p.stat().st_mtime_ns for p in files} == files
+        # Held back until somebody releases it: trying again is no way around that.
+        assert lab.jobs.retry_failed() == [] == lab.jobs.retry([held])
+
+
 def test_items_are_published_as_they_are_finished(tmp_path: Path) -> None:
     with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
         paths = [str(path) for path in speech(tmp_path / "talks", 3)]
-        done = lab.kb("ingest", *paths, "--to", "local,odin", "--wait", "--json")
+        meta = ("--meta", "team=research", "--meta", "case=A 7")
+        done = lab.kb("ingest", *paths, "--to", "local,odin", *meta, "--wait", "--json")
         ids = json.loads(done.stdout)["enqueued"]
         lab.wait(lambda: all(state_of(lab, i) == "synced" for i in ids), "three documents")
         assert len(odin.held()) == 3
+        sent = [json.loads(row["metadata"]) for row in odin.documents().values()]
+        assert {(m["team"], m["case"]) for m in sent} == {("research", "A 7")}
+        # Published again by hand, and after a change, the analyst's own fields are still there.
+        lab.kb("publish", "--all")
+        assert odin.count("POST", "/add/file") == 3
+        (entry, *_) = lab.library.entries()
+        lab.service.edit(entry.item.id, 0, "other words")
+        lab.kb("publish", "--all")
+        sent = [json.loads(row["metadata"]) for row in odin.documents().values()]
+        assert len(sent) == 3 and {m["team"] for m in sent} == {"research"}
+        assert any(b"other words" in content for content in odin.held().values())
 
 
 def test_wrong_credentials_stop_the_lane_once_and_nothing_else(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from kb.errors import KnowledgeBaseError, LibraryError
 from kb.naming import file_id, make_stem
 from kb.settings import Settings
 from kb.sinks.base import content_sha256
-from kb.sinks.odin_documents import make_documents
+from kb.sinks.odin_documents import OWN_KEYS, make_documents
 from kb.types import DocumentFacts, MediaItem, Passage, Published
 
 FOLDER_NAME = "markdown"
@@ -44,8 +44,15 @@ class FolderSink:
         facts: DocumentFacts | None = None,
         extra_metadata: Mapping[str, str] | None = None,
     ) -> Published:
-        """Write the item's file unless it is there; a changed title renames nothing."""
+        """Write the item's file unless it is there; a changed title renames nothing.
+
+        `extra_metadata` None keeps the own fields that the file has.
+        """
         sha256 = content_sha256(passages)
+        path = self._find(item.id)
+        if extra_metadata is None and path is not None:
+            about = _about(path).items()
+            extra_metadata = {key: str(value) for key, value in about if key not in OWN_KEYS}
         (document,) = make_documents(
             item, passages, facts, extra_metadata, limit=_UNLIMITED
         ).documents
@@ -54,7 +61,7 @@ class FolderSink:
         head = f"{_FENCE}{''.join(lines)}{_FENCE}\n".encode("utf-8", "replace")
         content = head + document.content
         try:
-            path = self._find(item.id) or self._new_path(item)
+            path = path or self._new_path(item)
             if not path.is_file() or path.read_bytes() != content:
                 storage.write_bytes(path, content)
         except LibraryError as error:
