@@ -20,6 +20,7 @@ from kb.asr.batcher import Batcher
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.merge import plain
 from kb.asr.recognizer import Recognizer
+from kb.asr.repair import Plan
 from kb.asr.vad import Audio, SpeechDetector
 from kb.asr.windows import Window
 from kb.jobs.options import RunOptions
@@ -208,15 +209,25 @@ def preset(name: str = "optimiert", **figures: float) -> Preset:
 
 
 def read_with(
-    engine: Oracle, composition: Composition, chosen: Preset, *, detect_speech: bool = True
+    engine: Oracle,
+    composition: Composition,
+    chosen: Preset,
+    *,
+    detect_speech: bool = True,
+    plan: Plan | None = None,
 ) -> Transcript:
-    """A composition through the real detection, windows, batches and merging."""
+    """A composition through the real detection, windows, batches, repair and merging."""
     batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 4)
     try:
-        recognizer = Recognizer(batcher, chosen, detect_speech=detect_speech, detector=detector())
+        recognizer = Recognizer(
+            batcher, chosen, detect_speech=detect_speech, detector=detector(), plan=plan
+        )
         return recognizer.transcribe(blocks(composition.audio), MediaRef("x", "", 0.0))
     finally:
         batcher.close()
+
+
+UNBOUNDED = Plan(share=10.0, temperatures=(), beams=1)  # for engines that fail in every window
 
 
 # The demo model

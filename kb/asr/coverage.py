@@ -18,10 +18,21 @@ def coverage(speech: Sequence[SpeechSpan], words: Iterable[Word], repaired: int 
 
     A gap is a stretch of more than 0.8 s of detected speech with no word within 0.3 s.
     """
-    taken = _union(
+    found = gaps(speech, words)
+    total = sum(span.duration_s for span in speech)
+    missing = sum(gap.duration_s for gap in found)
+    rounded = tuple(SpeechSpan(round(g.start_s, 3), round(g.end_s, 3)) for g in found)
+    return Coverage(round(total, 3), round(total - missing, 3), rounded, repaired)
+
+
+def gaps(
+    speech: Sequence[SpeechSpan], words: Iterable[Word], longest_s: float = LONGEST_UNCOVERED_S
+) -> list[SpeechSpan]:
+    """Stretches of more than `longest_s` of detected speech with no word within 0.3 s."""
+    taken = union(
         (max(w.start_s, w.end_s - LONGEST_WORD_S) - REACH_S, w.end_s + REACH_S) for w in words
     )
-    gaps: list[SpeechSpan] = []
+    found: list[SpeechSpan] = []
     place = 0
     for span in speech:
         while place < len(taken) and taken[place][1] <= span.start_s:
@@ -29,19 +40,26 @@ def coverage(speech: Sequence[SpeechSpan], words: Iterable[Word], repaired: int 
         at, look = span.start_s, place
         while look < len(taken) and taken[look][0] < span.end_s:
             begin, end = taken[look]
-            if begin - at > LONGEST_UNCOVERED_S:
-                gaps.append(SpeechSpan(at, begin))
+            if begin - at > longest_s:
+                found.append(SpeechSpan(at, begin))
             at = max(at, end)
             look += 1
-        if span.end_s - at > LONGEST_UNCOVERED_S:
-            gaps.append(SpeechSpan(at, span.end_s))
-    total = sum(span.duration_s for span in speech)
-    missing = sum(gap.duration_s for gap in gaps)
-    rounded = tuple(SpeechSpan(round(g.start_s, 3), round(g.end_s, 3)) for g in gaps)
-    return Coverage(round(total, 3), round(total - missing, 3), rounded, repaired)
+        if span.end_s - at > longest_s:
+            found.append(SpeechSpan(at, span.end_s))
+    return found
 
 
-def _union(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+def clipped(spans: Iterable[SpeechSpan], from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
+    """What of the spans lies between two times."""
+    return tuple(
+        SpeechSpan(max(span.start_s, from_s), min(span.end_s, to_s))
+        for span in spans
+        if min(span.end_s, to_s) > max(span.start_s, from_s)
+    )
+
+
+def union(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The intervals in order, those that touch joined."""
     merged: list[tuple[float, float]] = []
     for begin, end in sorted(intervals):
         if merged and begin <= merged[-1][1]:

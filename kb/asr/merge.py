@@ -3,7 +3,7 @@
 Two windows overlap where no pause allowed a clean cut. Both have read the overlap; each is
 surest away from its own edge. Their words are matched by text and time, and the texts are
 joined at the matched word nearest the overlap's middle. A stretch that a window left unread
-and that was read again (see `kb.asr.repair`) is put into its place first.
+and that was read again (see `kb.asr.unread`) is put into its place first.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def stitch(reads: Iterable[Read]) -> list[Segment]:
     segments: list[Segment] = []
     for _, group in groupby(sorted(reads, key=lambda r: r.index), key=lambda r: r.index):
         own = list(group)
-        incoming = _whole(own)
+        incoming = whole(own)
         start_s = min(read.start_s for read in own)
         overlap_s = max(read.overlap_s for read in own)
         if overlap_s > 0:
@@ -164,7 +164,7 @@ def stitch(reads: Iterable[Read]) -> list[Segment]:
     return segments
 
 
-def _whole(reads: Sequence[Read]) -> tuple[Segment, ...]:
+def whole(reads: Sequence[Read]) -> tuple[Segment, ...]:
     """One window's segments: its first reading, with what was read again put in between.
 
     `reads` in the order in which they were made, so that a part of a part finds its place.

@@ -1,4 +1,4 @@
-"""From a stream of sound to a transcript: detect, cut, batch, decode, stitch, account.
+"""From a stream of sound to a transcript: detect, cut, batch, decode, doubt, stitch, account.
 
 Sound is taken block by block and let go as soon as its windows are read, so that memory does
 not grow with the medium's length.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,12 +20,16 @@ import numpy as np
 from gpu.presets import Preset
 from kb.asr import SAMPLE_RATE
 from kb.asr.batcher import Answer, Batcher, wait
-from kb.asr.coverage import coverage
+from kb.asr.engines.base import Decoded
 from kb.asr.merge import Read, stitch
-from kb.asr.unread import MOST_REPAIRS, is_silence, unread
+from kb.asr.quality.ledger import Settled, ledger
+from kb.asr.quality.signs import BEFORE, Evidence, Limits
+from kb.asr.repair import Case, Plan, Repairs, Request
+from kb.asr.second import SecondEngine
 from kb.asr.vad import (
     CUT_THRESHOLD,
     FRAME,
+    FRAME_S,
     LEDGER_THRESHOLD,
     Audio,
     SpeechDetector,
@@ -34,13 +38,16 @@ from kb.asr.vad import (
 )
 from kb.asr.windows import Window, WindowCutter
 from kb.errors import Cancelled, SettingsError
-from kb.types import MediaRef, Segment, Timing, Transcript
+from kb.settings import Settings, get_settings
+from kb.types import MediaRef, Segment, SpeechSpan, Timing, Transcript, Word
 
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
 OTHER_LANGUAGE = 0.9  # a window this sure of another language than the item's is read in it
 LEAST_LOGPROB = -7.0  # a floor, so that one window that is quite sure cannot outvote the others
+OWN_LANGUAGE = 0.2  # a language in which this share of an item is spoken is one of its own
+EDGE_S = 2.0  # detection at a window's edge depends on what was before it
 
 Progress = Callable[[float], None]
 Aside = Callable[[], AbstractContextManager[None]]
@@ -53,7 +60,8 @@ class Vote:
         """`fixed`: the language that was asked for; then nothing is voted."""
         self.fixed = fixed
         self._sums: dict[str, float] = {}
-        self._heard: set[tuple[float, float]] = set()
+        self._likeliest: dict[tuple[float, float], tuple[str, float]] = {}
+        self._spoken_s: dict[str, float] = {}
 
     def add(self, window: Window, languages: Mapping[str, float]) -> None:
         """Takes a window's log-probabilities by language, weighed by its speech.
@@ -61,12 +69,14 @@ class Vote:
         Once a window: a batch that is decoded again must not be counted twice.
         """
         place = (window.start_s, window.end_s)
-        if place in self._heard:
+        if place in self._likeliest or not languages:
             return
-        self._heard.add(place)
+        best = max(languages, key=languages.__getitem__)
+        self._likeliest[place] = best, float(np.exp(languages[best]))
         weight_s = sum(s.duration_s for s in window.speech) or window.duration_s
         for code, logprob in languages.items():
             self._sums[code] = self._sums.get(code, 0.0) + weight_s * max(logprob, LEAST_LOGPROB)
+        self._spoken_s[best] = self._spoken_s.get(best, 0.0) + weight_s
 
     @property
     def expected(self) -> str:
@@ -80,6 +90,20 @@ class Vote:
         best = max(languages, key=languages.__getitem__)
         return best if np.exp(languages[best]) >= OTHER_LANGUAGE else self.winner
 
+    def likeliest(self, window: Window) -> tuple[str, float]:
+        """The language that a window sounds most like, with its probability."""
+        return self._likeliest.get((window.start_s, window.end_s), ("", 0.0))
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The item's languages by what was heard so far, the main one first."""
+        if self.fixed:
+            return (self.fixed,)
+        spoken_s = dict(self._spoken_s)  # the recognizer's thread may add to it meanwhile
+        least_s = OWN_LANGUAGE * sum(spoken_s.values())
+        others = [code for code, seconds in spoken_s.items() if seconds >= least_s]
+        return tuple(dict.fromkeys((self.winner, *others)))
+
     @property
     def winner(self) -> str:
         if self.fixed:
@@ -87,13 +111,29 @@ class Vote:
         return max(self._sums, key=self._sums.__getitem__) if self._sums else "en"
 
 
+class _In:
+    """The vote of a window that is read again: its language is known."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    @property
+    def expected(self) -> str:
+        return self._language
+
+    def add(self, window: Window, languages: Mapping[str, float]) -> None:
+        """It has voted before."""
+
+    def choose(self, _window: Window, _languages: Mapping[str, float]) -> str:
+        return self._language
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A window that is with the batcher; `part` of one that was read before."""
+    """A window that is with the batcher."""
 
     window: Window
     future: Future[Answer]
-    part: bool
 
 
 class Recognizer:
@@ -108,8 +148,13 @@ class Recognizer:
         detect_speech: bool = True,
         detector: SpeechDetector | None = None,
         preparations: threading.Semaphore | None = None,
+        settings: Settings | None = None,
+        plan: Plan | None = None,
+        second: SecondEngine | None = None,
     ) -> None:
-        """`preparations` bounds how many media are decoded and cut at once.
+        """`preparations` bounds how many media are decoded and cut at once; `settings` say what
+        is doubted and, unless there is a `plan`, what is done about it; `second` is the engine
+        that may be asked at last.
 
         Raises SettingsError if the model does not know the language asked for."""
         if language != AUTO and not batcher.engine.knows_language(language):
@@ -123,6 +168,10 @@ class Recognizer:
         self.detect_speech = detect_speech
         self.detector = detector or SpeechDetector()
         self._preparations = preparations
+        settings = settings or get_settings()
+        self.limits = Limits.of(settings)
+        self.plan = plan or Plan.of(settings)
+        self.second = second
 
     @contextmanager
     def preparing(self, check: Callable[[], None]) -> Iterator[Aside]:
@@ -180,12 +229,14 @@ class Recognizer:
             segments = run.read_all(blocks)
         finally:
             self.batcher.cancel(run)
+            if self.second:
+                self.second.cancel(run)
         engine = self.batcher.engine
         probabilities = np.concatenate(run.probabilities or [np.zeros(0, np.float32)])
         heard_s = run.samples / SAMPLE_RATE
         speech = spans(probabilities, SpeechRule(LEDGER_THRESHOLD)) if self.detect_speech else []
         speech = [replace(s, end_s=min(s.end_s, heard_s)) for s in speech if s.start_s < heard_s]
-        ledger = coverage(speech, (w for s in segments for w in s.words), run.repaired)
+        coverage, windows = ledger(speech, segments, run.settled, run.repairs.count)
         total_s = time.perf_counter() - began
         return Transcript(
             media=replace(media, duration_s=round(heard_s, 3)),
@@ -194,19 +245,21 @@ class Recognizer:
             engine=engine.name,
             model=engine.model,
             preset=self.preset.name,
-            coverage=ledger,
+            coverage=coverage,
             timing=Timing(
                 load_s=round(engine.load_s, 3),
                 decode_s=round(run.decode_s, 3),
                 vad_s=round(run.vad_s, 3),
                 asr_s=round(run.asr_s, 3),
                 align_s=round(run.align_s, 3),
+                repair_s=round(run.repairs.took_s, 3),
                 total_s=round(total_s, 3),
                 media_s=round(heard_s, 3),
             ),
             chunk_s=self.preset.chunk_s,
             timestamps=self.preset.timestamps,
             warnings=() if segments else ("No speech was found in this medium.",),
+            windows=windows,
         )
 
 
@@ -229,50 +282,115 @@ class _Run:
         self.probabilities: list[Audio] = []
         self._frames = 0
         self.samples = 0
-        self.repaired = 0
-        self._repairs: Counter[int] = Counter()
         self.decode_s = self.vad_s = self.asr_s = self.align_s = 0.0
+        self.settled: list[Settled] = []
+        self._reads: list[Read] = []
+        self._before: tuple[Word, ...] = ()
+        engine = owner.batcher.engine
+        self.repairs = Repairs(
+            self._ask_again,
+            owner.plan,
+            limit_s=engine.receptive_field_s,
+            ways=engine.ways,
+            other=owner.second.name if owner.second else "",
+            check=self._check,
+        )
 
     def read_all(self, blocks: Iterable[Audio]) -> list[Segment]:
         """All segments in order of time.
 
         Windows are let go as soon as they are read; how many wait is the batcher's bound.
         """
-        reads: list[Read] = []
         asked: deque[_Asked] = deque()
         with self._owner.preparing(self._check) as self._aside:
             for window in self._windows(blocks):
                 asked.append(self._ask(window))
                 while asked and asked[0].future.done():
-                    self._take(asked, reads)
+                    self._take(asked.popleft())
         self._aside = nullcontext
         while asked:
-            self._take(asked, reads)
+            self._take(asked.popleft())
+        for case in self.repairs.finish():
+            self._settle(case)
+        self.asr_s += self.repairs.took_s - self.repairs.align_s
+        self.align_s += self.repairs.align_s
         self._tell(1.0)
-        return stitch(reads)
+        return stitch(self._reads)
 
-    def _ask(self, window: Window, *, part: bool = False) -> _Asked:
-        future = self._owner.batcher.submit(self, window, self.vote, self._check, aside=self._aside)
-        return _Asked(window, future, part)
+    def _ask(self, window: Window) -> _Asked:
+        batcher = self._owner.batcher
+        return _Asked(
+            window, batcher.submit(self, window, self.vote, self._check, aside=self._aside)
+        )
 
-    def _take(self, asked: deque[_Asked], reads: list[Read]) -> None:
-        """Waits for the first window; what it left unread is asked for again."""
-        first = asked.popleft()
-        window, answer = first.window, wait(first.future, self._check)
+    def _ask_again(self, request: Request) -> Future[Answer] | None:
+        batcher, other = self._owner.batcher, self._owner.second
+        if request.other:
+            found = other.open() if other else None
+            if found is None or not found.engine.knows_language(request.language):
+                return None
+            batcher = found
+        vote = _In(request.language)
+        return batcher.submit(
+            self, request.window, vote, self._check, request.how, aside=self._aside
+        )
+
+    def _take(self, asked: _Asked) -> None:
+        """Waits for a window's first reading; what is suspect goes to be read again."""
+        window, answer = asked.window, wait(asked.future, self._check)
         self.asr_s += answer.asr_s
         self.align_s += answer.align_s
-        decoded = answer.decoded
-        if is_silence(decoded):
-            log.debug("Taken for silence: %.2f-%.2f s", window.start_s, window.end_s)
-            decoded = replace(decoded, segments=())
-        reads.append(Read(window.index, window.start_s, window.overlap_s, decoded))
-        room = MOST_REPAIRS - self._repairs[window.index]
-        again = unread(window, decoded, part=first.part)[:room]
-        self._repairs[window.index] += len(again)
-        self.repaired += len(again)
-        asked.extendleft(reversed([self._ask(part, part=True) for part in again]))
+        self.repairs.first_read(answer)
+        case = Case(window, self._evidence(window, answer.decoded), self._owner.limits)
+        words = [word for segment in case.text.segments for word in segment.words]
+        self._before = tuple(words[-BEFORE:])
+        if case.signs:
+            log.debug(
+                "Suspect: %.2f-%.2f s: %s",
+                window.start_s,
+                window.end_s,
+                ", ".join(sign.name for sign in case.signs),
+            )
+            self.repairs.add(case)
+        else:
+            self._settle(case)
+        for settled in self.repairs.step():
+            self._settle(settled)
         if self._expected_s:
             self._tell(min(window.end_s / self._expected_s, 1.0))
+
+    def _settle(self, case: Case) -> None:
+        window = case.window
+        self._reads.append(Read(window.index, window.start_s, window.overlap_s, case.text))
+        self.settled.append(case.settled())
+
+    def _evidence(self, window: Window, decoded: Decoded) -> Evidence:
+        return Evidence(
+            start_s=window.start_s,
+            end_s=window.end_s,
+            from_s=window.start_s + window.overlap_s / 2,
+            to_s=window.end_s - window.shared_s / 2,
+            decoded=decoded,
+            # Where nobody looked, everything may be speech, and no word stands on silence.
+            speech=self._speech(window) if self._owner.detect_speech else window.speech,
+            before=self._before,
+            languages=self.vote.languages,
+            heard=self.vote.likeliest(window),
+        )
+
+    def _speech(self, window: Window) -> tuple[SpeechSpan, ...]:
+        """What the looser detection marks in a window, by the probabilities known so far."""
+        first = max(0, round((window.start_s - EDGE_S) / FRAME_S))
+        last = round((window.end_s + EDGE_S) / FRAME_S)
+        pieces: list[Audio] = []
+        at = 0
+        for piece in self.probabilities:
+            if at < last and at + piece.size > first:
+                pieces.append(piece[max(0, first - at) : last - at])
+            at += piece.size
+        probabilities = np.concatenate(pieces or [np.zeros(0, np.float32)])
+        found = spans(probabilities, SpeechRule(LEDGER_THRESHOLD), offset_s=first * FRAME_S)
+        return tuple(found)
 
     def _check(self) -> None:
         if self._cancelled and self._cancelled():

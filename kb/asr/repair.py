@@ -1,101 +1,390 @@
-"""What a recognizer left unread, and is given once more.
+"""Suspect windows are read again, alone, until a reading is clean or the means are spent.
 
-Every engine loses speech now and then: it stops before the end of a window, skips a phrase,
-or answers a window full of speech with nothing. The detected speech tells where words are
-missing; those stretches go back into the queue as windows of their own.
+The ladder: the stretches without words by themselves, where nothing else is wrong; the window
+with shifted borders; then at rising temperatures (openai/whisper's fall-back, transcribe.py);
+then with beams; then by another engine, if one is set. A reading with shifted borders that
+agrees with the one before it ends the ladder: what two readings say alike, a third will say.
+
+**Score.** The reading that stands is the one with the highest
+
+    covered share of the detected speech (1 where there is none)
+    - half the share of the window that signs other than `uncovered` speak against
+    - 0.02 for each sign
+    + 0.1 * exp(mean log-probability)
+
+so that words for speech weigh most, doubt about them less, and confidence decides only
+between equals. An empty reading of speech scores below a doubtful one. `language` does not
+count: a window that sounds like another language than the item's is read in both, and the
+better reading stands without that sign.
+
+**Cost.** Counted in windows' worth of time of the first reading, so that the same medium is
+read the same way on any machine: a window read again is one, a part of it what its length
+amounts to (a quarter at least), with beams `BEAM_COST`, and by another engine as many as its
+time amounts to. At most `share` of the windows read so far may
+be spent, but always `LEAST_BUDGET`, or the only window of a short item could not be mended.
+Windows that wait for the budget are taken by the seconds of doubt, and at most `MOST_WAITING`
+wait: their sound is in memory.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable, Generator, Sequence
+from concurrent import futures
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
 
 import numpy as np
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.coverage import LONGEST_UNCOVERED_S, LONGEST_WORD_S, REACH_S
-from kb.asr.engines.base import Decoded
-from kb.asr.vad import Audio
+from kb.asr.batcher import Answer
+from kb.asr.engines.base import GREEDY, Decoded, Decoding
+from kb.asr.merge import Read, plain, whole
+from kb.asr.quality.ledger import Settled
+from kb.asr.quality.signs import ANSWERED_BY_AGREEMENT, Evidence, Limits, doubtful_s, signs_of
+from kb.asr.unread import MOST_REPAIRS, is_silence, unread
 from kb.asr.windows import Window
-from kb.types import SpeechSpan
+from kb.errors import KBError
+from kb.settings import Settings
+from kb.types import Reading, Sign
 
 log = logging.getLogger(__name__)
 
-MOST_REPAIRS = 8  # parts of one window that are read again, at most
-SHORTEST_PART_S = 0.4
+SHIFT_S = 0.26  # 13 timestamp steps: not a whole number of encoder positions' neighbourhoods
+LEAST_BUDGET = 6.0
+BEAM_COST = 3.0  # five beams took 3.2 times as long as greedy decoding
+LEAST_COST = 0.25
+MOST_FOR_PARTS = 2.0  # more parts than that: the window as a whole is cheaper
+MOST_WAITING = 32
+AGREEMENT = 0.9  # share of words alike from which two readings say the same
 
-# openai-whisper's figures: both together mean that nobody speaks.
-NO_SPEECH = 0.6
-LOW_LOGPROB = -1.0
-
-_HOP_S = 0.02  # resolution at which the quietest place is sought
+UNCOVERED = "uncovered"
+FIRST, PARTS, SHIFTED = "first", "parts", "shifted"
 
 
-def is_silence(decoded: Decoded) -> bool:
-    """Whether the model says itself that its words are no speech.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What may be done about suspect windows (settings `KB_REPAIR_...`)."""
 
-    High no-speech probability alone is not enough: sure words outweigh it.
+    share: float
+    temperatures: tuple[float, ...]
+    beams: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Plan:
+        """The plan that the settings name."""
+        values = settings.repair_temperatures.split(",")
+        return cls(
+            share=settings.repair_share,
+            temperatures=tuple(float(value) for value in values if value.strip()),
+            beams=settings.repair_beams,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A window, or a `part` of one, to be read again; `other`: by the other engine."""
+
+    window: Window
+    language: str
+    how: Decoding = GREEDY
+    other: bool = False
+
+    part: bool = False
+
+    def cost(self, limit_s: float) -> float:
+        """In windows' worth of the first reading's time."""
+        if self.how.beams > 1:
+            return BEAM_COST
+        return max(LEAST_COST, self.window.duration_s / limit_s) if self.part else 1.0
+
+
+Ask = Callable[[Request], "Future[Answer] | None"]
+"""Has a request read; None where that cannot be had."""
+Ladder = Generator[list[Request], list[Decoded], None]
+
+
+@dataclass(slots=True)
+class Case:
+    """A suspect window with all readings of it. `best` is the place of the one that stands."""
+
+    window: Window
+    seen: Evidence
+    limits: Limits
+    readings: list[Reading] = field(default_factory=list)
+    texts: list[Decoded] = field(default_factory=list)
+    best: int = 0
+    signs: tuple[Sign, ...] = ()
+    answered: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.judge(FIRST, self.seen.decoded)
+
+    def judge(self, how: str, decoded: Decoded) -> bool:
+        """Takes another reading; returns whether nothing speaks against it."""
+        if is_silence(decoded):
+            decoded = replace(decoded, segments=())
+        seen = replace(self.seen, decoded=decoded)
+        if decoded.language in self.seen.languages:
+            seen = replace(seen, heard=("", 0.0))
+        signs = signs_of(seen, self.limits)
+        self.texts.append(decoded)
+        self.readings.append(Reading(how, decoded.segments, signs, score(seen, signs)))
+        self.best = max(range(len(self.readings)), key=lambda i: self.readings[i].score)
+        self.signs = tuple(s for s in self.readings[self.best].signs if s.name not in self.answered)
+        if any(text.language in self.seen.languages for text in self.texts):
+            self._answer(frozenset({"language"}))  # it was read in both
+        return not self.signs
+
+    def agree(self) -> bool:
+        """Whether the last reading says what the first one says; answers signs if it does."""
+        first, last = self.texts[0], self.texts[-1]
+        if alike(first, last) < AGREEMENT:
+            return False
+        self._answer(ANSWERED_BY_AGREEMENT)
+        return True
+
+    def _answer(self, names: frozenset[str]) -> None:
+        self.answered |= names
+        self.signs = tuple(sign for sign in self.signs if sign.name not in names)
+
+    @property
+    def first(self) -> Decoded:
+        return self.texts[0]
+
+    @property
+    def text(self) -> Decoded:
+        """The reading that stands."""
+        return self.texts[self.best]
+
+    @property
+    def doubt_s(self) -> float:
+        return doubtful_s(self.signs)
+
+    def settled(self) -> Settled:
+        """The window's entry for the ledger."""
+        read_again = len(self.readings) > 1
+        return Settled(
+            self.window.index,
+            self.window.start_s,
+            self.window.end_s,
+            self.signs,
+            tuple(self.readings) if read_again else (),
+            self.best,
+        )
+
+
+def score(seen: Evidence, signs: Sequence[Sign]) -> float:
+    """How good a reading is; see the module's docstring."""
+    signs = [sign for sign in signs if sign.name != "language"]
+    missing_s = sum(s.end_s - s.start_s for s in signs if s.name == UNCOVERED)
+    covered = 1.0 - missing_s / seen.speech_s if seen.speech_s > 0 else 1.0
+    against = doubtful_s(s for s in signs if s.name != UNCOVERED)
+    doubtful = min(1.0, against / max(seen.end_s - seen.start_s, 0.1))
+    sure = 0.1 * math.exp(min(0.0, seen.decoded.avg_logprob))
+    return round(covered - 0.5 * doubtful - 0.02 * len(signs) + sure, 4)
+
+
+def alike(one: Decoded, other: Decoded) -> float:
+    """Share of words that two readings have in common, in order, 0..1."""
+    left, right = ([plain(w.text) for s in read.segments for w in s.words] for read in (one, other))
+    return SequenceMatcher(None, left, right, autojunk=False).ratio()
+
+
+def shifted(window: Window, limit_s: float) -> Window:
+    """The same speech with other borders, so that the recognizer meets it in another place.
+
+    Silence is put before the window, or some of the silence at its beginning taken away where
+    the recognizer could not hold more.
     """
-    return decoded.no_speech > NO_SPEECH and decoded.avg_logprob < LOW_LOGPROB
+    if window.duration_s + SHIFT_S <= limit_s:
+        silence = np.zeros(round(SHIFT_S * SAMPLE_RATE), np.float32)
+        audio = np.concatenate([silence, window.audio])
+        return replace(window, start_s=window.start_s - silence.size / SAMPLE_RATE, audio=audio)
+    lead_s = window.speech[0].start_s - window.start_s if window.speech else 0.0
+    cut_s = max(0.1, min(SHIFT_S, lead_s - 0.05))
+    return window.part(window.start_s + cut_s, window.end_s)
 
 
-def unread(window: Window, decoded: Decoded, *, part: bool) -> list[Window]:
-    """Parts of a window to be read again: detected speech without words, in order.
+@dataclass(slots=True)
+class _Climb:
+    """A case on its ladder: what it asks for next, and what of that is with the recognizer."""
 
-    `part`: the window is one itself. A part that gave no words is left alone, so that this
-    comes to an end.
-    """
-    # The other half of what the next window reads too is that one's business.
-    own_end_s = window.end_s - window.shared_s / 2
-    words = sorted((w for s in decoded.segments for w in s.words), key=lambda w: w.start_s)
-    if not words:
-        missing = _speech_between(window, window.start_s, own_end_s)
-        if sum(span.duration_s for span in missing) <= LONGEST_UNCOVERED_S:
-            return []
-        if part or decoded.no_speech > NO_SPEECH:
-            log.debug("No words in %.2f-%.2f s", window.start_s, window.end_s)
-            return []
-        return _halves(window)
-    # Speech between two words counts as a whole, whatever dips detection sees in it.
-    befores = [window.start_s, *(w.end_s for w in words)]
-    # (A word that is stretched over a hole has its true place at its end.)
-    afters = [*(max(w.start_s, w.end_s - LONGEST_WORD_S) for w in words), window.end_s]
-    parts: list[Window] = []
-    for place, (before_s, after_s) in enumerate(zip(befores, afters, strict=True)):
-        from_s = before_s + REACH_S if place else before_s
-        to_s = after_s - REACH_S if place < len(words) else own_end_s
-        missing = _speech_between(window, from_s, to_s)
-        if sum(span.duration_s for span in missing) > LONGEST_UNCOVERED_S:
-            begin_s = max(before_s, missing[0].start_s - REACH_S)
-            end_s = min(after_s, missing[-1].end_s + REACH_S)
-            parts.append(window.part(begin_s, end_s))
-    return [p for p in parts if p.duration_s >= SHORTEST_PART_S]
+    case: Case
+    ladder: Ladder
+    requests: list[Request] = field(default_factory=list)
+    futures: list[Future[Answer]] = field(default_factory=list)
 
 
-def _speech_between(window: Window, from_s: float, to_s: float) -> list[SpeechSpan]:
-    return [
-        SpeechSpan(max(span.start_s, from_s), min(span.end_s, to_s))
-        for span in window.speech
-        if min(span.end_s, to_s) > max(span.start_s, from_s)
-    ]
+class Repairs:
+    """The suspect windows of one medium, and the budget for reading them again."""
 
+    def __init__(
+        self,
+        ask: Ask,
+        plan: Plan,
+        *,
+        limit_s: float,
+        ways: frozenset[str],
+        other: str = "",
+        check: Callable[[], None],
+    ) -> None:
+        """`limit_s`: the longest window that the recognizer holds; `ways`: what its engine
+        can do; `other`: name of the other engine, if there is one; `check` may raise."""
+        self._ask = ask
+        self._plan = plan
+        self._limit_s = limit_s
+        self._ways = ways
+        self._other = other
+        self._check = check
+        self._waiting: list[_Climb] = []
+        self._going: list[_Climb] = []
+        self._done: list[Case] = []
+        self._first_s = 0.0
+        self._windows = 0
+        self._spent = 0.0
+        self.count = 0  # readings after the first
+        self.took_s = 0.0  # the model's busy time for them
+        self.align_s = 0.0  # the part of it that word times took
 
-def _halves(window: Window) -> list[Window]:
-    """A window cut in two at its quietest place between a third and two thirds."""
-    if window.duration_s < 2 * LONGEST_UNCOVERED_S:
-        return []
-    at_s = window.start_s + quietest_s(
-        window.audio, window.duration_s / 3, window.duration_s * 2 / 3
-    )
-    halves = [window.part(window.start_s, at_s), window.part(at_s, window.end_s)]
-    return [half for half in halves if half.speech]
+    def first_read(self, answer: Answer) -> None:
+        """A window was read for the first time: the budget grows."""
+        self._windows += 1
+        self._first_s += answer.asr_s + answer.align_s
 
+    def add(self, case: Case) -> None:
+        """Takes a suspect window in."""
+        if self._plan.share <= 0:
+            self._done.append(case)
+            return
+        climb = _Climb(case, self._rungs(case))
+        self._go_on(climb, lambda: next(climb.ladder))
+        if len(self._waiting) > MOST_WAITING:
+            least = min(self._waiting, key=lambda climb: climb.case.doubt_s)
+            self._waiting.remove(least)
+            self._done.append(least.case)
 
-def quietest_s(audio: Audio, from_s: float, to_s: float) -> float:
-    """The middle of the quietest 0.1 s between two times of `audio` ([samples], 16 kHz)."""
-    hop = int(_HOP_S * SAMPLE_RATE)
-    piece = audio[int(from_s * SAMPLE_RATE) : int(to_s * SAMPLE_RATE)]
-    power = np.square(piece[: piece.size // hop * hop].reshape(-1, hop)).mean(axis=1)
-    if power.size < 5:
-        return (from_s + to_s) / 2
-    level = np.convolve(power, np.ones(5), mode="valid")
-    return from_s + (int(np.argmin(level)) + 2.5) * _HOP_S
+    def step(self) -> list[Case]:
+        """Starts what the budget allows, takes what is read; returns the windows settled."""
+        self._waiting.sort(key=lambda climb: -climb.case.doubt_s)
+        for climb in list(self._waiting):
+            if self._cost(climb.requests) > self._left:
+                continue
+            self._waiting.remove(climb)
+            asked = [(request, self._ask(request)) for request in climb.requests]
+            climb.requests = [request for request, future in asked if future is not None]
+            climb.futures = [future for _, future in asked if future is not None]
+            self._spent += self._cost(climb.requests)
+            self._going.append(climb)
+        for climb in list(self._going):
+            if all(future.done() for future in climb.futures):
+                self._going.remove(climb)
+                self._take(climb)
+        done, self._done = self._done, []
+        return done
+
+    def finish(self) -> list[Case]:
+        """Goes on until every window is settled; what the budget does not reach stays as it is."""
+        done: list[Case] = []
+        while True:
+            done += self.step()
+            for future in [future for climb in self._going for future in climb.futures]:
+                while not future.done():
+                    self._check()
+                    futures.wait([future], timeout=0.2)
+            affordable = any(self._cost(climb.requests) <= self._left for climb in self._waiting)
+            if not self._going and not affordable:
+                break
+        done += [climb.case for climb in self._waiting]
+        self._waiting.clear()
+        return done
+
+    @property
+    def _left(self) -> float:
+        return max(LEAST_BUDGET, self._plan.share * self._windows) - self._spent
+
+    def _cost(self, requests: Sequence[Request]) -> float:
+        return sum(request.cost(self._limit_s) for request in requests)
+
+    def _go_on(self, climb: _Climb, following: Callable[[], list[Request]]) -> None:
+        try:
+            climb.requests = following()
+        except StopIteration:
+            self._done.append(climb.case)
+        else:
+            self._waiting.append(climb)
+
+    def _take(self, climb: _Climb) -> None:
+        answers = []
+        for request, future in zip(climb.requests, climb.futures, strict=True):
+            try:
+                answer = future.result()
+            except KBError as error:
+                if not request.other:
+                    raise
+                log.warning("The other engine failed: %s", error.message)
+                continue
+            answers.append(answer.decoded)
+            took_s = answer.asr_s + answer.align_s
+            self.count += 1
+            self.took_s += took_s
+            self.align_s += answer.align_s
+            if request.other and self._first_s > 0:
+                self._spent += max(0.0, took_s / (self._first_s / self._windows) - 1.0)
+        self._go_on(climb, lambda: climb.ladder.send(answers))
+
+    def _rungs(self, case: Case) -> Ladder:
+        """The rungs for one window, as requests; ends when nothing more is to be done."""
+        window = case.window
+        tongue = case.first.language
+        if any(sign.name == "language" for sign in case.signs):
+            tongue = case.seen.languages[0]
+        names = {sign.name for sign in case.signs}
+        if names == {UNCOVERED}:
+            yield from self._fill(case)
+            if not case.signs:
+                return
+        answers = yield [Request(shifted(window, self._limit_s), tongue)]
+        for decoded in answers:
+            if case.judge(SHIFTED, decoded):
+                return
+        if case.agree():
+            if names != {UNCOVERED} and any(sign.name == UNCOVERED for sign in case.signs):
+                yield from self._fill(case)
+            return
+        hows = [Decoding(t) for t in self._plan.temperatures if "temperature" in self._ways]
+        if self._plan.beams > 1 and "beam" in self._ways:
+            hows.append(Decoding(beams=self._plan.beams))
+        for how in hows:
+            answers = yield [Request(window, tongue, how)]
+            name = f"beam {how.beams}" if how.beams > 1 else f"temperature {how.temperature:g}"
+            for decoded in answers:
+                if case.judge(name, decoded):
+                    return
+        if self._other:
+            answers = yield [Request(window, tongue, other=True)]
+            for decoded in answers:
+                case.judge(f"engine {self._other}", decoded)
+
+    def _fill(self, case: Case) -> Ladder:
+        """The stretches without words, read by themselves and put into their places."""
+        window, first = case.window, case.first
+        reads = [Read(window.index, window.start_s, window.overlap_s, first)]
+        parts = unread(window, first, part=False)[:MOST_REPAIRS]
+        left = MOST_REPAIRS - len(parts)
+        while parts:
+            requests = [Request(part, first.language, part=True) for part in parts]
+            if self._cost(requests) > MOST_FOR_PARTS:
+                break
+            answers = yield requests
+            again: list[Window] = []
+            for part, decoded in zip(parts, answers, strict=True):
+                read = replace(decoded, segments=()) if is_silence(decoded) else decoded
+                reads.append(Read(window.index, part.start_s, 0.0, read))
+                again += unread(part, read, part=True)
+            parts = again[:left]
+            left -= len(parts)
+        if len(reads) > 1:
+            case.judge(PARTS, replace(first, segments=whole(reads)))

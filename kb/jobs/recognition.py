@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from gpu.manager import GPUManager
     from kb.asr.batcher import Batcher
     from kb.asr.engines.base import Engine
+    from kb.asr.second import SecondEngine
     from kb.asr.vad import SpeechDetector
 
 Progress = Callable[[float], None]
+
+SECOND_BATCH = 4  # windows a batch of the second engine: they are few, and memory is shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Recognition:
         self._batcher: Batcher | None = None
         self._detector: SpeechDetector | None = None
         self._loaded: tuple[str, str] | None = None
+        self._second: SecondEngine | None = None
 
     def __enter__(self) -> Recognition:
         return self
@@ -159,6 +163,8 @@ class Recognition:
                 detect_speech=recipe.detect_speech,
                 detector=detector,
                 preparations=self._preparations,
+                settings=self._settings,
+                second=self._second_engine(recipe),
             )
             transcript = recognizer.transcribe(
                 stream,
@@ -179,7 +185,10 @@ class Recognition:
         """Frees the model."""
         with self._lock:
             self._drop()
+            second, self._second = self._second, None
             monitor, self._monitor = self._monitor, None
+        if second is not None:
+            second.close()
         if monitor is not None:
             monitor.close()
 
@@ -218,6 +227,18 @@ class Recognition:
                 yield loaded, manager
             finally:
                 loaded.close()
+
+    def _second_engine(self, recipe: Recipe) -> SecondEngine | None:
+        """The engine for what stays doubtful, if the settings name one that is another."""
+        wanted = self._settings.repair_engine
+        if not wanted or wanted == f"{recipe.engine}:{recipe.model}":
+            return None
+        from kb.asr.second import SecondEngine
+
+        with self._lock:
+            if self._second is None:
+                self._second = SecondEngine(wanted, self._hardware, SECOND_BATCH)
+            return self._second
 
     def _hardware(self) -> GPUManager:
         if self._manager is None:

@@ -1,0 +1,63 @@
+"""The ledger of an item and of its windows: speech, words, and the doubt that is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kb.asr.coverage import clipped, coverage
+from kb.asr.quality.signs import doubtful_s
+from kb.types import Coverage, Reading, Segment, Sign, SpeechSpan, WindowLedger
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A window that nothing more is done about.
+
+    `signs` are those left against the reading that stands (place `chosen` in `readings`, which
+    is empty where the window was read once).
+    """
+
+    index: int
+    start_s: float
+    end_s: float
+    signs: tuple[Sign, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    chosen: int = 0
+
+
+def ledger(
+    speech: Sequence[SpeechSpan],
+    segments: Sequence[Segment],
+    windows: Sequence[Settled],
+    repaired: int,
+) -> tuple[Coverage, tuple[WindowLedger, ...]]:
+    """What the item and each window amount to, from the words as they stand after stitching.
+
+    Gaps are counted anew over the whole item: what a window lacked at its edge, its neighbour
+    may have. A gap belongs to the window in which it begins; one outside of all windows
+    (speech that only the looser detection heard) to none.
+    """
+    whole = coverage(speech, (w for s in segments for w in s.words), repaired)
+    rows = []
+    placed = sorted(windows, key=lambda w: w.index)
+    for window in placed:
+        own = clipped(speech, window.start_s, window.end_s)
+        gaps = tuple(g for g in whole.gaps if window.start_s <= g.start_s < window.end_s)
+        speech_s = sum(span.duration_s for span in own)
+        inside = clipped(gaps, window.start_s, window.end_s)
+        rows.append(
+            WindowLedger(
+                round(window.start_s, 3),
+                round(window.end_s, 3),
+                round(speech_s, 3),
+                round(max(0.0, speech_s - sum(g.duration_s for g in inside)), 3),
+                gaps,
+                tuple(sign for sign in window.signs if sign.name != "uncovered"),
+                window.readings,
+                window.chosen,
+            )
+        )
+    left = [sign for row in rows for sign in row.signs]
+    suspect_s = round(doubtful_s(left, whole.gaps), 3)
+    return replace(whole, suspect_s=suspect_s), tuple(rows)

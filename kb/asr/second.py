@@ -1,0 +1,61 @@
+"""A second recognizer beside the first, for windows that stay doubtful."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING
+
+from kb.asr.batcher import Batcher
+from kb.asr.engines import load_engine
+from kb.errors import KBError
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
+
+log = logging.getLogger(__name__)
+
+
+class SecondEngine:
+    """Loaded at its first use and kept; safe to use from several threads.
+
+    An engine that cannot be loaded is not tried again: the first one's words stand.
+    """
+
+    def __init__(self, setting: str, manager: Callable[[], GPUManager], batch_size: int) -> None:
+        """`setting`: `engine:model`, as `KB_REPAIR_ENGINE` has it."""
+        self.name = setting
+        self._engine, _, self._model = setting.partition(":")
+        self._manager = manager
+        self._batch_size = batch_size
+        self._lock = threading.Lock()
+        self._batcher: Batcher | None = None
+        self._failed = False
+
+    def open(self) -> Batcher | None:
+        """The engine behind its batcher, or None where it cannot be had."""
+        with self._lock:
+            if self._batcher is None and not self._failed:
+                manager = self._manager()
+                try:
+                    engine = load_engine(self._engine, self._model, manager)
+                except KBError as error:
+                    self._failed = True
+                    log.warning("No second reading by %s: %s", self.name, error.message)
+                    return None
+                self._batcher = Batcher(engine, manager, self._batch_size)
+            return self._batcher
+
+    def cancel(self, owner: Hashable) -> None:
+        """Drops what waits of `owner`."""
+        if self._batcher is not None:
+            self._batcher.cancel(owner)
+
+    def close(self) -> None:
+        """Frees the model, if it was loaded."""
+        with self._lock:
+            if self._batcher is not None:
+                self._batcher.close()
+                self._batcher.engine.close()
+                self._batcher = None
