@@ -14,7 +14,7 @@ from kb.jobs.known import learn
 from kb.jobs.options import RunOptions
 from kb.jobs.rows import DONE, Row
 from kb.jobs.sourcing import KnownIds, Sourcing, batches, wanted
-from kb.jobs.store import Enqueue, ItemStore
+from kb.jobs.store import FIRST, Enqueue, ItemStore
 from kb.library import Library
 from kb.sources.filters import VideoFilters
 from kb.sources.subscriptions import Subscription, Subscriptions
@@ -52,7 +52,8 @@ def ask(items: ItemStore, item: MediaItem, options: Mapping[str, Any], enqueue: 
     if before is not None and before.state != DONE:
         asked_at = before.item.extra.get("asked_at", asked_at)
     asked = replace(item, extra={**item.extra, "asked_at": asked_at})
-    items.submit([asked], options, enqueue, again=True)
+    # First in the row: behind a thousand downloads, each with its pause, it would wait for hours.
+    items.submit([asked], options, enqueue, again=True, priority=FIRST)
 
 
 def make(
