@@ -218,3 +218,63 @@ def test_half_precision_stays_plain() -> None:
     linear = Linear(weight, None, 8)
     assert not linear.packed
     assert linear(torch.ones(2, 16, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+# Other ways of writing
+
+
+def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one() -> None:
+    loop = greedy()
+    with torch.inference_mode():
+        begun = loop.begin(states())
+        plain = loop.write(begun, prompts())
+        rows = loop.search(begun, prompts(), 4)
+        found = loop.write(begun, prompts(), given=rows)
+    assert found.rows == rows
+    for row in rows:
+        assert row
+        assert 854 not in row
+    # What every beam keeps is the likelier of its choices: over all windows it cannot lose.
+    assert sum(map(sum, found.logprobs)) >= sum(map(sum, plain.logprobs)) - 1e-3
+
+
+def test_one_beam_is_greedy() -> None:
+    loop = greedy()
+    with torch.inference_mode():
+        begun = loop.begin(states())
+        assert loop.search(begun, prompts(), 1) == loop.write(begun, prompts()).rows
+
+
+def test_what_is_drawn_is_the_same_each_time_and_near_zero_greedy() -> None:
+    loop = greedy()
+    with torch.inference_mode():
+        begun = loop.begin(states())
+        plain = loop.write(begun, prompts())
+        warm = loop.write(begun, prompts(), temperature=1.5)
+        assert loop.write(begun, prompts(), temperature=1.5).rows == warm.rows
+        assert warm.rows != plain.rows
+        assert loop.write(begun, prompts(), temperature=0.0005).rows == plain.rows
+
+
+@pytest.mark.parametrize("boost", [-8.0, 0.0, 8.0])
+def test_what_may_be_drawn_is_what_transformers_allows(boost: float) -> None:
+    generation = demo().model.generation_config.__class__(
+        no_timestamps_token_id=961, eos_token_id=854, suppress_tokens=[5, *range(855, 961)]
+    )
+    theirs = [
+        SuppressTokensLogitsProcessor([5, *range(855, 961)]),
+        WhisperTimeStampLogitsProcessor(generation, begin_index=1),
+    ]
+    choice = Choice(Rules(generation, 854, 2463, "cpu"), 6)
+    draw = torch.manual_seed(3)
+    ids = torch.full((6, 1), 855)
+    for _ in range(25):
+        logits = 3 * torch.randn(6, 2463, generator=draw)
+        logits[:, 962:] += boost
+        logits[:, 854] = -50.0  # so that no row ends
+        scores = logits
+        for processor in theirs:
+            scores = processor(ids, scores)
+        assert torch.equal(choice.masked(logits) > -1e30, scores > -1e30)
+        tokens, _ = choice(logits)
+        ids = torch.cat([ids, tokens[:, None]], 1)

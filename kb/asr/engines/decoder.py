@@ -55,6 +55,14 @@ class Caches:
             for place, cache in enumerate(caches):
                 caches[place] = cache.index_select(1, rows)
 
+    def spread(self, texts: int) -> Caches:
+        """For writing several texts of each window: every window's own caches, so many times."""
+        return Caches([cache.repeat_interleave(texts, 1) for cache in self.own], list(self.cross))
+
+    def reorder(self, rows: torch.Tensor) -> None:
+        """Each text goes on as the one whose number `rows` ([texts]) has in its place."""
+        self.own = [cache.index_select(1, rows) for cache in self.own]
+
     def grow(self) -> None:
         """Room for more steps."""
         self.own = [F.pad(cache, (0, 0, 0, _ROOM)) for cache in self.own]
@@ -119,8 +127,11 @@ class Decoder:
         """One token of each window ([windows]), the `at`-th, goes into the caches.
 
         Returns logits [windows, vocabulary] and the attention of the alignment heads
-        [windows, heads, positions]. With `at` as a tensor [1] on the device the step has the
-        same shapes and reads no number from the host, whatever `at` is, as a CUDA graph needs.
+        [windows, heads, positions]. Several texts of each window may be written at once: then
+        there are as many more tokens (and own caches) than windows in the cross-attention's
+        caches, those of a window side by side. With `at` as a tensor [1] on the device the step
+        has the same shapes and reads no number from the host, whatever `at` is, as a CUDA graph
+        needs.
         """
         rows = tokens.shape[0]
         mask = None
@@ -145,14 +156,16 @@ class Decoder:
                 qkv[:, 0], seen[0], seen[1], attn_mask=mask, scale=1.0
             )
             x = x + layer.self_out(found.reshape(rows, -1))
-            query = layer.cross_q(layer.cross_norm(x)).view(rows, self._heads, 1, self._width)
+            # Texts of one window ask its sound together: [windows, heads, texts, width].
+            query = layer.cross_q(layer.cross_norm(x))
+            query = query.view(cross.shape[1], -1, self._heads, self._width).transpose(1, 2)
             if layer.heads:
                 weights = (query @ cross[0].transpose(-1, -2)).softmax(-1)
-                watched.append(weights[:, layer.heads, 0])
+                watched.append(weights[:, layer.heads].transpose(1, 2).flatten(0, 1))
                 found = weights @ cross[1]
             else:
                 found = F.scaled_dot_product_attention(query, cross[0], cross[1], scale=1.0)
-            x = x + layer.cross_out(found.reshape(rows, -1))
+            x = x + layer.cross_out(found.transpose(1, 2).reshape(rows, -1))
             x = x + layer.down(self._act(layer.up(layer.norm(x))))
         return self._project(self._norm(x)), torch.cat(watched, dim=1)
 

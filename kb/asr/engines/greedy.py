@@ -1,4 +1,4 @@
-"""The loop that writes: greedy decoding of a batch, with the attention that times its words."""
+"""The loop that writes: a batch token by token, with the attention that times its words."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from functools import partial
 import torch
 
 from kb.asr.align import FRAME_S, alignment, monotonic_paths
+from kb.asr.engines.beams import Beams
 from kb.asr.engines.decoder import Caches, Decoder
 from kb.asr.engines.graph import GraphStep
 from kb.asr.engines.reading import Tokens
-from kb.asr.engines.rules import Choice, Rules
+from kb.asr.engines.rules import Choice, Drawn, Given, Rules
 
 MAX_NEW_TOKENS = 224  # half of Whisper's text context, as openai-whisper has it
 CHECK_EVERY = 8  # steps between two looks at what is finished, on a GPU: each look waits for it
@@ -69,7 +70,7 @@ class Watched:
 
 
 class Greedy:
-    """Greedy decoding with one decoder. `stop` ends a running one from another thread."""
+    """Writing with one decoder. `stop` ends it from another thread."""
 
     def __init__(
         self,
@@ -97,10 +98,19 @@ class Greedy:
         logits, weights = self._decoder.step(tokens, 0, caches)
         return Begun(caches, logits, weights)
 
-    def write(self, begun: Begun, prompts: Sequence[Sequence[int]]) -> Written:
+    def write(
+        self,
+        begun: Begun,
+        prompts: Sequence[Sequence[int]],
+        *,
+        temperature: float = 0.0,
+        given: Sequence[Sequence[int]] | None = None,
+    ) -> Written:
         """Writes every window; `prompts` are of one length and begin with the start token.
 
-        `begun` may be written again, with other prompts.
+        `temperature` above 0 draws, the same each time for the same batch. `given`: what is to
+        be written, so that only its chances and its attention are found out. `begun` may be
+        written again, with other prompts.
         """
         logits, device = begun.logits, begun.logits.device
         caches = Caches(list(begun.caches.own), list(begun.caches.cross))
@@ -119,26 +129,51 @@ class Greedy:
         for column in zip(*(prompt[1:] for prompt in prompts), strict=True):
             logits = take(torch.tensor(column, device=device))
             at += 1
-        choice = Choice(self._rules, len(prompts))
+        choose = self._chooser(len(prompts), device, temperature, given)
         written: list[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]] = []
         on_cpu = device.type == "cpu"
-        for number in range(min(MAX_NEW_TOKENS, self._decoder.longest - at)):
+        for number in range(self.room(len(prompts[0]))):
             if self._stopped.is_set():
                 break
-            tokens, logprobs = choice(logits)
+            tokens, logprobs = choose(logits)
             written.append((alive, tokens, logprobs))
             if on_cpu or number % CHECK_EVERY == CHECK_EVERY - 1:
-                going = (~choice.finished).nonzero()[:, 0]
+                going = (~choose.finished).nonzero()[:, 0]
                 if not going.numel():
                     break
                 if step is None and going.numel() <= (1 - WORTH_DROPPING) * tokens.shape[0]:
                     alive = going if alive is None else alive[going]
                     tokens = tokens[going]
                     caches.keep(going)
-                    choice.keep(going)
+                    choose.keep(going)
             logits = take(tokens)
             at += 1
         return Written(*self._gathered(written, len(prompts)), watched, len(prompts[0]))
+
+    def room(self, prompt: int) -> int:
+        """Most tokens that may follow a prompt of so many."""
+        return min(MAX_NEW_TOKENS, self._decoder.longest - prompt)
+
+    def search(self, begun: Begun, prompts: Sequence[Sequence[int]], beams: int) -> list[list[int]]:
+        """The likeliest texts found by `beams` at once; `write` them as `given` for the rest."""
+        room = self.room(len(prompts[0]))
+        search = Beams(self._decoder, self._rules, beams, room, self._stopped.is_set)
+        return search(begun.caches, begun.logits, prompts)
+
+    def _chooser(
+        self,
+        rows: int,
+        device: torch.device,
+        temperature: float,
+        given: Sequence[Sequence[int]] | None,
+    ) -> Choice:
+        if given is not None:
+            longest = max(map(len, given), default=0) + 1
+            padded = [[*row, *[self._rules.eos] * (longest - len(row))] for row in given]
+            return Given(self._rules, torch.tensor(padded, device=device))
+        if temperature > 0:
+            return Drawn(self._rules, rows, temperature)
+        return Choice(self._rules, rows)
 
     def _gathered(
         self, written: Sequence[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]], rows: int

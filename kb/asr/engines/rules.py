@@ -59,7 +59,6 @@ class Choice:
         """
         rules, begin = self._rules, self._rules.timestamp_begin
         logits = logits.float()
-        normaliser = logits.logsumexp(-1)
         allowed = logits + (rules.first_bias if self._fresh else rules.bias)
         times = allowed[:, begin:]
         if self._fresh:
@@ -81,15 +80,73 @@ class Choice:
             # If a timestamp, whichever, is likelier than any single word, it is one.
             is_time = times.logsumexp(-1) > torch.maximum(text, special)
             token = torch.where(is_time, times.argmax(-1) + begin, word)
-        token = torch.where(self.finished, rules.eos, token)
-        logprob = logits.gather(-1, token[:, None])[:, 0] - normaliser
-        self._advance(token)
+        return self._taken(token, logits)
+
+    def masked(self, logits: torch.Tensor) -> torch.Tensor:
+        """The logits [rows, vocabulary] with minus infinity for what may not come next."""
+        rules, begin = self._rules, self._rules.timestamp_begin
+        bias = rules.first_bias if self._fresh else rules.bias
+        allowed = logits.float() + bias
+        if self._fresh:
+            allowed[:, :begin] = _NEVER
+            if rules.furthest_first is not None:
+                allowed[:, begin:].masked_fill_(rules.times > rules.furthest_first, _NEVER)
+            return allowed
+        pair, half = self._last & self._before, self._last & ~self._before
+        floor = torch.where(half, self._time, self._time + 1)
+        times = allowed[:, begin:]
+        times.masked_fill_((rules.times < floor[:, None]) | pair[:, None], _NEVER)
+        allowed[:, : rules.eos].masked_fill_(half[:, None], _NEVER)
+        is_time = times.logsumexp(-1) > allowed[:, :begin].amax(-1)
+        allowed[:, :begin].masked_fill_(is_time[:, None], _NEVER)
+        return allowed
+
+    def _taken(
+        self, token: torch.Tensor, logits: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        token = torch.where(self.finished, self._rules.eos, token)
+        logprob = logits.gather(-1, token[:, None])[:, 0] - logits.logsumexp(-1)
+        self.advance(token)
         return token, logprob
 
-    def _advance(self, token: torch.Tensor) -> None:
+    def advance(self, token: torch.Tensor) -> None:
+        """Takes the tokens [rows] that were chosen."""
         # (A row of one token counts as if a timestamp stood before it.)
         self._before = torch.ones_like(self._last) if self._fresh else self._last
         self._last = token >= self._rules.timestamp_begin
         self._time = torch.where(self._last, token, self._time)
         self.finished = self.finished | (token == self._rules.eos)
         self._fresh = False
+
+
+class Drawn(Choice):
+    """Tokens drawn by their probability at a temperature above 0, the same in every run."""
+
+    def __init__(self, rules: Rules, rows: int, temperature: float) -> None:
+        super().__init__(rules, rows)
+        self._temperature = temperature
+        self._generator = torch.Generator(rules.bias.device).manual_seed(0)
+
+    def __call__(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        chances = (self.masked(logits) / self._temperature).softmax(-1)
+        token = torch.multinomial(chances, 1, generator=self._generator)[:, 0]
+        return self._taken(token, logits.float())
+
+
+class Given(Choice):
+    """No choice: tokens [rows, longest] that are known, each row closed by the end token."""
+
+    def __init__(self, rules: Rules, tokens: torch.Tensor) -> None:
+        super().__init__(rules, tokens.shape[0])
+        self._tokens = tokens
+        self._place = 0
+
+    def keep(self, rows: torch.Tensor) -> None:
+        super().keep(rows)
+        self._tokens = self._tokens[rows]
+
+    def __call__(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        # (On a GPU some steps are taken after the last end.)
+        token = self._tokens[:, min(self._place, self._tokens.shape[1] - 1)]
+        self._place += 1
+        return self._taken(token, logits.float())

@@ -1,4 +1,4 @@
-"""Hugging Face Whisper: encode once, write greedily in batches, time the words on the way."""
+"""Hugging Face Whisper: encode once, write in batches, time the words on the way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kb.asr.engines.base import Decoded, Heard
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.engines.decoder import Decoder
 from kb.asr.engines.graph import GraphStep
 from kb.asr.engines.greedy import MAX_NEW_TOKENS, Greedy
@@ -45,6 +45,7 @@ class WhisperEngine:
     """`WhisperForConditionalGeneration` behind the engine interface."""
 
     name = "whisper"
+    ways = frozenset({"temperature", "beam"})
 
     def __init__(
         self,
@@ -144,11 +145,18 @@ class WhisperEngine:
         return states[:rows]
 
     @torch.inference_mode()
-    def decode(self, heard: Heard, languages: Sequence[str]) -> list[Decoded]:
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
         prompts = [[self._start] for _ in languages]
         if self._multilingual:
             prompts = [[self._start, self._languages[code], self._task] for code in languages]
-        written = self._greedy.write(heard.states, prompts)
+        given = None
+        if how.beams > 1 and not how.temperature:
+            given = self._greedy.search(heard.states, prompts, how.beams)
+        written = self._greedy.write(
+            heard.states, prompts, temperature=how.temperature, given=given
+        )
         began = time.perf_counter()
         tokens = self._greedy.time(written, [window.duration_s for window in heard.windows])
         self.align_s += time.perf_counter() - began
