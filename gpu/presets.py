@@ -85,8 +85,21 @@ def load_presets(path: str | Path | None = None) -> dict[str, Preset]:
     Without a path: the setting KB_PRESETS_FILE, else the project's `presets.yaml`. Raises
     SettingsError naming file, line, preset and key, the cause and the accepted values.
     """
-    path = Path(path or get_settings().presets_file or PROJECT_ROOT / "presets.yaml").expanduser()
-    document = _parse(path)
+    path = Path(path).expanduser() if path else presets_path()
+    return check_presets(_read(path), path)
+
+
+def presets_path() -> Path:
+    """The preset file in force: the setting KB_PRESETS_FILE, else the project's."""
+    return Path(get_settings().presets_file or PROJECT_ROOT / "presets.yaml").expanduser()
+
+
+def check_presets(text: str, path: Path) -> dict[str, Preset]:
+    """All presets that the text of a preset file holds; `path` is what errors call it.
+
+    Raises SettingsError as `load_presets` does.
+    """
+    document = _parse(text, path)
     presets: dict[str, Preset] = {}
     answers: dict[str, str] = {}
     for name, block in document.items():
@@ -160,9 +173,9 @@ def override(
     return replace(preset, **changes)
 
 
-def _parse(path: Path) -> CommentedMap:
+def _read(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise _wrong(path, line, "this is not UTF-8", "Save the file as UTF-8.") from error
@@ -171,6 +184,9 @@ def _parse(path: Path) -> CommentedMap:
             f"The preset file {path} cannot be read: {error.strerror}.",
             hint="Correct KB_PRESETS_FILE, or restore presets.yaml.",
         ) from error
+
+
+def _parse(text: str, path: Path) -> CommentedMap:
     try:
         document = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:

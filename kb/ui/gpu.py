@@ -1,14 +1,250 @@
-"""The GPU tab: the device that recognition runs on."""
+"""The GPU tab: the machines at work, their batch, their speed, and the presets."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import psutil
 import streamlit as st
 
-from kb.ui import session, show
-from kb.ui.texts import text
+from gpu.monitor import Sample
+from kb.machine import Machine
+from kb.ui import gpu_presets, gpu_speed, session, show
+from kb.ui.texts import counted, number, text
+
+GB = 2**30
+LOOK_EVERY_S = 2.0
+_MACHINE = "gpu_machine"
 
 
 def render() -> None:
     """Draw the tab."""
-    device = session.service().settings.device
-    st.markdown(f"**{text('gpu_device')}:** {show.plain(device)} (`KB_DEVICE`)")
+    st.fragment(_live, run_every=LOOK_EVERY_S)()
+    gpu_speed.render()
+    gpu_presets.render()
+
+
+def _live() -> None:
+    """Everything that changes by itself."""
+    machine = _chosen(session.service().hardware.machines())
+    _device(machine)
+    _figures(machine)
+    _history(machine)
+    _batch(machine)
+
+
+def _chosen(machines: Sequence[Machine]) -> Machine:
+    if len(machines) == 1:
+        return machines[0]
+    names = [m.executor_id or m.host for m in machines]
+    here = text("gpu_here", host=names[0])
+    chosen = st.segmented_control(
+        text("gpu_machine"),
+        range(len(machines)),
+        default=0,
+        required=True,
+        format_func=lambda place: names[place] if place else here,
+        key=_MACHINE,
+        persist_state="session",
+    )
+    return machines[min(int(chosen or 0), len(machines) - 1)]
+
+
+def _device(machine: Machine) -> None:
+    device = machine.device
+    parts = [device.name or machine.host, device.kind, device.dtype, machine.snapshot.model]
+    st.markdown(f"##### {text('gpu_device')}")
+    st.markdown(" · ".join(show.plain(part) for part in parts if part))
+    if device.reason:
+        st.info(text("gpu_on_cpu", reason=show.plain(device.reason)))
+    if machine.now is not None and machine.now.slowed:
+        st.warning(text("gpu_slowed", reason=show.plain(machine.now.slowed)))
+    if machine.restarts:
+        trouble = show.plain(machine.trouble)
+        st.warning(counted("gpu_restarts", machine.restarts, trouble=trouble))
+    elif machine.trouble:
+        show.trouble(machine.trouble)
+    if not machine.executor_id:
+        st.caption(text("gpu_no_worker"))
+    elif not machine.live:
+        st.caption(text("gpu_silent", when=show.moment(machine.at)))
+
+
+# Figures with their last hour
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One live figure: its label's key, the value of a sample, how it is written, more to say."""
+
+    key: str
+    of: Callable[[Sample], float | None]
+    unit: str
+    digits: int = 0
+    help: str = ""
+
+    def shown(self, sample: Sample) -> str:
+        """The value with its unit; a dash where nobody tells it."""
+        value = self.of(sample)
+        return "–" if value is None else f"{number(value, self.digits)} {self.unit}"
+
+
+def figures_of(machine: Machine) -> list[Figure]:
+    """The figures that this machine's samples have, in the page's order."""
+    now = machine.now
+    if now is None:
+        return []
+    budget = machine.device.budget_bytes
+    peak = max((s.own_peak or 0 for s in (*machine.history, now)), default=0)
+    found = [
+        Figure("gpu_busy", lambda s: _times(s.gpu, 100), "%"),
+        Figure(
+            "gpu_memory",
+            lambda s: _times(s.memory_used, 1 / GB),
+            "GB",
+            1,
+            text("gpu_memory_help", total=_gb(now.memory_total)),
+        ),
+        Figure(
+            "gpu_own",
+            lambda s: _times(s.own_used, 1 / GB),
+            "GB",
+            1,
+            text("gpu_own_help", peak=_gb(peak), budget=_gb(budget)),
+        ),
+        Figure("gpu_temperature", lambda s: s.temperature_c, "°C"),
+        Figure(
+            "gpu_power",
+            lambda s: s.power_w,
+            "W",
+            0,
+            text("gpu_power_help", limit=number(now.power_limit_w)) if now.power_limit_w else "",
+        ),
+        Figure(
+            "gpu_cpu",
+            lambda s: 100 * s.cpu,
+            "%",
+            0,
+            text("gpu_cores", cores=number(psutil.cpu_count() or 1)),
+        ),
+        Figure(
+            "gpu_ram",
+            lambda s: s.ram_used / GB,
+            "GB",
+            1,
+            text("gpu_ram_help", total=_gb(now.ram_total)),
+        ),
+    ]
+    # What this machine does not have (a card) is not shown as a row of dashes.
+    return [figure for figure in found if figure.of(now) is not None]
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def _gb(octets: float | None) -> str:
+    return number((octets or 0) / GB, 1)
+
+
+def _figures(machine: Machine) -> None:
+    now = machine.now
+    if now is None:
+        return
+    with st.container(horizontal=True, key="figures-machine"):
+        for figure in figures_of(machine):
+            values = [figure.of(sample) or 0.0 for sample in (*machine.history, now)]
+            st.metric(
+                text(figure.key),
+                figure.shown(now),
+                help=figure.help or None,
+                border=True,
+                width=180,
+                chart_data=values if len(values) > 1 else None,
+                chart_type="area",
+                delta_color="off",
+            )
+
+
+def _history(machine: Machine) -> None:
+    """The same as charts with axes, one for each unit."""
+    with st.expander(text("gpu_history"), key="gpu-history"):
+        if len(machine.history) < 2:
+            st.caption(text("gpu_history_none"))
+            return
+        samples = machine.history
+        minutes = [(sample.at - samples[-1].at) / 60 for sample in samples]
+        by_unit: dict[str, list[Figure]] = {}
+        for figure in figures_of(machine):
+            by_unit.setdefault(figure.unit, []).append(figure)
+        for unit, figures in by_unit.items():
+            names = [text(figure.key) for figure in figures]
+            columns: dict[str, list[float | None]] = {"min": list(minutes)}
+            for name, figure in zip(names, figures, strict=True):
+                columns[name] = [figure.of(sample) for sample in samples]
+            st.line_chart(
+                columns,
+                x="min",
+                y=names,
+                x_label="min",
+                y_label=unit,
+                height=200,
+                alt=text("gpu_history_alt", what=", ".join(names)),
+            )
+
+
+# The batch
+
+
+def _batch(machine: Machine) -> None:
+    st.markdown(f"##### {text('gpu_batch')}")
+    batch = machine.batch
+    if batch is None:
+        st.caption(text("gpu_batch_idle"))
+    else:
+        with st.container(horizontal=True, key="figures-batch"):
+            st.metric(
+                text("gpu_batch_size"),
+                number(batch.size),
+                delta=text("gpu_batch_of", ceiling=number(batch.ceiling)),
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                width="content",
+            )
+            st.metric(text("gpu_batch_last"), number(batch.last), border=True, width="content")
+            st.metric(
+                text("gpu_batch_waiting"),
+                number(batch.waiting),
+                border=True,
+                width="content",
+                help=text("gpu_batch_waiting_help", items=number(batch.items)),
+            )
+            st.metric(
+                text("gpu_batch_halved"),
+                number(batch.halved),
+                border=True,
+                width="content",
+                help=text("gpu_batch_halved_help", repeated=number(batch.repeated)),
+            )
+            if machine.rtfx_hour is not None:
+                st.metric(
+                    text("gpu_batch_speed"),
+                    number(machine.rtfx_hour, 1),
+                    border=True,
+                    width="content",
+                    help=text(
+                        "gpu_batch_speed_help",
+                        items=number(machine.items_hour),
+                        length=show.length(machine.media_hour_s),
+                    ),
+                )
+        st.markdown(text("gpu_batch_why", reason=show.plain(batch.reason)))
+    reason = show.plain(machine.throttle.reason)
+    why = (
+        text("bound_throttle", reason=reason)
+        if machine.bound == "throttle"
+        else text(f"bound_{machine.bound}")
+    )
+    st.markdown(f"**{text('gpu_bound')}:** {why}")

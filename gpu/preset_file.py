@@ -1,0 +1,112 @@
+"""Changing the preset file: comments, order and spelling of everything else stay as they are.
+
+Text goes in and text comes out; what is written has been read back and checked before.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from gpu.presets import Preset, check_presets
+from kb import storage
+from kb.errors import LibraryError, SettingsError, UsageError
+
+FIGURES = (*("batch_size", "chunk_s", "overlap_s", "workers", "timestamps", "vram_budget_gb"),)
+_LONGEST_NAME = 40
+
+
+def read_text(path: Path) -> str:
+    """The file as it is. Raises SettingsError when it cannot be read."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingsError(
+            f"The preset file {path} cannot be read: {reason}.",
+            hint="Correct KB_PRESETS_FILE, or restore presets.yaml.",
+        ) from None
+
+
+def with_preset(text: str, name: str, values: Mapping[str, object], path: Path) -> str:
+    """The text with a preset's values (by the file's keys) changed, or the preset put in last.
+
+    Raises SettingsError naming `path`, line, preset and key for what would not be accepted.
+    """
+    check_presets(text, path)  # what is wrong already is told by its own line
+    if not name.isidentifier() or len(name) > _LONGEST_NAME:
+        raise SettingsError(
+            f"“{name}” is no name for a preset.", hint="Use letters, digits and _, no spaces."
+        )
+    yaml, document = _parsed(text)
+    new = name not in document
+    block = document.setdefault(name, CommentedMap())
+    for key, value in values.items():
+        block[key] = _scalar(value)
+    if new:
+        document.yaml_set_comment_before_after_key(name, before="\n")
+    changed = _dumped(yaml, document)
+    check_presets(changed, path)
+    return changed
+
+
+def without_preset(text: str, name: str, path: Path) -> str:
+    """The text without a preset. Raises SettingsError when it is unknown or the last one."""
+    presets = check_presets(text, path)
+    if name not in presets:
+        raise SettingsError(f"There is no preset {name} in {path}.", hint="See: kb presets")
+    if len(presets) == 1:
+        raise SettingsError(f"{name} is the only preset.", hint="Add another one first.")
+    yaml, document = _parsed(text)
+    del document[name]
+    changed = _dumped(yaml, document).rstrip("\n") + "\n"
+    check_presets(changed, path)
+    return changed
+
+
+def write_text(path: Path, text: str, *, seen: str) -> dict[str, Preset]:
+    """Put a checked text in place of the one that was `seen`; returns the presets in it.
+
+    Raises SettingsError for a text with a mistake, UsageError where somebody else has changed
+    the file meanwhile, and LibraryError when it cannot be written.
+    """
+    presets = check_presets(text, path)
+    if read_text(path) != seen:
+        raise UsageError(
+            f"{path} was changed meanwhile.", hint="Look at it again, then make your change."
+        )
+    try:
+        storage.write_text(path.resolve(), text)
+    except LibraryError as error:
+        raise LibraryError(
+            error.message, hint="Make the file writable, or set KB_PRESETS_FILE to a copy of it."
+        ) from error
+    return presets
+
+
+def _parsed(text: str) -> tuple[YAML, CommentedMap]:
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # nothing is folded
+    document: CommentedMap = yaml.load(text)
+    return yaml, document
+
+
+def _dumped(yaml: YAML, document: CommentedMap) -> str:
+    out = io.StringIO()
+    yaml.dump(document, out)
+    return out.getvalue()
+
+
+def _scalar(value: object) -> object:
+    """A value as people write it: labels in quotes, whole numbers without a point."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and not value.isascii():
+        return DoubleQuotedScalarString(value)
+    return value

@@ -1,0 +1,114 @@
+"""How fast items were transcribed, and what was measured of this machine."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from kb.errors import KBError
+from kb.jobs.machines import read_calibrations
+from kb.machine import Calibration, Speed
+from kb.ui import background, session, show
+from kb.ui.texts import number, text
+
+_SHOWN = 200
+
+
+def render() -> None:
+    """Draw the speeds and the measurement."""
+    st.markdown(f"##### {text('gpu_speeds')}")
+    try:
+        found = session.service().hardware.speeds(limit=_SHOWN)
+    except KBError as error:
+        show.error(error)
+        return
+    _speeds([speed for speed in found if speed.rtfx > 0])
+    _calibration()
+
+
+def _speeds(found: list[Speed]) -> None:
+    if not found:
+        st.caption(text("gpu_speeds_none"))
+        return
+    titles = {entry.item.id: entry.item.title for entry in session.shelf().entries}
+    oldest_first = found[::-1]
+    name = text("gpu_speed")
+    st.bar_chart(
+        {"#": list(range(1, len(found) + 1)), name: [s.rtfx for s in oldest_first]},
+        x="#",
+        y=name,
+        x_label="",
+        y_label=name,
+        height=180,
+        alt=text("gpu_speeds_alt"),
+    )
+    with st.expander(text("gpu_speeds_table"), key="gpu-speeds"):
+        column = st.column_config
+        st.dataframe(
+            {
+                "item": [titles.get(s.item_id, s.item_id) for s in found],
+                "rtfx": [round(s.rtfx, 1) for s in found],
+                "length": [show.length(s.media_s) for s in found],
+                "took": [show.span(s.total_s) for s in found],
+                "model": [s.model.rstrip("/").rsplit("/", 1)[-1] for s in found],
+                "preset": [s.preset for s in found],
+                "when": [show.moment(s.ended_at) for s in found],
+            },
+            hide_index=True,
+            key="speeds",
+            height=min(38 + 35 * len(found), 420),
+            column_config={
+                "item": column.TextColumn(text("gpu_item"), width="large"),
+                "rtfx": column.NumberColumn(text("gpu_speed"), format="%.1f"),
+                "length": column.TextColumn(text("gpu_length")),
+                "took": column.TextColumn(text("gpu_took")),
+                "model": column.TextColumn(text("gpu_model")),
+                "preset": column.TextColumn(text("gpu_preset")),
+                "when": column.TextColumn(text("gpu_when")),
+            },
+            alt=text("gpu_speeds_table_alt"),
+        )
+
+
+def _calibration() -> None:
+    st.markdown(f"##### {text('gpu_calibrate')}")
+    st.caption(text("gpu_calibrate_help"))
+    st.button(
+        text("gpu_calibrate_start"),
+        key="calibrate",
+        on_click=background.start,
+        args=("calibrate",),
+        disabled=background.running("calibrate"),
+    )
+    background.told("calibrate")
+    try:
+        found = read_calibrations(session.service().jobs.catalogue)
+    except KBError as error:
+        show.error(error)
+        return
+    if not found:
+        st.caption(text("gpu_calibrated_never"))
+    for calibration in found[:3]:
+        _measured(calibration)
+
+
+def _measured(found: Calibration) -> None:
+    best = found.best
+    if best is None:
+        return
+    st.markdown(
+        text(
+            "gpu_calibrated",
+            when=show.moment(found.at),
+            model=show.plain(found.model.rstrip("/").rsplit("/", 1)[-1]),
+            batch=number(best.batch),
+            rtfx=number(best.rtfx, 1),
+        )
+    )
+    windows, speed = text("gpu_windows"), text("gpu_speed")
+    st.bar_chart(
+        {windows: [str(b.batch) for b in found.batches], speed: [b.rtfx for b in found.batches]},
+        x=windows,
+        y=speed,
+        height=180,
+        alt=text("gpu_calibrated_alt"),
+    )
