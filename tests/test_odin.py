@@ -28,7 +28,8 @@ from kb.sinks.odin_ask import ask, search
 from kb.sinks.odin_client import FILE_LIMIT_BYTES
 from kb.sinks.odin_documents import ascii_name, is_name_of, make_documents, read_passages
 from kb.sinks.odin_files import files_in, upload_files
-from kb.sinks.odin_http import FormStream, Pace, words_of
+from kb.sinks.odin_form import FormStream
+from kb.sinks.odin_http import Pace, words_of
 from kb.types import Chapter, DocumentFacts, MediaItem, Passage
 
 FACTS = DocumentFacts("de", "tiny", "whisper", "stabil", 0.987, "A", 61.5)
@@ -406,10 +407,20 @@ def test_no_credential_anywhere(
         try:
             put(sink, video(len(shown)), "words")
         except KBError as error:
-            trace = traceback.format_exception(error)
-            shown.append(f"{error} {error.hint} {error!r} {error.__dict__} {''.join(trace)}")
+            for inner in reachable(error):
+                # The HTTP library's errors hold the request, and that the headers.
+                assert isinstance(inner, KBError), inner
+                shown.append(repr(vars(inner)))
+            trace = traceback.TracebackException.from_exception(error, capture_locals=True)
+            shown.append(f"{error} {error.hint} {error!r} {''.join(trace.format())}")
         else:
             shown.append("")
+
+    def reachable(error: BaseException | None) -> Iterator[BaseException]:
+        """Everything that hangs on an exception: whoever reports errors may print it all."""
+        while error is not None:
+            yield error
+            error = error.__cause__ or error.__context__
 
     sink = open_odin(tmp_path, odin, odin_retries=1)
     for fault in ("401", "403", "413", "422", "500", "cut before", "cut after", "not json"):

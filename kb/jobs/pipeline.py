@@ -1,5 +1,11 @@
 """The whole data flow of one item, in order: fetch → transcribe → write → publish.
 
+    ensure_media → transcribe → write → judge → publish (the local index)
+                                           └──→ remote knowledge bases, unless it is held
+
+A worker makes durable steps of these functions (`kb.jobs.work`); what goes to remote knowledge
+bases is queued by itself (`kb.jobs.deliveries`) and sent by `kb.jobs.publishing`.
+
 Each stage leaves a checkpoint in the library folder (the medium, the transcript, the publish
 record) and does nothing where the checkpoint of the same content is there already, so that a
 stage may run again at any time without doing anything twice.
@@ -27,14 +33,16 @@ from kb.transcript.passages import passages
 from kb.types import DocumentFacts, LocalMedia, MediaItem, Published, Revision, Transcript
 
 DOWNLOADS = "downloads"  # where media lie until they are whole
-STAGES = ("fetch", "transcribe", "write", "publish")
 
 Progress = Callable[[str, float], None]
 """Called with a stage's name and how much of it is done, 0..1."""
 
 
 class Transcriber(Protocol):
-    """Whoever turns a file into words: this process, or a model host of its own."""
+    """Whoever turns a file into words: the worker's model host.
+
+    `exclusive`: nothing else is decoded beside it, so that a crash is known to be its own.
+    """
 
     def transcribe(
         self,
@@ -45,6 +53,7 @@ class Transcriber(Protocol):
         shown_as: str = "",
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        exclusive: bool = False,
     ) -> Transcript: ...
 
 
@@ -119,8 +128,10 @@ def transcribe(
     transcriber: Transcriber,
     progress: Progress,
     cancelled: Callable[[], bool] | None = None,
+    *,
+    exclusive: bool = False,
 ) -> Transcript:
-    """The words of a medium that lies in the library."""
+    """The words of a medium that lies in the library. Raises what the transcriber raises."""
     progress("transcribe", 0.0)
     return transcriber.transcribe(
         media.path,
@@ -129,6 +140,7 @@ def transcribe(
         shown_as=media.path.name,
         progress=lambda done: progress("transcribe", done),
         cancelled=cancelled,
+        exclusive=exclusive,
     )
 
 

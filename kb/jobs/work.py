@@ -164,18 +164,12 @@ class ItemWork:
         place, stillbirths, losses = self._place, 0, 0
         while True:
             self._told = (0.0, "")
-            self._advance("transcribe", 0.0)
             try:
-                return place.host.transcribe(
-                    media.path,
-                    recipe,
-                    sha256=media.sha256,
-                    shown_as=media.path.name,
-                    progress=lambda done: self._advance("transcribe", done),
-                    cancelled=lambda: place.gone(self._key),
-                    # So that the next death can be laid at the right door.
+                # After a death alone, so that the next one can be laid at the right door.
+                return pipeline.transcribe(
+                    media, recipe, place.host, self._advance, lambda: place.gone(self._key),
                     exclusive=deaths > 0,
-                )
+                )  # fmt: skip
             except HostDied as error:
                 place.check(self._key)
                 if not error.ready and not error.device_lost:

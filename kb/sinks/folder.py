@@ -51,8 +51,8 @@ class FolderSink:
         sha256 = content_sha256(passages)
         path = self._find(item.id)
         if extra_metadata is None and path is not None:
-            about = _about(path).items()
-            extra_metadata = {key: str(value) for key, value in about if key not in OWN_KEYS}
+            known = _about(path).items()
+            extra_metadata = {key: str(value) for key, value in known if key not in OWN_KEYS}
         (document,) = make_documents(
             item, passages, facts, extra_metadata, limit=_UNLIMITED
         ).documents

@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 from kb.errors import CredentialsRefused, KnowledgeBaseError
 from kb.settings import Settings
-from kb.sinks.odin_http import Connection, FormStream, OdinRefused, words_of
+from kb.sinks.odin_form import FormStream
+from kb.sinks.odin_http import Connection, OdinRefused, words_of
 
 FILE_LIMIT_BYTES = 200_000_000
 PAGE_SIZE = 100

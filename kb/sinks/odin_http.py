@@ -14,9 +14,9 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -31,6 +31,7 @@ from kb.errors import (
     UsageError,
 )
 from kb.settings import Settings
+from kb.sinks.odin_form import FormStream
 
 CONNECT_TIMEOUT_S = 15.0
 LONGEST_PAUSE_S = 120.0  # between two attempts, unless the service asks for more
@@ -110,49 +111,6 @@ def pace_of(settings: Settings) -> Pace:
     key = (settings.odin_base_url, settings.odin_rate, settings.odin_concurrency)
     with _paces_lock:
         return _paces.setdefault(key, Pace(settings.odin_rate, settings.odin_concurrency))
-
-
-class FormStream:
-    """A multipart form whose file is read while it is sent, never whole into memory.
-
-    `len()` is its exact length in bytes, which makes the request carry a Content-Length.
-    """
-
-    def __init__(self, fields: Mapping[str, str], name: str, file: IO[bytes], size: int) -> None:
-        self._boundary = f"kb{random.getrandbits(128):032x}"
-        head = "".join(
-            f'--{self._boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
-            for key, value in fields.items()
-        )
-        head += (
-            f"--{self._boundary}\r\n"
-            f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
-            "Content-Type: application/octet-stream\r\n\r\n"
-        )
-        self._head = head.encode("utf-8", "backslashreplace")
-        self._tail = f"\r\n--{self._boundary}--\r\n".encode("ascii")
-        self._file = file
-        self._left = size
-        self._length = len(self._head) + size + len(self._tail)
-        self.content_type = f"multipart/form-data; boundary={self._boundary}"
-
-    def __len__(self) -> int:
-        return self._length
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes; at most `size`, a megabyte when that is negative."""
-        size = 1 << 20 if size < 0 else size
-        if self._head:
-            taken, self._head = self._head[:size], self._head[size:]
-            return taken
-        if self._left:
-            taken = self._file.read(min(size, self._left))
-            if not taken:
-                raise OSError("the file became shorter while it was sent")
-            self._left -= len(taken)
-            return taken
-        taken, self._tail = self._tail[:size], self._tail[size:]
-        return taken
 
 
 @dataclass(frozen=True, slots=True)

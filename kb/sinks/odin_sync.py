@@ -122,14 +122,18 @@ def make_plan(
     and otherwise never touched.
     """
     notes = sink.records.all()
-    found = sink.inventory().by_item(notes)
-    others = len(found.pop(OTHERS, {}))
+    inventory = sink.inventory()
+    found = inventory.by_item(notes)
+    others = found.pop(OTHERS, {})
     steps: list[Step] = []
     in_step = 0
     for source in sources:
         item_id = source.item.id
-        held = found.pop(item_id, {})
         note = notes.get(item_id)
+        # Also what the service has lost the metadata of and we the note: by its name.
+        held = {**inventory.of_item(item_id, note.names if note else ()), **found.pop(item_id, {})}
+        for name in held:
+            others.pop(name, None)
         extra = extra_metadata
         if extra is None:
             extra = note.extra if note else own_metadata(held.values())
@@ -149,7 +153,7 @@ def make_plan(
             names = tuple(sorted(held))
             steps.append(Step("remote_only", item_id, title, names=names))
     steps.sort(key=lambda step: KINDS.index(step.kind))
-    return SyncPlan(tuple(steps), in_step, others)
+    return SyncPlan(tuple(steps), in_step, len(others))
 
 
 def apply_plan(
