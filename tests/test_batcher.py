@@ -5,20 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
 from gpu.manager import GPUManager
+from gpu.throttle import Throttle
 from kb.asr import SAMPLE_RATE
+from kb.asr import batcher as batching
 from kb.asr import sizing as module
 from kb.asr.batcher import Batcher, wait
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.recognizer import Recognizer, Vote
 from kb.asr.windows import Window
-from kb.errors import Cancelled, GPUError, SettingsError, TranscriptionError
-from kb.types import MediaRef, SpeechSpan
+from kb.errors import Cancelled, DeviceLost, GPUError, SettingsError, TranscriptionError
+from kb.types import MediaRef, SpeechSpan, Transcript
 from tests.compose import compose, random_plan
 from tests.speech import Oracle, bank, blocks, detector, preset
 
@@ -122,6 +125,191 @@ def test_a_cancelled_item_is_dropped_and_the_others_go_on(opened: Callable[..., 
     for future in dropped:
         with pytest.raises(TranscriptionError):
             wait(future, nobody_stops)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Waits until something is so."""
+    deadline = time.monotonic() + 90
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_each_window_gets_its_own_answer_whatever_the_order(opened: Callable[..., Batcher]) -> None:
+    engine = Held()
+    batcher = opened(engine, 4)
+    first = batcher.submit("first", window(0), Vote("en"))
+    until(lambda: engine.batches == [1])
+    lengths = (3, 9, 1, 8, 2, 7, 5, 6)
+    futures = [
+        batcher.submit("item", window(10 * n, length), Vote("en"))
+        for n, length in enumerate(lengths, start=1)
+    ]
+    engine.go.set()
+    wait(first, nobody_stops)
+    places = [wait(future, nobody_stops).decoded.last_s for future in futures]
+    assert places == [10.0 * n for n in range(1, 9)]
+    assert engine.batches == [1, 4, 4]
+    assert engine.order[1:5] == [20, 40, 60, 80]  # the longest first: 9, 8, 7, 6 s
+
+
+def test_two_minutes_are_not_held_up_behind_an_hour(opened: Callable[..., Batcher]) -> None:
+    """One place for preparing, and the long item has it first."""
+    engine = Held()
+    batcher = opened(engine, 4)
+    places = threading.Semaphore(1)
+
+    def read(minutes: int) -> Transcript:
+        recognizer = Recognizer(
+            batcher, preset(overlap_s=0), language="en", detect_speech=False,
+            detector=detector(), preparations=places,
+        )  # fmt: skip
+        quiet = (np.zeros(30 * SAMPLE_RATE, np.float32) for _ in range(2 * minutes))
+        return recognizer.transcribe(quiet, MediaRef(str(minutes), "", 0.0))
+
+    with ThreadPoolExecutor(2) as pool:
+        long = pool.submit(read, 60)
+        until(lambda: batcher.state().waiting >= batcher.room)
+        short = pool.submit(read, 2)
+        until(lambda: batcher.state().items == 2)  # it came in, past the full queue
+        engine.go.set()
+        assert short.result(90).media.duration_s == 120
+        shown = len(engine.order)
+        assert long.result(90).media.duration_s == 3600
+    # 120 windows and more; the short one was through after a few batches.
+    assert shown < 60 < 120 <= len(engine.order)
+    assert places.acquire(blocking=False) and not places.acquire(blocking=False)
+
+
+def test_a_waiting_item_that_is_stopped_keeps_no_place(opened: Callable[..., Batcher]) -> None:
+    batcher, places, stop = opened(Held(), 1), threading.Semaphore(1), threading.Event()
+    recognizer = Recognizer(
+        batcher, preset("stabil"), language="en", detect_speech=False,
+        detector=detector(), preparations=places,
+    )  # fmt: skip
+    quiet = (np.zeros(30 * SAMPLE_RATE, np.float32) for _ in range(50))
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(
+            recognizer.transcribe, quiet, MediaRef("x", "", 0.0), cancelled=stop.is_set
+        )
+        until(lambda: batcher.state().waiting >= batcher.room)
+        stop.set()
+        with pytest.raises(Cancelled):
+            run.result(90)
+    assert batcher.state().waiting == 0
+    assert places.acquire(blocking=False) and not places.acquire(blocking=False)
+
+
+def test_the_state_tells_the_batch_and_why_it_is_not_larger(opened: Callable[..., Batcher]) -> None:
+    engine = Held(fails=Small(2))
+    batcher = opened(engine, 4)
+    idle = batcher.state()
+    assert (idle.size, idle.ceiling, idle.reason) == (4, 4, "the preset's most is 4")
+    futures = [batcher.submit(n % 2, window(n, 2.5), Vote("en")) for n in range(4)]
+    until(lambda: batcher.state().halved == 1)
+    engine.go.set()
+    assert all(wait(future, nobody_stops) for future in futures)
+    until(lambda: batcher.state().windows == 4)
+    state = batcher.state()
+    assert (state.size, state.reason) == (2, "memory ran out with 4 windows")
+    assert (state.heard_s, state.waiting, state.items, state.halved) == (10.0, 0, 0, 1)
+    assert state.busy_s > 0 and state.last == 4
+
+
+def test_the_device_rests_when_it_is_told_to() -> None:
+    engine = Oracle(())
+    batcher = Batcher(engine, MANAGER, 1, throttle=lambda: Throttle(0.5, "hot"))
+    futures = [batcher.submit("item", window(n), Vote("en")) for n in range(3)]
+    assert all(wait(future, nobody_stops) for future in futures)
+    until(lambda: batcher.state().rested_s > 0)
+    batcher.close()
+    never = Batcher(Oracle(()), MANAGER, 1)
+    wait(never.submit("item", window(), Vote("en")), nobody_stops)
+    never.close()
+    assert never.state().rested_s == 0
+
+
+def test_an_idle_device_gets_its_memory_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tidied(GPUManager):
+        count = 0
+
+        def cleanup(self) -> None:
+            self.count += 1
+            super().cleanup()
+
+    manager = Tidied("cpu", cpu_threads=1)
+    monkeypatch.setattr(batching, "IDLE_S", 0.01)
+    batcher = Batcher(Oracle(()), manager, 2)
+    until(lambda: manager.count == 1)
+    wait(batcher.submit("item", window(), Vote("en")), nobody_stops)
+    until(lambda: manager.count == 2)
+    batcher.close()
+
+
+def test_a_broken_context_is_told_to_everybody_at_once(opened: Callable[..., Batcher]) -> None:
+    tries = []
+
+    def fails(windows: Sequence[Window]) -> None:
+        if tries or len(windows) > 1:
+            tries.append(len(windows))
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    engine = Held(fails=fails)
+    batcher = opened(engine, 2)
+    first = batcher.submit("first", window(0), Vote("en"))
+    until(lambda: engine.batches == [1])
+    futures = [batcher.submit(n, window(n), Vote("en")) for n in range(4)]
+    engine.go.set()
+    assert wait(first, nobody_stops)
+    for future in futures:
+        with pytest.raises(DeviceLost, match="illegal memory access") as caught:
+            wait(future, nobody_stops)
+        assert "KB_DEVICE=cpu" in caught.value.hint
+    assert tries == [2]  # nothing is tried again where nothing can work
+    with pytest.raises(DeviceLost):
+        batcher.submit("late", window(9), Vote("en"))
+    assert batcher.lost is not None
+
+
+def test_a_context_that_breaks_while_windows_are_tried_alone(
+    opened: Callable[..., Batcher],
+) -> None:
+    def fails(windows: Sequence[Window]) -> None:
+        if len(windows) > 1:
+            raise RuntimeError("shapes do not fit")
+        if windows[0].start_s == 1:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+
+    engine = Held(fails=fails)
+    batcher = opened(engine, 3)
+    futures = [batcher.submit("item", window(n, 3 - n / 2), Vote("en")) for n in range(3)]
+    engine.go.set()
+    assert wait(futures[0], nobody_stops)  # had its words before
+    for future in futures[1:]:
+        with pytest.raises(DeviceLost, match="unspecified launch failure"):
+            wait(future, nobody_stops)
+
+
+def test_memory_in_pieces_is_mended_by_a_clean_up(opened: Callable[..., Batcher]) -> None:
+    calls = []
+
+    def fails(windows: Sequence[Window]) -> None:
+        calls.append(len(windows))
+        if len(calls) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    engine = Held(fails=fails)
+    batcher = opened(engine, 4)
+    for round_number in (1, 2):
+        engine.go.clear()
+        futures = [batcher.submit("first", window(0), Vote("en"))]
+        until(lambda number=round_number: len(calls) == 2 * number - 1)  # alone on the device
+        futures += [batcher.submit("item", window(n), Vote("en")) for n in range(1, 5)]
+        engine.go.set()
+        assert all(wait(future, nobody_stops) for future in futures)
+    assert calls == [1, 4, 1, 4, 4]  # the same windows again, all of them
+    until(lambda: batcher.state().repeated == 1)
+    assert (batcher.size, batcher.state().halved) == (4, 0)
 
 
 class Small:

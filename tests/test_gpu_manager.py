@@ -18,7 +18,7 @@ import torch
 
 from gpu import devices
 from gpu.devices import cpu_threads, parse_request
-from gpu.manager import CPU_BATCH_CEILING, GB, GPUManager, out_of_memory
+from gpu.manager import CPU_BATCH_CEILING, GB, GPUManager, device_lost, out_of_memory
 from gpu.presets import Preset, find_preset, override
 from kb.errors import GPUError, SettingsError
 from kb.settings import PROJECT_ROOT, get_settings
@@ -334,6 +334,45 @@ def test_memory_within_the_budget() -> None:
     assert manager(FakeTorch(cuda), preset=find_preset("stabil")).memory().free == 17 * GB
     small = FakeCuda(("Small", (8, 6), 6 * GB))
     assert manager(FakeTorch(small), preset=find_preset("max")).memory().budget == 6 * GB
+
+
+def test_windows_that_are_there_already_are_room_for_windows() -> None:
+    cuda = FakeCuda(RTX_4090, free=10 * GB, allocated=3 * GB, reserved=5 * GB)
+    device = manager(FakeTorch(cuda), preset=find_preset("max"))
+    assert device.batch_ceiling(window_bytes=GB).size == 12
+    # 1 GB of the 3 in use are weights, the others are windows and go with the batch.
+    assert device.batch_ceiling(window_bytes=GB, resting_bytes=GB).size == 14
+    assert device.batch_ceiling(window_bytes=GB, resting_bytes=9 * GB).size == 12
+
+
+def test_some_memory_is_left_to_the_desktop() -> None:
+    cuda = FakeCuda(RTX_4090, free=10 * GB)
+    device = GPUManager("auto", cpu_threads=1, torch=FakeTorch(cuda), reserve_gb=2)
+    assert device.memory().free == 8 * GB
+    assert GPUManager("auto", cpu_threads=1, torch=FakeTorch(cuda)).memory().free == 9.5 * GB
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), True),
+        (RuntimeError("CUDA error: unspecified launch failure"), True),
+        (RuntimeError("HIP error: the operation cannot be performed"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (type("AcceleratorError", (RuntimeError,), {})("device-side assert triggered"), True),
+        (RuntimeError("CUDA error: out of memory"), False),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), False),
+        (RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), False),
+        (RuntimeError("shapes do not fit"), False),
+        (ValueError("CUDA error: a text about it"), False),
+    ],
+)
+def test_a_broken_context_is_told_from_what_passes(error: Exception, lost: bool) -> None:
+    assert device_lost(error) == lost
+    try:
+        raise KeyError("something else") from error
+    except KeyError as outer:
+        assert device_lost(outer) == lost
 
 
 def test_a_driver_that_does_not_tell_its_free_memory() -> None:

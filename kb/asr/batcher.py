@@ -150,8 +150,8 @@ class Batcher:
             halved=size.halved,
             repeated=size.repeated,
             heard_s=round(counts.heard_s, 1),
-            busy_s=round(counts.busy_s, 3),
-            rested_s=round(counts.rested_s, 3),
+            busy_s=round(counts.busy_s, 6),
+            rested_s=round(counts.rested_s, 6),
             window_bytes=self._window_bytes,
         )
 
