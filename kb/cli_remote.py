@@ -124,7 +124,7 @@ def upload(
     as_json: Json = False,
 ) -> None:
     """Send other files to the ODIN project as they are (TXT PDF MP4 DOCX HTML and more)."""
-    from kb.sinks.odin_files import files_in, upload_files
+    from kb.sinks.odin_files import FileResult, files_in, upload_files
 
     service = Service()
     metadata = own_metadata(meta)
@@ -135,13 +135,23 @@ def upload(
         files.extend(files_in(path) if path.is_dir() else [path])
     if not files:
         raise UsageError("There is nothing to send in what was given.")
-    results = upload_files(service.remote.odin, files, metadata)
+    number = 0
+    with console.count_progress("upload", len(files), shown=sys.stderr.isatty()) as progress:
+
+        def over(result: FileResult) -> None:
+            nonlocal number
+            number += 1
+            progress(result.path.name, result.status, number, len(files))
+
+        results = upload_files(service.remote.odin, files, metadata, over)
     if as_json:
         console.print_json([{**asdict(r), "path": str(r.path)} for r in results])
     else:
         for result in results:
             console.note(f"{result.status}: {result.path} {result.error} {result.hint}".rstrip())
-    if any(result.error for result in results):
+        if any(result.status == "syncing" for result in results):
+            console.note("Sent, not all indexed yet; run the command again later.")
+    if any(result.status != "synced" for result in results):
         raise typer.Exit(FAILED)
 
 

@@ -524,6 +524,39 @@ def test_files_are_uploaded_as_they_are(tmp_path: Path, odin: FakeOdin, sink: Od
     assert all(name.isascii() for name in odin.documents())
 
 
+def test_files_are_all_sent_before_any_is_awaited(tmp_path: Path, odin: FakeOdin) -> None:
+    odin.index_s = 3600
+    paths = [tmp_path / f"{name}.txt" for name in "abc"]
+    for path in paths:
+        path.write_text(path.name, encoding="utf-8")
+    sink = open_odin(tmp_path, odin, odin_poll_wait_s=0.1)
+    assert {r.status for r in upload_files(sink, paths)} == {"syncing"}
+    odin.on_upload = lambda _name: odin.finish() if len(odin.documents()) == 3 else None
+    for path in paths:
+        path.write_text(path.name * 2, encoding="utf-8")
+    odin.finish()
+    patient = open_odin(tmp_path, odin)
+    for path in odin.documents():
+        odin.drop(path)
+    told: list[str] = []
+    results = upload_files(patient, paths, progress=lambda result: told.append(result.name))
+    assert {r.status for r in results} == {"synced"}  # else the first would wait for ever
+    assert told == [r.name for r in results]
+
+
+def test_a_document_that_is_too_large_for_the_service_says_what_to_do(
+    tmp_path: Path, odin: FakeOdin
+) -> None:
+    odin.limit_bytes = 6_000
+    words = [f"passage {n} " + "word " * 60 for n in range(60)]
+    with pytest.raises(KnowledgeBaseError, match="413") as caught:
+        put(open_odin(tmp_path, odin, odin_document_bytes=400_000), video(), *words)
+    assert "ODIN_DOCUMENT_BYTES" in caught.value.hint
+    assert put(open_odin(tmp_path, odin, odin_document_bytes=5_000), video(), *words) == "synced"
+    assert all(len(content) <= 5_000 for content in odin.held().values())
+    assert len(odin.held()) == len(odin.documents()) > 3
+
+
 def test_a_file_that_is_too_large_is_not_even_sent(
     tmp_path: Path, odin: FakeOdin, sink: OdinSink
 ) -> None:

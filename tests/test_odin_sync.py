@@ -228,6 +228,20 @@ def test_two_processes_notes_on_one_library(odin: FakeOdin, tmp_path: Path) -> N
     assert len(odin.documents()) == 10 == odin.count("POST", "/add/file")
 
 
+def test_a_plan_knows_our_documents_by_their_names_too(odin: FakeOdin, tmp_path: Path) -> None:
+    """The service has lost what was told about them, and we the database."""
+    library = shelf(**{"v" * 11: ["words"]})
+    assert publish_many(open_odin(tmp_path, odin), list(library), library.get).ok
+    odin.put("colleague.md", b"by hand")
+    odin.metadata_as = "nothing"
+    fresh = open_odin(tmp_path / "other", odin)
+    plan = make_plan(fresh, library.values())
+    assert (by_kind(plan), plan.others) == ({"waiting": ["v" * 11]}, 1)
+    assert apply_plan(fresh, plan, library.get).ok
+    assert make_plan(fresh, library.values()).steps == ()
+    assert odin.count("POST", "/add/file") == 1
+
+
 def test_own_metadata_of_a_run_survives_later_plans(odin: FakeOdin, sink: OdinSink) -> None:
     library = shelf(a=["words"])
     publish_many(sink, list(library), library.get, extra_metadata={"team": "red"})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from kb.errors import CredentialsRefused, KnowledgeBaseError, UsageError
-from kb.sinks.odin import CONFLICT, OdinSink
+from kb.sinks.odin import CONFLICT, LONGEST_POLL, OdinSink
 from kb.sinks.odin_client import FAILED, FILE_LIMIT_BYTES, MISSING, SYNCED, RemoteDocument
 from kb.sinks.odin_documents import HASH_LENGTH, PRODUCER, ascii_name
 from kb.sinks.odin_http import OdinRefused, Unanswered, pause
@@ -77,30 +79,44 @@ def upload_files(
 ) -> list[FileResult]:
     """Bring files into the project, each once; one that fails does not stop the others.
 
-    A file whose content is there already is not sent again. Raises CredentialsRefused at
-    once, and UsageError for own metadata with a name of ours.
+    All are sent first, then their indexing is awaited, by the setting's bound counted anew
+    whenever one is ready. A file whose content is there already is not sent again. Raises
+    CredentialsRefused at once, and UsageError for own metadata with a name of ours.
     """
     own = dict(metadata or {})
     if taken := sorted(OWN_KEYS & own.keys()):
         raise UsageError(f"The metadata field {taken[0]!r} is set by KB Ingest itself.")
     held = sink.client.documents()
-    results = []
+    results: list[FileResult] = []
     for path in paths:
-        try:
-            result = _upload(sink, path, own, held)
-        except CredentialsRefused:
-            raise
-        except (KnowledgeBaseError, UsageError) as error:
-            result = FileResult(path, "", "failed", error.message, error.hint)
-        results.append(result)
+        results.append(_guarded(path, partial(_upload, sink, path, own, held)))
+        if progress and results[-1].status == "failed":
+            progress(results[-1])
+    give_up_at = time.monotonic() + sink.settings.odin_poll_wait_s
+    for number, sent in enumerate(results):
+        if sent.status == "failed":
+            continue
+        results[number] = _guarded(sent.path, partial(_wait, sink, sent, give_up_at))
+        if results[number].status == SYNCED:
+            give_up_at = time.monotonic() + sink.settings.odin_poll_wait_s
         if progress:
-            progress(result)
+            progress(results[number])
     return results
+
+
+def _guarded(path: Path, action: Callable[[], FileResult]) -> FileResult:
+    try:
+        return action()
+    except CredentialsRefused:
+        raise
+    except (KnowledgeBaseError, UsageError) as error:
+        return FileResult(path, "", "failed", error.message, error.hint)
 
 
 def _upload(
     sink: OdinSink, path: Path, own: Mapping[str, str], held: dict[str, RemoteDocument]
 ) -> FileResult:
+    """Sends a file unless it is there; the result's status is ODIN's own."""
     size = check_file(path)
     sha256 = _hash(path)
     name = remote_name(path, sha256)
@@ -114,7 +130,8 @@ def _upload(
         about = {"producer": PRODUCER, "file_name": path.name, "sha256": sha256, "bytes": size}
         status = _send(sink, path, name, {**about, **own})
     held[name] = RemoteDocument(name, status)
-    return _wait(sink, path, name, status)
+    # One that ODIN refuses to index is told as that when its turn to be awaited comes.
+    return FileResult(path, name, "syncing" if status in FAILED else status)
 
 
 def _send(sink: OdinSink, path: Path, name: str, metadata: Mapping[str, object]) -> str:
@@ -135,19 +152,25 @@ def _send(sink: OdinSink, path: Path, name: str, metadata: Mapping[str, object])
     raise AssertionError("the last attempt returns or raises")
 
 
-def _wait(sink: OdinSink, path: Path, name: str, status: str) -> FileResult:
-    poll_s, waited_s, message = sink.settings.odin_poll_s, 0.0, ""
-    while status != SYNCED and status not in FAILED:
-        if waited_s >= sink.settings.odin_poll_wait_s:
-            return FileResult(path, name, "syncing")
-        pause(poll_s, sink.stop)
-        waited_s += poll_s
-        answer = sink.client.status(name)
+def _wait(sink: OdinSink, sent: FileResult, give_up_at: float) -> FileResult:
+    """How indexing ends; `syncing` when it has not by then (time.monotonic)."""
+    poll_s, status, message = sink.settings.odin_poll_s, sent.status, ""
+    while status != SYNCED:
+        answer = sink.client.status(sent.name)
         status, message = answer.status, answer.message
-    if status == SYNCED:
-        return FileResult(path, name, SYNCED)
-    problem = f"ODIN could not index {name} ({status}){': ' + message if message else ''}"
-    return FileResult(path, name, "failed", problem, "Upload it again: the failed copy goes.")
+        if status in FAILED:
+            words = f": {message}" if message else ""
+            problem = f"ODIN could not index {sent.name} ({status}){words}"
+            hint = "Upload it again: the failed copy goes."
+            return FileResult(sent.path, sent.name, "failed", problem, hint)
+        if status == SYNCED:
+            break
+        left_s = give_up_at - time.monotonic()
+        if left_s <= 0:
+            return FileResult(sent.path, sent.name, "syncing")
+        pause(min(poll_s, left_s), sink.stop)
+        poll_s = min(poll_s * 1.5, sink.settings.odin_poll_s * LONGEST_POLL)
+    return FileResult(sent.path, sent.name, SYNCED)
 
 
 def _hash(path: Path) -> str:
