@@ -544,8 +544,8 @@ class Settings(BaseModel):
     app_worker: bool = Field(
         True,
         alias="KB_APP_WORKER",
-        description="Start a worker with the dashboard when none is alive, and again when it was "
-        "killed.",
+        description="The dashboard starts a worker on its machine when none is alive: with "
+        "itself, for what is taken in, and after one was killed. Off: by its button alone.",
     )
 
     @property

@@ -54,6 +54,18 @@ class MediaItem:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptionFile:
+    """Captions as their source had them; `automatic`: a machine's, and so no witness.
+
+    `path` ends in `.json3` (YouTube's own), `.vtt` or `.srt`; `language` as the source names it.
+    """
+
+    path: Path
+    language: str
+    automatic: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LocalMedia:
     """A medium that lies on disk, measured by decoding and not by its header."""
 

@@ -35,6 +35,7 @@ from tests.fakes.media import FakeMedia, Word
 from tests.test_keys import Clock, fake_key
 
 LENGTH_S = 6.0
+VTT = "WEBVTT\n\n00:00.000 --> 00:01.000\nHello there\n"
 BOT = (403, "Sign in to confirm you're not a bot")
 
 
@@ -118,11 +119,44 @@ def test_what_to_keep(keep: str, start: tuple[bytes, ...], tmp_path: Path, site:
 
 
 def test_captions_and_picture_on_request(tmp_path: Path, site: FakeMedia) -> None:
-    desk = Desk(tmp_path, site, KB_CAPTIONS="en, de", KB_THUMBNAIL="true")
+    site.captions["captions001"] = VTT
+    desk = Desk(tmp_path, site, KB_CAPTIONS="en, de", KB_THUMBNAIL="true", KB_WITNESS="false")
     fetched = desk.fetch("captions001")
-    beside = [Path(name) for name in fetched.item.extra["files"]]
-    assert sorted(path.suffix for path in beside) == [".jpg", ".vtt"]
-    assert sorted(desk.folder.iterdir()) == sorted([fetched.path, *beside])
+    (picture,) = [Path(name) for name in fetched.item.extra["files"]]
+    (captions,) = fetched.captions
+    assert (picture.suffix, captions.path.suffix) == (".jpg", ".vtt")
+    assert (captions.language, captions.automatic) == ("en", False)
+    assert sorted(desk.folder.iterdir()) == sorted([fetched.path, picture, captions.path])
+
+
+def test_captions_of_people_come_along(tmp_path: Path, site: FakeMedia) -> None:
+    site.captions["captions002"] = VTT
+    told: list[int] = []
+    desk = Desk(tmp_path, site)
+    fetched = desk.fetch("captions002", lambda done, _: told.append(done))
+    (captions,) = fetched.captions
+    assert captions.path.read_text(encoding="utf-8") == VTT
+    assert (captions.language, captions.automatic) == ("en", False)
+    assert told[-1] == fetched.path.stat().st_size  # and not that of the captions
+    assert "files" not in fetched.item.extra
+    # Not wanted, or empty: the medium comes all the same.
+    assert Desk(tmp_path / "b", site, KB_WITNESS="false").fetch("captions002").captions == ()
+    site.captions["captions003"] = ""
+    assert Desk(tmp_path / "c", site).fetch("captions003").captions == ()
+
+
+def test_captions_alone(tmp_path: Path, site: FakeMedia) -> None:
+    site.captions["captions004"] = VTT
+    desk = Desk(tmp_path, site)
+    item, (captions,) = desk.downloader.captions(bare_item("captions004"), desk.folder)
+    assert captions.path.read_text(encoding="utf-8") == VTT
+    assert item.title.startswith("Talk captions004")
+    assert site.of("media", "captions004") == []
+    assert list(desk.folder.iterdir()) == [captions.path]
+    assert desk.downloader.captions(bare_item("nothing0001"), desk.folder)[1] == ()
+    site.pages["gone0000001"] = [(403, "Private video")]
+    with pytest.raises(MediaUnavailable):
+        desk.downloader.captions(bare_item("gone0000001"), desk.folder)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from kb.types import MediaItem
+from kb.types import CaptionFile, MediaItem
 
 # Called with done and total (0 if unknown) in bytes; may raise Cancelled to stop.
 Progress = Callable[[int, int], None]
@@ -38,13 +38,14 @@ class Fetched:
     """A medium on disk; nothing of it is measured yet.
 
     `temporary` says that the file was made by the source and is the caller's to move or
-    remove; otherwise it is the user's own and must stay as it is.
+    remove; otherwise it is the user's own and must stay as it is. `captions` are temporary too.
     """
 
     item: MediaItem
     path: Path
     sha256: str
     temporary: bool
+    captions: tuple[CaptionFile, ...] = ()
 
 
 class Source(Protocol):
@@ -71,5 +72,19 @@ class Source(Protocol):
         """Bring the medium to this machine, into `folder` if it is not here yet.
 
         Safe to repeat. Raises MediaUnavailable.
+        """
+        ...
+
+
+@runtime_checkable
+class Captioned(Protocol):
+    """A source that can give captions without the medium."""
+
+    def captions(
+        self, item: MediaItem, folder: Path, progress: Progress = ...
+    ) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
+        """The item, described more fully, and its captions in `folder`; none where it has none.
+
+        What people wrote comes before what a machine did. Raises as `Source.fetch` does.
         """
         ...

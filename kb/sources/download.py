@@ -15,6 +15,7 @@ from kb.catalogue import Catalogue
 from kb.errors import KBError, Later, LibraryError, MediaUnavailable
 from kb.settings import Settings
 from kb.sources.base import Fetched, Progress, no_progress
+from kb.sources.captions import choose, save
 from kb.sources.infos import enriched, item_of_info
 from kb.sources.pace import Lane
 from kb.sources.scrub import scrub
@@ -26,7 +27,7 @@ from kb.sources.ytdlp import (
     refusal,
     secrets_of,
 )
-from kb.types import MediaItem
+from kb.types import CaptionFile, MediaItem
 
 # The decoded length of a file in seconds; raises KBError for what cannot be decoded.
 Measure = Callable[[Path], float]
@@ -38,6 +39,7 @@ SHORT_BY_SHARE = 0.005
 SHORT_BY_SHARE_MAX = 0.35
 _PROGRESS_EVERY_S = 0.2
 _BLOCK = 1 << 20
+_WITNESS = "kb_witness"  # where an info holds the captions that were saved beside it
 
 _FORMATS = {
     "audio": "bestaudio/best",
@@ -77,9 +79,10 @@ class Downloader:
         """Download into `folder`, going on from what a broken attempt left there.
 
         `keep` is `audio` (as the site has it, the default of the settings), `mp3` or `mp4`.
-        The item comes back with what the download told about it; captions and picture, when
-        the settings ask for them, are named in `extra["files"]`. What the caller does not
-        move stays in `folder`.
+        The item comes back with what the download told about it; a picture, when the settings
+        ask for it, is named in `extra["files"]`. Captions made by people come along by
+        themselves, others when the settings ask for them. What the caller does not move stays
+        in `folder`.
 
         Raises MediaUnavailable (`retryable` tells whether another time may help), Later for
         what is not out yet, LanePaused when the site wants a rest, LibraryError when the disk
@@ -143,16 +146,16 @@ class Downloader:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with yt_dlp.YoutubeDL(options) as ydl:
-                info: dict[str, Any] = ydl.extract_info(self._url(item), download=True) or {}
+                info = _single(ydl.extract_info(self._url(item), download=True))
+                if self._settings.witness and hook.stopped is None:
+                    hook.muted = True  # what is told is how much of the medium is there
+                    self._add_witness(ydl, item, info, folder)
         except Exception as error:  # whatever an extractor stumbles over
             if hook.stopped is not None:
                 raise hook.stopped from None
             raise _Failed(judge(error, self._secrets, clock=self._clock)) from None
         if hook.stopped is not None:
             raise hook.stopped
-        if "entries" in info:
-            entries = [entry for entry in info["entries"] or () if entry]
-            info = entries[0] if entries else {}
         if info.get("live_status") in ("is_live", "is_upcoming") or info.get("is_live"):
             until = info.get("release_timestamp") or 0
             until = until if until > self._clock() else self._clock() + LATER_S
@@ -163,6 +166,53 @@ class Downloader:
         if not path.is_file() or path.stat().st_size == 0:
             raise _Failed(Verdict("transient", "no file arrived."))
         return path, info
+
+    def captions(
+        self, item: MediaItem, folder: Path, progress: Progress = no_progress
+    ) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
+        """The captions alone, in `folder`, and the item as its page describes it.
+
+        In the item's language, made by people where there are such, else by a machine; empty
+        where there are none. Waits its turn among the downloads. Raises as `fetch` does.
+        """
+        import yt_dlp
+
+        self._refuse_hopeless(item)
+        self.lane.wait(lambda: progress(0, 0))
+        hook = _Hook(progress)
+        options = self._options(item, folder, "audio", True) | {
+            "skip_download": True,
+            "ignore_no_formats_error": True,
+            "progress_hooks": [hook],
+        }
+        saved: list[CaptionFile] = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with yt_dlp.YoutubeDL(options) as ydl:
+                info = _single(ydl.extract_info(self._url(item), download=False))
+                offer = choose(info, item.language, automatic=True)
+                if offer is not None:
+                    saved.append(save(ydl, info, offer, folder / f"{_stem(item)}-captions"))
+        except Exception as error:
+            if hook.stopped is not None:
+                raise hook.stopped from None
+            verdict = judge(error, self._secrets, clock=self._clock)
+            raise refusal(verdict, self.lane, self._name(item)) from None
+        if hook.stopped is not None:
+            raise hook.stopped
+        self.lane.succeeded()
+        return enriched(item, item_of_info(info, item.url)), tuple(saved)
+
+    def _add_witness(self, ydl: Any, item: MediaItem, info: dict[str, Any], folder: Path) -> None:
+        """Saves captions made by people, where there are any; without them it goes on."""
+        offer = choose(info, item.language)
+        asked = info.get("requested_subtitles") or {}
+        if offer is None or offer.language in asked:
+            return
+        try:
+            info[_WITNESS] = save(ydl, info, offer, folder / _stem(item))
+        except Exception as error:  # the medium is here; it must not be lost for its captions
+            log.info("%s: no captions: %s", item.id, scrub(error, self._secrets))
 
     def _options(self, item: MediaItem, folder: Path, keep: str, fresh: bool) -> dict[str, Any]:
         settings = self._settings
@@ -210,17 +260,21 @@ class Downloader:
             )
 
     def _fetched(self, item: MediaItem, path: Path, info: dict[str, Any], folder: Path) -> Fetched:
-        beside = [
-            str(each["filepath"])
-            for each in (info.get("requested_subtitles") or {}).values()
+        human = info.get("subtitles") or {}
+        captions = [
+            CaptionFile(Path(each["filepath"]), language, automatic=language not in human)
+            for language, each in (info.get("requested_subtitles") or {}).items()
             if each.get("filepath") and Path(each["filepath"]).is_file()
         ]
-        beside += [
+        if _WITNESS in info:
+            captions.append(info[_WITNESS])
+        beside = [
             str(each["filepath"])
             for each in info.get("thumbnails") or ()
             if each.get("filepath") and Path(each["filepath"]).is_file()
         ]
-        self._remove(folder, item, but={path, *map(Path, beside)})
+        kept = {path, *map(Path, beside), *(each.path for each in captions)}
+        self._remove(folder, item, but=kept)
         found = enriched(item, item_of_info(info, item.url))
         if beside:
             found = replace(found, extra={**found.extra, "files": beside})
@@ -228,7 +282,7 @@ class Downloader:
         with path.open("rb") as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
-        return Fetched(found, path, digest.hexdigest(), temporary=True)
+        return Fetched(found, path, digest.hexdigest(), temporary=True, captions=tuple(captions))
 
     def _remove(self, folder: Path, item: MediaItem, but: Container[Path] = ()) -> None:
         for path in folder.glob(f"{_stem(item)}.*"):
@@ -263,6 +317,7 @@ class _Hook:
 
     def __init__(self, progress: Progress) -> None:
         self.stopped: BaseException | None = None
+        self.muted = False
         self._progress = progress
         self._next = 0.0
 
@@ -270,7 +325,7 @@ class _Hook:
         from yt_dlp.utils import DownloadCancelled
 
         now = time.monotonic()
-        if status.get("status") == "downloading" and now < self._next:
+        if self.muted or (status.get("status") == "downloading" and now < self._next):
             return
         self._next = now + _PROGRESS_EVERY_S
         total = status.get("total_bytes") or status.get("total_bytes_estimate") or 0
@@ -280,6 +335,15 @@ class _Hook:
             # yt-dlp would take some exceptions for failures of its own and try again.
             self.stopped = error
             raise DownloadCancelled from error
+
+
+def _single(info: dict[str, Any] | None) -> dict[str, Any]:
+    """The medium of an answer, which may be a list of one."""
+    found = info or {}
+    if "entries" not in found:
+        return found
+    entries = [entry for entry in found["entries"] or () if entry]
+    return entries[0] if entries else {}
 
 
 def _not_live(info: dict[str, Any], *, incomplete: bool = False) -> str | None:

@@ -14,7 +14,7 @@ from kb.sources.download import Downloader, Measure
 from kb.sources.filters import VideoFilters
 from kb.sources.listing import Listing, ListingReport
 from kb.sources.ytdlp import flat_items
-from kb.types import MediaItem
+from kb.types import CaptionFile, MediaItem
 
 
 class OnlineSource:
@@ -53,14 +53,22 @@ class OnlineSource:
 
     def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> Fetched:
         """Download into `folder`; see `kb.sources.download.Downloader.fetch`."""
-        downloader = Downloader(
+        return self._downloader().fetch(item, folder, progress)
+
+    def captions(
+        self, item: MediaItem, folder: Path, progress: Progress = no_progress
+    ) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
+        """Captions without the medium; see `kb.sources.download.Downloader.captions`."""
+        return self._downloader().captions(item, folder, progress)
+
+    def _downloader(self) -> Downloader:
+        return Downloader(
             self.settings,
             self.catalogue,
             measure=self._measure,
             clock=self._clock,
             sleep=self._sleep,
         )
-        return downloader.fetch(item, folder, progress)
 
     def _flat(self, listing: Listing, url: str, check: Callable[[], None]) -> Iterator[MediaItem]:
         """What yt-dlp lists at an address, counted in the listing's report."""

@@ -19,7 +19,7 @@ REACH_S = 0.3  # as in the coverage ledger: a word accounts for speech this clos
 LONGEST_UNCOVERED_S = 0.8  # a shorter stretch without a word is no gap
 
 # Scripts written without spaces: a word's border cannot be told by the letters around it.
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
 def rewritten(segment: Segment, text: str) -> Segment:
@@ -172,7 +172,7 @@ def correct(
 def wording(words: str) -> re.Pattern[str]:
     """A pattern that finds words as they are typed, in any case and spacing."""
     core = r"\s+".join(re.escape(part) for part in words.split())
-    if not _UNSPACED.search(words):
+    if not UNSPACED.search(words):
         core = rf"(?<!\w){core}(?!\w)"
     return re.compile(core, re.IGNORECASE)
 

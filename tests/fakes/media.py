@@ -13,6 +13,8 @@ Pages fail by `pages`, files by `script`. The words:
     drop      the connection breaks after half of what was promised
     slow      all of it, `slow_s` seconds between blocks
     403       an HTTP status; ("403", "Private video") with words of its own
+
+Ids in `captions` have a subtitle track, in English and made by people.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ BLOCK = 4096
 
 @dataclass(frozen=True)
 class Request:
-    """A request: monotonic time, `watch` or `media`, the id, where `Range` began, the answer."""
+    """A request: monotonic time, `watch`, `media` or `beside`, id, where `Range` began, answer."""
 
     at: float
     kind: str
@@ -65,6 +67,7 @@ class FakeMedia:
         self.script: dict[str, list[Word]] = {}
         self.pages: dict[str, list[Word]] = {}
         self.feed: list[str] = []
+        self.captions: dict[str, str] = {}
         self.requests: list[Request] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
@@ -134,7 +137,9 @@ class FakeMedia:
                         "application/rss+xml",
                     )
                 elif path.startswith("/beside/"):
-                    self._send(200, b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello\n", "text/vtt")
+                    name = path.removeprefix("/beside/").rsplit(".", 1)[0]
+                    fake._record(Request(time.monotonic(), "beside", name, 0, 200))
+                    self._send(200, fake.captions.get(name, "").encode(), "text/vtt")
                 else:
                     self._send(404, b"no", "text/plain")
 
@@ -147,7 +152,9 @@ class FakeMedia:
                     return
                 media = "".join(
                     f'<video poster="/beside/{each}.jpg" src="/media/{each}.webm">'
-                    f'<track kind="subtitles" srclang="en" src="/beside/{each}.vtt"></video>'
+                    + f'<track kind="subtitles" srclang="en" src="/beside/{each}.vtt">'
+                    * (each in fake.captions)
+                    + "</video>"
                     for each in media_id.split("+")
                 )
                 page = (
