@@ -101,8 +101,15 @@ def test_search_marks_the_words_and_opens_at_the_second(shelf: str) -> None:
 
 
 def scene(transcript: Transcript, **more: object) -> player.Scene:
-    values: dict[str, object] = {"item_id": "x", "revision": "r", "title": "T", "source": "kb-media/x",
-              "picture": True, "duration_s": 90.0, "segments": transcript.segments} | more
+    values: dict[str, object] = {
+        "item_id": "x",
+        "revision": "r",
+        "title": "T",
+        "source": "kb-media/x",
+        "picture": True,
+        "duration_s": 90.0,
+        "segments": transcript.segments,
+    } | more
     return player.Scene(**values)  # type: ignore[arg-type]
 
 
@@ -163,9 +170,7 @@ def test_doubts_leave_out_what_is_shown_as_a_gap(shelf: str) -> None:
     )  # fmt: skip
     coverage = Coverage(50.0, 49.0, (SpeechSpan(20.0, 20.0),))
     found = item._doubts(replace(transcript, windows=windows, coverage=coverage))
-    assert found == [
-        (SpeechSpan(5.0, 9.0), f"{text('sign_compression')}, {text('sign_logprob')}")
-    ]
+    assert found == [(SpeechSpan(5.0, 9.0), f"{text('sign_compression')}, {text('sign_logprob')}")]
 
 
 def test_changed_lines_are_marked_and_can_be_put_back(shelf: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import streamlit as st
@@ -15,7 +16,8 @@ from kb.ui.texts import counted, number, text
 
 GB = 2**30
 LOOK_EVERY_S = 2.0
-_MACHINE = "gpu_machine"
+POINTS = 450  # a quarter of an hour
+_MACHINE, _SEEN = "gpu_machine", "gpu_seen"
 
 
 def render() -> None:
@@ -27,7 +29,7 @@ def render() -> None:
 
 def _live() -> None:
     """Everything that changes by itself."""
-    machine = _chosen(session.service().hardware.machines())
+    machine = _with_own(_chosen(session.service().hardware.machines()))
     _device(machine)
     _figures(machine)
     _history(machine)
@@ -49,6 +51,17 @@ def _chosen(machines: Sequence[Machine]) -> Machine:
         persist_state="session",
     )
     return machines[min(int(chosen or 0), len(machines) - 1)]
+
+
+def _with_own(machine: Machine) -> Machine:
+    """The machine with what this page has seen of it itself, where its worker tells nothing."""
+    name = machine.executor_id or machine.host
+    seen: deque[Sample] = st.session_state.setdefault(f"{_SEEN}-{name}", deque(maxlen=POINTS))
+    if machine.now is not None and (not seen or seen[-1].at < machine.now.at):
+        seen.append(machine.now)
+    last = machine.history[-1].at if machine.history else 0.0
+    own = [sample for sample in seen if last < sample.at < (machine.now or sample).at]
+    return replace(machine, history=(*machine.history, *own))
 
 
 def _device(machine: Machine) -> None:

@@ -17,7 +17,7 @@ _CHOICE, _TOLD, _PROBLEM, _MADE = "preset_edit", "preset_told", "preset_problem"
 _TEXT = "preset_text"
 _NEW = ""
 # Wider than what is accepted: what is wrong is told in words, not swallowed by a field.
-_STEPS: dict[str, float] = {
+_STEPS: dict[str, int | float] = {
     "batch_size": 1, "chunk_s": 1.0, "overlap_s": 0.5, "workers": 1, "vram_budget_gb": 0.5,
 }  # fmt: skip
 
@@ -112,7 +112,8 @@ def _fields(shown: Preset, mark: str) -> dict[str, object]:
             values[key] = st.number_input(
                 text(f"gpu_preset_{key}"),
                 value=getattr(shown, key),
-                step=int(_STEPS[key]) if isinstance(_STEPS[key], int) else _STEPS[key],
+                step=_STEPS[key],
+                format="%d" if isinstance(_STEPS[key], int) else "%g",
                 help=text(f"gpu_preset_{key}_help"),
                 key=f"preset-{key}-{mark}",
             )

@@ -270,7 +270,7 @@ def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) ->
         if entry.item.id in wanted and isinstance(count := entry.transcribed.get("words"), int)
     )
     rate = session.service().settings.odin_credits_per_10k_words
-    return text("knowledge_estimate", words=number(words), credits=number(words / 10_000 * rate, 1))
+    return text("knowledge_estimate", words=number(words), credits=number(words / 10_000 * rate, 2))
 
 
 def _send(ids: list[str]) -> None:

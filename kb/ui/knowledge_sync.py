@@ -79,7 +79,7 @@ def _plan(task: Task, *, busy: bool) -> None:
             "knowledge_cost",
             documents=number(found["documents"]),
             words=number(found["words"]),
-            credits=number(found["credits"], 1),
+            credits=number(found["credits"], 2),
         )
     )
     only_there = found["counts"].get("remote_only", 0)

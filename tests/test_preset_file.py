@@ -1,0 +1,82 @@
+"""The preset file changed by a program: all else in it stays, mistakes name line and field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gpu.preset_file import read_text, with_preset, without_preset, write_text
+from gpu.presets import check_presets
+from kb.errors import KBError, SettingsError, UsageError
+from kb.settings import PROJECT_ROOT
+
+FIGURES: dict[str, object] = {
+    "label": "🌙 NACHT", "batch_size": 4, "chunk_s": 20.0, "overlap_s": 2.5, "workers": 1,
+    "timestamps": "word", "vram_budget_gb": 10.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    target = tmp_path / "presets.yaml"
+    target.write_bytes((PROJECT_ROOT / "presets.yaml").read_bytes())
+    return target
+
+
+def test_a_figure_changes_its_line_and_no_other(path: Path) -> None:
+    before = read_text(path)
+    after = with_preset(before, "max", {"batch_size": 48}, path)
+    old, new = before.splitlines(), after.splitlines()
+    changed = [pair for pair in zip(old, new, strict=True) if pair[0] != pair[1]]
+    assert changed == [("  batch_size: 56", "  batch_size: 48")]
+
+
+def test_a_new_preset_stands_last_and_goes_without_a_trace(path: Path) -> None:
+    before = read_text(path)
+    after = with_preset(before, "nacht", FIGURES, path)
+    assert after.startswith(before)
+    made = check_presets(after, path)["nacht"]
+    assert (made.label, made.overlap_s, made.timestamps) == ("🌙 NACHT", 2.5, "word")
+    assert without_preset(after, "nacht", path) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"overlap_s": 40}, "overlap_s must be less than half of the chunk"),
+        ({"batch_size": 0}, "batch_size must be a whole number from 1 to 256"),
+        ({"timestamps": "line"}, "timestamps must be segment or word"),
+        ({"label": "🛡️ STABIL"}, "answers to the same name"),
+    ],
+)
+def test_mistakes_name_line_and_field(path: Path, changes: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        with_preset(read_text(path), "max", changes, path)
+    assert said in caught.value.message
+    assert f"{path}, line " in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a-b", "1st", "x" * 50])
+def test_names_that_are_none(path: Path, name: str) -> None:
+    with pytest.raises(SettingsError):
+        with_preset(read_text(path), name, FIGURES, path)
+
+
+def test_text_is_written_only_when_it_is_right_and_nobody_else_has_written(path: Path) -> None:
+    seen = read_text(path)
+    with pytest.raises(SettingsError, match="line 5"):
+        write_text(path, "stabil:\n  batch_size: 8\n  chunk_s: 20\n\n  batch_siez: 8\n", seen=seen)
+    assert read_text(path) == seen
+    other = with_preset(seen, "max", {"workers": 3}, path)
+    assert write_text(path, other, seen=seen)["max"].workers == 3
+    with pytest.raises(UsageError, match="meanwhile"):
+        write_text(path, seen, seen=seen)
+
+
+def test_the_last_preset_stays(path: Path) -> None:
+    text = read_text(path)
+    for name in ("stabil", "optimiert", "schnell"):
+        text = without_preset(text, name, path)
+    with pytest.raises(KBError, match="only preset"):
+        without_preset(text, "max", path)
