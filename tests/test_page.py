@@ -1,238 +1,468 @@
-"""The dashboard: its logic without a browser, its media route, and the whole of it in one."""
+"""The dashboard's frame, its Ingest and Queue tabs: their logic, without a browser."""
 
 from __future__ import annotations
 
-import io
-import json
 import re
+import string
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.testclient import TestClient
+from fakes.youtube import Channel, FakeYouTube
 from streamlit.testing.v1 import AppTest
 
-from kb.jobs import pipeline
 from kb.jobs.options import RunOptions
+from kb.jobs.store import FIRST
 from kb.service import Service
 from kb.settings import get_settings
-from kb.sources import source_for
-from kb.types import Coverage, MediaRef, Segment, SpeechSpan, Timing, Transcript, Word
-from kb.ui import media, player, runner, show, uploads
-from kb.ui.texts import MESSAGES, counted, text
-from tests.app_server import dashboard
+from kb.ui import ingest_how, looks, runner, session, show, texts
+from kb.ui.texts import MESSAGES, TABLES, counted, text
+from tests.shelves import HARBOUR, ROOT, drawn, page, put_in, words_of
+from tests.test_keys import fake_key
 
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLES = ROOT / "samples"
-HARBOUR = SAMPLES / "The harbour in winter.mp4"
-APP_TIMEOUT_S = 60
+SAMPLES = HARBOUR.parent
+WAIT_S = 90.0
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty library of its own, and nothing left of what other tests did."""
-    monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
-    monkeypatch.setenv("KB_MODEL", "demo")
-    monkeypatch.setenv("KB_SINKS", "local")
-    get_settings.cache_clear()
-    runner.runner.cache_clear()
+    for name, value in {
+        "KB_HOME": str(tmp_path / "library"),
+        "KB_MODEL": "demo",
+        "KB_SINKS": "local",
+        "KB_APP_WORKER": "false",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for cached in (get_settings, runner.keeper, runner.meter):
+        cached.cache_clear()
     yield tmp_path / "library"
-    get_settings.cache_clear()
-    runner.runner.cache_clear()
+    for cached in (get_settings, runner.keeper, runner.meter):
+        cached.cache_clear()
 
 
-@pytest.fixture
-def shelf(home: Path) -> str:
-    """A library with one sample and its true words; gives the item's id."""
-    return put_in(HARBOUR)
-
-
-def put_in(sample: Path, *, covered_s: float = 50.0) -> str:
-    """Lay a sample into the library with its true words, as if it had been transcribed."""
-    service = Service()
-    service.library.prepare()
-    (item,) = source_for(str(sample)).items(str(sample))
-    local = pipeline.ensure_media(service.library, item, lambda stage, done: None)
-    segments = tuple(true_segments(sample))
-    transcript = Transcript(
-        media=MediaRef(local.path.name, local.sha256, segments[-1].end_s + 1.5),
-        segments=segments,
-        language="en",
-        engine="whisper",
-        model="demo",
-        preset="optimiert",
-        coverage=Coverage(50.0, covered_s, (SpeechSpan(20.0, 70.0 - covered_s),)),
-        timing=Timing(total_s=2.0, media_s=57.0),
-    )
-    pipeline.write(service.library, local.item, transcript, service.settings.hold_below)
-    pipeline.publish(service.library, service.settings, local.item, transcript, "local")
-    service.jobs.adopt_folder()
-    service.close()
-    return item.id
-
-
-def true_segments(sample: Path) -> Iterator[Segment]:
-    truth = json.loads(sample.with_suffix(".truth.json").read_text(encoding="utf-8"))
-    words = [Word(w["start"], w["end"], w["text"], 0.9) for w in truth["words"]]
-    phrase: list[Word] = []
-    for word in words:
-        if phrase and word.start_s - phrase[-1].end_s > 0.35:
-            yield as_segment(phrase)
-            phrase = []
-        phrase.append(word)
-    yield as_segment(phrase)
-
-
-def as_segment(words: list[Word]) -> Segment:
-    spoken = " ".join(word.text for word in words)
-    return Segment(words[0].start_s, words[-1].end_s, spoken, tuple(words))
-
-
-def page(**query: str) -> AppTest:
-    """The page at an address, drawn once."""
-    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=APP_TIMEOUT_S)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
+def until(app: AppTest, words: str) -> AppTest:
+    """The page drawn again and again until it says so."""
+    ends = time.monotonic() + WAIT_S
+    while words not in words_of(app):
+        assert time.monotonic() < ends, words_of(app)
+        time.sleep(0.05)
+        drawn(app)
     return app
 
 
-def words_of(app: AppTest) -> str:
-    """All that the page says."""
-    kinds: list[Any] = [app.markdown, app.caption, app.error, app.warning, app.info, app.success]
-    said = "\n".join(str(element.value) for kind in kinds for element in kind)
-    return re.sub(r"\\([^\w\s])", r"\1", said)  # as a reader sees it
+def name(app: AppTest, *references: str) -> AppTest:
+    """Name something to be looked at."""
+    app.text_area("sources").input("\n".join(references))
+    return drawn(app)
 
 
-# Logic
+def start(app: AppTest) -> None:
+    """Press the button, and wait until the page has moved on to the queue."""
+    app.button("start").click()
+    ends = time.monotonic() + WAIT_S
+    while drawn(app).session_state["tab"] != "Queue":
+        assert time.monotonic() < ends, words_of(app)
+        time.sleep(0.05)
 
 
-def test_empty_library_says_what_to_do(home: Path) -> None:
-    app = page(tab="Library")
-    assert text("library_empty") in words_of(app)
-    app.button("go-ingest").click().run()
-    assert not app.exception
-    assert app.text_area("ingest_paths")
-    assert text("progress_empty") in words_of(app)
+def queued(count: int = 0) -> Service:
+    """A library whose queue has the samples; no worker is there to take them."""
+    service = Service()
+    paths = sorted(SAMPLES.glob("*.mp4"))[: count or None]
+    service.ingest([str(path) for path in paths], RunOptions())
+    return service
+
+
+# The frame
+
+
+def test_tabs_open_by_link_in_either_language(home: Path) -> None:
+    for tab in session.TABS[1:4]:
+        english, german = MESSAGES["en"][tab], MESSAGES["de"][tab]
+        assert page(tab=english).session_state["tab"] == english
+        assert page(tab=english.lower(), lang="de").session_state["tab"] == german
+    assert page(tab="Nonsense").session_state["tab"] == "Ingest"
+
+
+def test_only_the_open_tab_is_drawn(home: Path) -> None:
+    assert not page(tab="Library").text_area
+    assert not [box for box in page(tab="Ingest").text_input if box.key == "q"]
+
+
+def test_language_is_switched_and_kept_in_the_address(home: Path) -> None:
+    app = page(tab="Queue")
+    assert MESSAGES["en"]["queue_empty"] in words_of(app)
+    app.button_group("language-switch").set_value("de")
+    drawn(app)
+    assert MESSAGES["de"]["queue_empty"] in words_of(app)
+    assert app.query_params["lang"] == "de"
+    assert app.session_state["tab"] == "Warteschlange"
+    assert texts.language() == "en"  # outside of a page: nobody's choice
+
+
+def test_sidebar_tells_worker_preset_and_totals_on_every_tab(home: Path) -> None:
+    put_in()
+    queued().close()
+    for tab in ("tab_queue", "tab_gpu"):
+        said = words_of(page(tab=MESSAGES["en"][tab]))
+        assert "OPTIMIERT" in said
+        assert text("worker_stopped") in said
+        totals = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", said))
+        assert totals[text("total_words")] == "89"
+        assert totals[text("total_waiting")] == "2"  # the third is in the library
+
+
+def test_broken_presets_file_is_told_and_the_rest_works(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "presets.yaml"
+    broken.write_text("stabil: [1, 2]\n", encoding="utf-8")
+    monkeypatch.setenv("KB_PRESETS_FILE", str(broken))
+    get_settings.cache_clear()
+    app = page()
+    assert "presets.yaml, line 1" in words_of(app)
+    assert text("queue_empty") in words_of(page(tab="Queue"))
+
+
+# Ingest
 
 
 def test_presets_show_their_figures_and_the_setting_is_chosen(home: Path) -> None:
     app = page()
-    choice = app.radio("preset")
-    assert choice.value == "optimiert"
-    assert len(choice.options) == 4
-    assert "batch 16 · chunk 30 s · overlap 3 s · 2 workers" in str(choice.proto.captions)
+    labels = [button.label for button in app.button if button.key.startswith("preset-")]
+    assert labels == ["🛡️ STABIL", "⚡ OPTIMIERT ✓", "🚀 SCHNELL", "🔥 MAX. SCHNELL"]
+    assert "batch 16 · chunk 30 s · overlap 3 s · 2 workers" in words_of(app)
+    assert text("speed_unknown") in words_of(app)
+    app.button("preset-schnell").click()
+    drawn(app)
+    assert app.button("preset-schnell").label.endswith("✓")
+    assert app.number_input("knob-schnell-batch_size").value == 32
 
 
-def test_start_without_anything_named(home: Path) -> None:
+def test_nothing_named_nothing_to_start(home: Path) -> None:
     app = page()
-    start_button(app).click().run()
-    assert text("nothing_given") in words_of(app)
-    assert text("nothing_given_hint") in words_of(app)
+    assert app.button("start").disabled
+    assert text("plan_nothing") in words_of(app)
 
 
-def test_wrong_path_is_told_with_a_hint(home: Path) -> None:
-    app = page()
-    app.text_area("ingest_paths").input("/no/such/file.mp4")
-    start_button(app).click().run()
-    assert not app.exception
-    runner.runner().wait(30)
-    app.run()
+def test_a_folder_is_looked_at_planned_and_queued(home: Path) -> None:
+    app = name(page(), str(SAMPLES))
+    until(app, "3 new of 3")
+    said = words_of(app)
+    assert text("plan_unknown") in said
+    assert re.search(r"\d min audio", said)
+    assert "free" in said
+    app.button("start").click()
+    drawn(app)
+
+    assert app.session_state["tab"] == "Queue"
+    service = Service()
+    found = service.jobs.board()
+    assert [row.state for row in found.rows] == ["queued"] * 3
+    assert all(row.duration_s and row.duration_s > 30 for row in found.rows)
+    service.close()
+
+
+def test_ticked_rows_alone_are_taken_with_the_knobs_of_the_run(home: Path) -> None:
+    app = name(page(), str(SAMPLES))
+    until(app, "3 new of 3")
+    titles = list(app.dataframe[0].value["title"])
+    wanted = titles.index("The harbour in winter")
+    app.session_state["found_picked"] = [app.session_state["found_shown"][wanted]]
+    drawn(app)
+    assert "1 new of 3" in words_of(app)
+    app.number_input("knob-optimiert-batch_size").set_value(4)
+    app.selectbox(ingest_how.LANGUAGE).set_value("en")
+    app.text_input(ingest_how.METADATA).input("team=research")
+    drawn(app)
+    start(app)
+    service = Service()
+    (row,) = service.jobs.board().rows
+    options = service.jobs.rows([row.id])[0].options
+    service.close()
+    assert row.title == "The harbour in winter"
+    assert (options["batch_size"], options["language"]) == (4, "en")
+    assert options["chunk_s"] is None  # what was not touched stays the preset's
+    assert options["metadata"] == {"team": "research"}
+
+
+def test_wrong_choices_are_told_before_anything_is_queued(home: Path) -> None:
+    app = name(page(), str(HARBOUR))
+    until(app, "1 new of 1")
+    app.number_input("knob-optimiert-overlap_s").set_value(25.0)
+    drawn(app)
+    app.button("start").click()
+    drawn(app)
+    assert "--overlap must be less than half of the chunk" in words_of(app)
+    app.number_input("knob-optimiert-overlap_s").set_value(3.0)
+    app.text_input(ingest_how.METADATA).input("nonsense")
+    drawn(app)
+    app.button("start").click()
+    drawn(app)
+    assert text("metadata_wrong", pair="nonsense") in words_of(app)
+    service = Service()
+    assert service.jobs.board().total == 0
+    service.close()
+
+
+def test_what_leads_nowhere_is_told_and_the_rest_is_taken(home: Path) -> None:
+    app = name(page(), "/no/such/file.mp4", str(HARBOUR))
+    until(app, "1 new of 1")
     assert "/no/such/file.mp4" in words_of(app)
     assert "What to do" in words_of(app)
-    assert not runner.runner().running
 
 
-def test_what_others_put_on_the_queue_is_shown(home: Path) -> None:
-    service = Service()
-    service.ingest([str(HARBOUR)], RunOptions())  # and no worker is there to take it
-    service.close()
-    app = page()
-    assert text("others") in words_of(app)
-    assert "The harbour in winter" in words_of(app)
-    assert app.button("resume")
+def test_what_is_in_the_library_is_marked_and_taken_again_when_asked(home: Path) -> None:
+    put_in()
+    app = name(page(), str(HARBOUR))
+    until(app, "0 new of 1")
+    assert app.button("start").disabled
+    assert list(app.dataframe[0].value["state"]) == ["✓ done"]
+    app.checkbox(ingest_how.AGAIN).check()
+    drawn(app)
+    assert not app.button("start").disabled
 
 
-def test_items_are_listed_with_their_figures(shelf: str) -> None:
-    app = page(tab="Library")
-    figures = {metric.label: metric.value for metric in app.metric}
-    assert figures[text("items")] == "1"
-    assert figures[text("words")] == "89"
-    (row,) = app.dataframe[0].value.to_dict("records")
-    assert row["title"] == "The harbour in winter"
-    assert row["length"] == "0:57"
-    assert row["state"].endswith("done")
+def test_filters_narrow_and_say_what_is_wrong_with_them(home: Path) -> None:
+    app = name(page(), str(SAMPLES))
+    until(app, "3 new of 3")
+    app.text_input("filter_title").input("harbour")
+    drawn(app)
+    until(app, "1 new of 1")
+    app.text_input("filter_title").input("(")
+    drawn(app)
+    assert "is no regular expression" in words_of(app)
+    app.text_input("filter_title").input("")
+    app.text_input("filter_min").input("soon")
+    drawn(app)
+    assert "is not a length of time" in words_of(app)
+    app.text_input("filter_min").input("2h")
+    drawn(app)
+    until(app, "0 new of 0")
 
 
-def test_search_marks_the_words_and_opens_at_the_second(shelf: str) -> None:
-    app = page(tab="Library", q="granite castle")
-    assert ":orange-background[granite]" in words_of(app)
-    app.button("open-0").click().run()
-    assert not app.exception
-    assert app.query_params["item"] == shelf
-    castle = next(s for s in true_segments(HARBOUR) if "granite castle" in s.text)
-    assert castle.start_s - 1 <= int(app.query_params["t"]) <= castle.end_s
-    assert "The harbour in winter" in words_of(app)
-    app.button("back").click().run()
-    assert "item" not in app.query_params
-    assert app.button("open-0")
-
-
-def test_search_without_an_answer(shelf: str) -> None:
-    assert text("search_none_hint") in words_of(page(tab="Library", q="submarine"))
-
-
-def test_unknown_item_in_a_link(shelf: str) -> None:
-    app = page(tab="Library", item="file:000000000000", t="12")
-    assert "file:000000000000" in words_of(app)
-    assert text("unknown_item_hint") in words_of(app)
-
-
-def test_held_item_says_why(home: Path) -> None:
-    item_id = put_in(HARBOUR, covered_s=40.0)
-    app = page(tab="Library", item=item_id)
-    assert "80%" in app.warning[0].value
-    assert "What to do" in app.warning[0].value
-
-
-def test_settings_tab_has_the_checks_and_no_secrets(
+def test_a_channel_shows_its_picture_counts_and_cost(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("YT_API_KEYS", "not-for-the-page")
-    get_settings.cache_clear()
-    app = page(tab="Settings")
-    assert "ffmpeg" in words_of(app)
-    assert "KB_HOME" in words_of(app)
-    assert "not-for-the-page" not in words_of(app)
+    key = fake_key("p")
+    channel = Channel("UC" + "x" * 22, "@talks", 60, "Harbour talks", private=frozenset({3}))
+    with FakeYouTube([channel], quota={key: 1000}) as fake:
+        monkeypatch.setenv("YT_API_ENDPOINT", fake.url)
+        monkeypatch.setenv("YT_API_KEYS", key)
+        get_settings.cache_clear()
+        app = name(page(), "@talks")
+        until(app, "59 new of 59")
+        said = words_of(app)
+        assert "Harbour talks" in said
+        assert "59 of 60" in said
+        assert counted("found_gone", 1) in said
+        assert counted("plan_units", fake.units()) in said
+        (picture,) = app.get("image")
+        assert picture.value[0].startswith(f"{fake.url}picture.png?px=240")
+        assert key not in said
 
 
-def start_button(app: AppTest) -> Any:
-    return next(button for button in app.button if button.label == text("start"))
+def test_a_listing_without_quota_can_be_queued_all_the_same(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = fake_key("q")
+    channel = Channel("UC" + "x" * 22, "@talks", 60)
+    with FakeYouTube([channel], quota={key: 0}) as fake:
+        monkeypatch.setenv("YT_API_ENDPOINT", fake.url)
+        monkeypatch.setenv("YT_API_KEYS", key)
+        get_settings.cache_clear()
+        app = name(page(), "@talks")
+        until(app, text("found_later"))
+        start(app)
+    service = Service()
+    (row,) = service.jobs.board().rows
+    service.close()
+    assert (row.id.split(":")[0], row.state) == ("listing", "queued")
+
+
+def test_a_look_that_nobody_waits_for_ends(home: Path) -> None:
+    seen = looks.Look(get_settings(), looks.Wish((str(SAMPLES),)))
+    seen.cancel()
+    seen._thread.join(WAIT_S)
+    assert not seen._thread.is_alive()
+
+
+# Queue
+
+
+def test_queue_lists_what_waits_and_says_that_nobody_works(home: Path) -> None:
+    queued().close()
+    app = page(tab="Queue")
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert figures[text("queue_waiting")] == "3"
+    assert figures[text("queue_left")] == "–"
+    assert text("queue_no_worker") in words_of(app)
+    assert [row.split()[-1] for row in app.dataframe[0].value["state"]] == ["queued"] * 3
+
+
+def test_selected_items_are_changed_by_id(home: Path) -> None:
+    service = queued()
+    ids = [row.id for row in service.jobs.board().rows]
+    app = page(tab="Queue")
+    assert app.button("queue_cancel").disabled
+    app.session_state["queue_selected"] = [ids[1]]
+    drawn(app)
+    assert counted("queue_selected", 1) in words_of(app)
+    app.button("queue_first").click()
+    drawn(app)
+    first = service.jobs.board().rows[0]
+    assert (first.id, first.priority) == (ids[1], FIRST)
+    # It has moved to the top: the mark goes with it.
+    assert app.session_state["queue_table"]["selection"]["rows"] == [0]
+    assert "(first)" in app.dataframe[0].value["state"][0]
+    app.button("queue_pause").click()
+    drawn(app)
+    assert service.status(ids[1]).state == "paused"
+    app.button("queue_cancel").click()
+    drawn(app)
+    assert service.status(ids[1]).state == "cancelled"
+    app.button("queue_retry").click()
+    drawn(app)
+    assert service.status(ids[1]).state == "queued"
+    assert [service.status(item_id).state for item_id in (ids[0], ids[2])] == ["queued"] * 2
+    service.close()
+
+
+def test_all_of_a_filter_are_selected_and_searched(home: Path) -> None:
+    service = queued()
+    app = page(tab="Queue")
+    app.text_input("queue_find").input("harbour")
+    drawn(app)
+    assert list(app.dataframe[0].value["title"]) == ["The harbour in winter"]
+    app.text_input("queue_find").input("")
+    drawn(app)
+    app.button("queue-select-all").click()
+    drawn(app)
+    app.button("queue_cancel").click()
+    drawn(app)
+    assert service.jobs.counts()["cancelled"] == 3
+    app.button_group("queue_state").set_value("queue_failed")
+    drawn(app)
+    assert text("queue_none") in words_of(app)
+    service.close()
+
+
+def test_a_failure_is_shown_with_its_hint(home: Path) -> None:
+    service = queued(1)
+    (row,) = service.jobs.board().rows
+    store = service.jobs.items
+    assert store.claim(row.id, 1, "me")
+    store.finish(row.id, 1, "me", "failed", error="It *broke* down.", hint="Mend <it>.", attempts=2)
+    app = page(tab="Queue")
+    assert list(app.dataframe[0].value["error"]) == ["It *broke* down."]
+    app.session_state["queue_selected"] = [row.id]
+    drawn(app)
+    said = words_of(app)
+    assert "It *broke* down." in said
+    assert "Mend <it>." in said
+    assert counted("queue_tries", 2) in said
+    app.button("queue-clear").click()
+    drawn(app)
+    app.button("queue-retry-failed").click()
+    drawn(app)
+    assert service.status(row.id).state == "queued"
+    service.close()
+
+
+def test_a_paused_lane_says_why_and_until_when(home: Path) -> None:
+    service = queued(1)
+    service.jobs.items.pause_lane("download", time.time() + 7200, "the site said 429")
+    app = page(tab="Queue")
+    said = words_of(app)
+    assert text("lane_download") in said
+    assert "the site said 429" in said
+    assert show.moment(time.time() + 7200)[:2] in said
+    app.button("lane-resume-download").click()
+    drawn(app)
+    assert service.jobs.lanes() == []
+    app.button("queue-pause-all").click()
+    drawn(app)
+    assert text("lane_items") in words_of(app)
+    app.button("lane-resume-items").click()
+    drawn(app)
+    assert service.jobs.lanes() == []
+    service.close()
+
+
+def test_thousands_come_in_pages(home: Path) -> None:
+    service = queued(1)
+    (row,) = service.jobs.board().rows
+    item = service.jobs.rows([row.id])[0].item
+    many = [replace(item, id=f"file:{n:012x}", title=f"Talk {n}") for n in range(250)]
+    service.jobs.items.submit(many, {}, lambda *_: None)
+    app = page(tab="Queue")
+    assert "1–100 of 251" in words_of(app)
+    app.button("queue-after").click()
+    drawn(app)
+    app.button("queue-after").click()
+    drawn(app)
+    assert "201–251 of 251" in words_of(app)
+    assert app.button("queue-after").disabled
+    # What was turned to is gone: the last page that is there is shown.
+    app.text_input("queue_find").input("Talk 249")
+    drawn(app)
+    assert list(app.dataframe[0].value["title"]) == ["Talk 249"]
+    service.close()
+
+
+def test_speed_is_the_growth_of_what_was_read() -> None:
+    meter = runner.Meter()
+    meter.take(100.0, now=0.0)
+    assert meter.speed() is None
+    for second in range(1, 11):
+        meter.take(100.0 + 20.0 * second, now=float(second))
+    assert meter.speed() == pytest.approx(20.0)
+    meter.take(50.0, now=11.0)  # something was begun anew
+    assert meter.speed() is None
+    for second in range(12, 200):
+        meter.take(50.0 + 5.0 * (second - 11), now=float(second))
+    assert meter.speed() == pytest.approx(5.0)
 
 
 # Parts
 
 
 def test_every_sentence_is_there_and_used() -> None:
-    files = [path for path in (ROOT / "kb" / "ui").glob("*.py") if path.name != "texts.py"]
-    sources = "\n".join(path.read_text("utf-8") for path in files)
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "kb" / "ui").glob("*.py"))
     known = set(MESSAGES["en"])
     asked = set(re.findall(r"""\btext\(\s*["'](\w+)["']""", sources))
     numbers = set(re.findall(r"""\bcounted\(\s*["'](\w+)["']""", sources))
     asked |= numbers | {f"{key}_one" for key in numbers}
-    assert asked <= known
+    assert asked - known == set()
     named = set(re.findall(r"""["'](\w+)["']""", sources))
-    made = {key for key in known if key.startswith(("state_", "stage_"))}
-    assert known - asked - named - made == set()
+    prefixes = tuple(re.findall(r"""f["'](\w+_)\{""", sources))
+    made = {key for key in known if key.startswith(prefixes)}
+    ones = {key for key in known if key.endswith("_one") and key.removesuffix("_one") in named}
+    # Made of a button's key by `_acting`, and of its label's by its help.
+    ones |= {key for key in known if key.startswith("queue_did_") or key.endswith("_help")}
+    assert known - asked - named - made - ones == set()
+
+
+def test_both_languages_say_the_same_with_the_same_values() -> None:
+    seen: set[str] = set()
+    for table in TABLES:
+        assert not seen & set(table.EN), table.__name__
+        seen |= set(table.EN)
+        assert set(table.EN) == set(table.DE), table.__name__
+        for key, words in table.EN.items():
+            assert fields(words) == fields(table.DE[key]), key
+
+
+def fields(words: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(words) if name is not None}
 
 
 def test_counted_has_a_singular() -> None:
-    assert counted("search_found", 1, took=3.0) == "1 passage in 3 ms"
-    assert counted("search_found", 2, took=3.0) == "2 passages in 3 ms"
+    assert counted("taken", 1) == "1 item is on the queue."
+    assert counted("taken", 2000) == "2,000 items are on the queue."
 
 
 @pytest.mark.parametrize(
@@ -242,172 +472,27 @@ def test_lengths(seconds: float | None, shown: str) -> None:
     assert show.length(seconds) == shown
 
 
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "–"), (40, "40 s"), (720, "12 min"), (11_400, "3 h 10 min"), (90_000, "25 h"),
+     (500_000, "5.8 days")],
+)  # fmt: skip
+def test_spans(seconds: float | None, shown: str) -> None:
+    assert show.span(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("octets", "shown"),
+    [(None, "–"), (0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (18e9, "18 GB"),
+     (4.1e12, "4.1 TB")],
+)  # fmt: skip
+def test_sizes(octets: float | None, shown: str) -> None:
+    assert show.size(octets) == shown
+
+
 def test_titles_cannot_write_markdown() -> None:
     assert show.plain("a [link](http://x) *b*\n# c") == (r"a \[link\]\(http\://x\) \*b\* \# c")
 
 
 def test_marked_words_stay_plain_text() -> None:
     assert show.marked("see **[x](y)** $now$") == (r"see :orange-background[\[x\]\(y\)] \$now\$")
-
-
-def test_player_data_is_plain_json() -> None:
-    segment = Segment(61.2, 62.0, "<b>bold</b>", ())
-    scene = player.Scene("r", "T", "kb-media/x", True, 90.0, [segment], [SpeechSpan(3, 5)])
-    data = player.as_data(scene)
-    assert data["lines"] == [[61.2, "1:01", "<b>bold</b>"]]
-    assert json.loads(json.dumps(data)) == data
-    assert "innerHTML" not in player._JS
-
-
-def test_uploads_are_written_in_pieces_under_safe_names() -> None:
-    class Dropped(io.BytesIO):
-        def __init__(self, name: str, content: bytes) -> None:
-            super().__init__(content)
-            self.name = name
-
-    big = bytes(range(256)) * 10_000
-    folder, paths = uploads.keep(
-        [Dropped("../../talk.mp4", big), Dropped("C:\\x\\talk.mp4", b"b"), Dropped("", b"c")]
-    )
-    try:
-        assert all(Path(path).is_relative_to(folder) for path in paths)
-        assert [Path(path).name for path in paths] == ["talk.mp4", "talk.mp4", "upload"]
-        assert Path(paths[0]).read_bytes() == big
-    finally:
-        uploads.discard(folder)
-    assert not folder.exists()
-    told = uploads.without_place(f"{paths[0]} is not audio or video.")
-    assert told == "talk.mp4 is not audio or video."
-
-
-# The media route
-
-
-@pytest.fixture
-def client() -> TestClient:
-    app = Starlette(routes=media.routes(), middleware=media.middleware("127.0.0.1"))
-    return TestClient(app)
-
-
-def test_media_comes_in_ranges(shelf: str, client: TestClient) -> None:
-    answer = client.get(media.address(shelf), headers={"Range": "bytes=100-199"})
-    assert answer.status_code == 206
-    assert answer.content == HARBOUR.read_bytes()[100:200]
-    assert answer.headers["content-type"] == "video/mp4"
-    assert client.get(media.address(shelf)).headers["accept-ranges"] == "bytes"
-
-
-def test_media_needs_the_page_s_own_link(shelf: str, client: TestClient) -> None:
-    good = media.address(shelf)
-    assert client.get(good.split("?")[0]).status_code == 403
-    assert client.get(f"{good.split('?')[0]}?key=wrong").status_code == 403
-    other = media.address("file:ffffffffffff").split("?")[1]
-    assert client.get(f"{good.split('?')[0]}?{other}").status_code == 403
-    assert client.get(media.address("file:ffffffffffff")).status_code == 404
-    assert client.get(good, headers={"Host": "evil.example"}).status_code == 400
-
-
-def test_media_leads_out_of_the_folder_by_no_way(shelf: str, client: TestClient) -> None:
-    service = Service()
-    entry = service.entry(shelf)
-    assert entry.media_path is not None
-    outside = service.settings.home.parent / "secret.mp4"
-    outside.write_bytes(b"secret")
-    entry.media_path.unlink()
-    try:
-        entry.media_path.symlink_to(outside)
-    except OSError:
-        pytest.skip("no symbolic links here")
-    assert client.get(media.address(shelf)).status_code == 404
-    for name in ("../secret.mp4", "..%2fsecret.mp4", "..\\secret.mp4"):
-        assert client.get(media.address(name)).status_code == 404
-
-
-# In a browser
-
-
-@pytest.mark.browser
-@pytest.mark.slow
-def test_from_a_file_to_its_words_in_a_browser(tmp_path: Path) -> None:
-    from tests import browser
-
-    browser.require()
-    with dashboard(tmp_path / "library", tmp_path / "server.log") as address, \
-            browser.browser() as chromium:  # fmt: skip
-        tab = chromium.new_page(viewport={"width": 1440, "height": 1000})
-        tab.set_default_timeout(60_000)
-        tab.goto(address)
-        named = tab.get_by_role("textbox", name=text("paths"))
-        named.fill(str(HARBOUR))
-        named.press("Tab")
-        tab.get_by_role("button", name=text("start")).click()
-        seen = watch(tab)
-        # A short file may be through a stage between two looks of the page.
-        under_way = [text("progress_preparing"), "reading", "transcribing", "writing", "indexing"]
-        assert any(word in words for words in seen for word in under_way), seen
-        assert "1 done" in seen[-1], seen[-1]
-
-        # The item, from the list of what was done
-        tab.locator('[class*="st-key-run-open-"] button').click()
-        tab.locator(".lines button").first.wait_for()
-        spoken = " ".join(tab.locator(".lines button span").all_inner_texts()).split()
-        truth = [word.text for segment in true_segments(HARBOUR) for word in segment.words]
-        assert len(set(truth) & set(spoken)) >= 0.9 * len(set(truth))
-
-        # A line sends the player to its second
-        line = tab.locator(".lines button", has_text="castle").first
-        shown = line.locator("time").inner_text()
-        line.click()
-        wait_for_time(tab, seconds(shown))
-        assert line.get_attribute("aria-current") == "true"
-
-        # Search as one types, then a hit
-        tab.get_by_role("searchbox").or_(tab.get_by_placeholder("Words that were said")).first.fill(
-            "grandmother repair"
-        )
-        hit = tab.locator('[class*="st-key-hit-0"]')
-        hit.wait_for()
-        assert "grandmother" in hit.inner_text()
-        opens = hit.get_by_role("button")
-        at = re.search(r"\d+:\d\d", opens.inner_text())
-        assert at
-        opens.click()
-        tab.locator("video").wait_for()
-        wait_for_time(tab, seconds(at.group()))
-        assert "t=" in tab.url
-
-        # The link alone leads a new visitor to the same second
-        other = chromium.new_page()
-        other.goto(tab.url)
-        other.locator("video").wait_for()
-        wait_for_time(other, seconds(at.group()))
-
-
-def watch(tab: Any) -> list[str]:
-    """What the progress said from start to end."""
-    seen: list[str] = []
-    ends = time.monotonic() + 240
-    while time.monotonic() < ends:
-        words = tab.locator('[data-testid="stMain"]').inner_text()
-        if not seen or seen[-1] != words:
-            seen.append(words)
-        assert not tab.locator('[data-testid="stException"]').count(), words
-        if text("open_library") in words:
-            return seen
-        tab.wait_for_timeout(100)
-    raise AssertionError(f"The ingest did not end: {seen[-1]}")
-
-
-def wait_for_time(tab: Any, second: float) -> None:
-    """Wait until the player stands at a second or plays on from it."""
-    tab.wait_for_function(
-        "([second]) => { const video = [...document.querySelectorAll('*')]"
-        ".flatMap(e => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('video')] : [])[0];"
-        " return video && video.currentTime >= second - 0.1 && video.currentTime < second + 8; }",
-        arg=[second],
-    )
-
-
-def seconds(shown: str) -> int:
-    minutes, second = shown.split(":")
-    return 60 * int(minutes) + int(second)

@@ -129,7 +129,7 @@ def table(findings: Sequence[Finding]) -> list[MediaItem] | None:
         on_select=_chosen,
         selection_mode="multi-row",
         column_config={
-            "title": column.TextColumn(text("found_column_title"), width="large"),
+            "title": column.TextColumn(text("found_column_title"), width="medium"),
             "state": column.TextColumn(text("found_column_state"), width="small"),
             "length": column.TextColumn(text("found_column_length"), width="small"),
             "date": column.TextColumn(text("found_column_date"), width="small"),

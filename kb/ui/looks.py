@@ -18,6 +18,7 @@ from kb.sources.filters import VideoFilters
 from kb.sources.listing import ListingReport
 from kb.sources.scan import Scan
 from kb.types import MediaItem
+from kb.ui.texts import text
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class Look:
         except Exception as error:
             # A thread ends without a word to anybody: the page has to say that it did.
             log.exception("Looking at %r failed", reference)
-            self._note(number, error=KBError(f"{type(error).__name__}: {error}"))
+            self._note(number, error=unexpected(error))
 
     def _note(self, number: int, **changes: object) -> None:
         with self._lock:
@@ -149,15 +150,20 @@ class Sending:
                 taken += service.enqueue_listing(reference, order.filters, order.options)
             report = service.enqueue(order.items, order.options)
             self.report = replace(report, enqueued=(*taken, *report.enqueued))
-            if self.report.enqueued:
+            if self.report.enqueued and self._settings.app_worker:
                 keeper().start(service, order.options)
         except KBError as error:
             self.error = error
         except Exception as error:
             log.exception("Queueing failed")
-            self.error = KBError(f"{type(error).__name__}: {error}")
+            self.error = unexpected(error)
         finally:
             service.close()
+
+
+def unexpected(error: Exception) -> KBError:
+    """An error of the program's own, for whoever looks at the page."""
+    return KBError(f"{type(error).__name__}: {error}", hint=text("see_log"))
 
 
 def wanted(findings: Sequence[Finding], *, again: bool) -> list[MediaItem]:

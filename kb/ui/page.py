@@ -38,12 +38,15 @@ _STYLE = """<style>
   padding-left: 2.5rem; padding-right: 2.5rem; }
 [data-testid="stSidebarHeader"] { height: 2.4rem; padding-top: 0; padding-bottom: 0; }
 .stAppHeader { background: transparent; }
+.stAppHeader, .stAppHeader * { pointer-events: none; }
+.stAppHeader button, .stAppHeader button *, .stAppHeader a { pointer-events: auto; }
+[data-variant="segmented_control"][aria-checked="true"] p { color: light-dark(#17497a, #9cc6ee); }
 .stTabs [role="tab"][aria-selected="true"] { color: inherit; font-weight: 600; }
 .stTabs [role="tab"][aria-selected="true"] p { font-weight: 600; }
-.kb-totals { display: grid; grid-template-columns: 1fr auto; gap: 0.15rem 1rem; margin: 0;
+.stApp .kb-totals { display: grid; grid-template-columns: 1fr auto; gap: 0.15rem 1rem; margin: 0;
   padding: 0; font-size: 0.875rem; }
-.kb-totals dt { margin: 0; padding: 0; font-weight: 400; }
-.kb-totals dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
+.stApp .kb-totals dt { margin: 0; padding: 0; font-weight: 400; }
+.stApp .kb-totals dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 .st-key-item-head h3 { padding: 0 0 0.8rem; }
 [class*="st-key-hit-"] .stMarkdownColoredBackground { padding: 0 0.15em;
   background: color-mix(in srgb, #f5a623 38%, transparent) !important; }

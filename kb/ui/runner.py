@@ -55,6 +55,7 @@ class Keeper:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.looked = 0  # how often
         self._pid: int | None = None  # of the worker that was started last
         self._started_at = 0.0
         self._shown = False  # whether it has come up
@@ -73,6 +74,11 @@ class Keeper:
     def leave(self) -> None:
         """Stop looking; the worker goes on."""
         self._stop.set()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker that was started last."""
+        return self._pid
 
     # For the page
 
@@ -118,6 +124,7 @@ class Keeper:
                 log.warning("%s %s", error.message, error.hint)
             except Exception:
                 log.exception("Looking after the worker failed")
+            self.looked += 1
             if time.monotonic() >= sweep_at:
                 sweep_at = time.monotonic() + SWEEP_EVERY_S
                 with suppress(KBError, OSError):

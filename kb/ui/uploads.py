@@ -86,11 +86,12 @@ def _settle(file: BinaryIO) -> None:
 def safe_name(given: str) -> str:
     """The name that the browser gave, as a name of one file on any system."""
     last = given.replace("\\", "/").rsplit("/", 1)[-1]
-    stem, dot, suffix = sanitize_filename(last).rpartition(".")
+    stem, dot, suffix = last.rpartition(".")
     if not dot:
         stem, suffix = suffix, ""
     stem = stem.strip(". ")[:150] or "upload"
-    return f"{stem}.{suffix[:12]}" if suffix else stem
+    name = sanitize_filename(f"{stem}.{suffix[:12]}" if suffix else stem)
+    return name.strip(". ") or "upload"
 
 
 def path_of(home: Path, upload_id: str) -> Path | None:
