@@ -108,7 +108,7 @@ def remote_search_document(
                 "title": hit.title or hit.document,
                 "start": hit.start_s,
                 "end": hit.end_s,
-                "text": hit.text,
+                "text": _TIME_LINK.sub("", hit.text).strip(),
                 "score": hit.score,
                 "deep_link": hit.deep_link,
                 "path": hit.path,

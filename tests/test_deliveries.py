@@ -114,7 +114,17 @@ def test_an_old_workflow_does_nothing(jobs: Jobs) -> None:
     # Nor does a foreground run that ends now, with what may be the old words.
     jobs.deliveries.tell("odin", IDS[0], states.SYNCED)
     jobs.deliveries.tell_trouble("odin", IDS[0], "no network", "")
+    begun = time.time()
+    jobs.send(IDS[0], ["odin"])
+    jobs.deliveries.tell("odin", IDS[0], states.SYNCED, begun=begun)
     assert status(jobs, IDS[0]) == states.QUEUED
+    # One that began afterwards has sent what was asked for: no worker need do it again.
+    waiting = serial_of(jobs, IDS[0])
+    jobs.deliveries.tell("odin", IDS[0], states.SYNCED, begun=time.time())
+    assert status(jobs, IDS[0]) == states.SYNCED
+    assert jobs.deliveries.claim("odin", IDS[0], waiting) is None
+    jobs.send(IDS[0], ["odin"])
+    new = serial_of(jobs, IDS[0])
     assert jobs.deliveries.finish(claim(jobs, IDS[0]), states.SYNCED)
     assert jobs.deliveries.claim("odin", IDS[0], new) is None
 

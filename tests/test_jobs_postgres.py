@@ -88,6 +88,23 @@ def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
     assert client.take_over("me") == []
     assert client.forget(2e9) == 3  # the workflows of the moved, the cancelled, the paused
     assert client.abandoned() == {}
+    jobs.send(one, ["odin", "folder"])
+    serials = {row.sink: row.serial for row in jobs.deliveries.of([one])[one]}
+    assert client.abandoned_deliveries() == []
+    sent = jobs.deliveries.claim("odin", one, serials["odin"])
+    assert sent is not None and jobs.deliveries.claim("odin", one, 7) is None
+    assert jobs.deliveries.finish(sent, "waiting", error="busy", due_at=1.0)
+    taken: list[tuple[str, str]] = []
+    threads = [
+        threading.Thread(target=lambda: taken.extend(jobs.deliveries.take_due(2.0, client.publish)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert taken == [("odin", one)]
+    assert jobs.deliveries.counts() == {"folder": {"queued": 1}, "odin": {"queued": 1}}
     jobs.pause()
     assert [lane.name for lane in jobs.lanes()] == ["items"]
     jobs.close()

@@ -168,11 +168,26 @@ class Deliveries:
 
     # Telling what came of it elsewhere
 
-    def tell(self, sink: str, item_id: str, status: str, due_at: float | None = None) -> None:
-        """Notes what a knowledge base holds, whoever sent it; what is on its way stays so."""
+    def tell(
+        self,
+        sink: str,
+        item_id: str,
+        status: str,
+        due_at: float | None = None,
+        *,
+        begun: float | None = None,
+    ) -> None:
+        """Notes what a knowledge base holds, whoever sent it; what is on its way stays so.
+
+        `begun`: when the sender began (epoch seconds); what was asked for before that and no
+        worker has begun is done with it.
+        """
         more: dict[str, Any] = {"extra": None} if status == SYNCED else {}
         # What was asked for meanwhile may be newer, and sending the same again costs nothing.
-        free = deliveries.c.status.not_in(GOING)
+        free: sa.ColumnElement[bool] = deliveries.c.status.not_in(GOING)
+        if begun is not None:
+            older = sa.and_(deliveries.c.status == QUEUED, deliveries.c.since <= begun)
+            free = sa.or_(free, older)
         more |= {"status": status, "error": "", "hint": "", "attempts": 0, "due_at": due_at}
         self._set(sink, item_id, free, **more)
 

@@ -255,20 +255,22 @@ class Remote:
 
         Whoever is killed, or refused half way, has told of everything that was done.
         """
-        opened = threading.Event()
+        opened, begun = threading.Event(), time.time()
 
         def note(item_id: str, state: str, error: KBError | None) -> None:
             try:
                 if error is None and not opened.is_set():
                     opened.set()
                     self._open_lane(sink)
-                self._note(sink, item_id, state, error)
+                self._note(sink, item_id, state, error, begun)
             except KBError as trouble:
                 log.warning("%s: %s", item_id, trouble.message)
 
         return note
 
-    def _note(self, sink: str, item_id: str, state: str, error: KBError | None) -> None:
+    def _note(
+        self, sink: str, item_id: str, state: str, error: KBError | None, begun: float
+    ) -> None:
         entry = self.library.find(item_id)
         if state == "deleted" or entry is None:
             self._deliveries.forget(sink, item_id)
@@ -284,9 +286,10 @@ class Remote:
             held = Published(sink, names, record.content_sha256, record.status)
             pipeline.record_published(self.library, entry.item, held)
         if state == "waiting":
-            self._deliveries.tell(sink, item_id, SYNCING, time.time() + FIRST_LOOK_S)
+            due_at = time.time() + FIRST_LOOK_S
+            self._deliveries.tell(sink, item_id, SYNCING, due_at, begun=begun)
         else:
-            self._deliveries.tell(sink, item_id, SYNCED)
+            self._deliveries.tell(sink, item_id, SYNCED, begun=begun)
 
     def _open_lane(self, sink: str) -> None:
         """What works here works for the workers: those that rest need not wait any longer."""
