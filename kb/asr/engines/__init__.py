@@ -13,13 +13,22 @@ if TYPE_CHECKING:
 
 ENGINES: dict[str, str] = {
     "whisper": "kb.asr.engines.whisper:WhisperEngine",
+    "faster-whisper": "kb.asr.engines.faster_whisper:FasterWhisperEngine",
+    "parakeet": "kb.asr.engines.parakeet:ParakeetEngine",
+}
+
+# What an engine needs beyond what the package itself needs, and how it is had.
+INSTALL: dict[str, tuple[str, str]] = {
+    "faster-whisper": ("ctranslate2", "pip install 'faster-whisper==1.2.*'"),
+    "parakeet": ("transformers.models.parakeet", "pip install 'transformers>=5.20,<6'"),
 }
 
 
 def load_engine(name: str, model: str, manager: GPUManager) -> Engine:
     """Loads a model into an engine, on the manager's device.
 
-    Raises SettingsError for an unknown engine and ModelUnavailable for the model.
+    Raises SettingsError for an unknown engine or one whose package is missing, and
+    ModelUnavailable for the model.
     """
     check_engine(name)
     module, _, attribute = ENGINES[name].partition(":")
@@ -28,8 +37,23 @@ def load_engine(name: str, model: str, manager: GPUManager) -> Engine:
 
 
 def check_engine(name: str) -> None:
-    """Raises SettingsError for a name that is not in the table."""
+    """Raises SettingsError for a name that is not in the table, or whose package is missing."""
     if name not in ENGINES:
         raise SettingsError(
             f"Unknown engine {name!r}.", hint=f"Known engines: {', '.join(sorted(ENGINES))}."
         )
+    package, command = INSTALL.get(name, ("", ""))
+    if package and not _is_there(package):
+        raise SettingsError(
+            f"The engine {name} needs {package}, which is not installed.", hint=f"Run: {command}"
+        )
+
+
+def _is_there(package: str) -> bool:
+    """Whether a package, or a package inside one, can be imported; the inner one is not."""
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
