@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kb import __version__, cli_queue, cli_remote, cli_review, cli_sources, console, console_remote
+from kb import __version__, cli_machine, cli_queue, cli_remote, cli_review, cli_sources, console, console_remote
 from kb.cli_options import (
     FAILED,
     INTERRUPTED,
@@ -51,6 +51,7 @@ app = typer.Typer(
 cli_queue.register(app)
 cli_sources.register(app)
 cli_remote.register(app)
+cli_machine.register(app)
 cli_review.register(app)
 
 
@@ -165,6 +166,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
     entry = service.entry(item_id)
     if as_json:
         transcript = service.transcript(item_id) if entry.transcript_path else None
+        captions = None if transcript else service.captions(item_id)
         console.print_json(
             {
                 "id": entry.item.id,
@@ -178,8 +180,16 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
                 "media_path": str(entry.media_path) if entry.media_path else None,
                 "publish": dict(entry.published),
                 "transcript": json_doc.to_document(transcript) if transcript else None,
+                # Not the words that will stand: theirs, until the transcript is there.
+                **({"captions": json_doc.to_document(captions)} if captions else {}),
             }
         )
+        return
+    captions = service.captions(item_id)
+    if captions is not None:
+        console.note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
+        console.print_warning(" ".join(captions.warnings))
+        sys.stdout.write(service.render(captions, "txt", item=entry.item))
         return
     transcript = service.transcript(item_id)
     found = transcript.coverage
@@ -188,6 +198,9 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
         f"{transcript.language} · {transcript.model} · {len(transcript.words)} words · "
         f"grade {found.grade} · {found.ratio:.1%} of speech covered · {entry.state}"
     )
+    if transcript.witness:
+        console.note(f"Agreement with {transcript.witness.source}: "
+                     f"{transcript.witness.agreement:.0%}")  # fmt: skip
     console.print_doubtful(transcript)
     for problem in (entry.error, *transcript.warnings):
         if problem:

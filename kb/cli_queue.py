@@ -64,6 +64,13 @@ def ingest(
     no_vad: NoVad = False,
     keep: Keep = None,
     meta: Meta = None,
+    captions_first: Annotated[
+        bool | None,
+        typer.Option(
+            "--captions-first/--no-captions-first",
+            help="Make captions searchable at once, until the transcript is there.",
+        ),
+    ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Transcribe once more what is already there.")
     ] = False,
@@ -78,6 +85,7 @@ def ingest(
     options = RunOptions(
         preset, batch_size, chunk, overlap, workers, timestamps, model, engine, language,
         sinks=sinks, keep=keep, again=again, detect_speech=not no_vad, metadata=own_metadata(meta),
+        captions_first=captions_first,
     )  # fmt: skip
     service = Service()
     report = service.ingest(sources, options, filters)
@@ -185,6 +193,7 @@ def status(
                 "counts": service.jobs.counts(),
                 "publications": service.jobs.deliveries.counts(),
                 "lanes": [asdict(lane) for lane in service.jobs.lanes()],
+                "machines": [m.as_dict(history=False) for m in service.hardware.machines()],
             }
         )
     elif items:

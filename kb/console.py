@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from kb.console_machine import machine_lines
 from kb.errors import KBError
 from kb.reports import Publication
 from kb.service import IngestReport, ItemListener, ItemStatus, SearchResult, Service
@@ -107,6 +108,7 @@ def search_document(result: SearchResult) -> dict[str, Any]:
                 "score": round(hit.score, 4),
                 "deep_link": hit.deep_link,
                 "path": hit.path,
+                **({"tier": hit.tier} if hit.tier else {}),
             }
             for hit in result.hits
         ],
@@ -120,7 +122,12 @@ def print_search(result: SearchResult) -> None:
         return
     for number, hit in enumerate(result.hits, start=1):
         out.print(
-            Text.assemble((f"{number}. ", "dim"), (hit.title, "bold"), f"  [{clock(hit.at_s)}]")
+            Text.assemble(
+                (f"{number}. ", "dim"),
+                (hit.title, "bold"),
+                f"  [{clock(hit.at_s)}]",
+                (f"  {hit.tier}" if hit.tier else "", "yellow"),
+            )
         )
         out.print(Text("   ").append_text(_marked(hit.snippet)))
         out.print(Text(f"   {hit.deep_link}", style="dim"))
@@ -141,6 +148,8 @@ def status_view(
     head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
     head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
     lines: list[Text | Table] = [head]
+    if alive:
+        lines += machine_lines(service.hardware.at_work())
     for sink, found in service.jobs.deliveries.counts().items():
         if sink != "local":
             words = "  ".join(f"{count} {status}" for status, count in found.items())

@@ -12,8 +12,10 @@ from typing import Literal
 from gpu.presets import load_presets
 from kb.catalogue import Catalogue
 from kb.errors import KBError
+from kb.jobs.machines import read_machines
 from kb.jobs.recognition import Recognition
 from kb.library import Library
+from kb.machine import Machine
 from kb.settings import Settings
 from kb.sources.health import check_sources
 
@@ -40,6 +42,7 @@ def check_all(settings: Settings, recognition: Recognition) -> list[Check]:
         _presets(settings),
         _library(settings),
         _disk(settings),
+        *_workers(settings),
         *_sources(settings),
     ]
 
@@ -129,6 +132,42 @@ def _disk(settings: Settings) -> Check:
     if free < LOW_DISK_BYTES:
         return Check("Disk", "warn", detail, "Free some space, or set KB_HOME to another disk.")
     return Check("Disk", "ok", detail)
+
+
+def _workers(settings: Settings) -> list[Check]:
+    """What the workers at work tell of their machines."""
+    if not settings.home.is_dir():
+        return []
+    try:
+        catalogue = Catalogue.open(settings)
+    except KBError:
+        return []  # the check of the database tells
+    try:
+        found = read_machines(catalogue)
+    except KBError as error:
+        return [_failed("Workers", error)]
+    finally:
+        catalogue.close()
+    return [_worker(machine) for machine in found]
+
+
+def _worker(machine: Machine) -> Check:
+    name, snapshot, batch = f"Worker {machine.executor_id}", machine.snapshot, machine.batch
+    words = [machine.device.name or "no recognizer loaded yet", snapshot.model]
+    if batch is not None:
+        words.append(f"batch {batch.size}: {batch.reason}")
+    if machine.throttle.reason:
+        words.append(f"rests {machine.throttle.rest:.0%} of the time: {machine.throttle.reason}")
+    if machine.rtfx_hour:
+        words.append(f"{machine.rtfx_hour:.0f}× real time in the last hour")
+    reason = machine.trouble or machine.device.reason
+    if reason:
+        words.append(f"on the CPU: {reason}" if machine.device.kind == "CPU" else reason)
+    detail = ", ".join(word for word in words if word)
+    if machine.trouble:
+        fix = "Look at the driver, then begin anew: kb worker --stop; kb worker --detach"
+        return Check(name, "warn", detail, fix)
+    return Check(name, "ok", detail)
 
 
 def _sources(settings: Settings) -> list[Check]:

@@ -239,6 +239,12 @@ class Calibration:
         fastest = max(each.rtfx for each in self.batches)
         return next(each for each in self.batches if each.rtfx >= ABOUT_AS_FAST * fastest)
 
+    @property
+    def enough(self) -> int:
+        """The batch beyond which larger ones were measured to gain nothing; 0 if none is known."""
+        best = self.best
+        return best.batch if best and best.batch < self.batches[-1].batch else 0
+
     def at_batch(self, batch: int) -> float:
         """Seconds of sound a second with so many windows at once; 0 if nothing was measured."""
         below = [each for each in self.batches if each.batch <= batch]

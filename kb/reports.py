@@ -80,3 +80,25 @@ class ReindexReport:
     passages: int
     adopted: int
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A recognizer that can be chosen. Sizes in bytes, 0 if unknown.
+
+    `languages`: how many it understands; `memory_bytes` and `memory_bytes_16`: the device's
+    memory with one window and with 16, in the number format of the device here; `where`:
+    `bundled`, `cached` or empty; `disk_bytes` what it takes here.
+    """
+
+    name: str
+    repository: str
+    engine: str
+    languages: int
+    parameters: int
+    download_bytes: int
+    memory_bytes: int
+    memory_bytes_16: int
+    where: str = ""
+    disk_bytes: int = 0
+    default: bool = False

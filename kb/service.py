@@ -13,7 +13,7 @@ import psutil
 
 from gpu.presets import Preset, load_presets
 from kb.errors import KBError, Later, LibraryError, MediaUnavailable, UsageError
-from kb.jobs import pipeline
+from kb.jobs import captions, pipeline
 from kb.jobs.client import Jobs
 from kb.jobs.hardware import Hardware
 from kb.jobs.listings import look_item
@@ -211,7 +211,8 @@ class Service:
         )
         opened.append(listing)
         look()
-        return scan(listing, settings, states_of=self.jobs.states_of)
+        speed = self.hardware.forecast(options).rtfx
+        return scan(listing, settings, states_of=self.jobs.states_of, rtfx=speed)
 
     # Knowledge bases elsewhere
 
@@ -341,6 +342,13 @@ class Service:
         """The exact transcript of an item. Raises UsageError or LibraryError."""
         return pipeline.read_transcript(self.library, self.entry(item_id))
 
+    def captions(self, item_id: str) -> Transcript | None:
+        """Captions that stand in for a transcript that is not there yet, as its warning says.
+
+        None where there are none. Raises UsageError or LibraryError.
+        """
+        return captions.stand_in(self.library, self.entry(item_id))
+
     @cached_property
     def revisions(self) -> Revisions:
         """Changes of transcripts by hand."""
@@ -401,6 +409,13 @@ class Service:
             query, mode, round((time.perf_counter() - began) * 1000, 1), tuple(hits)
         )
 
+    def _stand_in(self, entry: LibraryEntry, problems: list[str]) -> Sequence[Any]:
+        try:
+            return captions.stand_in_passages(self.library, entry)
+        except KBError as error:
+            problems.append(error.message)
+            return ()
+
     def reindex(self) -> ReindexReport:
         """Adopts files laid into the folder and rebuilds the index from all transcripts."""
         from kb.sinks.local import LocalSink
@@ -416,6 +431,8 @@ class Service:
             nonlocal count
             for entry in listing.entries:
                 if entry.transcript_path is None:
+                    if shown := self._stand_in(entry, problems):
+                        yield entry.item, shown
                     continue
                 try:
                     transcript = pipeline.read_transcript(self.library, entry)

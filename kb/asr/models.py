@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,6 +181,54 @@ def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, An
             hint="The files are damaged or of another architecture; fetch the model again.",
         )
     return model, processor
+
+
+def fetch(ref: ModelRef) -> None:
+    """Brings a hub model's files into the cache, a broken-off download going on where it was.
+
+    Only what loading needs: configuration, vocabulary and one form of the weights (a repository
+    may hold the same ones four times). Raises ModelUnavailable.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    _reach_hub(ref)
+    try:
+        names = HfApi().list_repo_files(ref.target)
+        wanted = files_to_fetch(names)
+        if not any(name.endswith((".safetensors", ".bin")) for name in wanted):
+            raise ModelUnavailable(
+                f"Model {ref.target}: the hub holds no weights that can be used here.",
+                hint=f"Choose another model. {_alternatives()}",
+            )
+        snapshot_download(ref.target, allow_patterns=wanted)
+    except ModelUnavailable:
+        raise
+    except Exception as error:
+        raise _explain(ref, error) from error
+
+
+def files_to_fetch(names: Sequence[str]) -> list[str]:
+    """Of a repository's files those that loading needs."""
+    plain = [name for name in names if "/" not in name]
+    described = [n for n in plain if n.endswith((".json", ".txt", ".model", ".jinja"))]
+    for pattern in _WEIGHTS:
+        found = [name for name in plain if re.fullmatch(pattern, name)]
+        if found:
+            other = [n for n in described if n.endswith(".index.json")]
+            own = [n for n in other if n.startswith(found[0].split("-")[0].split(".")[0])]
+            own = own if any("-of-" in name for name in found) else []
+            return sorted({*found, *own, *(n for n in described if n not in other)})
+    return sorted(described)
+
+
+# The first form that a repository has is fetched.
+_WEIGHTS = (
+    r"model\.safetensors",
+    r"model-\d+-of-\d+\.safetensors",
+    r"pytorch_model\.bin",
+    r"pytorch_model-\d+-of-\d+\.bin",
+)
 
 
 def _reach_hub(ref: ModelRef) -> None:

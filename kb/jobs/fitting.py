@@ -36,12 +36,12 @@ class Need:
             resting_bytes=self.resting_bytes,
             weights_bytes=0 if self.resting_bytes is not None else self.weights_bytes,
         )
-        best = self.measured.best if self.measured else None
-        if self.measured is None or best is None or best.batch >= allowed.size:
+        enough = self.measured.enough if self.measured else 0
+        if self.measured is None or not 0 < enough < allowed.size:
             return allowed
         day = time.strftime("%Y-%m-%d", time.localtime(self.measured.at))
         reason = f"more at a time was no faster on this machine (kb calibrate, {day})"
-        return replace(allowed, size=best.batch, reason=reason)
+        return replace(allowed, size=enough, reason=reason)
 
 
 def need(

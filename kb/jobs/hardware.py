@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gpu.presets import Preset, load_presets
 from kb.errors import LibraryError
 from kb.jobs.client import Jobs
-from kb.jobs.machines import read_machines, read_speeds, this_machine
+from kb.jobs.forecast import Figures
+from kb.jobs.machines import (
+    read_calibrations,
+    read_machines,
+    read_speeds,
+    this_machine,
+    write_calibration,
+)
+from kb.jobs.options import RunOptions
 from kb.jobs.presence import executor_id
-from kb.machine import Machine, Speed
+from kb.jobs.recognition import Recipe, Recognition
+from kb.machine import Calibration, Forecast, Machine, Speed
+from kb.reports import ModelFacts
 from kb.settings import Settings
+
+if TYPE_CHECKING:
+    from kb.asr.models import ModelRef
+
+PAST_S = 30 * 86400.0  # older items tell nothing of this machine's speed
 
 
 class Hardware:
@@ -46,9 +65,89 @@ class Hardware:
         own.sort(key=lambda machine: machine.executor_id != executor_id(self._settings))
         return (*own, *(machine for machine in found if machine.host != here))
 
+    def at_work(self) -> list[Machine]:
+        """The machines that workers tell of. Raises LibraryError."""
+        return read_machines(self._jobs.catalogue)
+
     def machine(self) -> Machine:
         """This machine: what its worker tells, or what this program sees itself."""
         return self.machines()[0]
+
+    def calibrate(
+        self,
+        recognition: Recognition,
+        recipe: Recipe,
+        seconds: float = 60.0,
+        progress: Callable[[float], None] | None = None,
+    ) -> Calibration:
+        """Measures this machine with the recipe's model, and keeps the result in the library.
+
+        Raises what loading the model raises, and LibraryError.
+        """
+        from kb.jobs.calibrate import calibrate
+
+        presets = self._presets()
+        roomy = replace(
+            recipe.preset, vram_budget_gb=max(p.vram_budget_gb for p in presets.values())
+        )
+        most = max(preset.batch_size for preset in presets.values())
+        found = calibrate(recognition, replace(recipe, preset=roomy), seconds, most, progress)
+        write_calibration(self._jobs.catalogue, found)
+        return found
+
+    def calibrations(self) -> list[Calibration]:
+        """What was measured, on whatever machine, newest first; nothing without a library."""
+        if not self._settings.home.is_dir():
+            return []
+        try:
+            return read_calibrations(self._jobs.catalogue)
+        except LibraryError:
+            return []
+
+    def forecasts(self, options: RunOptions | None = None) -> list[Forecast]:
+        """What each preset will do on this machine, for its card. Loads no model, nor torch.
+
+        Raises SettingsError for a bad presets file.
+        """
+        asked = options or RunOptions()
+        figures = Figures(self._settings, self.calibrations(), self._past())
+        return [
+            figures.forecast(replace(asked, preset=name).resolve_preset(self._settings), asked)
+            for name in self._presets()
+        ]
+
+    def forecast(self, options: RunOptions | None = None) -> Forecast:
+        """What a run with these options will do on this machine. Raises SettingsError."""
+        asked = options or RunOptions()
+        figures = Figures(self._settings, self.calibrations(), self._past())
+        return figures.forecast(asked.resolve_preset(self._settings), asked)
+
+    def models(self, recognition: Recognition) -> list[ModelFacts]:
+        """The recognizers that can be chosen, what they need, and which are here."""
+        from kb.jobs.fetching import list_models
+
+        number_bytes = 4 if recognition.device.dtype == "float32" else 2
+        return list_models(recognition.model_name(), number_bytes)
+
+    def pull(self, name: str) -> ModelRef:
+        """Fetches a model's files. Raises ModelUnavailable."""
+        from kb.jobs.fetching import pull
+
+        return pull(name)
+
+    def _presets(self) -> dict[str, Preset]:
+        file = self._settings.presets_file
+        return load_presets(Path(file) if file else None)
+
+    def _past(self) -> list[Speed]:
+        """How fast this machine transcribed of late."""
+        if not self._settings.home.is_dir():
+            return []
+        since = time.time() - PAST_S
+        try:
+            return read_speeds(self._jobs.catalogue, since=since, host=socket.gethostname())
+        except LibraryError:
+            return []
 
     def speeds(self, item_ids: Sequence[str] = (), *, limit: int = 200) -> list[Speed]:
         """How fast items were transcribed, newest first. Raises LibraryError."""

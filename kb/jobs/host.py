@@ -38,6 +38,7 @@ _LOOK_S = 0.2  # how often a waiting item looks whether it is wanted still
 DEVICE_LOST = 75  # the host's exit code then
 LOSSES = 2  # of the device in a row, after which the CPU takes over
 SAMPLES_KEPT = 300
+FAILED = "The device failed: "
 
 
 class HostDied(KBError):
@@ -328,7 +329,7 @@ def serve(
             )
         except DeviceLost as error:
             # Nothing works any more in this process; the others' words end with it too.
-            send(0, "lost", error.message.rstrip("."))
+            send(0, "lost", error.message.removeprefix(FAILED).rstrip("."))
             os._exit(DEVICE_LOST)
         except KBError as error:
             send(number, "error", error)

@@ -43,12 +43,14 @@ PUBLISH_EVERY_S = 10.0
 FORGET_EVERY_S = 3600.0
 IDLE_ENDS_AFTER_S = 3.0
 PUBLISHERS = 4
+CAPTIONERS = 2  # they wait for their turn among the downloads
 
 
 class Worker:
     """One worker process. `run` ends the process when it has been asked to stop."""
 
     work: type[ItemWork] = ItemWork
+    host: type[ModelHost] = ModelHost
 
     def __init__(self, settings: Settings, *, exit_when_idle: bool = False) -> None:
         self._settings = settings
@@ -78,7 +80,7 @@ class Worker:
             library=library,
             items=ItemStore(catalogue),
             client=self._client,
-            host=ModelHost(
+            host=self.host(
                 settings, preset.workers, calibrations=lambda: read_calibrations(catalogue)
             ),
             recognition=Recognition(settings),
@@ -90,7 +92,7 @@ class Worker:
         place.items.release(place.executor)
         place.lane_pause = place.items.paused(names.ITEM_LANE, time.time())
         workflows.install(place, self.work)
-        DBOS(config=config(catalogue, place.executor, in_flight + PUBLISHERS + 4))
+        DBOS(config=config(catalogue, place.executor, in_flight + PUBLISHERS + CAPTIONERS + 4))
         DBOS.listen_queues(list(names.QUEUES))
         with catalogue.errors():
             DBOS.launch()
@@ -100,6 +102,11 @@ class Worker:
             DBOS.register_queue(
                 names.PUBLISH_QUEUE,
                 worker_concurrency=PUBLISHERS,
+                polling_interval_sec=PUBLISH_POLL_S,
+            )
+            DBOS.register_queue(
+                names.CAPTIONS_QUEUE,
+                worker_concurrency=CAPTIONERS,
                 polling_interval_sec=PUBLISH_POLL_S,
             )
         log.info("worker %s: %d items in flight", place.executor, in_flight)
