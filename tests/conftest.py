@@ -14,7 +14,12 @@ import pytest
 
 from kb import settings as settings_module
 from kb.settings import Settings, get_settings
+from tests import told
 from tests.workers import Lab
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    told.start(config)
 
 
 @pytest.fixture(autouse=True)

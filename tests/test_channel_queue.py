@@ -108,6 +108,7 @@ def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
         assert told["error"] == ""
 
 
+@pytest.mark.timeout(600)
 def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -> None:
     """The small sister of `benchmarks/downloads.py`."""
     count, pause_s = 20, 0.2
@@ -129,7 +130,7 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         lab.wait(lambda: lab.jobs.lanes(), "the bot check")
         # Recognition goes on meanwhile, with what is fetched and with what needs no download.
         mine = lab.ingest(speech(tmp_path / "own", 1))
-        states = lab.finish()
+        states = lab.finish(timeout_s=240)
         assert states[mine[0]].state == "done"
         fetched = len(list(lab.library.entries())) - 1
         counts = Counter(status.state for status in states.values())
@@ -149,10 +150,11 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         asked = len(site.media.requests)
 
         let_time_pass(lab)  # and downloads go on by themselves
-        lab.wait(lambda: not lab.jobs.counts()["waiting"], "the end of the rest")
-        # One that was given up for a while may wait once more.
+        # One that was given up for a while waits once more.
         lab.wait(
-            lambda: all(s.state in ("done", "failed") for s in lab.states().values()), "the end"
+            lambda: all(s.state in ("done", "failed") for s in lab.states().values()),
+            "the end",
+            240,
         )
         assert lab.jobs.lanes() == []
         assert len(site.media.requests) > asked

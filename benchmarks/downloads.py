@@ -1,0 +1,166 @@
+"""A channel of 200 talks from a site that fails in every way, through the queue.
+
+    python benchmarks/downloads.py [--items 200]
+
+One download in ten fails for a while (broken connections, 403, 500, half a file), one in twenty
+for good, and half way the site asks for a proof that we are no robot. A real worker takes the
+channel from its handle to searchable words; then it is counted what was lost, doubled or asked
+for too fast, and whether recognition went on while downloads rested.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.common import figure
+from kb.jobs.options import RunOptions
+from kb.service import ItemStatus
+from tests.channel import Site
+from tests.fakes.media import Word
+from tests.workers import Lab, speech
+
+SECONDS, WORDS = 2, 4  # of a talk
+PAUSE_S = 0.2
+COOLDOWN_S = 20.0
+WINDOW_S = 10.0
+DEADLINE_S = 540.0
+PASSING: list[list[Word]] = [
+    ["drop", "ok"],
+    [500, "ok"],
+    ["truncate", "ok"],
+    [403, "ok"],
+    [403, 403, "ok"],  # given up, and tried again by the queue
+]
+BOT: Word = (403, "Sign in to confirm you're not a bot")
+
+
+@dataclass
+class Seen:
+    """What was seen from outside while the worker was at work."""
+
+    began: float = field(default_factory=time.monotonic)
+    paused_s: float = 0.0
+    told: set[str] = field(default_factory=set)
+    done_at_pause: int | None = None
+    done_at_end: int = 0
+    states: dict[str, ItemStatus] = field(default_factory=dict)
+
+
+def prepare(site: Site, count: int) -> list[str]:
+    """Writes the script of faults; returns the ids of the talks."""
+    ids = [site.channel.video_id(number) for number in range(count)]
+    for number, video_id in enumerate(ids):
+        if number % 10 == 3:
+            site.media.script[video_id] = list(PASSING[number // 10 % len(PASSING)])
+        if number % 20 == 7:
+            site.media.pages[video_id] = [(403, "Private video")]
+    site.media.pages[ids[count // 2]] = [BOT, "ok"]
+    return ids
+
+
+def run(lab: Lab, folder: Path, count: int) -> Seen:
+    """Takes the channel in and watches until nothing is left to do."""
+    seen = Seen()
+    lab.service.ingest(["@talks"], RunOptions())
+    lab.start()
+    last = time.monotonic()
+    while time.monotonic() - seen.began < DEADLINE_S:
+        time.sleep(0.2)
+        now = time.monotonic()
+        counts = lab.jobs.counts()
+        lanes = [lane for lane in lab.jobs.lanes() if lane.name == "download"]
+        if lanes:
+            if seen.done_at_pause is None:
+                seen.done_at_pause = counts["done"]
+                # Work that needs no download, so that there is something to go on with.
+                lab.ingest(speech(folder / "own", 3))
+            seen.paused_s += now - last
+            seen.done_at_end = counts["done"]
+            seen.told.update(lane.reason for lane in lanes if lane.until > time.time())
+        last = now
+        if not sum(counts[state] for state in ("queued", "running", "waiting")):
+            break
+    seen.states = lab.states()
+    return seen
+
+
+def peak_rate(times: list[float]) -> float:
+    """The most starts within any window, a second; the limiter may begin one at each edge."""
+    most = max(sum(first <= at < first + WINDOW_S for at in times) for first in times)
+    return (most - 1) / WINDOW_S
+
+
+def report(lab: Lab, site: Site, ids: list[str], seen: Seen) -> bool:
+    """Prints the figures; whether every target is met."""
+    count = len(ids)
+    private = {f"youtube:{video_id}" for number, video_id in enumerate(ids) if number % 20 == 7}
+    talks = {i: s for i, s in seen.states.items() if i.startswith("youtube:")}
+    failed = {i for i, s in talks.items() if s.state == "failed"}
+    told = sum("Private video" in talks[i].error for i in failed & private)
+    done = {i for i, s in talks.items() if s.state == "done"}
+    wholes = Counter(
+        request.id
+        for request in site.media.of("media")
+        if request.status < 300 and request.start + request.sent == len(site.bodies[request.id])
+    )
+    passages = lab.passages()
+    starts = [request.at for request in site.media.of("watch")]
+    early = sum(at - seen.began < number * PAUSE_S - 0.01 for number, at in enumerate(starts))
+    recognized = seen.done_at_end - (seen.done_at_pause or 0)
+    took_s = time.monotonic() - seen.began
+    met = [
+        figure("downloads.items", count, "items"),
+        figure("downloads.done", len(done), "items", at_least=count - len(private)),
+        figure("downloads.failed_with_reason", told, "items", at_least=len(private)),
+        figure("downloads.failed_otherwise", len(failed - private), "items", at_most=0),
+        figure("downloads.lost", count - len(done) - len(failed), "items", at_most=0),
+        figure(
+            "downloads.fetched_twice", sum(n > 1 for n in wholes.values()), "items", at_most=0
+        ),
+        figure("downloads.doubled_passages", len(passages) - len(set(passages)), "passages",
+               at_most=0),
+        figure("downloads.leftovers", len(lab.leftovers()), "files", at_most=0),
+        figure("downloads.paused", seen.paused_s, "s", at_least=COOLDOWN_S / 2),
+        figure("downloads.pause_told", int(any("bot" in r for r in seen.told)), "reasons",
+               at_least=1),
+        figure("downloads.recognized_during_pause", recognized, "items", at_least=1),
+        figure("downloads.begun_before_their_turn", early, "downloads", at_most=0),
+        # A tenth more for what lies between a turn and the request of a busy machine.
+        figure("downloads.peak_rate", peak_rate(starts), "per s", at_most=1.1 / PAUSE_S),
+        figure("downloads.begun", len(starts), "downloads"),
+        figure("downloads.seconds", took_s, "s"),
+    ]  # fmt: skip
+    return all(met)
+
+
+def main() -> int:
+    """Runs it; 0 if every target is met."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--items", type=int, default=200)
+    count = parser.parse_args().items
+    with tempfile.TemporaryDirectory(prefix="kb-downloads-") as name:
+        folder = Path(name)
+        site = Site(folder, count, seconds=SECONDS, words=WORDS, spare=0)
+        settings = {
+            "KB_WORKERS": "4",
+            "KB_DOWNLOAD_PAUSE_S": str(PAUSE_S),
+            "KB_DOWNLOAD_PAUSE_MAX_S": str(PAUSE_S),
+            "KB_DOWNLOAD_COOLDOWN_S": str(COOLDOWN_S),
+        }
+        with site, site.lab(folder / "lab", **settings) as lab:
+            ids = prepare(site, count)
+            seen = run(lab, folder, count)
+            well = report(lab, site, ids, seen)
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
