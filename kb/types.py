@@ -337,7 +337,8 @@ class Passage:
     """A stretch of transcript that a search can answer with.
 
     `word_starts_s` holds the second at which each word of `text` begins, words being what
-    stands between spaces; empty where that is not known.
+    stands between spaces; empty where that is not known. `tier` says what stands in for the
+    transcript (`automatic captions`); empty for a transcript.
 
     `id` is `<item_id>#<NNNN>`: stable for the same transcript, so that writing a passage
     twice replaces it.
@@ -355,6 +356,7 @@ class Passage:
     language: str = ""
     path: str = ""
     word_starts_s: tuple[float, ...] = ()
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +364,7 @@ class Hit:
     """One answer of a search; `snippet` marks the hit words with `**`.
 
     `start_s`..`end_s` is the passage; `at_s`, to which `deep_link` leads, the second at which
-    the first hit word is spoken.
+    the first hit word is spoken. `tier` as in `Passage`.
     """
 
     item_id: str
@@ -375,6 +377,7 @@ class Hit:
     deep_link: str
     path: str
     at_s: float = 0.0
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)

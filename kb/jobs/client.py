@@ -97,9 +97,8 @@ class Jobs:
     ) -> tuple[list[str], list[tuple[str, str]]]:
         """Queues items: (ids taken, [(id, why not)])."""
         learn(self.items, self._library, [item.id for item in wanted])
-        return self.items.submit(
-            wanted, options.as_dict(), self._client.ingest, again=options.again
-        )
+        enqueue = self._client.enqueue(captions_first=options.wants_captions(self._settings))
+        return self.items.submit(wanted, options.as_dict(), enqueue, again=options.again)
 
     def submit_listing(
         self, reference: str, filters: VideoFilters, options: RunOptions

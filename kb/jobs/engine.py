@@ -15,6 +15,7 @@ from kb.catalogue import Catalogue, deliveries, items
 from kb.jobs import names
 from kb.jobs.deliveries import GOING
 from kb.jobs.rows import QUEUED, RUNNING
+from kb.jobs.store import Enqueue
 
 _GOING = ("PENDING", "ENQUEUED", "DELAYED")  # workflows that will still run, in DBOS's words
 _MIGRATION_LOCK = 7261502
@@ -89,6 +90,22 @@ class JobClient:
             item_id,
             serial,
         )
+
+    def enqueue(self, *, captions_first: bool) -> Enqueue:
+        """What queues items: as `ingest` does, and their captions ahead of them if so asked."""
+        if not captions_first:
+            return self.ingest
+
+        def both(connection: sa.Connection, item_id: str, serial: int, priority: int) -> None:
+            workflow_id = names.captions_id(item_id, serial)
+            self._client.enqueue_in_transaction(
+                connection,
+                _options(names.CAPTIONS, names.CAPTIONS_QUEUE, workflow_id, priority),
+                item_id,
+            )
+            self.ingest(connection, item_id, serial, priority)
+
+        return both
 
     def publish(
         self, connection: sa.Connection, sink: str, item_id: str, serial: int, priority: int

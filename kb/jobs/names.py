@@ -9,10 +9,12 @@ APPLICATION_VERSION = "1"  # pinned: by default it is a hash of the source
 
 ITEM_QUEUE = "items"
 PUBLISH_QUEUE = "publish"
-QUEUES = (ITEM_QUEUE, PUBLISH_QUEUE)
+CAPTIONS_QUEUE = "captions"
+QUEUES = (ITEM_QUEUE, PUBLISH_QUEUE, CAPTIONS_QUEUE)
 
 INGEST = "ingest_v1"
 PUBLISH = "publish_v1"
+CAPTIONS = "captions_v1"
 
 ITEM_LANE = "items"
 DOWNLOAD_LANE = "download"
@@ -32,6 +34,11 @@ def publish_id(sink: str, item_id: str, serial: int) -> str:
     return f"publish:{sink}:{item_id}:{serial}"
 
 
+def captions_id(item_id: str, serial: int) -> str:
+    """The id of the workflow that makes an item's captions searchable before its turn."""
+    return f"captions:{item_id}:{serial}"
+
+
 def publish_lane(sink: str) -> str:
     """The name of the lane of one knowledge base."""
     return f"{PUBLISH_QUEUE}:{sink}"
@@ -39,4 +46,6 @@ def publish_lane(sink: str) -> str:
 
 def queue_of(workflow_id: str) -> str:
     """The queue a workflow belongs on, when it has to be put there again."""
+    if workflow_id.startswith("captions:"):
+        return CAPTIONS_QUEUE
     return PUBLISH_QUEUE if workflow_id.startswith("publish:") else ITEM_QUEUE

@@ -19,7 +19,8 @@ class RunOptions:
     Times in seconds. `keep`: audio, mp3 or mp4, what a download
     leaves. `again` transcribes what is already there once more; `detect_speech`
     off tiles the sound instead of cutting at pauses. `metadata` are the user's own fields for
-    knowledge bases; None keeps those that an item has there.
+    knowledge bases; None keeps those that an item has there. `captions_first` makes captions
+    searchable until the transcript is there.
     """
 
     preset: str | None = None
@@ -36,6 +37,7 @@ class RunOptions:
     again: bool = False
     detect_speech: bool = True
     metadata: Mapping[str, str] | None = None
+    captions_first: bool | None = None
 
     def resolve_preset(self, settings: Settings) -> Preset:
         """The preset with this run's knobs put in.
@@ -51,6 +53,10 @@ class RunOptions:
             workers=self.workers,
             timestamps=self.timestamps,
         )
+
+    def wants_captions(self, settings: Settings) -> bool:
+        """Whether captions come first in this run."""
+        return settings.captions_first if self.captions_first is None else self.captions_first
 
     def as_dict(self) -> dict[str, Any]:
         """The choices as plain JSON values."""

@@ -21,6 +21,7 @@ from typing import Protocol
 
 from kb import storage
 from kb.errors import KBError, LibraryError, MediaUnavailable
+from kb.jobs import captions
 from kb.jobs.recognition import Recipe
 from kb.library import Library, LibraryEntry
 from kb.media import sha256_of, shown
@@ -108,7 +109,8 @@ def _fetch(
     extra = {name: value for name, value in fetched.item.extra.items() if name != "files"}
     described = replace(fetched.item, extra=extra)
     entry = library.add_media(described, fetched.path, sha256=fetched.sha256)
-    for path in beside:  # captions and picture: `<name>.en.vtt`, `<name>.jpg`
+    captions.keep(library, described, fetched.captions)
+    for path in beside:  # the picture: `<name>.jpg`
         storage.place_file(path, library.path(entry, f".{path.name.split('.', 1)[1]}"), link=True)
         path.unlink(missing_ok=True)
     if fetched.temporary and fetched.path != entry.media_path:
@@ -172,6 +174,7 @@ def write(
                 "warnings": list(transcript.warnings),
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
+            **captions.retired(library.find(item.id)),
             "state": outcome.state,
             "error": outcome.reason or None,
             "hint": outcome.hint or None,

@@ -171,9 +171,8 @@ class Review:
             "accepted": True, "by": by or whoever(), "at": now(), "note": note,
             "run": run_of(entry), "grade": transcript.coverage.grade, "held_for": entry.error,
         }  # fmt: skip
-        entry = self.library.write_metadata(
-            entry.item, {"review": decision, "state": DONE, "error": None, "hint": None}
-        )
+        released = {"review": decision, "state": DONE, "error": None, "hint": None}
+        entry = self.library.amend(entry.item.id, released) or entry
         self.jobs.items.settle(entry.item.id, transcript.coverage.grade, release=True)
         return self.revisions.follow_up(entry, transcript)
 

@@ -192,7 +192,7 @@ class Revisions:
             "coverage": json_doc.to_document(revised)["coverage"],
             "revised": {"at": revision.at, "by": revision.by, "times": len(own)},
         }
-        return self.library.write_metadata(item, {"transcribed": made})
+        return self.library.amend(item.id, {"transcribed": made}) or entry
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

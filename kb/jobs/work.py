@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from kb.errors import Cancelled, KBError, LibraryError
-from kb.jobs import deliveries, listings, names, pipeline, rows, troubles
+from kb.jobs import captions, deliveries, listings, names, pipeline, rows, troubles
 from kb.jobs.host import HostDied
 from kb.jobs.machines import note_speed
 from kb.jobs.options import RunOptions
@@ -78,6 +78,9 @@ class ItemWork:
                 transcript = self._decode(media, recipe, row.deaths)
             place.check(self._key)
             self._advance("write", 0.0)
+            transcript = captions.with_witness(
+                place.library, media.item, transcript, place.settings
+            )
             pipeline.write(
                 place.library, media.item, transcript, place.settings.hold_below, run=row.run
             )
@@ -152,8 +155,10 @@ class ItemWork:
         """Makes a listing that had to wait, and queues what it gives."""
         place = self._place
         self._advance("list", 0.0)
+        wants_captions = RunOptions.from_dict(row.options).wants_captions(place.settings)
         listings.make(
-            row, place.sourcing, place.items, place.library, place.client.ingest,
+            row, place.sourcing, place.items, place.library,
+            place.client.enqueue(captions_first=wants_captions),
             lambda: place.check(self._key),
         )  # fmt: skip
         self._patiently(lambda: listings.note_look(place.subscriptions, row.item))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dbos import DBOS
 
 from kb.jobs import names
+from kb.jobs.captioning import CaptionsWork
 from kb.jobs.publishing import PublishWork
 from kb.jobs.work import ENDED, ItemWork
 from kb.jobs.workplace import Workplace
@@ -62,3 +63,14 @@ def publish_remote(sink: str, item_id: str, serial: int) -> None:
 @DBOS.step(name="send")
 def send(sink: str, item_id: str, serial: int) -> str:
     return PublishWork(_here(), sink, item_id, serial).run()
+
+
+@DBOS.workflow(name=names.CAPTIONS, max_recovery_attempts=_NEVER)
+def captions_first(item_id: str) -> None:
+    """One item's captions into the local index, ahead of its own turn."""
+    show_captions(item_id)
+
+
+@DBOS.step(name="captions")
+def show_captions(item_id: str) -> str:
+    return CaptionsWork(_here(), item_id).run()

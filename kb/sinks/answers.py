@@ -24,12 +24,13 @@ from lancedb.query import (
 
 from kb.sinks.embedding import Vectors
 from kb.sinks.fulltext import Term, first_word, snippet
+from kb.sinks.tables import columns_of
 from kb.types import Hit
 
 Row = dict[str, Any]
 
 _COLUMNS = ["id", "item_id", "seq", "title", "start_s", "end_s", "text"]
-_COLUMNS += ["deep_link", "path", "word_starts_s"]
+_COLUMNS += ["deep_link", "path", "word_starts_s", "tier"]
 _RRF_K = 60  # the constant of the paper
 _FUSED_DEPTH = 50
 # Rows with equal scores come in any order, so that a cut among them must be ours to make.
@@ -60,7 +61,7 @@ def semantic(table: Any, vector: Vectors, limit: int) -> list[Row]:
     found = (
         table.search(vector, vector_column_name="vector")
         .distance_type("cosine")
-        .select([*_COLUMNS, "_distance"])
+        .select(columns_of(table, [*_COLUMNS, "_distance"]))
         .limit(limit + _SPARE)
         .to_arrow()
         .to_pylist()
@@ -96,6 +97,7 @@ def hit(row: Row, terms: Sequence[Term]) -> Hit:
         deep_link=re.sub(r"(?<=\bt=)\d+$", str(int(at_s)), row["deep_link"]),
         path=row["path"],
         at_s=at_s,
+        tier=row.get("tier") or "",
     )
 
 
@@ -108,7 +110,7 @@ def _moment(row: Row, terms: Sequence[Term]) -> float:
 def _by_words(table: Any, query: Any, limit: int) -> list[Row]:
     found = (
         table.search(query, query_type="fts")
-        .select([*_COLUMNS, "_score"])
+        .select(columns_of(table, [*_COLUMNS, "_score"]))
         .limit(limit)
         .to_arrow()
         .to_pylist()

@@ -69,7 +69,11 @@ class SearchableSink(Sink, Protocol):
 
 def content_sha256(passages: Sequence[Passage]) -> str:
     """The hash of everything a reader could see of these passages, as 64 hex digits."""
-    fields = [asdict(passage) for passage in passages]
+    # An empty tier is left out: it came later, and must not make what is published look changed.
+    fields = [
+        {name: value for name, value in asdict(passage).items() if name != "tier" or value}
+        for passage in passages
+    ]
     exact = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     # A lone surrogate (a damaged file name) must not stop an item from being published.
     return hashlib.sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()

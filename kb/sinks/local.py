@@ -26,6 +26,8 @@ from kb.sinks.tables import (
     PASSAGE_COLUMNS,
     REINDEX_HINT,
     PassageTables,
+    add_tier,
+    columns_of,
     model_of,
     of_item,
     passage_of,
@@ -204,6 +206,8 @@ class LocalSink:
         # Vectors that another process could make are not thrown away by one that cannot.
         if head and head[0] == sha256 and wanted in ("", head[1]):
             return
+        if any(passage.tier for passage in passages):
+            add_tier(table)
         vectors = self._vectors([passage.text for passage in passages]) if wanted else None
         (
             table.merge_insert("id")
@@ -291,7 +295,8 @@ def _heads(table: Any, item_id: str | None = None) -> _Heads:
 
 def _passages(table: Any, item_id: str) -> list[Passage]:
     where = f"seq > {HEAD} AND {of_item(item_id)}"
-    found = table.search().where(where).select(["seq", *PASSAGE_COLUMNS]).to_arrow().to_pylist()
+    columns = ["seq", *columns_of(table, PASSAGE_COLUMNS)]
+    found = table.search().where(where).select(columns).to_arrow().to_pylist()
     return [passage_of(row) for row in sorted(found, key=lambda row: int(row["seq"]))]
 
 

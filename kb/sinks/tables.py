@@ -79,6 +79,7 @@ def schema(model: str = "", dimension: int = 0) -> pa.Schema:
         pa.field("language", pa.string()),
         pa.field("path", pa.string()),
         pa.field("word_starts_s", pa.list_(pa.float64())),
+        pa.field("tier", pa.string()),
         pa.field("content_sha256", pa.string()),
         pa.field("embedding_model", pa.string()),
     ]
@@ -112,7 +113,7 @@ def rows(
     }
     for name in ("start_s", "end_s"):
         columns[name] = [None, *(getattr(passage, name) for passage in passages)]
-    for name in ("text", "deep_link", "title", "channel", "published", "language", "path"):
+    for name in ("text", "deep_link", "title", "channel", "published", "language", "path", "tier"):
         columns[name] = [None, *(_utf8(getattr(passage, name)) for passage in passages)]
     columns["word_starts_s"] = [None, *(list(passage.word_starts_s) for passage in passages)]
     if vectors is not None:
@@ -146,13 +147,26 @@ def passage_of(row: dict[str, Any]) -> Passage:
         language=row["language"],
         path=row["path"],
         word_starts_s=tuple(row["word_starts_s"] or ()),
+        tier=row.get("tier") or "",
     )
 
 
 PASSAGE_COLUMNS = [
     *("id", "item_id", "start_s", "end_s", "text", "deep_link"),
-    *("title", "channel", "published", "language", "path", "word_starts_s"),
+    *("title", "channel", "published", "language", "path", "word_starts_s", "tier"),
 ]
+
+
+def columns_of(table: Any, wanted: Sequence[str]) -> list[str]:
+    """Those of the columns that the table has: one of an older version lacks the newest."""
+    there = frozenset(table.schema.names)
+    return [name for name in wanted if name in there or name.startswith("_")]
+
+
+def add_tier(table: Any) -> None:
+    """Gives a table of an older version the column for what stands in for transcripts."""
+    if "tier" not in table.schema.names:
+        table.add_columns({"tier": "cast('' as string)"})
 
 
 def of_item(item_id: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kb.library import deep_link
+from kb.transcript.captions import ENGINE
 from kb.transcript.timing import chunks
 from kb.types import MediaItem, Passage, Transcript
 
@@ -38,6 +39,7 @@ def passages(
             language=chunk.language or transcript.language,
             path=path or transcript.media.path,
             word_starts_s=chunk.starts_s,
+            tier=transcript.model if transcript.engine == ENGINE else "",
         )
         for number, chunk in enumerate(chunks(transcript, target_s, max_pause_s=MAX_PAUSE_S))
     )
