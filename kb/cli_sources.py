@@ -141,11 +141,11 @@ def _counts(found: Scan) -> list[str]:
 
 def _costs(found: Scan) -> list[str]:
     """What an ingest would take."""
-    parts = [f"{found.audio_s / 3600:.1f} h of sound"]
+    parts = [f"{_span(found.audio_s)} of sound"]
     if found.report.units:
         parts.append(f"{found.report.units} API units")
     free = f" of {found.disk_free / 1e9:.0f} GB free" if found.disk_free is not None else ""
-    parts.append(f"{found.disk_bytes / 1e9:.1f} GB{free}")
+    parts.append(f"{_size(found.disk_bytes)}{free}")
     if found.download_s:
         parts.append(f"download about {_span(found.download_s)}")
     parts.append(f"recognition {_span(found.recognition_s)}")
@@ -174,8 +174,12 @@ def _moment(seconds: float) -> str:
 
 def _span(seconds: float | None) -> str:
     if seconds is None:
-        return "time unknown"
+        return "time unknown (kb calibrate measures it)"
     hours, minutes = divmod(round(seconds / 60), 60)
     if not hours:
-        return f"{minutes} min"
+        return f"{minutes} min" if minutes else f"{seconds:.0f} s"
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
