@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kb.errors import KBError, UsageError
+from kb.jobs.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
 
@@ -115,6 +116,20 @@ def test_key(
         return check_key(settings, service.jobs.catalogue, str(arguments["fingerprint"]))
 
 
+def calibrate(
+    settings: Settings, arguments: dict[str, Any], progress: Progress
+) -> Mapping[str, Any]:
+    """Measures this machine with the model in force, and keeps what was found."""
+    with _service(settings) as service:
+        recipe = service.recipe(RunOptions())
+
+        def told(share: float) -> None:
+            progress(round(100 * share), 100, "%")
+
+        found = service.hardware.calibrate(service.recognition, recipe, progress=told)
+        return {"model": found.model, "took_s": found.took_s}
+
+
 TASKS: dict[str, Task] = {
     "check": check,
     "plan": plan,
@@ -122,6 +137,7 @@ TASKS: dict[str, Task] = {
     "upload": upload,
     "ask": ask,
     "doctor": doctor,
+    "calibrate": calibrate,
     "test_key": test_key,
 }
 

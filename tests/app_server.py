@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -29,11 +30,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def dashboard(home: Path, log: Path, **settings: str) -> Iterator[str]:
+def dashboard(home: Path, log: Path, *, cwd: Path = ROOT, **settings: str) -> Iterator[str]:
     """`streamlit run` over a library folder; gives its address, ends it at the end.
 
-    The demo recognizer unless `settings` (names of the environment) say otherwise.
+    The demo recognizer unless `settings` (names of the environment) say otherwise. Another
+    `cwd` is for tests that write `.env`: it must hold one, and gets the page's configuration.
     """
+    if cwd != ROOT:
+        (cwd / ".streamlit").mkdir(exist_ok=True)
+        shutil.copy(ROOT / ".streamlit" / "config.toml", cwd / ".streamlit")
     port = free_port()
     environment: Mapping[str, str] = {
         **os.environ,
@@ -47,7 +52,7 @@ def dashboard(home: Path, log: Path, **settings: str) -> Iterator[str]:
     with log.open("wb") as output:
         server = subprocess.Popen(
             [*command, "--server.port", str(port)],
-            cwd=ROOT,
+            cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

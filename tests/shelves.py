@@ -95,4 +95,4 @@ def words_of(app: AppTest) -> str:
     ]  # fmt: skip
     said = "\n".join(str(element.value) for kind in kinds for element in kind)
     said += "\n".join(str(html.proto.body) for html in app.get("html"))
-    return re.sub(r"\\([^\w\s])", r"\1", said)  # as a reader sees it
+    return re.sub(r"\\([^\w\s]|_)", r"\1", said)  # as a reader sees it

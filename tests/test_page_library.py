@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,6 @@ def test_items_are_listed_with_their_figures(shelf: str) -> None:
 
 def test_only_one_state_is_shown_when_asked_for(home: Path, tmp_path: Path) -> None:
     put_in()
-    other = HARBOUR.parent / "A repair in spring.mp4"
     samples = sorted(HARBOUR.parent.glob("*.mp4"))
     other = next(path for path in samples if path != HARBOUR)
     put_in(other, covered_s=30.0)
@@ -98,19 +98,6 @@ def test_search_marks_the_words_and_opens_at_the_second(shelf: str) -> None:
 
 
 # What the player gets and gives
-
-
-def scene(transcript: Transcript, **more: object) -> player.Scene:
-    values: dict[str, object] = {
-        "item_id": "x",
-        "revision": "r",
-        "title": "T",
-        "source": "kb-media/x",
-        "picture": True,
-        "duration_s": 90.0,
-        "segments": transcript.segments,
-    } | more
-    return player.Scene(**values)  # type: ignore[arg-type]
 
 
 def test_player_gets_gaps_doubts_chapters_and_changed_lines() -> None:
@@ -197,3 +184,85 @@ def test_exports_are_offered_and_metadata_is_shown(home: Path) -> None:
     assert "Harbour talks" in said
     assert "sea, ice" in said
     assert true_segments(HARBOUR)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -> None:
+    from tests import browser
+    from tests.app_server import dashboard
+
+    browser.require()
+
+    def doubtful(transcript: Transcript) -> Transcript:
+        gaps = (SpeechSpan(20.0, 21.5), SpeechSpan(41.0, 42.2))
+        return replace(transcript, coverage=Coverage(50.0, 45.0, gaps))
+
+    item_id = put_in(change=doubtful, chapters=(Chapter(0.0, "Begin"), Chapter(26.0, "Castle")))
+    with (
+        dashboard(home, tmp_path / "server.log") as address,
+        browser.browser() as chromium,
+    ):
+        tab = chromium.new_page(viewport={"width": 1440, "height": 1000})
+        tab.set_default_timeout(120_000)
+        tab.goto(f"{address}/?tab=Library&item={item_id}")
+        lines = tab.locator(".lines .go")
+        lines.first.wait_for()
+
+        # A gap is heard from a little before it; a chapter from its beginning
+        tab.locator(".gaps .chips button").nth(1).click()
+        stands(tab, 40.5, 43.5)
+        tab.locator(".chapters .chips button", has_text="Castle").click()
+        stands(tab, 26.0, 34.0)
+
+        # Find, without regard to case
+        tab.get_by_label(text("player_find")).fill("GRANITE")
+        tab.locator("mark.this", has_text="granite").wait_for()
+        assert tab.locator(".find output").inner_text() == "1 / 1"
+        tab.get_by_label(text("player_find")).press("Escape")
+        tab.locator("mark.this").wait_for(state="detached")
+
+        # With the keyboard alone: from line to line, and one corrected in place
+        lines.first.focus()
+        tab.keyboard.press("ArrowDown")
+        tab.keyboard.press("ArrowDown")
+        before = lines.nth(2).locator("span").inner_text()
+        tab.keyboard.press("F2")
+        editor = tab.locator(".editor textarea")
+        editor.wait_for()
+        editor.fill(f"{before} corrected")
+        tab.keyboard.press("Control+Enter")
+        tab.get_by_text(text("edited", line="3")[:20]).wait_for()
+        tab.locator(".lines .edited", has_text=f"{before} corrected").wait_for()
+        service = Service()
+        assert service.transcript(item_id).segments[2].text == f"{before} corrected"
+        assert service.search("corrected").hits[0].item_id == item_id
+        service.close()
+
+        # Not saved: Escape leaves it as it was
+        tab.locator(".lines li").nth(1).hover()
+        tab.locator(".lines li").nth(1).locator(".pen").click()
+        editor.wait_for()
+        editor.fill("never")
+        tab.keyboard.press("Escape")
+        editor.wait_for(state="detached")
+        assert "never" not in lines.nth(1).inner_text()
+
+        with tab.expect_download() as download:
+            tab.get_by_role("button", name="SRT").click()
+        assert "corrected" in Path(download.value.path()).read_text(encoding="utf-8")
+
+        tab.get_by_role("button", name=text("accept")).click()
+        tab.get_by_text(text("accepted")).wait_for()
+        tab.get_by_role("button", name=f"← {text('back_items')}").click()
+        tab.get_by_text(text("items_help")).wait_for()
+
+
+def stands(tab: Any, start_s: float, end_s: float) -> None:
+    """Wait until the player stands within a stretch of time."""
+    tab.wait_for_function(
+        "([start, end]) => { const media = [...document.querySelectorAll('*')]"
+        ".flatMap(e => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('video')] : [])[0];"
+        " return media && media.currentTime >= start - 0.1 && media.currentTime <= end; }",
+        arg=[start_s, end_s],
+    )

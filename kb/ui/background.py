@@ -23,7 +23,9 @@ def start(name: str, arguments: Mapping[str, Any] | None = None) -> None:
         service.library.prepare()
         tasks.start(service.settings, name, arguments)
     except KBError as error:
-        st.session_state[_problem(name)] = error
+        show.complain(_place(name), error)
+    else:
+        show.forget(_place(name))
     session.redraw()
 
 
@@ -32,7 +34,7 @@ def stop(name: str) -> None:
     try:
         tasks.stop(session.service().settings, name)
     except KBError as error:
-        st.session_state[_problem(name)] = error
+        show.complain(_place(name), error)
     session.redraw()
 
 
@@ -52,9 +54,7 @@ def told(name: str) -> Task | None:
 
     What came of a good end is the caller's to draw.
     """
-    problem = st.session_state.pop(_problem(name), None)
-    if problem is not None:
-        show.error(problem)
+    show.news(_place(name))
     task = state(name)
     if task is None:
         return None
@@ -91,5 +91,5 @@ def _words(task: Task) -> str:
     return f"{words} · {show.plain(task.note)}" if task.note else words
 
 
-def _problem(name: str) -> str:
-    return f"task_problem_{name}"
+def _place(name: str) -> str:
+    return f"task-{name}"

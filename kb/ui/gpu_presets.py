@@ -13,7 +13,7 @@ from kb.errors import KBError, SettingsError
 from kb.ui import session, show
 from kb.ui.texts import text
 
-_CHOICE, _TOLD, _PROBLEM, _MADE = "preset_edit", "preset_told", "preset_problem", "preset_made"
+_CHOICE, _MADE, _PLACE = "preset_edit", "preset_made", "presets"
 _TEXT = "preset_text"
 _NEW = ""
 # Wider than what is accepted: what is wrong is told in words, not swallowed by a field.
@@ -27,12 +27,7 @@ def render() -> None:
     st.markdown(f"##### {text('gpu_presets')}")
     path = presets_path()
     st.caption(text("gpu_presets_file", path=show.plain(show.folder(path))))
-    problem = st.session_state.pop(_PROBLEM, None)
-    if problem is not None:
-        show.error(problem)
-    told = st.session_state.pop(_TOLD, None)
-    if told is not None:
-        st.success(told)
+    show.news(_PLACE)
     try:
         content = read_text(path)
     except KBError as error:
@@ -131,8 +126,8 @@ def _save(name: str, values: Mapping[str, object], content: str, path: Path, *, 
         wanted = {"label": label, **figures} if label else figures
         write_text(path, with_preset(content, name, wanted, path), seen=content)
     except KBError as error:
-        show.error(error)
-        return
+        show.complain(_PLACE, error)
+        st.rerun()
     st.session_state[_MADE] = name
     _tell(text("gpu_preset_saved", name=name))
 
@@ -144,13 +139,13 @@ def _remove(name: str, content: str, path: Path) -> None:
             raise SettingsError(text("gpu_preset_in_use"))
         write_text(path, without_preset(content, name, path), seen=content)
     except KBError as error:
-        show.error(error)
-        return
+        show.complain(_PLACE, error)
+        st.rerun()
     _tell(text("gpu_preset_removed", name=name))
 
 
 def _tell(words: str) -> None:
-    st.session_state[_TOLD] = words
+    show.tell(_PLACE, words)
     st.session_state.pop(_TEXT, None)
     st.rerun()
 
@@ -179,6 +174,6 @@ def _save_text(seen: str) -> None:
     try:
         write_text(path, wanted if wanted.endswith("\n") else f"{wanted}\n", seen=seen)
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(_PLACE, error)
         return
-    st.session_state[_TOLD] = text("gpu_preset_text_saved", path=show.plain(show.folder(path)))
+    show.tell(_PLACE, text("gpu_preset_text_saved", path=show.plain(show.folder(path))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from kb.errors import KBError
-from kb.jobs.machines import read_calibrations
 from kb.machine import Calibration, Speed
 from kb.ui import background, session, show
 from kb.ui.texts import number, text
@@ -81,7 +80,7 @@ def _calibration() -> None:
     )
     background.told("calibrate")
     try:
-        found = read_calibrations(session.service().jobs.catalogue)
+        found = session.service().hardware.calibrations()
     except KBError as error:
         show.error(error)
         return

@@ -17,7 +17,7 @@ from kb.ui import item_details, media, session, show
 from kb.ui.player import Scene, edit_of, player
 from kb.ui.texts import number, text
 
-_PLAYER, _TOLD, _PROBLEM, _EDITS = "player", "item_told", "item_problem", "item_edits"
+_PLAYER, _EDITS = "player", "item_edits"
 _MIME = {"json": "application/json", "csv": "text/csv", "vtt": "text/vtt"}
 _WORD = re.compile(r"\w+")
 _GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
@@ -42,13 +42,13 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
         _back(query)
         st.markdown(f"### {show.plain(entry.item.title)}")
         st.markdown(_subtitle(entry, status))
-    _news()
+    show.news(_place(entry.item.id))
     _troubles(entry, status, transcript, problem)
     player(_scene(entry, transcript, start_s, query), key=_PLAYER, on_edit=_edited)
     if transcript is not None:
         _facts(transcript)
         _exports(service, entry, transcript)
-    item_details.render(service, entry, transcript, tell=_tell)
+    item_details.render(service, entry, transcript, place=_place(entry.item.id))
 
 
 def state_in_folder(entry: LibraryEntry) -> str:
@@ -134,9 +134,9 @@ def _accept(item_id: str) -> None:
     try:
         session.service().review.accept(item_id)
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(_place(item_id), error)
         return
-    _tell(text("accepted"))
+    show.tell(_place(item_id), text("accepted"))
 
 
 def _edited() -> None:
@@ -149,24 +149,15 @@ def _edited() -> None:
     try:
         done = session.service().edit(edit.item_id, edit.line, edit.after, expected=edit.before)
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(_place(edit.item_id), error)
         return
     if done is not None:
-        _tell(text("edited", line=number(edit.line + 1)))
+        show.tell(_place(edit.item_id), text("edited", line=number(edit.line + 1)))
 
 
-def _tell(words: str) -> None:
-    st.session_state[_TOLD] = words
-
-
-def _news() -> None:
-    """What came of the last button, once."""
-    problem = st.session_state.pop(_PROBLEM, None)
-    if problem is not None:
-        show.error(problem)
-    told = st.session_state.pop(_TOLD, None)
-    if told is not None:
-        st.success(told)
+def _place(item_id: str) -> str:
+    """Where it is said what came of an item's buttons."""
+    return f"item-{item_id}"
 
 
 # The parts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 
 import streamlit as st
@@ -15,21 +14,19 @@ from kb.ui import session, show
 from kb.ui.player import clock
 from kb.ui.texts import MESSAGES, number, text
 
-_PROBLEM = "item_problem"
-
 
 def render(
     service: Service,
     entry: LibraryEntry,
     transcript: Transcript | None,
     *,
-    tell: Callable[[str], None],
+    place: str,
 ) -> None:
-    """Draw the parts; `tell` shows what came of a button with the next drawing."""
-    _published(service, entry, ready=transcript is not None)
+    """Draw the parts; what comes of their buttons is said at `place` (see `show.tell`)."""
+    _published(service, entry, place, ready=transcript is not None)
     if transcript is not None:
         _ledger(transcript)
-        _revisions(entry, transcript, tell)
+        _revisions(entry, transcript, place)
     _metadata(entry, transcript)
 
 
@@ -42,7 +39,7 @@ def sign(name: str) -> str:
 # Knowledge bases
 
 
-def _published(service: Service, entry: LibraryEntry, *, ready: bool) -> None:
+def _published(service: Service, entry: LibraryEntry, place: str, *, ready: bool) -> None:
     st.markdown(f"**{text('published_in')}**")
     try:
         found = service.jobs.deliveries.of([entry.item.id]).get(entry.item.id, ())
@@ -70,15 +67,15 @@ def _published(service: Service, entry: LibraryEntry, *, ready: bool) -> None:
             key="publish-odin",
             help=text("published_publish_help"),
             on_click=_send,
-            args=(entry.item.id,),
+            args=(entry.item.id, place),
         )
 
 
-def _send(item_id: str) -> None:
+def _send(item_id: str, place: str) -> None:
     try:
         session.service().jobs.send(item_id, ["odin"])
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(place, error)
 
 
 # Doubts
@@ -117,7 +114,7 @@ def _reading(window: WindowLedger, place: int) -> str:
 # Changes by hand
 
 
-def _revisions(entry: LibraryEntry, transcript: Transcript, tell: Callable[[str], None]) -> None:
+def _revisions(entry: LibraryEntry, transcript: Transcript, place: str) -> None:
     if not transcript.revisions:
         return
     with st.expander(f"{text('revisions')} ({number(len(transcript.revisions))})"):
@@ -132,7 +129,7 @@ def _revisions(entry: LibraryEntry, transcript: Transcript, tell: Callable[[str]
         last = transcript.revisions[-1]
         if _can_be_undone(last, transcript):
             st.button(
-                text("revision_undo"), key="undo", on_click=_undo, args=(entry.item.id, last, tell)
+                text("revision_undo"), key="undo", on_click=_undo, args=(entry.item.id, last, place)
             )
 
 
@@ -157,7 +154,7 @@ def _can_be_undone(revision: Revision, transcript: Transcript) -> bool:
     )
 
 
-def _undo(item_id: str, revision: Revision, tell: Callable[[str], None]) -> None:
+def _undo(item_id: str, revision: Revision, place: str) -> None:
     (change,) = revision.changes
     assert change.before is not None
     assert change.after is not None
@@ -166,9 +163,9 @@ def _undo(item_id: str, revision: Revision, tell: Callable[[str], None]) -> None
             item_id, change.segment, change.before.text, expected=change.after.text
         )
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(place, error)
         return
-    tell(text("revision_undone"))
+    show.tell(place, text("revision_undone"))
 
 
 # Metadata

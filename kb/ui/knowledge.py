@@ -23,7 +23,7 @@ UNSENT = "missing"
 LOOK_EVERY_S = 2.0
 
 _TABLE, _SHOWN, _ONLY = "knowledge_items", "knowledge_shown", "knowledge_only"
-_TOLD, _PROBLEM = "knowledge_told", "knowledge_problem"
+_PLACE = "knowledge"
 
 # Kinds of states as the page counts them, in its order.
 _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -98,12 +98,7 @@ def _connection(settings: Settings) -> bool:
 
 
 def _news() -> None:
-    problem = st.session_state.pop(_PROBLEM, None)
-    if problem is not None:
-        show.error(problem)
-    told = st.session_state.pop(_TOLD, None)
-    if told is not None:
-        st.success(told)
+    show.news(_PLACE)
 
 
 # Items
@@ -278,7 +273,7 @@ def _send(ids: list[str]) -> None:
         for item_id in ids:
             session.service().jobs.send(item_id, [ODIN])
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(_PLACE, error)
     else:
-        st.session_state[_TOLD] = counted("knowledge_sent", len(ids))
+        show.tell(_PLACE, counted("knowledge_sent", len(ids)))
     session.redraw()

@@ -13,7 +13,7 @@ from kb.tasks import Task
 from kb.ui import background, show
 from kb.ui.texts import counted, number, text
 
-_FOLDER, _META, _PROBLEM = "upload_folder", "upload_meta", "upload_problem"
+_FOLDER, _META, _PLACE = "upload_folder", "upload_meta", "upload"
 _LOOK_AT = 2_000  # files: a look at a whole disk must not hold the page up
 
 
@@ -32,9 +32,7 @@ def render() -> None:
         ready = _look(str(folder or ""))
     with right:
         st.text_area(text("knowledge_meta"), key=_META, height=80, persist_state="session")
-    problem = st.session_state.pop(_PROBLEM, None)
-    if problem is not None:
-        show.error(problem)
+    show.news(_PLACE)
     st.button(
         text("knowledge_send_files"),
         key="upload",
@@ -74,9 +72,10 @@ def _upload() -> None:
     try:
         metadata = metadata_of(str(st.session_state.get(_META) or ""))
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(_PLACE, error)
         return
     folder = str(st.session_state.get(_FOLDER) or "").strip()
+    show.forget(_PLACE)
     background.start("upload", {"folder": folder, "metadata": metadata})
 
 

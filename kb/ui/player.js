@@ -49,6 +49,10 @@ function begin(root) {
   for (const kind of ["wheel", "touchmove", "pointerdown"])
     player.list.addEventListener(kind, () => (player.hands = Date.now()), { passive: true });
   player.list.addEventListener("keydown", (event) => move(player, event));
+  player.list.addEventListener("focusin", (event) => {
+    const number = (player.rows || []).indexOf(event.target.closest("li"));
+    if (number >= 0 && number !== player.active) reach(player, number);
+  });
   return player;
 }
 

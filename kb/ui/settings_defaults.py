@@ -15,7 +15,7 @@ from kb.sinks import SINKS
 from kb.ui import session, show
 from kb.ui.texts import text
 
-_TOLD, _PROBLEM = "defaults_told", "defaults_problem"
+_PLACE = "defaults"
 
 # Groups by what the settings' names begin with; what is in none comes last by itself.
 _GROUPS: dict[str, tuple[str, ...]] = {
@@ -40,12 +40,7 @@ def render() -> None:
     """Draw the part."""
     place = show.plain(show.folder(env_file.env_file()))
     st.caption(text("defaults_help", path=place))
-    problem = st.session_state.pop(_PROBLEM, None)
-    if problem is not None:
-        show.error(problem)
-    told = st.session_state.pop(_TOLD, None)
-    if told is not None:
-        st.success(told)
+    show.news(_PLACE)
     settings = session.service().settings
     for group, names in grouped().items():
         with st.expander(text(group), expanded=group == "group_library", key=f"open-{group}"):
@@ -161,11 +156,11 @@ def _save(names: list[str]) -> None:
         if wanted != written(before):
             changes[alias] = wanted
     if not changes:
-        st.session_state[_TOLD] = text("defaults_unchanged")
+        show.tell(_PLACE, text("defaults_unchanged"))
         return
     try:
         env_file.change(changes)
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(_PLACE, error)
         return
-    st.session_state[_TOLD] = text("defaults_saved", names=", ".join(f"`{a}`" for a in changes))
+    show.tell(_PLACE, text("defaults_saved", names=", ".join(f"`{a}`" for a in changes)))

@@ -14,7 +14,7 @@ from kb.ui import session, show
 from kb.ui.texts import text
 
 _NEW, _EVERY, _SHORTS = "follow_new", "follow_every", "follow_no_shorts"
-_TOLD, _PROBLEM = "follow_told", "follow_problem"
+_PLACE = "follow"
 _HOUR_S = 3600.0
 _CHOICES = (1, 3, 6, 12, 24, 168)
 
@@ -22,12 +22,7 @@ _CHOICES = (1, 3, 6, 12, 24, 168)
 def render() -> None:
     """Draw the part."""
     st.caption(text("follow_help"))
-    problem = st.session_state.pop(_PROBLEM, None)
-    if problem is not None:
-        show.error(problem)
-    told = st.session_state.pop(_TOLD, None)
-    if told is not None:
-        st.success(told)
+    show.news(_PLACE)
     service = session.service()
     try:
         followed = service.subscriptions.list()
@@ -105,16 +100,16 @@ def _follow() -> None:
             options=RunOptions().as_dict(),
         )
     except KBError as error:
-        state[_PROBLEM] = error
+        show.complain(_PLACE, error)
         return
     state[_NEW] = ""
-    state[_TOLD] = text("follow_added", reference=show.plain(reference))
+    show.tell(_PLACE, text("follow_added", reference=show.plain(reference)))
 
 
 def _unfollow(reference: str) -> None:
     try:
         session.service().subscriptions.unfollow(reference)
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(_PLACE, error)
         return
-    st.session_state[_TOLD] = text("follow_removed", reference=show.plain(reference))
+    show.tell(_PLACE, text("follow_removed", reference=show.plain(reference)))

@@ -13,18 +13,13 @@ from kb.sources.keys import ApiKey, KeyRing, KeyStatus, read_keys
 from kb.ui import background, session, show
 from kb.ui.texts import number, text
 
-_TOLD, _PROBLEM, _NEW = "keys_told", "keys_problem", "keys_new"
+_PLACE, _NEW = "keys", "keys_new"
 _COLORS = {"ready": "green", "exhausted": "orange", "invalid": "red"}
 
 
 def render() -> None:
     """Draw the part."""
-    problem = st.session_state.pop(_PROBLEM, None)
-    if problem is not None:
-        show.error(problem)
-    told = st.session_state.pop(_TOLD, None)
-    if told is not None:
-        st.success(told)
+    show.news(_PLACE)
     _youtube()
     _secrets()
 
@@ -116,18 +111,18 @@ def _add() -> None:
     try:
         key = key_file.add_key(session.service().settings, secret)
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(_PLACE, error)
         return
-    st.session_state[_TOLD] = text("keys_added", shown=f"`{key.shown}`")
+    show.tell(_PLACE, text("keys_added", shown=f"`{key.shown}`"))
 
 
 def _remove(fingerprint: str, shown: str) -> None:
     try:
         key_file.remove_key(session.service().settings, fingerprint)
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(_PLACE, error)
         return
-    st.session_state[_TOLD] = text("keys_removed", shown=f"`{shown}`")
+    show.tell(_PLACE, text("keys_removed", shown=f"`{shown}`"))
 
 
 # Other secrets
@@ -187,6 +182,6 @@ def _write(alias: str, value: str, told: str) -> None:
     try:
         env_file.change({alias: value})
     except KBError as error:
-        st.session_state[_PROBLEM] = error
+        show.complain(_PLACE, error)
         return
-    st.session_state[_TOLD] = text(told, name=f"`{alias}`")
+    show.tell(_PLACE, text(told, name=f"`{alias}`"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -13,6 +14,9 @@ import streamlit as st
 
 from kb.errors import KBError
 from kb.ui.texts import MESSAGES, language, number, text
+
+TOLD_FOR_S = 20.0
+COMPLAINED_FOR_S = 300.0
 
 _MARKED = re.compile(r"\*\*(.+?)\*\*")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
@@ -75,6 +79,35 @@ def trouble(message: str, hint: str = "", *, severe: bool = True) -> None:
     if hint:
         body += "\n\n" + text("hint", hint=plain(hint))
     (st.error if severe else st.warning)(body)
+
+
+def tell(place: str, words: str) -> None:
+    """Say what came of a button, at that place of the page. For callbacks; see `news`."""
+    st.session_state[f"news-{place}"] = (words, time.monotonic() + TOLD_FOR_S)
+
+
+def complain(place: str, problem: KBError) -> None:
+    """Say what stood in a button's way, at that place of the page. For callbacks; see `news`."""
+    st.session_state[f"news-{place}"] = (problem, time.monotonic() + COMPLAINED_FOR_S)
+
+
+def forget(place: str) -> None:
+    """What was said there is past. For callbacks."""
+    st.session_state.pop(f"news-{place}", None)
+
+
+def news(place: str) -> None:
+    """Draw what was last said of this place.
+
+    It stays for a while: the page may be drawn anew by itself before anybody has read it.
+    """
+    words, until = st.session_state.get(f"news-{place}", (None, 0.0))
+    if words is None or time.monotonic() > until:
+        return
+    if isinstance(words, KBError):
+        error(words)
+    else:
+        st.success(words)
 
 
 def folder(path: Path) -> str:
