@@ -89,6 +89,14 @@ def shape_of(name: str) -> ModelShape | None:
     return shape_from_folder(Path(path).parent)
 
 
+def is_demo(name: str) -> bool:
+    """Whether a name stands for the bundled recognizer."""
+    if name == DEMO:
+        return True
+    folder = Path(name).expanduser()
+    return bool(name) and folder.is_dir() and folder.resolve() == DEMO_FOLDER.resolve()
+
+
 def cached_models() -> list[str]:
     """Hub names whose Whisper weights are complete in the local cache, sorted."""
     from huggingface_hub import scan_cache_dir

@@ -30,7 +30,8 @@ class Window:
 
     `audio`: float32, shape [samples] at 16 kHz; `speech`: detected spans inside, on the
     medium's clock; `overlap_s`: how much of the beginning the window before has read too;
-    `shared_s`: how much of the end the next one may read too (where no pause allowed a cut).
+    `shared_s`: how much of the end the next one may read too (where no pause allowed a cut);
+    `names`: what the recognizer is told beforehand, the most important first.
     """
 
     index: int
@@ -39,6 +40,7 @@ class Window:
     speech: tuple[SpeechSpan, ...] = ()
     overlap_s: float = 0.0
     shared_s: float = 0.0
+    names: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -59,7 +61,8 @@ class Window:
             if span.end_s > begin and span.start_s < end
         )
         shared_s = self.shared_s if last == self.audio.size else 0.0
-        return Window(self.index, begin, self.audio[first:last], inside, shared_s=shared_s)
+        audio = self.audio[first:last]
+        return Window(self.index, begin, audio, inside, shared_s=shared_s, names=self.names)
 
 
 class WindowCutter:

@@ -16,6 +16,7 @@ from kb.asr.engines.graph import GraphStep
 from kb.asr.engines.reading import Tokens
 from kb.asr.engines.rules import Choice, Drawn, Given, Rules
 
+LONGEST_PROMPT = 3  # start, language, task; names go before them
 MAX_NEW_TOKENS = 224  # half of Whisper's text context, as openai-whisper has it
 CHECK_EVERY = 8  # steps between two looks at what is finished, on a GPU: each look waits for it
 WORTH_DROPPING = 0.25  # of the rows must be finished before the caches are copied without them
@@ -29,6 +30,15 @@ class Begun:
     caches: Caches
     logits: torch.Tensor  # [windows, vocabulary]
     weights: torch.Tensor  # attention of the alignment heads, [windows, heads, positions]
+
+    def of(self, rows: Sequence[int]) -> Begun:
+        """Only these windows; all of them in order cost nothing."""
+        if list(rows) == list(range(self.caches.rows)):
+            return self
+        kept = torch.tensor(list(rows), device=self.logits.device)
+        caches = Caches(list(self.caches.own), list(self.caches.cross))
+        caches.keep(kept)
+        return Begun(caches, self.logits[kept], self.weights[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,14 @@ class Greedy:
         logits, weights = self._decoder.step(tokens, 0, caches)
         return Begun(caches, logits, weights)
 
+    def again(self, begun: Begun, first: int) -> Begun:
+        """The first step of the same sound anew, over another token than the start token."""
+        own = [torch.zeros_like(cache) for cache in begun.caches.own]
+        caches = Caches(own, list(begun.caches.cross))
+        tokens = torch.full((caches.rows,), first, device=begun.logits.device)
+        logits, weights = self._decoder.step(tokens, 0, caches)
+        return Begun(caches, logits, weights)
+
     def write(
         self,
         begun: Begun,
@@ -106,7 +124,7 @@ class Greedy:
         temperature: float = 0.0,
         given: Sequence[Sequence[int]] | None = None,
     ) -> Written:
-        """Writes every window; `prompts` are of one length and begin with the start token.
+        """Writes every window; `prompts` are of one length and begin with the token of `begun`.
 
         `temperature` above 0 draws, the same each time for the same batch. `given`: what is to
         be written, so that only its chances and its attention are found out. `begun` may be
@@ -116,7 +134,9 @@ class Greedy:
         caches = Caches(list(begun.caches.own), list(begun.caches.cross))
         watched = Watched(caches.rows)
         watched.add(None, begun.weights)
-        step = self._graph.over(caches) if self._graph else None
+        # A step is recorded for the usual length; a prompt of names is longer.
+        usual = len(prompts[0]) <= LONGEST_PROMPT
+        step = self._graph.over(caches) if self._graph and usual else None
 
         def take(tokens: torch.Tensor) -> torch.Tensor:
             run = step or partial(self._decoder.step, caches=caches)

@@ -12,19 +12,19 @@ import torch
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.engines.decoder import Decoder
 from kb.asr.engines.graph import GraphStep
-from kb.asr.engines.greedy import MAX_NEW_TOKENS, Greedy
+from kb.asr.engines.greedy import LONGEST_PROMPT, MAX_NEW_TOKENS, Begun, Greedy
 from kb.asr.engines.linear import pack_linears
-from kb.asr.engines.reading import Reader
+from kb.asr.engines.prompt import MOST_TOKENS, Prompter
+from kb.asr.engines.reading import Reader, Tokens
 from kb.asr.engines.rules import Rules
 from kb.asr.mel import LogMel
-from kb.asr.models import Loaded, load_whisper
+from kb.asr.models import Loaded, is_demo, load_whisper
 from kb.asr.windows import Window
 from kb.settings import get_settings
 
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
 
-_LONGEST_PROMPT = 3  # start, language, task
 _GRAPH_ROWS = 16  # windows a recorded step is made for, where the preset names no batch
 
 
@@ -86,7 +86,7 @@ class WhisperEngine:
         graph = None
         if speedups.cuda_graphs:
             rows = manager.preset.batch_size if manager.preset else _GRAPH_ROWS
-            graph = GraphStep(decoder, rows, min(decoder.longest, _LONGEST_PROMPT + MAX_NEW_TOKENS))
+            graph = GraphStep(decoder, rows, min(decoder.longest, LONGEST_PROMPT + MAX_NEW_TOKENS))
         self._greedy = Greedy(
             decoder,
             rules,
@@ -97,6 +97,14 @@ class WhisperEngine:
         self._reader = Reader(
             loaded.processor.tokenizer, eos=self._eos, timestamp_begin=rules.timestamp_begin
         )
+        self._prompter = Prompter(loaded.processor.tokenizer, eos=self._eos)
+        # The demo recognizer never saw a prompt; of all others some half of the training had one.
+        self.takes_names = (
+            self._prompter.possible
+            and decoder.longest > MOST_TOKENS + LONGEST_PROMPT
+            and not is_demo(model_name)
+        )
+        self._most_prompt = get_settings().prompt_tokens
         self._encoder: Any = loaded.model.get_encoder()
         if not manager.on_gpu:
             pack_linears(self._encoder, int(config.max_source_positions))
@@ -151,18 +159,65 @@ class WhisperEngine:
         prompts = [[self._start] for _ in languages]
         if self._multilingual:
             prompts = [[self._start, self._languages[code], self._task] for code in languages]
-        given = None
-        if how.beams > 1 and not how.temperature:
-            given = self._greedy.search(heard.states, prompts, how.beams)
-        written = self._greedy.write(
-            heard.states, prompts, temperature=how.temperature, given=given
-        )
-        began = time.perf_counter()
-        tokens = self._greedy.time(written, [window.duration_s for window in heard.windows])
-        self.align_s += time.perf_counter() - began
+        durations_s = [window.duration_s for window in heard.windows]
+        names = [window.names for window in heard.windows]
+        # Only the first reading is told names: later ones are to be independent of them.
+        if how == GREEDY and self.takes_names and any(names):
+            tokens = self._told(heard.states, prompts, durations_s, names)
+        else:
+            tokens = self._written(heard.states, prompts, durations_s, how)
         return [
             self._reader.read(window, found, language, no_speech)
             for window, found, language, no_speech in zip(
                 heard.windows, tokens, languages, heard.no_speech, strict=True
             )
         ]
+
+    def _written(
+        self,
+        begun: Begun,
+        prompts: Sequence[Sequence[int]],
+        durations_s: Sequence[float],
+        how: Decoding = GREEDY,
+    ) -> list[Tokens]:
+        given = None
+        if how.beams > 1 and not how.temperature:
+            given = self._greedy.search(begun, prompts, how.beams)
+        written = self._greedy.write(begun, prompts, temperature=how.temperature, given=given)
+        began = time.perf_counter()
+        tokens = self._greedy.time(written, durations_s)
+        self.align_s += time.perf_counter() - began
+        return tokens
+
+    def _told(
+        self,
+        begun: Begun,
+        prompts: Sequence[Sequence[int]],
+        durations_s: Sequence[float],
+        names: Sequence[tuple[str, ...]],
+    ) -> list[Tokens]:
+        """Windows with names told beforehand, those of one prompt together.
+
+        What comes back as the names themselves is written once more without them.
+        """
+        found: dict[int, Tokens] = {}
+        rest = set(range(len(prompts)))
+        for own in dict.fromkeys(names):
+            prefix = self._prompter.prefix(own, self._most_prompt)
+            if not prefix:
+                continue
+            rows = [n for n, given in enumerate(names) if given == own]
+            part = self._greedy.again(begun.of(rows), prefix[0])
+            longer = [[*prefix, *prompts[n]] for n in rows]
+            told = self._written(part, longer, [durations_s[n] for n in rows])
+            for n, tokens in zip(rows, told, strict=True):
+                if not self._prompter.echoed(own, tokens.numbers):
+                    found[n] = tokens
+                    rest.discard(n)
+        if rest:
+            rows = sorted(rest)
+            plain = self._written(
+                begun.of(rows), [prompts[n] for n in rows], [durations_s[n] for n in rows]
+            )
+            found.update(zip(rows, plain, strict=True))
+        return [found[n] for n in range(len(prompts))]

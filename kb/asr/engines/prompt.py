@@ -1,0 +1,75 @@
+"""Names that a recognizer is told beforehand, and the guard against their turning up unsaid.
+
+Whisper was trained to read what went before (`<|startofprev|>` and its tokens) in front of the
+text to be written; names written there are spelled so afterwards (openai-whisper's
+`initial_prompt`). The danger is that it writes the list itself where it hears little.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+MOST_TOKENS = 223  # half of Whisper's text context, less `<|startofprev|>`
+_PREVIOUS = "<|startofprev|>"
+
+
+class Prompter:
+    """Makes prompts with one model's tokenizer. `prefix` is cheap to ask again."""
+
+    def __init__(self, tokenizer: Any, *, eos: int) -> None:
+        self._tokenizer = tokenizer
+        self._eos = eos
+        number = tokenizer.convert_tokens_to_ids(_PREVIOUS)
+        unknown = number is None or number == getattr(tokenizer, "unk_token_id", None)
+        # None for a tokenizer that does not know the token: such a model takes no prompt.
+        self._previous = None if unknown else int(number)
+        self.prefix = lru_cache(maxsize=64)(self._prefix)
+
+    @property
+    def possible(self) -> bool:
+        """Whether the model's vocabulary has the token that begins a prompt."""
+        return self._previous is not None
+
+    def _prefix(self, names: tuple[str, ...], most: int = MOST_TOKENS) -> tuple[int, ...]:
+        """Tokens to go before the start token; empty without names.
+
+        At most `most` tokens of text: names that come first stay, whole ones only. They stand
+        in the prompt in reverse, because what is nearest to the text weighs most.
+        """
+        most = min(most, MOST_TOKENS)
+        kept: list[str] = []
+        tokens: list[int] = []
+        for name in names:
+            longer = self._text([*kept, name])
+            if len(longer) <= most:
+                kept.append(name)
+                tokens = longer
+        if not tokens or self._previous is None:
+            return ()
+        return (self._previous, *tokens)
+
+    def _text(self, names: Sequence[str]) -> list[int]:
+        text = f" {', '.join(reversed(names))}."
+        found = self._tokenizer.encode(text, add_special_tokens=False)
+        # A title may spell out a special token: it must stay text, or be nothing.
+        return [int(number) for number in found if number < self._eos]
+
+    def echoed(self, names: tuple[str, ...], numbers: Sequence[int]) -> bool:
+        """Whether a text ([tokens]) holds two names in a row as the prompt has them.
+
+        Speech seldom does, and then a second look without the prompt does no harm.
+        """
+        words = _words(self._tokenizer.decode([n for n in numbers if n < self._eos]))
+        told = [_words(name) for name in reversed(names)]
+        told = [name for name in told if name]
+        said = f" {' '.join(words)} "
+        return any(f" {' '.join([*first, *second])} " in said for first, second in pairwise(told))
+
+
+def _words(text: str) -> list[str]:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c if c.isalnum() else " " for c in folded).split()
