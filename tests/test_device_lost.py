@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kb.console_machine import machine_lines
 from kb.errors import KBError
 from kb.jobs.host import LOSSES, HostDied
 from kb.jobs.options import RunOptions
@@ -110,7 +111,8 @@ def test_a_worker_goes_on_and_shows_what_happened(trouble: Path, tmp_path: Path)
         checks = json.loads(lab.kb("doctor", "--json").stdout)
         (check,) = [check for check in checks if check["name"] == "Worker one"]
         assert check["state"] == "warn" and SAID in check["detail"] and check["fix"]
-        assert SAID in lab.kb("status").stdout
+        shown = " ".join(line.plain for line in machine_lines([machine]))
+        assert SAID in shown and "batch" in shown
 
 
 def test_a_foreground_run_says_what_to_do(

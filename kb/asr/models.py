@@ -223,9 +223,9 @@ def files_to_fetch(names: Sequence[str]) -> list[str]:
     for pattern in _WEIGHTS:
         found = [name for name in plain if re.fullmatch(pattern, name)]
         if found:
-            other = [n for n in described if n.endswith(".index.json")]
-            own = [n for n in other if n.startswith(found[0].split("-")[0].split(".")[0])]
-            own = own if any("-of-" in name for name in found) else []
+            other = [n for n in described if ".index." in n]
+            stem = re.sub(r"-\d+-of-\d+", "", found[0])
+            own = [n for n in other if n == f"{stem}.index.json" and "-of-" in found[0]]
             return sorted({*found, *own, *(n for n in described if n not in other)})
     return sorted(described)
 

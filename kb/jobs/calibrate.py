@@ -158,7 +158,6 @@ def _batches(
     rows: list[BatchSpeed] = []
     end = time.perf_counter() + seconds
     resting = manager.memory().used
-    _once(engine, windows[:1])  # libraries set themselves up
     for place, size in enumerate(sizes):
         left_s = end - time.perf_counter()
         # The next row takes about twice as long as this one, if the device is full already.
@@ -167,8 +166,8 @@ def _batches(
         batch = [windows[number % len(windows)] for number in range(size)]
         manager.reset_peak()
         try:
-            if manager.on_gpu:
-                _once(engine, batch)
+            if manager.on_gpu or not rows:
+                _once(engine, batch)  # libraries set themselves up
             rows.append(_measure(engine, batch, left_s / (len(sizes) - place)))
         except Exception as error:
             if not manager.out_of_memory(error):
