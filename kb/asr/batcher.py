@@ -22,10 +22,11 @@ from gpu.manager import BatchCeiling, GPUManager
 from gpu.throttle import Throttle
 from kb.asr import sizing
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Engine
+from kb.asr.faults import closed, explain
 from kb.asr.sizing import BatchSize
 from kb.asr.turns import Ticket, Turns
 from kb.asr.windows import Window
-from kb.errors import DeviceLost, GPUError, KBError, TranscriptionError
+from kb.errors import DeviceLost
 from kb.machine import BatchState
 
 log = logging.getLogger(__name__)
@@ -188,7 +189,7 @@ class Batcher:
         """Queues a ticket if there is room for it."""
         with self._changed:
             if self._closing:
-                raise self.lost or _closed()
+                raise self.lost or closed()
             turns, owners = self._turns, len(self._turns.owners)
             own = turns.of(ticket.owner)
             # Everybody has a share of one batch, however full the queue is.
@@ -361,33 +362,6 @@ class Batcher:
         self._counts.rested_s += time.perf_counter() - began
 
 
-def _closed() -> TranscriptionError:
-    return TranscriptionError(
-        "The recognizer was closed before it had read everything.", hint="Try again."
-    )
-
-
-def explain(error: Exception, manager: GPUManager) -> KBError:
-    """Any failure of the engine as an error with a next step."""
-    if isinstance(error, KBError):
-        return error
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-    if manager.out_of_memory(error):
-        return GPUError(
-            f"Not even one window fits into the device's memory: {first}",
-            hint="Close other programs that use the GPU, choose a smaller model, or KB_DEVICE=cpu.",
-        )
-    if manager.device_lost(error):
-        return DeviceLost(
-            f"The device failed: {first}",
-            hint="Look at its driver with: kb doctor. To go on without it: KB_DEVICE=cpu.",
-        )
-    return TranscriptionError(
-        f"The recognizer failed: {type(error).__name__}: {first}",
-        hint="Try again; with the same result, try another model or a smaller --batch-size.",
-    )
-
-
 def wait(future: Future[Answer], check: Callable[[], None]) -> Answer:
     """The answer; `check` is called while it is waited for, and may raise."""
     while True:
@@ -397,5 +371,5 @@ def wait(future: Future[Answer], check: Callable[[], None]) -> Answer:
             if future.done():
                 raise
         except CancelledError:
-            raise _closed() from None
+            raise closed() from None
         check()

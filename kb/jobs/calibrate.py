@@ -171,7 +171,7 @@ def _batches(
             rows.append(_measure(engine, batch, left_s / (len(sizes) - place)))
         except Exception as error:
             if not manager.out_of_memory(error):
-                from kb.asr.batcher import explain
+                from kb.asr.faults import explain
 
                 raise explain(error, manager) from error
             del error
