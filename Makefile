@@ -35,7 +35,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-BENCHMARKS := search accuracy memory jobs downloads odin torture
+BENCHMARKS := search accuracy memory jobs downloads odin dashboard torture
 WITH_MORE := accuracy memory jobs
 
 bench: setup

@@ -349,7 +349,7 @@ def test_a_server_that_cannot_ask_draws_nothing(
     put_in()
     locked(monkeypatch)
     app = page(tab="Library")
-    assert text("unguarded_hint") in words_of(app)
+    assert "this server cannot ask for it" in words_of(app)
     assert not app.tabs
     assert not app.dataframe
 

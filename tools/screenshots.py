@@ -1,10 +1,12 @@
-"""Make the pictures in `docs/images/` from the running dashboard with the sample channel.
+"""Make the pictures in `docs/images/` from the running dashboard with the sample talks.
 
     python tools/screenshots.py [--all FOLDER]
 
 Takes the samples into a library of its own (with the demo recognizer), starts the dashboard
-over it and writes `dashboard-light.png` and `dashboard-dark.png`. With `--all`, every screen
-also goes to FOLDER, light and dark, 1440 and 390 pixels wide, for looking at.
+over it and writes `dashboard-light.png` and `dashboard-dark.png`; then a made-up channel on
+loopback is looked at and taken in, for `ingest.png` and `queue.png`. With `--all`, every screen
+also goes to FOLDER, light and dark, 1440 and 390 pixels wide, empty, busy, with errors and with
+5,000 items, for looking at. The signs of the presets need a font with emoji.
 """
 
 from __future__ import annotations
@@ -13,24 +15,37 @@ import argparse
 import os
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from fakes.media import FakeMedia  # noqa: E402
+from fakes.youtube import Channel, FakeYouTube  # noqa: E402
 
 from tests import browser  # noqa: E402
 from tests.app_server import dashboard  # noqa: E402
+from tests.compose import WordBank, compose, random_plan, write_wav  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 SAMPLES = ROOT / "samples"
 MAX_BYTES = 300_000
 WIDTHS = {1440: 1000, 390: 844}
 THEMES = ("light", "dark")
+TABS = ("Ingest", "Queue", "Library", "Knowledge base", "GPU", "Settings")
 QUERY = "granite castle"
+TALKS, TALK_S = 48, 20
+WAIT_S = 300.0
+Prepare = Callable[[Page], None]
 
 
 def main() -> None:
@@ -38,32 +53,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--all", type=Path, metavar="FOLDER", help="every screen, for looking at")
     everything = parser.parse_args().all
-    with tempfile.TemporaryDirectory(prefix="kb-screenshots-") as folder:
+    with tempfile.TemporaryDirectory(prefix="kb-screenshots-") as folder, browser.browser() as b:
         home = Path(folder) / "KB-Ingest"
         opened = fill(home)
-        with (
-            # With this folder as somebody's own, the page shows a short `~/KB-Ingest`.
-            dashboard(
-                home, Path(folder) / "server.log", HOME=folder, USERPROFILE=folder
-            ) as address,
-            browser.browser() as chromium,
-        ):
+        # With this folder as somebody's own, the page shows a short `~/KB-Ingest`.
+        own = {"HOME": folder, "USERPROFILE": folder}
+        log = Path(folder) / "server.log"
+        with dashboard(home, log, KB_APP_WORKER="false", **own) as address:
             for theme in THEMES:
-                target = IMAGES / f"dashboard-{theme}.png"
-                shoot(chromium, address + opened, theme, 1440, 900, target)
-                squeeze(target)
-                print(f"{target.relative_to(ROOT)}: {target.stat().st_size:,} bytes")
+                keep(b, address + opened, IMAGES / f"dashboard-{theme}.png", theme)
             if everything:
-                every_screen(chromium, address, opened, everything)
-        with tempfile.TemporaryDirectory() as bare:
+                screens = {tab.split()[0].lower(): f"/?tab={quote(tab)}" for tab in TABS}
+                screens |= {
+                    "search": f"/?{urlencode({'tab': 'Library', 'q': QUERY}, quote_via=quote)}",
+                    "nothing-found": "/?tab=Library&q=submarine",
+                    "item": opened,
+                    "unknown-item": "/?tab=Library&item=file%3A000000000000",
+                    "german": "/?tab=Ingest&lang=de",
+                }
+                each(b, address, screens, everything)
+        with channel(Path(folder)) as settings, dashboard(home, log, **own, **settings) as address:
+            keep(b, address, IMAGES / "ingest.png", "light", look)
             if everything:
-                empty = Path(bare) / "KB-Ingest"
-                with (
-                    dashboard(empty, Path(bare) / "server.log") as address,
-                    browser.browser() as chromium,
-                ):
-                    screens = {"empty-library": "/?tab=Library"}
-                    each(chromium, address, screens, everything)
+                each(b, address, {"found": "/"}, everything, look)
+            page = b.new_page()
+            page.goto(address)
+            look(page)
+            page.get_by_role("button", name=f"Ingest {TALKS} media").click()
+            done(page, 6)
+            keep(b, f"{address}/?tab=Queue", IMAGES / "queue.png", "light")
+            if everything:
+                each(b, address, {"busy": "/?tab=Queue"}, everything)
+        if everything:
+            others(b, Path(folder), everything)
+
+
+def others(b: Browser, folder: Path, everything: Path) -> None:
+    """The screens of an empty library, and of a queue of 5,000 with trouble."""
+    with dashboard(folder / "empty", folder / "e.log", KB_APP_WORKER="false") as address:
+        screens = {f"empty-{tab.split()[0].lower()}": f"/?tab={quote(tab)}" for tab in TABS}
+        each(b, address, screens, everything)
+    trouble(folder / "many")
+    with dashboard(folder / "many", folder / "m.log", KB_APP_WORKER="false") as address:
+        each(b, address, {"many": "/?tab=Queue"}, everything)
+        each(b, address, {"wrong": "/"}, everything, wrong)
 
 
 def fill(home: Path) -> str:
@@ -82,39 +115,130 @@ def fill(home: Path) -> str:
     return f"/?{urlencode(query, quote_via=quote)}"
 
 
-def every_screen(chromium: Browser, address: str, opened: str, folder: Path) -> None:
-    """All screens of a filled library."""
-    screens = {
-        "ingest": "/",
-        "library": "/?tab=Library",
-        "search": f"/?{urlencode({'tab': 'Library', 'q': QUERY}, quote_via=quote)}",
-        "nothing-found": "/?tab=Library&q=submarine",
-        "item": opened,
-        "unknown-item": "/?tab=Library&item=file%3A000000000000",
-        "settings": "/?tab=Settings",
-    }
-    each(chromium, address, screens, folder)
+@contextmanager
+def channel(folder: Path) -> Iterator[dict[str, str]]:
+    """A channel of talks on loopback; gives the settings that lead there."""
+    made = Channel(
+        "UC" + "x" * 22, "@harbour-talks", TALKS, "Harbour talks", duration=f"PT{TALK_S}S"
+    )
+    bank = WordBank.load()
+    bodies: dict[str, bytes] = {}
+    for number in range(TALKS):
+        rng = np.random.default_rng(number)
+        said = compose(bank, random_plan(bank, 26, rng), rng=rng)
+        audio = np.zeros(16_000 * TALK_S, np.float32)
+        audio[: min(said.audio.size, audio.size)] = said.audio[: audio.size]
+        path = write_wav(folder / "talk.wav", audio)
+        bodies[made.video_id(number)] = path.read_bytes()
+    key = "AI" + "za" + "Sy" + "p" * 33
+    with (
+        FakeYouTube([made], quota={key: 10_000}) as api,
+        FakeMedia(b"", bodies=bodies, content_type="audio/wav") as media,
+    ):
+        yield {
+            "YT_API_ENDPOINT": api.url,
+            "YT_WATCH_URL": media.watch_url,
+            "YT_API_KEYS": key,
+            "KB_DOWNLOAD_PAUSE_S": "0",
+            "KB_DOWNLOAD_PAUSE_MAX_S": "0",
+            "KB_HOLD_BELOW": "0",
+        }
 
 
-def each(chromium: Browser, address: str, screens: dict[str, str], folder: Path) -> None:
+def trouble(home: Path) -> None:
+    """A queue of 5,000: most wait, some failed, downloads rest."""
+    from kb.jobs.options import RunOptions
+    from kb.service import Service
+    from kb.settings import Settings
+
+    service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo"))
+    store = service.jobs.items
+    service.ingest([str(next(SAMPLES.glob("*.mp4")))], RunOptions())
+    (row,) = service.jobs.board().rows
+    item = service.jobs.rows([row.id])[0].item
+    many = [replace(item, id=f"web:t:{n:06d}", title=f"Talk {n} on water") for n in range(5000)]
+    store.submit(many, {}, lambda *_: None)
+    for number in range(12):
+        store.claim(f"web:t:{number:06d}", 1, "me")
+        store.finish(
+            f"web:t:{number:06d}", 1, "me", "failed", attempts=3,
+            error="The connection broke 3 times while talk.webm was fetched.",
+            hint="Check the network, then: kb retry --failed",
+        )  # fmt: skip
+    store.pause_lane("download", time.time() + 5400, "the site answered 429 (too many requests)")
+    service.close()
+
+
+def look(page: Page) -> None:
+    """Name the channel, and wait for what is found."""
+    named(page, "@harbour-talks")
+    page.locator('[data-testid="stDataFrame"]').wait_for()
+
+
+def wrong(page: Page) -> None:
+    """Name what leads nowhere."""
+    named(page, "/no/such/talk.mp4\nhttps://www.youtube.com/")
+    page.locator('[data-testid="stAlert"]').first.wait_for()
+
+
+def named(page: Page, words: str) -> None:
+    """Type into the box for what is to be taken in."""
+    box = page.locator(".st-key-sources textarea")
+    box.fill(words)
+    box.press("Control+Enter")
+
+
+def done(page: Page, count: int) -> None:
+    """Wait until so many items of the queue are finished."""
+    ends = time.monotonic() + WAIT_S
+    while time.monotonic() < ends:
+        cells = page.locator('[data-testid="stMetric"]').filter(has_text="Done today")
+        words = cells.inner_text().split() if cells.count() else []
+        if words and words[-1].isdigit() and int(words[-1]) >= count:
+            return
+        page.wait_for_timeout(500)
+    sys.exit("The queue does not get on.")
+
+
+def each(
+    b: Browser, address: str, screens: dict[str, str], folder: Path, prepare: Prepare | None = None
+) -> None:
     """Every screen in both themes and widths."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, path in screens.items():
         for theme in THEMES:
             for width, height in WIDTHS.items():
                 target = folder / f"{name}-{theme}-{width}.png"
-                shoot(chromium, address + path, theme, width, height, target)
+                shoot(b, address + path, theme, (width, height), target, prepare)
 
 
-def shoot(chromium: Browser, url: str, theme: str, width: int, height: int, target: Path) -> None:
+def keep(b: Browser, url: str, target: Path, theme: str, prepare: Prepare | None = None) -> None:
+    """One picture for the repository."""
+    shoot(b, url, theme, (1440, 900), target, prepare)
+    squeeze(target)
+    print(f"{target.relative_to(ROOT)}: {target.stat().st_size:,} bytes")
+
+
+def shoot(
+    b: Browser,
+    url: str,
+    theme: str,
+    size: tuple[int, int],
+    target: Path,
+    prepare: Prepare | None = None,
+) -> None:
     """One picture of one address, when it has come to rest."""
-    context = chromium.new_context(
-        viewport={"width": width, "height": height},
+    context = b.new_context(
+        viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if theme == "dark" else "light",
     )
     page = context.new_page()
+    page.set_default_timeout(120_000)
     page.goto(url)
     rest(page)
+    if prepare:
+        prepare(page)
+        page.wait_for_timeout(1500)
     target.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=target)
     context.close()
@@ -124,14 +248,14 @@ def rest(page: Page) -> None:
     """Wait until the script has run and the player shows its picture."""
     page.locator('[data-testid="stTabs"]').wait_for()
     page.wait_for_timeout(1000)
-    page.locator('[data-testid="stStatusWidget"]').wait_for(state="detached", timeout=60_000)
+    page.locator('[data-testid="stSpinner"]').wait_for(state="detached")
     if "item=file" in page.url and page.locator("video").count():
         page.wait_for_function(
             "() => [...document.querySelectorAll('*')].some(e => e.shadowRoot &&"
             " [...e.shadowRoot.querySelectorAll('video')].some(v => v.readyState >= 2 &&"
             " !v.seeking))"
         )
-    page.wait_for_timeout(1200)
+    page.wait_for_timeout(1500)
 
 
 def squeeze(path: Path) -> None:

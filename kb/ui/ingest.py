@@ -15,13 +15,13 @@ import streamlit as st
 from kb.errors import KBError, UsageError
 from kb.jobs.board import BoardFigures
 from kb.jobs.options import RunOptions
+from kb.machine import Forecast
 from kb.service import Service
 from kb.sources.filters import VideoFilters, parse_span
 from kb.sources.scan import BYTES_PER_S
 from kb.types import MediaItem
 from kb.ui import findings, ingest_how, looks, queue, session, show
 from kb.ui.dropzone import dropzone, empty
-from kb.ui.speed import Expected
 from kb.ui.texts import counted, number, text
 
 _SOURCES, _LOOK, _SENDING, _PROBLEM = "sources", "look", "sending", "ingest_problem"
@@ -172,7 +172,7 @@ def _plan_and_button(
     service: Service,
     found: Sequence[looks.Finding],
     items: Sequence[MediaItem],
-    speed: Expected,
+    speed: Forecast,
     figures: BoardFigures,
     sending: looks.Sending | None,
 ) -> None:
@@ -199,7 +199,7 @@ def plan(
     found: Sequence[looks.Finding],
     items: Sequence[MediaItem],
     listings: Sequence[str],
-    speed: Expected,
+    speed: Forecast,
     keep: str,
 ) -> str:
     """The line before the button: how many, how long, at what cost."""
@@ -223,7 +223,7 @@ def plan(
     if units := sum(scan.report.units for scan in scans):
         parts.append(counted("plan_units", units))
     if audio_s:
-        if speed.rtfx is None:
+        if not speed.rtfx:
             parts.append(text("plan_unknown"))
         else:
             online = sum(item.source != "file" for item in items)

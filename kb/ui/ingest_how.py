@@ -12,11 +12,11 @@ from gpu.presets import Preset, find_preset
 from kb.asr.engines import ENGINES
 from kb.errors import UsageError
 from kb.jobs.options import RunOptions
+from kb.machine import Forecast
 from kb.service import Service
 from kb.settings import Settings
 from kb.sinks import SINKS
 from kb.ui import show
-from kb.ui.speed import Expected, expected, model_in_use
 from kb.ui.texts import number, text
 
 PRESET, MODEL, ENGINE, LANGUAGE = "run_preset", "run_model", "run_engine", "run_language"
@@ -48,7 +48,7 @@ def chosen_preset(service: Service) -> Preset:
     )  # fmt: skip
 
 
-def cards(service: Service, audio_s: float, left_s: float) -> Expected:
+def cards(service: Service, audio_s: float, left_s: float) -> Forecast:
     """Draw the presets to choose from; returns what the chosen one is expected to do.
 
     `audio_s` of sound would be added to the `left_s` that wait already. Raises SettingsError,
@@ -56,8 +56,9 @@ def cards(service: Service, audio_s: float, left_s: float) -> Expected:
     """
     presets = service.presets()
     chosen = chosen_preset(service)
-    model = model_in_use(service.settings, st.session_state.get(MODEL) or None)
-    speeds = {name: expected(service, name, model) for name in presets}
+    state = st.session_state
+    asked = RunOptions(model=state.get(MODEL) or None, engine=state.get(ENGINE) or None)
+    forecasts = {each.preset: each for each in service.hardware.forecasts(asked)}
     st.markdown(f"**{text('preset')}**", help=text("preset_help"))
     names = list(presets)
     for start in range(0, len(names), CARDS_A_ROW):
@@ -65,11 +66,11 @@ def cards(service: Service, audio_s: float, left_s: float) -> Expected:
             st.columns(CARDS_A_ROW, gap="small"), names[start : start + CARDS_A_ROW], strict=False
         ):
             with column:
-                _card(presets[name], speeds[name], name == chosen.name, audio_s, left_s)
-    return speeds[chosen.name]
+                _card(presets[name], forecasts[name], name == chosen.name, audio_s, left_s)
+    return forecasts[chosen.name]
 
 
-def _card(preset: Preset, speed: Expected, here: bool, audio_s: float, left_s: float) -> None:
+def _card(preset: Preset, speed: Forecast, here: bool, audio_s: float, left_s: float) -> None:
     kind = "chosen" if here else "other"
     with st.container(
         border=True, key=f"preset-{kind}-{preset.name}", gap="xxsmall", height="stretch"
@@ -80,7 +81,7 @@ def _card(preset: Preset, speed: Expected, here: bool, audio_s: float, left_s: f
             on_click=_choose, args=(preset.name,),
         )  # fmt: skip
         st.caption(_figures(preset))
-        st.caption(_told(speed, audio_s, left_s))
+        st.caption(_told(speed, audio_s, left_s), help=_why(speed))
 
 
 def _figures(preset: Preset) -> str:
@@ -92,14 +93,23 @@ def _figures(preset: Preset) -> str:
     )  # fmt: skip
 
 
-def _told(speed: Expected, audio_s: float, left_s: float) -> str:
-    if speed.rtfx is None:
+def _told(speed: Forecast, audio_s: float, left_s: float) -> str:
+    if not speed.rtfx:
         return text("speed_unknown")
-    fast = number(speed.rtfx, 0 if speed.rtfx >= 20 else 1)
-    words = text(f"speed_{speed.basis}", speed=fast)
+    words = text("speed_known", speed=number(speed.rtfx, 0 if speed.rtfx >= 20 else 1))
     if audio_s:
         end = time.time() + (audio_s + left_s) / speed.rtfx
         words += " · " + text("speed_end", time=show.moment(end))
+    return words
+
+
+def _why(speed: Forecast) -> str | None:
+    """What the figures of a card are taken from."""
+    if not speed.rtfx:
+        return text("speed_unknown_help")
+    words = text("speed_help", basis=show.plain(speed.basis))
+    if speed.batch_reason:
+        words += " " + text("speed_batch", batch=speed.batch, reason=show.plain(speed.batch_reason))
     return words
 
 
