@@ -24,6 +24,7 @@ from kb.media.decode import decode
 from kb.settings import Settings
 from kb.sources import get_source
 from kb.sources.download import Downloader
+from kb.sources.gate import MachineGate
 from kb.sources.health import check_sources, ytdlp_age_days
 from kb.sources.pace import Lane
 from kb.sources.web import WebSource
@@ -400,6 +401,25 @@ def test_nobody_is_faster_than_the_limiter(tmp_path: Path) -> None:
     assert len(times) == (threads + 1) * each
     for number, moment in enumerate(sorted(times)):
         assert moment - begun >= number * pause_s - 0.005
+
+
+def test_two_libraries_share_the_pace_of_the_machine(tmp_path: Path) -> None:
+    clock = Clock()
+    lanes = []
+    for name in ("one", "two"):
+        settings = Settings(
+            KB_HOME=tmp_path / name, KB_DOWNLOAD_PAUSE_S=10, KB_DOWNLOAD_PAUSE_MAX_S=10
+        )
+        (tmp_path / name).mkdir()
+        catalogue = Catalogue.open(settings)
+        lanes.append(
+            Lane(catalogue, settings, clock=clock, sleep=clock.sleep, gate=MachineGate(tmp_path))
+        )
+    starts = []
+    for lane in [*lanes, *lanes, lanes[1]]:
+        lane.wait()
+        starts.append(clock.now)
+    assert all(after - before >= 9.999 for before, after in pairwise(starts))
 
 
 def test_pauses_are_drawn_and_can_be_broken_off(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from kb.catalogue import Catalogue, lanes
 from kb.errors import LanePaused
 from kb.settings import Settings
+from kb.sources.gate import MachineGate
 
 DOWNLOADS = "download"
 # One medium may be forbidden for reasons of its own; so many different ones in a row mean us.
@@ -41,8 +42,9 @@ class LaneStatus:
 class Lane:
     """The lane of downloads on this machine; safe between threads and processes.
 
-    `clock` gives epoch seconds, `sleep` waits, `draw(low, high)` picks a pause. Methods raise
-    LibraryError when the database cannot be used.
+    `clock` gives epoch seconds, `sleep` waits, `draw(low, high)` picks a pause; `gate` is shared
+    with the other libraries on the machine. Methods raise LibraryError when the database cannot
+    be used.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Lane:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         draw: Callable[[float, float], float] = random.uniform,
+        gate: MachineGate | None = None,
     ) -> None:
         # Machines that share a database have addresses of their own, and so do their limits.
         self.name = DOWNLOADS if catalogue.is_sqlite else f"{DOWNLOADS}@{socket.gethostname()}"
@@ -62,6 +65,8 @@ class Lane:
         self._clock = clock
         self._sleep = sleep
         self._draw = draw
+        # A clock of one's own says nothing about the machine's moments.
+        self._gate = gate or (MachineGate() if clock is time.time else None)
 
     def wait(self, check: Callable[[], None] = lambda: None) -> None:
         """Wait for the next free moment to begin a download, and take it.
@@ -83,6 +88,21 @@ class Lane:
         """
         low = self._settings.download_pause_s
         high = max(low, self._settings.download_pause_max_s) if low else 0.0
+        if not low or self._gate is None:
+            return self._take_here(low, high)[0]
+        with self._gate.held():
+            # More than the longest pause away: of a library with longer ones, or the clock was
+            # set back.
+            left_s = self._gate.next_at() - self._clock()
+            if 0 < left_s <= high:
+                return left_s
+            left_s, pause_s = self._take_here(low, high)
+            if left_s <= 0:
+                self._gate.take(self._clock() + pause_s)
+            return left_s
+
+    def _take_here(self, low: float, high: float) -> tuple[float, float]:
+        """The same by this library's own row; with the pause that was drawn."""
         with self._catalogue.begin() as connection:
             row = self._row(connection, self.name)
             now = self._clock()
@@ -91,13 +111,14 @@ class Lane:
                 left_s: float = row.next_at - now
                 # More than the longest pause away: the clock was set back.
                 if 0 < left_s <= high:
-                    return left_s
+                    return left_s, 0.0
+                pause_s = self._draw(low, high) if low else 0.0
                 connection.execute(
                     sa.update(lanes)
                     .where(lanes.c.name == self.name)
-                    .values(next_at=now + (self._draw(low, high) if low else 0.0))
+                    .values(next_at=now + pause_s)
                 )
-                return 0.0
+                return 0.0, pause_s
         raise self._paused(paused_until, row.reason)
 
     def strike(self, reason: str) -> LanePaused:
