@@ -62,6 +62,16 @@ def test_every_span_is_judged_and_silence_is_not() -> None:
     assert (found.speech_s, found.covered_s, found.repaired) == (6, 4, 3)
 
 
+def test_a_lost_phrase_counts_whatever_pauses_it_has() -> None:
+    halting = spans((0, 2), (2.5, 3.0), (3.6, 4.2), (5, 7))
+    found = coverage(halting, [*talk(0, 2), *talk(5, 7)])
+    assert [(gap.start_s, gap.end_s) for gap in found.gaps] == [(2.5, 3.0), (3.6, 4.2)]
+    assert found.covered_s == pytest.approx(5.1 - 1.1)
+    # Blips of detection in a long silence do not add up.
+    blips = spans((0, 2), *((second, second + 0.1) for second in range(10, 60, 3)), (70, 72))
+    assert coverage(blips, [*talk(0, 2), *talk(70, 72)]).gaps == ()
+
+
 def test_the_order_of_the_words_does_not_matter() -> None:
     speech = spans((0, 2), (3, 5), (6, 8))
     assert coverage(speech, [*talk(6, 8), *talk(0, 5)]).ratio == 1.0

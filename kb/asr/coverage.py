@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from kb.types import Coverage, SpeechSpan, Word
 
@@ -11,12 +11,13 @@ LONGEST_UNCOVERED_S = 0.8  # a shorter stretch without a word is breath, not los
 # place is at its end. What is longer than any spoken word must not hide the loss.
 LONGEST_WORD_S = 2.0
 REACH_S = 0.3  # a word accounts for speech this close to it
+PAUSE_S = 1.0  # speech on both sides of a longer pause is not one stretch
 
 
 def coverage(speech: Sequence[SpeechSpan], words: Iterable[Word], repaired: int = 0) -> Coverage:
     """The ledger of one item: detected speech against words.
 
-    A gap is a stretch of more than 0.8 s of detected speech with no word within 0.3 s.
+    Gaps are what `gaps` finds: more than 0.8 s of detected speech with no word within 0.3 s.
     """
     found = gaps(speech, words)
     total = sum(span.duration_s for span in speech)
@@ -28,11 +29,34 @@ def coverage(speech: Sequence[SpeechSpan], words: Iterable[Word], repaired: int 
 def gaps(
     speech: Sequence[SpeechSpan], words: Iterable[Word], longest_s: float = LONGEST_UNCOVERED_S
 ) -> list[SpeechSpan]:
-    """Stretches of more than `longest_s` of detected speech with no word within 0.3 s."""
+    """Stretches with more than `longest_s` of detected speech and no word within 0.3 s.
+
+    Short pauses do not end a stretch: of a phrase that is lost, each word by itself may be
+    shorter. Told are the pieces of speech, without the pauses.
+    """
+    found: list[SpeechSpan] = []
+    stretch: list[SpeechSpan] = []
+
+    def close() -> None:
+        if sum(piece.duration_s for piece in stretch) > longest_s:
+            found.extend(stretch)
+        stretch.clear()
+
+    hole = -1
+    for piece, number in _bare(speech, words):
+        if number != hole or piece.start_s - stretch[-1].end_s > PAUSE_S:
+            close()
+        hole = number
+        stretch.append(piece)
+    close()
+    return found
+
+
+def _bare(speech: Sequence[SpeechSpan], words: Iterable[Word]) -> Iterator[tuple[SpeechSpan, int]]:
+    """Pieces of speech that no word accounts for, each with the number of words' reach before."""
     taken = union(
         (max(w.start_s, w.end_s - LONGEST_WORD_S) - REACH_S, w.end_s + REACH_S) for w in words
     )
-    found: list[SpeechSpan] = []
     place = 0
     for span in speech:
         while place < len(taken) and taken[place][1] <= span.start_s:
@@ -40,13 +64,12 @@ def gaps(
         at, look = span.start_s, place
         while look < len(taken) and taken[look][0] < span.end_s:
             begin, end = taken[look]
-            if begin - at > longest_s:
-                found.append(SpeechSpan(at, begin))
+            if begin > at:
+                yield SpeechSpan(at, begin), look
             at = max(at, end)
             look += 1
-        if span.end_s - at > longest_s:
-            found.append(SpeechSpan(at, span.end_s))
-    return found
+        if span.end_s > at:
+            yield SpeechSpan(at, span.end_s), look
 
 
 def clipped(spans: Iterable[SpeechSpan], from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:

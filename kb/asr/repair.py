@@ -139,9 +139,14 @@ class Case:
         return not self.signs
 
     def agree(self) -> bool:
-        """Whether the last reading says what the first one says; answers signs if it does."""
+        """Whether the last reading says what the first one says; answers signs if it does.
+
+        On the whole, and in each place that a sign speaks against: a phrase that nobody said
+        is a small part of a window.
+        """
         first, last = self.texts[0], self.texts[-1]
-        if alike(first, last) < AGREEMENT:
+        places = [(s.start_s, s.end_s) for s in self.readings[0].signs]
+        if any(alike(first, last, *place) < AGREEMENT for place in ((0.0, math.inf), *places)):
             return False
         self._answer(ANSWERED_BY_AGREEMENT)
         return True
@@ -187,10 +192,15 @@ def score(seen: Evidence, signs: Sequence[Sign]) -> float:
     return round(covered - 0.5 * doubtful - 0.02 * len(signs) + sure, 4)
 
 
-def alike(one: Decoded, other: Decoded) -> float:
-    """Share of words that two readings have in common, in order, 0..1."""
-    left, right = ([plain(w.text) for s in read.segments for w in s.words] for read in (one, other))
+def alike(one: Decoded, other: Decoded, from_s: float = 0.0, to_s: float = math.inf) -> float:
+    """Share of words that two readings have in common between two times, in order, 0..1."""
+    left, right = (_texts(read, from_s, to_s) for read in (one, other))
     return SequenceMatcher(None, left, right, autojunk=False).ratio()
+
+
+def _texts(read: Decoded, from_s: float, to_s: float) -> list[str]:
+    words = (word for segment in read.segments for word in segment.words)
+    return [plain(w.text) for w in words if from_s <= (w.start_s + w.end_s) / 2 <= to_s]
 
 
 def shifted(window: Window, limit_s: float) -> Window:
