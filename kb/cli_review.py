@@ -10,8 +10,8 @@ import typer
 from rich.text import Text
 
 from kb import console
-from kb.cli_options import EngineName, Json, ModelName
-from kb.errors import UsageError
+from kb.cli_options import FAILED, EngineName, Json, ModelName
+from kb.errors import KBError, UsageError
 from kb.jobs.review import Doubt, UnderReview
 from kb.media.clip import parse_time
 from kb.service import Service
@@ -23,7 +23,7 @@ _SHOWN = 10  # stretches of one item in a listing of several
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this module."""
-    for command in (review, clip):
+    for command in (review, clip, vocabulary, correct):
         app.command()(command)
 
 
@@ -232,3 +232,71 @@ def clip(
     entry = service.entry(item_id)
     made = service.review.clip(entry.item.id, start_s, end_s, output)
     _tell({"id": entry.item.id, "clip": str(made)}, f"Written: {made}", as_json)
+
+
+def vocabulary(
+    channel: Annotated[
+        str, typer.Argument(metavar="CHANNEL", help="Its name; '*' for every channel.")
+    ],
+    add: Annotated[list[str] | None, typer.Option("--add", help="A name or term.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="Take it out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Names and terms that the recognizer is told before it reads a channel's media."""
+    service = Service()
+    if add or remove:
+        service.vocabulary.change(channel, add or [], remove or [])
+    found = service.vocabulary.of(channel, service.jobs.catalogue)
+    if as_json:
+        console.print_json(asdict(found))
+        return
+    for word in found.words:
+        console.out.print(Text(word))
+    if found.words:
+        console.note(f"With {len(found.names)} names from titles, chapters and descriptions: "
+                     f"{', '.join(found.names[:12])}".rstrip(": "))  # fmt: skip
+    else:
+        console.note("No list: nothing is told. Begin one with: kb vocabulary CHANNEL --add WORD")
+        if found.names:
+            console.note(f"Names found: {', '.join(found.names[:12])}")
+
+
+def correct(
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Its name; '*' for all items.")],
+    wrong: Annotated[str, typer.Argument(metavar="WRONG")],
+    right: Annotated[str, typer.Argument(metavar="RIGHT")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Make the changes that are shown.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Correct a wording in all transcripts of a channel; every change is shown first."""
+    service = Service()
+    failed: tuple[tuple[str, KBError], ...] = ()
+    if apply:
+        done = service.corrections.apply(channel, wrong, right)
+        changes, failed = list(done.changes), done.failed
+    else:
+        changes = list(service.corrections.preview(channel, wrong, right))
+    if as_json:
+        console.print_json(
+            {
+                "applied": apply,
+                "changes": [asdict(change) for change in changes],
+                "failed": [{"id": i, "error": e.message, "hint": e.hint} for i, e in failed],
+            }
+        )
+    else:
+        for change in changes:
+            head = f"{change.title}  [{clock(change.at_s)}]  {change.item_id}"
+            console.out.print(Text(head, style="bold"))
+            console.out.print(Text(f"- {change.before}", style="red"))
+            console.out.print(Text(f"+ {change.after}", style="green"))
+        count = len({change.item_id for change in changes})
+        told = "changed" if apply else "would change; make the changes with --apply"
+        console.note(f"{len(changes)} segments in {count} items {told}.")
+        for item_id, error in failed:
+            console.note(item_id)
+            console.print_error(error)
+    if failed:
+        raise typer.Exit(FAILED)

@@ -15,6 +15,7 @@ from gpu.presets import Preset, load_presets
 from kb.errors import KBError, Later, LibraryError, MediaUnavailable, UsageError
 from kb.jobs import captions, pipeline
 from kb.jobs.client import Jobs
+from kb.jobs.corrections import Corrections
 from kb.jobs.hardware import Hardware
 from kb.jobs.listings import look_item
 from kb.jobs.options import RunOptions
@@ -24,6 +25,7 @@ from kb.jobs.revisions import Revisions
 from kb.jobs.rows import ENDED, Brief, Row
 from kb.jobs.rows import STATES as STATES
 from kb.jobs.sourcing import KnownIds, wanted
+from kb.jobs.vocabulary import Vocabulary
 from kb.library import Library, LibraryEntry
 from kb.machine import Machine as Machine
 from kb.reports import IngestReport as IngestReport
@@ -353,6 +355,16 @@ class Service:
     def revisions(self) -> Revisions:
         """Changes of transcripts by hand."""
         return Revisions(self.settings, self.library, self.jobs)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What recognizers are told beforehand, by channel."""
+        return Vocabulary(self.library)
+
+    @property
+    def corrections(self) -> Corrections:
+        """Corrections across a channel."""
+        return Corrections(self.revisions)
 
     @cached_property
     def review(self) -> Review:

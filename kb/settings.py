@@ -415,8 +415,9 @@ class Settings(BaseModel):
         alias="KB_PROMPT_TOKENS",
         ge=0,
         le=223,
-        description="Tokens, at most, of the prompt that is made of a channel's names and your "
-        "own list (kb vocabulary); 0 for no prompt. Only for models that take one.",
+        description="Tokens, at most, that the recognizer is told beforehand: your list for a "
+        "channel (kb vocabulary) and names from its titles; 0 for none. Channels without a list "
+        "are told nothing.",
     )
     thumbnail: bool = Field(
         False,

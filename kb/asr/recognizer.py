@@ -151,10 +151,12 @@ class Recognizer:
         settings: Settings | None = None,
         plan: Plan | None = None,
         second: SecondEngine | None = None,
+        names: tuple[str, ...] = (),
     ) -> None:
         """`preparations` bounds how many media are decoded and cut at once; `settings` say what
         is doubted and, unless there is a `plan`, what is done about it; `second` is the engine
-        that may be asked at last.
+        that may be asked at last; `names` are told to the recognizer beforehand, the most
+        important first, where it can be told any.
 
         Raises SettingsError if the model does not know the language asked for."""
         if language != AUTO and not batcher.engine.knows_language(language):
@@ -172,6 +174,7 @@ class Recognizer:
         self.limits = Limits.of(settings)
         self.plan = plan or Plan.of(settings)
         self.second = second
+        self.names = names
 
     @contextmanager
     def preparing(self, check: Callable[[], None]) -> Iterator[Aside]:
@@ -304,7 +307,7 @@ class _Run:
         asked: deque[_Asked] = deque()
         with self._owner.preparing(self._check) as self._aside:
             for window in self._windows(blocks):
-                asked.append(self._ask(window))
+                asked.append(self._ask(replace(window, names=self._owner.names)))
                 while asked and asked[0].future.done():
                     self._take(asked.popleft())
         self._aside = nullcontext

@@ -45,6 +45,7 @@ class Recipe:
     language: str = "auto"
     detect_speech: bool = True
     normalize: bool = False
+    names: tuple[str, ...] = ()  # told to the recognizer beforehand, the most important first
 
 
 class Recognition:
@@ -165,6 +166,7 @@ class Recognition:
                 preparations=self._preparations,
                 settings=self._settings,
                 second=self._second_engine(recipe),
+                names=recipe.names,
             )
             transcript = recognizer.transcribe(
                 stream,

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from kb.errors import Cancelled, KBError, LibraryError
@@ -19,6 +20,7 @@ from kb.jobs.host import HostDied
 from kb.jobs.machines import note_speed
 from kb.jobs.options import RunOptions
 from kb.jobs.recognition import Recipe
+from kb.jobs.vocabulary import Vocabulary
 from kb.jobs.workplace import GATE_S, Stopping, Workplace, park
 from kb.types import LocalMedia, MediaItem, Transcript
 
@@ -74,6 +76,7 @@ class ItemWork:
                 return GO_ON
             recipe = place.recognition.recipe(RunOptions.from_dict(row.options))
             media = self._ensure_media(row)
+            recipe = replace(recipe, names=self._names(media.item))
             with place.prepared(media):
                 transcript = self._decode(media, recipe, row.deaths)
             place.check(self._key)
@@ -134,6 +137,17 @@ class ItemWork:
                 grade=transcript.coverage.grade,
             )
         return ENDED
+
+    def _names(self, item: MediaItem) -> tuple[str, ...]:
+        """What the recognizer is told about the item; without it, it goes on."""
+        place = self._place
+        if not place.settings.prompt_tokens:
+            return ()
+        try:
+            return Vocabulary(place.library).told(item, place.items.catalogue)
+        except KBError as error:
+            place.complain(error)
+            return ()
 
     def _ensure_media(self, row: rows.Row) -> LocalMedia:
         place = self._place
