@@ -12,7 +12,7 @@ from gpu.monitor import Sample
 from gpu.presets import load_presets
 from kb.machine import BatchState, Device, Machine, Snapshot
 from kb.settings import PROJECT_ROOT, get_settings
-from kb.ui import gpu
+from kb.ui import gpu, sparks
 from kb.ui.texts import text
 from tests.shelves import drawn, page, words_of
 
@@ -45,9 +45,8 @@ def press(app: AppTest, label: str) -> AppTest:
 
 def test_this_machine_is_shown_without_a_worker(presets: Path) -> None:
     app = page(tab="GPU")
-    labels = [metric.label for metric in app.metric]
-    assert text("gpu_cpu") in labels
-    assert text("gpu_ram") in labels
+    assert text("gpu_cpu") in words_of(app)
+    assert text("gpu_ram") in words_of(app)
     assert text("gpu_no_worker") in words_of(app)
     assert text("gpu_batch_idle") in words_of(app)
 
@@ -143,3 +142,12 @@ def test_a_broken_file_can_be_mended_in_the_page(presets: Path) -> None:
     press(app, "gpu_preset_text_save")
     assert not app.error
     assert load_presets(presets)["max"].workers == 6
+
+
+def test_a_curve_says_what_it_shows_and_keeps_its_peaks() -> None:
+    values = [0.0] * 2000
+    values[777] = 5.0
+    assert max(sparks.thinned(values)) == 5.0
+    assert len(sparks.thinned(values)) <= 160
+    assert 'aria-label="&lt;b&gt;"' in sparks.curve([1.0], "<b>")
+    assert "nan" not in sparks.curve([2.0, 2.0, 2.0], "flat")

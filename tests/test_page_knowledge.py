@@ -65,7 +65,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
         names = Settings.model_fields
         there = {str(names[n].alias): str(v) for n, v in odin.settings().items()}
         with (
-            dashboard(home, tmp_path / "server.log", **there) as address,
+            dashboard(home, tmp_path / "server.log", KB_APP_WORKER="false", **there) as address,
             browser.browser() as chromium,
         ):
             tab = chromium.new_page(viewport={"width": 1440, "height": 1000})

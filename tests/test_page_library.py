@@ -200,7 +200,7 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
 
     item_id = put_in(change=doubtful, chapters=(Chapter(0.0, "Begin"), Chapter(26.0, "Castle")))
     with (
-        dashboard(home, tmp_path / "server.log") as address,
+        dashboard(home, tmp_path / "server.log", KB_APP_WORKER="false") as address,
         browser.browser() as chromium,
     ):
         tab = chromium.new_page(viewport={"width": 1440, "height": 1000})

@@ -11,7 +11,7 @@ import streamlit as st
 
 from gpu.monitor import Sample
 from kb.machine import Machine
-from kb.ui import gpu_presets, gpu_speed, session, show
+from kb.ui import charts, gpu_presets, gpu_speed, session, show, sparks
 from kb.ui.texts import counted, number, text
 
 GB = 2**30
@@ -165,19 +165,14 @@ def _figures(machine: Machine) -> None:
     now = machine.now
     if now is None:
         return
-    with st.container(horizontal=True, key="figures-machine"):
-        for figure in figures_of(machine):
-            values = [figure.of(sample) or 0.0 for sample in (*machine.history, now)]
-            st.metric(
-                text(figure.key),
-                figure.shown(now),
-                help=figure.help or None,
-                border=True,
-                width=180,
-                chart_data=values if len(values) > 1 else None,
-                chart_type="area",
-                delta_color="off",
-            )
+    cards = []
+    for figure in figures_of(machine):
+        values = [figure.of(sample) or 0.0 for sample in (*machine.history, now)]
+        name, shown = text(figure.key), figure.shown(now)
+        alt = text("gpu_spark_alt", what=name, now=shown, low=number(min(values), figure.digits),
+                   high=number(max(values), figure.digits), unit=figure.unit)  # fmt: skip
+        cards.append(sparks.Card(name, shown, figure.help, tuple(values), alt))
+    sparks.cards(cards)
 
 
 def _history(machine: Machine) -> None:
@@ -193,16 +188,14 @@ def _history(machine: Machine) -> None:
             by_unit.setdefault(figure.unit, []).append(figure)
         for unit, figures in by_unit.items():
             names = [text(figure.key) for figure in figures]
-            columns: dict[str, list[float | None]] = {"min": list(minutes)}
-            for name, figure in zip(names, figures, strict=True):
-                columns[name] = [figure.of(sample) for sample in samples]
-            st.line_chart(
-                columns,
-                x="min",
-                y=names,
+            charts.lines(
+                minutes,
+                {
+                    name: [figure.of(sample) for sample in samples]
+                    for name, figure in zip(names, figures, strict=True)
+                },
                 x_label="min",
                 y_label=unit,
-                height=200,
                 alt=text("gpu_history_alt", what=", ".join(names)),
             )
 

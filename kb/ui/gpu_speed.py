@@ -6,7 +6,7 @@ import streamlit as st
 
 from kb.errors import KBError
 from kb.machine import Calibration, Speed
-from kb.ui import background, session, show
+from kb.ui import background, charts, session, show
 from kb.ui.texts import number, text
 
 _SHOWN = 200
@@ -30,14 +30,11 @@ def _speeds(found: list[Speed]) -> None:
         return
     titles = {entry.item.id: entry.item.title for entry in session.shelf().entries}
     oldest_first = found[::-1]
-    name = text("gpu_speed")
-    st.bar_chart(
-        {"#": list(range(1, len(found) + 1)), name: [s.rtfx for s in oldest_first]},
-        x="#",
-        y=name,
+    charts.bars(
+        list(range(1, len(found) + 1)),
+        [speed.rtfx for speed in oldest_first],
         x_label="",
-        y_label=name,
-        height=180,
+        y_label=text("gpu_speed"),
         alt=text("gpu_speeds_alt"),
     )
     with st.expander(text("gpu_speeds_table"), key="gpu-speeds"):
@@ -103,11 +100,10 @@ def _measured(found: Calibration) -> None:
             rtfx=number(best.rtfx, 1),
         )
     )
-    windows, speed = text("gpu_windows"), text("gpu_speed")
-    st.bar_chart(
-        {windows: [str(b.batch) for b in found.batches], speed: [b.rtfx for b in found.batches]},
-        x=windows,
-        y=speed,
-        height=180,
+    charts.bars(
+        [batch.batch for batch in found.batches],
+        [batch.rtfx for batch in found.batches],
+        x_label=text("gpu_windows"),
+        y_label=text("gpu_speed"),
         alt=text("gpu_calibrated_alt"),
     )

@@ -211,7 +211,7 @@ def _table(
         key=key,
         height=min(38 + 35 * max(1, len(ids)), 420),
         column_config={
-            "title": column.TextColumn(text("knowledge_column_title"), width="large"),
+            "title": column.TextColumn(text("knowledge_column_title"), width="medium"),
             "state": column.TextColumn(text("knowledge_column_state")),
             "words": column.NumberColumn(text("knowledge_words"), format="localized"),
             "since": column.TextColumn(text("knowledge_column_since")),

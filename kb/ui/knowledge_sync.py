@@ -67,7 +67,7 @@ def _plan(task: Task, *, busy: bool) -> None:
         height=min(38 + 35 * len(steps), 420),
         column_config={
             "kind": column.TextColumn(text("knowledge_kind")),
-            "title": column.TextColumn(text("knowledge_column_title"), width="large"),
+            "title": column.TextColumn(text("knowledge_column_title"), width="medium"),
             "documents": column.NumberColumn(text("knowledge_documents"), width="small"),
             "words": column.NumberColumn(text("knowledge_words"), format="localized"),
             "detail": column.TextColumn(text("knowledge_detail")),

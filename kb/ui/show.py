@@ -34,12 +34,14 @@ STATE_SIGNS = {
 PUBLISHED_SIGNS = {"synced": "✓", "failed": "✕", "missing": "–", "held": "!"}
 _PUBLISHED_COLORS = {"synced": "green", "failed": "red", "held": "orange"}
 _FACTS = """<style>
-.kb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 0.3rem 1.2rem;
+.stApp .kb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 0.3rem 1.2rem;
   margin: 0; padding: 0; font-size: 0.9rem; }
-.kb-facts dt { margin: 0; opacity: 0.8; }
-.kb-facts dd { margin: 0; padding: 0; overflow-wrap: anywhere; min-width: 0; }
-@media (max-width: 640px) { .kb-facts { grid-template-columns: 1fr; gap: 0 } .kb-facts dd {
-  margin-bottom: 0.4rem } }
+.stApp .kb-facts dt { margin: 0; opacity: 0.8; }
+.stApp .kb-facts dd { margin: 0; padding: 0; overflow-wrap: anywhere; min-width: 0; }
+@media (max-width: 640px) {
+  .stApp .kb-facts { grid-template-columns: 1fr; gap: 0; }
+  .stApp .kb-facts dd { margin-bottom: 0.4rem; }
+}
 </style>"""
 _STATE_COLORS = {"done": "green", "failed": "red", "held": "orange", "running": "blue"}
 

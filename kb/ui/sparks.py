@@ -1,0 +1,86 @@
+"""Live figures as cards: a name, a value and a small curve, cheap enough for every two seconds.
+
+Streamlit's own small charts have no text for those who do not see them; these have.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+_WIDTH, _HEIGHT = 160, 40  # of the curve, in its own units
+_POINTS = 160  # more than there are places to draw them
+_STYLE = """<style>
+.stApp .kb-cards { display: grid; gap: 0.6rem;
+  grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); }
+.stApp .kb-card { margin: 0; padding: 0.6rem 0.9rem; border-radius: 0.5rem;
+  border: 1px solid color-mix(in srgb, currentColor 22%, transparent); }
+.stApp .kb-card figcaption { font-size: 0.875rem; }
+.stApp .kb-card strong { display: block; font-size: 1.4rem; font-weight: 400; line-height: 1.5;
+  font-variant-numeric: tabular-nums; }
+.stApp .kb-card small { display: block; font-size: 0.8rem; opacity: 0.8; line-height: 1.35; }
+.stApp .kb-card svg { display: block; width: 100%; height: 2.5rem; margin: 0.25rem 0;
+  color: var(--primary-color, #3878b8); overflow: visible; }
+</style>"""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One figure: `values` oldest first are its curve, `alt` says the same in words."""
+
+    name: str
+    value: str
+    more: str
+    values: tuple[float, ...]
+    alt: str
+
+
+def cards(found: Sequence[Card]) -> None:
+    """Draw cards beside each other, as many as the room allows."""
+    st.html(f"{_STYLE}<div class='kb-cards'>{''.join(map(_card, found))}</div>")
+
+
+def _card(card: Card) -> str:
+    say = html.escape
+    more = f"<small>{say(card.more)}</small>" if card.more else ""
+    return (
+        f"<figure class='kb-card'><figcaption>{say(card.name)}</figcaption>"
+        f"<strong>{say(card.value)}</strong>{curve(card.values, card.alt)}{more}</figure>"
+    )
+
+
+def curve(values: Sequence[float], alt: str) -> str:
+    """An area under the values as SVG; a line on the ground where all are the same."""
+    shown = thinned(values)
+    low, high = min(shown, default=0.0), max(shown, default=0.0)
+    span = high - low
+    step = _WIDTH / max(1, len(shown) - 1)
+    points = [
+        (
+            round(place * step, 1),
+            round(_HEIGHT * (1 - (value - low) / span) if span else _HEIGHT, 1),
+        )
+        for place, value in enumerate(shown)
+    ]
+    if len(points) == 1:
+        points.append((_WIDTH, points[0][1]))
+    line = " ".join(f"{x:g},{y:g}" for x, y in points)
+    return (
+        f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        'preserveAspectRatio="none">'
+        f'<polygon points="0,{_HEIGHT} {line} {_WIDTH},{_HEIGHT}" fill="currentColor" '
+        'opacity="0.18"/>'
+        f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-width="2" '
+        'vector-effect="non-scaling-stroke"/></svg>'
+    )
+
+
+def thinned(values: Sequence[float]) -> list[float]:
+    """No more values than can be drawn, each the highest of its stretch."""
+    if len(values) <= _POINTS:
+        return list(values)
+    edges = [round(place * len(values) / _POINTS) for place in range(_POINTS + 1)]
+    return [max(values[edges[n] : edges[n + 1]]) for n in range(_POINTS)]
