@@ -124,7 +124,7 @@ def calibrate(
         recipe = service.recipe(RunOptions())
 
         def told(share: float) -> None:
-            progress(round(100 * share), 100, "%")
+            progress(round(100 * share), 100)
 
         found = service.hardware.calibrate(service.recognition, recipe, progress=told)
         return {"model": found.model, "took_s": found.took_s}

@@ -149,5 +149,5 @@ def test_a_curve_says_what_it_shows_and_keeps_its_peaks() -> None:
     values[777] = 5.0
     assert max(sparks.thinned(values)) == 5.0
     assert len(sparks.thinned(values)) <= 160
-    assert 'aria-label="&lt;b&gt;"' in sparks.curve([1.0], "<b>")
+    assert 'alt="&lt;b&gt;"' in sparks.curve([1.0], "<b>")
     assert "nan" not in sparks.curve([2.0, 2.0, 2.0], "flat")

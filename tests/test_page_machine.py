@@ -45,7 +45,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
 
         # GPU: live figures, a mistake named, then a preset changed
         tab.goto(f"{address}/?tab=GPU")
-        tab.locator(".kb-card svg").nth(1).wait_for()
+        tab.locator(".kb-card img").nth(1).wait_for()
         tab.get_by_label(text("gpu_preset_overlap_s"), exact=True).fill("15")
         press(tab, text("gpu_preset_save"))
         tab.get_by_text(re.compile("overlap_s must be less than half")).wait_for()
@@ -79,7 +79,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         nothing_in_the_way(tab)
 
         go(tab, "defaults")
-        tab.get_by_label("KB_LANGUAGE").fill("de")
+        tab.get_by_label("KB_LANGUAGE", exact=True).fill("de")
         tab.locator(".st-key-save-group_library button").click()
         tab.get_by_text("Saved: KB_LANGUAGE.").wait_for()
         assert "KB_LANGUAGE='de'" in env.read_text()

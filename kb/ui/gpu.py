@@ -149,6 +149,8 @@ def figures_of(machine: Machine) -> list[Figure]:
             text("gpu_ram_help", total=_gb(now.ram_total)),
         ),
     ]
+    if now.memory_used is None:  # a processor: ours is a part of the main memory
+        found.append(found.pop(2))
     # What this machine does not have (a card) is not shown as a row of dashes.
     return [figure for figure in found if figure.of(now) is not None]
 

@@ -10,18 +10,23 @@ from kb.ui import background, charts, session, show
 from kb.ui.texts import number, text
 
 _SHOWN = 200
+LOOK_EVERY_S = 10.0
 
 
 def render() -> None:
     """Draw the speeds and the measurement."""
     st.markdown(f"##### {text('gpu_speeds')}")
+    st.fragment(_newest, run_every=LOOK_EVERY_S)()
+    _calibration()
+
+
+def _newest() -> None:
     try:
         found = session.service().hardware.speeds(limit=_SHOWN)
     except KBError as error:
         show.error(error)
         return
     _speeds([speed for speed in found if speed.rtfx > 0])
-    _calibration()
 
 
 def _speeds(found: list[Speed]) -> None:

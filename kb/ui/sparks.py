@@ -8,10 +8,12 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import streamlit as st
 
 _WIDTH, _HEIGHT = 160, 40  # of the curve, in its own units
+_COLOR = "#3878b8"  # is seen on light ground and on dark
 _POINTS = 160  # more than there are places to draw them
 _STYLE = """<style>
 .stApp .kb-cards { display: grid; gap: 0.6rem;
@@ -22,8 +24,7 @@ _STYLE = """<style>
 .stApp .kb-card strong { display: block; font-size: 1.4rem; font-weight: 400; line-height: 1.5;
   font-variant-numeric: tabular-nums; }
 .stApp .kb-card small { display: block; font-size: 0.8rem; opacity: 0.8; line-height: 1.35; }
-.stApp .kb-card svg { display: block; width: 100%; height: 2.5rem; margin: 0.25rem 0;
-  color: var(--primary-color, #3878b8); overflow: visible; }
+.stApp .kb-card img { display: block; width: 100%; height: 2.5rem; margin: 0.25rem 0; }
 </style>"""
 
 
@@ -53,7 +54,7 @@ def _card(card: Card) -> str:
 
 
 def curve(values: Sequence[float], alt: str) -> str:
-    """An area under the values as SVG; a line on the ground where all are the same."""
+    """A picture of an area under the values; a line on the ground where all are the same."""
     shown = thinned(values)
     low, high = min(shown, default=0.0), max(shown, default=0.0)
     span = high - low
@@ -68,14 +69,15 @@ def curve(values: Sequence[float], alt: str) -> str:
     if len(points) == 1:
         points.append((_WIDTH, points[0][1]))
     line = " ".join(f"{x:g},{y:g}" for x, y in points)
-    return (
-        f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        'preserveAspectRatio="none">'
-        f'<polygon points="0,{_HEIGHT} {line} {_WIDTH},{_HEIGHT}" fill="currentColor" '
-        'opacity="0.18"/>'
-        f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-width="2" '
-        'vector-effect="non-scaling-stroke"/></svg>'
+    drawn = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'preserveAspectRatio="none"><g fill="{_COLOR}" stroke="{_COLOR}">'
+        f'<polygon points="0,{_HEIGHT} {line} {_WIDTH},{_HEIGHT}" stroke="none" opacity="0.2"/>'
+        f'<polyline points="{line}" fill="none" stroke-width="2" '
+        'vector-effect="non-scaling-stroke"/></g></svg>'
     )
+    # As a picture: an SVG of its own is taken out of the page's HTML.
+    return f'<img alt="{html.escape(alt)}" src="data:image/svg+xml,{quote(drawn)}">'
 
 
 def thinned(values: Sequence[float]) -> list[float]:
