@@ -299,9 +299,9 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
     table.wait_for()
     wait(lambda: _rows(table) == 1, "one row")
     table.click(position={"x": 18, "y": 53})  # the tick of the first row
-    tab.get_by_text("It broke.").first.wait_for()
-    tab.get_by_text("Mend it.").first.wait_for()
-    tab.get_by_role("button", name=text("queue_retry"), exact=True).click()
+    trouble = tab.locator('[data-testid="stAlert"]').filter(has_text="It broke.")
+    trouble.get_by_text("Mend it.").wait_for()
+    press(tab, text("queue_retry"))
     wait(lambda: service.jobs.counts()["failed"] == 0, "the retry")
     tab.get_by_role("radio", name=re.compile(r"^All")).click()
     tab.get_by_role("button", name=re.compile(r"^Select all")).click()
@@ -309,15 +309,20 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
     for button, state in (("queue_pause", "paused"), ("queue_retry", "queued"),
                           ("queue_first", "queued"), ("queue_cancel", "cancelled"),
                           ("queue_retry", "queued")):  # fmt: skip
-        tab.get_by_role("button", name=text(button), exact=True).click()
+        press(tab, text(button))
         wait(lambda state=state: service.jobs.counts()[state] == before, button)  # type: ignore[misc]
-    tab.get_by_role("button", name=text("queue_clear"), exact=True).click()
-    tab.get_by_role("button", name=text("queue_pause_all"), exact=True).click()
-    tab.get_by_role("button", name=text("lane_resume"), exact=True).click()
+    press(tab, text("queue_clear"))
+    press(tab, text("queue_pause_all"))
+    press(tab, text("lane_resume"))
     wait(lambda: not service.jobs.lanes(), "the lane")
     calm(tab)
     service.close()
     tab.context.close()
+
+
+def press(tab: Any, label: str) -> None:
+    """A click on the button of this very name."""
+    tab.get_by_role("button", name=label, exact=True).click()
 
 
 def _rows(table: Any) -> int:

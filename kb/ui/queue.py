@@ -169,7 +169,8 @@ def _filters(figures: BoardFigures) -> tuple[tuple[str, ...], str]:
         )
         words = st.text_input(
             text("queue_find"), key=_FIND, placeholder=text("queue_find_placeholder"), live=True,
-            on_change=_turn_to, args=(0,), persist_state="session", width=260, label_visibility="collapsed",
+            on_change=_turn_to, args=(0,), persist_state="session", width=260,
+            label_visibility="collapsed",
         )  # fmt: skip
     return _FILTERS[chosen or "queue_all"], str(words or "")
 
@@ -190,12 +191,13 @@ def _actions(
     chosen = selected()
     none = not chosen
     with st.container(horizontal=True, vertical_alignment="center", key="queue-actions"):
+        # Without help texts: one stays on the screen when its button is disabled by the click.
         for label, action in _ACTIONS.items():
             st.button(
-                text(label), key=label, help=text(f"{label}_help"), disabled=none,
+                text(label), key=label, disabled=none,
                 on_click=_acting, args=(f"queue_did_{label.removeprefix('queue_')}", action),
             )  # fmt: skip
-        if none and page.total > 1:
+        if page.total > max(1, len(chosen)):
             st.button(
                 text("queue_select_all", count=number(page.total)), key="queue-select-all",
                 type="tertiary", on_click=_select_all, args=(states, words),
@@ -213,7 +215,6 @@ def _actions(
         if not any(lane.name == "items" for lane in lanes) and none:
             st.button(
                 text("queue_pause_all"), key="queue-pause-all", type="tertiary",
-                help=text("queue_pause_all_help"),
                 on_click=_acting, args=("", lambda: _jobs().pause()),
             )  # fmt: skip
 

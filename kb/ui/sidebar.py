@@ -57,12 +57,12 @@ def _worker(service: Service, view: WorkerView) -> None:
         show.trouble(text("worker_ends"), text("worker_ends_hint", log=show.folder(log)))
     if view.count:
         st.button(
-            text("worker_stop"), key="worker-stop", help=text("worker_stop_help"),
+            text("worker_stop"), key="worker-stop",
             on_click=_stop, disabled=view.state == "stopping", width="stretch",
         )  # fmt: skip
     else:
         st.button(
-            text("worker_start"), key="worker-start", help=text("worker_start_help"),
+            text("worker_start"), key="worker-start",
             on_click=_start, disabled=view.state == "starting", width="stretch",
         )  # fmt: skip
 

@@ -21,9 +21,6 @@ EN: dict[str, str] = {
     "worker_paused": "paused",
     "worker_start": "Start the worker",
     "worker_stop": "Stop the worker",
-    "worker_stop_help": "What was begun goes on with the next start. Closing this page stops "
-    "nothing.",
-    "worker_start_help": "It works through the queue and stays when this page is closed.",
     "worker_ends": "The worker ends as soon as it is started.",
     "worker_ends_hint": "See {log}, or run in the foreground: kb worker",
     "active_preset": "Preset",
@@ -80,9 +77,6 @@ DE: dict[str, str] = {
     "worker_paused": "pausiert",
     "worker_start": "Arbeiter starten",
     "worker_stop": "Arbeiter anhalten",
-    "worker_stop_help": "Begonnenes geht mit dem nächsten Start weiter. Diese Seite zu schließen "
-    "hält nichts an.",
-    "worker_start_help": "Er arbeitet die Warteschlange ab, auch wenn diese Seite geschlossen ist.",
     "worker_ends": "Der Arbeiter endet, sobald er gestartet wird.",
     "worker_ends_hint": "Siehe {log}, oder im Vordergrund starten: kb worker",
     "active_preset": "Preset",
