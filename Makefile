@@ -35,8 +35,8 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-BENCHMARKS := search accuracy alignment trust memory jobs downloads odin dashboard torture
-WITH_MORE := accuracy alignment trust memory jobs
+BENCHMARKS := search accuracy alignment trust throughput gpu memory jobs downloads odin dashboard torture
+WITH_MORE := accuracy alignment trust throughput memory jobs
 
 bench: setup
 	@for script in $(BENCHMARKS); do echo "# $$script" >&2; $(BIN)/python benchmarks/$$script.py || failed=1; done; test -z "$$failed"

@@ -39,7 +39,8 @@ class GraphStep:
         for kept, fresh in zip(static.cross, caches.cross, strict=True):
             kept[:, : self._used] = fresh
         for kept, fresh in zip(static.own, caches.own, strict=True):
-            kept[:, : self._used, :, : fresh.shape[3]] = fresh
+            steps = min(kept.shape[3], fresh.shape[3])
+            kept[:, : self._used, :, :steps] = fresh[:, :, :, :steps]
         return self
 
     def __call__(self, tokens: torch.Tensor, at: int) -> tuple[torch.Tensor, torch.Tensor]:
