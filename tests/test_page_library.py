@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from kb.asr.quality.signs import SIGNS
 from kb.service import Service
 from kb.settings import get_settings
+from kb.transcript.witness import SIGN as WITNESS
 from kb.types import (
     Chapter,
     Coverage,
@@ -22,7 +25,7 @@ from kb.types import (
     WindowLedger,
 )
 from kb.ui import item, player
-from kb.ui.texts import text
+from kb.ui.texts import MESSAGES, text
 from tests.shelves import HARBOUR, drawn, page, put_in, true_segments, words_of
 
 
@@ -158,6 +161,13 @@ def test_doubts_leave_out_what_is_shown_as_a_gap(shelf: str) -> None:
     coverage = Coverage(50.0, 49.0, (SpeechSpan(20.0, 20.0),))
     found = item._doubts(replace(transcript, windows=windows, coverage=coverage))
     assert found == [(SpeechSpan(5.0, 9.0), f"{text('sign_compression')}, {text('sign_logprob')}")]
+
+
+def test_every_sign_has_its_words() -> None:
+    docs = [str(sign.__doc__) for sign in SIGNS]
+    names = {str(re.match(r"`(\w+)`", words)[1]) for words in docs} | {WITNESS}  # type: ignore[index]
+    assert len(names) == len(SIGNS) + 1
+    assert {f"sign_{name}" for name in names} == {k for k in MESSAGES["en"] if k[:5] == "sign_"}
 
 
 def test_changed_lines_are_marked_and_can_be_put_back(shelf: str) -> None:
