@@ -60,7 +60,8 @@ def test_captions_stand_in_until_the_transcript_is_there(
             site.script[name] = [500]  # the medium itself cannot be had just now
         with Lab(
             tmp_path / "lab", YT_WATCH_URL=site.watch_url, KB_DOWNLOAD_PAUSE_S="0",
-            KB_DOWNLOAD_PAUSE_MAX_S="0", KB_DOWNLOAD_ATTEMPTS="1", KB_DOWNLOAD_RETRIES="0", KB_SINKS="local,folder",
+            KB_DOWNLOAD_PAUSE_MAX_S="0", KB_DOWNLOAD_ATTEMPTS="1", KB_DOWNLOAD_RETRIES="0",
+            KB_SINKS="local,folder",
         ) as lab:  # fmt: skip
             ids = [f"youtube:{true}", f"youtube:{false}"]
             items = [bare_item(name) for name in (true, false)]
