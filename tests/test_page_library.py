@@ -25,7 +25,7 @@ from kb.types import (
     WindowLedger,
 )
 from kb.ui import item, player
-from kb.ui.texts import MESSAGES, text
+from kb.ui.texts import library, text
 from tests.shelves import HARBOUR, drawn, page, put_in, true_segments, words_of
 
 
@@ -167,7 +167,7 @@ def test_every_sign_has_its_words() -> None:
     docs = [str(sign.__doc__) for sign in SIGNS]
     names = {str(re.match(r"`(\w+)`", words)[1]) for words in docs} | {WITNESS}  # type: ignore[index]
     assert len(names) == len(SIGNS) + 1
-    assert {f"sign_{name}" for name in names} == {k for k in MESSAGES["en"] if k[:5] == "sign_"}
+    assert {f"sign_{name}" for name in names} == {k for k in library.EN if k[:5] == "sign_"}
 
 
 def test_changed_lines_are_marked_and_can_be_put_back(shelf: str) -> None:

@@ -94,18 +94,19 @@ def _field(settings: Settings, name: str) -> None:
     if fixed:
         words += f"\n\n{text('defaults_fixed')}"
     key, choices = _key(name, value), _choices(name, field)
-    if isinstance(value, bool):
-        st.checkbox(alias, value=value, key=key, help=words, disabled=fixed)
+    if fixed:
+        # One kind of field for all: of the others, the labels are too pale when they are off.
+        st.text_input(alias, value=written(value), key=key, help=words, disabled=True)
+    elif isinstance(value, bool):
+        st.checkbox(alias, value=value, key=key, help=words)
     elif name == "sinks":
         st.multiselect(
             alias, list(SINKS), default=[s for s in settings.sink_names if s in SINKS],
-            key=key, help=words, disabled=fixed,
+            key=key, help=words,
         )  # fmt: skip
     elif choices:
         known = list(dict.fromkeys([*choices, str(value)]))
-        st.selectbox(
-            alias, known, index=known.index(str(value)), key=key, help=words, disabled=fixed
-        )
+        st.selectbox(alias, known, index=known.index(str(value)), key=key, help=words)
     else:
         default = written(field.get_default(call_default_factory=True))
         st.text_input(
@@ -114,7 +115,6 @@ def _field(settings: Settings, name: str) -> None:
             key=key,
             help=words,
             placeholder=text("defaults_default", value=default) if default else None,
-            disabled=fixed,
         )
 
 
