@@ -73,7 +73,7 @@ def main() -> None:
                 }
                 each(b, address, screens, everything)
         with channel(Path(folder)) as settings, dashboard(home, log, **own, **settings) as address:
-            keep(b, address, IMAGES / "ingest.png", "light", look)
+            keep(b, address, IMAGES / "ingest.png", "light", look, 1320)
             if everything:
                 each(b, address, {"found": "/"}, everything, look)
             page = b.new_page()
@@ -212,9 +212,16 @@ def each(
                 shoot(b, address + path, theme, (width, height), target, prepare)
 
 
-def keep(b: Browser, url: str, target: Path, theme: str, prepare: Prepare | None = None) -> None:
+def keep(
+    b: Browser,
+    url: str,
+    target: Path,
+    theme: str,
+    prepare: Prepare | None = None,
+    height: int = 900,
+) -> None:
     """One picture for the repository."""
-    shoot(b, url, theme, (1440, 900), target, prepare)
+    shoot(b, url, theme, (1440, height), target, prepare)
     squeeze(target)
     print(f"{target.relative_to(ROOT)}: {target.stat().st_size:,} bytes")
 
@@ -248,13 +255,17 @@ def rest(page: Page) -> None:
     """Wait until the script has run and the player shows its picture."""
     page.locator('[data-testid="stTabs"]').wait_for()
     page.wait_for_timeout(1000)
-    page.locator('[data-testid="stSpinner"]').wait_for(state="detached")
+    for shown in ("stSpinner", "stSkeleton"):
+        page.wait_for_function(
+            f"() => !document.querySelector('[data-testid=\"{shown}\"]')", timeout=120_000
+        )
     if "item=file" in page.url and page.locator("video").count():
         page.wait_for_function(
             "() => [...document.querySelectorAll('*')].some(e => e.shadowRoot &&"
             " [...e.shadowRoot.querySelectorAll('video')].some(v => v.readyState >= 2 &&"
             " !v.seeking))"
         )
+        page.wait_for_timeout(1500)  # until the frame is on the screen, too
     page.wait_for_timeout(1500)
 
 
