@@ -1,9 +1,9 @@
 """Suspect windows are read again, alone, until a reading is clean or the means are spent.
 
-The ladder: the stretches without words by themselves, where nothing else is wrong; the window
-with shifted borders; then at rising temperatures (openai/whisper's fall-back, transcribe.py);
+The ladder: the window with shifted borders; the stretches that are still without words by
+themselves; then the window at rising temperatures (openai/whisper's fall-back, transcribe.py);
 then with beams; then by another engine, if one is set. A reading with shifted borders that
-agrees with the one before it ends the ladder: what two readings say alike, a third will say.
+agrees with the first one ends the ladder: what two readings say alike, a third will say.
 
 **Score.** The reading that stands is the one with the highest
 
@@ -351,18 +351,14 @@ class Repairs:
         tongue = case.first.language
         if any(sign.name == "language" for sign in case.signs):
             tongue = case.seen.languages[0]
-        names = {sign.name for sign in case.signs}
-        if names == {UNCOVERED}:
-            yield from self._fill(case)
-            if not case.signs:
-                return
         answers = yield [Request(shifted(window, self._limit_s), tongue)]
         for decoded in answers:
             if case.judge(SHIFTED, decoded):
                 return
-        if case.agree():
-            if names != {UNCOVERED} and any(sign.name == UNCOVERED for sign in case.signs):
-                yield from self._fill(case)
+        agreed = case.agree()
+        if any(sign.name == UNCOVERED for sign in case.signs):
+            yield from self._fill(case)
+        if agreed or not case.signs:
             return
         hows = [Decoding(t) for t in self._plan.temperatures if "temperature" in self._ways]
         if self._plan.beams > 1 and "beam" in self._ways:
@@ -380,7 +376,7 @@ class Repairs:
 
     def _fill(self, case: Case) -> Ladder:
         """The stretches without words, read by themselves and put into their places."""
-        window, first = case.window, case.first
+        window, first = case.window, case.text
         reads = [Read(window.index, window.start_s, window.overlap_s, first)]
         parts = unread(window, first, part=False)[:MOST_REPAIRS]
         left = MOST_REPAIRS - len(parts)

@@ -21,7 +21,7 @@ from kb.types import Sign, SpeechSpan, Word
 
 LONGEST_PHRASE = 8  # words of a phrase whose repeats are looked for
 WORD_MORE = 2  # a single word is said again more easily than a phrase ("no, no, no, no")
-BURST = 5  # words in a row whose pace is looked at
+BURST = 4  # words in a row whose pace is looked at
 ENOUGH_SPEECH_S = 5.0  # too little speech says nothing about pace
 SURE_SPEECH_S = 1.0  # detection may be wrong for less
 BEFORE = 24  # words of the window before that repeats are looked for in
