@@ -228,7 +228,7 @@ class Settings(BaseModel):
         6.0,
         alias="KB_SUSPECT_WORDS_PER_S",
         gt=0,
-        description="Suspect: more words a second of speech (five in a row: twice as many).",
+        description="Suspect: more words a second of speech (four in a row: twice as many).",
     )
     suspect_words_per_s_least: float = Field(
         0.3,
