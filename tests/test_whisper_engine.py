@@ -78,6 +78,15 @@ def test_log_mel_is_the_feature_extractor_s(mels: int) -> None:
         assert np.allclose(own.numpy(), theirs["input_features"][0], atol=2e-4)
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 12.0, 29.96, 29.99])
+def test_log_mel_of_short_pieces_is_padded_with_silence(seconds: float) -> None:
+    extractor = WhisperFeatureExtractor()
+    piece = noise(31, np.random.default_rng(1))[: int(seconds * SAMPLE_RATE)]
+    theirs = extractor(piece, sampling_rate=SAMPLE_RATE, return_tensors="np")
+    own = LogMel(extractor, "cpu")([piece, piece[:100]])
+    assert np.allclose(own[0].numpy(), theirs["input_features"][0], atol=2e-4)
+
+
 # Batches
 
 

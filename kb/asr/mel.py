@@ -6,6 +6,7 @@ batch at once and without a way back to the host: the extractor's `device=` copi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from kb.asr.vad import Audio
 
 if TYPE_CHECKING:
     import torch
+
+_LEAST = 1e-10  # power below this counts as none
 
 
 class LogMel:
@@ -36,15 +39,20 @@ class LogMel:
         """[batch][samples] at 16 kHz, each padded with silence → [batch, mels, frames] float32."""
         import torch
 
-        batch = np.zeros((len(audio), self._samples), np.float32)
+        frames = self._samples // self._hop
+        longest = max((min(piece.size, self._samples) for piece in audio), default=0)
+        # Beyond the longest piece all is silence, whose figure is known: nothing to compute.
+        heard = min(frames, -(-(longest + self._n_fft) // self._hop))
+        size = min(self._samples, heard * self._hop + self._n_fft)
+        batch = np.zeros((len(audio), size), np.float32)
         for row, piece in zip(batch, audio, strict=True):
-            length = min(piece.size, self._samples)
-            row[:length] = piece[:length]
+            row[: min(piece.size, size)] = piece[:size]
         signal = torch.from_numpy(batch).to(self._device)
         spectrum = torch.stft(
             signal, self._n_fft, self._hop, window=self._window, return_complex=True
         )
-        power = spectrum[..., :-1].abs().square()
-        mel = torch.clamp(self._filters.T @ power, min=1e-10).log10()
+        power = spectrum[..., :heard].abs().square()
+        mel = torch.clamp(self._filters.T @ power, min=_LEAST).log10()
         loudest = mel.amax(dim=(1, 2), keepdim=True)
+        mel = torch.nn.functional.pad(mel, (0, frames - heard), value=math.log10(_LEAST))
         return (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0
