@@ -13,7 +13,16 @@ from typing import Annotated, Any
 
 import typer
 
-from kb import __version__, cli_machine, cli_queue, cli_remote, cli_review, cli_sources, console, console_remote
+from kb import (
+    __version__,
+    cli_machine,
+    cli_queue,
+    cli_remote,
+    cli_review,
+    cli_sources,
+    console,
+    console_remote,
+)
 from kb.cli_options import (
     FAILED,
     INTERRUPTED,

@@ -88,8 +88,8 @@ def page(
 ) -> BoardPage:
     """What runs, then what waits in the order of its turn, then what ended, newest first.
 
-    `states`, `words` (in title, id or address) and `ids` narrow it. `alive`: the workers at work; what
-    any other one has is shown as queued. Raises LibraryError.
+    `states`, `words` (in title, id or address) and `ids` narrow it. `alive`: the workers at work;
+    what any other one has is shown as queued. Raises LibraryError.
     """
     state = shown_state(alive)
     c = items.c

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from kb import storage
 from kb.catalogue import Catalogue
-from kb.jobs import board, names, presence
+from kb.jobs import board as boards
+from kb.jobs import names, presence
 from kb.jobs.board import BoardFigures, BoardPage, BoardRow
 from kb.jobs.deliveries import RESTING, Deliveries
 from kb.jobs.known import known, learn
@@ -197,17 +198,17 @@ class Jobs:
         self, *, states: Sequence[str] = (), words: str = "", offset: int = 0, limit: int = 100
     ) -> BoardPage:
         """A page of the queue in the order of interest (see `kb.jobs.board`)."""
-        return board.page(
+        return boards.page(
             self.catalogue, self._alive(), states=states, words=words, offset=offset, limit=limit
         )
 
     def board_rows(self, ids: Sequence[str]) -> tuple[BoardRow, ...]:
         """These few items as the board shows them."""
-        return board.page(self.catalogue, self._alive(), ids=ids, limit=len(ids)).rows
+        return boards.page(self.catalogue, self._alive(), ids=ids, limit=len(ids)).rows
 
     def figures(self, since: float) -> BoardFigures:
         """The queue in numbers; `since` (epoch seconds) is where "done" begins to count."""
-        return board.figures(self.catalogue, self._alive(), since)
+        return boards.figures(self.catalogue, self._alive(), since)
 
     def ids_beginning_with(self, start: str) -> list[str]:
         """Ids whose part after the last colon begins so."""

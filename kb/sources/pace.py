@@ -114,9 +114,7 @@ class Lane:
                     return left_s, 0.0
                 pause_s = self._draw(low, high) if low else 0.0
                 connection.execute(
-                    sa.update(lanes)
-                    .where(lanes.c.name == self.name)
-                    .values(next_at=now + pause_s)
+                    sa.update(lanes).where(lanes.c.name == self.name).values(next_at=now + pause_s)
                 )
                 return 0.0, pause_s
         raise self._paused(paused_until, row.reason)
