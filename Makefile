@@ -38,8 +38,13 @@ lint: setup
 BENCHMARKS := search accuracy alignment trust throughput gpu memory jobs downloads odin dashboard torture
 WITH_MORE := accuracy alignment trust throughput memory jobs
 
-bench: setup
+# A gigabyte that only one peer in one benchmark needs.
+$(VENV)/.bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench
 	@for script in $(BENCHMARKS); do echo "# $$script" >&2; $(BIN)/python benchmarks/$$script.py || failed=1; done; test -z "$$failed"
 
-bench-full: setup
+bench-full: $(VENV)/.bench
 	@for script in $(BENCHMARKS); do echo "# $$script" >&2; case "$(WITH_MORE)" in *$$script*) more=--full;; *) more=;; esac; $(BIN)/python benchmarks/$$script.py $$more || failed=1; done; test -z "$$failed"
