@@ -234,9 +234,21 @@ def test_shifted_borders_keep_the_sound_in_its_place() -> None:
     assert moved.start_s == pytest.approx(99.74)
     place = round((105.0 - moved.start_s) * SAMPLE_RATE)
     assert moved.audio[place] == pytest.approx(5 * SAMPLE_RATE, abs=1)
-    full = shifted(window, 10.0)  # the recognizer holds no more than this
-    assert full.start_s == pytest.approx(100.26)
-    assert full.end_s == window.end_s
+    assert moved.audio.size / SAMPLE_RATE == pytest.approx(10.26)
+
+
+def test_shifted_borders_keep_every_word_where_the_recognizer_holds_no_more() -> None:
+    audio = np.ones(10 * SAMPLE_RATE, np.float32)
+    # Silence at the end makes room.
+    quiet_end = shifted(Window(3, 100.0, audio, (SpeechSpan(100.1, 109.0),)), 10.0)
+    assert quiet_end.start_s == pytest.approx(99.74)
+    assert quiet_end.end_s == pytest.approx(109.74)
+    # None there: some of that at the beginning goes, but never detected speech.
+    quiet_start = shifted(Window(3, 100.0, audio, (SpeechSpan(100.3, 110.0),)), 10.0)
+    assert quiet_start.start_s == pytest.approx(100.15)
+    assert quiet_start.end_s == pytest.approx(110.0)
+    unbroken = shifted(Window(3, 100.0, audio, (SpeechSpan(100.0, 110.0),)), 10.0)
+    assert unbroken.start_s == pytest.approx(100.05)
 
 
 # Another engine

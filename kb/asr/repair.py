@@ -53,6 +53,8 @@ from kb.types import Reading, Sign
 log = logging.getLogger(__name__)
 
 SHIFT_S = 0.26  # 13 timestamp steps: not a whole number of encoder positions' neighbourhoods
+LEAST_SHIFT_S = 0.1
+KEPT_S = 0.15
 LEAST_BUDGET = 6.0
 BEAM_COST = 3.0  # five beams took 3.2 times as long as greedy decoding
 LEAST_COST = 0.25
@@ -206,16 +208,24 @@ def _texts(read: Decoded, from_s: float, to_s: float) -> list[str]:
 def shifted(window: Window, limit_s: float) -> Window:
     """The same speech with other borders, so that the recognizer meets it in another place.
 
-    Silence is put before the window, or some of the silence at its beginning taken away where
-    the recognizer could not hold more.
+    Silence is put before the window; where the recognizer could not hold more, silence at the
+    end makes room for it, or else some of that at the beginning is taken away. Detection may be
+    late: `KEPT_S` on each side of it stays.
     """
-    if window.duration_s + SHIFT_S <= limit_s:
-        silence = np.zeros(round(SHIFT_S * SAMPLE_RATE), np.float32)
-        audio = np.concatenate([silence, window.audio])
-        return replace(window, start_s=window.start_s - silence.size / SAMPLE_RATE, audio=audio)
-    lead_s = window.speech[0].start_s - window.start_s if window.speech else 0.0
-    cut_s = max(0.1, min(SHIFT_S, lead_s - 0.05))
-    return window.part(window.start_s + cut_s, window.end_s)
+    lead_s = tail_s = 0.0
+    if window.speech:
+        lead_s = max(0.0, window.speech[0].start_s - KEPT_S - window.start_s)
+        tail_s = max(0.0, window.end_s - window.speech[-1].end_s - KEPT_S)
+    room_s = limit_s - window.duration_s
+    by_s = min(SHIFT_S, room_s + tail_s)
+    if by_s < LEAST_SHIFT_S:
+        cut_s = min(SHIFT_S, max(LEAST_SHIFT_S / 2, lead_s))
+        return window.part(window.start_s + cut_s, window.end_s)
+    if by_s > room_s:
+        window = window.part(window.start_s, window.end_s - (by_s - room_s))
+    silence = np.zeros(round(by_s * SAMPLE_RATE), np.float32)
+    audio = np.concatenate([silence, window.audio])
+    return replace(window, start_s=window.start_s - silence.size / SAMPLE_RATE, audio=audio)
 
 
 @dataclass(slots=True)
