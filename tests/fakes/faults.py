@@ -92,11 +92,13 @@ class FaultyEngine:
         if rng.random() >= self._share or (self._first_only and window.index in self._struck):
             return decoded
         self._struck.add(window.index)
-        for kind in rng.permutation(self._kinds):
+        # In turn and not drawn, so that few faults are of every kind.
+        turn = (self._seed + window.index) % len(self._kinds)
+        for kind in self._kinds[turn:] + self._kinds[:turn]:
             words = _FAULTS[kind](window, _words(decoded), rng)
             if words is not None:
                 struck = _with_words(decoded, words)
-                self.faults.append(Fault(str(kind), window, how, decoded, struck))
+                self.faults.append(Fault(kind, window, how, decoded, struck))
                 return struck
         return decoded
 
