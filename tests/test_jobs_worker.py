@@ -25,7 +25,7 @@ from tests.workers import Lab, speech
 
 pytestmark = pytest.mark.slow
 
-LONG_WORDS = 700  # some minutes of speech: surely still running when it is looked at
+LONG_WORDS = 1600  # more than a batch of windows: surely still running when it is looked at
 
 
 class Warm(Lab):
@@ -307,7 +307,7 @@ def test_status_is_true_when_the_worker_is_dead(warm: Warm) -> None:
 
 def test_a_poison_item_is_given_up_after_three_deaths(warm: Warm) -> None:
     worker = warm.worker
-    item_id = warm.begin_long(4 * LONG_WORDS)
+    item_id = warm.begin_long(2 * LONG_WORDS)
     for death in range(3):
         warm.wait(lambda: warm.running(item_id), "the item in another life")
         host = warm.host_of(worker)

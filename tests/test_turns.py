@@ -243,7 +243,7 @@ def test_figures_of_the_design() -> None:
 
 def test_shapes_are_read_from_a_model_of_ones_own() -> None:
     shape = shape_of("demo")
-    assert shape is not None and (shape.encoder_layers, shape.width) == (3, 128)
+    assert shape is not None and (shape.encoder_layers, shape.width) == (4, 128)
     weights = DEMO_FOLDER / "model.safetensors"
     # Half-precision or float32 files: the numbers are the same.
     assert weights.stat().st_size == pytest.approx(shape.weights_bytes(4), rel=0.15) or (
