@@ -194,9 +194,7 @@ def _earlier_revisions(library: Library, item: MediaItem) -> tuple[Revision, ...
         return ()  # damaged: the new one takes its place
 
 
-def judge(
-    transcript: Transcript, hold_below: float, entry: LibraryEntry | None = None
-) -> Outcome:
+def judge(transcript: Transcript, hold_below: float, entry: LibraryEntry | None = None) -> Outcome:
     """Whether a transcript may be published, or is held until somebody has listened.
 
     `entry`: the item in the library, where somebody may have accepted just this transcript.
