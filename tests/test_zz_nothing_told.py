@@ -16,7 +16,7 @@ from tests.told import SECRET as ANY_SECRET
 from tests.told import Watch, watch
 
 # Where a test plays the user and lays down keys for the program to read.
-THEIR_PLACE = re.compile(r"YT_API_keys\.txt|my-keys\.txt|\.env")
+THEIR_PLACE = re.compile(r"YT_API_keys\.txt|(my-)?keys\.txt|\.env")
 
 
 def test_no_secret_in_any_file_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> None:
