@@ -8,7 +8,7 @@ import streamlit as st
 
 from kb.sources.scan import Scan, ScannedItem
 from kb.types import MediaItem
-from kb.ui import show
+from kb.ui import show, ticks
 from kb.ui.looks import Finding
 from kb.ui.texts import counted, number, text
 
@@ -111,7 +111,7 @@ def table(findings: Sequence[Finding]) -> list[MediaItem] | None:
     if not rows:
         return None
     ids = list(rows)
-    _mark(ids)
+    ticks.put_back(_TABLE, ids, st.session_state.get(_PICKED, ()))
     st.session_state[_SHOWN] = ids
     found = list(rows.values())
     column = st.column_config
@@ -151,21 +151,9 @@ def _state(name: str) -> str:
     return show.state(name)
 
 
-def _mark(ids: Sequence[str]) -> None:
-    """Put the selection where its rows are now."""
-    picked = set(st.session_state.get(_PICKED, ()))
-    wanted = [position for position, item_id in enumerate(ids) if item_id in picked]
-    known = st.session_state.get(_TABLE)
-    if known is None and not wanted:
-        return
-    if known is None or sorted(known["selection"]["rows"]) != wanted:
-        st.session_state[_TABLE] = {"selection": {"rows": wanted, "columns": [], "cells": []}}
-
-
 def _chosen() -> None:
     shown: list[str] = st.session_state.get(_SHOWN, [])
-    rows = st.session_state[_TABLE]["selection"]["rows"]
-    st.session_state[_PICKED] = [shown[row] for row in rows if row < len(shown)]
+    st.session_state[_PICKED] = ticks.ticked(_TABLE, shown)
 
 
 def forget() -> None:

@@ -15,7 +15,7 @@ from kb.jobs.names import FOR_EVER
 from kb.jobs.rows import ACTIVE, STATES
 from kb.jobs.store import FIRST, NORMAL
 from kb.service import Service
-from kb.ui import session, show
+from kb.ui import session, show, ticks
 from kb.ui.runner import keeper, meter
 from kb.ui.texts import counted, number, text
 
@@ -221,7 +221,7 @@ def _actions(
 
 def _table(page: BoardPage) -> None:
     ids = [row.id for row in page.rows]
-    _mark(ids)
+    ticks.put_back(_TABLE, ids, selected())
     # A selection is positions: they count in the list as it was drawn, not as it is by then.
     st.session_state[_SHOWN] = ids
     columns = {
@@ -325,24 +325,11 @@ def selected() -> list[str]:
     return list(st.session_state.get(_SELECTED, []))
 
 
-def _mark(ids: Sequence[str]) -> None:
-    """Put the selection where its items are now."""
-    chosen = set(selected())
-    wanted = [position for position, item_id in enumerate(ids) if item_id in chosen]
-    known = st.session_state.get(_TABLE)
-    if known is None and not wanted:
-        return
-    if known is None or sorted(known["selection"]["rows"]) != wanted:
-        st.session_state[_TABLE] = {"selection": {"rows": wanted, "columns": [], "cells": []}}
-
-
 def _chosen() -> None:
     shown: list[str] = st.session_state.get(_SHOWN, [])
-    rows = st.session_state[_TABLE]["selection"]["rows"]
     here = set(shown)
     elsewhere = [item_id for item_id in selected() if item_id not in here]
-    ticked = [shown[row] for row in rows if row < len(shown)]
-    st.session_state[_SELECTED] = elsewhere + ticked
+    st.session_state[_SELECTED] = elsewhere + ticks.ticked(_TABLE, shown)
 
 
 def _select_all(states: tuple[str, ...], words: str) -> None:
