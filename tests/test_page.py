@@ -316,7 +316,8 @@ def test_selected_items_are_changed_by_id(home: Path) -> None:
     first = service.jobs.board().rows[0]
     assert (first.id, first.priority) == (ids[1], FIRST)
     # It has moved to the top: the mark goes with it.
-    assert app.session_state["queue_table"]["selection"]["rows"] == [0]
+    drawn_under = f"queue_table-{app.session_state['queue_table_turn']}"
+    assert app.session_state[drawn_under]["selection"]["rows"] == [0]
     assert "(first)" in app.dataframe[0].value["state"][0]
     app.button("queue_pause").click()
     drawn(app)

@@ -312,6 +312,7 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
         press(tab, text(button))
         wait(lambda state=state: service.jobs.counts()[state] == before, button)  # type: ignore[misc]
     press(tab, text("queue_clear"))
+    tab.get_by_role("button", name=text("queue_clear"), exact=True).wait_for(state="detached")
     press(tab, text("queue_pause_all"))
     press(tab, text("lane_resume"))
     wait(lambda: not service.jobs.lanes(), "the lane")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -111,7 +112,7 @@ def table(findings: Sequence[Finding]) -> list[MediaItem] | None:
     if not rows:
         return None
     ids = list(rows)
-    ticks.put_back(_TABLE, ids, st.session_state.get(_PICKED, ()))
+    drawn = ticks.put_back(_TABLE, ids, st.session_state.get(_PICKED, ()))
     st.session_state[_SHOWN] = ids
     found = list(rows.values())
     column = st.column_config
@@ -124,9 +125,9 @@ def table(findings: Sequence[Finding]) -> list[MediaItem] | None:
             "link": [each.item.url if each.item.url.startswith("http") else None for each in found],
         },
         hide_index=True,
-        key=_TABLE,
+        key=drawn,
         height=min(len(found), ROWS_SHOWN) * 35 + 38,
-        on_select=_chosen,
+        on_select=partial(_chosen, drawn),
         selection_mode="multi-row",
         column_config={
             "title": column.TextColumn(text("found_column_title"), width="medium"),
@@ -151,7 +152,9 @@ def _state(name: str) -> str:
     return show.state(name)
 
 
-def _chosen() -> None:
+def _chosen(drawn: str) -> None:
+    if drawn != ticks.key(_TABLE):
+        return  # a click in a table that has been drawn anew since
     shown: list[str] = st.session_state.get(_SHOWN, [])
     st.session_state[_PICKED] = ticks.ticked(_TABLE, shown)
 

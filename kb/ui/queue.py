@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 
 import streamlit as st
 
@@ -221,7 +222,7 @@ def _actions(
 
 def _table(page: BoardPage) -> None:
     ids = [row.id for row in page.rows]
-    ticks.put_back(_TABLE, ids, selected())
+    drawn = ticks.put_back(_TABLE, ids, selected())
     # A selection is positions: they count in the list as it was drawn, not as it is by then.
     st.session_state[_SHOWN] = ids
     columns = {
@@ -238,9 +239,9 @@ def _table(page: BoardPage) -> None:
     st.dataframe(
         columns,
         hide_index=True,
-        key=_TABLE,
+        key=drawn,
         height=min(len(ids), ROWS_SHOWN) * 35 + 38,
-        on_select=_chosen,
+        on_select=partial(_chosen, drawn),
         selection_mode="multi-row",
         column_config={
             "title": column.TextColumn(text("queue_column_title"), width="medium"),
@@ -325,7 +326,9 @@ def selected() -> list[str]:
     return list(st.session_state.get(_SELECTED, []))
 
 
-def _chosen() -> None:
+def _chosen(drawn: str) -> None:
+    if drawn != ticks.key(_TABLE):
+        return  # a click in a table that has been drawn anew since
     shown: list[str] = st.session_state.get(_SHOWN, [])
     here = set(shown)
     elsewhere = [item_id for item_id in selected() if item_id not in here]

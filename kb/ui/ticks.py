@@ -1,4 +1,9 @@
-"""Ticked rows of a table, kept by id: Streamlit's selection is by position, and rows move."""
+"""Ticked rows of a table, kept by id: Streamlit's selection is by position, and rows move.
+
+A table whose ticks are changed by anything but a click in it goes on under a new key. The browser
+sends the ticks it knows with every request, also with one that left before it had heard of the
+change: under the old key they would come back, or land on the rows that have moved there since.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +12,26 @@ from collections.abc import Collection, Sequence
 import streamlit as st
 
 
-def put_back(table: str, ids: Sequence[str], chosen: Collection[str]) -> None:
-    """Tick, in the table with this key, the rows where the chosen ids are now.
+def key(table: str) -> str:
+    """The key under which this table is drawn now."""
+    return f"{table}-{st.session_state.get(f'{table}_turn', 0)}"
+
+
+def put_back(table: str, ids: Sequence[str], chosen: Collection[str]) -> str:
+    """Tick the rows where the chosen ids are now; returns the key to draw the table under.
 
     `ids` are those of the rows in their order. Call it before the table is drawn.
     """
     picked = set(chosen)
     wanted = [position for position, item_id in enumerate(ids) if item_id in picked]
-    known = st.session_state.get(table)
-    if known is None and not wanted:
-        return
-    if known is None or sorted(known["selection"]["rows"]) != wanted:
-        st.session_state[table] = {"selection": {"rows": wanted, "columns": [], "cells": []}}
+    known = st.session_state.get(key(table))
+    if sorted(known["selection"]["rows"]) != wanted if known is not None else bool(wanted):
+        st.session_state[f"{table}_turn"] = st.session_state.get(f"{table}_turn", 0) + 1
+        st.session_state[key(table)] = {"selection": {"rows": wanted, "columns": [], "cells": []}}
+    return key(table)
 
 
 def ticked(table: str, ids: Sequence[str]) -> list[str]:
     """The ids of the rows that are ticked now."""
-    rows = st.session_state[table]["selection"]["rows"]
+    rows = st.session_state[key(table)]["selection"]["rows"]
     return [ids[row] for row in rows if row < len(ids)]
