@@ -15,7 +15,7 @@ import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
 from .speech import SAMPLE_RATE, Recordings
-from .windows import WINDOW_SECONDS, Composer, Window
+from .windows import REPEATS, WINDOW_SECONDS, Composer, Window
 from .words import language_of
 
 BATCH = 10
@@ -172,15 +172,26 @@ class Evaluator:
         return plain, guarded
 
 
-def draw_utterances(recordings: Recordings, known: bool, count: int, seed: int) -> list[Window]:
-    """Utterances of up to 30 s: one in four German, one in ten mixed, one in six unbroken."""
-    composer = Composer(recordings, np.flatnonzero(recordings.known == known))
+def draw_utterances(
+    recordings: Recordings, known: bool, count: int, seed: int, plain: bool
+) -> list[Window]:
+    """Utterances of up to 30 s, three in ten of them German.
+
+    The ``plain`` ones are phrases and pauses in one language, with noise and at any level. The
+    others have all that training knows of: one in ten is in two languages, one in six unbroken,
+    one phrase in eight a word said again and again, with rooms, bands, hum and chords.
+    """
+    speakers = np.flatnonzero(recordings.known == known)
+    composer = Composer(recordings, speakers, repeats=0.0 if plain else REPEATS)
     rng = np.random.default_rng((seed, known))
+    languages = [0.7, 0.3, 0.0] if plain else [0.65, 0.25, 0.1]
+    kinds = [0.9, 0.1, 0.0] if plain else [0.75, 0.09, 0.16]
     out: list[Window] = []
     while len(out) < count:
-        language = str(rng.choice(["en", "de", "mixed"], p=[0.65, 0.25, 0.1]))
-        kind = str(rng.choice(["phrases", "sparse", "unbroken"], p=[0.75, 0.09, 0.16]))
-        window = composer.speech(rng, language, kind, rng.uniform(6, WINDOW_SECONDS), whole=True)
+        language = str(rng.choice(["en", "de", "mixed"], p=languages))
+        kind = str(rng.choice(["phrases", "sparse", "unbroken"], p=kinds))
+        seconds = rng.uniform(6, WINDOW_SECONDS)
+        window = composer.speech(rng, language, kind, seconds, whole=True, plain=plain)
         if window.words:
             out.append(window)
     return out
@@ -190,10 +201,12 @@ def evaluate(folder: Path, recordings: Recordings, count: int = 200, seed: int =
     """All acceptance figures as lines of text."""
     evaluator = Evaluator(folder)
     lines = []
-    for known in (True, False):
-        windows = draw_utterances(recordings, known, count, seed)
-        score = evaluator.score(windows, recordings.words)
-        lines.append(f"{'known' if known else 'held-out'} voices: {score.line()}")
+    for plain in (True, False):
+        for known in (True, False):
+            windows = draw_utterances(recordings, known, count, seed, plain)
+            score = evaluator.score(windows, recordings.words)
+            name = f"{'plain' if plain else 'hard'}, {'known' if known else 'held-out'} voices"
+            lines.append(f"{name}: {score.line()}")
     rng = np.random.default_rng(seed + 1)
     composer = Composer(recordings, np.flatnonzero(recordings.known))
     silent = [composer.without_speech(rng) for _ in range(50)]

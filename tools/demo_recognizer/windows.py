@@ -81,11 +81,19 @@ class Composer:
             seconds = rng.uniform(8, 30)
         return self.speech(rng, language, kind, seconds)
 
-    def speech(self, rng, language: str, kind: str, seconds: float, whole: bool = False) -> Window:
+    def speech(
+        self,
+        rng: np.random.Generator,
+        language: str,
+        kind: str,
+        seconds: float,
+        whole: bool = False,
+        plain: bool = False,
+    ) -> Window:
         """A window of ``seconds`` with speech in ``language`` ("en", "de" or "mixed").
 
         A ``whole`` one ends after its last whole word, as an utterance does, and is as much
-        shorter.
+        shorter. A ``plain`` one has noise and a level, but no room, band or codec.
         """
         dry, words = self._place(rng, language, kind, int(seconds * SAMPLE_RATE))
         if not words:
@@ -94,7 +102,7 @@ class Composer:
             end = int(words[-1].end * SAMPLE_RATE) + 1
             dry[end:] = 0
             dry = dry[: end + int(rng.uniform(0.02, 0.6) * SAMPLE_RATE)]
-        audio = self._wear(dry, rng)
+        audio = self._in_noise(dry, rng) if plain else self._wear(dry, rng)
         spoken = {"en": 0.0, "de": 0.0}
         for word in words:
             code = "de" if word.index in self.recordings.by_language["de"] else "en"
@@ -169,6 +177,13 @@ class Composer:
 
     def _speaker(self, rng) -> tuple[int, float]:
         return int(rng.choice(self.speakers)), rng.uniform(*self.tempo)
+
+    def _in_noise(self, dry: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Give clean speech noise 8 to 45 dB below it, mostly, and a level."""
+        loudness = np.sqrt(np.mean(dry[np.abs(dry) > 1e-3] ** 2) + 1e-12)
+        if rng.random() < 0.85:
+            dry = dry + sounds.noise(len(dry), rng) * _below(loudness, rng.uniform(8, 45))
+        return _level(dry, rng.uniform(-30, -1)).astype(np.float32)
 
     def _wear(self, dry: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Give clean speech a room, a microphone, noise, a codec and a level."""
