@@ -6,6 +6,7 @@ import difflib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,12 @@ def check_presets(text: str, path: Path) -> dict[str, Preset]:
 
     Raises SettingsError as `load_presets` does.
     """
+    return dict(_checked(text, path))
+
+
+@lru_cache(maxsize=8)
+def _checked(text: str, path: Path) -> Mapping[str, Preset]:
+    # A page asks for the same few presets ten times each time it is drawn.
     document = _parse(text, path)
     presets: dict[str, Preset] = {}
     answers: dict[str, str] = {}

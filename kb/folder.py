@@ -48,9 +48,10 @@ class Folder:
 
     def existing(self, name: str) -> Path | None:
         """The path of a name that is there, else None."""
+        if self.names is not None:  # asked 64 times an item: no path for what is not there
+            return self.path / name if name in self.names else None
         path = self.path / name
-        there = path.exists() if self.names is None else name in self.names
-        return path if there else None
+        return path if path.exists() else None
 
     def media_of(self, stem: str) -> Path | None:
         """The stem's medium: pictures and sound before sound alone."""

@@ -80,6 +80,16 @@ def test_an_item_goes_its_way(store: ItemStore) -> None:
     assert store.counts() == {state: int(state == DONE) for state in STATES}
 
 
+def test_what_is_not_done_is_told_by_id(store: ItemStore) -> None:
+    (done, running, held, waits), _ = queued(store, 4)
+    for one in (done, running, held):
+        store.claim(one, 1, ME)
+    assert store.finish(done, 1, ME, DONE) and store.finish(held, 1, ME, HELD)
+    rest = {held: HELD, waits: QUEUED}
+    assert store.unfinished() == rest | {running: RUNNING}
+    assert store.unfinished(alive=[OTHER]) == rest | {running: QUEUED}
+
+
 @pytest.mark.parametrize("state", [DONE, HELD, FAILED])
 def test_nobody_writes_over_what_is_not_his(store: ItemStore, state: str) -> None:
     (one,), _ = queued(store)

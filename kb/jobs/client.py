@@ -190,6 +190,10 @@ class Jobs:
         """Items, newest first. What a dead worker has is shown as queued: it goes on later."""
         return self.items.briefs(state=state, limit=limit, ids=ids, alive=self._alive())
 
+    def unfinished(self) -> dict[str, str]:
+        """The state of every item that is not done, by id."""
+        return self.items.unfinished(self._alive())
+
     def counts(self) -> dict[str, int]:
         """How many items are shown in each state."""
         return self.items.counts(self._alive())

@@ -271,6 +271,13 @@ class ItemStore:
         with self.catalogue.begin() as connection:
             return [Brief(*row) for each in queries for row in connection.execute(each)][:limit]
 
+    def unfinished(self, alive: Collection[str] | None = None) -> dict[str, str]:
+        """The state of every item that is not done, by id; `alive` as in `briefs`."""
+        shown = shown_state(alive)
+        query = sa.select(items.c.id, shown).where(shown != DONE)
+        with self.catalogue.begin() as connection:
+            return {str(item_id): str(state) for item_id, state in connection.execute(query)}
+
     def ids(self, state: str) -> list[str]:
         """Ids of all items in a state."""
         query = sa.select(items.c.id).where(items.c.state == state)

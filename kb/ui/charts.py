@@ -7,9 +7,12 @@ silent and the chart speaks through its `alt`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import altair
 import streamlit as st
+
+if TYPE_CHECKING:
+    import altair
 
 _HEIGHT = 200
 
@@ -23,6 +26,8 @@ def lines(
     alt: str,
 ) -> None:
     """One line a series over the same places."""
+    import altair  # a quarter of a second that the other tabs' first visitor need not wait
+
     rows = [
         {"x": place, "y": value, "series": name}
         for name, values in series.items()
@@ -46,6 +51,8 @@ def bars(
     names: Sequence[str | int], values: Sequence[float], *, x_label: str, y_label: str, alt: str
 ) -> None:
     """One bar a name, in the order given."""
+    import altair
+
     rows = [{"x": name, "y": value} for name, value in zip(names, values, strict=True)]
     chart = (
         altair.Chart(altair.Data(values=rows))  # type: ignore[no-untyped-call]

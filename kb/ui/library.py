@@ -93,7 +93,8 @@ def _answer(place: int, hit: Hit) -> None:
 def _items() -> None:
     try:
         listing = session.shelf()
-        states = _states()
+        # The queue's word, where it says more than the folder: what is done, both know.
+        states = session.service().jobs.unfinished()
     except KBError as error:
         show.error(error)
         return
@@ -108,17 +109,6 @@ def _items() -> None:
     _totals(listing.entries, counts)
     only = _choice(counts)
     _table([(entry, state) for entry, state in found if only in (_ALL, state)])
-
-
-def _states() -> dict[str, str]:
-    """The queue's word, where it says more than the folder: what is done, both know."""
-    service = session.service()
-    return {
-        status.id: status.state
-        for state in STATES
-        if state != "done"
-        for status in service.statuses(state=state)
-    }
 
 
 def _empty() -> None:

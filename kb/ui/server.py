@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,12 +14,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from kb.errors import KBError
+from kb.library import Library
 from kb.settings import Settings, get_settings
+from kb.shelf import shelf
 from kb.ui import access, guard, media, uploads
 from kb.ui.runner import keeper
 
 UPLOAD = "kb-upload"
 _REFUSED = "This link belongs to an earlier page: load the page again."
+
+# What every visitor needs; then what a search and a chart need, when the first page stands.
+_AT_ONCE, _LATER = ("kb.ui.page", "pandas"), ("kb.sinks.local", "altair")
+LATER_S = 3.0
+
+log = logging.getLogger(__name__)
 
 _guarded = False
 
@@ -61,12 +71,26 @@ def asks_for_password(settings: Settings) -> bool:
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[None]:
     """While the server runs, the worker is looked after."""
-    # The page's modules take a second to load: better now than under the first visitor's eyes.
-    threading.Thread(target=importlib.import_module, args=("kb.ui.page",), daemon=True).start()
+    leaving = threading.Event()
+    threading.Thread(target=_make_ready, args=(leaving,), daemon=True).start()
     if get_settings().app_worker:
         keeper().watch()
     yield
+    leaving.set()
     keeper().leave()
+
+
+def _make_ready(leaving: threading.Event) -> None:
+    """Load what the page needs: better now than under the first visitor's eyes."""
+    for name in _AT_ONCE:
+        importlib.import_module(name)
+    try:
+        shelf(Library(get_settings().home).media_folder).listing()
+    except KBError as error:
+        log.warning("%s %s", error.message, error.hint)  # the page says it in its place
+    if not leaving.wait(LATER_S):
+        for name in _LATER:
+            importlib.import_module(name)
 
 
 def _media(request: Request) -> Response:
