@@ -12,6 +12,7 @@ from kb.errors import KBError
 from kb.library import LibraryEntry
 from kb.service import STATES
 from kb.sinks.base import SEARCH_MODES, SearchMode
+from kb.transcript.captions import BY_MACHINE, BY_PEOPLE
 from kb.types import Hit
 from kb.ui import item, session, show
 from kb.ui.player import clock
@@ -19,6 +20,7 @@ from kb.ui.texts import counted, number, text
 
 _TABLE, _SHOWN, _ONLY, _MODE = "items", "items_shown", "library_only", "search_mode"
 _ALL = "all"
+_TIERS = {BY_PEOPLE: "tier_people", BY_MACHINE: "tier_machine"}
 
 
 def render() -> None:
@@ -43,7 +45,7 @@ def _search_box() -> tuple[str, SearchMode]:
             placeholder=text("search_placeholder"),
             label_visibility="collapsed",
             type="search",
-            live=True,
+            live="150ms",
             bind="query-params",
             on_change=session.close_item,
             persist_state="session",
@@ -87,7 +89,15 @@ def _answer(place: int, hit: Hit) -> None:
             on_click=session.open_item,
             args=(hit.item_id, hit.at_s),
         )
-        st.markdown(show.marked(hit.snippet))
+        st.markdown(_stands_in(hit) + show.marked(hit.snippet))
+
+
+def _stands_in(hit: Hit) -> str:
+    """A badge before what no transcript says yet."""
+    if not hit.tier:
+        return ""
+    known = _TIERS.get(hit.tier)
+    return f":orange-badge[{text(known) if known else show.plain(hit.tier)}] "
 
 
 def _items() -> None:
@@ -179,7 +189,7 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
         selection_mode=["single-row", "single-cell"],
         height=min(38 + 35 * max(1, len(entries)), 640),
         column_config={
-            "title": column.TextColumn(text("column_title"), width="medium"),
+            "title": column.TextColumn(text("column_title"), width="large"),
             "state": column.TextColumn(text("column_state"), width="small"),
             "grade": column.TextColumn(text("column_grade"), width="small"),
             "length": column.TextColumn(text("column_length"), width="small"),

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from starlette.middleware import Middleware
@@ -72,7 +73,7 @@ def asks_for_password(settings: Settings) -> bool:
 async def lifespan(_app: Any) -> AsyncIterator[None]:
     """While the server runs, the worker is looked after."""
     leaving = threading.Event()
-    threading.Thread(target=_make_ready, args=(leaving,), daemon=True).start()
+    threading.Thread(target=_make_ready, args=(leaving, get_settings().home), daemon=True).start()
     if get_settings().app_worker:
         keeper().watch()
     yield
@@ -80,12 +81,12 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
     keeper().leave()
 
 
-def _make_ready(leaving: threading.Event) -> None:
+def _make_ready(leaving: threading.Event, home: Path) -> None:
     """Load what the page needs: better now than under the first visitor's eyes."""
     for name in _AT_ONCE:
         importlib.import_module(name)
     try:
-        shelf(Library(get_settings().home).media_folder).listing()
+        shelf(Library(home).media_folder).listing()
     except KBError as error:
         log.warning("%s %s", error.message, error.hint)  # the page says it in its place
     if not leaving.wait(LATER_S):
