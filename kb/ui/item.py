@@ -86,15 +86,15 @@ def _troubles(
             show.trouble(warning, severe=False)
     doubtful = transcript is not None and bool(transcript.doubtful)
     if transcript is not None and (status.state == "held" or (doubtful and not entry.accepted)):
-        with st.container(horizontal=True, key="review"):
+        with st.container(horizontal=True, vertical_alignment="center", key="review"):
             st.button(
                 text("accept"),
                 key="accept",
                 type="primary" if status.state == "held" else "secondary",
-                help=text("accept_help"),
                 on_click=_accept,
                 args=(entry.item.id,),
             )
+            st.caption(text("accept_help"), width="content")
 
 
 def _status(service: Service, entry: LibraryEntry) -> ItemStatus:

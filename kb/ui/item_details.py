@@ -62,13 +62,15 @@ def _published(service: Service, entry: LibraryEntry, place: str, *, ready: bool
             show.trouble(told[sink].error, told[sink].hint, severe=status == "failed")
     settings = service.settings
     if ready and entry.state != "held" and settings.odin_api_key.get_secret_value():
-        st.button(
-            text("published_publish"),
-            key="publish-odin",
-            help=text("published_publish_help"),
-            on_click=_send,
-            args=(entry.item.id, place),
-        )
+        # What it does stands beside it: a tooltip would stay open over a page drawn anew.
+        with st.container(horizontal=True, vertical_alignment="center", key="publish"):
+            st.button(
+                text("published_publish"),
+                key="publish-odin",
+                on_click=_send,
+                args=(entry.item.id, place),
+            )
+            st.caption(text("published_publish_help"), width="content")
 
 
 def _send(item_id: str, place: str) -> None:

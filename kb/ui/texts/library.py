@@ -10,6 +10,8 @@ EN: dict[str, str] = {
     "search_hybrid": "Both",
     "search_found": "{count} passages in {took} ms",
     "search_found_one": "1 passage in {took} ms",
+    "tier_people": "From captions by people",
+    "tier_machine": "From automatic captions",
     "search_none": "Nothing found for “{query}”.",
     "search_none_hint": "Try fewer or other words; a phrase in quotes must stand exactly so.",
     # The list
@@ -138,6 +140,8 @@ DE: dict[str, str] = {
     "search_hybrid": "Beides",
     "search_found": "{count} Stellen in {took} ms",
     "search_found_one": "1 Stelle in {took} ms",
+    "tier_people": "Aus Untertiteln von Menschen",
+    "tier_machine": "Aus automatischen Untertiteln",
     "search_none": "Nichts gefunden für „{query}“.",
     "search_none_hint": "Weniger oder andere Wörter versuchen; eine Wendung in "
     "Anführungszeichen muss genau so dastehen.",
