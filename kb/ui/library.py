@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import streamlit as st
@@ -118,7 +119,7 @@ def _items() -> None:
     counts = Counter(state for _, state in found)
     _totals(listing.entries, counts)
     only = _choice(counts)
-    _table([(entry, state) for entry, state in found if only in (_ALL, state)])
+    _table([(entry, state) for entry, state in found if only in (_ALL, state)], only)
 
 
 def _empty() -> None:
@@ -163,7 +164,7 @@ def _choice(counts: Counter[str]) -> str:
     return str(chosen or _ALL)
 
 
-def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
+def _table(found: Sequence[tuple[LibraryEntry, str]], only: str) -> None:
     entries = [entry for entry, _ in found]
     # A selection is positions: they count in the list as it was drawn, not as it is by then.
     st.session_state[_SHOWN] = [entry.item.id for entry in entries]
@@ -184,8 +185,9 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
     st.dataframe(
         columns,
         hide_index=True,
-        key=_TABLE,
-        on_select=_chosen,
+        # A table whose rows are others than before takes no click: each choice has its own.
+        key=f"{_TABLE}-{only}",
+        on_select=partial(_chosen, f"{_TABLE}-{only}"),
         selection_mode=["single-row", "single-cell"],
         height=min(38 + 35 * max(1, len(entries)), 640),
         column_config={
@@ -206,8 +208,8 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
     st.caption(text("items_help"))
 
 
-def _chosen() -> None:
-    selection = st.session_state[_TABLE].selection
+def _chosen(table: str) -> None:
+    selection = st.session_state[table].selection
     rows = [*selection.rows, *(row for row, _ in selection.cells)]
     shown = st.session_state.get(_SHOWN, [])
     if rows and rows[0] < len(shown):
