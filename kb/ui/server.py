@@ -27,7 +27,7 @@ _REFUSED = "This link belongs to an earlier page: load the page again."
 
 # What every visitor needs; then what a search and a chart need, when the first page stands.
 _AT_ONCE, _LATER = ("kb.ui.page", "pandas"), ("kb.sinks.local", "altair")
-LATER_S = 3.0
+LATER_S = 5.0
 
 log = logging.getLogger(__name__)
 
