@@ -1,25 +1,29 @@
 """Every way of transcribing that `throughput.py` compares: ours and the others'.
 
-All get the language, write greedily and use one thread; each of the others has the batch that
-suits it best here. Ours gives word times and checks its text, the others do neither.
+All get the language, write greedily and use one thread. Ours gives word times and checks its
+text, the others do neither. On random weights each notes how many tokens it wrote for every
+window, so that unequal work is found out.
 """
 
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-BATCH = 8  # windows a call, for all that batch
+BATCH = 8  # windows a call where no better one was found out
+BATCHES = (1, 4, 8, 16)  # tried to find the best
 TOKENS = 64  # a window's, where weights are random
 
-Read = Callable[[Sequence[Path]], list[str]]
+Read = Callable[[Sequence[Path], int], list[str]]
 
 
 @dataclass(frozen=True)
@@ -38,31 +42,51 @@ class Model:
 
 @dataclass(frozen=True)
 class Peer:
-    """`read` gives the text of each file; `busy_s` (ours) the seconds inside model calls."""
+    """One way of transcribing: `read` gives the text of each file, in batches of a size.
+
+    `busy_s` (ours): CPU seconds inside calls of the "recognizer" and the "detector" during the
+    last reading. `lengths`: how many windows were written with how many tokens.
+    """
+
+    read: Read
+    busy_s: dict[str, float] = field(default_factory=dict)
+    lengths: Counter[int] = field(default_factory=Counter)
+    close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Way:
+    """A peer by name; `open` loads it. `batches`: whether it has batches at all."""
 
     name: str
-    group: str  # transformers or ctranslate2: what runs the model
-    ours: bool
-    read: Read
-    busy_s: Callable[[], float] = lambda: 0.0
+    open: Callable[[], Peer]
+    batches: bool = True
 
 
-def everyone(model: Model) -> list[Peer]:
-    """All that can read with this model."""
-    peers = [
-        ours(model, "whisper", repair=True),
-        ours(model, "whisper", repair=False),
-        pipeline(model),
-        ours(model, "faster-whisper", repair=False),
-        faster_whisper(model, batched=True),
-        faster_whisper(model, batched=False),
+def everyone(model: Model) -> list[Way]:
+    """All that can read with this model, the one all are compared to first."""
+    ways = [
+        Way(PIPELINE, lambda: pipeline(model)),
+        Way(SHIPPED, lambda: ours(model, "whisper", repair=True)),
+        Way(OURS, lambda: ours(model, "whisper", repair=False)),
+        Way(OURS_CTRANSLATE2, lambda: ours(model, "faster-whisper", repair=False)),
+        Way(BATCHED, lambda: faster_whisper(model, batched=True)),
+        Way("faster-whisper, sequential", lambda: faster_whisper(model, batched=False), False),
     ]
-    if model.random:
-        # Random timestamps would decide how far the long form goes on at a time.
-        peers = [peer for peer in peers if "as shipped" not in peer.name]
-        # (Its package is the extra `bench`.)
-        return [*peers, openai_whisper()] if find_spec("whisper") else peers
-    return [*peers, long_form(model)]
+    if not model.random:
+        return [*ways, Way("transformers long form", lambda: long_form(model))]
+    # Nothing to doubt in random words; and random timestamps would decide how far the long form
+    # goes on at a time.
+    ways = [way for way in ways if way.name != SHIPPED]
+    # (Its package is the extra `bench`.)
+    return [*ways, Way("openai-whisper", openai_whisper, False)] if find_spec("whisper") else ways
+
+
+PIPELINE = "transformers pipeline"
+OURS = "ours, whisper"
+SHIPPED = "ours, whisper, as shipped"
+OURS_CTRANSLATE2 = "ours, faster-whisper"
+BATCHED = "faster-whisper, batched"
 
 
 def ours(model: Model, engine: str, *, repair: bool) -> Peer:
@@ -75,49 +99,74 @@ def ours(model: Model, engine: str, *, repair: bool) -> Peer:
     if not repair:
         updates |= {"repair_share": 0.0}
     recognition = Recognition(get_settings().model_copy(update=updates), threading.Semaphore(2))
-    recipe = recognition.recipe(
-        RunOptions(model=str(model.folder), engine=engine, language="en", batch_size=BATCH)
-    )
-    recognition.prepare(recipe)
+
+    def recipe(batch: int) -> Any:
+        return recognition.recipe(
+            RunOptions(model=str(model.folder), engine=engine, language="en", batch_size=batch)
+        )
+
+    recognition.prepare(recipe(BATCH))
     batcher = recognition._batcher
     assert batcher is not None
-    busy = _watch(batcher.engine, recognition)
+    lengths: Counter[int] = Counter()
+    busy = _watch(batcher.engine, recognition._detector, lengths)
 
-    def read(paths: Sequence[Path]) -> list[str]:
-        busy[0] = 0.0
-        with ThreadPoolExecutor(BATCH) as pool:
-            found = list(pool.map(lambda path: recognition.transcribe(path, recipe), paths))
+    def read(paths: Sequence[Path], batch: int) -> list[str]:
+        busy.update(recognizer=0.0, detector=0.0)
+        own = recipe(batch)
+        with ThreadPoolExecutor(max(BATCH, batch)) as pool:
+            found = list(pool.map(lambda path: recognition.transcribe(path, own), paths))
         return [" ".join(segment.text for segment in one.segments) for one in found]
 
-    shown = f"ours, {engine}" + (", as shipped" if repair else "")
-    group = "ctranslate2" if engine == "faster-whisper" else "transformers"
-    return Peer(shown, group, True, read, lambda: busy[0])
+    return Peer(read, busy, lengths, recognition.close)
 
 
-def _watch(engine: Any, recognition: Any) -> list[float]:
-    """Counts CPU seconds spent inside the models' own calls (recognizer and detector)."""
-    import time
+def _watch(engine: Any, detector: Any, lengths: Counter[int]) -> dict[str, float]:
+    """Counts CPU seconds inside the models' own calls, and the tokens of every window."""
+    busy = {"recognizer": 0.0, "detector": 0.0}
+    lock = threading.Lock()  # detection runs in several threads
 
-    busy = [0.0]
-
-    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(what: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **options: Any) -> Any:
             began = time.thread_time()
             try:
                 return call(*args, **options)
             finally:
-                busy[0] += time.thread_time() - began
+                took = time.thread_time() - began
+                with lock:
+                    busy[what] += took
+
+        return run
+
+    detector._session = _Watched(detector._session, run=lambda call: counted("detector", call))
+
+    def measured(call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **options: Any) -> Any:
+            found = call(*args, **options)
+            rows = found.rows if hasattr(found, "rows") else [r.sequences_ids[0] for r in found]
+            lengths.update(len(row) for row in rows)
+            return found
 
         return run
 
     if hasattr(engine, "_greedy"):
-        engine._encode = counted(engine._encode)
-        engine._greedy.begin = counted(engine._greedy.begin)
-        engine._greedy.write = counted(engine._greedy.write)
+        engine._encode = counted("recognizer", engine._encode)
+        engine._greedy.begin = counted("recognizer", engine._greedy.begin)
+        engine._greedy.write = counted("recognizer", measured(engine._greedy.write))
     else:
-        for name in ("hear", "_write", "_timed"):
-            setattr(engine, name, counted(getattr(engine, name)))
+        engine._write = measured(engine._write)  # (CTranslate2 computes in threads of its own.)
     return busy
+
+
+class _Watched:
+    """An object of a compiled package with some of its methods wrapped."""
+
+    def __init__(self, inner: Any, **wrappers: Callable[[Any], Any]) -> None:
+        self._inner = inner
+        self._own = {name: wrap(getattr(inner, name)) for name, wrap in wrappers.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        return self._own[name] if name in self._own else getattr(self._inner, name)
 
 
 def pipeline(model: Model) -> Peer:
@@ -130,19 +179,50 @@ def pipeline(model: Model) -> Peer:
         dtype="float32",
         device="cpu",
         chunk_length_s=30,
-        batch_size=BATCH,
     )
     options = {"num_beams": 1, "do_sample": False, "language": "en", "task": "transcribe"}
     if model.random:
         options |= {"max_new_tokens": TOKENS, "min_new_tokens": TOKENS}
 
-    def read(paths: Sequence[Path]) -> list[str]:
+    lengths: Counter[int] = Counter()
+    undo = _lengths_of_generate(lengths) if model.random else lambda: None
+
+    def read(paths: Sequence[Path], batch: int) -> list[str]:
         # (Arrays: by path it would look for an ffmpeg on the system's path.)
         sounds = [{"raw": _sound(path), "sampling_rate": 16_000} for path in paths]
-        found = asr(sounds, return_timestamps=True, generate_kwargs=options)
+        # (Random timestamps would have it read most windows twice.)
+        found = asr(
+            sounds,
+            return_timestamps=not model.random,
+            generate_kwargs=options,
+            batch_size=batch,
+        )
         return [str(one["text"]) for one in found]
 
-    return Peer("transformers pipeline", "transformers", False, read)
+    return Peer(read, lengths=lengths, close=undo)
+
+
+def _lengths_of_generate(lengths: Counter[int]) -> Callable[[], None]:
+    """Counts what transformers writes; gives what ends the counting.
+
+    Whisper's own `generate` cuts its answer at timestamps afterwards, so the one below it.
+    """
+    from transformers import GenerationMixin
+
+    plain = GenerationMixin.generate
+
+    def watched(self: Any, *args: Any, **options: Any) -> Any:
+        found = plain(self, *args, **options)
+        rows = found if hasattr(found, "shape") else found.sequences
+        lengths[rows.shape[-1] - options["decoder_input_ids"].shape[-1]] += rows.shape[0]
+        return found
+
+    GenerationMixin.generate = watched
+
+    def undo() -> None:
+        GenerationMixin.generate = plain
+
+    return undo
 
 
 def long_form(model: Model) -> Peer:
@@ -154,10 +234,10 @@ def long_form(model: Model) -> Peer:
         model.folder, dtype="float32", attn_implementation="sdpa"
     ).eval()
 
-    def read(paths: Sequence[Path]) -> list[str]:
+    def read(paths: Sequence[Path], batch: int) -> list[str]:
         texts: list[str] = []
-        for first in range(0, len(paths), BATCH):
-            sounds = [_sound(path) for path in paths[first : first + BATCH]]
+        for first in range(0, len(paths), batch):
+            sounds = [_sound(path) for path in paths[first : first + batch]]
             inputs = processor(
                 sounds,
                 sampling_rate=16_000,
@@ -176,7 +256,7 @@ def long_form(model: Model) -> Peer:
             texts += processor.batch_decode(tokens, skip_special_tokens=True)
         return texts
 
-    return Peer("transformers long form", "transformers", False, read)
+    return Peer(read)
 
 
 def _sound(path: Path) -> np.ndarray:
@@ -196,35 +276,62 @@ def faster_whisper(model: Model, *, batched: bool) -> Peer:
     options: dict[str, Any] = {
         "beam_size": 1, "language": "en", "temperature": 0.0, "vad_filter": True
     }  # fmt: skip
+    lengths: Counter[int] = Counter()
     if model.random:
-        options |= {"max_new_tokens": TOKENS, "suppress_tokens": [50257], "suppress_blank": False}
+        # (CTranslate2 writes half of the length it is told, the prompt's less.)
+        options |= {
+            "max_new_tokens": 2 * TOKENS - 2, "suppress_tokens": [50257], "suppress_blank": False
+        }  # fmt: skip
+
+        def measured(call: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*args: Any, **given: Any) -> Any:
+                found = call(*args, **given)
+                lengths.update(len(one.sequences_ids[0]) for one in found)
+                return found
+
+            return run
+
+        whisper.model = _Watched(whisper.model, generate=measured)
+    transcribe: Callable[..., Any] = whisper.transcribe
     if batched:
         # Timestamps as trained; without them the demo weights have hardly been shown anything.
-        options |= {"batch_size": BATCH, "without_timestamps": model.random}
-        run = BatchedInferencePipeline(whisper).transcribe
+        options |= {"without_timestamps": model.random}
+        transcribe = BatchedInferencePipeline(whisper).transcribe
     else:
         options |= {
             "condition_on_previous_text": False, "log_prob_threshold": None,
             "compression_ratio_threshold": None, "without_timestamps": model.random,
         }  # fmt: skip
-        run = whisper.transcribe
 
-    def read(paths: Sequence[Path]) -> list[str]:
-        return [" ".join(s.text for s in run(str(path), **options)[0]) for path in paths]
+    def read(paths: Sequence[Path], batch: int) -> list[str]:
+        size = {"batch_size": batch} if batched else {}
+        return [
+            " ".join(s.text for s in transcribe(str(path), **options, **size)[0]) for path in paths
+        ]
 
-    shown = "faster-whisper, " + ("batched" if batched else "sequential")
-    return Peer(shown, "ctranslate2", False, read)
+    return Peer(read, lengths=lengths)
 
 
 def openai_whisper() -> Peer:
     """The original, with random weights of the same shape."""
     import whisper
+    from whisper.decoding import DecodingTask
     from whisper.model import ModelDimensions, Whisper
 
     original = Whisper(ModelDimensions(80, 1500, 384, 6, 4, 51865, 448, 384, 6, 4)).eval()
 
-    def read(paths: Sequence[Path]) -> list[str]:
-        return [
+    lengths: Counter[int] = Counter()
+    loop = DecodingTask._main_loop
+
+    def watched(self: Any, *args: Any) -> Any:
+        found = loop(self, *args)
+        lengths[found[0].shape[-1] - len(self.initial_tokens)] += found[0].shape[0]
+        return found
+
+    DecodingTask._main_loop = watched
+
+    def read(paths: Sequence[Path], _batch: int) -> list[str]:
+        found = [
             whisper.transcribe(
                 original,
                 _sound(path),
@@ -238,8 +345,9 @@ def openai_whisper() -> Peer:
                 without_timestamps=True,
                 sample_len=TOKENS,
                 suppress_tokens="50257",
-            )["text"]
+            )
             for path in paths
         ]
+        return [str(one["text"]) for one in found]
 
-    return Peer("openai-whisper", "transformers", False, read)
+    return Peer(read, lengths=lengths)

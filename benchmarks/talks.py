@@ -73,3 +73,10 @@ def loads(folder: Path, scale: float) -> list[Load]:
             [talk(60 * length, 0.4, rng) for length in np.linspace(1, longest, count_c)],
         ),
     ]
+
+
+def trial(folder: Path, *, files: int) -> list[Path]:
+    """Recordings for finding out the best batch: one of 4 min and some of 30 s."""
+    rng = np.random.default_rng(80)
+    said = [talk(240.0, 0.15, rng), *(talk(30.0, 0.15, rng) for _ in range(files))]
+    return [write_wav(folder / f"trial{n}.flac", one) for n, one in enumerate(said)]

@@ -1,10 +1,14 @@
 """Seconds of computing for the same recordings: ours against the others, in one run.
 
-    python benchmarks/throughput.py            minutes: a few recordings
-    python benchmarks/throughput.py --full     the published table, into docs/performance.md
+    python benchmarks/throughput.py            minutes: a few recordings, batches of 8
+    python benchmarks/throughput.py --full     the published table, into docs/performance.md:
+                                               some 20 minutes for the demo recognizer, 25 for
+                                               the random weights (--model takes one of them)
 
 One processor core, one thread, float32 for all; CPU seconds decide, so that other programs on
-the machine disturb as little as they can. Every round gives each its turn.
+the machine disturb as little as they can. With --full each is first tried at several batch
+sizes on recordings of its own, and runs at its best one. The table is written anew whenever one
+of them is through all recordings.
 """
 
 from __future__ import annotations
@@ -17,9 +21,11 @@ import re
 import sys
 import tempfile
 import time
-from collections import defaultdict
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -28,8 +34,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 from common import figure, median
 from pages import machine, replace_block, table
-from peers import Model, Peer, everyone
-from talks import Load, loads
+from peers import (
+    BATCH,
+    BATCHED,
+    BATCHES,
+    OURS,
+    OURS_CTRANSLATE2,
+    PIPELINE,
+    SHIPPED,
+    TOKENS,
+    Model,
+    Peer,
+    Way,
+    everyone,
+)
+from talks import Load, loads, trial
 from weights import demo_model, random_tiny
 
 from kb.types import Word
@@ -37,30 +56,50 @@ from tests.speech import score
 
 TARGETS = {"a": 1.5, "b": 3.0, "c": 2.5}  # ours to the pipeline
 TARGETS_CTRANSLATE2 = {"a": 1.0, "b": 1.3, "c": 1.3}  # ours to faster-whisper's batched one
-MACHINERY = 5.0  # percent of the time outside the models' own calls, at most
+MACHINERY = 5.0  # percent of the time outside the recognizer's and detector's calls, at most
+
+
+CLOCK_S = 0.01  # the finest that CPU time is counted
+RANDOM_SHARE = 0.35  # of the whole loads with random weights, which are five times as dear
 
 
 @dataclass
 class Run:
-    """What one way of transcribing took for one load, by round."""
+    """What one way of transcribing took for one load, by round. `windows`: how many it read."""
 
     cpu_s: list[float] = field(default_factory=list)
     wall_s: list[float] = field(default_factory=list)
-    busy_s: list[float] = field(default_factory=list)
+    recognizer_s: float = 0.0
+    detector_s: float = 0.0
+    ffmpeg_s: float = 0.0
     peak_mb: float = 0.0
     wer: float = float("nan")
+    windows: int = 0
+
+
+@dataclass
+class Result:
+    """One way's runs by load, the batch it ran with, and what went wrong, if anything did."""
+
+    runs: dict[str, Run] = field(default_factory=dict)
+    batch: int | None = None
+    failed: str = ""
+
+
+Found = dict[str, Result]  # by name
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="whole loads, into docs/performance.md")
+    parser.add_argument("--full", action="store_true", help="the table for docs/performance.md")
     parser.add_argument("--scale", type=float, help="share of the whole loads (default 0.05)")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--model", choices=("demo", "random", "both"), default="both")
+    parser.add_argument("--sweep", action="store_true", help="find each one's best batch first")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     options = parser.parse_args()
-    scale = options.scale or (1.0 if options.full else 0.05)
     options.write |= options.full
+    options.sweep |= options.full
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):  # whatever starts threads, it is one core
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -69,118 +108,222 @@ def main() -> int:
         folder = Path(name)
         os.environ["KB_MODEL_CACHE"] = str(folder / "cache")
         os.environ["KB_HOME"] = str(folder / "home")
-        recordings = loads(folder, scale)
-        models = []
-        if options.model in ("demo", "both"):
-            models.append(demo_model(folder))
-        if options.model in ("random", "both"):
-            models.append(random_tiny(folder))
-        for model in models:
-            found = measure(model, recordings, options.rounds)
+        for wanted, make, whole in (
+            ("demo", demo_model, 1.0),
+            ("random", random_tiny, RANDOM_SHARE),
+        ):
+            if options.model not in (wanted, "both"):
+                continue
+            scale = options.scale or (whole if options.full else 0.05)
+            model = make(folder)
+            own = folder / f"{wanted}-sound"
+            own.mkdir()
+            recordings = loads(own, scale)
+            measurement = Measurement(model, recordings, scale, options.rounds, options.write)
+            if options.sweep:
+                measurement.sweep(trial(own, files=0 if model.random else 8))
+            found = measurement.run()
             met &= judge(model, recordings, found)
-            if options.write:
-                title = f"cpu-{model.name}"
-                replace_block(title, page(model, recordings, found, options.rounds))
     return 0 if met else 1
 
 
-def measure(model: Model, recordings: list[Load], rounds: int) -> dict[str, dict[str, Run]]:
-    """[load][name] → what it took."""
-    found: dict[str, dict[str, Run]] = {load.key: defaultdict(Run) for load in recordings}
-    peers = everyone(model)
-    for peer in peers:
-        peer.read(recordings[1].paths[:2])  # what is only done the first time
-    for turn in range(rounds):
-        for load in recordings:
-            for peer in peers[turn % len(peers) :] + peers[: turn % len(peers)]:
-                _take(model, load, peer, found[load.key][peer.name])
-    return found
+class Measurement:
+    """One model's table, growing."""
+
+    def __init__(
+        self, model: Model, recordings: list[Load], scale: float, rounds: int, write: bool
+    ) -> None:
+        self.model = model
+        self.recordings = recordings
+        self.scale = scale
+        self.rounds = rounds
+        self.write = write
+        self.ways = everyone(model)
+        self.found: Found = {
+            way.name: Result(batch=BATCH if way.batches else None) for way in self.ways
+        }
+        self.swept: list[int] = []
+
+    def sweep(self, sounds: list[Path]) -> None:
+        """Finds the batch at which each takes least CPU time for `sounds`."""
+        # Of eight windows of random words, sixteen at once are no more than eight.
+        self.swept = [size for size in BATCHES if size <= 8 or not self.model.random]
+        for way in self.ways:
+            if way.batches:
+                self._guarded(way, lambda peer, way=way: self._best(way, peer, sounds))
+
+    def _best(self, way: Way, peer: Peer, sounds: list[Path]) -> None:
+        peer.read(sounds[:1], BATCH)  # what is only done the first time
+        took: dict[int, float] = {}
+        for size in self.swept:
+            began = _cpu_s()
+            peer.read(sounds, size)
+            took[size] = round(_cpu_s() - began, 2)
+        self.found[way.name].batch = min(took, key=took.__getitem__)
+        _note({"model": self.model.name, "name": way.name, "cpu_s_by_batch": took})
+
+    def run(self) -> Found:
+        for turn in range(self.rounds):
+            for way in self.ways if turn % 2 == 0 else self.ways[::-1]:
+                if not self.found[way.name].failed:
+                    self._guarded(way, lambda peer, way=way: self._loads(way, peer))
+                if self.write:
+                    replace_block(f"cpu-{self.model.name}", self.page())
+        return self.found
+
+    def _loads(self, way: Way, peer: Peer) -> None:
+        result = self.found[way.name]
+        peer.read(self.recordings[1].paths[:2], result.batch or BATCH)
+        for load in self.recordings:
+            _take(self.model, load, way.name, peer, result)
+
+    def _guarded(self, way: Way, action: Callable[[Peer], None]) -> None:
+        """Loads one way, uses it and lets go of it; the others go on if it fails."""
+        try:
+            peer = way.open()
+            try:
+                action(peer)
+            finally:
+                peer.close()
+        except Exception as error:
+            traceback.print_exc()
+            self.found[way.name].failed = f"{type(error).__name__}: {error}"
+        gc.collect()
+
+    def page(self) -> str:
+        """The table as Markdown, of what was measured so far."""
+        rows = [self._row(way.name) for way in self.ways]
+        sized = "equal tokens a window" if self.model.random else "WER"
+        share = f"{100 * self.scale:.0f} % of the whole loads: " if self.scale < 1 else ""
+        sounds = "; ".join(f"({load.key}) {load.what}" for load in self.recordings)
+        batches = (
+            f"Each at the best of {', '.join(map(str, self.swept))} windows a batch, found on "
+            "other recordings"
+            if self.swept
+            else f"All at {BATCH} windows a batch"
+        )
+        head = ["", "batch", *(f"({load.key})" for load in self.recordings), "peak memory"]
+        lines = [
+            f"{self.model.title}. {share}{sounds}. CPU seconds (wall) · times the pipeline's "
+            f"speed in CPU time · {'windows read' if self.model.random else sized}. {batches}. "
+            f"{machine()} Rounds: {self.rounds}.",
+            "",
+            table(head, rows),
+        ]
+        shares = [
+            f"({load.key}) {_shares(self.found[OURS].runs[load.key])}"
+            for load in self.recordings
+            if load.key in self.found[OURS].runs
+        ]
+        if shares:
+            lines += ["", f"Of the CPU time of {OURS!r}: {'; '.join(shares)}."]
+        return "\n".join(lines)
+
+    def _row(self, name: str) -> list[str]:
+        result = self.found[name]
+        row = [name, str(result.batch) if result.batch else "one by one"]
+        for load in self.recordings:
+            run = result.runs.get(load.key)
+            if run is None:
+                row.append("failed" if result.failed else "not measured")
+                continue
+            cpu_s = median(run.cpu_s)
+            cell = f"{cpu_s:.1f} s ({median(run.wall_s):.1f})"
+            base = self.found[PIPELINE].runs.get(load.key)
+            if base:
+                cell += f" · **{median(base.cpu_s) / max(cpu_s, CLOCK_S):.2f}×**"
+            more = f"{run.windows}" if self.model.random else f"{run.wer:.1f} %"
+            row.append(f"{cell} · {more}")
+        peak = max((run.peak_mb for run in result.runs.values()), default=0.0)
+        return [*row, f"{peak:.0f} MB" if peak else ""]
 
 
-def _take(model: Model, load: Load, peer: Peer, run: Run) -> None:
+def _shares(run: Run) -> str:
+    """Where our CPU time went, in percent."""
+    total = max(sum(run.cpu_s), CLOCK_S)
+    parts = {
+        "recognizer": run.recognizer_s,
+        "speech detector": run.detector_s,
+        "ffmpeg": run.ffmpeg_s,
+    }
+    rest = total - sum(parts.values())
+    named = [f"{name} {100 * part / total:.0f} %" for name, part in parts.items()]
+    return ", ".join([*named, f"all else {100 * rest / total:.0f} %"])
+
+
+def _take(model: Model, load: Load, name: str, peer: Peer, result: Result) -> None:
     gc.collect()
     _reset_peak()
-    cpu, wall = _cpu_s(), time.perf_counter()
-    texts = peer.read(load.paths)
+    peer.lengths.clear()
+    run = result.runs.get(load.key) or Run()
+    cpu, wall, children = _cpu_s(), time.perf_counter(), _children_s()
+    texts = peer.read(load.paths, result.batch or BATCH)
     run.cpu_s.append(_cpu_s() - cpu)
     run.wall_s.append(time.perf_counter() - wall)
-    run.busy_s.append(peer.busy_s())
+    run.ffmpeg_s += _children_s() - children
+    run.recognizer_s += peer.busy_s.get("recognizer", 0.0)
+    run.detector_s += peer.busy_s.get("detector", 0.0)
     run.peak_mb = max(run.peak_mb, _peak_mb())
-    if not model.random:
+    if model.random:
+        run.windows = sum(peer.lengths.values())
+        # Unequal work is no comparison.
+        if set(peer.lengths) != {TOKENS}:
+            raise ValueError(f"{name}: tokens a window are {dict(peer.lengths)}, not {TOKENS}.")
+    else:
         results = [
             score(said.words, [Word(0, 0, word, 1) for word in text.split()])
             for said, text in zip(load.said, texts, strict=True)
         ]
         run.wer = 100 * sum(r.errors for r in results) / sum(r.spoken for r in results)
-    print(
-        json.dumps({"model": model.name, "load": load.key, "name": peer.name,
-                    "cpu_s": round(run.cpu_s[-1], 2), "wall_s": round(run.wall_s[-1], 2),
-                    "wer": round(run.wer, 2), "peak_mb": round(run.peak_mb)}),
-        file=sys.stderr,
-    )  # fmt: skip
+    result.runs[load.key] = run
+    _note({"model": model.name, "load": load.key, "name": name, "batch": result.batch,
+           "cpu_s": round(run.cpu_s[-1], 2), "wall_s": round(run.wall_s[-1], 2),
+           "wer": round(run.wer, 2), "windows": run.windows,
+           "peak_mb": round(run.peak_mb)})  # fmt: skip
 
 
-def judge(model: Model, recordings: list[Load], found: dict[str, dict[str, Run]]) -> bool:
-    """Prints every figure; whether all targets are met."""
-    met = True
+def _note(line: dict[str, Any]) -> None:
+    print(json.dumps(line), file=sys.stderr, flush=True)
+
+
+def judge(model: Model, recordings: list[Load], found: Found) -> bool:
+    """Prints every figure; whether all were measured and all targets are met."""
+    met = not any(result.failed for result in found.values())
     for load in recordings:
-        runs = {name: median(run.cpu_s) for name, run in found[load.key].items()}
-        for name, run in found[load.key].items():
-            figure(f"{model.name} ({load.key}) {name}", runs[name], "CPU s")
+        runs = {name: r.runs[load.key] for name, r in found.items() if load.key in r.runs}
+        for name, run in runs.items():
+            figure(f"{model.name} ({load.key}) {name}", median(run.cpu_s), "CPU s")
             if not model.random:
                 figure(f"{model.name} ({load.key}) word error rate, {name}", run.wer, "%")
-        shipped = "ours, whisper, as shipped"
-        first = shipped if shipped in runs else "ours, whisper"
         for ours, other, least in (
-            (first, "transformers pipeline", TARGETS[load.key]),
-            ("ours, faster-whisper", "faster-whisper, batched", TARGETS_CTRANSLATE2[load.key]),
+            (OURS if model.random else SHIPPED, PIPELINE, TARGETS[load.key]),
+            (OURS_CTRANSLATE2, BATCHED, TARGETS_CTRANSLATE2[load.key]),
         ):
-            name = f"{model.name} ({load.key}) {other} / {ours}"
-            met &= figure(name, runs[other] / runs[ours], "times", at_least=least)
-        run = found[load.key]["ours, whisper"]
-        outside = 100 * (1 - sum(run.busy_s) / sum(run.cpu_s))
-        met &= figure(
-            f"{model.name} ({load.key}) outside the model's calls", outside, "%", at_most=MACHINERY
-        )
+            if ours in runs and other in runs:
+                name = f"{model.name} ({load.key}) {other} / {ours}"
+                ratio = median(runs[other].cpu_s) / max(median(runs[ours].cpu_s), CLOCK_S)
+                met &= figure(name, ratio, "times", at_least=least)
+        if OURS in runs:
+            run = runs[OURS]
+            models_s = run.recognizer_s + run.detector_s
+            met &= figure(
+                f"{model.name} ({load.key}) outside the models' calls",
+                100 * (1 - models_s / sum(run.cpu_s)),
+                "%",
+                at_most=MACHINERY,
+            )
     return met
-
-
-def page(
-    model: Model, recordings: list[Load], found: dict[str, dict[str, Run]], rounds: int
-) -> str:
-    """The table as Markdown."""
-    names = list(found[recordings[0].key])
-    rows = []
-    for name in names:
-        row = [name]
-        for load in recordings:
-            run = found[load.key][name]
-            cpu = median(run.cpu_s)
-            base = median(found[load.key]["transformers pipeline"].cpu_s)
-            cell = f"{cpu:.1f} s · **{base / cpu:.2f}×**"
-            row.append(cell if model.random else f"{cell} · {run.wer:.1f} %")
-        peak = max(found[load.key][name].peak_mb for load in recordings)
-        rows.append([*row, f"{peak:.0f} MB"])
-    what = "CPU seconds · times the pipeline's speed" + ("" if model.random else " · WER")
-    head = ["", *(f"({load.key}) {load.what}" for load in recordings), "peak memory"]
-    shares = []
-    for load in recordings:
-        run = found[load.key]["ours, whisper"]
-        shares.append(f"({load.key}) {100 * (1 - sum(run.busy_s) / sum(run.cpu_s)):.0f} %")
-    return "\n".join([
-        f"{model.title}. {what}. {machine()} Rounds: {rounds}.",
-        "",
-        table(head, rows),
-        "",
-        "Outside the recognizer's own calls (decoding sound, detecting speech, cutting, word "
-        f"times, text), of our CPU time: {', '.join(shares)}.",
-    ])  # fmt: skip
 
 
 def _cpu_s() -> float:
     """Of this process with all its threads, and of the programs it has started (ffmpeg)."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
+
+
+def _children_s() -> float:
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def _reset_peak() -> None:
