@@ -191,7 +191,7 @@ def _table(found: Sequence[tuple[LibraryEntry, str]], only: str) -> None:
         selection_mode=["single-row", "single-cell"],
         height=min(38 + 35 * max(1, len(entries)), 640),
         column_config={
-            "title": column.TextColumn(text("column_title"), width="large"),
+            "title": column.TextColumn(text("column_title"), width=260),
             "state": column.TextColumn(text("column_state"), width="small"),
             "grade": column.TextColumn(text("column_grade"), width="small"),
             "length": column.TextColumn(text("column_length"), width="small"),
