@@ -75,8 +75,15 @@ def loads(folder: Path, scale: float) -> list[Load]:
     ]
 
 
-def trial(folder: Path, *, files: int) -> list[Path]:
-    """Recordings for finding out the best batch: one of 4 min and some of 30 s."""
+def trial(folder: Path) -> dict[str, list[Path]]:
+    """Other recordings of each kind for finding out the best batch: some eight windows each."""
     rng = np.random.default_rng(80)
-    said = [talk(240.0, 0.15, rng), *(talk(30.0, 0.15, rng) for _ in range(files))]
-    return [write_wav(folder / f"trial{n}.flac", one) for n, one in enumerate(said)]
+    kinds = {
+        "a": [talk(240.0, 0.15, rng)],
+        "b": [talk(30.0, 0.15, rng) for _ in range(8)],
+        "c": [talk(seconds, 0.4, rng) for seconds in (60.0, 75.0, 100.0)],
+    }
+    return {
+        key: [write_wav(folder / f"trial-{key}{n}.flac", one) for n, one in enumerate(said)]
+        for key, said in kinds.items()
+    }

@@ -79,10 +79,10 @@ class Run:
 
 @dataclass
 class Result:
-    """One way's runs by load, the batch it ran with, and what went wrong, if anything did."""
+    """One way's runs and best batches by load, and what went wrong, if anything did."""
 
     runs: dict[str, Run] = field(default_factory=dict)
-    batch: int | None = None
+    batches: dict[str, int] = field(default_factory=dict)
     failed: str = ""
 
 
@@ -121,7 +121,7 @@ def main() -> int:
             recordings = loads(own, scale)
             measurement = Measurement(model, recordings, scale, options.rounds, options.write)
             if options.sweep:
-                measurement.sweep(trial(own, files=0 if model.random else 8))
+                measurement.sweep(trial(own))
             found = measurement.run()
             met &= judge(model, recordings, found)
     return 0 if met else 1
@@ -139,28 +139,33 @@ class Measurement:
         self.rounds = rounds
         self.write = write
         self.ways = everyone(model)
-        self.found: Found = {
-            way.name: Result(batch=BATCH if way.batches else None) for way in self.ways
-        }
+        self.found: Found = {way.name: Result() for way in self.ways}
         self.swept: list[int] = []
 
-    def sweep(self, sounds: list[Path]) -> None:
-        """Finds the batch at which each takes least CPU time for `sounds`."""
-        # Of eight windows of random words, sixteen at once are no more than eight.
+    def sweep(self, sounds: dict[str, list[Path]]) -> None:
+        """Finds the batch at which each takes least CPU time for `sounds`, by kind of load."""
+        # Random windows are all alike: one kind of load tells about all.
+        if self.model.random:
+            sounds = {"a": sounds["a"]}
+        # Of its eight windows, sixteen at once are no more than eight.
         self.swept = [size for size in BATCHES if size <= 8 or not self.model.random]
         for way in self.ways:
             if way.batches:
                 self._guarded(way, lambda peer, way=way: self._best(way, peer, sounds))
 
-    def _best(self, way: Way, peer: Peer, sounds: list[Path]) -> None:
-        peer.read(sounds[:1], BATCH)  # what is only done the first time
-        took: dict[int, float] = {}
-        for size in self.swept:
-            began = _cpu_s()
-            peer.read(sounds, size)
-            took[size] = round(_cpu_s() - began, 2)
-        self.found[way.name].batch = min(took, key=took.__getitem__)
-        _note({"model": self.model.name, "name": way.name, "cpu_s_by_batch": took})
+    def _best(self, way: Way, peer: Peer, sounds: dict[str, list[Path]]) -> None:
+        best = self.found[way.name].batches
+        peer.read(sounds["a"], BATCH)  # what is only done the first time
+        for key, paths in sounds.items():
+            took: dict[int, float] = {}
+            for size in self.swept:
+                began = _cpu_s()
+                peer.read(paths, size)
+                took[size] = round(_cpu_s() - began, 2)
+            best[key] = min(took, key=took.__getitem__)
+            _note({"model": self.model.name, "name": way.name, "trial": key, "cpu_s": took})
+        for load in self.recordings:
+            best.setdefault(load.key, best["a"])
 
     def run(self) -> Found:
         for turn in range(self.rounds):
@@ -173,7 +178,7 @@ class Measurement:
 
     def _loads(self, way: Way, peer: Peer) -> None:
         result = self.found[way.name]
-        peer.read(self.recordings[1].paths[:2], result.batch or BATCH)
+        peer.read(self.recordings[1].paths[:2], BATCH)
         for load in self.recordings:
             _take(self.model, load, way.name, peer, result)
 
@@ -192,13 +197,13 @@ class Measurement:
 
     def page(self) -> str:
         """The table as Markdown, of what was measured so far."""
-        rows = [self._row(way.name) for way in self.ways]
+        rows = [self._row(way) for way in self.ways]
         sized = "equal tokens a window" if self.model.random else "WER"
         share = f"{100 * self.scale:.0f} % of the whole loads: " if self.scale < 1 else ""
         sounds = "; ".join(f"({load.key}) {load.what}" for load in self.recordings)
         batches = (
             f"Each at the best of {', '.join(map(str, self.swept))} windows a batch, found on "
-            "other recordings"
+            "other recordings of the kind"
             if self.swept
             else f"All at {BATCH} windows a batch"
         )
@@ -219,9 +224,10 @@ class Measurement:
             lines += ["", f"Of the CPU time of {OURS!r}: {'; '.join(shares)}."]
         return "\n".join(lines)
 
-    def _row(self, name: str) -> list[str]:
-        result = self.found[name]
-        row = [name, str(result.batch) if result.batch else "one by one"]
+    def _row(self, way: Way) -> list[str]:
+        result = self.found[way.name]
+        sizes = [str(result.batches.get(load.key, BATCH)) for load in self.recordings]
+        row = [way.name, " / ".join(sizes) if way.batches else "one by one"]
         for load in self.recordings:
             run = result.runs.get(load.key)
             if run is None:
@@ -257,7 +263,8 @@ def _take(model: Model, load: Load, name: str, peer: Peer, result: Result) -> No
     peer.lengths.clear()
     run = result.runs.get(load.key) or Run()
     cpu, wall, children = _cpu_s(), time.perf_counter(), _children_s()
-    texts = peer.read(load.paths, result.batch or BATCH)
+    batch = result.batches.get(load.key, BATCH)
+    texts = peer.read(load.paths, batch)
     run.cpu_s.append(_cpu_s() - cpu)
     run.wall_s.append(time.perf_counter() - wall)
     run.ffmpeg_s += _children_s() - children
@@ -276,7 +283,7 @@ def _take(model: Model, load: Load, name: str, peer: Peer, result: Result) -> No
         ]
         run.wer = 100 * sum(r.errors for r in results) / sum(r.spoken for r in results)
     result.runs[load.key] = run
-    _note({"model": model.name, "load": load.key, "name": name, "batch": result.batch,
+    _note({"model": model.name, "load": load.key, "name": name, "batch": batch,
            "cpu_s": round(run.cpu_s[-1], 2), "wall_s": round(run.wall_s[-1], 2),
            "wer": round(run.wer, 2), "windows": run.windows,
            "peak_mb": round(run.peak_mb)})  # fmt: skip

@@ -20,7 +20,7 @@ def _measurement(ways: list[Way]) -> throughput.Measurement:
     loads = [Load(key, f"load {key}", [Path("x.flac")], []) for key in "abc"]
     found = throughput.Measurement(model, loads, 0.35, 1, write=False)
     found.ways = ways
-    found.found = {way.name: throughput.Result(batch=8) for way in ways}
+    found.found = {way.name: throughput.Result({}, {"a": 4}) for way in ways}
     return found
 
 
@@ -48,7 +48,7 @@ def test_a_broken_off_run_leaves_a_table_of_what_was_measured() -> None:
     measurement.found[OURS].runs["a"] = throughput.Run(cpu_s=[2.0], wall_s=[3.0], windows=6)
     page = measurement.page()
     assert "35 % of the whole loads" in page.splitlines()[0]
-    assert _cells(page)[OURS][:3] == ["8", "2.0 s (3.0) · **3.00×** · 6", "not measured"]
+    assert _cells(page)[OURS][:3] == ["4 / 8 / 8", "2.0 s (3.0) · **3.00×** · 6", "not measured"]
 
 
 def test_unequal_work_is_no_measurement() -> None:
