@@ -15,14 +15,14 @@ from kb.errors import KBError
 from kb.jobs.deliveries import FAILED, GOING, HELD, SYNCED, SYNCING, WAITING, Delivery
 from kb.library import LibraryEntry
 from kb.settings import Settings
-from kb.ui import background, knowledge_ask, knowledge_sync, knowledge_upload, session, show
+from kb.ui import background, knowledge_ask, knowledge_sync, knowledge_upload, session, show, ticks
 from kb.ui.texts import counted, number, text
 
 ODIN = "odin"
 UNSENT = "missing"
 LOOK_EVERY_S = 2.0
 
-_TABLE, _SHOWN, _ONLY = "knowledge_items", "knowledge_shown", "knowledge_only"
+_TABLE, _ONLY = "knowledge_items", "knowledge_only"
 _PLACE = "knowledge"
 
 # Kinds of states as the page counts them, in its order.
@@ -198,11 +198,7 @@ def _table(
     for name in ("since", "error"):
         if not any(columns[name]):
             del columns[name]
-    if st.session_state.get(_SHOWN) != ids:
-        # Ticks are positions: with other rows they would be those of others.
-        st.session_state[_SHOWN] = ids
-        st.session_state["knowledge_table"] = st.session_state.get("knowledge_table", 0) + 1
-    key = f"{_TABLE}-{st.session_state['knowledge_table']}"
+    key = ticks.anew(_TABLE, ids)  # ticks are positions: with other rows they would be others'
     column = st.column_config
     options = {"on_select": "rerun", "selection_mode": "multi-row"} if selectable else {}
     st.dataframe(

@@ -15,11 +15,11 @@ from kb.service import STATES
 from kb.sinks.base import SEARCH_MODES, SearchMode
 from kb.transcript.captions import BY_MACHINE, BY_PEOPLE
 from kb.types import Hit
-from kb.ui import item, session, show
+from kb.ui import item, session, show, ticks
 from kb.ui.player import clock
 from kb.ui.texts import counted, number, text
 
-_TABLE, _SHOWN, _ONLY, _MODE = "items", "items_shown", "library_only", "search_mode"
+_TABLE, _ONLY, _MODE = "items", "library_only", "search_mode"
 _ALL = "all"
 _TIERS = {BY_PEOPLE: "tier_people", BY_MACHINE: "tier_machine"}
 
@@ -119,7 +119,7 @@ def _items() -> None:
     counts = Counter(state for _, state in found)
     _totals(listing.entries, counts)
     only = _choice(counts)
-    _table([(entry, state) for entry, state in found if only in (_ALL, state)], only)
+    _table([(entry, state) for entry, state in found if only in (_ALL, state)])
 
 
 def _empty() -> None:
@@ -164,10 +164,10 @@ def _choice(counts: Counter[str]) -> str:
     return str(chosen or _ALL)
 
 
-def _table(found: Sequence[tuple[LibraryEntry, str]], only: str) -> None:
+def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
     entries = [entry for entry, _ in found]
-    # A selection is positions: they count in the list as it was drawn, not as it is by then.
-    st.session_state[_SHOWN] = [entry.item.id for entry in entries]
+    # A table whose rows are others than before would take no click, or open another item.
+    drawn = ticks.anew(_TABLE, [entry.item.id for entry in entries])
     columns: dict[str, list[object]] = {
         "title": [entry.item.title for entry in entries],
         "state": [show.state(state) for _, state in found],
@@ -185,9 +185,8 @@ def _table(found: Sequence[tuple[LibraryEntry, str]], only: str) -> None:
     st.dataframe(
         columns,
         hide_index=True,
-        # A table whose rows are others than before takes no click: each choice has its own.
-        key=f"{_TABLE}-{only}",
-        on_select=partial(_chosen, f"{_TABLE}-{only}"),
+        key=drawn,
+        on_select=partial(_chosen, drawn),
         selection_mode=["single-row", "single-cell"],
         height=min(38 + 35 * max(1, len(entries)), 640),
         column_config={
@@ -208,10 +207,12 @@ def _table(found: Sequence[tuple[LibraryEntry, str]], only: str) -> None:
     st.caption(text("items_help"))
 
 
-def _chosen(table: str) -> None:
-    selection = st.session_state[table].selection
+def _chosen(drawn: str) -> None:
+    if drawn != ticks.key(_TABLE):
+        return  # a click in a table that has been drawn anew since
+    selection = st.session_state[drawn].selection
     rows = [*selection.rows, *(row for row, _ in selection.cells)]
-    shown = st.session_state.get(_SHOWN, [])
+    shown = ticks.drawn(_TABLE)
     if rows and rows[0] < len(shown):
         session.open_item(shown[rows[0]])
 

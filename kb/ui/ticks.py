@@ -17,6 +17,23 @@ def key(table: str) -> str:
     return f"{table}-{st.session_state.get(f'{table}_turn', 0)}"
 
 
+def anew(table: str, ids: Sequence[str]) -> str:
+    """The key to draw a table of these rows under: another one once they are other rows.
+
+    `drawn` tells them. Ticks do not go on under another key.
+    """
+    if drawn(table) != list(ids):
+        st.session_state[f"{table}_rows"] = list(ids)
+        _turn(table)
+    return key(table)
+
+
+def drawn(table: str) -> list[str]:
+    """The ids of the rows that `anew` was told last, in their order."""
+    rows: list[str] = st.session_state.get(f"{table}_rows", [])
+    return rows
+
+
 def put_back(table: str, ids: Sequence[str], chosen: Collection[str]) -> str:
     """Tick the rows where the chosen ids are now; returns the key to draw the table under.
 
@@ -26,7 +43,7 @@ def put_back(table: str, ids: Sequence[str], chosen: Collection[str]) -> str:
     wanted = [position for position, item_id in enumerate(ids) if item_id in picked]
     known = st.session_state.get(key(table))
     if sorted(known["selection"]["rows"]) != wanted if known is not None else bool(wanted):
-        st.session_state[f"{table}_turn"] = st.session_state.get(f"{table}_turn", 0) + 1
+        _turn(table)
         st.session_state[key(table)] = {"selection": {"rows": wanted, "columns": [], "cells": []}}
     return key(table)
 
@@ -35,3 +52,7 @@ def ticked(table: str, ids: Sequence[str]) -> list[str]:
     """The ids of the rows that are ticked now."""
     rows = st.session_state[key(table)]["selection"]["rows"]
     return [ids[row] for row in rows if row < len(ids)]
+
+
+def _turn(table: str) -> None:
+    st.session_state[f"{table}_turn"] = st.session_state.get(f"{table}_turn", 0) + 1
