@@ -274,7 +274,7 @@ class Settings(BaseModel):
         ge=0,
         le=10,
         description="Reading suspect windows again may cost this share of the first reading; "
-        "0 reads nothing again. Six windows' worth are always allowed otherwise.",
+        "0 reads nothing again. Over a run; its first six windows' worth are an advance.",
     )
     repair_temperatures: str = Field(
         "0.2,0.6",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,14 +17,24 @@ from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.batcher import Batcher
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.purse import ADVANCE, Purse
 from kb.asr.recognizer import Recognizer
-from kb.asr.repair import LEAST_BUDGET, Plan, shifted
+from kb.asr.repair import Plan, shifted
 from kb.asr.second import SecondEngine
-from kb.asr.windows import Window
+from kb.asr.windows import PAD_S, Window
 from kb.errors import ModelUnavailable
 from kb.settings import Settings
 from kb.types import MediaRef, SpeechSpan, Transcript, Word
-from tests.compose import Composition, chords, compose, join, random_plan, silence, without_speech
+from tests.compose import (
+    Composition,
+    add_noise,
+    chords,
+    compose,
+    join,
+    random_plan,
+    silence,
+    without_speech,
+)
 from tests.fakes.faults import KINDS, FaultyEngine
 from tests.speech import Oracle, bank, blocks, detector, preset, read_with, score
 
@@ -173,12 +184,77 @@ def test_the_cost_is_bounded() -> None:
     windows = len(found.windows)
     again = len(engine.asked) - windows
     assert windows > 20
-    assert 0 < again <= max(LEAST_BUDGET, 0.3 * windows)
+    assert 0 < again <= max(ADVANCE, 0.3 * windows)
     assert found.coverage.repaired == again
     nothing = Plan(share=0.0, temperatures=(0.2,), beams=5)
     engine = Wayward(said, [])
     read_with(engine, said, preset(chunk_s=5.0, overlap_s=0.5), plan=nothing)
     assert len(engine.asked) == windows
+
+
+@pytest.mark.slow
+def test_the_cost_is_bounded_over_all_media_of_a_run() -> None:
+    said = talk(30)
+    purse = Purse()
+    engine = Wayward(said, [])
+    batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 4)
+    try:
+        recognizer = Recognizer(batcher, preset(), detector=detector(), purse=purse)
+        found = [
+            recognizer.transcribe(blocks(said.audio), MediaRef(f"{n}", "", 0.0)) for n in range(4)
+        ]
+    finally:
+        batcher.close()
+    assert found[0].coverage.repaired > 0  # from the advance
+    assert sum(each.coverage.repaired for each in found) <= ADVANCE
+    assert purse.spent <= ADVANCE
+    assert found[-1].coverage.repaired == 0
+    assert found[-1].coverage.grade == "C"  # not mended, and told
+
+
+# What lies outside of all windows
+
+SHORT = preset(chunk_s=10.0, overlap_s=0.5)  # a longer window would hold it with the rest
+
+
+def _soft() -> tuple[Composition, SpeechSpan]:
+    """Clear speech around some in noise that only the looser detection hears; where that is."""
+    clear = talk(16, seed=5)
+    plan = random_plan(bank(), 8, np.random.default_rng(28))
+    drowned = compose(bank(), plan, rng=np.random.default_rng(8))
+    noisy = add_noise(drowned.audio, -6.5, np.random.default_rng(1))
+    said = join(clear, replace(drowned, audio=noisy), clear, pause=3.0)
+    return said, SpeechSpan(clear.seconds + 3.0, clear.seconds + 3.0 + drowned.seconds)
+
+
+@pytest.mark.slow
+def test_speech_outside_of_all_windows_is_read_by_itself() -> None:
+    said, soft = _soft()
+    once = read_with(Oracle(said.words), said, SHORT, plan=ONCE)
+    lost = [gap for gap in once.coverage.gaps if soft.start_s < gap.start_s < soft.end_s]
+    assert lost
+    assert not any(w.start_s <= lost[0].start_s < w.end_s for w in once.windows)
+    found = read_with(Oracle(said.words), said, SHORT)
+    assert found.coverage.gaps == ()
+    assert found.coverage.repaired == 1
+    texts = [word.text for word in found.words]
+    assert len(texts) > len(once.words)
+    starts = [word.start_s for word in found.words]
+    assert starts == sorted(starts)
+    (row,) = [window for window in found.windows if window.readings]
+    assert [reading.how for reading in row.readings] == ["not read", "shifted"]
+    assert soft.start_s <= row.start_s < row.end_s <= soft.end_s + PAD_S
+
+
+@pytest.mark.slow
+def test_speech_outside_of_all_windows_that_gives_no_words_is_told() -> None:
+    said, soft = _soft()
+    heard = [word for word in said.words if not soft.start_s <= word[1] < soft.end_s]
+    oracle = Oracle(heard)
+    found = read_with(oracle, said, SHORT)
+    assert score(heard, found.words).errors == 0
+    assert any(soft.start_s < gap.start_s < soft.end_s for gap in found.coverage.gaps)
+    assert len(oracle.shown) == len(found.windows)  # once, and not again in every way
 
 
 # Border cases

@@ -10,7 +10,8 @@ import pytest
 from kb.asr import SAMPLE_RATE
 from kb.asr.coverage import LONGEST_UNCOVERED_S, REACH_S
 from kb.asr.engines.base import Decoded
-from kb.asr.merge import Read, keep_words, seam, stitch
+from kb.asr.merge import Read, in_order, keep_words, seam, stitch
+from kb.asr.quality.ledger import Settled, ledger
 from kb.asr.unread import is_silence, quietest_s, unread
 from kb.asr.vad import FRAME, FRAME_S, Audio
 from kb.asr.windows import Window, WindowCutter
@@ -326,3 +327,54 @@ def test_the_quietest_place_is_found() -> None:
     audio = chords(4, np.random.default_rng(0))
     audio[round(1.9 * SAMPLE_RATE) : round(2.1 * SAMPLE_RATE)] = 0
     assert quietest_s(audio, 1.0, 3.0) == pytest.approx(2.0, abs=0.08)
+
+
+def test_a_word_stretched_over_what_was_read_again_comes_behind_it() -> None:
+    # Its alignment reaches back over the hole; its true place is at its end.
+    own = (*words("a b", 0.0), Word(0.9, 9.4, "last", 0.9))
+    whole = Segment(0.0, 9.4, "a b last", own, "en")
+    reads = [
+        Read(0, 0.0, 0.0, Decoded((whole,), "en", -0.1, 0.0, 9.4)),
+        read(0, "c d e", 5.5),
+    ]
+    stitched = stitch(reads)
+    assert text_of(stitched) == "a b c d e last"
+    found, signs = in_order(stitched, 0.1)
+    assert signs == ()
+    times = [(word.start_s, word.end_s) for segment in found for word in segment.words]
+    assert times == sorted(times)
+    assert times[-1] == (pytest.approx(6.9), 9.4)  # begins where the one before it ends
+
+
+def test_words_at_a_border_never_run_back_in_time() -> None:
+    early = Segment(9.6, 10.2, "c d", (Word(9.6, 9.9, "c", 0.9), Word(9.9, 10.2, "d", 0.9)), "en")
+    late = Segment(
+        9.85, 11.0, "e f", (Word(9.85, 10.3, "e", 0.9), Word(10.5, 11.0, "f", 0.9)), "en"
+    )
+    found, signs = in_order([early, late], 0.1)
+    assert text_of(found) == "c d e f"
+    assert found[0] == early
+    assert [(w.start_s, w.end_s) for w in found[1].words] == [(10.2, 10.3), (10.5, 11.0)]
+    assert found[1].start_s == 10.2
+    assert signs == ()
+
+
+def test_words_far_out_of_order_are_told() -> None:
+    early, late = words("a b c", 5.0), words("d e", 2.0)
+    segments = [
+        Segment(5.0, 6.4, "a b c", early, "en"),
+        Segment(2.0, 2.9, "d e", late, "en"),
+    ]
+    found, signs = in_order(segments, 0.1)
+    starts = [word.start_s for segment in found for word in segment.words]
+    assert starts == sorted(starts)
+    assert all(word.end_s >= word.start_s for segment in found for word in segment.words)
+    assert {sign.name for sign in signs} == {"times"}
+    assert signs[0].value == pytest.approx(4.0)
+    whole, rows = ledger(
+        [SpeechSpan(2.0, 7.0)], found, [Settled(0, 0.0, 30.0), Settled(1, 30.0, 60.0)], 0, signs
+    )
+    assert rows[0].signs == signs
+    assert rows[1].signs == ()
+    assert whole.suspect_s > 0
+    assert whole.grade != "A"

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from kb.asr.coverage import LONGEST_WORD_S
 from kb.asr.engines.base import Decoded
-from kb.types import Segment, Word
+from kb.types import Segment, Sign, Word
 
 NEAR_S = 0.5  # the same word has two readings no further apart than this
 _UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my"})  # written without spaces
@@ -179,5 +180,39 @@ def whole(reads: Sequence[Read]) -> tuple[Segment, ...]:
     return segments
 
 
+def in_order(segments: Sequence[Segment], limit_s: float) -> tuple[list[Segment], tuple[Sign, ...]]:
+    """The same text with times that never run back, and a sign where they did.
+
+    Where a window meets its neighbour, or a part the words around it, each reading has its own
+    clock error, and a word may come to begin before the one before it. The order of the text
+    stands: it is that of the windows and parts. Such a word's beginning is moved up. Told as
+    `times` is what lies more than `limit_s` before the word that it follows: there the order
+    itself is in doubt.
+    """
+    ordered: list[Segment] = []
+    signs: list[Sign] = []
+    last: Word | None = None
+    for segment in segments:
+        words: list[Word] = []
+        for word in segment.words:
+            own = word
+            if last is not None and word.start_s < last.start_s:
+                back_s = _middle(last) - _middle(word)
+                if back_s > limit_s:
+                    begin_s, end_s = min(word.start_s, last.start_s), max(word.end_s, last.end_s)
+                    place = round(begin_s, 3), round(end_s, 3)
+                    signs.append(Sign("times", *place, round(back_s, 3), limit_s))
+                start_s = max(last.start_s, min(last.end_s, word.end_s))
+                own = replace(word, start_s=start_s, end_s=max(word.end_s, start_s))
+            words.append(own)
+            last = own
+        if words and tuple(words) != segment.words:
+            start_s, end_s = words[0].start_s, max(word.end_s for word in words)
+            segment = replace(segment, start_s=start_s, end_s=end_s, words=tuple(words))
+        ordered.append(segment)
+    return ordered, tuple(signs)
+
+
 def _middle(word: Word) -> float:
-    return (word.start_s + word.end_s) / 2
+    # (A word that is stretched over a hole has its true place at its end.)
+    return (max(word.start_s, word.end_s - LONGEST_WORD_S) + word.end_s) / 2

@@ -21,7 +21,9 @@ from gpu.presets import Preset
 from kb.asr import SAMPLE_RATE
 from kb.asr.batcher import Answer, Batcher, wait
 from kb.asr.engines.base import Decoded
-from kb.asr.merge import Read, stitch
+from kb.asr.merge import Read, in_order, stitch
+from kb.asr.outside import Outside
+from kb.asr.purse import Purse
 from kb.asr.quality.ledger import Settled, ledger
 from kb.asr.quality.signs import BEFORE, Evidence, Limits
 from kb.asr.repair import Case, Plan, Repairs, Request
@@ -152,11 +154,13 @@ class Recognizer:
         plan: Plan | None = None,
         second: SecondEngine | None = None,
         names: tuple[str, ...] = (),
+        purse: Purse | None = None,
     ) -> None:
         """`preparations` bounds how many media are decoded and cut at once; `settings` say what
         is doubted and, unless there is a `plan`, what is done about it; `second` is the engine
         that may be asked at last; `names` are told to the recognizer beforehand, the most
-        important first, where it can be told any.
+        important first, where it can be told any; `purse` is what reading again may cost, one
+        for all media of a run (else one for those that this object reads).
 
         Raises SettingsError if the model does not know the language asked for."""
         if language != AUTO and not batcher.engine.knows_language(language):
@@ -175,6 +179,7 @@ class Recognizer:
         self.plan = plan or Plan.of(settings)
         self.second = second
         self.names = names
+        self.purse = purse or Purse()
 
     @contextmanager
     def preparing(self, check: Callable[[], None]) -> Iterator[Aside]:
@@ -239,7 +244,8 @@ class Recognizer:
         heard_s = run.samples / SAMPLE_RATE
         speech = spans(probabilities, SpeechRule(LEDGER_THRESHOLD)) if self.detect_speech else []
         speech = [replace(s, end_s=min(s.end_s, heard_s)) for s in speech if s.start_s < heard_s]
-        coverage, windows = ledger(speech, segments, run.settled, run.repairs.count)
+        segments, disorder = in_order(segments, self.limits.backwards_s)
+        coverage, windows = ledger(speech, segments, run.settled, run.repairs.count, disorder)
         total_s = time.perf_counter() - began
         return Transcript(
             media=replace(media, duration_s=round(heard_s, 3)),
@@ -297,7 +303,10 @@ class _Run:
             ways=engine.ways,
             other=owner.second.name if owner.second else "",
             check=self._check,
+            purse=owner.purse,
         )
+        limit_s = min(owner.preset.chunk_s, engine.receptive_field_s)
+        self._outside = Outside(limit_s, owner.limits.uncovered_s)
 
     def read_all(self, blocks: Iterable[Audio]) -> list[Segment]:
         """All segments in order of time.
@@ -313,6 +322,7 @@ class _Run:
         self._aside = nullcontext
         while asked:
             self._take(asked.popleft())
+        self._read_outside()
         for case in self.repairs.finish():
             self._settle(case)
         self.asr_s += self.repairs.took_s - self.repairs.align_s
@@ -362,6 +372,16 @@ class _Run:
         if self._expected_s:
             self._tell(min(window.end_s / self._expected_s, 1.0))
 
+    def _read_outside(self) -> None:
+        """Speech between the windows, in the item's language; where there is none, it is told."""
+        language = self.vote.expected
+        for window in self._outside.found if language else ():
+            nothing = Decoded((), language, 0.0, 0.0, window.start_s)
+            evidence = replace(self._evidence(window, nothing), before=(), heard=("", 0.0))
+            if self._owner.plan.share > 0:
+                named = replace(window, names=self._owner.names)
+                self.repairs.add(Case(named, evidence, self._owner.limits, outside=True))
+
     def _settle(self, case: Case) -> None:
         window = case.window
         self._reads.append(Read(window.index, window.start_s, window.overlap_s, case.text))
@@ -382,9 +402,12 @@ class _Run:
         )
 
     def _speech(self, window: Window) -> tuple[SpeechSpan, ...]:
-        """What the looser detection marks in a window, by the probabilities known so far."""
-        first = max(0, round((window.start_s - EDGE_S) / FRAME_S))
-        last = round((window.end_s + EDGE_S) / FRAME_S)
+        return self._marked(window.start_s, window.end_s)
+
+    def _marked(self, from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
+        """What the looser detection marks around here, by the probabilities known so far."""
+        first = max(0, round((from_s - EDGE_S) / FRAME_S))
+        last = round((to_s + EDGE_S) / FRAME_S)
         pieces: list[Audio] = []
         at = 0
         for piece in self.probabilities:
@@ -421,9 +444,23 @@ class _Run:
             began = time.perf_counter()
             found = stream.push(block) if owner.detect_speech else self._unheard(self.samples)
             self.vad_s += time.perf_counter() - began
-            yield from cutter.push(block, self._note(found))
+            yield from self._cut(cutter, cutter.push(block, self._note(found)), block)
         rest = stream.finish() if owner.detect_speech else self._unheard(self.samples + FRAME - 1)
-        yield from cutter.finish(self._note(rest))
+        yield from self._cut(cutter, cutter.finish(self._note(rest)))
+
+    def _cut(
+        self, cutter: WindowCutter, windows: Iterator[Window], block: Audio | None = None
+    ) -> Iterator[Window]:
+        """Passes windows on; `block` (None: the end) has come, and what lies between is kept."""
+        look = self._owner.detect_speech and self._owner.plan.share > 0
+        if look and block is not None:
+            self._outside.push(block)
+        for window in windows:
+            self._outside.covered(window)
+            yield window
+        if look:
+            until_s = cutter.decided_s if block is not None else self.samples / SAMPLE_RATE
+            self._outside.look(until_s, self._marked, final=block is None)
 
     def _note(self, probabilities: Audio) -> Audio:
         self.probabilities.append(probabilities)

@@ -17,11 +17,14 @@ between equals. An empty reading of speech scores below a doubtful one. `languag
 count: a window that sounds like another language than the item's is read in both, and the
 better reading stands without that sign.
 
-**Cost.** Counted in windows' worth of time of the first reading, so that the same medium is
-read the same way on any machine: a window read again is one, a part of it what its length
+Speech that only the looser detection marks, outside of all windows, is read once, as a window
+of its own (`kb.asr.outside`).
+
+**Cost.** Counted in windows' worth of time of the first reading, and not in seconds, so that
+a busy machine mends no less: a window read again is one, a part of it what its length
 amounts to (a quarter at least), with beams `BEAM_COST`, and by another engine as many as its
-time amounts to. At most `share` of the windows read so far may
-be spent, but always `LEAST_BUDGET`, or the only window of a short item could not be mended.
+time amounts to. `share` of the windows read so far may be spent, counted over all media of a
+run (`kb.asr.purse` tells why and how).
 Windows that wait for the budget are taken by the seconds of doubt, and at most `MOST_WAITING`
 wait: their sound is in memory.
 """
@@ -42,6 +45,7 @@ from kb.asr import SAMPLE_RATE
 from kb.asr.batcher import Answer
 from kb.asr.engines.base import GREEDY, Decoded, Decoding
 from kb.asr.merge import Read, plain, whole
+from kb.asr.purse import Purse
 from kb.asr.quality.ledger import Settled
 from kb.asr.quality.signs import ANSWERED_BY_AGREEMENT, Evidence, Limits, doubtful_s, signs_of
 from kb.asr.unread import MOST_REPAIRS, is_silence, unread
@@ -55,7 +59,6 @@ log = logging.getLogger(__name__)
 SHIFT_S = 0.26  # 13 timestamp steps: not a whole number of encoder positions' neighbourhoods
 LEAST_SHIFT_S = 0.1
 KEPT_S = 0.15
-LEAST_BUDGET = 6.0
 BEAM_COST = 3.0  # five beams took 3.2 times as long as greedy decoding
 LEAST_COST = 0.25
 MOST_FOR_PARTS = 2.0  # more parts than that: the window as a whole is cheaper
@@ -64,6 +67,7 @@ AGREEMENT = 0.9  # share of words alike from which two readings say the same
 
 UNCOVERED = "uncovered"
 FIRST, PARTS, SHIFTED = "first", "parts", "shifted"
+UNREAD = "not read"  # the empty first reading of what lies outside of all windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +121,13 @@ class Case:
     limits: Limits
     readings: list[Reading] = field(default_factory=list)
     texts: list[Decoded] = field(default_factory=list)
+    outside: bool = False  # no window was there: it was not read yet
     best: int = 0
     signs: tuple[Sign, ...] = ()
     answered: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self.judge(FIRST, self.seen.decoded)
+        self.judge(UNREAD if self.outside else FIRST, self.seen.decoded)
 
     def judge(self, how: str, decoded: Decoded) -> bool:
         """Takes another reading; returns whether nothing speaks against it."""
@@ -250,9 +255,11 @@ class Repairs:
         ways: frozenset[str],
         other: str = "",
         check: Callable[[], None],
+        purse: Purse | None = None,
     ) -> None:
         """`limit_s`: the longest window that the recognizer holds; `ways`: what its engine
-        can do; `other`: name of the other engine, if there is one; `check` may raise."""
+        can do; `other`: name of the other engine, if there is one; `check` may raise; `purse`:
+        the run's, else one for this medium alone."""
         self._ask = ask
         self._plan = plan
         self._limit_s = limit_s
@@ -264,7 +271,7 @@ class Repairs:
         self._done: list[Case] = []
         self._first_s = 0.0
         self._windows = 0
-        self._spent = 0.0
+        self._purse = purse or Purse()
         self.count = 0  # readings after the first
         self.took_s = 0.0  # the model's busy time for them
         self.align_s = 0.0  # the part of it that word times took
@@ -272,6 +279,7 @@ class Repairs:
     def first_read(self, answer: Answer) -> None:
         """A window was read for the first time: the budget grows."""
         self._windows += 1
+        self._purse.earn()
         self._first_s += answer.asr_s + answer.align_s
 
     def add(self, case: Case) -> None:
@@ -290,13 +298,14 @@ class Repairs:
         """Starts what the budget allows, takes what is read; returns the windows settled."""
         self._waiting.sort(key=lambda climb: -climb.case.doubt_s)
         for climb in list(self._waiting):
-            if self._cost(climb.requests) > self._left:
+            cost = self._cost(climb.requests)
+            if not self._purse.pay(cost, self._plan.share):
                 continue
             self._waiting.remove(climb)
             asked = [(request, self._ask(request)) for request in climb.requests]
             climb.requests = [request for request, future in asked if future is not None]
             climb.futures = [future for _, future in asked if future is not None]
-            self._spent += self._cost(climb.requests)
+            self._purse.owe(self._cost(climb.requests) - cost)  # what could not be asked
             self._going.append(climb)
         for climb in list(self._going):
             if all(future.done() for future in climb.futures):
@@ -314,16 +323,15 @@ class Repairs:
                 while not future.done():
                     self._check()
                     futures.wait([future], timeout=0.2)
-            affordable = any(self._cost(climb.requests) <= self._left for climb in self._waiting)
+            affordable = any(
+                self._purse.affords(self._cost(climb.requests), self._plan.share)
+                for climb in self._waiting
+            )
             if not self._going and not affordable:
                 break
         done += [climb.case for climb in self._waiting]
         self._waiting.clear()
         return done
-
-    @property
-    def _left(self) -> float:
-        return max(LEAST_BUDGET, self._plan.share * self._windows) - self._spent
 
     def _cost(self, requests: Sequence[Request]) -> float:
         return sum(request.cost(self._limit_s) for request in requests)
@@ -352,7 +360,7 @@ class Repairs:
             self.took_s += took_s
             self.align_s += answer.align_s
             if request.other and self._first_s > 0:
-                self._spent += max(0.0, took_s / (self._first_s / self._windows) - 1.0)
+                self._purse.owe(max(0.0, took_s / (self._first_s / self._windows) - 1.0))
         self._go_on(climb, lambda: climb.ladder.send(answers))
 
     def _rungs(self, case: Case) -> Ladder:
@@ -361,10 +369,13 @@ class Repairs:
         tongue = case.first.language
         if any(sign.name == "language" for sign in case.signs):
             tongue = case.seen.languages[0]
-        answers = yield [Request(shifted(window, self._limit_s), tongue)]
+        again = shifted(window, self._limit_s)
+        answers = yield [Request(again, tongue, part=case.outside)]
         for decoded in answers:
             if case.judge(SHIFTED, decoded):
                 return
+        if case.outside:
+            return
         agreed = case.agree()
         if any(sign.name == UNCOVERED for sign in case.signs):
             yield from self._fill(case)

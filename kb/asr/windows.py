@@ -97,6 +97,11 @@ class WindowCutter:
         self._seen_until = 0  # end frame of the last window
         self._index = 0
 
+    @property
+    def decided_s(self) -> float:
+        """No more windows begin before this time of the medium."""
+        return self._from * FRAME_S
+
     def push(self, audio: Audio, probabilities: Audio) -> Iterator[Window]:
         """Takes sound and the probabilities that are known by now; gives finished windows."""
         self._audio = np.concatenate([self._audio, audio])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from gpu.monitor import Card, Monitor, Sample
 from gpu.presets import Preset
 from gpu.throttle import Governor, Limits
+from kb.asr.purse import Purse
 from kb.errors import Cancelled
 from kb.jobs.fitting import describe_device, need
 from kb.jobs.options import RunOptions
@@ -92,6 +93,7 @@ class Recognition:
         self._detector: SpeechDetector | None = None
         self._loaded: tuple[str, str] | None = None
         self._second: SecondEngine | None = None
+        self._purse = Purse()
 
     def __enter__(self) -> Recognition:
         return self
@@ -167,6 +169,7 @@ class Recognition:
                 settings=self._settings,
                 second=self._second_engine(recipe),
                 names=recipe.names,
+                purse=self._purse,
             )
             transcript = recognizer.transcribe(
                 stream,

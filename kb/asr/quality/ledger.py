@@ -31,20 +31,23 @@ def ledger(
     segments: Sequence[Segment],
     windows: Sequence[Settled],
     repaired: int,
+    disorder: Sequence[Sign] = (),
 ) -> tuple[Coverage, tuple[WindowLedger, ...]]:
     """What the item and each window amount to, from the words as they stand after stitching.
 
     Gaps are counted anew over the whole item: what a window lacked at its edge, its neighbour
     may have. A gap belongs to the window in which it begins; one outside of all windows
-    (speech that only the looser detection heard) to none.
+    (speech that only the looser detection heard) to none. `disorder`: signs against the row of
+    words as a whole (`kb.asr.merge.in_order`), given to the window in which they begin.
     """
     whole = coverage(speech, (w for s in segments for w in s.words), repaired)
     rows = []
-    placed = sorted(windows, key=lambda w: w.index)
+    placed = sorted(windows, key=lambda w: (w.index, w.start_s))
     for window in placed:
         own = clipped(speech, window.start_s, window.end_s)
         gaps = tuple(g for g in whole.gaps if window.start_s <= g.start_s < window.end_s)
         speech_s = sum(span.duration_s for span in own)
+        untimely = tuple(s for s in disorder if window.start_s <= s.start_s < window.end_s)
         inside = clipped(gaps, window.start_s, window.end_s)
         rows.append(
             WindowLedger(
@@ -53,11 +56,11 @@ def ledger(
                 round(speech_s, 3),
                 round(max(0.0, speech_s - sum(g.duration_s for g in inside)), 3),
                 gaps,
-                tuple(sign for sign in window.signs if sign.name != "uncovered"),
+                (*(sign for sign in window.signs if sign.name != "uncovered"), *untimely),
                 window.readings,
                 window.chosen,
             )
         )
-    left = [sign for row in rows for sign in row.signs]
+    left = [*(sign for row in rows for sign in row.signs), *disorder]
     suspect_s = round(doubtful_s(left, whole.gaps), 3)
     return replace(whole, suspect_s=suspect_s), tuple(rows)

@@ -1,0 +1,61 @@
+"""What reading suspect windows again may cost over a run."""
+
+from __future__ import annotations
+
+import threading
+
+ADVANCE = 6.0
+
+
+class Purse:
+    """Windows' worth of time that may be spent on reading again, over all media of a run.
+
+    At most `share` of the windows read so far may be spent; before there are enough of them,
+    `ADVANCE`, or the only window of the first short medium could not be mended. The advance is
+    given once and not to each medium: it is part of the share and not on top of it, so that from
+    `ADVANCE / share` windows on (20 at 0.3, some nine minutes of speech) the share holds over
+    the run. What clean media leave is there for the next bad one. The price: what a short
+    medium may cost depends on what was read before it; a window that was not read again for
+    want of means keeps its signs and is told as doubtful. Safe from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._windows = 0
+        self._spent = 0.0
+
+    @property
+    def windows(self) -> int:
+        """How many windows were read for the first time."""
+        return self._windows
+
+    @property
+    def spent(self) -> float:
+        """What was paid so far, in windows' worth."""
+        return self._spent
+
+    def earn(self) -> None:
+        """A window was read for the first time."""
+        with self._lock:
+            self._windows += 1
+
+    def affords(self, cost: float, share: float) -> bool:
+        """Whether so much may be spent now."""
+        with self._lock:
+            return self._affords(cost, share)
+
+    def pay(self, cost: float, share: float) -> bool:
+        """Spends so much, if it may be."""
+        with self._lock:
+            if not self._affords(cost, share):
+                return False
+            self._spent += cost
+            return True
+
+    def owe(self, cost: float) -> None:
+        """Spends what turned out to have been spent, or less than was paid (negative)."""
+        with self._lock:
+            self._spent += cost
+
+    def _affords(self, cost: float, share: float) -> bool:
+        return self._spent + cost <= max(ADVANCE, share * self._windows)
