@@ -68,7 +68,8 @@ def _body() -> None:
         _plan_and_button(service, found, items, speed, figures, sending)
     except KBError as error:
         show.error(error)
-    busy = (look is not None and not look.done) or sending is not None
+    # As it was drawn: a look that has ended since must be drawn once more.
+    busy = not all(each.done for each in found) or sending is not None
     if busy != bool(st.session_state.get(_BUSY)):
         st.session_state[_BUSY] = busy
         st.rerun()  # the whole page: this part then renews itself, or stops to
