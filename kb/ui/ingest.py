@@ -112,11 +112,11 @@ def _filters() -> VideoFilters:
         first = st.columns([2, 2, 3, 2], gap="small")
         first[0].date_input(
             text("filter_after"), value=None, key="filter_after", max_value=date.today(),
-            format="YYYY-MM-DD", persist_state="session",
+            format="YYYY-MM-DD", help=text("filter_date_help"), persist_state="session",
         )  # fmt: skip
         first[1].date_input(
             text("filter_before"), value=None, key="filter_before", format="YYYY-MM-DD",
-            persist_state="session",
+            help=text("filter_date_help"), persist_state="session",
         )  # fmt: skip
         first[2].text_input(
             text("filter_playlist"), key="filter_playlist", help=text("filter_playlist_help"),
