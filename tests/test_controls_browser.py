@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +57,24 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         tab.get_by_text(text("filter_no_shorts"), exact=True).click()
         planned(tab, TALKS - SHORTS)
 
+        # A figure of the preset for this run only, and a field of one's own, go with each item
+        tab.get_by_text(text("knobs"), exact=True).click()
+        batch = tab.get_by_label(text("knob_batch_size"), exact=True)
+        batch.fill("3")
+        batch.press("Enter")
+        own = tab.get_by_label(text("metadata"), exact=True)
+        own.fill("team=research")
+        own.press("Enter")
+
         # All of it is queued, and comes in pages
         tab.get_by_role("button", name=f"Ingest {TALKS - SHORTS} media").click()
         tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
         shown(tab, 1, 100)
+        with closing(sqlite3.connect(tmp_path / "library" / "kb.sqlite")) as catalogue:
+            rows = catalogue.execute("SELECT DISTINCT options FROM kb_items").fetchall()
+        (options,) = (json.loads(row) for (row,) in rows)
+        assert (options["batch_size"], options["chunk_s"]) == (3, None)
+        assert options["metadata"] == {"team": "research"}
         tab.get_by_role("button", name="›", exact=True).click()
         shown(tab, 101, 200)
         tab.get_by_role("button", name="‹", exact=True).click()
