@@ -7,8 +7,6 @@ from pathlib import Path
 import streamlit as st
 
 from kb.errors import KBError, UsageError
-from kb.sinks.odin_client import FILE_LIMIT_BYTES
-from kb.sinks.odin_files import files_in
 from kb.tasks import Task
 from kb.ui import background, show
 from kb.ui.texts import counted, number, text
@@ -48,6 +46,10 @@ def _look(folder: str) -> bool:
     """Says what would be sent; whether there is anything."""
     if not folder.strip():
         return False
+    # Here and not above: they load a web client, for which the first page need not wait.
+    from kb.sinks.odin_client import FILE_LIMIT_BYTES
+    from kb.sinks.odin_files import files_in
+
     place = Path(folder.strip()).expanduser()
     try:
         if not place.exists():

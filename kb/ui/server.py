@@ -25,9 +25,10 @@ from kb.ui.runner import keeper
 UPLOAD = "kb-upload"
 _REFUSED = "This link belongs to an earlier page: load the page again."
 
-# What every visitor needs; then what a search and a chart need, when the first page stands.
-_AT_ONCE, _LATER = ("kb.ui.page", "pandas"), ("kb.sinks.local", "altair")
-LATER_S = 5.0
+# What every page needs; then what tables, a search and charts need. They wait until the visitor
+# whose browser opens with the program has a page: they would take the processor from it.
+_AT_ONCE, _LATER = "kb.ui.page", ("pandas", "kb.sinks.local", "altair")
+LATER_S = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -83,15 +84,15 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
 
 def _make_ready(leaving: threading.Event, home: Path) -> None:
     """Load what the page needs: better now than under the first visitor's eyes."""
-    for name in _AT_ONCE:
-        importlib.import_module(name)
+    importlib.import_module(_AT_ONCE)
+    if leaving.wait(LATER_S):
+        return
     try:
         shelf(Library(home).media_folder).listing()
     except KBError as error:
         log.warning("%s %s", error.message, error.hint)  # the page says it in its place
-    if not leaving.wait(LATER_S):
-        for name in _LATER:
-            importlib.import_module(name)
+    for name in _LATER:
+        importlib.import_module(name)
 
 
 def _media(request: Request) -> Response:
