@@ -90,7 +90,9 @@ def test_a_worker_goes_on_and_shows_what_happened(trouble: Path, tmp_path: Path)
         rows = [lab.jobs.items.read(item_id) for item_id in ids]
         assert [row.deaths for row in rows if row] == [0, 0, 0]  # nobody's fault
         lab.wait(
-            lambda: (machine := lab.service.machine()).trouble and machine.now,
+            lambda: (
+                (machine := lab.service.machine()).trouble and machine.now and machine.device.reason
+            ),
             "the worker tells of its trouble",
         )
         machine = lab.service.machine()

@@ -143,7 +143,7 @@ def test_an_apply_that_is_stopped_goes_on_where_it_was(
     assert plan.counts["missing"] == 12
 
     def stop_soon(_name: str) -> None:
-        if len(odin.documents()) == 4:
+        if len(odin.documents()) >= 2:  # several are sent at once: one may be passed over
             sink.stop.set()
 
     odin.on_upload = stop_soon
