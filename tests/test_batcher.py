@@ -33,14 +33,15 @@ class Held(Oracle):
 
     def __init__(self, **more: object) -> None:
         super().__init__((), **more)  # type: ignore[arg-type]
-        self.go = threading.Event()
+        self.begun, self.go = threading.Event(), threading.Event()
         self.order: list[float] = []
         self.takes_s = 0.0  # for a batch
 
     def decode(
         self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
     ) -> list[Decoded]:
-        assert self.go.wait(10)
+        self.begun.set()
+        assert self.go.wait(90)
         time.sleep(self.takes_s)
         self.order += [window.start_s for window in heard.windows]
         return super().decode(heard, languages)
@@ -74,7 +75,7 @@ def test_windows_of_several_items_share_batches_in_turn(opened: Callable[..., Ba
     engine = Held()
     batcher = opened(engine, 4)
     futures = [batcher.submit("first", window(0), Vote("en"))]
-    time.sleep(0.2)  # it is on the device now, alone
+    assert engine.begun.wait(90)  # it is on the device now, alone
     futures += [batcher.submit("long", window(10 + i), Vote("en")) for i in range(6)]
     futures += [batcher.submit("short", window(90), Vote("en"))]
     engine.go.set()
@@ -116,7 +117,7 @@ def test_a_cancelled_item_is_dropped_and_the_others_go_on(opened: Callable[..., 
     engine = Held()
     batcher = opened(engine, 2)
     first = batcher.submit("first", window(0), Vote("en"))
-    time.sleep(0.2)
+    assert engine.begun.wait(90)
     dropped = [batcher.submit("dropped", window(i), Vote("en")) for i in (5, 6)]
     kept = batcher.submit("kept", window(9), Vote("en"))
     batcher.cancel("dropped")
@@ -387,7 +388,7 @@ def test_closing_ends_a_running_decode_and_all_who_wait() -> None:
     engine = Held()
     batcher = Batcher(engine, MANAGER, 1)
     running = batcher.submit("item", window(0), Vote("en"))
-    time.sleep(0.2)
+    assert engine.begun.wait(90)
     waiting = batcher.submit("item", window(1), Vote("en"))
     threading.Timer(0.2, engine.go.set).start()
     batcher.close()
