@@ -207,6 +207,7 @@ class Worker:
     def _reap(self, watch: presence.Watch) -> None:
         found = presence.list_workers(self._catalogue)
         for executor in watch.silent(found, self._place.executor, time.monotonic()):
+            self._place.library.sweep_temporary()  # what it was writing
             taken = self._client.take_over(executor)
             self._place.items.release(executor)
             presence.bury(self._catalogue, executor, self._place.executor)
