@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
@@ -69,6 +69,16 @@ def require() -> None:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))
+
+
+def stands(tab: Page, start_s: float, end_s: float) -> None:
+    """Wait until the player stands within a stretch of time."""
+    tab.wait_for_function(
+        "([start, end]) => { const media = [...document.querySelectorAll('*')]"
+        ".flatMap(e => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('video')] : [])[0];"
+        " return media && media.currentTime >= start - 0.1 && media.currentTime <= end; }",
+        arg=[start_s, end_s],
+    )
 
 
 def _on_path(tried: list[str]) -> str | None:

@@ -154,16 +154,16 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     tab.goto(f"{site.address}/?tab=Library&item={site.harbour}")
     lines.first.wait_for()
     tab.locator(".bar .gap").last.click()  # drawn from the last to the first
-    stands(tab, 19.5, 22.5)
+    browser.stands(tab, 19.5, 22.5)
     width = tab.locator(".bar").bounding_box()["width"]
     tab.locator(".bar").click(position={"x": 0.9 * width, "y": 4})
-    stands(tab, 48.0, 60.0)
+    browser.stands(tab, 48.0, 60.0)
     doubts = tab.locator(".doubts .chips li")
     shown = doubts.count()
     tab.locator(".doubts .chips").get_by_label(text("player_more")).click()
     wait(lambda: doubts.count() > shown, "all doubts")
     doubts.first.get_by_role("button").click()
-    stands(tab, 0.0, 2.5)
+    browser.stands(tab, 0.0, 2.5)
 
     # Find: the next one, the one before, and round
     count = tab.locator(".find output")
@@ -183,7 +183,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     pen = tab.locator(".lines li").nth(2).locator(".pen")
     pen.click()
     editor.get_by_role("button", name="▶").click()
-    stands(tab, starts, starts + 9.0)
+    browser.stands(tab, starts, starts + 9.0)
     editor.get_by_role("button", name=text("player_cancel"), exact=True).click()
     editor.wait_for(state="detached")
     pen.click()
@@ -362,16 +362,6 @@ def rows(table: Any, count: int) -> None:
     """Wait until a table has so many rows, as it tells helping programs."""
     marked = table.locator(f'[aria-rowcount="{count + 1}"]')
     marked.first.wait_for(state="attached")
-
-
-def stands(tab: Any, start_s: float, end_s: float) -> None:
-    """Wait until the player stands within a stretch of time."""
-    tab.wait_for_function(
-        "([start, end]) => { const media = [...document.querySelectorAll('*')]"
-        ".flatMap(e => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('video')] : [])[0];"
-        " return media && media.currentTime >= start - 0.1 && media.currentTime <= end; }",
-        arg=[start_s, end_s],
-    )
 
 
 def seconds(shown: str) -> int:

@@ -171,7 +171,7 @@ def test_ticked_rows_alone_are_taken_with_the_knobs_of_the_run(home: Path) -> No
     until(app, "3 new of 3")
     titles = list(app.dataframe[0].value["title"])
     wanted = titles.index("The harbour in winter")
-    app.session_state["found_picked"] = [app.session_state["found_shown"][wanted]]
+    app.session_state["found_picked"] = [app.session_state["found_table_rows"][wanted]]
     drawn(app)
     assert "1 new of 3" in words_of(app)
     app.number_input("knob-optimiert-batch_size").set_value(4)

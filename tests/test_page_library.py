@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -221,9 +220,9 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
 
         # A gap is heard from a little before it; a chapter from its beginning
         tab.locator(".gaps .chips button").nth(1).click()
-        stands(tab, 40.5, 43.5)
+        browser.stands(tab, 40.5, 43.5)
         tab.locator(".chapters .chips button", has_text="Castle").click()
-        stands(tab, 26.0, 34.0)
+        browser.stands(tab, 26.0, 34.0)
 
         # Find, without regard to case
         tab.get_by_label(text("player_find")).fill("GRANITE")
@@ -266,13 +265,3 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
         tab.get_by_text(text("accepted")).wait_for()
         tab.get_by_role("button", name=f"← {text('back_items')}").click()
         tab.get_by_text(text("items_help")).wait_for()
-
-
-def stands(tab: Any, start_s: float, end_s: float) -> None:
-    """Wait until the player stands within a stretch of time."""
-    tab.wait_for_function(
-        "([start, end]) => { const media = [...document.querySelectorAll('*')]"
-        ".flatMap(e => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('video')] : [])[0];"
-        " return media && media.currentTime >= start - 0.1 && media.currentTime <= end; }",
-        arg=[start_s, end_s],
-    )

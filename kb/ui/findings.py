@@ -15,7 +15,7 @@ from kb.ui.texts import counted, number, text
 
 CARDS = 6  # more of them are counted only
 ROWS_SHOWN = 8
-_TABLE, _SHOWN, _PICKED = "found_table", "found_shown", "found_picked"
+_TABLE, _PICKED = "found_table", "found_picked"
 _KINDS = ("video", "playlist", "channel", "handle", "user", "custom", "file", "web")
 
 
@@ -113,7 +113,6 @@ def table(findings: Sequence[Finding]) -> list[MediaItem] | None:
         return None
     ids = list(rows)
     drawn = ticks.put_back(_TABLE, ids, st.session_state.get(_PICKED, ()))
-    st.session_state[_SHOWN] = ids
     found = list(rows.values())
     column = st.column_config
     st.dataframe(
@@ -155,8 +154,7 @@ def _state(name: str) -> str:
 def _chosen(drawn: str) -> None:
     if drawn != ticks.key(_TABLE):
         return  # a click in a table that has been drawn anew since
-    shown: list[str] = st.session_state.get(_SHOWN, [])
-    st.session_state[_PICKED] = ticks.ticked(_TABLE, shown)
+    st.session_state[_PICKED] = ticks.ticked(_TABLE)
 
 
 def forget() -> None:

@@ -25,7 +25,7 @@ BUSY_EVERY_S, IDLE_EVERY_S = 1, 3
 ROWS_SHOWN = 14
 DETAILS = 8  # selected items that are shown in full
 
-_TABLE, _SHOWN, _SELECTED = "queue_table", "queue_shown", "queue_selected"
+_TABLE, _SELECTED = "queue_table", "queue_selected"
 _FILTER, _FIND, _PAGE = "queue_state", "queue_find", "queue_page"
 _NEWS, _PROBLEM, _BUSY = "queue_news", "queue_problem", "queue_busy"
 # What the filter offers, by its label; an empty tuple is everything.
@@ -223,8 +223,6 @@ def _actions(
 def _table(page: BoardPage) -> None:
     ids = [row.id for row in page.rows]
     drawn = ticks.put_back(_TABLE, ids, selected())
-    # A selection is positions: they count in the list as it was drawn, not as it is by then.
-    st.session_state[_SHOWN] = ids
     columns = {
         "title": [row.title for row in page.rows],
         "state": [_state(row) for row in page.rows],
@@ -329,10 +327,9 @@ def selected() -> list[str]:
 def _chosen(drawn: str) -> None:
     if drawn != ticks.key(_TABLE):
         return  # a click in a table that has been drawn anew since
-    shown: list[str] = st.session_state.get(_SHOWN, [])
-    here = set(shown)
+    here = set(ticks.drawn(_TABLE))
     elsewhere = [item_id for item_id in selected() if item_id not in here]
-    st.session_state[_SELECTED] = elsewhere + ticks.ticked(_TABLE, shown)
+    st.session_state[_SELECTED] = elsewhere + ticks.ticked(_TABLE)
 
 
 def _select_all(states: tuple[str, ...], words: str) -> None:

@@ -20,16 +20,16 @@ def key(table: str) -> str:
 def anew(table: str, ids: Sequence[str]) -> str:
     """The key to draw a table of these rows under: another one once they are other rows.
 
-    `drawn` tells them. Ticks do not go on under another key.
+    Ticks do not go on under another key.
     """
     if drawn(table) != list(ids):
-        st.session_state[f"{table}_rows"] = list(ids)
         _turn(table)
+    st.session_state[f"{table}_rows"] = list(ids)
     return key(table)
 
 
 def drawn(table: str) -> list[str]:
-    """The ids of the rows that `anew` was told last, in their order."""
+    """The ids of the rows as the table was drawn last, in their order."""
     rows: list[str] = st.session_state.get(f"{table}_rows", [])
     return rows
 
@@ -45,11 +45,14 @@ def put_back(table: str, ids: Sequence[str], chosen: Collection[str]) -> str:
     if sorted(known["selection"]["rows"]) != wanted if known is not None else bool(wanted):
         _turn(table)
         st.session_state[key(table)] = {"selection": {"rows": wanted, "columns": [], "cells": []}}
+    # A selection is positions: they count in the list as it was drawn, not as it is by then.
+    st.session_state[f"{table}_rows"] = list(ids)
     return key(table)
 
 
-def ticked(table: str, ids: Sequence[str]) -> list[str]:
+def ticked(table: str) -> list[str]:
     """The ids of the rows that are ticked now."""
+    ids = drawn(table)
     rows = st.session_state[key(table)]["selection"]["rows"]
     return [ids[row] for row in rows if row < len(ids)]
 
