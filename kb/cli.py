@@ -22,6 +22,7 @@ from kb import (
     cli_sources,
     console,
     console_remote,
+    opening,
 )
 from kb.cli_options import (
     FAILED,
@@ -288,9 +289,18 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command("app")
-def open_app() -> None:
+def open_app(
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only start the server; open no browser.")
+    ] = False,
+) -> None:
     """The dashboard, in the browser."""
     command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_ROOT / "streamlit_app.py")]
+    reason = opening.why_not(os.environ)
+    if reason and not no_browser:
+        console.note(f"No browser is opened, because {reason}: open the address below yourself.")
+    if not reason and not no_browser:
+        command += ["--", opening.ASKED]
     # Streamlit finds its configuration by the working directory, and settings their `.env`:
     # the library of this folder must be the dashboard's too.
     environment = {**os.environ, "KB_HOME": str(get_settings().home)}

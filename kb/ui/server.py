@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import streamlit as st
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from kb import opening
 from kb.errors import KBError
 from kb.library import Library
 from kb.settings import Settings, get_settings
@@ -75,11 +78,25 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
     """While the server runs, the worker is looked after."""
     leaving = threading.Event()
     threading.Thread(target=_make_ready, args=(leaving, get_settings().home), daemon=True).start()
+    if opening.ASKED in sys.argv:
+        threading.Thread(target=_open, args=(leaving,), name="open", daemon=True).start()
     if get_settings().app_worker:
         keeper().watch()
     yield
     leaving.set()
     keeper().leave()
+
+
+def _open(leaving: threading.Event) -> None:
+    """Show the page to whoever started the server (`kb app`)."""
+    url = opening.address(
+        st.get_option("server.address"),
+        int(st.get_option("server.port")),
+        str(st.get_option("server.baseUrlPath") or ""),
+        tls=bool(st.get_option("server.sslCertFile")),
+    )
+    if not opening.open_when_ready(url, guard.HEALTH, leaving) and not leaving.is_set():
+        log.warning("No browser could be opened: open %s yourself.", url)
 
 
 def _make_ready(leaving: threading.Event, home: Path) -> None:
