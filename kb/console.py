@@ -76,6 +76,7 @@ def status_document(status: ItemStatus) -> dict[str, Any]:
     """An item's status as `kb status --json` shows it."""
     document = asdict(status)
     document["progress"] = round(status.progress, 4)
+    document["share"] = round(status.share, 4)
     document["publish"] = {told.pop("sink"): told for told in document.pop("publications")}
     return document
 
@@ -168,7 +169,7 @@ def status_view(
         if item.state == "waiting" and item.wait_until:
             shown += time.strftime(" until %d %b %H:%M", _local(item.wait_until))
         style = _STYLE.get(item.state, "")
-        done = f"{item.progress:.0%}"
+        done = f"{item.share:.0%}"
         table.add_row(
             item.id, escape(item.title), item.stage, Text(shown, style=style), done, item.grade,
             _published(item.publications),
@@ -279,7 +280,7 @@ def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
                     task = tasks[item.id] = bars.add_task(item.title, total=1.0)
                 if task is not None:
                     text = f"{status.stage:10} {item.title}"
-                    bars.update(task, completed=status.progress, description=text)
+                    bars.update(task, completed=status.share, description=text)
                 return
             if item.id in tasks:
                 bars.remove_task(tasks.pop(item.id))

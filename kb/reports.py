@@ -28,7 +28,8 @@ class Publication:
 class ItemStatus:
     """Where one item stands; `progress` of its stage, 0..1; `grade` A, B, C or empty.
 
-    `publications`: what each knowledge base says of it, in order of their names.
+    `publications`: what each knowledge base says of it, in order of their names. `share`: how
+    much of the item is done over all its stages, 0..1.
     """
 
     id: str
@@ -42,6 +43,7 @@ class ItemStatus:
     wait_until: float | None = None
     grade: str = ""
     publications: tuple[Publication, ...] = ()
+    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

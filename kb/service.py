@@ -24,6 +24,7 @@ from kb.jobs.review import Review
 from kb.jobs.revisions import Revisions
 from kb.jobs.rows import ENDED, Brief, Row
 from kb.jobs.rows import STATES as STATES
+from kb.jobs.shares import share
 from kb.jobs.sourcing import KnownIds, wanted
 from kb.jobs.vocabulary import Vocabulary
 from kb.library import Library, LibraryEntry
@@ -498,6 +499,7 @@ def _status(row: Row | Brief) -> ItemStatus:
     return ItemStatus(
         row.id, row.title, row.stage, row.state, row.progress,
         row.error, row.hint, row.attempts, row.wait_until, row.grade,
+        share=share(row.id, row.state, row.stage, row.progress),
     )  # fmt: skip
 
 

@@ -338,9 +338,9 @@ class ItemStore:
                 kept = entry.state if entry.state in ENDED else CANCELLED
                 added += self._insert(
                     connection, entry.item, {}, NORMAL,
-                    state=kept, error=entry.error, hint=entry.hint, stage="publish",
-                    progress=1.0 if kept in (DONE, HELD) else 0.0, run=entry.run,
-                    grade=entry.grade,
+                    state=kept, error=entry.error, hint=entry.hint, run=entry.run,
+                    stage="publish" if kept in (DONE, HELD) else "",
+                    progress=1.0 if kept in (DONE, HELD) else 0.0, grade=entry.grade,
                 )  # fmt: skip
         return added
 
@@ -405,8 +405,9 @@ class ItemStore:
             sa.update(items)
             .where(items.c.id == row.id, items.c.serial == row.serial, items.c.state == row.state)
             .values(
-                state=QUEUED, serial=row.serial + 1, priority=priority, executor="", progress=0.0,
-                error="", hint="", wait_until=None, ended_at=None,
+                state=QUEUED, serial=row.serial + 1, priority=priority, executor="",
+                # It begins anew: nobody is to see the stage of the last try until it does.
+                stage="", progress=0.0, error="", hint="", wait_until=None, ended_at=None,
                 enqueued_at=now, updated_at=now, **values,
             )
         )  # fmt: skip

@@ -14,6 +14,7 @@ from kb.jobs.board import PENDING, BoardFigures, BoardPage, BoardRow
 from kb.jobs.client import Jobs, LaneState
 from kb.jobs.names import FOR_EVER
 from kb.jobs.rows import ACTIVE, STATES
+from kb.jobs.shares import share
 from kb.jobs.store import FIRST, NORMAL
 from kb.service import Service
 from kb.ui import session, show, ticks
@@ -269,9 +270,9 @@ def stage(name: str) -> str:
 
 
 def _progress(row: BoardRow) -> float | None:
-    if row.state in ("done", "held"):
-        return 1.0
-    return min(1.0, max(0.0, row.progress)) if row.state == "running" else None
+    if row.state not in ("running", "done", "held"):
+        return None
+    return share(row.id, row.state, row.stage, row.progress)
 
 
 def _when(row: BoardRow) -> str:
