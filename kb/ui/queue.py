@@ -272,7 +272,8 @@ def stage(name: str) -> str:
 def _progress(row: BoardRow) -> float | None:
     if row.state not in ("running", "done", "held"):
         return None
-    return share(row.id, row.state, row.stage, row.progress)
+    # Whole hundredths: the bars keep one length below each other.
+    return round(share(row.id, row.state, row.stage, row.progress), 2)
 
 
 def _when(row: BoardRow) -> str:
