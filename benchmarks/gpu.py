@@ -283,7 +283,7 @@ def recovers(manager: GPUManager) -> str:
 
     from kb.asr.batcher import Answer, Batcher
     from kb.asr.engines import load_engine
-    from kb.asr.recognizer import Vote
+    from kb.asr.vote import Vote
     from kb.asr.windows import Window
 
     if manager.kind != "CUDA":

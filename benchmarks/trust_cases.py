@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from trust_reader import READ_ONCE, Reader
 
+from kb.asr.condense import segments_on
 from kb.asr.engines.base import Decoded, Heard
 from kb.asr.merge import keep_words
 from kb.asr.purse import Purse
@@ -189,7 +190,8 @@ def judge_faults(
     for fault in faults:
         struck = row.kinds[fault.kind]
         struck.faults += 1
-        window = noticed.get(round(fault.window.start_s, 2))
+        start_s = fault.window.clock.begin(fault.window.start_s)
+        window = noticed.get(round(start_s, 2))
         struck.found += window is not None
         if mended(said, found, fault):
             struck.mended += 1
@@ -197,15 +199,16 @@ def judge_faults(
         # Not mended: does the ledger say so?
         struck.unmended_told += window is not None and bool(window.signs or window.gaps)
         if window is None:
-            row.told.append(f"{fault.kind} at {fault.window.start_s:.1f} s, seed {seed}")
+            row.told.append(f"{fault.kind} at {start_s:.1f} s, seed {seed}")
 
 
 def mended(said: Composition, found: Transcript, fault: Fault) -> bool:
     """Whether the window's words are as right and as well placed as undisturbed."""
-    begin_s = fault.window.start_s + fault.window.overlap_s
-    end_s = fault.window.end_s - fault.window.shared_s
+    struck = fault.window
+    begin_s = struck.clock.begin(struck.start_s + struck.overlap_s)
+    end_s = struck.clock.end(struck.end_s - struck.shared_s)
     truth = [w for w in said.words if begin_s <= (w[1] + w[2]) / 2 < end_s]
-    before = [w for s in fault.before.segments for w in s.words]
+    before = [w for s in segments_on(struck.clock, fault.before.segments) for w in s.words]
     floor = score(truth, inside(before, begin_s, end_s))
     result = score(truth, inside(found.words, begin_s, end_s))
     if result.errors > floor.errors + 1:

@@ -91,6 +91,13 @@ class Settings(BaseModel):
         alias="KB_NORMALIZE_LOUDNESS",
         description="Bring the sound to an even loudness before recognition.",
     )
+    longest_pause_s: float = Field(
+        1.0,
+        alias="KB_LONGEST_PAUSE_S",
+        ge=0,
+        description="Longer pauses are shortened to this many seconds in what the recognizer "
+        "hears; times in the text stay the medium's. 0: pauses are heard as they are.",
+    )
     device: str = Field(
         "auto",
         alias="KB_DEVICE",

@@ -17,6 +17,7 @@ from gpu.manager import GPUManager
 from gpu.presets import Preset, find_preset, override
 from kb.asr import SAMPLE_RATE
 from kb.asr.batcher import Batcher
+from kb.asr.clock import Clock
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.merge import plain
 from kb.asr.recognizer import Recognizer
@@ -124,6 +125,15 @@ def words_of(document: Mapping[str, object]) -> list[Word]:
 # The oracle
 
 
+def heard_at(clock: Clock, at_s: float) -> float:
+    """Where a time of the medium is in the sound that pauses were taken out of."""
+    low, high = 0.0, at_s
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if clock.begin(middle) <= at_s else (low, middle)
+    return high
+
+
 @dataclass
 class Oracle:
     """An engine that knows the truth; the fields make it fail in ways that engines do.
@@ -170,7 +180,8 @@ class Oracle:
     def _read(self, window: Window, language: str) -> Decoded:
         self.shown.append((window.start_s, window.end_s))
         words = []
-        for text, start_s, end_s in self.truth:
+        for text, *said_s in self.truth:
+            start_s, end_s = (heard_at(window.clock, at_s) for at_s in said_s)
             # Half a word at an edge is heard as something, and as the wrong thing.
             seen_s = min(end_s, window.end_s) - max(start_s, window.start_s)
             if seen_s < 0.3 * (end_s - start_s):
@@ -215,12 +226,18 @@ def read_with(
     *,
     detect_speech: bool = True,
     plan: Plan | None = None,
+    **settings: object,
 ) -> Transcript:
     """A composition through the real detection, windows, batches, repair and merging."""
     batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 4)
     try:
         recognizer = Recognizer(
-            batcher, chosen, detect_speech=detect_speech, detector=detector(), plan=plan
+            batcher,
+            chosen,
+            detect_speech=detect_speech,
+            detector=detector(),
+            plan=plan,
+            settings=get_settings().model_copy(update=settings),
         )
         return recognizer.transcribe(blocks(composition.audio), MediaRef("x", "", 0.0))
     finally:

@@ -18,7 +18,8 @@ from kb.asr import batcher as batching
 from kb.asr import sizing as module
 from kb.asr.batcher import Batcher, wait
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
-from kb.asr.recognizer import Recognizer, Vote
+from kb.asr.recognizer import Recognizer
+from kb.asr.vote import Vote
 from kb.asr.windows import Window
 from kb.errors import Cancelled, DeviceLost, GPUError, SettingsError, TranscriptionError
 from kb.types import MediaRef, SpeechSpan, Transcript

@@ -38,7 +38,7 @@ def followed(
         outside.look(until_s, lambda *_: heard)  # noqa: B023  called at once
     for each in left:
         outside.covered(each)
-    outside.look(total_s, lambda *_: spans, final=True)
+    outside.look(None, lambda *_: spans)
     return outside.found
 
 

@@ -155,7 +155,7 @@ def cut(audio: Audio, chances: Audio, **options: float) -> list[Window]:
     for first in range(0, chances.size, 300):
         piece = audio[first * FRAME : (first + 300) * FRAME]
         windows += list(cutter.push(piece, chances[first : first + 300]))
-    return windows + list(cutter.finish(np.zeros(0, np.float32)))
+    return windows + list(cutter.push(np.zeros(0, np.float32), np.zeros(0, np.float32), final=True))
 
 
 def frames(*stretches: tuple[float, float]) -> tuple[Audio, Audio]:

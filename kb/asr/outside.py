@@ -47,10 +47,11 @@ class Outside:
         """A window was cut."""
         self._windows.append((window.start_s, window.end_s))
 
-    def look(self, until_s: float, speech: Speech, *, final: bool = False) -> None:
-        """Looks on to `until_s`, before which no more windows begin."""
+    def look(self, until_s: float | None, speech: Speech) -> None:
+        """Looks on to `until_s`, before which no more windows begin; None: to the end."""
         known_s = (self._base + self._audio.size) / SAMPLE_RATE
-        until_s = min(until_s, known_s)
+        final = until_s is None
+        until_s = known_s if until_s is None else min(until_s, known_s)
         if until_s <= self._at_s:
             return
         rows = self._rows(self._free(speech(self._at_s, until_s), until_s))

@@ -7,10 +7,11 @@ not grow with the medium's length.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ import numpy as np
 from gpu.presets import Preset
 from kb.asr import SAMPLE_RATE
 from kb.asr.batcher import Answer, Batcher, wait
+from kb.asr.condense import Condenser, segments_on, settled_on
 from kb.asr.engines.base import Decoded
 from kb.asr.merge import Read, in_order, stitch
 from kb.asr.outside import Outside
@@ -38,6 +40,7 @@ from kb.asr.vad import (
     SpeechRule,
     spans,
 )
+from kb.asr.vote import Agreed, Vote
 from kb.asr.windows import Window, WindowCutter
 from kb.errors import Cancelled, SettingsError
 from kb.settings import Settings, get_settings
@@ -46,88 +49,10 @@ from kb.types import MediaRef, Segment, SpeechSpan, Timing, Transcript, Word
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
-OTHER_LANGUAGE = 0.9  # a window this sure of another language than the item's is read in it
-LEAST_LOGPROB = -7.0  # a floor, so that one window that is quite sure cannot outvote the others
-OWN_LANGUAGE = 0.2  # a language in which this share of an item is spoken is one of its own
 EDGE_S = 2.0  # detection at a window's edge depends on what was before it
 
 Progress = Callable[[float], None]
 Aside = Callable[[], AbstractContextManager[None]]
-
-
-class Vote:
-    """Which language an item is in: log-probabilities summed over its windows."""
-
-    def __init__(self, fixed: str | None) -> None:
-        """`fixed`: the language that was asked for; then nothing is voted."""
-        self.fixed = fixed
-        self._sums: dict[str, float] = {}
-        self._likeliest: dict[tuple[float, float], tuple[str, float]] = {}
-        self._spoken_s: dict[str, float] = {}
-
-    def add(self, window: Window, languages: Mapping[str, float]) -> None:
-        """Takes a window's log-probabilities by language, weighed by its speech.
-
-        Once a window: a batch that is decoded again must not be counted twice.
-        """
-        place = (window.start_s, window.end_s)
-        if place in self._likeliest or not languages:
-            return
-        best = max(languages, key=languages.__getitem__)
-        self._likeliest[place] = best, float(np.exp(languages[best]))
-        weight_s = sum(s.duration_s for s in window.speech) or window.duration_s
-        for code, logprob in languages.items():
-            self._sums[code] = self._sums.get(code, 0.0) + weight_s * max(logprob, LEAST_LOGPROB)
-        self._spoken_s[best] = self._spoken_s.get(best, 0.0) + weight_s
-
-    @property
-    def expected(self) -> str:
-        """The language that the next window is likely in; empty before any was heard."""
-        return self.fixed or (self.winner if self._sums else "")
-
-    def choose(self, _window: Window, languages: Mapping[str, float]) -> str:
-        """The item's language, unless this window is surely in another."""
-        if self.fixed or not languages:
-            return self.winner
-        best = max(languages, key=languages.__getitem__)
-        return best if np.exp(languages[best]) >= OTHER_LANGUAGE else self.winner
-
-    def likeliest(self, window: Window) -> tuple[str, float]:
-        """The language that a window sounds most like, with its probability."""
-        return self._likeliest.get((window.start_s, window.end_s), ("", 0.0))
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """The item's languages by what was heard so far, the main one first."""
-        if self.fixed:
-            return (self.fixed,)
-        spoken_s = dict(self._spoken_s)  # the recognizer's thread may add to it meanwhile
-        least_s = OWN_LANGUAGE * sum(spoken_s.values())
-        others = [code for code, seconds in spoken_s.items() if seconds >= least_s]
-        return tuple(dict.fromkeys((self.winner, *others)))
-
-    @property
-    def winner(self) -> str:
-        if self.fixed:
-            return self.fixed
-        return max(self._sums, key=self._sums.__getitem__) if self._sums else "en"
-
-
-class _In:
-    """The vote of a window that is read again: its language is known."""
-
-    def __init__(self, language: str) -> None:
-        self._language = language
-
-    @property
-    def expected(self) -> str:
-        return self._language
-
-    def add(self, window: Window, languages: Mapping[str, float]) -> None:
-        """It has voted before."""
-
-    def choose(self, _window: Window, _languages: Mapping[str, float]) -> str:
-        return self._language
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +105,9 @@ class Recognizer:
         self.second = second
         self.names = names
         self.purse = purse or Purse()
+        self.longest_pause_s = settings.longest_pause_s or math.inf
+        if not detect_speech:
+            self.longest_pause_s = math.inf
 
     @contextmanager
     def preparing(self, check: Callable[[], None]) -> Iterator[Aside]:
@@ -293,6 +221,9 @@ class _Run:
         self.samples = 0
         self.decode_s = self.vad_s = self.asr_s = self.align_s = 0.0
         self.settled: list[Settled] = []
+        self._condenser = Condenser(owner.longest_pause_s)
+        # From here on all times are those of the condensed sound, until the text is finished.
+        self._heard: list[Audio] = []  # its probabilities
         self._reads: list[Read] = []
         self._before: tuple[Word, ...] = ()
         engine = owner.batcher.engine
@@ -316,7 +247,7 @@ class _Run:
         asked: deque[_Asked] = deque()
         with self._owner.preparing(self._check) as self._aside:
             for window in self._windows(blocks):
-                asked.append(self._ask(replace(window, names=self._owner.names)))
+                asked.append(self._ask(self._complete(window)))
                 while asked and asked[0].future.done():
                     self._take(asked.popleft())
         self._aside = nullcontext
@@ -328,7 +259,12 @@ class _Run:
         self.asr_s += self.repairs.took_s - self.repairs.align_s
         self.align_s += self.repairs.align_s
         self._tell(1.0)
-        return stitch(self._reads)
+        clock = self._condenser.clock
+        self.settled = [settled_on(clock, window) for window in self.settled]
+        return segments_on(clock, stitch(self._reads))
+
+    def _complete(self, window: Window) -> Window:
+        return replace(window, names=self._owner.names, clock=self._condenser.clock)
 
     def _ask(self, window: Window) -> _Asked:
         batcher = self._owner.batcher
@@ -343,7 +279,7 @@ class _Run:
             if found is None or not found.engine.knows_language(request.language):
                 return None
             batcher = found
-        vote = _In(request.language)
+        vote = Agreed(request.language)
         return batcher.submit(
             self, request.window, vote, self._check, request.how, aside=self._aside
         )
@@ -360,8 +296,7 @@ class _Run:
         if case.signs:
             log.debug(
                 "Suspect: %.2f-%.2f s: %s",
-                window.start_s,
-                window.end_s,
+                *window.clock.span(window.start_s, window.end_s),
                 ", ".join(sign.name for sign in case.signs),
             )
             self.repairs.add(case)
@@ -370,7 +305,7 @@ class _Run:
         for settled in self.repairs.step():
             self._settle(settled)
         if self._expected_s:
-            self._tell(min(window.end_s / self._expected_s, 1.0))
+            self._tell(min(window.clock.end(window.end_s) / self._expected_s, 1.0))
 
     def _read_outside(self) -> None:
         """Speech between the windows, in the item's language; where there is none, it is told."""
@@ -379,8 +314,8 @@ class _Run:
             nothing = Decoded((), language, 0.0, 0.0, window.start_s)
             evidence = replace(self._evidence(window, nothing), before=(), heard=("", 0.0))
             if self._owner.plan.share > 0:
-                named = replace(window, names=self._owner.names)
-                self.repairs.add(Case(named, evidence, self._owner.limits, outside=True))
+                whole = self._complete(window)
+                self.repairs.add(Case(whole, evidence, self._owner.limits, outside=True))
 
     def _settle(self, case: Case) -> None:
         window = case.window
@@ -410,7 +345,7 @@ class _Run:
         last = round((to_s + EDGE_S) / FRAME_S)
         pieces: list[Audio] = []
         at = 0
-        for piece in self.probabilities:
+        for piece in self._heard:
             if at < last and at + piece.size > first:
                 pieces.append(piece[max(0, first - at) : last - at])
             at += piece.size
@@ -444,23 +379,23 @@ class _Run:
             began = time.perf_counter()
             found = stream.push(block) if owner.detect_speech else self._unheard(self.samples)
             self.vad_s += time.perf_counter() - began
-            yield from self._cut(cutter, cutter.push(block, self._note(found)), block)
+            yield from self._cut(cutter, *self._condenser.push(block, self._note(found)))
         rest = stream.finish() if owner.detect_speech else self._unheard(self.samples + FRAME - 1)
-        yield from self._cut(cutter, cutter.finish(self._note(rest)))
+        yield from self._cut(cutter, *self._condenser.finish(self._note(rest)), final=True)
 
     def _cut(
-        self, cutter: WindowCutter, windows: Iterator[Window], block: Audio | None = None
+        self, cutter: WindowCutter, audio: Audio, probabilities: Audio, *, final: bool = False
     ) -> Iterator[Window]:
-        """Passes windows on; `block` (None: the end) has come, and what lies between is kept."""
+        """Windows of the sound that has come, as far as it is known; what lies between is kept."""
         look = self._owner.detect_speech and self._owner.plan.share > 0
-        if look and block is not None:
-            self._outside.push(block)
-        for window in windows:
+        self._heard.append(probabilities)
+        if look:
+            self._outside.push(audio)
+        for window in cutter.push(audio, probabilities, final=final):
             self._outside.covered(window)
             yield window
         if look:
-            until_s = cutter.decided_s if block is not None else self.samples / SAMPLE_RATE
-            self._outside.look(until_s, self._marked, final=block is None)
+            self._outside.look(None if final else cutter.decided_s, self._marked)
 
     def _note(self, probabilities: Audio) -> Audio:
         self.probabilities.append(probabilities)

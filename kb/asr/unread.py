@@ -52,7 +52,8 @@ def unread(window: Window, decoded: Decoded, *, part: bool) -> list[Window]:
         if sum(span.duration_s for span in missing) <= LONGEST_UNCOVERED_S:
             return []
         if part or decoded.no_speech > NO_SPEECH:
-            log.debug("No words in %.2f-%.2f s", window.start_s, window.end_s)
+            from_s, to_s = window.clock.span(window.start_s, window.end_s)
+            log.debug("No words in %.2f-%.2f s", from_s, to_s)
             return []
         return _halves(window)
     # Speech between two words counts as a whole, whatever dips detection sees in it.

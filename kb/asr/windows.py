@@ -1,7 +1,7 @@
 """Windows: contiguous slices of the sound, cut at pauses, short enough for the recognizer.
 
-A window never holds spliced sound, so that a time inside it plus the window's start is a time
-in the medium. Where speech runs on without a pause for longer than a window, the cut falls on
+A window is one slice of the sound it is cut from, so that a time inside it plus its start is a
+time there. Where speech runs on without a pause for longer than a window, the cut falls on
 the quietest frame, the next window begins `overlap_s` earlier, and the two texts are merged
 (see `kb.asr.merge`).
 """
@@ -9,11 +9,12 @@ the quietest frame, the next window begins `overlap_s` earlier, and the two text
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from kb.asr import SAMPLE_RATE
+from kb.asr.clock import Clock
 from kb.asr.vad import FRAME, FRAME_S, Audio, SpeechRule, spans
 from kb.types import SpeechSpan
 
@@ -28,10 +29,11 @@ SHORTEST_PAUSE_S = 0.25  # a shorter one may be the closure of a p or t inside a
 class Window:
     """A slice of the sound that is recognized in one piece.
 
-    `audio`: float32, shape [samples] at 16 kHz; `speech`: detected spans inside, on the
-    medium's clock; `overlap_s`: how much of the beginning the window before has read too;
-    `shared_s`: how much of the end the next one may read too (where no pause allowed a cut);
-    `names`: what the recognizer is told beforehand, the most important first.
+    `audio`: float32, shape [samples] at 16 kHz; `speech`: detected spans inside; `overlap_s`:
+    how much of the beginning the window before has read too; `shared_s`: how much of the end the
+    next one may read too (where no pause allowed a cut); `names`: what the recognizer is told
+    beforehand, the most important first. All times are those of the sound that was cut; `clock`
+    leads to the medium's, where long pauses were taken out before (see `kb.asr.condense`).
     """
 
     index: int
@@ -41,6 +43,7 @@ class Window:
     overlap_s: float = 0.0
     shared_s: float = 0.0
     names: tuple[str, ...] = ()
+    clock: Clock = field(default_factory=Clock)
 
     @property
     def duration_s(self) -> float:
@@ -51,7 +54,7 @@ class Window:
         return self.start_s + self.duration_s
 
     def part(self, start_s: float, end_s: float) -> Window:
-        """The same sound between two times of the medium, as a window of its own."""
+        """The same sound between two times, as a window of its own."""
         first = max(0, round((start_s - self.start_s) * SAMPLE_RATE))
         last = min(self.audio.size, round((end_s - self.start_s) * SAMPLE_RATE))
         begin, end = self.start_s + first / SAMPLE_RATE, self.start_s + last / SAMPLE_RATE
@@ -62,7 +65,9 @@ class Window:
         )
         shared_s = self.shared_s if last == self.audio.size else 0.0
         audio = self.audio[first:last]
-        return Window(self.index, begin, audio, inside, shared_s=shared_s, names=self.names)
+        return replace(
+            self, start_s=begin, audio=audio, speech=inside, overlap_s=0.0, shared_s=shared_s
+        )
 
 
 class WindowCutter:
@@ -102,16 +107,14 @@ class WindowCutter:
         """No more windows begin before this time of the medium."""
         return self._from * FRAME_S
 
-    def push(self, audio: Audio, probabilities: Audio) -> Iterator[Window]:
-        """Takes sound and the probabilities that are known by now; gives finished windows."""
+    def push(self, audio: Audio, probabilities: Audio, *, final: bool = False) -> Iterator[Window]:
+        """Takes sound and the probabilities that are known by now; gives finished windows.
+
+        `final`: these are the last; gives what is left, too.
+        """
         self._audio = np.concatenate([self._audio, audio])
         self._probabilities = np.concatenate([self._probabilities, probabilities])
-        yield from self._cut(final=False)
-
-    def finish(self, probabilities: Audio) -> Iterator[Window]:
-        """Takes the last probabilities; gives what is left."""
-        self._probabilities = np.concatenate([self._probabilities, probabilities])
-        yield from self._cut(final=True)
+        yield from self._cut(final=final)
 
     # Everything below counts in frames of 32 ms on the medium's clock.
 

@@ -141,8 +141,7 @@ def _cut(sounds: list[Audio], limit_s: float, seconds: float) -> tuple[list[Wind
         heard_s += sound.size / SAMPLE_RATE
         if not windows:
             cutter = WindowCutter(limit_s, overlap_s=0.0, rule=SpeechRule(CUT_THRESHOLD))
-            windows += cutter.push(sound, probabilities)
-            windows += cutter.finish(np.zeros(0, np.float32))
+            windows += cutter.push(sound, probabilities, final=True)
     return windows, heard_s, detect_s
 
 
