@@ -180,7 +180,11 @@ def test_every_window_of_an_item_is_told_its_names() -> None:
     batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 4)
     try:
         recognizer = Recognizer(
-            batcher, preset(), detector=detector(), settings=Settings(), names=("Zwingli", "ODIN")
+            batcher,
+            preset(),
+            detector=detector(),
+            settings=Settings().model_copy(update={"longest_pause_s": 0.0}),
+            names=("Zwingli", "ODIN"),
         )
         recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
     finally:
