@@ -39,7 +39,14 @@ _OUT_OF_MEMORY = (
 
 # What CUDA, HIP and their libraries say when a context is broken: every later call in the same
 # process fails as well, whatever it is (cudaErrorIllegalAddress and its like).
-_DEVICE_LOST = ("cuda error", "hip error", "cudnn_status", "cublas_status", "mps backend")
+_DEVICE_LOST = (
+    "cuda error",
+    "hip error",
+    "cudnn_status",
+    "cublas_status",
+    "mps backend",
+    "cuda failed with error",  # CTranslate2, before cudaGetErrorString's text
+)
 
 
 @dataclass(frozen=True, slots=True)
