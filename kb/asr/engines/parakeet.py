@@ -165,15 +165,7 @@ class ParakeetEngine:
     def decode(
         self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
     ) -> list[Decoded]:
-        inputs = self._extractor(
-            [window.audio for window in heard.windows],
-            sampling_rate=SAMPLE_RATE,
-            return_tensors="pt",
-            return_attention_mask=True,
-            device=self._manager.device,
-        )
-        features = inputs["input_features"].to(self._manager.device, self._manager.dtype)
-        mask = inputs["attention_mask"].to(self._manager.device)
+        features, mask = self._features(heard.windows)
         write = self._write_ctc if self._ctc else self._write_tdt
         return [
             self._read(window, tokens, code)
@@ -181,6 +173,18 @@ class ParakeetEngine:
                 heard.windows, write(features, mask), languages, strict=True
             )
         ]
+
+    def _features(self, windows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-mel [windows, frames, mels] and which frames are sound, on the device."""
+        # (Without the extractor's `device`: it leaves the sound itself on the CPU, and fails.)
+        inputs = self._extractor(
+            [window.audio for window in windows],
+            sampling_rate=SAMPLE_RATE,
+            return_tensors="pt",
+            return_attention_mask=True,
+        )
+        features = inputs["input_features"].to(self._manager.device, self._manager.dtype)
+        return features, inputs["attention_mask"].to(self._manager.device)
 
     def _write_ctc(self, features: torch.Tensor, mask: torch.Tensor) -> list[list[_Token]]:
         output = self._parakeet.generate(
