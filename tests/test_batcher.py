@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -236,6 +237,23 @@ def test_the_device_rests_when_it_is_told_to() -> None:
     assert never.state().rested_s == 0
 
 
+def test_a_long_rest_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Oracle):
+        def decode(
+            self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+        ) -> list[Decoded]:
+            time.sleep(0.05)
+            return super().decode(heard, languages, how)
+
+    monkeypatch.setattr(batching, "LOOK_EVERY_S", 0.01)
+    batcher = Batcher(Slow(()), MANAGER, 1, throttle=lambda: Throttle(0.9, "hot"))
+    assert wait(batcher.submit("item", window(0), Vote("en")), nobody_stops)
+    assert wait(batcher.submit("item", window(1), Vote("en")), nobody_stops)
+    state = batcher.state()
+    assert state.rested_s >= 0.05 * 9
+    batcher.close()
+
+
 def test_an_idle_device_gets_its_memory_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
     class Tidied(GPUManager):
         count = 0
@@ -374,6 +392,66 @@ def test_a_bad_window_fails_alone(opened: Callable[..., Batcher]) -> None:
             assert caught.value.exit_code == 1
         else:
             assert wait(future, nobody_stops).decoded.language == "en"
+
+
+def test_memory_that_runs_out_for_a_window_alone_is_tried_again(
+    opened: Callable[..., Batcher],
+) -> None:
+    """And nothing of a failure is kept on the device while the others are tried."""
+    kept: list[weakref.ref[torch.Tensor]] = []
+    calls: list[int] = []
+
+    def fails(windows: Sequence[Window]) -> None:
+        calls.append(len(windows))
+        assert not any(tensor() is not None for tensor in kept)
+        states = torch.zeros(4)  # lives as long as the traceback of what is raised here
+        kept.append(weakref.ref(states))
+        if len(windows) > 1:
+            raise RuntimeError("shapes do not fit")
+        if len(calls) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    engine = Held(fails=fails)
+    batcher = opened(engine, 3)
+    first = batcher.submit("first", window(9), Vote("en"))
+    until(lambda: calls == [1])
+    futures = [batcher.submit("item", window(n), Vote("en")) for n in range(3)]
+    engine.go.set()
+    assert all(wait(future, nobody_stops) for future in (first, *futures))
+    assert calls == [1, 3, 1, 1, 1, 1]
+
+
+def test_an_engine_that_answers_too_little_ends_nobody_but_its_windows(
+    opened: Callable[..., Batcher],
+) -> None:
+    class Short(Oracle):
+        def decode(
+            self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+        ) -> list[Decoded]:
+            found = super().decode(heard, languages, how)
+            return [text for text in found if text.last_s != 5.0]
+
+    batcher = opened(Short(()), 2)
+    futures = [batcher.submit("item", window(n), Vote("en")) for n in (4, 5, 6)]
+    assert wait(futures[0], nobody_stops) and wait(futures[2], nobody_stops)
+    with pytest.raises(TranscriptionError, match="1 windows were given 0 texts"):
+        wait(futures[1], nobody_stops)
+    assert wait(batcher.submit("item", window(7), Vote("en")), nobody_stops)
+
+
+def test_no_fault_ends_the_thread_that_all_wait_for() -> None:
+    def broken() -> Throttle:
+        if not told:
+            told.append(True)
+            raise ValueError("no such sensor")
+        return Throttle()
+
+    told: list[bool] = []
+    batcher = Batcher(Oracle(()), MANAGER, 1, throttle=broken)
+    assert wait(batcher.submit("item", window(0), Vote("en")), nobody_stops)
+    assert wait(batcher.submit("item", window(1), Vote("en")), nobody_stops)
+    assert told
+    batcher.close()
 
 
 def test_a_failing_device_is_named(opened: Callable[..., Batcher]) -> None:

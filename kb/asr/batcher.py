@@ -36,7 +36,7 @@ TRANSCRIBE = "transcribe"
 PATIENCE_S = 0.03  # how long a batch that is not full waits for more windows
 ROOM = 2  # full batches that wait at most; 16 windows of 30 s are 31 MB
 IDLE_S = 20.0  # without work for so long, the device gets back what no tensor needs
-LONGEST_REST_S = 5.0
+LOOK_EVERY_S = 5.0  # at the throttle, while the device rests
 
 
 class LanguageVote(Protocol):
@@ -229,8 +229,14 @@ class Batcher:
             self._manager.apply()  # the number of threads is set per thread
             while (batch := self._next()) is not None:
                 began = time.perf_counter()
-                self._run(batch)
-                self._rest(time.perf_counter() - began)
+                try:
+                    self._run(batch)
+                    self._rest(time.perf_counter() - began)
+                except Exception as error:  # no fault of one batch may end this thread
+                    log.exception("A batch was given up")
+                    for job in batch:
+                        if not job.future.done():
+                            job.future.set_exception(explain(error, self._manager))
         finally:
             # Nobody may wait for a thread that is gone.
             with self._changed:
@@ -271,37 +277,35 @@ class Batcher:
             return self._changed.wait_for(lambda: len(self._turns) > 0 or self._closing, timeout_s)
 
     def _run(self, batch: list[_Job]) -> None:
+        """Answers every window of a batch, with its text or with what went wrong."""
         batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
         self._counts.last = len(batch)
+        alone = 0  # so many of the first go one by one: together they failed
         while batch:
-            part = batch[: self._size.size]
+            part = batch[: 1 if alone else self._size.size]
             error = self._answer(part)
-            # Here and not where it was caught: its traceback holds the tensors of the failure.
-            if error is not None and self._manager.out_of_memory(error):
-                reason = explain(error, self._manager)
-                del error
-                self._manager.cleanup()
-                if not self._size.refused(len(part)):
-                    part[0].future.set_exception(reason)
-                    batch = batch[1:]
-                continue
-            if error is not None and self._manager.device_lost(error):
+            if error is None:
+                if not alone:
+                    self._size.went(len(part), hungry=self._throttle().hungry)
+            elif self._manager.device_lost(error):
                 self._lose(error, batch)
                 return
-            if error is not None and len(part) > 1:
-                log.warning("A batch of %d failed, now one by one: %r", len(part), error)
-                for place, job in enumerate(part):
-                    alone = self._answer([job])
-                    if alone is not None and self._manager.device_lost(alone):
-                        self._lose(alone, part[place:] + batch[len(part) :])
-                        return
-                    if alone is not None:
-                        job.future.set_exception(explain(alone, self._manager))
-            elif error is not None:
-                part[0].future.set_exception(explain(error, self._manager))
             else:
-                self._size.went(len(part), hungry=self._throttle().hungry)
+                full = self._manager.out_of_memory(error)
+                reason = explain(error, self._manager)
+                # Here and not where it was caught: its traceback holds the failure's tensors.
+                del error
+                self._manager.cleanup()
+                if full and self._size.refused(len(part)):
+                    continue
+                if not full and len(part) > 1:
+                    log.warning("%d windows failed, now one by one: %s", len(part), reason.message)
+                    alone = len(part)
+                    continue
+                part[0].future.set_exception(reason)
+                part = part[:1]
             batch = batch[len(part) :]
+            alone = max(0, alone - len(part))
 
     def _lose(self, error: Exception, unanswered: list[_Job]) -> None:
         """The device's context is broken: tells everybody who waits, and takes no more."""
@@ -330,7 +334,7 @@ class Batcher:
         counts = self._counts
         counts.batches += 1
         counts.windows += len(jobs)
-        counts.heard_s += sum(job.window.duration_s for job in jobs)
+        counts.heard_s += sum(job.window.medium_s for job in jobs)
         for job, answer in zip(jobs, answers, strict=True):
             job.future.set_result(answer)
         return None
@@ -347,19 +351,24 @@ class Batcher:
         decoded = engine.decode(heard, languages, jobs[0].how)
         align_s = (engine.align_s - aligned) / len(jobs)
         asr_s = (time.perf_counter() - began) / len(jobs) - align_s
+        if len(decoded) != len(jobs):
+            raise RuntimeError(f"{len(jobs)} windows were given {len(decoded)} texts")
         return [Answer(text, asr_s, align_s) for text in decoded]
 
     def _rest(self, busy_s: float) -> None:
         """Lets the device rest its share of the time, after `busy_s` of work."""
-        rest = min(0.95, self._throttle().rest)
-        if rest <= 0:
-            return
         began = time.perf_counter()
+        rested_s = 0.0
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._closing, min(LONGEST_REST_S, busy_s * rest / (1 - rest))
-            )
-        self._counts.rested_s += time.perf_counter() - began
+            while not self._closing:
+                rest = min(0.95, self._throttle().rest)
+                left_s = busy_s * rest / (1 - rest) - rested_s
+                if left_s <= 0:
+                    break
+                # It may have cooled down meanwhile.
+                self._changed.wait_for(lambda: self._closing, min(LOOK_EVERY_S, left_s))
+                rested_s = time.perf_counter() - began
+        self._counts.rested_s += rested_s
 
 
 def wait(future: Future[Answer], check: Callable[[], None]) -> Answer:

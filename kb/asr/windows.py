@@ -53,6 +53,11 @@ class Window:
     def end_s(self) -> float:
         return self.start_s + self.duration_s
 
+    @property
+    def medium_s(self) -> float:
+        """Seconds of the medium that it spans."""
+        return self.clock.end(self.end_s) - self.clock.begin(self.start_s)
+
     def part(self, start_s: float, end_s: float) -> Window:
         """The same sound between two times, as a window of its own."""
         first = max(0, round((start_s - self.start_s) * SAMPLE_RATE))
