@@ -151,7 +151,7 @@ class Settings(BaseModel):
         "auto",
         alias="KB_COMPUTE_TYPE",
         description="Arithmetic of the faster-whisper engine: float32, float16, bfloat16, int8, "
-        "int8_float16 ...; auto takes the device's own.",
+        "int8_float16 ...; auto takes float16 on a card that has it, else float32.",
     )
     model_cache: str = Field(
         "",

@@ -6,6 +6,7 @@ behind on the host, and what reads a number back from the device, fails there as
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ import pytest
 import torch
 
 from gpu.manager import GPUManager
+from kb.asr.engines import load_engine
+from kb.asr.engines.faster_whisper import compute_type
 from kb.asr.engines.parakeet import ParakeetEngine
 from kb.asr.windows import Window
+from kb.settings import get_settings
+from tests.compose import compose, random_plan
 from tests.engines import write_parakeet
+from tests.speech import bank
 
 CPU = GPUManager("cpu", cpu_threads=1)
 
@@ -43,3 +49,41 @@ def test_parakeet_s_sound_gets_to_the_device(tmp_path: Path) -> None:
     assert features.device.type == mask.device.type == "meta"
     assert features.shape == here.shape and features.dtype == torch.float16
     assert mask.shape == heard.shape
+
+
+def test_ctranslate2_s_states_may_be_bfloat16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KB_MODEL_CACHE", str(tmp_path))
+    get_settings.cache_clear()
+    engine: Any = load_engine("faster-whisper", "demo", CPU)
+    rng = np.random.default_rng(11)
+    said = compose(bank(), random_plan(bank(), 7, rng), rng=rng).audio
+    silence = np.zeros_like(said)
+    windows = [Window(n, 0.0, sound) for n, sound in enumerate((silence, said, silence))]
+    heard = engine.hear(windows)
+    types = engine._runtime.DataType
+    states = heard.states.to(types.bfloat16)
+    some = engine._some(states, [2, 1])
+    assert some.dtype == types.bfloat16
+    whole = np.array(states.to(types.float32))
+    assert np.array_equal(np.array(some.to(types.float32)), whole[[2, 1]])
+    # Only the one with words is aligned: the others' states are taken out.
+    read = engine.decode(replace(heard, states=states), ["en"] * 3)
+    assert [bool(found.segments) for found in read] == [False, True, False]
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [(torch.bfloat16, "float16"), (torch.float16, "float16"), (torch.float32, "float32")],
+)
+def test_ctranslate2_computes_in_float16_on_every_card_with_half_precision(
+    dtype: torch.dtype, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KB_COMPUTE_TYPE", raising=False)
+    get_settings.cache_clear()
+    manager = Elsewhere("cpu")
+    monkeypatch.setattr(Elsewhere, "dtype", dtype)
+    assert compute_type("cuda", manager) == expected
+    assert compute_type("cpu", manager) == "float32"
