@@ -317,8 +317,6 @@ def serve(
 
     def work(number: int, path: Path, recipe: Recipe, sha256: str, shown_as: str) -> None:
         try:
-            recognition.prepare(recipe)
-            send(number, "ready", None)
             transcript = recognition.transcribe(
                 path,
                 recipe,
@@ -326,6 +324,7 @@ def serve(
                 shown_as=shown_as,
                 progress=_seldom(lambda done: send(number, "progress", done)),
                 cancelled=stops[number].is_set,
+                ready=lambda: send(number, "ready", None),
             )
         except DeviceLost as error:
             # Nothing works any more in this process; the others' words end with it too.

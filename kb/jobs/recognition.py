@@ -17,7 +17,7 @@ from gpu.monitor import Card, Monitor, Sample
 from gpu.presets import Preset
 from gpu.throttle import Governor, Limits
 from kb.asr.purse import Purse
-from kb.errors import Cancelled
+from kb.jobs.exchange import Exchange
 from kb.jobs.fitting import describe_device, need
 from kb.jobs.options import RunOptions
 from kb.machine import Calibration, Device, Snapshot
@@ -86,12 +86,10 @@ class Recognition:
         self._heard_before_s = 0.0  # with models that have been put away
         self._recipe: Recipe | None = None
         self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
-        self._busy = 0  # media that are with the loaded model
+        self._models = Exchange(self._lock)
         self._manager: GPUManager | None = None
         self._batcher: Batcher | None = None
         self._detector: SpeechDetector | None = None
-        self._loaded: tuple[str, str] | None = None
         self._second: SecondEngine | None = None
         self._purse = Purse()
 
@@ -132,10 +130,13 @@ class Recognition:
             normalize=self._settings.normalize_loudness,
         )
 
-    def prepare(self, recipe: Recipe) -> None:
-        """Loads the recipe's model now. Raises ModelUnavailable or SettingsError."""
+    def prepare(self, recipe: Recipe, cancelled: Callable[[], bool] | None = None) -> None:
+        """Loads the recipe's model now; waits for its turn while another one is in use.
+
+        Raises ModelUnavailable, SettingsError, Cancelled.
+        """
         with self._lock:
-            self._ready(recipe, None)
+            self._ready(recipe, cancelled)
 
     def transcribe(
         self,
@@ -146,10 +147,12 @@ class Recognition:
         shown_as: str = "",
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
+        ready: Callable[[], None] | None = None,
     ) -> Transcript:
         """The words of one media file.
 
-        `shown_as` is the path that the transcript names. Raises MediaUnavailable (missing,
+        `shown_as` is the path that the transcript names; `ready` is called once, when its model
+        is loaded and its turn has come. Raises MediaUnavailable (missing,
         no sound, unreadable), ModelUnavailable, TranscriptionError, GPUError, Cancelled.
         A truncated file gives the words that are there, with a warning.
         """
@@ -159,6 +162,8 @@ class Recognition:
         began = time.perf_counter()
         stream = decode(path, normalize=recipe.normalize)
         with self._borrowed(recipe, cancelled) as (batcher, detector), stream:
+            if ready:
+                ready()
             recognizer = Recognizer(
                 batcher,
                 recipe.preset,
@@ -212,7 +217,7 @@ class Recognition:
             preset=recipe.preset.name if recipe else "",
             batch=batcher.state() if batcher else None,
             throttle=self._governor.now,
-            media=self._busy,
+            media=self._models.busy,
             sample=sample,
         )
 
@@ -265,25 +270,20 @@ class Recognition:
         """The recipe's model for one medium; it is not put away before that is done."""
         with self._lock:
             found = self._ready(recipe, cancelled)
-            self._busy += 1
+            self._models.enter()
         try:
             yield found
         finally:
             with self._lock:
-                self._busy -= 1
-                self._idle.notify_all()
+                self._models.leave()
 
     def _ready(
         self, recipe: Recipe, cancelled: Callable[[], bool] | None
     ) -> tuple[Batcher, SpeechDetector]:
         manager = self._hardware()
         wanted = (recipe.engine, recipe.model)
-        # Two models do not fit into one device: another one waits until this one is idle.
-        while self._busy and self._loaded != wanted:
-            self._idle.wait(0.2)
-            if cancelled and cancelled():
-                raise Cancelled("Stopped before it began.")
-        if self._batcher is None or self._loaded != wanted:
+        self._models.wait(wanted, cancelled)
+        if self._batcher is None or self._models.loaded != wanted:
             from kb.asr.batcher import Batcher
             from kb.asr.engines import load_engine
 
@@ -302,8 +302,8 @@ class Recognition:
                 throttle=lambda: self._governor.now,
                 window_bytes=fits.window_bytes,
             )
-            self._loaded = wanted
-        elif not self._busy and self._recipe != recipe:
+            self._models.arrived(wanted)
+        elif not self._models.busy and self._recipe != recipe:
             # Another preset: no need to load anything.
             self._recipe = recipe
             manager.preset = recipe.preset
@@ -350,7 +350,7 @@ class Recognition:
             self._heard_before_s += self._batcher.heard_s
             self._batcher.engine.close()
             self._batcher = None
-            self._loaded = None
+            self._models.loaded = None
 
 
 _RETURN_FROM_BYTES = 4 * 2**20
