@@ -204,10 +204,18 @@ def status(
 
 
 def cancel(ids: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
-    """Stop items that are queued, waiting or running."""
+    """Stop items that are queued, waiting or running, and publications that wait."""
     service = Service()
-    done = service.jobs.cancel(service.resolve_ids(ids))
-    console.note(f"Cancelled: {', '.join(done)}" if done else "Nothing to cancel: all had ended.")
+    chosen = service.resolve_ids(ids)
+    dropped = service.jobs.cancel_publications(chosen)
+    done = service.jobs.cancel(chosen)
+    if done:
+        console.note(f"Cancelled: {', '.join(done)}")
+    if dropped:
+        shown = ", ".join(f"{item_id} → {sink}" for sink, item_id in dropped)
+        console.note(f"Not to be published any more: {shown}. To send it after all: kb retry ID")
+    if not done and not dropped:
+        console.note("Nothing to cancel: all had ended.")
 
 
 def retry(

@@ -13,7 +13,7 @@ class Publication:
     """What a knowledge base says of an item.
 
     `status`: queued, sending, waiting (`wait_until`, epoch seconds; `error` says what for),
-    syncing (sent, and not indexed yet), synced, failed or held.
+    syncing (sent, and not indexed yet), synced, failed, held or cancelled.
     """
 
     sink: str

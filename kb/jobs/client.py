@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from kb import storage
 from kb.catalogue import Catalogue
+from kb.errors import KBError
 from kb.jobs import board as boards
-from kb.jobs import names, presence
+from kb.jobs import deliveries as sending
+from kb.jobs import names, pipeline, presence
 from kb.jobs.board import BoardFigures, BoardPage, BoardRow
 from kb.jobs.deliveries import RESTING, Deliveries
 from kb.jobs.known import known, learn
@@ -132,16 +135,41 @@ class Jobs:
     def retry_publications(self, ids: Sequence[str] | None = None) -> list[tuple[str, str]]:
         """Queues publications again: (knowledge base, item id) of each.
 
-        Of these items what failed or waits, without ids all that failed.
+        Of these items what failed, waits or was cancelled, without ids all that failed.
         """
-        statuses = (FAILED,) if ids is None else (FAILED, *RESTING)
+        statuses = (FAILED,) if ids is None else (FAILED, CANCELLED, *RESTING)
         return self.deliveries.retry(self._client.publish, statuses, ids)
 
     def cancel(self, ids: Sequence[str], state: str = CANCELLED) -> list[str]:
-        """Ends items that have not ended; a running one stops within a second or two."""
+        """Ends items that have not ended; a running one stops within a second or two.
+
+        Nothing of a cancelled item is uploaded from then on (see `cancel_publications`).
+        """
         stopped = self.items.stop(ids, state)
         self._client.cancel([names.ingest_id(*key) for key in stopped])
-        return [item_id for item_id, _ in stopped]
+        # After that: an item that is just done queues its publications no more (`ItemWork`).
+        dropped = self.cancel_publications(ids) if state == CANCELLED else []
+        return list(dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped)]))
+
+    def cancel_publications(self, ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Drops what waits to be published of these items: (knowledge base, item id) of each.
+
+        What is being sent right now finishes its document. `retry` or another asking sends it
+        all the same. Publications of held items stay: they wait for a person anyway.
+        """
+        dropped = self.deliveries.cancel(ids)
+        self._client.cancel(
+            [
+                names.publish_id(row.sink, row.item_id, row.serial)
+                for row in dropped
+                if row.status == sending.QUEUED
+            ]
+        )
+        for row in dropped:
+            # A database that is made anew learns from the folder what still waits.
+            with contextlib.suppress(KBError):
+                pipeline.record_cancelled(self._library, row.item_id, row.sink)
+        return [(row.sink, row.item_id) for row in dropped]
 
     def pause(self, ids: Sequence[str] = ()) -> list[str]:
         """Pauses items, or without ids the whole queue: what is being decoded ends, nothing

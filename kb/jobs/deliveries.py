@@ -23,6 +23,7 @@ WAITING = "waiting"  # for a time that is known (`due_at`); `error` says what fo
 SYNCING = "syncing"  # sent; the knowledge base works on it, and is asked again at `due_at`
 SYNCED, FAILED = "synced", "failed"
 HELD = "held"  # wanted there, but the item is held for review
+CANCELLED = "cancelled"  # stopped by hand; sent only when it is asked for again
 GOING, RESTING = (QUEUED, SENDING), (WAITING, SYNCING)
 
 FIRST_LOOK_S = 10.0  # after what a knowledge base was still busy with, and then ever later
@@ -93,6 +94,25 @@ class Deliveries:
             enqueue, deliveries.c.status.in_(list(statuses)), ids, attempts=0, since=time.time()
         )
 
+    def cancel(self, ids: Sequence[str]) -> list[Delivery]:
+        """Drops what waits to be sent of these items; returns the rows as they stood.
+
+        What is being sent finishes its document, and is tried no second time (see `finish`).
+        What a knowledge base is indexing is there already: it is only looked at.
+        """
+        c, wanted = deliveries.c, frozenset(ids)
+        waits = sa.and_(c.status.in_((*GOING, WAITING)), c.sink != "local")
+        query = sa.select(deliveries).where(waits).order_by(c.sink, c.item_id)
+        values = {"status": CANCELLED, "error": "", "hint": "", "due_at": None}
+        dropped: list[Delivery] = []
+        with self._catalogue.begin() as connection:
+            for row in connection.execute(query.with_for_update()).all():
+                if row.item_id in wanted:
+                    change = sa.update(deliveries).where(_key(row.sink, row.item_id))
+                    connection.execute(change.values(updated_at=time.time(), **values))
+                    dropped.append(_delivery(row))
+        return dropped
+
     def hurry(self) -> None:
         """What waits is due now, whatever it waited for."""
         change = sa.update(deliveries).where(deliveries.c.status.in_(RESTING))
@@ -126,15 +146,19 @@ class Deliveries:
         attempts: int = 0,
         due_at: float | None = None,
     ) -> bool:
-        """Ends what was claimed, or lets it rest; False if somebody else has done so."""
+        """Ends what was claimed, or lets it rest; False if somebody else has done so.
+
+        What was cancelled meanwhile stays so, unless it got there all the same.
+        """
         values: dict[str, Any] = {"extra": None} if status == SYNCED else {}
+        open_ = (SENDING, CANCELLED) if status in (SYNCED, SYNCING) else (SENDING,)
         with self._catalogue.begin() as connection:
             done = connection.execute(
                 sa.update(deliveries)
                 .where(
                     _key(delivery.sink, delivery.item_id),
                     deliveries.c.serial == delivery.serial,
-                    deliveries.c.status == SENDING,
+                    deliveries.c.status.in_(open_),
                 )
                 .values(
                     status=status, error=error, hint=hint, attempts=attempts, due_at=due_at,

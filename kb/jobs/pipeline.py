@@ -285,6 +285,15 @@ def record_trouble(
     _record(library, item.id, sink, record)
 
 
+def record_cancelled(library: Library, item_id: str, sink: str) -> None:
+    """Notes beside the medium that a knowledge base is to get nothing, where it waited for it."""
+    entry = library.find(item_id)
+    known = entry.published.get(sink) if entry else None
+    if isinstance(known, Mapping) and known.get("status") == "waiting":
+        record = {"status": "cancelled", "error": None, "hint": None, "attempts": None}
+        _record(library, item_id, sink, record)
+
+
 def _record(library: Library, item_id: str, sink: str, record: Mapping[str, object]) -> None:
     with library.changing(item_id):
         entry = library.find(item_id)

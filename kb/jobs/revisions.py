@@ -21,7 +21,7 @@ from kb.jobs import pipeline
 from kb.jobs.client import Jobs
 from kb.jobs.known import learn
 from kb.jobs.options import RunOptions
-from kb.jobs.rows import ACTIVE, HELD
+from kb.jobs.rows import ACTIVE, CANCELLED, HELD
 from kb.library import Library, LibraryEntry
 from kb.settings import Settings
 from kb.transcript import json_doc, render
@@ -166,7 +166,8 @@ class Revisions:
     def follow_up(self, entry: LibraryEntry, transcript: Transcript) -> tuple[str, ...]:
         """The local index gets the words at once; remote knowledge bases are put on the queue.
 
-        Returns the remote ones. A held item stays away from them.
+        Returns the remote ones. A held item stays away from them, and so does any from where
+        its publication was cancelled.
         """
         row = self.jobs.items.read(entry.item.id)
         chosen = RunOptions.from_dict(row.options).sinks if row else None
@@ -175,7 +176,9 @@ class Revisions:
             pipeline.publish(self.library, self.settings, entry.item, transcript, "local")
         if entry.state == HELD:
             return ()
-        remote = [name for name in dict.fromkeys([*wanted, *entry.published]) if name != "local"]
+        told = self.jobs.deliveries.of([entry.item.id]).get(entry.item.id, ())
+        closed = {"local", *(row.sink for row in told if row.status == CANCELLED)}
+        remote = [name for name in dict.fromkeys([*wanted, *entry.published]) if name not in closed]
         self.jobs.send(entry.item.id, remote)
         return tuple(remote)
 

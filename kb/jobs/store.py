@@ -164,6 +164,17 @@ class ItemStore:
         """Notes how far a running item is; False if it is no longer this worker's."""
         return self._change(item_id, serial, executor, stage=stage, progress=progress)
 
+    def still_has(
+        self, connection: sa.Connection, item_id: str, serial: int, executor: str
+    ) -> bool:
+        """Whether an item is this worker's, and stays so to the end of the transaction."""
+        mine = sa.and_(
+            items.c.id == item_id, items.c.serial == serial, items.c.executor == executor,
+            items.c.state == RUNNING,
+        )  # fmt: skip
+        query = sa.select(items.c.id).where(mine).with_for_update()
+        return connection.execute(query).first() is not None
+
     def tell_length(self, item_id: str, duration_s: float) -> None:
         """Notes how long an item is, in seconds, where that was not known."""
         with self.catalogue.begin() as connection:

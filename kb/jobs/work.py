@@ -115,6 +115,11 @@ class ItemWork:
                     place.deliveries.tell(sink, self._id, deliveries.SYNCED)
                 elif outcome.state == "done":
                     with place.items.catalogue.begin() as connection:
+                        # Cancelled a moment ago: nothing of it may be sent from then on.
+                        if not place.items.still_has(
+                            connection, self._id, self._serial, place.executor
+                        ):
+                            raise Cancelled("Cancelled; nothing of it is published.")
                         place.deliveries.submit(
                             connection, sink, self._id, place.client.publish,
                             priority=row.priority, extra=options.metadata,

@@ -12,7 +12,16 @@ from collections.abc import Sequence
 import streamlit as st
 
 from kb.errors import KBError
-from kb.jobs.deliveries import FAILED, GOING, HELD, SYNCED, SYNCING, WAITING, Delivery
+from kb.jobs.deliveries import (
+    CANCELLED,
+    FAILED,
+    GOING,
+    HELD,
+    SYNCED,
+    SYNCING,
+    WAITING,
+    Delivery,
+)
 from kb.library import LibraryEntry
 from kb.settings import Settings
 from kb.ui import background, knowledge_ask, knowledge_sync, knowledge_upload, session, show, ticks
@@ -32,7 +41,7 @@ _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("knowledge_waiting", (WAITING,)),
     ("knowledge_failed", (FAILED,)),
     ("knowledge_held", (HELD,)),
-    ("knowledge_unsent", (UNSENT,)),
+    ("knowledge_unsent", (UNSENT, CANCELLED)),
 )
 
 

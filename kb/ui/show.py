@@ -31,7 +31,7 @@ STATE_SIGNS = {
     "cancelled": "–",
     "held": "!",
 }
-PUBLISHED_SIGNS = {"synced": "✓", "failed": "✕", "missing": "–", "held": "!"}
+PUBLISHED_SIGNS = {"synced": "✓", "failed": "✕", "missing": "–", "held": "!", "cancelled": "–"}
 _PUBLISHED_COLORS = {"synced": "green", "failed": "red", "held": "orange"}
 _FACTS = """<style>
 .stApp .kb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 0.3rem 1.2rem;
