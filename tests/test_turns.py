@@ -153,6 +153,39 @@ def test_each_fall_from_the_full_size_makes_the_next_try_later() -> None:
     assert waits == sorted(waits) and waits[-1] == waits[-2] == SLOWEST_GROWTH * GROW_AFTER
 
 
+def fall(batch: BatchSize) -> int:
+    """Memory runs out with a full batch; how many batches it takes until the next full one."""
+    full = batch.ceiling
+    while batch.size == full:  # what has gone through before is repeated once
+        assert batch.refused(full)
+    quiet = 0
+    while batch.size < full:
+        batch.went(1)
+        quiet += 1
+    return quiet
+
+
+def test_full_batches_that_go_through_make_the_next_try_sooner_again() -> None:
+    batch = BatchSize(2)
+    assert [fall(batch) for _ in range(4)] == [n * GROW_AFTER for n in (2, 4, 8, 16)]
+    for _ in range(100 * GROW_AFTER):
+        batch.went(1)  # what is not full proves nothing
+    assert fall(batch) == 16 * GROW_AFTER
+    for _ in range(16 * GROW_AFTER):
+        batch.went(2)
+    assert fall(batch) == 16 * GROW_AFTER  # it was halved, and this fall doubled it
+    for _ in range((16 + 8 + 4 + 2) * GROW_AFTER):
+        batch.went(2)
+    assert fall(batch) == 2 * GROW_AFTER  # as after a first fall
+
+
+def test_another_preset_forgets_what_the_last_one_failed_with() -> None:
+    batch = BatchSize(2)
+    assert [fall(batch) for _ in range(3)] == [n * GROW_AFTER for n in (2, 4, 8)]
+    batch.set_ceiling(4)
+    assert fall(batch) == 2 * GROW_AFTER
+
+
 def test_what_went_through_before_is_repeated_once_after_a_clean_up() -> None:
     batch = BatchSize(8)
     batch.went(8)

@@ -4,7 +4,8 @@ The batch begins with what fits by the arithmetic of `kb.asr.memory` into the me
 measured to be free. When memory runs out all the same, the same windows are repeated: first as
 they were, after a clean-up, where as many had gone through before (then it was fragmentation),
 else in halves. After a quiet stretch the batch grows back, twofold, as far as memory allows; a
-fall from the full size makes the next try at it come later.
+fall from the full size makes the next try at it come later, and full batches that go through
+for as long as that wait make it shorter again.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class BatchSize:
         self.ceiling = max(1, ceiling)
         self._room = room
         self._first_wait = self._grow_after = grow_after
-        self._quiet = self._batches = 0
+        self._quiet = self._batches = self._full = 0
         self._proven = 0  # the most windows that went through since the last fall
         self._repeating = 0
         self.halved = self.repeated = 0
@@ -44,7 +45,8 @@ class BatchSize:
     def set_ceiling(self, ceiling: int) -> None:
         """Another preset; begins anew."""
         self.ceiling = max(1, ceiling)
-        self._quiet = self._proven = 0
+        self._quiet = self._proven = self._full = 0
+        self._grow_after = self._first_wait
         self.size, self.reason = self._start()
 
     def refused(self, count: int) -> bool:
@@ -52,7 +54,7 @@ class BatchSize:
 
         Where that is still `count` they are repeated as they are. The caller cleans up first.
         """
-        self._quiet = 0
+        self._quiet = self._full = 0
         if (count <= self._proven or count == 1) and count != self._repeating:
             self._repeating = count
             log.info("The device's memory is full or in pieces; once more with %d", count)
@@ -78,6 +80,7 @@ class BatchSize:
         if self._batches % LOOK_EVERY == 0:
             self._look()
         if self.size >= self.ceiling:
+            self._trust(count)
             return
         self._quiet += HUNGRY_HASTE if hungry else 1
         if self._quiet < self._grow_after:
@@ -87,6 +90,13 @@ class BatchSize:
         self.size, self.reason = max(self.size, min(2 * self.size, limit)), why
         if self.size < limit:
             self.reason = f"growing again, to {limit} windows"
+
+    def _trust(self, count: int) -> None:
+        """Full batches that go through make falls from the full size forgotten, by and by."""
+        self._full += count >= self.ceiling
+        if self._full >= self._grow_after:
+            self._full = 0
+            self._grow_after = max(self._first_wait, self._grow_after // 2)
 
     def _start(self) -> tuple[int, str]:
         return self._limit()
