@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ctranslate2
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from kb.asr.engines import load_engine
 from kb.asr.engines.faster_whisper import compute_type
 from kb.asr.engines.parakeet import ParakeetEngine
 from kb.asr.windows import Window
+from kb.errors import DeviceLost, GPUError, KBError, ModelUnavailable
 from kb.settings import get_settings
 from tests.compose import compose, random_plan
 from tests.engines import write_parakeet
@@ -87,3 +89,53 @@ def test_ctranslate2_computes_in_float16_on_every_card_with_half_precision(
     monkeypatch.setattr(Elsewhere, "dtype", dtype)
     assert compute_type("cuda", manager) == expected
     assert compute_type("cpu", manager) == "float32"
+
+
+BROKEN = {
+    "whisper": "CUDA error: an illegal memory access was encountered",
+    "faster-whisper": "CUDA failed with error an illegal memory access was encountered",
+    "parakeet": "CUDA error: unspecified launch failure",
+}
+FULL = {
+    "whisper": "CUDA out of memory. Tried to allocate 2.00 GiB",
+    "faster-whisper": "CUDA failed with error out of memory",
+    "parakeet": "CUDA error: out of memory",
+}
+OTHER = dict.fromkeys(BROKEN, "the file is not what it seems")
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+@pytest.mark.parametrize(
+    ("said", "kind"), [(BROKEN, DeviceLost), (FULL, GPUError), (OTHER, ModelUnavailable)]
+)
+def test_what_a_device_says_while_a_model_is_loaded(
+    name: str,
+    said: dict[str, str],
+    kind: type[KBError],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KB_MODEL_CACHE", str(tmp_path / "cache"))
+    get_settings.cache_clear()
+    model = str(write_parakeet(tmp_path / "p", "ctc")) if name == "parakeet" else "demo"
+    load_engine(name, model, CPU).close()
+
+    def fails(*_given: object, **_more: object) -> None:
+        raise RuntimeError(said[name])
+
+    where: Any = ctranslate2.models if name == "faster-whisper" else torch.nn.Module
+    monkeypatch.setattr(where, "Whisper" if name == "faster-whisper" else "to", fails)
+    with pytest.raises(kind, match=said[name] if kind is not GPUError else "not fit") as caught:
+        load_engine(name, model, CPU)
+    assert type(caught.value) is kind and caught.value.hint
+
+
+def test_a_device_that_fails_when_the_weights_are_there_already(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_given: object, **_more: object) -> None:
+        raise RuntimeError(BROKEN["whisper"])
+
+    monkeypatch.setattr(torch, "hann_window", fails)
+    with pytest.raises(DeviceLost, match="illegal memory access"):
+        load_engine("whisper", "demo", CPU)

@@ -22,7 +22,7 @@ from kb.asr.recognizer import Recognizer
 from kb.asr.repair import Plan, shifted
 from kb.asr.second import SecondEngine
 from kb.asr.windows import PAD_S, Window
-from kb.errors import ModelUnavailable
+from kb.errors import DeviceLost, ModelUnavailable
 from kb.settings import Settings
 from kb.types import MediaRef, SpeechSpan, Transcript, Word
 from tests.compose import (
@@ -369,6 +369,40 @@ def test_another_engine_that_cannot_be_had_is_tried_once(
         assert second.open() is None
     assert len(tries) == 1
     assert "no such model" in caplog.text
+    second.close()
+
+
+LOST = "CUDA error: an illegal memory access was encountered"
+
+
+def loses_the_device(*_: object) -> None:
+    raise RuntimeError(LOST)
+
+
+def test_another_engine_s_loss_of_the_device_is_the_first_one_s_too() -> None:
+    said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
+    batcher = Batcher(Wayward(said, []), GPUManager("cpu", cpu_threads=1), 2)
+    second = Fixed(Oracle(said.words, fails=loses_the_device))
+    plan = Plan(share=10.0, temperatures=(), beams=1)
+    recognizer = Recognizer(batcher, preset(), detector=detector(), plan=plan, second=second)
+    try:
+        with pytest.raises(DeviceLost, match=LOST):
+            recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
+    finally:
+        batcher.close()
+        second.close()
+
+
+def test_a_device_lost_while_another_engine_is_loaded_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.nn.Module.to", loses_the_device)
+    second = SecondEngine("whisper:demo", lambda: GPUManager("cpu", cpu_threads=1), 2)
+    for _ in range(2):  # what failed is not the engine: it is not given up
+        with pytest.raises(DeviceLost, match=LOST):
+            second.open()
+    monkeypatch.undo()
+    assert second.open() is not None
     second.close()
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb.asr import zoo
+from kb.asr import faults, zoo
 from kb.asr.memory import ModelShape, shape_from_folder
-from kb.errors import DeviceLost, GPUError, ModelUnavailable
+from kb.errors import ModelUnavailable
 from kb.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -135,21 +135,11 @@ def load_whisper(name: str, manager: GPUManager) -> Loaded:
         model, processor = _from_pretrained(ref, manager)
         model.eval().requires_grad_(False)
         model.to(manager.device)
-    except ModelUnavailable:
-        raise
     except Exception as error:
-        if manager.out_of_memory(error):
-            raise GPUError(
-                f"Model {ref.name} does not fit into the memory of {manager.name}.",
-                hint="Choose a smaller model, close other programs, or set KB_DEVICE=cpu.",
-                retryable=False,
-            ) from error
-        if manager.device_lost(error):
-            raise DeviceLost(
-                f"{manager.name} failed while the model was loaded: {_first_line(error)}",
-                hint="Look at its driver with: kb doctor. To go on without it: KB_DEVICE=cpu.",
-            ) from error
-        raise _explain(ref, error) from error
+        found = faults.loading(error, ref.name, manager) or _explain(ref, error)
+        if found is error:
+            raise
+        raise found from error
     return Loaded(model, processor, time.perf_counter() - began)
 
 

@@ -50,7 +50,7 @@ from kb.asr.quality.ledger import Settled
 from kb.asr.quality.signs import ANSWERED_BY_AGREEMENT, Evidence, Limits, doubtful_s, signs_of
 from kb.asr.unread import MOST_REPAIRS, is_silence, unread
 from kb.asr.windows import Window
-from kb.errors import KBError
+from kb.errors import DeviceLost, KBError
 from kb.settings import Settings
 from kb.types import Reading, Sign
 
@@ -350,8 +350,8 @@ class Repairs:
             try:
                 answer = future.result()
             except KBError as error:
-                if not request.other:
-                    raise
+                if not request.other or isinstance(error, DeviceLost):
+                    raise  # (A device that is lost is so for both.)
                 log.warning("The other engine failed: %s", error.message)
                 continue
             answers.append(answer.decoded)

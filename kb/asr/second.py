@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kb.asr.batcher import Batcher
 from kb.asr.engines import load_engine
-from kb.errors import KBError
+from kb.errors import DeviceLost, KBError
 
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
@@ -34,12 +34,14 @@ class SecondEngine:
         self._failed = False
 
     def open(self) -> Batcher | None:
-        """The engine behind its batcher, or None where it cannot be had."""
+        """The engine behind its batcher, or None where it cannot be had. Raises DeviceLost."""
         with self._lock:
             if self._batcher is None and not self._failed:
                 manager = self._manager()
                 try:
                     engine = load_engine(self._engine, self._model, manager)
+                except DeviceLost:
+                    raise  # the first engine has lost it, too
                 except KBError as error:
                     self._failed = True
                     log.warning("No second reading by %s: %s", self.name, error.message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from kb.asr import faults
 from kb.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -27,12 +28,19 @@ INSTALL: dict[str, tuple[str, str]] = {
 def load_engine(name: str, model: str, manager: GPUManager) -> Engine:
     """Loads a model into an engine, on the manager's device.
 
-    Raises SettingsError for an unknown engine or one whose package is missing, and
-    ModelUnavailable for the model.
+    Raises SettingsError for an unknown engine or one whose package is missing,
+    ModelUnavailable for the model, GPUError where it does not fit into the device's memory, and
+    DeviceLost where the device fails, wherever in loading that happens.
     """
     check_engine(name)
     module, _, attribute = ENGINES[name].partition(":")
-    engine: Engine = getattr(import_module(module), attribute).load(model, manager)
+    try:
+        engine: Engine = getattr(import_module(module), attribute).load(model, manager)
+    except Exception as error:
+        found = faults.loading(error, model, manager)
+        if found is None or found is error:
+            raise
+        raise found from error
     return engine
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kb.asr import faults
 from kb.asr.align import FRAME_S
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.engines.ctranslate2_models import converted
@@ -24,7 +25,7 @@ from kb.asr.engines.greedy import MAX_NEW_TOKENS
 from kb.asr.engines.reading import Reader, Tokens
 from kb.asr.mel import LogMel
 from kb.asr.windows import Window
-from kb.errors import GPUError, SettingsError
+from kb.errors import ModelUnavailable, SettingsError
 from kb.settings import get_settings
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ class FasterWhisperEngine:
     ways = frozenset({"beam"})  # its draws cannot be made the same each time
 
     def __init__(self, folder: Path, model_name: str, manager: GPUManager) -> None:
-        """Loads the converted model in `folder`. Raises GPUError and SettingsError."""
+        """Loads the converted model in `folder`.
+
+        Raises GPUError, ModelUnavailable and SettingsError.
+        """
         import ctranslate2
         from transformers import GenerationConfig, WhisperProcessor
 
@@ -64,13 +68,10 @@ class FasterWhisperEngine:
                 inter_threads=1,
             )
         except RuntimeError as error:
-            if manager.out_of_memory(error):
-                raise GPUError(
-                    f"Model {model_name} does not fit into the memory of {manager.name}.",
-                    hint="Choose a smaller model, close other programs, or set KB_DEVICE=cpu.",
-                    retryable=False,
-                ) from error
-            raise
+            raise faults.loading(error, model_name, manager) or ModelUnavailable(
+                f"Model {model_name} cannot be loaded by CTranslate2: {error}",
+                hint="Use it as it is with: --engine whisper",
+            ) from error
         self._multilingual = bool(self._whisper.is_multilingual)
         self._start = int(generation.decoder_start_token_id)
         self._languages: dict[str, int] = {}
@@ -93,7 +94,7 @@ class FasterWhisperEngine:
     def load(cls, model: str, manager: GPUManager) -> FasterWhisperEngine:
         """Loads `model` (hub name, folder or `demo`), converting it at the first use.
 
-        Raises ModelUnavailable.
+        Raises ModelUnavailable, GPUError and SettingsError.
         """
         return cls(converted(model), model, manager)
 

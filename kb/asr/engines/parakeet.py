@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kb.asr import SAMPLE_RATE
+from kb.asr import SAMPLE_RATE, faults
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.models import _explain, _reach_hub, resolve
 from kb.asr.refine import draw_in, to_speech
 from kb.asr.windows import Window
-from kb.errors import GPUError, ModelUnavailable
+from kb.errors import ModelUnavailable
 from kb.types import Segment, Word
 
 if TYPE_CHECKING:
@@ -134,16 +134,11 @@ class ParakeetEngine:
                 _reach_hub(ref)
                 loaded, processor = read(offline=False)
             loaded.eval().requires_grad_(False).to(manager.device)
-        except ModelUnavailable:
-            raise
         except Exception as error:
-            if manager.out_of_memory(error):
-                raise GPUError(
-                    f"Model {ref.name} does not fit into the memory of {manager.name}.",
-                    hint="Choose a smaller model, close other programs, or set KB_DEVICE=cpu.",
-                    retryable=False,
-                ) from error
-            raise _explain(ref, error) from error
+            found = faults.loading(error, ref.name, manager) or _explain(ref, error)
+            if found is error:
+                raise
+            raise found from error
         return cls(loaded, processor, model, manager, time.perf_counter() - began)
 
     def knows_language(self, code: str) -> bool:
