@@ -245,6 +245,13 @@ class Calibration:
         best = self.best
         return best.batch if best and best.batch < self.batches[-1].batch else 0
 
+    @property
+    def fitting(self) -> int:
+        """The largest batch that was measured to fit where a larger one did not; 0 if all did."""
+        if not self.refused:
+            return 0
+        return max((each.batch for each in self.batches if each.batch < self.refused), default=1)
+
     def at_batch(self, batch: int) -> float:
         """Seconds of sound a second with so many windows at once; 0 if nothing was measured."""
         below = [each for each in self.batches if each.batch <= batch]

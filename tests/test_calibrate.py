@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from gpu.manager import GPUManager
+from gpu.manager import BatchCeiling, GPUManager
 from gpu.monitor import Sample
 from gpu.throttle import Throttle
 from kb.asr.windows import Window
@@ -22,6 +22,7 @@ from kb.errors import GPUError
 from kb.jobs import calibrate as module
 from kb.jobs.calibrate import _batches, _slope
 from kb.jobs.fitting import Need, need
+from kb.jobs.forecast import Figures
 from kb.jobs.machines import (
     POINT_EVERY_S,
     Teller,
@@ -102,6 +103,28 @@ def test_the_batcher_starts_with_what_was_measured() -> None:
     assert by_shape.measured is None and by_shape.window_bytes > 1e6
     assert by_shape.room(preset("max"), manager).size == 8  # what a CPU takes
     assert Need(0).room(preset("stabil"), manager).size == 8
+
+
+def test_what_did_not_fit_when_it_was_measured_is_not_tried_again() -> None:
+    manager = GPUManager("cpu", cpu_threads=1)
+    device = replace(CPU, name=manager.name, dtype="float32")
+    rising = rows((1, 50), (2, 100), (4, 200))
+    full = measured(device, model="demo", batches=rising, refused=8)
+    assert (full.enough, full.fitting) == (0, 4)
+    room = need("whisper", "demo", manager, [full]).room(preset("max"), manager)
+    assert room.size == 4 and room.reason.startswith("8 at a time did not fit")
+    assert "kb calibrate" in room.reason
+    # Of two limits the lower one is told, and a lower batch of the preset's needs no reason.
+    flat = replace(full, batches=rows((1, 50), (2, 100), (4, 99)))
+    room = need("whisper", "demo", manager, [flat]).room(preset("max"), manager)
+    assert room.size == 2 and "no faster" in room.reason
+    small = replace(preset("max"), batch_size=2)
+    assert need("whisper", "demo", manager, [full]).room(small, manager) == BatchCeiling(2)
+    assert replace(full, batches=(), refused=1).fitting == 1
+    assert replace(full, refused=0).fitting == 0
+    here = replace(full, host=socket.gethostname())
+    plan = Figures(get_settings(), [here], ()).forecast(preset("stabil"), RunOptions(model="demo"))
+    assert plan.batch == 4 and "8 did not fit here" in plan.batch_reason
 
 
 def test_forecasts_come_from_calibration_else_from_past_items_else_not_at_all(

@@ -36,12 +36,20 @@ class Need:
             resting_bytes=self.resting_bytes,
             weights_bytes=0 if self.resting_bytes is not None else self.weights_bytes,
         )
-        enough = self.measured.enough if self.measured else 0
-        if self.measured is None or not 0 < enough < allowed.size:
+        if self.measured is None:
             return allowed
         day = time.strftime("%Y-%m-%d", time.localtime(self.measured.at))
-        reason = f"more at a time was no faster on this machine (kb calibrate, {day})"
-        return replace(allowed, size=enough, reason=reason)
+        fitting, enough = self.measured.fitting, self.measured.enough
+        if 0 < fitting < allowed.size:
+            reason = (
+                f"{self.measured.refused} at a time did not fit into this machine's memory "
+                f"(kb calibrate, {day})"
+            )
+            allowed = replace(allowed, size=fitting, reason=reason)
+        if 0 < enough < allowed.size:
+            reason = f"more at a time was no faster on this machine (kb calibrate, {day})"
+            allowed = replace(allowed, size=enough, reason=reason)
+        return allowed
 
 
 def need(

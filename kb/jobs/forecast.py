@@ -64,8 +64,11 @@ class Figures:
             if left // each < size:
                 size = max(1, left // each)
                 reason = f"{max(0, left) / GB:.1f} GB are left for windows of {each / GB:.2f} GB"
+        day = time.strftime("%Y-%m-%d", time.localtime(measured.at))
+        if 0 < measured.fitting < size:
+            size = measured.fitting
+            reason = f"{measured.refused} did not fit here (kb calibrate, {day})"
         if 0 < measured.enough < size:
-            day = time.strftime("%Y-%m-%d", time.localtime(measured.at))
             size, reason = measured.enough, f"more was no faster here (kb calibrate, {day})"
         return size, reason
 
