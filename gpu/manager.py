@@ -125,6 +125,7 @@ class GPUManager:
         self._torch_module = torch
         self._chosen: Device | None = None
         self._applied = False
+        self._settled = 0
         # Reentrant: choosing loads torch under the same lock.
         self._lock = threading.RLock()
 
@@ -231,6 +232,19 @@ class GPUManager:
             with contextlib.suppress(Exception):
                 self._torch.cuda.reset_peak_memory_stats(self._device.address)
 
+    @property
+    def settled(self) -> int:
+        """Bytes that came to stay after the model: see `settle`."""
+        return self._settled
+
+    def settle(self, count: int) -> None:
+        """`count` bytes of what is used came to stay (a second model, caches made once).
+
+        Whoever allocates them says so; `batch_ceiling` then does not take them for windows'.
+        """
+        with self._lock:
+            self._settled += max(0, count)
+
     def cleanup(self) -> None:
         """Give back what no live tensor uses; never raises, not even on a dead GPU."""
         gc.collect()
@@ -252,7 +266,8 @@ class GPUManager:
 
         `weights_bytes` are still to be loaded and `window_bytes` is the need of one window; 0
         leaves memory out of account. `resting_bytes` are what this process used with the model
-        loaded and no window there: what it uses beyond is windows' already. Without a preset,
+        loaded and no window there, without what had settled: what it uses beyond both is
+        windows' already. Without a preset,
         this manager's, else the device's limit.
         """
         preset = preset or self.preset
@@ -266,7 +281,7 @@ class GPUManager:
             memory = self.memory()
             left = memory.free - weights_bytes
             if resting_bytes is not None:
-                left += max(0, memory.used - resting_bytes)
+                left += max(0, memory.used - resting_bytes - self._settled)
             fitting = max(1, left // window_bytes)
             if fitting < ceiling.size:
                 room = f"{max(0, left) / GB:.1f} GB are left for windows"

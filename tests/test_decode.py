@@ -116,11 +116,16 @@ def test_a_recorded_step_writes_the_same() -> None:
     plain = written(greedy())
     decoder = Decoder(demo().model)
     rules = Rules(demo().model.generation_config, 854, demo().model.config.vocab_size, "cpu")
-    loop = Greedy(decoder, rules, start=855, graph=GraphStep(decoder, 5, 227))
+    settled: list[int] = []
+    graph = GraphStep(decoder, 5, 227, settled.append)
+    loop = Greedy(decoder, rules, start=855, graph=graph)
     for _ in range(2):  # the second time over memory that was used
         again = written(loop)
         assert again.rows == plain.rows
         assert edges(loop, again) == edges(loop, plain)
+    # Keys and values of each layer for five windows: 227 steps of text, 1500 positions.
+    layers = demo().model.config.decoder_layers
+    assert settled == [layers * 2 * 5 * (227 + 1500) * 128 * 4]
 
 
 def test_a_batch_may_be_written_again_with_other_prompts() -> None:

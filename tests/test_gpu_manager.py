@@ -345,6 +345,19 @@ def test_windows_that_are_there_already_are_room_for_windows() -> None:
     assert device.batch_ceiling(window_bytes=GB, resting_bytes=9 * GB).size == 12
 
 
+def test_what_came_to_stay_after_the_model_is_no_room_for_windows() -> None:
+    cuda = FakeCuda(RTX_4090, free=10 * GB, allocated=3 * GB, reserved=5 * GB)
+    device = manager(FakeTorch(cuda), preset=find_preset("max"))
+    device.settle(GB)  # of the 3: 1 the model, 1 a second one, 1 windows
+    assert device.settled == GB
+    assert device.batch_ceiling(window_bytes=GB, resting_bytes=GB).size == 13
+    device.settle(5 * GB)
+    device.settle(-GB)
+    assert device.settled == 6 * GB
+    assert device.batch_ceiling(window_bytes=GB, resting_bytes=GB).size == 12
+    assert device.batch_ceiling(window_bytes=GB).size == 12
+
+
 def test_some_memory_is_left_to_the_desktop() -> None:
     cuda = FakeCuda(RTX_4090, free=10 * GB)
     device = GPUManager("auto", cpu_threads=1, torch=FakeTorch(cuda), reserve_gb=2)

@@ -17,6 +17,7 @@ from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.batcher import Batcher
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.models import shape_of
 from kb.asr.purse import ADVANCE, Purse
 from kb.asr.recognizer import Recognizer
 from kb.asr.repair import Plan, shifted
@@ -397,12 +398,19 @@ def test_a_device_lost_while_another_engine_is_loaded_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("torch.nn.Module.to", loses_the_device)
-    second = SecondEngine("whisper:demo", lambda: GPUManager("cpu", cpu_threads=1), 2)
+    manager = GPUManager("cpu", cpu_threads=1)
+    second = SecondEngine("whisper:demo", lambda: manager, 2)
     for _ in range(2):  # what failed is not the engine: it is not given up
         with pytest.raises(DeviceLost, match=LOST):
             second.open()
     monkeypatch.undo()
+    assert manager.settled == 0
     assert second.open() is not None
+    shape = shape_of("demo")
+    assert shape is not None
+    settled = manager.settled  # its weights are no windows' from now on
+    assert settled >= shape.weights_bytes(4) > 0
+    assert second.open() is not None and manager.settled == settled
     second.close()
 
 

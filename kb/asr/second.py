@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kb.asr.batcher import Batcher
 from kb.asr.engines import load_engine
+from kb.asr.models import shape_of
 from kb.errors import DeviceLost, KBError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class SecondEngine:
         with self._lock:
             if self._batcher is None and not self._failed:
                 manager = self._manager()
+                before = manager.memory().used
                 try:
                     engine = load_engine(self._engine, self._model, manager)
                 except DeviceLost:
@@ -46,6 +48,11 @@ class SecondEngine:
                     self._failed = True
                     log.warning("No second reading by %s: %s", self.name, error.message)
                     return None
+                # The first engine's windows come and go meanwhile: not less than the weights.
+                grown = manager.memory().used - before
+                shape = shape_of(self._model)
+                weights = shape.weights_bytes(manager.dtype.itemsize) if shape else 0
+                manager.settle(max(grown, weights))
                 self._batcher = Batcher(engine, manager, self._batch_size)
             return self._batcher
 

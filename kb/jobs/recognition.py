@@ -291,9 +291,8 @@ class Recognition:
             self._recipe = recipe
             manager = self._set_up(recipe)
             engine = load_engine(recipe.engine, recipe.model, manager)
-            fits = need(
-                recipe.engine, recipe.model, manager, self._calibrations(), manager.memory().used
-            )
+            resting = manager.memory().used - manager.settled
+            fits = need(recipe.engine, recipe.model, manager, self._calibrations(), resting)
             self._batcher = Batcher(
                 engine,
                 manager,

@@ -9,6 +9,8 @@ CUDA the same step runs unrecorded, which the tests use.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from kb.asr.engines.decoder import Caches, Decoder
@@ -17,8 +19,16 @@ from kb.asr.engines.decoder import Caches, Decoder
 class GraphStep:
     """Steps of up to `rows` windows; smaller batches are padded with what was there before."""
 
-    def __init__(self, decoder: Decoder, rows: int, longest: int) -> None:
-        """`longest`: most steps of a window, the prompt's included."""
+    def __init__(
+        self,
+        decoder: Decoder,
+        rows: int,
+        longest: int,
+        made: Callable[[int], None] | None = None,
+    ) -> None:
+        """`longest`: most steps of a window, the prompt's included. `made` is told the bytes of
+        the caches, once they are there to stay."""
+        self._told = made
         self._decoder = decoder
         self._rows = rows
         self._longest = longest
@@ -68,6 +78,8 @@ class GraphStep:
             [room(cache, self._longest) for cache in like.own],
             [room(cache, cache.shape[3]) for cache in like.cross],
         )
+        if self._told:
+            self._told(sum(cache.nbytes for cache in (*self._static.own, *self._static.cross)))
         device = like.own[0].device
         self._tokens = torch.zeros(self._rows, dtype=torch.long, device=device)
         self._at = torch.zeros(1, dtype=torch.long, device=device)

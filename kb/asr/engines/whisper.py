@@ -86,7 +86,8 @@ class WhisperEngine:
         graph = None
         if speedups.cuda_graphs:
             rows = manager.preset.batch_size if manager.preset else _GRAPH_ROWS
-            graph = GraphStep(decoder, rows, min(decoder.longest, LONGEST_PROMPT + MAX_NEW_TOKENS))
+            longest = min(decoder.longest, LONGEST_PROMPT + MAX_NEW_TOKENS)
+            graph = GraphStep(decoder, rows, longest, manager.settle)
         self._greedy = Greedy(
             decoder,
             rules,
