@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ctranslate2
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gpu.manager import GPUManager
 from kb.asr.engines import load_engine
+from kb.asr.engines.decoder import Decoder
 from kb.asr.engines.faster_whisper import compute_type
+from kb.asr.engines.greedy import Greedy
 from kb.asr.engines.parakeet import ParakeetEngine
+from kb.asr.engines.rules import Choice, Drawn, Given, Rules
+from kb.asr.models import load_whisper
 from kb.asr.windows import Window
 from kb.errors import DeviceLost, GPUError, KBError, ModelUnavailable
 from kb.settings import get_settings
@@ -139,3 +145,95 @@ def test_a_device_that_fails_when_the_weights_are_there_already(
     monkeypatch.setattr(torch, "hann_window", fails)
     with pytest.raises(DeviceLost, match="illegal memory access"):
         load_engine("whisper", "demo", CPU)
+
+
+# Decoding
+
+
+class HostAsked(TorchDispatchMode):
+    """Notes what would make a GPU wait: numbers read from it, and tensors made on the host."""
+
+    waits = ("lift_fresh", "_local_scalar_dense", "nonzero", "multinomial", "_to_copy")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = function.overloadpacket.__name__
+        if name in self.waits:
+            self.asked.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.fixture(scope="module")
+def demo() -> Any:
+    return load_whisper("demo", CPU).model
+
+
+def rules_of(model: Any) -> Rules:
+    return Rules(model.generation_config, 854, model.config.vocab_size, "cpu")
+
+
+@torch.no_grad()
+def test_what_is_noted_are_waits() -> None:
+    with HostAsked() as host:
+        chances = torch.ones(2, 3)
+        chances[:, [0, 1]].sum()
+        torch.multinomial(chances, 1)
+        bool(chances[0, 0])
+    assert host.asked == ["lift_fresh", "multinomial", "_local_scalar_dense"]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["greedy", "drawn", "given"])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_token_is_written_without_asking_the_host(demo: Any, kind: str, recorded: bool) -> None:
+    decoder, rules = Decoder(demo), rules_of(demo)
+    assert decoder.watched  # heads' attention is handed out
+    choose = {
+        "greedy": lambda: Choice(rules, 2),
+        "drawn": lambda: Drawn(rules, 2, 0.8),
+        "given": lambda: Given(rules, torch.tensor([[962, 5, 7, 854], [962, 9, 854, 854]])),
+    }[kind]()
+    caches = decoder.caches(torch.randn(2, 1500, 128, generator=torch.manual_seed(1)))
+    tokens = torch.full((2,), 855)
+    places = torch.arange(4)
+    with HostAsked() as host:
+        for at in range(4):
+            logits, _ = decoder.step(tokens, places[at : at + 1] if recorded else at, caches)
+            tokens, _ = choose(logits)
+    assert host.asked == []
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_prompt_goes_to_the_device_at_once(demo: Any, beams: int) -> None:
+    loop = Greedy(Decoder(demo), rules_of(demo), start=855)
+    begun = loop.begin(torch.randn(2, 1500, 128, generator=torch.manual_seed(1)))
+    loop.stop()  # so that nothing is written but the prompt
+
+    def asked(prompt: list[int]) -> list[str]:
+        with HostAsked() as host:
+            if beams > 1:
+                loop.search(begun, [prompt] * 2, beams)
+            else:
+                loop.write(begun, [prompt] * 2)
+        return host.asked
+
+    assert asked([855, 856, 957]) == asked([855, *range(40), 856, 957])
+
+
+def test_what_is_drawn_is_what_multinomial_draws() -> None:
+    rules = Rules(SimpleNamespace(no_timestamps_token_id=961), 854, 2463, "cpu")
+    drawn, by_hand = Drawn(rules, 5, 0.7), Choice(rules, 5)
+    draw, own = torch.manual_seed(8), torch.Generator().manual_seed(0)
+    for _ in range(40):
+        logits = 3 * torch.randn(5, 2463, generator=draw)
+        chances = (by_hand.masked(logits) / 0.7).softmax(-1)
+        expected = torch.multinomial(chances, 1, generator=own)[:, 0]
+        tokens, _ = drawn(logits)
+        assert torch.equal(tokens, torch.where(by_hand.finished, 854, expected))
+        by_hand.advance(tokens)

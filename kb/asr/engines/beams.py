@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from kb.asr.engines.decoder import Caches, Decoder
+from kb.asr.engines.decoder import Caches, Decoder, columns
 from kb.asr.engines.rules import Choice, Rules
 
 _UNUSED = -1e9  # of beams that are the same text as the first, before the first token
@@ -45,9 +45,8 @@ class Beams:
         caches = begun.spread(beams)
         logits = logits.repeat_interleave(beams, 0)
         at = 1
-        for column in zip(*(prompt[1:] for prompt in prompts), strict=True):
-            tokens = torch.tensor(column, device=device).repeat_interleave(beams)
-            logits, _ = self._decoder.step(tokens, at, caches)
+        for tokens in columns(prompts, device):
+            logits, _ = self._decoder.step(tokens.repeat_interleave(beams), at, caches)
             at += 1
         rules = Choice(self._rules, windows * beams)
         scores = torch.full((windows, beams), _UNUSED, device=device)
@@ -62,8 +61,9 @@ class Beams:
             # Twice as many, so that enough are left when all beams end.
             best, place = every.topk(2 * beams, dim=-1)
             came, token = place // vocabulary, place % vocabulary
-            for window, (values, numbers, froms) in enumerate(
-                zip(best.tolist(), token.tolist(), came.tolist(), strict=True)
+            numbered = torch.stack([token, came], 1).tolist()  # one wait for the device, not two
+            for window, (values, (numbers, froms)) in enumerate(
+                zip(best.tolist(), numbered, strict=True)
             ):
                 for value, number, source in list(zip(values, numbers, froms, strict=True))[:beams]:
                     if number == self._rules.eos and len(ended[window]) < beams:
@@ -77,8 +77,7 @@ class Beams:
             rows = (came.gather(1, going.indices) + first).flatten()
             tokens = token.gather(1, going.indices).flatten()
             texts = [
-                [*texts[row], number]
-                for row, number in zip(rows.tolist(), tokens.tolist(), strict=True)
+                [*texts[row], number] for row, number in torch.stack([rows, tokens], 1).tolist()
             ]
             caches.reorder(rows)
             rules.keep(rows)

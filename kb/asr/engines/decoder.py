@@ -33,7 +33,7 @@ class _Layer:
     norm: Any
     up: Linear
     down: Linear
-    heads: list[int]  # whose attention is handed out
+    heads: torch.Tensor | None  # numbers of those whose attention is handed out
 
 
 @dataclass(slots=True)
@@ -159,9 +159,10 @@ class Decoder:
             # Texts of one window ask its sound together: [windows, heads, texts, width].
             query = layer.cross_q(layer.cross_norm(x))
             query = query.view(cross.shape[1], -1, self._heads, self._width).transpose(1, 2)
-            if layer.heads:
+            if layer.heads is not None:
                 weights = (query @ cross[0].transpose(-1, -2)).softmax(-1)
-                watched.append(weights[:, layer.heads].transpose(1, 2).flatten(0, 1))
+                chosen = weights.index_select(1, layer.heads)
+                watched.append(chosen.transpose(1, 2).flatten(0, 1))
                 found = weights @ cross[1]
             else:
                 found = F.scaled_dot_product_attention(query, cross[0], cross[1], scale=1.0)
@@ -184,8 +185,14 @@ class Decoder:
             layer.final_layer_norm,
             Linear(layer.fc1.weight, layer.fc1.bias, _ROWS),
             Linear(layer.fc2.weight, layer.fc2.bias, _ROWS),
-            heads,
+            # (A list as an index would be copied to the device at every step.)
+            torch.tensor(heads, device=layer.fc1.weight.device) if heads else None,
         )
+
+
+def columns(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Tokens [windows] of each place of the prompts but the first, by one copy to the device."""
+    return torch.tensor([list(prompt) for prompt in prompts], device=device)[:, 1:].unbind(1)
 
 
 def _portions(states: torch.Tensor) -> list[tuple[int, torch.Tensor]]:

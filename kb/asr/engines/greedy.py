@@ -11,7 +11,7 @@ import torch
 
 from kb.asr.align import FRAME_S, alignment, monotonic_paths
 from kb.asr.engines.beams import Beams
-from kb.asr.engines.decoder import Caches, Decoder
+from kb.asr.engines.decoder import Caches, Decoder, columns
 from kb.asr.engines.graph import GraphStep
 from kb.asr.engines.reading import Tokens
 from kb.asr.engines.rules import Choice, Drawn, Given, Rules
@@ -146,8 +146,8 @@ class Greedy:
 
         alive: torch.Tensor | None = None  # numbers of the rows that go on; None: all
         at = 1
-        for column in zip(*(prompt[1:] for prompt in prompts), strict=True):
-            logits = take(torch.tensor(column, device=device))
+        for tokens in columns(prompts, device):
+            logits = take(tokens)
             at += 1
         choose = self._chooser(len(prompts), device, temperature, given)
         written: list[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]] = []

@@ -88,7 +88,7 @@ class Choice:
         bias = rules.first_bias if self._fresh else rules.bias
         allowed = logits.float() + bias
         if self._fresh:
-            allowed[:, :begin] = _NEVER
+            allowed[:, :begin].fill_(_NEVER)
             if rules.furthest_first is not None:
                 allowed[:, begin:].masked_fill_(rules.times > rules.furthest_first, _NEVER)
             return allowed
@@ -129,7 +129,11 @@ class Drawn(Choice):
 
     def __call__(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         chances = (self.masked(logits) / self._temperature).softmax(-1)
-        token = torch.multinomial(chances, 1, generator=self._generator)[:, 0]
+        # Each token comes after a time of its own, exponential with its chance as the rate; the
+        # first to come is drawn. So does `torch.multinomial`, with the same numbers, but it
+        # looks at the chances on the host before.
+        times = torch.empty_like(chances).exponential_(1.0, generator=self._generator)
+        token = (chances / times).argmax(-1)
         return self._taken(token, logits.float())
 
 
