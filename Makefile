@@ -36,7 +36,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 BENCHMARKS := search accuracy alignment trust throughput gpu memory jobs downloads odin dashboard torture
-WITH_MORE := accuracy alignment trust throughput memory jobs
+WITH_MORE := accuracy alignment trust throughput gpu memory jobs
 
 # A gigabyte that only one peer in one benchmark needs.
 $(VENV)/.bench: $(STAMP)
