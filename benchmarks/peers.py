@@ -1,8 +1,8 @@
 """Every way of transcribing that `throughput.py` compares: ours and the others'.
 
 All get the language, write greedily and use one thread. Ours gives word times and checks its
-text, the others do neither. On random weights each notes how many tokens it wrote for every
-window, so that unequal work is found out.
+text; the others give word times only where their name says so. On random weights each notes how
+many tokens it wrote for every window, so that unequal work is found out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from gpu.manager import CPU_BATCH_CEILING
 
 BATCH = 8  # windows a call where no better one was found out
 BATCHES = (1, 4, 8, 16)  # tried to find the best
@@ -56,37 +58,57 @@ class Peer:
 
 @dataclass(frozen=True)
 class Way:
-    """A peer by name; `open` loads it. `batches`: whether it has batches at all."""
+    """A peer by name; `open` loads it.
+
+    `batches`: whether it has batches at all; `most`: the largest one it takes, whatever it is
+    told. `like`: the name of another way whose best batch is its own, too.
+    """
 
     name: str
     open: Callable[[], Peer]
     batches: bool = True
-
-
-def everyone(model: Model) -> list[Way]:
-    """All that can read with this model, the one all are compared to first."""
-    ways = [
-        Way(PIPELINE, lambda: pipeline(model)),
-        Way(SHIPPED, lambda: ours(model, "whisper", repair=True)),
-        Way(OURS, lambda: ours(model, "whisper", repair=False)),
-        Way(OURS_CTRANSLATE2, lambda: ours(model, "faster-whisper", repair=False)),
-        Way(BATCHED, lambda: faster_whisper(model, batched=True)),
-        Way("faster-whisper, sequential", lambda: faster_whisper(model, batched=False), False),
-    ]
-    if not model.random:
-        return [*ways, Way("transformers long form", lambda: long_form(model))]
-    # Nothing to doubt in random words; and random timestamps would decide how far the long form
-    # goes on at a time.
-    ways = [way for way in ways if way.name != SHIPPED]
-    # (Its package is the extra `bench`.)
-    return [*ways, Way("openai-whisper", openai_whisper, False)] if find_spec("whisper") else ways
+    most: int = BATCHES[-1]
+    like: str = ""
 
 
 PIPELINE = "transformers pipeline"
+PIPELINE_WORDS = "transformers pipeline, with word times"
 OURS = "ours, whisper"
 SHIPPED = "ours, whisper, as shipped"
 OURS_CTRANSLATE2 = "ours, faster-whisper"
 BATCHED = "faster-whisper, batched"
+BATCHED_WORDS = "faster-whisper, batched, with word times"
+
+# Why ways are missing where weights are random.
+LEFT_OUT = (
+    "Left out on random weights, because random timestamps decide how far they go on at a time, "
+    "so that their work cannot be made equal: transformers' long form, and the transformers "
+    "pipeline with word times. 'As shipped' is left out, too: there is nothing to doubt in random "
+    "words."
+)
+
+
+def everyone(model: Model) -> list[Way]:
+    """All that can read with this model, the one all are compared to first."""
+    own = CPU_BATCH_CEILING
+    ways = [
+        Way(PIPELINE, lambda: pipeline(model)),
+        Way(SHIPPED, lambda: ours(model, "whisper", repair=True), most=own),
+        Way(OURS, lambda: ours(model, "whisper", repair=False), most=own),
+        Way(OURS_CTRANSLATE2, lambda: ours(model, "faster-whisper", repair=False), most=own),
+        Way(BATCHED, lambda: faster_whisper(model, batched=True)),
+        Way("faster-whisper, sequential", lambda: faster_whisper(model, batched=False), False),
+        Way(BATCHED_WORDS, lambda: faster_whisper(model, batched=True, words=True), like=BATCHED),
+    ]
+    if not model.random:
+        return [
+            *ways,
+            Way("transformers long form", lambda: long_form(model)),
+            Way(PIPELINE_WORDS, lambda: pipeline(model, words=True), like=PIPELINE),
+        ]
+    ways = [way for way in ways if way.name != SHIPPED]
+    # (Its package is the extra `bench`.)
+    return [*ways, Way("openai-whisper", openai_whisper, False)] if find_spec("whisper") else ways
 
 
 def ours(model: Model, engine: str, *, repair: bool) -> Peer:
@@ -169,7 +191,7 @@ class _Watched:
         return self._own[name] if name in self._own else getattr(self._inner, name)
 
 
-def pipeline(model: Model) -> Peer:
+def pipeline(model: Model, *, words: bool = False) -> Peer:
     """transformers' ready-made pipeline as its documentation has it for long sound."""
     import transformers
 
@@ -185,7 +207,7 @@ def pipeline(model: Model) -> Peer:
         options |= {"max_new_tokens": TOKENS, "min_new_tokens": TOKENS}
 
     lengths: Counter[int] = Counter()
-    undo = _lengths_of_generate(lengths) if model.random else lambda: None
+    undo = lengths_of_generate(lengths) if model.random else lambda: None
 
     def read(paths: Sequence[Path], batch: int) -> list[str]:
         # (Arrays: by path it would look for an ffmpeg on the system's path.)
@@ -193,7 +215,7 @@ def pipeline(model: Model) -> Peer:
         # (Random timestamps would have it read most windows twice.)
         found = asr(
             sounds,
-            return_timestamps=not model.random,
+            return_timestamps="word" if words else not model.random,
             generate_kwargs=options,
             batch_size=batch,
         )
@@ -202,7 +224,7 @@ def pipeline(model: Model) -> Peer:
     return Peer(read, lengths=lengths, close=undo)
 
 
-def _lengths_of_generate(lengths: Counter[int]) -> Callable[[], None]:
+def lengths_of_generate(lengths: Counter[int]) -> Callable[[], None]:
     """Counts what transformers writes; gives what ends the counting.
 
     Whisper's own `generate` cuts its answer at timestamps afterwards, so the one below it.
@@ -266,7 +288,7 @@ def _sound(path: Path) -> np.ndarray:
     return audio
 
 
-def faster_whisper(model: Model, *, batched: bool) -> Peer:
+def faster_whisper(model: Model, *, batched: bool, words: bool = False) -> Peer:
     """The faster-whisper package over CTranslate2, in float32 as ours is."""
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
@@ -274,7 +296,8 @@ def faster_whisper(model: Model, *, batched: bool) -> Peer:
         str(model.converted), device="cpu", compute_type="float32", cpu_threads=1, num_workers=1
     )
     options: dict[str, Any] = {
-        "beam_size": 1, "language": "en", "temperature": 0.0, "vad_filter": True
+        "beam_size": 1, "language": "en", "temperature": 0.0, "vad_filter": True,
+        "word_timestamps": words,
     }  # fmt: skip
     lengths: Counter[int] = Counter()
     if model.random:

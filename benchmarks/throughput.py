@@ -7,8 +7,10 @@
 
 One processor core, one thread, float32 for all; CPU seconds decide, so that other programs on
 the machine disturb as little as they can. With --full each is first tried at several batch
-sizes on recordings of its own, and runs at its best one. The table is written anew whenever one
-of them is through all recordings.
+sizes on recordings of its own, and runs at its best one (with word times at the one that is best
+without). The table is written anew whenever one of them is through all recordings. Memory is
+what the process takes at most beyond what it had before the model was loaded; the libraries are
+loaded before.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import argparse
 import gc
 import json
 import os
-import re
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ from peers import (
     BATCH,
     BATCHED,
     BATCHES,
+    LEFT_OUT,
     OURS,
     OURS_CTRANSLATE2,
     PIPELINE,
@@ -48,6 +50,7 @@ from peers import (
     Way,
     everyone,
 )
+from resources import children_s, cpu_s, give_back, load_libraries, reset_peak, resident_mb
 from talks import Load, loads, trial
 from weights import demo_model, random_tiny
 
@@ -65,7 +68,11 @@ RANDOM_SHARE = 0.35  # of the whole loads with random weights, which are five ti
 
 @dataclass
 class Run:
-    """What one way of transcribing took for one load, by round. `windows`: how many it read."""
+    """What one way of transcribing took for one load, by round.
+
+    `windows`: how many it read; `peak_mb`: the most memory beyond what was there before the way
+    was opened.
+    """
 
     cpu_s: list[float] = field(default_factory=list)
     wall_s: list[float] = field(default_factory=list)
@@ -119,6 +126,7 @@ def main() -> int:
             own = folder / f"{wanted}-sound"
             own.mkdir()
             recordings = loads(own, scale)
+            load_libraries()
             measurement = Measurement(model, recordings, scale, options.rounds, options.write)
             if options.sweep:
                 measurement.sweep(trial(own))
@@ -141,6 +149,7 @@ class Measurement:
         self.ways = everyone(model)
         self.found: Found = {way.name: Result() for way in self.ways}
         self.swept: list[int] = []
+        self.start_mb = 0.0
 
     def sweep(self, sounds: dict[str, list[Path]]) -> None:
         """Finds the batch at which each takes least CPU time for `sounds`, by kind of load."""
@@ -150,18 +159,25 @@ class Measurement:
         # Of its eight windows, sixteen at once are no more than eight.
         self.swept = [size for size in BATCHES if size <= 8 or not self.model.random]
         for way in self.ways:
-            if way.batches:
+            if way.batches and not way.like:
                 self._guarded(way, lambda peer, way=way: self._best(way, peer, sounds))
+        for way in self.ways:
+            if way.like:
+                self.found[way.name].batches = dict(self.found[way.like].batches)
+
+    def _tried(self, way: Way) -> list[int]:
+        """The batches that are tried: none that a way would not take anyway."""
+        return [size for size in self.swept if size <= way.most]
 
     def _best(self, way: Way, peer: Peer, sounds: dict[str, list[Path]]) -> None:
         best = self.found[way.name].batches
         peer.read(sounds["a"], BATCH)  # what is only done the first time
         for key, paths in sounds.items():
             took: dict[int, float] = {}
-            for size in self.swept:
-                began = _cpu_s()
+            for size in self._tried(way):
+                began = cpu_s()
                 peer.read(paths, size)
-                took[size] = round(_cpu_s() - began, 2)
+                took[size] = round(cpu_s() - began, 2)
             best[key] = min(took, key=took.__getitem__)
             _note({"model": self.model.name, "name": way.name, "trial": key, "cpu_s": took})
         for load in self.recordings:
@@ -180,10 +196,12 @@ class Measurement:
         result = self.found[way.name]
         peer.read(self.recordings[1].paths[:2], BATCH)
         for load in self.recordings:
-            _take(self.model, load, way.name, peer, result)
+            _take(self.model, load, way.name, peer, result, self.start_mb)
 
     def _guarded(self, way: Way, action: Callable[[Peer], None]) -> None:
         """Loads one way, uses it and lets go of it; the others go on if it fails."""
+        give_back()
+        self.start_mb = resident_mb("VmRSS")
         try:
             peer = way.open()
             try:
@@ -193,7 +211,6 @@ class Measurement:
         except Exception as error:
             traceback.print_exc()
             self.found[way.name].failed = f"{type(error).__name__}: {error}"
-        gc.collect()
 
     def page(self) -> str:
         """The table as Markdown, of what was measured so far."""
@@ -201,17 +218,12 @@ class Measurement:
         sized = "equal tokens a window" if self.model.random else "WER"
         share = f"{100 * self.scale:.0f} % of the whole loads: " if self.scale < 1 else ""
         sounds = "; ".join(f"({load.key}) {load.what}" for load in self.recordings)
-        batches = (
-            f"Each at the best of {', '.join(map(str, self.swept))} windows a batch, found on "
-            "other recordings of the kind"
-            if self.swept
-            else f"All at {BATCH} windows a batch"
-        )
-        head = ["", "batch", *(f"({load.key})" for load in self.recordings), "peak memory"]
+        head = ["", "batch", *(f"({load.key})" for load in self.recordings), "memory"]
         lines = [
             f"{self.model.title}. {share}{sounds}. CPU seconds (wall) · times the pipeline's "
-            f"speed in CPU time · {'windows read' if self.model.random else sized}. {batches}. "
-            f"{machine()} Rounds: {self.rounds}.",
+            f"speed in CPU time · {'windows read' if self.model.random else sized}. "
+            f"{self._batches()}. Memory: the most beyond what the process had before the model "
+            f"was loaded. {machine()} Rounds: {self.rounds}.",
             "",
             table(head, rows),
         ]
@@ -222,7 +234,43 @@ class Measurement:
         ]
         if shares:
             lines += ["", f"Of the CPU time of {OURS!r}: {'; '.join(shares)}."]
+        if self.model.random:
+            lines += ["", LEFT_OUT]
+        else:
+            lines += self._errors()
+        lines += [
+            f"\n{way.name} failed: {' '.join(self.found[way.name].failed.split())[:200]}"
+            for way in self.ways
+            if self.found[way.name].failed
+        ]
         return "\n".join(lines)
+
+    def _batches(self) -> str:
+        """At which batches the ways ran, as a sentence."""
+        if not self.swept:
+            return f"All at {BATCH} windows a batch"
+        tried: dict[tuple[int, ...], list[str]] = {}
+        for way in self.ways:
+            if way.batches and not way.like:
+                tried.setdefault(tuple(self._tried(way)), []).append(way.name)
+        usual = max(tried, key=len)
+        said = f"Each at the best of {', '.join(map(str, usual))} windows a batch"
+        for sizes, names in tried.items():
+            if sizes != usual:
+                said += f" ({', '.join(names)}: of {', '.join(map(str, sizes))}, the most on a CPU)"
+        return f"{said}, found on other recordings of the kind; with word times as without"
+
+    def _errors(self) -> list[str]:
+        """Whether our words are as good as the pipeline's, as a line of its own."""
+        ours, base = self.found[SHIPPED].runs, self.found[PIPELINE].runs
+        parts = [
+            f"({load.key}) {ours[load.key].wer - base[load.key].wer:+.1f}"
+            for load in self.recordings
+            if load.key in ours and load.key in base
+        ]
+        if not parts:
+            return []
+        return ["", f"Word errors of {SHIPPED!r} less the pipeline's, points: {', '.join(parts)}."]
 
     def _row(self, way: Way) -> list[str]:
         result = self.found[way.name]
@@ -233,15 +281,15 @@ class Measurement:
             if run is None:
                 row.append("failed" if result.failed else "not measured")
                 continue
-            cpu_s = median(run.cpu_s)
-            cell = f"{cpu_s:.1f} s ({median(run.wall_s):.1f})"
+            took_s = median(run.cpu_s)
+            cell = f"{took_s:.1f} s ({median(run.wall_s):.1f})"
             base = self.found[PIPELINE].runs.get(load.key)
             if base:
-                cell += f" · **{median(base.cpu_s) / max(cpu_s, CLOCK_S):.2f}×**"
+                cell += f" · **{median(base.cpu_s) / max(took_s, CLOCK_S):.2f}×**"
             more = f"{run.windows}" if self.model.random else f"{run.wer:.1f} %"
             row.append(f"{cell} · {more}")
         peak = max((run.peak_mb for run in result.runs.values()), default=0.0)
-        return [*row, f"{peak:.0f} MB" if peak else ""]
+        return [*row, f"+{peak:.0f} MB" if peak else ""]
 
 
 def _shares(run: Run) -> str:
@@ -257,20 +305,20 @@ def _shares(run: Run) -> str:
     return ", ".join([*named, f"all else {100 * rest / total:.0f} %"])
 
 
-def _take(model: Model, load: Load, name: str, peer: Peer, result: Result) -> None:
+def _take(model: Model, load: Load, name: str, peer: Peer, result: Result, start_mb: float) -> None:
     gc.collect()
-    _reset_peak()
+    reset_peak()
     peer.lengths.clear()
     run = result.runs.get(load.key) or Run()
-    cpu, wall, children = _cpu_s(), time.perf_counter(), _children_s()
+    cpu, wall, children = cpu_s(), time.perf_counter(), children_s()
     batch = result.batches.get(load.key, BATCH)
     texts = peer.read(load.paths, batch)
-    run.cpu_s.append(_cpu_s() - cpu)
+    run.cpu_s.append(cpu_s() - cpu)
     run.wall_s.append(time.perf_counter() - wall)
-    run.ffmpeg_s += _children_s() - children
+    run.ffmpeg_s += children_s() - children
     run.recognizer_s += peer.busy_s.get("recognizer", 0.0)
     run.detector_s += peer.busy_s.get("detector", 0.0)
-    run.peak_mb = max(run.peak_mb, _peak_mb())
+    run.peak_mb = max(run.peak_mb, resident_mb("VmHWM") - start_mb)
     if model.random:
         run.windows = sum(peer.lengths.values())
         # Unequal work is no comparison.
@@ -310,6 +358,12 @@ def judge(model: Model, recordings: list[Load], found: Found) -> bool:
                 name = f"{model.name} ({load.key}) {other} / {ours}"
                 ratio = median(runs[other].cpu_s) / max(median(runs[ours].cpu_s), CLOCK_S)
                 met &= figure(name, ratio, "times", at_least=least)
+                if not model.random:
+                    more = runs[ours].wer - runs[other].wer
+                    name = f"{model.name} ({load.key}) word errors, {ours} less {other}"
+                    # Speed counts against the pipeline only at equal or better words.
+                    most = 0.0 if other == PIPELINE else None
+                    met &= figure(name, more, "points", at_most=most)
         if OURS in runs:
             run = runs[OURS]
             models_s = run.recognizer_s + run.detector_s
@@ -320,31 +374,6 @@ def judge(model: Model, recordings: list[Load], found: Found) -> bool:
                 at_most=MACHINERY,
             )
     return met
-
-
-def _cpu_s() -> float:
-    """Of this process with all its threads, and of the programs it has started (ffmpeg)."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
-
-
-def _children_s() -> float:
-    used = os.times()
-    return used.children_user + used.children_system
-
-
-def _reset_peak() -> None:
-    """Linux counts the peak of memory anew; elsewhere it is the process's."""
-    if Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_mb() -> float:
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return float("nan")
-    found = re.search(r"VmHWM:\s+(\d+)", status.read_text())
-    return int(found[1]) / 1024 if found else float("nan")
 
 
 if __name__ == "__main__":
