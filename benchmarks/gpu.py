@@ -1,11 +1,14 @@
 """What a GPU makes of Whisper large: speed by batch, against the card's own limit.
 
     python benchmarks/gpu.py            on the first GPU, within nine minutes
+    python benchmarks/gpu.py --full     and into docs/performance.md
     python benchmarks/gpu.py --tiny     the same on any machine with toy shapes: a test
 
 Random weights in the shapes of large-v3-turbo and large-v3, half precision, 120 tokens a window
-and not one less. Warm-up and compilation are told apart. Prints JSON lines, then one table,
-which `--write` puts into docs/performance.md. Needs nothing but this repository.
+and not one less; the same for transformers' `generate` and its ready-made pipeline, and for ours
+with one lever after the other. Warm-up and compilation are told apart. Prints JSON lines, then
+one table, which grows with every row: what fails says so in its row, and what there is no time
+for does, too. Needs nothing but this repository.
 """
 
 from __future__ import annotations
@@ -14,8 +17,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,166 +26,50 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 from common import figure
-from pages import replace_block, table
+from gpu_bench import (
+    COMPILED,
+    GRAPH,
+    LARGE,
+    TOKENS,
+    TOY,
+    TURBO,
+    WINDOW_S,
+    Bench,
+    Shape,
+    Timed,
+    limit,
+    pulled,
+    sensible,
+)
+from pages import machine, replace_block, table
 
 import kb.asr.engines.greedy as greedy
 from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
-from kb.asr.engines.decoder import Decoder
-from kb.asr.engines.graph import GraphStep
-from kb.asr.engines.greedy import Greedy
-from kb.asr.engines.linear import pack_linears
-from kb.asr.engines.rules import Rules
-from kb.asr.mel import LogMel
 
-TOKENS = 120
-WINDOW_S = 30.0
 BATCHES = (1, 8, 16, 32, 56, 128, 256)
+PIPELINE_BATCHES = (16, 56, 128)
 LEVERS_AT = 56  # the batch at which levers are compared
 LEAST_SHARE = 0.5  # of the computed limit, for turbo at LEVERS_AT
-BUDGET_S = 8 * 60.0
-ENCODER_FLOP = 2.27e12  # of one window, large
-# (arithmetic in FLOP/s, memory in bytes/s) that half precision reaches at most.
-CARDS = {
-    "RTX 4090": (163e12, 1.008e12),
-    "H100": (779e12, 2.99e12),
-    "H200": (779e12, 4.29e12),
-}
+BUDGET_S = 8 * 60.0  # nothing is begun afterwards
+COMPILE_S = 60.0  # must be left for a compilation
+RECOVERY_S = 40.0  # is kept for the last part
+NO_TIME = "no time left"
+HEAD = ["model", "windows at once", "× real time", "of the limit", "encoder / decoder / rest %",
+        "transformers' generate", "memory", "note"]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A model's shape; `weights_bytes` the decoder's, read at every step (half precision)."""
+class Report:
+    """The table, growing; `publish` gets it whole after every row."""
 
-    name: str
-    width: int
-    heads: int
-    encoder_layers: int
-    decoder_layers: int
-    weights_bytes: float
-    vocabulary: int = 51_866
+    def __init__(self, publish: Callable[[str], None] = lambda _: None) -> None:
+        self.rows: list[list[str]] = []
+        self._publish = publish
 
-
-TURBO = Shape("large-v3-turbo", 1280, 20, 32, 4, 316e6)
-LARGE = Shape("large-v3", 1280, 20, 32, 32, 1.60e9)
-TOY = Shape("toy", 32, 2, 1, 2, 0.0, 2463)
-
-
-@dataclass
-class Timed:
-    """Seconds a batch, by part."""
-
-    mel_s: float
-    encoder_s: float
-    decoder_s: float
-    host_s: float
-
-    @property
-    def total_s(self) -> float:
-        return self.mel_s + self.encoder_s + self.decoder_s + self.host_s
-
-
-def limit(shape: Shape, batch: int, name: str) -> float | None:
-    """The most seconds of sound a second that the card's figures allow; None if not known.
-
-    Encoder and projection of the cross-attention at the arithmetic rate, then every step reads
-    the decoder's weights once a batch and each window's cache at the memory's rate.
-    """
-    rates = next((rates for card, rates in CARDS.items() if card in name), None)
-    if rates is None or not shape.weights_bytes:
-        return None
-    flop = ENCODER_FLOP + 4 * 1500 * shape.width**2 * shape.decoder_layers
-    cache = 2 * 2 * 1500 * shape.width * shape.decoder_layers
-    steps = TOKENS * (shape.weights_bytes / batch + cache) / rates[1]
-    return WINDOW_S / (flop / rates[0] + steps)
-
-
-class Bench:
-    """One random model on the device, and the ways of running it."""
-
-    def __init__(self, shape: Shape, manager: GPUManager) -> None:
-        from transformers import (
-            GenerationConfig,
-            WhisperConfig,
-            WhisperFeatureExtractor,
-            WhisperForConditionalGeneration,
-        )
-
-        self.device = manager.device
-        self.dtype = manager.dtype
-        eos = shape.vocabulary - 1609  # timestamps and special tokens come after it
-        config = WhisperConfig(
-            vocab_size=shape.vocabulary, d_model=shape.width, num_mel_bins=128,
-            encoder_layers=shape.encoder_layers, decoder_layers=shape.decoder_layers,
-            encoder_attention_heads=shape.heads, decoder_attention_heads=shape.heads,
-            encoder_ffn_dim=4 * shape.width, decoder_ffn_dim=4 * shape.width,
-            bos_token_id=eos, eos_token_id=eos, pad_token_id=eos, decoder_start_token_id=eos + 1,
-            suppress_tokens=None, begin_suppress_tokens=None,
-        )  # fmt: skip
-        config._attn_implementation = manager.attention
-        torch.manual_seed(0)
-        with torch.device(self.device):
-            self.model = WhisperForConditionalGeneration(config)
-        self.model.to(self.dtype).eval().requires_grad_(False)
-        self.generation = GenerationConfig(
-            eos_token_id=eos, bos_token_id=eos, pad_token_id=eos, decoder_start_token_id=eos + 1,
-            no_timestamps_token_id=shape.vocabulary - 1502, suppress_tokens=[eos],
-            alignment_heads=[[shape.decoder_layers - 1, n] for n in range(min(6, shape.heads))],
-            is_multilingual=False,
-        )  # fmt: skip
-        self.model.generation_config = self.generation
-        self.eos = eos
-        self.vocabulary = shape.vocabulary
-        self.encoder: Any = self.model.get_encoder()
-        self.decoder = Decoder(self.model)
-        self.mel = LogMel(WhisperFeatureExtractor(feature_size=128), self.device)
-        if not manager.on_gpu:
-            pack_linears(self.encoder, 1500)
-        rng = np.random.default_rng(0)
-        self.sound = rng.standard_normal(int(WINDOW_S * SAMPLE_RATE), np.float32) * 0.1
-
-    def wait(self) -> None:
-        if self.device.startswith("cuda"):
-            torch.cuda.synchronize()
-
-    def loop(self, graph: GraphStep | None = None) -> Greedy:
-        rules = Rules(self.generation, self.eos, self.vocabulary, self.device)
-        return Greedy(self.decoder, rules, start=self.eos + 1, graph=graph)
-
-    @torch.inference_mode()
-    def ours(self, batch: int, loop: Greedy) -> Timed:
-        """A batch as the engine runs it; asserts that every window has its tokens."""
-        marks = [time.perf_counter()]
-
-        def mark() -> None:
-            self.wait()
-            marks.append(time.perf_counter())
-
-        mel = self.mel([self.sound] * batch).to(self.dtype)
-        mark()
-        states = self.encoder(mel).last_hidden_state
-        mark()
-        begun = loop.begin(states)
-        written = loop.write(begun, [[self.eos + 1]] * batch)
-        mark()
-        loop.time(written, [WINDOW_S] * batch)
-        mark()
-        assert all(len(row) == TOKENS for row in written.rows)
-        return Timed(*(b - a for a, b in pairwise(marks)))
-
-    @torch.inference_mode()
-    def theirs(self, batch: int) -> float:
-        """Seconds that transformers' `generate` takes for the same batch."""
-        mel = self.mel([self.sound] * batch).to(self.dtype)
-        self.wait()
-        began = time.perf_counter()
-        output = self.model.generate(
-            input_features=mel, return_timestamps=True, num_beams=1, do_sample=False,
-            max_new_tokens=TOKENS, min_new_tokens=TOKENS, force_unique_generate_call=True,
-        )  # fmt: skip
-        self.wait()
-        assert output.shape[-1] >= TOKENS
-        return time.perf_counter() - began
+    def add(self, *cells: str, note: str = "") -> None:
+        """A row from its first cells and its last."""
+        self.rows.append([*cells, *[""] * (len(HEAD) - 1 - len(cells)), note])
+        self._publish(table(HEAD, self.rows))
 
 
 def best(run: Callable[[], Any], key: Callable[[Any], float], rounds: int = 2) -> Any:
@@ -193,95 +78,206 @@ def best(run: Callable[[], Any], key: Callable[[Any], float], rounds: int = 2) -
     return min((run() for _ in range(rounds)), key=key)
 
 
-def fits(run: Callable[[], Any], manager: GPUManager) -> Any:
-    """What `run` gives; None where the memory does not suffice."""
+def attempt(run: Callable[[], Any], manager: GPUManager) -> tuple[Any, str]:
+    """What `run` gives, or None and why not: one failure must not cost the other rows."""
     try:
-        return run()
+        return run(), ""
     except Exception as error:
-        if not manager.out_of_memory(error):
-            raise
+        reason = "too large for the memory" if manager.out_of_memory(error) else said(error)
+    # Here, where the error's traceback holds no tensors any more.
     manager.cleanup()
-    return None
+    return None, reason
+
+
+def said(error: Exception) -> str:
+    """An error in a cell of a table."""
+    text = " ".join(f"{type(error).__name__}: {error}".replace("|", "/").split())
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def measure(
-    shape: Shape, batches: tuple[int, ...], manager: GPUManager, until: float
-) -> list[list[str]]:
-    """Rows of the table for one shape."""
-    bench = Bench(shape, manager)
-    rows: list[list[str]] = []
-    for batch in batches:
-        if time.monotonic() > until:
-            rows.append([shape.name, str(batch), "no time left", "", "", "", ""])
-            continue
-        loop = bench.loop()
-        timed = fits(
-            lambda b=batch, w=loop: best(lambda: bench.ours(b, w), lambda t: t.total_s), manager
-        )
-        if timed is None:
-            rows.append([shape.name, str(batch), "too large for the memory", "", "", "", ""])
-            break
-        speed = batch * WINDOW_S / timed.total_s
-        most = limit(shape, batch, manager.name)
-        least = LEAST_SHARE if shape is TURBO and batch == LEVERS_AT and most else None
-        figure(f"{shape.name}, batch {batch}", speed, "x real time")
-        if most:
-            figure(
-                f"{shape.name}, batch {batch}, share of the limit", speed / most, "", at_least=least
-            )
-        theirs = None
-        if time.monotonic() < until:
-            theirs = fits(lambda b=batch: best(lambda: bench.theirs(b), lambda s: s, 1), manager)
-        parts = (timed.encoder_s, timed.decoder_s, timed.mel_s + timed.host_s)
-        rows.append([
-            shape.name,
-            str(batch),
-            f"{speed:.0f}",
-            f"{100 * speed / most:.0f} %" if most else "not known",
-            " / ".join(f"{100 * part / timed.total_s:.0f}" for part in parts),
-            f"{batch * WINDOW_S / theirs:.0f}" if theirs else "",
-            f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GB" if manager.kind == "CUDA" else "",
-        ])  # fmt: skip
+    shape: Shape,
+    batches: tuple[int, ...],
+    manager: GPUManager,
+    until: float,
+    report: Report,
+    tokens: int = TOKENS,
+) -> float | None:
+    """One shape's rows: by batch, the pipeline's, then every lever's.
+
+    Returns the speed at the batch that levers are compared at; None if there is none.
+    """
+    bench, reason = attempt(lambda: Bench(shape, manager, tokens), manager)
+    if bench is None:
+        report.add(shape.name, note=reason)
+        return None
     at = min(LEVERS_AT, max(batches))
+    usual: float | None = None
+    for place, batch in enumerate(batches):
+        if time.monotonic() > until:
+            report.add(shape.name, ", ".join(map(str, batches[place:])), note=NO_TIME)
+            break
+        timed = by_batch(bench, batch, manager, until, report)
+        if batch == at and timed:
+            usual = batch * WINDOW_S / timed.total_s
+        if timed is None and report.rows[-1][-1].startswith("too large"):
+            break
+    pipeline(bench, [b for b in PIPELINE_BATCHES if b <= at] or [at], manager, until, report)
+    for lever in sensible(manager):
+        if time.monotonic() > until:
+            report.add(shape.name, f"{at}, {lever}", note=NO_TIME)
+        else:
+            with_lever(bench, lever, at, usual, manager, report)
+            manager.cleanup()
+    return usual
+
+
+def compiled(
+    shape: Shape,
+    batch: int,
+    usual: float | None,
+    manager: GPUManager,
+    until: float,
+    report: Report,
+    tokens: int,
+) -> None:
+    """The compiled encoder, last of all (large's and turbo's are the same)."""
+    if time.monotonic() + (COMPILE_S if manager.on_gpu else 0.0) > until:
+        report.add(shape.name, f"{batch}, {COMPILED}", note=NO_TIME)
+        return
+    bench, reason = attempt(lambda: Bench(shape, manager, tokens), manager)
+    if bench is None:
+        report.add(shape.name, f"{batch}, {COMPILED}", note=reason)
+    else:
+        with_lever(bench, COMPILED, batch, usual, manager, report)
+
+
+def by_batch(
+    bench: Bench, batch: int, manager: GPUManager, until: float, report: Report
+) -> Timed | None:
+    """Ours and `generate` at one batch; None if ours failed."""
+    shape, name = bench.shape, f"{bench.shape.name}, batch {batch}"
+    manager.cleanup()
+    manager.reset_peak()
+    loop = bench.loop()
+    timed, reason = attempt(
+        lambda: best(lambda: bench.ours(batch, loop), lambda t: t.total_s), manager
+    )
+    memory = memory_gb(manager)
+    if timed is None:
+        report.add(shape.name, str(batch), note=reason)
+        return None
+    speed = batch * WINDOW_S / timed.total_s
+    most = limit(shape, batch, manager.name)
+    least = LEAST_SHARE if shape is TURBO and batch == LEVERS_AT and most else None
+    figure(name, speed, "x real time")
+    if most:
+        figure(f"{name}, share of the limit", speed / most, "", at_least=least)
+    theirs, reason = None, f"generate: {NO_TIME}"
     if time.monotonic() < until:
-        rows += levers(bench, shape, at, manager)
-    return rows
-
-
-def levers(bench: Bench, shape: Shape, batch: int, manager: GPUManager) -> list[list[str]]:
-    """The same batch with each lever that is off by default."""
-    rows: list[list[str]] = []
-
-    def tried(name: str, loop: Greedy) -> None:
-        began = time.perf_counter()
-        first = fits(lambda: bench.ours(batch, loop), manager)
-        ready_s = time.perf_counter() - began
-        timed = first and fits(
-            lambda: best(lambda: bench.ours(batch, loop), lambda t: t.total_s), manager
+        theirs, reason = attempt(
+            lambda: best(lambda: bench.generate(batch), lambda s: s, 1), manager
         )
-        speed = f"{batch * WINDOW_S / timed.total_s:.0f}" if timed else "too large for the memory"
-        rows.append(
-            [shape.name, f"{batch}, {name}", speed, f"first batch {ready_s:.0f} s", "", "", ""]
-        )
+        reason = reason and f"generate: {reason}"
+    parts = (timed.encoder_s, timed.decoder_s, timed.mel_s + timed.host_s)
+    report.add(
+        shape.name,
+        str(batch),
+        f"{speed:.0f}",
+        f"{100 * speed / most:.0f} %" if most else "not known",
+        " / ".join(f"{100 * part / timed.total_s:.0f}" for part in parts),
+        f"{batch * WINDOW_S / theirs:.0f}" if theirs else "",
+        memory,
+        note=reason,
+    )
+    return timed  # type: ignore[no-any-return]
 
-    # (The prompt is the start token alone.)
-    tried("CUDA graph", bench.loop(GraphStep(bench.decoder, batch, TOKENS + 2)))
-    if manager.kind == "CUDA":
-        plain = bench.encoder
-        bench.encoder = torch.compile(plain, dynamic=False)
-        tried("compiled encoder", bench.loop())
-        bench.encoder = plain
-    return rows
+
+def pipeline(
+    bench: Bench, sizes: list[int], manager: GPUManager, until: float, report: Report
+) -> None:
+    """transformers' ready-made pipeline at its best batch."""
+    name = "transformers pipeline"
+    found: dict[int, tuple[float, str]] = {}
+    notes: list[str] = []
+    for size in sizes:
+        if time.monotonic() > until:
+            notes.append(f"{size}: {NO_TIME}")
+            continue
+        manager.cleanup()
+        manager.reset_peak()
+        took, reason = attempt(lambda size=size: bench.pipeline(size), manager)
+        if took:
+            found[size] = size * WINDOW_S / took, memory_gb(manager)
+            notes.append(f"{size}: {found[size][0]:.0f}")
+        else:
+            notes.append(f"{size}: {reason}")
+    if not found:
+        report.add(bench.shape.name, name, note="; ".join(notes))
+        return
+    size = max(found, key=lambda size: found[size][0])
+    speed, memory = found[size]
+    most = limit(bench.shape, size, manager.name)
+    figure(f"{bench.shape.name}, {name}, batch {size}", speed, "x real time")
+    share = f"{100 * speed / most:.0f} %" if most else "not known"
+    note = f"best of {', '.join(notes)}" if len(notes) > 1 else ""
+    report.add(
+        bench.shape.name, f"{size}, {name}", f"{speed:.0f}", share, "", "", memory, note=note
+    )
 
 
-def recovers(manager: GPUManager) -> str:
-    """Out of memory for real: a batch that cannot fit, answered all the same."""
-    from concurrent.futures import Future
+def with_lever(
+    bench: Bench, lever: str, batch: int, usual: float | None, manager: GPUManager, report: Report
+) -> None:
+    """The same batch with one lever; `usual`: how fast it is without."""
+    manager.cleanup()
+    manager.reset_peak()
+
+    def run() -> tuple[float, Timed]:
+        with pulled(bench, lever, manager) as changed:
+            loop = changed.loop(batch if lever == GRAPH else 0)
+            began = time.perf_counter()
+            changed.ours(batch, loop)
+            first_s = time.perf_counter() - began
+            return first_s, best(lambda: changed.ours(batch, loop), lambda t: t.total_s)
+
+    found, reason = attempt(run, manager)
+    if found is None:
+        report.add(bench.shape.name, f"{batch}, {lever}", note=reason)
+        return
+    first_s, timed = found
+    speed = batch * WINDOW_S / timed.total_s
+    figure(f"{bench.shape.name}, batch {batch}, {lever}", speed, "x real time")
+    parts = (timed.encoder_s, timed.decoder_s, timed.mel_s + timed.host_s)
+    note = f"first batch {first_s:.1f} s"
+    if usual:
+        note = f"{speed / usual:.2f}× of the row above with {batch}; {note}"
+    most = limit(bench.shape, batch, manager.name)
+    report.add(
+        bench.shape.name,
+        f"{batch}, {lever}",
+        f"{speed:.0f}",
+        f"{100 * speed / most:.0f} %" if most else "not known",
+        " / ".join(f"{100 * part / timed.total_s:.0f}" for part in parts),
+        "",
+        memory_gb(manager),
+        note=note,
+    )
+
+
+def memory_gb(manager: GPUManager) -> str:
+    """The most memory on the device since the last `reset_peak`; empty on a CPU."""
+    return f"{manager.memory().peak / 2**30:.1f} GB" if manager.on_gpu else ""
+
+
+def recovers(manager: GPUManager, seconds: float) -> str:
+    """Out of memory for real: a batch that cannot fit, answered all the same, within `seconds`."""
+    from concurrent.futures import wait
     from tempfile import TemporaryDirectory
 
     from weights import write_random
 
-    from kb.asr.batcher import Answer, Batcher
+    from kb.asr.batcher import Batcher
     from kb.asr.engines import load_engine
     from kb.asr.vote import Vote
     from kb.asr.windows import Window
@@ -301,10 +297,11 @@ def recovers(manager: GPUManager) -> str:
     try:
         sound = (0.1 * rng.standard_normal(int(WINDOW_S * SAMPLE_RATE))).astype(np.float32)
         vote = Vote("en")
-        waiting: list[Future[Answer]] = [
+        waiting = [
             batcher.submit("bench", Window(n, n * WINDOW_S, sound), vote) for n in range(count)
         ]
-        done = sum(bool(future.result(timeout=120)) for future in waiting)
+        ended, _ = wait(waiting, timeout=seconds)
+        done = sum(future.exception() is None for future in ended)
     finally:
         batcher.close()
         torch.cuda.set_per_process_memory_fraction(1.0)
@@ -314,34 +311,50 @@ def recovers(manager: GPUManager) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tiny", action="store_true", help="toy shapes, on the CPU too")
-    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    parser.add_argument(
+        "--full", "--write", dest="write", action="store_true", help="write docs/performance.md"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=BUDGET_S, help="nothing is begun afterwards"
+    )
     options = parser.parse_args(arguments)
-    until = time.monotonic() + BUDGET_S
+    until = time.monotonic() + options.seconds
     manager = GPUManager("cpu" if options.tiny else "auto").apply()
     if not manager.on_gpu and not options.tiny:
+        # (A table from a machine that has one stays.)
         print("No GPU on this machine: not measured. (--tiny tries the script.)", file=sys.stderr)
         return 0
-    global TOKENS
-    before, tokens = greedy.MAX_NEW_TOKENS, TOKENS
-    TOKENS = 4 if options.tiny else TOKENS
-    greedy.MAX_NEW_TOKENS = TOKENS
+    about = (
+        f"{manager.name}, {str(manager.dtype).removeprefix('torch.')}; random weights, {TOKENS} "
+        f"tokens a window. {machine()} Memory: the most on the device, weights included."
+    )
+
+    def publish(text: str, recovery: str = "not tried yet") -> None:
+        if options.write and not options.tiny:
+            replace_block("gpu", f"{about}\n\n{text}\n\nOut of memory: {recovery}.")
+
+    report = Report(publish)
+    before = greedy.MAX_NEW_TOKENS
+    greedy.MAX_NEW_TOKENS = tokens = 4 if options.tiny else TOKENS
+    shapes, batches = ((TOY,), (1, 2)) if options.tiny else ((TURBO, LARGE), BATCHES)
+    last = until - (0 if options.tiny else RECOVERY_S)
     try:
-        rows: list[list[str]] = []
-        for shape in (TOY,) if options.tiny else (TURBO, LARGE):
-            rows += measure(shape, (1, 2) if options.tiny else BATCHES, manager, until)
+        usual: dict[str, float | None] = {}
+        for shape in shapes:
+            usual[shape.name] = measure(shape, batches, manager, last, report, tokens)
             manager.cleanup()
-        recovery = recovers(manager)
+        at = min(LEVERS_AT, max(batches))
+        compiled(shapes[0], at, usual[shapes[0].name], manager, last, report, tokens)
+        manager.cleanup()
+        left_s = max(10.0, until - time.monotonic())
+        found, reason = attempt(lambda: recovers(manager, left_s), manager)
     finally:
-        greedy.MAX_NEW_TOKENS, TOKENS = before, tokens
-    head = ["model", "batch", "× real time", "of the limit", "encoder / decoder / rest %",
-            "transformers' generate", "peak memory"]  # fmt: skip
-    text = table(head, rows)
-    print(text)
+        greedy.MAX_NEW_TOKENS = before
+        text = table(HEAD, report.rows)
+        print(text)
+    recovery = found or f"failed, {reason}"
     print(f"Out of memory: {recovery}.")
-    if options.write and not options.tiny:
-        replace_block(
-            "gpu", f"{manager.name}, {manager.dtype}.\n\n{text}\n\nOut of memory: {recovery}."
-        )
+    publish(text, recovery)
     return 0
 
 

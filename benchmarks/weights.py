@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from peers import TOKENS, Model
@@ -34,23 +35,19 @@ def random_tiny(folder: Path) -> Model:
     return Model("random", title, made, _converted(made), random=True)
 
 
-def write_random(folder: Path, *, width: int, heads: int, layers: int, seed: int) -> None:
-    """A random Whisper with the family's full vocabulary, saved as the hub has them."""
+def make_tokenizer(words: int) -> Any:
+    """The family's tokenizer over `words` meaningless text tokens, at least 256.
+
+    The end token has the number `words`, and all other special tokens come after it.
+    """
     from tokenizers import AddedToken, pre_tokenizers
-    from transformers import (
-        GenerationConfig,
-        WhisperConfig,
-        WhisperFeatureExtractor,
-        WhisperForConditionalGeneration,
-        WhisperProcessor,
-        WhisperTokenizer,
-    )
+    from transformers import WhisperTokenizer
     from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
     vocabulary = {s: n for n, s in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    while len(vocabulary) < WORDS:
+    while len(vocabulary) < words:
         vocabulary[f"Ġw{len(vocabulary)}"] = len(vocabulary)
-    vocabulary["<|endoftext|>"] = WORDS
+    vocabulary["<|endoftext|>"] = words
     tokenizer = WhisperTokenizer(vocab=vocabulary, merges=[], pad_token="<|endoftext|>")
     rest = ["<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>"]
     rest += ["<|nospeech|>", "<|notimestamps|>"]
@@ -58,6 +55,21 @@ def write_random(folder: Path, *, width: int, heads: int, layers: int, seed: int
     tokenizer.add_special_tokens({"additional_special_tokens": specials})
     stamps = [f"<|{frame * 0.02:.2f}|>" for frame in range(1501)]
     tokenizer.add_tokens([AddedToken(stamp, normalized=False, special=False) for stamp in stamps])
+    return tokenizer
+
+
+def write_random(folder: Path, *, width: int, heads: int, layers: int, seed: int) -> None:
+    """A random Whisper with the family's full vocabulary, saved as the hub has them."""
+    from transformers import (
+        GenerationConfig,
+        WhisperConfig,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperProcessor,
+    )
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    tokenizer = make_tokenizer(WORDS)
     number = tokenizer.convert_tokens_to_ids
     torch.manual_seed(seed)
     model = WhisperForConditionalGeneration(
