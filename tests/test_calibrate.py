@@ -39,6 +39,7 @@ from kb.service import Service
 from kb.settings import get_settings
 from kb.types import Coverage, MediaRef, Timing, Transcript
 from tests.speech import Oracle, preset
+from tests.test_gpu_manager import FakeCuda, FakeTorch
 
 GB = 2**30
 CARD = Device("cuda:0", "CUDA", "A Card", "bfloat16", budget_bytes=22 * GB)
@@ -105,6 +106,13 @@ def test_the_batcher_starts_with_what_was_measured() -> None:
     assert Need(0).room(preset("stabil"), manager).size == 8
 
 
+def test_room_for_windows_leaves_the_libraries_their_own() -> None:
+    card = ("A Card", (8, 9), 24 * GB)
+    gpu = GPUManager("auto", torch=FakeTorch(FakeCuda(card, free=10 * GB)), reserve_gb=0)
+    room = Need(window_bytes=GB, resting_bytes=0).room(preset("max"), gpu)
+    assert room.size == 9 and room.reason.startswith("9.8 GB are left")
+
+
 def test_what_did_not_fit_when_it_was_measured_is_not_tried_again() -> None:
     manager = GPUManager("cpu", cpu_threads=1)
     device = replace(CPU, name=manager.name, dtype="float32")
@@ -155,8 +163,8 @@ def test_forecasts_come_from_calibration_else_from_past_items_else_not_at_all(
     found = {f.preset: f for f in service.hardware.forecasts(options)}
     assert [found[name].rtfx for name in ("stabil", "optimiert", "max")] == [400, 800, 800]
     assert "measured" in found["max"].basis
-    # large-v3 in 22 GB: the caches of 56 windows and the weights do not quite fit.
-    assert 50 <= found["max"].batch < 56 and "GB are left" in found["max"].batch_reason
+    # large-v3 in 22 GB: the caches of 56 windows, copied once, and the weights do not fit.
+    assert 36 <= found["max"].batch < 40 and "GB are left" in found["max"].batch_reason
     assert 20 * GB < found["max"].memory_bytes <= 22 * GB
     assert found["stabil"].batch == 8 and found["stabil"].batch_reason == ""
     assert service.hardware.forecast(replace(options, preset="max", batch_size=4)).batch == 4

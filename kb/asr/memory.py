@@ -1,19 +1,25 @@
 """What a Whisper model needs of a device's memory, by arithmetic on its shape.
 
-With d the width, L layers of the decoder, b bytes a number, 1500 positions of the encoder (30 s
-in steps of 20 ms) and a text context of 448 tokens, one window takes
+With d the width, L layers of the decoder, b bytes a number and 1500 positions of the encoder
+(30 s in steps of 20 ms), one window takes, while it is written,
 
-    cross-attention cache   2 · b · 1500 · d · L      keys and values of every decoder layer
-    self-attention cache    2 · b ·  448 · d · L
-    encoder states          b · 1500 · d
-    log-mel                 4 · mels · 3000
-    logits                  4 · vocabulary            float32, one step
+    cross-attention cache   2 · b · 1500 · d · L · 1.75   keys and values of every decoder layer
+    self-attention cache    2 · b ·  400 · d · L
+    watched attention       b · 1500 · heads · 256
+    logits                  16 · vocabulary
 
-and, while it is computed, the larger of one encoder layer (its inner activations before and
-after the non-linearity, and queries, keys, values and residual: b · 1500 · (2 · ffn + 4 · d))
-and one decoder layer of the alignment (heads · 228 tokens · 1500 · (b + 4): weights and their
-float32 softmax). For large-v3 in half precision (d = 1280, L = 32) the caches are 246 + 73 MB,
-the rest 53 MB; for large-v3-turbo (L = 4) they are 31 + 9 MB.
+The factor: the caches of a batch stay until all of it is written, because windows may be read
+once more; a copy of those that go on is made when a quarter of them is finished. The 400 steps:
+64 of the beginning, and of three quarters of the windows 192 and 256, the caches before and
+after they have grown for the last time. Attention is watched at the heads that time words, in
+blocks of 64 steps. The logits are float32, four times: raw, masked, and their log-softmax with
+its own copy.
+
+Before that, while it is heard, it takes log-mel and encoder: 4 · mels · 3000 + b · 1500 ·
+(2 · ffn + 5 · d), the inner activations before and after the non-linearity, and queries, keys,
+values, residual and states. The two do not come together, so the larger one counts. For
+large-v3 in half precision (d = 1280, L = 32) that is 430 + 66 + 18 MB, for large-v3-turbo
+(L = 4) 54 + 8 + 18 MB, the last being at most: they have 10 and 6 such heads.
 
 Weights are counted tensor by tensor as transformers has them (the output layer shares the
 token embedding): 1,543 million numbers for large-v3, 3.1 GB in half precision.
@@ -23,20 +29,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 POSITIONS = 1500
 FRAMES = 3000
 TOKENS = 448
-DECODED = 228  # tokens of the longest text, prompt included
+WATCHED = 256  # steps of attention that are kept: 224 tokens and a prompt, in whole blocks
+KEPT = 0.75  # of the windows go on at most, when a batch's caches are copied without the others
+FIRST_STEPS = 64  # of the text in caches that have not grown yet
+GROWN_STEPS = 192 + 256  # before and after they have grown for the last time
+TIMING_HEADS = 24  # at most, of models that name theirs (large-v2: 23)
 WORKSPACE_BYTES = 256 * 2**20  # libraries' work areas, whatever the batch
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """A Whisper model's figures: layers, width, heads and inner width, vocabulary, mel bands."""
+    """A Whisper model's figures: layers, width, heads and inner width, vocabulary, mel bands.
+
+    `timing_heads` of the decoder have their attention watched.
+    """
 
     encoder_layers: int
     decoder_layers: int
@@ -45,6 +58,7 @@ class ModelShape:
     inner: int
     vocabulary: int
     mels: int = 80
+    timing_heads: int = TIMING_HEADS
 
     @property
     def parameters(self) -> int:
@@ -78,16 +92,15 @@ class ModelShape:
     def window_bytes(self, number_bytes: int = 2) -> int:
         """What one more window in a batch takes (see the module)."""
         b, d = number_bytes, self.width
-        lasting = (
-            self.cross_cache_bytes(b)
-            + 2 * b * TOKENS * d * self.decoder_layers
-            + b * POSITIONS * d
-            + 4 * self.mels * FRAMES
-            + 4 * self.vocabulary
+        heard = 4 * self.mels * FRAMES + b * POSITIONS * (2 * self.inner + 5 * d)
+        own_steps = FIRST_STEPS + int(KEPT * GROWN_STEPS)
+        written = (
+            int((1 + KEPT) * self.cross_cache_bytes(b))
+            + 2 * b * own_steps * d * self.decoder_layers
+            + b * POSITIONS * self.timing_heads * WATCHED
+            + 16 * self.vocabulary
         )
-        encoder = b * POSITIONS * (2 * self.inner + 4 * d)
-        alignment = self.heads * DECODED * POSITIONS * (b + 4)
-        return lasting + max(encoder, alignment)
+        return max(heard, written)
 
     def batch_bytes(self, windows: int, number_bytes: int = 2) -> int:
         """Weights and a batch of so many windows."""
@@ -118,8 +131,21 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape | None:
 
 def shape_from_folder(folder: Path) -> ModelShape | None:
     """The shape of the model in a folder, None if that cannot be told."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    config = _read(folder / "config.json")
+    shape = shape_from_config(config)
+    if shape is None:
         return None
-    return shape_from_config(config) if isinstance(config, dict) else None
+    named = _read(folder / "generation_config.json").get("alignment_heads")
+    if isinstance(named, list) and named:
+        return replace(shape, timing_heads=len(named))
+    # As the decoder has it: all heads of the later half of its layers.
+    layers = shape.decoder_layers - shape.decoder_layers // 2
+    return replace(shape, timing_heads=layers * shape.heads)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpu.presets import Preset
+from kb.asr.memory import WORKSPACE_BYTES
 from kb.machine import Calibration, Device, calibration_key
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Need:
             preset,
             window_bytes=self.window_bytes,
             resting_bytes=self.resting_bytes,
-            weights_bytes=0 if self.resting_bytes is not None else self.weights_bytes,
+            weights_bytes=(self.weights_bytes if self.resting_bytes is None else 0)
+            + (WORKSPACE_BYTES if manager.on_gpu else 0),
         )
         if self.measured is None:
             return allowed

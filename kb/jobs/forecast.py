@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gpu.manager import CPU_BATCH_CEILING, GB
 from gpu.presets import Preset
+from kb.asr.memory import WORKSPACE_BYTES
 from kb.asr.models import DEFAULT_CPU, DEFAULT_GPU, shape_of
 from kb.jobs.options import RunOptions
 from kb.machine import Calibration, Forecast, Speed
@@ -60,7 +61,7 @@ class Figures:
         each = self._window_bytes(model, measured)
         if each and measured.device.kind != "CPU" and measured.device.budget_bytes:
             budget = min(int(preset.vram_budget_gb * GB), measured.device.budget_bytes)
-            left = budget - self._weights_bytes(model, measured)
+            left = budget - self._weights_bytes(model, measured) - WORKSPACE_BYTES
             if left // each < size:
                 size = max(1, left // each)
                 reason = f"{max(0, left) / GB:.1f} GB are left for windows of {each / GB:.2f} GB"
