@@ -75,9 +75,17 @@ def homeless(home: Path) -> LibraryError:
     """The error for a library folder that is no longer where it was."""
     return LibraryError(
         f"The library folder {home} is not there any more.",
-        hint="Bring it back (or connect its disk): work goes on by itself. If it has moved for "
+        hint="Bring it back (or connect its disk) soon: work goes on by itself. If it has moved for "
         "good, end this worker and start one with KB_HOME set to the new place.",
         retryable=True,
+    )
+
+
+def given_up(home: Path, waited_s: float) -> LibraryError:
+    """The error of a worker whose library folder did not come back."""
+    return LibraryError(
+        f"The library folder {home} has been gone for {waited_s:.0f} s: this worker ends.",
+        hint="Bring it back, or set KB_HOME to where it is now; then start it again: kb worker",
     )
 
 

@@ -42,6 +42,9 @@ FOLLOW_EVERY_S = 20.0
 PUBLISH_EVERY_S = 10.0
 FORGET_EVERY_S = 3600.0
 IDLE_ENDS_AFTER_S = 3.0
+# A share may be gone for a moment. After that nobody brings it back, or it may as well be
+# started again; who waits for a worker that ends by itself is not kept waiting as long.
+AWAY_ENDS_AFTER_S, AWAY_ENDS_IDLE_AFTER_S = 120.0, 20.0
 PUBLISHERS = 4
 CAPTIONERS = 2  # they wait for their turn among the downloads
 
@@ -60,9 +63,14 @@ class Worker:
         self._idle_since: float | None = None
         self._orphans: set[Key] = set()
         self._buried = False
+        self._away_since: float | None = None
+        self._exit_code = 0
 
     def run(self) -> None:
-        """Works. Raises UsageError if the name is taken, LibraryError without a library."""
+        """Works. Raises UsageError if the name is taken, LibraryError without a library.
+
+        The process ends with 0 when it was asked to, with 1 when its library is gone.
+        """
         self._listen_to_signals()
         settings = self._settings
         library = Library(settings.home)
@@ -140,16 +148,11 @@ class Worker:
         # All at once at first, save mending: what was begun just now looks abandoned.
         later = time.monotonic() + MEND_EVERY_S
         next_at = [later if chore == self._mend else 0.0 for _, chore in chores]
-        away = False
         while not self._stop.wait(TICK_S):
             if not self._presence.at_home():
-                error = troubles.homeless(self._settings.home)
-                if not away:
-                    log.error("%s %s", error.message, error.hint)
-                away = True
-                self._place.lane_pause = (time.time() + troubles.LANE_PAUSE_S, error.message)
+                self._wait_for_home()
                 continue
-            away = False
+            self._away_since = None
             for number, (every_s, chore) in enumerate(chores):
                 now = time.monotonic()
                 if now >= next_at[number] and not self._stop.is_set():
@@ -159,6 +162,20 @@ class Worker:
                 self._stop.set()
             if self._exit_when_idle and self._idle():
                 self._stop.set()
+
+    def _wait_for_home(self) -> None:
+        """Begins nothing while the library is away, and ends when it stays so."""
+        error, now = troubles.homeless(self._settings.home), time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            log.error("%s %s", error.message, error.hint)
+        self._place.lane_pause = (time.time() + troubles.LANE_PAUSE_S, error.message)
+        patience_s = AWAY_ENDS_IDLE_AFTER_S if self._exit_when_idle else AWAY_ENDS_AFTER_S
+        if now - self._away_since >= patience_s:
+            error = troubles.given_up(self._settings.home, patience_s)
+            log.error("%s %s", error.message, error.hint)
+            self._exit_code = error.exit_code
+            self._stop.set()
 
     def _look_at_followed(self) -> None:
         """Queues a listing for every subscription whose time has come, missed ones once."""
@@ -282,7 +299,7 @@ class Worker:
             # A fresh process under the same name; the lock goes with this one.
             os.execv(sys.executable, _command(exit_when_idle=self._exit_when_idle))
         # DBOS's threads may sit in a step for hours; nothing of theirs is worth waiting for.
-        os._exit(0)
+        os._exit(self._exit_code)
 
 
 def _command(*, exit_when_idle: bool) -> list[str]:
