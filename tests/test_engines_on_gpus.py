@@ -27,10 +27,12 @@ from kb.asr.engines.rules import Choice, Drawn, Given, Rules
 from kb.asr.models import load_whisper
 from kb.asr.windows import Window
 from kb.errors import DeviceLost, GPUError, KBError, ModelUnavailable
+from kb.jobs.calibrate import _batches
 from kb.settings import get_settings
 from tests.compose import compose, random_plan
 from tests.engines import write_parakeet
-from tests.speech import bank
+from tests.speech import Oracle, bank
+from tests.test_gpu_manager import RTX_4090, FakeCuda, FakeTorch
 
 CPU = GPUManager("cpu", cpu_threads=1)
 
@@ -237,3 +239,26 @@ def test_what_is_drawn_is_what_multinomial_draws() -> None:
         tokens, _ = drawn(logits)
         assert torch.equal(tokens, torch.where(by_hand.finished, 854, expected))
         by_hand.advance(tokens)
+
+
+# Memory
+
+
+class Growing(FakeCuda):
+    """Every batch takes more than the last one, as torch sees it."""
+
+    def max_memory_allocated(self, device: str) -> int:
+        self.allocated += 1000
+        return self.allocated
+
+
+@pytest.mark.parametrize(("name", "known"), [("whisper", True), ("faster-whisper", False)])
+def test_torch_s_peak_is_no_measure_for_memory_that_torch_does_not_have(
+    name: str, known: bool
+) -> None:
+    manager = GPUManager("auto", cpu_threads=1, torch=FakeTorch(Growing(RTX_4090)))
+    assert manager.on_gpu
+    engine = Oracle((), name=name)
+    rows, refused = _batches(engine, manager, [noise(1)], [1, 2], 0.1, lambda _: None)
+    assert rows and not refused
+    assert {row.peak_bytes > 0 for row in rows} == {known}

@@ -153,7 +153,12 @@ def _batches(
     seconds: float,
     tell: Progress,
 ) -> tuple[list[BatchSpeed], int]:
-    """Each size's speed, and the first that did not fit into memory (0 if all did)."""
+    """Each size's speed, and the first that did not fit into memory (0 if all did).
+
+    The peak stays 0, for unknown, on a CPU and where another library than torch computes.
+    """
+    from kb.asr.engines import OUTSIDE_TORCH
+
     rows: list[BatchSpeed] = []
     end = time.perf_counter() + seconds
     resting = manager.memory().used
@@ -176,7 +181,7 @@ def _batches(
             del error
             manager.cleanup()
             return rows, size
-        if manager.on_gpu:
+        if manager.on_gpu and engine.name not in OUTSIDE_TORCH:
             peak = max(0, manager.memory().peak - resting)
             rows[-1] = replace(rows[-1], peak_bytes=peak)
         tell(min(1.0, 1 - (end - time.perf_counter()) / seconds))

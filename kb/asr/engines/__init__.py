@@ -16,13 +16,18 @@ ENGINES: dict[str, str] = {
     "whisper": "kb.asr.engines.whisper:WhisperEngine",
     "faster-whisper": "kb.asr.engines.faster_whisper:FasterWhisperEngine",
     "parakeet": "kb.asr.engines.parakeet:ParakeetEngine",
+    "qwen3-asr": "kb.asr.engines.qwen3_asr:Qwen3AsrEngine",
 }
 
 # What an engine needs beyond what the package itself needs, and how it is had.
 INSTALL: dict[str, tuple[str, str]] = {
     "faster-whisper": ("ctranslate2", "pip install 'faster-whisper==1.2.*'"),
     "parakeet": ("transformers.models.parakeet", "pip install 'transformers>=5.20,<6'"),
+    "qwen3-asr": ("transformers.models.qwen3_asr", "pip install 'transformers>=5.20,<6'"),
 }
+
+# Engines whose memory torch knows nothing of: its peak says nothing about a window's need.
+OUTSIDE_TORCH = frozenset({"faster-whisper"})
 
 
 def load_engine(name: str, model: str, manager: GPUManager) -> Engine:
