@@ -227,10 +227,9 @@ class Measurement:
             "",
             table(head, rows),
         ]
+        own = self._runs(OURS)
         shares = [
-            f"({load.key}) {_shares(self.found[OURS].runs[load.key])}"
-            for load in self.recordings
-            if load.key in self.found[OURS].runs
+            f"({load.key}) {_shares(own[load.key])}" for load in self.recordings if load.key in own
         ]
         if shares:
             lines += ["", f"Of the CPU time of {OURS!r}: {'; '.join(shares)}."]
@@ -262,7 +261,7 @@ class Measurement:
 
     def _errors(self) -> list[str]:
         """Whether our words are as good as the pipeline's, as a line of its own."""
-        ours, base = self.found[SHIPPED].runs, self.found[PIPELINE].runs
+        ours, base = self._runs(SHIPPED), self._runs(PIPELINE)
         parts = [
             f"({load.key}) {ours[load.key].wer - base[load.key].wer:+.1f}"
             for load in self.recordings
@@ -271,6 +270,9 @@ class Measurement:
         if not parts:
             return []
         return ["", f"Word errors of {SHIPPED!r} less the pipeline's, points: {', '.join(parts)}."]
+
+    def _runs(self, name: str) -> dict[str, Run]:
+        return self.found[name].runs if name in self.found else {}
 
     def _row(self, way: Way) -> list[str]:
         result = self.found[way.name]
@@ -283,7 +285,7 @@ class Measurement:
                 continue
             took_s = median(run.cpu_s)
             cell = f"{took_s:.1f} s ({median(run.wall_s):.1f})"
-            base = self.found[PIPELINE].runs.get(load.key)
+            base = self._runs(PIPELINE).get(load.key)
             if base:
                 cell += f" · **{median(base.cpu_s) / max(took_s, CLOCK_S):.2f}×**"
             more = f"{run.windows}" if self.model.random else f"{run.wer:.1f} %"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,12 +12,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 import throughput
-from peers import OURS, PIPELINE, TOKENS, Model, Peer, Way
+from peers import OURS, PIPELINE, SHIPPED, TOKENS, Model, Peer, Way
 from talks import Load
 
 
-def _measurement(ways: list[Way]) -> throughput.Measurement:
-    model = Model("random", "Random weights", Path("a"), Path("b"), random=True)
+def _measurement(ways: list[Way], random: bool = True) -> throughput.Measurement:
+    model = Model("random" if random else "demo", "A model", Path("a"), Path("b"), random)
     loads = [Load(key, f"load {key}", [Path("x.flac")], []) for key in "abc"]
     found = throughput.Measurement(model, loads, 0.35, 1, write=False)
     found.ways = ways
@@ -60,6 +61,74 @@ def test_unequal_work_is_no_measurement() -> None:
     assert not found["another"].runs
     assert f"{TOKENS - 1}: 1" in found["another"].failed
     assert _cells(measurement.page())["another"][1:4] == ["failed"] * 3
+
+
+def test_the_batches_named_are_the_batches_tried() -> None:
+    tried: dict[str, list[int]] = {OURS: [], PIPELINE: []}
+
+    def opened(name: str) -> Peer:
+        def read(paths: list[Path], batch: int) -> list[str]:
+            tried[name].append(batch)
+            sum(range(3_000_000 if batch == 1 else 10))  # one at a time is the dearest
+            return ["" for _ in paths]
+
+        return Peer(read)
+
+    ways = [
+        Way(PIPELINE, lambda: opened(PIPELINE)),
+        Way(OURS, lambda: opened(OURS), most=8),
+        Way("with word times", lambda: opened("none"), like=PIPELINE),
+    ]
+    measurement = _measurement(ways, random=False)
+    measurement.sweep({"a": [Path("x.flac")]})
+    # (The first call of each is a warm-up.)
+    assert tried[OURS][1:] == [1, 4, 8] and tried[PIPELINE][1:] == [1, 4, 8, 16]
+    found = measurement.found
+    assert found[OURS].batches["a"] in (4, 8)
+    assert found["with word times"].batches == found[PIPELINE].batches
+    head = measurement.page().splitlines()[0]
+    assert "best of 1, 4, 8, 16 windows a batch (ours, whisper: of 1, 4, 8," in head
+
+
+@pytest.mark.parametrize(("wer", "met"), [(1.0, True), (1.2, False)])
+def test_faster_with_worse_words_is_no_gain(
+    wer: float, met: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measurement = _measurement([Way(name, lambda: _peer(1)) for name in (PIPELINE, SHIPPED)], False)
+    for load in measurement.recordings:
+        base = throughput.Run(cpu_s=[9.0], wall_s=[9.0], wer=1.0)
+        measurement.found[PIPELINE].runs[load.key] = base
+        own = throughput.Run(cpu_s=[1.0], wall_s=[1.0], wer=wer if load.key == "b" else 0.5)
+        measurement.found[SHIPPED].runs[load.key] = own
+    judged = throughput.judge(measurement.model, measurement.recordings, measurement.found)
+    assert judged is met
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    about = [f for f in lines if "word errors" in f["figure"] and "(b)" in f["figure"]]
+    assert [(f["value"], f["met"]) for f in about] == [(pytest.approx(wer - 1.0), met)]
+    line = f"points: (a) -0.5, (b) {wer - 1.0:+.1f}, (c) -0.5."
+    assert measurement.page().endswith(line)
+
+
+def test_memory_counts_from_where_a_way_begins() -> None:
+    kept: list[bytearray] = []
+
+    def opened(size: int) -> Peer:
+        lengths: Counter[int] = Counter()
+
+        def read(paths: list[Path], _batch: int) -> list[str]:
+            kept[:] = [bytearray(b"1") * size]
+            lengths[TOKENS] += len(paths)
+            return ["" for _ in paths]
+
+        return Peer(read, lengths=lengths, close=kept.clear)
+
+    ways = [Way("large", lambda: opened(200 << 20)), Way("small", lambda: opened(10 << 20))]
+    found = _measurement(ways).run()
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux tells the peak")
+    peaks = {name: result.runs["c"].peak_mb for name, result in found.items()}
+    assert peaks["large"] > 150
+    assert peaks["small"] < 100
 
 
 @pytest.mark.parametrize("name", ["recognizer_s", "detector_s"])
