@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from rich.table import Table
 from rich.text import Text
 
 from gpu.monitor import Sample
+from gpu.presets import Preset, load_presets
+from kb.errors import KBError
 from kb.machine import Calibration, Forecast, Machine
 from kb.reports import ModelFacts
 
@@ -25,6 +28,9 @@ BOUND = {
 def machine_lines(machines: Sequence[Machine]) -> list[Text]:
     """A line or two for each machine at work."""
     lines = []
+    presets: list[Preset] = []
+    with suppress(KBError):  # a bad preset file is told elsewhere
+        presets = list(load_presets().values())
     for machine in machines:
         words = [machine.executor_id or "this machine", machine.device.name]
         snapshot, batch = machine.snapshot, machine.batch
@@ -40,6 +46,8 @@ def machine_lines(machines: Sequence[Machine]) -> list[Text]:
             words.append(_figures(machine.now))
         if machine.rtfx_hour:
             words.append(f"{machine.rtfx_hour:.0f}× real time in the last hour")
+        if machine.budget is not None:
+            words.append(machine.budget.words(presets))
         lines.append(Text("  ·  ".join(word for word in words if word), style="dim"))
         if machine.trouble:
             lines.append(Text(f"{machine.executor_id}: {machine.trouble}", style="yellow"))

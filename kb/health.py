@@ -5,11 +5,13 @@ from __future__ import annotations
 import platform
 import shutil
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gpu.presets import load_presets
+from gpu.presets import Preset, load_presets
 from kb.catalogue import Catalogue
 from kb.errors import KBError
 from kb.jobs.machines import read_machines
@@ -100,10 +102,14 @@ def _detector() -> Check:
 
 def _presets(settings: Settings) -> Check:
     try:
-        presets = load_presets(Path(settings.presets_file) if settings.presets_file else None)
+        presets = _load_presets(settings)
     except KBError as error:
         return _failed("Presets", error)
     return Check("Presets", "ok", ", ".join(presets))
+
+
+def _load_presets(settings: Settings) -> dict[str, Preset]:
+    return load_presets(Path(settings.presets_file) if settings.presets_file else None)
 
 
 def _library(settings: Settings) -> Check:
@@ -148,14 +154,19 @@ def _workers(settings: Settings) -> list[Check]:
         return [_failed("Workers", error)]
     finally:
         catalogue.close()
-    return [_worker(machine) for machine in found]
+    presets: list[Preset] = []
+    with suppress(KBError):  # the check of the presets tells
+        presets = list(_load_presets(settings).values())
+    return [_worker(machine, presets) for machine in found]
 
 
-def _worker(machine: Machine) -> Check:
+def _worker(machine: Machine, presets: Sequence[Preset]) -> Check:
     name, snapshot, batch = f"Worker {machine.executor_id}", machine.snapshot, machine.batch
     words = [machine.device.name or "no recognizer loaded yet", snapshot.model]
     if batch is not None:
         words.append(f"batch {batch.size}: {batch.reason}")
+    if machine.budget is not None:
+        words.append(machine.budget.words(presets))
     if machine.throttle.reason:
         words.append(f"rests {machine.throttle.rest:.0%} of the time: {machine.throttle.reason}")
     if machine.rtfx_hour:

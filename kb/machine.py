@@ -5,14 +5,18 @@ Plain values that the model host makes, the catalogue keeps and the faces show.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from gpu.monitor import Sample
+from gpu.presets import Preset
 from gpu.throttle import Throttle
 
 ABOUT_AS_FAST = 0.95
+PUT_TO_USE = 0.9  # of the memory budget: more cannot be asked for
+LARGEST_BATCH = 256  # that a preset may have
+OWN_MEMORY = ("faster-whisper",)  # engines that keep memory which torch does not count
 
 Bound = Literal["idle", "recognition", "preparation", "throttle", "loading"]
 
@@ -100,6 +104,52 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetUse:
+    """How much of the card's memory budget the recognizer took at most, and what keeps it there.
+
+    `limit`: `full` (nothing does), `work` (too few windows wait to fill a batch), `device` (the
+    batch is smaller than the preset's, for `reason`) or `preset` (its batch, of `ceiling`
+    windows, is a limit by design; about `filling` windows would fill the budget, 0 if unknown).
+    """
+
+    used_bytes: int
+    budget_bytes: int
+    limit: Literal["full", "work", "device", "preset"]
+    reason: str
+    ceiling: int
+    filling: int = 0
+
+    @property
+    def share(self) -> float:
+        """0..1 of the budget."""
+        return min(1.0, self.used_bytes / self.budget_bytes)
+
+    def larger(self, presets: Iterable[Preset]) -> str:
+        """The preset with the next larger batch; empty if there is none."""
+        more = [preset for preset in presets if preset.batch_size > self.ceiling]
+        return min(more, key=lambda preset: preset.batch_size).name if more else ""
+
+    def words(self, presets: Iterable[Preset] = ()) -> str:
+        """The same as a clause, with the knob that would use more."""
+        gb = 2**30
+        figures = (
+            f"at most {self.used_bytes / gb:.1f} of the budget of {self.budget_bytes / gb:.0f} GB "
+            f"in use ({self.share:.0%})"
+        )
+        if self.limit == "full":
+            return figures
+        if self.limit == "work":
+            return f"{figures}: too few windows wait to fill a batch"
+        if self.limit == "device":
+            return f"{figures}: {self.reason}"
+        knobs = [f"--preset {name}" for name in [self.larger(presets)] if name]
+        if self.filling:
+            knobs.append(f"--batch-size {self.filling}")
+        more = f" (more: {' or '.join(knobs)})" if knobs else ""
+        return f"{figures}: the preset ends at {self.ceiling} windows a batch{more}"
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """A machine as a face shows it.
 
@@ -140,8 +190,32 @@ class Machine:
     def bound(self) -> Bound:
         return self.snapshot.bound
 
+    @property
+    def budget(self) -> BudgetUse | None:
+        """What became of the memory budget; None without a card, a batch or its figures."""
+        now, batch, budget = self.now, self.batch, self.device.budget_bytes
+        if batch is None or now is None or not batch.batches or self.device.kind == "CPU":
+            return None
+        used = now.own_peak or now.own_used or 0
+        if not used or not budget or self.snapshot.engine in OWN_MEMORY:
+            return None
+        limit: Literal["full", "work", "device", "preset"] = "preset"
+        filling = 0
+        if used >= PUT_TO_USE * budget:
+            limit = "full"
+        elif batch.last < batch.size and batch.waiting < batch.size:
+            limit = "work"
+        elif batch.size < batch.ceiling:
+            limit = "device"
+        elif batch.window_bytes:
+            left = int(PUT_TO_USE * budget) - used
+            filling = min(LARGEST_BATCH, batch.size + -(-left // batch.window_bytes))
+            filling = filling if filling > batch.ceiling else 0
+        return BudgetUse(used, budget, limit, batch.reason, batch.ceiling, filling)
+
     def as_dict(self, *, history: bool = True) -> dict[str, Any]:
         """The document that `--json` prints."""
+        use = self.budget
         return {
             "executor_id": self.executor_id,
             "host": self.host,
@@ -154,6 +228,7 @@ class Machine:
             "batch": asdict(self.batch) if self.batch else None,
             "throttle": asdict(self.throttle),
             "bound": self.bound,
+            "budget": {**asdict(use), "share": round(use.share, 3)} if use else None,
             "media": self.snapshot.media,
             "now": asdict(self.now) if self.now else None,
             "history": [asdict(sample) for sample in self.history] if history else [],

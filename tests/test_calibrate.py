@@ -14,11 +14,13 @@ import torch
 
 from gpu.manager import BatchCeiling, GPUManager
 from gpu.monitor import Sample
+from gpu.presets import load_presets
 from gpu.throttle import Throttle
 from kb.asr.windows import Window
 from kb.catalogue import Catalogue
 from kb.console_machine import calibration_table, machine_lines, models_table
 from kb.errors import GPUError
+from kb.health import _worker
 from kb.jobs import calibrate as module
 from kb.jobs.calibrate import _batches, _slope
 from kb.jobs.fitting import Need, need
@@ -33,7 +35,15 @@ from kb.jobs.machines import (
 )
 from kb.jobs.options import RunOptions
 from kb.jobs.presence import Presence
-from kb.machine import BatchSpeed, BatchState, Calibration, Device, Forecast, Snapshot
+from kb.machine import (
+    BatchSpeed,
+    BatchState,
+    Calibration,
+    Device,
+    Forecast,
+    Machine,
+    Snapshot,
+)
 from kb.reports import ModelFacts
 from kb.service import Service
 from kb.settings import get_settings
@@ -310,6 +320,59 @@ def test_a_row_of_another_version_does_no_harm(clean_environment: Path) -> None:
 )
 def test_what_keeps_it_from_being_faster(more: dict[str, object], bound: str) -> None:
     assert snapshot(0.0, **more).bound == bound
+
+
+def at_work(used_gb: float, batch: BatchState, **more: object) -> Machine:
+    """A machine with a card and a budget of 22 GB, of which so much was used at most."""
+    sample = Sample(9.0, 0.5, 1, 2, gpu=0.9, own_used=GB, own_peak=int(used_gb * GB))
+    told = snapshot(9.0, batch=batch, sample=sample, **more)
+    return Machine("one", "here", True, 9.0, told, sample)
+
+
+@pytest.mark.parametrize(
+    ("used_gb", "batch", "limit", "words"),
+    [
+        (20.5, {}, "full", "20.5 of the budget of 22 GB in use (93%)"),
+        (5.5, {"last": 3, "waiting": 2}, "work", "(25%): too few windows wait"),
+        (5.5, {"size": 8, "last": 8, "reason": "memory ran out with 16 windows"},
+         "device", "(25%): memory ran out with 16 windows"),
+        (5.5, {}, "preset", "ends at 16 windows a batch (more: --preset schnell or --batch-size"),
+        (5.5, {"size": 56, "ceiling": 56, "last": 56, "window_bytes": 0},
+         "preset", "the preset ends at 56 windows a batch"),
+    ],
+)  # fmt: skip
+def test_what_became_of_the_memory_budget(
+    used_gb: float, batch: dict[str, object], limit: str, words: str
+) -> None:
+    figures: dict[str, object] = {
+        "size": 16, "ceiling": 16, "reason": "the preset's most is 16", "last": 16, "waiting": 20,
+        "batches": 5, "window_bytes": GB // 4, **batch,
+    }  # fmt: skip
+    machine = at_work(used_gb, BatchState(**figures))  # type: ignore[arg-type]
+    use = machine.budget
+    assert use is not None and use.limit == limit
+    presets = list(load_presets().values())
+    assert words in use.words(presets)
+    # 14.3 GB are missing to nine tenths of 22 GB: 58 windows of a quarter GB.
+    assert use.filling == (74 if words.endswith("--batch-size") else 0)
+    (line, *_) = machine_lines([machine])
+    assert words in line.plain
+    assert words in _worker(machine, presets).detail
+    assert machine.as_dict()["budget"]["limit"] == limit
+
+
+def test_a_budget_that_nobody_can_tell_about_is_not_made_up() -> None:
+    batch = BatchState(16, 16, "the preset's most is 16", last=16, batches=1)
+    assert at_work(5, batch).budget is not None
+    for machine in (
+        at_work(0, batch),
+        at_work(5, replace(batch, batches=0)),
+        at_work(5, batch, device=CPU),
+        at_work(5, batch, engine="faster-whisper"),  # its memory is not counted by torch
+    ):
+        used = replace(machine.now, own_used=machine.now.own_peak) if machine.now else None
+        assert replace(machine, now=used).budget is None
+        assert replace(machine, now=used).as_dict()["budget"] is None
 
 
 def test_tables_show_what_matters() -> None:

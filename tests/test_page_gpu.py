@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from gpu.monitor import Sample
 from gpu.presets import load_presets
-from kb.machine import BatchState, Device, Machine, Snapshot
+from kb.machine import BatchState, BudgetUse, Device, Machine, Snapshot
 from kb.settings import PROJECT_ROOT, get_settings
 from kb.ui import gpu, sparks
 from kb.ui.texts import text
@@ -76,6 +77,17 @@ def test_a_card_is_shown_with_memory_budget_and_peak() -> None:
     assert "20.0 GB" in figures["gpu_own"].help
     assert shown["gpu_power"] == "402 W"
     assert "450" in figures["gpu_power"].help
+
+
+def test_the_page_names_what_would_use_more_of_the_memory(presets: Path) -> None:
+    use = BudgetUse(int(5.5 * GB), 22 * GB, "preset", "the preset's most is 16", 16, 74)
+    said = gpu.budget_text(use)
+    assert "5.5 of 22.0 GB" in said and "25 %" in said
+    for word in ("16 windows", "schnell", "74"):
+        assert word in said
+    assert text("gpu_budget_work") in gpu.budget_text(replace(use, limit="work"))
+    presets.write_text("a mistake", encoding="utf-8")
+    assert "schnell" not in gpu.budget_text(use) and "16 windows" in gpu.budget_text(use)
 
 
 def test_a_preset_is_changed_made_and_removed(presets: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import psutil
 import streamlit as st
 
 from gpu.monitor import Sample
-from kb.machine import Machine
+from gpu.presets import Preset, load_presets
+from kb.errors import KBError
+from kb.machine import BudgetUse, Machine
 from kb.ui import charts, gpu_presets, gpu_speed, session, show, sparks
 from kb.ui.texts import counted, number, text
 
@@ -205,6 +208,27 @@ def _history(machine: Machine) -> None:
 # The batch
 
 
+def budget_text(use: BudgetUse) -> str:
+    """Which share of the memory budget is in use, and what would use more."""
+    said = text(
+        "gpu_budget",
+        used=_gb(use.used_bytes),
+        budget=_gb(use.budget_bytes),
+        share=number(100 * use.share),
+    )
+    if use.limit != "preset":
+        return f"{said} {text(f'gpu_budget_{use.limit}')}"
+    said += " " + text("gpu_budget_preset", ceiling=number(use.ceiling))
+    presets: list[Preset] = []
+    with suppress(KBError):  # the presets below tell of a bad file
+        presets = list(load_presets().values())
+    if name := use.larger(presets):
+        said += " " + text("gpu_budget_larger", preset=show.plain(name))
+    if use.filling:
+        said += " " + text("gpu_budget_filling", count=number(use.filling))
+    return said
+
+
 def _batch(machine: Machine) -> None:
     st.markdown(f"##### {text('gpu_batch')}")
     batch = machine.batch
@@ -249,6 +273,8 @@ def _batch(machine: Machine) -> None:
                     ),
                 )
         st.markdown(text("gpu_batch_why", reason=show.plain(batch.reason)))
+        if machine.budget is not None:
+            st.markdown(budget_text(machine.budget))
     reason = show.plain(machine.throttle.reason)
     why = (
         text("bound_throttle", reason=reason)
