@@ -75,8 +75,8 @@ def homeless(home: Path) -> LibraryError:
     """The error for a library folder that is no longer where it was."""
     return LibraryError(
         f"The library folder {home} is not there any more.",
-        hint="Bring it back (or connect its disk) soon: work goes on by itself. If it has moved for "
-        "good, end this worker and start one with KB_HOME set to the new place.",
+        hint="Bring it back (or connect its disk) soon: work goes on by itself. If it has moved "
+        "for good, end this worker and start one with KB_HOME set to the new place.",
         retryable=True,
     )
 
