@@ -25,6 +25,7 @@ from kb.asr.condense import Condenser, segments_on, settled_on
 from kb.asr.engines.base import Decoded
 from kb.asr.merge import Read, in_order, stitch
 from kb.asr.outside import Outside
+from kb.asr.places import Places
 from kb.asr.purse import Purse
 from kb.asr.quality.ledger import Settled, ledger
 from kb.asr.quality.signs import BEFORE, Evidence, Limits
@@ -74,7 +75,7 @@ class Recognizer:
         language: str = AUTO,
         detect_speech: bool = True,
         detector: SpeechDetector | None = None,
-        preparations: threading.Semaphore | None = None,
+        preparations: threading.Semaphore | Places | None = None,
         settings: Settings | None = None,
         plan: Plan | None = None,
         second: SecondEngine | None = None,

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from gpu.monitor import Sample
+from kb.asr.places import Places
 from kb.errors import Cancelled, DeviceLost, KBError, TranscriptionError
 from kb.jobs.recognition import Recipe, Recognition
 from kb.machine import Calibration, Snapshot
@@ -80,7 +81,8 @@ class ModelHost:
         calibrations: Callable[[], Sequence[Calibration]] = tuple,
         main: Callable[..., None] | None = None,
     ) -> None:
-        """`workers`: how many items the host prepares (decodes, cuts) at once.
+        """`workers`: how many items the host prepares (decodes, cuts) at once, as long as none
+        with a preset of its own is under way.
 
         `calibrations`: what was measured on this machine, asked for each new process; `main`:
         what the process runs, `serve` if it is not said.
@@ -309,7 +311,7 @@ def serve(
 
     recognition = Recognition(
         settings,
-        threading.Semaphore(workers),
+        Places(workers),
         told=lambda snapshot: send(0, "machine", snapshot),
         calibrations=lambda: calibrations,
         without_gpu=without_gpu,

@@ -54,6 +54,13 @@ class RunOptions:
             timestamps=self.timestamps,
         )
 
+    def preparing(self, settings: Settings) -> int:
+        """How many items are prepared at once: this run's number, KB_WORKERS, or the preset's.
+
+        Raises what `resolve_preset` raises.
+        """
+        return self.workers or settings.workers or self.resolve_preset(settings).workers
+
     def wants_captions(self, settings: Settings) -> bool:
         """Whether captions come first in this run."""
         return settings.captions_first if self.captions_first is None else self.captions_first

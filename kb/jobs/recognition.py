@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from gpu.monitor import Card, Monitor, Sample
 from gpu.presets import Preset
 from gpu.throttle import Governor, Limits
+from kb.asr.places import Places
 from kb.asr.purse import Purse
 from kb.jobs.exchange import Exchange
 from kb.jobs.fitting import describe_device, need
@@ -58,13 +59,14 @@ class Recognition:
     def __init__(
         self,
         settings: Settings,
-        preparations: threading.Semaphore | None = None,
+        preparations: Places | None = None,
         *,
         told: Callable[[Snapshot], None] | None = None,
         calibrations: Callable[[], Sequence[Calibration]] = tuple,
         without_gpu: str = "",
     ) -> None:
-        """`preparations` bounds how many media are decoded and cut at once.
+        """`preparations` bounds how many media are decoded and cut at once; their number
+        follows the recipes.
 
         `told` gets a snapshot every few seconds, once a model has been asked for, on a thread
         of its own. `calibrations`: what was measured on this machine. `without_gpu`: why the
@@ -122,7 +124,10 @@ class Recognition:
     def recipe(self, options: RunOptions) -> Recipe:
         """What a run with these options uses. Raises SettingsError."""
         return Recipe(
-            preset=options.resolve_preset(self._settings),
+            preset=replace(
+                options.resolve_preset(self._settings),
+                workers=options.preparing(self._settings),
+            ),
             engine=options.engine or self._settings.engine,
             model=self.model_name(options.model),
             language=options.language or self._settings.language,
@@ -161,9 +166,15 @@ class Recognition:
 
         began = time.perf_counter()
         stream = decode(path, normalize=recipe.normalize)
-        with self._borrowed(recipe, cancelled) as (batcher, detector), stream:
+        with (
+            self._borrowed(recipe, cancelled) as (batcher, detector),
+            stream,
+            ExitStack() as under_way,
+        ):
             if ready:
                 ready()
+            if self._preparations is not None:
+                under_way.enter_context(self._preparations.asking(recipe.preset.workers))
             recognizer = Recognizer(
                 batcher,
                 recipe.preset,

@@ -56,11 +56,13 @@ class ItemWork:
                 self._list(row)
                 return ENDED
             self._advance("fetch", 0.0)
-            self._take_turn()
-            try:
-                self._tell_length(row, self._ensure_media(row))
-            finally:
-                place.preparations.release()
+            workers = RunOptions.from_dict(row.options).preparing(place.settings)
+            with place.preparations.asking(workers):
+                self._take_turn()
+                try:
+                    self._tell_length(row, self._ensure_media(row))
+                finally:
+                    place.preparations.release()
             return GO_ON
         return ENDED
 

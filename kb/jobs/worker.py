@@ -16,6 +16,7 @@ from pathlib import Path
 from dbos import DBOS
 
 from kb import storage
+from kb.asr.places import Places
 from kb.catalogue import Catalogue
 from kb.errors import KBError
 from kb.jobs import listings, names, presence, publishing, troubles, workflows
@@ -93,7 +94,7 @@ class Worker:
             ),
             recognition=Recognition(settings),
             presence=self._presence,
-            preparations=threading.Semaphore(preset.workers),
+            preparations=Places(preset.workers),
             stopping=self._stopping,
         )
         # What this name was running when it was killed is only queued until it is begun again.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn, TypeVar
 
+from kb.asr.places import Places
 from kb.errors import Cancelled, KBError
 from kb.jobs import names, store, troubles
 from kb.jobs.deliveries import Deliveries
@@ -55,7 +56,7 @@ class Workplace:
     host: ModelHost
     recognition: Recognition  # for the choice of model only; nothing is loaded here
     presence: Presence
-    preparations: threading.Semaphore
+    preparations: Places
     stopping: threading.Event = field(default_factory=threading.Event)
     mine: set[store.Key] = field(default_factory=set)
     lost: set[store.Key] = field(default_factory=set)

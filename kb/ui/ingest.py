@@ -63,7 +63,7 @@ def _body() -> None:
             items = looks.wanted(found, again=again)
         figures = service.jobs.figures(queue.midnight())
         speed = ingest_how.cards(service, sound_s(items), figures.left_s)
-        ingest_how.knobs(ingest_how.chosen_preset(service), bool(service.jobs.workers()))
+        ingest_how.knobs(ingest_how.chosen_preset(service))
         ingest_how.choices(service.settings)
         _plan_and_button(service, found, items, speed, figures, sending)
     except KBError as error:

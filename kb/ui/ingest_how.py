@@ -117,7 +117,7 @@ def _choose(name: str) -> None:
     st.session_state[PRESET] = name
 
 
-def knobs(preset: Preset, worker_alive: bool) -> None:
+def knobs(preset: Preset) -> None:
     """Draw the preset's figures for this run to be changed."""
     with st.expander(text("knobs")):
         st.caption(text("knobs_help", preset=show.plain(preset.label)))
@@ -137,8 +137,6 @@ def knobs(preset: Preset, worker_alive: bool) -> None:
             key=_knob_key(preset, "timestamps"), persist_state="session",
             help=text("knob_timestamps_help"),
         )  # fmt: skip
-        if worker_alive and _knob(preset, "workers") != preset.workers:
-            st.caption(text("knob_workers_later"))
 
 
 def _knob_key(preset: Preset, field: str) -> str:

@@ -100,9 +100,8 @@ EN: dict[str, str] = {
     "knob_overlap_s": "Overlap, s",
     "knob_overlap_s_help": "Less than half of the chunk.",
     "knob_workers": "Workers",
-    "knob_workers_help": "Media prepared at the same time. It counts where a worker is started.",
-    "knob_workers_later": "The worker that is running keeps its own number of preparations; stop "
-    "it first to change that.",
+    "knob_workers_help": "Media prepared at the same time; of several runs the largest number "
+    "holds.",
     "knob_timestamps": "Times by",
     "knob_timestamps_help": "What text exports show; words always have their times.",
     "model": "Recognizer",
@@ -258,10 +257,8 @@ DE: dict[str, str] = {
     "knob_overlap_s": "Overlap, s",
     "knob_overlap_s_help": "Weniger als die Hälfte des Chunks.",
     "knob_workers": "Workers",
-    "knob_workers_help": "Medien, die gleichzeitig vorbereitet werden. Es zählt, wo ein Arbeiter "
-    "gestartet wird.",
-    "knob_workers_later": "Der laufende Arbeiter behält seine eigene Zahl; halten Sie ihn an, um "
-    "sie zu ändern.",
+    "knob_workers_help": "Medien, die gleichzeitig vorbereitet werden; von mehreren Läufen gilt "
+    "die größte Zahl.",
     "knob_timestamps": "Zeiten je",
     "knob_timestamps_help": "Was Textexporte zeigen; Wörter haben immer ihre Zeiten.",
     "model": "Erkenner",
