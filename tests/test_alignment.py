@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from transformers.models.whisper.generation_whisper import _dynamic_time_warping
+from transformers.models.whisper.generation_whisper import _dynamic_time_warping, _median_filter
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.align import Costs, alignment, monotonic_paths
+from kb.asr.align import Costs, alignment, medians, monotonic_paths
 from kb.asr.refine import draw_in, loudness_db, to_speech
 from kb.types import SpeechSpan, Word
 from tests.compose import add_noise, compose, random_plan, silence
@@ -68,6 +68,15 @@ def test_a_clear_attention_gives_its_edges() -> None:
     matrix = alignment(attention, 150)
     assert matrix.shape == (5, 150)
     assert monotonic_paths([-matrix])[0] == pytest.approx([0, 20, 55, 80, 120], abs=1)
+
+
+@pytest.mark.parametrize("width", [3, 5, 7, 9])
+def test_medians_are_those_of_transformers(width: int) -> None:
+    for shape in [(6, 40, 300), (1, 1, 12), (2, 33, width // 2 + 1)]:
+        weights = torch.randn(shape, generator=torch.Generator().manual_seed(width))
+        assert torch.equal(medians(weights, width), _median_filter(weights, width))
+    one = torch.rand(2, 3, 20)
+    assert torch.equal(medians(one, 1), one)
 
 
 def test_only_positions_that_carry_sound_count_and_few_are_enough() -> None:
