@@ -159,6 +159,11 @@ class Settings(BaseModel):
         description="Folder for converted models (engine faster-whisper); empty takes the user's "
         "cache folder.",
     )
+    qwen_aligner: str = Field(
+        "Qwen/Qwen3-ForcedAligner-0.6B-hf",
+        alias="KB_QWEN_ALIGNER",
+        description="Model that times the words of the qwen3-asr engine: a hub name or a folder.",
+    )
     database_url: SecretStr = Field(
         SecretStr(""),
         alias="KB_DATABASE_URL",

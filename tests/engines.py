@@ -22,6 +22,7 @@ from transformers.models.parakeet.tokenization_parakeet import ParakeetTokenizer
 from gpu.manager import GPUManager
 from kb.asr.engines import load_engine
 from kb.asr.engines.base import Engine
+from tests.qwen3 import write_qwen3
 
 PIECES = ("▁winter", "▁har", "bour", "▁the", "▁lan", "tern", "▁old", "s", ".", ",", "▁stone")
 
@@ -67,15 +68,23 @@ def write_parakeet(folder: Path, kind: str) -> Path:
     return folder
 
 
+def written(name: str, folder: Path) -> str:
+    """The model of a case, written to `folder` if need be, where KB_QWEN_ALIGNER finds it too."""
+    engine, _, kind = name.partition(":")
+    if engine == "parakeet":
+        place = folder / kind
+        return str(place if place.is_dir() else write_parakeet(place, kind))
+    if engine == "qwen3-asr":
+        return str(folder / "asr" if (folder / "asr").is_dir() else write_qwen3(folder)[0])
+    return "demo"
+
+
 @cache
 def loaded(name: str, folder: Path) -> Engine:
     """An engine by the name of a case; `folder` is for what it has to write."""
     manager = GPUManager("cpu", cpu_threads=1)
-    engine, _, kind = name.partition(":")
-    if engine == "parakeet":
-        return load_engine(engine, str(write_parakeet(folder / kind, kind)), manager)
-    return load_engine(engine, "demo", manager)
+    return load_engine(name.partition(":")[0], written(name, folder), manager)
 
 
-CASES = ("whisper", "faster-whisper", "parakeet:tdt", "parakeet:ctc")
+CASES = ("whisper", "faster-whisper", "parakeet:tdt", "parakeet:ctc", "qwen3-asr")
 READS_SPEECH = ("whisper", "faster-whisper")  # with weights that know words

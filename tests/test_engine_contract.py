@@ -22,7 +22,7 @@ from kb.errors import ModelUnavailable, SettingsError
 from kb.settings import get_settings
 from kb.types import MediaRef, Word
 from tests.compose import compose, noise, random_plan
-from tests.engines import CASES, READS_SPEECH, loaded, write_parakeet
+from tests.engines import CASES, READS_SPEECH, loaded, write_parakeet, written
 from tests.speech import bank, blocks, detector, preset, score
 
 pytestmark = pytest.mark.slow
@@ -33,6 +33,12 @@ CPU = GPUManager("cpu", cpu_threads=1)
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(autouse=True)
+def aligner(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KB_QWEN_ALIGNER", str(kept / "aligner"))
+    get_settings.cache_clear()
 
 
 @pytest.fixture(params=CASES)
@@ -172,11 +178,7 @@ def test_after_a_stop_a_decode_ends_at_once(
 ) -> None:
     monkeypatch.setenv("KB_MODEL_CACHE", str(kept / "cache"))
     get_settings.cache_clear()
-    name, _, kind = case.partition(":")
-    model = str(kept / kind) if kind else "demo"
-    if kind and not (kept / kind).is_dir():
-        write_parakeet(kept / kind, kind)
-    engine = load_engine(name, model, CPU)
+    engine = load_engine(case.partition(":")[0], written(case, kept), CPU)
     heard = engine.hear(talks())
     whole = engine.decode(heard, ["en"] * 3)
     engine.stop()

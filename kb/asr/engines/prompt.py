@@ -59,15 +59,19 @@ class Prompter:
         return [int(number) for number in found if number < self._eos]
 
     def echoed(self, names: tuple[str, ...], numbers: Sequence[int]) -> bool:
-        """Whether a text ([tokens]) holds two names in a row as the prompt has them.
+        """Whether a text ([tokens]) holds two names in a row as the prompt has them."""
+        text = self._tokenizer.decode([n for n in numbers if n < self._eos])
+        return echoed(tuple(reversed(names)), text)
 
-        Speech seldom does, and then a second look without the prompt does no harm.
-        """
-        words = _words(self._tokenizer.decode([n for n in numbers if n < self._eos]))
-        told = [_words(name) for name in reversed(names)]
-        told = [name for name in told if name]
-        said = f" {' '.join(words)} "
-        return any(f" {' '.join([*first, *second])} " in said for first, second in pairwise(told))
+
+def echoed(told: Sequence[str], text: str) -> bool:
+    """Whether a text holds two names in a row, in the order in which they were told.
+
+    Speech seldom does, and then a second look without the prompt does no harm.
+    """
+    names = [name for name in map(_words, told) if name]
+    said = f" {' '.join(_words(text))} "
+    return any(f" {' '.join([*first, *second])} " in said for first, second in pairwise(names))
 
 
 def _words(text: str) -> list[str]:
