@@ -6,6 +6,7 @@ behind on the host, and what reads a number back from the device, fails there as
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,18 +17,30 @@ import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from transformers import (
+    ParakeetCTCConfig,
+    ParakeetEncoderConfig,
+    ParakeetForCTC,
+    ParakeetForTDT,
+    ParakeetTDTConfig,
+)
 
 from gpu.manager import GPUManager
+from gpu.presets import find_preset
 from kb.asr.engines import load_engine
 from kb.asr.engines.decoder import Decoder
 from kb.asr.engines.faster_whisper import compute_type
 from kb.asr.engines.greedy import Greedy
 from kb.asr.engines.parakeet import ParakeetEngine
 from kb.asr.engines.rules import Choice, Drawn, Given, Rules
-from kb.asr.models import load_whisper
+from kb.asr.models import load_whisper, shape_of
+from kb.asr.parakeet_memory import FRAMES, shape_from_config
 from kb.asr.windows import Window
+from kb.asr.zoo import find
 from kb.errors import DeviceLost, GPUError, KBError, ModelUnavailable
 from kb.jobs.calibrate import _batches
+from kb.jobs.fitting import need
 from kb.settings import get_settings
 from tests.compose import compose, random_plan
 from tests.engines import write_parakeet
@@ -242,6 +255,84 @@ def test_what_is_drawn_is_what_multinomial_draws() -> None:
 
 
 # Memory
+
+
+def parakeet(kind: str, **encoder: Any) -> Any:
+    """A Parakeet of real widths with two layers, without its numbers."""
+    made = ParakeetEncoderConfig(num_hidden_layers=2, **encoder)
+    with torch.device("meta"):
+        if kind == "tdt":
+            model = ParakeetForTDT(ParakeetTDTConfig(encoder_config=made))
+        else:
+            model = ParakeetForCTC(ParakeetCTCConfig(encoder_config=made))
+    return model.half().eval()
+
+
+@pytest.mark.parametrize("biases", [True, False])
+@pytest.mark.parametrize("kind", ["tdt", "ctc"])
+def test_parakeet_s_arithmetic_counts_every_number(kind: str, biases: bool) -> None:
+    model = parakeet(kind, attention_bias=biases, convolution_bias=biases, num_mel_bins=128)
+    shape = shape_from_config(model.config.to_dict())
+    assert shape is not None and (shape.channels, shape.mels) == (256, 128)
+    assert shape.parameters == sum(each.numel() for each in model.parameters())
+
+
+class Held(TorchDispatchMode):
+    """The most bytes that were held at once, of what torch handed out inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: dict[int, Any] = {}
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        found = function(*args, **(kwargs or {}))
+        for each in tree_leaves(found):
+            if isinstance(each, torch.Tensor) and each.untyped_storage()._cdata not in self._known:
+                self._note(each.untyped_storage())
+        return found
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        place, size = storage._cdata, storage.nbytes()
+
+        def gone(_: object) -> None:
+            del self._known[place]
+            self.now -= size
+
+        self._known[place] = weakref.ref(storage, gone)
+        self.now += size
+        self.most = max(self.most, self.now)
+
+
+@pytest.mark.parametrize("mels", [80, 128])
+def test_parakeet_s_windows_take_what_the_arithmetic_says(mels: int) -> None:
+    model = parakeet("tdt", num_mel_bins=mels)
+    shape = shape_from_config(model.config.to_dict())
+    assert shape is not None
+
+    def held(rows: int) -> int:
+        features = torch.empty(rows, FRAMES, mels, dtype=torch.float16, device="meta")
+        mask = torch.ones(rows, FRAMES, dtype=torch.bool, device="meta")
+        with torch.no_grad(), Held() as memory:
+            model.encoder(features, attention_mask=mask)
+        return memory.most + features.nbytes
+
+    assert (held(8) - held(2)) / 6 == pytest.approx(shape.window_bytes(), rel=0.02)
+
+
+def test_parakeet_s_batch_starts_with_what_fits(tmp_path: Path) -> None:
+    cuda = FakeCuda(("A small card", (8, 6), 6 * 2**30), allocated=2 * 2**30)
+    manager = GPUManager("auto", preset=find_preset("max"), torch=FakeTorch(cuda), reserve_gb=0)
+    fits = need("parakeet", "parakeet-tdt-0.6b-v3", manager, (), 2 * 2**30)
+    known = find("parakeet-tdt-0.6b-v3")
+    assert known is not None and known.shape is not None
+    assert fits.window_bytes == known.shape.window_bytes() > 190e6
+    room = fits.room(find_preset("max"), manager)
+    assert 16 <= room.size <= 22 < find_preset("max").batch_size and "GB" in room.reason
+    shape = shape_of(str(write_parakeet(tmp_path, "tdt")))
+    assert shape is not None and 0 < shape.window_bytes() < known.shape.window_bytes() / 20
 
 
 class Growing(FakeCuda):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb.asr import faults, zoo
+from kb.asr import faults, parakeet_memory, qwen3_memory, zoo
 from kb.asr.memory import ModelShape, shape_from_folder
+from kb.asr.parakeet_memory import ParakeetShape
+from kb.asr.qwen3_memory import QwenShape
 from kb.errors import ModelUnavailable
 from kb.settings import PROJECT_ROOT
 
@@ -70,14 +73,14 @@ def resolve(name: str) -> ModelRef:
     )
 
 
-def shape_of(name: str) -> ModelShape | None:
-    """The shape of a model by its name, None where it is no Whisper or not on this machine."""
+def shape_of(name: str) -> ModelShape | ParakeetShape | QwenShape | None:
+    """The shape of a model by its name, None where it is not known or not on this machine."""
     try:
         ref = resolve(name)
     except ModelUnavailable:
         return None
     if ref.local:
-        return shape_from_folder(Path(ref.target))
+        return _shape_in(Path(ref.target))
     known = zoo.find(ref.target)
     if known is not None:
         return known.shape
@@ -86,7 +89,20 @@ def shape_of(name: str) -> ModelShape | None:
     path = try_to_load_from_cache(ref.target, "config.json")
     if not isinstance(path, str):
         return None
-    return shape_from_folder(Path(path).parent)
+    return _shape_in(Path(path).parent)
+
+
+def _shape_in(folder: Path) -> ModelShape | ParakeetShape | QwenShape | None:
+    found = shape_from_folder(folder)
+    if found is not None:
+        return found
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(config, dict):
+        return None
+    return parakeet_memory.shape_from_config(config) or qwen3_memory.shape_from_config(config)
 
 
 def is_demo(name: str) -> bool:

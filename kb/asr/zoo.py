@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kb.asr.memory import ModelShape
+from kb.asr.parakeet_memory import ParakeetShape
 
 ENGLISH = 1
 WHISPER_LANGUAGES, WHISPER_V3_LANGUAGES = 99, 100
@@ -19,14 +20,14 @@ _OLD, _NEW, _ENGLISH_ONLY = 51865, 51866, 51864  # vocabularies
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model on the hub. `shape` is None where it is no Whisper; then `parameters` is given.
+    """A model on the hub. `shape` is None where it is not known; then `parameters` is given.
 
     `stored_bytes`: bytes a number takes in its files; `languages`: how many it understands.
     """
 
     name: str
     repository: str
-    shape: ModelShape | None
+    shape: ModelShape | ParakeetShape | None
     stored_bytes: int
     languages: int
     engine: str = "whisper"
@@ -83,8 +84,8 @@ MODELS: tuple[KnownModel, ...] = (
     _distil("distil-medium.en", (24, 2), 1024, vocabulary=_ENGLISH_ONLY, stored=2),
     _distil("distil-small.en", (12, 4), 768, vocabulary=_ENGLISH_ONLY, stored=2),
     KnownModel(
-        "parakeet-tdt-0.6b-v3", "nvidia/parakeet-tdt-0.6b-v3", None, 4, 25,
-        engine="parakeet", told_parameters=627_000_000,
+        "parakeet-tdt-0.6b-v3", "nvidia/parakeet-tdt-0.6b-v3",
+        ParakeetShape(627_008_134, channels=256, mels=128), 4, 25, engine="parakeet",
     ),
 )  # fmt: skip
 

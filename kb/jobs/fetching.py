@@ -16,6 +16,7 @@ from kb.asr.models import (
     resolve,
     shape_of,
 )
+from kb.asr.parakeet_memory import ParakeetShape
 from kb.asr.zoo import MODELS, find
 from kb.reports import ModelFacts
 
@@ -62,10 +63,11 @@ def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
 
 def _other(name: str, size: int, default: bool, number_bytes: int) -> ModelFacts:
     shape = shape_of(name)
+    engine = "parakeet" if isinstance(shape, ParakeetShape) else "whisper" if shape else ""
     return ModelFacts(
         name=name,
         repository=name,
-        engine="whisper" if shape else "",
+        engine=engine,
         languages=0,
         parameters=shape.parameters if shape else 0,
         download_bytes=size,
@@ -77,7 +79,7 @@ def _other(name: str, size: int, default: bool, number_bytes: int) -> ModelFacts
     )
 
 
-def _memory(shape: ModelShape | None, windows: int, number_bytes: int) -> int:
+def _memory(shape: ModelShape | ParakeetShape | None, windows: int, number_bytes: int) -> int:
     return shape.batch_bytes(windows, number_bytes) if shape else 0
 
 
