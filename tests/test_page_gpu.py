@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from gpu.monitor import Sample
 from gpu.presets import load_presets
+from kb.catalogue import Catalogue
+from kb.jobs.machines import Teller
+from kb.jobs.presence import Presence
 from kb.machine import BatchState, BudgetUse, Device, Machine, Snapshot
 from kb.settings import PROJECT_ROOT, get_settings
 from kb.ui import gpu, sparks
@@ -88,6 +92,25 @@ def test_the_page_names_what_would_use_more_of_the_memory(presets: Path) -> None
     assert text("gpu_budget_work") in gpu.budget_text(replace(use, limit="work"))
     presets.write_text("a mistake", encoding="utf-8")
     assert "schnell" not in gpu.budget_text(use) and "16 windows" in gpu.budget_text(use)
+
+
+def test_what_a_worker_tells_of_its_budget_is_on_the_page(presets: Path) -> None:
+    settings = get_settings()
+    catalogue = Catalogue.open(settings)
+    presence = Presence(settings, catalogue)
+    presence.take()
+    now = Sample(at=time.time(), cpu=0.5, ram_used=GB, ram_total=4 * GB, own_peak=11 * GB)
+    device = Device("cuda:0", "CUDA", "a card", "bfloat16", budget_bytes=20 * GB)
+    batch = BatchState(16, 16, "the preset's most is 16", last=5, batches=3)
+    told = Snapshot(device, "whisper", "large-v3", "optimiert", batch, sample=now)
+    Teller(catalogue, presence.executor).tell(told, [now], 0, "")
+    try:
+        words = words_of(page(tab="GPU"))
+        assert text("gpu_budget", used="11.0", budget="20.0", share="55") in words
+        assert text("gpu_budget_work") in words
+    finally:
+        presence.leave()
+        catalogue.close()
 
 
 def test_a_preset_is_changed_made_and_removed(presets: Path) -> None:
