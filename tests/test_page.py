@@ -196,7 +196,7 @@ def test_wrong_choices_are_told_before_anything_is_queued(home: Path) -> None:
     drawn(app)
     app.button("start").click()
     drawn(app)
-    assert "--overlap must be less than half of the chunk" in words_of(app)
+    assert "“Overlap, s” must be less than half of the chunk" in words_of(app).replace("\\", "")
     app.number_input("knob-optimiert-overlap_s").set_value(3.0)
     app.text_input(ingest_how.METADATA).input("nonsense")
     drawn(app)

@@ -9,5 +9,6 @@ gpu             the device, its memory and speed
 settings        settings and what works on this machine
 runner          the worker behind the page
 media           the web route that gives media files to the player
+wording         what the core says of trouble, in the words of the page
 texts           every sentence of the page, English and German; words are put together nowhere else
 """

@@ -17,7 +17,7 @@ from kb.jobs.rows import ACTIVE, STATES
 from kb.jobs.shares import share
 from kb.jobs.store import FIRST, NORMAL
 from kb.service import Service
-from kb.ui import session, show, ticks
+from kb.ui import session, show, ticks, wording
 from kb.ui.runner import keeper, meter
 from kb.ui.texts import counted, number, text
 
@@ -232,7 +232,7 @@ def _table(page: BoardPage) -> None:
         "length": [show.length(row.duration_s) for row in page.rows],
         "when": [_when(row) for row in page.rows],
         "attempts": [str(row.attempts or "") for row in page.rows],
-        "error": [row.error for row in page.rows],
+        "error": [wording.told(row.error) for row in page.rows],
     }
     column = st.column_config
     st.dataframe(

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from kb.errors import KBError
+from kb.ui import wording
 from kb.ui.texts import MESSAGES, language, number, text
 
 TOLD_FOR_S = 20.0
@@ -76,10 +77,10 @@ def error(problem: KBError) -> None:
 
 
 def trouble(message: str, hint: str = "", *, severe: bool = True) -> None:
-    """What is wrong and what to do about it."""
-    body = plain(message)
+    """What is wrong and what to do about it, the core's words in the page's (`wording`)."""
+    body = plain(wording.told(message))
     if hint:
-        body += "\n\n" + text("hint", hint=plain(hint))
+        body += "\n\n" + text("hint", hint=plain(wording.told(hint)))
     (st.error if severe else st.warning)(body)
 
 

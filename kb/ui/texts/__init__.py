@@ -12,9 +12,9 @@ from types import ModuleType
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from kb.ui.texts import frame, gpu, ingest, knowledge, library, queue, settings
+from kb.ui.texts import errors, frame, gpu, ingest, knowledge, library, queue, settings
 
-TABLES: tuple[ModuleType, ...] = (frame, ingest, queue, library, knowledge, gpu, settings)
+TABLES: tuple[ModuleType, ...] = (frame, ingest, queue, library, knowledge, gpu, settings, errors)
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 DEFAULT_LANGUAGE = "en"
 STATE = "lang"  # where a visitor's choice stands in the session
