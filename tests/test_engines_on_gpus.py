@@ -28,6 +28,7 @@ from transformers import (
 
 from gpu.manager import GPUManager
 from gpu.presets import find_preset
+from gpu.throttle import Throttle
 from kb.asr.engines import load_engine
 from kb.asr.engines.decoder import Decoder
 from kb.asr.engines.faster_whisper import compute_type
@@ -36,6 +37,8 @@ from kb.asr.engines.parakeet import ParakeetEngine
 from kb.asr.engines.rules import Choice, Drawn, Given, Rules
 from kb.asr.models import load_whisper, shape_of
 from kb.asr.parakeet_memory import FRAMES, shape_from_config
+from kb.asr.second import SecondEngine
+from kb.asr.vote import Agreed
 from kb.asr.windows import Window
 from kb.asr.zoo import find
 from kb.errors import DeviceLost, GPUError, KBError, ModelUnavailable
@@ -45,6 +48,7 @@ from kb.settings import get_settings
 from tests.compose import compose, random_plan
 from tests.engines import write_parakeet
 from tests.speech import Oracle, bank
+from tests.test_batcher import until
 from tests.test_gpu_manager import RTX_4090, FakeCuda, FakeTorch
 
 CPU = GPUManager("cpu", cpu_threads=1)
@@ -353,3 +357,21 @@ def test_torch_s_peak_is_no_measure_for_memory_that_torch_does_not_have(
     rows, refused = _batches(engine, manager, [noise(1)], [1, 2], 0.1, lambda _: None)
     assert rows and not refused
     assert {row.peak_bytes > 0 for row in rows} == {known}
+
+
+def test_another_engine_takes_what_is_left_and_rests_as_the_first_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used = 7 * 2**30
+    cuda = FakeCuda(RTX_4090, free=4 * 2**30, allocated=used, reserved=used)
+    manager = GPUManager("auto", preset=find_preset("max"), torch=FakeTorch(cuda), reserve_gb=0)
+    monkeypatch.setattr("kb.asr.second.load_engine", lambda *_: Oracle(()))
+    second = SecondEngine("whisper:large-v3", lambda: manager, 40, throttle=lambda: Throttle(0.5))
+    batcher = second.open()
+    assert batcher is not None
+    state = batcher.state()
+    assert 4 <= batcher.size <= 9 and "GB each" in state.reason
+    assert state.window_bytes > 400e6
+    batcher.submit(0, noise(1), Agreed("en")).result(90)
+    until(lambda: batcher.state().rested_s > 0)
+    second.close()

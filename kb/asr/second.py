@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
+from gpu.throttle import Throttle
 from kb.asr.batcher import Batcher
 from kb.asr.engines import load_engine
+from kb.asr.memory import WORKSPACE_BYTES
 from kb.asr.models import shape_of
 from kb.errors import DeviceLost, KBError
 
@@ -24,12 +26,22 @@ class SecondEngine:
     An engine that cannot be loaded is not tried again: the first one's words stand.
     """
 
-    def __init__(self, setting: str, manager: Callable[[], GPUManager], batch_size: int) -> None:
-        """`setting`: `engine:model`, as `KB_REPAIR_ENGINE` has it."""
+    def __init__(
+        self,
+        setting: str,
+        manager: Callable[[], GPUManager],
+        batch_size: int,
+        *,
+        throttle: Callable[[], Throttle] = Throttle,
+    ) -> None:
+        """`setting`: `engine:model`, as `KB_REPAIR_ENGINE` has it; `throttle`: which share of
+        the time the device is to rest, as the first engine's batcher has it.
+        """
         self.name = setting
         self._engine, _, self._model = setting.partition(":")
         self._manager = manager
         self._batch_size = batch_size
+        self._throttle = throttle
         self._lock = threading.Lock()
         self._batcher: Batcher | None = None
         self._failed = False
@@ -53,7 +65,17 @@ class SecondEngine:
                 shape = shape_of(self._model)
                 weights = shape.weights_bytes(manager.dtype.itemsize) if shape else 0
                 manager.settle(max(grown, weights))
-                self._batcher = Batcher(engine, manager, self._batch_size)
+                each = shape.window_bytes(manager.dtype.itemsize) if shape else 0
+                spare = WORKSPACE_BYTES if manager.on_gpu else 0
+                self._batcher = Batcher(
+                    engine,
+                    manager,
+                    self._batch_size,
+                    # What the first engine's windows hold at the moment is not to be had.
+                    room=lambda: manager.batch_ceiling(weights_bytes=spare, window_bytes=each),
+                    throttle=self._throttle,
+                    window_bytes=each,
+                )
             return self._batcher
 
     def cancel(self, owner: Hashable) -> None:
