@@ -132,7 +132,8 @@ def write_qwen3(folder: Path, *, endless: bool = False) -> tuple[Path, Path]:
         table, head = model.get_input_embeddings().weight, model.lm_head.weight
         head.mul_(0.1)
         head[row[1:]] = table[row[:-1]]
-        head[row[0]] = table[row[-3 if endless else -1]]
+        if endless:
+            head[row[0]], head[ends[1]] = table[row[-2]], 0.0
         names = [
             tokenizer.encode(f" {name}")[0] for name in (*LANGUAGE_CODE_TO_NAME.values(), "None")
         ]

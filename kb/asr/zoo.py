@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from kb.asr.memory import ModelShape
 from kb.asr.parakeet_memory import ParakeetShape
+from kb.asr.qwen3_memory import QwenShape
 
 ENGLISH = 1
 WHISPER_LANGUAGES, WHISPER_V3_LANGUAGES = 99, 100
+QWEN_LANGUAGES = 30
 
 _OLD, _NEW, _ENGLISH_ONLY = 51865, 51866, 51864  # vocabularies
 
@@ -27,7 +29,7 @@ class KnownModel:
 
     name: str
     repository: str
-    shape: ModelShape | ParakeetShape | None
+    shape: ModelShape | ParakeetShape | QwenShape | None
     stored_bytes: int
     languages: int
     engine: str = "whisper"
@@ -86,6 +88,14 @@ MODELS: tuple[KnownModel, ...] = (
     KnownModel(
         "parakeet-tdt-0.6b-v3", "nvidia/parakeet-tdt-0.6b-v3",
         ParakeetShape(627_008_134, channels=256, mels=128), 4, 25, engine="parakeet",
+    ),
+    KnownModel(
+        "qwen3-asr-1.7b", "Qwen/Qwen3-ASR-1.7B-hf",
+        QwenShape(2_038_052_480, vocabulary=151_936), 2, QWEN_LANGUAGES, engine="qwen3-asr",
+    ),
+    KnownModel(
+        "qwen3-asr-0.6b", "Qwen/Qwen3-ASR-0.6B-hf",
+        QwenShape(782_426_112, vocabulary=151_936), 2, QWEN_LANGUAGES, engine="qwen3-asr",
     ),
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from kb.asr.models import (
     shape_of,
 )
 from kb.asr.parakeet_memory import ParakeetShape
+from kb.asr.qwen3_memory import QwenShape
 from kb.asr.zoo import MODELS, find
 from kb.reports import ModelFacts
 
@@ -64,6 +65,8 @@ def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
 def _other(name: str, size: int, default: bool, number_bytes: int) -> ModelFacts:
     shape = shape_of(name)
     engine = "parakeet" if isinstance(shape, ParakeetShape) else "whisper" if shape else ""
+    if isinstance(shape, QwenShape):
+        engine = "qwen3-asr"
     return ModelFacts(
         name=name,
         repository=name,
@@ -79,7 +82,9 @@ def _other(name: str, size: int, default: bool, number_bytes: int) -> ModelFacts
     )
 
 
-def _memory(shape: ModelShape | ParakeetShape | None, windows: int, number_bytes: int) -> int:
+def _memory(
+    shape: ModelShape | ParakeetShape | QwenShape | None, windows: int, number_bytes: int
+) -> int:
     return shape.batch_bytes(windows, number_bytes) if shape else 0
 
 
