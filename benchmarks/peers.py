@@ -24,6 +24,7 @@ from gpu.manager import CPU_BATCH_CEILING
 BATCH = 8  # windows a call where no better one was found out
 BATCHES = (1, 4, 8, 16)  # tried to find the best
 TOKENS = 64  # a window's, where weights are random
+PREPARING = 2  # files that ours decodes and cuts at once
 
 Read = Callable[[Sequence[Path], int], list[str]]
 
@@ -113,14 +114,15 @@ def everyone(model: Model) -> list[Way]:
 
 def ours(model: Model, engine: str, *, repair: bool) -> Peer:
     """Our own way, files side by side as a worker takes them."""
+    from kb.asr.places import Places
     from kb.jobs.options import RunOptions
     from kb.jobs.recognition import Recognition
     from kb.settings import get_settings
 
-    updates: dict[str, Any] = {"cpu_threads": 1, "device": "cpu"}
+    updates: dict[str, Any] = {"cpu_threads": 1, "device": "cpu", "workers": PREPARING}
     if not repair:
         updates |= {"repair_share": 0.0}
-    recognition = Recognition(get_settings().model_copy(update=updates), threading.Semaphore(2))
+    recognition = Recognition(get_settings().model_copy(update=updates), Places(PREPARING))
 
     def recipe(batch: int) -> Any:
         return recognition.recipe(
