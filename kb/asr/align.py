@@ -11,76 +11,74 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 if TYPE_CHECKING:
     import torch
 
 FRAME_S = 0.02  # seconds an encoder position
 _TOGETHER = 8  # matrices warped at once: some 30 MB at 200 tokens by 1,500 positions
+_TOGETHER_ON_GPU = 32  # four times that, but a quarter of the launches
 _ROWS = 32  # whose medians a processor looks for at once: with their copies some 2 MB
 
-Costs = npt.NDArray[np.floating]
 
-
-def monotonic_paths(costs: Sequence[Costs]) -> list[npt.NDArray[np.int64]]:
+def monotonic_paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
     """For each matrix and row the column at which the cheapest monotonic path enters the row.
 
-    `costs`: matrices of shape [rows, columns], of any sizes; a path runs from the first to the
-    last cell by steps right, down or diagonal. Dynamic time warping, computed along
-    anti-diagonals of several matrices at once, so that numpy does the inner loops.
-    Returns arrays of shape [rows].
+    `costs`: matrices of shape [rows, columns], of any sizes, on one device; a path runs from the
+    first to the last cell by steps right, down or diagonal.
+
+    Dynamic time warping (Sakoe and Chiba 1978), a whole row of several matrices at once, on the
+    device: a path that is in a row at column j has entered it at some column k before, so its
+    cost is the least over k of (what it cost to come to k from above) + (the row's sum from k to
+    j), and that is a running minimum once the row's running sums are taken off.
     """
-    found: list[npt.NDArray[np.int64]] = []
-    for first in range(0, len(costs), _TOGETHER):
-        found.extend(_paths(costs[first : first + _TOGETHER]))
+    together = _TOGETHER if not costs or costs[0].device.type == "cpu" else _TOGETHER_ON_GPU
+    found: list[list[int]] = []
+    for first in range(0, len(costs), together):
+        found.extend(_paths(costs[first : first + together]))
     return found
 
 
-def _paths(costs: Sequence[Costs]) -> list[npt.NDArray[np.int64]]:
-    rows = max(cost.shape[0] for cost in costs)
-    columns = max(cost.shape[1] for cost in costs)
-    total = rows + columns - 1
-    # Sheared copies: anti-diagonal d is [d], so that a step back is [d-1] or [d-2].
-    sheared = np.full((total, len(costs), rows), np.inf, np.float32)
-    for place, cost in enumerate(costs):
-        for row in range(cost.shape[0]):
-            sheared[row : row + cost.shape[1], place, row] = cost[row]
-    steps = np.zeros((total, len(costs), rows), np.int8)  # 0 diagonal, 1 down, 2 right
-    # One more row in front, never reachable, stands for "above the first".
-    last = np.full((len(costs), rows + 1), np.inf, np.float32)
-    before_last = last.copy()
-    last[:, 1:] = sheared[0]
-    for d in range(1, total):
-        best, step = before_last[:, :-1].copy(), steps[d]
-        for kind, other in ((1, last[:, :-1]), (2, last[:, 1:])):
-            better = other < best
-            step[better] = kind
-            np.minimum(best, other, out=best)
-        before_last, last = last, before_last
-        last[:, 0] = np.inf
-        np.add(best, sheared[d], out=last[:, 1:])
-    return [_walk(steps[:, place], *cost.shape) for place, cost in enumerate(costs)]
+def _paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
+    import torch
+
+    # The longest first: those that still have a row are always the first ones.
+    order = sorted(range(len(costs)), key=lambda place: -costs[place].shape[0])
+    sizes = [costs[place].shape for place in order]
+    count, rows, columns = len(costs), sizes[0][0], max(size[1] for size in sizes)
+    alive = [sum(size[0] > row for size in sizes) for row in range(rows)]
+    device = costs[0].device
+    # Running sums of hundreds of numbers, whose differences decide.
+    sums = torch.zeros((count, rows, columns), dtype=torch.float64, device=device)
+    for place, number in enumerate(order):
+        sums[place, : sizes[place][0], : sizes[place][1]] = costs[number]
+    sums = sums.cumsum(-1)
+    entered = torch.zeros((rows, count, columns), dtype=torch.int16, device=device)
+    straight = torch.ones((rows, count, columns), dtype=torch.bool, device=device)
+    total = sums[:, 0]  # of the cheapest way to each cell of the row
+    for row in range(1, rows):
+        total = total[: alive[row]]
+        start = total.clone()
+        torch.minimum(total[:, 1:], total[:, :-1], out=start[:, 1:])
+        straight[row, : alive[row], 1:] = total[:, 1:] < total[:, :-1]
+        start[:, 1:] -= sums[: alive[row], row, :-1]
+        total, entered[row, : alive[row]] = start.cummin(-1)
+        total = total + sums[: alive[row], row]
+    # And back from the last cells, all matrices at once.
+    column = torch.tensor([size[1] - 1 for size in sizes], device=device)
+    found = torch.zeros((rows, count), dtype=torch.long, device=device)
+    every = torch.arange(count, device=device)
+    for row in range(rows - 1, 0, -1):
+        own = every[: alive[row]]
+        at = entered[row, own, column[own]].long()
+        found[row, own] = at
+        column[own] = at - (~straight[row, own, at]).long()
+    paths: list[list[int]] = [[] for _ in costs]
+    for number, size, path in zip(order, sizes, found.T.tolist(), strict=True):
+        paths[number] = path[: size[0]]
+    return paths
 
 
-def _walk(steps: npt.NDArray[np.int8], rows: int, columns: int) -> npt.NDArray[np.int64]:
-    """Back along the steps, `[anti-diagonal, row]`, from the last cell to the first."""
-    entry = np.zeros(rows, np.int64)
-    row, column = rows - 1, columns - 1
-    while row > 0:
-        taken = steps[row + column, row]
-        if taken == 2:
-            column -= 1
-            continue
-        entry[row] = column
-        row -= 1
-        if taken == 0:
-            column -= 1
-    return entry
-
-
-def alignment(attention: torch.Tensor, frames: int, median_width: int = 7) -> Costs:
+def alignment(attention: torch.Tensor, frames: int, median_width: int = 7) -> torch.Tensor:
     """How well each token goes with each position, from attention weights.
 
     `attention`: [heads, tokens, positions]; `frames`: how many positions carry sound.
@@ -93,8 +91,7 @@ def alignment(attention: torch.Tensor, frames: int, median_width: int = 7) -> Co
     weights = apart / spread
     if weights.shape[-1] > median_width // 2:
         weights = medians(weights, median_width)
-    matrix: Costs = weights.mean(dim=0).cpu().numpy()
-    return matrix
+    return weights.mean(dim=0)
 
 
 def medians(weights: torch.Tensor, width: int) -> torch.Tensor:

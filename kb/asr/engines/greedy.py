@@ -232,7 +232,7 @@ class Greedy:
             costs.append(-alignment(weights, frames, self._median))
         edges: list[list[float]] = [[0.0] for _ in rows]
         for place, path in zip(spoken, monotonic_paths(costs), strict=True):
-            edges[place] = (path * FRAME_S).tolist()
+            edges[place] = [column * FRAME_S for column in path]
             # A decode that was stopped lacks the step that would have told the end.
             edges[place] += edges[place][-1:] * (len(rows[place]) + 1 - len(path))
         return [
