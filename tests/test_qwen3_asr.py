@@ -24,7 +24,7 @@ from kb.asr import qwen3_memory
 from kb.asr.engines import load_engine
 from kb.asr.engines.base import Decoded
 from kb.asr.engines.qwen3_asr import LEAST_TOKENS, TOKENS_PER_S
-from kb.asr.engines.qwen3_times import Piece
+from kb.asr.engines.qwen3_times import Piece, Text
 from kb.asr.models import shape_of
 from kb.asr.windows import Window
 from kb.asr.zoo import MODELS
@@ -172,6 +172,31 @@ def test_pieces_of_texts_with_and_without_spaces(engine: Any) -> None:
         ("きました", "きました"),
     ]
     assert shown("... !") == shown("") == []
+
+
+def test_a_word_s_probability_is_that_of_its_tokens(engine: Any) -> None:
+    tokenizer = engine._tokenizer
+    numbers = tokenizer.encode(" river né north")
+    text = Text.spelled(tokenizer, numbers, [-0.1 * n for n in range(1, len(numbers) + 2)])
+    assert text.text == " river né north"
+    pieces = [tokenizer.convert_ids_to_tokens(number) for number in numbers]
+    assert pieces == ["Ġriver", "Ġn", "Ã", "©", "Ġnorth"]
+    assert text.chance(1, 6) == pytest.approx(np.exp(-0.1))
+    assert text.chance(7, 9) == pytest.approx(np.exp(-0.3))
+    assert text.chance(10, 15) == pytest.approx(np.exp(-0.5))
+    assert text.mean == pytest.approx(-0.35)
+
+
+def test_half_precision_finds_the_same_words(folder: Path, engine: Any) -> None:
+    class Half(GPUManager):
+        dtype = torch.bfloat16
+
+    half: Any = load_engine("qwen3-asr", str(folder / "asr"), Half("cpu", cpu_threads=1))
+    assert next(half._qwen.parameters()).dtype == torch.bfloat16
+    found = texts(half.decode(half.hear(talks()), ["en"] * 3))
+    plain = texts(engine.decode(engine.hear(talks()), ["en"] * 3))
+    # (What the sound begins with may change by rounding, what follows may not.)
+    assert [text.split()[-1:] for text in found] == [text.split()[-1:] for text in plain]
 
 
 # Texts that go wrong

@@ -21,6 +21,7 @@ import torch
 
 from kb.asr import SAMPLE_RATE, faults
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.engines.phrases import phrases
 from kb.asr.models import _explain, _reach_hub, resolve
 from kb.asr.refine import draw_in, to_speech
 from kb.asr.windows import Window
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from gpu.manager import GPUManager
 
 RECEPTIVE_FIELD_S = 60.0
-PAUSE_S = 0.6  # between two words: a new segment
-LONGEST_SEGMENT_S = 15.0
 _WORD = "▁"  # how a token begins that begins a word
 _KINDS = {"parakeet_tdt": "ParakeetForTDT", "parakeet_ctc": "ParakeetForCTC"}
 
@@ -240,7 +239,7 @@ class ParakeetEngine:
     def _read(self, window: Window, tokens: Sequence[_Token], language: str) -> Decoded:
         loose = to_speech(self._words(window, tokens), window.speech)
         words = draw_in(loose, window.audio, window.start_s)
-        segments = [_segment(own, language) for own in _phrases(words)]
+        segments = [_segment(own, language) for own in phrases(words)]
         mean = sum(token.logprob for token in tokens) / len(tokens) if tokens else 0.0
         last_s = words[-1].end_s if words else window.start_s
         return Decoded(tuple(segments), language, mean, 0.0, last_s)
@@ -265,21 +264,6 @@ class ParakeetEngine:
             chance = math.exp(sum(token.logprob for token in group) / len(group))
             words.append(Word(round(begin_s, 3), round(at_s, 3), text, round(chance, 4)))
         return words
-
-
-def _phrases(words: Sequence[Word]) -> list[tuple[Word, ...]]:
-    """Words in stretches: a new one after a pause, after a full stop, or when one is long."""
-    groups: list[list[Word]] = []
-    for word in words:
-        if groups:
-            last, first = groups[-1][-1], groups[-1][0]
-            ends = last.text.endswith((".", "?", "!"))
-            long = word.end_s - first.start_s > LONGEST_SEGMENT_S
-            if not (ends or long or word.start_s - last.end_s > PAUSE_S):
-                groups[-1].append(word)
-                continue
-        groups.append([word])
-    return [tuple(group) for group in groups]
 
 
 def _segment(words: tuple[Word, ...], language: str) -> Segment:

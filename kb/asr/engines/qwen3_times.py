@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -57,13 +58,9 @@ class Text:
         """Probability of a stretch of characters: the mean of its tokens."""
         from_byte = len(self.text[:first].encode("utf-8", "replace"))
         to_byte = from_byte + len(self.text[first:end].encode("utf-8", "replace"))
-        begins = (0, *self.ends)
         # (Where a character was broken off, the text has other bytes than the tokens.)
-        own = [
-            logprob
-            for begin, stop, logprob in zip(begins, self.ends, self.logprobs, strict=False)
-            if begin < to_byte and stop > from_byte
-        ] or self.logprobs
+        last = bisect_left(self.ends, to_byte)
+        own = self.logprobs[bisect_right(self.ends, from_byte) : last + 1] or self.logprobs
         return min(1.0, math.exp(sum(own) / len(own)))
 
 
