@@ -2,7 +2,7 @@
 
     python benchmarks/throughput.py            minutes: a few recordings, batches of 8
     python benchmarks/throughput.py --full     the published table, into docs/performance.md:
-                                               some 20 minutes for the demo recognizer, 25 for
+                                               some 20 minutes for the demo recognizer, 27 for
                                                the random weights (--model takes one of them)
 
 One processor core, one thread, float32 for all; CPU seconds decide, so that other programs on
@@ -256,7 +256,7 @@ class Measurement:
         said = f"Each at the best of {', '.join(map(str, usual))} windows a batch"
         for sizes, names in tried.items():
             if sizes != usual:
-                said += f" ({', '.join(names)}: of {', '.join(map(str, sizes))}, the most on a CPU)"
+                said += f" ({', '.join(map(repr, names))}: of {', '.join(map(str, sizes))}, the most on a CPU)"
         return f"{said}, found on other recordings of the kind; with word times as without"
 
     def _errors(self) -> list[str]:

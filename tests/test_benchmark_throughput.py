@@ -93,7 +93,7 @@ def test_the_batches_named_are_the_batches_tried() -> None:
     assert found[OURS].batches["a"] in (4, 8)
     assert found["with word times"].batches == found[PIPELINE].batches
     head = measurement.page().splitlines()[0]
-    assert "best of 1, 4, 8, 16 windows a batch (ours, whisper: of 1, 4, 8," in head
+    assert "best of 1, 4, 8, 16 windows a batch ('ours, whisper': of 1, 4, 8," in head
 
 
 @pytest.mark.parametrize(("wer", "met"), [(1.0, True), (1.2, False)])
