@@ -256,7 +256,8 @@ class Measurement:
         said = f"Each at the best of {', '.join(map(str, usual))} windows a batch"
         for sizes, names in tried.items():
             if sizes != usual:
-                said += f" ({', '.join(map(repr, names))}: of {', '.join(map(str, sizes))}, the most on a CPU)"
+                who = ", ".join(map(repr, names))
+                said += f" ({who}: of {', '.join(map(str, sizes))}, the most on a CPU)"
         return f"{said}, found on other recordings of the kind; with word times as without"
 
     def _errors(self) -> list[str]:
