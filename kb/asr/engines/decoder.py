@@ -42,7 +42,8 @@ class Caches:
 
     One tensor a layer: `own` holds keys and values of the tokens so far,
     [2, windows, heads, steps, width]; `cross` those of the sound,
-    [2, windows, heads, positions, width].
+    [2, windows, heads, positions, width]. On a CPU the values of the sound lie across,
+    [windows, heads, width, positions] in the same memory (`_across`).
     """
 
     own: list[torch.Tensor]
@@ -117,7 +118,13 @@ class Decoder:
         for layer, cache in zip(self._layers, cross, strict=True):
             for first, some in _portions(states):
                 pair = layer.cross_kv(some).unflatten(-1, (2, self._heads, self._width))
-                cache[:, first : first + some.shape[0]] = pair.permute(2, 0, 3, 1, 4)
+                pair = pair.permute(2, 0, 3, 1, 4)
+                part = cache[:, first : first + some.shape[0]]
+                if _lies_across(cache):
+                    part[0] = pair[0]
+                    _across(part[1]).copy_(pair[1].transpose(-1, -2))
+                else:
+                    part.copy_(pair)
         own = [states.new_zeros(2, rows, self._heads, _ROOM, self._width) for _ in self._layers]
         return Caches(own, cross)
 
@@ -159,13 +166,18 @@ class Decoder:
             # Texts of one window ask its sound together: [windows, heads, texts, width].
             query = layer.cross_q(layer.cross_norm(x))
             query = query.view(cross.shape[1], -1, self._heads, self._width).transpose(1, 2)
-            if layer.heads is not None:
+            if _lies_across(cross):
+                # Matrix times column reads memory in order; row times matrix takes longer.
+                weights = (cross[0] @ query.transpose(-1, -2)).transpose(-1, -2).softmax(-1)
+                found = (_across(cross[1]) @ weights.transpose(-1, -2)).transpose(-1, -2)
+            elif layer.heads is not None:
                 weights = (query @ cross[0].transpose(-1, -2)).softmax(-1)
-                chosen = weights.index_select(1, layer.heads)
-                watched.append(chosen.transpose(1, 2).flatten(0, 1))
                 found = weights @ cross[1]
             else:
                 found = F.scaled_dot_product_attention(query, cross[0], cross[1], scale=1.0)
+            if layer.heads is not None:
+                chosen = weights.index_select(1, layer.heads)
+                watched.append(chosen.transpose(1, 2).flatten(0, 1))
             x = x + layer.cross_out(found.transpose(1, 2).reshape(rows, -1))
             x = x + layer.down(self._act(layer.up(layer.norm(x))))
         return self._project(self._norm(x)), torch.cat(watched, dim=1)
@@ -193,6 +205,15 @@ class Decoder:
 def columns(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, ...]:
     """Tokens [windows] of each place of the prompts but the first, by one copy to the device."""
     return torch.tensor([list(prompt) for prompt in prompts], device=device)[:, 1:].unbind(1)
+
+
+def _lies_across(cross: torch.Tensor) -> bool:
+    return cross.device.type == "cpu"
+
+
+def _across(values: torch.Tensor) -> torch.Tensor:
+    """[windows, heads, width, positions] in the memory of [windows, heads, positions, width]."""
+    return values.view(*values.shape[:2], values.shape[3], values.shape[2])
 
 
 def _portions(states: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
