@@ -78,6 +78,7 @@ def test_parakeet_s_sound_gets_to_the_device(tmp_path: Path) -> None:
     assert mask.shape == heard.shape
 
 
+@pytest.mark.slow
 def test_ctranslate2_s_states_may_be_bfloat16(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
