@@ -134,6 +134,21 @@ def test_texts_and_times_are_those_of_transformers(engine: Any) -> None:
         assert edges[0] == [(word["start_time"], word["end_time"]) for word in told]
 
 
+def test_a_window_is_read_alike_alone_and_among_longer_ones(engine: Any) -> None:
+    sound = talks()[1].audio
+    windows = [Window(0, 0.0, sound[: n * 16_000]) for n in (2, 9, 5)]
+    with torch.inference_mode():
+        # Every step is to depend on all that was before it, places and sound.
+        torch.manual_seed(3)
+        torch.nn.init.normal_(engine._qwen.lm_head.weight)
+        sounds = engine._encode(windows).sounds
+        together = engine._write(windows, ["en"] * 3, sounds)
+        for window, among in zip(windows, together, strict=True):
+            alone = engine._write([window], ["en"], engine._encode([window]).sounds)[0]
+            assert len(alone.logprobs) >= 2
+            assert alone.logprobs[:8] == pytest.approx(among.logprobs[:8], abs=1e-3)
+
+
 # Times
 
 
