@@ -258,7 +258,9 @@ class Recognition:
 
         with self._lock:
             if self._second is None:
-                self._second = SecondEngine(wanted, self._hardware, SECOND_BATCH)
+                self._second = SecondEngine(
+                    wanted, self._hardware, SECOND_BATCH, throttle=lambda: self._governor.now
+                )
             return self._second
 
     def _hardware(self) -> GPUManager:
