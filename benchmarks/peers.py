@@ -7,6 +7,7 @@ many tokens it wrote for every window, so that unequal work is found out.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -136,7 +137,7 @@ def ours(model: Model, engine: str, *, repair: bool) -> Peer:
     busy = _watch(batcher.engine, recognition._detector, lengths)
 
     def read(paths: Sequence[Path], batch: int) -> list[str]:
-        busy.update(recognizer=0.0, detector=0.0)
+        busy.update(recognizer=0.0, detector=0.0, times=0.0)
         own = recipe(batch)
         with ThreadPoolExecutor(max(BATCH, batch)) as pool:
             found = list(pool.map(lambda path: recognition.transcribe(path, own), paths))
@@ -147,7 +148,7 @@ def ours(model: Model, engine: str, *, repair: bool) -> Peer:
 
 def _watch(engine: Any, detector: Any, lengths: Counter[int]) -> dict[str, float]:
     """Counts CPU seconds inside the models' own calls, and the tokens of every window."""
-    busy = {"recognizer": 0.0, "detector": 0.0}
+    busy = {"recognizer": 0.0, "detector": 0.0, "times": 0.0}
     lock = threading.Lock()  # detection runs in several threads
 
     def counted(what: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,6 +178,7 @@ def _watch(engine: Any, detector: Any, lengths: Counter[int]) -> dict[str, float
         engine._encode = counted("recognizer", engine._encode)
         engine._greedy.begin = counted("recognizer", engine._greedy.begin)
         engine._greedy.write = counted("recognizer", measured(engine._greedy.write))
+        engine._greedy.time = counted("times", engine._greedy.time)
     else:
         engine._write = measured(engine._write)  # (CTranslate2 computes in threads of its own.)
     return busy
@@ -197,6 +199,7 @@ def pipeline(model: Model, *, words: bool = False) -> Peer:
     """transformers' ready-made pipeline as its documentation has it for long sound."""
     import transformers
 
+    ffmpeg_on_path(model.folder.parent / "bin")
     asr = transformers.pipeline(
         "automatic-speech-recognition",
         model=str(model.folder),
@@ -212,11 +215,9 @@ def pipeline(model: Model, *, words: bool = False) -> Peer:
     undo = lengths_of_generate(lengths) if model.random else lambda: None
 
     def read(paths: Sequence[Path], batch: int) -> list[str]:
-        # (Arrays: by path it would look for an ffmpeg on the system's path.)
-        sounds = [{"raw": _sound(path), "sampling_rate": 16_000} for path in paths]
         # (Random timestamps would have it read most windows twice.)
         found = asr(
-            sounds,
+            [str(path) for path in paths],
             return_timestamps="word" if words else not model.random,
             generate_kwargs=options,
             batch_size=batch,
@@ -224,6 +225,17 @@ def pipeline(model: Model, *, words: bool = False) -> Peer:
         return [str(one["text"]) for one in found]
 
     return Peer(read, lengths=lengths, close=undo)
+
+
+def ffmpeg_on_path(folder: Path) -> None:
+    """The pipeline looks for an `ffmpeg` on the path; it gets the one that ours uses."""
+    import imageio_ffmpeg
+
+    folder.mkdir(exist_ok=True)
+    if not (folder / "ffmpeg").exists():
+        (folder / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
+    if str(folder) not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([str(folder), os.environ["PATH"]])
 
 
 def lengths_of_generate(lengths: Counter[int]) -> Callable[[], None]:
