@@ -197,6 +197,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
 
         # Publish, and see it in step
         tab.get_by_role("button", name=text("published_publish")).click()
+        tab.get_by_text(f"{text('published_odin')}: ").first.wait_for()  # a reload may outrun it
 
         def in_step() -> bool:
             tab.reload()

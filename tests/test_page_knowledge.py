@@ -80,6 +80,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             apply.wait_for()
             assert odin.count("POST", "/add/file") == 0
             apply.click()
+            apply.wait_for(state="hidden")  # it has begun; a reload at once may outrun the click
             tab.reload()
             tab.get_by_text(re.compile(r"Done .*: 2 in step")).wait_for()
             sent = odin.count("POST", "/add/file")
