@@ -111,6 +111,9 @@ class WhisperEngine:
             pack_linears(self._encoder, int(config.max_source_positions))
         self._compiled = speedups.compile_encoder
         if self._compiled:
+            # By itself torch gives up after 8 shapes; powers of two up to 256 are 9.
+            dynamo: Any = torch._dynamo.config
+            dynamo.recompile_limit = max(dynamo.recompile_limit, 16)
             self._encoder = torch.compile(self._encoder, dynamic=False)
 
     @classmethod
