@@ -136,7 +136,11 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         counts = Counter(status.state for status in states.values())
         assert counts["done"] == fetched + 1
         assert counts["waiting"] == count - fetched - counts["failed"]
-        assert counts["waiting"] >= 5
+        # Which are left is chance: they come in any order. Hardly any is begun after the check.
+        assert states[site.id_of(10)].state == "waiting"
+        checked_at = site.media.of("watch", ids[10])[0].at
+        begun = {asked.id for asked in site.media.of("watch") if asked.at > checked_at}
+        assert len(begun) <= 4
         (lane,) = lab.jobs.lanes()
         assert (lane.name, "not a bot" in lane.reason) == ("download", True)
         for status in states.values():

@@ -48,6 +48,23 @@ def test_the_largest_number_asked_for_holds() -> None:
     assert free(places) == 2
 
 
+def test_who_came_first_is_first() -> None:
+    places, order = Places(1), list[int]()
+    assert places.acquire()
+
+    def wait(number: int) -> None:
+        assert places.acquire(timeout=90)
+        order.append(number)
+        places.release()
+
+    with ThreadPoolExecutor(6) as pool:
+        for number in range(6):
+            pool.submit(wait, number)
+            until(lambda number=number: len(places._line) == number + 1)  # type: ignore[misc]
+        places.release()
+    assert order == list(range(6))
+
+
 def test_a_smaller_number_takes_nothing_away_and_lets_nobody_in() -> None:
     places = Places(1)
     with places.asking(3):

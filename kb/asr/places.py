@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +19,7 @@ class Places:
         """`count`: places while nobody asks for a number."""
         self._usual = count
         self._taken = 0
+        self._line: deque[object] = deque()
         self._asked: Counter[int] = Counter()
         self._changed = threading.Condition()
 
@@ -43,12 +44,24 @@ class Places:
                     del self._asked[count]
 
     def acquire(self, timeout: float | None = None) -> bool:
-        """Takes a place; False if none came free in so many seconds."""
+        """Takes a place; False if none came free in so many seconds.
+
+        Who came first has the first one: items are to be prepared in their order.
+        """
+        mine = object()
+
+        def my_turn() -> bool:
+            return self._line[0] is mine and self._taken < self._count()
+
         with self._changed:
-            if not self._changed.wait_for(lambda: self._taken < self._count(), timeout):
-                return False
-            self._taken += 1
-            return True
+            self._line.append(mine)
+            try:
+                got = self._changed.wait_for(my_turn, timeout)
+                self._taken += got
+                return got
+            finally:
+                self._line.remove(mine)
+                self._changed.notify_all()
 
     def release(self) -> None:
         """Gives a place back."""
