@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,37 +137,56 @@ def load_whisper(name: str, manager: GPUManager) -> Loaded:
     Raises ModelUnavailable (unknown name, no network and nothing cached, damaged folder, not a
     Whisper model) and GPUError where it does not fit into the device's memory.
     """
+    ref = resolve(name)
+    began = time.perf_counter()
+    if ref.local:
+        _check_folder(Path(ref.target))
+    model, processor = read_pretrained(
+        ref, lambda offline: _read(ref, manager, offline=offline), manager
+    )
+    return Loaded(model, processor, time.perf_counter() - began)
+
+
+def read_pretrained(
+    ref: ModelRef, read: Callable[[bool], tuple[Any, Any]], manager: GPUManager
+) -> tuple[Any, Any]:
+    """A model on the manager's device and its processor, from this machine or else from the hub.
+
+    `read(offline)` reads them by transformers; offline it raises OSError where files are missing.
+    Raises ModelUnavailable, GPUError where the model does not fit, and DeviceLost.
+    """
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     # The hub's client reports every retry of every file.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    ref = resolve(name)
-    began = time.perf_counter()
-    if ref.local:
-        _check_folder(Path(ref.target))
     try:
-        model, processor = _from_pretrained(ref, manager)
-        model.eval().requires_grad_(False)
-        model.to(manager.device)
+        try:
+            model, processor = read(True)
+        except OSError:
+            if ref.local:
+                raise
+            # Not, or not all, on this machine.
+            _reach_hub(ref)
+            model, processor = read(False)
+        model.eval().requires_grad_(False).to(manager.device)
     except Exception as error:
         found = faults.loading(error, ref.name, manager) or _explain(ref, error)
         if found is error:
             raise
         raise found from error
-    return Loaded(model, processor, time.perf_counter() - began)
+    return model, processor
 
 
-def _from_pretrained(ref: ModelRef, manager: GPUManager) -> tuple[Any, Any]:
-    if ref.local:
-        return _read(ref, manager, offline=True)
-    try:
-        return _read(ref, manager, offline=True)
-    except OSError:
-        # Not, or not all, on this machine.
-        _reach_hub(ref)
-        return _read(ref, manager, offline=False)
+def check_weights(ref: ModelRef, info: Mapping[str, Any]) -> None:
+    """Raises ModelUnavailable if transformers had to make weights up (`info`: its loading info)."""
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ModelUnavailable(
+            f"Model {ref.name}: the weights lack {len(missing)} tensors, {missing[0]} among them.",
+            hint="The files are damaged or of another architecture; fetch the model again.",
+        )
 
 
 def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, Any]:
@@ -188,12 +207,7 @@ def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, An
         local_files_only=offline,
         output_loading_info=True,
     )
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise ModelUnavailable(
-            f"Model {ref.name}: the weights lack {len(missing)} tensors, {missing[0]} among them.",
-            hint="The files are damaged or of another architecture; fetch the model again.",
-        )
+    check_weights(ref, info)
     return model, processor
 
 

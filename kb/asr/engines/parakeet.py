@@ -8,7 +8,6 @@ guards around every engine are for that.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -19,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kb.asr import SAMPLE_RATE, faults
+from kb.asr import SAMPLE_RATE
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
 from kb.asr.engines.phrases import phrases
-from kb.asr.models import _explain, _reach_hub, resolve
+from kb.asr.models import check_weights, read_pretrained, resolve
 from kb.asr.refine import draw_in, to_speech
 from kb.asr.windows import Window
 from kb.errors import ModelUnavailable
@@ -89,9 +88,6 @@ class ParakeetEngine:
         import transformers
         from transformers import AutoConfig, ParakeetProcessor
 
-        transformers.logging.set_verbosity_error()
-        transformers.logging.disable_progress_bar()
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         ref = resolve(model)
         if ref.local and not Path(ref.target, "config.json").is_file():
             raise ModelUnavailable(
@@ -116,28 +112,10 @@ class ParakeetEngine:
                 local_files_only=offline,
                 output_loading_info=True,
             )
-            if info["missing_keys"]:
-                raise ModelUnavailable(
-                    f"Model {ref.name}: the weights lack {len(info['missing_keys'])} tensors, "
-                    f"{min(info['missing_keys'])} among them.",
-                    hint="The files are damaged or of another architecture; fetch the model again.",
-                )
+            check_weights(ref, info)
             return found, processor
 
-        try:
-            try:
-                loaded, processor = read(offline=True)
-            except OSError:
-                if ref.local:
-                    raise
-                _reach_hub(ref)
-                loaded, processor = read(offline=False)
-            loaded.eval().requires_grad_(False).to(manager.device)
-        except Exception as error:
-            found = faults.loading(error, ref.name, manager) or _explain(ref, error)
-            if found is error:
-                raise
-            raise found from error
+        loaded, processor = read_pretrained(ref, read, manager)
         return cls(loaded, processor, model, manager, time.perf_counter() - began)
 
     def knows_language(self, code: str) -> bool:

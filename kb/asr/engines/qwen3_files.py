@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb.asr import faults
-from kb.asr.models import ModelRef, _explain, _reach_hub, resolve
+from kb.asr.models import ModelRef, check_weights, read_pretrained, resolve
 from kb.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -27,11 +25,6 @@ def load_pair(model: str, aligner: str, manager: GPUManager) -> tuple[Pair, Pair
     Names are hub names, folders, or those of `kb models`. Raises ModelUnavailable, GPUError
     where one does not fit into the device's memory, and DeviceLost.
     """
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     recognizer = _load(resolve(model), RECOGNIZER, manager)
     try:
         return recognizer, _load(resolve(aligner), ALIGNER, manager)
@@ -46,21 +39,7 @@ def load_pair(model: str, aligner: str, manager: GPUManager) -> tuple[Pair, Pair
 def _load(ref: ModelRef, kind: str, manager: GPUManager) -> Pair:
     if ref.local:
         _check_folder(Path(ref.target))
-    try:
-        try:
-            model, processor = _read(ref, kind, manager, offline=True)
-        except OSError:
-            if ref.local:
-                raise
-            _reach_hub(ref)
-            model, processor = _read(ref, kind, manager, offline=False)
-        model.eval().requires_grad_(False).to(manager.device)
-    except Exception as error:
-        found = faults.loading(error, ref.name, manager) or _explain(ref, error)
-        if found is error:
-            raise
-        raise found from error
-    return model, processor
+    return read_pretrained(ref, lambda offline: _read(ref, kind, manager, offline=offline), manager)
 
 
 def _check_folder(folder: Path) -> None:
@@ -81,12 +60,7 @@ def _read(ref: ModelRef, kind: str, manager: GPUManager, *, offline: bool) -> Pa
     model, info = getattr(transformers, kind).from_pretrained(
         ref.target, dtype=manager.dtype, local_files_only=offline, output_loading_info=True
     )
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise ModelUnavailable(
-            f"Model {ref.name}: the weights lack {len(missing)} tensors, {missing[0]} among them.",
-            hint="The files are damaged or of another architecture; fetch the model again.",
-        )
+    check_weights(ref, info)
     return model, processor
 
 
