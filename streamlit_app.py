@@ -15,7 +15,7 @@ if __name__ == "__main__":
     page.render()
 else:
     from kb.errors import KBError
-    from kb.ui import server
+    from kb.ui.web import server
 
     try:
         middleware = server.middleware(

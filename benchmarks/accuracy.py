@@ -18,15 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from common import figure, median, p95
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from kb.jobs.options import RunOptions
-from kb.jobs.recognition import Recognition
+from benchmarks.support.common import figure, median, p95
+from kb.inference.session import Recognition
+from kb.options import RunOptions
 from kb.settings import get_settings
-from tests.compose import Composition, compose, random_plan, unbroken, write_wav
-from tests.speech import Score, bank, score
+from tests.support.compose import Composition, compose, random_plan, unbroken, write_wav
+from tests.support.speech import Score, bank, score
 
 PRESETS = ("stabil", "optimiert", "schnell", "max")
 SHORTEST_S, LONGEST_S = 5.0, 300.0

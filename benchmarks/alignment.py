@@ -4,8 +4,8 @@
     python benchmarks/alignment.py --full   an hour
 
 Cross-attention gives the times, the detected speech and the sound's level correct them
-(`kb/asr/refine.py`). Counted are the words that were read right. The last lines tell what the
-correction is worth: the same windows with the times as the attention alone gives them.
+(`kb/asr/audio/word_edges.py`). Counted are the words that were read right. The last lines tell what
+the correction is worth: the same windows with the times as the attention alone gives them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import figure, median, p95
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.support.common import figure, median, p95
 from gpu.manager import GPUManager
-from kb.asr.batcher import Batcher
-from kb.asr.engines import load_engine, reading
+from kb.asr.batching.batcher import Batcher
+from kb.asr.engines import load_engine
+from kb.asr.engines.whisper import token_words
 from kb.asr.recognizer import Recognizer
 from kb.types import MediaRef, Word
-from tests.compose import Composition, compose, random_plan, unbroken
-from tests.speech import bank, blocks, detector, preset, score
+from tests.support.compose import Composition, compose, random_plan, unbroken
+from tests.support.speech import bank, blocks, detector, preset, score
 
 BATCH = 4
 
@@ -89,14 +90,14 @@ def main() -> int:
             ("10 dB", 10.0, None),
         ):
             met &= tell(name, *errors_s(list(sounds(minutes, noise_db, 3)), read), limit_s)
-        corrected = reading.draw_in, reading.to_speech
-        reading.draw_in = lambda words, _audio, _start_s: tuple(words)
-        reading.to_speech = lambda words, _speech: list(words)
+        corrected = token_words.draw_in, token_words.to_speech
+        token_words.draw_in = lambda words, _audio, _start_s: tuple(words)
+        token_words.to_speech = lambda words, _speech: list(words)
         try:
             clean = list(sounds(minutes, None, 3))
             tell("clean, attention alone", *errors_s(clean, read), None)
         finally:
-            reading.draw_in, reading.to_speech = corrected
+            token_words.draw_in, token_words.to_speech = corrected
     finally:
         batcher.close()
         engine.close()

@@ -26,28 +26,21 @@ from typing import Any
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.support.common import figure, median, p95
+from kb.jobs.queue.item_states import CANCELLED, FAILED
+from kb.service import Service
+from kb.settings import Settings
+from kb.sinks.local.sink import LocalSink
+from kb.transcript import render
+from kb.transcript.formats import json_document
+from kb.transcript.passages import passages
+from kb.types import Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
+from tests.support import browser
+from tests.support.app_server import dashboard
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from common import figure, median, p95  # noqa: E402
-
-from kb.jobs.rows import CANCELLED, FAILED  # noqa: E402
-from kb.service import Service  # noqa: E402
-from kb.settings import Settings  # noqa: E402
-from kb.sinks.local import LocalSink  # noqa: E402
-from kb.transcript import json_doc, render  # noqa: E402
-from kb.transcript.passages import passages  # noqa: E402
-from kb.types import (  # noqa: E402
-    Coverage,
-    MediaItem,
-    MediaRef,
-    Segment,
-    Timing,
-    Transcript,
-    Word,
-)
-from tests import browser  # noqa: E402
-from tests.app_server import dashboard  # noqa: E402
 
 VIDEO_BYTES = 2 * 10**9
 TIMES, STARTS, PAINTS = 15, 3, 5
@@ -125,7 +118,7 @@ def fill(home: Path, library: int, queue: int) -> None:
         stem = service.library.stem(item)
         service.library.write_text(stem, ".txt", render(transcript, "txt", item=item))
         service.library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
-        document = json_doc.to_document(transcript)
+        document = json_document.to_document(transcript)
         service.library.write_metadata(
             item,
             {

@@ -20,12 +20,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.common import figure
-from kb.jobs.options import RunOptions
+from benchmarks.support.common import figure
+from kb.options import RunOptions
 from kb.service import ItemStatus
-from tests.channel import Site
 from tests.fakes.media import Word
-from tests.workers import Lab, speech
+from tests.support.channel import Site
+from tests.support.workers import Lab, speech
 
 SECONDS, WORDS = 2, 4  # of a talk
 PAUSE_S = 0.2

@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 # The package `gpu` comes before this file, which has its name.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import numpy as np
 import torch
-from common import figure
-from gpu_bench import (
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import kb.asr.engines.whisper.greedy_search as greedy
+from benchmarks.support.common import figure
+from benchmarks.support.gpu_bench import (
     COMPILED,
     GRAPH,
     LARGE,
@@ -41,9 +43,7 @@ from gpu_bench import (
     pulled,
     sensible,
 )
-from pages import machine, replace_block, table
-
-import kb.asr.engines.greedy as greedy
+from benchmarks.support.pages import machine, replace_block, table
 from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 
@@ -275,12 +275,11 @@ def recovers(manager: GPUManager, seconds: float) -> str:
     from concurrent.futures import wait
     from tempfile import TemporaryDirectory
 
-    from weights import write_random
-
-    from kb.asr.batcher import Batcher
+    from benchmarks.support.weights import write_random
+    from kb.asr.batching.batcher import Batcher
+    from kb.asr.batching.language_vote import Vote
     from kb.asr.engines import load_engine
-    from kb.asr.vote import Vote
-    from kb.asr.windows import Window
+    from kb.asr.windows.windowing import Window
 
     if manager.kind != "CUDA":
         return "not measured"

@@ -20,20 +20,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import psutil
 
-from benchmarks.common import figure, median, p95, timed_ms
-from kb.jobs.options import RunOptions
-from kb.jobs.rows import DONE, QUEUED, RUNNING
-from kb.jobs.work import ENDED, GO_ON, ItemWork
-from kb.jobs.worker import Worker
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.support.common import figure, median, p95, timed_ms
+from kb.jobs.queue.item_states import DONE, QUEUED, RUNNING
+from kb.jobs.worker.item_steps import ENDED, GO_ON, ItemWork
+from kb.jobs.worker.worker import Worker
+from kb.options import RunOptions
 from kb.settings import get_settings
 from kb.types import MediaItem
-from tests.workers import Lab, speech
+from tests.support.workers import Lab, speech
 
 ROOT = Path(__file__).resolve().parent.parent
+
 PAGE = 50
 IDLE_S = 20.0
 NO_STAGES = "--no-stages"  # this script as a worker

@@ -23,16 +23,16 @@ from pathlib import Path
 import numpy as np
 import psutil
 import soundfile
-from common import figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from kb.jobs.options import RunOptions
-from kb.jobs.recognition import Recognition
+from benchmarks.support.common import figure
+from kb.inference.session import Recognition
+from kb.options import RunOptions
 from kb.settings import get_settings
 from kb.types import Word
-from tests.compose import SAMPLE_RATE, Composition, compose, random_plan, silence, unbroken
-from tests.speech import bank, score
+from tests.support.compose import SAMPLE_RATE, Composition, compose, random_plan, silence, unbroken
+from tests.support.speech import bank, score
 
 MB = 10**6
 TALK_WORDS = 140

@@ -22,17 +22,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.support.common import figure
+from kb.errors import KBError
+from kb.settings import Settings
+from kb.sinks.odin.sink import OdinSink
+from kb.sinks.odin.sync import Source, apply_plan, make_plan, publish_many
+from kb.types import DocumentFacts, MediaItem, Passage
+from tests.fakes.odin import UPLOAD_FAULTS, FakeOdin
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from fakes.odin import UPLOAD_FAULTS, FakeOdin  # noqa: E402
-
-from benchmarks.common import figure  # noqa: E402
-from kb.errors import KBError  # noqa: E402
-from kb.settings import Settings  # noqa: E402
-from kb.sinks.odin import OdinSink  # noqa: E402
-from kb.sinks.odin_sync import Source, apply_plan, make_plan, publish_many  # noqa: E402
-from kb.types import DocumentFacts, MediaItem, Passage  # noqa: E402
 
 DOCUMENT_BYTES = 4_000
 MOST_RUNS = 200

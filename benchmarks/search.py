@@ -17,13 +17,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from common import figure, median, p95, timed_ms
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.support.common import figure, median, p95, timed_ms
 from kb.settings import Settings
-from kb.sinks import embedding, open_search
+from kb.sinks import open_search
 from kb.sinks.base import SearchMode
-from kb.sinks.embedding import Vectors
-from kb.sinks.local import LocalSink
+from kb.sinks.local import embedding
+from kb.sinks.local.embedding import Vectors
+from kb.sinks.local.sink import LocalSink
 from kb.types import MediaItem, Passage
 
 PASSAGES = 100_000

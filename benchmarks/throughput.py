@@ -30,12 +30,14 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
-from common import figure, median
-from pages import machine, replace_block, table
-from peers import (
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.support.common import figure, median
+from benchmarks.support.pages import machine, replace_block, table
+from benchmarks.support.peers import (
     BATCH,
     BATCHED,
     BATCHED_WORDS,
@@ -52,12 +54,18 @@ from peers import (
     Way,
     everyone,
 )
-from resources import children_s, cpu_s, give_back, load_libraries, reset_peak, resident_mb
-from talks import Load, loads, trial
-from weights import demo_model, random_tiny
-
+from benchmarks.support.resources import (
+    children_s,
+    cpu_s,
+    give_back,
+    load_libraries,
+    reset_peak,
+    resident_mb,
+)
+from benchmarks.support.talks import Load, loads, trial
+from benchmarks.support.weights import demo_model, random_tiny
 from kb.types import Word
-from tests.speech import score
+from tests.support.speech import score
 
 TARGETS = {"a": 1.5, "b": 3.0, "c": 2.5}  # ours to the pipeline
 TARGETS_CTRANSLATE2 = {"a": 1.0, "b": 1.3, "c": 1.3}  # ours to faster-whisper's batched one

@@ -22,13 +22,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import numpy as np
 import psutil
 
-from benchmarks.common import figure
-from tests.workers import GOING, Lab, speech
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.support.common import figure
+from tests.support.workers import GOING, Lab, speech
 
 WORDS = 24  # an item: some ten seconds of speech
 KILL_AFTER_S = (0.2, 10.0)  # since the worker came up: from its first steps to deep in an item

@@ -27,12 +27,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from trust_cases import disturbed, held, undisturbed
-from trust_peers import FasterWhisper, Pipeline
-from trust_reader import BATCH, Reader, Remembering
-from trust_sounds import drowned, sounds, talk
-from trust_table import document, report
-
+from benchmarks.support.trust_cases import disturbed, held, undisturbed
+from benchmarks.support.trust_peers import FasterWhisper, Pipeline
+from benchmarks.support.trust_reader import BATCH, Reader, Remembering
+from benchmarks.support.trust_sounds import drowned, sounds, talk
+from benchmarks.support.trust_table import document, report
 from gpu.manager import GPUManager
 from kb.asr.engines import load_engine
 

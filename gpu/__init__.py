@@ -5,14 +5,8 @@ Nothing here is probed, and torch is not loaded, until a `GPUManager` is asked.
 
 from __future__ import annotations
 
-from gpu.manager import (
-    BatchCeiling,
-    DeviceInfo,
-    GPUManager,
-    MemoryUse,
-    device_lost,
-    out_of_memory,
-)
+from gpu.failures import device_lost, out_of_memory
+from gpu.manager import BatchCeiling, DeviceInfo, GPUManager, MemoryUse
 from gpu.presets import Preset, find_preset, load_presets, override
 
 __all__ = [

@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,6 +14,7 @@ import psutil
 
 from gpu.devices import Device, Kind, choose_device, cpu_device, cpu_threads, first_line
 from gpu.devices import parse_request as _parse_request
+from gpu.failures import device_lost, out_of_memory
 from gpu.presets import Preset
 from kb.errors import GPUError
 from kb.settings import get_settings
@@ -26,27 +26,6 @@ GB = 2**30  # as graphics cards count
 # On a CPU a batch beyond this gains nothing and costs memory (measured: best at 5 to 8).
 CPU_BATCH_CEILING = 8
 _LARGEST_BATCH = 256
-
-_OUT_OF_MEMORY = (
-    "out of memory",  # CUDA, HIP and MPS
-    "cublas_status_alloc_failed",
-    "cudnn_status_alloc_failed",
-    "hipblas_status_alloc_failed",
-    "can't allocate memory",  # torch on the CPU, Linux
-    "not enough memory",  # torch on the CPU, Windows
-)
-
-
-# What CUDA, HIP and their libraries say when a context is broken: every later call in the same
-# process fails as well, whatever it is (cudaErrorIllegalAddress and its like).
-_DEVICE_LOST = (
-    "cuda error",
-    "hip error",
-    "cudnn_status",
-    "cublas_status",
-    "mps backend",
-    "cuda failed with error",  # CTranslate2, before cudaGetErrorString's text
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +290,12 @@ class GPUManager:
 
     @staticmethod
     def out_of_memory(error: BaseException) -> bool:
-        """Whether a smaller batch may mend this error (see `gpu.manager.out_of_memory`)."""
+        """Whether a smaller batch may mend this error (see `gpu.failures.out_of_memory`)."""
         return out_of_memory(error)
 
     @staticmethod
     def device_lost(error: BaseException) -> bool:
-        """Whether only a fresh process can go on (see `gpu.manager.device_lost`)."""
+        """Whether only a fresh process can go on (see `gpu.failures.device_lost`)."""
         return device_lost(error)
 
     @property
@@ -359,47 +338,6 @@ class GPUManager:
         if self.preset is None:
             return device.total_bytes
         return min(int(self.preset.vram_budget_gb * GB), device.total_bytes)
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or one that it was raised from, says that memory ran out.
-
-    Covers torch.OutOfMemoryError, the RuntimeErrors of CUDA, HIP, cuBLAS, cuDNN, MPS and the
-    CPU's allocator, and Python's MemoryError. Needs no torch.
-    """
-    return any(
-        isinstance(link, MemoryError)
-        or any(base.__name__ == "OutOfMemoryError" for base in type(link).__mro__)
-        or (isinstance(link, RuntimeError) and _tells_out_of_memory(str(link)))
-        for link in _chain(error)
-    )
-
-
-def device_lost(error: BaseException) -> bool:
-    """Whether an error says that the device's context is broken for this process.
-
-    Out of memory is not among them: that passes. Needs no torch.
-    """
-    return not out_of_memory(error) and any(
-        type(link).__name__ == "AcceleratorError"
-        or (
-            isinstance(link, RuntimeError)
-            and any(sign in str(link).lower() for sign in _DEVICE_LOST)
-        )
-        for link in _chain(error)
-    )
-
-
-def _tells_out_of_memory(text: str) -> bool:
-    return any(phrase in text.lower() for phrase in _OUT_OF_MEMORY)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__
 
 
 def _main_memory() -> MemoryUse:

@@ -13,14 +13,18 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 
-from kb import settings as settings_module
 from kb.settings import Settings, get_settings
-from tests import told
-from tests.workers import Lab
+from tests.support import secret_watch
+from tests.support.workers import Lab
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    told.start(config)
+    secret_watch.start(config)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # They check what all other tests said and left behind.
+    items.sort(key=lambda item: item.path.name == "test_secrets.py")
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +36,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("KB_HOME", str(home))
     monkeypatch.setenv("KB_CPU_THREADS", "1")
     # `.env` is looked for beside the package and in the working directory.
-    monkeypatch.setattr(settings_module, "ENV_FOLDER", tmp_path)
+    monkeypatch.setattr("kb.settings.settings.ENV_FOLDER", tmp_path)
     monkeypatch.chdir(tmp_path)
     get_settings.cache_clear()
     yield home

@@ -23,11 +23,11 @@ os.environ["KB_SINKS"] = "local"
 
 from rich.text import Text  # noqa: E402
 
-from kb import console  # noqa: E402
+from kb.cli.output import console  # noqa: E402
 from kb.errors import KBError  # noqa: E402
-from kb.jobs.options import RunOptions  # noqa: E402
+from kb.options import RunOptions  # noqa: E402
 from kb.service import ItemStatus, Service  # noqa: E402
-from kb.transcript.timing import clock  # noqa: E402
+from kb.transcript.chunks import clock  # noqa: E402
 from kb.types import Hit  # noqa: E402
 
 QUESTION = "What did the engineer discover under the snowfall?"

@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFont
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.compose import Composition, WordBank, compose, write_wav  # noqa: E402
+from tests.support.compose import Composition, WordBank, compose, write_wav  # noqa: E402
 
 CHANNEL = "Lantern Bay Talks"
 WIDTH, HEIGHT = 960, 540
@@ -42,7 +42,7 @@ Drawing = Callable[[Draw, "Talk"], None]
 
 @dataclass(frozen=True)
 class Slide:
-    """One slide and what is said to it; `says` is a plan of `tests.compose`."""
+    """One slide and what is said to it; `says` is a plan of `tests.support.compose`."""
 
     heading: str
     lines: tuple[str, ...]

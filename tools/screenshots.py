@@ -29,12 +29,11 @@ from playwright.sync_api import Browser, Page
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from fakes.media import FakeMedia  # noqa: E402
-from fakes.youtube import Channel, FakeYouTube  # noqa: E402
-
-from tests import browser  # noqa: E402
-from tests.app_server import dashboard  # noqa: E402
-from tests.compose import WordBank, compose, random_plan, write_wav  # noqa: E402
+from tests.fakes.media import FakeMedia  # noqa: E402
+from tests.fakes.youtube import Channel, FakeYouTube  # noqa: E402
+from tests.support import browser  # noqa: E402
+from tests.support.app_server import dashboard  # noqa: E402
+from tests.support.compose import WordBank, compose, random_plan, write_wav  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 SAMPLES = ROOT / "samples"
@@ -102,7 +101,7 @@ def others(b: Browser, folder: Path, everything: Path) -> None:
 def fill(home: Path) -> str:
     """Take the samples into a library; returns the address of one of them, at a hit."""
     os.environ.update(KB_HOME=str(home), KB_MODEL="demo", KB_SINKS="local")
-    from kb.jobs.options import RunOptions
+    from kb.options import RunOptions
     from kb.service import Service
 
     service = Service()
@@ -147,7 +146,7 @@ def channel(folder: Path) -> Iterator[dict[str, str]]:
 
 def trouble(home: Path) -> None:
     """A queue of 5,000: most wait, some failed, downloads rest."""
-    from kb.jobs.options import RunOptions
+    from kb.options import RunOptions
     from kb.service import Service
     from kb.settings import Settings
 

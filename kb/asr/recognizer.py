@@ -20,18 +20,8 @@ import numpy as np
 
 from gpu.presets import Preset
 from kb.asr import SAMPLE_RATE
-from kb.asr.batcher import Answer, Batcher, wait
-from kb.asr.condense import Condenser, segments_on, settled_on
-from kb.asr.engines.base import Decoded
-from kb.asr.merge import Read, in_order, stitch
-from kb.asr.outside import Outside
-from kb.asr.places import Places
-from kb.asr.purse import Purse
-from kb.asr.quality.ledger import Settled, ledger
-from kb.asr.quality.signs import BEFORE, Evidence, Limits
-from kb.asr.repair import Case, Plan, Repairs, Request
-from kb.asr.second import SecondEngine
-from kb.asr.vad import (
+from kb.asr.audio.pause_trimmer import Condenser
+from kb.asr.audio.vad import (
     CUT_THRESHOLD,
     FRAME,
     FRAME_S,
@@ -41,8 +31,19 @@ from kb.asr.vad import (
     SpeechRule,
     spans,
 )
-from kb.asr.vote import Agreed, Vote
-from kb.asr.windows import Window, WindowCutter
+from kb.asr.batching.adjustable_semaphore import Places
+from kb.asr.batching.batcher import Answer, Batcher, wait
+from kb.asr.batching.fallback_engine import SecondEngine
+from kb.asr.batching.language_vote import Agreed, Vote
+from kb.asr.engines.base import Decoded
+from kb.asr.quality.candidates import Case
+from kb.asr.quality.checks import BEFORE, Evidence, Limits
+from kb.asr.quality.repair import Plan, Repairs, Request
+from kb.asr.quality.repair_budget import Purse
+from kb.asr.quality.report import Settled, ledger, settled_on
+from kb.asr.stitching import Read, in_order, segments_on, stitch
+from kb.asr.windows.residual_speech import Outside
+from kb.asr.windows.windowing import Window, WindowCutter
 from kb.errors import Cancelled, SettingsError
 from kb.settings import Settings, get_settings
 from kb.types import MediaRef, Segment, SpeechSpan, Timing, Transcript, Word

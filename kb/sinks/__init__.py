@@ -12,9 +12,9 @@ from kb.settings import Settings
 from kb.sinks.base import SearchableSink, Sink
 
 SINKS: dict[str, str] = {
-    "local": "kb.sinks.local:LocalSink",
-    "odin": "kb.sinks.odin:OdinSink",
-    "folder": "kb.sinks.folder:FolderSink",
+    "local": "kb.sinks.local.sink:LocalSink",
+    "odin": "kb.sinks.odin.sink:OdinSink",
+    "folder": "kb.sinks.markdown_folder:FolderSink",
 }
 
 

@@ -14,7 +14,7 @@ from kb.sources.base import Source
 # name -> "module:Class", asked in this order; loaded on use.
 SOURCES: dict[str, str] = {
     # Before files: youtube.com/@name looks like a path, and YouTube's forms are told exactly.
-    "youtube": "kb.sources.youtube:YouTubeSource",
+    "youtube": "kb.sources.youtube.source:YouTubeSource",
     "file": "kb.sources.files:FileSource",
     "web": "kb.sources.web:WebSource",
 }

@@ -17,7 +17,7 @@ from urllib.request import url2pathname
 
 from kb.errors import MediaUnavailable, UsageError
 from kb.library import MEDIA_EXTENSIONS
-from kb.naming import split_stem, tidy_title
+from kb.library.filenames import split_stem, tidy_title
 from kb.sources.base import Fetched, Filters, Progress, no_progress
 from kb.types import MediaItem
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kb.catalogue import Catalogue, subscriptions
+from kb.database import Catalogue, subscriptions
 from kb.errors import UsageError
 from kb.library import Library
-from kb.sources.filters import VideoFilters
-from kb.sources.links import recognize
+from kb.sources.listing.filters import VideoFilters
+from kb.sources.youtube.links import recognize
 
 FACT = "subscriptions"
 DEFAULT_EVERY_S = 6 * 3600.0

@@ -13,12 +13,12 @@ from kb.types import MediaItem, Transcript
 
 # name -> "module:function"; loaded on use, so that a format costs nothing until it is asked for.
 FORMATS: dict[str, str] = {
-    "txt": "kb.transcript.txt:render",
-    "json": "kb.transcript.json_doc:render",
-    "srt": "kb.transcript.srt:render",
-    "vtt": "kb.transcript.vtt:render",
-    "csv": "kb.transcript.csv_doc:render",
-    "md": "kb.transcript.md:render",
+    "txt": "kb.transcript.formats.plain_text:render",
+    "json": "kb.transcript.formats.json_document:render",
+    "srt": "kb.transcript.formats.subrip:render",
+    "vtt": "kb.transcript.formats.webvtt:render",
+    "csv": "kb.transcript.formats.csv_table:render",
+    "md": "kb.transcript.formats.markdown:render",
 }
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kb.library import deep_link
-from kb.transcript.captions import ENGINE
-from kb.transcript.timing import chunks
+from kb.transcript.caption_parser import ENGINE
+from kb.transcript.chunks import chunks
 from kb.types import MediaItem, Passage, Transcript
 
 # Words before and after a long silence seldom belong to one thought, and a hit whose passage

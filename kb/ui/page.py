@@ -8,20 +8,16 @@ import streamlit as st
 from PIL import Image, ImageDraw
 
 from kb.errors import KBError
-from kb.ui import (
-    access,
-    gpu,
-    ingest,
-    knowledge,
-    library,
-    queue,
-    server,
-    session,
-    settings,
-    show,
-    sidebar,
-)
-from kb.ui.texts import text
+from kb.ui import session, sidebar
+from kb.ui.i18n import text
+from kb.ui.tabs.gpu import tab as gpu
+from kb.ui.tabs.ingest import tab as ingest
+from kb.ui.tabs.knowledge import tab as knowledge
+from kb.ui.tabs.library import tab as library
+from kb.ui.tabs.queue import tab as queue
+from kb.ui.tabs.settings import tab as settings
+from kb.ui.web import oidc, server
+from kb.ui.widgets import messages
 
 BODIES: dict[str, Callable[[], None]] = {
     "tab_ingest": ingest.render,
@@ -72,12 +68,12 @@ def render() -> None:
     try:
         chosen = session.service().settings
     except KBError as error:
-        show.error(error)
+        messages.error(error)
         return
     if not server.asks_for_password(chosen):
-        show.trouble(text("unguarded"), text("unguarded_hint"))
+        messages.trouble(text("unguarded"), text("unguarded_hint"))
         return
-    if not access.admitted(chosen):
+    if not oidc.admitted(chosen):
         return
     ingest.settle()
     sidebar.render()

@@ -17,12 +17,11 @@ from functools import cache
 import psutil
 
 from kb.errors import KBError
-from kb.jobs import names
-from kb.jobs.options import RunOptions
-from kb.jobs.presence import list_workers
-from kb.service import Service
+from kb.jobs.queue import workflow_ids
+from kb.jobs.queue.heartbeat import list_workers
+from kb.options import RunOptions
+from kb.service import Service, uploads
 from kb.settings import get_settings
-from kb.ui import uploads
 
 LOOK_EVERY_S = 2.0
 SWEEP_EVERY_S = 300.0
@@ -105,7 +104,7 @@ class Keeper:
         if count:
             if self._stopping_since and time.monotonic() - self._stopping_since < STOPPING_S:
                 return WorkerView("stopping", count)
-            paused = any(lane.name == names.ITEM_LANE for lane in service.jobs.lanes())
+            paused = any(lane.name == workflow_ids.ITEM_LANE for lane in service.jobs.lanes())
             return WorkerView("paused" if paused else "running", count)
         if self._coming():
             return WorkerView("starting")

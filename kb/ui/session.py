@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from kb import shelf as shelves
-from kb.records import Listing
+from kb.library import cache
+from kb.library.metadata import Listing
 from kb.service import Service
 from kb.settings import get_settings
-from kb.ui import texts
+from kb.ui import i18n
 
 _SERVICE = "service"
 _SEEKS = "seeks"
@@ -33,7 +33,7 @@ def shelf() -> Listing:
 
     Raises LibraryError.
     """
-    return shelves.shelf(service().library.media_folder).listing()
+    return cache.shelf(service().library.media_folder).listing()
 
 
 # The open tab
@@ -42,23 +42,23 @@ def shelf() -> Listing:
 def begin() -> None:
     """Take language and tab from the page's address, once for each visitor."""
     state = st.session_state
-    if texts.STATE not in state:
-        wanted = st.query_params.get(texts.STATE) or (st.context.locale or "")[:2].lower()
-        state[texts.STATE] = wanted if wanted in texts.LANGUAGES else texts.DEFAULT_LANGUAGE
+    if i18n.STATE not in state:
+        wanted = st.query_params.get(i18n.STATE) or (st.context.locale or "")[:2].lower()
+        state[i18n.STATE] = wanted if wanted in i18n.LANGUAGES else i18n.DEFAULT_LANGUAGE
     if TAB not in state:
-        state[TAB] = texts.text(_tab_named(st.query_params.get(TAB, "")))
+        state[TAB] = i18n.text(_tab_named(st.query_params.get(TAB, "")))
 
 
 def go_to(tab: str) -> None:
     """Show another tab, by the key of its label. For callbacks."""
-    st.session_state[TAB] = texts.text(tab)
+    st.session_state[TAB] = i18n.text(tab)
     note_tab()
     redraw()
 
 
 def note_tab() -> None:
     """Write the open tab into the page's address. For callbacks."""
-    st.query_params[TAB] = texts.MESSAGES[texts.DEFAULT_LANGUAGE][open_tab()]
+    st.query_params[TAB] = i18n.MESSAGES[i18n.DEFAULT_LANGUAGE][open_tab()]
 
 
 def open_tab() -> str:
@@ -69,8 +69,8 @@ def open_tab() -> str:
 def speak(language: str) -> None:
     """Show the page in another language. For callbacks."""
     tab = open_tab()
-    st.session_state[texts.STATE] = st.query_params[texts.STATE] = language
-    st.session_state[TAB] = texts.text(tab)
+    st.session_state[i18n.STATE] = st.query_params[i18n.STATE] = language
+    st.session_state[TAB] = i18n.text(tab)
     redraw()
 
 
@@ -78,7 +78,7 @@ def _tab_named(label: str) -> str:
     """The tab of this label in any language, without regard to case; else the first."""
     wanted = label.casefold()
     for tab in TABS:
-        if any(messages[tab].casefold() == wanted for messages in texts.MESSAGES.values()):
+        if any(messages[tab].casefold() == wanted for messages in i18n.MESSAGES.values()):
             return tab
     return TABS[0]
 

@@ -7,10 +7,12 @@ import streamlit as st
 from gpu.presets import find_preset
 from kb.errors import KBError
 from kb.service import Service
-from kb.ui import access, session, show, texts
-from kb.ui.guard import SIGN_OUT
+from kb.ui import i18n, session
+from kb.ui.i18n import text
 from kb.ui.runner import WorkerView, keeper
-from kb.ui.texts import text
+from kb.ui.web import oidc
+from kb.ui.web.request_guard import SIGN_OUT
+from kb.ui.widgets import messages
 
 REFRESH_S = 3
 _PROBLEM = "worker_problem"
@@ -22,7 +24,7 @@ def render() -> None:
     service = session.service()
     with st.sidebar:
         st.markdown(f"### {text('app')}")
-        st.caption(text("folder", folder=show.plain(show.folder(service.settings.home))))
+        st.caption(text("folder", folder=messages.plain(messages.folder(service.settings.home))))
         st.fragment(_live, run_every=REFRESH_S)()
         st.markdown(f"**{text('active_preset')}**  \n{_preset(service)}")
         _language()
@@ -37,7 +39,7 @@ def _live() -> None:
         _worker(service, keeper().view(service))
         _totals(service)
     except KBError as error:
-        show.error(error)
+        messages.error(error)
 
 
 def _worker(service: Service, view: WorkerView) -> None:
@@ -51,10 +53,10 @@ def _worker(service: Service, view: WorkerView) -> None:
     st.markdown(f"**{text('worker')}**  \n:{color}[●] {words}")
     problem: KBError | None = st.session_state.pop(_PROBLEM, None)
     if problem is not None:
-        show.error(problem)
+        messages.error(problem)
     if view.state == "ends":
         log = service.settings.home / "logs" / "worker.log"
-        show.trouble(text("worker_ends"), text("worker_ends_hint", log=show.folder(log)))
+        messages.trouble(text("worker_ends"), text("worker_ends_hint", log=messages.folder(log)))
     if view.count:
         st.button(
             text("worker_stop"), key="worker-stop",
@@ -86,12 +88,12 @@ def _totals(service: Service) -> None:
     shelf = session.shelf()
     waiting = counts["queued"] + counts["waiting"] + counts["paused"]
     rows = [
-        ("total_items", texts.number(len(shelf.entries))),
-        ("total_hours", show.length(sum(entry.duration_s or 0.0 for entry in shelf.entries))),
-        ("total_words", texts.number(sum(words_of(entry.transcribed) for entry in shelf.entries))),
-        ("total_running", texts.number(counts["running"])),
-        ("total_waiting", texts.number(waiting)),
-        ("total_failed", texts.number(counts["failed"])),
+        ("total_items", i18n.number(len(shelf.entries))),
+        ("total_hours", messages.length(sum(entry.duration_s or 0.0 for entry in shelf.entries))),
+        ("total_words", i18n.number(sum(words_of(entry.transcribed) for entry in shelf.entries))),
+        ("total_running", i18n.number(counts["running"])),
+        ("total_waiting", i18n.number(waiting)),
+        ("total_failed", i18n.number(counts["failed"])),
     ]
     st.html(_table(rows))
 
@@ -111,24 +113,24 @@ def _preset(service: Service) -> str:
     try:
         preset = find_preset(service.settings.preset, service.presets())
     except KBError as error:
-        return show.plain(error.message)
-    return show.plain(preset.label)
+        return messages.plain(error.message)
+    return messages.plain(preset.label)
 
 
 def _language() -> None:
     st.segmented_control(
         text("language_switch"),
-        list(texts.LANGUAGES),
-        format_func=lambda code: texts.LANGUAGES[code],
+        list(i18n.LANGUAGES),
+        format_func=lambda code: i18n.LANGUAGES[code],
         key="language-switch",
-        default=texts.language(),
+        default=i18n.language(),
         required=True,
         on_change=_switch,
     )
 
 
 def _sign_out(service: Service) -> None:
-    if access.oidc():
+    if oidc.oidc():
         st.button(text("sign_out"), on_click=st.logout, key="sign-out", type="tertiary")
     elif service.settings.password.get_secret_value():
         # A link to a route of the server: the cookie is not the page's to remove.

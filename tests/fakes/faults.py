@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from kb.asr.engines.base import GREEDY, Decoded, Decoding, Engine, Heard
-from kb.asr.windows import Window
+from kb.asr.windows.windowing import Window
 from kb.types import Segment, Word
 
 KINDS = ("drop", "loop", "invent", "shift")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from kb.asr import faults
+from kb.asr.engines import errors
 from kb.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from kb.asr.engines.base import Engine
 
 ENGINES: dict[str, str] = {
-    "whisper": "kb.asr.engines.whisper:WhisperEngine",
-    "faster-whisper": "kb.asr.engines.faster_whisper:FasterWhisperEngine",
-    "parakeet": "kb.asr.engines.parakeet:ParakeetEngine",
-    "qwen3-asr": "kb.asr.engines.qwen3_asr:Qwen3AsrEngine",
+    "whisper": "kb.asr.engines.whisper.engine:WhisperEngine",
+    "faster-whisper": "kb.asr.engines.faster_whisper.engine:FasterWhisperEngine",
+    "parakeet": "kb.asr.engines.parakeet.engine:ParakeetEngine",
+    "qwen3-asr": "kb.asr.engines.qwen3.engine:Qwen3AsrEngine",
 }
 
 # What an engine needs beyond what the package itself needs, and how it is had.
@@ -42,7 +42,7 @@ def load_engine(name: str, model: str, manager: GPUManager) -> Engine:
     try:
         engine: Engine = getattr(import_module(module), attribute).load(model, manager)
     except Exception as error:
-        found = faults.loading(error, model, manager)
+        found = errors.loading(error, model, manager)
         if found is None or found is error:
             raise
         raise found from error

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from kb.asr.windows import Window
+from kb.asr.windows.windowing import Window
 from kb.types import Segment
 
 

@@ -1,0 +1,265 @@
+"""One random Whisper on the device, and the ways of running it that `gpu.py` times."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+
+import kb.asr.engines.whisper.greedy_search as greedy
+from benchmarks.support.peers import lengths_of_generate
+from benchmarks.support.weights import make_tokenizer
+from gpu.manager import GPUManager
+from kb.asr import SAMPLE_RATE
+from kb.asr.audio.log_mel import LogMel
+from kb.asr.engines.whisper.cuda_graph import GraphStep
+from kb.asr.engines.whisper.decoder import Decoder
+from kb.asr.engines.whisper.greedy_search import Greedy
+from kb.asr.engines.whisper.packed_linear import pack_linears
+from kb.asr.engines.whisper.timestamp_rules import Rules
+
+TOKENS = 120
+WINDOW_S = 30.0
+ENCODER_FLOP = 2.27e12  # of one window, large
+# (arithmetic in FLOP/s, memory in bytes/s) that half precision reaches at most.
+CARDS = {
+    "RTX 4090": (163e12, 1.008e12),
+    "H100": (779e12, 2.99e12),
+    "H200": (779e12, 4.29e12),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model's shape; `weights_bytes` the decoder's, read at every step (half precision)."""
+
+    name: str
+    width: int
+    heads: int
+    encoder_layers: int
+    decoder_layers: int
+    weights_bytes: float
+    vocabulary: int = 51_866
+
+
+TURBO = Shape("large-v3-turbo", 1280, 20, 32, 4, 316e6)
+LARGE = Shape("large-v3", 1280, 20, 32, 32, 1.60e9)
+TOY = Shape("toy", 32, 2, 1, 2, 0.0, 2463)
+
+
+@dataclass
+class Timed:
+    """Seconds a batch, by part."""
+
+    mel_s: float
+    encoder_s: float
+    decoder_s: float
+    host_s: float
+
+    @property
+    def total_s(self) -> float:
+        return self.mel_s + self.encoder_s + self.decoder_s + self.host_s
+
+
+def limit(shape: Shape, batch: int, name: str) -> float | None:
+    """The most seconds of sound a second that the card's figures allow; None if not known.
+
+    Encoder and projection of the cross-attention at the arithmetic rate, then every step reads
+    the decoder's weights once a batch and each window's cache at the memory's rate.
+    """
+    rates = next((rates for card, rates in CARDS.items() if card in name), None)
+    if rates is None or not shape.weights_bytes:
+        return None
+    flop = ENCODER_FLOP + 4 * 1500 * shape.width**2 * shape.decoder_layers
+    cache = 2 * 2 * 1500 * shape.width * shape.decoder_layers
+    steps = TOKENS * (shape.weights_bytes / batch + cache) / rates[1]
+    return WINDOW_S / (flop / rates[0] + steps)
+
+
+class Bench:
+    """A random model of a shape in `dtype` (default: the device's own); `tokens` a window."""
+
+    def __init__(
+        self, shape: Shape, manager: GPUManager, tokens: int, dtype: torch.dtype | None = None
+    ) -> None:
+        from transformers import (
+            GenerationConfig,
+            WhisperConfig,
+            WhisperFeatureExtractor,
+            WhisperForConditionalGeneration,
+        )
+
+        self.shape = shape
+        self.tokens = tokens
+        self.device = manager.device
+        self.dtype = dtype or manager.dtype
+        eos = shape.vocabulary - 1609  # timestamps and special tokens come after it
+        config = WhisperConfig(
+            vocab_size=shape.vocabulary, d_model=shape.width, num_mel_bins=128,
+            encoder_layers=shape.encoder_layers, decoder_layers=shape.decoder_layers,
+            encoder_attention_heads=shape.heads, decoder_attention_heads=shape.heads,
+            encoder_ffn_dim=4 * shape.width, decoder_ffn_dim=4 * shape.width,
+            bos_token_id=eos, eos_token_id=eos, pad_token_id=eos, decoder_start_token_id=eos + 1,
+            suppress_tokens=None, begin_suppress_tokens=None,
+        )  # fmt: skip
+        config._attn_implementation = manager.attention
+        torch.manual_seed(0)
+        with torch.device(self.device):
+            self.model = WhisperForConditionalGeneration(config)
+        self.model.to(self.dtype).eval().requires_grad_(False)
+        self.generation = GenerationConfig(
+            eos_token_id=eos, bos_token_id=eos, pad_token_id=eos, decoder_start_token_id=eos + 1,
+            no_timestamps_token_id=shape.vocabulary - 1502, suppress_tokens=[eos],
+            alignment_heads=[[shape.decoder_layers - 1, n] for n in range(min(6, shape.heads))],
+            is_multilingual=False, max_length=448,
+        )  # fmt: skip
+        self.model.generation_config = self.generation
+        self.eos = eos
+        self.encoder: Any = self.model.get_encoder()
+        self.decoder = Decoder(self.model)
+        self.extractor = WhisperFeatureExtractor(feature_size=128)
+        self.mel = LogMel(self.extractor, self.device)
+        self.mel_on_host = False
+        if not manager.on_gpu:
+            pack_linears(self.encoder, 1500)
+        rng = np.random.default_rng(0)
+        self.sound = rng.standard_normal(int(WINDOW_S * SAMPLE_RATE), np.float32) * 0.1
+
+    def wait(self) -> None:
+        if self.device.startswith("cuda"):
+            torch.cuda.synchronize()
+
+    def loop(self, graph_rows: int = 0) -> Greedy:
+        """Our writing loop; `graph_rows`: with a step recorded for so many windows."""
+        rules = Rules(self.generation, self.eos, self.shape.vocabulary, self.device)
+        # (The prompt is the start token alone.)
+        graph = GraphStep(self.decoder, graph_rows, self.tokens + 2) if graph_rows else None
+        return Greedy(self.decoder, rules, start=self.eos + 1, graph=graph)
+
+    @torch.inference_mode()
+    def ours(self, batch: int, loop: Greedy) -> Timed:
+        """A batch as the engine runs it. Raises ValueError if a window lacks tokens."""
+        marks = [time.perf_counter()]
+
+        def mark() -> None:
+            self.wait()
+            marks.append(time.perf_counter())
+
+        mel = self._mel(batch)
+        mark()
+        states = self.encoder(mel).last_hidden_state
+        mark()
+        begun = loop.begin(states)
+        written = loop.write(begun, [[self.eos + 1]] * batch)
+        mark()
+        loop.time(written, [WINDOW_S] * batch)
+        mark()
+        self._equal({len(row) for row in written.rows})
+        return Timed(*(b - a for a, b in pairwise(marks)))
+
+    def _mel(self, batch: int) -> torch.Tensor:
+        sounds = [self.sound] * batch
+        if not self.mel_on_host:
+            return self.mel(sounds).to(self.dtype)
+        found = self.extractor(sounds, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        features: torch.Tensor = found.input_features.to(self.device, self.dtype)
+        return features
+
+    @torch.inference_mode()
+    def generate(self, batch: int) -> float:
+        """Seconds that transformers' `generate` takes for the same batch, log-mel by us."""
+        self.wait()
+        began = time.perf_counter()
+        with self._counted():
+            self.model.generate(
+                input_features=self._mel(batch), return_timestamps=True, num_beams=1,
+                do_sample=False, max_new_tokens=self.tokens, min_new_tokens=self.tokens,
+                force_unique_generate_call=True,
+            )  # fmt: skip
+        self.wait()
+        return time.perf_counter() - began
+
+    def pipeline(self, batch: int) -> float:
+        """Seconds that transformers' ready-made pipeline takes for the same windows."""
+        import transformers
+
+        asr = transformers.pipeline(
+            "automatic-speech-recognition", model=self.model, tokenizer=make_tokenizer(self.eos),
+            feature_extractor=self.extractor, device=self.device,
+        )  # fmt: skip
+        options = {
+            "num_beams": 1, "do_sample": False,
+            "max_new_tokens": self.tokens, "min_new_tokens": self.tokens,
+        }  # fmt: skip
+
+        def run() -> float:
+            sounds = [{"raw": self.sound, "sampling_rate": SAMPLE_RATE} for _ in range(batch)]
+            self.wait()
+            began = time.perf_counter()
+            with self._counted():
+                asr(sounds, batch_size=batch, generate_kwargs=options)
+            self.wait()
+            return time.perf_counter() - began
+
+        run()
+        return run()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Raises ValueError if transformers writes more or less than the tokens asked for."""
+        lengths: Counter[int] = Counter()
+        undo = lengths_of_generate(lengths)
+        try:
+            yield
+        finally:
+            undo()
+        self._equal(lengths)
+
+    def _equal(self, lengths: Counter[int] | set[int]) -> None:
+        if set(lengths) != {self.tokens}:
+            raise ValueError(f"tokens a window are {sorted(lengths)}, not {self.tokens}")
+
+
+FLOAT32 = "in float32 (TF32 where the card has it)"
+EAGER = "encoder with eager attention"
+EXTRACTOR = "log-mel by the extractor on the CPU"
+EVERY_STEP = "asked after every step whether it is done"
+GRAPH = "CUDA graph"
+COMPILED = "compiled encoder"
+
+
+def sensible(manager: GPUManager) -> tuple[str, ...]:
+    """The levers that can make a difference on this device; compiling apart."""
+    if manager.on_gpu:
+        return FLOAT32, EAGER, EXTRACTOR, EVERY_STEP, GRAPH
+    # A CPU computes in float32 anyway and looks after every step, which costs it nothing.
+    return EAGER, EXTRACTOR, GRAPH
+
+
+@contextmanager
+def pulled(bench: Bench, lever: str, manager: GPUManager) -> Iterator[Bench]:
+    """The model with one thing otherwise than in the table's other rows; afterwards as before."""
+    encoder, every = bench.encoder, greedy.CHECK_EVERY
+    try:
+        if lever == FLOAT32:
+            yield Bench(bench.shape, manager, bench.tokens, torch.float32)
+            return
+        if lever == EAGER:
+            bench.model.set_attn_implementation("eager")
+        elif lever == EXTRACTOR:
+            bench.mel_on_host = True
+        elif lever == EVERY_STEP:
+            greedy.CHECK_EVERY = 1
+        elif lever == COMPILED:
+            bench.encoder = torch.compile(encoder, dynamic=False)
+        yield bench
+    finally:
+        bench.model.set_attn_implementation(manager.attention)
+        bench.encoder, bench.mel_on_host, greedy.CHECK_EVERY = encoder, False, every

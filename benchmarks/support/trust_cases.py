@@ -1,0 +1,311 @@
+"""What `trust.py` counts: undisturbed conditions, faults, and what is held for review."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.support.common import median
+from benchmarks.support.trust_reader import READ_ONCE, Reader
+from kb.asr.engines.base import Decoded, Heard
+from kb.asr.quality.checks import Evidence, Limits, repeats
+from kb.asr.quality.repair_budget import Purse
+from kb.asr.stitching import keep_words, segments_on
+from kb.pipeline.hold import judge
+from kb.settings import Settings
+from kb.types import Segment, Transcript, Word
+from tests.fakes.faults import KINDS, Fault, FaultyEngine
+from tests.support.compose import Composition
+from tests.support.speech import Score, score
+
+FAULTY_SHARE = 0.1
+IN_PLACE_S = 0.3
+
+
+@dataclass
+class Tally:
+    """Word errors summed over sounds; `loops` are rows of repeats that nobody said."""
+
+    spoken: int = 0
+    substituted: int = 0
+    deleted: int = 0
+    inserted: int = 0
+    loops: int = 0
+
+    def add(self, said: Composition, words: Sequence[Word]) -> Score:
+        result = score(said.words, words)
+        self.spoken += result.spoken
+        self.substituted += result.substituted
+        self.deleted += result.deleted
+        self.inserted += result.inserted
+        truth = [Word(start, end, text, 1.0) for text, start, end in said.words]
+        self.loops += max(0, loops(words) - loops(truth))
+        return result
+
+    def share(self, count: int) -> float:
+        """In per cent of the words said."""
+        return 100 * count / max(1, self.spoken)
+
+    @property
+    def wer(self) -> float:
+        return self.share(self.substituted + self.deleted + self.inserted)
+
+
+LIMITS = Limits.of(Settings())
+
+
+def loops(words: Sequence[Word]) -> int:
+    """How many stretches of 40 words have a phrase again and again."""
+    found = 0
+    for first in range(0, len(words), 40):
+        part = tuple(words[first : first + 40])
+        segment = Segment(0.0, 0.0, "", part)
+        seen = Evidence(0, 1e9, 0, 1e9, Decoded((segment,), "en", 0, 0, 0), ())
+        found += bool(repeats(seen, LIMITS))
+    return found
+
+
+def plain_words(text: str) -> list[Word]:
+    return [Word(0.0, 0.0, word, 1.0) for word in text.split()]
+
+
+def suspects(found: Transcript) -> list[Any]:
+    """Windows that had a sign after their first reading."""
+    return [window for window in found.windows if window.signs or window.readings]
+
+
+@dataclass
+class Row:
+    """One line of the table of conditions."""
+
+    name: str
+    minutes: float = 0.0
+    windows: int = 0
+    suspect: int = 0
+    before: Tally = field(default_factory=Tally)
+    after: Tally = field(default_factory=Tally)
+    peers: list[Tally] = field(default_factory=list)
+    repair_s: float = 0.0
+    first_s: float = 0.0
+    held: int = 0
+    items: int = 0
+
+    @property
+    def cost(self) -> float:
+        """Repair in per cent of the first reading's time."""
+        return 100 * self.repair_s / max(self.first_s, 1e-9)
+
+
+def undisturbed(
+    name: str,
+    said: Sequence[Composition],
+    reader: Reader,
+    peers: Sequence[Callable[[np.ndarray], str]],
+) -> Row:
+    row = Row(name, peers=[Tally() for _ in peers])
+    reader.purse = Purse()
+    for composition in said:
+        reader.engine.fresh = True
+        found = reader.read(composition, reader.engine)
+        reader.engine.fresh = False
+        once = reader.read(composition, reader.engine, READ_ONCE)
+        row.minutes += composition.seconds / 60
+        row.windows += len(found.windows)
+        row.suspect += len(suspects(found))
+        row.before.add(composition, once.words)
+        row.after.add(composition, found.words)
+        row.repair_s += found.timing.repair_s
+        row.first_s += found.timing.asr_s + found.timing.align_s - found.timing.repair_s
+        row.items += 1
+        row.held += judge(found, reader.settings.hold_below).state == "held"
+        for tally, peer in zip(row.peers, peers, strict=True):
+            tally.add(composition, plain_words(peer(composition.audio)))
+    return row
+
+
+@dataclass
+class Struck:
+    """What became of the faults of one kind."""
+
+    faults: int = 0
+    found: int = 0
+    mended: int = 0
+    unmended_told: int = 0
+
+
+@dataclass
+class FaultRow(Row):
+    """The disturbed runs together."""
+
+    floor: Tally = field(default_factory=Tally)
+    kinds: dict[str, Struck] = field(default_factory=lambda: {kind: Struck() for kind in KINDS})
+    told: list[str] = field(default_factory=list)  # examples of what was not noticed
+
+    def total(self, name: str) -> int:
+        return sum(getattr(struck, name) for struck in self.kinds.values())
+
+
+def disturbed(
+    said: Sequence[Composition], reader: Reader, seeds: Sequence[int], timed: int
+) -> FaultRow:
+    """Faults in a tenth of the windows, once for each seed; the first `timed` are measured."""
+    row = FaultRow("faults in 10 % of the windows")
+    reader.purse = Purse()
+    for composition in said:
+        row.minutes += composition.seconds / 60
+        clean = reader.read(composition, reader.engine, READ_ONCE)
+        row.floor.add(composition, clean.words)
+        for seed in seeds:
+            reader.engine.fresh = seed in seeds[:timed]
+            engine = FaultyEngine(reader.engine, share=FAULTY_SHARE, seed=seed)
+            found = reader.read(composition, engine)
+            reader.engine.fresh = False
+            again = FaultyEngine(reader.engine, share=FAULTY_SHARE, seed=seed)
+            row.before.add(composition, reader.read(composition, again, READ_ONCE).words)
+            row.after.add(composition, found.words)
+            row.windows += len(found.windows)
+            row.items += 1
+            row.held += judge(found, reader.settings.hold_below).state == "held"
+            if seed in seeds[:timed]:
+                row.repair_s += found.timing.repair_s
+                row.first_s += found.timing.asr_s + found.timing.align_s - found.timing.repair_s
+            judge_faults(row, composition, found, again.faults, seed)
+    return row
+
+
+def judge_faults(
+    row: FaultRow, said: Composition, found: Transcript, faults: Sequence[Fault], seed: int
+) -> None:
+    """Counts, for each fault of a first reading, whether it was found and mended."""
+    noticed = {round(window.start_s, 2): window for window in suspects(found)}
+    for fault in faults:
+        struck = row.kinds[fault.kind]
+        struck.faults += 1
+        start_s = fault.window.clock.begin(fault.window.start_s)
+        window = noticed.get(round(start_s, 2))
+        struck.found += window is not None
+        if mended(said, found, fault):
+            struck.mended += 1
+            continue
+        # Not mended: does the ledger say so?
+        struck.unmended_told += window is not None and bool(window.signs or window.gaps)
+        if window is None:
+            row.told.append(f"{fault.kind} at {start_s:.1f} s, seed {seed}")
+
+
+def mended(said: Composition, found: Transcript, fault: Fault) -> bool:
+    """Whether the window's words are as right and as well placed as undisturbed."""
+    struck = fault.window
+    begin_s = struck.clock.begin(struck.start_s + struck.overlap_s)
+    end_s = struck.clock.end(struck.end_s - struck.shared_s)
+    truth = [w for w in said.words if begin_s <= (w[1] + w[2]) / 2 < end_s]
+    before = [w for s in segments_on(struck.clock, fault.before.segments) for w in s.words]
+    floor = score(truth, inside(before, begin_s, end_s))
+    result = score(truth, inside(found.words, begin_s, end_s))
+    if result.errors > floor.errors + 1:
+        return False
+    off_s = [abs(error) for error in (*result.starts_s, *result.ends_s)]
+    return not off_s or median(off_s) <= IN_PLACE_S
+
+
+def inside(words: Sequence[Word], begin_s: float, end_s: float) -> list[Word]:
+    return [w for w in words if begin_s <= (w.start_s + w.end_s) / 2 < end_s]
+
+
+# Holding
+
+
+class Deaf:
+    """An engine that loses what is said between two times, however it is asked.
+
+    Nothing that repair tries can mend it, so that the item has to be held where the loss is
+    more than may be missing, and must not be where it is less.
+    """
+
+    def __init__(self, engine: Any, from_s: float, to_s: float) -> None:
+        self._engine = engine
+        self._from_s, self._to_s = from_s, to_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def decode(self, heard: Heard, *how: Any) -> list[Decoded]:
+        return [self._lose(decoded) for decoded in self._engine.decode(heard, *how)]
+
+    def _lose(self, decoded: Decoded) -> Decoded:
+        segments = (
+            *keep_words(decoded.segments, before_s=self._from_s),
+            *keep_words(decoded.segments, from_s=self._to_s),
+        )
+        return replace(decoded, segments=segments)
+
+
+@dataclass
+class HoldRow:
+    """Items that must be held, or must not be, and what was decided."""
+
+    name: str
+    expected: bool
+    items: int = 0
+    held: int = 0
+    trusted: float = 1.0  # the lowest of an item that must not be held, the highest of the others
+
+    @property
+    def right(self) -> int:
+        return self.held if self.expected else self.items - self.held
+
+    def take(self, found: Transcript, reader: Reader) -> None:
+        first = self.items == 0
+        self.items += 1
+        self.held += judge(found, reader.settings.hold_below).state == "held"
+        trusted = found.coverage.trusted
+        nearest = max if self.expected else min
+        self.trusted = trusted if first else nearest(self.trusted, trusted)
+
+
+def held(
+    clean: Sequence[Composition], noisy: Sequence[Composition], reader: Reader
+) -> list[HoldRow]:
+    """Decisions about items of which it is known what they must be."""
+    rows = []
+    for name, share, expected in (
+        ("read as it is", 0.0, False),
+        ("1.5 % of the speech is lost on every reading", 0.015, False),
+        ("15 % of the speech is lost on every reading", 0.15, True),
+        ("half of the speech is lost on every reading", 0.5, True),
+    ):
+        row = HoldRow(name, expected)
+        for said in clean:
+            reader.purse = Purse()
+            row.take(reader.read(said, _losing(reader, said, share)), reader)
+        rows.append(row)
+    row = HoldRow("loops in every window, on every reading", True)
+    for said in clean:
+        reader.purse = Purse()
+        looping = FaultyEngine(reader.engine, share=1.0, kinds=["loop"])
+        row.take(reader.read(said, looping), reader)
+    rows.append(row)
+    row = HoldRow("speech 3 to 6 dB below the noise", True)
+    for said in noisy:
+        reader.purse = Purse()
+        row.take(reader.read(said, reader.engine), reader)
+    rows.append(row)
+    return rows
+
+
+def _losing(reader: Reader, said: Composition, share: float) -> Any:
+    """The engine, deaf to a share of the spoken seconds from the item's first third on."""
+    if share <= 0:
+        return reader.engine
+    left_s = share * sum(end_s - start_s for _, start_s, end_s in said.words)
+    first = len(said.words) // 3
+    from_s = to_s = said.words[first][1]
+    for _, start_s, end_s in said.words[first:]:
+        if left_s <= 0:
+            break
+        to_s = end_s
+        left_s -= end_s - start_s
+    return Deaf(reader.engine, from_s, to_s)

@@ -1,0 +1,65 @@
+"""The composed sounds of `trust.py`, every word of which is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tests.support.compose import (
+    Composition,
+    add_noise,
+    chords,
+    compose,
+    join,
+    random_plan,
+    unbroken,
+    without_speech,
+)
+from tests.support.speech import bank
+
+WORDS_A_SECOND = 1.6
+
+
+def talk(seconds: float, rng: np.random.Generator, language: str = "en", **how: Any) -> Composition:
+    """Speech in phrases, by known voices drawn anew."""
+    voice = {code: str(rng.choice(bank().voices(code, known=True))) for code in ("en", "de")}
+    plan = random_plan(bank(), max(4, round(seconds * WORDS_A_SECOND)), rng, language)
+    return compose(bank(), plan, voice, rng, **how)
+
+
+def drowned(seconds: float) -> list[Composition]:
+    """Items that are so noisy that nobody should believe their text."""
+    rng = np.random.default_rng(13)
+    return [talk(seconds, rng, noise_db=level_db) for level_db in (-3.0, -6.0)]
+
+
+def sounds(seconds: float) -> dict[str, list[Composition]]:
+    """The undisturbed conditions, some `seconds` of sound each (the long pauses apart)."""
+    rng = np.random.default_rng(7)
+    half = seconds / 2
+    parts = [talk(half / 3, rng) for _ in range(3)]
+    interludes = [without_speech(chords(20.0, rng)) for _ in parts]
+    under = talk(half, rng)
+    return {
+        "clean": [talk(half, rng) for _ in range(2)],
+        "noise, 20 dB": [talk(half, rng, noise_db=20.0) for _ in range(2)],
+        "noise, 10 dB": [talk(half, rng, noise_db=10.0) for _ in range(2)],
+        "noise, 5 dB": [talk(half, rng, noise_db=5.0) for _ in range(2)],
+        "music under and between": [
+            replace(under, audio=add_noise(under.audio, 15.0, rng, "chords")),
+            join(*(sound for pair in zip(parts, interludes, strict=True) for sound in pair)),
+        ],
+        "40 s without a pause": [
+            join(talk(10, rng), unbroken(bank(), 40.0, rng), talk(10, rng))
+            for _ in range(max(1, round(seconds / 60)))
+        ],
+        "pauses of 5 s to 5 min": [
+            join(join(talk(15, rng), talk(15, rng), pause=pause_s), talk(15, rng), pause=5.0)
+            for _ in range(max(1, round(seconds / 300)))
+            for pause_s in (5.0, 30.0, 300.0)
+        ],
+        "two languages": [talk(half, rng, "mixed"), join(talk(half / 2, rng, "en"),
+                                                        talk(half / 2, rng, "de"))],
+    }  # fmt: skip

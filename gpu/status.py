@@ -1,0 +1,239 @@
+"""What is told about a machine at work: its device, its batch, its samples, its speed.
+
+Plain values that the model host makes, the catalogue keeps and the faces show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from gpu.monitor import Sample
+from gpu.presets import Preset
+from gpu.throttle import Throttle
+
+PUT_TO_USE = 0.9  # of the memory budget: more cannot be asked for
+LARGEST_BATCH = 256  # that a preset may have
+OWN_MEMORY = ("faster-whisper",)  # engines that keep memory which torch does not count
+
+Bound = Literal["idle", "recognition", "preparation", "throttle", "loading"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """The batcher at one moment. Counts are windows, times seconds, since the model was loaded.
+
+    `size` is the batch in force, `ceiling` the preset's; `reason` says why it is not larger, as
+    a clause (never empty). `last` windows were in the newest batch; `waiting` wait, of `items`
+    items. `halved` counts falls after "out of memory", `repeated` batches that went through
+    after a clean-up alone. `heard_s` seconds of sound were read in `busy_s` of the model's time;
+    `rested_s` the device rested because it was told to.
+    """
+
+    size: int
+    ceiling: int
+    reason: str
+    last: int = 0
+    waiting: int = 0
+    items: int = 0
+    batches: int = 0
+    windows: int = 0
+    halved: int = 0
+    repeated: int = 0
+    heard_s: float = 0.0
+    busy_s: float = 0.0
+    rested_s: float = 0.0
+    window_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The device in use; `reason` says why it is the CPU although a GPU was wanted."""
+
+    address: str
+    kind: str
+    name: str
+    dtype: str = ""
+    reason: str = ""
+    budget_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a model host tells of itself every few seconds; `media` are with its model."""
+
+    device: Device
+    engine: str = ""
+    model: str = ""
+    preset: str = ""
+    batch: BatchState | None = None
+    throttle: Throttle = field(default_factory=Throttle)
+    media: int = 0
+    sample: Sample | None = None
+
+    @property
+    def bound(self) -> Bound:
+        """What keeps it from being faster."""
+        if self.batch is None:
+            return "loading" if self.model else "idle"
+        if self.throttle.rest > 0:
+            return "throttle"
+        if self.batch.waiting >= self.batch.size or self.batch.last >= self.batch.size:
+            return "recognition"
+        return "preparation" if self.media or self.batch.items else "idle"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "sample": self.sample.as_row() if self.sample else None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Snapshot:
+        """What `as_dict` gave; raises TypeError or KeyError for what another version wrote."""
+        batch, sample = values["batch"], values["sample"]
+        return cls(
+            **{
+                **values,
+                "device": Device(**values["device"]),
+                "batch": BatchState(**batch) if batch else None,
+                "throttle": Throttle(**values["throttle"]),
+                "sample": Sample.from_row(sample) if sample else None,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUse:
+    """How much of the card's memory budget the recognizer took at most, and what keeps it there.
+
+    `limit`: `full` (nothing does), `work` (too few windows wait to fill a batch), `device` (the
+    batch is smaller than the preset's, for `reason`) or `preset` (its batch, of `ceiling`
+    windows, is a limit by design; about `filling` windows would fill the budget, 0 if unknown).
+    """
+
+    used_bytes: int
+    budget_bytes: int
+    limit: Literal["full", "work", "device", "preset"]
+    reason: str
+    ceiling: int
+    filling: int = 0
+
+    @property
+    def share(self) -> float:
+        """0..1 of the budget."""
+        return min(1.0, self.used_bytes / self.budget_bytes)
+
+    def larger(self, presets: Iterable[Preset]) -> str:
+        """The preset with the next larger batch; empty if there is none."""
+        more = [preset for preset in presets if preset.batch_size > self.ceiling]
+        return min(more, key=lambda preset: preset.batch_size).name if more else ""
+
+    def words(self, presets: Iterable[Preset] = ()) -> str:
+        """The same as a clause, with the knob that would use more."""
+        gb = 2**30
+        figures = (
+            f"at most {self.used_bytes / gb:.1f} of the budget of {self.budget_bytes / gb:.0f} GB "
+            f"in use ({self.share:.0%})"
+        )
+        if self.limit == "full":
+            return figures
+        if self.limit == "work":
+            return f"{figures}: too few windows wait to fill a batch"
+        if self.limit == "device":
+            return f"{figures}: {self.reason}"
+        knobs = [f"--preset {name}" for name in [self.larger(presets)] if name]
+        if self.filling:
+            knobs.append(f"--batch-size {self.filling}")
+        more = f" (more: {' or '.join(knobs)})" if knobs else ""
+        return f"{figures}: the preset ends at {self.ceiling} windows a batch{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine as a face shows it.
+
+    `executor_id` is empty where no worker runs: then it is this machine, looked at by the
+    asking program itself, and only `now` is filled. `live`: told within the last seconds.
+    `history` holds a sample every ten seconds of the last hour, oldest first. `rtfx_hour`:
+    seconds of sound per second of the recognizer's own time, of the `items_hour` items
+    (`media_hour_s` seconds) that ended within the last hour; None if none did. `restarts`
+    counts the times its device failed and its recognizer was begun anew.
+    """
+
+    executor_id: str
+    host: str
+    live: bool
+    at: float
+    snapshot: Snapshot
+    now: Sample | None
+    history: tuple[Sample, ...] = ()
+    rtfx_hour: float | None = None
+    items_hour: int = 0
+    media_hour_s: float = 0.0
+    restarts: int = 0
+    trouble: str = ""
+
+    @property
+    def device(self) -> Device:
+        return self.snapshot.device
+
+    @property
+    def batch(self) -> BatchState | None:
+        return self.snapshot.batch
+
+    @property
+    def throttle(self) -> Throttle:
+        return self.snapshot.throttle
+
+    @property
+    def bound(self) -> Bound:
+        return self.snapshot.bound
+
+    @property
+    def budget(self) -> BudgetUse | None:
+        """What became of the memory budget; None without a card, a batch or its figures."""
+        now, batch, budget = self.now, self.batch, self.device.budget_bytes
+        if batch is None or now is None or not batch.batches or self.device.kind == "CPU":
+            return None
+        used = now.own_peak or now.own_used or 0
+        if not used or not budget or self.snapshot.engine in OWN_MEMORY:
+            return None
+        limit: Literal["full", "work", "device", "preset"] = "preset"
+        filling = 0
+        if used >= PUT_TO_USE * budget:
+            limit = "full"
+        elif batch.last < batch.size and batch.waiting < batch.size:
+            limit = "work"
+        elif batch.size < batch.ceiling:
+            limit = "device"
+        elif batch.window_bytes:
+            left = int(PUT_TO_USE * budget) - used
+            filling = min(LARGEST_BATCH, batch.size + -(-left // batch.window_bytes))
+            filling = filling if filling > batch.ceiling else 0
+        return BudgetUse(used, budget, limit, batch.reason, batch.ceiling, filling)
+
+    def as_dict(self, *, history: bool = True) -> dict[str, Any]:
+        """The document that `--json` prints."""
+        use = self.budget
+        return {
+            "executor_id": self.executor_id,
+            "host": self.host,
+            "live": self.live,
+            "at": self.at,
+            "device": asdict(self.device),
+            "engine": self.snapshot.engine,
+            "model": self.snapshot.model,
+            "preset": self.snapshot.preset,
+            "batch": asdict(self.batch) if self.batch else None,
+            "throttle": asdict(self.throttle),
+            "bound": self.bound,
+            "budget": {**asdict(use), "share": round(use.share, 3)} if use else None,
+            "media": self.snapshot.media,
+            "now": asdict(self.now) if self.now else None,
+            "history": [asdict(sample) for sample in self.history] if history else [],
+            "rtfx_hour": self.rtfx_hour,
+            "items_hour": self.items_hour,
+            "media_hour_s": self.media_hour_s,
+            "restarts": self.restarts,
+            "trouble": self.trouble,
+        }

@@ -1,0 +1,1 @@
+"""Sound before recognition: log-mel spectrograms, speech detection, pauses, word edges."""

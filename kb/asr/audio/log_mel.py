@@ -1,0 +1,58 @@
+"""Log-mel spectrograms in torch, on the device that recognizes.
+
+The same figures as `WhisperFeatureExtractor` gives (a test compares them), but for a whole
+batch at once and without a way back to the host: the extractor's `device=` copies back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kb.asr.audio.vad import Audio
+
+if TYPE_CHECKING:
+    import torch
+
+_LEAST = 1e-10  # power below this counts as none
+
+
+class LogMel:
+    """Whisper's log-mel: 25 ms windows, 10 ms hop, log10 clamped to 8 below the loudest."""
+
+    def __init__(self, extractor: Any, device: str) -> None:
+        import torch
+
+        self._samples = int(extractor.n_samples)
+        self._n_fft = int(extractor.n_fft)
+        self._hop = int(extractor.hop_length)
+        self._filters = torch.tensor(
+            np.asarray(extractor.mel_filters), dtype=torch.float32, device=device
+        )
+        self._window = torch.hann_window(self._n_fft, device=device)
+        self._device = device
+
+    def __call__(self, audio: Sequence[Audio]) -> torch.Tensor:
+        """[batch][samples] at 16 kHz, each padded with silence → [batch, mels, frames] float32."""
+        import torch
+
+        frames = self._samples // self._hop
+        longest = max((min(piece.size, self._samples) for piece in audio), default=0)
+        # Beyond the longest piece all is silence, whose figure is known: nothing to compute.
+        heard = min(frames, -(-(longest + self._n_fft) // self._hop))
+        size = min(self._samples, heard * self._hop + self._n_fft)
+        batch = np.zeros((len(audio), size), np.float32)
+        for row, piece in zip(batch, audio, strict=True):
+            row[: min(piece.size, size)] = piece[:size]
+        signal = torch.from_numpy(batch).to(self._device)
+        spectrum = torch.stft(
+            signal, self._n_fft, self._hop, window=self._window, return_complex=True
+        )
+        power = spectrum[..., :heard].abs().square()
+        mel = torch.clamp(self._filters.T @ power, min=_LEAST).log10()
+        loudest = mel.amax(dim=(1, 2), keepdim=True)
+        mel = torch.nn.functional.pad(mel, (0, frames - heard), value=math.log10(_LEAST))
+        return (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0

@@ -1,0 +1,143 @@
+"""Word times made true to the sound.
+
+Cross-attention lets a word begin where the one before it ends, so that the gap between them
+belongs to neither or to the wrong one. The sound itself knows better: each word is drawn in
+to the stretch in which it is loud. The rules are ours; they look at nothing but the level, so
+that they hold for any model and any language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from kb.asr import SAMPLE_RATE
+from kb.asr.audio.vad import Audio
+from kb.types import SpeechSpan, Word
+
+HOP_S = 0.01
+DROP_DB = 26.0  # sound this far below the word's loudest 10 ms is not the word
+FLOOR_DB = 6.0  # nor is sound less than this above the window's noise floor
+FURTHEST_S = 2.0  # an edge moves inward by no more than this
+REACH_S = 0.08  # an end moves outward by no more than this, and never into the next word
+SHORTEST_S = 0.04
+# Sound of at most ISLAND_S at a word's beginning with at least GAP_S of quiet after it is the
+# end of the word before. (A plosive's burst is followed by its vowel much sooner.)
+ISLAND_S = 0.08
+GAP_S = 0.1
+
+PAUSE_S = 0.3  # between two stretches of detected speech
+BEFORE_S = 0.1  # detection may be this late
+SHORTEST_SPEECH_S = 0.1
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """A word's place in frames of 10 ms; `loud_db` is the level from which it sounds."""
+
+    first: int
+    end: int
+    loud_db: float
+
+
+def loudness_db(audio: Audio) -> npt.NDArray[np.float64]:
+    """Level of each 10 ms of `audio` ([samples], 16 kHz) in dB, smoothed over 30 ms."""
+    hop = int(HOP_S * SAMPLE_RATE)
+    whole = audio[: audio.size // hop * hop].reshape(-1, hop)
+    power = np.square(whole, dtype=np.float64).mean(axis=1)
+    if power.size >= 3:
+        power = np.convolve(np.pad(power, 1, mode="edge"), np.ones(3) / 3, mode="valid")
+    return np.asarray(10.0 * np.log10(power + 1e-12))
+
+
+def to_speech(words: Sequence[Word], speech: Sequence[SpeechSpan]) -> list[Word]:
+    """Words that reach back over a pause, begun where detected speech begins again.
+
+    In noise the level alone does not show the pause. Only pauses of at least `PAUSE_S` count:
+    a shorter one may be the closure of a plosive inside the word.
+    """
+    begins = [span.start_s for span in speech[:1]] + [
+        span.start_s for last, span in pairwise(speech) if span.start_s - last.end_s >= PAUSE_S
+    ]
+    moved: list[Word] = []
+    for word in words:
+        inside = [
+            at_s - BEFORE_S
+            for at_s in begins
+            if word.start_s < at_s - BEFORE_S and at_s < word.end_s - SHORTEST_SPEECH_S
+        ]
+        moved.append(replace(word, start_s=round(inside[-1], 3)) if inside else word)
+    return moved
+
+
+def draw_in(words: Sequence[Word], audio: Audio, start_s: float) -> tuple[Word, ...]:
+    """The words with edges moved to where their sound begins and ends.
+
+    `words` in order, all of one window; `audio` is the window's sound, `start_s` its place in
+    the medium. Order is kept, words do not come to overlap, and none becomes shorter than
+    40 ms unless it was.
+    """
+    level = loudness_db(audio)
+    if not level.size or not words:
+        return tuple(words)
+    floor_db = float(np.percentile(level, 5))
+    stretches = [_drawn(word, level, floor_db, start_s) for word in words]
+    result: list[Word] = []
+    for place, (word, stretch) in enumerate(zip(words, stretches, strict=True)):
+        if stretch is None:
+            result.append(word)
+            continue
+        first = round((word.start_s - start_s) / HOP_S)
+        last = round((word.end_s - start_s) / HOP_S)
+        if stretch.end >= last:
+            # It still sounds at its end: let it ring out, up to the next word's beginning.
+            limit = min(level.size, stretch.end + round(REACH_S / HOP_S))
+            if place + 1 < len(words):
+                after = stretches[place + 1]
+                next_s = words[place + 1].start_s - start_s
+                limit = min(limit, after.first if after else int(next_s / HOP_S))
+            while stretch.end < limit and level[stretch.end] >= stretch.loud_db:
+                stretch.end += 1
+        moved_start = stretch.first > first
+        moved_end = stretch.end != last
+        result.append(
+            replace(
+                word,
+                start_s=round(start_s + stretch.first * HOP_S, 3) if moved_start else word.start_s,
+                end_s=round(start_s + stretch.end * HOP_S, 3) if moved_end else word.end_s,
+            )
+        )
+    return tuple(result)
+
+
+def _drawn(
+    word: Word, level: npt.NDArray[np.float64], floor_db: float, start_s: float
+) -> _Stretch | None:
+    """Where a word sounds between its edges, or None where that cannot be told."""
+    first = max(0, round((word.start_s - start_s) / HOP_S))
+    last = min(level.size, round((word.end_s - start_s) / HOP_S))
+    if last - first < SHORTEST_S / HOP_S:
+        return None
+    peak = float(level[first:last].max())
+    loud_db = max(peak - DROP_DB, min(floor_db + FLOOR_DB, peak - 10.0))
+    loud = np.flatnonzero(level[first:last] >= loud_db)
+    begin = _skip_island(loud)
+    furthest = round(FURTHEST_S / HOP_S)
+    stretch = _Stretch(
+        first + min(begin, furthest),
+        last - min(last - first - 1 - int(loud[-1]), furthest),
+        loud_db,
+    )
+    return stretch if (stretch.end - stretch.first) * HOP_S >= SHORTEST_S else None
+
+
+def _skip_island(loud: npt.NDArray[np.int64]) -> int:
+    """The first loud frame that is the word's own."""
+    jumps = np.flatnonzero(np.diff(loud) > round(GAP_S / HOP_S))
+    if jumps.size and loud[jumps[0]] < round(ISLAND_S / HOP_S):
+        return int(loud[jumps[0] + 1])
+    return int(loud[0])

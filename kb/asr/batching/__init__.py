@@ -1,0 +1,1 @@
+"""Windows of all items in progress share the batches of one engine."""

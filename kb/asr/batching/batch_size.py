@@ -1,0 +1,115 @@
+"""How many windows go at once: the preset's most, what memory holds, and what has failed.
+
+The batch begins with what fits by the arithmetic of `kb.asr.engines.whisper.memory` into the memory
+that is measured to be free. When memory runs out all the same, the same windows are repeated: first
+as they were, after a clean-up, where as many had gone through before (then it was fragmentation),
+else in halves. After a quiet stretch the batch grows back, twofold, as far as memory allows; a fall
+from the full size makes the next try at it come later, and full batches that go through for as long
+as that wait make it shorter again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gpu.manager import BatchCeiling
+
+log = logging.getLogger(__name__)
+
+GROW_AFTER = 20  # batches without trouble before the batch may grow again
+SLOWEST_GROWTH = 16  # times that, at most
+LOOK_EVERY = 10  # batches between two looks at the free memory
+HUNGRY_HASTE = 4  # a device that is not busy enough is given more so many times sooner
+
+
+class BatchSize:
+    """The batch in force. One thread changes it; any may read `size`, `ceiling`, `reason`."""
+
+    def __init__(
+        self,
+        ceiling: int,
+        room: Callable[[], BatchCeiling] | None = None,
+        grow_after: int = GROW_AFTER,
+    ) -> None:
+        """`ceiling`: the preset's most; `room`: what memory allows now, and why not more."""
+        self.ceiling = max(1, ceiling)
+        self._room = room
+        self._first_wait = self._grow_after = grow_after
+        self._quiet = self._batches = self._full = 0
+        self._proven = 0  # the most windows that went through since the last fall
+        self._repeating = 0
+        self.halved = self.repeated = 0
+        self.size, self.reason = self._start()
+
+    def set_ceiling(self, ceiling: int) -> None:
+        """Another preset; begins anew."""
+        self.ceiling = max(1, ceiling)
+        self._quiet = self._proven = self._full = 0
+        self._grow_after = self._first_wait
+        self.size, self.reason = self._start()
+
+    def refused(self, count: int) -> bool:
+        """Memory ran out with `count` windows; whether they are to be tried again, `size` at once.
+
+        Where that is still `count` they are repeated as they are. The caller cleans up first.
+        """
+        self._quiet = self._full = 0
+        if (count <= self._proven or count == 1) and count != self._repeating:
+            self._repeating = count
+            log.info("The device's memory is full or in pieces; once more with %d", count)
+            return True
+        self._proven = self._repeating = 0
+        if count == 1:
+            return False
+        if self.size >= self.ceiling:
+            self._grow_after = min(2 * self._grow_after, SLOWEST_GROWTH * self._first_wait)
+        self.halved += 1
+        self.size = max(1, count // 2)
+        self.reason = f"memory ran out with {count} windows"
+        log.warning("The device's memory is full; going on with %d windows a batch", self.size)
+        return True
+
+    def went(self, count: int, *, hungry: bool = False) -> None:
+        """A batch of `count` windows went through; `hungry`: the device could do more."""
+        if self._repeating:
+            self.repeated += count == self._repeating
+            self._repeating = 0
+        self._proven = max(self._proven, count)
+        self._batches += 1
+        if self._batches % LOOK_EVERY == 0:
+            self._look()
+        if self.size >= self.ceiling:
+            self._trust(count)
+            return
+        self._quiet += HUNGRY_HASTE if hungry else 1
+        if self._quiet < self._grow_after:
+            return
+        self._quiet = 0
+        limit, why = self._limit()
+        self.size, self.reason = max(self.size, min(2 * self.size, limit)), why
+        if self.size < limit:
+            self.reason = f"growing again, to {limit} windows"
+
+    def _trust(self, count: int) -> None:
+        """Full batches that go through make falls from the full size forgotten, by and by."""
+        self._full += count >= self.ceiling
+        if self._full >= self._grow_after:
+            self._full = 0
+            self._grow_after = max(self._first_wait, self._grow_after // 2)
+
+    def _start(self) -> tuple[int, str]:
+        return self._limit()
+
+    def _look(self) -> None:
+        """Others may have taken memory meanwhile: better smaller at once than refused."""
+        limit, why = self._limit()
+        if limit < self.size:
+            self.size, self.reason, self._quiet = limit, why, 0
+
+    def _limit(self) -> tuple[int, str]:
+        room = self._room() if self._room else None
+        if room is not None and room.size < self.ceiling:
+            return max(1, room.size), room.reason or "the device allows no more"
+        reason = room.reason if room is not None and room.reason else ""
+        return self.ceiling, reason or f"the preset's most is {self.ceiling}"

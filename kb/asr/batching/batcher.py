@@ -1,0 +1,384 @@
+"""One thread owns the model; windows of any item wait for it and are decoded together.
+
+A batch goes when it is full, or when nothing new has come for a moment. Which windows go together
+is decided in `kb.asr.batching.scheduler` (items take turns, languages together, longest first), how
+many in `kb.asr.batching.batch_size`. When the device's memory is full the batch is halved and the
+same windows are decoded again. When the device's context is broken nothing more can be done in this
+process: everybody is told so, and whoever owns the process begins a fresh one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import CancelledError, Future
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gpu.manager import BatchCeiling, GPUManager
+from gpu.status import BatchState
+from gpu.throttle import Throttle
+from kb.asr.batching import batch_size
+from kb.asr.batching.batch_size import BatchSize
+from kb.asr.batching.scheduler import Ticket, Turns
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Engine
+from kb.asr.engines.errors import closed, explain
+from kb.asr.windows.windowing import Window
+from kb.errors import DeviceLost
+
+log = logging.getLogger(__name__)
+
+TRANSCRIBE = "transcribe"
+
+PATIENCE_S = 0.03  # how long a batch that is not full waits for more windows
+ROOM = 2  # full batches that wait at most; 16 windows of 30 s are 31 MB
+IDLE_S = 20.0  # without work for so long, the device gets back what no tensor needs
+LOOK_EVERY_S = 5.0  # at the throttle, while the device rests
+
+
+class LanguageVote(Protocol):
+    """Decides which language each window of an item is read in."""
+
+    @property
+    def expected(self) -> str:
+        """The language that the next window will likely be read in; empty while unknown."""
+        ...
+
+    def add(self, window: Window, languages: Mapping[str, float]) -> None:
+        """Takes what was heard of a window; called again for the same one, changes nothing."""
+        ...
+
+    def choose(self, window: Window, languages: Mapping[str, float]) -> str:
+        """The language to read a window in, once all of its batch have been added."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A window's text with its share of the model's busy time, in seconds."""
+
+    decoded: Decoded
+    asr_s: float
+    align_s: float
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    window: Window
+    vote: LanguageVote
+    how: Decoding = GREEDY
+    future: Future[Answer] = field(default_factory=Future)
+
+
+@dataclass(slots=True)
+class _Counts:
+    last: int = 0
+    batches: int = 0
+    windows: int = 0
+    heard_s: float = 0.0
+    busy_s: float = 0.0
+    rested_s: float = 0.0
+
+
+class Batcher:
+    """The owner of one engine. Submit from any thread; close when done."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        manager: GPUManager,
+        ceiling: int,
+        *,
+        room: Callable[[], BatchCeiling] | None = None,
+        throttle: Callable[[], Throttle] = Throttle,
+        window_bytes: int = 0,
+    ) -> None:
+        """`ceiling`: most windows a batch (the preset's, or what the device allows).
+
+        `room`: what memory allows at the moment; `throttle`: which share of the time the device
+        is to rest; `window_bytes`: what one window is reckoned to take, for showing.
+        """
+        self.engine = engine
+        self.lost: DeviceLost | None = None  # set once the device's context is broken
+        self._manager = manager
+        self._throttle = throttle
+        self._window_bytes = window_bytes
+        self._size = BatchSize(ceiling, room, batch_size.GROW_AFTER)
+        self._turns: Turns[_Job] = Turns()
+        self._counts = _Counts()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="recognizer", daemon=True)
+        self._thread.start()
+
+    @property
+    def size(self) -> int:
+        """The batch in force."""
+        return self._size.size
+
+    @property
+    def ceiling(self) -> int:
+        """The most windows a batch may ever have."""
+        return self._size.ceiling
+
+    @property
+    def room(self) -> int:
+        """How many windows may wait."""
+        return ROOM * self._size.ceiling
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of sound that were read so far."""
+        return self._counts.heard_s
+
+    def state(self) -> BatchState:
+        """The batch, why it is not larger, and what was done so far."""
+        with self._changed:
+            waiting, items = len(self._turns), len(self._turns.owners)
+        size, counts = self._size, self._counts
+        return BatchState(
+            size=size.size,
+            ceiling=size.ceiling,
+            reason=size.reason,
+            last=counts.last,
+            waiting=waiting,
+            items=items,
+            batches=counts.batches,
+            windows=counts.windows,
+            halved=size.halved,
+            repeated=size.repeated,
+            heard_s=round(counts.heard_s, 1),
+            busy_s=round(counts.busy_s, 6),
+            rested_s=round(counts.rested_s, 6),
+            window_bytes=self._window_bytes,
+        )
+
+    def submit(
+        self,
+        owner: Hashable,
+        window: Window,
+        vote: LanguageVote,
+        check: Callable[[], None] | None = None,
+        how: Decoding = GREEDY,
+        *,
+        task: str = TRANSCRIBE,
+        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Future[Answer]:
+        """Queues a window of `owner`; `vote` names its language once it has been heard.
+
+        Waits while the queue is full; `check` is called meanwhile and may raise, and the wait
+        takes place inside `aside()`, so that the caller can let others go on. An owner with few
+        windows in the queue need not wait for one with many.
+        """
+        job = _Job(window, vote, how)
+        length_s = sum(span.duration_s for span in window.speech) or window.duration_s
+        ticket = Ticket(owner, job, (task, how), length_s, lambda: vote.expected)
+        if not self._enter(ticket):
+            with aside():
+                while not self._enter(ticket):
+                    with self._changed:
+                        self._changed.wait(0.2)
+                    if check:
+                        check()
+        return job.future
+
+    def _enter(self, ticket: Ticket[_Job]) -> bool:
+        """Queues a ticket if there is room for it."""
+        with self._changed:
+            if self._closing:
+                raise self.lost or closed()
+            turns, owners = self._turns, len(self._turns.owners)
+            own = turns.of(ticket.owner)
+            # Everybody has a share of one batch, however full the queue is.
+            share = max(1, self._size.ceiling // max(1, owners + (own == 0)))
+            if len(turns) >= self.room and own >= share:
+                return False
+            turns.add(ticket)
+            self._changed.notify_all()
+            return True
+
+    def cancel(self, owner: Hashable) -> None:
+        """Drops what waits of `owner`; what is on the device is finished and thrown away."""
+        with self._changed:
+            dropped = self._turns.drop(owner)
+            self._changed.notify_all()
+        for job in dropped:
+            job.future.cancel()
+
+    def set_ceiling(self, ceiling: int) -> None:
+        """Another most windows a batch, from the next batch on."""
+        with self._changed:
+            if ceiling != self._size.ceiling:
+                self._size.set_ceiling(ceiling)
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Ends the thread, a running decode included; what still waits is cancelled."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self.engine.stop()
+        self._thread.join()
+        self._drop_all()
+
+    def _work(self) -> None:
+        try:
+            self._manager.apply()  # the number of threads is set per thread
+            while (batch := self._next()) is not None:
+                began = time.perf_counter()
+                try:
+                    self._run(batch)
+                    self._rest(time.perf_counter() - began)
+                except Exception as error:  # no fault of one batch may end this thread
+                    log.exception("A batch was given up")
+                    for job in batch:
+                        if not job.future.done():
+                            job.future.set_exception(explain(error, self._manager))
+        finally:
+            # Nobody may wait for a thread that is gone.
+            with self._changed:
+                self._closing = True
+            self._drop_all()
+
+    def _drop_all(self) -> None:
+        with self._changed:
+            owners = self._turns.owners
+        for owner in owners:
+            self.cancel(owner)
+
+    def _next(self) -> list[_Job] | None:
+        """The next batch, waited for; None at the end."""
+        tidy = False
+        while not self._come(None if tidy else IDLE_S):
+            # Outside of the lock: nobody who submits should have to wait for it.
+            self._manager.cleanup()
+            tidy = True
+        with self._changed:
+            deadline = time.monotonic() + PATIENCE_S
+            while len(self._turns) < self._size.size and not self._closing:
+                left = deadline - time.monotonic()
+                before = len(self._turns)
+                if left <= 0 or not self._changed.wait(left):
+                    break
+                if len(self._turns) > before:
+                    deadline = time.monotonic() + PATIENCE_S
+            if self._closing:
+                return None
+            batch = self._turns.take(self._size.size)
+            self._changed.notify_all()
+            return batch
+
+    def _come(self, timeout_s: float | None) -> bool:
+        """Waits for a window or the end; False if neither came in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._turns) > 0 or self._closing, timeout_s)
+
+    def _run(self, batch: list[_Job]) -> None:
+        """Answers every window of a batch, with its text or with what went wrong."""
+        batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
+        self._counts.last = len(batch)
+        alone = 0  # so many of the first go one by one: together they failed
+        while batch:
+            part = batch[: 1 if alone else self._size.size]
+            error = self._answer(part)
+            if error is None:
+                if not alone:
+                    self._size.went(len(part), hungry=self._throttle().hungry)
+            elif self._manager.device_lost(error):
+                self._lose(error, batch)
+                return
+            else:
+                full = self._manager.out_of_memory(error)
+                reason = explain(error, self._manager)
+                # Here and not where it was caught: its traceback holds the failure's tensors.
+                del error
+                self._manager.cleanup()
+                if full and self._size.refused(len(part)):
+                    continue
+                if not full and len(part) > 1:
+                    log.warning("%d windows failed, now one by one: %s", len(part), reason.message)
+                    alone = len(part)
+                    continue
+                part[0].future.set_exception(reason)
+                part = part[:1]
+            batch = batch[len(part) :]
+            alone = max(0, alone - len(part))
+
+    def _lose(self, error: Exception, unanswered: list[_Job]) -> None:
+        """The device's context is broken: tells everybody who waits, and takes no more."""
+        found = explain(error, self._manager)
+        assert isinstance(found, DeviceLost)
+        log.error("%s", found.message)
+        with self._changed:
+            self.lost, self._closing = found, True
+            waiting = [job for owner in self._turns.owners for job in self._turns.drop(owner)]
+            self._changed.notify_all()
+        for job in unanswered:
+            job.future.set_exception(found)
+        for job in waiting:
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(found)
+
+    def _answer(self, jobs: list[_Job]) -> Exception | None:
+        """Decodes and hands out the answers; gives back what went wrong instead of raising."""
+        began = time.perf_counter()
+        try:
+            answers = self._decode(jobs)
+        except Exception as error:
+            return error
+        finally:
+            self._counts.busy_s += time.perf_counter() - began
+        counts = self._counts
+        counts.batches += 1
+        counts.windows += len(jobs)
+        counts.heard_s += sum(job.window.medium_s for job in jobs)
+        for job, answer in zip(jobs, answers, strict=True):
+            job.future.set_result(answer)
+        return None
+
+    def _decode(self, jobs: list[_Job]) -> list[Answer]:
+        engine = self.engine
+        began, aligned = time.perf_counter(), engine.align_s
+        heard = engine.hear([job.window for job in jobs])
+        found = list(zip(jobs, heard.languages, strict=True))
+        for job, heard_languages in found:
+            job.vote.add(job.window, heard_languages)
+        languages = [job.vote.choose(job.window, about) for job, about in found]
+        # All of a batch are decoded alike: `Turns` never mixes two ways.
+        decoded = engine.decode(heard, languages, jobs[0].how)
+        align_s = (engine.align_s - aligned) / len(jobs)
+        asr_s = (time.perf_counter() - began) / len(jobs) - align_s
+        if len(decoded) != len(jobs):
+            raise RuntimeError(f"{len(jobs)} windows were given {len(decoded)} texts")
+        return [Answer(text, asr_s, align_s) for text in decoded]
+
+    def _rest(self, busy_s: float) -> None:
+        """Lets the device rest its share of the time, after `busy_s` of work."""
+        began = time.perf_counter()
+        rested_s = 0.0
+        with self._changed:
+            while not self._closing:
+                rest = min(0.95, self._throttle().rest)
+                left_s = busy_s * rest / (1 - rest) - rested_s
+                if left_s <= 0:
+                    break
+                # It may have cooled down meanwhile.
+                self._changed.wait_for(lambda: self._closing, min(LOOK_EVERY_S, left_s))
+                rested_s = time.perf_counter() - began
+        self._counts.rested_s += rested_s
+
+
+def wait(future: Future[Answer], check: Callable[[], None]) -> Answer:
+    """The answer; `check` is called while it is waited for, and may raise."""
+    while True:
+        try:
+            return future.result(timeout=0.2)
+        except TimeoutError:
+            if future.done():
+                raise
+        except CancelledError:
+            raise closed() from None
+        check()

@@ -1,0 +1,88 @@
+"""In which language an item is read: its windows vote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from kb.asr.windows.windowing import Window
+
+OTHER_LANGUAGE = 0.9  # a window this sure of another language than the item's is read in it
+LEAST_LOGPROB = -7.0  # a floor, so that one window that is quite sure cannot outvote the others
+OWN_LANGUAGE = 0.2  # a language in which this share of an item is spoken is one of its own
+
+
+class Vote:
+    """Which language an item is in: log-probabilities summed over its windows."""
+
+    def __init__(self, fixed: str | None) -> None:
+        """`fixed`: the language that was asked for; then nothing is voted."""
+        self.fixed = fixed
+        self._sums: dict[str, float] = {}
+        self._likeliest: dict[tuple[float, float], tuple[str, float]] = {}
+        self._spoken_s: dict[str, float] = {}
+
+    def add(self, window: Window, languages: Mapping[str, float]) -> None:
+        """Takes a window's log-probabilities by language, weighed by its speech.
+
+        Once a window: a batch that is decoded again must not be counted twice.
+        """
+        place = (window.start_s, window.end_s)
+        if place in self._likeliest or not languages:
+            return
+        best = max(languages, key=languages.__getitem__)
+        self._likeliest[place] = best, float(np.exp(languages[best]))
+        weight_s = sum(s.duration_s for s in window.speech) or window.duration_s
+        for code, logprob in languages.items():
+            self._sums[code] = self._sums.get(code, 0.0) + weight_s * max(logprob, LEAST_LOGPROB)
+        self._spoken_s[best] = self._spoken_s.get(best, 0.0) + weight_s
+
+    @property
+    def expected(self) -> str:
+        """The language that the next window is likely in; empty before any was heard."""
+        return self.fixed or (self.winner if self._sums else "")
+
+    def choose(self, _window: Window, languages: Mapping[str, float]) -> str:
+        """The item's language, unless this window is surely in another."""
+        if self.fixed or not languages:
+            return self.winner
+        best = max(languages, key=languages.__getitem__)
+        return best if np.exp(languages[best]) >= OTHER_LANGUAGE else self.winner
+
+    def likeliest(self, window: Window) -> tuple[str, float]:
+        """The language that a window sounds most like, with its probability."""
+        return self._likeliest.get((window.start_s, window.end_s), ("", 0.0))
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The item's languages by what was heard so far, the main one first."""
+        if self.fixed:
+            return (self.fixed,)
+        spoken_s = dict(self._spoken_s)  # the recognizer's thread may add to it meanwhile
+        least_s = OWN_LANGUAGE * sum(spoken_s.values())
+        others = [code for code, seconds in spoken_s.items() if seconds >= least_s]
+        return tuple(dict.fromkeys((self.winner, *others)))
+
+    @property
+    def winner(self) -> str:
+        if self.fixed:
+            return self.fixed
+        return max(self._sums, key=self._sums.__getitem__) if self._sums else "en"
+
+
+class Agreed:
+    """The vote of a window that is read again: its language is known."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+
+    @property
+    def expected(self) -> str:
+        return self._language
+
+    def add(self, window: Window, languages: Mapping[str, float]) -> None:
+        """It has voted before."""
+
+    def choose(self, _window: Window, _languages: Mapping[str, float]) -> str:
+        return self._language

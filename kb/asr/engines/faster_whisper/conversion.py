@@ -1,0 +1,129 @@
+"""Whisper models in CTranslate2's format: converted once, kept, found again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from gpu.manager import GPUManager
+from kb.asr.engines.model_lookup import ModelRef, resolve
+from kb.asr.engines.whisper.loader import load_whisper
+from kb.errors import ModelUnavailable
+from kb.settings import get_settings
+
+log = logging.getLogger(__name__)
+
+WEIGHTS = "model.bin"
+_WATCHED = ("*.safetensors", "*.bin", "*.json")  # what a converted model is made of
+
+
+def converted(name: str) -> Path:
+    """The folder of a model in CTranslate2's format, beside its processor's files.
+
+    It is made at the first use and again when the original has changed. Raises
+    ModelUnavailable as `load_whisper` does, and where it cannot be converted or kept.
+    """
+    ref = resolve(name)
+    source = _source(ref)
+    processor = None
+    if source is None:
+        processor = _fetched(name)
+        source = _source(ref)
+    if source is None:
+        raise ModelUnavailable(
+            f"Model {ref.target} was fetched, but its files are not where the hub keeps them.",
+            hint="Give a folder instead: --model FOLDER, or use --engine whisper.",
+        )
+    folder = cache_folder() / f"{_plain(ref.target)}-{_fingerprint(source)}"
+    if (folder / WEIGHTS).is_file():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not (folder / WEIGHTS).is_file():
+                _convert(ref, source, folder, processor or _fetched(name))
+    except OSError as error:
+        raise ModelUnavailable(
+            f"Model {ref.name} cannot be converted into {folder.parent}: {error}",
+            hint="Make room there, or name another folder in KB_MODEL_CACHE.",
+        ) from error
+    return folder
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: KB_MODEL_CACHE or the user's cache folder."""
+    chosen = get_settings().model_cache
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "kb-ingest" / "ctranslate2"
+
+
+def _source(ref: ModelRef) -> Path | None:
+    """The folder of the original; None for a hub model that is not on this machine."""
+    if ref.local:
+        return Path(ref.target)
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(ref.target, "config.json")
+    if not isinstance(found, str):
+        return None
+    folder = Path(found).parent
+    return folder if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) else None
+
+
+def _fetched(name: str) -> Any:
+    """The model's processor, once the model itself is seen to be whole and of the right kind."""
+    return load_whisper(name, GPUManager("cpu")).processor
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for pattern in _WATCHED:
+        for path in sorted(folder.glob(pattern)):
+            state = path.stat()
+            digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _plain(target: str) -> str:
+    return "".join(c if c.isalnum() or c in "-." else "-" for c in Path(target).name)[:60]
+
+
+def _convert(ref: ModelRef, source: Path, folder: Path, processor: Any) -> None:
+    from ctranslate2.converters import TransformersConverter
+    from transformers import GenerationConfig
+
+    log.info("Converting %s for CTranslate2, once", ref.name)
+    work = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
+    try:
+        made = work / "model"
+        # float16 is what the family's weights are published in: nothing is lost by it.
+        TransformersConverter(str(source), low_cpu_mem_usage=True).convert(
+            str(made), quantization="float16"
+        )
+        processor.save_pretrained(made / "processor")
+        GenerationConfig.from_pretrained(source).save_pretrained(made / "processor")
+        if folder.exists():  # an earlier attempt of somebody who did not lock
+            shutil.rmtree(folder)
+        made.replace(folder)
+    except (ValueError, RuntimeError, AttributeError, KeyError) as error:
+        raise ModelUnavailable(
+            f"Model {ref.name} cannot be converted for CTranslate2: {error}",
+            hint="Use it as it is with: --engine whisper",
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

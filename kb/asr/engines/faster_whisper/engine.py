@@ -1,0 +1,260 @@
+"""Whisper by CTranslate2, the runtime of faster-whisper.
+
+Windows, batches and guards are ours; of faster-whisper's package only its runtime is used.
+What CTranslate2 cannot do decides about two details: a model with a small vocabulary (the demo
+recognizer) is for it one of a single language and gets the bare prompt; and what it is writing
+cannot be stopped half way.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kb.asr.audio.log_mel import LogMel
+from kb.asr.engines import errors
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.engines.faster_whisper.conversion import converted
+from kb.asr.engines.whisper.alignment import FRAME_S
+from kb.asr.engines.whisper.greedy_search import MAX_NEW_TOKENS
+from kb.asr.engines.whisper.token_words import Reader, Tokens
+from kb.asr.windows.windowing import Window
+from kb.errors import ModelUnavailable, SettingsError
+from kb.settings import get_settings
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
+
+
+class FasterWhisperEngine:
+    """`ctranslate2.models.Whisper` behind the engine interface."""
+
+    name = "faster-whisper"
+    ways = frozenset({"beam"})  # its draws cannot be made the same each time
+
+    def __init__(self, folder: Path, model_name: str, manager: GPUManager) -> None:
+        """Loads the converted model in `folder`.
+
+        Raises GPUError, ModelUnavailable and SettingsError.
+        """
+        import ctranslate2
+        from transformers import GenerationConfig, WhisperProcessor
+
+        began = time.perf_counter()
+        self.model = model_name
+        self.align_s = 0.0
+        self._manager = manager
+        self._runtime = ctranslate2
+        processor = WhisperProcessor.from_pretrained(folder / "processor")
+        generation = GenerationConfig.from_pretrained(folder / "processor")
+        extractor = processor.feature_extractor
+        self.receptive_field_s = float(extractor.chunk_length)
+        # (CTranslate2 knows CUDA and the CPU only.)
+        kind = "cuda" if manager.kind == "CUDA" else "cpu"
+        self._mel = LogMel(extractor, manager.device if kind == "cuda" else "cpu")
+        try:
+            self._whisper = ctranslate2.models.Whisper(
+                str(folder),
+                device=kind,
+                device_index=int(manager.device.partition(":")[2] or 0) if kind == "cuda" else 0,
+                compute_type=compute_type(kind, manager),
+                intra_threads=manager.threads,
+                inter_threads=1,
+            )
+        except RuntimeError as error:
+            raise errors.loading(error, model_name, manager) or ModelUnavailable(
+                f"Model {model_name} cannot be loaded by CTranslate2: {error}",
+                hint="Use it as it is with: --engine whisper",
+            ) from error
+        self._multilingual = bool(self._whisper.is_multilingual)
+        self._start = int(generation.decoder_start_token_id)
+        self._languages: dict[str, int] = {}
+        if self._multilingual:
+            self._languages = {
+                token.strip("<|>"): number for token, number in generation.lang_to_id.items()
+            }
+            self._task = int(generation.task_to_id["transcribe"])
+        self._timestamp_begin = int(generation.no_timestamps_token_id) + 1
+        self._eos = int(_first(generation.eos_token_id))
+        # (Not -1, CTranslate2's word for the model's own list: not every model has one.)
+        self._suppress = list(generation.suppress_tokens or []) or [self._timestamp_begin - 1]
+        self._reader = Reader(
+            processor.tokenizer, eos=self._eos, timestamp_begin=self._timestamp_begin
+        )
+        self._stopped = threading.Event()
+        self.load_s = time.perf_counter() - began
+
+    @classmethod
+    def load(cls, model: str, manager: GPUManager) -> FasterWhisperEngine:
+        """Loads `model` (hub name, folder or `demo`), converting it at the first use.
+
+        Raises ModelUnavailable, GPUError and SettingsError.
+        """
+        return cls(converted(model), model, manager)
+
+    def knows_language(self, code: str) -> bool:
+        return code in self._languages if self._multilingual else code == "en"
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def close(self) -> None:
+        del self._whisper
+        self._manager.cleanup()
+
+    def hear(self, windows: Sequence[Window]) -> Heard:
+        mel = self._mel([window.audio for window in windows])
+        given = mel if mel.is_cuda else mel.numpy()
+        states = self._whisper.encode(self._runtime.StorageView.from_array(given))
+        languages: list[dict[str, float]] = [{} for _ in windows]
+        if self._multilingual:
+            languages = [
+                {token.strip("<|>"): math.log(max(chance, 1e-30)) for token, chance in row}
+                for row in self._whisper.detect_language(states)
+            ]
+        # It tells about silence only once it has written.
+        return Heard(tuple(windows), tuple(languages), (0.0,) * len(windows), states)
+
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
+        prompts = [self._prompt(code) for code in languages]
+        found = [] if self._stopped.is_set() else self._write(heard.states, prompts, how)
+        if not found:
+            return [
+                Decoded((), code, 0.0, 0.0, window.start_s)
+                for window, code in zip(heard.windows, languages, strict=True)
+            ]
+        rows = [[t for t in one.sequences_ids[0] if t != self._eos] for one in found]
+        began = time.perf_counter()
+        tokens = self._timed(heard, prompts, rows, [one.scores[0] for one in found])
+        self.align_s += time.perf_counter() - began
+        return [
+            self._reader.read(window, own, code, float(one.no_speech_prob))
+            for window, own, code, one in zip(heard.windows, tokens, languages, found, strict=True)
+        ]
+
+    def _prompt(self, language: str) -> list[int]:
+        if not self._multilingual:
+            return [self._start]
+        return [self._start, self._languages[language], self._task]
+
+    def _write(self, states: Any, prompts: list[list[int]], how: Decoding) -> list[Any]:
+        results: list[Any] = self._whisper.generate(
+            states,
+            prompts,
+            beam_size=max(1, how.beams),
+            # It allows half of what it is told, less the prompt.
+            max_length=2 * MAX_NEW_TOKENS,
+            suppress_blank=False,
+            suppress_tokens=self._suppress,
+            max_initial_timestamp_index=round(self.receptive_field_s / FRAME_S),
+            return_scores=True,
+            return_no_speech_prob=True,
+        )
+        return results
+
+    def _timed(
+        self,
+        heard: Heard,
+        prompts: list[list[int]],
+        rows: list[list[int]],
+        means: Sequence[float],
+    ) -> list[Tokens]:
+        """Rows with the times and chances that CTranslate2's alignment gives their text."""
+        texts = [[t for t in row if t < self._eos] for row in rows]
+        frames = [min(3000, 2 * (int(w.duration_s / FRAME_S) + 1)) for w in heard.windows]
+        aligned: list[Any] = [None] * len(rows)
+        # All rows of a call have one prompt; so calls go by language.
+        for prompt in {tuple(prompt) for prompt in prompts}:
+            same = [n for n, own in enumerate(prompts) if tuple(own) == prompt and texts[n]]
+            if not same:
+                continue
+            states = heard.states
+            if len(same) < len(rows):
+                states = self._some(states, same)
+            results = self._whisper.align(
+                states, list(prompt), [texts[n] for n in same], [frames[n] for n in same]
+            )
+            for number, result in zip(same, results, strict=True):
+                aligned[number] = result
+        return [
+            self._spread(row, result, mean, window.duration_s)
+            for row, result, mean, window in zip(rows, aligned, means, heard.windows, strict=True)
+        ]
+
+    def _some(self, states: Any, rows: Sequence[int]) -> Any:
+        """Encoder states of some windows."""
+        import torch
+
+        kind, types = states.dtype, self._runtime.DataType
+        if kind == types.bfloat16:
+            # The array interface does not know it; float32 holds every one of its numbers.
+            states = states.to(types.float32)
+        on_cuda = states.device == "cuda"
+        whole = torch.as_tensor(states, device="cuda") if on_cuda else np.array(states)
+        chosen = self._runtime.StorageView.from_array(whole[list(rows)])
+        return chosen if chosen.dtype == kind else chosen.to(kind)
+
+    def _spread(self, row: list[int], result: Any, mean: float, end_s: float) -> Tokens:
+        """Edges and chances of text tokens, laid out for the row with its timestamps."""
+        if result is None:
+            return Tokens(row, [end_s] * (len(row) + 1), [mean] * len(row))
+        starts = _entries(result.alignments) * FRAME_S
+        chances = [math.log(max(chance, 1e-10)) for chance in result.text_token_probs]
+        edges: list[float] = []
+        logprobs: list[float] = []
+        text = 0
+        for token in row:
+            after = float(starts[min(text, len(starts) - 1)])
+            if token < self._eos:
+                edges.append(after)
+                logprobs.append(chances[text])
+                text += 1
+            else:
+                # A timestamp closes the word before it; where, it says itself.
+                told = (token - self._timestamp_begin) * FRAME_S
+                before = edges[-1] if edges else 0.0
+                edges.append(min(max(told, before), after) if text else after)
+                logprobs.append(mean)
+        edges.append(float(starts[-1]))
+        return Tokens(row, edges, logprobs)
+
+
+def compute_type(kind: str, manager: GPUManager) -> str:
+    """CTranslate2's arithmetic: KB_COMPUTE_TYPE, or the device's own.
+
+    Raises SettingsError for one that this device has not.
+    """
+    import ctranslate2
+
+    chosen = get_settings().compute_type
+    if chosen == "auto":
+        # Half precision is float16 here on every card: as fast as bfloat16, and the converted
+        # weights are in it already, so that none is rounded once more.
+        half = kind == "cuda" and manager.dtype.itemsize == 2
+        return "float16" if half else "float32"
+    known = ctranslate2.get_supported_compute_types(kind)
+    if chosen not in known:
+        raise SettingsError(
+            f"KB_COMPUTE_TYPE: {chosen!r} is not to be had on this device.",
+            hint=f"Choose one of: auto, {', '.join(sorted(known))}.",
+        )
+    return chosen
+
+
+def _entries(pairs: Sequence[tuple[int, int]]) -> Any:
+    """The frame at which the alignment's path enters each token, the end token's last."""
+    text = np.array([pair[0] for pair in pairs])
+    frame = np.array([pair[1] for pair in pairs])
+    return frame[np.pad(np.diff(text), (1, 0), constant_values=1).astype(bool)]
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) else value

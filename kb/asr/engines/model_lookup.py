@@ -1,0 +1,304 @@
+"""From a model's name to loaded weights, with errors a person can act on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kb.asr.engines import errors, model_registry
+from kb.asr.engines.parakeet import memory
+from kb.asr.engines.parakeet.memory import ParakeetShape
+from kb.asr.engines.qwen3 import memory as qwen3_memory
+from kb.asr.engines.qwen3.memory import QwenShape
+from kb.asr.engines.whisper.memory import ModelShape, shape_from_folder
+from kb.errors import ModelUnavailable
+from kb.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
+
+DEMO = "demo"
+DEMO_FOLDER = PROJECT_ROOT / "models" / "demo-whisper"
+DEFAULT_GPU = "openai/whisper-large-v3-turbo"
+DEFAULT_CPU = "openai/whisper-base"
+
+HUB_PATIENCE_S = 8.0  # for the hub's first answer
+
+# What may be asked for without the organisation in front.
+FAMILY = tuple(model.name for model in model_registry.MODELS if model.engine == "whisper")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """What a name stands for: `target` is a folder or a hub name."""
+
+    name: str
+    target: str
+    local: bool
+
+
+def resolve(name: str) -> ModelRef:
+    """What a user's model name stands for.
+
+    `demo` is the bundled recognizer, an existing folder is itself, `large-v3` and its like
+    are OpenAI's, `org/name` is the hub's. Raises ModelUnavailable for anything else.
+    """
+    if name == DEMO:
+        return ModelRef(name, str(DEMO_FOLDER), local=True)
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        return ModelRef(name, str(folder), local=True)
+    known = model_registry.find(name)
+    if known is not None:
+        return ModelRef(name, known.repository, local=False)
+    if name.count("/") == 1 and all(part and not part.startswith(".") for part in name.split("/")):
+        return ModelRef(name, name, local=False)
+    raise ModelUnavailable(
+        f"Unknown model {name!r}: neither a folder, nor a model of the Whisper family, "
+        "nor a hub name like openai/whisper-base.",
+        hint=f"{_alternatives()} Names of the family: {', '.join(FAMILY)}.",
+    )
+
+
+def shape_of(name: str) -> ModelShape | ParakeetShape | QwenShape | None:
+    """The shape of a model by its name, None where it is not known or not on this machine."""
+    try:
+        ref = resolve(name)
+    except ModelUnavailable:
+        return None
+    if ref.local:
+        return _shape_in(Path(ref.target))
+    known = model_registry.find(ref.target)
+    if known is not None:
+        return known.shape
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(ref.target, "config.json")
+    if not isinstance(path, str):
+        return None
+    return _shape_in(Path(path).parent)
+
+
+def _shape_in(folder: Path) -> ModelShape | ParakeetShape | QwenShape | None:
+    found = shape_from_folder(folder)
+    if found is not None:
+        return found
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(config, dict):
+        return None
+    return memory.shape_from_config(config) or qwen3_memory.shape_from_config(config)
+
+
+def is_demo(name: str) -> bool:
+    """Whether a name stands for the bundled recognizer."""
+    if name == DEMO:
+        return True
+    folder = Path(name).expanduser()
+    return bool(name) and folder.is_dir() and folder.resolve() == DEMO_FOLDER.resolve()
+
+
+def cached_models() -> list[str]:
+    """Hub names whose Whisper weights are complete in the local cache, sorted."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        cache = scan_cache_dir()
+    except (CacheNotFound, OSError, ValueError):
+        return []
+    names = []
+    for repo in cache.repos:
+        files = {file.file_name for revision in repo.revisions for file in revision.files}
+        has_weights = any(f.endswith((".safetensors", ".bin")) for f in files)
+        if repo.repo_type == "model" and has_weights and "preprocessor_config.json" in files:
+            names.append(str(repo.repo_id))
+    return sorted(names)
+
+
+def read_pretrained(
+    ref: ModelRef, read: Callable[[bool], tuple[Any, Any]], manager: GPUManager
+) -> tuple[Any, Any]:
+    """A model on the manager's device and its processor, from this machine or else from the hub.
+
+    `read(offline)` reads them by transformers; offline it raises OSError where files are missing.
+    Raises ModelUnavailable, GPUError where the model does not fit, and DeviceLost.
+    """
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    # The hub's client reports every retry of every file.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        try:
+            model, processor = read(True)
+        except OSError:
+            if ref.local:
+                raise
+            # Not, or not all, on this machine.
+            _reach_hub(ref)
+            model, processor = read(False)
+        model.eval().requires_grad_(False).to(manager.device)
+    except Exception as error:
+        found = errors.loading(error, ref.name, manager) or _explain(ref, error)
+        if found is error:
+            raise
+        raise found from error
+    return model, processor
+
+
+def check_weights(ref: ModelRef, info: Mapping[str, Any]) -> None:
+    """Raises ModelUnavailable if transformers had to make weights up (`info`: its loading info)."""
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ModelUnavailable(
+            f"Model {ref.name}: the weights lack {len(missing)} tensors, {missing[0]} among them.",
+            hint="The files are damaged or of another architecture; fetch the model again.",
+        )
+
+
+def fetch(ref: ModelRef) -> None:
+    """Brings a hub model's files into the cache, a broken-off download going on where it was.
+
+    Only what loading needs: configuration, vocabulary and one form of the weights (a repository
+    may hold the same ones four times). Raises ModelUnavailable.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    _reach_hub(ref)
+    try:
+        names = HfApi().list_repo_files(ref.target)
+        wanted = files_to_fetch(names)
+        if not any(name.endswith((".safetensors", ".bin")) for name in wanted):
+            raise ModelUnavailable(
+                f"Model {ref.target}: the hub holds no weights that can be used here.",
+                hint=f"Choose another model. {_alternatives()}",
+            )
+        snapshot_download(ref.target, allow_patterns=wanted)
+    except ModelUnavailable:
+        raise
+    except Exception as error:
+        raise _explain(ref, error) from error
+
+
+def files_to_fetch(names: Sequence[str]) -> list[str]:
+    """Of a repository's files those that loading needs."""
+    plain = [name for name in names if "/" not in name]
+    described = [n for n in plain if n.endswith((".json", ".txt", ".model", ".jinja"))]
+    for pattern in _WEIGHTS:
+        found = [name for name in plain if re.fullmatch(pattern, name)]
+        if found:
+            other = [n for n in described if ".index." in n]
+            stem = re.sub(r"-\d+-of-\d+", "", found[0])
+            own = [n for n in other if n == f"{stem}.index.json" and "-of-" in found[0]]
+            return sorted({*found, *own, *(n for n in described if n not in other)})
+    return sorted(described)
+
+
+# The first form that a repository has is fetched.
+_WEIGHTS = (
+    r"model\.safetensors",
+    r"model-\d+-of-\d+\.safetensors",
+    r"pytorch_model\.bin",
+    r"pytorch_model-\d+-of-\d+\.bin",
+)
+
+
+def _reach_hub(ref: ModelRef) -> None:
+    """Raises ModelUnavailable if the hub cannot be reached, after seconds.
+
+    Left to itself the hub's client tries every one of a model's files six times, three minutes
+    in all, before it says so.
+    """
+    import requests
+    from huggingface_hub import constants
+
+    offline = ModelUnavailable(
+        f"Model {ref.target} is not on this machine, and the model hub cannot be reached.",
+        hint=f"Connect to the network once to fetch it. {_alternatives()}",
+        retryable=True,
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise offline
+    try:
+        requests.head(constants.ENDPOINT, timeout=HUB_PATIENCE_S, allow_redirects=False)
+    except requests.RequestException as error:
+        raise offline from error
+
+
+def _check_folder(folder: Path) -> None:
+    wanted = ("config.json", "preprocessor_config.json", "generation_config.json")
+    missing = [name for name in wanted if not (folder / name).is_file()]
+    if (folder / "processor_config.json").is_file() and "preprocessor_config.json" in missing:
+        missing.remove("preprocessor_config.json")  # transformers 5 saves it under this name
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
+        missing.append("model.safetensors")
+    if missing:
+        raise ModelUnavailable(
+            f"Model folder {folder}: {', '.join(missing)} missing.",
+            hint="Give a folder written by save_pretrained of a Whisper model and its processor.",
+        )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+def _explain(ref: ModelRef, error: Exception) -> ModelUnavailable:
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    if ref.local:
+        return ModelUnavailable(
+            f"Model folder {ref.target} cannot be loaded: {_first_line(error)}",
+            hint="The files are damaged or not a Whisper model; copy the folder again, or use "
+            "--model demo to try the rest.",
+        )
+    for cause in _causes(error):
+        if isinstance(cause, GatedRepoError):
+            return ModelUnavailable(
+                f"Model {ref.target}: access has to be granted on the hub first.",
+                hint="Accept its terms there and log in with: hf auth login",
+            )
+        if isinstance(cause, RepositoryNotFoundError):
+            return ModelUnavailable(
+                f"Model {ref.target}: the hub knows no such model.", hint=_alternatives()
+            )
+    for cause in _causes(error):
+        if isinstance(cause, HfHubHTTPError) and getattr(cause, "response", None) is not None:
+            return ModelUnavailable(
+                f"Model {ref.target}: the hub answered {cause.response.status_code}.",
+                hint=f"Try again later. {_alternatives()}",
+            )
+    if isinstance(error, OSError):
+        return ModelUnavailable(
+            f"Model {ref.target} could not be fetched: {_first_line(error)}",
+            hint=f"Check the network and the space on the disk, and try again. {_alternatives()}",
+        )
+    return ModelUnavailable(
+        f"Model {ref.target} cannot be loaded: {_first_line(error)}",
+        hint=f"It may not be a Whisper model. {_alternatives()}",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _alternatives() -> str:
+    cached = [f"--model {name}" for name in cached_models()]
+    if DEMO_FOLDER.is_dir():
+        cached.append(f"--model {DEMO} (bundled: knows some 110 words)")
+    return f"On this machine now: {', '.join(cached)}." if cached else "None is cached here."

@@ -1,0 +1,1 @@
+"""NVIDIA Parakeet TDT through transformers."""

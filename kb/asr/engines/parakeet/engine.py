@@ -1,0 +1,249 @@
+"""NVIDIA's Parakeet by transformers: transducers (TDT) and CTC models.
+
+Their encoder hears a whole window at once and their text comes with a time for every token, so
+that nothing has to be aligned. Memory grows with the square of a window's length: windows stay
+within a minute. What they lose they lose silently (an ending, a window with a long pause): the
+guards around every engine are for that.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from kb.asr import SAMPLE_RATE
+from kb.asr.audio.word_edges import draw_in, to_speech
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.engines.model_lookup import check_weights, read_pretrained, resolve
+from kb.asr.engines.segmentation import phrases
+from kb.asr.windows.windowing import Window
+from kb.errors import ModelUnavailable
+from kb.types import Segment, Word
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
+
+RECEPTIVE_FIELD_S = 60.0
+_WORD = "▁"  # how a token begins that begins a word
+_KINDS = {"parakeet_tdt": "ParakeetForTDT", "parakeet_ctc": "ParakeetForCTC"}
+
+# Of nvidia/parakeet-tdt-0.6b-v3; it finds out by itself which of them it hears.
+_EUROPEAN = frozenset({
+    "bg", "hr", "cs", "da", "nl", "en", "et", "fi", "fr", "de", "el", "hu", "it", "lv", "lt",
+    "mt", "pl", "pt", "ro", "sk", "sl", "es", "sv", "ru", "uk",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A token with its place in encoder frames and its log-probability."""
+
+    piece: str
+    first: int
+    end: int
+    logprob: float
+
+
+class ParakeetEngine:
+    """A Parakeet model behind the engine interface."""
+
+    name = "parakeet"
+    ways: frozenset[str] = frozenset()
+    receptive_field_s = RECEPTIVE_FIELD_S
+
+    def __init__(
+        self, loaded: Any, processor: Any, model_name: str, manager: GPUManager, load_s: float
+    ) -> None:
+        self.model = model_name
+        self.load_s = load_s
+        self.align_s = 0.0
+        self._manager = manager
+        self._parakeet = loaded
+        self._extractor = processor.feature_extractor
+        self._tokenizer = processor.tokenizer
+        self._ctc = loaded.config.model_type == "parakeet_ctc"
+        factor = int(loaded.config.encoder_config.subsampling_factor)
+        self._frame_s = factor * int(self._extractor.hop_length) / SAMPLE_RATE
+        self._blank = int(loaded.config.pad_token_id if self._ctc else loaded.config.blank_token_id)
+        self._vocabulary = int(loaded.config.vocab_size)
+        if not self._ctc:
+            # What a converted checkpoint may not say: it begins with a blank, and the scores
+            # of the durations behind those of the tokens are no tokens.
+            generation = loaded.generation_config
+            generation.decoder_start_token_id = self._blank
+            durations = len(loaded.config.durations)
+            generation.suppress_tokens = list(range(self._vocabulary, self._vocabulary + durations))
+        self._stopped = threading.Event()
+
+    @classmethod
+    def load(cls, model: str, manager: GPUManager) -> ParakeetEngine:
+        """Loads `model` (hub name or folder). Raises ModelUnavailable and GPUError."""
+        import transformers
+        from transformers import AutoConfig, ParakeetProcessor
+
+        ref = resolve(model)
+        if ref.local and not Path(ref.target, "config.json").is_file():
+            raise ModelUnavailable(
+                f"Model folder {ref.target}: config.json missing.",
+                hint="Give a folder written by save_pretrained of a Parakeet model and its "
+                "processor.",
+            )
+        began = time.perf_counter()
+
+        def read(offline: bool) -> tuple[Any, Any]:
+            kind = AutoConfig.from_pretrained(ref.target, local_files_only=offline).model_type
+            if kind not in _KINDS:
+                raise ModelUnavailable(
+                    f"Model {ref.name} is not a Parakeet model but one of the kind {kind!r}.",
+                    hint="The engine parakeet reads nvidia/parakeet-tdt-0.6b-v3 and its like; "
+                    "for Whisper models: --engine whisper.",
+                )
+            processor = ParakeetProcessor.from_pretrained(ref.target, local_files_only=offline)
+            found, info = getattr(transformers, _KINDS[kind]).from_pretrained(
+                ref.target,
+                dtype=manager.dtype,
+                local_files_only=offline,
+                output_loading_info=True,
+            )
+            check_weights(ref, info)
+            return found, processor
+
+        loaded, processor = read_pretrained(ref, read, manager)
+        return cls(loaded, processor, model, manager, time.perf_counter() - began)
+
+    def knows_language(self, code: str) -> bool:
+        return code in _EUROPEAN
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def close(self) -> None:
+        del self._parakeet
+        self._manager.cleanup()
+
+    @torch.inference_mode()
+    def hear(self, windows: Sequence[Window]) -> Heard:
+        # It has no language to be voted on and nothing is heard twice: all is done in `decode`.
+        return Heard(tuple(windows), ({},) * len(windows), (0.0,) * len(windows))
+
+    @torch.inference_mode()
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
+        features, mask = self._features(heard.windows)
+        write = self._write_ctc if self._ctc else self._write_tdt
+        return [
+            self._read(window, tokens, code)
+            for window, tokens, code in zip(
+                heard.windows, write(features, mask), languages, strict=True
+            )
+        ]
+
+    def _features(self, windows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-mel [windows, frames, mels] and which frames are sound, on the device."""
+        # (Without the extractor's `device`: it leaves the sound itself on the CPU, and fails.)
+        inputs = self._extractor(
+            [window.audio for window in windows],
+            sampling_rate=SAMPLE_RATE,
+            return_tensors="pt",
+            return_attention_mask=True,
+        )
+        features = inputs["input_features"].to(self._manager.device, self._manager.dtype)
+        return features, inputs["attention_mask"].to(self._manager.device)
+
+    def _write_ctc(self, features: torch.Tensor, mask: torch.Tensor) -> list[list[_Token]]:
+        output = self._parakeet.generate(
+            input_features=features, attention_mask=mask, return_dict_in_generate=True
+        )
+        chances = output.logits.float().log_softmax(-1).amax(-1).tolist()
+        rows: list[list[_Token]] = []
+        for numbers, chance in zip(output.sequences.tolist(), chances, strict=True):
+            row: list[_Token] = []
+            before = self._blank
+            for frame, number in enumerate(numbers):
+                if number not in (self._blank, before):
+                    piece = str(self._tokenizer.convert_ids_to_tokens(number))
+                    row.append(_Token(piece, frame, frame + 1, chance[frame]))
+                elif number != self._blank and row:
+                    last = row[-1]  # the same token still sounds
+                    row[-1] = _Token(last.piece, last.first, frame + 1, last.logprob)
+                before = number
+            rows.append(row)
+        return rows
+
+    def _write_tdt(self, features: torch.Tensor, mask: torch.Tensor) -> list[list[_Token]]:
+        steps: list[torch.Tensor] = []
+
+        def note(_tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            steps.append(scores[:, : self._vocabulary].float().log_softmax(-1).amax(-1))
+            return scores
+
+        heard = self._parakeet.encoder._get_subsampling_output_length(mask.sum(-1)).tolist()
+        output = self._parakeet.generate(
+            input_features=features,
+            attention_mask=mask,
+            # It ends by itself where the sound does; this is the most that can come until then.
+            max_new_tokens=int(self._parakeet.max_symbols_per_step) * max(heard),
+            logits_processor=[note],
+            stopping_criteria=[self._asked_to_stop],
+        )
+        chances = torch.stack(steps, 1).tolist()
+        # The start token has a place in the sequence and none among the steps.
+        numbers, durations = output.sequences[:, 1:].tolist(), output.durations[:, 1:].tolist()
+        rows: list[list[_Token]] = []
+        for own, lasts, chance, frames in zip(numbers, durations, chances, heard, strict=True):
+            row: list[_Token] = []
+            frame = 0
+            for number, last, logprob in zip(own, lasts, chance, strict=True):
+                if frame >= frames:
+                    break  # the others of the batch are longer
+                if number not in (self._blank, self._tokenizer.pad_token_id):
+                    piece = str(self._tokenizer.convert_ids_to_tokens(number))
+                    row.append(_Token(piece, frame, frame + max(1, last), logprob))
+                frame += last
+            rows.append(row)
+        return rows
+
+    def _asked_to_stop(self, tokens: torch.Tensor, _scores: Any) -> torch.Tensor:
+        return torch.full((tokens.shape[0],), self._stopped.is_set(), device=tokens.device)
+
+    def _read(self, window: Window, tokens: Sequence[_Token], language: str) -> Decoded:
+        loose = to_speech(self._words(window, tokens), window.speech)
+        words = draw_in(loose, window.audio, window.start_s)
+        segments = [_segment(own, language) for own in phrases(words)]
+        mean = sum(token.logprob for token in tokens) / len(tokens) if tokens else 0.0
+        last_s = words[-1].end_s if words else window.start_s
+        return Decoded(tuple(segments), language, mean, 0.0, last_s)
+
+    def _words(self, window: Window, tokens: Sequence[_Token]) -> list[Word]:
+        groups: list[list[_Token]] = []
+        for token in tokens:
+            if token.piece.startswith(_WORD) or not groups:
+                groups.append([])
+            groups[-1].append(token)
+        words: list[Word] = []
+        at_s = window.start_s
+        for group in groups:
+            text = "".join(token.piece for token in group).replace(_WORD, "").strip()
+            if not text:
+                continue
+            # (Punctuation has a place of its own, often after the pause: it makes no word longer.)
+            spoken = [t for t in group if any(c.isalnum() for c in t.piece)] or group
+            begin_s = min(max(at_s, window.start_s + spoken[0].first * self._frame_s), window.end_s)
+            end_s = min(window.start_s + spoken[-1].end * self._frame_s, window.end_s)
+            at_s = max(begin_s, end_s)
+            chance = math.exp(sum(token.logprob for token in group) / len(group))
+            words.append(Word(round(begin_s, 3), round(at_s, 3), text, round(chance, 4)))
+        return words
+
+
+def _segment(words: tuple[Word, ...], language: str) -> Segment:
+    text = " ".join(word.text for word in words)
+    return Segment(words[0].start_s, words[-1].end_s, text, words, language)

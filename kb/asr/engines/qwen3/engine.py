@@ -1,0 +1,260 @@
+"""Qwen3-ASR by transformers, with its forced aligner for the times of the words.
+
+An audio encoder in front of a language model: told a window's sound it answers
+`language English<asr_text>...`, and `language None<asr_text>` where nobody speaks. A language is
+asked for by beginning the answer with it. The text has no times: a second model of the same
+build is given sound and text together and says of every word when it begins and ends, in steps
+of 80 ms. (Qwen3-ASR Technical Report, 2026; https://huggingface.co/papers/2601.21337)
+
+The aligner was trained on eleven of the thirty languages (Chinese, Cantonese, English, French,
+German, Italian, Japanese, Korean, Portuguese, Russian, Spanish); in the others its times are
+less sure. Like every language model it may loop, or say a list of names back: the former is for
+the guards around every engine, the latter is looked for here.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers.models.qwen3_asr.processing_qwen3_asr import LANGUAGE_CODE_TO_NAME
+
+from kb.asr import SAMPLE_RATE
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.engines.prompt import echoed
+from kb.asr.engines.qwen3.aligner import Aligner, Text, ask
+from kb.asr.engines.qwen3.loader import load_pair
+from kb.asr.windows.windowing import Window
+from kb.settings import get_settings
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
+
+# Both models hear minutes (the aligner 5), but a longer window wins nothing: encoder positions
+# see 8 s around them, and of a window that loops or breaks off all is lost or read again.
+RECEPTIVE_FIELD_S = 30.0
+# 512 tokens in 30 s are what Qwen's own program allows; no script needs more.
+TOKENS_PER_S, LEAST_TOKENS = 16, 32
+
+_ASKED, _TEXT, _SILENCE = "language", "<asr_text>", "None"
+
+
+@dataclass(frozen=True, slots=True)
+class _States:
+    """A batch as both models hear it: log-mel [windows, mels, frames], which of the frames are
+    sound, and for each window the encoder's states [positions, width]."""
+
+    features: torch.Tensor
+    mask: torch.Tensor
+    sounds: tuple[torch.Tensor, ...]
+
+
+class Qwen3AsrEngine:
+    """A Qwen3-ASR model and its aligner behind the engine interface."""
+
+    name = "qwen3-asr"
+    ways: frozenset[str] = frozenset()
+    receptive_field_s = RECEPTIVE_FIELD_S
+    takes_names = True
+
+    def __init__(
+        self,
+        recognizer: tuple[Any, Any],
+        aligner: tuple[Any, Any],
+        model_name: str,
+        manager: GPUManager,
+        load_s: float,
+    ) -> None:
+        """`recognizer` and `aligner`: a model each, with its processor."""
+        self.model = model_name
+        self.load_s = load_s
+        self.align_s = 0.0
+        self._manager = manager
+        self._qwen, self._processor = recognizer
+        self._aligner = Aligner(*aligner, manager)
+        self._tokenizer = self._processor.tokenizer
+        # A language is told by its name's first token: no two names begin alike.
+        named = (*LANGUAGE_CODE_TO_NAME.values(), _SILENCE)
+        self._named = [self._tokenizer.encode(f" {name}")[0] for name in named]
+        self._text = self._tokenizer.convert_tokens_to_ids(_TEXT)
+        self._most_names = get_settings().prompt_tokens
+        self._stopped = threading.Event()
+
+    @classmethod
+    def load(cls, model: str, manager: GPUManager) -> Qwen3AsrEngine:
+        """Loads `model` and the aligner of the settings (hub names or folders).
+
+        Raises ModelUnavailable, GPUError and DeviceLost.
+        """
+        began = time.perf_counter()
+        recognizer, aligner = load_pair(model, get_settings().qwen_aligner, manager)
+        return cls(recognizer, aligner, model, manager, time.perf_counter() - began)
+
+    def knows_language(self, code: str) -> bool:
+        return code in LANGUAGE_CODE_TO_NAME
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def close(self) -> None:
+        del self._qwen, self._aligner
+        self._manager.cleanup()
+
+    @torch.inference_mode()
+    def hear(self, windows: Sequence[Window]) -> Heard:
+        states = self._encode(windows)
+        asked = self._prompts(windows, [_ASKED] * len(windows))
+        logits = self._qwen(**self._embedded(asked, states.sounds), logits_to_keep=1).logits
+        among = logits[:, -1, self._named].float()
+        no_speech = among.softmax(-1)[:, -1].tolist()
+        chances = among[:, :-1].log_softmax(-1).tolist()
+        languages = tuple(dict(zip(LANGUAGE_CODE_TO_NAME, row, strict=True)) for row in chances)
+        return Heard(tuple(windows), languages, tuple(no_speech), states)
+
+    @torch.inference_mode()
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
+        windows, states = heard.windows, heard.states
+        texts = self._write(windows, languages, states.sounds)
+        again = [n for n, window in enumerate(windows) if echoed(window.names, texts[n].text)]
+        if again:
+            untold = [replace(windows[n], names=()) for n in again]
+            sounds = [states.sounds[n] for n in again]
+            plain = self._write(untold, [languages[n] for n in again], sounds)
+            for n, text in zip(again, plain, strict=True):
+                texts[n] = text
+        if self._stopped.is_set():
+            texts = [Text() for _ in texts]
+        began = time.perf_counter()
+        counts = [len(sound) for sound in states.sounds]
+        found = self._aligner.read(windows, texts, languages, states.features, states.mask, counts)
+        self.align_s += time.perf_counter() - began
+        return [
+            Decoded(
+                segments,
+                code,
+                text.mean,
+                no_speech,
+                segments[-1].end_s if segments else window.start_s,
+            )
+            for window, segments, text, code, no_speech in zip(
+                windows, found, texts, languages, heard.no_speech, strict=True
+            )
+        ]
+
+    def _encode(self, windows: Sequence[Window]) -> _States:
+        found = [
+            # One by one, so that no window's sound depends on which others are there.
+            self._processor.feature_extractor(
+                window.audio,
+                sampling_rate=SAMPLE_RATE,
+                padding=True,
+                return_attention_mask=True,
+                return_tensors="pt",
+                device=str(self._manager.device) if self._manager.on_gpu else "cpu",
+            )
+            for window in windows
+        ]
+        longest = max(one["input_features"].shape[-1] for one in found)
+
+        def stacked(name: str) -> torch.Tensor:
+            rows = [one[name][0] for one in found]
+            return torch.stack(
+                [torch.nn.functional.pad(row, (0, longest - row.shape[-1])) for row in rows]
+            )
+
+        frames = [int(one["attention_mask"].sum()) for one in found]
+        features = stacked("input_features").to(self._manager.device, self._manager.dtype)
+        mask = stacked("attention_mask").to(self._manager.device)
+        sounds = self._qwen.get_audio_features(features, mask).pooler_output
+        return _States(features, mask, sounds.split([self._positions(n) for n in frames]))
+
+    def _positions(self, frames: int) -> int:
+        """How many positions the encoder makes of so many frames: an eighth, chunk by chunk."""
+        chunk = 2 * int(self._qwen.config.audio_config.n_window)
+        return frames // chunk * -(-chunk // 8) + -(-(frames % chunk) // 8)
+
+    def _prompts(self, windows: Sequence[Window], answers: Sequence[str]) -> list[str]:
+        """What is asked about each window, up to where its answer goes on."""
+        talks = []
+        for window, answer in zip(windows, answers, strict=True):
+            told = {"type": "text", "text": self._told(window.names)}
+            begun = {"type": "text", "text": answer}
+            talks.append(
+                [
+                    {"role": "system", "content": [told]},
+                    {"role": "user", "content": [{"type": "audio"}]},
+                    {"role": "assistant", "content": [begun]},
+                ]
+            )
+        found: list[str] = self._processor.apply_chat_template(
+            talks, tokenize=False, continue_final_message=True
+        )
+        return found
+
+    def _told(self, names: Sequence[str]) -> str:
+        """The names that come first, as many as fit; nothing in them is a token of control."""
+        kept = ""
+        for name in names:
+            plain = name.replace("<", " ").replace(">", " ")
+            longer = f"{kept}, {plain}" if kept else plain
+            if len(self._tokenizer.encode(longer)) > self._most_names:
+                break
+            kept = longer
+        return kept
+
+    def _embedded(
+        self, prompts: Sequence[str], sounds: Sequence[torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Prompts with their sound in its place, as the language model takes them."""
+        counts = [len(sound) for sound in sounds]
+        inputs = ask(self._processor, prompts, counts, self._manager.device)
+        numbers = inputs.pop("input_ids")
+        embedded = self._qwen.get_input_embeddings()(numbers)
+        places = (numbers == self._processor.audio_token_id)[..., None]
+        told = torch.cat(tuple(sounds)).to(embedded.dtype)
+        return {**inputs, "inputs_embeds": embedded.masked_scatter(places, told)}
+
+    def _write(
+        self, windows: Sequence[Window], languages: Sequence[str], sounds: Sequence[torch.Tensor]
+    ) -> list[Text]:
+        """The texts, token by token, each of at most as many as its window has time for."""
+        most = [LEAST_TOKENS + math.ceil(w.duration_s * TOKENS_PER_S) for w in windows]
+        limits = torch.tensor(most, device=self._manager.device)
+        steps: list[torch.Tensor] = []
+
+        def note(_tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            steps.append(scores.float().log_softmax(-1).amax(-1))
+            return scores
+
+        def enough(tokens: torch.Tensor, _scores: Any) -> torch.Tensor:
+            return (limits <= tokens.shape[1]) | self._stopped.is_set()
+
+        answers = [f"{_ASKED} {LANGUAGE_CODE_TO_NAME[code]}{_TEXT}" for code in languages]
+        inputs = self._embedded(self._prompts(windows, answers), sounds)
+        numbers = self._qwen.generate(
+            **inputs,
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=max(most),
+            logits_processor=[note],
+            stopping_criteria=[enough],
+        ).tolist()
+        logprobs = torch.stack(steps, 1).tolist()
+        ends = self._qwen.generation_config.eos_token_id
+        last = {ends} if isinstance(ends, int) else set(ends)
+        texts = []
+        for own, chances, count in zip(numbers, logprobs, most, strict=True):
+            end = next((n for n, number in enumerate(own) if number in last), count)
+            # Should it begin its answer anew, what counts is what follows.
+            first = 1 + max((n for n, x in enumerate(own[:end]) if x == self._text), default=-1)
+            # (That it ends is a token too, unless time was up.)
+            sure = chances[first : min(end + 1, count)]
+            texts.append(Text.spelled(self._tokenizer, own[first:end], sure))
+        return texts

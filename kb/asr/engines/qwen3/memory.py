@@ -1,0 +1,104 @@
+"""What a Qwen3-ASR model needs of a device's memory, by arithmetic on its shape.
+
+Both sizes have a language model of 28 layers with 8 heads of 128 for keys and values. With b
+bytes a number, a window of 30 s takes, while it is heard,
+
+    b · F · m  +  2 · b · C · F/2 · m/2       log-mel and the encoder's first convolution, before
+                                              and after its non-linearity
+
+(F = 3000 frames, m = 128 mel bands, C = 480 channels: 185 MB in half precision), and while it is
+written
+
+    2 · b · 28 · 8 · 128 · P                  keys and values of P places: 390 of sound, the 512
+                                              of the longest text, 100 of the prompt
+    12 · vocabulary                           logits of one step and their logarithms, float32
+
+which is 117 MB; the former is gone by then. Beside the recognizer stands the aligner (918 million
+numbers); what it computes with is let go too, and it takes fewer windows at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kb.asr.engines.whisper.memory import FRAMES, WORKSPACE_BYTES
+
+ALIGNER_PARAMETERS = 917_597_824  # Qwen3-ForcedAligner-0.6B
+PLACES = 390 + 512 + 100
+
+
+@dataclass(frozen=True, slots=True)
+class QwenShape:
+    """A Qwen3-ASR model's figures.
+
+    Numbers in its weights (without the aligner's), vocabulary, layers of the language model,
+    width of their keys, channels of the encoder's first step, mel bands.
+    """
+
+    parameters: int
+    vocabulary: int
+    layers: int = 28
+    key_width: int = 8 * 128
+    channels: int = 480
+    mels: int = 128
+
+    def weights_bytes(self, number_bytes: int = 2) -> int:
+        """The weights on the device, the aligner's too, in numbers of so many bytes."""
+        return (self.parameters + ALIGNER_PARAMETERS) * number_bytes
+
+    def window_bytes(self, number_bytes: int = 2) -> int:
+        """What one more window of the greatest length takes in a batch (see the module)."""
+        halved = self.channels * (FRAMES // 2) * (self.mels // 2)
+        heard = number_bytes * (FRAMES * self.mels + 2 * halved)
+        cached = 2 * number_bytes * self.layers * self.key_width * PLACES
+        return max(heard, cached + 12 * self.vocabulary)
+
+    def batch_bytes(self, windows: int, number_bytes: int = 2) -> int:
+        """Weights and a batch of so many windows."""
+        return (
+            self.weights_bytes(number_bytes)
+            + WORKSPACE_BYTES
+            + windows * self.window_bytes(number_bytes)
+        )
+
+
+def shape_from_config(config: Mapping[str, Any]) -> QwenShape | None:
+    """The shape in a `config.json`, None if it is not a Qwen3-ASR's in transformers' form."""
+    if config.get("model_type") != "qwen3_asr":
+        return None
+    try:
+        sound, text = config["audio_config"], config["text_config"]
+        tied = bool(config.get("tie_word_embeddings", True))
+        return QwenShape(
+            parameters=_encoder(sound) + _language_model(text, tied),
+            vocabulary=int(text["vocab_size"]),
+            layers=int(text["num_hidden_layers"]),
+            key_width=int(text["num_key_value_heads"]) * int(text["head_dim"]),
+            channels=int(sound["downsample_hidden_size"]),
+            mels=int(sound["num_mel_bins"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _encoder(config: Mapping[str, Any]) -> int:
+    """Numbers in the weights of the audio encoder and of what leads to the language model."""
+    d, f = int(config["d_model"]), int(config["encoder_ffn_dim"])
+    c, out = int(config["downsample_hidden_size"]), int(config["output_dim"])
+    start = 9 * c + 2 * 9 * c * c + 3 * c + c * -(-int(config["num_mel_bins"]) // 8) * d
+    layer = 4 * (d + 1) * d + 2 * d * f + f + d + 4 * d
+    projector = (d + 1) * d + (d + 1) * out
+    return start + int(config["encoder_layers"]) * layer + 2 * d + projector
+
+
+def _language_model(config: Mapping[str, Any], tied: bool) -> int:
+    """Numbers in the weights of the language model; `tied`: it writes by the table it reads."""
+    d, f = int(config["hidden_size"]), int(config["intermediate_size"])
+    head = int(config["head_dim"])
+    heads, keys = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
+    attention = 2 * d * heads * head + 2 * d * keys * head + 2 * head
+    layer = attention + 3 * d * f + 2 * d
+    tables = int(config["vocab_size"]) * d * (1 if tied else 2)
+    return tables + int(config["num_hidden_layers"]) * layer + d

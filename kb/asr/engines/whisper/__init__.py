@@ -1,0 +1,1 @@
+"""Whisper through transformers, with decoding, word times and batching of our own."""

@@ -1,0 +1,96 @@
+"""A decoding step recorded once as a CUDA graph and played back.
+
+A step of a small decoder is some hundred kernels of a few microseconds each; launching them
+one by one from Python takes longer than running them. A graph needs the same memory and the
+same shapes every time: the caches here are made once, at full length, and a batch's
+cross-attention is copied in. Whether that pays is measured by `benchmarks/gpu.py`; without
+CUDA the same step runs unrecorded, which the tests use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from kb.asr.engines.whisper.decoder import Caches, Decoder
+
+
+class GraphStep:
+    """Steps of up to `rows` windows; smaller batches are padded with what was there before."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        rows: int,
+        longest: int,
+        made: Callable[[int], None] | None = None,
+    ) -> None:
+        """`longest`: most steps of a window, the prompt's included. `made` is told the bytes of
+        the caches, once they are there to stay."""
+        self._told = made
+        self._decoder = decoder
+        self._rows = rows
+        self._longest = longest
+        self._used = 0
+        self._static: Caches | None = None
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._tokens = self._at = self._logits = self._weights = torch.empty(0)
+
+    def over(self, caches: Caches) -> GraphStep | None:
+        """Takes a batch in; None for one that is too large, or so small that it is no gain."""
+        if not self._rows // 2 < caches.rows <= self._rows:
+            return None
+        if self._static is None:
+            self._make(caches)
+        static = self._static
+        assert static is not None
+        self._used = caches.rows
+        for kept, fresh in zip(static.cross, caches.cross, strict=True):
+            kept[:, : self._used] = fresh
+        for kept, fresh in zip(static.own, caches.own, strict=True):
+            steps = min(kept.shape[3], fresh.shape[3])
+            kept[:, : self._used, :, :steps] = fresh[:, :, :, :steps]
+        return self
+
+    def __call__(self, tokens: torch.Tensor, at: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `Decoder.step`, over the batch taken in last."""
+        self._tokens[: self._used] = tokens
+        self._at.fill_(at)
+        if self._graph is not None:
+            self._graph.replay()
+        else:
+            self._run()
+        # The next step writes into the same memory.
+        return self._logits[: self._used].clone(), self._weights[: self._used].clone()
+
+    def _run(self) -> None:
+        assert self._static is not None
+        self._logits, self._weights = self._decoder.step(self._tokens, self._at, self._static)
+
+    def _make(self, like: Caches) -> None:
+        def room(cache: torch.Tensor, steps: int) -> torch.Tensor:
+            shape = list(cache.shape)
+            shape[1], shape[3] = self._rows, steps
+            return cache.new_zeros(shape)
+
+        self._static = Caches(
+            [room(cache, self._longest) for cache in like.own],
+            [room(cache, cache.shape[3]) for cache in like.cross],
+        )
+        if self._told:
+            self._told(sum(cache.nbytes for cache in (*self._static.own, *self._static.cross)))
+        device = like.own[0].device
+        self._tokens = torch.zeros(self._rows, dtype=torch.long, device=device)
+        self._at = torch.zeros(1, dtype=torch.long, device=device)
+        if device.type != "cuda":
+            return
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # libraries set themselves up outside the recording
+            for _ in range(2):
+                self._run()
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._run()

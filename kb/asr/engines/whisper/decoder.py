@@ -1,0 +1,233 @@
+"""Whisper's text decoder, a token at a time, over caches that stay where they are.
+
+The same arithmetic as `transformers`' WhisperDecoder (a test compares them), laid out for
+greedy decoding in batches: query, key and value from one matrix, the cross-attention's keys
+and values computed once a window, and the attention of the alignment heads handed out on the
+way, so that word times need no second pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional as F  # noqa: N812 - as all of torch's own examples name it
+
+from kb.asr.engines.whisper.packed_linear import Linear
+
+_ROWS = 8  # windows that are usually decoded together on a CPU
+_ROOM = 64  # steps by which the caches of the text grow
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    self_norm: Any
+    self_qkv: Linear
+    self_out: Linear
+    cross_norm: Any
+    cross_q: Linear
+    cross_kv: Linear
+    cross_out: Linear
+    norm: Any
+    up: Linear
+    down: Linear
+    heads: torch.Tensor | None  # numbers of those whose attention is handed out
+
+
+@dataclass(slots=True)
+class Caches:
+    """What a batch needs between steps.
+
+    One tensor a layer: `own` holds keys and values of the tokens so far,
+    [2, windows, heads, steps, width]; `cross` those of the sound,
+    [2, windows, heads, positions, width]. On a CPU the values of the sound lie across,
+    [windows, heads, width, positions] in the same memory (`_across`).
+    """
+
+    own: list[torch.Tensor]
+    cross: list[torch.Tensor]
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Only these windows ([kept] numbers) go on; the others' memory is given back."""
+        # One layer after the other, so that never two copies of all of it are held.
+        for caches in (self.own, self.cross):
+            for place, cache in enumerate(caches):
+                caches[place] = cache.index_select(1, rows)
+
+    def spread(self, texts: int) -> Caches:
+        """For writing several texts of each window: every window's own caches, so many times."""
+        return Caches([cache.repeat_interleave(texts, 1) for cache in self.own], list(self.cross))
+
+    def reorder(self, rows: torch.Tensor) -> None:
+        """Each text goes on as the one whose number `rows` ([texts]) has in its place."""
+        self.own = [cache.index_select(1, rows) for cache in self.own]
+
+    def grow(self) -> None:
+        """Room for more steps."""
+        self.own = [F.pad(cache, (0, 0, 0, _ROOM)) for cache in self.own]
+
+    @property
+    def room(self) -> int:
+        return int(self.own[0].shape[3])
+
+    @property
+    def rows(self) -> int:
+        return int(self.own[0].shape[1])
+
+
+class Decoder:
+    """The decoder of a `WhisperForConditionalGeneration`.
+
+    On a GPU it shares the model's weights but for those it joins; on a CPU it has them in a
+    layout of its own, and the model's decoder layers may be let go.
+    """
+
+    def __init__(self, model: Any) -> None:
+        config, decoder = model.config, model.model.decoder
+        self._heads = int(config.decoder_attention_heads)
+        self._width = int(config.d_model) // self._heads
+        self._positions_heard = int(config.max_source_positions)
+        self.longest = int(config.max_target_positions)
+        self._act = decoder.layers[0].activation_fn
+        self._tokens = decoder.embed_tokens.weight
+        self._positions = decoder.embed_positions.weight
+        self._norm = decoder.layer_norm
+        self._project = Linear(model.proj_out.weight, None, _ROWS)
+        heads = getattr(model.generation_config, "alignment_heads", None) or [
+            # openai-whisper's choice for a model that names none.
+            [layer, head]
+            for layer in range(config.decoder_layers // 2, config.decoder_layers)
+            for head in range(self._heads)
+        ]
+        by_layer: dict[int, list[int]] = {}
+        for layer, head in heads:
+            by_layer.setdefault(int(layer), []).append(int(head))
+        self.watched = sum(map(len, by_layer.values()))
+        self._layers = [
+            self._layer(layer, by_layer.get(number, []))
+            for number, layer in enumerate(decoder.layers)
+        ]
+
+    def caches(self, states: torch.Tensor) -> Caches:
+        """Caches for encoder states [windows, positions, model width]."""
+        rows = states.shape[0]
+        shape = (2, rows, self._heads, self._positions_heard, self._width)
+        cross = [states.new_empty(shape) for _ in self._layers]
+        for layer, cache in zip(self._layers, cross, strict=True):
+            for first, some in _portions(states):
+                pair = layer.cross_kv(some).unflatten(-1, (2, self._heads, self._width))
+                pair = pair.permute(2, 0, 3, 1, 4)
+                part = cache[:, first : first + some.shape[0]]
+                if _lies_across(cache):
+                    part[0] = pair[0]
+                    _across(part[1]).copy_(pair[1].transpose(-1, -2))
+                else:
+                    part.copy_(pair)
+        own = [states.new_zeros(2, rows, self._heads, _ROOM, self._width) for _ in self._layers]
+        return Caches(own, cross)
+
+    def step(
+        self, tokens: torch.Tensor, at: int | torch.Tensor, caches: Caches
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One token of each window ([windows]), the `at`-th, goes into the caches.
+
+        Returns logits [windows, vocabulary] and the attention of the alignment heads
+        [windows, heads, positions]. Several texts of each window may be written at once: then
+        there are as many more tokens (and own caches) than windows in the cross-attention's
+        caches, those of a window side by side. With `at` as a tensor [1] on the device the step
+        has the same shapes and reads no number from the host, whatever `at` is, as a CUDA graph
+        needs.
+        """
+        rows = tokens.shape[0]
+        mask = None
+        if isinstance(at, torch.Tensor):
+            x = F.embedding(tokens, self._tokens) + self._positions.index_select(0, at)
+            mask = torch.arange(caches.room, device=at.device)[None, None, None] <= at
+        else:
+            if at >= caches.room:
+                caches.grow()
+            x = F.embedding(tokens, self._tokens) + self._positions[at]
+        watched: list[torch.Tensor] = []
+        for layer, own, cross in zip(self._layers, caches.own, caches.cross, strict=True):
+            qkv = layer.self_qkv(layer.self_norm(x)).view(rows, 3, self._heads, 1, self._width)
+            fresh = qkv[:, 1:].transpose(0, 1)
+            if isinstance(at, torch.Tensor):
+                own.index_copy_(3, at, fresh)
+                seen = own
+            else:
+                own[:, :, :, at : at + 1] = fresh
+                seen = own[:, :, :, : at + 1]
+            found = F.scaled_dot_product_attention(
+                qkv[:, 0], seen[0], seen[1], attn_mask=mask, scale=1.0
+            )
+            x = x + layer.self_out(found.reshape(rows, -1))
+            # Texts of one window ask its sound together: [windows, heads, texts, width].
+            query = layer.cross_q(layer.cross_norm(x))
+            query = query.view(cross.shape[1], -1, self._heads, self._width).transpose(1, 2)
+            if _lies_across(cross):
+                # Matrix times column reads memory in order; row times matrix takes longer.
+                weights = (cross[0] @ query.transpose(-1, -2)).transpose(-1, -2).softmax(-1)
+                found = (_across(cross[1]) @ weights.transpose(-1, -2)).transpose(-1, -2)
+            elif layer.heads is not None:
+                weights = (query @ cross[0].transpose(-1, -2)).softmax(-1)
+                found = weights @ cross[1]
+            else:
+                found = F.scaled_dot_product_attention(query, cross[0], cross[1], scale=1.0)
+            if layer.heads is not None:
+                chosen = weights.index_select(1, layer.heads)
+                watched.append(chosen.transpose(1, 2).flatten(0, 1))
+            x = x + layer.cross_out(found.transpose(1, 2).reshape(rows, -1))
+            x = x + layer.down(self._act(layer.up(layer.norm(x))))
+        return self._project(self._norm(x)), torch.cat(watched, dim=1)
+
+    def _layer(self, layer: Any, heads: list[int]) -> _Layer:
+        own, cross = layer.self_attn, layer.encoder_attn
+        # Scaling a query is scaling its weights; transformers does it at every call.
+        scale = float(self._width) ** -0.5
+        return _Layer(
+            layer.self_attn_layer_norm,
+            _joined([(own.q_proj, scale), (own.k_proj, 1.0), (own.v_proj, 1.0)], _ROWS),
+            Linear(own.out_proj.weight, own.out_proj.bias, _ROWS),
+            layer.encoder_attn_layer_norm,
+            _joined([(cross.q_proj, scale)], _ROWS),
+            _joined([(cross.k_proj, 1.0), (cross.v_proj, 1.0)], self._positions_heard),
+            Linear(cross.out_proj.weight, cross.out_proj.bias, _ROWS),
+            layer.final_layer_norm,
+            Linear(layer.fc1.weight, layer.fc1.bias, _ROWS),
+            Linear(layer.fc2.weight, layer.fc2.bias, _ROWS),
+            # (A list as an index would be copied to the device at every step.)
+            torch.tensor(heads, device=layer.fc1.weight.device) if heads else None,
+        )
+
+
+def columns(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Tokens [windows] of each place of the prompts but the first, by one copy to the device."""
+    return torch.tensor([list(prompt) for prompt in prompts], device=device)[:, 1:].unbind(1)
+
+
+def _lies_across(cross: torch.Tensor) -> bool:
+    return cross.device.type == "cpu"
+
+
+def _across(values: torch.Tensor) -> torch.Tensor:
+    """[windows, heads, width, positions] in the memory of [windows, heads, positions, width]."""
+    return values.view(*values.shape[:2], values.shape[3], values.shape[2])
+
+
+def _portions(states: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
+    """The windows as they are best multiplied: one by one where a core's cache is small."""
+    if states.device.type != "cpu":
+        return [(0, states)]
+    return [(row, states[row : row + 1]) for row in range(states.shape[0])]
+
+
+def _joined(parts: Sequence[tuple[Any, float]], rows: int) -> Linear:
+    """Linear layers side by side as one, each scaled."""
+    weights = [part.weight * scale for part, scale in parts]
+    biases = [
+        weight.new_zeros(weight.shape[0]) if part.bias is None else part.bias * scale
+        for weight, (part, scale) in zip(weights, parts, strict=True)
+    ]
+    return Linear(torch.cat(weights), torch.cat(biases), rows)

@@ -1,0 +1,228 @@
+"""Hugging Face Whisper: encode once, write in batches, time the words on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from kb.asr.audio.log_mel import LogMel
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.engines.model_lookup import is_demo
+from kb.asr.engines.prompt import MOST_TOKENS, Prompter
+from kb.asr.engines.whisper.cuda_graph import GraphStep
+from kb.asr.engines.whisper.decoder import Decoder
+from kb.asr.engines.whisper.greedy_search import LONGEST_PROMPT, MAX_NEW_TOKENS, Begun, Greedy
+from kb.asr.engines.whisper.loader import Loaded, load_whisper
+from kb.asr.engines.whisper.packed_linear import pack_linears
+from kb.asr.engines.whisper.timestamp_rules import Rules
+from kb.asr.engines.whisper.token_words import Reader, Tokens
+from kb.asr.windows.windowing import Window
+from kb.settings import get_settings
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
+
+_GRAPH_ROWS = 16  # windows a recorded step is made for, where the preset names no batch
+
+
+@dataclass(frozen=True, slots=True)
+class Speedups:
+    """What pays on some machines only (docs/performance.md)."""
+
+    cuda_graphs: bool = False
+    compile_encoder: bool = False
+
+    @classmethod
+    def from_settings(cls) -> Speedups:
+        settings = get_settings()
+        return cls(settings.cuda_graphs, settings.compile_encoder)
+
+
+class WhisperEngine:
+    """`WhisperForConditionalGeneration` behind the engine interface."""
+
+    name = "whisper"
+    ways = frozenset({"temperature", "beam"})
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        model_name: str,
+        manager: GPUManager,
+        speedups: Speedups | None = None,
+    ) -> None:
+        """Takes the loaded model over: parts of it are let go or replaced."""
+        speedups = speedups or Speedups.from_settings()
+        self.model = model_name
+        self.load_s = loaded.load_s
+        self.align_s = 0.0
+        self._manager = manager
+        extractor = loaded.processor.feature_extractor
+        self.receptive_field_s = float(extractor.chunk_length)
+        self._mel = LogMel(extractor, manager.device)
+        config, generation = loaded.model.config, loaded.model.generation_config
+        self._multilingual = bool(
+            getattr(generation, "is_multilingual", True) and getattr(generation, "lang_to_id", None)
+        )
+        self._eos = int(config.eos_token_id)
+        self._start = int(config.decoder_start_token_id)
+        self._no_speech = int(generation.no_timestamps_token_id) - 1
+        self._languages: dict[str, int] = {}
+        if self._multilingual:
+            self._languages = {
+                token.strip("<|>"): number for token, number in generation.lang_to_id.items()
+            }
+            self._task = int(generation.task_to_id["transcribe"])
+        self._language_tokens = torch.tensor(
+            list(self._languages.values()), dtype=torch.long, device=manager.device
+        )
+        decoder = Decoder(loaded.model)
+        # Its weights have been taken over; what was joined or laid out anew is not kept twice.
+        loaded.model.model.decoder.layers = torch.nn.ModuleList()
+        rules = Rules(generation, self._eos, int(config.vocab_size), manager.device)
+        graph = None
+        if speedups.cuda_graphs:
+            rows = manager.preset.batch_size if manager.preset else _GRAPH_ROWS
+            longest = min(decoder.longest, LONGEST_PROMPT + MAX_NEW_TOKENS)
+            graph = GraphStep(decoder, rows, longest, manager.settle)
+        self._greedy = Greedy(
+            decoder,
+            rules,
+            start=self._start,
+            median_width=int(getattr(config, "median_filter_width", 7)),
+            graph=graph,
+        )
+        self._reader = Reader(
+            loaded.processor.tokenizer, eos=self._eos, timestamp_begin=rules.timestamp_begin
+        )
+        self._prompter = Prompter(loaded.processor.tokenizer, eos=self._eos)
+        # The demo recognizer never saw a prompt; of all others some half of the training had one.
+        self.takes_names = (
+            self._prompter.possible
+            and decoder.longest > MOST_TOKENS + LONGEST_PROMPT
+            and not is_demo(model_name)
+        )
+        self._most_prompt = get_settings().prompt_tokens
+        self._encoder: Any = loaded.model.get_encoder()
+        if not manager.on_gpu:
+            pack_linears(self._encoder, int(config.max_source_positions))
+        self._compiled = speedups.compile_encoder
+        if self._compiled:
+            # By itself torch gives up after 8 shapes; powers of two up to 256 are 9.
+            dynamo: Any = torch._dynamo.config
+            dynamo.recompile_limit = max(dynamo.recompile_limit, 16)
+            self._encoder = torch.compile(self._encoder, dynamic=False)
+
+    @classmethod
+    def load(cls, model: str, manager: GPUManager) -> WhisperEngine:
+        """Loads `model` (hub name, folder or `demo`). Raises ModelUnavailable."""
+        return cls(load_whisper(model, manager), model, manager)
+
+    def knows_language(self, code: str) -> bool:
+        return code in self._languages if self._multilingual else code == "en"
+
+    def stop(self) -> None:
+        self._greedy.stop()
+
+    def close(self) -> None:
+        del self._encoder, self._greedy
+        self._manager.cleanup()
+
+    @torch.inference_mode()
+    def hear(self, windows: Sequence[Window]) -> Heard:
+        begun = self._greedy.begin(self._encode(windows))
+        logits = begun.logits.float()
+        no_speech = logits.softmax(-1)[:, self._no_speech].tolist()
+        languages: list[dict[str, float]] = [{} for _ in windows]
+        if self._multilingual:
+            among = logits[:, self._language_tokens].log_softmax(-1)
+            languages = [dict(zip(self._languages, row, strict=True)) for row in among.tolist()]
+        return Heard(tuple(windows), tuple(languages), tuple(no_speech), begun)
+
+    def _encode(self, windows: Sequence[Window]) -> torch.Tensor:
+        """Encoder states [windows, positions, width]."""
+        mel = self._mel([window.audio for window in windows]).to(self._manager.dtype)
+        if not self._manager.on_gpu:
+            # One by one: a window's activations then stay in the processor's cache.
+            return torch.cat([self._encoder(row).last_hidden_state for row in mel[:, None]])
+        rows = len(windows)
+        if self._compiled:
+            # Every new shape is compiled anew: sizes are kept to powers of two.
+            spare = (1 << (rows - 1).bit_length()) - rows
+            mel = torch.nn.functional.pad(mel, (0, 0, 0, 0, 0, spare))
+        states: torch.Tensor = self._encoder(mel).last_hidden_state
+        return states[:rows]
+
+    @torch.inference_mode()
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
+        prompts = [[self._start] for _ in languages]
+        if self._multilingual:
+            prompts = [[self._start, self._languages[code], self._task] for code in languages]
+        durations_s = [window.duration_s for window in heard.windows]
+        names = [window.names for window in heard.windows]
+        # Only the first reading is told names: later ones are to be independent of them.
+        if how == GREEDY and self.takes_names and any(names):
+            tokens = self._told(heard.states, prompts, durations_s, names)
+        else:
+            tokens = self._written(heard.states, prompts, durations_s, how)
+        return [
+            self._reader.read(window, found, language, no_speech)
+            for window, found, language, no_speech in zip(
+                heard.windows, tokens, languages, heard.no_speech, strict=True
+            )
+        ]
+
+    def _written(
+        self,
+        begun: Begun,
+        prompts: Sequence[Sequence[int]],
+        durations_s: Sequence[float],
+        how: Decoding = GREEDY,
+    ) -> list[Tokens]:
+        given = None
+        if how.beams > 1 and not how.temperature:
+            given = self._greedy.search(begun, prompts, how.beams)
+        written = self._greedy.write(begun, prompts, temperature=how.temperature, given=given)
+        began = time.perf_counter()
+        tokens = self._greedy.time(written, durations_s)
+        self.align_s += time.perf_counter() - began
+        return tokens
+
+    def _told(
+        self,
+        begun: Begun,
+        prompts: Sequence[Sequence[int]],
+        durations_s: Sequence[float],
+        names: Sequence[tuple[str, ...]],
+    ) -> list[Tokens]:
+        """Windows with names told beforehand, those of one prompt together.
+
+        What comes back as the names themselves is written once more without them.
+        """
+        found: dict[int, Tokens] = {}
+        rest = set(range(len(prompts)))
+        for own in dict.fromkeys(names):
+            prefix = self._prompter.prefix(own, self._most_prompt)
+            if not prefix:
+                continue
+            rows = [n for n, given in enumerate(names) if given == own]
+            part = self._greedy.again(begun.of(rows), prefix[0])
+            longer = [[*prefix, *prompts[n]] for n in rows]
+            told = self._written(part, longer, [durations_s[n] for n in rows])
+            for n, tokens in zip(rows, told, strict=True):
+                if not self._prompter.echoed(own, tokens.numbers):
+                    found[n] = tokens
+                    rest.discard(n)
+        if rest:
+            rows = sorted(rest)
+            plain = self._written(
+                begun.of(rows), [prompts[n] for n in rows], [durations_s[n] for n in rows]
+            )
+            found.update(zip(rows, plain, strict=True))
+        return [found[n] for n in range(len(prompts))]

@@ -1,0 +1,69 @@
+"""Loads a Whisper model and its processor."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kb.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
+from kb.asr.engines.model_lookup import (
+    FAMILY,
+    ModelRef,
+    _alternatives,
+    _check_folder,
+    check_weights,
+    read_pretrained,
+    resolve,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model in memory: the transformers model, its processor, and the seconds it took."""
+
+    model: Any
+    processor: Any
+    load_s: float
+
+
+def load_whisper(name: str, manager: GPUManager) -> Loaded:
+    """Loads a Whisper model and its processor onto the manager's device.
+
+    Raises ModelUnavailable (unknown name, no network and nothing cached, damaged folder, not a
+    Whisper model) and GPUError where it does not fit into the device's memory.
+    """
+    ref = resolve(name)
+    began = time.perf_counter()
+    if ref.local:
+        _check_folder(Path(ref.target))
+    model, processor = read_pretrained(
+        ref, lambda offline: _read(ref, manager, offline=offline), manager
+    )
+    return Loaded(model, processor, time.perf_counter() - began)
+
+
+def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, Any]:
+    from transformers import AutoConfig, WhisperForConditionalGeneration, WhisperProcessor
+
+    kind = AutoConfig.from_pretrained(ref.target, local_files_only=offline).model_type
+    if kind != "whisper":
+        # transformers would load what fits and fill the rest with random numbers.
+        raise ModelUnavailable(
+            f"Model {ref.name} is not a Whisper model but one of the kind {kind!r}.",
+            hint=f"Names of the Whisper family: {', '.join(FAMILY)}. {_alternatives()}",
+        )
+    processor = WhisperProcessor.from_pretrained(ref.target, local_files_only=offline)
+    model, info = WhisperForConditionalGeneration.from_pretrained(
+        ref.target,
+        dtype=manager.dtype,
+        attn_implementation=manager.attention,
+        local_files_only=offline,
+        output_loading_info=True,
+    )
+    check_weights(ref, info)
+    return model, processor

@@ -1,0 +1,116 @@
+"""From Whisper's tokens to words with times: what the engines of the family share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers.models.whisper.tokenization_whisper import LANGUAGES, _combine_tokens_into_words
+
+from kb.asr.audio.word_edges import draw_in, to_speech
+from kb.asr.engines.base import Decoded
+from kb.asr.engines.whisper.alignment import FRAME_S
+from kb.asr.windows.windowing import Window
+from kb.types import Segment, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One window as a recognizer wrote it.
+
+    `numbers`: text and timestamp tokens, without prompt and end; `edges`: seconds from the
+    window's start at which each token begins, and one more for the end; `logprobs`: of each
+    token.
+    """
+
+    numbers: Sequence[int]
+    edges: Sequence[float]
+    logprobs: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrase:
+    """Text tokens between two timestamp tokens; places count tokens."""
+
+    first: int
+    end: int
+    start_s: float
+    end_s: float | None
+
+
+class Reader:
+    """Reads tokens with the tokenizer of their model."""
+
+    def __init__(self, tokenizer: Any, *, eos: int, timestamp_begin: int) -> None:
+        self._tokenizer = tokenizer
+        self._eos = eos
+        self._timestamp_begin = timestamp_begin
+
+    def read(self, window: Window, tokens: Tokens, language: str, no_speech: float) -> Decoded:
+        """Segments with their words, on the medium's clock."""
+        phrases = self.phrases(tokens.numbers)
+        counts: list[int] = []
+        loose: list[Word] = []
+        for phrase in phrases:
+            found = self._words(window, tokens, phrase, language)
+            loose.extend(found)
+            counts.append(len(found))
+        words = draw_in(to_speech(loose, window.speech), window.audio, window.start_s)
+        segments: list[Segment] = []
+        last_s, place = window.start_s, 0
+        for phrase, count in zip(phrases, counts, strict=True):
+            own = words[place : place + count]
+            place += count
+            if not own:
+                continue
+            told = own[-1].end_s if phrase.end_s is None else window.start_s + phrase.end_s
+            last_s = max(last_s, min(told, window.end_s))
+            text = self._tokenizer.decode(tokens.numbers[phrase.first : phrase.end]).strip()
+            segments.append(Segment(own[0].start_s, own[-1].end_s, text, own, language))
+        logprobs = tokens.logprobs
+        mean = sum(logprobs) / len(logprobs) if len(logprobs) else 0.0
+        return Decoded(tuple(segments), language, mean, no_speech, last_s)
+
+    def phrases(self, tokens: Sequence[int]) -> list[_Phrase]:
+        """Where the text stands between the timestamps."""
+        phrases: list[_Phrase] = []
+        start_s, first = 0.0, None
+        for place, token in enumerate(tokens):
+            if token < self._timestamp_begin:
+                # Special tokens inside the text (a repeated prompt) are no text.
+                if first is None and token < self._eos:
+                    first = place
+                continue
+            time_s = (token - self._timestamp_begin) * FRAME_S
+            if first is not None:
+                phrases.append(_Phrase(first, place, start_s, time_s))
+                first = None
+            start_s = time_s
+        if first is not None:
+            phrases.append(_Phrase(first, len(tokens), start_s, None))
+        return phrases
+
+    def _words(self, window: Window, tokens: Tokens, phrase: _Phrase, language: str) -> list[Word]:
+        inside = list(tokens.numbers[phrase.first : phrase.end])
+        texts, _, places = _combine_tokens_into_words(
+            self._tokenizer, inside, LANGUAGES.get(language, "english")
+        )
+        words: list[Word] = []
+        for text, own in zip(texts, places, strict=True):
+            if not text.strip():
+                continue
+            first, end = phrase.first + own[0], phrase.first + own[-1] + 1
+            begin_s = window.start_s + float(tokens.edges[first])
+            end_s = window.start_s + float(tokens.edges[end])
+            chance = math.exp(sum(tokens.logprobs[first:end]) / (end - first))
+            words.append(
+                Word(
+                    round(min(begin_s, window.end_s), 3),
+                    round(min(max(end_s, begin_s + FRAME_S), window.end_s), 3),
+                    text.strip(),
+                    round(min(chance, 1.0), 4),
+                )
+            )
+        return words

@@ -1,0 +1,310 @@
+"""Signs that speak against the text of a window, each from another side.
+
+Each sign is a pure function of the evidence and the limits, and says where it sees what. Their
+limits are settings (`KB_SUSPECT_...`). None proves anything: a window with a sign is read again
+(`kb.asr.quality.repair`), and what is still doubtful then is told and counted
+(`kb.asr.quality.report`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from kb.asr.coverage import REACH_S, clipped, gaps, union
+from kb.asr.engines.base import Decoded
+from kb.asr.quality.known_hallucinations import STOCK
+from kb.asr.stitching import plain
+from kb.settings import Settings
+from kb.types import Sign, SpeechSpan, Word
+
+LONGEST_PHRASE = 8  # words of a phrase whose repeats are looked for
+WORD_MORE = 2  # a single word is said again more easily than a phrase ("no, no, no, no")
+BURST = 4  # words in a row whose pace is looked at
+ENOUGH_SPEECH_S = 5.0  # too little speech says nothing about pace
+SURE_SPEECH_S = 1.0  # detection may be wrong for less
+BEFORE = 24  # words of the window before that repeats are looked for in
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From where on each sign speaks; the settings of the same names tell what each means."""
+
+    uncovered_s: float
+    compression: float
+    repeats: int
+    words_per_s: float
+    words_per_s_least: float
+    logprob: float
+    no_speech: float
+    silent_s: float
+    language: float
+    backwards_s: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The limits that the settings name."""
+        return cls(
+            uncovered_s=settings.suspect_uncovered_s,
+            compression=settings.suspect_compression,
+            repeats=settings.suspect_repeats,
+            words_per_s=settings.suspect_words_per_s,
+            words_per_s_least=settings.suspect_words_per_s_least,
+            logprob=settings.suspect_logprob,
+            no_speech=settings.suspect_no_speech,
+            silent_s=settings.suspect_silent_s,
+            language=settings.suspect_language,
+            backwards_s=settings.suspect_backwards_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A window's text and what else is known of its sound. Times on the medium's clock.
+
+    `from_s`..`to_s` is what this window has to answer for: where it overlaps a neighbour, up to
+    the overlap's middle. `speech` is what the looser detection marks;
+    `before` the last words of the window before; `languages` the item's, the main one first;
+    `heard` the language that this window sounds most like, with its probability.
+    """
+
+    start_s: float
+    end_s: float
+    from_s: float
+    to_s: float
+    decoded: Decoded
+    speech: tuple[SpeechSpan, ...]
+    before: tuple[Word, ...] = ()
+    languages: tuple[str, ...] = ()
+    heard: tuple[str, float] = ("", 0.0)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        return tuple(word for segment in self.decoded.segments for word in segment.words)
+
+    @property
+    def speech_s(self) -> float:
+        return sum(s.duration_s for s in clipped(self.speech, self.from_s, self.to_s))
+
+    def over_all(self, name: str, value: float, limit: float) -> list[Sign]:
+        """A sign against everything in the window."""
+        words = self.words
+        start_s = min(words[0].start_s, words[-1].start_s) if words else self.from_s
+        end_s = max(words[0].end_s, words[-1].end_s) if words else self.to_s
+        return [sign(name, max(start_s, self.start_s), min(end_s, self.end_s), value, limit)]
+
+
+def sign(name: str, start_s: float, end_s: float, value: float, limit: float) -> Sign:
+    """A sign with figures as they are kept, never shorter than nothing."""
+    return Sign(name, round(start_s, 3), round(max(start_s, end_s), 3), round(value, 3), limit)
+
+
+def uncovered(seen: Evidence, limits: Limits) -> list[Sign]:
+    """`uncovered`: detected speech without a word near it. Value: seconds in a row.
+
+    The coverage ledger's rule (`kb.asr.coverage`, ours), applied to one window.
+    """
+    speech = clipped(seen.speech, seen.from_s, seen.to_s)
+    return [
+        sign("uncovered", gap.start_s, gap.end_s, gap.duration_s, limits.uncovered_s)
+        for gap in gaps(speech, seen.words, limits.uncovered_s)
+    ]
+
+
+def compression(seen: Evidence, limits: Limits) -> list[Sign]:
+    """`compression`: bytes of the text over bytes of it compressed. Value: that ratio.
+
+    openai/whisper's rule and figure (`compression_ratio_threshold`, transcribe.py).
+    """
+    data = " ".join(word.text for word in seen.words).encode()
+    if not data:
+        return []
+    ratio = len(data) / len(zlib.compress(data))
+    if ratio <= limits.compression:
+        return []
+    return seen.over_all("compression", ratio, limits.compression)
+
+
+def repeats(seen: Evidence, limits: Limits) -> list[Sign]:
+    """`repeats`: a phrase of up to eight words again and again. Value: how often in a row.
+
+    The words of the window before are looked at too: a loop goes on over the border. The idea
+    is that of the n-gram guards of decoders (`no_repeat_ngram_size`), as a sign and not a ban.
+    """
+    words = seen.words
+    before = seen.before[-BEFORE:]
+    texts = [plain(word.text) for word in (*before, *words)]
+    found: list[Sign] = []
+    for size in range(1, LONGEST_PHRASE + 1):
+        limit = limits.repeats + (WORD_MORE if size == 1 else 0)
+        first = 0
+        while first + size < len(texts):
+            end = first
+            while end + size < len(texts) and texts[end] == texts[end + size]:
+                end += 1
+            times = (end - first) // size + 1
+            last = end + size - 1  # place of the row's last word
+            if times >= limit and last >= len(before):
+                own = words[max(0, first - len(before)) : last - len(before) + 1]
+                found.append(sign("repeats", own[0].start_s, own[-1].end_s, times, limit))
+            first = max(end, first + 1)
+    # One row is seen by phrases of two, four and six words alike.
+    return [max(found, key=lambda s: (s.end_s - s.start_s, s.value))] if found else []
+
+
+def rate(seen: Evidence, limits: Limits) -> list[Sign]:
+    """`rate`: more or fewer words than anybody says. Value: words a second.
+
+    Fast speech has about 5 words a second (Tauroza and Allison, "Speech Rates in British
+    English", 1990: up to 260 words a minute in conversation); a short burst may have more.
+    """
+    words, found = seen.words, list[Sign]()
+    speech_s = seen.speech_s
+    if speech_s >= ENOUGH_SPEECH_S and words:
+        pace = len(words) / speech_s
+        for limit, beyond in (
+            (limits.words_per_s, pace > limits.words_per_s),
+            (limits.words_per_s_least, pace < limits.words_per_s_least),
+        ):
+            if beyond:
+                return seen.over_all("rate", pace, limit)
+    fastest = 2 * limits.words_per_s
+    for place in range(len(words) - BURST + 1):
+        first, last = words[place], words[place + BURST - 1]
+        took_s = last.end_s - first.start_s
+        if 0 <= took_s < BURST / fastest:
+            pace = BURST / max(took_s, 0.01)
+            if found and first.start_s <= found[-1].end_s:
+                worst = max(pace, found[-1].value)
+                found[-1] = sign("rate", found[-1].start_s, last.end_s, worst, fastest)
+            else:
+                found.append(sign("rate", first.start_s, last.end_s, pace, fastest))
+    return found
+
+
+def logprob(seen: Evidence, limits: Limits) -> list[Sign]:
+    """`logprob`: the recognizer itself is unsure. Value: mean log-probability of the tokens.
+
+    openai/whisper's rule and figure (`logprob_threshold`, transcribe.py).
+    """
+    value = seen.decoded.avg_logprob
+    if not seen.words or value >= limits.logprob:
+        return []
+    return seen.over_all("logprob", value, limits.logprob)
+
+
+def no_speech(seen: Evidence, limits: Limits) -> list[Sign]:
+    """`no_speech`: the recognizer says that nobody speaks, detection says that somebody does.
+
+    Value: the probability. openai/whisper's figure (`no_speech_threshold`), here against a
+    detector instead of against its own confidence. Without words `uncovered` tells it.
+    """
+    value = seen.decoded.no_speech
+    if not seen.words or value <= limits.no_speech or seen.speech_s <= SURE_SPEECH_S:
+        return []
+    return seen.over_all("no_speech", value, limits.no_speech)
+
+
+def on_silence(seen: Evidence, limits: Limits) -> list[Sign]:
+    """`silence`: words where no speech was detected. Value: their seconds in a row.
+
+    Against invention on silence and noise (Koenecke et al., "Careless Whisper", 2024,
+    arXiv:2402.08021), which comes with good confidence. Detection may be late: a word within
+    0.3 s of speech counts as spoken.
+    """
+    near = [SpeechSpan(s.start_s - REACH_S, s.end_s + REACH_S) for s in seen.speech]
+    found: list[Sign] = []
+    row: list[Word] = []
+    for word in (*seen.words, None):
+        if word is not None and _inside_s(word, near) < (word.end_s - word.start_s) / 2:
+            row.append(word)
+            continue
+        silent_s = sum(w.end_s - w.start_s for w in row)
+        if silent_s > limits.silent_s:
+            found.append(sign("silence", row[0].start_s, row[-1].end_s, silent_s, limits.silent_s))
+        row = []
+    return found
+
+
+def language(seen: Evidence, limits: Limits) -> list[Sign]:
+    """`language`: this window sounds like another language than the item. Value: how likely.
+
+    The vote over an item's windows is ours. A language in which a fair share of the item is
+    spoken is one of its own; a lone window in another one is often music or a bad line, on
+    which Whisper's language token drifts.
+    """
+    code, likely = seen.heard
+    if not seen.words or not code or code in seen.languages or likely < limits.language:
+        return []
+    return seen.over_all("language", likely, limits.language)
+
+
+def phrase(seen: Evidence, limits: Limits) -> list[Sign]:
+    """`phrase`: a known hallucination where the sound is no speech.
+
+    Value: the share of it that lies outside detected speech; more than half is too much.
+    """
+    words = [word for word in seen.words if plain(word.text)]
+    texts = [plain(word.text) for word in words]
+    found: list[Sign] = []
+    place = 0
+    while place < len(texts):
+        known = next((s for s in STOCK if tuple(texts[place : place + len(s)]) == s), None)
+        if known is None:
+            place += 1
+            continue
+        own = words[place : place + len(known)]
+        total_s = sum(w.end_s - w.start_s for w in own)
+        outside = 1 - sum(_inside_s(w, seen.speech) for w in own) / total_s if total_s > 0 else 1.0
+        if outside > 0.5:
+            found.append(sign("phrase", own[0].start_s, own[-1].end_s, outside, 0.5))
+        place += len(known)
+    return found
+
+
+def times(seen: Evidence, limits: Limits) -> list[Sign]:
+    """`times`: words that begin before the one before them has ended, or lie past the window.
+
+    Value: seconds too far. Ours: what no sound can be, no listener has to judge.
+    """
+    words, limit = seen.words, limits.backwards_s
+    found = [
+        sign("times", min(a.start_s, b.start_s), max(a.end_s, b.end_s), a.end_s - b.start_s, limit)
+        for a, b in pairwise(words)
+        if a.end_s - b.start_s > limit
+    ]
+    for word in words:
+        past_s = max(word.end_s - seen.end_s, seen.start_s - word.start_s)
+        if past_s > limit:
+            found.append(sign("times", word.start_s, word.end_s, past_s, limit))
+    return found
+
+
+SIGNS: tuple[Callable[[Evidence, Limits], list[Sign]], ...] = (
+    uncovered, compression, repeats, rate, logprob, no_speech, on_silence, language, phrase, times,
+)  # fmt: skip
+
+# What a second reading of the same words answers: people do repeat themselves, speak fast and
+# change the language. That speech is missing, or that words stand on silence, it does not.
+ANSWERED_BY_AGREEMENT = frozenset({"compression", "repeats", "rate", "language"})
+
+
+def signs_of(seen: Evidence, limits: Limits) -> tuple[Sign, ...]:
+    """All signs against a window's text, in order of time."""
+    found = [each for look in SIGNS for each in look(seen, limits)]
+    return tuple(sorted(found, key=lambda s: (s.start_s, s.name)))
+
+
+def doubtful_s(signs: Iterable[Sign], without: Sequence[SpeechSpan] = ()) -> float:
+    """Seconds that signs speak against, each once, less those that lie in `without`."""
+    spans = [SpeechSpan(*pair) for pair in union((s.start_s, s.end_s) for s in signs)]
+    counted = sum(
+        part.duration_s for gap in without for part in clipped(spans, gap.start_s, gap.end_s)
+    )
+    return max(0.0, sum(span.duration_s for span in spans) - counted)
+
+
+def _inside_s(word: Word, speech: Sequence[SpeechSpan]) -> float:
+    return sum(s.duration_s for s in clipped(speech, word.start_s, word.end_s))

@@ -1,0 +1,233 @@
+"""From the readings of many windows to one row of segments.
+
+Two windows overlap where no pause allowed a clean cut. Both have read the overlap; each is
+surest away from its own edge. Their words are matched by text and time, and the texts are
+joined at the matched word nearest the overlap's middle. A stretch that a window left unread
+and that was read again (see `kb.asr.quality.missing_speech`) is put into its place first.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from kb.asr.audio.time_map import Clock
+from kb.asr.coverage import LONGEST_WORD_S
+from kb.asr.engines.base import Decoded
+from kb.types import Segment, Sign, Word
+
+NEAR_S = 0.5  # the same word has two readings no further apart than this
+_UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my"})  # written without spaces
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of a window, or of a part of it that was read again.
+
+    `index` is the window's, the same for its parts; `start_s` and `overlap_s` (how much of the
+    beginning the window before has read too) are the part's own.
+    """
+
+    index: int
+    start_s: float
+    overlap_s: float
+    decoded: Decoded
+
+
+def plain(text: str) -> str:
+    """A word without case and punctuation, for comparing."""
+    kept = (c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+    return "".join(kept)
+
+
+def seam(
+    before: Sequence[Word], after: Sequence[Word], from_s: float, to_s: float
+) -> tuple[float, float]:
+    """Where the text of the earlier window ends and the later one's begins.
+
+    `before` and `after` are the words of the two windows, `from_s`..`to_s` the overlap.
+    Returns (keep earlier words whose middle is before this, keep later words whose middle is
+    from this on), in seconds.
+    """
+    middle = (from_s + to_s) / 2
+    left = [w for w in before if w.end_s > from_s]
+    right = [w for w in after if w.start_s < to_s]
+    pairs = _matched(left, right)
+    if not pairs:
+        cut = _cut(left, right, from_s, to_s)
+        return cut, cut
+    ours, theirs = min(pairs, key=lambda pair: abs(_middle(pair[0]) - middle))
+    # The matched word is taken from the earlier window; the later one goes on after it.
+    return _middle(ours) + 1e-6, _middle(theirs) + 1e-6
+
+
+def _matched(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Word]]:
+    """Words that both have read: the row of pairs in order that agrees best in time.
+
+    Time decides and not only the text's order: of a word said five times in a row, each
+    reading has to meet its own. Dynamic programming over at most some 40 by 40 words.
+    """
+    ours, theirs = [plain(w.text) for w in left], [plain(w.text) for w in right]
+    best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]
+
+    def closeness(i: int, j: int) -> float:
+        if ours[i] != theirs[j]:
+            return 0.0
+        return max(0.0, 1.0 - abs(_middle(left[i]) - _middle(right[j])) / NEAR_S)
+
+    for i in reversed(range(len(left))):
+        for j in reversed(range(len(right))):
+            together = closeness(i, j)
+            best[i][j] = max(
+                best[i + 1][j], best[i][j + 1], together + best[i + 1][j + 1] if together else 0.0
+            )
+    pairs: list[tuple[Word, Word]] = []
+    i = j = 0
+    while i < len(left) and j < len(right):
+        together = closeness(i, j)
+        if together and best[i][j] == together + best[i + 1][j + 1]:
+            pairs.append((left[i], right[j]))
+            i, j = i + 1, j + 1
+        elif best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            j += 1
+    return pairs
+
+
+def _cut(left: Sequence[Word], right: Sequence[Word], from_s: float, to_s: float) -> float:
+    """Where to change over when the readings share no word: where most words are kept."""
+    middle = (from_s + to_s) / 2
+    places = {middle, *(w.end_s for w in left), *(w.start_s for w in right)}
+
+    def kept(at_s: float) -> int:
+        return sum(_middle(w) < at_s for w in left) + sum(_middle(w) >= at_s for w in right)
+
+    inside = [at_s for at_s in places if from_s <= at_s <= to_s]
+    return max(inside, key=lambda at_s: (kept(at_s), -abs(at_s - middle)))
+
+
+def joined(words: Sequence[Word], language: str | None) -> str:
+    """The text of a row of words, as its language is written."""
+    return ("" if language in _UNSPACED else " ").join(word.text for word in words)
+
+
+def keep_words(
+    segments: Sequence[Segment], *, before_s: float | None = None, from_s: float | None = None
+) -> tuple[Segment, ...]:
+    """Segments reduced to the words whose middle lies before or from a time on."""
+    kept: list[Segment] = []
+    for segment in segments:
+        words = tuple(
+            w
+            for w in segment.words
+            if (before_s is None or _middle(w) < before_s)
+            and (from_s is None or _middle(w) >= from_s)
+        )
+        if len(words) == len(segment.words):
+            kept.append(segment)
+        elif words:
+            kept.append(
+                replace(
+                    segment,
+                    start_s=words[0].start_s,
+                    end_s=words[-1].end_s,
+                    text=joined(words, segment.language),
+                    words=words,
+                )
+            )
+    return tuple(kept)
+
+
+def stitch(reads: Iterable[Read]) -> list[Segment]:
+    """Segments of all windows in order of time, parts put in, overlapping windows merged."""
+    segments: list[Segment] = []
+    for _, group in groupby(sorted(reads, key=lambda r: r.index), key=lambda r: r.index):
+        own = list(group)
+        incoming = whole(own)
+        start_s = min(read.start_s for read in own)
+        overlap_s = max(read.overlap_s for read in own)
+        if overlap_s > 0:
+            # Only what reaches into the overlap can be changed by it, and that is at the end.
+            open_: list[Segment] = []
+            while segments and segments[-1].end_s > start_s:
+                open_.insert(0, segments.pop())
+            before_s, after_s = seam(
+                [w for s in open_ for w in s.words],
+                [w for s in incoming for w in s.words],
+                start_s,
+                start_s + overlap_s,
+            )
+            segments.extend(keep_words(open_, before_s=before_s))
+            incoming = keep_words(incoming, from_s=after_s)
+        segments.extend(incoming)
+    return segments
+
+
+def whole(reads: Sequence[Read]) -> tuple[Segment, ...]:
+    """One window's segments: its first reading, with what was read again put in between.
+
+    `reads` in the order in which they were made, so that a part of a part finds its place.
+    """
+    segments: tuple[Segment, ...] = ()
+    for read in reads:
+        segments = (
+            *keep_words(segments, before_s=read.start_s),
+            *read.decoded.segments,
+            *keep_words(segments, from_s=read.start_s),
+        )
+    return segments
+
+
+def in_order(segments: Sequence[Segment], limit_s: float) -> tuple[list[Segment], tuple[Sign, ...]]:
+    """The same text with times that never run back, and a sign where they did.
+
+    Where a window meets its neighbour, or a part the words around it, each reading has its own
+    clock error, and a word may come to begin before the one before it. The order of the text
+    stands: it is that of the windows and parts. Such a word's beginning is moved up. Told as
+    `times` is what lies more than `limit_s` before the word that it follows: there the order
+    itself is in doubt.
+    """
+    ordered: list[Segment] = []
+    signs: list[Sign] = []
+    last: Word | None = None
+    for segment in segments:
+        words: list[Word] = []
+        for word in segment.words:
+            own = word
+            if last is not None and word.start_s < last.start_s:
+                back_s = _middle(last) - _middle(word)
+                if back_s > limit_s:
+                    begin_s, end_s = min(word.start_s, last.start_s), max(word.end_s, last.end_s)
+                    place = round(begin_s, 3), round(end_s, 3)
+                    signs.append(Sign("times", *place, round(back_s, 3), limit_s))
+                start_s = max(last.start_s, min(last.end_s, word.end_s))
+                own = replace(word, start_s=start_s, end_s=max(word.end_s, start_s))
+            words.append(own)
+            last = own
+        if words and tuple(words) != segment.words:
+            start_s, end_s = words[0].start_s, max(word.end_s for word in words)
+            segment = replace(segment, start_s=start_s, end_s=end_s, words=tuple(words))
+        ordered.append(segment)
+    return ordered, tuple(signs)
+
+
+def _middle(word: Word) -> float:
+    # (A word that is stretched over a hole has its true place at its end.)
+    return (max(word.start_s, word.end_s - LONGEST_WORD_S) + word.end_s) / 2
+
+
+def segments_on(clock: Clock, segments: Iterable[Segment]) -> list[Segment]:
+    """Segments in the medium's times; one that reaches over a pause becomes several."""
+    return [part for segment in segments for part in _parts(clock, segment)]
+
+
+def _parts(clock: Clock, segment: Segment) -> Iterator[Segment]:
+    rows = [tuple(row) for _, row in groupby(segment.words, key=clock.piece)]
+    for row in rows:
+        words = tuple(clock.word(word) for word in row)
+        text = segment.text if len(rows) == 1 else joined(words, segment.language)
+        start_s, end_s = words[0].start_s, max(word.end_s for word in words)
+        yield replace(segment, start_s=start_s, end_s=end_s, text=text, words=words)

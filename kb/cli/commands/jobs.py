@@ -1,0 +1,263 @@
+"""Commands of the queue: ingest, worker, status, cancel, retry, pause, resume."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.live import Live
+
+from kb.cli.options import (
+    FAILED,
+    BatchSize,
+    Chunk,
+    EngineName,
+    Json,
+    Keep,
+    Language,
+    Meta,
+    ModelName,
+    NoVad,
+    Overlap,
+    PresetName,
+    TimestampsOption,
+    Workers,
+    own_metadata,
+    takes_filters,
+)
+from kb.cli.output import console
+from kb.errors import UsageError
+from kb.options import RunOptions
+from kb.service import STATES, IngestReport, Service
+from kb.sources.listing.filters import VideoFilters
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    for command in (ingest, worker, status, cancel, retry, pause, resume):
+        app.command()(command)
+
+
+@takes_filters
+def ingest(
+    sources: Annotated[
+        list[str], typer.Argument(help="Files, folders, channels, playlists, videos, pages.")
+    ],
+    filters: VideoFilters,
+    preset: PresetName = None,
+    model: ModelName = None,
+    engine: EngineName = None,
+    language: Language = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Knowledge bases, separated by commas.")
+    ] = None,
+    batch_size: BatchSize = None,
+    chunk: Chunk = None,
+    overlap: Overlap = None,
+    workers: Workers = None,
+    timestamps: TimestampsOption = None,
+    no_vad: NoVad = False,
+    keep: Keep = None,
+    meta: Meta = None,
+    captions_first: Annotated[
+        bool | None,
+        typer.Option(
+            "--captions-first/--no-captions-first",
+            help="Make captions searchable at once, until the transcript is there.",
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Transcribe once more what is already there.")
+    ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Follow until all is done; starts a worker if none is alive."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Queue media for the library: copy, transcribe, file, index."""
+    sinks = tuple(name.strip() for name in to.split(",") if name.strip()) if to else None
+    options = RunOptions(
+        preset, batch_size, chunk, overlap, workers, timestamps, model, engine, language,
+        sinks=sinks, keep=keep, again=again, detect_speech=not no_vad, metadata=own_metadata(meta),
+        captions_first=captions_first,
+    )  # fmt: skip
+    service = Service()
+    report = service.ingest(sources, options, filters)
+    items = report.items
+    if wait:
+        # What somebody else had queued before is waited for too: it was asked for here.
+        ids = [*report.enqueued, *(s.id for s in report.skipped if s.reason == "already queued")]
+        for lane in service.jobs.lanes():
+            console.note(f"The {lane.name} lane is paused: {lane.reason}. Go on with: kb resume")
+        with console.ingest_progress(len(ids), shown=sys.stderr.isatty()) as listener:
+            items = tuple(service.follow(ids, listener, options=options))
+        report = IngestReport(report.enqueued, report.skipped, items, report.refused)
+    if as_json:
+        console.print_json(console.report_document(report))
+    else:
+        console.print_report(report, waited=wait)
+        if wait and any(item.state == "waiting" for item in items):
+            console.note("What waits goes on by itself while a worker runs: kb worker --detach")
+        if report.enqueued and not wait and not service.jobs.workers():
+            console.note("No worker is running. Start one with: kb worker --detach")
+    for error in report.refused:
+        console.print_error(error)
+    if report.refused or any(item.state == "failed" for item in items):
+        raise typer.Exit(FAILED)
+
+
+def worker(
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run on in the background, also without a terminal.")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Ask every worker to stop.")] = False,
+    preset: PresetName = None,
+    workers: Workers = None,
+    exit_when_idle: Annotated[
+        bool, typer.Option("--exit-when-idle", help="End when nothing is queued or running.")
+    ] = False,
+) -> None:
+    """Work through the queue until told to stop (Ctrl-C, or --stop)."""
+    service = Service()
+    if stop:
+        _stop_workers(service)
+        return
+    if detach:
+        service.library.prepare()
+        if service.jobs.own_worker():
+            console.note(f"A worker is running already: {service.jobs.own_name}.")
+            return
+        options = RunOptions(preset, workers=workers)
+        options.resolve_preset(service.settings)
+        pid = service.start_worker(exit_when_idle=exit_when_idle, options=options)
+        log = service.settings.home / "logs" / "worker.log"
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not service.jobs.own_worker():
+            time.sleep(0.2)
+        if not service.jobs.own_worker():
+            raise UsageError("The worker did not come up.", hint=f"See {log}")
+        console.note(f"Worker started (process {pid}); log: {log}. Stop it: kb worker --stop")
+        return
+    from kb.jobs.worker.worker import Worker
+
+    console.note("Working; Ctrl-C stops, and what was begun goes on with the next start.")
+    chosen = {"preset": preset or service.settings.preset}
+    settings = service.settings.replace(**chosen, workers=workers or service.settings.workers)
+    Worker(settings, exit_when_idle=exit_when_idle).run()
+
+
+def _stop_workers(service: Service) -> None:
+    names = service.jobs.stop_workers()
+    if not names:
+        console.note("No worker is running.")
+        return
+    deadline = time.monotonic() + 20
+    while service.jobs.workers() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    left = service.jobs.workers()
+    if left:
+        raise UsageError(
+            f"Still running: {', '.join(w.executor_id for w in left)}.", hint="Wait and try again."
+        )
+    console.note(f"Stopped: {', '.join(names)}. What was begun goes on with the next start.")
+
+
+def status(
+    item_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    state: Annotated[str | None, typer.Option("--state", help=", ".join(STATES))] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1)] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Where every item stands, newest first."""
+    if state is not None and state not in STATES:
+        raise UsageError(f"Unknown state {state!r}.", hint=f"Known: {', '.join(STATES)}.")
+    service = Service()
+    if watch:
+        with Live(console=console.out, auto_refresh=False) as live:
+            while True:
+                live.update(console.status_view(service, state, limit or 20), refresh=True)
+                time.sleep(1.0)
+    ids = service.resolve_ids([item_id]) if item_id else []
+    items = service.statuses(state=state, limit=limit, ids=ids)
+    if as_json:
+        console.print_json(
+            {
+                "items": [console.status_document(item) for item in items],
+                "counts": service.jobs.counts(),
+                "publications": service.jobs.deliveries.counts(),
+                "lanes": [asdict(lane) for lane in service.jobs.lanes()],
+                "machines": [m.as_dict(history=False) for m in service.hardware.machines()],
+            }
+        )
+    elif items:
+        console.out.print(console.status_view(service, state, limit, items))
+        console.print_troubles(items)
+    else:
+        console.note("No items. Begin with: kb ingest FILE")
+
+
+def cancel(ids: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
+    """Stop items that are queued, waiting or running, and publications that wait."""
+    service = Service()
+    chosen = service.resolve_ids(ids)
+    dropped = service.jobs.cancel_publications(chosen)
+    done = service.jobs.cancel(chosen)
+    if done:
+        console.note(f"Cancelled: {', '.join(done)}")
+    if dropped:
+        shown = ", ".join(f"{item_id} → {sink}" for sink, item_id in dropped)
+        console.note(f"Not to be published any more: {shown}. To send it after all: kb retry ID")
+    if not done and not dropped:
+        console.note("Nothing to cancel: all had ended.")
+
+
+def retry(
+    ids: Ids = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Every failed item and publication.")
+    ] = False,
+) -> None:
+    """Try items again, from the stage that failed, and publications that failed or wait."""
+    service = Service()
+    if not ids and not failed:
+        raise UsageError("Which items?", hint="kb retry ID…, or kb retry --failed")
+    chosen = service.resolve_ids(ids or [])
+    sent = service.jobs.retry_publications(chosen) if chosen else []
+    done = service.jobs.retry(chosen)
+    if failed:
+        sent += service.jobs.retry_publications()
+        done += service.jobs.retry_failed()
+    if done:
+        console.note(f"Queued again: {', '.join(done)}")
+    if sent:
+        shown = ", ".join(f"{item_id} → {sink}" for sink, item_id in sent)
+        console.note(f"To be published again: {shown}")
+    if not done and not sent:
+        console.note("Nothing to try again.")
+    if (done or sent) and not service.jobs.workers():
+        console.note("No worker is running. Start one with: kb worker --detach")
+
+
+def pause(ids: Ids = None) -> None:
+    """Pause items, or the whole queue."""
+    service = Service()
+    if ids:
+        done = service.jobs.pause(service.resolve_ids(ids))
+        console.note(f"Paused: {', '.join(done)}" if done else "Nothing to pause: all had ended.")
+        return
+    service.jobs.pause()
+    console.note("The queue is paused: what runs ends, nothing new begins. Go on: kb resume")
+
+
+def resume(ids: Ids = None) -> None:
+    """Take a pause back."""
+    service = Service()
+    done = service.jobs.resume(service.resolve_ids(ids or []))
+    console.note("Going on." + (f" Queued again: {', '.join(done)}" if done else ""))

@@ -1,0 +1,81 @@
+"""Commands about this machine: calibrate, models."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from kb.cli.options import EngineName, Json, ModelName
+from kb.cli.output import console, machine
+from kb.options import RunOptions
+from kb.service import Service
+
+models_app = typer.Typer(
+    help="The recognizers that can be chosen.", invoke_without_command=True, no_args_is_help=False
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command()(calibrate)
+    app.add_typer(models_app, name="models")
+
+
+def calibrate(
+    model: ModelName = None,
+    engine: EngineName = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1, max=3600, help="How long to measure, about.")
+    ] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Measure this machine with a model, for plans, presets and the first batch."""
+    service = Service()
+    options = RunOptions(model=model, engine=engine)
+    try:
+        with console.media_progress("calibrating", shown=sys.stderr.isatty()) as progress:
+            measured = service.hardware.calibrate(
+                service.recognition, service.recipe(options), seconds, progress
+            )
+    finally:
+        service.close()
+    forecasts = service.hardware.forecasts(options)
+    if as_json:
+        document = {**measured.as_dict(), "presets": [asdict(each) for each in forecasts]}
+        console.print_json(document)
+        return
+    for line in machine.calibration_table(measured, forecasts):
+        console.out.print(line)
+
+
+@models_app.callback()
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """The recognizers that can be chosen, which are here, and what they need."""
+    if context.invoked_subcommand is not None:
+        return
+    service = Service()
+    found = service.hardware.models(service.recognition)
+    if as_json:
+        console.print_json([asdict(model) for model in found])
+        return
+    console.out.print(machine.models_table(found))
+    console.note("* is used where none is named. Fetch one with: kb models pull NAME")
+
+
+@models_app.command()
+def pull(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A name of `kb models`, or org/name.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Fetch a recognizer's files, so that it works without a network from then on."""
+    service = Service()
+    fetched = service.hardware.pull(name)
+    if as_json:
+        console.print_json({"name": fetched.name, "repository": fetched.target, "ready": True})
+    else:
+        console.note(f"{fetched.target} is on this machine now: --model {fetched.name}")

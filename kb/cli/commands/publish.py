@@ -1,0 +1,185 @@
+"""Commands about knowledge bases elsewhere: publish, sync, ask, upload."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kb.cli.options import FAILED, Json, Meta, own_metadata
+from kb.cli.output import console
+from kb.cli.output import publish as console_remote
+from kb.errors import KBError, UsageError
+from kb.service import Service
+from kb.sinks import check_sink
+from kb.types import MediaItem
+
+if TYPE_CHECKING:
+    from kb.sinks.odin.sync import Outcome
+
+To = Annotated[str, typer.Option("--to", help="Which knowledge base.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    for command in (publish, sync, ask, upload):
+        app.command()(command)
+
+
+def publish(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every finished item.")] = False,
+    to: To = "odin",
+    meta: Meta = None,
+    as_json: Json = False,
+) -> None:
+    """Send finished items to a knowledge base, to the end; run again it does what is left."""
+    check_sink(to)
+    if to == "local":
+        raise UsageError(
+            "The local index follows the library by itself.", hint="Rebuild it with: kb reindex"
+        )
+    if not ids and not everything:
+        raise UsageError("Which items?", hint="kb publish ID…, or kb publish --all")
+    service = Service()
+    metadata = own_metadata(meta)
+    service.remote.check(to, metadata)
+    chosen = service.remote.ready() if everything else service.resolve_ids(ids or [])
+    held = service.remote.held() if everything else []
+    if to == "odin" and len(chosen) > 1:
+        console_remote.print_estimate(service.remote.estimate(chosen))
+    with console.count_progress("publish", len(chosen), shown=sys.stderr.isatty()) as progress:
+        outcome = service.remote.publish(to, chosen, metadata, progress)
+    _tell(outcome, held, as_json)
+
+
+def sync(
+    to: To = "odin",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Also delete documents of ours that are only there.")
+    ] = False,
+    meta: Meta = None,
+    as_json: Json = False,
+) -> None:
+    """Bring a knowledge base into step with the library; the plan is shown first."""
+    check_sink(to)
+    if to != "odin":
+        raise UsageError(
+            f"{to!r} cannot be compared with the library.",
+            hint="It is brought into step by: kb publish --all --to " + to,
+        )
+    service = Service()
+    metadata = own_metadata(meta)
+    plan = service.remote.plan(metadata)
+    held = service.remote.held()
+    if not as_json:
+        console_remote.print_plan(plan)
+    elif dry_run:
+        console.print_json(console_remote.plan_document(plan, held))
+    if dry_run:
+        if not as_json:
+            console_remote.print_left_out(held)
+        return
+    todo = len(plan.to_do(prune=prune))
+    with console.count_progress("sync", todo, shown=sys.stderr.isatty()) as progress:
+        outcome = service.remote.apply(plan, prune=prune, metadata=metadata, progress=progress)
+    left = [step for step in plan.steps if step.kind == "remote_only"]
+    if left and not prune and not as_json:
+        console.note(f"{len(left)} items are only there, and stay; delete them: kb sync --prune")
+    _tell(outcome, held, as_json)
+
+
+def ask(
+    question: Annotated[str, typer.Argument()],
+    to: Annotated[
+        str, typer.Option("--to", help="odin, or local: the passages that fit.")
+    ] = "odin",
+    as_json: Json = False,
+) -> None:
+    """Ask a knowledge base; sources lead to video and second."""
+    service = Service()
+    if to == "local":
+        found = service.search(question, limit=5)
+        if as_json:
+            console.print_json(console.search_document(found))
+        else:
+            console.print_search(found)
+        return
+    if to != "odin":
+        raise UsageError(f"{to!r} cannot be asked.", hint="Ask odin or local.")
+    answer = service.remote.ask(question)
+    if as_json:
+        console.print_json(asdict(answer))
+    else:
+        console_remote.print_answer(answer)
+
+
+def upload(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders.")],
+    meta: Meta = None,
+    as_json: Json = False,
+) -> None:
+    """Send other files to the ODIN project as they are (TXT PDF MP4 DOCX HTML and more)."""
+    from kb.sinks.odin.file_upload import FileResult, files_in, upload_files
+
+    service = Service()
+    metadata = own_metadata(meta)
+    service.remote.check("odin")
+    service.library.prepare()
+    files: list[Path] = []
+    for path in paths:
+        files.extend(files_in(path) if path.is_dir() else [path])
+    if not files:
+        raise UsageError("There is nothing to send in what was given.")
+    number = 0
+    with console.count_progress("upload", len(files), shown=sys.stderr.isatty()) as progress:
+
+        def over(result: FileResult) -> None:
+            nonlocal number
+            number += 1
+            progress(result.path.name, result.status, number, len(files))
+
+        results = upload_files(service.remote.odin, files, metadata, over)
+    if as_json:
+        console.print_json([{**asdict(r), "path": str(r.path)} for r in results])
+    else:
+        for result in results:
+            console.note(f"{result.status}: {result.path} {result.error} {result.hint}".rstrip())
+        if any(result.status == "syncing" for result in results):
+            console.note("Sent, not all indexed yet; run the command again later.")
+    if any(result.status != "synced" for result in results):
+        raise typer.Exit(FAILED)
+
+
+def _tell(outcome: Outcome, held: Sequence[MediaItem], as_json: bool) -> None:
+    if as_json:
+        console.print_json(
+            {
+                "done": outcome.done,
+                "waiting": outcome.waiting,
+                "failed": {i: _words(error) for i, error in outcome.failed.items()},
+                "held": [item.id for item in held],
+            }
+        )
+    else:
+        for item_id, error in outcome.failed.items():
+            console.note(item_id)
+            console.print_error(error)
+        for item_id in outcome.waiting:
+            console.note(f"{item_id}: sent, not indexed yet; run the command again later.")
+        console_remote.print_left_out(held)
+        console.note(
+            f"{len(outcome.done)} done, {len(outcome.waiting)} waiting, "
+            f"{len(outcome.failed)} failed."
+        )
+    if not outcome.ok:
+        raise typer.Exit(FAILED)
+
+
+def _words(error: KBError) -> dict[str, str]:
+    return {"error": error.message, "hint": error.hint}

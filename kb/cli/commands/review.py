@@ -1,0 +1,302 @@
+"""Commands for people who listen: review, clip, vocabulary, correct."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from kb.cli.options import FAILED, EngineName, Json, ModelName
+from kb.cli.output import console
+from kb.errors import KBError, UsageError
+from kb.media.clip import parse_time
+from kb.service import Service
+from kb.service.review import Doubt, UnderReview
+from kb.transcript.chunks import clock
+from kb.types import Revision
+
+_SHOWN = 10  # stretches of one item in a listing of several
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    for command in (review, clip, vocabulary, correct):
+        app.command()(command)
+
+
+def review(
+    item_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", help="Folder for clips of just the doubtful seconds and a sheet."),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Release the item: it counts as done, and is sent on.")
+    ] = False,
+    edit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--edit",
+            help="WHERE=TEXT: another text for a segment (its number) or a stretch "
+            "(1:05-1:12.5); an empty TEXT takes it out.",
+        ),
+    ] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Transcribe again with --model or --engine.")
+    ] = False,
+    model: ModelName = None,
+    engine: EngineName = None,
+    note: Annotated[str, typer.Option("--note", help="Why; kept with the decision.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Items listed, at most.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """What to listen to: items held or doubtful, the seconds that matter, and what to decide."""
+    service = Service()
+    actions = [export is not None, accept, bool(edit), retry]
+    if sum(actions) > 1:
+        raise UsageError(
+            "One thing at a time.", hint="Use one of --export, --accept, --edit and --retry."
+        )
+    if item_id is None:
+        if any(actions):
+            raise UsageError("Which item?", hint="What waits for review: kb review")
+        _list(service, limit, as_json)
+        return
+    item_id = service.entry(item_id).item.id
+    if export is not None:
+        made = service.review.export(item_id, export)
+        told: dict[str, Any] = {
+            "id": item_id, "sheet": str(made.sheet), "clips": [str(path) for path in made.clips],
+        }  # fmt: skip
+        _tell(told, f"{len(made.clips)} clips and {made.sheet.name} in {export}", as_json)
+    elif accept:
+        sinks = service.review.accept(item_id, note=note)
+        on = f"; on its way to {', '.join(sinks)}" if sinks else ""
+        _tell({"id": item_id, "state": "done", "sent_to": list(sinks)}, f"Released{on}.", as_json)
+        _no_worker(service, bool(sinks))
+    elif edit:
+        _edit(service, item_id, edit, note, as_json)
+    elif retry:
+        lost = service.review.retry(item_id, model=model, engine=engine)
+        gone = f" {lost} changes by hand are replaced with it; their record stays." if lost else ""
+        _tell({"id": item_id, "state": "queued", "edits": lost}, f"Queued again.{gone}", as_json)
+        _no_worker(service, True)
+    elif as_json:
+        console.print_json(document(service.review.of(item_id)))
+    else:
+        _print(service.review.of(item_id), most=None)
+
+
+def _list(service: Service, limit: int, as_json: bool) -> None:
+    found = list(service.review.waiting(limit))
+    if as_json:
+        console.print_json({"items": [document(each) for each in found]})
+        return
+    for each in found:
+        _print(each, most=_SHOWN)
+    if not found:
+        console.note("Nothing waits for review.")
+    elif len(found) == limit:
+        console.note(f"The first {limit}; more with --limit.")
+
+
+def document(found: UnderReview) -> dict[str, Any]:
+    """An item as `kb review --json` shows it; times in seconds."""
+    return {
+        "id": found.item.id,
+        "title": found.item.title,
+        "state": found.state,
+        "held": found.held,
+        "accepted": found.accepted,
+        "grade": found.grade,
+        "error": found.error,
+        "hint": found.hint,
+        "doubtful_s": round(found.doubtful_s, 3),
+        "revisions": found.revisions,
+        "doubts": [_doubt(doubt) for doubt in found.doubts],
+    }
+
+
+def _doubt(doubt: Doubt) -> dict[str, Any]:
+    values = asdict(doubt)
+    return {"start": values.pop("start_s"), "end": values.pop("end_s"), **values}
+
+
+def _print(found: UnderReview, most: int | None) -> None:
+    state = "accepted" if found.accepted else found.state
+    console.out.print(
+        Text.assemble(
+            (f"{state:9}", "yellow" if found.held else ""),
+            (f"{found.grade}  ", "bold"),
+            (found.item.title, "bold"),
+            (f"  {found.item.id}  ", "dim"),
+            f"{found.doubtful_s:.1f} s in {len(found.doubts)} places",
+        )
+    )
+    if found.error:
+        console.out.print(Text(f"  {found.error}"))
+    for doubt in found.doubts[:most]:
+        places = ", ".join(str(place) for place in doubt.segments)
+        console.out.print(
+            Text.assemble(
+                f"  {clock(doubt.start_s)} - {clock(doubt.end_s)}  ",
+                (", ".join(doubt.reasons), "yellow"),
+                (f"  [segment {places}]" if places else "", "dim"),
+                ("  edited" if doubt.edited else "", "green"),
+            )
+        )
+        if doubt.text:
+            console.out.print(Text(f"      {doubt.text}"))
+    if most is not None and len(found.doubts) > most:
+        console.out.print(f"  … and {len(found.doubts) - most} more: kb review {found.item.id}")
+
+
+def _edit(service: Service, item_id: str, edits: list[str], note: str, as_json: bool) -> None:
+    todo = [_parse_edit(each) for each in edits]
+    # Backwards, and stretches last: what is taken out or put in moves the numbers behind it.
+    todo.sort(key=lambda each: -each[0] if isinstance(each[0], int) else 1)
+    done: list[Revision] = []
+    for where, text in todo:
+        if isinstance(where, int):
+            revision = service.revisions.edit(item_id, where, text, note=note)
+        else:
+            revision = service.revisions.edit_span(item_id, *where, text, note=note)
+        if revision is not None:
+            done.append(revision)
+    changes = [change for revision in done for change in revision.changes]
+    if as_json:
+        console.print_json(
+            {
+                "id": item_id,
+                "changes": [
+                    {
+                        "segment": change.segment,
+                        "before": change.before.text if change.before else None,
+                        "after": change.after.text if change.after else None,
+                    }
+                    for change in changes
+                ],
+            }
+        )
+        return
+    for change in changes:
+        if change.before:
+            console.out.print(Text(f"- {change.before.text}", style="red"))
+        if change.after:
+            console.out.print(Text(f"+ {change.after.text}", style="green"))
+    console.note(f"{len(changes)} changed." if changes else "That is what stands there already.")
+
+
+def _parse_edit(text: str) -> tuple[int | tuple[float, float], str]:
+    where, sign, words = text.partition("=")
+    if not sign:
+        raise UsageError(f"--edit {text!r} is not WHERE=TEXT.", hint='--edit "12=the new text"')
+    if where.strip().isdecimal():
+        return int(where), words
+    start, dash, end = where.partition("-")
+    if not dash:
+        raise UsageError(
+            f"{where!r} is neither a segment's number nor a stretch of time.",
+            hint='--edit "12=…" or --edit "1:05-1:12.5=…"',
+        )
+    return (parse_time(start), parse_time(end)), words
+
+
+def _tell(values: dict[str, Any], sentence: str, as_json: bool) -> None:
+    if as_json:
+        console.print_json(values)
+    else:
+        console.note(sentence)
+
+
+def _no_worker(service: Service, wanted: bool) -> None:
+    if wanted and not service.jobs.workers():
+        console.note("No worker is running. Start one with: kb worker --detach")
+
+
+def clip(
+    item_id: Annotated[str, typer.Argument(metavar="ID")],
+    start: Annotated[str, typer.Option("--from", help="Seconds, MM:SS or H:MM:SS.")],
+    end: Annotated[str, typer.Option("--to", help="The same.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File; its ending says as what.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Cut a stretch out of an item's medium."""
+    service = Service()
+    start_s, end_s = parse_time(start), parse_time(end)
+    entry = service.entry(item_id)
+    made = service.review.clip(entry.item.id, start_s, end_s, output)
+    _tell({"id": entry.item.id, "clip": str(made)}, f"Written: {made}", as_json)
+
+
+def vocabulary(
+    channel: Annotated[
+        str, typer.Argument(metavar="CHANNEL", help="Its name; '*' for every channel.")
+    ],
+    add: Annotated[list[str] | None, typer.Option("--add", help="A name or term.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="Take it out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Names and terms that the recognizer is told before it reads a channel's media."""
+    service = Service()
+    if add or remove:
+        service.vocabulary.change(channel, add or [], remove or [])
+    found = service.vocabulary.of(channel, service.jobs.catalogue)
+    if as_json:
+        console.print_json(asdict(found))
+        return
+    for word in found.words:
+        console.out.print(Text(word))
+    if found.words:
+        console.note(f"With {len(found.names)} names from titles, chapters and descriptions: "
+                     f"{', '.join(found.names[:12])}".rstrip(": "))  # fmt: skip
+    else:
+        console.note("No list: nothing is told. Begin one with: kb vocabulary CHANNEL --add WORD")
+        if found.names:
+            console.note(f"Names found: {', '.join(found.names[:12])}")
+
+
+def correct(
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Its name; '*' for all items.")],
+    wrong: Annotated[str, typer.Argument(metavar="WRONG")],
+    right: Annotated[str, typer.Argument(metavar="RIGHT")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Make the changes that are shown.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Correct a wording in all transcripts of a channel; every change is shown first."""
+    service = Service()
+    failed: tuple[tuple[str, KBError], ...] = ()
+    if apply:
+        done = service.corrections.apply(channel, wrong, right)
+        changes, failed = list(done.changes), done.failed
+    else:
+        changes = list(service.corrections.preview(channel, wrong, right))
+    if as_json:
+        console.print_json(
+            {
+                "applied": apply,
+                "changes": [asdict(change) for change in changes],
+                "failed": [{"id": i, "error": e.message, "hint": e.hint} for i, e in failed],
+            }
+        )
+    else:
+        for change in changes:
+            head = f"{change.title}  [{clock(change.at_s)}]  {change.item_id}"
+            console.out.print(Text(head, style="bold"))
+            console.out.print(Text(f"- {change.before}", style="red"))
+            console.out.print(Text(f"+ {change.after}", style="green"))
+        count = len({change.item_id for change in changes})
+        told = "changed" if apply else "would change; make the changes with --apply"
+        console.note(f"{len(changes)} segments in {count} items {told}.")
+        for item_id, error in failed:
+            console.note(item_id)
+            console.print_error(error)
+    if failed:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,185 @@
+"""Commands about sources: scan, follow, unfollow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from kb.cli.options import Json, Keep, ModelName, PresetName, takes_filters
+from kb.cli.output import console
+from kb.errors import Later, UsageError
+from kb.options import RunOptions
+from kb.service import Service
+from kb.sources.listing.filters import VideoFilters, parse_span
+from kb.sources.listing.scan import Scan
+from kb.sources.subscriptions import Subscription
+from kb.transcript.chunks import clock
+
+MOST_SHOWN = 200
+
+Reference = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="File, folder, channel, playlist, video, page.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    for command in (scan, follow, unfollow):
+        app.command()(command)
+
+
+@takes_filters
+def scan(
+    source: Reference,
+    filters: VideoFilters,
+    preset: PresetName = None,
+    keep: Keep = None,
+    as_json: Json = False,
+) -> None:
+    """What would be ingested and at what cost; nothing is queued."""
+    found = Service().scan(source, filters, RunOptions(preset=preset, keep=keep))
+    if as_json:
+        console.print_json(found.as_dict())
+    else:
+        print_scan(found)
+
+
+@takes_filters
+def follow(
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE")] = None,
+    every: Annotated[str, typer.Option("--every", help="How often to look: 6h, 1d.")] = "6h",
+    listing: Annotated[bool, typer.Option("--list", help="Show what is followed.")] = False,
+    preset: PresetName = None,
+    model: ModelName = None,
+    keep: Keep = None,
+    as_json: Json = False,
+    *,
+    filters: VideoFilters,
+) -> None:
+    """Look at a source again and again and ingest what is new; a worker does it."""
+    service = Service()
+    if listing:
+        followed = service.subscriptions.list()
+        if as_json:
+            console.print_json([asdict(each) for each in followed])
+        else:
+            print_followed(followed)
+        return
+    if source is None:
+        raise UsageError("What is to be followed?", hint="kb follow SOURCE, or kb follow --list")
+    every_s = parse_span(every)
+    service.library.prepare()
+    options = RunOptions(preset=preset, model=model, keep=keep)
+    options.resolve_preset(service.settings)
+    path = Path(source).expanduser()
+    if path.exists():
+        source = str(path.absolute())  # the worker may run elsewhere
+    with suppress(Later):  # a spent quota comes back; what leads nowhere is said now
+        service.jobs.sourcing.open(source, filters)
+    made = service.subscriptions.follow(
+        source, every_s=every_s, filters=filters, options=options.as_dict()
+    )
+    if as_json:
+        console.print_json(asdict(made))
+    console.note(
+        f"Following {made.reference}: what is not in the library yet is ingested, now and "
+        f"every {every}. Stop: kb unfollow {source}"
+    )
+    if not service.jobs.workers():
+        console.note("No worker is running. Start one with: kb worker --detach")
+
+
+def unfollow(source: Reference) -> None:
+    """Stop following a source."""
+    if not Service().unfollow(source):
+        raise UsageError(f"{source!r} is not followed.", hint="See: kb follow --list")
+    console.note(f"No longer following {source}.")
+
+
+def print_scan(found: Scan) -> None:
+    """The items in a table, the plan in two lines, notes below."""
+    for item in found.items[:MOST_SHOWN]:
+        length = clock(item.item.duration_s) if item.item.duration_s is not None else "?"
+        style = "" if item.is_wanted else "dim"
+        console.out.print(
+            Text(f"{item.item.published or '?':10}  {length:>8}  {item.state:11} ", style=style)
+            + Text(item.item.title, style=style)
+        )
+    if len(found.items) > MOST_SHOWN:
+        console.out.print(f"… and {len(found.items) - MOST_SHOWN} more (see --json)")
+    report = found.report
+    console.out.print(Text(f"{report.title or report.reference} ({report.kind})", style="bold"))
+    console.out.print("  " + " · ".join(_counts(found)))
+    console.out.print("  " + " · ".join(_costs(found)))
+    for sentence in found.notes:
+        console.note(sentence)
+
+
+def _counts(found: Scan) -> list[str]:
+    """How many there are, and how they stand."""
+    report = found.report
+    listed = f"{report.listed} listed"
+    if report.reported is not None and report.reported != report.listed:
+        listed += f" of {report.reported} reported"
+    counts = found.counts
+    words = {
+        "known": "known already",
+        "failed": "failed before",
+        "cancelled": "cancelled before",
+        "unavailable": "private or removed",
+    }
+    others = [f"{counts[name]} {said}" for name, said in words.items() if counts[name]]
+    return [f"{counts['new']} new of {len(found.items)}", *others, listed]
+
+
+def _costs(found: Scan) -> list[str]:
+    """What an ingest would take."""
+    parts = [f"{_span(found.audio_s)} of sound"]
+    if found.report.units:
+        parts.append(f"{found.report.units} API units")
+    free = f" of {found.disk_free / 1e9:.0f} GB free" if found.disk_free is not None else ""
+    parts.append(f"{_size(found.disk_bytes)}{free}")
+    if found.download_s:
+        parts.append(f"download about {_span(found.download_s)}")
+    parts.append(f"recognition {_span(found.recognition_s)}")
+    return parts
+
+
+def print_followed(followed: Sequence[Subscription]) -> None:
+    """What is followed, when it was looked at and when it will be."""
+    for each in followed:
+        last = _moment(each.last_at) if each.last_at else "never"
+        console.out.print(
+            Text.assemble(
+                (each.reference, "bold"),
+                f"  every {_span(each.every_s)} · last {last} · next {_moment(each.next_at)}",
+            )
+        )
+        if each.error:
+            console.out.print(Text(f"  {each.error}", style="red"))
+    if not followed:
+        console.note("Nothing is followed. Begin with: kb follow SOURCE")
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%d %b %H:%M", time.localtime(seconds))
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return "time unknown (kb calibrate measures it)"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if not hours:
+        return f"{minutes} min" if minutes else f"{seconds:.0f} s"
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,341 @@
+"""The command line: `kb`. Every listing takes `--json`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kb import __version__
+from kb.cli.commands import jobs, machine, publish, review, sources
+from kb.cli.options import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    WRONG_USE,
+    BatchSize,
+    Chunk,
+    EngineName,
+    Json,
+    Language,
+    ModelName,
+    NoVad,
+    Overlap,
+    PresetName,
+    TimestampsOption,
+    Workers,
+)
+from kb.cli.output import console
+from kb.cli.output import publish as console_remote
+from kb.errors import KBError, MediaUnavailable, UsageError
+from kb.options import RunOptions
+from kb.service import Service, open_browser
+from kb.settings import PROJECT_ROOT, get_settings
+from kb.sinks.base import SEARCH_MODES
+from kb.transcript.formats import json_document
+
+# The base of every complaint about arguments. Newer typers carry click inside and do not name
+# it; from the one that they do name it is found in both.
+_WrongUse: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+app = typer.Typer(
+    help="From a YouTube channel or a folder of files to a knowledge base.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+jobs.register(app)
+sources.register(app)
+publish.register(app)
+machine.register(app)
+review.register(app)
+
+
+@app.command()
+def transcribe(
+    file: Annotated[Path, typer.Argument(help="Any audio or video file.")],
+    preset: PresetName = None,
+    model: ModelName = None,
+    engine: EngineName = None,
+    language: Language = None,
+    format: Annotated[
+        str, typer.Option("--format", help="json, txt, srt, vtt, csv or md.")
+    ] = "txt",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
+    ] = None,
+    batch_size: BatchSize = None,
+    chunk: Chunk = None,
+    overlap: Overlap = None,
+    workers: Workers = None,
+    timestamps: TimestampsOption = None,
+    no_vad: NoVad = False,
+    as_json: Json = False,
+) -> None:
+    """Words of one file, on stdout or in a folder; nothing is kept."""
+    options = RunOptions(
+        preset, batch_size, chunk, overlap, workers, timestamps, model, engine, language,
+        detect_speech=not no_vad,
+    )  # fmt: skip
+    name = "json" if as_json else format
+    service = Service()
+    if name not in service.formats():
+        raise UsageError(
+            f"Unknown format {name!r}.", hint=f"Known formats: {', '.join(service.formats())}."
+        )
+    if output is not None:
+        _check_output(output)
+    try:
+        with console.media_progress(file.name, shown=sys.stderr.isatty()) as progress:
+            transcript = service.transcribe(file, options, progress)
+        text = service.render(transcript, name)
+    except MediaUnavailable as error:
+        # It was all that was given: nothing usable.
+        raise UsageError(error.message, hint=error.hint) from error
+    finally:
+        service.close()
+    for warning in transcript.warnings:
+        console.print_warning(warning)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        from kb import storage
+
+        target = output / _file_name(file.stem, name)
+        storage.write_text(target, text)
+        console.note(f"Written: {target}")
+    if any("truncated" in warning for warning in transcript.warnings):
+        raise typer.Exit(FAILED)
+
+
+def _check_output(folder: Path) -> None:
+    """Raises UsageError, before anything is computed, where no folder can be."""
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            return
+        if place.exists():
+            raise UsageError(
+                f"Cannot write to {folder}: {place} is a file, not a folder.",
+                hint="Name another folder with -o.",
+            )
+
+
+def _file_name(stem: str, suffix: str) -> str:
+    """`stem.suffix`, cut to the 255 bytes that file systems allow."""
+    room = 255 - len(suffix) - 1
+    while len(os.fsencode(stem)) > room:
+        stem = stem[:-1]
+    return f"{stem}.{suffix}"
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help='Words; "in quotes" for a phrase.')],
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 10,
+    mode: Annotated[str, typer.Option("--mode", help=", ".join(SEARCH_MODES))] = "keyword",
+    remote: Annotated[bool, typer.Option("--remote", help="Search the ODIN project.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find passages, to the second."""
+    if remote:
+        began = time.perf_counter()
+        found = Service().remote.search(query, limit)
+        took_ms = round((time.perf_counter() - began) * 1000, 1)
+        if as_json:
+            console.print_json(console_remote.remote_search_document(query, took_ms, found))
+        else:
+            console_remote.print_remote_search(query, took_ms, found)
+        return
+    if mode not in SEARCH_MODES:
+        raise UsageError(f"Unknown mode {mode!r}.", hint=f"Known: {', '.join(SEARCH_MODES)}.")
+    result = Service().search(query, mode, limit)  # type: ignore[arg-type]
+    if as_json:
+        console.print_json(console.search_document(result))
+    else:
+        console.print_search(result)
+
+
+@app.command()
+def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
+    """An item's metadata and transcript."""
+    service = Service()
+    entry = service.entry(item_id)
+    if as_json:
+        transcript = service.transcript(item_id) if entry.transcript_path else None
+        captions = None if transcript else service.captions(item_id)
+        console.print_json(
+            {
+                "id": entry.item.id,
+                "title": entry.item.title,
+                "published": entry.item.published,
+                "url": entry.item.url,
+                "state": entry.state,
+                "grade": entry.grade,
+                "error": entry.error,
+                "hint": entry.hint,
+                "media_path": str(entry.media_path) if entry.media_path else None,
+                "publish": dict(entry.published),
+                "transcript": json_document.to_document(transcript) if transcript else None,
+                # Not the words that will stand: theirs, until the transcript is there.
+                **({"captions": json_document.to_document(captions)} if captions else {}),
+            }
+        )
+        return
+    captions = service.captions(item_id)
+    if captions is not None:
+        console.note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
+        console.print_warning(" ".join(captions.warnings))
+        sys.stdout.write(service.render(captions, "txt", item=entry.item))
+        return
+    transcript = service.transcript(item_id)
+    found = transcript.coverage
+    console.note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
+    console.note(
+        f"{transcript.language} · {transcript.model} · {len(transcript.words)} words · "
+        f"grade {found.grade} · {found.ratio:.1%} of speech covered · {entry.state}"
+    )
+    if transcript.witness:
+        console.note(f"Agreement with {transcript.witness.source}: "
+                     f"{transcript.witness.agreement:.0%}")  # fmt: skip
+    console.print_doubtful(transcript)
+    for problem in (entry.error, *transcript.warnings):
+        if problem:
+            console.print_warning(problem)
+    sys.stdout.write(service.render(transcript, "txt", item=entry.item))
+
+
+@app.command()
+def export(
+    item_id: Annotated[str, typer.Argument(metavar="ID")],
+    format: Annotated[str, typer.Option("--format", help="txt, json, srt, vtt, csv or md.")],
+    timestamps: TimestampsOption = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
+    ] = None,
+) -> None:
+    """A transcript in another format."""
+    service = Service()
+    text = service.export(item_id, format, timestamps)
+    if output is None:
+        sys.stdout.write(text)
+        return
+    from kb import storage
+
+    target = output / f"{service.entry(item_id).stem}.{format}"
+    storage.write_text(target, text)
+    console.note(f"Written: {target}")
+
+
+@app.command()
+def reindex(as_json: Json = False) -> None:
+    """Rebuild the index from the folder, taking in what was laid there by hand."""
+    report = Service().reindex()
+    if as_json:
+        console.print_json(asdict(report))
+    else:
+        console.note(
+            f"{report.items} items, {report.passages} passages indexed; {report.adopted} adopted."
+        )
+        for problem in report.problems:
+            console.print_warning(problem)
+    if report.problems:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def presets(as_json: Json = False) -> None:
+    """The performance presets and their figures."""
+    found = Service().presets()
+    if as_json:
+        console.print_json([asdict(preset) for preset in found.values()])
+        return
+    for preset in found.values():
+        console.out.print(
+            f"{preset.label} ({preset.name}): batch {preset.batch_size}, "
+            f"chunk {preset.chunk_s:g} s, overlap {preset.overlap_s:g} s, "
+            f"{preset.workers} workers, {preset.timestamps} timestamps, "
+            f"{preset.vram_budget_gb:g} GB",
+            markup=False,
+        )
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """This machine: what works, what is missing, and the command that mends it."""
+    from kb.service.health import check_all
+
+    service = Service()
+    checks = check_all(service.settings, service.recognition)
+    if as_json:
+        console.print_json([asdict(check) for check in checks])
+    else:
+        console.print_checks(checks)
+    if any(check.state == "fail" for check in checks):
+        raise typer.Exit(FAILED)
+
+
+@app.command("app")
+def open_app(
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only start the server; open no browser.")
+    ] = False,
+) -> None:
+    """The dashboard, in the browser."""
+    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_ROOT / "streamlit_app.py")]
+    reason = open_browser.why_not(os.environ)
+    if reason and not no_browser:
+        console.note(f"No browser is opened, because {reason}: open the address below yourself.")
+    if not reason and not no_browser:
+        command += ["--", open_browser.ASKED]
+    # Streamlit finds its configuration by the working directory, and settings their `.env`:
+    # the library of this folder must be the dashboard's too.
+    environment = {**os.environ, "KB_HOME": str(get_settings().home)}
+    done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=False)
+    raise typer.Exit(done.returncode)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"kb-ingest {__version__}")
+        raise typer.Exit(OK)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command and ends the process with its exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs a command; errors become messages and exit codes, never tracebacks."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure:  # Windows consoles default to a code page without most letters
+            reconfigure(encoding="utf-8", errors="replace")
+    try:
+        logging.basicConfig(
+            level=get_settings().log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
+        )
+        result = app(args=arguments, prog_name="kb", standalone_mode=False)
+    except KBError as error:
+        console.print_error(error)
+        return error.exit_code
+    except _WrongUse as error:
+        error.show()
+        return WRONG_USE
+    except (KeyboardInterrupt, typer.Abort):
+        result = INTERRUPTED  # newer typers turn Ctrl-C into this code themselves
+    except BrokenPipeError:
+        return OK  # the reader of a pipe has seen enough
+    if result == INTERRUPTED:
+        console.note("Stopped; nothing half written is left.")
+    return result if isinstance(result, int) else OK

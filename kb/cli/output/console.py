@@ -1,0 +1,328 @@
+"""How the command line looks: results on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from kb.cli.output.machine import machine_lines
+from kb.errors import KBError
+from kb.service import IngestReport, ItemListener, ItemStatus, SearchResult, Service
+from kb.service.results import Publication
+from kb.transcript.chunks import clock
+from kb.types import MediaItem, Transcript
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False)
+
+_STYLE = {
+    "done": "green",
+    "held": "yellow",
+    "failed": "red",
+    "running": "cyan",
+    "synced": "green",
+    "syncing": "cyan",
+    "sending": "cyan",
+    "waiting": "yellow",
+    "paused": "yellow",
+    "cancelled": "dim",
+    "ok": "green",
+    "warn": "yellow",
+    "fail": "red",
+}
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout, readable in any language."""
+    print(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def print_error(error: KBError) -> None:
+    """The message and, on a line of its own, the next step."""
+    err.print(Text.assemble(("Error: ", "bold red"), error.message), soft_wrap=True)
+    if error.hint:
+        err.print(Text.assemble(("  → ", "bold"), error.hint), soft_wrap=True)
+
+
+def print_warning(message: str) -> None:
+    err.print(Text.assemble(("Warning: ", "bold yellow"), message), soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """A sentence for the person at the terminal, not part of the result."""
+    err.print(Text(message), soft_wrap=True)
+
+
+def status_document(status: ItemStatus) -> dict[str, Any]:
+    """An item's status as `kb status --json` shows it."""
+    document = asdict(status)
+    document["progress"] = round(status.progress, 4)
+    document["share"] = round(status.share, 4)
+    document["publish"] = {told.pop("sink"): told for told in document.pop("publications")}
+    return document
+
+
+def report_document(report: IngestReport) -> dict[str, Any]:
+    """What `kb ingest --json` prints."""
+    return {
+        "enqueued": list(report.enqueued),
+        "skipped": [asdict(skipped) for skipped in report.skipped],
+        "items": [status_document(item) for item in report.items],
+        "refused": [{"error": e.message, "hint": e.hint} for e in report.refused],
+    }
+
+
+def search_document(result: SearchResult) -> dict[str, Any]:
+    """What `kb search --json` prints."""
+    return {
+        "query": result.query,
+        "mode": result.mode,
+        "took_ms": result.took_ms,
+        "hits": [
+            {
+                "item_id": hit.item_id,
+                "title": hit.title,
+                "start": hit.start_s,
+                "end": hit.end_s,
+                "at": hit.at_s,
+                "text": hit.text,
+                "snippet": hit.snippet,
+                "score": round(hit.score, 4),
+                "deep_link": hit.deep_link,
+                "path": hit.path,
+                **({"tier": hit.tier} if hit.tier else {}),
+            }
+            for hit in result.hits
+        ],
+    }
+
+
+def print_search(result: SearchResult) -> None:
+    """Hits for reading: title and time, the snippet with the hit in bold, the link."""
+    if not result.hits:
+        note(f"Nothing found for {result.query!r}.")
+        return
+    for number, hit in enumerate(result.hits, start=1):
+        out.print(
+            Text.assemble(
+                (f"{number}. ", "dim"),
+                (hit.title, "bold"),
+                f"  [{clock(hit.at_s)}]",
+                (f"  {hit.tier}" if hit.tier else "", "yellow"),
+            )
+        )
+        out.print(Text("   ").append_text(_marked(hit.snippet)))
+        out.print(Text(f"   {hit.deep_link}", style="dim"))
+    note(f"{len(result.hits)} passages in {result.took_ms:.0f} ms")
+
+
+def status_view(
+    service: Service,
+    state: str | None,
+    limit: int | None,
+    items: Sequence[ItemStatus] | None = None,
+) -> Group:
+    """Totals, why a lane stands still, and one table of items."""
+    if items is None:
+        items = service.statuses(state=state, limit=limit)
+    counts = {name: count for name, count in service.jobs.counts().items() if count}
+    alive = service.jobs.workers()
+    head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
+    head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
+    lines: list[Text | Table] = [head]
+    if alive:
+        lines += machine_lines(service.hardware.at_work())
+    for sink, found in service.jobs.deliveries.counts().items():
+        if sink != "local":
+            words = "  ".join(f"{count} {status}" for status, count in found.items())
+            lines.append(Text(f"{sink}: {words}", style="dim"))
+    for lane in service.jobs.lanes():
+        until = "" if lane.until > 4e9 else time.strftime(" until %d %b %H:%M", _local(lane.until))
+        lines.append(Text(f"The {lane.name} lane is paused{until}: {lane.reason}", style="yellow"))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("id", "title", "stage", "state"):
+        table.add_column(column, overflow="fold" if column == "id" else "ellipsis")
+    table.add_column("done", justify="right")
+    table.add_column("grade", justify="center")
+    table.add_column("published")
+    for item in items:
+        shown = item.state
+        if item.state == "waiting" and item.wait_until:
+            shown += time.strftime(" until %d %b %H:%M", _local(item.wait_until))
+        style = _STYLE.get(item.state, "")
+        done = f"{item.share:.0%}"
+        table.add_row(
+            item.id, escape(item.title), item.stage, Text(shown, style=style), done, item.grade,
+            _published(item.publications),
+        )  # fmt: skip
+    lines.append(table)
+    return Group(*lines)
+
+
+def _published(publications: Sequence[Publication]) -> Text:
+    """`local, odin waiting`: each knowledge base that has the item, or how far it is there."""
+    text = Text()
+    for told in publications:
+        text.append(", " if text else "")
+        text.append(told.sink, style=_STYLE.get(told.status, ""))
+        if told.status != "synced":
+            text.append(f" {told.status}", style=_STYLE.get(told.status, ""))
+    return text
+
+
+def _local(seconds: float) -> time.struct_time:
+    return time.localtime(seconds)
+
+
+def print_report(report: IngestReport, *, waited: bool) -> None:
+    """What an ingest took up, passed over and, if it was waited for, how it ended."""
+    for skipped in report.skipped:
+        note(f"{skipped.id}: {skipped.reason}")
+    if not waited:
+        note(f"{len(report.enqueued)} queued.")
+        return
+    print_troubles(report.items)
+    ended: dict[str, int] = {}
+    for item in report.items:
+        ended[item.state] = ended.get(item.state, 0) + 1
+    words = ", ".join(f"{count} {state}" for state, count in ended.items())
+    note(words or "Nothing to do: everything is already in the library.")
+
+
+def print_troubles(items: Sequence[ItemStatus]) -> None:
+    """Why items failed or are held, what knowledge bases say of them, and what to do."""
+    for item in items:
+        _trouble(item.state, item.title, item.error, item.hint)
+        for told in item.publications:
+            if told.status != "held":  # the item itself says why
+                state = f"{told.sink} {told.status}"
+                _trouble(state, item.title, told.error, told.hint, _STYLE.get(told.status))
+
+
+def _trouble(state: str, title: str, error: str, hint: str, style: str | None = None) -> None:
+    if error:
+        style = style or _STYLE.get(state, "bold")
+        out.print(Text.assemble((f"{state}: ", style), (title, "bold")))
+        out.print(Text(f"  {error}"))
+        if hint:
+            out.print(Text(f"  → {hint}"))
+
+
+def print_doubtful(transcript: Transcript, most: int = 10) -> None:
+    """Where somebody should listen, and why; nothing where there is no doubt."""
+    spans = transcript.doubtful
+    if not spans:
+        return
+    signs = [sign for window in transcript.windows for sign in window.signs]
+    total_s = sum(span.duration_s for span in spans)
+    note(f"Doubtful: {total_s:.1f} s in {len(spans)} places")
+    for span in spans[:most]:
+        names = {s.name for s in signs if s.start_s < span.end_s and s.end_s > span.start_s}
+        why = ", ".join(sorted(names)) or "no words"
+        note(f"  {clock(span.start_s)} - {clock(span.end_s)}  {why}")
+    if len(spans) > most:
+        note(f"  … and {len(spans) - most} more (see --json)")
+
+
+def print_checks(checks: Sequence[Any]) -> None:
+    """What `kb doctor` found; each trouble with the command that mends it."""
+    for check in checks:
+        out.print(
+            Text.assemble(
+                (f"{check.state:5}", _STYLE.get(check.state, "")),
+                (f"{check.name:22}", "bold"),
+                check.detail,
+            )
+        )
+        if check.fix:
+            out.print(Text(f"{'':27}→ {check.fix}"))
+
+
+@contextmanager
+def media_progress(title: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
+    """A bar for one medium; call the result with 0..1."""
+    with _bars(shown) as bars:
+        task = bars.add_task(title, total=1.0)
+        yield lambda done: bars.update(task, completed=done)
+
+
+@contextmanager
+def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
+    """A bar for each running item, one for all, and a line that stays when an item ends."""
+    with _bars(shown) as bars:
+        overall = bars.add_task(f"{'all':10} {total} items", total=float(total))
+        tasks: dict[str, TaskID] = {}
+        ended: set[str] = set()
+
+        def listen(item: MediaItem, status: ItemStatus) -> None:
+            if status.state in ("queued", "running"):
+                task = tasks.get(item.id)
+                if task is None and status.state == "running":
+                    task = tasks[item.id] = bars.add_task(item.title, total=1.0)
+                if task is not None:
+                    text = f"{status.stage:10} {item.title}"
+                    bars.update(task, completed=status.share, description=text)
+                return
+            if item.id in tasks:
+                bars.remove_task(tasks.pop(item.id))
+            ended.add(item.id)
+            bars.update(overall, completed=float(len(ended)))
+            style = _STYLE.get(status.state, "")
+            bars.console.print(Text.assemble((f"{status.state:9}", style), item.title))
+
+        yield listen
+
+
+@contextmanager
+def count_progress(
+    what: str, total: int, *, shown: bool
+) -> Iterator[Callable[[str, str, int, int], None]]:
+    """One bar for so many items; call the result as the senders do."""
+    with _bars(shown) as bars:
+        task = bars.add_task(what, total=float(total))
+
+        def tell(item_id: str, state: str, number: int, total: int) -> None:
+            bars.update(task, completed=float(number), total=float(total))
+            if state == "failed":
+                bars.console.print(Text.assemble((f"{state:9}", _STYLE["failed"]), item_id))
+
+        yield tell
+
+
+def _bars(shown: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not shown,
+    )
+
+
+def _marked(snippet: str) -> Text:
+    text = Text()
+    for number, part in enumerate(re.split(r"\*\*(.+?)\*\*", snippet)):
+        text.append(part, style="bold yellow" if number % 2 else "")
+    return text

@@ -1,0 +1,150 @@
+"""How machines, models and measurements look in a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from rich.table import Table
+from rich.text import Text
+
+from gpu.monitor import Sample
+from gpu.presets import Preset, load_presets
+from gpu.status import Machine
+from gpu.throughput import Calibration, Forecast
+from kb.errors import KBError
+from kb.inference.downloads import ModelFacts
+
+GB = 2**30
+BOUND = {
+    "idle": "nothing to do",
+    "loading": "the model is loading",
+    "recognition": "at full speed",
+    "preparation": "waits for sound to be prepared",
+    "throttle": "rests in between",
+}
+
+
+def machine_lines(machines: Sequence[Machine]) -> list[Text]:
+    """A line or two for each machine at work."""
+    lines = []
+    presets: list[Preset] = []
+    with suppress(KBError):  # a bad preset file is told elsewhere
+        presets = list(load_presets().values())
+    for machine in machines:
+        words = [machine.executor_id or "this machine", machine.device.name]
+        snapshot, batch = machine.snapshot, machine.batch
+        if snapshot.model:
+            words.append(snapshot.model)
+        if batch is not None:
+            words.append(f"batch {batch.size} ({batch.reason})")
+        if machine.live:
+            words.append(BOUND[machine.bound])
+        if machine.throttle.reason:
+            words.append(machine.throttle.reason)
+        if machine.now is not None:
+            words.append(_figures(machine.now))
+        if machine.rtfx_hour:
+            words.append(f"{machine.rtfx_hour:.0f}× real time in the last hour")
+        if machine.budget is not None:
+            words.append(machine.budget.words(presets))
+        lines.append(Text("  ·  ".join(word for word in words if word), style="dim"))
+        if machine.trouble:
+            lines.append(Text(f"{machine.executor_id}: {machine.trouble}", style="yellow"))
+    return lines
+
+
+def _figures(sample: Sample) -> str:
+    words = []
+    if sample.gpu is not None:
+        words.append(f"GPU {sample.gpu:.0%}")
+    if sample.memory_used is not None and sample.memory_total:
+        words.append(f"{sample.memory_used / GB:.1f} of {sample.memory_total / GB:.0f} GB")
+    if sample.temperature_c is not None:
+        words.append(f"{sample.temperature_c:.0f} °C")
+    if sample.power_w is not None:
+        words.append(f"{sample.power_w:.0f} W")
+    if not words:
+        words.append(f"CPU {sample.cpu:.0%}")
+        words.append(f"{sample.ram_used / GB:.1f} of {sample.ram_total / GB:.0f} GB")
+    return ", ".join(words)
+
+
+def calibration_table(measured: Calibration, forecasts: Sequence[Forecast]) -> list[Text | Table]:
+    """What `kb calibrate` found, and what follows for the presets."""
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(measured.at))
+    head = Text(
+        f"{measured.model} ({measured.engine}) on {measured.device.name}, "
+        f"{measured.device.dtype}, {day}; {measured.took_s:.0f} s"
+    )
+    prepare = Text(
+        f"One core decodes {measured.decode_rtfx:.0f}× real time and detects speech at "
+        f"{measured.detect_rtfx:.0f}×: {measured.prepare_rtfx:.0f}× together; "
+        f"{measured.cores} cores.",
+        style="dim",
+    )
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("batch", "encoder ms", "decoder ms", "words ms", "real time ×", "memory"):
+        table.add_column(column, justify="right")
+    best = measured.best
+    for each in measured.batches:
+        mark = " *" if each is best and measured.enough else ""
+        table.add_row(
+            str(each.batch),
+            f"{each.hear_s * 1000:.0f}",
+            f"{each.decode_s * 1000:.0f}",
+            f"{each.align_s * 1000:.0f}",
+            f"{each.rtfx:.1f}{mark}",
+            f"{each.peak_bytes / GB:.2f} GB" if each.peak_bytes else "",
+        )
+    lines: list[Text | Table] = [head, prepare, table]
+    if measured.enough:
+        lines.append(Text("* larger batches gain nothing", style="dim"))
+    if measured.refused:
+        lines.append(Text(f"{measured.refused} windows did not fit into memory.", style="yellow"))
+    lines.extend(Text(line) for line in forecast_lines(forecasts))
+    return lines
+
+
+def forecast_lines(forecasts: Sequence[Forecast]) -> list[str]:
+    """One line a preset: what it will do here."""
+    lines = []
+    for forecast in forecasts:
+        speed = f"about {forecast.rtfx:.0f}× real time" if forecast.rtfx else "not measured"
+        words = [f"{forecast.preset}: {speed}", f"batch {forecast.batch}"]
+        if forecast.batch_reason:
+            words.append(forecast.batch_reason)
+        if forecast.memory_bytes > GB / 10:
+            words.append(f"{forecast.memory_bytes / GB:.1f} GB")
+        lines.append("  ·  ".join(words))
+    return lines
+
+
+def models_table(models: Sequence[ModelFacts]) -> Table:
+    """The models that are known, and which are here."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("model", no_wrap=True)
+    for column in ("engine", "languages"):
+        table.add_column(column)
+    for column in ("files", "memory, 1 to 16 windows"):
+        table.add_column(column, justify="right")
+    table.add_column("here")
+    for model in models:
+        name = f"{model.name} *" if model.default else model.name
+        memory = f"{_size(model.memory_bytes)} – {_size(model.memory_bytes_16)}"
+        table.add_row(
+            name,
+            model.engine,
+            "English" if model.languages == 1 else str(model.languages or ""),
+            _size(model.disk_bytes or model.download_bytes),
+            memory if model.memory_bytes else "",
+            model.where,
+        )
+    return table
+
+
+def _size(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

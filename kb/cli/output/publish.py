@@ -1,0 +1,128 @@
+"""How publishing, syncing and asking look on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from kb.cli.output.console import note, out
+from kb.transcript.chunks import clock
+from kb.types import MediaItem
+
+if TYPE_CHECKING:
+    from kb.jobs.publisher import Estimate
+    from kb.sinks.odin.chat import Answer, Reference
+    from kb.sinks.odin.sync import SyncPlan
+
+SHOWN_LENGTH = 200  # characters of a hit's text
+# The beginning of a passage in a published document.
+_TIME_LINK = re.compile(r"\[(?:\d+:)+\d\d\]\([^)]*\)")
+
+
+def plan_document(plan: SyncPlan, held: Sequence[MediaItem]) -> dict[str, Any]:
+    """What `kb sync --dry-run --json` prints."""
+    return {
+        "steps": [asdict(step) for step in plan.steps],
+        "counts": plan.counts,
+        "in_step": plan.in_step,
+        "others": plan.others,
+        "documents": plan.documents,
+        "words": plan.words,
+        "credits": round(plan.credits, 2),
+        "held": [item.id for item in held],
+    }
+
+
+def print_plan(plan: SyncPlan) -> None:
+    """What differs, one line each, and the sum."""
+    for step in plan.steps:
+        out.print(
+            Text.assemble(
+                (f"{step.kind:12}", "bold"), step.title or step.item_id, f"  {step.detail}"
+            )
+        )
+    out.print(
+        f"{len(plan.steps)} differences, {plan.in_step} in step, {plan.others} documents of "
+        f"others · to send: {plan.documents} documents, {plan.words} words, about "
+        f"{plan.credits:.1f} credits"
+    )
+
+
+def print_left_out(held: Sequence[MediaItem], most: int = 10) -> None:
+    """Items that are held for review and stay away from everybody else."""
+    if not held:
+        return
+    note(f"{len(held)} held for review, not sent: kb review")
+    for item in held[:most]:
+        note(f"  {item.id}  {item.title}")
+    if len(held) > most:
+        note(f"  … and {len(held) - most} more (kb status --state held)")
+
+
+def print_estimate(estimate: Estimate) -> None:
+    """What sending costs at most, said before it begins."""
+    note(
+        f"{estimate.items} items, {estimate.words} words: at most about "
+        f"{estimate.credits:.1f} credits; what is there already costs nothing."
+    )
+
+
+def print_answer(answer: Answer) -> None:
+    """The answer, and where it is said."""
+    out.print(Text(answer.text))
+    print_sources(answer.sources)
+
+
+def print_sources(sources: Sequence[Reference]) -> None:
+    """Where something is said."""
+    for number, source in enumerate(sources, start=1):
+        at = f"  [{clock(source.start_s)}]" if source.start_s is not None else ""
+        out.print(
+            Text.assemble((f"{number}. ", "dim"), (source.title or source.document, "bold"), at)
+        )
+        if words := " ".join(_TIME_LINK.sub("", source.text).split()):
+            short = len(words) <= SHOWN_LENGTH
+            out.print(Text(f"   {words if short else words[: SHOWN_LENGTH - 1] + '…'}"))
+        if source.deep_link:
+            out.print(Text(f"   {source.deep_link}", style="dim"))
+
+
+def remote_search_document(
+    query: str, took_ms: float, found: Sequence[Reference]
+) -> dict[str, Any]:
+    """What `kb search --remote --json` prints: as of the library, plus the remote document.
+
+    `start`, `end` and `deep_link` are null or empty where a hit could not be led back.
+    """
+    return {
+        "query": query,
+        "mode": "remote",
+        "took_ms": took_ms,
+        "hits": [
+            {
+                "item_id": hit.item_id,
+                "title": hit.title or hit.document,
+                "start": hit.start_s,
+                "end": hit.end_s,
+                "text": _TIME_LINK.sub("", hit.text).strip(),
+                "score": hit.score,
+                "deep_link": hit.deep_link,
+                "path": hit.path,
+                "document": hit.document,
+            }
+            for hit in found
+        ],
+    }
+
+
+def print_remote_search(query: str, took_ms: float, found: Sequence[Reference]) -> None:
+    """Hits of a remote knowledge base for reading."""
+    if not found:
+        note(f"Nothing found for {query!r}.")
+        return
+    print_sources(found)
+    note(f"{len(found)} hits in {took_ms:.0f} ms")

@@ -1,0 +1,40 @@
+"""The database of a library: tables, migrations, connections."""
+
+from __future__ import annotations
+
+from kb.database.database import DATABASE_NAME, Catalogue, postgres_engine, sqlite_engine
+from kb.database.migrations import MIGRATIONS
+from kb.database.tables import (
+    api_keys,
+    calibrations,
+    deliveries,
+    items,
+    lanes,
+    listing_pages,
+    listings,
+    machines,
+    publications,
+    speeds,
+    subscriptions,
+    workers,
+)
+
+__all__ = [
+    "DATABASE_NAME",
+    "MIGRATIONS",
+    "Catalogue",
+    "api_keys",
+    "calibrations",
+    "deliveries",
+    "items",
+    "lanes",
+    "listing_pages",
+    "listings",
+    "machines",
+    "postgres_engine",
+    "publications",
+    "speeds",
+    "sqlite_engine",
+    "subscriptions",
+    "workers",
+]

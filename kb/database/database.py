@@ -1,0 +1,210 @@
+"""The catalogue database: one engine for jobs, keys, lanes and publish records.
+
+SQLite in the library folder by default, PostgreSQL by URL. Holds nothing that cannot be
+rebuilt from the folder or done again, save counters. Schema changes are appended to
+`MIGRATIONS`, never edited: the database remembers how many it has seen.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+
+from kb.database.migrations import MIGRATIONS
+from kb.database.tables import _schema, metadata
+from kb.errors import LibraryError
+from kb.settings import Settings
+
+DATABASE_NAME = "kb.sqlite"
+BUSY_TIMEOUT_MS = 30_000
+
+
+class Catalogue:
+    """The database of one library. Safe to use from threads; open one a process."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, settings: Settings, *, create: bool = True) -> Catalogue:
+        """Opens the library's database and brings its schema up to date.
+
+        Raises LibraryError: no folder and `create` is off, file damaged or not a database,
+        locked for half a minute by another program, made by a newer version, or the
+        PostgreSQL server cannot be reached. No message contains the URL's password.
+        """
+        url = settings.database_url.get_secret_value()
+        engine = postgres_engine(url) if url else sqlite_engine(_file(settings.home, create))
+        catalogue = cls(engine)
+        with catalogue.errors():
+            catalogue._migrate()
+        return catalogue
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @property
+    def place(self) -> str:
+        """Where the database is, without its password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """A transaction; database errors come out as LibraryError."""
+        with self.errors(), self.engine.begin() as connection:
+            yield connection
+
+    def ensure_row(self, connection: sa.Connection, table: sa.Table, **values: object) -> None:
+        """Insert a row unless its primary key is there already, whoever else does the same."""
+        dialect = sqlite if self.is_sqlite else postgresql
+        connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turns the driver's errors into LibraryError with the next step."""
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            raise self._explain(error) from None
+
+    def _explain(self, error: sa.exc.DBAPIError) -> LibraryError:
+        text = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+        lowered = text.lower()
+        if "locked" in lowered or "busy" in lowered:
+            return LibraryError(
+                f"The database {self.place} is locked by another program.",
+                hint="Close the program that has it open (a backup or a database browser); "
+                "work goes on by itself.",
+                retryable=True,
+            )
+        if "disk is full" in lowered or "full" in lowered:
+            return LibraryError(
+                f"The disk is full; the database {self.place} cannot be written.",
+                hint="Free some space; work goes on by itself.",
+                retryable=True,
+            )
+        if "not a database" in lowered or "malformed" in lowered:
+            return LibraryError(
+                f"The database {self.place} is damaged: {text}.",
+                hint="Move the file away and run: kb reindex (media and transcripts are safe).",
+            )
+        if "readonly" in lowered or "unable to open" in lowered:
+            return LibraryError(
+                f"The database {self.place} cannot be opened for writing: {text}.",
+                hint="Make the library folder writable, or set KB_HOME to one that is.",
+            )
+        if not self.is_sqlite and isinstance(error, sa.exc.OperationalError):
+            return LibraryError(
+                f"The database server {self.place} cannot be reached or refused: {text}",
+                hint="Check KB_DATABASE_URL and that the server is up; work goes on by itself.",
+                retryable=True,
+            )
+        return LibraryError(
+            f"The database {self.place} refused: {text}.",
+            hint="Run kb doctor; if it stays, move the file away and run kb reindex.",
+        )
+
+    def _migrate(self) -> None:
+        # A look first: whoever only asks should not have to wait for a writer.
+        if sa.inspect(self.engine).has_table(_schema.name):
+            with self.engine.connect() as connection:
+                if self._version(connection) == len(MIGRATIONS):
+                    return
+        with self.engine.begin() as connection:
+            # Two processes starting at once must not both create the tables; SQLite's driver
+            # would begin a transaction only before the first INSERT.
+            lock = "BEGIN IMMEDIATE" if self.is_sqlite else "SELECT pg_advisory_xact_lock(7261501)"
+            connection.execute(sa.text(lock))
+            metadata.create_all(connection, tables=[_schema])
+            done = self._version(connection)
+            if done > len(MIGRATIONS):
+                raise LibraryError(
+                    f"The database {self.place} was written by a newer version of KB Ingest "
+                    f"(schema {done}, this one knows {len(MIGRATIONS)}).",
+                    hint="Update KB Ingest, or set KB_HOME to another folder.",
+                )
+            for number, migrate in enumerate(MIGRATIONS[done:], start=done + 1):
+                migrate(connection)
+                connection.execute(
+                    sa.insert(_schema).values(version=number, applied_at=time.time())
+                )
+
+    def _version(self, connection: sa.Connection) -> int:
+        return connection.scalar(sa.select(sa.func.max(_schema.c.version))) or 0
+
+
+def sqlite_engine(path: Path) -> sa.Engine:
+    """An engine for one SQLite file, safe for several processes.
+
+    WAL so that readers never wait for a writer; IMMEDIATE transactions so that two writers
+    queue up instead of failing half way; half a minute of patience.
+    """
+    engine = sa.create_engine(
+        # Built, not written: a folder's name may hold `%`, `#` or `?`.
+        sa.URL.create("sqlite", database=str(path)),
+        connect_args={
+            "check_same_thread": False,
+            "timeout": BUSY_TIMEOUT_MS / 1000,
+            "isolation_level": "IMMEDIATE",
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        with suppress(sqlite3.OperationalError):
+            # A network share may not carry WAL; the default journal is slower but right.
+            cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    return engine
+
+
+def postgres_engine(url: str) -> sa.Engine:
+    """An engine for PostgreSQL through psycopg 3. Raises LibraryError for a bad URL."""
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise LibraryError(
+            "KB_DATABASE_URL is not a database URL.",
+            hint="It looks like postgresql://user:password@host:5432/name",
+        ) from None
+    if parsed.get_backend_name() != "postgresql":
+        raise LibraryError(
+            f"KB_DATABASE_URL names {parsed.get_backend_name()}; only postgresql is supported.",
+            hint="Leave it empty to keep everything in kb.sqlite in the library folder.",
+        )
+    return sa.create_engine(
+        parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=10
+    )
+
+
+def _file(home: Path, create: bool) -> Path:
+    if create:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LibraryError(
+                f"The library folder {home} cannot be made: {error.strerror or error}.",
+                hint="Set KB_HOME to a folder that can be written.",
+            ) from None
+    elif not home.is_dir():
+        raise LibraryError(
+            f"There is no library folder {home}.",
+            hint="Set KB_HOME to your library, or begin one with: kb ingest FILE",
+        )
+    return home / DATABASE_NAME

@@ -1,0 +1,207 @@
+"""Tables of the library database."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+
+_schema = sa.Table(
+    "kb_schema",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("applied_at", sa.Double, nullable=False),
+)
+
+
+items = sa.Table(
+    "kb_items",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("title", sa.Text, nullable=False, default=""),
+    sa.Column("source", sa.Text, nullable=False, default=""),
+    sa.Column("reference", sa.Text, nullable=False, default=""),
+    sa.Column("published", sa.Text, nullable=False, default=""),
+    sa.Column("duration_s", sa.Double),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("stage", sa.Text, nullable=False, default=""),
+    sa.Column("progress", sa.Double, nullable=False, default=0.0),
+    sa.Column("error", sa.Text, nullable=False, default=""),
+    sa.Column("hint", sa.Text, nullable=False, default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("deaths", sa.Integer, nullable=False, default=0),
+    # `run` counts how often the item was asked for anew (--again), `serial` the workflows that
+    # were started for it: the workflow's id contains it, so that an old one is told apart.
+    sa.Column("run", sa.Integer, nullable=False, default=1),
+    sa.Column("serial", sa.Integer, nullable=False, default=1),
+    sa.Column("executor", sa.Text, nullable=False, default=""),
+    sa.Column("priority", sa.Integer, nullable=False, default=1000),
+    sa.Column("item", sa.JSON, nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("result", sa.JSON),
+    sa.Column("wait_until", sa.Double),
+    sa.Column("enqueued_at", sa.Double, nullable=False),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("grade", sa.Text, nullable=False, default="", server_default=""),
+    sa.Index("kb_items_state", "state"),
+    sa.Index("kb_items_enqueued", "enqueued_at"),
+)
+
+
+lanes = sa.Table(
+    "kb_lanes",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("paused_until", sa.Double),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("strikes", sa.Integer, nullable=False, default=0),
+    sa.Column("next_at", sa.Double, nullable=False, default=0.0),
+    sa.Column("updated_at", sa.Double, nullable=False, default=0.0),
+)
+
+
+workers = sa.Table(
+    "kb_workers",
+    metadata,
+    sa.Column("executor_id", sa.Text, primary_key=True),
+    sa.Column("host", sa.Text, nullable=False, default=""),
+    sa.Column("pid", sa.Integer, nullable=False, default=0),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("seen_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("facts", sa.JSON),
+)
+
+
+# Keys themselves are never stored: `fingerprint` is the beginning of a key's SHA-256.
+api_keys = sa.Table(
+    "kb_api_keys",
+    metadata,
+    sa.Column("fingerprint", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False, default="ready"),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("until", sa.Double),
+    sa.Column("day", sa.Text, nullable=False, default=""),
+    sa.Column("units", sa.Integer, nullable=False, default=0),
+    sa.Column("updated_at", sa.Double, nullable=False, default=0.0),
+)
+
+
+# A listing that was broken off goes on at `next_token`; its pages so far are kept beside.
+listings = sa.Table(
+    "kb_listings",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("pages", sa.Integer, nullable=False, default=0),
+    sa.Column("next_token", sa.Text, nullable=False, default=""),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("finished_at", sa.Double),
+)
+
+
+listing_pages = sa.Table(
+    "kb_listing_pages",
+    metadata,
+    sa.Column("listing_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("items", sa.JSON, nullable=False),
+)
+
+
+subscriptions = sa.Table(
+    "kb_subscriptions",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("reference", sa.Text, nullable=False),
+    sa.Column("every_s", sa.Double, nullable=False),
+    sa.Column("filters", sa.JSON, nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("next_at", sa.Double, nullable=False),
+    sa.Column("last_at", sa.Double),
+    sa.Column("error", sa.Text, nullable=False, default=""),
+)
+
+
+# What remote knowledge bases hold. A row is written before anything is sent, so that whoever
+# finds one that is not `synced` knows to look at the remote first; `owner` is who works on it.
+publications = sa.Table(
+    "kb_publications",
+    metadata,
+    sa.Column("sink", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Column("content_sha256", sa.Text, nullable=False, default=""),
+    sa.Column("names", sa.JSON, nullable=False),
+    sa.Column("extra", sa.JSON, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("error", sa.Text, nullable=False, default=""),
+    sa.Column("owner", sa.Text, nullable=False, default=""),
+    sa.Column("owned_at", sa.Double, nullable=False, default=0.0),
+    sa.Column("updated_at", sa.Double, nullable=False),
+)
+
+
+# What each worker's machine is doing. `now` is written every few seconds, `history` less often.
+machines = sa.Table(
+    "kb_machines",
+    metadata,
+    sa.Column("executor_id", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("now", sa.JSON, nullable=False),
+    sa.Column("history", sa.JSON, nullable=False),
+)
+
+
+# One row for each transcription: how long it took, and with what.
+speeds = sa.Table(
+    "kb_speeds",
+    metadata,
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Column("run", sa.Integer, primary_key=True),
+    sa.Column("ended_at", sa.Double, nullable=False),
+    sa.Column("executor_id", sa.Text, nullable=False, default=""),
+    sa.Column("host", sa.Text, nullable=False, default=""),
+    sa.Column("engine", sa.Text, nullable=False, default=""),
+    sa.Column("model", sa.Text, nullable=False, default=""),
+    sa.Column("preset", sa.Text, nullable=False, default=""),
+    sa.Column("media_s", sa.Double, nullable=False),
+    sa.Column("asr_s", sa.Double, nullable=False),
+    sa.Column("total_s", sa.Double, nullable=False),
+    sa.Index("kb_speeds_ended", "ended_at"),
+)
+
+
+# What `kb calibrate` measured, a row a machine, device, engine and model.
+calibrations = sa.Table(
+    "kb_calibrations",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+
+
+# What each knowledge base says of each item, and what is still to be sent to it: any worker
+# takes up what waits once `due_at` has come. `serial` numbers the workflows, `since` is when
+# it was asked for, `extra` the own metadata of that asking (empty: as the last time).
+deliveries = sa.Table(
+    "kb_deliveries",
+    metadata,
+    sa.Column("sink", sa.Text, primary_key=True),
+    sa.Column("item_id", sa.Text, primary_key=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("error", sa.Text, nullable=False, default=""),
+    sa.Column("hint", sa.Text, nullable=False, default=""),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("serial", sa.BigInteger, nullable=False, default=0),
+    sa.Column("priority", sa.Integer, nullable=False, default=1000),
+    sa.Column("extra", sa.JSON),
+    sa.Column("due_at", sa.Double),
+    sa.Column("since", sa.Double, nullable=False),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Index("kb_deliveries_item", "item_id"),
+    sa.Index("kb_deliveries_status", "status"),
+)

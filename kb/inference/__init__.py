@@ -1,0 +1,1 @@
+"""The process that holds the model, and what fits into its memory."""

@@ -1,0 +1,250 @@
+"""How fast this machine is with one model: reading media, finding speech, encoder, decoder.
+
+Real sound from the bundled samples goes through the same code that transcribes. Each batch size
+is measured over and over for its share of the time, and the median counts; what does not fit
+into memory ends the row. One core's reading and speech detection are measured alone, so that a
+plan can tell how many have to prepare for a fast card.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import socket
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import psutil
+
+from gpu.throughput import BatchSpeed, Calibration
+from kb import __version__
+from kb.errors import MediaUnavailable
+from kb.inference.memory_fit import describe_device, need
+from kb.inference.session import Recipe, Recognition
+from kb.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
+    from kb.asr.audio.vad import Audio
+    from kb.asr.engines.base import Engine
+    from kb.asr.windows.windowing import Window
+
+SAMPLES = PROJECT_ROOT / "samples"
+BATCHES = (1, 2, 4, 8, 16, 32, 56, 112, 224)
+PREPARE_SHARE = 0.1  # of the time, for each of reading and detection
+LIBRARIES = ("torch", "transformers", "ctranslate2", "faster-whisper", "onnxruntime")
+
+Progress = Callable[[float], None]
+
+
+def calibrate(
+    recognition: Recognition,
+    recipe: Recipe,
+    seconds: float,
+    most: int,
+    progress: Progress | None = None,
+) -> Calibration:
+    """Measures for about `seconds` (loading the model not counted), up to `most` windows at once.
+
+    Raises MediaUnavailable without the samples, and what loading the model raises.
+    """
+    tell = progress or (lambda _: None)
+    began = time.perf_counter()
+    sound, media_s, decode_s = _read(PREPARE_SHARE * seconds)
+    tell(PREPARE_SHARE)
+    with recognition.engine(recipe) as (engine, manager):
+        limit_s = min(recipe.preset.chunk_s, engine.receptive_field_s)
+        windows, heard_s, detect_s = _cut(sound, limit_s, PREPARE_SHARE * seconds)
+        tell(2 * PREPARE_SHARE)
+        resting = manager.memory().used
+        fits = need(recipe.engine, recipe.model, manager, (), resting)
+        preset = replace(recipe.preset, batch_size=min(256, most))
+        largest = fits.room(preset, manager).size
+        rows, refused = _batches(
+            engine,
+            manager,
+            windows,
+            [size for size in BATCHES if size <= largest] or [1],
+            (1 - 2 * PREPARE_SHARE) * seconds,
+            lambda share: tell(2 * PREPARE_SHARE + share * (1 - 2 * PREPARE_SHARE)),
+        )
+        device, threads = describe_device(manager), manager.threads
+    tell(1.0)
+    return Calibration(
+        at=time.time(),
+        host=socket.gethostname(),
+        device=device,
+        engine=recipe.engine,
+        model=recipe.model,
+        threads=threads,
+        cores=_cores(),
+        versions=_versions(),
+        window_s=round(statistics.mean(window.duration_s for window in windows), 2),
+        decode_rtfx=round(media_s / decode_s, 1),
+        detect_rtfx=round(heard_s / detect_s, 1),
+        batches=tuple(rows),
+        window_bytes=_slope(rows),
+        refused=refused,
+        took_s=round(time.perf_counter() - began, 1),
+    )
+
+
+def _media() -> list[Path]:
+    found = sorted(SAMPLES.glob("*.mp4"))
+    if not found:
+        raise MediaUnavailable(
+            f"There are no samples to measure with in {SAMPLES}.",
+            hint="Put the project's samples folder back.",
+        )
+    return found
+
+
+def _read(seconds: float) -> tuple[list[Audio], float, float]:
+    """The samples' sound, with the seconds of sound read and the seconds that took."""
+    from kb.asr import SAMPLE_RATE
+    from kb.media.decode import decode
+
+    kept: list[Audio] = []
+    media_s, began = 0.0, time.perf_counter()
+    for path in _again(_media()):
+        with decode(path) as stream:
+            blocks = list(stream)
+        media_s += sum(block.size for block in blocks) / SAMPLE_RATE
+        if len(kept) < len(_media()):
+            kept.append(np.concatenate(blocks))
+        elif time.perf_counter() - began >= seconds:
+            break
+    return kept, media_s, time.perf_counter() - began
+
+
+def _cut(sounds: list[Audio], limit_s: float, seconds: float) -> tuple[list[Window], float, float]:
+    """Windows as they are cut for the recognizer, with detection's sound and its seconds."""
+    from kb.asr import SAMPLE_RATE
+    from kb.asr.audio.vad import CUT_THRESHOLD, SpeechDetector, SpeechRule
+    from kb.asr.windows.windowing import WindowCutter
+
+    detector = SpeechDetector()
+    sound = np.concatenate(sounds)
+    windows: list[Window] = []
+    heard_s, detect_s = 0.0, 0.0
+    while not windows or detect_s < seconds:
+        stream, began = detector.stream(), time.perf_counter()
+        probabilities = np.concatenate([stream.push(sound), stream.finish()])
+        detect_s += time.perf_counter() - began
+        heard_s += sound.size / SAMPLE_RATE
+        if not windows:
+            cutter = WindowCutter(limit_s, overlap_s=0.0, rule=SpeechRule(CUT_THRESHOLD))
+            windows += cutter.push(sound, probabilities, final=True)
+    return windows, heard_s, detect_s
+
+
+def _batches(
+    engine: Engine,
+    manager: GPUManager,
+    windows: list[Window],
+    sizes: list[int],
+    seconds: float,
+    tell: Progress,
+) -> tuple[list[BatchSpeed], int]:
+    """Each size's speed, and the first that did not fit into memory (0 if all did).
+
+    The peak stays 0, for unknown, on a CPU and where another library than torch computes.
+    """
+    from kb.asr.engines import OUTSIDE_TORCH
+
+    rows: list[BatchSpeed] = []
+    end = time.perf_counter() + seconds
+    resting = manager.memory().used
+    for place, size in enumerate(sizes):
+        left_s = end - time.perf_counter()
+        # The next row takes about twice as long as this one, if the device is full already.
+        if rows and left_s < 2 * _whole(rows[-1]):
+            break
+        batch = [windows[number % len(windows)] for number in range(size)]
+        manager.reset_peak()
+        try:
+            if manager.on_gpu or not rows:
+                _once(engine, batch)  # libraries set themselves up
+            rows.append(_measure(engine, batch, left_s / (len(sizes) - place)))
+        except Exception as error:
+            if not manager.out_of_memory(error):
+                from kb.asr.engines.errors import explain
+
+                raise explain(error, manager) from error
+            del error
+            manager.cleanup()
+            return rows, size
+        if manager.on_gpu and engine.name not in OUTSIDE_TORCH:
+            peak = max(0, manager.memory().peak - resting)
+            rows[-1] = replace(rows[-1], peak_bytes=peak)
+        tell(min(1.0, 1 - (end - time.perf_counter()) / seconds))
+    return rows, 0
+
+
+def _measure(engine: Engine, batch: list[Window], seconds: float) -> BatchSpeed:
+    """One batch size, repeated for so many seconds, at least twice where that is quick."""
+    runs: list[tuple[float, float, float]] = []
+    began = time.perf_counter()
+    while not runs or time.perf_counter() - began + sum(runs[-1]) <= seconds:
+        runs.append(_once(engine, batch))
+    hear_s, decode_s, align_s = (statistics.median(part) for part in zip(*runs, strict=True))
+    sound_s = sum(window.duration_s for window in batch)
+    return BatchSpeed(
+        batch=len(batch),
+        hear_s=round(hear_s, 5),
+        decode_s=round(decode_s, 5),
+        align_s=round(align_s, 5),
+        rtfx=round(sound_s / max(1e-9, statistics.median(map(sum, runs))), 2),
+    )
+
+
+def _once(engine: Engine, batch: list[Window]) -> tuple[float, float, float]:
+    """Seconds for encoder, text and word times of one batch; every engine ends on the host."""
+    began, aligned = time.perf_counter(), engine.align_s
+    heard = engine.hear(batch)
+    heard_at = time.perf_counter()
+    languages = [max(about, key=about.__getitem__, default="en") for about in heard.languages]
+    engine.decode(heard, languages)
+    align_s = engine.align_s - aligned
+    return heard_at - began, time.perf_counter() - heard_at - align_s, align_s
+
+
+def _whole(row: BatchSpeed) -> float:
+    return row.hear_s + row.decode_s + row.align_s
+
+
+def _slope(rows: list[BatchSpeed]) -> int:
+    """Bytes of one more window, between the smallest and the largest batch; 0 if unknown."""
+    if len(rows) < 2 or not rows[-1].peak_bytes:
+        return 0
+    first, last = rows[0], rows[-1]
+    return max(0, (last.peak_bytes - first.peak_bytes) // (last.batch - first.batch))
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(psutil.Process(), "cpu_affinity", None)  # macOS has none
+    with suppress(psutil.Error, OSError):
+        if affinity is not None:
+            return max(1, len(affinity()))
+    return os.cpu_count() or 1
+
+
+def _versions() -> dict[str, str]:
+    found = {"kb-ingest": __version__, "python": platform.python_version()}
+    for name in LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _again(paths: list[Path]) -> Iterator[Path]:
+    while True:
+        yield from paths

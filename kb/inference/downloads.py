@@ -1,0 +1,126 @@
+"""Models on this machine: which there are, what they need, and how one is fetched."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from kb.asr.engines import ENGINES
+from kb.asr.engines.model_lookup import DEMO, DEMO_FOLDER, ModelRef, fetch, resolve, shape_of
+from kb.asr.engines.model_registry import MODELS, find
+from kb.asr.engines.parakeet.memory import ParakeetShape
+from kb.asr.engines.qwen3.memory import QwenShape
+from kb.asr.engines.whisper.memory import ModelShape
+
+if TYPE_CHECKING:
+    from huggingface_hub import CachedRepoInfo
+
+
+def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
+    """Every known model, the bundled one, and what else the cache holds; `default` is marked.
+
+    `number_bytes`: bytes a number takes on the device here.
+    """
+    cached = _cached()
+    standard = find(default)
+    chosen = standard.repository if standard else default
+    rows = []
+    for model in MODELS:
+        if model.engine not in ENGINES:
+            continue
+        here = cached.pop(model.repository, None)
+        rows.append(
+            ModelFacts(
+                name=model.name,
+                repository=model.repository,
+                engine=model.engine,
+                languages=model.languages,
+                parameters=model.parameters,
+                download_bytes=model.download_bytes,
+                memory_bytes=_memory(model.shape, 1, number_bytes),
+                memory_bytes_16=_memory(model.shape, 16, number_bytes),
+                where="cached" if here else "",
+                disk_bytes=here.size_on_disk if here else 0,
+                default=model.repository == chosen,
+            )
+        )
+    for name, repository in sorted(cached.items()):
+        rows.append(_other(name, repository.size_on_disk, name == default, number_bytes))
+    if DEMO_FOLDER.is_dir():
+        size = sum(file.stat().st_size for file in DEMO_FOLDER.iterdir())
+        demo = _other(DEMO, size, default == DEMO, number_bytes)
+        rows.append(replace(demo, where="bundled", languages=2, download_bytes=0))
+    return rows
+
+
+def _other(name: str, size: int, default: bool, number_bytes: int) -> ModelFacts:
+    shape = shape_of(name)
+    engine = "parakeet" if isinstance(shape, ParakeetShape) else "whisper" if shape else ""
+    if isinstance(shape, QwenShape):
+        engine = "qwen3-asr"
+    return ModelFacts(
+        name=name,
+        repository=name,
+        engine=engine,
+        languages=0,
+        parameters=shape.parameters if shape else 0,
+        download_bytes=size,
+        memory_bytes=_memory(shape, 1, number_bytes),
+        memory_bytes_16=_memory(shape, 16, number_bytes),
+        where="cached",
+        disk_bytes=size,
+        default=default,
+    )
+
+
+def _memory(
+    shape: ModelShape | ParakeetShape | QwenShape | None, windows: int, number_bytes: int
+) -> int:
+    return shape.batch_bytes(windows, number_bytes) if shape else 0
+
+
+def _cached() -> dict[str, CachedRepoInfo]:
+    """Repositories of the hub's cache that hold a recognizer with its weights."""
+    from huggingface_hub import scan_cache_dir
+
+    from kb.asr.engines.model_lookup import cached_models
+
+    names = set(cached_models())
+    names |= {model.repository for model in MODELS if model.engine != "whisper"}
+    with contextlib.suppress(Exception):  # no cache yet, or one of another layout
+        return {repo.repo_id: repo for repo in scan_cache_dir().repos if repo.repo_id in names}
+    return {}
+
+
+def pull(name: str) -> ModelRef:
+    """Fetches a model's files into the hub's cache; what is there already is kept.
+
+    Raises ModelUnavailable: unknown name, no network, refused, or not enough space.
+    """
+    ref = resolve(name)
+    if not ref.local:
+        fetch(ref)
+    return ref
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """A recognizer that can be chosen. Sizes in bytes, 0 if unknown.
+
+    `languages`: how many it understands; `memory_bytes` and `memory_bytes_16`: the device's
+    memory with one window and with 16, in the number format of the device here; `where`:
+    `bundled`, `cached` or empty; `disk_bytes` what it takes here.
+    """
+
+    name: str
+    repository: str
+    engine: str
+    languages: int
+    parameters: int
+    download_bytes: int
+    memory_bytes: int
+    memory_bytes_16: int
+    where: str = ""
+    disk_bytes: int = 0
+    default: bool = False

@@ -1,0 +1,113 @@
+"""What a preset will do on this machine, from what was measured. Loads no torch."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpu.manager import CPU_BATCH_CEILING, GB
+from gpu.presets import Preset
+from gpu.throughput import Calibration, Forecast, Speed
+from kb.asr.engines.model_lookup import DEFAULT_CPU, DEFAULT_GPU, shape_of
+from kb.asr.engines.whisper.memory import WORKSPACE_BYTES
+from kb.options import RunOptions
+from kb.settings import Settings
+
+LEAST_PAST_S = 60.0  # seconds of sound, below which past items tell too little
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is known: `calibrations` of any machine, `past` items of this one, newest first."""
+
+    settings: Settings
+    calibrations: Sequence[Calibration]
+    past: Sequence[Speed]
+
+    def forecast(self, preset: Preset, options: RunOptions) -> Forecast:
+        """What `preset` will do with the model and engine of `options`, or of the settings."""
+        engine = options.engine or self.settings.engine
+        measured = self._measured(engine, options.model or self.settings.model)
+        model = options.model or self.settings.model or (measured.model if measured else "")
+        batch, reason = self._batch(preset, model, measured)
+        rtfx, basis = self._speed(preset, engine, model, measured, batch)
+        return Forecast(
+            preset.name, rtfx, basis, batch, reason, self._memory(model, measured, batch)
+        )
+
+    def _measured(self, engine: str, model: str) -> Calibration | None:
+        """The newest calibration of this machine; without a model, of one that it would choose."""
+        wanted = (model,) if model else (DEFAULT_GPU, DEFAULT_CPU)
+        here = socket.gethostname()
+        return next(
+            (
+                found
+                for found in self.calibrations
+                if found.host == here and found.engine == engine and found.model in wanted
+            ),
+            None,
+        )
+
+    def _batch(self, preset: Preset, model: str, measured: Calibration | None) -> tuple[int, str]:
+        """Windows at once, and why not more. As the batcher has it, without a device at hand."""
+        size, reason = preset.batch_size, ""
+        if measured is None:
+            return size, reason
+        if measured.device.kind == "CPU" and size > CPU_BATCH_CEILING:
+            size = CPU_BATCH_CEILING
+            reason = f"a CPU gains nothing from more than {size} windows at a time"
+        each = self._window_bytes(model, measured)
+        if each and measured.device.kind != "CPU" and measured.device.budget_bytes:
+            budget = min(int(preset.vram_budget_gb * GB), measured.device.budget_bytes)
+            left = budget - self._weights_bytes(model, measured) - WORKSPACE_BYTES
+            if left // each < size:
+                size = max(1, left // each)
+                reason = f"{max(0, left) / GB:.1f} GB are left for windows of {each / GB:.2f} GB"
+        day = time.strftime("%Y-%m-%d", time.localtime(measured.at))
+        if 0 < measured.fitting < size:
+            size = measured.fitting
+            reason = f"{measured.refused} did not fit here (kb calibrate, {day})"
+        if 0 < measured.enough < size:
+            size, reason = measured.enough, f"more was no faster here (kb calibrate, {day})"
+        return size, reason
+
+    def _speed(
+        self, preset: Preset, engine: str, model: str, measured: Calibration | None, batch: int
+    ) -> tuple[float | None, str]:
+        if measured is not None:
+            workers = self.settings.workers or preset.workers
+            speed = measured.speed(batch, workers)
+            if speed > 0:
+                day = time.strftime("%Y-%m-%d", time.localtime(measured.at))
+                return round(speed, 2), f"measured with kb calibrate on {day}"
+        past = [s for s in self.past if s.engine == engine and s.asr_s > 0]
+        if model:
+            past = [speed for speed in past if speed.model == model]
+        elif past:
+            past = [speed for speed in past if speed.model == past[0].model]
+        same = [speed for speed in past if speed.preset == preset.name] or past
+        media_s, asr_s = sum(s.media_s for s in same), sum(s.asr_s for s in same)
+        if media_s < LEAST_PAST_S:
+            return None, "not measured yet: kb calibrate"
+        return round(media_s / asr_s, 2), f"the last {len(same)} items"
+
+    def _memory(self, model: str, measured: Calibration | None, batch: int) -> int:
+        each = self._window_bytes(model, measured)
+        weights = self._weights_bytes(model, measured)
+        return weights + batch * each if each and weights else 0
+
+    def _window_bytes(self, model: str, measured: Calibration | None) -> int:
+        if measured is not None and measured.window_bytes:
+            return measured.window_bytes
+        shape = shape_of(model) if model else None
+        return shape.window_bytes(_number_bytes(measured)) if shape else 0
+
+    def _weights_bytes(self, model: str, measured: Calibration | None) -> int:
+        shape = shape_of(model) if model else None
+        return shape.weights_bytes(_number_bytes(measured)) if shape else 0
+
+
+def _number_bytes(measured: Calibration | None) -> int:
+    return 4 if measured is not None and measured.device.dtype == "float32" else 2

@@ -1,0 +1,85 @@
+"""How many windows fit: by the model's shape, or by what was measured on this machine."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gpu.presets import Preset
+from gpu.status import Device
+from gpu.throughput import Calibration, calibration_key
+from kb.asr.engines.whisper.memory import WORKSPACE_BYTES
+
+if TYPE_CHECKING:
+    from gpu.manager import BatchCeiling, GPUManager
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a loaded model's windows take: `window_bytes` each (0 if unknown).
+
+    `resting_bytes` are used with the model loaded and no window there; None before it is.
+    `measured` is what `kb calibrate` found.
+    """
+
+    window_bytes: int
+    resting_bytes: int | None = None
+    weights_bytes: int = 0
+    measured: Calibration | None = None
+
+    def room(self, preset: Preset, manager: GPUManager) -> BatchCeiling:
+        """The most windows at the moment, and why not more."""
+        allowed = manager.batch_ceiling(
+            preset,
+            window_bytes=self.window_bytes,
+            resting_bytes=self.resting_bytes,
+            weights_bytes=(self.weights_bytes if self.resting_bytes is None else 0)
+            + (WORKSPACE_BYTES if manager.on_gpu else 0),
+        )
+        if self.measured is None:
+            return allowed
+        day = time.strftime("%Y-%m-%d", time.localtime(self.measured.at))
+        fitting, enough = self.measured.fitting, self.measured.enough
+        if 0 < fitting < allowed.size:
+            reason = (
+                f"{self.measured.refused} at a time did not fit into this machine's memory "
+                f"(kb calibrate, {day})"
+            )
+            allowed = replace(allowed, size=fitting, reason=reason)
+        if 0 < enough < allowed.size:
+            reason = f"more at a time was no faster on this machine (kb calibrate, {day})"
+            allowed = replace(allowed, size=enough, reason=reason)
+        return allowed
+
+
+def need(
+    engine: str,
+    model: str,
+    manager: GPUManager,
+    calibrations: Iterable[Calibration],
+    resting_bytes: int | None = None,
+) -> Need:
+    """What a batch of this model takes on the manager's device."""
+    from kb.asr.engines.model_lookup import shape_of
+
+    device = describe_device(manager)
+    key = calibration_key(socket.gethostname(), device, engine, model)
+    measured = next((c for c in calibrations if c.key == key), None)
+    shape = shape_of(model)
+    number_bytes = 4 if device.dtype == "float32" else 2
+    window_bytes = measured.window_bytes if measured else 0
+    if not window_bytes and shape is not None:
+        window_bytes = shape.window_bytes(number_bytes)
+    weights = shape.weights_bytes(number_bytes) if shape else 0
+    return Need(window_bytes, resting_bytes, weights, measured)
+
+
+def describe_device(manager: GPUManager) -> Device:
+    """The device of a manager in plain values."""
+    facts = manager.describe()
+    return Device(
+        facts.device, facts.kind, facts.name, facts.dtype, facts.reason, manager.memory().budget
+    )

@@ -1,0 +1,375 @@
+"""The model host: a process of its own that owns the model, and the worker's end of its line.
+
+A recognizer that dies (a broken driver, no memory left, a file that crashes a codec) takes
+only this process with it. The worker sees the death, starts a new host and tries the item
+again; an item that was alone in three hosts that died is given up.
+
+A broken CUDA context is nobody's fault: the host says so and ends, and the items go on in a
+fresh one. When that happens again before any item was finished, the next one uses the CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from gpu.monitor import Sample
+from gpu.status import Snapshot
+from gpu.throughput import Calibration
+from kb.asr.batching.adjustable_semaphore import Places
+from kb.errors import Cancelled, DeviceLost, KBError, TranscriptionError
+from kb.inference.session import Recipe, Recognition
+from kb.settings import Settings
+from kb.types import Transcript
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.2  # how often a waiting item looks whether it is wanted still
+
+DEVICE_LOST = 75  # the host's exit code then
+LOSSES = 2  # of the device in a row, after which the CPU takes over
+SAMPLES_KEPT = 300
+FAILED = "The device failed: "
+
+
+class HostDied(KBError):
+    """The model host's process ended while this item was with it.
+
+    `ready`: its model was loaded, so that the item may be to blame. `device_lost`: it ended
+    because its device failed.
+    """
+
+    retryable = True
+    ready = False
+    device_lost = False
+
+
+@dataclass(slots=True)
+class _Request:
+    """An item that is with the host that has this line."""
+
+    line: Connection
+    done: threading.Event = field(default_factory=threading.Event)
+    ready: bool = False
+    progress: float = 0.0
+    result: Transcript | None = None
+    error: KBError | None = None
+
+
+class ModelHost:
+    """The worker's end: `transcribe` as `Recognition` has it, carried out in the host.
+
+    Callable from many threads. `exclusive` items are decoded alone, so that a death can be
+    laid at the right door.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        workers: int,
+        *,
+        calibrations: Callable[[], Sequence[Calibration]] = tuple,
+        main: Callable[..., None] | None = None,
+    ) -> None:
+        """`workers`: how many items the host prepares (decodes, cuts) at once, as long as none
+        with a preset of its own is under way.
+
+        `calibrations`: what was measured on this machine, asked for each new process; `main`:
+        what the process runs, `serve` if it is not said.
+        """
+        self._settings = settings
+        self._workers = workers
+        self._calibrations = calibrations
+        self._main = main or serve
+        self.snapshot: Snapshot | None = None  # the newest that was told
+        self.restarts = 0  # because of a lost device
+        self.without_gpu = ""  # why the CPU is used from now on, as a clause
+        self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
+        self._losses = 0
+        self._lock = threading.Lock()
+        self._requests: dict[int, _Request] = {}
+        self._number = 0
+        self._process: SpawnProcess | None = None
+        self._line: Connection | None = None
+        self._closed = False
+        self._alone = threading.Condition()
+        self._inside = 0
+        self._exclusive = False
+        self._waiting_alone = 0
+
+    def transcribe(
+        self,
+        path: Path,
+        recipe: Recipe,
+        *,
+        sha256: str = "",
+        shown_as: str = "",
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        exclusive: bool = False,
+    ) -> Transcript:
+        """The words of one media file. Raises what `Recognition.transcribe` does, or HostDied.
+
+        `progress` and `cancelled` are called on the caller's own thread: they may be slow
+        without holding up anybody else's words.
+        """
+        with self._admission(exclusive, cancelled):
+            number, request = self._send(path, recipe, sha256, shown_as)
+            asked_to_stop, told = False, 0.0
+            while not request.done.wait(_LOOK_S):
+                if progress and request.progress > told:
+                    told = request.progress
+                    progress(told)
+                if not asked_to_stop and cancelled and cancelled():
+                    asked_to_stop = True
+                    self._tell(request.line, ("cancel", number))
+        if request.error is not None:
+            raise request.error
+        assert request.result is not None
+        return request.result
+
+    def take_samples(self) -> list[Sample]:
+        """What was told of the machine since the last call."""
+        with self._lock:
+            taken = list(self._samples)
+            self._samples.clear()
+        return taken
+
+    @property
+    def pid(self) -> int | None:
+        """The host's process id, None while there is none."""
+        return self._process.pid if self._process else None
+
+    def close(self) -> None:
+        """Ends the host; items that are with it fail with HostDied."""
+        with self._lock:
+            self._closed = True
+            process, line = self._process, self._line
+        if line is not None:
+            self._tell(line, ("end",))
+        if process is not None:
+            process.join(2.0)
+            if process.is_alive():
+                process.kill()
+                process.join()
+
+    @contextlib.contextmanager
+    def _admission(self, exclusive: bool, cancelled: Callable[[], bool] | None) -> Iterator[None]:
+        with self._alone:
+            self._waiting_alone += exclusive
+            try:
+                # Newcomers let an exclusive one go first, or it would wait for a queue's end.
+                while self._exclusive or (self._inside if exclusive else self._waiting_alone):
+                    self._alone.wait(_LOOK_S)
+                    if cancelled and cancelled():
+                        raise Cancelled("Stopped before it began.")
+            finally:
+                self._waiting_alone -= exclusive
+            self._inside += 1
+            self._exclusive = exclusive
+        try:
+            yield
+        finally:
+            with self._alone:
+                self._inside -= 1
+                self._exclusive = False if exclusive else self._exclusive
+                self._alone.notify_all()
+
+    def _send(self, path: Path, recipe: Recipe, sha256: str, shown_as: str) -> tuple[int, _Request]:
+        with self._lock:
+            if self._closed:
+                raise HostDied("The worker is stopping.")
+            if self._process is None or not self._process.is_alive():
+                try:
+                    self._start()
+                except OSError as error:
+                    raise HostDied(f"The recognizer cannot be started: {error}.") from error
+            assert self._line is not None
+            self._number += 1
+            request = self._requests[self._number] = _Request(self._line)
+            # If it died just now, the listener tells everybody, this one included.
+            with contextlib.suppress(OSError):
+                self._line.send(("transcribe", self._number, path, recipe, sha256, shown_as))
+            return self._number, request
+
+    def _tell(self, line: Connection, message: tuple[Any, ...]) -> None:
+        with self._lock, contextlib.suppress(OSError, ValueError):
+            line.send(message)
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=self._main,
+            args=(theirs, self._settings, self._workers),
+            kwargs={"without_gpu": self.without_gpu, "calibrations": tuple(self._calibrations())},
+            name="kb-model-host",
+            daemon=True,
+        )
+        process.start()
+        theirs.close()
+        self._process, self._line = process, ours
+        threading.Thread(
+            target=self._listen, args=(ours, process), name="model-host-line", daemon=True
+        ).start()
+
+    def _listen(self, line: Connection, process: SpawnProcess) -> None:
+        lost_to = ""
+        while True:
+            try:
+                number, kind, value = line.recv()
+            except (EOFError, OSError):
+                break
+            if kind == "machine":
+                self._note(value)
+                continue
+            if kind == "lost":
+                lost_to = lost_to or value
+                continue
+            with self._lock:
+                request = self._requests.get(number)
+                if request is None:
+                    continue
+                if kind in ("transcript", "error"):
+                    del self._requests[number]
+            if kind == "ready":
+                request.ready = True
+            elif kind == "progress":
+                request.progress = value
+            elif kind == "transcript":
+                self._losses = 0
+                request.result = value
+                request.done.set()
+            else:
+                request.error = value
+                request.done.set()
+        process.join(5.0)
+        if lost_to:
+            self._count_loss(lost_to)
+        with self._lock:
+            if self._process is process:
+                self._process = self._line = self.snapshot = None
+            # Another host may have been started since: only what this one had is lost.
+            lost = {n: request for n, request in self._requests.items() if request.line is line}
+            for number in lost:
+                del self._requests[number]
+        for request in lost.values():
+            error = HostDied(
+                f"The recognizer's process ended ({lost_to or f'exit code {process.exitcode}'}).",
+                hint="Out of memory or a damaged driver? See: kb doctor",
+            )
+            error.ready = request.ready
+            error.device_lost = bool(lost_to)
+            request.error = error
+            request.done.set()
+
+    def _note(self, snapshot: Snapshot) -> None:
+        with self._lock:
+            self.snapshot = snapshot
+            if snapshot.sample is not None:
+                self._samples.append(snapshot.sample)
+
+    def _count_loss(self, reason: str) -> None:
+        """The device failed: a fresh process, and after `LOSSES` in a row the CPU."""
+        self.restarts += 1
+        self._losses += 1
+        log.warning("The device failed (%s); a fresh recognizer goes on", reason)
+        if self._losses >= LOSSES and not self.without_gpu:
+            self.without_gpu = f"the GPU failed {self._losses} times in a row, last with: {reason}"
+            log.error("Going on with the CPU: %s", self.without_gpu)
+
+
+def serve(
+    line: Connection,
+    settings: Settings,
+    workers: int,
+    *,
+    without_gpu: str = "",
+    calibrations: Sequence[Calibration] = (),
+) -> None:
+    """The host's main loop: one thread a request, until the line is closed."""
+    # Ctrl-C goes to the whole terminal, and a service manager's stop to all processes; it is
+    # the worker who decides what they mean, and closes the line.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sending = threading.Lock()
+    stops: dict[int, threading.Event] = {}
+
+    def send(number: int, kind: str, value: Any) -> None:
+        with sending, contextlib.suppress(OSError):
+            line.send((number, kind, value))
+
+    recognition = Recognition(
+        settings,
+        Places(workers),
+        told=lambda snapshot: send(0, "machine", snapshot),
+        calibrations=lambda: calibrations,
+        without_gpu=without_gpu,
+    )
+
+    def work(number: int, path: Path, recipe: Recipe, sha256: str, shown_as: str) -> None:
+        try:
+            transcript = recognition.transcribe(
+                path,
+                recipe,
+                sha256=sha256,
+                shown_as=shown_as,
+                progress=_seldom(lambda done: send(number, "progress", done)),
+                cancelled=stops[number].is_set,
+                ready=lambda: send(number, "ready", None),
+            )
+        except DeviceLost as error:
+            # Nothing works any more in this process; the others' words end with it too.
+            send(0, "lost", error.message.removeprefix(FAILED).rstrip("."))
+            os._exit(DEVICE_LOST)
+        except KBError as error:
+            send(number, "error", error)
+        except Exception as error:
+            log.exception("%s", path)
+            first = (str(error).splitlines() or [""])[0]
+            send(number, "error", TranscriptionError(f"{type(error).__name__}: {first}"))
+        else:
+            send(number, "transcript", transcript)
+        finally:
+            stops.pop(number, None)
+
+    while True:
+        try:
+            message = line.recv()
+        except (EOFError, OSError):
+            # The worker is gone. Threads may be deep in a model: no good-byes.
+            os._exit(0)
+        if message[0] == "end":
+            os._exit(0)
+        if message[0] == "cancel":
+            stop = stops.get(message[1])
+            if stop is not None:
+                stop.set()
+            continue
+        _, number, *rest = message
+        stops[number] = threading.Event()
+        threading.Thread(target=work, args=(number, *rest), daemon=True).start()
+
+
+def _seldom(tell: Callable[[float], None], every: float = 0.01) -> Callable[[float], None]:
+    """Lets through what moved by a hundredth."""
+    last = -1.0
+
+    def maybe(done: float) -> None:
+        nonlocal last
+        if done - last >= every or done >= 1.0:
+            last = done
+            tell(done)
+
+    return maybe

@@ -1,0 +1,1 @@
+"""The queue: items, lanes, listings and publications as database rows."""

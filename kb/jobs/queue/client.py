@@ -1,0 +1,272 @@
+"""The asking side of the queue: submit, look, cancel, retry, pause."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from kb import storage
+from kb.database import Catalogue
+from kb.errors import KBError
+from kb.jobs.queue import heartbeat, outbox, views, workflow_ids
+from kb.jobs.queue.item_states import CANCELLED, FAILED, PAUSED, QUEUED, WAITING, Brief, Row
+from kb.jobs.queue.items import ItemStore
+from kb.jobs.queue.library_sync import known, learn
+from kb.jobs.queue.listing_jobs import ask, listing_item
+from kb.jobs.queue.outbox import RESTING, Deliveries
+from kb.jobs.queue.source_factory import Sourcing
+from kb.jobs.queue.views import BoardFigures, BoardPage, BoardRow
+from kb.library import Library
+from kb.options import RunOptions
+from kb.pipeline import publish_record
+from kb.settings import Settings
+from kb.sources.listing.filters import VideoFilters
+from kb.types import MediaItem
+
+if TYPE_CHECKING:
+    from kb.jobs.queue.dbos_client import JobClient
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """Why a lane stands still and until when (seconds since the epoch)."""
+
+    name: str
+    until: float
+    reason: str
+
+
+class Jobs:
+    """The queue of one library. Opens the database at first use; every method may raise
+    LibraryError."""
+
+    def __init__(self, settings: Settings, library: Library) -> None:
+        self._settings = settings
+        self._library = library
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The database, with the folder's items taken in if it is new."""
+        catalogue = Catalogue.open(self._settings)
+        store = ItemStore(catalogue)
+        if not any(store.counts().values()):
+            entries = self._library.entries()
+            store.adopt(known(entry) for entry in entries)
+            Deliveries(catalogue).adopt(entries)
+        return catalogue
+
+    @cached_property
+    def items(self) -> ItemStore:
+        return ItemStore(self.catalogue)
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What each knowledge base says of each item, and what is on its way there."""
+        return Deliveries(self.catalogue)
+
+    @cached_property
+    def _client(self) -> JobClient:
+        from kb.jobs.queue.dbos_client import JobClient
+
+        return JobClient(self.catalogue)
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        if "_client" in self.__dict__:
+            self._client.close()
+        if "catalogue" in self.__dict__:
+            self.catalogue.close()
+
+    @property
+    def sourcing(self) -> Sourcing:
+        """The sources that items come from."""
+        return Sourcing(self._settings, self.catalogue)
+
+    # Asking
+
+    def submit(
+        self, wanted: Sequence[MediaItem], options: RunOptions
+    ) -> tuple[list[str], list[tuple[str, str]]]:
+        """Queues items: (ids taken, [(id, why not)])."""
+        learn(self.items, self._library, [item.id for item in wanted])
+        enqueue = self._client.enqueue(captions_first=options.wants_captions(self._settings))
+        return self.items.submit(wanted, options.as_dict(), enqueue, again=options.again)
+
+    def submit_listing(
+        self, reference: str, filters: VideoFilters, options: RunOptions
+    ) -> list[str]:
+        """Queues a listing, to be made by a worker as soon as it is possible; its id."""
+        item = listing_item(reference, filters)
+        ask(self.items, item, options.as_dict(), self._client.ingest)
+        return [item.id]
+
+    def states_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """The states of those ids that the library or the queue has."""
+        learn(self.items, self._library, ids)
+        return {each.id: each.state for each in self.briefs(ids=ids)} if ids else {}
+
+    def retry(self, ids: Sequence[str]) -> list[str]:
+        """Queues failed, cancelled, paused or waiting items again; returns their ids.
+
+        Publications of these items that failed or wait are queued too, by themselves: nothing
+        is transcribed again for them.
+        """
+        queued = [item_id for item_id, _ in self.items.retry(ids, self._client.ingest)]
+        return list(dict.fromkeys([*queued, *(i for _, i in self.retry_publications(ids))]))
+
+    def retry_failed(self) -> list[str]:
+        """Queues every failed item and every failed publication again."""
+        sent = self.retry_publications()
+        return list(dict.fromkeys([*self.retry(self.items.ids(FAILED)), *(i for _, i in sent)]))
+
+    def retry_publications(self, ids: Sequence[str] | None = None) -> list[tuple[str, str]]:
+        """Queues publications again: (knowledge base, item id) of each.
+
+        Of these items what failed, waits or was cancelled, without ids all that failed.
+        """
+        statuses = (FAILED,) if ids is None else (FAILED, CANCELLED, *RESTING)
+        return self.deliveries.retry(self._client.publish, statuses, ids)
+
+    def cancel(self, ids: Sequence[str], state: str = CANCELLED) -> list[str]:
+        """Ends items that have not ended; a running one stops within a second or two.
+
+        Nothing of a cancelled item is uploaded from then on (see `cancel_publications`).
+        """
+        stopped = self.items.stop(ids, state)
+        self._client.cancel([workflow_ids.ingest_id(*key) for key in stopped])
+        # After that: an item that is just done queues its publications no more (`ItemWork`).
+        dropped = self.cancel_publications(ids) if state == CANCELLED else []
+        return list(dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped)]))
+
+    def cancel_publications(self, ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Drops what waits to be published of these items: (knowledge base, item id) of each.
+
+        What is being sent right now finishes its document. `retry` or another asking sends it
+        all the same. Publications of held items stay: they wait for a person anyway.
+        """
+        dropped = self.deliveries.cancel(ids)
+        self._client.cancel(
+            [
+                workflow_ids.publish_id(row.sink, row.item_id, row.serial)
+                for row in dropped
+                if row.status == outbox.QUEUED
+            ]
+        )
+        for row in dropped:
+            # A database that is made anew learns from the folder what still waits.
+            with contextlib.suppress(KBError):
+                publish_record.record_cancelled(self._library, row.item_id, row.sink)
+        return [(row.sink, row.item_id) for row in dropped]
+
+    def pause(self, ids: Sequence[str] = ()) -> list[str]:
+        """Pauses items, or without ids the whole queue: what is being decoded ends, nothing
+        new begins."""
+        if ids:
+            return self.cancel(ids, PAUSED)
+        self.items.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOR_EVER, "paused by hand")
+        return []
+
+    def resume(self, ids: Sequence[str] = ()) -> list[str]:
+        """Takes a pause back; without ids every lane's, and what waited for a lane goes on."""
+        if not ids:
+            for lane in self.lanes():
+                self.items.pause_lane(lane.name, None, "")
+            self.deliveries.hurry()
+            ids = [*self.items.ids(PAUSED), *self.items.ids(WAITING)]
+        resumed = self.items.retry(ids, self._client.ingest, states=(PAUSED, WAITING))
+        return [item_id for item_id, _ in resumed]
+
+    def prioritise(self, ids: Sequence[str], priority: int) -> list[str]:
+        """Moves items that have not begun: small priorities go first. Returns those moved."""
+        moved = self.items.retry(
+            ids, self._client.ingest, states=(QUEUED,), fresh=False, priority=priority
+        )
+        # The old workflows would find their items gone on; they need not even start.
+        self._client.cancel([workflow_ids.ingest_id(*key) for key in moved])
+        return [item_id for item_id, _ in moved]
+
+    def send(self, item_id: str, sinks: Sequence[str]) -> None:
+        """Queues an item for remote knowledge bases, to be brought into step with the library."""
+        if not sinks:
+            return
+        with self.catalogue.begin() as connection:
+            for sink in sinks:
+                self.deliveries.submit(connection, sink, item_id, self._client.publish)
+
+    # Looking
+
+    def rows(self, ids: Sequence[str]) -> list[Row]:
+        """These items whole, newest first. What a dead worker has is shown as queued."""
+        return self.items.rows(ids, self._alive())
+
+    def briefs(
+        self, *, state: str | None = None, limit: int | None = None, ids: Sequence[str] = ()
+    ) -> list[Brief]:
+        """Items, newest first. What a dead worker has is shown as queued: it goes on later."""
+        return self.items.briefs(state=state, limit=limit, ids=ids, alive=self._alive())
+
+    def unfinished(self) -> dict[str, str]:
+        """The state of every item that is not done, by id."""
+        return self.items.unfinished(self._alive())
+
+    def counts(self) -> dict[str, int]:
+        """How many items are shown in each state."""
+        return self.items.counts(self._alive())
+
+    def board(
+        self, *, states: Sequence[str] = (), words: str = "", offset: int = 0, limit: int = 100
+    ) -> BoardPage:
+        """A page of the queue in the order of interest (see `kb.jobs.queue.views`)."""
+        return views.page(
+            self.catalogue, self._alive(), states=states, words=words, offset=offset, limit=limit
+        )
+
+    def board_rows(self, ids: Sequence[str]) -> tuple[BoardRow, ...]:
+        """These few items as the board shows them."""
+        return views.page(self.catalogue, self._alive(), ids=ids, limit=len(ids)).rows
+
+    def figures(self, since: float) -> BoardFigures:
+        """The queue in numbers; `since` (epoch seconds) is where "done" begins to count."""
+        return views.figures(self.catalogue, self._alive(), since)
+
+    def ids_beginning_with(self, start: str) -> list[str]:
+        """Ids whose part after the last colon begins so."""
+        return self.items.beginning_with(start)
+
+    def workers(self) -> list[heartbeat.WorkerInfo]:
+        """Workers that are alive now."""
+        now = time.time()
+        return [w for w in heartbeat.list_workers(self.catalogue) if w.alive(now)]
+
+    @property
+    def own_name(self) -> str:
+        """The name of a worker with these settings on this machine."""
+        return heartbeat.executor_id(self._settings)
+
+    def own_worker(self) -> bool:
+        """Whether the worker of that name is alive; there may be others of other names."""
+        return any(worker.executor_id == self.own_name for worker in self.workers())
+
+    def lanes(self) -> list[LaneState]:
+        """Lanes that stand still now: items, downloads, knowledge bases."""
+        return [LaneState(*lane) for lane in self.items.paused_lanes(time.time())]
+
+    def stop_workers(self) -> list[str]:
+        """Asks every worker on this library to stop; returns their names."""
+        alive = self.workers()
+        for worker in alive:
+            storage.write_bytes(heartbeat.stop_file(self._settings, worker.executor_id), b"")
+        return [worker.executor_id for worker in alive]
+
+    def adopt_folder(self) -> int:
+        """Takes in items of the folder that the table does not know; returns how many."""
+        entries = self._library.entries()
+        self.deliveries.adopt(entries)
+        return self.items.adopt(known(entry) for entry in entries)
+
+    def _alive(self) -> set[str]:
+        return {worker.executor_id for worker in self.workers()}

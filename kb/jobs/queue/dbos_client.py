@@ -1,0 +1,221 @@
+"""DBOS over the catalogue's database, for clients and for workers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
+
+from kb.database import Catalogue, deliveries, items
+from kb.jobs.queue import workflow_ids as names
+from kb.jobs.queue.item_states import QUEUED, RUNNING
+from kb.jobs.queue.items import Enqueue
+from kb.jobs.queue.outbox import GOING
+
+_GOING = ("PENDING", "ENQUEUED", "DELAYED")  # workflows that will still run, in DBOS's words
+_MIGRATION_LOCK = 7261502
+_LOCK_EVERY_S = 0.2
+
+
+def config(catalogue: Catalogue, executor_id: str, threads: int) -> DBOSConfig:
+    """The configuration of a worker. `threads`: workflows that may run at once."""
+    return DBOSConfig(
+        name=names.APPLICATION,
+        system_database_engine=catalogue.engine,
+        application_version=names.APPLICATION_VERSION,
+        executor_id=executor_id,
+        log_level="WARNING",
+        serializer=DBOSPortableJSONSerializer(),
+        max_executor_threads=threads,
+        use_listen_notify=False,
+    )
+
+
+class JobClient:
+    """The asking side: puts workflows on queues. Opening one makes DBOS's tables if needed."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        """Raises LibraryError when the database cannot be used."""
+        self._catalogue = catalogue
+        schema = None if catalogue.is_sqlite else "dbos"
+        # The first migration alone logs some 65 lines.
+        logging.getLogger("dbos").setLevel(logging.WARNING)
+        with catalogue.errors():
+            with self._alone():
+                if not sa.inspect(catalogue.engine).has_table("workflow_status", schema=schema):
+                    DBOS.migrate(catalogue.engine.url.render_as_string(hide_password=False))
+            self._client = DBOSClient(
+                system_database_engine=catalogue.engine,
+                serializer=DBOSPortableJSONSerializer(),
+                application_name=names.APPLICATION,
+            )
+        self._workflows = sa.table(
+            "workflow_status",
+            sa.column("workflow_uuid"),
+            sa.column("status"),
+            schema=schema,
+        )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two processes that open a new database at once must not both make its tables.
+
+        On SQLite DBOS sees to that by itself.
+        """
+        if self._catalogue.is_sqlite:
+            yield
+            return
+        number = {"number": _MIGRATION_LOCK}
+        with self._catalogue.engine.connect() as plain:
+            # Asked for again and again, each time for itself: a transaction that waited for
+            # the lock would hold up the making of indices, and so the lock's holder.
+            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+            while not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:number)"), number):
+                time.sleep(_LOCK_EVERY_S)
+            try:
+                yield
+            finally:
+                connection.execute(sa.text("SELECT pg_advisory_unlock(:number)"), number)
+
+    def ingest(self, connection: sa.Connection, item_id: str, serial: int, priority: int) -> None:
+        """Queues an item's workflow in the caller's transaction; a used id is a no-op."""
+        self._client.enqueue_in_transaction(
+            connection,
+            _options(names.INGEST, names.ITEM_QUEUE, names.ingest_id(item_id, serial), priority),
+            item_id,
+            serial,
+        )
+
+    def enqueue(self, *, captions_first: bool) -> Enqueue:
+        """What queues items: as `ingest` does, and their captions ahead of them if so asked."""
+        if not captions_first:
+            return self.ingest
+
+        def both(connection: sa.Connection, item_id: str, serial: int, priority: int) -> None:
+            workflow_id = names.captions_id(item_id, serial)
+            self._client.enqueue_in_transaction(
+                connection,
+                _options(names.CAPTIONS, names.CAPTIONS_QUEUE, workflow_id, priority),
+                item_id,
+            )
+            self.ingest(connection, item_id, serial, priority)
+
+        return both
+
+    def publish(
+        self, connection: sa.Connection, sink: str, item_id: str, serial: int, priority: int
+    ) -> None:
+        """Queues a delivery's workflow in the caller's transaction; a used id is a no-op."""
+        workflow_id = names.publish_id(sink, item_id, serial)
+        self._client.enqueue_in_transaction(
+            connection,
+            _options(names.PUBLISH, names.PUBLISH_QUEUE, workflow_id, priority),
+            sink,
+            item_id,
+            serial,
+        )
+
+    def cancel(self, workflow_ids: list[str]) -> None:
+        """Keeps workflows from starting, and from going on after their present step."""
+        if workflow_ids:
+            with self._catalogue.errors():
+                self._client.cancel_workflows(workflow_ids)
+
+    def take_over(self, executor_id: str) -> list[str]:
+        """Puts a dead worker's running workflows back on their queues; returns their ids.
+
+        Two workers may do so at once: only what is still the dead one's is put back.
+        """
+        with self._catalogue.errors():
+            found = self._client.list_workflows(
+                status="PENDING", executor_id=executor_id, load_input=False, load_output=False
+            )
+            # Not resume_workflows(): that would put back, and so run twice, what another
+            # worker has taken over and begun meanwhile.
+            put_back = self._client._sys_db.reenqueue_for_recovery
+            return [
+                workflow.workflow_id
+                for workflow in found
+                if put_back(
+                    workflow.workflow_id, [executor_id], names.queue_of(workflow.workflow_id)
+                )
+            ]
+
+    def abandoned(self) -> dict[str, int]:
+        """Items shown as queued or running whose workflow has ended or is not there: id, serial.
+
+        That happens only where the database refused at the wrong moment (a full disk).
+        """
+        found = self._workflows
+        serial = sa.cast(items.c.serial, sa.Text)
+        workflow_id = sa.literal("ingest:").concat(items.c.id).concat(":").concat(serial)
+        query = (
+            sa.select(items.c.id, items.c.serial)
+            .join_from(items, found, found.c.workflow_uuid == workflow_id, isouter=True)
+            .where(
+                items.c.state.in_((QUEUED, RUNNING)),
+                sa.or_(found.c.status.is_(None), found.c.status.not_in(_GOING)),
+            )
+        )
+        with self._catalogue.begin() as connection:
+            return {str(row.id): int(row.serial) for row in connection.execute(query)}
+
+    def abandoned_deliveries(self) -> list[tuple[str, str, int]]:
+        """The same of what is on its way to knowledge bases: (knowledge base, id, serial)."""
+        found, c = self._workflows, deliveries.c
+        workflow_id = sa.literal("publish:").concat(c.sink).concat(":").concat(c.item_id)
+        workflow_id = workflow_id.concat(":").concat(sa.cast(c.serial, sa.Text))
+        query = (
+            sa.select(c.sink, c.item_id, c.serial)
+            .join_from(deliveries, found, found.c.workflow_uuid == workflow_id, isouter=True)
+            .where(
+                c.status.in_(GOING),
+                sa.or_(found.c.status.is_(None), found.c.status.not_in(_GOING)),
+            )
+        )
+        with self._catalogue.begin() as connection:
+            return [(str(s), str(i), int(n)) for s, i, n in connection.execute(query)]
+
+    def publishing(self) -> bool:
+        """Whether items are on their way to remote knowledge bases."""
+        with self._catalogue.errors():
+            return bool(
+                self._client.list_workflows(
+                    queue_name=names.PUBLISH_QUEUE, status=list(_GOING), limit=1,
+                    load_input=False, load_output=False,
+                )
+            )  # fmt: skip
+
+    def forget(self, before_s: float) -> int:
+        """Deletes records of workflows that ended before a time (seconds since the epoch)."""
+        with self._catalogue.errors():
+            old = self._client.list_workflows(
+                status=["SUCCESS", "ERROR", "CANCELLED"],
+                completed_before=datetime.fromtimestamp(before_s, UTC).isoformat(),
+                load_input=False,
+                load_output=False,
+                limit=1000,
+            )
+            if old:
+                self._client.delete_workflows([workflow.workflow_id for workflow in old])
+        return len(old)
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        self._client.destroy()
+
+
+def _options(workflow: str, queue: str, workflow_id: str, priority: int) -> EnqueueOptions:
+    return EnqueueOptions(
+        workflow_name=workflow,
+        queue_name=queue,
+        workflow_id=workflow_id,
+        app_version=names.APPLICATION_VERSION,
+        priority=priority,
+        application_name=names.APPLICATION,
+    )

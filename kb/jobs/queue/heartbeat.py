@@ -1,0 +1,184 @@
+"""Who is at work: one lock an executor, a heartbeat in the database, and who has gone silent."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import sqlalchemy as sa
+from filelock import FileLock, Timeout
+
+from kb import storage
+from kb.database import Catalogue, workers
+from kb.errors import UsageError
+from kb.settings import Settings
+
+HEARTBEAT_S = 2.0
+SILENT_S = 10.0  # without a sign for so long a worker is shown as gone
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker as the database knows it; times in seconds since the epoch."""
+
+    executor_id: str
+    host: str
+    pid: int
+    started_at: float
+    seen_at: float
+    ended: bool
+
+    def alive(self, now: float) -> bool:
+        """Whether it can be counted on: it gave a sign just now, and its process is there."""
+        if self.ended or abs(now - self.seen_at) > SILENT_S:
+            return False
+        return self.host != socket.gethostname() or psutil.pid_exists(self.pid)
+
+
+def executor_id(settings: Settings) -> str:
+    """The name of this machine's worker, safe in file names."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", settings.executor_id or socket.gethostname()) or "worker"
+
+
+class Presence:
+    """One worker's sign of life. `take` before anything else, `leave` at the end."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self.executor = executor_id(settings)
+        self._catalogue = catalogue
+        self._lock_file = settings.home / ".workers" / f"{self.executor}.lock"
+        self._lock = FileLock(self._lock_file)
+        self.stop_file = stop_file(settings, self.executor)
+
+    def take(self) -> None:
+        """Becomes the one worker of this name.
+
+        Raises UsageError if there is one already: two of the same name would steal each
+        other's running items. Raises LibraryError when the folder cannot be written.
+        """
+        try:
+            self._lock_file.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+            self.stop_file.unlink(missing_ok=True)
+        except Timeout:
+            raise UsageError(
+                f"A worker named {self.executor!r} is running already on this library"
+                f"{self._who()}.",
+                hint="One is enough for each GPU. For a second GPU give it another name: "
+                "KB_EXECUTOR_ID=second kb worker. To stop the first: kb worker --stop",
+            ) from None
+        except OSError as error:
+            raise storage.library_error(error, self._lock_file, "write") from error
+        now = time.time()
+        values = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started_at": now,
+            "seen_at": now,
+            "ended_at": None,
+            "facts": {"python": sys.version.split()[0]},
+        }
+        with self._catalogue.begin() as connection:
+            self._catalogue.ensure_row(
+                connection, workers, executor_id=self.executor, started_at=now, seen_at=now
+            )
+            mine = workers.c.executor_id == self.executor
+            connection.execute(sa.update(workers).where(mine).values(**values))
+
+    def beat(self) -> bool:
+        """A sign of life; False if this worker has been taken for dead (see `bury`)."""
+        return self._update(seen_at=time.time())
+
+    def leave(self) -> None:
+        """Says good-bye and lets go of the name."""
+        self._update(ended_at=time.time())
+        self._lock.release()
+
+    def at_home(self) -> bool:
+        """Whether the library folder is still where it was (not moved, its disk connected)."""
+        try:
+            return self._lock_file.exists()
+        except OSError:
+            return False  # a share that has gone away answers with errors of many kinds
+
+    def asked_to_stop(self) -> bool:
+        """Whether somebody has laid down the stop file."""
+        try:
+            return self.stop_file.exists()
+        except OSError:
+            return False
+
+    def _update(self, **values: float) -> bool:
+        mine = sa.and_(workers.c.executor_id == self.executor, workers.c.ended_at.is_(None))
+        with self._catalogue.begin() as connection:
+            return bool(
+                connection.execute(sa.update(workers).where(mine).values(**values)).rowcount
+            )
+
+    def _who(self) -> str:
+        for worker in list_workers(self._catalogue):
+            if worker.executor_id == self.executor and not worker.ended:
+                return f" (process {worker.pid} on {worker.host})"
+        return ""
+
+
+class Watch:
+    """Finds workers that have gone silent, by this process's own clock.
+
+    What counts is that a heartbeat stopped changing, not how old it looks: clocks of two
+    machines differ, and a clock may jump.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._seen: dict[str, tuple[float, float]] = {}  # id -> (heartbeat, when it was new)
+
+    def silent(self, found: list[WorkerInfo], me: str, now: float) -> list[str]:
+        """Ids that must be taken for dead. `now`: a monotonic time in seconds."""
+        dead: list[str] = []
+        for worker in found:
+            if worker.executor_id == me or worker.ended:
+                self._seen.pop(worker.executor_id, None)
+                continue
+            beat, since = self._seen.get(worker.executor_id, (None, now))
+            if beat != worker.seen_at:
+                self._seen[worker.executor_id] = (worker.seen_at, now)
+            elif now - since >= self._timeout_s:
+                dead.append(worker.executor_id)
+        return dead
+
+
+def list_workers(catalogue: Catalogue) -> list[WorkerInfo]:
+    """Every worker that ever was, by name."""
+    with catalogue.begin() as connection:
+        rows = connection.execute(sa.select(workers).order_by(workers.c.executor_id)).all()
+    return [
+        WorkerInfo(
+            row.executor_id, row.host, row.pid, row.started_at, row.seen_at,
+            row.ended_at is not None,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def bury(catalogue: Catalogue, executor: str, reaper: str) -> None:
+    """Marks a dead worker as ended, so that it is taken over once, and counts it."""
+    now = time.time()
+    with catalogue.begin() as connection:
+        dead = sa.and_(workers.c.executor_id == executor, workers.c.ended_at.is_(None))
+        if connection.execute(sa.update(workers).where(dead).values(ended_at=now)).rowcount:
+            mine = workers.c.executor_id == reaper
+            facts = dict(connection.scalar(sa.select(workers.c.facts).where(mine)) or {})
+            facts["reaped"] = facts.get("reaped", 0) + 1
+            connection.execute(sa.update(workers).where(mine).values(facts=facts))
+
+
+def stop_file(settings: Settings, executor: str) -> Path:
+    """The file whose appearance asks a worker to stop (Windows has no SIGTERM)."""
+    return settings.home / ".workers" / f"{executor}.stop"

@@ -1,0 +1,453 @@
+"""The items table: where each item stands, changed only by whoever it belongs to.
+
+Every change of a running item is conditional on its serial and on the worker that has it, so
+that a worker that was thought dead and comes back can no longer write over its successor.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from kb.database import Catalogue, items, lanes
+from kb.jobs.queue.item_states import (
+    ACTIVE,
+    CANCELLED,
+    DONE,
+    ENDED,
+    FAILED,
+    HELD,
+    PAUSED,
+    QUEUED,
+    RUNNING,
+    STATES,
+    WAITING,
+    Brief,
+    Known,
+    Row,
+    brief_columns,
+    described,
+    row_from,
+    shown_state,
+    why_not,
+)
+from kb.jobs.queue.workflow_ids import FOR_EVER
+from kb.types import MediaItem
+
+FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small goes first
+# Half an hour: a row changed later than now by more than this was changed before the clock
+# was set back (other machines' clocks differ by less), and its time to wait means nothing.
+CLOCK_SLACK_S = 1800.0
+_AT_ONCE = 20_000  # ids in one statement; SQLite takes 32,766 parameters
+
+Key = tuple[str, int]
+"""An item's id and the serial of the workflow that was started for it."""
+Enqueue = Callable[[sa.Connection, str, int, int], None]
+"""Called in the transaction with item id, serial and priority of what is to be worked on."""
+
+
+class ItemStore:
+    """Reads and changes items. Every method raises LibraryError when the database fails."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+
+    # Asking for work
+
+    def submit(
+        self,
+        wanted: Sequence[MediaItem],
+        options: Mapping[str, Any],
+        enqueue: Enqueue,
+        *,
+        again: bool = False,
+        priority: int = NORMAL,
+    ) -> tuple[list[str], list[tuple[str, str]]]:
+        """Puts items on the queue, all in one transaction: (ids taken, [(id, why not)]).
+
+        Two processes asking at once queue an item once.
+        """
+        taken: list[str] = []
+        skipped: list[tuple[str, str]] = []
+        with self.catalogue.begin() as connection:
+            for item in wanted:
+                row = _read(connection, item.id)
+                if row is None:
+                    serial, reason = 1, ""
+                    queued = self._insert(connection, item, options, priority)
+                else:
+                    serial, reason = row.serial + 1, why_not(row, again)
+                    queued = not reason and self._requeue(
+                        connection, row, priority, run=row.run + again, attempts=0, deaths=0,
+                        options=dict(options), **described(item),
+                    )  # fmt: skip
+                if queued:
+                    enqueue(connection, item.id, serial, priority)
+                    taken.append(item.id)
+                else:
+                    skipped.append((item.id, reason or "already queued"))
+        return taken, skipped
+
+    def retry(
+        self,
+        ids: Sequence[str],
+        enqueue: Enqueue,
+        states: Sequence[str] = (FAILED, CANCELLED, PAUSED, WAITING),
+        *,
+        fresh: bool = True,
+        priority: int | None = None,
+        serials: Mapping[str, int] | None = None,
+    ) -> list[Key]:
+        """Queues items again; what they left behind in the folder is not done again.
+
+        `fresh` counts attempts from zero; `serials` names the only ones that are meant.
+        Returns what was queued before: id and serial.
+        """
+        queued: list[Key] = []
+        with self.catalogue.begin() as connection:
+            for item_id in ids:
+                row = _read(connection, item_id)
+                if row is None or row.state not in states:
+                    continue
+                if serials is not None and serials.get(item_id) != row.serial:
+                    continue
+                changes: dict[str, Any] = {"attempts": 0, "deaths": 0} if fresh else {}
+                rank = row.priority if priority is None else priority
+                if self._requeue(connection, row, rank, **changes):
+                    enqueue(connection, item_id, row.serial + 1, rank)
+                    queued.append((item_id, row.serial))
+        return queued
+
+    def stop(self, ids: Sequence[str], state: str = CANCELLED) -> list[Key]:
+        """Ends (or pauses) items that are queued, waiting or running: [(id, serial)]."""
+        stopped: list[Key] = []
+        now = time.time()
+        ended = now if state in ENDED else None
+        with self.catalogue.begin() as connection:
+            for part in _parts(ids):
+                found = connection.execute(
+                    sa.update(items)
+                    .where(
+                        items.c.id.in_(part), items.c.state.in_(ACTIVE), items.c.state != state
+                    )
+                    .values(
+                        state=state, executor="", updated_at=now, ended_at=ended, wait_until=None
+                    )
+                    .returning(items.c.id, items.c.serial)
+                )  # fmt: skip
+                stopped.extend((str(item_id), int(serial)) for item_id, serial in found)
+        return stopped
+
+    # Doing the work
+
+    def claim(self, item_id: str, serial: int, executor: str) -> Row | None:
+        """Takes an item for a worker; None if it was cancelled or queued anew meanwhile."""
+        with self.catalogue.begin() as connection:
+            done = connection.execute(
+                sa.update(items)
+                .where(
+                    items.c.id == item_id,
+                    items.c.serial == serial,
+                    items.c.state.in_((QUEUED, RUNNING)),
+                )
+                .values(state=RUNNING, executor=executor, updated_at=time.time(), error="", hint="")
+            )
+            return _read(connection, item_id) if done.rowcount else None
+
+    def advance(
+        self, item_id: str, serial: int, executor: str, stage: str, progress: float
+    ) -> bool:
+        """Notes how far a running item is; False if it is no longer this worker's."""
+        return self._change(item_id, serial, executor, stage=stage, progress=progress)
+
+    def still_has(
+        self, connection: sa.Connection, item_id: str, serial: int, executor: str
+    ) -> bool:
+        """Whether an item is this worker's, and stays so to the end of the transaction."""
+        mine = sa.and_(
+            items.c.id == item_id, items.c.serial == serial, items.c.executor == executor,
+            items.c.state == RUNNING,
+        )  # fmt: skip
+        query = sa.select(items.c.id).where(mine).with_for_update()
+        return connection.execute(query).first() is not None
+
+    def tell_length(self, item_id: str, duration_s: float) -> None:
+        """Notes how long an item is, in seconds, where that was not known."""
+        with self.catalogue.begin() as connection:
+            connection.execute(
+                sa.update(items)
+                .where(items.c.id == item_id, items.c.duration_s.is_(None))
+                .values(duration_s=duration_s)
+            )
+
+    def set_aside(self, item_id: str, serial: int, executor: str) -> bool:
+        """Shows an item as queued while its lane is paused; `claim` takes it again."""
+        return self._change(item_id, serial, executor, state=QUEUED)
+
+    def finish(
+        self,
+        item_id: str,
+        serial: int,
+        executor: str,
+        state: str,
+        *,
+        error: str = "",
+        hint: str = "",
+        wait_until: float | None = None,
+        attempts: int | None = None,
+        grade: str | None = None,
+    ) -> bool:
+        """Ends a running item, or lets it wait; False if it is no longer this worker's."""
+        changes: dict[str, Any] = {"attempts": attempts} if attempts is not None else {}
+        if grade is not None:
+            changes["grade"] = grade
+        if state in (DONE, HELD):
+            changes |= {"progress": 1.0, "deaths": 0}
+        return self._change(
+            item_id, serial, executor,
+            state=state, error=error, hint=hint, wait_until=wait_until, held_by="",
+            ended_at=time.time() if state in ENDED else None, **changes,
+        )  # fmt: skip
+
+    def settle(self, item_id: str, grade: str, *, release: bool = False) -> None:
+        """Notes what a review by hand came to: the grade, and (`release`) an end of the hold."""
+        mine = sa.update(items).where(items.c.id == item_id, items.c.state.in_(ENDED))
+        now = time.time()
+        with self.catalogue.begin() as connection:
+            connection.execute(mine.values(grade=grade, updated_at=now))
+            if release:
+                done = {"state": DONE, "error": "", "hint": "", "updated_at": now}
+                connection.execute(mine.where(items.c.state == HELD).values(**done))
+
+    def add_death(self, item_id: str, serial: int) -> int:
+        """Counts a death of the model host during this item; returns how many so far."""
+        with self.catalogue.begin() as connection:
+            connection.execute(
+                sa.update(items)
+                .where(items.c.id == item_id, items.c.serial == serial)
+                .values(deaths=items.c.deaths + 1, progress=0.0, updated_at=time.time())
+            )
+            return connection.scalar(sa.select(items.c.deaths).where(items.c.id == item_id)) or 0
+
+    def release(self, executor: str) -> None:
+        """A worker that stops shows its running items as queued; they go on later."""
+        with self.catalogue.begin() as connection:
+            connection.execute(
+                sa.update(items)
+                .where(items.c.executor == executor, items.c.state == RUNNING)
+                .values(state=QUEUED, updated_at=time.time())
+            )
+
+    # Looking
+
+    def read(self, item_id: str) -> Row | None:
+        """One item, or None."""
+        with self.catalogue.begin() as connection:
+            return _read(connection, item_id)
+
+    def rows(self, ids: Sequence[str], alive: Collection[str] | None = None) -> list[Row]:
+        """These items whole, newest publication first; `alive` as in `briefs`."""
+        query = sa.select(items, shown_state(alive).label("shown"))
+        found: list[Row] = []
+        with self.catalogue.begin() as connection:
+            for part in _parts(ids):
+                selected = connection.execute(query.where(items.c.id.in_(part))).mappings()
+                found.extend(row_from({**row, "state": row["shown"]}) for row in selected)
+        found.sort(key=lambda row: row.id)
+        return sorted(found, key=lambda row: row.item.published, reverse=True)
+
+    def briefs(
+        self,
+        *,
+        state: str | None = None,
+        limit: int | None = None,
+        ids: Sequence[str] = (),
+        alive: Collection[str] | None = None,
+    ) -> list[Brief]:
+        """Items for a listing, newest publication first.
+
+        With `alive`, the workers at work, what any other one has is shown as queued.
+        """
+        shown = shown_state(alive)
+        query = sa.select(*brief_columns(shown)).order_by(items.c.published.desc(), items.c.id)
+        if state is not None:
+            query = query.where(shown == state)
+        if limit is not None:
+            query = query.limit(limit)
+        queries = [query.where(items.c.id.in_(part)) for part in _parts(ids)] or [query]
+        with self.catalogue.begin() as connection:
+            return [Brief(*row) for each in queries for row in connection.execute(each)][:limit]
+
+    def unfinished(self, alive: Collection[str] | None = None) -> dict[str, str]:
+        """The state of every item that is not done, by id; `alive` as in `briefs`."""
+        shown = shown_state(alive)
+        query = sa.select(items.c.id, shown).where(shown != DONE)
+        with self.catalogue.begin() as connection:
+            return {str(item_id): str(state) for item_id, state in connection.execute(query)}
+
+    def ids(self, state: str) -> list[str]:
+        """Ids of all items in a state."""
+        query = sa.select(items.c.id).where(items.c.state == state)
+        with self.catalogue.begin() as connection:
+            return [str(item_id) for item_id in connection.scalars(query)]
+
+    def beginning_with(self, start: str) -> list[str]:
+        """Ids whose part after the last colon begins so."""
+        pattern = items.c.id.contains(f":{start}", autoescape=True)
+        with self.catalogue.begin() as connection:
+            found = connection.scalars(sa.select(items.c.id).where(pattern))
+            return [str(i) for i in found if str(i).rsplit(":", 1)[-1].startswith(start)]
+
+    def unknown(self, ids: Sequence[str], before: float | None = None) -> list[str]:
+        """Which of these ids the table does not have, or did not have queued `before` then."""
+        query = sa.select(items.c.id)
+        if before is not None:
+            query = query.where(items.c.enqueued_at < before)
+        known: set[str] = set()
+        with self.catalogue.begin() as connection:
+            for part in _parts(ids):
+                known.update(connection.scalars(query.where(items.c.id.in_(part))))
+        return [item_id for item_id in ids if item_id not in known]
+
+    def counts(self, alive: Collection[str] | None = None) -> dict[str, int]:
+        """How many items are in each state; every state is there. `alive` as in `briefs`."""
+        shown = shown_state(alive)
+        query = sa.select(shown, sa.func.count()).group_by(shown)
+        with self.catalogue.begin() as connection:
+            found = {str(state): int(count) for state, count in connection.execute(query)}
+        return {state: found.get(state, 0) for state in STATES}
+
+    def running(self, executor: str) -> set[Key]:
+        """What a worker has, by the table."""
+        query = sa.select(items.c.id, items.c.serial).where(
+            items.c.executor == executor, items.c.state == RUNNING
+        )
+        with self.catalogue.begin() as connection:
+            return {(str(item_id), int(serial)) for item_id, serial in connection.execute(query)}
+
+    def due(self, now: float) -> list[str]:
+        """Waiting items whose time has come."""
+        query = sa.select(items.c.id).where(
+            items.c.state == WAITING,
+            sa.or_(items.c.wait_until <= now, items.c.updated_at > now + CLOCK_SLACK_S),
+        )
+        with self.catalogue.begin() as connection:
+            return [str(item_id) for item_id in connection.scalars(query)]
+
+    def adopt(self, found: Iterable[Known]) -> int:
+        """Takes in items of the folder that the table does not know; returns how many."""
+        added = 0
+        with self.catalogue.begin() as connection:
+            known = set(connection.scalars(sa.select(items.c.id)))
+            for entry in found:
+                if entry.item.id in known:
+                    continue
+                kept = entry.state if entry.state in ENDED else CANCELLED
+                added += self._insert(
+                    connection, entry.item, {}, NORMAL,
+                    state=kept, error=entry.error, hint=entry.hint, run=entry.run,
+                    stage="publish" if kept in (DONE, HELD) else "",
+                    progress=1.0 if kept in (DONE, HELD) else 0.0, grade=entry.grade,
+                )  # fmt: skip
+        return added
+
+    # Lanes
+
+    def paused(self, lane: str, now: float) -> tuple[float, str] | None:
+        """Until when a lane is paused and why; None if it is open."""
+        with self.catalogue.begin() as connection:
+            row = connection.execute(sa.select(lanes).where(lanes.c.name == lane)).first()
+        if row is None or row.paused_until is None or row.paused_until <= now:
+            return None
+        if row.paused_until < FOR_EVER and row.updated_at > now + CLOCK_SLACK_S:
+            return None
+        return float(row.paused_until), str(row.reason)
+
+    def paused_lanes(self, now: float) -> list[tuple[str, float, str]]:
+        """Every lane that is paused: name, until when, and why."""
+        query = sa.select(lanes.c.name, lanes.c.paused_until, lanes.c.reason).where(
+            lanes.c.paused_until > now
+        )
+        with self.catalogue.begin() as connection:
+            return [
+                (str(name), float(until), str(reason))
+                for name, until, reason in connection.execute(query.order_by(lanes.c.name))
+            ]
+
+    def pause_lane(self, lane: str, until: float | None, reason: str) -> None:
+        """Closes a lane until a time, unless it is closed for longer, or opens it (None)."""
+        values = {"paused_until": until, "reason": reason, "updated_at": time.time()}
+        change = sa.update(lanes).where(lanes.c.name == lane)
+        if until is not None:
+            longer = lanes.c.paused_until
+            change = change.where(sa.or_(longer.is_(None), longer < until))
+        with self.catalogue.begin() as connection:
+            self.catalogue.ensure_row(connection, lanes, name=lane)
+            connection.execute(change.values(**values))
+
+    # Below: single statements
+
+    def _insert(
+        self,
+        connection: sa.Connection,
+        item: MediaItem,
+        options: Mapping[str, Any],
+        priority: int,
+        **values: Any,
+    ) -> bool:
+        now = time.time()
+        row = {
+            "id": item.id, **described(item), "state": QUEUED,
+            "options": dict(options), "priority": priority,
+            "enqueued_at": now, "updated_at": now, **values,
+        }  # fmt: skip
+        dialect = sqlite if self.catalogue.is_sqlite else postgresql
+        insert = dialect.insert(items).values(**row).on_conflict_do_nothing()
+        # Asked for, because PostgreSQL's driver counts no rows of such an insert.
+        return connection.execute(insert.returning(items.c.id)).first() is not None
+
+    def _requeue(self, connection: sa.Connection, row: Row, priority: int, **values: Any) -> bool:
+        now = time.time()
+        done = connection.execute(
+            sa.update(items)
+            .where(items.c.id == row.id, items.c.serial == row.serial, items.c.state == row.state)
+            .values(
+                state=QUEUED, serial=row.serial + 1, priority=priority, executor="",
+                # It begins anew: nobody is to see the stage of the last try until it does.
+                stage="", progress=0.0, error="", hint="", wait_until=None, ended_at=None,
+                enqueued_at=now, updated_at=now, **values,
+            )
+        )  # fmt: skip
+        return bool(done.rowcount)
+
+    def _change(
+        self, item_id: str, serial: int, executor: str, held_by: str | None = None, **values: Any
+    ) -> bool:
+        if held_by is not None:
+            values["executor"] = held_by
+        with self.catalogue.begin() as connection:
+            done = connection.execute(
+                sa.update(items)
+                .where(
+                    items.c.id == item_id,
+                    items.c.serial == serial,
+                    items.c.executor == executor,
+                    items.c.state == RUNNING,
+                )
+                .values(updated_at=time.time(), **values)
+            )
+            return bool(done.rowcount)
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]
+
+
+def _read(connection: sa.Connection, item_id: str) -> Row | None:
+    found = connection.execute(sa.select(items).where(items.c.id == item_id)).mappings().first()
+    return row_from(dict(found)) if found is not None else None

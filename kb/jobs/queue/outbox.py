@@ -1,0 +1,371 @@
+"""What is on its way to knowledge bases, and what each of them says of every item.
+
+One row an item and knowledge base, in the library's database, so that what waits belongs to no
+worker: any of them takes it up when its time has come, exactly one does, and a restart loses
+nothing. Workflows are numbered (`serial`); one whose number has gone on does nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from kb.database import Catalogue, deliveries
+from kb.jobs.queue.items import CLOCK_SLACK_S, NORMAL
+from kb.library import LibraryEntry
+
+QUEUED, SENDING = "queued", "sending"
+WAITING = "waiting"  # for a time that is known (`due_at`); `error` says what for
+SYNCING = "syncing"  # sent; the knowledge base works on it, and is asked again at `due_at`
+SYNCED, FAILED = "synced", "failed"
+HELD = "held"  # wanted there, but the item is held for review
+CANCELLED = "cancelled"  # stopped by hand; sent only when it is asked for again
+GOING, RESTING = (QUEUED, SENDING), (WAITING, SYNCING)
+
+FIRST_LOOK_S = 10.0  # after what a knowledge base was still busy with, and then ever later
+
+_AT_ONCE = 500  # taken up in one transaction: others want to write as well
+
+Enqueue = Callable[[sa.Connection, str, str, int, int], None]
+"""Called in the transaction with knowledge base, item id, serial and priority."""
+Key = tuple[str, str]
+"""A knowledge base and an item's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One row; times in seconds since the epoch. `extra` None: own metadata as last time."""
+
+    sink: str
+    item_id: str
+    status: str
+    error: str
+    hint: str
+    attempts: int
+    serial: int
+    extra: Mapping[str, str] | None
+    due_at: float | None
+    since: float
+
+
+class Deliveries:
+    """Reads and changes the rows. Every method raises LibraryError when the database fails."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    # Asking for it
+
+    def submit(
+        self,
+        connection: sa.Connection,
+        sink: str,
+        item_id: str,
+        enqueue: Enqueue,
+        *,
+        priority: int = NORMAL,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
+        """Queues an item for a knowledge base in the caller's transaction.
+
+        Own metadata of an earlier asking that has not got there yet stays, unless new is given.
+        """
+        self._ensure(connection, sink, item_id)
+        row = self._locked(connection, sink, item_id)
+        more: dict[str, Any] = {} if extra is None else {"extra": dict(extra)}
+        self._queue(connection, row, enqueue, priority=priority, since=time.time(), **more)
+
+    def hold(
+        self, sink: str, item_id: str, reason: str, extra: Mapping[str, str] | None = None
+    ) -> None:
+        """Notes that an item is wanted there and held for review (see `release`)."""
+        values: dict[str, Any] = {} if extra is None else {"extra": dict(extra)}
+        self._set(sink, item_id, status=HELD, error=reason, **values)
+
+    def retry(
+        self, enqueue: Enqueue, statuses: Collection[str], ids: Sequence[str] | None = None
+    ) -> list[Key]:
+        """Queues again what stands so, of these items or of all; returns what was queued."""
+        return self._take_up(
+            enqueue, deliveries.c.status.in_(list(statuses)), ids, attempts=0, since=time.time()
+        )
+
+    def cancel(self, ids: Sequence[str]) -> list[Delivery]:
+        """Drops what waits to be sent of these items; returns the rows as they stood.
+
+        What is being sent finishes its document, and is tried no second time (see `finish`).
+        What a knowledge base is indexing is there already: it is only looked at.
+        """
+        c, wanted = deliveries.c, frozenset(ids)
+        waits = sa.and_(c.status.in_((*GOING, WAITING)), c.sink != "local")
+        query = sa.select(deliveries).where(waits).order_by(c.sink, c.item_id)
+        values = {"status": CANCELLED, "error": "", "hint": "", "due_at": None}
+        dropped: list[Delivery] = []
+        with self._catalogue.begin() as connection:
+            for row in connection.execute(query.with_for_update()).all():
+                if row.item_id in wanted:
+                    change = sa.update(deliveries).where(_key(row.sink, row.item_id))
+                    connection.execute(change.values(updated_at=time.time(), **values))
+                    dropped.append(_delivery(row))
+        return dropped
+
+    def hurry(self) -> None:
+        """What waits is due now, whatever it waited for."""
+        change = sa.update(deliveries).where(deliveries.c.status.in_(RESTING))
+        with self._catalogue.begin() as connection:
+            connection.execute(change.values(due_at=time.time()))
+
+    # Doing it
+
+    def claim(self, sink: str, item_id: str, serial: int) -> Delivery | None:
+        """Takes what a workflow is to send; None if it was asked for anew, or is done."""
+        with self._catalogue.begin() as connection:
+            self._ensure(connection, sink, item_id, serial=serial, status=QUEUED)
+            done = connection.execute(
+                sa.update(deliveries)
+                .where(
+                    _key(sink, item_id),
+                    deliveries.c.serial == serial,
+                    deliveries.c.status.in_(GOING),
+                )
+                .values(status=SENDING, updated_at=time.time())
+            )
+            return _delivery(self._locked(connection, sink, item_id)) if done.rowcount else None
+
+    def finish(
+        self,
+        delivery: Delivery,
+        status: str,
+        *,
+        error: str = "",
+        hint: str = "",
+        attempts: int = 0,
+        due_at: float | None = None,
+    ) -> bool:
+        """Ends what was claimed, or lets it rest; False if somebody else has done so.
+
+        What was cancelled meanwhile stays so, unless it got there all the same.
+        """
+        values: dict[str, Any] = {"extra": None} if status == SYNCED else {}
+        open_ = (SENDING, CANCELLED) if status in (SYNCED, SYNCING) else (SENDING,)
+        with self._catalogue.begin() as connection:
+            done = connection.execute(
+                sa.update(deliveries)
+                .where(
+                    _key(delivery.sink, delivery.item_id),
+                    deliveries.c.serial == delivery.serial,
+                    deliveries.c.status.in_(open_),
+                )
+                .values(
+                    status=status, error=error, hint=hint, attempts=attempts, due_at=due_at,
+                    updated_at=time.time(), **values,
+                )
+            )  # fmt: skip
+            return bool(done.rowcount)
+
+    def take_due(
+        self, now: float, enqueue: Enqueue, resting_sinks: Collection[str] = ()
+    ) -> list[Key]:
+        """Queues what has waited long enough; two workers at once take each row once.
+
+        What goes to `resting_sinks` stays where it is.
+        """
+        return self._take_up(enqueue, sa.and_(*_due(now, resting_sinks)))
+
+    def mend(self, lost: Iterable[tuple[str, str, int]], enqueue: Enqueue) -> list[Key]:
+        """Queues again what no workflow will end: (knowledge base, item id, serial)."""
+        found: list[Key] = []
+        for sink, item_id, serial in lost:
+            found += self._take_up(
+                enqueue,
+                sa.and_(
+                    _key(sink, item_id),
+                    deliveries.c.serial == serial,
+                    deliveries.c.status.in_(GOING),
+                ),
+            )
+        return found
+
+    # Telling what came of it elsewhere
+
+    def tell(
+        self,
+        sink: str,
+        item_id: str,
+        status: str,
+        due_at: float | None = None,
+        *,
+        begun: float | None = None,
+    ) -> None:
+        """Notes what a knowledge base holds, whoever sent it; what is on its way stays so.
+
+        `begun`: when the sender began (epoch seconds); what was asked for before that and no
+        worker has begun is done with it.
+        """
+        more: dict[str, Any] = {"extra": None} if status == SYNCED else {}
+        # What was asked for meanwhile may be newer, and sending the same again costs nothing.
+        free: sa.ColumnElement[bool] = deliveries.c.status.not_in(GOING)
+        if begun is not None:
+            older = sa.and_(deliveries.c.status == QUEUED, deliveries.c.since <= begun)
+            free = sa.or_(free, older)
+        more |= {"status": status, "error": "", "hint": "", "attempts": 0, "due_at": due_at}
+        self._set(sink, item_id, free, **more)
+
+    def tell_trouble(self, sink: str, item_id: str, error: str, hint: str) -> None:
+        """Notes why somebody could not send it; what a worker will do anyway stays."""
+        free = deliveries.c.status.not_in((*GOING, WAITING))
+        self._set(sink, item_id, free, status=FAILED, error=error, hint=hint, due_at=None)
+
+    def forget(self, sink: str, item_id: str) -> None:
+        """The item is wanted there no more."""
+        with self._catalogue.begin() as connection:
+            connection.execute(sa.delete(deliveries).where(_key(sink, item_id)))
+
+    def adopt(self, entries: Iterable[LibraryEntry]) -> int:
+        """Takes in what the folder tells and the table does not know; returns how many."""
+        added = 0
+        with self._catalogue.begin() as connection:
+            known = set(connection.execute(sa.select(deliveries.c.sink, deliveries.c.item_id)))
+            for entry in entries:
+                for sink, record in entry.published.items():
+                    if (sink, entry.item.id) in known or not isinstance(record, Mapping):
+                        continue
+                    status = str(record.get("status") or SYNCED)
+                    attempts = record.get("attempts")
+                    self._ensure(
+                        connection, sink, entry.item.id, status=status,
+                        error=str(record.get("error") or ""), hint=str(record.get("hint") or ""),
+                        attempts=attempts if isinstance(attempts, int) else 0,
+                        due_at=time.time() if status in RESTING else None,
+                    )  # fmt: skip
+                    added += 1
+        return added
+
+    # Looking
+
+    def of(self, ids: Sequence[str]) -> dict[str, tuple[Delivery, ...]]:
+        """What is known of these items, in order of the knowledge bases' names."""
+        found: dict[str, list[Delivery]] = {}
+        query = sa.select(deliveries).order_by(deliveries.c.sink)
+        with self._catalogue.begin() as connection:
+            for start in range(0, len(ids), 10_000):
+                part = ids[start : start + 10_000]
+                for row in connection.execute(query.where(deliveries.c.item_id.in_(part))):
+                    found.setdefault(row.item_id, []).append(_delivery(row))
+        return {item_id: tuple(rows) for item_id, rows in found.items()}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many items stand how, by knowledge base."""
+        c = deliveries.c
+        query = sa.select(c.sink, c.status, sa.func.count()).group_by(c.sink, c.status)
+        found: dict[str, dict[str, int]] = {}
+        with self._catalogue.begin() as connection:
+            for sink, status, count in connection.execute(query.order_by(c.sink, c.status)):
+                found.setdefault(str(sink), {})[str(status)] = int(count)
+        return found
+
+    def busy(self, soon: float, resting_sinks: Collection[str] = ()) -> bool:
+        """Whether something is on its way, or due by then (seconds since the epoch)."""
+        going = sa.or_(deliveries.c.status.in_(GOING), sa.and_(*_due(soon, resting_sinks)))
+        with self._catalogue.begin() as connection:
+            return connection.scalar(sa.select(sa.exists().where(going))) or False
+
+    # Below: single statements
+
+    def _take_up(
+        self,
+        enqueue: Enqueue,
+        condition: sa.ColumnElement[bool],
+        ids: Sequence[str] | None = None,
+        **values: Any,
+    ) -> list[Key]:
+        c = deliveries.c
+        query = sa.select(deliveries).where(condition).order_by(c.sink, c.item_id)
+        found: list[Key] = []
+        wanted = None if ids is None else frozenset(ids)
+        # The local index is no workflow's matter: it belongs to the item's own way.
+        query = query.where(c.sink != "local")
+        with self._catalogue.begin() as connection:
+            rows = [r for r in connection.execute(query) if wanted is None or r.item_id in wanted]
+        for start in range(0, len(rows), _AT_ONCE):
+            with self._catalogue.begin() as connection:
+                found += [
+                    (row.sink, row.item_id)
+                    for row in rows[start : start + _AT_ONCE]
+                    if self._queue(connection, row, enqueue, priority=row.priority, **values)
+                ]
+        return found
+
+    def _queue(
+        self,
+        connection: sa.Connection,
+        row: sa.Row[Any],
+        enqueue: Enqueue,
+        *,
+        priority: int,
+        **values: Any,
+    ) -> bool:
+        """Gives a row a new workflow, unless it has changed since it was read."""
+        # Never a number that was used before, even if the row was made anew meanwhile: a used
+        # workflow id is run no second time.
+        serial = max(row.serial + 1, int(time.time()))
+        done = connection.execute(
+            sa.update(deliveries)
+            .where(
+                _key(row.sink, row.item_id),
+                deliveries.c.serial == row.serial,
+                deliveries.c.status == row.status,
+            )
+            .values(
+                status=QUEUED, serial=serial, priority=priority, error="", hint="", due_at=None,
+                updated_at=time.time(), **values,
+            )
+        )  # fmt: skip
+        if done.rowcount:
+            enqueue(connection, row.sink, row.item_id, serial, priority)
+        return bool(done.rowcount)
+
+    def _ensure(self, connection: sa.Connection, sink: str, item_id: str, **values: Any) -> None:
+        now = time.time()
+        row = {"status": HELD, "serial": 0, "since": now, "updated_at": now, **values}
+        self._catalogue.ensure_row(connection, deliveries, sink=sink, item_id=item_id, **row)
+
+    def _locked(self, connection: sa.Connection, sink: str, item_id: str) -> sa.Row[Any]:
+        query = sa.select(deliveries).where(_key(sink, item_id)).with_for_update()
+        return connection.execute(query).one()
+
+    def _set(
+        self,
+        sink: str,
+        item_id: str,
+        condition: sa.ColumnElement[bool] | None = None,
+        **values: Any,
+    ) -> None:
+        change = sa.update(deliveries).where(_key(sink, item_id))
+        if condition is not None:
+            change = change.where(condition)
+        with self._catalogue.begin() as connection:
+            self._ensure(connection, sink, item_id)
+            connection.execute(change.values(updated_at=time.time(), **values))
+
+
+def _key(sink: str, item_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(deliveries.c.sink == sink, deliveries.c.item_id == item_id)
+
+
+def _due(now: float, resting_sinks: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
+    c = deliveries.c
+    # A row changed later than now was changed before the clock was set back.
+    in_time = sa.or_(c.due_at <= now, c.updated_at > now + CLOCK_SLACK_S)
+    return (c.status.in_(RESTING), in_time, c.sink.not_in(list(resting_sinks)))
+
+
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    return Delivery(
+        row.sink, row.item_id, row.status, row.error, row.hint, row.attempts, row.serial,
+        row.extra, row.due_at, row.since,
+    )  # fmt: skip

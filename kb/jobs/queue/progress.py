@@ -1,0 +1,33 @@
+"""How much of an item is done, over all its stages: one number for a bar that never turns back.
+
+A stage's own progress begins at nothing again with each stage. Here every stage has a stretch
+of the whole, about as long as it takes, and an item is somewhere in the stretch of its stage.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from kb.jobs.queue.item_states import DONE, HELD
+
+STAGES = ("fetch", "transcribe", "write", "publish")
+# Where each stage begins, of the whole. A file is only copied; a download takes its time.
+_OF_A_FILE = (0.0, 0.05, 0.93, 0.97, 1.0)
+_OF_A_DOWNLOAD = (0.0, 0.25, 0.93, 0.97, 1.0)
+_FILE = "file:"  # ids begin with their source's name
+
+
+def share(item_id: str, state: str, stage: str, progress: float) -> float:
+    """How much of an item is done, 0..1, from its stage and the stage's own progress, 0..1.
+
+    It grows for as long as the item goes on; what is begun anew (a retry, a recognizer that
+    died) begins anew here too. An item that failed stays where it was.
+    """
+    if state in (DONE, HELD):
+        return 1.0
+    done = min(1.0, max(0.0, progress))
+    bounds = _OF_A_FILE if item_id.startswith(_FILE) else _OF_A_DOWNLOAD
+    for name, (begins, ends) in zip(STAGES, pairwise(bounds), strict=True):
+        if name == stage:
+            return begins + (ends - begins) * done
+    return 0.0  # not begun, or a listing: nobody knows how long it is

@@ -1,0 +1,103 @@
+"""From what a user typed to items on the queue: listings now, or later by a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kb.database import Catalogue
+from kb.jobs.queue.items import ItemStore
+from kb.settings import Settings
+from kb.sources import get_source, source_for
+from kb.sources.base import Source
+from kb.sources.files import FileSource
+from kb.sources.listing.filters import VideoFilters
+from kb.sources.listing.listing import Listing, open_listing
+from kb.types import MediaItem
+
+
+def measure(path: Path) -> float:
+    """The decoded length of a file in seconds. Raises MediaUnavailable."""
+    from kb.media.decode import decode
+
+    stream = decode(path)
+    with stream:
+        for _ in stream:
+            continue
+    return stream.duration_s
+
+
+@dataclass(frozen=True)
+class Sourcing:
+    """The sources of one library, made with its settings and database."""
+
+    settings: Settings
+    catalogue: Catalogue
+
+    def open(
+        self,
+        reference: str,
+        filters: VideoFilters,
+        *,
+        known: Container[str] = (),
+        check: Callable[[], None] = lambda: None,
+        fresh: bool = False,
+        lengths: bool = False,
+    ) -> Listing:
+        """A listing of what a reference leads to; `fresh` asks the service anew, `lengths`
+        looks into local files for how long they are.
+
+        Raises UsageError when it leads nowhere; iterating may raise Later errors.
+        """
+        source = source_for(reference, **self._given(self.settings))
+        if isinstance(source, FileSource) and (lengths or filters.by_duration):
+            from kb.media.probe import probe
+
+            source.length = lambda path: probe(path).duration_s
+        if fresh and source.name == "youtube":
+            from kb.sources.youtube.source import YouTubeSource
+
+            assert isinstance(source, YouTubeSource)
+            return source.open(reference, filters, known=known, check=check, reuse_s=0)
+        return open_listing(source, reference, filters, known=known, check=check)
+
+    def source_of(self, item: MediaItem, keep: str | None = None) -> Source:
+        """The source that fetches an item; `keep`: audio, mp3 or mp4."""
+        settings = self.settings.replace(keep=keep) if keep else self.settings
+        return get_source(item.source, **self._given(settings))
+
+    def _given(self, settings: Settings) -> dict[str, Any]:
+        return {"settings": settings, "catalogue": self.catalogue, "measure": measure}
+
+
+class KnownIds(Container[str]):
+    """Which ids the table knows, asked one by one: a channel's listing looks at few of them.
+
+    With `before` (seconds since the epoch) only those that were queued before then.
+    """
+
+    def __init__(self, items: ItemStore, before: float | None = None) -> None:
+        self._items = items
+        self._before = before
+
+    def __contains__(self, item_id: object) -> bool:
+        return isinstance(item_id, str) and not self._items.unknown([item_id], self._before)
+
+
+def wanted(listing: Iterator[MediaItem] | Listing) -> Iterator[MediaItem]:
+    """What of a listing can be queued: not what the source says is private or removed."""
+    return (item for item in listing if "unavailable" not in item.extra)
+
+
+def batches(items: Iterator[MediaItem], size: int = 200) -> Iterator[Sequence[MediaItem]]:
+    """Items in handfuls, so that a long listing is on the queue before it ends."""
+    held: list[MediaItem] = []
+    for item in items:
+        held.append(item)
+        if len(held) >= size:
+            yield held
+            held = []
+    if held:
+        yield held

@@ -1,0 +1,155 @@
+"""The queue as a board shows it: pages of rows in the order of interest, and its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from kb.database import Catalogue, items
+from kb.jobs.queue.item_states import (
+    DONE,
+    HELD,
+    PAUSED,
+    QUEUED,
+    RUNNING,
+    STATES,
+    WAITING,
+    shown_state,
+)
+
+PENDING = (QUEUED, WAITING, PAUSED)
+READ_STAGES = ("write", "publish")  # what is behind transcription
+
+
+@dataclass(frozen=True, slots=True)
+class BoardRow:
+    """One line of the board; times in seconds since the epoch, `progress` of the stage 0..1."""
+
+    id: str
+    title: str
+    source: str
+    reference: str
+    state: str
+    stage: str
+    progress: float
+    duration_s: float | None
+    error: str
+    hint: str
+    attempts: int
+    priority: int
+    wait_until: float | None
+    enqueued_at: float
+    updated_at: float
+    ended_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardPage:
+    """Rows `offset` and following of the `total` that were asked for."""
+
+    rows: tuple[BoardRow, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFigures:
+    """The queue in numbers.
+
+    `done_since` counts what was finished since the time that was asked about. `left_s` is the
+    sound that still has to be read, in seconds, over items of known length; `unmeasured` counts
+    the others. `read_s` is all sound read so far, parts of running items included: its growth
+    over time is the speed.
+    """
+
+    counts: Mapping[str, int]
+    done_since: int
+    left_s: float
+    unmeasured: int
+    read_s: float
+
+    @property
+    def pending(self) -> int:
+        """Items that wait: for their turn, a time, or a hand."""
+        return sum(self.counts[state] for state in PENDING)
+
+
+def page(
+    catalogue: Catalogue,
+    alive: Collection[str],
+    *,
+    states: Sequence[str] = (),
+    words: str = "",
+    ids: Sequence[str] | None = None,
+    offset: int = 0,
+    limit: int = 100,
+) -> BoardPage:
+    """What runs, then what waits in the order of its turn, then what ended, newest first.
+
+    `states`, `words` (in title, id or address) and `ids` narrow it. `alive`: the workers at work;
+    what any other one has is shown as queued. Raises LibraryError.
+    """
+    state = shown_state(alive)
+    c = items.c
+    wanted: list[sa.ColumnElement[bool]] = []
+    if states:
+        wanted.append(state.in_(list(states)))
+    if ids is not None:
+        wanted.append(c.id.in_(list(ids)))
+    for word in words.split():
+        columns = (c.title, c.id, c.reference)
+        wanted.append(sa.or_(*(column.icontains(word, autoescape=True) for column in columns)))
+    rank = sa.case((state == RUNNING, 0), (state.in_(PENDING), 1), else_=2)
+    query = (
+        sa.select(
+            c.id, c.title, c.source, c.reference, state, c.stage, c.progress, c.duration_s,
+            c.error, c.hint, c.attempts, c.priority, c.wait_until, c.enqueued_at, c.updated_at,
+            c.ended_at,
+        )
+        .where(*wanted)
+        .order_by(
+            rank,
+            sa.case((rank == 1, c.priority), else_=0),
+            sa.case((rank == 2, -sa.func.coalesce(c.ended_at, c.updated_at)), else_=c.enqueued_at),
+            c.id,
+        )
+        .limit(limit)
+        .offset(offset)
+    )  # fmt: skip
+    count = sa.select(sa.func.count()).select_from(items).where(*wanted)
+    with catalogue.begin() as connection:
+        rows = tuple(BoardRow(*row) for row in connection.execute(query))
+        return BoardPage(rows, int(connection.scalar(count) or 0))
+
+
+def figures(catalogue: Catalogue, alive: Collection[str], since: float) -> BoardFigures:
+    """The queue in numbers; `since` is a time in seconds since the epoch. Raises LibraryError."""
+    c = items.c
+    state = shown_state(alive)
+    length = sa.func.coalesce(c.duration_s, 0.0)
+    going = state.in_((RUNNING, *PENDING))
+    done_part: sa.ColumnElement[Any] = sa.case(
+        (c.stage.in_(READ_STAGES), 1.0), (c.stage == "transcribe", c.progress), else_=0.0
+    )
+    part = sa.case((state == RUNNING, done_part), else_=0.0)
+    ended = sa.and_(state.in_((DONE, HELD)), c.ended_at.is_not(None))
+    query = sa.select(
+        state,
+        sa.func.count(),
+        sa.func.sum(sa.case((sa.and_(ended, c.ended_at >= since), 1), else_=0)),
+        sa.func.sum(sa.case((going, length * (1.0 - part)), else_=0.0)),
+        sa.func.sum(sa.case((sa.and_(going, c.duration_s.is_(None)), 1), else_=0)),
+        sa.func.sum(sa.case((ended, length), (state == RUNNING, length * part), else_=0.0)),
+    ).group_by(state)
+    with catalogue.begin() as connection:
+        found = connection.execute(query).all()
+    counts = dict.fromkeys(STATES, 0) | {str(row[0]): int(row[1]) for row in found}
+    return BoardFigures(
+        counts=counts,
+        done_since=sum(int(row[2]) for row in found),
+        left_s=sum(float(row[3]) for row in found),
+        unmeasured=sum(int(row[4]) for row in found),
+        read_s=sum(float(row[5]) for row in found),
+    )

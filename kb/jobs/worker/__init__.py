@@ -1,0 +1,1 @@
+"""The worker: the steps of one item, durable and retried."""

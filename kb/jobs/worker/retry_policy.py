@@ -1,0 +1,112 @@
+"""What an error means for an item: later, again, or never; or is it everybody's?"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kb.errors import KBError, Later, LibraryError, ModelUnavailable
+from kb.inference.process import HostDied
+from kb.jobs.queue.item_states import FAILED, WAITING
+
+MAX_ATTEMPTS = 5
+FIRST_BACKOFF_S = 5.0
+LONGEST_BACKOFF_S = 900.0
+LANE_PAUSE_S = 60.0  # after a full disk, a locked database, a folder that is gone
+FULL_DISK_BYTES = 8 * 2**20
+
+# Of the whole disk, whichever item met it first.
+_OF_THE_DISK = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ENODEV", "ESTALE")
+    if hasattr(errno, name)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state an item gets; `until` when it is tried again; `lane_reason` closes the lane."""
+
+    state: str
+    attempts: int
+    until: float | None = None
+    lane_reason: str = ""
+
+
+def judge(error: KBError, attempts: int, *, everybody: bool) -> Verdict:
+    """What becomes of an item that failed with `error` after so many earlier attempts.
+
+    Trouble that is everybody's, and what is only not possible yet, counts for nobody.
+    """
+    now = time.time()
+    if isinstance(error, Later):
+        return Verdict(WAITING, attempts, error.until or now + LONGEST_BACKOFF_S)
+    if everybody:
+        return Verdict(WAITING, attempts, now + LANE_PAUSE_S, error.message)
+    attempts += 1
+    if error.retryable and attempts < MAX_ATTEMPTS:
+        return Verdict(WAITING, attempts, now + backoff_s(attempts))
+    return Verdict(FAILED, attempts)
+
+
+def is_everybodys(error: KBError, home: Path) -> bool:
+    """Whether an error is no item's own: disk full, folder read-only, database locked, a
+    recognizer that cannot even start."""
+    if isinstance(error, HostDied):
+        return True
+    if isinstance(error, ModelUnavailable) and error.retryable:
+        return True  # the hub is out of reach: for every item alike
+    if isinstance(error, LibraryError):
+        cause = error.__cause__
+        if error.retryable or (isinstance(cause, OSError) and cause.errno in _OF_THE_DISK):
+            return True
+        if isinstance(cause, PermissionError) and not os.access(home / "media", os.W_OK):
+            return True
+    return _disk_is_full(home)
+
+
+def homeless(home: Path) -> LibraryError:
+    """The error for a library folder that is no longer where it was."""
+    return LibraryError(
+        f"The library folder {home} is not there any more.",
+        hint="Bring it back (or connect its disk) soon: work goes on by itself. If it has moved "
+        "for good, end this worker and start one with KB_HOME set to the new place.",
+        retryable=True,
+    )
+
+
+def given_up(home: Path, waited_s: float) -> LibraryError:
+    """The error of a worker whose library folder did not come back."""
+    return LibraryError(
+        f"The library folder {home} has been gone for {waited_s:.0f} s: this worker ends.",
+        hint="Bring it back, or set KB_HOME to where it is now; then start it again: kb worker",
+    )
+
+
+def unexpected(error: Exception) -> KBError:
+    """An error that nobody has foreseen, for the item's row."""
+    first = (str(error).splitlines() or [""])[0]
+    return KBError(
+        f"{type(error).__name__}: {first}",
+        hint="This should not happen; the worker's log has the details.",
+    )
+
+
+def backoff_s(attempt: int, pick: Callable[[float, float], float] = random.uniform) -> float:
+    """How long to wait before the next try: doubling, with full jitter in its upper half."""
+    longest = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** max(0, attempt - 1))
+    return pick(longest / 2, longest)
+
+
+def _disk_is_full(home: Path) -> bool:
+    # An index or a downloader says it in words of its own.
+    try:
+        return shutil.disk_usage(home).free < FULL_DISK_BYTES
+    except OSError:
+        return False

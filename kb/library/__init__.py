@@ -1,0 +1,8 @@
+"""The library folder: files, names, metadata."""
+
+from __future__ import annotations
+
+from kb.library.library import Library, deep_link
+from kb.library.metadata import MEDIA_EXTENSIONS, LibraryEntry
+
+__all__ = ["MEDIA_EXTENSIONS", "Library", "LibraryEntry", "deep_link"]

@@ -1,0 +1,128 @@
+"""The library's entries for whoever looks often: only what has changed on disk is read again.
+
+Every file of the library is written beside its name and moved into place, so that the media
+folder's own time of change tells whether anything at all has happened.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from kb import storage
+from kb.errors import LibraryError
+from kb.library.directory import Folder, is_metadata
+from kb.library.metadata import (
+    MEDIA_EXTENSIONS,
+    TEXT_SUFFIX,
+    TRANSCRIPT_SUFFIX,
+    LibraryEntry,
+    Listing,
+    Problem,
+    entry_from_record,
+)
+
+# Within a clock's tick two changes have one time: a folder that changed just now is read again.
+TICK_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read of one metadata file, and how the file looked then."""
+
+    stamp: tuple[int, int]  # time of change in ns, size in bytes
+    entry: LibraryEntry | None
+    problem: Problem | None = None
+
+
+class Shelf:
+    """The entries of one media folder. Safe to share between threads."""
+
+    def __init__(self, media_folder: Path) -> None:
+        self._folder = media_folder
+        self._lock = threading.Lock()
+        self._known: dict[str, _Known] = {}
+        self._listing = Listing(())
+        self._changed_ns: int | None = None
+
+    def listing(self) -> Listing:
+        """What `Library.scan` answers. Raises LibraryError when the folder cannot be read."""
+        with self._lock:
+            try:
+                changed_ns = self._folder.stat().st_mtime_ns
+            except FileNotFoundError:
+                return Listing(())
+            except OSError as error:
+                raise storage.library_error(error, self._folder, "read") from error
+            if changed_ns != self._changed_ns:
+                self._listing = self._read()
+                settled = time.time_ns() - changed_ns > TICK_NS
+                self._changed_ns = changed_ns if settled else None
+            return self._listing
+
+    def _read(self) -> Listing:
+        stamps: dict[str, tuple[int, int]] = {}
+        names: list[str] = []
+        try:
+            with os.scandir(self._folder) as found:
+                for file in found:
+                    if file.name.startswith("."):
+                        continue
+                    names.append(file.name)
+                    if is_metadata(file.name):
+                        about = file.stat()
+                        stamps[file.name] = (about.st_mtime_ns, about.st_size)
+        except OSError as error:
+            raise storage.library_error(error, self._folder, "read") from error
+        there = frozenset(names)
+        folder = Folder(self._folder, there)
+        media = {stem for stem, dot, kind in map(_split, names) if dot + kind in MEDIA_EXTENSIONS}
+        known: dict[str, _Known] = {}
+        for name, stamp in stamps.items():
+            before = self._known.get(name)
+            if before is None or before.stamp != stamp or not _holds(before, there, media):
+                before = self._read_one(name, stamp, folder)
+            known[name] = before
+        self._known = known
+        entries = [each.entry for each in known.values() if each.entry is not None]
+        entries.sort(key=lambda entry: (entry.item.published, entry.stem), reverse=True)
+        problems = [known[name].problem for name in sorted(known)]
+        return Listing(tuple(entries), tuple(p for p in problems if p is not None))
+
+    def _read_one(self, name: str, stamp: tuple[int, int], folder: Folder) -> _Known:
+        path = self._folder / name
+        try:
+            entry = entry_from_record(storage.read_json(path), name.removesuffix(".json"), folder)
+        except LibraryError as error:
+            return _Known(stamp, None, Problem(path, error.message, error.hint))
+        return _Known(stamp, entry)
+
+
+@cache
+def shelf(media_folder: Path) -> Shelf:
+    """The one shelf of this process for a folder."""
+    return Shelf(media_folder)
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    stem, dot, kind = name.rpartition(".")
+    return stem, dot, kind.lower()
+
+
+def _holds(known: _Known, there: frozenset[str], media: set[str]) -> bool:
+    """Whether the files beside the metadata are the ones that were there when it was read."""
+    entry = known.entry
+    if entry is None:
+        return True  # damaged, and still the same file
+    path, stem = entry.media_path, entry.stem
+    as_before = path.name in there if path is not None else stem not in media
+    for suffix, beside in (
+        (TRANSCRIPT_SUFFIX, entry.transcript_path),
+        (TEXT_SUFFIX, entry.text_path),
+    ):
+        as_before = as_before and (f"{stem}{suffix}" in there) == (beside is not None)
+    return as_before

@@ -1,0 +1,144 @@
+"""The names in the media folder, and which item's metadata each one holds.
+
+Looking up one item must cost the same with ten items and with ten thousand: ids are
+permanent, so each metadata file is read for its id once and only new names later.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kb import storage
+from kb.errors import LibraryError
+from kb.library.metadata import MEDIA_EXTENSIONS, TRANSCRIPT_SUFFIX
+
+METADATA_SUFFIX = ".json"
+
+
+def list_names(folder: Path) -> list[str]:
+    """The names in a folder without hidden and temporary ones; none when it does not exist.
+
+    Raises LibraryError when it cannot be listed.
+    """
+    try:
+        # Names are all that is needed, and a path object for each costs ten times as much.
+        names = os.listdir(folder)  # noqa: PTH208
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise storage.library_error(error, folder, "read") from error
+    return [name for name in names if name[0] != "."]
+
+
+def is_metadata(name: str) -> bool:
+    """Whether a file of this name holds an item's metadata (and not, say, its transcript)."""
+    return name.endswith(METADATA_SUFFIX) and not name.endswith((TRANSCRIPT_SUFFIX, ".info.json"))
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Answers which files are there: from `names`, read once for many questions, or the disk."""
+
+    path: Path
+    names: frozenset[str] | None = None
+
+    def existing(self, name: str) -> Path | None:
+        """The path of a name that is there, else None."""
+        if self.names is not None:  # asked 64 times an item: no path for what is not there
+            return self.path / name if name in self.names else None
+        path = self.path / name
+        return path if path.exists() else None
+
+    def media_of(self, stem: str) -> Path | None:
+        """The stem's medium: pictures and sound before sound alone."""
+        for extension in MEDIA_EXTENSIONS:
+            for spelling in (extension, extension.upper()):
+                if path := self.existing(f"{stem}{spelling}"):
+                    return path
+        return None
+
+
+@dataclass
+class MetadataIndex:
+    """Which metadata file holds which item; safe to use from several threads.
+
+    Other processes add files: an id that is not known leads to a fresh look at the folder.
+    """
+
+    folder: Path
+    _id_of: dict[str, str | None] = field(default_factory=dict)
+    _name_of: dict[str, str] = field(default_factory=dict)
+    _folded: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def find(self, item_id: str) -> tuple[str, dict[str, Any]] | None:
+        """The stem and the metadata, as they are now, of an item; None when it has none.
+
+        Raises LibraryError when the folder cannot be listed.
+        """
+        with self._lock:
+            for fresh in (False, True):
+                if fresh:
+                    self._refresh()
+                name = self._name_of.get(item_id)
+                if name is None:
+                    continue
+                # Read again: the file may be gone, or its name given to another item.
+                record = _read(self.folder / name)
+                if record is not None and _id_in(record) == item_id:
+                    return name.removesuffix(METADATA_SUFFIX), record
+                self._forget(name)
+            return None
+
+    def holder(self, stem: str) -> str | None:
+        """The id of another item's metadata under this stem, in whatever case; else None.
+
+        As of the last look at the folder, which `find` takes for an unknown id.
+        """
+        with self._lock:
+            name = self._folded.get(f"{stem}{METADATA_SUFFIX}".casefold())
+            return self._id_of.get(name) if name else None
+
+    def add(self, stem: str, item_id: str) -> None:
+        """Note metadata that was just written."""
+        with self._lock:
+            self._note(f"{stem}{METADATA_SUFFIX}", item_id)
+
+    def _refresh(self) -> None:
+        names = {name for name in list_names(self.folder) if is_metadata(name)}
+        for name in self._id_of.keys() - names:
+            self._forget(name)
+        # Those without an id were damaged or another program's: they may have been mended.
+        for name in sorted(name for name in names if self._id_of.get(name) is None):
+            record = _read(self.folder / name)
+            self._note(name, None if record is None else _id_in(record))
+
+    def _note(self, name: str, item_id: str | None) -> None:
+        self._id_of[name] = item_id
+        self._folded.setdefault(name.casefold(), name)
+        if item_id is not None:
+            self._name_of.setdefault(item_id, name)
+
+    def _forget(self, name: str) -> None:
+        item_id = self._id_of.pop(name, None)
+        if item_id is not None and self._name_of.get(item_id) == name:
+            del self._name_of[item_id]
+        if self._folded.get(name.casefold()) == name:
+            del self._folded[name.casefold()]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return storage.read_json(path)
+    except LibraryError:
+        return None
+
+
+def _id_in(record: dict[str, Any]) -> str | None:
+    item = record.get("item")
+    item_id = item.get("id") if isinstance(item, dict) else None
+    return item_id if isinstance(item_id, str) else None

@@ -1,0 +1,147 @@
+"""Taking in what was laid into the media folder by hand or by an older tool."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kb import storage
+from kb.errors import KBError, LibraryError
+from kb.library.directory import Folder, list_names
+from kb.library.filenames import StemParts, split_stem
+from kb.library.metadata import (
+    MEDIA_EXTENSIONS,
+    TEXT_SUFFIX,
+    TRANSCRIPT_SUFFIX,
+    LibraryEntry,
+    Listing,
+    Problem,
+    is_record,
+)
+from kb.types import MediaItem
+
+WATCH_URL = "https://www.youtube.com/watch?v="
+
+
+Write = Callable[[MediaItem, Mapping[str, Any], str], LibraryEntry]
+
+
+def adopt(media_folder: Path, known: Callable[[str], str | None], write: Write) -> Listing:
+    """See `Library.adopt`; `known` gives the stem of an id, `write` makes metadata of a stem."""
+    names = frozenset(list_names(media_folder))
+    folder = Folder(media_folder, names)
+    entries: list[LibraryEntry] = []
+    problems: list[Problem] = []
+    for stem in sorted({stem for name in names if (stem := _stem_of(name))}):
+        try:
+            if found := _examine(stem, folder, known):
+                entries.append(write(*found, stem))
+        except KBError as error:
+            problems.append(Problem(media_folder / f"{stem}.json", error.message, error.hint))
+    return Listing(tuple(entries), tuple(problems))
+
+
+def _stem_of(name: str) -> str | None:
+    """The stem of a file that belongs to an item, None for any other file."""
+    for suffix in (TRANSCRIPT_SUFFIX, ".info.json", ".json", TEXT_SUFFIX):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    path = Path(name)
+    return path.stem if path.suffix.lower() in MEDIA_EXTENSIONS else None
+
+
+def _examine(
+    stem: str, folder: Folder, known: Callable[[str], str | None]
+) -> tuple[MediaItem, dict[str, Any]] | None:
+    """The item of a stem and its first record; None when it has metadata of ours."""
+    foreign: dict[str, Any] = {}
+    for suffix in (".json", ".info.json"):
+        if path := folder.existing(f"{stem}{suffix}"):
+            foreign = storage.read_json(path)
+            if is_record(foreign):
+                return None
+            break
+    parts = split_stem(stem)
+    if parts is None:
+        raise LibraryError(
+            f"{stem} in {folder.path} is not named YYYY-MM-DD_Title_videoId.",
+            hint="Rename it, or take it in with: kb ingest FILE",
+        )
+    item, sha256 = _item(parts, foreign, stem, folder)
+    if other := known(item.id):
+        raise LibraryError(
+            f"{stem} in {folder.path} is the same item as {other} ({item.id}).",
+            hint="Remove one of the two.",
+        )
+    record: dict[str, Any] = {}
+    media = folder.media_of(stem)
+    if media is not None:
+        record["files"] = {"media": media.name}
+    if sha256:
+        record["media"] = {"sha256": sha256}
+    if any(folder.existing(f"{stem}{suffix}") for suffix in (TRANSCRIPT_SUFFIX, TEXT_SUFFIX)):
+        record["state"] = "done"
+    return item, record
+
+
+def _item(
+    parts: StemParts, foreign: dict[str, Any], stem: str, folder: Folder
+) -> tuple[MediaItem, str]:
+    """The item that the name, foreign metadata and content describe, and its SHA-256.
+
+    The hash is empty where the id does not need it: hashing a large library takes long.
+    """
+    sha256 = ""
+    if parts.is_youtube:
+        item_id, source, url = f"youtube:{parts.short_id}", "youtube", WATCH_URL + parts.short_id
+    else:
+        media = folder.media_of(stem)
+        if media is not None:
+            sha256 = _sha256(media)
+            item_id, url = f"file:{sha256[:12]}", media.resolve().as_uri()
+        else:
+            short_id = parts.short_id
+            if not parts.is_file:  # only words are left: their name stands for the medium
+                short_id = hashlib.sha256(stem.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            item_id, url = f"file:{short_id}", ""
+        source = "file"
+    duration = foreign.get("duration")
+    tags = foreign.get("tags")
+    return (
+        MediaItem(
+            id=item_id,
+            source=source,
+            url=url,
+            title=_text(foreign, "title") or parts.title,
+            published=parts.published,
+            duration_s=(
+                float(duration)
+                if isinstance(duration, int | float) and not isinstance(duration, bool)
+                else None
+            ),
+            channel=_text(foreign, "channel", "channel_title", "uploader"),
+            description=_text(foreign, "description"),
+            tags=tuple(tag for tag in tags if isinstance(tag, str))
+            if isinstance(tags, list)
+            else (),
+        ),
+        sha256,
+    )
+
+
+def _text(document: dict[str, Any], *names: str) -> str:
+    for name in names:
+        value = document.get(name)
+        if isinstance(value, str) and value.strip():
+            return value
+    return ""
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise storage.library_error(error, path, "read") from error

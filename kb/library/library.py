@@ -1,0 +1,336 @@
+"""The library folder: names, metadata and files of every item, and links into them.
+
+    <home>/media/YYYY-MM-DD_Title_videoId.mp4               the medium
+                                         .json              metadata (see `LibraryEntry.record`)
+                                         .txt               transcript for people
+                                         .transcript.json   transcript, exact
+    <home>/library.json                                     facts about the whole library
+    <home>/kb.sqlite, <home>/index.lance/                   jobs and index; both can be remade
+
+The folder is the truth: whatever else is kept can be rebuilt from it. Several processes may
+write at once: a file written twice ends as one of the two, whole, and changes of an item's
+metadata are made one after the other (`Library.changing`), so that none is lost.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import logging
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urldefrag
+
+from kb import storage
+from kb.errors import LibraryError, MediaUnavailable
+from kb.library.directory import Folder, MetadataIndex, is_metadata, list_names
+from kb.library.filenames import make_stem
+from kb.library.importer import adopt
+from kb.library.metadata import (
+    MEDIA_EXTENSIONS,
+    METADATA_VERSION,
+    LibraryEntry,
+    Listing,
+    Problem,
+    entry_from_record,
+    is_record,
+    item_document,
+    merge_record,
+)
+from kb.types import MediaItem
+
+__all__ = [
+    "MEDIA_EXTENSIONS",
+    "Library",
+    "LibraryEntry",
+    "Listing",
+    "Problem",
+    "deep_link",
+]
+
+# Metadata and exports lie beside the medium under the same stem.
+_OWN_SUFFIXES = (".json", ".txt", ".srt", ".vtt", ".csv", ".md", ".damaged", ".tmp")
+LOCK_FOLDER = ".locks"
+LOCKS = 256
+DASHBOARD_URL = "http://127.0.0.1:8501/"
+
+log = logging.getLogger(__name__)
+
+
+def deep_link(item: MediaItem, start_s: float) -> str:
+    """A link that opens the medium at the second in which `start_s` lies.
+
+    YouTube: its short link; local files: the dashboard's page; anything else: the item's page
+    with a media fragment (`#t=`, W3C Media Fragments), in place of a fragment it may have.
+    """
+    second = max(0, int(start_s))
+    if item.source == "youtube":
+        return f"https://youtu.be/{item.short_id}?t={second}"
+    if item.source == "file" or not item.url:
+        return f"{DASHBOARD_URL}?tab=Library&item={quote(item.id, safe='')}&t={second}"
+    page, fragment = urldefrag(item.url)
+    if fragment.startswith(("/", "!")):
+        return item.url  # the page's own routing: another fragment would be another page
+    return f"{page}#t={second}"
+
+
+class Library:
+    """The folder `home`; nothing is made or read before it is needed.
+
+    Every method that reads or writes raises LibraryError, with cause and next step, when the
+    folder cannot be used (disk full, not allowed, a file in the way, path too long).
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home = home.absolute()  # the length of a path is that of the whole path
+        self.media_folder = home / "media"
+        self.facts_path = home / "library.json"
+        self.database_path = home / "kb.sqlite"
+        self.index_folder = home / "index.lance"
+        self._index = MetadataIndex(self.media_folder)
+
+    def prepare(self) -> None:
+        """Make the folders and prove that they can be written to.
+
+        Raises LibraryError with what is in the way; call it before long work.
+        """
+        proof = self.media_folder / f"{storage.TEMPORARY_PREFIX}proof{storage.TEMPORARY_SUFFIX}"
+        storage.write_bytes(proof, b"")
+        try:
+            proof.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage.library_error(error, proof, "remove") from error
+
+    # Names and paths
+
+    def stem(self, item: MediaItem) -> str:
+        """The name of the item's files without suffix: the one it has, else the one it gets.
+
+        A changed title or date renames nothing.
+        """
+        known = self._index.find(item.id)
+        if known is not None:
+            return known[0]
+        number = 1
+        while True:
+            stem = make_stem(item, self.media_folder, number=number)
+            # Damaged metadata holds no id and blocks no name: `write_metadata` keeps it beside.
+            if self._index.holder(stem) in (None, item.id):
+                return stem
+            number += 1
+
+    def path(self, entry: LibraryEntry | str, suffix: str) -> Path:
+        """Where the file of an entry (or stem) with this suffix (`.txt`) lies or will lie."""
+        stem = entry if isinstance(entry, str) else entry.stem
+        return self.media_folder / f"{stem}{suffix}"
+
+    # Reading
+
+    def find(self, item_id: str) -> LibraryEntry | None:
+        """The entry with this id, or None."""
+        known = self._index.find(item_id)
+        return None if known is None else entry_from_record(known[1], known[0], self._on_disk)
+
+    def scan(self) -> Listing:
+        """Every entry, newest first, and what could not be read, each with its cause."""
+        names = list_names(self.media_folder)
+        folder = Folder(self.media_folder, frozenset(names))
+        entries: list[LibraryEntry] = []
+        problems: list[Problem] = []
+        for name in sorted(filter(is_metadata, names)):
+            path, stem = self.media_folder / name, name.removesuffix(".json")
+            try:
+                entries.append(entry_from_record(storage.read_json(path), stem, folder))
+            except LibraryError as error:
+                problems.append(Problem(path, error.message, error.hint))
+        entries.sort(key=lambda entry: (entry.item.published, entry.stem), reverse=True)
+        return Listing(tuple(entries), tuple(problems))
+
+    def entries(self) -> tuple[LibraryEntry, ...]:
+        """Every entry, newest first; damaged metadata is logged and passed over."""
+        listing = self.scan()
+        for problem in listing.problems:
+            log.warning("%s", problem.message)
+        return listing.entries
+
+    def read_metadata(self, entry: LibraryEntry | str) -> dict[str, Any]:
+        """The metadata document of an entry or stem, as it is on disk.
+
+        Raises LibraryError when it is missing or damaged.
+        """
+        return storage.read_json(self.path(entry, ".json"))
+
+    def read_text(self, entry: LibraryEntry | str, suffix: str) -> str:
+        """The text file of an entry with this suffix. Raises LibraryError when it is missing."""
+        path = self.path(entry, suffix)
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise storage.library_error(error, path, "read") from error
+        except UnicodeError as error:
+            raise LibraryError(f"{path} is damaged: {error}.", hint="Remove the file.") from error
+
+    # Writing
+
+    @contextmanager
+    def changing(self, item_id: str) -> Iterator[None]:
+        """Nobody else changes the item's metadata inside the block, in any process.
+
+        The same thread may enter again. Raises LibraryError.
+        """
+        # Items share locks, so that ten thousand of them do not leave ten thousand files.
+        number = zlib.crc32(item_id.encode("utf-8", "surrogatepass")) % LOCKS
+        with storage.locked(self.home / LOCK_FOLDER / f"items-{number:02x}.lock"):
+            yield
+
+    def add_media(
+        self,
+        item: MediaItem,
+        path: Path,
+        *,
+        link: bool = True,
+        sha256: str = "",
+        duration_s: float | None = None,
+    ) -> LibraryEntry:
+        """Put the medium at `path` into the library and record it in the item's metadata.
+
+        It is hard-linked where the disk allows (`link`), else copied; the original stays.
+        What is there already is not copied again. `sha256` and the measured `duration_s`
+        are recorded when given. Raises MediaUnavailable when `path` is no readable file.
+        """
+        source = path.resolve()  # a link to a link would break when the first is removed
+        try:
+            with source.open("rb"):
+                pass
+        except OSError as error:
+            raise MediaUnavailable(
+                f"Cannot read {path}: {error.strerror or error}.",
+                hint="Check the path, its permissions and its disk.",
+            ) from error
+        stem = self.stem(item)
+        target = self.media_folder / f"{stem}{_media_suffix(path)}"
+        if not _same_content(source, target):
+            storage.place_file(source, target, link=link)
+        measured: dict[str, Any] = {}
+        if sha256:
+            measured["sha256"] = sha256
+        if duration_s is not None:
+            measured["duration_s"] = duration_s
+        return self.write_metadata(item, {"files": {"media": target.name}, "media": measured})
+
+    def write_metadata(
+        self,
+        item: MediaItem,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        stem: str | None = None,
+    ) -> LibraryEntry:
+        """Write the item's metadata with `changes` to the record; returns the new entry.
+
+        `files`, `media` and `published` are merged key by key, other keys replaced; None
+        removes a key. Keys that nobody here knows stay. Metadata of another program is kept
+        whole under `adopted`, damaged metadata beside as `.json.damaged`. `stem` is for files
+        that have a name already. Raises LibraryError, also for metadata of a newer version.
+        """
+        with self.changing(item.id):
+            stem = self.stem(item) if stem is None else stem
+            path = self.path(stem, ".json")
+            record = self._record_to_change(path)
+            known_item = record.get("item")
+            described = {
+                **(known_item if isinstance(known_item, dict) else {}),
+                **item_document(item),
+            }
+            head = {"version": METADATA_VERSION, "item": described}
+            merged = {**head, **merge_record(record, changes or {}), **head}
+            storage.write_json(path, merged)
+            self._index.add(stem, item.id)
+            return entry_from_record(merged, stem, self._on_disk)
+
+    def amend(self, item_id: str, changes: Mapping[str, Any]) -> LibraryEntry | None:
+        """Changes the record of an item that is there; None, and nothing written, if it is not.
+
+        Other than `write_metadata` it leaves the item's description as it is by now: whoever
+        read the item a while ago must not write an old title over a new one.
+        """
+        with self.changing(item_id):
+            entry = self.find(item_id)
+            return None if entry is None else self.write_metadata(entry.item, changes)
+
+    def _record_to_change(self, path: Path) -> dict[str, Any]:
+        if not path.exists():
+            return {}
+        try:
+            record = storage.read_json(path)
+        except LibraryError as error:
+            log.warning("%s It is kept as %s.damaged.", error.message, path.name)
+            storage.place_file(path, path.with_name(f"{path.name}.damaged"), link=True)
+            return {}
+        if not is_record(record):
+            return {"adopted": record}
+        if record["version"] != METADATA_VERSION:
+            raise LibraryError(
+                f"{path} is of version {record['version']}, this program knows {METADATA_VERSION}.",
+                hint="Update KB Ingest before writing to this library.",
+            )
+        return record
+
+    def write_text(self, entry: LibraryEntry | str, suffix: str, text: str) -> Path:
+        """Write a text file of an entry (or stem) as UTF-8, whole or not at all."""
+        path = self.path(entry, suffix)
+        storage.write_text(path, text)
+        return path
+
+    def read_facts(self) -> dict[str, Any]:
+        """The facts in `library.json` (subscriptions, publish records); empty without it."""
+        return storage.read_json(self.facts_path) if self.facts_path.exists() else {}
+
+    def write_facts(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Change facts by key (None removes one); returns all of them."""
+        with storage.locked(self.home / LOCK_FOLDER / "library.lock"):
+            facts = merge_record({"version": METADATA_VERSION, **self.read_facts()}, changes)
+            storage.write_json(self.facts_path, facts)
+            return facts
+
+    # Upkeep
+
+    def sweep_temporary(self) -> tuple[Path, ...]:
+        """Remove what killed processes left half written; returns what was removed."""
+        return storage.sweep(self.home) + storage.sweep(self.media_folder)
+
+    def adopt(self) -> Listing:
+        """Take in media, metadata and transcripts laid into `media/` without our metadata.
+
+        Names must be `YYYY-MM-DD_Title_videoId`. Returns the entries that are new, and as
+        problems what cannot be adopted. Nothing is renamed or removed; foreign metadata is
+        kept whole inside ours.
+        """
+        return adopt(
+            self.media_folder,
+            known=lambda item_id: found[0] if (found := self._index.find(item_id)) else None,
+            write=lambda item, record, stem: self.write_metadata(item, record, stem=stem),
+        )
+
+    @property
+    def _on_disk(self) -> Folder:
+        return Folder(self.media_folder)
+
+
+def _media_suffix(path: Path) -> str:
+    """The medium's own extension, unless it is none, odd, or that of a file of ours."""
+    suffix = path.suffix.lower()
+    if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) and suffix not in _OWN_SUFFIXES:
+        return suffix
+    return ".media"
+
+
+def _same_content(source: Path, target: Path) -> bool:
+    try:
+        return source.samefile(target) or filecmp.cmp(source, target, shallow=False)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise storage.library_error(error, target, "read") from error

@@ -1,0 +1,211 @@
+"""The metadata of one item: its JSON document and the entry that is read from it.
+
+    {"version": 1,
+     "item": {"id", "source", "url", "title", "published", "duration_s", "channel",
+              "description", "tags", "chapters": [{"start_s", "title"}], "language", "extra"},
+     "media": {"sha256", "duration_s"},            measured, not claimed
+     "files": {"media": name},
+     "state", "error", "hint", "attempts",
+     "transcribed": {"model", "engine", "preset", "language", "coverage", ...},
+     "published": {sink: {...}}}
+
+Only `version` and `item` must be there. Keys of others are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from kb.storage import Fields
+from kb.types import Chapter, MediaItem
+
+METADATA_VERSION = 1
+TRANSCRIPT_SUFFIX = ".transcript.json"
+TEXT_SUFFIX = ".txt"
+
+# `.ts` is left out: most files of that name are TypeScript.
+_VIDEO = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".wmv", ".flv", ".mpg", ".mpeg")
+_OTHER_VIDEO = (".m2ts", ".mts", ".3gp", ".ogv")
+_AUDIO = (".mp3", ".m4a", ".m4b", ".aac", ".wav", ".flac", ".ogg", ".oga", ".opus", ".wma")
+_OTHER_AUDIO = (".aif", ".aiff", ".amr", ".ac3", ".caf", ".mka", ".weba")
+MEDIA_EXTENSIONS: tuple[str, ...] = _VIDEO + _OTHER_VIDEO + _AUDIO + _OTHER_AUDIO
+
+_MERGED_KEYS = ("files", "media", "published")
+_HINT = "Mend or remove this file, then run: kb reindex"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in the folder that could not be read, and what to do about it."""
+
+    path: Path
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryEntry:
+    """One item of the library folder; paths are None where the file is not there.
+
+    `state` is one of queued, running, paused, waiting, done, failed, cancelled and held, or
+    `new` while nothing has been asked for. `record` is the whole metadata document.
+    """
+
+    item: MediaItem
+    stem: str
+    media_path: Path | None
+    transcript_path: Path | None
+    text_path: Path | None
+    state: str
+    error: str = ""
+    hint: str = ""
+    attempts: int = 0
+    sha256: str = ""
+    duration_s: float | None = None
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def transcribed(self) -> Mapping[str, Any]:
+        """What the transcript was made with (model, engine, preset, ...); empty without one."""
+        value = self.record.get("transcribed")
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def grade(self) -> str:
+        """The transcript's grade (A, B, C); empty where there is none."""
+        coverage = self.transcribed.get("coverage")
+        return str(coverage.get("grade", "")) if isinstance(coverage, dict) else ""
+
+    @property
+    def review(self) -> Mapping[str, Any]:
+        """What somebody decided about a transcript (accepted, by, at, note, run); or empty."""
+        value = self.record.get("review")
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def accepted(self) -> bool:
+        """Whether somebody has accepted the transcript that is there now."""
+        return bool(
+            self.review.get("accepted")
+            and self.review.get("run", 1) == self.transcribed.get("run", 1)
+        )
+
+    @property
+    def published(self) -> Mapping[str, Any]:
+        """What each knowledge base holds of the item, by sink name."""
+        value = self.record.get("published")
+        return value if isinstance(value, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Entries of the library and what stood in the way of reading others."""
+
+    entries: tuple[LibraryEntry, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+class Files(Protocol):
+    """Answers which files of an item are there (`kb.library.directory.Folder`)."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def existing(self, name: str) -> Path | None: ...
+
+    def media_of(self, stem: str) -> Path | None: ...
+
+
+def is_record(document: Mapping[str, Any]) -> bool:
+    """Whether a JSON document is metadata of ours, damaged or not."""
+    return "item" in document and "version" in document
+
+
+def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> LibraryEntry:
+    """The entry that a metadata document and the files beside it make.
+
+    Raises LibraryError naming file and field.
+    """
+    fields = Fields(record, str(folder.path / f"{stem}.json"), hint=_HINT)
+    if not is_record(record):
+        raise fields.error("item", "not metadata of this library; `kb reindex` adopts it")
+    if fields.whole("version") > METADATA_VERSION:
+        raise fields.error("version", "written by a newer KB Ingest; update this one")
+    media, name = fields.inner("media"), fields.inner("files").text("media", "")
+    if "/" in name or "\\" in name:  # metadata must not point out of the folder
+        name = ""
+    return LibraryEntry(
+        item=_item(fields.inner("item")),
+        stem=stem,
+        media_path=(folder.existing(name) if name else None) or folder.media_of(stem),
+        transcript_path=folder.existing(f"{stem}{TRANSCRIPT_SUFFIX}"),
+        text_path=folder.existing(f"{stem}{TEXT_SUFFIX}"),
+        state=fields.text("state", "new"),
+        error=fields.text("error", ""),
+        hint=fields.text("hint", ""),
+        attempts=fields.whole("attempts", 0),
+        sha256=media.text("sha256", ""),
+        duration_s=media.number("duration_s", None),
+        record=record,
+    )
+
+
+def item_document(item: MediaItem) -> dict[str, Any]:
+    """The item as JSON."""
+    return {
+        "id": item.id,
+        "source": item.source,
+        "url": item.url,
+        "title": item.title,
+        "published": item.published,
+        "duration_s": item.duration_s,
+        "channel": item.channel,
+        "description": item.description,
+        "tags": list(item.tags),
+        "chapters": [{"start_s": c.start_s, "title": c.title} for c in item.chapters],
+        "language": item.language,
+        "extra": dict(item.extra),
+    }
+
+
+def item_from_document(document: Mapping[str, Any], source: str = "item") -> MediaItem:
+    """The item that `item_document` wrote. Raises LibraryError naming `source` and field."""
+    return _item(Fields(document, source, hint=_HINT))
+
+
+def _item(fields: Fields) -> MediaItem:
+    item_id = fields.text("id")
+    return MediaItem(
+        id=item_id,
+        source=fields.text("source", item_id.split(":", 1)[0]),
+        url=fields.text("url", ""),
+        title=fields.text("title", ""),
+        published=fields.text("published", ""),
+        duration_s=fields.number("duration_s", None),
+        channel=fields.text("channel", ""),
+        description=fields.text("description", ""),
+        tags=fields.texts("tags"),
+        chapters=tuple(
+            Chapter(row.number("start_s"), row.text("title", ""))
+            for row in fields.objects("chapters")
+        ),
+        language=fields.text("language", None),
+        extra=fields.mapping("extra", {}),
+    )
+
+
+def merge_record(record: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with changes: None removes, `files`, `media`, `published` merge by key."""
+    merged = dict(record)
+    for key, value in changes.items():
+        known = merged.get(key)
+        if value is None:
+            merged.pop(key, None)
+        elif key in _MERGED_KEYS and isinstance(known, dict) and isinstance(value, Mapping):
+            merged[key] = merge_record(known, value)
+        else:
+            merged[key] = dict(value) if isinstance(value, Mapping) else value
+    return merged

@@ -1,0 +1,1 @@
+"""The way of one item through all stages, in order."""

@@ -1,0 +1,134 @@
+"""Captions in the library: kept beside the medium, a witness for the transcript, and its
+stand-in until it is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kb import storage
+from kb.errors import KBError, LibraryError
+from kb.library import Library, LibraryEntry
+from kb.settings import Settings
+from kb.transcript import caption_parser
+from kb.transcript.caption_agreement import attest
+from kb.transcript.passages import passages
+from kb.types import CaptionFile, MediaItem, MediaRef, Passage, Transcript
+
+log = logging.getLogger(__name__)
+
+KEY = "captions"  # in an item's metadata: {"files": [{"name", "language", "automatic"}], "shown"}
+
+
+def keep(
+    library: Library, item: MediaItem, files: Sequence[CaptionFile], *, shown: bool | None = None
+) -> LibraryEntry | None:
+    """Moves captions beside the medium and notes them in the item's metadata.
+
+    They are named `….<language>.<ext>`, a machine's `….<language>.auto.<ext>`. `shown`: they
+    stand in for the transcript from now on, or no longer. What cannot be kept is logged: no
+    medium must be lost for its captions.
+    """
+    entry = library.find(item.id)
+    stem = entry.stem if entry else library.stem(item)
+    kept = {str(each["name"]): each for each in _records(entry)}
+    for file in files:
+        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in file.language)
+        suffix = f".{plain}{'.auto' if file.automatic else ''}{file.path.suffix.lower()}"
+        target = library.path(stem, suffix)
+        try:
+            storage.place_file(file.path, target, link=True)
+            file.path.unlink(missing_ok=True)
+        except (LibraryError, OSError) as error:
+            log.warning("%s: captions are not kept: %s", item.id, error)
+            continue
+        kept[target.name] = {
+            "name": target.name, "language": file.language, "automatic": file.automatic,
+        }  # fmt: skip
+    if not kept:
+        return entry
+    record: dict[str, Any] = {"files": list(kept.values()), "shown": is_shown(entry)}
+    if shown is not None:
+        record["shown"] = shown
+    return library.write_metadata(item, {KEY: record})
+
+
+def _records(entry: LibraryEntry | None) -> Iterable[dict[str, Any]]:
+    found = entry.record.get(KEY) if entry else None
+    files = found.get("files") if isinstance(found, dict) else None
+    for each in files if isinstance(files, list) else ():
+        name = each.get("name") if isinstance(each, dict) else None
+        if isinstance(name, str) and not {"/", "\\"} & set(name):
+            yield each
+
+
+def files_of(library: Library, entry: LibraryEntry) -> list[CaptionFile]:
+    """The item's captions that are still there, people's first."""
+    found = [
+        CaptionFile(
+            library.media_folder / str(each["name"]),
+            str(each.get("language") or ""),
+            bool(each.get("automatic", True)),
+        )
+        for each in _records(entry)
+    ]
+    return sorted((f for f in found if f.path.is_file()), key=lambda f: f.automatic)
+
+
+def is_shown(entry: LibraryEntry | None) -> bool:
+    """Whether captions stand in for the item's transcript."""
+    found = entry.record.get(KEY) if entry else None
+    return bool(isinstance(found, dict) and found.get("shown"))
+
+
+def retired(entry: LibraryEntry | None) -> dict[str, Any]:
+    """What the metadata says of captions once the transcript is there."""
+    if entry is None or not is_shown(entry):
+        return {}
+    return {KEY: {**entry.record[KEY], "shown": False}}
+
+
+def stand_in(library: Library, entry: LibraryEntry) -> Transcript | None:
+    """The captions that are shown instead of a transcript; None without them.
+
+    Raises LibraryError when they cannot be read.
+    """
+    if entry.transcript_path is not None or not is_shown(entry):
+        return None
+    for file in files_of(library, entry)[:1]:
+        medium = entry.media_path or Path(file.path.name)
+        length_s = entry.duration_s or entry.item.duration_s or 0.0
+        return caption_parser.read(file, MediaRef(medium.name, entry.sha256, length_s))
+    return None
+
+
+def stand_in_passages(library: Library, entry: LibraryEntry) -> Sequence[Passage]:
+    """Those captions as passages that say what they are; none without them."""
+    found = stand_in(library, entry)
+    if found is None:
+        return ()
+    path = f"media/{entry.media_path.name}" if entry.media_path else ""
+    return passages(found, entry.item, path=path)
+
+
+def with_witness(
+    library: Library, item: MediaItem, transcript: Transcript, settings: Settings
+) -> Transcript:
+    """The transcript held against people's captions, where there are any in its language."""
+    entry = library.find(item.id)
+    if entry is None or not settings.witness:
+        return transcript
+    for file in files_of(library, entry):
+        if file.automatic:
+            continue
+        try:
+            told = caption_parser.read(file, transcript.media)
+        except KBError as error:
+            log.warning("%s: %s", item.id, error.message)
+            continue
+        found = attest(transcript, told, file.path.name, settings.witness_below)
+        if found.witness is not None:
+            return found
+    return transcript

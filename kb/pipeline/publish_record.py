@@ -1,0 +1,72 @@
+"""Records in the library folder what each knowledge base holds of an item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kb.errors import KBError
+from kb.library import Library
+from kb.types import DocumentFacts, MediaItem, Published, Transcript
+
+
+def facts_of(transcript: Transcript) -> DocumentFacts:
+    """What a document says of its transcript; part of the content, so one place makes it."""
+    return DocumentFacts(
+        language=transcript.language,
+        model=transcript.model,
+        engine=transcript.engine,
+        preset=transcript.preset,
+        coverage=round(transcript.coverage.ratio, 4),
+        grade=transcript.coverage.grade,
+        duration_s=transcript.media.duration_s,
+    )
+
+
+def record_published(library: Library, item: MediaItem, published: Published) -> None:
+    """Notes beside the medium what a knowledge base holds of it."""
+    record = {
+        "remote_id": published.remote_id,
+        "content_sha256": published.content_sha256,
+        "status": published.status,
+        "error": None,
+        "hint": None,
+        "attempts": None,
+    }
+    _record(library, item.id, published.sink, record)
+
+
+def record_trouble(
+    library: Library,
+    item: MediaItem,
+    sink: str,
+    error: KBError,
+    status: str = "failed",
+    attempts: int = 1,
+) -> None:
+    """Notes beside the medium why a knowledge base does not hold it."""
+    record = {
+        "status": status,
+        "error": error.message,
+        "hint": error.hint,
+        "attempts": attempts,
+    }
+    _record(library, item.id, sink, record)
+
+
+def record_cancelled(library: Library, item_id: str, sink: str) -> None:
+    """Notes beside the medium that a knowledge base is to get nothing, where it waited for it."""
+    entry = library.find(item_id)
+    known = entry.published.get(sink) if entry else None
+    if isinstance(known, Mapping) and known.get("status") == "waiting":
+        record = {"status": "cancelled", "error": None, "hint": None, "attempts": None}
+        _record(library, item_id, sink, record)
+
+
+def _record(library: Library, item_id: str, sink: str, record: Mapping[str, object]) -> None:
+    with library.changing(item_id):
+        entry = library.find(item_id)
+        known = entry.published.get(sink) if entry else None
+        known = known if isinstance(known, Mapping) else {}
+        # A lane that rests tells every item the same again and again.
+        if any(known.get(name) != value for name, value in record.items()):
+            library.amend(item_id, {"published": {sink: record}})

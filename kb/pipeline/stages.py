@@ -1,0 +1,212 @@
+"""The whole data flow of one item, in order: fetch → transcribe → write → publish.
+
+    ensure_media → transcribe → write → judge → publish (the local index)
+                                           └──→ remote knowledge bases, unless it is held
+
+A worker makes durable steps of these functions (`kb.jobs.worker.item_steps`); what goes to remote
+knowledge bases is queued by itself (`kb.jobs.queue.outbox`) and sent by
+`kb.jobs.worker.publish_steps`.
+
+Each stage leaves a checkpoint in the library folder (the medium, the transcript, the publish
+record) and does nothing where the checkpoint of the same content is there already, so that a
+stage may run again at any time without doing anything twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from kb import storage
+from kb.errors import LibraryError, MediaUnavailable
+from kb.inference.session import Recipe
+from kb.library import Library, LibraryEntry
+from kb.media import sha256_of, shown
+from kb.pipeline import captions
+from kb.pipeline.hold import Outcome, judge
+from kb.pipeline.publish_record import facts_of, record_published
+from kb.settings import Settings
+from kb.sinks import open_sink
+from kb.sources import get_source
+from kb.sources.base import Source
+from kb.transcript import render
+from kb.transcript.formats import json_document
+from kb.transcript.passages import passages
+from kb.types import LocalMedia, MediaItem, Published, Revision, Transcript
+
+DOWNLOADS = "downloads"  # where media lie until they are whole
+
+Progress = Callable[[str, float], None]
+"""Called with a stage's name and how much of it is done, 0..1."""
+
+
+class Transcriber(Protocol):
+    """Whoever turns a file into words: the worker's model host.
+
+    `exclusive`: nothing else is decoded beside it, so that a crash is known to be its own.
+    """
+
+    def transcribe(
+        self,
+        path: Path,
+        recipe: Recipe,
+        *,
+        sha256: str = "",
+        shown_as: str = "",
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        exclusive: bool = False,
+    ) -> Transcript: ...
+
+
+def ensure_media(
+    library: Library, item: MediaItem, progress: Progress, source: Source | None = None
+) -> LocalMedia:
+    """The item's medium in the library folder, fetched from `source` if it is not there.
+
+    Raises MediaUnavailable when it cannot be had, or is no medium with sound, and
+    LibraryError when it cannot be kept.
+    """
+    entry = library.find(item.id)
+    if entry is None or entry.media_path is None:
+        entry = _fetch(library, item, progress, source)
+    if not entry.sha256 and entry.media_path is not None:
+        measured = {"media": {"sha256": sha256_of(entry.media_path)}}
+        entry = library.write_metadata(entry.item, measured)
+    assert entry.media_path is not None
+    return LocalMedia(entry.item, entry.media_path, entry.sha256, entry.duration_s or 0.0)
+
+
+def _fetch(
+    library: Library, item: MediaItem, progress: Progress, source: Source | None
+) -> LibraryEntry:
+    def told(done: int, total: int) -> None:
+        progress("fetch", done / total if total else 0.0)
+
+    progress("fetch", 0.0)
+    source = source or get_source(item.source)
+    fetched = source.fetch(item, library.home / DOWNLOADS, told)
+    # Only here: the codecs take longer to load than a listing takes to show.
+    from kb.media.probe import probe
+
+    # Before it is taken in: a text named .mp4 must not lie in the library as a medium.
+    if not probe(fetched.path).has_audio:
+        if fetched.temporary:
+            fetched.path.unlink(missing_ok=True)
+        raise MediaUnavailable(
+            f"{shown(fetched.path)} is a video without sound: there is nothing to transcribe.",
+            hint="Choose a version of the medium that has sound.",
+        )
+    beside = [Path(str(name)) for name in fetched.item.extra.get("files", ())]
+    extra = {name: value for name, value in fetched.item.extra.items() if name != "files"}
+    described = replace(fetched.item, extra=extra)
+    entry = library.add_media(described, fetched.path, sha256=fetched.sha256)
+    captions.keep(library, described, fetched.captions)
+    for path in beside:  # the picture: `<name>.jpg`
+        storage.place_file(path, library.path(entry, f".{path.name.split('.', 1)[1]}"), link=True)
+        path.unlink(missing_ok=True)
+    if fetched.temporary and fetched.path != entry.media_path:
+        fetched.path.unlink(missing_ok=True)
+    if entry.media_path is None:
+        raise LibraryError(
+            f"The medium of {item.title!r} is gone from {library.media_folder}.",
+            hint="Another program may have removed it; try again: kb retry",
+        )
+    progress("fetch", 1.0)
+    return entry
+
+
+def transcribe(
+    media: LocalMedia,
+    recipe: Recipe,
+    transcriber: Transcriber,
+    progress: Progress,
+    cancelled: Callable[[], bool] | None = None,
+    *,
+    exclusive: bool = False,
+) -> Transcript:
+    """The words of a medium that lies in the library. Raises what the transcriber raises."""
+    progress("transcribe", 0.0)
+    return transcriber.transcribe(
+        media.path,
+        recipe,
+        sha256=media.sha256,
+        shown_as=media.path.name,
+        progress=lambda done: progress("transcribe", done),
+        cancelled=cancelled,
+        exclusive=exclusive,
+    )
+
+
+def write(
+    library: Library, item: MediaItem, transcript: Transcript, hold_below: float, *, run: int = 1
+) -> tuple[LibraryEntry, Outcome]:
+    """The transcript's files and what the metadata says of them; decides about a hold."""
+    stem = library.stem(item)
+    transcript = replace(transcript, revisions=_earlier_revisions(library, item))
+    library.write_text(stem, ".txt", render(transcript, "txt", item=item))
+    # The exact transcript comes last: where it is, the text beside it is complete.
+    library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
+    outcome = judge(transcript, hold_below)
+    document = json_document.to_document(transcript)
+    entry = library.write_metadata(
+        item,
+        {
+            "media": {"sha256": transcript.media.sha256, "duration_s": transcript.media.duration_s},
+            "transcribed": {
+                # Which asking it answers: the checkpoint of this stage.
+                "run": run,
+                "engine": transcript.engine,
+                "model": transcript.model,
+                "preset": transcript.preset,
+                "language": transcript.language,
+                "words": len(transcript.words),
+                "coverage": document["coverage"],
+                "timing": document["timing"],
+                "warnings": list(transcript.warnings),
+                "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            },
+            **captions.retired(library.find(item.id)),
+            "state": outcome.state,
+            "error": outcome.reason or None,
+            "hint": outcome.hint or None,
+        },
+    )
+    return entry, outcome
+
+
+def _earlier_revisions(library: Library, item: MediaItem) -> tuple[Revision, ...]:
+    """What people changed in the transcript that is about to be replaced: work worth keeping."""
+    entry = library.find(item.id)
+    if entry is None or entry.transcript_path is None:
+        return ()
+    try:
+        return json_document.read(entry.transcript_path).revisions
+    except LibraryError:
+        return ()  # damaged: the new one takes its place
+
+
+def publish(
+    library: Library, settings: Settings, item: MediaItem, transcript: Transcript, sink: str
+) -> Published:
+    """Puts the item's passages into a knowledge base; the same content again changes nothing."""
+    entry = library.find(item.id)
+    medium = entry.media_path if entry else None
+    path = f"media/{medium.name}" if medium else transcript.media.path
+    found = passages(transcript, item, path=path)
+    published = open_sink(sink, settings).publish(item, found, facts=facts_of(transcript))
+    record_published(library, item, published)
+    return published
+
+
+def read_transcript(library: Library, entry: LibraryEntry) -> Transcript:
+    """The exact transcript of an entry. Raises LibraryError when it has none."""
+    if entry.transcript_path is None:
+        raise LibraryError(
+            f"{entry.item.id} ({entry.item.title}) has no transcript yet.",
+            hint=entry.error or "Ingest it: kb ingest, or try again: kb retry",
+        )
+    return json_document.read(entry.transcript_path)

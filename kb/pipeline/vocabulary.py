@@ -1,0 +1,186 @@
+"""What a channel's recognizer should know beforehand: the analyst's list, and names found.
+
+The list is `vocabulary.json` in the library folder, for people and machines. Names are what its
+titles, chapters and descriptions write with a capital letter and never without.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import regex  # type: ignore[import-untyped]
+import sqlalchemy as sa
+
+from kb import storage
+from kb.database import Catalogue, items
+from kb.errors import LibraryError, UsageError
+from kb.library import Library
+from kb.library.metadata import item_from_document
+from kb.transcript.chunks import squeeze
+from kb.types import MediaItem
+
+FILE_NAME = "vocabulary.json"
+EVERY = "*"  # the channel that stands for all, those without a name included
+MOST_NAMES = 60  # of those found; a prompt holds fewer
+LONGEST = 80  # characters of one entry
+_LOOKED_AT = 1000  # items of a channel
+_DESCRIPTION = 2000  # characters: what comes after is mostly links and thanks
+
+_LINK = regex.compile(r"https?://\S+|\S+@\S+|#\S+|www\.\S+")
+_TOKEN = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}'’\-]*|[.!?:;|\n•()\[\]\"“”„]")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelWords:
+    """A channel's own list, and the names that were found beside it."""
+
+    channel: str
+    words: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+class Vocabulary:
+    """The lists of one library. Methods raise LibraryError for a damaged or unwritable file."""
+
+    def __init__(self, library: Library) -> None:
+        self._path = library.home / FILE_NAME
+
+    def channels(self) -> dict[str, tuple[str, ...]]:
+        """Every list, by channel."""
+        if not self._path.exists():
+            return {}
+        found = storage.read_json(self._path).get("channels", {})
+        if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
+            raise LibraryError(
+                f"{self._path}, field 'channels': lists of words by channel expected.",
+                hint="Mend or remove the file.",
+            )
+        return {name: tuple(str(word) for word in words) for name, words in found.items()}
+
+    def words(self, channel: str) -> tuple[str, ...]:
+        """A channel's own list, then the one for all."""
+        lists = {name.casefold(): words for name, words in self.channels().items()}
+        own = lists.get(channel.casefold(), ())
+        return tuple(dict.fromkeys((*own, *lists.get(EVERY, ()))))
+
+    def change(
+        self, channel: str, add: Sequence[str] = (), remove: Sequence[str] = ()
+    ) -> tuple[str, ...]:
+        """Puts words into a channel's list and takes others out; returns the list.
+
+        Raises UsageError for an empty or overlong word, and for one to remove that is not there.
+        """
+        lists = self.channels()
+        name = next((each for each in lists if each.casefold() == channel.casefold()), channel)
+        words = list(lists.get(name, ()))
+        for word in map(squeeze, remove):
+            if word not in words:
+                raise UsageError(
+                    f"{word!r} is not in the vocabulary of {name!r}.",
+                    hint=f"See it with: kb vocabulary {name!r}",
+                )
+            words.remove(word)
+        for word in map(squeeze, add):
+            if not word or len(word) > LONGEST:
+                raise UsageError(
+                    f"{word[:LONGEST]!r} is no word for a vocabulary.",
+                    hint=f"Give names and terms of 1 to {LONGEST} characters.",
+                )
+            if word not in words:
+                words.append(word)
+        lists[name] = tuple(words)
+        kept = {each: list(own) for each, own in lists.items() if own}
+        storage.write_json(self._path, {"version": 1, "channels": kept})
+        return tuple(words)
+
+    def told(self, item: MediaItem, catalogue: Catalogue) -> tuple[str, ...]:
+        """What the recognizer is told about an item, the most important first.
+
+        Nothing for a channel without a list of its own (or one for all): a prompt costs time,
+        and somebody should want it. Then the list, names of the item, names of the channel.
+        """
+        words = self.words(item.channel)
+        if not words:
+            return ()
+        others = channel_items(catalogue, item.channel) if item.channel else []
+        return tuple(dict.fromkeys((*words, *names_of([item], others), *names_of(others))))
+
+    def of(self, channel: str, catalogue: Catalogue) -> ChannelWords:
+        """A channel's list and the names found in what the library knows of it."""
+        found = names_of(channel_items(catalogue, channel))
+        return ChannelWords(channel, self.words(channel), found)
+
+
+def channel_items(catalogue: Catalogue, channel: str) -> list[MediaItem]:
+    """The newest items of a channel, queued ones included."""
+    wanted = channel.casefold()
+    newest = sa.select(items.c.item).order_by(items.c.published.desc())
+    found: list[MediaItem] = []
+    with catalogue.begin() as connection:
+        for document in connection.scalars(newest):
+            if str(document.get("channel", "")).casefold() == wanted or channel == EVERY:
+                found.append(item_from_document(document))
+                if len(found) == _LOOKED_AT:
+                    break
+    return found
+
+
+def names_of(found: Sequence[MediaItem], context: Sequence[MediaItem] = ()) -> tuple[str, ...]:
+    """Names in the titles, chapters and descriptions of items, the most frequent first.
+
+    A name begins with a capital letter within a sentence, or is all capitals, and is never
+    written small, in the items or in `context`: so words of a Title Like This fall away where
+    a description has them too. Names side by side are one. (German writes every noun so.)
+    """
+    sentences = [words for item in found for text in _texts(item) for words in _sentences(text)]
+    about = [words for item in context for text in _texts(item) for words in _sentences(text)]
+    small = {w for words in (*sentences, *about) for w in words if w[0].islower()}
+    inside = {w for words in (*sentences, *about) for w in words[1:] if w[0].isupper()}
+    counted: Counter[str] = Counter()
+    for words in sentences:
+        run: list[str] = []
+        for word in (*words, ""):
+            if word and _is_name(word, small, inside) and len(run) < 3:
+                run.append(word)
+                continue
+            if run:
+                counted[" ".join(run)] += 1
+            run = [word] if word and _is_name(word, small, inside) else []
+    ranked = sorted(counted, key=lambda name: (-counted[name], name))
+    return tuple(name for name in ranked if len(name) <= LONGEST)[:MOST_NAMES]
+
+
+def _is_name(word: str, small: set[str], inside: set[str]) -> bool:
+    if not word[0].isupper() or len(word) < 2 or word.lower() in small:
+        return False
+    # What only ever begins a sentence may be any word.
+    return word in inside or (word.isupper() and word.isalpha())
+
+
+def _texts(item: MediaItem) -> Iterable[str]:
+    yield item.title
+    yield item.description[:_DESCRIPTION]
+    for chapter in item.chapters:
+        yield chapter.title
+
+
+def _sentences(text: str) -> Iterable[list[str]]:
+    words: list[str] = []
+    for token in _TOKEN.findall(_LINK.sub(" | ", text)):
+        if token[0].isalnum():
+            words.append(token.strip("'’-"))
+        elif words:
+            yield words
+            words = []
+    if words:
+        yield words
+
+
+def known_channels(catalogue: Catalogue) -> list[str]:
+    """Every channel that the library or its queue has, sorted."""
+    with catalogue.begin() as connection:
+        documents: Iterable[Any] = connection.scalars(sa.select(items.c.item))
+        return sorted({str(d.get("channel") or "") for d in documents} - {""})

@@ -1,0 +1,105 @@
+"""One correction for a whole channel: every change shown before, made as revisions after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kb.errors import KBError, UsageError
+from kb.library import LibraryEntry
+from kb.pipeline import stages
+from kb.pipeline.vocabulary import EVERY, known_channels
+from kb.service.revisions import Revisions
+from kb.transcript.chunks import squeeze
+from kb.transcript.editing import correct
+from kb.types import TextChange
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One segment that changes: where (seconds), and its text before and after."""
+
+    item_id: str
+    title: str
+    segment: int
+    at_s: float
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """What `apply` did: segments changed, and items that could not be, each with its cause."""
+
+    changes: tuple[Correction, ...]
+    failed: tuple[tuple[str, KBError], ...]
+
+
+@dataclass
+class Corrections:
+    """Corrections over the channels of one library."""
+
+    revisions: Revisions
+
+    def preview(self, channel: str, wrong: str, right: str) -> Iterator[Correction]:
+        """Every change that the correction would make, in order of item and time.
+
+        Raises UsageError for a channel that is not known and for words that are none.
+        """
+        self._check(wrong, right)
+        for entry in self._entries(channel):
+            transcript = stages.read_transcript(self.revisions.library, entry)
+            yield from _changes(entry, correct(transcript.segments, wrong, right)[1])
+
+    def apply(self, channel: str, wrong: str, right: str, *, by: str = "") -> Corrected:
+        """Makes the changes, one revision an item; an item that cannot be is passed over."""
+        self._check(wrong, right)
+        done: list[Correction] = []
+        failed: list[tuple[str, KBError]] = []
+        for entry in self._entries(channel):
+            try:
+                revision = self.revisions.change(
+                    entry.item.id, lambda segments: correct(segments, wrong, right),
+                    kind="correct", by=by, note=f"{squeeze(wrong)} → {squeeze(right)}",
+                )  # fmt: skip
+            except KBError as error:
+                failed.append((entry.item.id, error))
+                continue
+            if revision is not None:
+                done.extend(_changes(entry, revision.changes))
+        return Corrected(tuple(done), tuple(failed))
+
+    def _check(self, wrong: str, right: str) -> None:
+        if not any(letter.isalnum() for letter in wrong):
+            raise UsageError(
+                f"{wrong!r} is nothing to look for.", hint="kb correct CHANNEL WRONG RIGHT"
+            )
+        if squeeze(wrong) == squeeze(right):
+            raise UsageError("Both are the same: there is nothing to correct.")
+
+    def _entries(self, channel: str) -> list[LibraryEntry]:
+        wanted = channel.casefold()
+        found = [
+            entry
+            for entry in self.revisions.library.entries()
+            if channel == EVERY
+            or wanted in (entry.item.channel.casefold(),
+                          str(entry.item.extra.get("channel_id") or "").casefold())
+        ]  # fmt: skip
+        if not found or not channel:
+            known = known_channels(self.revisions.jobs.catalogue)
+            listed = ", ".join(repr(name) for name in known[:10]) or "none yet"
+            raise UsageError(
+                f"No items of a channel {channel!r} in {self.revisions.settings.home}.",
+                hint=f"Known channels: {listed}; {EVERY!r} for all items.",
+            )
+        return [entry for entry in found if entry.transcript_path is not None]
+
+
+def _changes(entry: LibraryEntry, changes: tuple[TextChange, ...]) -> Iterator[Correction]:
+    for change in changes:
+        assert change.before is not None  # a correction puts nothing where nothing is
+        yield Correction(
+            entry.item.id, entry.item.title, change.segment, change.before.start_s,
+            change.before.text, change.after.text if change.after else "",
+        )  # fmt: skip

@@ -1,0 +1,198 @@
+"""What works on this machine, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gpu.presets import Preset, load_presets
+from gpu.status import Machine
+from kb.database import Catalogue
+from kb.errors import KBError
+from kb.inference.session import Recognition
+from kb.jobs.queue.telemetry import read_machines
+from kb.library import Library
+from kb.service.health_sources import check_sources
+from kb.settings import Settings
+
+LOW_DISK_BYTES = 10 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding; `fix` is the next step where `state` is not ok."""
+
+    name: str
+    state: Literal["ok", "warn", "fail"]
+    detail: str
+    fix: str = ""
+
+
+def check_all(settings: Settings, recognition: Recognition) -> list[Check]:
+    """Every check, in the order a reader wants them. Raises nothing."""
+    return [
+        _python(),
+        _hardware(recognition),
+        _model(settings, recognition),
+        _detector(),
+        _presets(settings),
+        _library(settings),
+        _disk(settings),
+        *_workers(settings),
+        *_sources(settings),
+    ]
+
+
+def _failed(name: str, error: KBError) -> Check:
+    return Check(name, "fail", error.message, error.hint)
+
+
+def _python() -> Check:
+    return Check("Python", "ok", f"{platform.python_version()} on {platform.system()}")
+
+
+def _hardware(recognition: Recognition) -> Check:
+    try:
+        manager = recognition.manager
+    except KBError as error:
+        return _failed("Hardware", error)
+    facts = manager.describe()
+    detail = f"{facts.name} ({facts.device}, {facts.dtype}, {facts.threads} threads)"
+    if manager.fallback_reason:
+        return Check("Hardware", "warn", f"{detail}: {manager.fallback_reason}")
+    return Check("Hardware", "ok", detail)
+
+
+def _model(settings: Settings, recognition: Recognition) -> Check:
+    from kb.asr.engines.model_lookup import cached_models, resolve
+
+    try:
+        name = recognition.model_name()
+        ref = resolve(name)
+    except KBError as error:
+        return _failed("Model", error)
+    if ref.local:
+        return Check("Model", "ok", f"{name} in {ref.target}")
+    cached = cached_models()
+    if ref.target in cached:
+        return Check("Model", "ok", f"{ref.target}, cached")
+    others = f" Cached here: {', '.join(cached)}." if cached else ""
+    return Check(
+        "Model",
+        "warn",
+        f"{ref.target} is not on this machine yet; the first run fetches it.{others}",
+        "Without network try the bundled one: --model demo",
+    )
+
+
+def _detector() -> Check:
+    from kb.asr.audio.vad import model_path
+
+    try:
+        return Check("Speech detection", "ok", f"Silero VAD ({model_path().name})")
+    except KBError as error:
+        return _failed("Speech detection", error)
+
+
+def _presets(settings: Settings) -> Check:
+    try:
+        presets = _load_presets(settings)
+    except KBError as error:
+        return _failed("Presets", error)
+    return Check("Presets", "ok", ", ".join(presets))
+
+
+def _load_presets(settings: Settings) -> dict[str, Preset]:
+    return load_presets(Path(settings.presets_file) if settings.presets_file else None)
+
+
+def _library(settings: Settings) -> Check:
+    library = Library(settings.home)
+    if not settings.home.exists():
+        # Looking must not make anything.
+        return Check("Library", "ok", f"{settings.home}: not begun yet; the first ingest makes it")
+    try:
+        library.prepare()
+        listing = library.scan()
+    except KBError as error:
+        return _failed("Library", error)
+    detail = f"{settings.home}: {len(listing.entries)} items"
+    if listing.problems:
+        first = listing.problems[0]
+        return Check("Library", "warn", f"{detail}; {first.message}", first.hint)
+    return Check("Library", "ok", detail)
+
+
+def _disk(settings: Settings) -> Check:
+    place = settings.home
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    detail = f"{free / 2**30:.0f} GB free at {place}"
+    if free < LOW_DISK_BYTES:
+        return Check("Disk", "warn", detail, "Free some space, or set KB_HOME to another disk.")
+    return Check("Disk", "ok", detail)
+
+
+def _workers(settings: Settings) -> list[Check]:
+    """What the workers at work tell of their machines."""
+    if not settings.home.is_dir():
+        return []
+    try:
+        catalogue = Catalogue.open(settings)
+    except KBError:
+        return []  # the check of the database tells
+    try:
+        found = read_machines(catalogue)
+    except KBError as error:
+        return [_failed("Workers", error)]
+    finally:
+        catalogue.close()
+    presets: list[Preset] = []
+    with suppress(KBError):  # the check of the presets tells
+        presets = list(_load_presets(settings).values())
+    return [_worker(machine, presets) for machine in found]
+
+
+def _worker(machine: Machine, presets: Sequence[Preset]) -> Check:
+    name, snapshot, batch = f"Worker {machine.executor_id}", machine.snapshot, machine.batch
+    words = [machine.device.name or "no recognizer loaded yet", snapshot.model]
+    if batch is not None:
+        words.append(f"batch {batch.size}: {batch.reason}")
+    if machine.budget is not None:
+        words.append(machine.budget.words(presets))
+    if machine.throttle.reason:
+        words.append(f"rests {machine.throttle.rest:.0%} of the time: {machine.throttle.reason}")
+    if machine.rtfx_hour:
+        words.append(f"{machine.rtfx_hour:.0f}× real time in the last hour")
+    reason = machine.trouble or machine.device.reason
+    if reason:
+        words.append(f"on the CPU: {reason}" if machine.device.kind == "CPU" else reason)
+    detail = ", ".join(word for word in words if word)
+    if machine.trouble:
+        fix = "Look at the driver, then begin anew: kb worker --stop; kb worker --detach"
+        return Check(name, "warn", detail, fix)
+    return Check(name, "ok", detail)
+
+
+def _sources(settings: Settings) -> list[Check]:
+    """Keys, yt-dlp and what it needs, and whether downloads rest."""
+    with tempfile.TemporaryDirectory() as scratch:
+        # A library that is not begun yet is not begun by looking at it.
+        home = settings.home if settings.home.exists() else Path(scratch)
+        try:
+            catalogue = Catalogue.open(settings.replace(home=home))
+        except KBError as error:
+            return [_failed("Database", error)]
+        try:
+            found = check_sources(settings, catalogue)
+        finally:
+            catalogue.close()
+    states: dict[str, Literal["ok", "warn", "fail"]] = {"warning": "warn", "failed": "fail"}
+    return [Check(c.name, states.get(c.state, "ok"), c.detail, c.hint) for c in found]

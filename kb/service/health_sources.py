@@ -1,0 +1,116 @@
+"""What `kb doctor` asks of the sources: keys, yt-dlp and what it needs, the lane of downloads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from kb.database import Catalogue
+from kb.errors import KBError
+from kb.settings import Settings
+from kb.sources.keys.key_ring import KeyRing, read_keys
+from kb.sources.rate_limit.download_lane import Lane
+from kb.sources.ytdlp.client import ffmpeg_path, javascript_runtime
+
+# Sites change; a yt-dlp older than this often no longer fetches from YouTube.
+YTDLP_OLD_DAYS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of a check-up; `state` is `ok`, `warning` or `failed`, `hint` mends it."""
+
+    name: str
+    state: str
+    detail: str
+    hint: str = ""
+
+
+def ytdlp_age_days(today: date | None = None) -> int | None:
+    """Days since the installed yt-dlp came out (its version is a date), None if unknown."""
+    try:
+        from yt_dlp.version import __version__
+
+        year, month, day = (int(part) for part in str(__version__).split(".")[:3])
+        return ((today or date.today()) - date(year, month, day)).days
+    except (ImportError, ValueError):
+        return None
+
+
+def check_sources(
+    settings: Settings, catalogue: Catalogue, *, clock: Callable[[], float] = time.time
+) -> tuple[Check, ...]:
+    """The checks of everything that listing and downloading need. Raises nothing."""
+    return (
+        _keys(settings, catalogue, clock),
+        _ytdlp(datetime.fromtimestamp(clock(), UTC).date()),
+        _program(
+            "JavaScript runtime",
+            javascript_runtime(),
+            "YouTube cannot be fetched from without it: pip install deno",
+        ),
+        _program("ffmpeg", ffmpeg_path(), "Run: pip install imageio-ffmpeg"),
+        _lane(settings, catalogue, clock),
+    )
+
+
+def _keys(settings: Settings, catalogue: Catalogue, clock: Callable[[], float]) -> Check:
+    name = "YouTube Data API keys"
+    try:
+        statuses = KeyRing(read_keys(settings), catalogue, clock=clock).statuses()
+    except KBError as error:
+        return Check(name, "failed", error.message, error.hint)
+    if not statuses:
+        return Check(
+            name,
+            "warning",
+            "none: channels are listed more slowly and with fewer details",
+            f"Put a key into {settings.yt_api_keys_file}; the README says how to get one.",
+        )
+    shown = "; ".join(
+        f"{status.shown} {status.state}, {status.units_today:,} units today"
+        + (f" ({status.reason})" if status.reason else "")
+        for status in statuses
+    )
+    ready = sum(status.state == "ready" for status in statuses)
+    well = ready == len(statuses)
+    return Check(
+        name,
+        "ok" if well else "warning",
+        f"{ready} of {len(statuses)} ready: {shown}",
+        ""
+        if well
+        else "Replace what is not valid; what is used up comes back at midnight Pacific time.",
+    )
+
+
+def _ytdlp(today: date) -> Check:
+    age = ytdlp_age_days(today)
+    update = "Run: pip install -U yt-dlp yt-dlp-ejs"
+    if age is None:
+        return Check("yt-dlp", "failed", "not installed, or its version cannot be read", update)
+    if age > YTDLP_OLD_DAYS:
+        return Check("yt-dlp", "warning", f"{age} days old; sites have changed since", update)
+    return Check("yt-dlp", "ok", f"{max(age, 0)} days old")
+
+
+def _program(name: str, path: str | None, hint: str) -> Check:
+    return Check(name, "ok", path) if path else Check(name, "failed", "not found", hint)
+
+
+def _lane(settings: Settings, catalogue: Catalogue, clock: Callable[[], float]) -> Check:
+    try:
+        status = Lane(catalogue, settings, clock=clock).status()
+    except KBError as error:
+        return Check("Downloads", "failed", error.message, error.hint)
+    if status.paused_until is None:
+        return Check("Downloads", "ok", "the lane is open")
+    until = datetime.fromtimestamp(status.paused_until).astimezone()
+    return Check(
+        "Downloads",
+        "warning",
+        f"at rest until {until:%Y-%m-%d %H:%M}: {status.reason}",
+        "They go on by themselves; `kb resume` lifts the pause now.",
+    )

@@ -1,0 +1,84 @@
+"""What the service answers with: plain values for any face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kb.errors import KBError
+from kb.types import Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a knowledge base says of an item.
+
+    `status`: queued, sending, waiting (`wait_until`, epoch seconds; `error` says what for),
+    syncing (sent, and not indexed yet), synced, failed, held or cancelled.
+    """
+
+    sink: str
+    status: str
+    error: str = ""
+    hint: str = ""
+    attempts: int = 0
+    wait_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStatus:
+    """Where one item stands; `progress` of its stage, 0..1; `grade` A, B, C or empty.
+
+    `publications`: what each knowledge base says of it, in order of their names. `share`: how
+    much of the item is done over all its stages, 0..1.
+    """
+
+    id: str
+    title: str
+    stage: str
+    state: str
+    progress: float = 0.0
+    error: str = ""
+    hint: str = ""
+    attempts: int = 0
+    wait_until: float | None = None
+    grade: str = ""
+    publications: tuple[Publication, ...] = ()
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An item that needs nothing done, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingest did: ids queued, ids passed over, where each stands, references refused."""
+
+    enqueued: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    items: tuple[ItemStatus, ...]
+    refused: tuple[KBError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answers to a query; `took_ms` is the search's own wall time."""
+
+    query: str
+    mode: str
+    took_ms: float
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReindexReport:
+    """What `reindex` found: items indexed, files adopted, what stood in the way."""
+
+    items: int
+    passages: int
+    adopted: int
+    problems: tuple[str, ...]

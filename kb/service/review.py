@@ -1,0 +1,297 @@
+"""What somebody should listen to: doubtful seconds listed, cut out, accepted or read again."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kb import storage
+from kb.errors import UsageError
+from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
+from kb.jobs.queue.library_sync import learn
+from kb.library import Library, LibraryEntry, deep_link
+from kb.options import RunOptions
+from kb.pipeline import stages
+from kb.service.revisions import Revisions, now, run_of, whoever
+from kb.settings import Settings
+from kb.transcript.chunks import clock
+from kb.transcript.editing import spoken_between
+from kb.types import MediaItem, SpeechSpan, Transcript
+
+NO_WORDS = "no words"
+PAD_S = 1.0  # a cut of just the gap could not be understood
+SHEET = "sheet.csv"
+SHEET_COLUMNS = (
+    "number", "item", "title", "start_s", "end_s", "at", "reasons", "text", "clip", "link",
+    "correction",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A stretch to listen to: why, what the text says there, and in which segments.
+
+    `edited`: somebody has changed the text there since it was made.
+    """
+
+    start_s: float
+    end_s: float
+    reasons: tuple[str, ...]
+    text: str
+    segments: tuple[int, ...]
+    edited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnderReview:
+    """An item with what is doubtful in it; `held` says that it stays out of shared bases."""
+
+    item: MediaItem
+    state: str
+    grade: str
+    error: str
+    hint: str
+    doubts: tuple[Doubt, ...]
+    accepted: bool = False
+    revisions: int = 0
+
+    @property
+    def held(self) -> bool:
+        return self.state == HELD
+
+    @property
+    def doubtful_s(self) -> float:
+        return sum(doubt.end_s - doubt.start_s for doubt in self.doubts)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What `export` wrote: the sheet and a clip for each stretch, in its order."""
+
+    sheet: Path
+    clips: tuple[Path, ...]
+
+
+def doubts_of(transcript: Transcript, run: int = 1) -> tuple[Doubt, ...]:
+    """The doubtful stretches of a transcript in order of time."""
+    signs = [sign for window in transcript.windows for sign in window.signs]
+    edits = [
+        segment
+        for revision in transcript.revisions
+        if revision.run == run and revision.kind == "edit"
+        for change in revision.changes
+        if (segment := change.after or change.before)
+    ]
+    found = []
+    for span in transcript.doubtful:
+        own = [s for s in signs if s.start_s < span.end_s and s.end_s > span.start_s]
+        gap = any(_meet(span, g.start_s, g.end_s) for g in transcript.coverage.gaps)
+        names = sorted({sign.name for sign in own} | ({NO_WORDS} if gap else set()))
+        places = tuple(
+            place
+            for place, segment in enumerate(transcript.segments)
+            if _meet(span, segment.start_s, segment.end_s)
+        )
+        found.append(
+            Doubt(
+                span.start_s,
+                span.end_s,
+                tuple(names),
+                spoken_between(transcript.segments, span.start_s, span.end_s),
+                places,
+                any(_meet(span, s.start_s, s.end_s) for s in edits),
+            )
+        )
+    return tuple(found)
+
+
+def _meet(span: SpeechSpan, start_s: float, end_s: float) -> bool:
+    return span.start_s < end_s and span.end_s > start_s
+
+
+@dataclass
+class Review:
+    """The review of one library's transcripts. Methods raise LibraryError for its files."""
+
+    settings: Settings
+    library: Library
+    jobs: Jobs
+    revisions: Revisions
+
+    def waiting(self, limit: int | None = None) -> Iterator[UnderReview]:
+        """Items that are held or have doubtful seconds and were not accepted.
+
+        Held ones first, then those with most to listen to.
+        """
+        due = [
+            entry
+            for entry in self.library.entries()
+            if entry.transcript_path is not None
+            and not entry.accepted
+            and (entry.state == HELD or _doubtful_s(entry) > 0)
+        ]
+        due.sort(key=lambda entry: (entry.state != HELD, -_doubtful_s(entry), entry.stem))
+        for entry in due[:limit]:
+            yield self._of(entry)
+
+    def of(self, item_id: str) -> UnderReview:
+        """One item, whatever its state. Raises UsageError without it or its transcript."""
+        return self._of(self.revisions.found(item_id))
+
+    def _of(self, entry: LibraryEntry) -> UnderReview:
+        transcript = stages.read_transcript(self.library, entry)
+        run = run_of(entry)
+        return UnderReview(
+            entry.item, entry.state, transcript.coverage.grade, entry.error, entry.hint,
+            doubts_of(transcript, run), entry.accepted,
+            sum(revision.run == run for revision in transcript.revisions),
+        )  # fmt: skip
+
+    def accept(self, item_id: str, *, by: str = "", note: str = "") -> tuple[str, ...]:
+        """Releases an item: it counts as done, and goes on to the knowledge bases it is for.
+
+        Who, when and why is kept in the item's metadata, for just this transcript. Returns the
+        remote knowledge bases that it is on its way to. Raises UsageError for an item without
+        transcript, on the queue, or with nothing to accept.
+        """
+        entry = self.revisions.found(item_id)
+        transcript = stages.read_transcript(self.library, entry)
+        self.revisions.refuse_active(entry)
+        row = self.jobs.items.read(entry.item.id)
+        # Accepting may have been cut short between the files and the table.
+        held = entry.state == HELD or (row is not None and row.state == HELD)
+        if not held and (entry.accepted or not transcript.doubtful):
+            why = "was accepted already" if entry.accepted else "has nothing doubtful"
+            raise UsageError(f"{entry.item.id} {why}.", hint="What waits for review: kb review")
+        decision = {
+            "accepted": True, "by": by or whoever(), "at": now(), "note": note,
+            "run": run_of(entry), "grade": transcript.coverage.grade, "held_for": entry.error,
+        }  # fmt: skip
+        released = {"review": decision, "state": DONE, "error": None, "hint": None}
+        entry = self.library.amend(entry.item.id, released) or entry
+        self.jobs.items.settle(entry.item.id, transcript.coverage.grade, release=True)
+        return self.revisions.follow_up(entry, transcript)
+
+    def retry(self, item_id: str, *, model: str | None = None, engine: str | None = None) -> int:
+        """Queues an item to be transcribed once more, with another model or engine.
+
+        The new transcript replaces the old one; returns how many changes by hand go with it
+        (their record stays). Raises UsageError for an item that is on the queue, or when
+        neither is named.
+        """
+        if not model and not engine:
+            raise UsageError(
+                "With which model or engine?", hint=f"kb review {item_id} --retry --model large-v3"
+            )
+        entry = self.revisions.found(item_id)
+        learn(self.jobs.items, self.library, [entry.item.id])
+        row = self.jobs.items.read(entry.item.id)
+        if row is not None and row.state in ACTIVE:
+            raise UsageError(
+                f"{entry.item.id} is {row.state} already.", hint="See where it stands: kb status"
+            )
+        # A bad choice is told now, and not by a worker an hour later.
+        from kb.asr.engines import check_engine
+        from kb.asr.engines.model_lookup import resolve
+
+        if engine:
+            check_engine(engine)
+        if model:
+            resolve(model)
+        chosen = RunOptions.from_dict(row.options) if row else RunOptions()
+        chosen = replace(
+            chosen, model=model or chosen.model, engine=engine or chosen.engine, again=True
+        )
+        self.jobs.submit([row.item if row else entry.item], chosen)
+        if entry.transcript_path is None:
+            return 0
+        run = run_of(entry)
+        found = stages.read_transcript(self.library, entry)
+        return sum(revision.run == run for revision in found.revisions)
+
+    def clip(self, item_id: str, start_s: float, end_s: float, target: Path | None = None) -> Path:
+        """Cuts a stretch out of an item's medium; by default named after both, here.
+
+        Raises UsageError and MediaUnavailable as `kb.media.clip.cut` does.
+        """
+        from kb.media.clip import cut, default_name
+
+        entry = self.revisions.found(item_id)
+        source = self._medium(entry)
+        if target is None:
+            target = Path(default_name(entry.stem, start_s, end_s, video=_has_video(source)))
+        return cut(source, start_s, end_s, target)
+
+    def export(self, item_id: str, folder: Path) -> Exported:
+        """Clips of the doubtful seconds, each with a second around it, and a sheet about them.
+
+        Raises UsageError where nothing is doubtful, MediaUnavailable without the medium.
+        """
+        from kb.media.clip import cut
+        from kb.media.probe import probe
+
+        found = self.of(item_id)
+        if not found.doubts:
+            raise UsageError(
+                f"{found.item.id} has no doubtful seconds to cut out.",
+                hint=found.error or f"Cut any stretch: kb clip {found.item.id} --from --to",
+            )
+        entry = self.revisions.found(item_id)
+        source = self._medium(entry)
+        claims = probe(source)
+        end_s = claims.duration_s or entry.duration_s or found.doubts[-1].end_s
+        suffix = ".mp4" if claims.has_video else ".mp3"
+        clips: list[Path] = []
+        rows = io.StringIO()
+        writer = csv.writer(rows, lineterminator="\n")
+        writer.writerow(SHEET_COLUMNS)
+        for number, doubt in enumerate(found.doubts, start=1):
+            name = f"{number:03d} {clock(doubt.start_s).replace(':', '.')}{suffix}"
+            from_s = max(0.0, doubt.start_s - PAD_S)
+            clips.append(cut(source, from_s, min(end_s, doubt.end_s + PAD_S), folder / name))
+            writer.writerow(
+                (
+                    number, found.item.id, _cell(found.item.title),
+                    f"{doubt.start_s:.3f}", f"{doubt.end_s:.3f}", clock(doubt.start_s),
+                    ", ".join(doubt.reasons), _cell(doubt.text), name,
+                    deep_link(found.item, doubt.start_s), "",
+                )
+            )  # fmt: skip
+        sheet = folder / SHEET
+        storage.write_text(sheet, rows.getvalue())
+        return Exported(sheet, tuple(clips))
+
+    def _medium(self, entry: LibraryEntry) -> Path:
+        if entry.media_path is None:
+            raise UsageError(
+                f"The medium of {entry.item.id} is not in {self.library.media_folder}.",
+                hint="Put it back beside its metadata, or ingest it again.",
+            )
+        return entry.media_path
+
+
+def _has_video(path: Path) -> bool:
+    from kb.media.probe import probe
+
+    return probe(path).has_video
+
+
+def _doubtful_s(entry: LibraryEntry) -> float:
+    """About how much there is to listen to, from the metadata alone: a library may be large."""
+    coverage = entry.transcribed.get("coverage")
+    if not isinstance(coverage, dict):
+        return 0.0
+    speech_s, covered_s, suspect_s = (
+        float(value) if isinstance(value := coverage.get(name), int | float) else 0.0
+        for name in ("speech_s", "covered_s", "suspect_s")
+    )
+    return max(0.0, speech_s - covered_s) + suspect_s
+
+
+def _cell(text: str) -> str:
+    """A spreadsheet runs what begins like a formula; the apostrophe says that it is text."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,0 +1,220 @@
+"""Changes of finished transcripts by hand: written, indexed, and sent on as changed documents.
+
+One file holds the words and their history (`….transcript.json`), and is replaced in one step:
+after a crash a change is there whole or not at all. Everybody who edits comes through here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kb import storage
+from kb.errors import LibraryError, UsageError
+from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.item_states import ACTIVE, CANCELLED, HELD
+from kb.jobs.queue.library_sync import learn
+from kb.library import Library, LibraryEntry
+from kb.options import RunOptions
+from kb.pipeline import stages
+from kb.settings import Settings
+from kb.transcript import render
+from kb.transcript.chunks import squeeze
+from kb.transcript.editing import edit_segment, edit_span, with_words
+from kb.transcript.formats import json_document
+from kb.types import Revision, Segment, TextChange, Transcript
+
+LOCK_PATIENCE_S = 60.0
+
+Change = Callable[[Sequence[Segment]], tuple[list[Segment], tuple[TextChange, ...]]]
+"""Gives all segments as they shall be, and what is changed; raises UsageError."""
+
+
+def now() -> str:
+    """This moment as the library's files write it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def whoever() -> str:
+    """The name of the person at this machine, empty where there is none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
+
+
+def run_of(entry: LibraryEntry) -> int:
+    """The asking that an entry's transcript answers."""
+    run = entry.transcribed.get("run")
+    return run if isinstance(run, int) else 1
+
+
+@dataclass
+class Revisions:
+    """Edits transcripts of one library.
+
+    Every change is refused (UsageError) while the item is on the queue: it would be lost when
+    the new transcript lands. Raises LibraryError when files cannot be written, and
+    KnowledgeBaseError when the change is written and the local index could not follow.
+    """
+
+    settings: Settings
+    library: Library
+    jobs: Jobs
+
+    def edit(
+        self,
+        item_id: str,
+        segment_index: int,
+        new_text: str,
+        *,
+        expected: str | None = None,
+        by: str = "",
+        note: str = "",
+    ) -> Revision | None:
+        """Replaces the text of one segment (counted from 0); empty text takes it out.
+
+        Unchanged words keep their times. `expected` is the text that the editor saw: where
+        somebody else has changed it since, nothing is written. Returns what was changed, None
+        if nothing was. Raises UsageError for a segment that is not there.
+        """
+
+        def change(
+            segments: Sequence[Segment],
+        ) -> tuple[list[Segment], tuple[TextChange, ...]]:
+            if not 0 <= segment_index < len(segments):
+                raise UsageError(
+                    f"{item_id} has no segment {segment_index}: it has {len(segments)}.",
+                    hint=f"See their numbers with: kb review {item_id}",
+                )
+            found = squeeze(segments[segment_index].text)
+            if expected is not None and squeeze(expected) != found:
+                raise UsageError(
+                    f"Segment {segment_index} of {item_id} was changed meanwhile: {found!r}.",
+                    hint="Look at it again, then edit it.",
+                )
+            return edit_segment(segments, segment_index, new_text)
+
+        return self.change(item_id, change, by=by, note=note)
+
+    def edit_span(
+        self, item_id: str, start_s: float, end_s: float, new_text: str,
+        *, by: str = "", note: str = "",
+    ) -> Revision | None:  # fmt: skip
+        """Replaces what is said between two times; where nothing is, text is put in.
+
+        Raises UsageError for times that are none.
+        """
+        if not 0 <= start_s < end_s:
+            raise UsageError(
+                f"From {start_s:g} s to {end_s:g} s is no stretch of time.",
+                hint="Give the earlier time first.",
+            )
+        return self.change(
+            item_id, lambda segments: edit_span(segments, start_s, end_s, new_text),
+            by=by, note=note,
+        )  # fmt: skip
+
+    def change(
+        self, item_id: str, change: Change, *, kind: str = "edit", by: str = "", note: str = ""
+    ) -> Revision | None:
+        """Carries out a change of an item's segments; None where it changes nothing."""
+        with self._alone():
+            entry = self.found(item_id)
+            self.refuse_active(entry)
+            transcript = stages.read_transcript(self.library, entry)
+            segments, changes = change(transcript.segments)
+            if not changes:
+                return None
+            revision = Revision(now(), by or whoever(), kind, changes, note, run_of(entry))
+            added = [w for c in changes if c.after is not None for w in c.after.words]
+            revised = replace(
+                transcript,
+                segments=tuple(segments),
+                coverage=with_words(transcript.coverage, added),
+                revisions=(*transcript.revisions, revision),
+            )
+            entry = self._write(entry, revised, revision)
+        self.jobs.items.settle(entry.item.id, revised.coverage.grade)
+        self.follow_up(entry, revised)
+        return revision
+
+    def found(self, item_id: str) -> LibraryEntry:
+        """The entry of an item. Raises UsageError without one."""
+        entry = self.library.find(item_id)
+        if entry is None:
+            raise UsageError(
+                f"No item {item_id!r} in {self.settings.home}.", hint="List the items: kb status"
+            )
+        return entry
+
+    def refuse_active(self, entry: LibraryEntry) -> None:
+        """Raises UsageError for an item that is on the queue."""
+        learn(self.jobs.items, self.library, [entry.item.id])
+        row = self.jobs.items.read(entry.item.id)
+        if row is not None and row.state in ACTIVE:
+            raise UsageError(
+                f"{entry.item.id} is {row.state}: its transcript is about to be made anew.",
+                hint=f"Wait for its end, or: kb cancel {entry.item.id}",
+            )
+
+    def follow_up(self, entry: LibraryEntry, transcript: Transcript) -> tuple[str, ...]:
+        """The local index gets the words at once; remote knowledge bases are put on the queue.
+
+        Returns the remote ones. A held item stays away from them, and so does any from where
+        its publication was cancelled.
+        """
+        row = self.jobs.items.read(entry.item.id)
+        chosen = RunOptions.from_dict(row.options).sinks if row else None
+        wanted = list(chosen if chosen is not None else self.settings.sink_names)
+        if "local" in wanted:
+            stages.publish(self.library, self.settings, entry.item, transcript, "local")
+        if entry.state == HELD:
+            return ()
+        told = self.jobs.deliveries.of([entry.item.id]).get(entry.item.id, ())
+        closed = {"local", *(row.sink for row in told if row.status == CANCELLED)}
+        remote = [name for name in dict.fromkeys([*wanted, *entry.published]) if name not in closed]
+        self.jobs.send(entry.item.id, remote)
+        return tuple(remote)
+
+    def _write(self, entry: LibraryEntry, revised: Transcript, revision: Revision) -> LibraryEntry:
+        item, stem = entry.item, entry.stem
+        # Rendered before anything is written: what cannot be written must leave all as it was.
+        exact, text = render(revised, "json", item=item), render(revised, "txt", item=item)
+        self.library.write_text(stem, ".txt", text)
+        self.library.write_text(stem, ".transcript.json", exact)
+        own = [r for r in revised.revisions if r.run == revision.run]
+        made: Mapping[str, Any] = {
+            **entry.transcribed,
+            "words": len(revised.words),
+            "coverage": json_document.to_document(revised)["coverage"],
+            "revised": {"at": revision.at, "by": revision.by, "times": len(own)},
+        }
+        return self.library.amend(item.id, {"transcribed": made}) or entry
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One editor at a time, in whatever process: two would each lose the other's change."""
+        path = self.settings.home / ".workers" / "edits.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            lock.acquire(timeout=LOCK_PATIENCE_S)
+        except Timeout:
+            raise LibraryError(
+                "Somebody else has been writing a change for a minute.",
+                hint="Try again; if it stays, end the other kb process.",
+                retryable=True,
+            ) from None
+        except OSError as error:
+            raise storage.library_error(error, path, "write") from error
+        try:
+            yield
+        finally:
+            lock.release()

@@ -1,0 +1,250 @@
+"""What the dashboard asks for and must not wait for: each task is a process of its own.
+
+    <home>/.tasks/<name>.json      what was asked for, how far it is, what came of it
+
+A task outlives the page and its server; whoever opens the page later sees it. One of a name
+runs at a time. Killed anywhere, it is told as lost, and what it did stays: every task may be
+begun again. Run by `python -m kb.service.tasks NAME`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+from filelock import FileLock, Timeout
+
+from kb import storage
+from kb.errors import KBError, UsageError
+from kb.service.task_registry import TASKS
+from kb.settings import Settings, get_settings
+
+State = Literal["running", "done", "failed", "stopped", "lost"]
+
+TELL_EVERY_S = 0.5
+SIGN_EVERY_S = 5.0
+SILENT_S = 30.0  # without a sign for so long a task of another machine counts as lost
+BEGIN_S = 60.0  # so long may a process take until it gives its first sign
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as it stands; times in epoch seconds, `pid` 0 until the process has begun.
+
+    `done` of `total` (0 while that is not known) and `note` say how far it is; `result` is what
+    came of it, `error` and `hint` why it failed.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    state: State
+    started_at: float
+    seen_at: float
+    ended_at: float | None = None
+    host: str = ""
+    pid: int = 0
+    born: float = 0.0
+    done: int = 0
+    total: int = 0
+    note: str = ""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+    hint: str = ""
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+
+def read(settings: Settings, name: str) -> Task | None:
+    """The newest task of this name, or None. Raises nothing: a damaged record is none."""
+    try:
+        values = storage.read_json(_file(settings, name))
+        task = Task(**values)
+    except (KBError, TypeError):
+        return None
+    if task.running and not _alive(task):
+        lost = {
+            "error": "It ended without a word.",
+            "hint": f"Begin it again; what it did stays. See {_log_file(settings)}.",
+        }
+        return Task(**{**asdict(task), "state": "lost", **lost})
+    return task
+
+
+def start(settings: Settings, name: str, arguments: Mapping[str, Any] | None = None) -> Task:
+    """Begins a task and returns at once.
+
+    Raises UsageError when one of this name runs, and LibraryError when the library folder
+    cannot be written.
+    """
+    if name not in TASKS:
+        raise UsageError(f"There is no task {name!r}.", hint=f"Known: {', '.join(TASKS)}.")
+    before = read(settings, name)
+    if before is not None and before.running:
+        raise UsageError(
+            "The same is running already.", hint="Wait for its end, or stop it, then try again."
+        )
+    now = time.time()
+    task = Task(name, dict(arguments or {}), "running", now, now, host=socket.gethostname())
+    _write(settings, task)
+    # The choices of this process, KB_HOME above all, must be the task's too.
+    environment = {**os.environ, "KB_HOME": str(settings.home)}
+    apart: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        detached = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+        apart = {"creationflags": detached}
+    log_file = _log_file(settings)
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "kb.service.tasks", name],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
+                cwd=Path.cwd(), **apart,
+            )  # fmt: skip
+    except OSError as error:
+        raise storage.library_error(error, log_file, "write") from error
+    # Whoever started it must take note of its end, or its process id stays taken for alive.
+    threading.Thread(target=process.wait, name=f"task-{name}", daemon=True).start()
+    return task
+
+
+def stop(settings: Settings, name: str) -> None:
+    """Ends a task of this machine. Raises UsageError where it runs on another one."""
+    task = read(settings, name)
+    if task is None or not task.running:
+        return
+    if task.host != socket.gethostname():
+        raise UsageError(f"It runs on {task.host}.", hint="Stop it there.")
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(task.pid)
+        if task.pid and abs(process.create_time() - task.born) < 1.0:
+            process.terminate()
+            with contextlib.suppress(psutil.TimeoutExpired):
+                process.wait(5)
+    now = time.time()
+    _write(settings, Task(**{**asdict(task), "state": "stopped", "seen_at": now, "ended_at": now}))
+
+
+def run(settings: Settings, name: str) -> int:
+    """Carries out the task whose record lies in the library folder; returns an exit code."""
+    lock = FileLock(settings.home / ".tasks" / f"{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.error("%s is running already", name)
+        return 2
+    with lock:
+        return _Run(settings, name).to_the_end()
+
+
+class _Run:
+    """One task on its way; its record is written as it goes."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._settings = settings
+        self._asked = asked = storage.read_json(_file(settings, name))
+        me = psutil.Process()
+        self._values: dict[str, Any] = {
+            **asked, "state": "running", "host": socket.gethostname(), "pid": me.pid,
+            "born": me.create_time(), "seen_at": time.time(),
+        }  # fmt: skip
+        self._lock = threading.Lock()
+        self._told_at = 0.0
+        self._over = threading.Event()
+
+    def to_the_end(self) -> int:
+        name = str(self._values["name"])
+        if self._asked["state"] != "running":
+            return 0  # stopped before it began
+        self._tell()
+        signs = threading.Thread(target=self._signs, name="signs", daemon=True)
+        signs.start()
+        end: dict[str, Any]
+        try:
+            result = TASKS[name](self._settings, dict(self._values["arguments"]), self._progress)
+            end = {"state": "done", "result": _plain(result)}
+        except KBError as error:
+            end = {"state": "failed", "error": error.message, "hint": error.hint}
+        except Exception as error:
+            log.exception("%s failed", name)
+            end = {
+                "state": "failed",
+                # The words of a strange error may hold anything; the log has them.
+                "error": f"An unexpected error ({type(error).__name__}).",
+                "hint": f"See {_log_file(self._settings)}.",
+            }
+        self._over.set()
+        signs.join()
+        self._tell(**end, ended_at=time.time())
+        return 0 if end["state"] == "done" else 1
+
+    def _progress(self, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._values.update(done=done, total=total, note=note)
+            if now - self._told_at < TELL_EVERY_S and done < total:
+                return
+        self._tell()
+
+    def _signs(self) -> None:
+        while not self._over.wait(SIGN_EVERY_S):
+            with contextlib.suppress(KBError):
+                self._tell()
+
+    def _tell(self, **values: Any) -> None:
+        with self._lock:
+            self._told_at = time.monotonic()
+            self._values.update(values, seen_at=time.time())
+            _write(self._settings, Task(**self._values))
+
+
+def _plain(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result as JSON gives it back."""
+    plain: dict[str, Any] = json.loads(json.dumps(result, default=str))
+    return plain
+
+
+def _alive(task: Task) -> bool:
+    if task.host != socket.gethostname():
+        return time.time() - task.seen_at < SILENT_S
+    if not task.pid:
+        return time.time() - task.started_at < BEGIN_S
+    try:
+        process = psutil.Process(task.pid)
+        born, status = float(process.create_time()), str(process.status())
+        return abs(born - task.born) < 1.0 and status != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _write(settings: Settings, task: Task) -> None:
+    storage.write_json(_file(settings, task.name), asdict(task))
+
+
+def _file(settings: Settings, name: str) -> Path:
+    return settings.home / ".tasks" / f"{name}.json"
+
+
+def _log_file(settings: Settings) -> Path:
+    return settings.home / "logs" / "tasks.log"
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    sys.exit(run(get_settings(), sys.argv[1]))

@@ -1,0 +1,79 @@
+"""Files that a browser uploaded, until they are queued."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import time
+from pathlib import Path
+
+from pathvalidate import sanitize_filename
+
+from kb.jobs.queue.item_states import DONE, HELD
+from kb.service import Service
+
+FOLDER = "uploads"
+
+
+UNUSED_S = 24 * 3600.0  # for an upload that no ingest has asked for
+
+
+FAILED_S = 7 * 86_400.0  # for one whose item may still be tried again
+
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+_PART = ".part"
+
+
+def safe_name(given: str) -> str:
+    """The name that the browser gave, as a name of one file on any system."""
+    last = given.replace("\\", "/").rsplit("/", 1)[-1]
+    stem, dot, suffix = last.rpartition(".")
+    if not dot:
+        stem, suffix = suffix, ""
+    stem = stem.strip(". ")[:150] or "upload"
+    name = sanitize_filename(f"{stem}.{suffix[:12]}" if suffix else stem)
+    return name.strip(". ") or "upload"
+
+
+def path_of(home: Path, upload_id: str) -> Path | None:
+    """The file of an upload, None where there is none."""
+    if not _ID.fullmatch(upload_id):
+        return None
+    try:
+        found = [f for f in (home / FOLDER / upload_id).iterdir() if f.suffix != _PART]
+    except OSError:
+        return None
+    return found[0] if len(found) == 1 and found[0].is_file() else None
+
+
+def discard(folder: Path) -> None:
+    """Remove an upload's folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(service: Service, now: float | None = None) -> int:
+    """Remove uploads that are in the library by now, or that nobody wanted; how many."""
+    now = time.time() if now is None else now
+    removed = 0
+    root = service.settings.home / FOLDER
+    folders = [f for f in root.iterdir() if _ID.fullmatch(f.name)] if root.is_dir() else []
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            age_s = now - folder.stat().st_mtime
+            states = {
+                row.state
+                for row in service.jobs.board(words=f"/{FOLDER}/{folder.name}/").rows
+            }  # fmt: skip
+            active = states - {DONE, HELD, "failed", "cancelled"}
+            patience_s = UNUSED_S if not states else FAILED_S
+            taken_in = bool(states) and states <= {DONE, HELD}
+            if not active and (taken_in or age_s > patience_s):
+                discard(folder)
+                removed += 1
+    with contextlib.suppress(OSError):
+        root.rmdir()  # only where it is empty
+    return removed

@@ -1,0 +1,127 @@
+"""Settings of sources: the YouTube Data API, downloads and their rate."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
+
+
+class DownloadSettings(BaseModel):
+    """Settings of sources: the YouTube Data API, downloads and their rate."""
+
+    prefetch_gb: float = Field(
+        20.0,
+        alias="KB_PREFETCH_GB",
+        gt=0,
+        description="Media fetched but not yet transcribed, in GB, at most.",
+    )
+    yt_api_endpoint: str = Field(
+        "",
+        alias="YT_API_ENDPOINT",
+        description="Address of the YouTube Data API; empty takes Google's.",
+    )
+    yt_watch_url: str = Field(
+        "https://www.youtube.com/watch?v={id}",
+        alias="YT_WATCH_URL",
+        pattern=r"^https?://.*\{id\}",
+        description="Page of a video, with {id} in its address; downloads start there.",
+    )
+    yt_api_keys_file: str = Field(
+        "YT_API_keys.txt",
+        alias="YT_API_KEYS_FILE",
+        description="File with YouTube Data API keys, one a line, # begins a comment; looked "
+        "for in the working directory and then beside the package.",
+    )
+    yt_api_keys: SecretStr = Field(
+        SecretStr(""),
+        alias="YT_API_KEYS",
+        description="Further keys, separated by commas. Never written to logs or the database.",
+    )
+    listing_reuse_s: float = Field(
+        900.0,
+        alias="KB_LISTING_REUSE_S",
+        ge=0,
+        description="A finished listing this young, in seconds, answers again without quota.",
+    )
+    keep: Literal["audio", "mp3", "mp4"] = Field(
+        "audio",
+        alias="KB_KEEP",
+        description="What a download leaves: audio (as the site has it), mp3 or mp4.",
+    )
+    download_pause_s: float = Field(
+        10.0,
+        alias="KB_DOWNLOAD_PAUSE_S",
+        ge=0,
+        description="Least seconds between the starts of two downloads on this machine.",
+    )
+    download_pause_max_s: float = Field(
+        20.0,
+        alias="KB_DOWNLOAD_PAUSE_MAX_S",
+        ge=0,
+        description="Most seconds between them; the pause is drawn between the two.",
+    )
+    download_cooldown_s: float = Field(
+        900.0,
+        alias="KB_DOWNLOAD_COOLDOWN_S",
+        ge=0,
+        description="Rest of all downloads, in seconds, when a site says that it is too much; "
+        "it doubles each time in a row.",
+    )
+    download_cooldown_max_s: float = Field(
+        21_600.0,
+        alias="KB_DOWNLOAD_COOLDOWN_MAX_S",
+        ge=0,
+        description="Longest such rest, in seconds.",
+    )
+    download_retries: int = Field(
+        10,
+        alias="KB_DOWNLOAD_RETRIES",
+        ge=0,
+        description="How often a broken connection is taken up again within one download.",
+    )
+    download_attempts: int = Field(
+        3,
+        alias="KB_DOWNLOAD_ATTEMPTS",
+        ge=1,
+        description="How often one download is begun before it counts as failed.",
+    )
+    download_rate: int = Field(
+        0,
+        alias="KB_DOWNLOAD_RATE",
+        ge=0,
+        description="Most bytes a second for one download; 0 for no limit.",
+    )
+    proxy: SecretStr = Field(
+        SecretStr(""),
+        alias="KB_PROXY",
+        description="Proxy for listings and downloads, as http://user:password@host:port.",
+    )
+    cookies_file: str = Field(
+        "",
+        alias="KB_COOKIES_FILE",
+        description="Cookies in Netscape format for sites that ask for a login. They put the "
+        "account at risk: empty is safer.",
+    )
+    captions: str = Field(
+        "",
+        alias="KB_CAPTIONS",
+        description="Languages of captions to fetch beside the medium, such as de,en.",
+    )
+    witness: bool = Field(
+        True,
+        alias="KB_WITNESS",
+        description="Fetch captions that people made, where a medium has any in its language, "
+        "and hold the transcript against them.",
+    )
+    captions_first: bool = Field(
+        False,
+        alias="KB_CAPTIONS_FIRST",
+        description="Make captions searchable at once, marked as such, until the transcript is "
+        "there; as with --captions-first.",
+    )
+    thumbnail: bool = Field(
+        False,
+        alias="KB_THUMBNAIL",
+        description="Fetch the preview picture beside the medium.",
+    )

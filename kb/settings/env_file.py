@@ -1,0 +1,103 @@
+"""The `.env` file, changed a setting at a time: comments and other lines stay as they are.
+
+Nothing is written that would not be read back as the same value, or that the settings refuse.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv import dotenv_values, set_key, unset_key
+from pydantic import SecretStr
+
+from kb import storage
+from kb.errors import LibraryError, SettingsError
+from kb.settings import settings
+from kb.settings.settings import Settings, get_settings
+
+
+def env_file() -> Path:
+    """The file whose values win: here, else beside the package; where none is, the new one."""
+    here = Path.cwd() / ".env"
+    beside = settings.ENV_FOLDER / ".env"
+    if here.is_file():
+        return here
+    # An installed package's folder is no place for what a user writes.
+    project = (settings.ENV_FOLDER / "pyproject.toml").is_file()
+    return beside if beside.is_file() or project else here
+
+
+def from_environment(alias: str) -> bool:
+    """Whether the environment sets it: a value in `.env` would then be without effect."""
+    return bool(os.environ.get(alias))
+
+
+def change(values: Mapping[str, str]) -> Settings:
+    """Write settings by their names in `.env`; an empty value takes the default again.
+
+    Returns the settings as they are then in this process; other processes read them when they
+    start. Raises SettingsError naming the setting, and LibraryError when the file cannot be
+    written. No message holds a secret's value.
+    """
+    fields = {str(field.alias): name for name, field in Settings.model_fields.items()}
+    for alias, value in values.items():
+        if alias not in fields:
+            raise SettingsError(f"There is no setting {alias}.", hint="See .env.example.")
+        if any(ord(letter) < 32 for letter in value):
+            raise SettingsError(
+                f"Setting {alias}: it may have no line breaks.", hint="Write it in one line."
+            )
+        if from_environment(alias):
+            raise SettingsError(
+                f"Setting {alias} is given by the environment, which wins over .env.",
+                hint="Change it where the program is started.",
+            )
+    _check({fields[alias]: value for alias, value in values.items()})
+    _write(env_file().resolve(), values)
+    get_settings.cache_clear()
+    return get_settings()
+
+
+def _check(values: Mapping[str, str]) -> None:
+    """Raises SettingsError for what the settings refuse."""
+    wanted: dict[str, object] = {}
+    for name, value in values.items():
+        default = Settings.model_fields[name].get_default(call_default_factory=True)
+        secret = isinstance(default, SecretStr)
+        wanted[name] = (SecretStr(value) if secret else value) if value else default
+    get_settings().replace(**wanted)
+
+
+def _write(path: Path, values: Mapping[str, str]) -> None:
+    try:
+        before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SettingsError(f"Cannot read {path}: {reason}.", hint="Mend the file.") from None
+    draft = path.with_name(f".env.{os.getpid()}.tmp")
+    try:
+        storage.write_private(draft, before)
+        known = dotenv_values(draft, encoding="utf-8")
+        for alias, value in values.items():
+            if value:
+                set_key(draft, alias, value, encoding="utf-8")
+            elif alias in known:
+                unset_key(draft, alias, encoding="utf-8")
+        found = dotenv_values(draft, encoding="utf-8")
+        for alias, value in values.items():
+            if (found.get(alias) or "") != value:
+                raise SettingsError(
+                    f"Setting {alias} holds signs that .env cannot keep (such as ${{…}}).",
+                    hint="Set it in the environment.",
+                )
+        storage.write_private(path, draft.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise storage.library_error(error, path, "write") from error
+    except LibraryError as error:
+        raise LibraryError(
+            error.message, hint="Make its folder writable, or set it in the environment."
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,37 @@
+"""Makes `.env.example` from the settings."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from pydantic import SecretStr
+
+from kb.settings.settings import LIBRARY_ENVIRONMENT, Settings
+
+
+def example_lines() -> Iterator[str]:
+    """The lines of `.env.example`: every setting by group, with its description and default."""
+    yield "# KB Ingest: copy to .env and change what you need. An empty value takes the default."
+    for group, fields in Settings.fields_by_group().items():
+        yield ""
+        yield f"# --- {group} ---"
+        for field in fields.values():
+            default = field.get_default(call_default_factory=True)
+            if isinstance(default, SecretStr):
+                default = default.get_secret_value()
+            elif isinstance(default, bool):
+                default = str(default).lower()
+            yield ""
+            yield from textwrap.wrap(
+                str(field.description), 98, initial_indent="# ", subsequent_indent="# "
+            )
+            yield f"{field.alias}={default}"
+    yield ""
+    yield "# PyTorch and transformers; set before they are imported."
+    for name, value in LIBRARY_ENVIRONMENT.items():
+        yield f"{name}={value}"
+    yield "# For debugging only: it waits for every kernel, which makes a GPU many times slower."
+    yield "# CUDA_LAUNCH_BLOCKING=1"
+    yield "# Named in older guides; numpy no longer knows it."
+    yield "# NUMPY_EXPERIMENTAL_ARRAY_FUNCTION=0"

@@ -1,0 +1,56 @@
+"""Settings of the queue and its workers."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field, SecretStr
+
+
+class JobSettings(BaseModel):
+    """Settings of the queue and its workers."""
+
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        alias="KB_DATABASE_URL",
+        description="postgresql://... when several machines share the queue; empty keeps "
+        "everything in kb.sqlite in the library folder.",
+    )
+    executor_id: str = Field(
+        "",
+        alias="KB_EXECUTOR_ID",
+        description="Name of this machine's worker; empty takes the host's name. Give each "
+        "GPU of one machine a name of its own.",
+    )
+    in_flight: int = Field(
+        0,
+        alias="KB_IN_FLIGHT",
+        ge=0,
+        le=64,
+        description="Items under way at once, so that windows of many short ones fill a batch; "
+        "0 takes twice the preset's batch.",
+    )
+    workers: int = Field(
+        0,
+        alias="KB_WORKERS",
+        ge=0,
+        le=32,
+        description="Items that a worker prepares at once (download, decode, speech detection); "
+        "0 takes the preset's.",
+    )
+    worker_timeout_s: float = Field(
+        60.0,
+        alias="KB_WORKER_TIMEOUT_S",
+        ge=2,
+        description="A worker that gives no sign of life for so long is taken for dead, and "
+        "another one takes over its items.",
+    )
+    keep_records_days: float = Field(
+        30.0,
+        alias="KB_KEEP_RECORDS_DAYS",
+        gt=0,
+        description="How long the job records of ended items are kept.",
+    )
+    log_level: str = Field(
+        "WARNING",
+        alias="KB_LOG_LEVEL",
+        description="DEBUG, INFO, WARNING or ERROR; logs go to standard error.",
+    )

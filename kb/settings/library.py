@@ -1,0 +1,44 @@
+"""Settings of the library: its folder, its knowledge bases, what is held for review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
+
+
+def _expand(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+FolderPath = Annotated[Path, AfterValidator(_expand)]
+
+
+class LibrarySettings(BaseModel):
+    """Settings of the library: its folder, its knowledge bases, what is held for review."""
+
+    home: FolderPath = Field(
+        Path("~/KB-Ingest"),
+        alias="KB_HOME",
+        description="Library folder: media, transcripts, catalogue and index.",
+    )
+    sinks: str = Field(
+        "local",
+        alias="KB_SINKS",
+        description="Knowledge bases to fill, separated by commas.",
+    )
+    hold_below: float = Field(
+        0.95,
+        alias="KB_HOLD_BELOW",
+        ge=0,
+        le=1,
+        description="An item is held for review where a smaller share of its speech is covered "
+        "and free of doubt.",
+    )
+    embedding_model: str = Field(
+        "",
+        alias="KB_EMBEDDING_MODEL",
+        description="Sentence-embedding model (hub name or folder) for semantic and hybrid "
+        "search; empty leaves keyword search.",
+    )

@@ -1,0 +1,123 @@
+"""Settings of recognition: model, engine, device and limits of the card."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+
+class RecognitionSettings(BaseModel):
+    """Settings of recognition: model, engine, device and limits of the card."""
+
+    preset: str = Field(
+        "optimiert",
+        alias="KB_PRESET",
+        description="Performance preset, a name from presets.yaml.",
+    )
+    presets_file: str = Field(
+        "",
+        alias="KB_PRESETS_FILE",
+        description="Another presets.yaml; empty takes the one in the project.",
+    )
+    model: str = Field(
+        "",
+        alias="KB_MODEL",
+        description="Recognizer: a hub name, a folder or `demo` (the bundled one). Empty picks "
+        "openai/whisper-large-v3-turbo on a GPU and openai/whisper-base on a CPU.",
+    )
+    engine: str = Field(
+        "whisper",
+        alias="KB_ENGINE",
+        description="Recognizer engine, a name from the engine table.",
+    )
+    language: str = Field(
+        "auto",
+        alias="KB_LANGUAGE",
+        description="Spoken language as a two-letter code, or auto.",
+    )
+    normalize_loudness: bool = Field(
+        False,
+        alias="KB_NORMALIZE_LOUDNESS",
+        description="Bring the sound to an even loudness before recognition.",
+    )
+    longest_pause_s: float = Field(
+        1.0,
+        alias="KB_LONGEST_PAUSE_S",
+        ge=0,
+        description="Longer pauses are shortened to this many seconds in what the recognizer "
+        "hears; times in the text stay the medium's. 0: pauses are heard as they are.",
+    )
+    prompt_tokens: int = Field(
+        100,
+        alias="KB_PROMPT_TOKENS",
+        ge=0,
+        le=223,
+        description="Tokens, at most, that the recognizer is told beforehand: your list for a "
+        "channel (kb vocabulary) and names from its titles; 0 for none. Channels without a list "
+        "are told nothing.",
+    )
+    device: str = Field(
+        "auto",
+        alias="KB_DEVICE",
+        description="auto, cuda, cuda:N, mps or cpu.",
+    )
+    cpu_threads: int = Field(
+        0,
+        alias="KB_CPU_THREADS",
+        ge=0,
+        description="Threads for recognition on the CPU; 0 takes the physical cores.",
+    )
+    gpu_reserve_gb: float = Field(
+        0.5,
+        alias="KB_GPU_RESERVE_GB",
+        ge=0,
+        description="Graphics memory, in GB, that is left to the desktop and other programs.",
+    )
+    gpu_max_temperature_c: float = Field(
+        85.0,
+        alias="KB_GPU_MAX_TEMPERATURE_C",
+        ge=0,
+        description="The card rests between batches while it is hotter than this, in degrees "
+        "Celsius; 0 leaves that to its driver.",
+    )
+    gpu_max_utilisation: float = Field(
+        95.0,
+        alias="KB_GPU_MAX_UTILISATION",
+        ge=10,
+        le=100,
+        description="Share of the time, in percent, that the card is kept busy at most, so that "
+        "the desktop does not stutter; 100 takes all of it.",
+    )
+    gpu_give_way: bool = Field(
+        True,
+        alias="KB_GPU_GIVE_WAY",
+        description="Take half of the card's time only, while a program with a window uses it.",
+    )
+    cuda_graphs: bool = Field(
+        False,
+        alias="KB_CUDA_GRAPHS",
+        description="Record the decoder's step once and play it back (NVIDIA; takes memory for "
+        "full batches).",
+    )
+    compile_encoder: bool = Field(
+        False,
+        alias="KB_COMPILE_ENCODER",
+        description="Compile Whisper's encoder for this machine; the first batches then take "
+        "minutes.",
+    )
+    compute_type: str = Field(
+        "auto",
+        alias="KB_COMPUTE_TYPE",
+        description="Arithmetic of the faster-whisper engine: float32, float16, bfloat16, int8, "
+        "int8_float16 ...; auto takes float16 on a card that has it, else float32.",
+    )
+    model_cache: str = Field(
+        "",
+        alias="KB_MODEL_CACHE",
+        description="Folder for converted models (engine faster-whisper); empty takes the user's "
+        "cache folder.",
+    )
+    qwen_aligner: str = Field(
+        "Qwen/Qwen3-ForcedAligner-0.6B-hf",
+        alias="KB_QWEN_ALIGNER",
+        description="Model that times the words of the qwen3-asr engine: a hub name or a folder.",
+    )

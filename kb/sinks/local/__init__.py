@@ -1,0 +1,1 @@
+"""The local index: LanceDB tables, keyword and semantic search."""

@@ -1,0 +1,97 @@
+"""Sentence embeddings for semantic search: a table of engines, loaded on use.
+
+`KB_EMBEDDING_MODEL` is a hub name or a folder for the default engine, or `engine:model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kb.errors import ModelUnavailable
+
+Vectors = NDArray[np.float32]
+
+INSTALL = 'pip install "sentence-transformers>=5.0"'
+
+EMBEDDERS: dict[str, str] = {
+    "sentence-transformers": "kb.sinks.local.embedding:SentenceTransformerEmbedder",
+}
+DEFAULT_ENGINE = "sentence-transformers"
+
+
+class Embedder(Protocol):
+    """Text → vectors of unit length whose inner product says how alike two texts are.
+
+    A class in `EMBEDDERS` is called with (model, device) and raises ModelUnavailable.
+    """
+
+    dimension: int
+
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        """One row per text, shape (len(texts), dimension)."""
+        ...
+
+    def query(self, text: str) -> Vectors:
+        """The vector of a question, shape (dimension,); some models treat them differently."""
+        ...
+
+
+@lru_cache(maxsize=2)
+def load_embedder(model: str, device: str = "auto") -> Embedder:
+    """The embedder for a `KB_EMBEDDING_MODEL`, kept for the life of the process.
+
+    Raises ModelUnavailable saying why, with the command that mends it.
+    """
+    engine, separator, rest = model.partition(":")
+    if not separator or engine not in EMBEDDERS:  # a plain name, or a path like C:\models\x
+        engine, rest = DEFAULT_ENGINE, model
+    module, _, kind = EMBEDDERS[engine].partition(":")
+    embedder: Embedder = getattr(import_module(module), kind)(rest, device)
+    return embedder
+
+
+class SentenceTransformerEmbedder:
+    """Any model that sentence-transformers can load; its own prompts are used.
+
+    `auto` means the CPU: a question takes some 10 ms there, and the accelerator's memory
+    belongs to the recognizer, whose process is not this one.
+    """
+
+    def __init__(self, model: str, device: str = "auto") -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise ModelUnavailable(
+                f"The embedding model {model!r} needs sentence-transformers, which is not "
+                f"installed ({error}).",
+                hint=f"{INSTALL}; or leave KB_EMBEDDING_MODEL empty for keyword search only.",
+            ) from error
+        try:
+            self._model: Any = SentenceTransformer(
+                model, device="cpu" if device == "auto" else device
+            )
+            self.dimension = len(self.query("length"))
+        except Exception as error:  # the library raises whatever its hub client and torch do
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ModelUnavailable(
+                f"The embedding model {model!r} cannot be loaded: {reason}",
+                hint="Check the name in KB_EMBEDDING_MODEL and the network, or give the "
+                "folder of a downloaded model.",
+            ) from error
+
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        return self._encoded(self._model.encode_document, list(texts))
+
+    def query(self, text: str) -> Vectors:
+        return self._encoded(self._model.encode_query, text)
+
+    @staticmethod
+    def _encoded(encode: Any, texts: list[str] | str) -> Vectors:
+        vectors = encode(texts, normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)

@@ -1,0 +1,150 @@
+"""Ranking: what a table of passages answers to a query.
+
+Keyword: BM25 over the folded words (see `kb.sinks.local.tokenizer`). All terms must occur; when
+fewer passages than asked for do so, passages with some of them follow, always below, their
+scores scaled under the last full match. A term in quotation marks is never given up; words
+typed in a row count for more where they stand in a row.
+Semantic: cosine similarity of sentence embeddings. Hybrid: both lists joined by reciprocal
+rank fusion (Cormack, Clarke, Büttcher 2009), which needs no common scale of scores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lancedb.query import (
+    BooleanQuery,
+    FullTextOperator,
+    MatchQuery,
+    Occur,
+    PhraseQuery,
+)
+
+from kb.sinks.local.embedding import Vectors
+from kb.sinks.local.tables import columns_of
+from kb.sinks.local.tokenizer import Term, first_word, snippet
+from kb.types import Hit
+
+Row = dict[str, Any]
+
+_COLUMNS = ["id", "item_id", "seq", "title", "start_s", "end_s", "text"]
+_COLUMNS += ["deep_link", "path", "word_starts_s", "tier"]
+_RRF_K = 60  # the constant of the paper
+_FUSED_DEPTH = 50
+# Rows with equal scores come in any order, so that a cut among them must be ours to make.
+_SPARE = 32
+# The best partial match stays this far under the last full one.
+_BELOW = 0.99
+
+
+def keyword(table: Any, terms: Sequence[Term], limit: int) -> list[Row]:
+    """The best passages by words, `score` being BM25."""
+    if not terms:
+        return []
+    full = _by_words(table, _all_of(terms), limit + _SPARE)
+    if len(full) >= limit or len(terms) == 1 or all(term.required for term in terms):
+        return full[:limit]
+    known = {row["id"] for row in full}
+    wider = _by_words(table, _some_of(terms), limit + len(full) + _SPARE)
+    partial = [row for row in wider if row["id"] not in known]
+    if full and partial:
+        scale = min(1.0, _BELOW * full[-1]["score"] / partial[0]["score"])
+        for row in partial:
+            row["score"] *= scale
+    return (full + partial)[:limit]
+
+
+def semantic(table: Any, vector: Vectors, limit: int) -> list[Row]:
+    """The passages nearest in meaning, `score` being the cosine similarity."""
+    found = (
+        table.search(vector, vector_column_name="vector")
+        .distance_type("cosine")
+        .select(columns_of(table, [*_COLUMNS, "_distance"]))
+        .limit(limit + _SPARE)
+        .to_arrow()
+        .to_pylist()
+    )
+    for row in found:
+        row["score"] = 1.0 - row.pop("_distance")
+    return _ordered(found)[:limit]
+
+
+def hybrid(table: Any, terms: Sequence[Term], vector: Vectors, limit: int) -> list[Row]:
+    """Both lists joined; `score` is the sum of 1 / (60 + rank) over the lists."""
+    depth = max(limit, _FUSED_DEPTH)
+    fused: dict[str, Row] = {}
+    for ranking in (keyword(table, terms, depth), semantic(table, vector, depth)):
+        for rank, row in enumerate(ranking, start=1):
+            entry = fused.setdefault(row["id"], {**row, "score": 0.0})
+            entry["score"] += 1.0 / (_RRF_K + rank)
+    return _ordered(fused.values())[:limit]
+
+
+def hit(row: Row, terms: Sequence[Term]) -> Hit:
+    """A row as the answer that a face shows, leading to the first word that was found."""
+    at_s = _moment(row, terms)
+    return Hit(
+        item_id=row["item_id"],
+        title=row["title"],
+        start_s=row["start_s"],
+        end_s=row["end_s"],
+        text=row["text"],
+        snippet=snippet(row["text"], terms),
+        score=round(row["score"], 6),
+        # Every kind of link ends in the second (see `kb.library.deep_link`).
+        deep_link=re.sub(r"(?<=\bt=)\d+$", str(int(at_s)), row["deep_link"]),
+        path=row["path"],
+        at_s=at_s,
+        tier=row.get("tier") or "",
+    )
+
+
+def _moment(row: Row, terms: Sequence[Term]) -> float:
+    starts = row["word_starts_s"] or ()
+    place = first_word(row["text"], terms)
+    return float(starts[place]) if place < len(starts) else float(row["start_s"])
+
+
+def _by_words(table: Any, query: Any, limit: int) -> list[Row]:
+    found = (
+        table.search(query, query_type="fts")
+        .select(columns_of(table, [*_COLUMNS, "_score"]))
+        .limit(limit)
+        .to_arrow()
+        .to_pylist()
+    )
+    for row in found:
+        row["score"] = row.pop("_score")
+    return _ordered(found)
+
+
+def _ordered(rows: Iterable[Row]) -> list[Row]:
+    # Rounded, because the last bits depend on how the index happens to be divided.
+    return sorted(rows, key=lambda row: (-round(row["score"], 5), row["item_id"], row["seq"]))
+
+
+def _clause(term: Term) -> Any:
+    if len(term.tokens) == 1:
+        return MatchQuery(term.tokens[0], "tokens")
+    return PhraseQuery(" ".join(term.tokens), "tokens")
+
+
+def _all_of(terms: Sequence[Term]) -> Any:
+    words = [term.tokens[0] for term in terms if len(term.tokens) == 1]
+    clauses = [_clause(term) for term in terms if len(term.tokens) > 1]
+    if words:
+        together = MatchQuery(" ".join(words), "tokens", operator=FullTextOperator.AND)
+        clauses.append(together)
+    must = [(Occur.MUST, clause) for clause in clauses]
+    if len(words) > 1:
+        # Words typed in a row are mostly meant in a row: such passages come first.
+        return BooleanQuery([*must, (Occur.SHOULD, PhraseQuery(" ".join(words), "tokens"))])
+    return clauses[0] if len(clauses) == 1 else BooleanQuery(must)
+
+
+def _some_of(terms: Sequence[Term]) -> Any:
+    return BooleanQuery(
+        [(Occur.MUST if term.required else Occur.SHOULD, _clause(term)) for term in terms]
+    )

@@ -1,0 +1,324 @@
+"""The local knowledge base: a LanceDB index in the library folder, no server, no account.
+
+What it holds can be rebuilt from the library folder at any time (`kb reindex`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from kb.errors import KnowledgeBaseError, UsageError
+from kb.settings import Settings
+from kb.sinks.base import SEARCH_MODES, Hits, SearchMode, content_sha256
+from kb.sinks.local import ranking
+from kb.sinks.local.embedding import Vectors, load_embedder
+from kb.sinks.local.tables import (
+    FIRST_TABLE,
+    HEAD,
+    PASSAGE_COLUMNS,
+    REINDEX_HINT,
+    PassageTables,
+    add_tier,
+    columns_of,
+    model_of,
+    of_item,
+    passage_of,
+    rows,
+    schema,
+)
+from kb.sinks.local.tokenizer import parse_query
+from kb.types import DocumentFacts, MediaItem, Passage, Published
+
+log = logging.getLogger(__name__)
+
+FOLDER_NAME = "index.lance"
+REBUILD_BATCH = 2_000  # passages written at once: some 2 MB, and 3 MB of vectors
+
+_EMPTY = "The index in {} is empty."
+_EMPTY_HINT = "`kb ingest FILE` fills it; `kb reindex` rebuilds it from the library folder."
+
+
+class LocalSink:
+    """Passages under `<home>/index.lance`, for any number of processes at the same time.
+
+    A publish is one commit: visible at once, and after a crash there entirely or not at all.
+    Every method raises KnowledgeBaseError when the index is damaged, with `kb reindex` as
+    its hint. Do not carry an open sink over a fork.
+    """
+
+    name = "local"
+
+    def __init__(self, settings: Settings) -> None:
+        self._model = settings.embedding_model
+        self._device = settings.device
+        self._warned = False
+        self._tables = PassageTables(settings.home / FOLDER_NAME)
+
+    def publish(
+        self,
+        item: MediaItem,
+        passages: Sequence[Passage],
+        facts: DocumentFacts | None = None,
+        extra_metadata: Mapping[str, str] | None = None,
+    ) -> Published:
+        """Make the item's passages exactly these; unchanged ones cost one look.
+
+        `facts` and `extra_metadata` are not kept: they would answer no search.
+
+        Raises ModelUnavailable when an embedding model is set and cannot be loaded.
+        """
+        sha256 = content_sha256(passages)
+        self._tables.write(lambda table: self._put(table, item.id, passages), self._schema)
+        return Published(self.name, item.id, sha256, "synced")
+
+    def status(self, item_id: str) -> Published:
+        """What is held of the item: `synced` with its hash, or `missing`."""
+        head = (self._tables.read(lambda table: _heads(table, item_id)) or {}).get(item_id)
+        return Published(self.name, item_id, head[0] if head else "", _status(head))
+
+    def list(self) -> Iterator[Published]:
+        """Every item held, in order of its id."""
+        heads = self._tables.read(_heads) or {}
+        for item_id, head in sorted(heads.items()):
+            yield Published(self.name, item_id, head[0], _status(head))
+
+    def delete(self, item_id: str) -> None:
+        """Remove the item; removing what is not there is no error."""
+        if self.status(item_id).status != "missing":
+            self._tables.write(lambda table: table.delete(of_item(item_id)), self._schema)
+
+    def count(self) -> int:
+        """How many passages are held."""
+        return self._tables.read(lambda table: int(table.count_rows(f"seq > {HEAD}"))) or 0
+
+    def passages(self, item_id: str) -> Sequence[Passage]:
+        """The item's passages in order, as they were published."""
+        return self._tables.read(lambda table: _passages(table, item_id)) or ()
+
+    def optimize(self) -> None:
+        """Merge small files, finish the indices, drop old versions (happens by itself too)."""
+        self._tables.read(lambda table: self._tables.maintain(table, force=True))
+
+    def search(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> Hits:
+        """At most `limit` passages, best first; equal scores in order of item and time.
+
+        Words must all occur, in any order; text in quotation marks must occur as it stands;
+        where too few passages have all words, those with some follow below. Case and accents
+        do not matter. `kb.sinks.local.ranking` says what the scores are.
+
+        Raises UsageError for an empty query, an unknown mode, a limit below 1 or a mode for
+        which no embedding model is set; ModelUnavailable when it cannot be loaded;
+        KnowledgeBaseError when the index is empty, damaged or made with another model.
+        """
+        if not query.strip():
+            raise UsageError("The query is empty.", hint='For example: kb search "open the door"')
+        if mode not in SEARCH_MODES:
+            raise UsageError(
+                f"Unknown search mode {mode!r}.", hint=f"Known: {', '.join(SEARCH_MODES)}."
+            )
+        if limit < 1:
+            raise UsageError(f"The limit must be at least 1, not {limit}.")
+        terms = parse_query(query)
+        vector = None if mode == "keyword" else self._query_vector(query, mode)
+
+        def ask(table: Any) -> list[ranking.Row]:
+            if vector is None:
+                return ranking.keyword(table, terms, limit)
+            if mode == "semantic":
+                return ranking.semantic(table, vector, limit)
+            return ranking.hybrid(table, terms, vector, limit)
+
+        found = self._tables.read(ask) or []
+        if not found and self.count() == 0:
+            raise KnowledgeBaseError(_EMPTY.format(self._tables.folder), hint=_EMPTY_HINT)
+        return [ranking.hit(row, terms) for row in found]
+
+    def rebuild(self, items: Iterable[tuple[MediaItem, Sequence[Passage]]]) -> int:
+        """Replace the whole index by these items; returns the number of passages.
+
+        The new index is made aside and put in place in one step, so that searches see the
+        old one until then and a crash leaves it. What other processes publish or delete
+        meanwhile is carried over. Mends a damaged index.
+        """
+        tables = self._tables
+        old = self._old_table()
+        before = _heads(old) if old is not None else {}
+        # Named by the time, so that what a crash leaves can be told by its age.
+        name = f"{FIRST_TABLE}-{os.getpid()}-{time.time_ns() // 1_000_000}"
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(tables.remove, name)
+            with tables.explained("cannot be rebuilt"):
+                tables.make_folder()
+                table = tables.create(name, self._schema(), with_indices=False)
+            written = self._fill(table, items)
+            with tables.explained("cannot be rebuilt"):
+                tables.ensure_indices(table)
+                tables.maintain(table, force=True)
+                now = self._carry_over(old, before, table, written)
+                replaced = tables.make_current(name)
+            on_failure.pop_all()
+        with tables.explained("cannot be rebuilt"):
+            # Again, for what was published in the moment of the change.
+            self._carry_over(old, now, table, written)
+            tables.remove_leftovers(replaced)
+            return int(table.count_rows(f"seq > {HEAD}"))
+
+    def clear(self) -> None:
+        """Forget everything, damaged or not."""
+        self.rebuild(())
+
+    def _fill(
+        self, table: Any, items: Iterable[tuple[MediaItem, Sequence[Passage]]]
+    ) -> dict[str, str]:
+        """Write all items into an empty table; returns the hash of each."""
+        written: dict[str, str] = {}
+        for batch in _batches(items, written):
+            vectors = self._vectors([passage.text for _, found in batch for passage in found])
+            chunks, start = [], 0
+            for item_id, found in batch:
+                own = None if vectors is None else vectors[start : start + len(found)]
+                start += len(found)
+                chunks.append(rows(item_id, found, written[item_id], table.schema, own))
+            with self._tables.explained("cannot be rebuilt"):
+                table.add(pa.concat_tables(chunks), on_bad_vectors="null")
+        return written
+
+    def _put(self, table: Any, item_id: str, passages: Sequence[Passage]) -> None:
+        sha256 = content_sha256(passages)
+        model = model_of(table)
+        if model != self._model and not self._warned:
+            self._warned = True
+            log.warning(
+                "The index was made with embedding model %r and %r is set: new passages are "
+                "found by keyword only until `kb reindex`.",
+                model,
+                self._model,
+            )
+        wanted = model if model == self._model else ""
+        head = _heads(table, item_id).get(item_id)
+        # Vectors that another process could make are not thrown away by one that cannot.
+        if head and head[0] == sha256 and wanted in ("", head[1]):
+            return
+        if any(passage.tier for passage in passages):
+            add_tier(table)
+        vectors = self._vectors([passage.text for passage in passages]) if wanted else None
+        (
+            table.merge_insert("id")
+            .when_matched_update_all()
+            .when_not_matched_insert_all()
+            .when_not_matched_by_source_delete(of_item(item_id))
+            .execute(rows(item_id, passages, sha256, table.schema, vectors), on_bad_vectors="null")
+        )
+        self._tables.maintain(table)
+
+    def _schema(self) -> pa.Schema:
+        if not self._model:
+            return schema()
+        return schema(self._model, load_embedder(self._model, self._device).dimension)
+
+    def _vectors(self, texts: Sequence[str]) -> Vectors | None:
+        """Embeddings of passages, or None when no model is set."""
+        if not self._model:
+            return None
+        return load_embedder(self._model, self._device).passages(texts)
+
+    def _query_vector(self, query: str, mode: str) -> Vectors:
+        """The query as a vector, once it is sure that the index can be asked with it."""
+        if not self._model:
+            raise UsageError(
+                f"{mode.capitalize()} search needs an embedding model, and none is set.",
+                hint="Set KB_EMBEDDING_MODEL (for example "
+                "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2) and run "
+                "`kb reindex`; or search with --mode keyword.",
+            )
+
+        def behind(table: Any) -> str:
+            made_with = model_of(table)
+            if made_with != self._model:
+                return f"was made with {made_with or 'no embedding model'}, not {self._model}"
+            without = table.count_rows(f"seq = {HEAD} AND embedding_model = ''")
+            return f"lacks the embeddings of {without} items" if without else ""
+
+        if reason := self._tables.read(behind):
+            raise KnowledgeBaseError(
+                f"The index {self._tables.folder} {reason}.", hint=REINDEX_HINT
+            )
+        return load_embedder(self._model, self._device).query(query)
+
+    def _old_table(self) -> Any | None:
+        """The table that a rebuild replaces, or None where it is missing or damaged."""
+        with contextlib.suppress(KnowledgeBaseError):
+            return self._tables.read(lambda table: (_heads(table), table)[1])
+        return None
+
+    def _carry_over(
+        self, old: Any | None, before: _Heads, table: Any, written: dict[str, str]
+    ) -> _Heads:
+        """Repeat on the new table what happened to the old one since `before`.
+
+        `written` is what this rebuild put into the new table: an item that differs from it
+        was published there by another process since, and is left alone.
+        """
+        if old is None:
+            return before
+        now, there = _heads(old), _heads(table)
+        for item_id in sorted(before.keys() | now.keys()):
+            changed = now.get(item_id) != before.get(item_id)
+            if not changed or there.get(item_id, ("", ""))[0] != written.get(item_id, ""):
+                continue
+            if item_id in now:
+                self._put(table, item_id, _passages(old, item_id))
+                written[item_id] = now[item_id][0]
+            else:
+                table.delete(of_item(item_id))
+                written.pop(item_id, None)
+        return now
+
+
+# Per item: the hash of its passages, and the model of its vectors or "".
+_Heads = dict[str, tuple[str, str]]
+
+
+def _heads(table: Any, item_id: str | None = None) -> _Heads:
+    where = f"seq = {HEAD}" if item_id is None else f"seq = {HEAD} AND {of_item(item_id)}"
+    columns = ["item_id", "content_sha256", "embedding_model"]
+    found = table.search().where(where).select(columns).to_arrow().to_pylist()
+    return {row["item_id"]: (row["content_sha256"], row["embedding_model"]) for row in found}
+
+
+def _passages(table: Any, item_id: str) -> list[Passage]:
+    where = f"seq > {HEAD} AND {of_item(item_id)}"
+    columns = ["seq", *columns_of(table, PASSAGE_COLUMNS)]
+    found = table.search().where(where).select(columns).to_arrow().to_pylist()
+    return [passage_of(row) for row in sorted(found, key=lambda row: int(row["seq"]))]
+
+
+def _status(head: tuple[str, str] | None) -> str:
+    return "synced" if head else "missing"
+
+
+def _batches(
+    items: Iterable[tuple[MediaItem, Sequence[Passage]]], written: dict[str, str]
+) -> Iterator[list[tuple[str, Sequence[Passage]]]]:
+    """Items in groups of about `REBUILD_BATCH` passages; notes their hashes in `written`."""
+    batch: list[tuple[str, Sequence[Passage]]] = []
+    size = 0
+    for item, passages in items:
+        if item.id in written:
+            log.warning("%s is in the library twice; the first one is indexed.", item.id)
+            continue
+        written[item.id] = content_sha256(passages)
+        batch.append((item.id, passages))
+        size += len(passages) + 1
+        if size >= REBUILD_BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

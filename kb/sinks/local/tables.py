@@ -1,0 +1,399 @@
+"""The table of passages on disk: one LanceDB table, its indices, and whole-table replacement.
+
+Every passage is a row; beside them each item has one *head* row (`seq` -1, no words) with
+the hash of its passages. Both are written in one commit, so an item is either as it was or
+as it shall be, and its state is read from one row. `id` is the table's primary key, which
+makes LanceDB refuse (and repeat) the slower of two commits that touch the same item: without
+it, two processes that publish one item at the same moment leave both sets of rows.
+
+The table in use is named by the file `current`; without that file it is `passages`. A
+rebuild fills a table of another name and then replaces the file, so that a crash at any
+point leaves the old table or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import FTS, BTree, IvfFlat
+
+from kb.errors import KnowledgeBaseError
+from kb.sinks.local.embedding import Vectors
+from kb.sinks.local.tokenizer import tokens
+from kb.types import Passage
+
+log = logging.getLogger(__name__)
+
+FIRST_TABLE = "passages"
+POINTER = "current"
+HEAD = -1
+MODEL_KEY = b"kb.embedding_model"
+
+# Full-text search reads rows that no index covers one by one: 2,000 cost some 5 ms a query.
+MAX_UNINDEXED_ROWS = 2_000
+MAX_FRAGMENTS = 64
+MAX_OLD_VERSIONS = 64
+# A reader holds a version for the length of one query; files of older versions may go.
+KEEP_VERSIONS = timedelta(minutes=2)
+# Comparing a query with every vector takes 2 to 3 s per million; below this it is not felt.
+VECTOR_INDEX_FROM = 50_000
+LEFTOVER_AGE_S = 24 * 3600.0
+WRITE_ATTEMPTS = 8
+
+REINDEX_HINT = "Run `kb reindex`: it rebuilds the index from the library folder; nothing is lost."
+
+# LanceDB has no errors of its own: its core raises RuntimeError, its Python part these.
+_STORE_ERRORS = (OSError, RuntimeError, ValueError, pa.ArrowException)
+
+Result = TypeVar("Result")
+
+
+def schema(model: str = "", dimension: int = 0) -> pa.Schema:
+    """The table's columns; with an embedding model also one vector of that dimension."""
+    primary_key = {"lance-schema:unenforced-primary-key": "true"}
+    fields = [
+        pa.field("id", pa.string(), nullable=False, metadata=primary_key),
+        pa.field("item_id", pa.string()),
+        pa.field("seq", pa.int32()),
+        pa.field("start_s", pa.float64()),
+        pa.field("end_s", pa.float64()),
+        pa.field("text", pa.string()),
+        pa.field("tokens", pa.string()),
+        pa.field("deep_link", pa.string()),
+        pa.field("title", pa.string()),
+        pa.field("channel", pa.string()),
+        pa.field("published", pa.string()),
+        pa.field("language", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("word_starts_s", pa.list_(pa.float64())),
+        pa.field("tier", pa.string()),
+        pa.field("content_sha256", pa.string()),
+        pa.field("embedding_model", pa.string()),
+    ]
+    if dimension:
+        fields.append(pa.field("vector", pa.list_(pa.float32(), dimension)))
+    return pa.schema(fields, metadata={MODEL_KEY: model.encode()})
+
+
+def model_of(table: Any) -> str:
+    """The embedding model the table was made for, or an empty string."""
+    return ((table.schema.metadata or {}).get(MODEL_KEY) or b"").decode()
+
+
+def rows(
+    item_id: str,
+    passages: Sequence[Passage],
+    sha256: str,
+    into: pa.Schema,
+    vectors: Vectors | None = None,
+) -> pa.Table:
+    """The head row and one row per passage, as the schema `into` wants them."""
+    count = len(passages) + 1
+    model = "" if vectors is None else (into.metadata or {}).get(MODEL_KEY, b"").decode()
+    columns: dict[str, Any] = {
+        "id": [_utf8(f"{item_id}#"), *(_utf8(passage.id) for passage in passages)],
+        "item_id": [_utf8(item_id)] * count,
+        "seq": list(range(HEAD, count - 1)),
+        "tokens": [None, *(" ".join(tokens(passage.text)) for passage in passages)],
+        "content_sha256": [sha256] * count,
+        "embedding_model": [model] * count,
+    }
+    for name in ("start_s", "end_s"):
+        columns[name] = [None, *(getattr(passage, name) for passage in passages)]
+    for name in ("text", "deep_link", "title", "channel", "published", "language", "path", "tier"):
+        columns[name] = [None, *(_utf8(getattr(passage, name)) for passage in passages)]
+    columns["word_starts_s"] = [None, *(list(passage.word_starts_s) for passage in passages)]
+    if vectors is not None:
+        kind = into.field("vector").type
+        flat = np.concatenate([np.zeros(kind.list_size, np.float32), vectors.ravel()])
+        mask = pa.array([True] + [False] * (count - 1))  # True means null
+        columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind, mask=mask)
+    return pa.Table.from_arrays(
+        [
+            pa.array(columns[field.name], field.type)
+            if isinstance(columns.get(field.name), list)
+            else columns.get(field.name, pa.nulls(count, field.type))
+            for field in into
+        ],
+        schema=into,
+    )
+
+
+def passage_of(row: dict[str, Any]) -> Passage:
+    """The passage that a row was made from."""
+    return Passage(
+        id=row["id"],
+        item_id=row["item_id"],
+        start_s=row["start_s"],
+        end_s=row["end_s"],
+        text=row["text"],
+        deep_link=row["deep_link"],
+        title=row["title"],
+        channel=row["channel"],
+        published=row["published"],
+        language=row["language"],
+        path=row["path"],
+        word_starts_s=tuple(row["word_starts_s"] or ()),
+        tier=row.get("tier") or "",
+    )
+
+
+PASSAGE_COLUMNS = [
+    *("id", "item_id", "start_s", "end_s", "text", "deep_link"),
+    *("title", "channel", "published", "language", "path", "word_starts_s", "tier"),
+]
+
+
+def columns_of(table: Any, wanted: Sequence[str]) -> list[str]:
+    """Those of the columns that the table has: one of an older version lacks the newest."""
+    there = frozenset(table.schema.names)
+    return [name for name in wanted if name in there or name.startswith("_")]
+
+
+def add_tier(table: Any) -> None:
+    """Gives a table of an older version the column for what stands in for transcripts."""
+    if "tier" not in table.schema.names:
+        table.add_columns({"tier": "cast('' as string)"})
+
+
+def of_item(item_id: str) -> str:
+    """The filter that selects an item's rows."""
+    quoted = _utf8(item_id).replace("'", "''")
+    return f"item_id = '{quoted}'"
+
+
+def _utf8(text: str) -> str:
+    # A name from a file system may hold lone surrogates, which no table can store.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class PassageTables:
+    """The index folder: which table is current, opening and making tables, safe writing.
+
+    Used by several processes and threads at a time; holds no lock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._opened: tuple[str, int, Any] | None = None
+
+    def read(self, query: Callable[[Any], Result]) -> Result | None:
+        """The query's result on the current table, or None where there is none yet.
+
+        Raises KnowledgeBaseError when the table is damaged.
+        """
+        try:
+            with self.explained("cannot be read"):
+                return self._query(query)
+        except KnowledgeBaseError:
+            # A rebuild may have removed the table under a query that had begun.
+            self._opened = None
+        with self.explained("cannot be read"):
+            return self._query(query)
+
+    def _query(self, query: Callable[[Any], Result]) -> Result | None:
+        table = self._open(self.current())
+        return None if table is None else query(table)
+
+    def write(self, action: Callable[[Any], None], make: Callable[[], pa.Schema]) -> None:
+        """Run `action` on the current table, made with `make()`'s schema if there is none.
+
+        `action` must bear being run more than once: it is repeated when another process
+        commits first, and on the new table when a rebuild replaced the old one meanwhile.
+        Raises KnowledgeBaseError.
+        """
+        for attempt in range(1, WRITE_ATTEMPTS + 1):
+            with self.explained("cannot be written"):
+                name = self.current()
+                try:
+                    table = self._open(name)  # an empty table is false, so ask for None
+                    action(self.create(name, make()) if table is None else table)
+                except _STORE_ERRORS as error:
+                    lost_a_race = "conflict" in str(error).lower() or self.current() != name
+                    if not lost_a_race or attempt == WRITE_ATTEMPTS:
+                        raise
+                    self._opened = None
+                    time.sleep(random.uniform(0.02, 0.1) * attempt)
+                    continue
+                if self.current() == name:
+                    return
+        raise KnowledgeBaseError(
+            f"The index {self.folder} is being replaced by another process over and over.",
+            hint="Wait for `kb reindex` to end, then try again.",
+            retryable=True,
+        )
+
+    def create(self, name: str, columns: pa.Schema, *, with_indices: bool = True) -> Any:
+        """Make the table unless it is there, and return it."""
+        table = self._connect().create_table(name, schema=columns, exist_ok=True)
+        if with_indices:
+            self.ensure_indices(table)
+        return table
+
+    def make_folder(self) -> None:
+        """Make the folder, in the place of a file that has no business there."""
+        if self.folder.is_file():
+            self.folder.unlink()
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def current(self) -> str:
+        """The name of the table in use."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            name = _patiently((self.folder / POINTER).read_text, "utf-8").strip()
+            # Half of a name, or anything else that was never one of ours, is damage.
+            if not name.startswith(FIRST_TABLE) or not name.replace("-", "").isalnum():
+                raise ValueError(f"{self.folder / POINTER} does not name a table")
+            return name
+        return FIRST_TABLE
+
+    def make_current(self, name: str) -> str:
+        """Put another table in the place of the current one, in one step; returns its name."""
+        try:
+            replaced = self.current()
+        except ValueError:  # the file was damaged and named none
+            replaced = FIRST_TABLE
+        beside = self.folder / f"{POINTER}.{os.getpid()}.tmp"
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(name + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _patiently(beside.replace, self.folder / POINTER)
+        return replaced
+
+    def remove_leftovers(self, replaced: str) -> None:
+        """Delete the replaced table and what crashed rebuilds left a day ago or earlier."""
+        keep = self.current()
+        for path in self.folder.glob(f"{FIRST_TABLE}*.lance"):
+            name = path.stem
+            made = name.rpartition("-")[2]
+            stale = made.isdigit() and time.time() - int(made) / 1000 > LEFTOVER_AGE_S
+            if name != keep and (name == replaced or stale):
+                self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Delete a table's files, or the file that lies in their place."""
+        path = self.folder / f"{name}.lance"
+        # A reader on Windows may still hold some: `remove_leftovers` gets them another day.
+        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+    def ensure_indices(self, table: Any) -> None:
+        """Make the indices that are missing; existing ones are left alone."""
+        existing = {column for index in table.list_indices() for column in index.columns}
+        if "item_id" not in existing:
+            table.create_index("item_id", config=BTree())
+        if "tokens" not in existing:
+            table.create_index(
+                "tokens",
+                config=FTS(
+                    with_position=True,  # without positions a phrase query fails
+                    base_tokenizer="whitespace",
+                    max_token_length=None,
+                    lower_case=False,
+                    ascii_folding=False,
+                    stem=False,
+                    remove_stop_words=False,
+                ),
+            )
+
+    def maintain(self, table: Any, *, force: bool = False) -> None:
+        """Bring the indices up to date, merge small files and drop old versions, if due.
+
+        Failing is no harm: searches stay right, and the next publish tries again.
+        """
+        try:
+            unindexed = table.index_stats("tokens_idx").num_unindexed_rows
+            fragments = table.stats()["fragment_stats"]["num_small_fragments"]
+            due = unindexed >= MAX_UNINDEXED_ROWS or fragments >= MAX_FRAGMENTS
+            if not (force or due or self._old_versions(table) >= MAX_OLD_VERSIONS):
+                return
+            self._index_vectors(table)
+            table.optimize(cleanup_older_than=KEEP_VERSIONS)
+        except _STORE_ERRORS as error:
+            log.info("Index upkeep was put off: %s", _first_line(error))
+
+    def _old_versions(self, table: Any) -> int:
+        """How many versions no reader can still need."""
+        now = time.time()
+        with os.scandir(self.folder / f"{table.name}.lance" / "_versions") as files:
+            ages = [now - file.stat().st_mtime for file in files]
+        return sum(age >= KEEP_VERSIONS.total_seconds() for age in ages)
+
+    @staticmethod
+    def _index_vectors(table: Any) -> None:
+        if "vector" not in table.schema.names:
+            return
+        if any(index.columns == ["vector"] for index in table.list_indices()):
+            return
+        if table.count_rows("vector IS NOT NULL") >= VECTOR_INDEX_FROM:
+            table.create_index("vector", config=IvfFlat(distance_type="cosine"))
+
+    def _connect(self) -> Any:
+        # Zero: every query looks for commits of other processes first.
+        return lancedb.connect(str(self.folder), read_consistency_interval=timedelta(0))
+
+    def _open(self, name: str) -> Any | None:
+        """The table, or None where there is none; kept open while its folder is the same."""
+        path = self.folder / f"{name}.lance"
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            if (self.folder / POINTER).exists():
+                raise
+            return None
+        if not stat.S_ISDIR(found.st_mode):  # LanceDB would try for seconds before it says so
+            raise NotADirectoryError(f"{path.name} is not a folder")
+        if self._opened and self._opened[:2] == (name, found.st_ino):
+            return self._opened[2]
+        try:
+            table = self._connect().open_table(name)
+        except ValueError as error:
+            # The folder of a table whose making was cut short holds no version yet.
+            if "was not found" in str(error) and name == FIRST_TABLE:
+                return None
+            raise
+        self._opened = (name, found.st_ino, table)
+        return table
+
+    @contextlib.contextmanager
+    def explained(self, what: str) -> Iterator[None]:
+        """Turn what LanceDB raises into KnowledgeBaseError."""
+        try:
+            yield
+        except _STORE_ERRORS as error:
+            reason = _first_line(error)
+            full = "No space left" in reason or "os error 112" in reason
+            raise KnowledgeBaseError(
+                f"The index {self.folder} {what}: {reason}",
+                hint="Free disk space, then try again." if full else REINDEX_HINT,
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """The cause without LanceDB's own source positions."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return first.split(", /")[0][:300]
+
+
+def _patiently(call: Callable[..., Result], *arguments: Any) -> Result:
+    """The call, repeated while Windows denies access because another process is at it."""
+    for _ in range(20):
+        try:
+            return call(*arguments)
+        except PermissionError:
+            time.sleep(0.05)
+    return call(*arguments)

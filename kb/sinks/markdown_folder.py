@@ -1,0 +1,148 @@
+"""A folder of Markdown files: for Obsidian, AnythingLLM, NotebookLM uploads and the like.
+
+One file an item, with what is known about it as YAML front matter. The files belong to this
+sink: a publish replaces what somebody wrote into them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kb import storage
+from kb.errors import KnowledgeBaseError, LibraryError
+from kb.library.filenames import file_id, make_stem
+from kb.settings import Settings
+from kb.sinks.base import content_sha256
+from kb.sinks.odin.documents import OWN_KEYS, make_documents
+from kb.types import DocumentFacts, MediaItem, Passage, Published
+
+FOLDER_NAME = "markdown"
+_FENCE = "---\n"
+_UNLIMITED = 1 << 60
+
+
+class FolderSink:
+    """Markdown files under `KB_FOLDER_SINK`, each written whole or not at all.
+
+    Every method raises KnowledgeBaseError when the folder cannot be read or written.
+    """
+
+    name = "folder"
+
+    def __init__(self, settings: Settings) -> None:
+        chosen = settings.folder_sink
+        self.folder = Path(chosen).expanduser() if chosen else settings.home / FOLDER_NAME
+        self.folder = self.folder.absolute()
+
+    def publish(
+        self,
+        item: MediaItem,
+        passages: Sequence[Passage],
+        facts: DocumentFacts | None = None,
+        extra_metadata: Mapping[str, str] | None = None,
+    ) -> Published:
+        """Write the item's file unless it is there; a changed title renames nothing.
+
+        `extra_metadata` None keeps the own fields that the file has.
+        """
+        sha256 = content_sha256(passages)
+        path = self._find(item.id)
+        if extra_metadata is None and path is not None:
+            known = _about(path).items()
+            extra_metadata = {key: str(value) for key, value in known if key not in OWN_KEYS}
+        (document,) = make_documents(
+            item, passages, facts, extra_metadata, limit=_UNLIMITED
+        ).documents
+        about = {**document.metadata, "passages_sha256": sha256}
+        lines = [f"{_yaml(key)}: {_yaml(value)}\n" for key, value in about.items()]
+        head = f"{_FENCE}{''.join(lines)}{_FENCE}\n".encode("utf-8", "replace")
+        content = head + document.content
+        try:
+            path = path or self._new_path(item)
+            if not path.is_file() or path.read_bytes() != content:
+                storage.write_bytes(path, content)
+        except LibraryError as error:
+            raise KnowledgeBaseError(error.message, hint=error.hint) from error
+        except OSError as error:
+            raise _failed(error, self.folder) from error
+        return Published(self.name, path.name, sha256, "synced")
+
+    def status(self, item_id: str) -> Published:
+        """`synced` with its hash when the item's file is there, else `missing`."""
+        path = self._find(item_id)
+        if path is None:
+            return Published(self.name, item_id, "", "missing")
+        return Published(self.name, path.name, str(_about(path)["passages_sha256"]), "synced")
+
+    def list(self) -> Iterator[Published]:
+        """Every item's file, in order of the names."""
+        for path in self._files("*.md"):
+            if about := _about(path):
+                yield Published(self.name, path.name, str(about["passages_sha256"]), "synced")
+
+    def delete(self, item_id: str) -> None:
+        """Remove the item's file; removing what is not there is no error."""
+        path = self._find(item_id)
+        if path is not None:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise _failed(error, path) from error
+
+    def _find(self, item_id: str) -> Path | None:
+        """The item's file: its name ends with the item's short id, and its head names it."""
+        ending = file_id(MediaItem(item_id, "", "", "", ""))
+        for path in self._files(f"*_{ending}.md"):
+            if _about(path).get("id") == item_id:
+                return path
+        return None
+
+    def _new_path(self, item: MediaItem) -> Path:
+        number = 1
+        while True:
+            path = self.folder / f"{make_stem(item, self.folder, number=number)}.md"
+            if not path.exists():
+                return path
+            number += 1
+
+    def _files(self, pattern: str) -> Sequence[Path]:
+        try:
+            return sorted(self.folder.glob(pattern))
+        except OSError as error:
+            raise _failed(error, self.folder) from error
+
+
+def _yaml(value: object) -> str:
+    """A JSON value is a YAML value, but for three line breaks that only YAML knows."""
+    text = json.dumps(value, ensure_ascii=False)
+    for sign in "\x85\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What a file's head tells; empty for a file that is not ours."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            if file.readline() != _FENCE:
+                return {}
+            about: dict[str, Any] = {}
+            for line in file:
+                if line == _FENCE:
+                    return about if {"id", "passages_sha256"} <= about.keys() else {}
+                about.update(json.loads("{" + line.rstrip("\n") + "}"))
+    except OSError as error:
+        raise _failed(error, path) from error
+    except ValueError:  # also what is not UTF-8
+        return {}
+    return {}
+
+
+def _failed(error: OSError, path: Path) -> KnowledgeBaseError:
+    problem = storage.library_error(error, path, "use")
+    return KnowledgeBaseError(
+        problem.message, hint="Set KB_FOLDER_SINK to a folder that can be written."
+    )

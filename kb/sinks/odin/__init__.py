@@ -1,0 +1,1 @@
+"""ODIN AI: the remote knowledge base."""

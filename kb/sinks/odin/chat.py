@@ -1,0 +1,235 @@
+"""Asking the project: answers and search results led back to the video and the second.
+
+A source is led back by the deep link that stands at each passage's beginning, where the
+excerpt still has it; else by finding the excerpt's words among the item's passages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from kb.errors import UsageError
+from kb.sinks.odin.documents import ReadPassage, is_name_of, read_passages
+from kb.sinks.odin.sink import OdinSink
+from kb.types import Passage
+
+# Where services keep an excerpt's words, its document and its score.
+_TEXT_KEYS = ("text", "content", "chunk", "page_content", "snippet", "excerpt")
+_NAME_KEYS = (
+    *("document_key", "content_key", "file_name", "filename", "document_name", "name", "key"),
+    *("source", "title", "url"),
+)
+_SCORE_KEYS = ("score", "similarity", "relevance", "rerank_score")
+
+SHORTEST_RUN = 3  # words in a row that an excerpt shares with a passage to be led back to it
+_LINK = re.compile(r"\[(?:\d+(?::\d\d)+)\]\((?:<[^>\n]*>|[^)\s]*)\)")
+_NAME = re.compile(r"[A-Za-z0-9_.-]+_[0-9a-f]{8}(?:_p\d{2,})?\.md")
+_TIMED = re.compile(r"https?://[^\s)>\"']+[?&#]t=(\d+)")
+
+Passages = Callable[[str], Sequence[Passage]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One source of an answer or one search result.
+
+    `start_s` and `deep_link` are None and empty where no passage could be matched; `item_id`
+    is empty for a document that is not ours. `score` is the service's own. `end_s` and `path`
+    (of the medium, in the library folder) are known where the library has the passage.
+    """
+
+    document: str
+    text: str
+    item_id: str = ""
+    title: str = ""
+    start_s: float | None = None
+    deep_link: str = ""
+    score: float | None = None
+    end_s: float | None = None
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The assistant's words and what they rest on, as far as it says."""
+
+    text: str
+    sources: tuple[Reference, ...]
+    chat_id: str
+
+
+def ask(
+    sink: OdinSink, question: str, *, chat_id: str = "", passages: Passages | None = None
+) -> Answer:
+    """The project's assistant answers from the documents.
+
+    `passages` gives an item's passages by id, to find the second where the service shows only
+    words; without it only links in the excerpts tell. `chat_id` goes on with a conversation.
+    Raises UsageError for an empty question and what every call of the sink raises.
+    """
+    if not question.strip():
+        raise UsageError("The question is empty.", hint='For example: kb ask "What was decided?"')
+    reply = sink.client.chat(question, chat_id)
+    excerpts = [row for key, part in reply.raw.items() if key != "message" for row in _rows(part)]
+    # Assistants that list no sources quote links or names in their words.
+    excerpts.extend(Reference("", text) for text in _paragraphs_with_links(reply.message))
+    excerpts.extend(Reference(name, "") for name in _NAME.findall(reply.message))
+    return Answer(reply.message, _led_back(sink, excerpts, passages), reply.chat_id)
+
+
+def search(
+    sink: OdinSink, query: str, limit: int = 10, *, passages: Passages | None = None
+) -> tuple[Reference, ...]:
+    """The project's own search, at most `limit` results in its order; see `ask`."""
+    if not query.strip():
+        raise UsageError("The query is empty.", hint='For example: kb search "open the door"')
+    if limit < 1:
+        raise UsageError(f"The limit must be at least 1, not {limit}.")
+    found = [row for result in sink.client.search(query, limit) for row in _rows(result)]
+    return _led_back(sink, found, passages)[:limit]
+
+
+def _led_back(
+    sink: OdinSink, excerpts: Sequence[Reference], passages: Passages | None
+) -> tuple[Reference, ...]:
+    """The excerpts with item and second where they can be had, each place once."""
+    owners = _Owners(sink)
+    found: dict[tuple[str, object], Reference] = {}
+    for excerpt in excerpts:
+        reference = _lead_back(excerpt, owners, passages)
+        place = reference.start_s if reference.start_s is not None else reference.text
+        found.setdefault((reference.item_id or reference.document, place), reference)
+    # A document named without words says nothing beside one that leads to a second.
+    led = {reference.item_id for reference in found.values() if reference.start_s is not None}
+    return tuple(
+        reference
+        for reference in found.values()
+        if reference.text or reference.start_s is not None or reference.item_id not in led
+    )
+
+
+def _lead_back(excerpt: Reference, owners: _Owners, passages: Passages | None) -> Reference:
+    read = read_passages(excerpt.text)
+    item_id, title = owners.of_document(excerpt.document)
+    if not item_id and read:
+        item_id, title = owners.of_link(read[0].deep_link)
+    excerpt = replace(excerpt, item_id=item_id, title=title)
+    known = passages(item_id) if passages and item_id else ()
+    at = _best_passage(excerpt.text, known) if known else None
+    if at is not None:
+        return replace(
+            excerpt, start_s=at.start_s, end_s=at.end_s, deep_link=at.deep_link, path=at.path,
+            title=at.title or title,
+        )  # fmt: skip
+    if read:
+        first: ReadPassage = read[0]
+        return replace(excerpt, start_s=float(first.start_s), deep_link=first.deep_link)
+    if timed := _TIMED.search(excerpt.text):
+        return replace(excerpt, start_s=float(timed[1]), deep_link=timed[0])
+    return excerpt
+
+
+def _best_passage(text: str, known: Sequence[Passage]) -> Passage | None:
+    """The passage that shares the most runs of words with the excerpt; the first of equals."""
+    wanted = Counter(_runs(_LINK.sub(" ", text)))
+    best, most = None, 0
+    for passage in known:
+        common = sum((wanted & Counter(_runs(passage.text))).values())
+        if common > most:
+            best, most = passage, common
+    return best
+
+
+def _runs(text: str) -> Iterator[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.casefold())
+    size = min(SHORTEST_RUN, max(1, len(words)))
+    for start in range(len(words) - size + 1):
+        yield tuple(words[start : start + size])
+
+
+class _Owners:
+    """Whose document a name or link is: by our notes, else by the project's list."""
+
+    def __init__(self, sink: OdinSink) -> None:
+        self._sink = sink
+        notes = sink.records.all()
+        self._by_name = {name: note.item_id for note in notes.values() for name in note.names}
+        self._titles: dict[str, str] | None = None
+
+    def of_document(self, name: str) -> tuple[str, str]:
+        name = name.rsplit("/", 1)[-1]
+        if not name:
+            return "", ""
+        item_id = self._by_name.get(name, "")
+        if not item_id:
+            self._listed()
+            item_id = self._by_name.get(name, "")
+        return item_id, self._title(item_id)
+
+    def of_link(self, link: str) -> tuple[str, str]:
+        """The item whose documents' names hold the id that stands in the link."""
+        self._listed()
+        for part in re.findall(r"[A-Za-z0-9_-]{11,}", link):
+            for name, item_id in self._by_name.items():
+                if is_name_of(name, part):
+                    return item_id, self._title(item_id)
+        return "", ""
+
+    def _title(self, item_id: str) -> str:
+        return self._listed().get(item_id, "") if item_id else ""
+
+    def _listed(self) -> Mapping[str, str]:
+        if self._titles is None:
+            self._titles = {}
+            for item_id, documents in self._sink.inventory(reuse=True).items.items():
+                for document in documents:
+                    self._by_name.setdefault(document.name, item_id)
+                    title = document.metadata.get("title")
+                    self._titles.setdefault(item_id, str(title or ""))
+        return self._titles
+
+
+def _rows(part: Any) -> Iterator[Reference]:
+    """Everything in an answer that looks like an excerpt of a document, however it is laid."""
+    if isinstance(part, list):
+        for row in part:
+            if isinstance(row, str) and _NAME.fullmatch(row):
+                yield Reference(row, "")
+            else:
+                yield from _rows(row)
+    elif isinstance(part, dict):
+        about = part.get("metadata")
+        name = _first(part, _NAME_KEYS)
+        if isinstance(about, dict):
+            name = name or _first(about, _NAME_KEYS)
+        text = _first(part, _TEXT_KEYS)
+        if name or text:
+            score = next((part[key] for key in _SCORE_KEYS if _is_number(part.get(key))), None)
+            yield Reference(name, text, score=None if score is None else float(score))
+            return
+        for row in part.values():
+            if isinstance(row, (list, dict)):
+                yield from _rows(row)
+
+
+def _first(row: Mapping[str, Any], keys: Sequence[str]) -> str:
+    return next((row[key] for key in keys if isinstance(row.get(key), str) and row[key]), "")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _paragraphs_with_links(message: str) -> Iterator[str]:
+    """From each time link to the next, as the assistant quoted them."""
+    begins = [match.start() for match in _LINK.finditer(message)]
+    for start, end in pairwise([*begins, len(message)]):
+        yield message[start:end].strip()
+    if not begins:
+        for match in _TIMED.finditer(message):
+            yield match[0]

@@ -1,0 +1,323 @@
+"""ODIN's API as typed calls; no logic of ours beyond its field names.
+
+Every call raises CredentialsRefused (key, secret or project), OdinRefused (with ODIN's own
+words), Unanswered (an upload or message whose fate is unknown), KnowledgeBaseError (cannot be
+reached) or Cancelled (the stop was set).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from kb.errors import CredentialsRefused, KnowledgeBaseError
+from kb.settings import Settings
+from kb.sinks.odin.multipart import FormStream
+from kb.sinks.odin.transport import Connection, OdinRefused, words_of
+
+FILE_LIMIT_BYTES = 200_000_000
+PAGE_SIZE = 100
+DELETE_AT_ONCE = 50
+
+SYNCED = "synced"
+DELETING = "deleting"
+FAILED = ("failed", "timeout")
+MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteDocument:
+    """A document as the project lists it; `name` is its key, `status` ODIN's own word."""
+
+    name: str
+    status: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to an upload: taken in, which does not yet mean indexed."""
+
+    name: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStatus:
+    """How far a document is: ODIN's word (or `missing`) and what it says beyond it."""
+
+    status: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project that the credentials open."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """An assistant's answer; `raw` is everything that came with it."""
+
+    message: str
+    chat_id: str
+    message_id: str
+    raw: Mapping[str, Any]
+
+
+class OdinClient:
+    """One project of ODIN. Safe to use from threads; `stop` ends every wait at once."""
+
+    def __init__(self, settings: Settings, stop: threading.Event | None = None) -> None:
+        self.stop = stop or threading.Event()
+        self.project = settings.odin_project_id
+        self._version = settings.odin_api_version
+        self._paged = settings.odin_listing == "paged"
+        self._connection = Connection(settings, self.stop)
+
+    def add_bytes(self, name: str, content: bytes, metadata: Mapping[str, Any]) -> Accepted:
+        """Upload a document; the same name again makes a second one."""
+        return self._add(name, metadata, len(content), lambda: io.BytesIO(content))
+
+    def add_file(self, name: str, path: Path, metadata: Mapping[str, Any]) -> Accepted:
+        """Upload a file as it is, read while it is sent.
+
+        Raises KnowledgeBaseError when it cannot be read or is larger than ODIN takes.
+        """
+        try:
+            size = path.stat().st_size
+            if size > FILE_LIMIT_BYTES:
+                raise KnowledgeBaseError(
+                    f"{path.name} has {size / 1e6:.0f} MB; ODIN takes "
+                    f"{FILE_LIMIT_BYTES / 1e6:.0f} MB at most.",
+                    hint="Split the file.",
+                )
+            with path.open("rb") as file:
+
+                def again() -> io.BufferedReader:
+                    file.seek(0)
+                    return file
+
+                return self._add(name, metadata, size, again)
+        except OSError as error:
+            raise KnowledgeBaseError(
+                f"{path} cannot be read: {error.strerror or error}.", hint="Check the file."
+            ) from None
+
+    def add_text(
+        self, name: str, content: str, extension: str, metadata: Mapping[str, Any]
+    ) -> Accepted:
+        """Make a document out of text on the other side."""
+        answer = self._connection.call(
+            "POST",
+            "/v2/project/knowledge/create/file",
+            safe=False,
+            data={
+                "project_id": self.project,
+                "file_name": name,
+                "content": content,
+                "file_extension": extension,
+                "metadata": json.dumps(metadata),
+            },
+        )
+        return _accepted(answer, name)
+
+    def status(self, name: str) -> RemoteStatus:
+        """How far a document is; `missing` when there is none of that name."""
+        try:
+            answer = self._connection.call(
+                "GET",
+                "/project/knowledge/status",
+                safe=True,
+                params={"project_id": self.project, "file_name": name},
+            )
+        except OdinRefused as error:
+            if error.status != 404:
+                raise
+            return RemoteStatus(MISSING)
+        status = str(answer.get("status") or MISSING)
+        told = {key: value for key, value in answer.items() if key != "status"}
+        return RemoteStatus(status, self._connection.scrub(words_of(told)))
+
+    def documents(self) -> dict[str, RemoteDocument]:
+        """Everything that the project holds, by name."""
+        with self._project_there():
+            found = self._listed_by_page() if self._paged else self._listed()
+            return {document.name: document for document in found}
+
+    def page(self, number: int, search: str = "", size: int = PAGE_SIZE) -> list[RemoteDocument]:
+        """One page of the project's documents, counted from 1; empty after the last."""
+        answer = self._connection.call(
+            "POST",
+            f"/v3/project/{quote(self.project)}/knowledgebase",
+            safe=True,
+            json={
+                "page": number,
+                "items_per_page": size,
+                "name_search": search,
+                "path": "",
+                "recursive": True,
+            },
+        )
+        rows = answer.get("docs")
+        return [
+            _document(str(row.get("content_key") or row.get("name") or row.get("id")), row)
+            for row in (rows if isinstance(rows, list) else [])
+            if isinstance(row, dict)
+        ]
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Remove documents; those that are not there are no error."""
+        wanted = sorted(set(names))
+        for start in range(0, len(wanted), DELETE_AT_ONCE):
+            some = wanted[start : start + DELETE_AT_ONCE]
+            try:
+                self._connection.call(
+                    "DELETE",
+                    "/project/knowledge/delete",
+                    safe=True,
+                    json={
+                        "project_id": self.project,
+                        "resources": [{"name": name, "key": name} for name in some],
+                    },
+                )
+            except OdinRefused as error:
+                if error.status != 404:
+                    raise
+
+    def projects(self) -> list[Project]:
+        """The projects that the credentials open."""
+        rows = self._connection.call("GET", "/projects", safe=True).get("projects")
+        return [
+            Project(str(row.get("id", "")), str(row.get("name", "")))
+            for row in (rows if isinstance(rows, list) else [])
+            if isinstance(row, dict)
+        ]
+
+    def project_data(self) -> Mapping[str, Any]:
+        """What ODIN tells of the project; proves that credentials and project fit."""
+        answer = self._connection.call("GET", f"/project/{quote(self.project)}", safe=True)
+        data = answer.get("project_data")
+        return data if isinstance(data, dict) else answer
+
+    def search(self, query: str, limit: int = 10) -> list[Mapping[str, Any]]:
+        """The project's own search; the results as ODIN gives them."""
+        answer = self._connection.call(
+            "POST",
+            "/v2/project/search",
+            safe=True,
+            json={"project_id": self.project, "query": query, "max_results": limit},
+        )
+        rows = answer.get("results")
+        return [row for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict)]
+
+    def chat(self, message: str, chat_id: str = "") -> ChatReply:
+        """Ask the project's assistant, in a new conversation unless `chat_id` names one."""
+        if not chat_id:
+            made = self._connection.call(
+                "POST", "/chat/create", safe=True, json={"project_id": self.project}
+            )
+            chat_id = str(made.get("chat_id") or made.get("id") or "")
+        answer = self._connection.call(
+            "POST",
+            "/v3/chat/message",
+            safe=False,
+            json={
+                "message": message,
+                "project_id": self.project,
+                "chat_id": chat_id,
+                "use_knowledgebase": True,
+                "skip_stream": True,
+            },
+        )
+        said = answer.get("message")
+        if isinstance(said, dict):
+            said = said.get("content") or said.get("message") or said.get("text")
+        return ChatReply(
+            str(said or ""),
+            str(answer.get("chat_id") or chat_id),
+            str(answer.get("message_id") or ""),
+            answer,
+        )
+
+    def _add(
+        self, name: str, metadata: Mapping[str, Any], size: int, opened: Callable[[], IO[bytes]]
+    ) -> Accepted:
+        fields = {"project_id": self.project, "metadata": json.dumps(metadata)}
+        with self._project_there():
+            answer = self._connection.call(
+                "POST",
+                f"/{self._version}/project/knowledge/add/file",
+                safe=False,
+                body=lambda: FormStream(fields, name, opened(), size),
+            )
+        return _accepted(answer, name)
+
+    @contextmanager
+    def _project_there(self) -> Iterator[None]:
+        """A project that is not there fails every item alike, so it is said once."""
+        try:
+            yield
+        except OdinRefused as error:
+            if error.status != 404:
+                raise
+            raise CredentialsRefused(
+                f"ODIN has no project {self.project} for these credentials, or not under "
+                f"{self._version}: {error.message}",
+                hint=error.hint,
+            ) from None
+
+    def _listed(self) -> Iterator[RemoteDocument]:
+        answer = self._connection.call(
+            "GET", f"/project/{quote(self.project)}/knowledge", safe=True
+        )
+        rows = answer.get("knowledge_base")
+        if not isinstance(rows, dict):
+            # An empty project must not be confused with an answer that is not understood:
+            # every document would be sent a second time.
+            raise OdinRefused(
+                "ODIN's list of documents has a form that is not known.",
+                hint="Try ODIN_LISTING=paged.",
+            )
+        for name, row in rows.items():
+            yield _document(name, row if isinstance(row, dict) else {})
+
+    def _listed_by_page(self) -> Iterator[RemoteDocument]:
+        number, seen = 1, set[str]()
+        while found := self.page(number):
+            fresh = [document for document in found if document.name not in seen]
+            if not fresh:
+                return  # a service that ignores the page number answers the same for ever
+            yield from fresh
+            seen.update(document.name for document in fresh)
+            number += 1
+
+
+def _accepted(answer: Mapping[str, Any], name: str) -> Accepted:
+    return Accepted(str(answer.get("document_key") or name), str(answer.get("status") or "queued"))
+
+
+def _document(name: str, row: Mapping[str, Any]) -> RemoteDocument:
+    metadata = row.get("metadata")
+    if isinstance(metadata, str):
+        try:
+            metadata = json.loads(metadata)
+        except ValueError:
+            metadata = None
+    return RemoteDocument(
+        name,
+        str(row.get("status") or ""),
+        metadata if isinstance(metadata, dict) else {},
+        str(row.get("url") or ""),
+    )

@@ -1,0 +1,300 @@
+r"""An item as Markdown documents: passages under headings, each beginning with its time.
+
+    # Title                                     ## Chapter, or a time every five minutes
+
+    - Channel: ...                              [02:03](https://youtu.be/ID?t=123) Words of the
+    - Coverage: 99.1 % of the speech (A)        passage ...
+
+A passage reads back exactly (`read_passages`): of Markdown's signs only those are escaped that
+would change what is shown, and each by one backslash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kb.errors import UsageError
+from kb.library.filenames import UNDATED, UNTITLED, file_id
+from kb.types import DocumentFacts, MediaItem, Passage
+
+# Part of the hash: raised when documents are to look different, which sends them all anew.
+FORMAT = 1
+HEADING_EVERY_S = 300
+TITLE_LENGTH = 80  # characters of the title in a document's name
+HASH_LENGTH = 8  # hexadecimal digits of the content's hash in a document's name
+
+# What our metadata is told by from a colleague's own uploads into the same project.
+PRODUCER = "kb-ingest"
+OWN_KEYS = frozenset(
+    (
+        *("producer", "id", "url", "title", "channel", "published", "description"),
+        *("duration_s", "language", "model", "engine", "preset", "coverage", "grade"),
+        *("content_sha256", "part", "parts", "words"),
+        "passages_sha256",  # of the sink `folder`
+    )
+)
+
+_NAME = re.compile(r"_([0-9a-f]{8})(?:_p(\d{2,}))?\.md")
+_INLINE = re.compile(r"([\\`*<\[])")
+_LINE_START = re.compile(r"^(\s*)([#>+\-=|~_]|\d+(?=[.)](?:\s|$)))", re.MULTILINE)
+_ESCAPED = re.compile(r"\\([\\`*<\[#>+\-=|~_.)])")
+_PASSAGE = re.compile(r"^\[(\d+(?::\d\d)+)\]\((<[^>\n]*>|[^)\s]*)\)(?: |$)", re.MULTILINE)
+_PASSAGE_END = re.compile(r"\n\n(## [^\n]*\n\n)?\Z")
+_TRANSLITERATED = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file to be sent: its name, its bytes (UTF-8 Markdown) and what is told about it."""
+
+    name: str
+    content: bytes
+    metadata: Mapping[str, Any]
+    words: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSet:
+    """All parts of one item, in order; `sha256` changes with anything a reader could see."""
+
+    item_id: str
+    sha256: str
+    documents: tuple[Document, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(document.name for document in self.documents)
+
+    @property
+    def words(self) -> int:
+        return sum(document.words for document in self.documents)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPassage:
+    """A passage as it stands in a document."""
+
+    start_s: int
+    deep_link: str
+    text: str
+
+
+def make_documents(
+    item: MediaItem,
+    passages: Sequence[Passage],
+    facts: DocumentFacts | None = None,
+    extra: Mapping[str, str] | None = None,
+    *,
+    limit: int = 400_000,
+) -> DocumentSet:
+    """The item as documents of at most `limit` bytes, cut between passages.
+
+    A single passage beyond the limit stays whole. The same input gives the same bytes.
+    Raises UsageError when a name in `extra` is one of ours.
+    """
+    facts = facts or DocumentFacts()
+    extra = dict(extra or {})
+    check_own_metadata(extra)
+    header = _header(item, facts)
+    cut = _cut(item, passages, limit - len(_bytes(header)) - 400)
+    about = {**_metadata(item, facts), **extra}
+    seen = [[p.start_s, p.end_s, p.text, p.deep_link] for p in passages]
+    chapters = [[chapter.start_s, chapter.title] for chapter in item.chapters]
+    exact = json.dumps(
+        [FORMAT, about, chapters, [len(part) for part in cut], seen],
+        ensure_ascii=False,
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+    digest = hashlib.sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()
+    stem = f"{_name_stem(item)}_{digest[:HASH_LENGTH]}"
+    names = [f"{stem}.md"]
+    if len(cut) > 1:
+        names = [f"{stem}_p{number:02d}.md" for number in range(1, len(cut) + 1)]
+    documents = []
+    for number, part in enumerate(cut):
+        blocks = [header, *_siblings(names, number), *part]
+        words = sum(len(block.split()) for block in part)
+        metadata = {
+            **about,
+            "content_sha256": digest,
+            "part": number + 1,
+            "parts": len(cut),
+            "words": words,
+        }
+        documents.append(Document(names[number], _bytes("".join(blocks)), metadata, words))
+    return DocumentSet(item.id, digest, tuple(documents))
+
+
+def check_own_metadata(extra: Mapping[str, str]) -> None:
+    """Raises UsageError when one of the user's own fields has a name of ours."""
+    if taken := sorted(OWN_KEYS & extra.keys()):
+        raise UsageError(
+            f"The metadata field {taken[0]!r} is set by KB Ingest itself.",
+            hint="Choose another name for your own field.",
+        )
+
+
+def read_passages(content: bytes | str) -> list[ReadPassage]:
+    """The passages of a document, or of any excerpt of one that contains their beginnings."""
+    text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
+    found = []
+    begins = list(_PASSAGE.finditer(text))
+    for number, begin in enumerate(begins):
+        end = begins[number + 1].start() if number + 1 < len(begins) else len(text)
+        # A heading can only be ours: a passage's own `#` at a line's start is escaped.
+        body = _PASSAGE_END.sub("", text[begin.end() : end])
+        start_s = 0
+        for figure in begin[1].split(":"):
+            start_s = start_s * 60 + int(figure)
+        link = begin[2].removeprefix("<").removesuffix(">")
+        found.append(ReadPassage(start_s, link, _ESCAPED.sub(r"\1", body)))
+    return found
+
+
+def is_name_of(name: str, item: MediaItem | str) -> bool:
+    """Whether a document's name is one that this item (or one of this file id) gets."""
+    own = item if isinstance(item, str) else file_id(item)
+    found = _NAME.search(name)
+    return bool(found and found.end() == len(name) and name[: found.start()].endswith(f"_{own}"))
+
+
+def ascii_name(text: str) -> str:
+    """Text as part of a name that no service alters: letters, digits, `-`, `_` and dots."""
+    plain = unicodedata.normalize("NFKD", text.translate(_TRANSLITERATED))
+    plain = plain.encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", plain).strip("-._")
+
+
+def clock(seconds: float) -> str:
+    """`02:03`, from one hour on `1:02:03`."""
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
+
+
+def escape(text: str) -> str:
+    """Text so that Markdown shows it and nothing in it becomes a link, a tag or a heading."""
+    return _LINE_START.sub(_escaped_start, _INLINE.sub(r"\\\1", text))
+
+
+def _escaped_start(match: re.Match[str]) -> str:
+    # `1.` is a list by its dot, which is what the backslash must stand before.
+    return f"{match[1]}{match[2]}\\" if match[2].isdecimal() else f"{match[1]}\\{match[2]}"
+
+
+def _cut(item: MediaItem, passages: Sequence[Passage], room: int) -> list[list[str]]:
+    """Blocks of Markdown, a list for each part; at least one part, of at most `room` bytes."""
+    parts: list[list[str]] = [[]]
+    used = 0
+    chapters = sorted(item.chapters, key=lambda chapter: chapter.start_s)
+    heading = shown = ""
+    for passage in passages:
+        if item.chapters:
+            # A chapter seldom begins exactly with a passage: it takes those mostly its own.
+            while chapters and chapters[0].start_s <= (passage.start_s + passage.end_s) / 2:
+                heading = f"## {escape(_one_line(chapters.pop(0).title))}\n\n"
+        else:
+            start = int(max(0.0, passage.start_s)) // HEADING_EVERY_S * HEADING_EVERY_S
+            heading = f"## {clock(start)}\n\n"
+        link = _target(passage.deep_link)
+        block = f"[{clock(passage.start_s)}]({link}) {escape(passage.text)}\n\n"
+        size = len(_bytes(block)) + (len(_bytes(heading)) if heading != shown else 0)
+        if used + size > room and parts[-1]:
+            parts.append([])
+            used, shown = 0, ""
+            size = len(_bytes(block)) + len(_bytes(heading))
+        if heading != shown:
+            parts[-1].append(heading)
+            shown = heading
+        parts[-1].append(block)
+        used += size
+    if not passages:
+        parts[0].append("No words were found in this medium.\n")
+    return parts
+
+
+def _header(item: MediaItem, facts: DocumentFacts) -> str:
+    length_s = facts.duration_s if facts.duration_s is not None else item.duration_s
+    coverage = ""
+    if facts.coverage is not None:
+        coverage = f"{100 * facts.coverage:.1f} % of the speech"
+    if facts.grade:
+        coverage = f"{coverage} ({facts.grade})" if coverage else facts.grade
+    lines = (
+        ("Channel", item.channel),
+        ("Date", item.published),
+        ("Link", item.url),
+        ("Length", clock(length_s) if length_s else ""),
+        ("Language", facts.language or item.language or ""),
+        ("Model", " · ".join(filter(None, (facts.model, facts.engine, facts.preset)))),
+        ("Coverage", coverage),
+    )
+    listed = "".join(
+        f"- {name}: {f'<{value}>' if _is_link(value) else escape(_one_line(value))}\n"
+        for name, value in lines
+        if value
+    )
+    return f"# {escape(_one_line(item.title)) or UNTITLED}\n\n{listed}\n"
+
+
+def _siblings(names: Sequence[str], number: int) -> list[str]:
+    """One line that says which part this is and links the parts beside it."""
+    if len(names) == 1:
+        return []
+    words = [f"Part {number + 1} of {len(names)}"]
+    if number:
+        words.append(f"[← part {number}]({names[number - 1]})")
+    if number + 1 < len(names):
+        words.append(f"[part {number + 2} →]({names[number + 1]})")
+    return [" · ".join(words) + "\n\n"]
+
+
+def _metadata(item: MediaItem, facts: DocumentFacts) -> dict[str, Any]:
+    values = {
+        "producer": PRODUCER,
+        "id": item.id,
+        "url": item.url,
+        "title": item.title,
+        "channel": item.channel,
+        "published": item.published,
+        "description": item.description,
+        **asdict(facts),
+        "language": facts.language or item.language or "",
+        "duration_s": facts.duration_s if facts.duration_s is not None else item.duration_s,
+    }
+    return {key: value for key, value in values.items() if value not in ("", None)}
+
+
+def _name_stem(item: MediaItem) -> str:
+    date = item.published[:10]
+    date = date if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", date) else UNDATED
+    title = ascii_name(item.title)[:TITLE_LENGTH].strip("-._") or UNTITLED
+    return f"{date}_{title}_{file_id(item)}"
+
+
+def _target(link: str) -> str:
+    """A link that ends where it should: inside `<>` when it holds brackets or spaces."""
+    link = link.replace("<", "%3C").replace(">", "%3E").replace("\n", "%0A").replace("\r", "%0D")
+    return f"<{link}>" if re.search(r"[\s()]", link) else link
+
+
+def _is_link(value: str) -> bool:
+    return re.fullmatch(r"https?://[^\s<>]+", value) is not None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _bytes(text: str) -> bytes:
+    # A lone surrogate (half of a damaged file name) must not stop an item.
+    return text.encode("utf-8", "replace")

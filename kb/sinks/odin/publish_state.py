@@ -1,0 +1,185 @@
+"""What we know of our documents in a remote project: one row an item, one worker at a time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import sqlalchemy as sa
+
+from kb.database import Catalogue, publications
+from kb.errors import KnowledgeBaseError
+from kb.sinks.odin.transport import pause
+
+# Another machine's process cannot be asked whether it lives.
+FOREIGN_OWNER_S = 900.0
+LOOK_AGAIN_S = 0.25
+
+NOTHING = ""  # claimed, but as far as this database knows nothing was ever sent
+SENDING = "sending"  # written before anything is sent: what the remote holds is uncertain
+SYNCING = "syncing"  # everything is sent; the remote works on it
+SYNCED = "synced"
+FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One item's row: what was last sent, under which names, with which own metadata."""
+
+    item_id: str
+    content_sha256: str
+    names: tuple[str, ...]
+    extra: Mapping[str, str]
+    status: str
+    error: str = ""
+    updated_at: float = 0.0  # epoch seconds
+
+
+class Records:
+    """The rows of one sink and project; safe for threads, processes and machines."""
+
+    def __init__(self, catalogue: Catalogue, sink: str, project: str) -> None:
+        self._catalogue = catalogue
+        self._sink = sink
+        self._project = project
+
+    def find(self, item_id: str) -> Record | None:
+        """The item's row, or None when nothing was ever sent."""
+        query = sa.select(publications).where(self._key(item_id), *self._sent())
+        with self._catalogue.begin() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _record(row)
+
+    def all(self) -> dict[str, Record]:
+        """Every row by item id."""
+        query = sa.select(publications).where(*self._scope(), *self._sent())
+        with self._catalogue.begin() as connection:
+            return {row.item_id: _record(row) for row in connection.execute(query)}
+
+    @contextmanager
+    def claimed(self, item_id: str, wait_s: float, stop: threading.Event) -> Iterator[None]:
+        """Nobody else publishes this item inside the block, in any process.
+
+        Whoever died holding it has lost it. Raises KnowledgeBaseError (retryable) when the
+        other one is not ready within `wait_s` seconds.
+        """
+        give_up_at = time.monotonic() + wait_s
+        while not self._claim(item_id):
+            if time.monotonic() > give_up_at:
+                raise KnowledgeBaseError(
+                    f"{item_id} is being published by another process.",
+                    hint="Wait for it, or stop it; then run this again.",
+                    retryable=True,
+                )
+            pause(LOOK_AGAIN_S, stop)
+        try:
+            yield
+        finally:
+            with self._catalogue.begin() as connection:
+                # The time of the last change stays: a listing begun after it is good enough.
+                connection.execute(
+                    sa.update(publications).where(self._key(item_id)).values(owner="")
+                )
+
+    def begin(
+        self,
+        item_id: str,
+        sha256: str,
+        names: Sequence[str],
+        extra: Mapping[str, str],
+        status: str = SENDING,
+    ) -> None:
+        """Note what is about to be sent."""
+        self._update(
+            item_id,
+            content_sha256=sha256,
+            names=list(names),
+            extra=dict(extra),
+            status=status,
+            error="",
+        )
+
+    def note(self, item_id: str, status: str, error: str = "") -> None:
+        self._update(item_id, status=status, error=error)
+
+    def forget(self, item_id: str) -> None:
+        with self._catalogue.begin() as connection:
+            connection.execute(sa.delete(publications).where(self._key(item_id)))
+
+    def _claim(self, item_id: str) -> bool:
+        with self._catalogue.begin() as connection:
+            self._catalogue.ensure_row(
+                connection,
+                publications,
+                sink=self._sink,
+                project=self._project,
+                item_id=item_id,
+                names=[],
+                extra={},
+                status=NOTHING,
+                updated_at=time.time(),
+            )
+            query = sa.select(publications).where(self._key(item_id)).with_for_update()
+            row = connection.execute(query).one()
+            if _alive(row.owner, row.owned_at):
+                return False
+            connection.execute(
+                sa.update(publications)
+                .where(self._key(item_id))
+                .values(owner=_owner(), owned_at=time.time())
+            )
+        return True
+
+    def _update(self, item_id: str, **values: Any) -> None:
+        with self._catalogue.begin() as connection:
+            connection.execute(
+                sa.update(publications)
+                .where(self._key(item_id))
+                .values(**values, updated_at=time.time())
+            )
+
+    def _scope(self) -> tuple[sa.ColumnElement[bool], ...]:
+        return (publications.c.sink == self._sink, publications.c.project == self._project)
+
+    def _sent(self) -> tuple[sa.ColumnElement[bool], ...]:
+        return (publications.c.status != NOTHING,)
+
+    def _key(self, item_id: str) -> sa.ColumnElement[bool]:
+        return sa.and_(*self._scope(), publications.c.item_id == item_id)
+
+
+def _record(row: sa.Row[Any]) -> Record:
+    return Record(
+        row.item_id,
+        row.content_sha256,
+        tuple(row.names),
+        dict(row.extra),
+        row.status,
+        row.error,
+        row.updated_at,
+    )
+
+
+def _owner() -> str:
+    # Process ids are given out again: with its start it is told apart from a later one.
+    return f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time():.1f}"
+
+
+def _alive(owner: str, owned_at: float) -> bool:
+    if not owner:
+        return False
+    host, _, rest = owner.partition("|")
+    pid, _, started = rest.partition("|")
+    if host != socket.gethostname():
+        return time.time() - owned_at < FOREIGN_OWNER_S
+    try:
+        return bool(abs(psutil.Process(int(pid)).create_time() - float(started)) < 1.0)
+    except (psutil.Error, ValueError):
+        return False

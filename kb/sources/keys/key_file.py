@@ -1,0 +1,81 @@
+"""The file of YouTube Data API keys, changed a line at a time: everything else in it stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kb import storage
+from kb.errors import SettingsError
+from kb.settings import PROJECT_ROOT, Settings
+from kb.sources.keys.key_ring import ApiKey, is_key, keys_file, read_keys
+
+
+def place(settings: Settings) -> Path:
+    """The file that is read, or the one that would be made: in the project, else here."""
+    found = keys_file(settings.yt_api_keys_file)
+    if found is not None:
+        return found
+    path = Path(settings.yt_api_keys_file).expanduser()
+    # An installed package's folder is no place for what a user writes.
+    project = (PROJECT_ROOT / "pyproject.toml").is_file()
+    return path if path.is_absolute() else (PROJECT_ROOT if project else Path.cwd()) / path
+
+
+def in_file(settings: Settings, key: ApiKey) -> bool:
+    """Whether a key stands in the file (and not in the environment)."""
+    return any(_secret(line) == key.secret for line in _lines(place(settings)))
+
+
+def add_key(settings: Settings, secret: str) -> ApiKey:
+    """Put a key at the end of the file, which is made if need be, for its owner's eyes only.
+
+    Raises SettingsError for what cannot be a key or is there already, and LibraryError when
+    the file cannot be written. No message holds the key.
+    """
+    secret = secret.strip().strip("'\"")
+    if not is_key(secret):
+        raise SettingsError(
+            "This is not a YouTube Data API key.",
+            hint="Copy it whole from the Google Cloud console: letters, digits, - and _ only.",
+        )
+    key = ApiKey.of(secret)
+    if any(known.fingerprint == key.fingerprint for known in read_keys(settings)):
+        raise SettingsError(f"The key {key.shown} is there already.", hint="Add another one.")
+    path = place(settings)
+    lines = _lines(path)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    storage.write_private(path, "".join([*lines, f"{secret}\n"]))
+    return key
+
+
+def remove_key(settings: Settings, fingerprint: str) -> bool:
+    """Take a key out of the file; whether it was there. Raises LibraryError."""
+    path = place(settings)
+    lines = _lines(path)
+    kept = [line for line in lines if not _is(line, fingerprint)]
+    if len(kept) == len(lines):
+        return False
+    storage.write_private(path, "".join(kept))
+    return True
+
+
+def _is(line: str, fingerprint: str) -> bool:
+    secret = _secret(line)
+    return bool(secret) and ApiKey.of(secret).fingerprint == fingerprint
+
+
+def _secret(line: str) -> str:
+    return line.split("#", 1)[0].strip().strip("'\"")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SettingsError(
+            f"Cannot read {path}: {reason}.", hint="Mend it or change YT_API_KEYS_FILE."
+        ) from None

@@ -1,0 +1,230 @@
+"""The ring of YouTube Data API keys: which one to use now, and what each has spent today.
+
+A key lives in the user's file or environment only. The database knows it by the beginning of
+its SHA-256, people by its first and last four characters. State and tally are shared by all
+processes of the library and survive restarts.
+
+Google counts units per Cloud project and renews them at midnight Pacific time. The ring
+rotates only when a key's day is used up; asking several projects of one owner merely to
+multiply the allowance is against the service's terms.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from kb.database import Catalogue, api_keys
+from kb.errors import QuotaExhausted, SettingsError
+from kb.settings import PROJECT_ROOT, Settings
+
+PACIFIC = ZoneInfo("America/Los_Angeles")
+# What a key may be made of: anything else would not survive in an HTTP header.
+_KEY = re.compile(r"[0-9A-Za-z_.~+/=-]{16,200}")
+
+KeyState = Literal["ready", "exhausted", "invalid"]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """One key. Its text is in `secret` alone, which stays out of every representation."""
+
+    secret: str = field(repr=False)
+    fingerprint: str
+    shown: str
+
+    @classmethod
+    def of(cls, secret: str) -> ApiKey:
+        """The key with what it is known by."""
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        return cls(secret, digest[:16], f"{secret[:4]}…{secret[-4:]}")
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStatus:
+    """How a key stands. `until` (epoch seconds) is when it is asked again, None if never."""
+
+    shown: str
+    state: KeyState
+    units_today: int
+    until: float | None = None
+    reason: str = ""
+
+
+def next_reset(now: float) -> float:
+    """The next midnight in Los Angeles, in epoch seconds, for `now` in epoch seconds."""
+    today = datetime.fromtimestamp(now, PACIFIC).date()
+    midnight = datetime.combine(today + timedelta(days=1), datetime.min.time(), PACIFIC)
+    return midnight.timestamp()
+
+
+def pacific_day(now: float) -> str:
+    """The date in Los Angeles, the day that quota is counted by."""
+    return datetime.fromtimestamp(now, PACIFIC).date().isoformat()
+
+
+def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
+    """The keys of the file and the environment, in order, each once.
+
+    A missing file is no error. Raises SettingsError, with the line's number and never its
+    text, for a line that cannot be a key, and for a file that cannot be read.
+    """
+    found: dict[str, ApiKey] = {}
+
+    def add(text: str, where: str) -> None:
+        secret = text.strip().strip("'\"")
+        if not secret:
+            return
+        if not is_key(secret):
+            raise SettingsError(
+                f"{where} is not a YouTube Data API key.",
+                hint="One key a line, nothing else in it; # begins a comment.",
+            )
+        found.setdefault(secret, ApiKey.of(secret))
+
+    path = keys_file(settings.yt_api_keys_file)
+    if path is not None:
+        try:
+            # utf-8-sig: editors on Windows put a byte order mark in front.
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise SettingsError(
+                f"Cannot read {path}: {reason}.", hint="Mend it or change YT_API_KEYS_FILE."
+            ) from None
+        for number, line in enumerate(lines, start=1):
+            add(line.split("#", 1)[0], f"{path.name}, line {number},")
+    for number, part in enumerate(settings.yt_api_keys.get_secret_value().split(","), start=1):
+        add(part, f"YT_API_KEYS, key {number},")
+    return tuple(found.values())
+
+
+def is_key(text: str) -> bool:
+    """Whether a text can be a key at all."""
+    return bool(_KEY.fullmatch(text))
+
+
+def keys_file(name: str) -> Path | None:
+    """The file of keys that is read for this setting: here, else beside the package."""
+    path = Path(name).expanduser()
+    candidates = [path] if path.is_absolute() else [Path.cwd() / path, PROJECT_ROOT / path]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+class KeyRing:
+    """The keys in the order of the file; the first that is ready is used.
+
+    `clock` gives epoch seconds. Methods raise LibraryError when the database cannot be used.
+    Safe to share between threads and processes.
+    """
+
+    def __init__(
+        self, keys: Iterable[ApiKey], catalogue: Catalogue, *, clock: Clock = time.time
+    ) -> None:
+        self.keys = tuple(keys)
+        self._catalogue = catalogue
+        self._clock = clock
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The keys' texts, for scrubbing."""
+        return tuple(key.secret for key in self.keys)
+
+    def statuses(self) -> tuple[KeyStatus, ...]:
+        """How every key stands now, in the order of use."""
+        now = self._clock()
+        with self._catalogue.begin() as connection:
+            rows = {
+                row.fingerprint: row
+                for row in connection.execute(
+                    sa.select(api_keys).where(
+                        api_keys.c.fingerprint.in_([key.fingerprint for key in self.keys])
+                    )
+                )
+            }
+        return tuple(_status(key, rows.get(key.fingerprint), now) for key in self.keys)
+
+    def current(self) -> ApiKey | None:
+        """The key to use now; None when there is none that could ever be used.
+
+        Raises QuotaExhausted, with the time of the reset, when all usable keys are spent.
+        """
+        statuses = self.statuses()
+        for key, status in zip(self.keys, statuses, strict=True):
+            if status.state == "ready":
+                return key
+        spent = [s.until for s in statuses if s.state == "exhausted" and s.until is not None]
+        if not spent:
+            return None
+        until = min(spent)
+        when = datetime.fromtimestamp(until).astimezone()
+        raise QuotaExhausted(
+            f"Every YouTube Data API key has used up its day ({len(spent)} of {len(statuses)}); "
+            f"the allowance comes back at {when:%Y-%m-%d %H:%M %Z}, midnight Pacific time.",
+            hint="It goes on by itself then, where it stopped. A larger allowance can be "
+            "requested from Google for the project.",
+            until=until,
+        )
+
+    def spend(self, key: ApiKey, units: int) -> None:
+        """Count units spent by a key on the current Pacific day."""
+        today = pacific_day(self._clock())
+        spent = sa.case((api_keys.c.day == today, api_keys.c.units + units), else_=units)
+        self._change(key, units=spent, day=today)
+
+    def exhaust(self, key: ApiKey, reason: str) -> None:
+        """The key's day is used up: bench it until the next reset."""
+        self._change(key, state="exhausted", reason=reason, until=next_reset(self._clock()))
+
+    def set_aside(self, key: ApiKey, reason: str, *, for_s: float | None = None) -> None:
+        """The key cannot be used as it is; without `for_s` (seconds) until it is changed."""
+        until = None if for_s is None else self._clock() + for_s
+        self._change(key, state="invalid", reason=reason, until=until)
+
+    def forgive(self) -> None:
+        """Every key counts as ready again (the owner has mended something); tallies stay."""
+        for key in self.keys:
+            self._change(key, state="ready", reason="", until=None)
+
+    def _change(self, key: ApiKey, **values: object) -> None:
+        change = (
+            sa.update(api_keys)
+            .where(api_keys.c.fingerprint == key.fingerprint)
+            .values(updated_at=self._clock(), **values)
+        )
+        with self._catalogue.begin() as connection:
+            if connection.execute(change).rowcount:
+                return
+            self._catalogue.ensure_row(
+                connection,
+                api_keys,
+                fingerprint=key.fingerprint,
+                state="ready",
+                reason="",
+                day="",
+                units=0,
+                updated_at=0.0,
+            )
+            connection.execute(change)
+
+
+def _status(key: ApiKey, row: sa.Row[tuple[object, ...]] | None, now: float) -> KeyStatus:
+    if row is None:
+        return KeyStatus(key.shown, "ready", 0)
+    units = row.units if row.day == pacific_day(now) else 0
+    if row.state == "ready" or (row.until is not None and row.until <= now):
+        return KeyStatus(key.shown, "ready", units)
+    return KeyStatus(key.shown, row.state, units, row.until, row.reason)

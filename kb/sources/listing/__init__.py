@@ -1,0 +1,1 @@
+"""Listings: the media behind one reference, filtered."""

@@ -1,0 +1,178 @@
+"""What a reference would bring, before anything is queued: how many, how long, at what cost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kb.settings import Settings
+from kb.sources.listing.listing import Listing, ListingReport
+from kb.types import MediaItem
+
+# What a second of medium takes on disk: 128 kbit/s of sound, 2.5 Mbit/s of picture.
+BYTES_PER_S = {"audio": 128_000 / 8, "mp3": 128_000 / 8, "mp4": 2_500_000 / 8}
+# Opening a page and choosing a format, beside the pause and the transfer.
+OVERHEAD_S = 3.0
+# What an ingest would take up: what nobody has asked for yet, and what ended without words.
+_NEW = ("new", "upcoming", "live")
+_AGAIN = ("failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedItem:
+    """An item and how it stands: `new`, `upcoming`, `live`, `unavailable`, or its state in the
+    library or the queue."""
+
+    item: MediaItem
+    state: str
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether an ingest would queue it."""
+        return self.state in (*_NEW, *_AGAIN)
+
+    @property
+    def counts_as(self) -> str:
+        """`new`, `known`, `failed`, `cancelled` or `unavailable`."""
+        if self.state in _NEW:
+            return "new"
+        return self.state if self.state in (*_AGAIN, "unavailable") else "known"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The result of a scan. Times in seconds, sizes in bytes, all for what an ingest would queue.
+
+    `unmeasured` counts such items whose length the source does not tell: they are missing in
+    the sums. `recognition_s` is None without a measured speed; `disk_free` None if unknown.
+    """
+
+    report: ListingReport
+    items: tuple[ScannedItem, ...]
+    audio_s: float
+    unmeasured: int
+    disk_bytes: int
+    disk_free: int | None
+    download_s: float
+    recognition_s: float | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many items are new, known (done, held or on the queue), failed or cancelled
+        before, and how many entries cannot be had."""
+        found = dict.fromkeys(("new", "known", *_AGAIN, "unavailable"), 0)
+        for each in self.items:
+            found[each.counts_as] += 1
+        # Those of a list are counted by the report, and a single one stands among the items.
+        found["unavailable"] = max(found["unavailable"], self.report.unavailable)
+        return found
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the reader: those of the listing, and whether the disk is too small."""
+        notes = self.report.notes
+        if self.disk_free is not None and self.disk_bytes > self.disk_free:
+            notes += (
+                f"The disk is too small: {self.disk_bytes / 1e9:.1f} GB are needed and "
+                f"{self.disk_free / 1e9:.1f} GB free. Free some space, or set KB_HOME to "
+                "another disk.",
+            )
+        return notes
+
+    @property
+    def estimate_s(self) -> float | None:
+        """The whole wall time: downloads and recognition run side by side; None if unknown."""
+        if self.recognition_s is None:
+            return None
+        return max(self.download_s, self.recognition_s)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document of `kb scan --json`."""
+        return {
+            "source": self.report.reference,
+            "kind": self.report.kind,
+            "title": self.report.title,
+            "reported": self.report.reported,
+            "listed": self.report.listed,
+            "matching": len(self.items),
+            **self.counts,
+            "audio_s": self.audio_s,
+            "unmeasured": self.unmeasured,
+            "api_units": self.report.units,
+            "via": self.report.via,
+            "disk_bytes": self.disk_bytes,
+            "disk_free": self.disk_free,
+            "download_s": self.download_s,
+            "recognition_s": self.recognition_s,
+            "estimate_s": self.estimate_s,
+            "notes": list(self.notes),
+            "items": [
+                {
+                    "id": each.item.id,
+                    "title": each.item.title,
+                    "published": each.item.published,
+                    "duration_s": each.item.duration_s,
+                    "state": each.state,
+                    "url": each.item.url,
+                }
+                for each in self.items
+            ],
+        }
+
+
+def scan(
+    listing: Listing,
+    settings: Settings,
+    *,
+    states_of: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {},
+    rtfx: float | None = None,
+) -> Scan:
+    """Exhaust a listing and add it up.
+
+    `states_of` tells the states of those ids that the library or the queue has; `rtfx` is the
+    measured speed of recognition (seconds of sound per second), None if unknown.
+    Raises what the listing raises.
+    """
+    found = list(listing)
+    states = states_of([item.id for item in found])
+    items = tuple(ScannedItem(item, states.get(item.id) or _state(item)) for item in found)
+    taken = [each.item for each in items if each.is_wanted]
+    audio_s = sum(item.duration_s or 0.0 for item in taken)
+    local = listing.report.via == "file"
+    if local:
+        disk_bytes = sum(int(item.extra.get("size", 0)) for item in taken)
+    else:
+        disk_bytes = int(audio_s * BYTES_PER_S[settings.keep])
+    low = settings.download_pause_s
+    pause_s = (low + max(low, settings.download_pause_max_s)) / 2 if low else 0.0
+    # The limiter spaces the starts; a transfer longer than the pause is the other bound.
+    transfer_s = disk_bytes / settings.download_rate if settings.download_rate else 0.0
+    return Scan(
+        report=listing.report,
+        items=items,
+        audio_s=audio_s,
+        unmeasured=sum(item.duration_s is None for item in taken),
+        disk_bytes=disk_bytes,
+        disk_free=_free(settings.home),
+        download_s=0.0 if local else max(len(taken) * max(pause_s, OVERHEAD_S), transfer_s),
+        recognition_s=audio_s / rtfx if rtfx else None,
+    )
+
+
+def _state(item: MediaItem) -> str:
+    if "unavailable" in item.extra:
+        return "unavailable"
+    return str(item.extra.get("live", "new"))
+
+
+def _free(home: Path) -> int | None:
+    """Free bytes where the library is or will be."""
+    for folder in (home, *home.parents):
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError:
+            continue
+    return None

@@ -1,0 +1,122 @@
+"""What the YouTube Data API answers, as our items."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from kb.sources.youtube.api import PAGE_SIZE, YouTubeApi
+from kb.sources.youtube.chapters import parse_chapters
+from kb.sources.youtube.page_cache import Page
+from kb.types import MediaItem
+
+SITE = "https://www.youtube.com"
+GONE = {"deleted", "failed", "rejected"}
+
+_DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+
+
+def list_page(api: YouTubeApi, playlist_id: str, token: str) -> tuple[Page, str]:
+    """A page of a playlist with the details of its videos, and the next token; two units."""
+    answer = api.playlist_items(playlist_id, token)
+    ids = video_ids(answer)
+    resources: Sequence[dict[str, Any]] = []
+    if ids:
+        resources = api.videos(ids[:PAGE_SIZE]).get("items", [])
+    by_id = {resource["id"]: resource for resource in resources}
+    # In the order of the playlist, whatever the order of the answer.
+    items = [item_of(by_id[each]) for each in ids if each in by_id]
+    kept = tuple(item for item in items if "unavailable" not in item.extra)
+    return Page(kept, len(ids) - len(kept)), answer.get("nextPageToken", "")
+
+
+def video_ids(answer: dict[str, Any]) -> list[str]:
+    """The ids in an answer of `playlistItems.list`."""
+    return [entry["contentDetails"]["videoId"] for entry in answer.get("items", [])]
+
+
+def bare_item(video_id: str, **extra: object) -> MediaItem:
+    """A video of which only the id is known."""
+    return MediaItem(
+        id=f"youtube:{video_id}",
+        source="youtube",
+        url=f"{SITE}/watch?v={video_id}",
+        title=video_id,
+        published="",
+        extra=extra,
+    )
+
+
+def item_of(resource: dict[str, Any]) -> MediaItem:
+    """A `video` resource of the Data API as our item.
+
+    `extra` has `channel_id`, `published_at` (ISO), `captions` (bool), `thumbnail` (address),
+    and where it applies `live` (`upcoming` or `live`), `available_at` (epoch seconds) and
+    `unavailable` (why).
+    """
+    snippet = resource["snippet"]
+    content = resource.get("contentDetails", {})
+    status = resource.get("status", {})
+    published_at = snippet.get("publishedAt", "")
+    duration_s = parse_duration(content.get("duration", ""))
+    description = snippet.get("description", "")
+    extra: dict[str, Any] = {
+        "channel_id": snippet.get("channelId", ""),
+        "published_at": published_at,
+        "captions": content.get("caption") == "true",
+    }
+    thumbnails = snippet.get("thumbnails") or {}
+    if thumbnails:
+        extra["thumbnail"] = max(thumbnails.values(), key=lambda each: each.get("width", 0))["url"]
+    live = snippet.get("liveBroadcastContent", "none")
+    if live != "none":
+        extra["live"] = live
+        scheduled = resource.get("liveStreamingDetails", {}).get("scheduledStartTime", "")
+        if scheduled:
+            extra["available_at"] = _epoch(scheduled)
+    if status.get("uploadStatus") in GONE:
+        extra["unavailable"] = status["uploadStatus"]
+    return MediaItem(
+        id=f"youtube:{resource['id']}",
+        source="youtube",
+        url=f"{SITE}/watch?v={resource['id']}",
+        title=snippet.get("title", ""),
+        published=published_at[:10],
+        duration_s=duration_s or None,  # live and coming ones say zero
+        channel=snippet.get("channelTitle", ""),
+        description=description,
+        tags=tuple(snippet.get("tags", ())),
+        chapters=parse_chapters(description, duration_s),
+        language=snippet.get("defaultAudioLanguage") or snippet.get("defaultLanguage"),
+        extra=extra,
+    )
+
+
+def picture_of(snippet: dict[str, Any], wide_px: int) -> str:
+    """The address of the smallest picture that is so wide, else of the widest; or empty."""
+    found = sorted((snippet.get("thumbnails") or {}).values(), key=lambda e: e.get("width") or 0)
+    if not found:
+        return ""
+    enough = (each for each in found if (each.get("width") or 0) >= wide_px)
+    return str(next(enough, found[-1]).get("url", ""))
+
+
+def parse_duration(text: str) -> float | None:
+    """An ISO 8601 duration (`PT1H2M3S`, `P1DT2H`) in seconds; None for anything else."""
+    match = _DURATION.fullmatch(text)
+    if not match or not any(match.groups()):
+        return None
+    parts = (float(part or 0) for part in match.groups())
+    return sum(
+        part * unit for part, unit in zip(parts, (604_800, 86_400, 3600, 60, 1), strict=True)
+    )
+
+
+def _epoch(text: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,39 @@
+"""Whether one key works: the cheapest question that YouTube's Data API answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from kb.database import Catalogue
+from kb.errors import QuotaExhausted, UsageError
+from kb.settings import Settings
+from kb.sources.keys.key_ring import KeyRing, read_keys
+from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
+
+FIRST_VIDEO = "jNQXAC9IVRw"  # the first that was ever uploaded; any id would do
+PAUSE_MAX_S = 2.0  # somebody waits for the answer
+
+
+def check_key(settings: Settings, catalogue: Catalogue, fingerprint: str) -> Mapping[str, Any]:
+    """Asks one unit's worth with one key and notes how it stands, as plain values.
+
+    Raises UsageError when there is no such key, MediaUnavailable when there is no answer.
+    """
+    keys = [key for key in read_keys(settings) if key.fingerprint == fingerprint]
+    if not keys:
+        raise UsageError("This key is not there any more.", hint="Look at the list again.")
+    ring = KeyRing(keys, catalogue)
+    ring.forgive()  # what was wrong before may have been mended
+
+    def briefly(seconds: float) -> None:
+        time.sleep(min(seconds, PAUSE_MAX_S))
+
+    # The ring notes what concerns the key; a refusal of the question is not the key's fault.
+    with suppress(QuotaExhausted, NoUsableKey, ApiRefused):
+        YouTubeApi(ring, settings, sleep=briefly).videos([FIRST_VIDEO])
+    (status,) = ring.statuses()
+    return asdict(status)

@@ -1,0 +1,186 @@
+"""The pages of a listing, kept in the database so that a broken one goes on where it stopped.
+
+Each page is written, with the token of the next, before anything of it is used. Several
+processes may list the same thing at once: each page is fetched by whoever comes first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from kb.database import Catalogue, listing_pages, listings
+from kb.types import Chapter, MediaItem
+
+# An unfinished listing older than this is begun again; the wait for a quota takes a day.
+STALE_S = 7 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: what it lists, and how many entries of it cannot be had."""
+
+    items: tuple[MediaItem, ...]
+    unavailable: int = 0
+
+
+# From the token of a page (empty for the first) to the page and the next token (empty: last).
+FetchPage = Callable[[str], tuple[Page, str]]
+
+
+class PageStore:
+    """One listing, by id. Methods raise LibraryError when the database cannot be used."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        listing_id: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        reuse_s: float = 0.0,
+    ) -> None:
+        self.id = listing_id
+        self._catalogue = catalogue
+        self._clock = clock
+        self._reuse_s = reuse_s
+
+    def forget(self) -> None:
+        """Drop what is kept of this listing."""
+        with self._catalogue.begin() as connection:
+            self._delete(connection)
+
+    def _delete(self, connection: sa.Connection) -> None:
+        connection.execute(sa.delete(listing_pages).where(listing_pages.c.listing_id == self.id))
+        connection.execute(sa.delete(listings).where(listings.c.id == self.id))
+
+    def pages(self, fetch: FetchPage) -> Iterator[Page]:
+        """All pages in order: those kept, then those fetched, each kept before it is given.
+
+        A listing finished within `reuse_s` answers from what is kept. One broken off longer
+        ago than that begins with a look at the head, where what is new since then stands.
+        """
+        row = self._row(fresh=True)
+        if row.pages and row.finished_at is None and self._age(row.started_at) > self._reuse_s:
+            yield from self._head(fetch)
+        number = 0
+        while True:
+            if number > row.pages:
+                number = 0  # another process began the listing anew
+            page = self._load(number) if number < row.pages else None
+            if page is not None:
+                number += 1
+                yield page
+                continue
+            if number == row.pages:
+                if row.finished_at is not None:
+                    return
+                self._store(number, *fetch(row.next_token))
+            row = self._row()
+
+    def _head(self, fetch: FetchPage) -> Iterator[Page]:
+        first = self._load(0)
+        kept = {item.id for item in first.items} if first else set()
+        token = ""
+        while True:
+            page, token = fetch(token)
+            yield page
+            if not token or not kept or any(item.id in kept for item in page.items):
+                return
+
+    def _row(self, *, fresh: bool = False) -> sa.Row[Any]:
+        """The listing's row, made if it is missing; with `fresh` a stale one is begun anew."""
+        query = sa.select(listings).where(listings.c.id == self.id)
+        with self._catalogue.begin() as connection:
+            row = connection.execute(query).one_or_none()
+            if row is not None and fresh and self._is_stale(row):
+                self._delete(connection)
+                row = None
+            if row is None:
+                self._catalogue.ensure_row(
+                    connection,
+                    listings,
+                    id=self.id,
+                    pages=0,
+                    next_token="",
+                    started_at=self._clock(),
+                )
+                row = connection.execute(query).one()
+            return row
+
+    def _is_stale(self, row: sa.Row[Any]) -> bool:
+        if row.finished_at is not None:
+            return self._age(row.finished_at) > self._reuse_s
+        return self._age(row.started_at) > STALE_S
+
+    def _age(self, moment: float) -> float:
+        return self._clock() - moment
+
+    def _load(self, number: int) -> Page | None:
+        with self._catalogue.begin() as connection:
+            kept = connection.scalar(
+                sa.select(listing_pages.c["items"]).where(
+                    listing_pages.c.listing_id == self.id, listing_pages.c.number == number
+                )
+            )
+        if kept is None:
+            return None
+        return Page(tuple(map(item_from_dict, kept["items"])), kept["unavailable"])
+
+    def _store(self, number: int, page: Page, token: str) -> None:
+        document = {"items": list(map(item_to_dict, page.items)), "unavailable": page.unavailable}
+        with self._catalogue.begin() as connection:
+            # Counted up only by the first of two processes that fetched the same page.
+            advanced = connection.execute(
+                sa.update(listings)
+                .where(
+                    listings.c.id == self.id,
+                    listings.c.pages == number,
+                    listings.c.finished_at.is_(None),
+                )
+                .values(
+                    pages=number + 1,
+                    next_token=token,
+                    finished_at=None if token else self._clock(),
+                )
+            )
+            if advanced.rowcount:
+                self._catalogue.ensure_row(
+                    connection,
+                    listing_pages,
+                    listing_id=self.id,
+                    number=number,
+                    items=document,
+                )
+
+
+def prune(catalogue: Catalogue, *, clock: Callable[[], float] = time.time) -> None:
+    """Drop the listings that nobody will go on with."""
+    with catalogue.begin() as connection:
+        old = sa.select(listings.c.id).where(listings.c.started_at < clock() - STALE_S)
+        connection.execute(sa.delete(listing_pages).where(listing_pages.c.listing_id.in_(old)))
+        connection.execute(sa.delete(listings).where(listings.c.id.in_(old)))
+
+
+_FIELDS = tuple(each.name for each in fields(MediaItem))
+
+
+def item_to_dict(item: MediaItem) -> dict[str, Any]:
+    """The item as plain JSON values; `dataclasses.asdict` copies deeply and takes long."""
+    values = {name: getattr(item, name) for name in _FIELDS}
+    values["chapters"] = [{"start_s": c.start_s, "title": c.title} for c in item.chapters]
+    return values
+
+
+def item_from_dict(values: Mapping[str, Any]) -> MediaItem:
+    """The inverse of `item_to_dict`, after a passage through JSON."""
+    return MediaItem(
+        **{
+            **values,
+            "tags": tuple(values["tags"]),
+            "chapters": tuple(Chapter(**chapter) for chapter in values["chapters"]),
+        }
+    )

@@ -1,0 +1,327 @@
+"""YouTube: channels, playlists and videos, listed through the Data API or without a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kb.database import Catalogue
+from kb.errors import QuotaExhausted, UsageError
+from kb.settings import Settings
+from kb.sources.base import Filters
+from kb.sources.keys.key_ring import KeyRing, read_keys
+from kb.sources.listing.filters import VideoFilters
+from kb.sources.listing.listing import Listing, ListingReport
+from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
+from kb.sources.youtube.items import SITE, bare_item, item_of, list_page, picture_of, video_ids
+from kb.sources.youtube.links import Link, recognize
+from kb.sources.youtube.page_cache import Page, PageStore, prune
+from kb.sources.ytdlp.online_source import OnlineSource
+from kb.types import MediaItem
+
+# The service's list of a channel's uploads ends at about this many.
+UPLOADS_LIMIT = 20_000
+PICTURE_PX = 160  # a channel's picture is shown small
+_WITHOUT_KEY = (
+    "Listed without a YouTube Data API key: slower, with approximate dates and without "
+    "descriptions or tags. Put a key into the file that YT_API_KEYS_FILE names."
+)
+
+
+class YouTubeSource(OnlineSource):
+    """YouTube as a source; `site` is where listings without a key start."""
+
+    name = "youtube"
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        catalogue: Catalogue | None = None,
+        *,
+        site: str = SITE,
+        **more: Any,
+    ) -> None:
+        super().__init__(settings, catalogue, **more)
+        self._site = site
+
+    def accepts(self, reference: str) -> bool:
+        """Whether it is a link to YouTube, a handle or a bare id, and no file of that name."""
+        link = recognize(reference)
+        if link is None or "/" in reference:
+            return link is not None
+        try:
+            return not Path(reference).exists()
+        except (OSError, ValueError):
+            return True
+
+    def items(self, reference: str, filters: Filters = Filters()) -> Iterator[MediaItem]:  # noqa: B008
+        """The videos behind a reference; see `open`."""
+        return iter(self.open(reference, filters))
+
+    def open(
+        self,
+        reference: str,
+        filters: Filters = Filters(),  # noqa: B008
+        *,
+        known: Container[str] = (),
+        check: Callable[[], None] = lambda: None,
+        reuse_s: float | None = None,
+    ) -> Listing:
+        """A listing of the videos behind a reference, newest first for a channel.
+
+        `known` holds the ids that the filter `new` leaves out; a channel's listing then ends
+        at the first page without anything new. `check` is called before every request and may
+        raise Cancelled. `reuse_s` overrides the setting. Private and removed entries of a
+        list are counted and not given; a single video is given whatever its state.
+
+        Raises UsageError at once when the reference leads nowhere, QuotaExhausted when all
+        keys are spent, MediaUnavailable without an answer, LibraryError.
+        """
+        link = recognize(reference)
+        if link is None:
+            raise UsageError(
+                f"{reference!r} is no link to a YouTube video, playlist or channel.",
+                hint="Give a link, a handle such as @name, or an id.",
+            )
+        wanted = VideoFilters.of(filters).checked()
+        api = YouTubeApi(
+            KeyRing(read_keys(self.settings), self.catalogue, clock=self._clock),
+            self.settings,
+            sleep=self._sleep,
+            check=check,
+        )
+        report = ListingReport(reference, link.kind)
+        try:
+            return self._open(api, link, report, wanted, known, reuse_s, check)
+        except NoUsableKey:
+            return self._without_key(link, report, wanted, known, check)
+        except QuotaExhausted:
+            if link.kind != "video":
+                raise
+            # One video needs no listing: what is missing comes with the download.
+            listing = Listing(report, lambda _: iter([bare_item(link.id)]), wanted, known)
+            listing.note("The keys have used up their day; the details come with the download.")
+            return listing
+
+    def _open(
+        self,
+        api: YouTubeApi,
+        link: Link,
+        report: ListingReport,
+        filters: VideoFilters,
+        known: Container[str],
+        reuse_s: float | None,
+        check: Callable[[], None],
+    ) -> Listing:
+        if link.kind == "video":
+            item = self._video(api, link.id)
+            listing = Listing(report, lambda _: iter([item]), filters, known)
+            listing.update(
+                title=item.title,
+                reported=1,
+                listed=1,
+                unavailable=int("unavailable" in item.extra),
+                units=api.units,
+                complete=True,
+            )
+            if link.playlist:
+                listing.note("Only this video was taken; for its playlist give the list's link.")
+            return listing
+        if link.kind == "playlist":
+            playlist_id, facts = link.id, self._playlist(api, link.id)
+        else:
+            channel = self._channel(api, link)
+            playlist_id, facts = self._channel_list(api, channel, link, filters)
+        by_date = playlist_id.startswith("UU")
+
+        def produce(listing: Listing) -> Iterator[MediaItem]:
+            try:
+                yield from self._listed(api, playlist_id, listing, by_date, reuse_s)
+            except NoUsableKey:
+                listing.note(_WITHOUT_KEY)
+                yield from self._page(link, listing, check)
+
+        listing = Listing(report, produce, filters, known)
+        listing.update(units=api.units, **facts)
+        if by_date and (listing.report.reported or 0) > UPLOADS_LIMIT:
+            listing.note(
+                f"YouTube lists only the newest {UPLOADS_LIMIT:,} or so uploads of a channel; "
+                "older ones can be reached through its playlists."
+            )
+        return listing
+
+    def _listed(
+        self,
+        api: YouTubeApi,
+        playlist_id: str,
+        listing: Listing,
+        by_date: bool,
+        reuse_s: float | None,
+    ) -> Iterator[MediaItem]:
+        filters = listing.filters
+        shorts = self._shorts(api, playlist_id) if filters.no_shorts and by_date else None
+        for page in self._pages(api, playlist_id, reuse_s):
+            report = listing.report
+            listing.update(
+                units=api.units,
+                listed=report.listed + len(page.items) + page.unavailable,
+                unavailable=report.unavailable + page.unavailable,
+            )
+            for item in page.items:
+                if shorts is None:
+                    yield item
+                else:
+                    told = {**item.extra, "short": item.short_id in shorts}
+                    yield replace(item, extra=told)
+            if not by_date or not page.items:
+                continue
+            # Newest first: nothing behind such a page is wanted.
+            if filters.new and all(item.id in listing.known for item in page.items):
+                return
+            if filters.after and all(item.published < filters.after for item in page.items):
+                return
+        listing.update(units=api.units, complete=True)
+
+    def _pages(self, api: YouTubeApi, playlist_id: str, reuse_s: float | None) -> Iterator[Page]:
+        reuse = self.settings.listing_reuse_s if reuse_s is None else reuse_s
+        prune(self.catalogue, clock=self._clock)
+        store = PageStore(self.catalogue, playlist_id, clock=self._clock, reuse_s=reuse)
+
+        def fetch(token: str) -> tuple[Page, str]:
+            return list_page(api, playlist_id, token)
+
+        try:
+            yield from store.pages(fetch)
+        except ApiRefused as error:
+            if error.reason == "playlistNotFound" and playlist_id.startswith("UU"):
+                return  # a channel that has never uploaded anything
+            if error.reason != "invalidPageToken":
+                raise
+            store.forget()
+            yield from store.pages(fetch)
+
+    def _shorts(self, api: YouTubeApi, playlist_id: str) -> set[str] | None:
+        """The ids of the channel's shorts, None where the service does not list them apart."""
+        if playlist_id.startswith(("UULF", "UUSH", "UULV")):
+            return None
+        found: set[str] = set()
+        token = ""
+        try:
+            while True:
+                answer = api.playlist_items(f"UUSH{playlist_id[2:]}", token)
+                found.update(video_ids(answer))
+                token = answer.get("nextPageToken", "")
+                if not token:
+                    return found
+        except ApiRefused:
+            return None
+
+    def _video(self, api: YouTubeApi, video_id: str) -> MediaItem:
+        resources = api.videos([video_id]).get("items", [])
+        if not resources:
+            return bare_item(video_id, unavailable="private or removed, or never there")
+        return item_of(resources[0])
+
+    def _playlist(self, api: YouTubeApi, playlist_id: str) -> dict[str, Any]:
+        resources = api.playlists(id=playlist_id).get("items", [])
+        if resources:
+            return {
+                "title": resources[0]["snippet"]["title"],
+                "reported": int(resources[0]["contentDetails"]["itemCount"]),
+            }
+        if playlist_id.startswith("UU"):
+            return {}  # lists of uploads need not be found by the call for playlists
+        raise UsageError(
+            f"There is no playlist {playlist_id} that can be listed.",
+            hint="It may be private, removed, or a mix made for one viewer.",
+        )
+
+    def _channel(self, api: YouTubeApi, link: Link) -> dict[str, Any]:
+        # An old custom name usually lives on as handle; there is no cheap call for it.
+        ways = {
+            "channel": ({"id": link.id},),
+            "handle": ({"forHandle": link.id},),
+            "user": ({"forUsername": link.id}, {"forHandle": f"@{link.id}"}),
+            "custom": ({"forHandle": f"@{link.id}"}, {"forUsername": link.id}),
+        }[link.kind]
+        for way in ways:
+            if resources := api.channels(**way).get("items", []):
+                channel: dict[str, Any] = resources[0]
+                return channel
+        raise UsageError(
+            f"There is no YouTube channel {link.id}.",
+            hint="Check the spelling, or give the channel's address from the browser.",
+        )
+
+    def _channel_list(
+        self, api: YouTubeApi, channel: dict[str, Any], link: Link, filters: VideoFilters
+    ) -> tuple[str, dict[str, Any]]:
+        title = channel["snippet"]["title"]
+        picture = picture_of(channel["snippet"], PICTURE_PX)
+        if filters.playlist:
+            found, facts = self._named_playlist(api, channel["id"], title, filters.playlist)
+            return found, {**facts, "picture": picture}
+        uploads = channel["contentDetails"]["relatedPlaylists"]["uploads"]
+        if link.tab:
+            part = {"shorts": "UUSH", "live": "UULV"}[link.tab]
+            return f"{part}{uploads[2:]}", {"title": title, "picture": picture}
+        count = channel.get("statistics", {}).get("videoCount")
+        reported = None if count is None else int(count)
+        return uploads, {"title": title, "reported": reported, "picture": picture}
+
+    def _named_playlist(
+        self, api: YouTubeApi, channel_id: str, channel_title: str, wanted: str
+    ) -> tuple[str, dict[str, Any]]:
+        link = recognize(wanted)
+        if link is not None and (link.kind == "playlist" or link.playlist):
+            playlist_id = link.id if link.kind == "playlist" else link.playlist
+            return playlist_id, self._playlist(api, playlist_id)
+        titles: list[str] = []
+        token = ""
+        while True:
+            answer = api.playlists(token, channelId=channel_id)
+            for resource in answer.get("items", []):
+                titles.append(resource["snippet"]["title"])
+                if titles[-1].casefold() == wanted.casefold():
+                    return resource["id"], {
+                        "title": f"{channel_title}: {titles[-1]}",
+                        "reported": int(resource["contentDetails"]["itemCount"]),
+                    }
+            token = answer.get("nextPageToken", "")
+            if not token:
+                break
+        shown = ", ".join(repr(title) for title in titles[:10]) or "none"
+        raise UsageError(
+            f"{channel_title} has no public playlist {wanted!r}.", hint=f"It has: {shown}."
+        )
+
+    def _without_key(
+        self,
+        link: Link,
+        report: ListingReport,
+        filters: VideoFilters,
+        known: Container[str],
+        check: Callable[[], None],
+    ) -> Listing:
+        if link.kind == "video":
+            listing = Listing(report, lambda _: iter([bare_item(link.id)]), filters, known)
+            listing.update(via="yt-dlp", reported=1, listed=1, complete=True)
+            listing.note("Without a YouTube Data API key the details come with the download.")
+            return listing
+        if filters.playlist:
+            named = recognize(filters.playlist)
+            if named is None or named.kind != "playlist":
+                raise UsageError(
+                    "Without a YouTube Data API key a playlist cannot be found by its title.",
+                    hint="Give the playlist's own link.",
+                )
+            link = named
+        listing = Listing(report, lambda each: self._page(link, each, check), filters, known)
+        listing.note(_WITHOUT_KEY)
+        return listing
+
+    def _page(self, link: Link, listing: Listing, check: Callable[[], None]) -> Iterator[MediaItem]:
+        listing.update(via="yt-dlp", listed=0, unavailable=0)
+        yield from self._flat(listing, link.url.replace(SITE, self._site, 1), check)

@@ -1,0 +1,1 @@
+"""yt-dlp: metadata, captions and media of web pages."""

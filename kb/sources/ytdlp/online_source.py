@@ -1,0 +1,84 @@
+"""Base of the sources that download through yt-dlp."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kb.database import Catalogue
+from kb.settings import Settings, get_settings
+from kb.sources.base import Fetched, Progress, no_progress
+from kb.sources.listing.listing import Listing
+from kb.sources.ytdlp.client import flat_items
+from kb.sources.ytdlp.download import Downloader, Measure
+from kb.types import CaptionFile, MediaItem
+
+
+class OnlineSource:
+    """What all sources that download have in common. Nothing is opened before it is used.
+
+    `measure` gives the decoded length of a file in seconds; without it a download is not
+    checked against the declared duration. `clock` gives epoch seconds, `sleep` waits.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        catalogue: Catalogue | None = None,
+        *,
+        measure: Measure | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._measure = measure
+        self._clock = clock
+        self._sleep = sleep
+
+    @property
+    def settings(self) -> Settings:
+        if self._settings is None:
+            self._settings = get_settings()
+        return self._settings
+
+    @property
+    def catalogue(self) -> Catalogue:
+        if self._catalogue is None:
+            self._catalogue = Catalogue.open(self.settings)
+        return self._catalogue
+
+    def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> Fetched:
+        """Download into `folder`; see `kb.sources.ytdlp.download.Downloader.fetch`."""
+        return self._downloader().fetch(item, folder, progress)
+
+    def captions(
+        self, item: MediaItem, folder: Path, progress: Progress = no_progress
+    ) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
+        """Captions without the medium; see `kb.sources.ytdlp.download.Downloader.captions`."""
+        return self._downloader().captions(item, folder, progress)
+
+    def _downloader(self) -> Downloader:
+        return Downloader(
+            self.settings,
+            self.catalogue,
+            measure=self._measure,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
+
+    def _flat(self, listing: Listing, url: str, check: Callable[[], None]) -> Iterator[MediaItem]:
+        """What yt-dlp lists at an address, counted in the listing's report."""
+        found = flat_items(
+            url,
+            self.settings,
+            self.catalogue,
+            clock=self._clock,
+            sleep=self._sleep,
+            check=check,
+        )
+        for title, item in found:
+            listing.update(listed=listing.report.listed + 1, title=title)
+            yield item
+        listing.update(complete=True)

@@ -1,0 +1,80 @@
+"""Checked reading of JSON documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kb.errors import LibraryError
+
+_REQUIRED = ...
+
+
+class Fields:
+    """Reads a JSON object field by field; a wrong one is named with its file and place.
+
+    Every reader takes a default for an absent (or null) field; without one, absence is an
+    error. Errors are LibraryError with `hint`.
+    """
+
+    def __init__(self, document: Mapping[str, Any], where: str, *, hint: str) -> None:
+        self._document = document
+        self._where = where
+        self._hint = hint
+
+    def _value(self, name: str, kinds: tuple[type, ...], expected: str, default: Any) -> Any:
+        value = self._document.get(name)
+        if value is None and default is not _REQUIRED:
+            return default
+        # bool is an int to Python, but true is no number of seconds.
+        wrong = isinstance(value, bool) or not isinstance(value, kinds)
+        # Python's reader lets NaN and Infinity pass, which are no JSON and no time.
+        if wrong or (isinstance(value, float) and not math.isfinite(value)):
+            raise self.error(name, f"{expected} expected, found {_shown(value)}")
+        return value
+
+    def error(self, name: str, problem: str) -> LibraryError:
+        """An error about the field `name`."""
+        return LibraryError(f"{self._where}, field {name!r}: {problem}.", hint=self._hint)
+
+    def text(self, name: str, default: Any = ...) -> Any:
+        """A string."""
+        return self._value(name, (str,), "text", default)
+
+    def number(self, name: str, default: Any = ...) -> Any:
+        """A number as float."""
+        value = self._value(name, (int, float), "a number", default)
+        return float(value) if isinstance(value, int) else value
+
+    def whole(self, name: str, default: Any = ...) -> Any:
+        """A whole number."""
+        return self._value(name, (int,), "a whole number", default)
+
+    def mapping(self, name: str, default: Any = ...) -> Any:
+        """A JSON object as dict."""
+        return self._value(name, (dict,), "an object", default)
+
+    def inner(self, name: str) -> Fields:
+        """The reader of an inner object; an absent one reads as empty."""
+        return Fields(self.mapping(name, {}), f"{self._where}, {name}", hint=self._hint)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings, empty if absent."""
+        values = self._value(name, (list,), "a list", [])
+        for value in values:
+            if not isinstance(value, str):
+                raise self.error(name, f"a list of texts expected, found {_shown(value)} in it")
+        return tuple(values)
+
+    def objects(self, name: str, *, required: bool = False) -> Iterator[Fields]:
+        """A reader for each object of a list, named by its place."""
+        values = self._value(name, (list,), "a list", ... if required else [])
+        for place, value in enumerate(values):
+            if not isinstance(value, dict):
+                raise self.error(f"{name}[{place}]", f"an object expected, found {_shown(value)}")
+            yield Fields(value, f"{self._where}, {name}[{place}]", hint=self._hint)
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else f"{type(value).__name__} {str(value)[:40]!r}"

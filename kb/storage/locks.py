@@ -1,0 +1,45 @@
+"""Locks between processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from kb.errors import LibraryError
+from kb.storage.os_errors import library_error
+
+# A change of one file takes milliseconds; who waits so long waits for a process that hangs.
+LOCK_PATIENCE_S = 60.0
+
+
+LOCK_POLL_S = 0.01
+
+
+@contextmanager
+def locked(lock_file: Path) -> Iterator[None]:
+    """Nobody else is in a block with this lock file: no thread, no process.
+
+    Machines that share the folder are kept apart as well where its file system carries locks
+    to them. The same thread may enter again; whoever dies inside lets go. Raises LibraryError
+    when the file cannot be made, and a retryable one when a minute's wait was not enough.
+    """
+    # One object a file, so that a thread that holds it is known when it comes again.
+    lock = FileLock(lock_file, is_singleton=True, poll_interval=LOCK_POLL_S)
+    try:
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=LOCK_PATIENCE_S)
+    except Timeout:
+        raise LibraryError(
+            f"Another process has held {lock_file} for more than {LOCK_PATIENCE_S:g} s.",
+            hint="End the process that hangs, then try again.",
+            retryable=True,
+        ) from None
+    except OSError as error:
+        raise library_error(error, lock_file, "lock") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,184 @@
+"""People's captions as a witness: how far they and the transcript say the same, by the minute.
+
+Captions are often tidied (no "uh", figures for numbers), so that some disagreement means
+nothing; a minute in which hardly a word is shared means that one of the two is wrong there.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+from kb.transcript.chunks import pieces
+from kb.transcript.editing import UNSPACED
+from kb.types import Coverage, MinuteAgreement, Segment, Sign, Transcript, WindowLedger, Witness
+
+MINUTE_S = 60.0
+SLACK_S = 8.0  # captions are shown earlier or later than their words are said
+FEW_WORDS = 6  # of both together; with fewer, one word more or less would decide
+SIGN = "witness"
+_MERGE_S = 2.0  # stretches of disagreement closer than this are one
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    start_s: float
+    end_s: float
+    text: str
+
+
+def compare(transcript: Transcript, captions: Transcript, source: str) -> Witness | None:
+    """The agreement of a transcript with captions; None where they cannot be compared.
+
+    That is without words on either side, or in different languages. Within a minute words are
+    matched in order (longest common blocks, Ratcliff and Obershelp 1988, as in difflib), those
+    of `SLACK_S` around it lending a hand; agreement is twice the matched words over all words
+    of both (Dice 1945). `agreement` of the whole weighs minutes by their words.
+    """
+    if _base(transcript.language) != _base(captions.language):
+        return None
+    ours, theirs = _tokens(transcript.segments), _tokens(captions.segments)
+    if not ours or not theirs:
+        return None
+    end_s = max(ours[-1].end_s, theirs[-1].end_s)
+    minutes = []
+    shared = total = 0
+    for number in range(max(1, math.ceil(end_s / MINUTE_S))):
+        start_s, until_s = number * MINUTE_S, (number + 1) * MINUTE_S
+        mine, other, matched = _minute(ours, theirs, start_s, until_s)
+        count = mine + other
+        shared, total = shared + matched, total + count
+        share = round(matched / count, 4) if count >= FEW_WORDS else None
+        minutes.append(MinuteAgreement(start_s, until_s, share, mine, other))
+    return Witness(source, captions.language, round(shared / total, 4), tuple(minutes))
+
+
+def _minute(
+    ours: Sequence[_Token], theirs: Sequence[_Token], start_s: float, end_s: float
+) -> tuple[int, int, int]:
+    """Our words in the minute, the captions' words in it, and how many of both are matched."""
+    left = [t for t in ours if start_s - SLACK_S <= t.start_s < end_s + SLACK_S]
+    right = [t for t in theirs if start_s - SLACK_S <= t.start_s < end_s + SLACK_S]
+    inside_left = [start_s <= t.start_s < end_s for t in left]
+    inside_right = [start_s <= t.start_s < end_s for t in right]
+    matched = 0
+    for first, second, size in _blocks(left, right):
+        matched += sum(inside_left[first : first + size])
+        matched += sum(inside_right[second : second + size])
+    return sum(inside_left), sum(inside_right), matched
+
+
+def _blocks(left: Sequence[_Token], right: Sequence[_Token]) -> Iterable[tuple[int, int, int]]:
+    matcher = SequenceMatcher(None, [t.text for t in left], [t.text for t in right], autojunk=False)
+    return ((block.a, block.b, block.size) for block in matcher.get_matching_blocks())
+
+
+def attest(transcript: Transcript, captions: Transcript, source: str, below: float) -> Transcript:
+    """The transcript with its witness, and a sign where a minute agrees less than `below`.
+
+    The sign covers our words that the captions do not have, from the first to the last of a
+    run; in a minute in which we have no words, the captions' own stretch.
+    """
+    witness = compare(transcript, captions, source)
+    if witness is None:
+        return transcript
+    signs: list[Sign] = []
+    ours, theirs = _tokens(transcript.segments), _tokens(captions.segments)
+    for minute in witness.minutes:
+        if minute.agreement is not None and minute.agreement < below:
+            signs += [
+                Sign(SIGN, round(start_s, 3), round(end_s, 3), minute.agreement, below)
+                for start_s, end_s in _disputed(ours, theirs, minute.start_s, minute.end_s)
+            ]
+    if not signs:
+        return replace(transcript, witness=witness)
+    return replace(
+        transcript,
+        witness=witness,
+        windows=_signed(transcript, signs),
+        coverage=_doubted(transcript, signs),
+    )
+
+
+def _disputed(
+    ours: Sequence[_Token], theirs: Sequence[_Token], start_s: float, end_s: float
+) -> list[tuple[float, float]]:
+    left = [t for t in ours if start_s - SLACK_S <= t.start_s < end_s + SLACK_S]
+    right = [t for t in theirs if start_s - SLACK_S <= t.start_s < end_s + SLACK_S]
+    known = {place + n for place, _, size in _blocks(left, right) for n in range(size)}
+    loose = [
+        (t.start_s, t.end_s)
+        for place, t in enumerate(left)
+        if place not in known and start_s <= t.start_s < end_s
+    ]
+    if not loose:  # all that we have is theirs too: what they have more of is missing here
+        loose = [(t.start_s, t.end_s) for t in right if start_s <= t.start_s < end_s]
+    return _joined(loose, _MERGE_S)
+
+
+def _joined(spans: Iterable[tuple[float, float]], gap_s: float) -> list[tuple[float, float]]:
+    found: list[tuple[float, float]] = []
+    for start_s, end_s in sorted(spans):
+        if found and start_s - found[-1][1] <= gap_s:
+            found[-1] = (found[-1][0], max(found[-1][1], end_s))
+        else:
+            found.append((start_s, end_s))
+    return found
+
+
+def _signed(transcript: Transcript, signs: Sequence[Sign]) -> tuple[WindowLedger, ...]:
+    """The ledger with each sign in the window that it begins in."""
+    windows = list(transcript.windows)
+    if not windows:
+        windows = [WindowLedger(0.0, transcript.media.duration_s, 0.0, 0.0)]
+    for sign in signs:
+        place = max((n for n, w in enumerate(windows) if w.start_s <= sign.start_s), default=0)
+        windows[place] = replace(windows[place], signs=(*windows[place].signs, sign))
+    return tuple(windows)
+
+
+def _doubted(transcript: Transcript, signs: Sequence[Sign]) -> Coverage:
+    """The coverage with the words of disputed stretches among its doubtful seconds.
+
+    What other signs speak against already, and gaps, are not counted twice.
+    """
+    known = [(s.start_s, s.end_s) for w in transcript.windows for s in w.signs]
+    known += [(gap.start_s, gap.end_s) for gap in transcript.coverage.gaps]
+    new_s = _length(_joined([*known, *((s.start_s, s.end_s) for s in signs)], 0.0)) - _length(
+        _joined(known, 0.0)
+    )
+    found = transcript.coverage
+    most_s = max(0.0, found.covered_s - found.suspect_s)
+    return replace(found, suspect_s=round(found.suspect_s + min(new_s, most_s), 3))
+
+
+def _length(spans: Iterable[tuple[float, float]]) -> float:
+    return sum(end_s - start_s for start_s, end_s in spans)
+
+
+def _tokens(segments: Iterable[Segment]) -> list[_Token]:
+    """Words as they sound, those without a letter left out; signs of scripts without spaces."""
+    found: list[_Token] = []
+    for segment in segments:
+        for piece in pieces(segment):
+            text = plain(piece.text)
+            parts = list(text) if UNSPACED.search(text) else [text] if text else []
+            step_s = (piece.end_s - piece.start_s) / max(1, len(parts))
+            found.extend(
+                _Token(piece.start_s + n * step_s, piece.start_s + (n + 1) * step_s, part)
+                for n, part in enumerate(parts)
+            )
+    return sorted(found, key=lambda token: token.start_s)
+
+
+def plain(word: str) -> str:
+    """A word without case, punctuation and spelling variants of its letters (NFKC)."""
+    folded = unicodedata.normalize("NFKC", word).casefold()
+    return "".join(letter for letter in folded if letter.isalnum())
+
+
+def _base(language: str) -> str:
+    return language.replace("_", "-").split("-")[0].lower()

@@ -1,0 +1,163 @@
+"""Captions read as a transcript: WebVTT, SubRip and YouTube's own JSON.
+
+What a reader sees but nobody says (sounds in brackets, speakers' names, notes) is left out, and
+so are the repetitions by which a machine's captions roll over the screen.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import srt
+import webvtt
+
+from kb.errors import LibraryError
+from kb.transcript.chunks import squeeze
+from kb.transcript.editing import BY_HAND
+from kb.types import CaptionFile, Coverage, MediaRef, Segment, Timing, Transcript, Word
+
+ENGINE = "captions"
+BY_PEOPLE, BY_MACHINE = "captions by people", "automatic captions"
+
+_TAG = re.compile(r"<[^>\n]*>|\{\\[^}\n]*\}")
+_SOUND = re.compile(r"\(\s*[^a-z)]*\)|\[[^\]\n]*\]|♪[^♪\n]*♪?|[♪♫]")
+_SPEAKER = re.compile(r"^\s*(?:[-–—>»]+\s*)?(?:[A-ZÄÖÜ][A-ZÄÖÜß .'-]{1,28}:\s+)?")
+_DAMAGE = (
+    ValueError, TypeError, KeyError, AttributeError, srt.SRTParseError,
+    webvtt.errors.MalformedFileError, webvtt.errors.MalformedCaptionError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Cue:
+    start_s: float
+    end_s: float
+    lines: tuple[str, ...]
+    words: tuple[Word, ...] = ()
+
+
+def read(file: CaptionFile, media: MediaRef) -> Transcript:
+    """The captions as a transcript of their own kind, words with times where the file has them.
+
+    Its `engine` is `captions`, its `model` says whose they are, and a warning says so too. The
+    coverage is not known and therefore that of no speech. Raises LibraryError for a file that
+    is missing, damaged or of a kind that is not known.
+    """
+    segments = tuple(_segments(_cues(file.path), file.language, rolling=file.automatic))
+    who = BY_MACHINE if file.automatic else BY_PEOPLE
+    return Transcript(
+        media=media,
+        segments=segments,
+        language=_base(file.language),
+        engine=ENGINE,
+        model=who,
+        preset="",
+        coverage=Coverage(0.0, 0.0),
+        timing=Timing(),
+        warnings=(f"These are {who}, shown until the transcript is there.",),
+    )
+
+
+def _cues(path: Path) -> list[_Cue]:
+    try:
+        content = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise LibraryError(
+            f"Cannot read the captions {path}: {error.strerror or error}.",
+            hint="Fetch the item again, or put the file back.",
+        ) from error
+    readers = {".json3": _json3, ".vtt": _vtt, ".srt": _srt}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise LibraryError(
+            f"{path} is of no kind of captions that is known here.",
+            hint=f"Known: {' '.join(readers)}",
+        )
+    try:
+        return list(reader(content))
+    except _DAMAGE as error:
+        raise LibraryError(
+            f"The captions {path} are damaged: {(str(error).splitlines() or [''])[0][:200]}",
+            hint="Remove the file; without it nothing is compared.",
+        ) from error
+
+
+def _vtt(content: str) -> Iterator[_Cue]:
+    for caption in webvtt.from_string(content):
+        yield _Cue(
+            _seconds(caption.start_time), _seconds(caption.end_time),
+            tuple(_TAG.sub("", line) for line in caption.raw_text.splitlines()),
+        )  # fmt: skip
+
+
+def _seconds(stamp: Any) -> float:
+    return float(
+        stamp.hours * 3600 + stamp.minutes * 60 + stamp.seconds + stamp.milliseconds / 1000
+    )
+
+
+def _srt(content: str) -> Iterator[_Cue]:
+    for found in srt.parse(content):
+        yield _Cue(
+            found.start.total_seconds(), found.end.total_seconds(),
+            tuple(_TAG.sub("", line) for line in found.content.splitlines()),
+        )  # fmt: skip
+
+
+def _json3(content: str) -> Iterator[_Cue]:
+    """YouTube's timed text: events of segments, a machine's with an offset for every word."""
+    for event in json.loads(content).get("events", []):
+        parts = event.get("segs")
+        if not parts or event.get("aAppend"):  # that one is only the line's end
+            continue
+        start_s = event.get("tStartMs", 0) / 1000
+        end_s = start_s + event.get("dDurationMs", 0) / 1000
+        text = "".join(str(part.get("utf8", "")) for part in parts)
+        words: list[Word] = []
+        if any("tOffsetMs" in part for part in parts):
+            # An event stays on the screen while the next is spoken: ends are the next starts.
+            begins = [start_s + part.get("tOffsetMs", 0) / 1000 for part in parts]
+            for part, begin, until in zip(parts, begins, [*begins[1:], end_s], strict=True):
+                word = str(part.get("utf8", "")).strip()
+                if word and " " not in word:
+                    words.append(Word(begin, max(begin, until), word, BY_HAND))
+        yield _Cue(start_s, end_s, tuple(text.splitlines()), tuple(words))
+
+
+def _segments(cues: Iterable[_Cue], language: str, *, rolling: bool) -> Iterator[Segment]:
+    """Cues in order of time, without what is not said and, where they roll, not said again."""
+    ordered = sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
+    before: Sequence[str] = ()
+    for place, cue in enumerate(ordered):
+        lines = [line for raw in cue.lines if (line := squeeze(html.unescape(raw)))]
+        fresh = [line for line in lines if not rolling or line not in before]
+        before = lines or before
+        text = squeeze(" ".join(spoken(line) for line in fresh))
+        if not text:
+            continue
+        end_s = max(cue.start_s, cue.end_s)
+        if rolling and place + 1 < len(ordered):  # it stays on the screen long after it is said
+            end_s = min(end_s, max(ordered[place + 1].start_s, cue.start_s))
+        words = cue.words if " ".join(w.text for w in cue.words) == text else ()
+        yield Segment(cue.start_s, end_s, text, _within(words, end_s), _base(language))
+
+
+def _base(language: str) -> str:
+    return language.replace("_", "-").split("-")[0].lower()
+
+
+def _within(words: Sequence[Word], end_s: float) -> tuple[Word, ...]:
+    return tuple(
+        Word(w.start_s, max(w.start_s, min(w.end_s, end_s)), w.text, w.probability) for w in words
+    )
+
+
+def spoken(line: str) -> str:
+    """A line without sounds (`[Music]`, `♪`, `(LAUGHTER)`) and without its speaker's name."""
+    return _SPEAKER.sub("", _SOUND.sub(" ", line)).strip()

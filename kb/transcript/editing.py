@@ -1,0 +1,195 @@
+"""Changing a transcript's text by hand: words keep their times wherever they stay.
+
+Pure functions: they give the new segments and what was changed; `kb.service.revisions` writes.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
+
+from kb.transcript.chunks import pieces, squeeze
+from kb.types import Coverage, Segment, SpeechSpan, TextChange, Word
+
+BY_HAND = 1.0  # the probability of a word that a person wrote
+REACH_S = 0.3  # as in the coverage ledger: a word accounts for speech this close to it
+LONGEST_UNCOVERED_S = 0.8  # a shorter stretch without a word is no gap
+
+# Scripts written without spaces: a word's border cannot be told by the letters around it.
+UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+
+
+def rewritten(segment: Segment, text: str) -> Segment:
+    """The segment with another text; unchanged words keep time and probability.
+
+    Words in place of others share their time, by length; words put in between share the pause
+    there. Words of the text are what stands between spaces.
+    """
+    text = squeeze(text)
+    old = _words(segment)
+    tokens = text.split(" ")
+    matcher = SequenceMatcher(None, [w.text for w in old], tokens, autojunk=False)
+    words: list[Word] = []
+    for kind, first, last, begin, end in matcher.get_opcodes():
+        if kind == "equal":
+            words.extend(old[first:last])
+        elif kind in ("replace", "insert"):
+            start_s = old[first - 1].end_s if first else segment.start_s
+            end_s = old[last].start_s if last < len(old) else segment.end_s
+            if kind == "replace":
+                start_s, end_s = old[first].start_s, old[last - 1].end_s
+            words.extend(spread(tokens[begin:end], start_s, max(start_s, end_s)))
+    return replace(segment, text=text, words=tuple(words))
+
+
+def _words(segment: Segment) -> list[Word]:
+    """The segment's words as its text shows them, punctuation included."""
+    found = pieces(segment)
+    if len(found) != len(segment.words) or any(piece.glued for piece in found):
+        chance = min((w.probability for w in segment.words), default=BY_HAND)
+        tokens = squeeze(segment.text).split(" ") if segment.text.strip() else []
+        spans = spread(tokens, segment.start_s, segment.end_s)
+        return [replace(word, probability=chance) for word in spans]
+    return [
+        Word(piece.start_s, piece.end_s, piece.text, word.probability)
+        for piece, word in zip(found, segment.words, strict=True)
+    ]
+
+
+def spread(tokens: Sequence[str], start_s: float, end_s: float) -> list[Word]:
+    """Words over a stretch of time, each by its number of characters."""
+    total = sum(len(token) + 1 for token in tokens)
+    words: list[Word] = []
+    done = 0
+    for token in tokens:
+        begin = start_s + (end_s - start_s) * done / total
+        done += len(token) + 1
+        until = start_s + (end_s - start_s) * done / total
+        words.append(Word(round(begin, 3), round(until, 3), token, BY_HAND))
+    return words
+
+
+def spoken_between(segments: Iterable[Segment], start_s: float, end_s: float) -> str:
+    """The words whose middle lies between two times, as the text shows them."""
+    near = (s for s in segments if s.start_s < end_s and s.end_s > start_s)
+    words = [word for segment in near for word in _words(segment)]
+    return " ".join(w.text for w in words if start_s <= (w.start_s + w.end_s) / 2 < end_s)
+
+
+def edit_segment(
+    segments: Sequence[Segment], place: int, text: str
+) -> tuple[list[Segment], tuple[TextChange, ...]]:
+    """All segments with one rewritten (without words in `text`: taken out), and the change.
+
+    The same text again changes nothing. Raises IndexError for a place that is not there.
+    """
+    if not 0 <= place < len(segments):
+        raise IndexError(place)
+    before = segments[place]
+    if squeeze(text) == squeeze(before.text):
+        return list(segments), ()
+    after = rewritten(before, text) if text.strip() else None
+    changed = [*segments[:place], *([after] if after else []), *segments[place + 1 :]]
+    return changed, (TextChange(place, before, after),)
+
+
+def edit_span(
+    segments: Sequence[Segment], start_s: float, end_s: float, text: str
+) -> tuple[list[Segment], tuple[TextChange, ...]]:
+    """All segments with what is said between two times replaced, and the changes.
+
+    A word belongs to the stretch that its middle lies in. The new text goes into the first
+    segment that loses a word; where none does, it becomes a segment of its own.
+    """
+    tokens = squeeze(text).split(" ") if text.strip() else []
+    changed: list[Segment] = []
+    changes: list[TextChange] = []
+    placed = False
+    for place, segment in enumerate(segments):
+        words = _words(segment)
+        kept = [w for w in words if not start_s <= (w.start_s + w.end_s) / 2 < end_s]
+        if len(kept) == len(words):
+            changed.append(segment)
+            continue
+        own: list[Word] = []
+        if not placed:
+            own, placed = spread(tokens, start_s, end_s), True
+        after = _of_words(segment, sorted([*kept, *own], key=lambda w: w.start_s))
+        if after is not None and squeeze(after.text) == squeeze(segment.text):
+            changed.append(segment)
+            continue
+        changes.append(TextChange(place, segment, after))
+        if after is not None:
+            changed.append(after)
+    if tokens and not placed:
+        words = spread(tokens, start_s, end_s)
+        place = bisect_right([s.start_s for s in changed], start_s)
+        language = segments[min(place, len(segments) - 1)].language if segments else None
+        after = Segment(start_s, end_s, squeeze(text), tuple(words), language)
+        changed.insert(place, after)
+        changes.append(TextChange(place, None, after))
+    return changed, tuple(changes)
+
+
+def _of_words(segment: Segment, words: Sequence[Word]) -> Segment | None:
+    if not words:
+        return None
+    return replace(
+        segment,
+        start_s=min(segment.start_s, words[0].start_s) if words[0] else segment.start_s,
+        end_s=max(words[-1].end_s, words[0].end_s),
+        text=" ".join(word.text for word in words),
+        words=tuple(words),
+    )
+
+
+def correct(
+    segments: Sequence[Segment], wrong: str, right: str
+) -> tuple[list[Segment], tuple[TextChange, ...]]:
+    """Every occurrence of a wording replaced, and the changes.
+
+    Whole words only (save in scripts without spaces), whatever their case; several words must
+    stand together within one segment. What is right already is no change.
+    """
+    pattern = wording(wrong)
+    changed: list[Segment] = []
+    changes: list[TextChange] = []
+    for place, segment in enumerate(segments):
+        text = pattern.sub(lambda _: right, squeeze(segment.text))
+        if text == squeeze(segment.text):
+            changed.append(segment)
+            continue
+        after = rewritten(segment, text) if text.strip() else None
+        changes.append(TextChange(place, segment, after))
+        if after is not None:
+            changed.append(after)
+    return changed, tuple(changes)
+
+
+def wording(words: str) -> re.Pattern[str]:
+    """A pattern that finds words as they are typed, in any case and spacing."""
+    core = r"\s+".join(re.escape(part) for part in words.split())
+    if not UNSPACED.search(words):
+        core = rf"(?<!\w){core}(?!\w)"
+    return re.compile(core, re.IGNORECASE)
+
+
+def with_words(coverage: Coverage, words: Iterable[Word]) -> Coverage:
+    """The ledger once words stand in what were gaps: gaps shrink or go, nothing else changes."""
+    taken = sorted((w.start_s - REACH_S, w.end_s + REACH_S) for w in words)
+    gaps: list[SpeechSpan] = []
+    for gap in coverage.gaps:
+        at_s = gap.start_s
+        for begin, end in taken:
+            if end <= at_s or begin >= gap.end_s:
+                continue
+            if begin - at_s > LONGEST_UNCOVERED_S:
+                gaps.append(SpeechSpan(at_s, round(begin, 3)))
+            at_s = max(at_s, end)
+        if gap.end_s - at_s > (LONGEST_UNCOVERED_S if at_s > gap.start_s else 0.0):
+            gaps.append(SpeechSpan(round(at_s, 3), gap.end_s))
+    missing_s = sum(gap.duration_s for gap in gaps)
+    return replace(coverage, covered_s=round(coverage.speech_s - missing_s, 3), gaps=tuple(gaps))

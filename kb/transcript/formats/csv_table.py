@@ -1,0 +1,61 @@
+"""CSV for spreadsheets: a row a segment, or a row a word when timestamps are `word`.
+
+A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula, and a transcript
+holds whatever a stranger said or wrote. Such a cell gets a leading apostrophe, which
+spreadsheets take as "this is text". The exact text is in the JSON document.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from kb.transcript.chunks import pieces
+from kb.types import MediaItem, Segment, Transcript
+
+SEGMENT_COLUMNS = ("start_s", "end_s", "text", "language")
+WORD_COLUMNS = ("start_s", "end_s", "word", "probability", "segment")
+
+# Tab and carriage return too: some programs strip them and then see the formula.
+_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
+    """UTF-8 text with a header, comma-separated, `\\n` after each row; seconds with 3 decimals."""
+    target = io.StringIO()
+    writer = csv.writer(target, lineterminator="\n")
+    if transcript.timestamps == "word":
+        writer.writerow(WORD_COLUMNS)
+        for number, segment in enumerate(transcript.segments, 1):
+            for start_s, end_s, text, probability in _words(segment):
+                writer.writerow(
+                    (f"{start_s:.3f}", f"{end_s:.3f}", _cell(text), probability, number)
+                )
+    else:
+        writer.writerow(SEGMENT_COLUMNS)
+        for segment in transcript.segments:
+            writer.writerow(
+                (
+                    f"{segment.start_s:.3f}",
+                    f"{segment.end_s:.3f}",
+                    _cell(segment.text),
+                    segment.language or transcript.language,
+                )
+            )
+    return target.getvalue()
+
+
+def _words(segment: Segment) -> Iterator[tuple[float, float, str, str]]:
+    """The words; where they are not the whole text, the text's own pieces stand in."""
+    spoken = "".join(word.text for word in segment.words)
+    if "".join(spoken.split()) == "".join(segment.text.split()):
+        for word in segment.words:
+            yield word.start_s, word.end_s, word.text, f"{word.probability:.4f}"
+    else:
+        for piece in pieces(segment):
+            yield piece.start_s, piece.end_s, piece.text, ""
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA_START) else text

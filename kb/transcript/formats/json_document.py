@@ -1,0 +1,218 @@
+"""The exact transcript as one JSON document, written and read back without a difference.
+
+Times are seconds from the start of the medium. `ratio`, `trusted`, `grade` and `rtfx` are for
+readers and are computed anew on reading. Fields that this version does not know are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kb.errors import TranscriptionError
+from kb.storage import Fields, read_json
+from kb.transcript.formats.json_parts import (
+    revision_document,
+    revision_of,
+    segment_document,
+    segment_of,
+    witness_document,
+    witness_of,
+)
+from kb.types import (
+    Coverage,
+    MediaItem,
+    MediaRef,
+    Reading,
+    Sign,
+    SpeechSpan,
+    Timestamps,
+    Timing,
+    Transcript,
+    WindowLedger,
+)
+
+_HINT = "The transcript file is damaged: transcribe the medium again (kb ingest ... --again)."
+_TIMINGS = (
+    "load_s", "decode_s", "vad_s", "asr_s", "align_s", "repair_s", "total_s", "media_s",
+)  # fmt: skip
+
+
+def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
+    """The document on one line.
+
+    Raises TranscriptionError when a time is not a number (JSON has no NaN).
+    """
+    try:
+        text = json.dumps(to_document(transcript), ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise TranscriptionError(
+            f"The transcript of {transcript.media.path} has a time that is not a number: {error}."
+        ) from error
+    return text + "\n"
+
+
+def to_document(transcript: Transcript) -> dict[str, Any]:
+    """The transcript as plain dicts, lists, strings and numbers."""
+    coverage, timing = transcript.coverage, transcript.timing
+    return {
+        "media": {
+            "path": transcript.media.path,
+            "sha256": transcript.media.sha256,
+            "duration_s": transcript.media.duration_s,
+        },
+        "language": transcript.language,
+        "engine": transcript.engine,
+        "model": transcript.model,
+        "preset": transcript.preset,
+        "chunk_s": transcript.chunk_s,
+        "timestamps": transcript.timestamps,
+        "segments": [segment_document(segment) for segment in transcript.segments],
+        "coverage": {
+            "speech_s": coverage.speech_s,
+            "covered_s": coverage.covered_s,
+            "ratio": coverage.ratio,
+            "gaps": _spans_document(coverage.gaps),
+            "repaired": coverage.repaired,
+            "suspect_s": coverage.suspect_s,
+            "trusted": coverage.trusted,
+            "grade": coverage.grade,
+        },
+        "timing": {**{name: getattr(timing, name) for name in _TIMINGS}, "rtfx": timing.rtfx},
+        "warnings": list(transcript.warnings),
+        "windows": [_window_document(window) for window in transcript.windows],
+        **({"witness": witness_document(transcript.witness)} if transcript.witness else {}),
+        "revisions": [revision_document(revision) for revision in transcript.revisions],
+    }
+
+
+def _spans_document(spans: Iterable[SpeechSpan]) -> list[dict[str, float]]:
+    return [{"start": span.start_s, "end": span.end_s} for span in spans]
+
+
+def _window_document(window: WindowLedger) -> dict[str, Any]:
+    """What is empty is left out: most windows have nothing but their place and speech."""
+    document: dict[str, Any] = {
+        "start": window.start_s,
+        "end": window.end_s,
+        "speech_s": window.speech_s,
+        "covered_s": window.covered_s,
+    }
+    if window.gaps:
+        document["gaps"] = _spans_document(window.gaps)
+    if window.signs:
+        document["signs"] = [_sign_document(sign) for sign in window.signs]
+    if window.readings:
+        document["chosen"] = window.chosen
+        document["readings"] = [
+            {
+                "how": reading.how,
+                "score": reading.score,
+                "signs": [_sign_document(sign) for sign in reading.signs],
+                "segments": [segment_document(segment) for segment in reading.segments],
+            }
+            for reading in window.readings
+        ]
+    return document
+
+
+def _sign_document(sign: Sign) -> dict[str, Any]:
+    return {
+        "name": sign.name,
+        "start": sign.start_s,
+        "end": sign.end_s,
+        "value": sign.value,
+        "limit": sign.limit,
+    }
+
+
+def from_document(document: Mapping[str, Any], *, source: str = "transcript") -> Transcript:
+    """The transcript that a document tells; `source` names it in errors.
+
+    Raises LibraryError naming source and field.
+    """
+    fields = Fields(document, source, hint=_HINT)
+    media = fields.inner("media")
+    coverage = fields.inner("coverage")
+    timing = fields.inner("timing")
+    duration_s = media.number("duration_s", 0.0)
+    times = {name: timing.number(name, 0.0) for name in _TIMINGS if name != "media_s"}
+    return Transcript(
+        media=MediaRef(media.text("path", ""), media.text("sha256", ""), duration_s),
+        segments=tuple(segment_of(row) for row in fields.objects("segments", required=True)),
+        language=fields.text("language", ""),
+        engine=fields.text("engine", ""),
+        model=fields.text("model", ""),
+        preset=fields.text("preset", ""),
+        coverage=Coverage(
+            speech_s=coverage.number("speech_s", 0.0),
+            covered_s=coverage.number("covered_s", 0.0),
+            gaps=_spans(coverage, "gaps"),
+            repaired=coverage.whole("repaired", 0),
+            suspect_s=coverage.number("suspect_s", 0.0),
+        ),
+        timing=Timing(**times, media_s=timing.number("media_s", duration_s)),
+        chunk_s=fields.number("chunk_s", 30.0),
+        timestamps=_timestamps(fields),
+        warnings=fields.texts("warnings"),
+        windows=tuple(_window(row) for row in fields.objects("windows")),
+        witness=witness_of(fields.inner("witness")) if fields.mapping("witness", None) else None,
+        revisions=tuple(revision_of(row) for row in fields.objects("revisions")),
+    )
+
+
+def read(path: Path) -> Transcript:
+    """The transcript in a `.transcript.json` file.
+
+    Raises LibraryError when the file cannot be read or is damaged.
+    """
+    return from_document(read_json(path), source=str(path))
+
+
+def _timestamps(fields: Fields) -> Timestamps:
+    value = fields.text("timestamps", "segment")
+    if value == "word":
+        return "word"
+    if value == "segment":
+        return "segment"
+    raise fields.error("timestamps", f"'segment' or 'word' expected, found {value!r}")
+
+
+def _spans(row: Fields, name: str) -> tuple[SpeechSpan, ...]:
+    return tuple(SpeechSpan(s.number("start"), s.number("end")) for s in row.objects(name))
+
+
+def _signs(row: Fields) -> tuple[Sign, ...]:
+    return tuple(
+        Sign(
+            name=sign.text("name"),
+            start_s=sign.number("start"),
+            end_s=sign.number("end"),
+            value=sign.number("value"),
+            limit=sign.number("limit"),
+        )
+        for sign in row.objects("signs")
+    )
+
+
+def _window(row: Fields) -> WindowLedger:
+    return WindowLedger(
+        start_s=row.number("start"),
+        end_s=row.number("end"),
+        speech_s=row.number("speech_s"),
+        covered_s=row.number("covered_s"),
+        gaps=_spans(row, "gaps"),
+        signs=_signs(row),
+        readings=tuple(
+            Reading(
+                how=reading.text("how"),
+                segments=tuple(segment_of(segment) for segment in reading.objects("segments")),
+                signs=_signs(reading),
+                score=reading.number("score"),
+            )
+            for reading in row.objects("readings")
+        ),
+        chosen=row.whole("chosen", 0),
+    )

@@ -1,0 +1,68 @@
+"""Markdown: title and facts of the medium, then the text under times that link into it."""
+
+from __future__ import annotations
+
+import re
+
+from kb.library import deep_link
+from kb.transcript.chunks import Chunk, chunks, clock, clock_span, squeeze
+from kb.types import MediaItem, Transcript
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$]|==)")
+# A list's number or mark, or a rule, all at the start of a line.
+_LINE_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+:](?:[-+:\s]|$)))")
+
+
+def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
+    """A heading a chunk, with the deep link to its second when `item` is given.
+
+    With chapters, these are the headings and the times stand one level below.
+    """
+    blocks = _header(transcript, item) if item else []
+    chapters = sorted(item.chapters, key=lambda chapter: chapter.start_s) if item else []
+    level = "###" if chapters else "##"
+    for chunk in chunks(transcript, transcript.chunk_s):
+        # A chapter seldom begins exactly with a chunk: it takes the chunks that are mostly its.
+        while chapters and chapters[0].start_s <= (chunk.start_s + chunk.end_s) / 2:
+            blocks.append(f"## {escape(chapters.pop(0).title)}")
+        blocks.append(f"{level} {_time(chunk, item)}")
+        blocks.append(escape(chunk.text))
+    return "\n\n".join(blocks) + "\n" if blocks else ""
+
+
+def escape(text: str) -> str:
+    """The text on one line so that Markdown shows it as it is."""
+    escaped = _SPECIAL.sub(r"\\\1", squeeze(text))
+    return _LINE_START.sub(r"\1\\", escaped)
+
+
+def _time(chunk: Chunk, item: MediaItem | None) -> str:
+    if item is None:
+        return clock_span(chunk.start_s, chunk.end_s)
+    return f"[{clock(chunk.start_s)}]({_target(deep_link(item, chunk.start_s))})"
+
+
+def _target(link: str) -> str:
+    """A link that ends where it should: inside `<>` when it holds brackets or spaces."""
+    if not re.search(r"[\s()<>]", link):
+        return link
+    return "<" + link.replace("<", "%3C").replace(">", "%3E").replace("\n", "%0A") + ">"
+
+
+def _header(transcript: Transcript, item: MediaItem) -> list[str]:
+    facts = (
+        ("Channel", escape(item.channel)),
+        ("Date", escape(item.published)),
+        ("Link", f"<{item.url}>" if re.fullmatch(r"\w+:[^\s<>]+", item.url) else escape(item.url)),
+        ("Length", clock(transcript.media.duration_s) if transcript.media.duration_s else ""),
+        ("Language", escape(transcript.language)),
+        ("Model", escape(transcript.model)),
+        ("Id", escape(item.id)),
+    )
+    lines = "\n".join(f"- {name}: {value}" for name, value in facts if value)
+    blocks = [f"# {escape(item.title) or 'Untitled'}", lines]
+    if transcript.coverage.speech_s > 0 and transcript.coverage.ratio < 1:
+        share = transcript.coverage.ratio
+        blocks.append(f"Words were found for {100 * share:.1f} % of the detected speech.")
+    blocks.extend(f"> {escape(warning)}" for warning in transcript.warnings)
+    return blocks

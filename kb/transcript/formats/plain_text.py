@@ -1,0 +1,57 @@
+"""Plain text: one line a chunk, `[MM:SS - MM:SS] text`, with hours from one hour on."""
+
+from __future__ import annotations
+
+import re
+
+from kb.transcript.chunks import chunks, clock_span, squeeze
+from kb.types import Coverage, MediaItem, MediaRef, Segment, Timing, Transcript
+
+_CLOCK = r"(?:(\d+):)?(\d+):(\d\d)"
+_LINE = re.compile(rf"\[{_CLOCK} - {_CLOCK}\]\s*(.*)")
+
+
+def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
+    """One line a chunk of up to `transcript.chunk_s` seconds; empty without words."""
+    return "".join(
+        f"[{clock_span(chunk.start_s, chunk.end_s)}] {chunk.text}\n"
+        for chunk in chunks(transcript, transcript.chunk_s)
+    )
+
+
+def parse(text: str, media: MediaRef, *, language: str = "") -> Transcript:
+    """What a text of this format still tells: a segment a line, times in whole seconds.
+
+    For transcripts that an older tool left without the exact document. A line without a time
+    belongs to the line before it; words carry no times of their own. Coverage is not known
+    and therefore that of no speech.
+    """
+    rows: list[tuple[float, float, list[str]]] = []
+    for line in text.removeprefix("\ufeff").splitlines():
+        match = _LINE.match(line.strip())
+        if match:
+            rows.append((_seconds(match, 1), _seconds(match, 4), [match[7]]))
+        elif line.strip():
+            if not rows:
+                rows.append((0.0, 0.0, []))
+            rows[-1][2].append(line)
+    segments = tuple(
+        Segment(start_s, max(start_s, end_s), squeeze(" ".join(parts)), ())
+        for start_s, end_s, parts in rows
+    )
+    return Transcript(
+        media=media,
+        segments=segments,
+        language=language,
+        engine="",
+        model="",
+        preset="",
+        coverage=Coverage(speech_s=0.0, covered_s=0.0),
+        timing=Timing(),
+        warnings=("Read from a plain text: times are those of its lines.",),
+    )
+
+
+def _seconds(match: re.Match[str], group: int) -> float:
+    hours, minutes, seconds = (int(match[group + place] or 0) for place in range(3))
+    return float(hours * 3600 + minutes * 60 + seconds)

@@ -1,0 +1,30 @@
+"""SubRip subtitles: readable cues, or one cue a word when timestamps are `word`.
+
+SubRip knows no times inside a cue, so that following the words takes a cue for each.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import cast
+
+import srt
+
+from kb.transcript.formats.subtitle_cues import phrase_cues, word_cues
+from kb.types import MediaItem, Transcript
+
+
+def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
+    """The subtitles; empty without words."""
+    cues = word_cues(transcript) if transcript.timestamps == "word" else phrase_cues(transcript)
+    subtitles = (
+        srt.Subtitle(
+            number,
+            timedelta(milliseconds=cue.start_ms),
+            timedelta(milliseconds=cue.end_ms),
+            cue.text,
+        )
+        for number, cue in enumerate(cues, 1)
+    )
+    # Numbered above: the library's own numbering leaves out what it finds not worth showing.
+    return cast(str, srt.compose(subtitles, reindex=False))

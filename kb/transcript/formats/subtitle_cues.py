@@ -1,0 +1,258 @@
+"""Subtitle cues that a viewer can read, shared by SRT and WebVTT.
+
+A cue has at most two lines of 42 characters and stands 0.8 to 7 seconds where the speech
+allows; figures after the BBC's and Netflix's subtitle guides. Where to cut is chosen for a
+whole stretch of speech at once, by the least total cost, and not from left to right: so no
+single word is left over for a cue of its own.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kb.library.filenames import shorten
+from kb.transcript.chunks import Piece, join, pieces
+from kb.types import Transcript
+
+LINE_CHARACTERS = 42
+CUE_LINES = 2
+MIN_CUE_S = 0.8
+MAX_CUE_S = 7.0
+READING_SPEED = 20.0  # characters a second
+PAUSE_S = 1.0  # a pause as long as this always ends a cue
+
+# Ending a cue inside a phrase costs more than the extra cue (1.0) that avoids it.
+MID_PHRASE_COST = 1.6
+
+# A word cue stays until the next word when that comes within this time: no flicker.
+WORD_HOLD_S = 0.5
+_GLUED_CHARACTERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """Text on the screen from `start_ms` until before `end_ms`; `lines` of timed pieces."""
+
+    start_ms: int
+    end_ms: int
+    lines: tuple[tuple[Piece, ...], ...]
+
+    @property
+    def text(self) -> str:
+        """The lines joined by a newline."""
+        return "\n".join(join(line) for line in self.lines)
+
+
+def phrase_cues(transcript: Transcript) -> tuple[Cue, ...]:
+    """The transcript as readable cues in order of time, none overlapping."""
+    drafts: list[Sequence[_Atom]] = []
+    for stretch in _stretches(_atoms(transcript)):
+        drafts.extend(_best_cut(stretch))
+    spans: list[tuple[float, float]] = []
+    for index, draft in enumerate(drafts):
+        start, spoken_until = draft[0].piece.start_s, max(atom.piece.end_s for atom in draft)
+        wanted = max(MIN_CUE_S, _length(draft) / READING_SPEED)
+        end = min(max(spoken_until, start + wanted), start + MAX_CUE_S)
+        if index + 1 < len(drafts):
+            end = min(end, drafts[index + 1][0].piece.start_s)
+        spans.append((start, end))
+    return tuple(
+        Cue(start, end, _two_lines([atom.piece for atom in draft]))
+        for (start, end), draft in zip(_milliseconds(spans), drafts, strict=True)
+    )
+
+
+def word_cues(transcript: Transcript) -> tuple[Cue, ...]:
+    """One cue a word, in step with the speech, none overlapping and none without duration.
+
+    Alignment sometimes gives several words the same instant: they share the time until the
+    next one.
+    """
+    words = _forwards([piece for segment in transcript.segments for piece in pieces(segment)])
+    starts = [round(word.start_s * 1000) for word in words]
+    first = 0
+    while first < len(starts):
+        after = first + 1
+        while after < len(starts) and starts[after] <= starts[first]:
+            after += 1
+        until = starts[after] if after < len(starts) else round(words[after - 1].end_s * 1000)
+        until = max(until, starts[first] + (after - first))
+        begin = starts[first]
+        for index in range(first, after):
+            starts[index] = begin + (until - begin) * (index - first) // (after - first)
+        first = after
+    spans: list[tuple[float, float]] = []
+    for index, word in enumerate(words):
+        start, end = starts[index] / 1000, max(word.end_s, starts[index] / 1000 + 0.2)
+        if index + 1 < len(words):
+            following = starts[index + 1] / 1000
+            end = following if following - end <= WORD_HOLD_S else end
+        spans.append((start, end))
+    return tuple(
+        Cue(start, end, ((word,),))
+        for (start, end), word in zip(_milliseconds(spans), words, strict=True)
+    )
+
+
+def _milliseconds(spans: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
+    """Whole milliseconds, at least one a cue: players drop a cue that ends as it starts."""
+    starts: list[int] = []
+    for start, _ in spans:
+        earliest = starts[-1] + 1 if starts else 0
+        starts.append(max(round(start * 1000), earliest))
+    limits: list[float] = [*starts[1:], float("inf")][: len(starts)]
+    return [
+        (start, int(max(start + 1, min(round(end * 1000), limit))))
+        for start, (_, end), limit in zip(starts, spans, limits, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Atom:
+    """A piece that stays on one line; `cost` is the price of ending a cue after it."""
+
+    piece: Piece
+    cost: float
+
+    @property
+    def width(self) -> int:
+        """Characters it adds to a line that has begun."""
+        return len(self.piece.text) + (0 if self.piece.glued else 1)
+
+
+def _length(atoms: Sequence[_Atom]) -> int:
+    return sum(atom.width for atom in atoms)
+
+
+def _forwards(words: Sequence[Piece]) -> list[Piece]:
+    """Overlapping segments put in order: a start is never before the one before it."""
+    result: list[Piece] = []
+    latest = 0.0
+    for word in words:
+        latest = max(latest, word.start_s)
+        result.append(Piece(latest, max(latest, word.end_s), word.text, word.glued))
+    return result
+
+
+def _atoms(transcript: Transcript) -> list[_Atom]:
+    words: list[Piece] = []
+    last_of_segment: set[int] = set()
+    for segment in transcript.segments:
+        for piece in _unbroken(pieces(segment)):
+            words.extend(_short_enough(piece))
+        last_of_segment.add(len(words) - 1)
+    return [
+        _Atom(piece, 0.0 if index in last_of_segment else _break_cost(piece.text))
+        for index, piece in enumerate(_forwards(words))
+    ]
+
+
+def _break_cost(text: str) -> float:
+    mark = text.rstrip("\"'”’»)]")[-1:]
+    if mark in ".!?…。！？":
+        return 0.0
+    return 0.6 if mark in ",;:–—、，；：" else MID_PHRASE_COST
+
+
+def _unbroken(parts: Sequence[Piece]) -> Iterator[Piece]:
+    """Halves of one word as one piece; scripts without spaces may break between any two."""
+    held: Piece | None = None
+    for part in parts:
+        if held is None:
+            held = part
+        elif (
+            part.glued
+            and len(held.text) + len(part.text) <= _GLUED_CHARACTERS
+            and unicodedata.east_asian_width(held.text[-1]) not in "WF"
+        ):
+            held = Piece(held.start_s, part.end_s, held.text + part.text, held.glued)
+        else:
+            yield held
+            held = part
+    if held is not None:
+        yield held
+
+
+def _short_enough(piece: Piece) -> Iterator[Piece]:
+    """A piece longer than a line (an address, a script without spaces) cut into lines."""
+    size = len(piece.text)
+    span = piece.end_s - piece.start_s
+    done = 0
+    while done < size:
+        part = shorten(piece.text[done:], lambda head: len(head) <= LINE_CHARACTERS)
+        # A heap of combining marks may alone be longer than a line.
+        part = part or piece.text[done : done + LINE_CHARACTERS]
+        yield Piece(
+            piece.start_s + span * done / size,
+            piece.start_s + span * (done + len(part)) / size,
+            part,
+            piece.glued if done == 0 else True,
+        )
+        done += len(part)
+
+
+def _stretches(atoms: Sequence[_Atom]) -> Iterator[Sequence[_Atom]]:
+    first = 0
+    for index in range(1, len(atoms) + 1):
+        if (
+            index == len(atoms)
+            or atoms[index].piece.start_s - atoms[index - 1].piece.end_s >= PAUSE_S
+        ):
+            yield atoms[first:index]
+            first = index
+
+
+def _best_cut(atoms: Sequence[_Atom]) -> list[Sequence[_Atom]]:
+    """The stretch cut into cues at the least total cost (dynamic programming)."""
+    room = LINE_CHARACTERS * CUE_LINES
+    best: list[float] = [0.0] + [float("inf")] * len(atoms)
+    came_from = [0] * (len(atoms) + 1)
+    for first in range(len(atoms)):
+        start = atoms[first].piece.start_s
+        lines, column, length, spoken_until = 1, 0, 0, start
+        for last in range(first, len(atoms)):
+            atom = atoms[last]
+            spoken_until = max(spoken_until, atom.piece.end_s)
+            width = atom.width if column else len(atom.piece.text)
+            if column + width > LINE_CHARACTERS:
+                lines, column, width = lines + 1, 0, len(atom.piece.text)
+            column += width
+            length += atom.width
+            too_much = lines > CUE_LINES or spoken_until - start > MAX_CUE_S
+            if too_much and last > first:
+                break
+            if last + 1 < len(atoms):
+                available, break_cost = atoms[last + 1].piece.start_s - start, atom.cost
+            else:
+                available, break_cost = max(spoken_until - start, MIN_CUE_S), 0.0
+            cost = (
+                1.0
+                + break_cost
+                + 0.5 * (max(0, room - length) / room) ** 2
+                + 2.5 * max(0.0, 1 - available / MIN_CUE_S)
+                + max(0.0, length / max(available, 0.1) / READING_SPEED - 1)
+            )
+            if best[first] + cost < best[last + 1]:
+                best[last + 1], came_from[last + 1] = best[first] + cost, first
+    cuts: list[Sequence[_Atom]] = []
+    end = len(atoms)
+    while end:
+        cuts.append(atoms[came_from[end] : end])
+        end = came_from[end]
+    return cuts[::-1]
+
+
+def _two_lines(words: Sequence[Piece]) -> tuple[tuple[Piece, ...], ...]:
+    """One line where it fits, else two of about the same length, broken after a mark."""
+    if len(join(words)) <= LINE_CHARACTERS:
+        return (tuple(words),)
+    choices: list[tuple[float, int]] = []
+    for cut in range(1, len(words)):
+        upper, lower = len(join(words[:cut])), len(join(words[cut:]))
+        if max(upper, lower) <= LINE_CHARACTERS:
+            after_mark = _break_cost(words[cut - 1].text) < MID_PHRASE_COST
+            choices.append((abs(upper - lower) - (10 if after_mark else 0), cut))
+    cut = min(choices)[1]
+    return tuple(words[:cut]), tuple(words[cut:])

@@ -1,0 +1,75 @@
+"""Media items, captions and media files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A named stretch of a medium, as its publisher divided it."""
+
+    start_s: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaItem:
+    """One medium as its source describes it, before anything is fetched.
+
+    `id` is permanent and unique over all sources: `youtube:<videoId>`,
+    `web:<extractor>:<id>` or `file:<first 12 of the SHA-256>`.
+    `published` is an ISO date (`YYYY-MM-DD`); `duration_s` is the source's claim, or None.
+    """
+
+    id: str
+    source: str
+    url: str
+    title: str
+    published: str
+    duration_s: float | None = None
+    channel: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
+    language: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def short_id(self) -> str:
+        """The part of the id that goes into file names: what follows the last colon."""
+        return self.id.rsplit(":", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionFile:
+    """Captions as their source had them; `automatic`: a machine's, and so no witness.
+
+    `path` ends in `.json3` (YouTube's own), `.vtt` or `.srt`; `language` as the source names it.
+    """
+
+    path: Path
+    language: str
+    automatic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMedia:
+    """A medium that lies on disk, measured by decoding and not by its header."""
+
+    item: MediaItem
+    path: Path
+    sha256: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRef:
+    """Which medium a transcript was made from."""
+
+    path: str
+    sha256: str
+    duration_s: float

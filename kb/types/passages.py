@@ -1,0 +1,80 @@
+"""Passages for knowledge bases, search hits and publish receipts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of transcript that a search can answer with.
+
+    `word_starts_s` holds the second at which each word of `text` begins, words being what
+    stands between spaces; empty where that is not known. `tier` says what stands in for the
+    transcript (`automatic captions`); empty for a transcript.
+
+    `id` is `<item_id>#<NNNN>`: stable for the same transcript, so that writing a passage
+    twice replaces it.
+    """
+
+    id: str
+    item_id: str
+    start_s: float
+    end_s: float
+    text: str
+    deep_link: str
+    title: str = ""
+    channel: str = ""
+    published: str = ""
+    language: str = ""
+    path: str = ""
+    word_starts_s: tuple[float, ...] = ()
+    tier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer of a search; `snippet` marks the hit words with `**`.
+
+    `start_s`..`end_s` is the passage; `at_s`, to which `deep_link` leads, the second at which
+    the first hit word is spoken. `tier` as in `Passage`.
+    """
+
+    item_id: str
+    title: str
+    start_s: float
+    end_s: float
+    text: str
+    snippet: str
+    score: float
+    deep_link: str
+    path: str
+    at_s: float = 0.0
+    tier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a sink holds of one item; `status` is `synced`, `syncing`, `failed` or `missing`."""
+
+    sink: str
+    remote_id: str
+    content_sha256: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFacts:
+    """How a transcript came about, for documents that people read apart from the library.
+
+    `coverage` is the covered share of the speech, 0..1, `grade` its mark for readers; None
+    and empty values are left out of the document.
+    """
+
+    language: str = ""
+    model: str = ""
+    engine: str = ""
+    preset: str = ""
+    coverage: float | None = None
+    grade: str = ""
+    duration_s: float | None = None

@@ -1,0 +1,125 @@
+"""Coverage, quality signs and what the recognizer did with each window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kb.types.words import Segment, SpeechSpan
+
+Grade = Literal["A", "B", "C"]
+
+
+GRADE_A = 0.99  # covered share of the speech, with nothing suspect
+
+
+GRADE_B = 0.95  # share that is covered and free of doubt
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the detected speech carries words, and how much of that can be trusted.
+
+    `gaps` are the stretches of more than 0.8 s of detected speech without a word within
+    0.3 s; `covered_s` is `speech_s` less their sum; `repaired` counts windows decoded again;
+    `suspect_s` are the seconds, gaps left out, that a sign still speaks against after repair.
+    """
+
+    speech_s: float
+    covered_s: float
+    gaps: tuple[SpeechSpan, ...] = ()
+    repaired: int = 0
+    suspect_s: float = 0.0
+
+    @property
+    def ratio(self) -> float:
+        """Covered share of the speech, 0..1; 1.0 where there is no speech."""
+        return self.covered_s / self.speech_s if self.speech_s > 0 else 1.0
+
+    @property
+    def trusted(self) -> float:
+        """Share of the speech that is covered and free of doubt, 0..1.
+
+        Where there is no speech: 1.0 without words, 0.0 with words that nobody said.
+        """
+        if self.speech_s <= 0:
+            return 0.0 if self.suspect_s > 0 else 1.0
+        return max(0.0, self.covered_s - self.suspect_s) / self.speech_s
+
+    @property
+    def grade(self) -> Grade:
+        """A: at least 99 % covered and nothing suspect; B: 95 % can be trusted; C: less."""
+        if self.ratio >= GRADE_A and self.suspect_s == 0:
+            return "A"
+        return "B" if self.trusted >= GRADE_B else "C"
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Something that speaks against a text: which sign, where, what was measured, its limit.
+
+    The names and what is measured: `kb.asr.quality.checks`.
+    """
+
+    name: str
+    start_s: float
+    end_s: float
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One of several readings of a window.
+
+    `how`: `first`, `shifted`, `temperature T`, `beam N`, `engine NAME`; `signs` speak against
+    it; of all readings the one with the highest `score` stands (see `kb.asr.quality.repair`).
+    """
+
+    how: str
+    segments: tuple[Segment, ...]
+    signs: tuple[Sign, ...]
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLedger:
+    """The ledger of one window, as it stands after repair.
+
+    `speech_s`, `covered_s` and `gaps` as in `Coverage`; `signs` are those left; `readings` are
+    all that were made, the first one first, where the window was read again (else empty), and
+    `chosen` is the place of the one that stands.
+    """
+
+    start_s: float
+    end_s: float
+    speech_s: float
+    covered_s: float
+    gaps: tuple[SpeechSpan, ...] = ()
+    signs: tuple[Sign, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    chosen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteAgreement:
+    """How far transcript and captions say the same in one minute.
+
+    `agreement`: 0..1, None where both have next to no words; `words` are the transcript's.
+    """
+
+    start_s: float
+    end_s: float
+    agreement: float | None
+    words: int
+    caption_words: int
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Captions made by people, held against the transcript; `source` is the file's name."""
+
+    source: str
+    language: str
+    agreement: float
+    minutes: tuple[MinuteAgreement, ...]

@@ -1,0 +1,118 @@
+"""The values that cross borders between stages: frozen, plain, with units in their names.
+
+Every time is in seconds from the start of the medium unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kb.types.media import MediaRef
+from kb.types.quality import Coverage, WindowLedger, Witness
+from kb.types.words import Segment, SpeechSpan, Timestamps, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the wall time of one item went, in seconds.
+
+    `asr_s` is the item's share of the model's own busy time (windows decoded together
+    share by number); `align_s` is word alignment's; `repair_s` is the part of both that
+    readings after the first took.
+    """
+
+    load_s: float = 0.0
+    decode_s: float = 0.0
+    vad_s: float = 0.0
+    asr_s: float = 0.0
+    align_s: float = 0.0
+    repair_s: float = 0.0
+    total_s: float = 0.0
+    media_s: float = 0.0
+
+    @property
+    def rtfx(self) -> float:
+        """Real-time factor: seconds of medium per second of wall time (0 if unknown)."""
+        return self.media_s / self.total_s if self.total_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TextChange:
+    """What somebody changed: the segment as it was and as it is.
+
+    `segment` is its place among the segments at that time. Without `before` it was put in,
+    without `after` taken out.
+    """
+
+    segment: int
+    before: Segment | None
+    after: Segment | None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A change of a transcript's text by hand: when (ISO 8601, UTC), by whom, what.
+
+    `kind`: `edit` for one place, `correct` for a correction across a channel; `run` is the
+    asking whose transcript was changed (a later one begins anew).
+    """
+
+    at: str
+    by: str
+    kind: str
+    changes: tuple[TextChange, ...]
+    note: str = ""
+    run: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The words of one medium with everything needed to trust or remake them.
+
+    `chunk_s` and `timestamps` say how text exports are cut (see `kb.transcript`);
+    `windows` is the ledger window by window (empty for transcripts of others);
+    `witness` compares it with captions made by people; `revisions` are changes by hand, the
+    first one first, those of earlier transcripts of the medium included;
+    `warnings` are sentences for the reader (a truncated medium, no speech, ...).
+    """
+
+    media: MediaRef
+    segments: tuple[Segment, ...]
+    language: str
+    engine: str
+    model: str
+    preset: str
+    coverage: Coverage
+    timing: Timing
+    chunk_s: float = 30.0
+    timestamps: Timestamps = "segment"
+    warnings: tuple[str, ...] = ()
+    windows: tuple[WindowLedger, ...] = ()
+    witness: Witness | None = None
+    revisions: tuple[Revision, ...] = ()
+
+    @property
+    def doubtful(self) -> tuple[SpeechSpan, ...]:
+        """The stretches that somebody should listen to: gaps and what signs speak against.
+
+        In order of time, those that touch joined.
+        """
+        spans = [(gap.start_s, gap.end_s) for gap in self.coverage.gaps]
+        spans += [(s.start_s, s.end_s) for window in self.windows for s in window.signs]
+        joined: list[SpeechSpan] = []
+        for start_s, end_s in sorted(spans):
+            if joined and start_s <= joined[-1].end_s:
+                joined[-1] = SpeechSpan(joined[-1].start_s, max(joined[-1].end_s, end_s))
+            else:
+                joined.append(SpeechSpan(start_s, end_s))
+        return tuple(joined)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """All words in order of time."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def text(self) -> str:
+        """The plain text, segments joined by one space."""
+        return " ".join(segment.text for segment in self.segments)

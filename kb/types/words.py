@@ -1,0 +1,41 @@
+"""Words and segments with times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Timestamps = Literal["segment", "word"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSpan:
+    """A stretch in which speech was detected (or, in a coverage gap, left without a word)."""
+
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One spoken word; `text` carries no surrounding space, `probability` lies in 0..1."""
+
+    start_s: float
+    end_s: float
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A phrase as the recognizer bounded it, with its words."""
+
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[Word, ...]
+    language: str | None = None

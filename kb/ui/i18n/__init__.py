@@ -1,0 +1,50 @@
+"""Every sentence of the page, by language and key: one module a tab, English and German.
+
+A module has two dictionaries, `EN` and `DE`, with the same keys and the same `{values}`; a
+test compares them. Words are put together nowhere else. The presets' names are the same in
+every language, and so are the values of `?tab=` in links (`kb.ui.page.TABS`).
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from kb.ui.i18n import errors, frame, gpu, ingest, knowledge, library, queue, settings
+
+TABLES: tuple[ModuleType, ...] = (frame, ingest, queue, library, knowledge, gpu, settings, errors)
+LANGUAGES = {"en": "English", "de": "Deutsch"}
+DEFAULT_LANGUAGE = "en"
+STATE = "lang"  # where a visitor's choice stands in the session
+
+MESSAGES: dict[str, dict[str, str]] = {
+    "en": {key: words for table in TABLES for key, words in table.EN.items()},
+    "de": {key: words for table in TABLES for key, words in {**table.EN, **table.DE}.items()},
+}
+
+
+def language() -> str:
+    """The language of the page that is being drawn; outside of any page, the default."""
+    if get_script_run_ctx(suppress_warning=True) is None:
+        return DEFAULT_LANGUAGE
+    chosen = st.session_state.get(STATE, DEFAULT_LANGUAGE)
+    return chosen if chosen in MESSAGES else DEFAULT_LANGUAGE
+
+
+def text(key: str, **values: object) -> str:
+    """The sentence of this key with its values put in. Raises KeyError for an unknown key."""
+    message = MESSAGES[language()][key]
+    return message.format(**values) if values else message
+
+
+def counted(key: str, count: int, **values: object) -> str:
+    """The sentence for a number: its `_one` form for one of it. `{count}` has thousands' marks."""
+    return text(f"{key}_one" if count == 1 else key, count=number(count), **values)
+
+
+def number(value: float, digits: int = 0) -> str:
+    """A number as the page's language writes it: 1,234.5 or 1.234,5."""
+    shown = f"{value:,.{digits}f}"
+    return shown.translate(str.maketrans(",.", ".,")) if language() == "de" else shown

@@ -1,0 +1,180 @@
+"""The preset editor: figures in a form, or the whole file as text; mistakes name their line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import streamlit as st
+
+from gpu.preset_file import FIGURES, read_text, with_preset, without_preset, write_text
+from gpu.presets import Preset, check_presets, find_preset, presets_path
+from kb.errors import KBError, SettingsError
+from kb.ui import session
+from kb.ui.i18n import text
+from kb.ui.widgets import messages
+
+_CHOICE, _MADE, _PLACE = "preset_edit", "preset_made", "presets"
+_TEXT = "preset_text"
+_NEW = ""
+# Wider than what is accepted: what is wrong is told in words, not swallowed by a field.
+_STEPS: dict[str, int | float] = {
+    "batch_size": 1, "chunk_s": 1.0, "overlap_s": 0.5, "workers": 1, "vram_budget_gb": 0.5,
+}  # fmt: skip
+
+
+def render() -> None:
+    """Draw the editor."""
+    st.markdown(f"##### {text('gpu_presets')}")
+    path = presets_path()
+    st.caption(text("gpu_presets_file", path=messages.plain(messages.folder(path))))
+    messages.news(_PLACE)
+    try:
+        content = read_text(path)
+    except KBError as error:
+        messages.error(error)
+        return
+    try:
+        presets = check_presets(content, path)
+    except KBError as error:
+        messages.error(error)  # and the text below mends it
+    else:
+        _form(presets, content, path)
+    _as_text(content, path)
+
+
+def _form(presets: Mapping[str, Preset], content: str, path: Path) -> None:
+    wanted = st.session_state.pop(_MADE, None)
+    if wanted in presets:
+        st.session_state[_CHOICE] = wanted
+    elif st.session_state.get(_CHOICE, _NEW) not in (*presets, _NEW):
+        st.session_state.pop(_CHOICE, None)
+    chosen = st.selectbox(
+        text("gpu_preset_choose"),
+        [*presets, _NEW],
+        format_func=lambda name: presets[name].label if name else text("gpu_preset_new"),
+        key=_CHOICE,
+        persist_state="session",
+    )
+    shown = presets.get(str(chosen)) or _blank(presets)
+    # Another preset has other figures: fields of its own.
+    mark = f"{chosen}-{abs(hash(shown))}"
+    with st.form(f"preset-{mark}", border=True):
+        name = st.text_input(
+            text("gpu_preset_name"),
+            value=str(chosen),
+            help=text("gpu_preset_name_help"),
+            disabled=bool(chosen),
+            key=f"preset-name-{mark}",
+        )
+        label = st.text_input(
+            text("gpu_preset_label"),
+            value=shown.label if chosen else "",
+            key=f"preset-label-{mark}",
+        )
+        values = _fields(shown, mark)
+        with st.container(horizontal=True):
+            saved = st.form_submit_button(text("gpu_preset_save"), type="primary")
+            removed = bool(chosen) and st.form_submit_button(text("gpu_preset_remove"))
+    if saved:
+        known = "" if chosen else next((n for n in presets if n == str(name).strip()), "")
+        _save(str(name).strip(), {"label": label, **values}, content, path, taken=known)
+    elif removed:
+        _remove(str(chosen), content, path)
+
+
+def _blank(presets: Mapping[str, Preset]) -> Preset:
+    """What a new preset begins with: the figures of the one in force."""
+    try:
+        return find_preset(session.service().settings.preset, presets)
+    except KBError:
+        return next(iter(presets.values()))
+
+
+def _fields(shown: Preset, mark: str) -> dict[str, object]:
+    values: dict[str, object] = {}
+    places = [*st.columns(3), *st.columns(3)]
+    for place, key in zip(places, FIGURES, strict=True):
+        with place:
+            if key == "timestamps":
+                values[key] = st.selectbox(
+                    text("gpu_preset_timestamps"),
+                    ("segment", "word"),
+                    index=("segment", "word").index(shown.timestamps),
+                    format_func=lambda name: text(f"gpu_preset_timestamps_{name}"),
+                    key=f"preset-{key}-{mark}",
+                )
+                continue
+            values[key] = st.number_input(
+                text(f"gpu_preset_{key}"),
+                value=getattr(shown, key),
+                step=_STEPS[key],
+                format="%d" if isinstance(_STEPS[key], int) else "%g",
+                help=text(f"gpu_preset_{key}_help"),
+                key=f"preset-{key}-{mark}",
+            )
+    return values
+
+
+def _save(name: str, values: Mapping[str, object], content: str, path: Path, *, taken: str) -> None:
+    try:
+        if taken:
+            raise SettingsError(
+                text("gpu_preset_taken", name=taken), hint=text("gpu_preset_taken_hint")
+            )
+        label = str(values["label"]).strip()
+        figures = {key: value for key, value in values.items() if key != "label"}
+        wanted = {"label": label, **figures} if label else figures
+        write_text(path, with_preset(content, name, wanted, path), seen=content)
+    except KBError as error:
+        messages.complain(_PLACE, error)
+        st.rerun()
+    st.session_state[_MADE] = name
+    _tell(text("gpu_preset_saved", name=name))
+
+
+def _remove(name: str, content: str, path: Path) -> None:
+    try:
+        in_force = session.service().settings.preset
+        if find_preset(in_force, check_presets(content, path)).name == name:
+            raise SettingsError(text("gpu_preset_in_use"))
+        write_text(path, without_preset(content, name, path), seen=content)
+    except KBError as error:
+        messages.complain(_PLACE, error)
+        st.rerun()
+    _tell(text("gpu_preset_removed", name=name))
+
+
+def _tell(words: str) -> None:
+    messages.tell(_PLACE, words)
+    st.session_state.pop(_TEXT, None)
+    st.rerun()
+
+
+# The file as text
+
+
+def _as_text(content: str, path: Path) -> None:
+    with (
+        st.expander(text("gpu_preset_text"), key="preset-as-text"),
+        st.form("preset-text", border=False),
+    ):
+        st.text_area(
+            text("gpu_preset_text_label"),
+            value=content,
+            key=_TEXT,
+            height=420,
+            persist_state="session",
+        )
+        st.form_submit_button(text("gpu_preset_text_save"), on_click=_save_text, args=(content,))
+
+
+def _save_text(seen: str) -> None:
+    path = presets_path()
+    wanted = str(st.session_state.get(_TEXT) or "")
+    try:
+        write_text(path, wanted if wanted.endswith("\n") else f"{wanted}\n", seen=seen)
+    except KBError as error:
+        messages.complain(_PLACE, error)
+        return
+    messages.tell(_PLACE, text("gpu_preset_text_saved", path=messages.plain(messages.folder(path))))

@@ -1,0 +1,181 @@
+"""Looking at what was named before it is taken in: in a thread, step by step, for one visitor.
+
+Nothing here calls `st.*`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from kb.errors import Cancelled, KBError, Later
+from kb.options import RunOptions
+from kb.service import IngestReport, Service
+from kb.settings import Settings
+from kb.sources.listing.filters import VideoFilters
+from kb.sources.listing.listing import ListingReport
+from kb.sources.listing.scan import Scan
+from kb.types import MediaItem
+from kb.ui.i18n import text
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is known of one reference so far: first the report, then the scan, or the error.
+
+    `later` says that the error passes by itself: the listing can be queued all the same.
+    """
+
+    reference: str
+    report: ListingReport | None = None
+    scan: Scan | None = None
+    error: KBError | None = None
+    later: bool = False
+
+    @property
+    def done(self) -> bool:
+        return self.scan is not None or self.error is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is looked at: the references and the filters. The same wish is looked at once."""
+
+    references: tuple[str, ...] = ()
+    filters: VideoFilters = VideoFilters()  # noqa: RUF009 - frozen itself
+
+
+class Look:
+    """One look, begun at once. A newer one of the same visitor makes it `cancel`."""
+
+    def __init__(self, settings: Settings, wish: Wish) -> None:
+        self.wish = wish
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._findings = [Finding(reference) for reference in wish.references]
+        self._cancelled = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="look", daemon=True)
+        self._thread.start()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """How it stands, in the order of the references."""
+        with self._lock:
+            return list(self._findings)
+
+    @property
+    def done(self) -> bool:
+        """Whether everything has been looked at."""
+        return all(finding.done for finding in self.findings)
+
+    def cancel(self) -> None:
+        """Stop at the next request."""
+        self._cancelled.set()
+
+    def _run(self) -> None:
+        service = Service(self._settings)
+        try:
+            for number, reference in enumerate(self.wish.references):
+                self._look(service, number, reference)
+        except Cancelled:
+            pass
+        finally:
+            service.close()
+
+    def _look(self, service: Service, number: int, reference: str) -> None:
+        def told(report: ListingReport) -> None:
+            if self._cancelled.is_set():
+                raise Cancelled("Something else is looked at now.")
+            self._note(number, report=report)
+
+        try:
+            found = service.scan(reference, self.wish.filters, told=told)
+            self._note(number, scan=found, report=found.report)
+        except Cancelled:
+            raise
+        except KBError as error:
+            self._note(number, error=error, later=isinstance(error, Later))
+        except Exception as error:
+            # A thread ends without a word to anybody: the page has to say that it did.
+            log.exception("Looking at %r failed", reference)
+            self._note(number, error=unexpected(error))
+
+    def _note(self, number: int, **changes: object) -> None:
+        with self._lock:
+            self._findings[number] = replace(self._findings[number], **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be queued: items that were found, and listings that a worker has to make."""
+
+    items: tuple[MediaItem, ...]
+    listings: tuple[str, ...]
+    filters: VideoFilters
+    options: RunOptions
+
+
+class Sending:
+    """An order on its way to the queue, in a thread: thousands of items take seconds."""
+
+    def __init__(self, settings: Settings, order: Order) -> None:
+        self.order = order
+        self.report: IngestReport | None = None
+        self.error: KBError | None = None
+        self._settings = settings
+        self._thread = threading.Thread(target=self._run, name="sending", daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        return not self._thread.is_alive()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it is done within so long."""
+        self._thread.join(timeout_s)
+        return self.done
+
+    def _run(self) -> None:
+        from kb.ui.runner import keeper  # it watches over uploads, which are looked at here
+
+        service = Service(self._settings)
+        try:
+            taken: list[str] = []
+            order = self.order
+            for reference in order.listings:
+                taken += service.enqueue_listing(reference, order.filters, order.options)
+            report = service.enqueue(order.items, order.options)
+            self.report = replace(report, enqueued=(*taken, *report.enqueued))
+            if self.report.enqueued and self._settings.app_worker:
+                keeper().start(service, order.options)
+        except KBError as error:
+            self.error = error
+        except Exception as error:
+            log.exception("Queueing failed")
+            self.error = unexpected(error)
+        finally:
+            service.close()
+
+
+def unexpected(error: Exception) -> KBError:
+    """An error of the program's own, for whoever looks at the page."""
+    return KBError(f"{type(error).__name__}: {error}", hint=text("see_log"))
+
+
+def wanted(findings: Sequence[Finding], *, again: bool) -> list[MediaItem]:
+    """The items of finished looks that would be queued, each once."""
+    found: dict[str, MediaItem] = {}
+    for finding in findings:
+        for each in finding.scan.items if finding.scan else ():
+            if each.is_wanted or (again and each.state in ("done", "held")):
+                found.setdefault(each.item.id, each.item)
+    return list(found.values())
+
+
+def unfinished(findings: Sequence[Finding]) -> list[str]:
+    """References that a worker has to list: not at the end yet, or to be had later."""
+    return [f.reference for f in findings if not f.done or f.later]

@@ -1,0 +1,111 @@
+"""Library and project side by side: what differs first, then the button that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from kb.service.tasks import Task
+from kb.ui.i18n import number, text
+from kb.ui.widgets import messages, task_progress
+
+_PRUNE = "prune"
+
+
+def render() -> None:
+    """Draw plan and sync."""
+    st.markdown(f"##### {text('knowledge_sync')}")
+    st.caption(text("knowledge_sync_help"))
+    busy = task_progress.running("plan") or task_progress.running("sync")
+    st.button(
+        text("knowledge_plan"),
+        key="plan",
+        on_click=task_progress.start,
+        args=("plan",),
+        disabled=busy,
+    )
+    plan, sync = task_progress.told("plan"), task_progress.told("sync")
+    if sync is not None and sync.state == "done":
+        _synced(sync)
+    # A plan from before the last sync says nothing about what is there now.
+    newer = sync is None or (plan is not None and plan.started_at > sync.started_at)
+    if plan is not None and plan.state == "done" and newer:
+        _plan(plan, busy=busy)
+
+
+def _plan(task: Task, *, busy: bool) -> None:
+    found = task.result
+    steps: list[Mapping[str, Any]] = found["steps"]
+    st.caption(
+        text(
+            "knowledge_planned",
+            when=messages.moment(task.ended_at),
+            in_step=number(found["in_step"]),
+            others=number(found["others"]),
+        )
+    )
+    if not steps:
+        st.success(text("knowledge_nothing"))
+        return
+    with st.container(horizontal=True, key="figures-plan"):
+        for kind, count in found["counts"].items():
+            if count:
+                st.metric(text(f"kind_{kind}"), number(count), border=True, width="content")
+    column = st.column_config
+    st.dataframe(
+        {
+            "kind": [text(f"kind_{step['kind']}") for step in steps],
+            "title": [step["title"] or step["item_id"] for step in steps],
+            "documents": [step["documents"] for step in steps],
+            "words": [step["words"] for step in steps],
+            "detail": [step["detail"] for step in steps],
+        },
+        hide_index=True,
+        key="plan-steps",
+        height=min(38 + 35 * len(steps), 420),
+        column_config={
+            "kind": column.TextColumn(text("knowledge_kind")),
+            "title": column.TextColumn(text("knowledge_column_title"), width="medium"),
+            "documents": column.NumberColumn(text("knowledge_documents"), width="small"),
+            "words": column.NumberColumn(text("knowledge_words"), format="localized"),
+            "detail": column.TextColumn(text("knowledge_detail")),
+        },
+        alt=text("knowledge_plan_alt"),
+    )
+    st.markdown(
+        text(
+            "knowledge_cost",
+            documents=number(found["documents"]),
+            words=number(found["words"]),
+            credits=number(found["credits"], 2),
+        )
+    )
+    only_there = found["counts"].get("remote_only", 0)
+    prune = bool(only_there) and st.checkbox(
+        text("knowledge_prune", count=number(only_there)), key=_PRUNE
+    )
+    todo = len(steps) - (0 if prune else only_there)
+    st.button(
+        text("knowledge_apply", count=number(todo)),
+        key="sync",
+        type="primary",
+        on_click=task_progress.start,
+        args=("sync", {"prune": prune}),
+        disabled=busy or not todo,
+    )
+
+
+def _synced(task: Task) -> None:
+    done, waiting, failed = (task.result[name] for name in ("done", "waiting", "failed"))
+    words = text(
+        "knowledge_synced",
+        when=messages.moment(task.ended_at),
+        done=number(len(done)),
+        waiting=number(len(waiting)),
+        failed=number(len(failed)),
+    )
+    (st.warning if failed or waiting else st.success)(words)
+    for item_id, why in list(failed.items())[:20]:
+        messages.trouble(f"{item_id}: {why['error']}", why["hint"])

@@ -1,0 +1,281 @@
+"""The Knowledge base tab: the ODIN project, what it holds of each item, and what it answers.
+
+Nothing here asks ODIN: questions, comparisons and uploads are tasks
+(`kb.ui.widgets.task_progress`), items are sent by the worker.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import streamlit as st
+
+from kb.errors import KBError
+from kb.jobs.queue.outbox import CANCELLED, FAILED, GOING, HELD, SYNCED, SYNCING, WAITING, Delivery
+from kb.library import LibraryEntry
+from kb.settings import Settings
+from kb.ui import session
+from kb.ui.i18n import counted, number, text
+from kb.ui.tabs.knowledge import ask, sync, upload
+from kb.ui.widgets import messages, row_selection, task_progress
+
+ODIN = "odin"
+UNSENT = "missing"
+LOOK_EVERY_S = 2.0
+
+_TABLE, _ONLY = "knowledge_items", "knowledge_only"
+_PLACE = "knowledge"
+
+# Kinds of states as the page counts them, in its order.
+_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("knowledge_in_step", (SYNCED,)),
+    ("knowledge_going", (*GOING, SYNCING)),
+    ("knowledge_waiting", (WAITING,)),
+    ("knowledge_failed", (FAILED,)),
+    ("knowledge_held", (HELD,)),
+    ("knowledge_unsent", (UNSENT, CANCELLED)),
+)
+
+
+def render() -> None:
+    """Draw the tab."""
+    settings = session.service().settings
+    ready = _connection(settings)
+    _news()
+    if ready:
+        ask.render()
+    _items(ready)
+    if ready:
+        sync.render()
+        upload.render()
+
+
+# The connection
+
+
+def _connection(settings: Settings) -> bool:
+    ready = bool(
+        settings.odin_api_key.get_secret_value() and settings.odin_api_secret.get_secret_value()
+    )
+    with st.container(border=True, key="knowledge-connection"):
+        state = text("knowledge_set" if ready else "knowledge_not_set")
+        messages.facts(
+            [
+                (text("knowledge_project"), settings.odin_project_id),
+                (text("knowledge_address"), settings.odin_base_url),
+                (text("knowledge_credentials"), state),
+            ]
+        )
+        if not ready:
+            messages.trouble(text("knowledge_no_key"), text("knowledge_no_key_hint"), severe=False)
+            st.button(
+                text("knowledge_open_settings"),
+                key="knowledge-settings",
+                on_click=session.go_to,
+                args=("tab_settings",),
+            )
+            return False
+        st.button(
+            text("knowledge_check"),
+            key="knowledge-check",
+            on_click=task_progress.start,
+            args=("check",),
+            disabled=task_progress.running("check"),
+        )
+        task = task_progress.told("check")
+        if task is not None and task.state == "done":
+            found = task.result
+            st.success(
+                text(
+                    "knowledge_checked",
+                    project=messages.plain(str(found["project"])),
+                    items=number(found["items"]),
+                    documents=number(found["documents"]),
+                    others=number(found["others"]),
+                    when=messages.moment(task.ended_at),
+                )
+            )
+    return True
+
+
+def _news() -> None:
+    messages.news(_PLACE)
+
+
+# Items
+
+
+def _items(ready: bool) -> None:
+    st.markdown(f"##### {text('knowledge_items')}")
+    try:
+        entries = [e for e in session.shelf().entries if e.transcript_path is not None]
+        found = _deliveries([e.item.id for e in entries])
+    except KBError as error:
+        messages.error(error)
+        return
+    if not entries:
+        st.info(text("knowledge_none"))
+        return
+    busy = any(d.status in (*GOING, SYNCING, WAITING) for d in found.values())
+    st.fragment(_standing, run_every=LOOK_EVERY_S if busy else None)(ready)
+
+
+def _standing(ready: bool) -> None:
+    """How every item stands, renewed while something is on its way."""
+    if session.redraw_asked():
+        st.rerun()
+    try:
+        entries = [e for e in session.shelf().entries if e.transcript_path is not None]
+        found = _deliveries([e.item.id for e in entries])
+    except KBError as error:
+        messages.error(error)
+        return
+    states = [(entry, _state(entry, found.get(entry.item.id))) for entry in entries]
+    counts = Counter(kind_of(state) for _, state in states)
+    with st.container(horizontal=True, key="figures-knowledge"):
+        for kind, _ in _KINDS:
+            st.metric(text(kind), number(counts[kind]), border=True, width="content")
+    only = _choice(counts)
+    shown = [(e, s) for e, s in states if only in ("", kind_of(s))]
+    chosen = _table(shown, found, selectable=ready)
+    if ready:
+        _buttons(states, chosen)
+
+
+def kind_of(state: str) -> str:
+    """The kind that a state is counted with."""
+    return next((kind for kind, states in _KINDS if state in states), "knowledge_waiting")
+
+
+def _deliveries(ids: Sequence[str]) -> dict[str, Delivery]:
+    found = session.service().jobs.deliveries.of(ids)
+    return {
+        item_id: delivery
+        for item_id, rows in found.items()
+        for delivery in rows
+        if delivery.sink == ODIN
+    }
+
+
+def _state(entry: LibraryEntry, delivery: Delivery | None) -> str:
+    if delivery is not None:
+        return delivery.status
+    return HELD if entry.state == "held" else UNSENT
+
+
+def _choice(counts: Counter[str]) -> str:
+    labels = {"": text("knowledge_show_all")}
+    labels |= {kind: f"{text(kind)} ({number(counts[kind])})" for kind, _ in _KINDS if counts[kind]}
+    if len(labels) < 3:
+        return ""
+    if st.session_state.get(_ONLY) not in labels:
+        st.session_state.pop(_ONLY, None)
+    chosen = st.segmented_control(
+        text("knowledge_column_state"),
+        list(labels),
+        default="",
+        required=True,
+        format_func=labels.__getitem__,
+        key=_ONLY,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    return str(chosen or "")
+
+
+def _table(
+    shown: Sequence[tuple[LibraryEntry, str]], found: dict[str, Delivery], *, selectable: bool
+) -> list[str]:
+    """Draws the items; ids of those that are ticked."""
+    ids = [entry.item.id for entry, _ in shown]
+    waits = [found[i].due_at if i in found else None for i in ids]
+    columns: dict[str, list[object]] = {
+        "title": [entry.item.title for entry, _ in shown],
+        "state": [
+            f"{messages.PUBLISHED_SIGNS.get(s, '…')} {messages.published(s)}" for _, s in shown
+        ],
+        "words": [entry.transcribed.get("words") for entry, _ in shown],
+        "since": [messages.moment(until) if until else "" for until in waits],
+        "error": [found[i].error if i in found else "" for i in ids],
+    }
+    for name in ("since", "error"):
+        if not any(columns[name]):
+            del columns[name]
+    key = row_selection.anew(
+        _TABLE, ids
+    )  # ticks are positions: with other rows they would be others'
+    column = st.column_config
+    options = {"on_select": "rerun", "selection_mode": "multi-row"} if selectable else {}
+    st.dataframe(
+        columns,
+        hide_index=True,
+        key=key,
+        height=min(38 + 35 * max(1, len(ids)), 420),
+        column_config={
+            "title": column.TextColumn(text("knowledge_column_title"), width="medium"),
+            "state": column.TextColumn(text("knowledge_column_state")),
+            "words": column.NumberColumn(text("knowledge_words"), format="localized"),
+            "since": column.TextColumn(text("knowledge_column_since")),
+            "error": column.TextColumn(text("knowledge_column_error"), width="large"),
+        },
+        alt=text("knowledge_items_alt"),
+        **options,
+    )
+    if not selectable:
+        return []
+    rows = st.session_state[key].selection.rows if key in st.session_state else []
+    return [ids[row] for row in rows if row < len(ids)]
+
+
+def _buttons(states: Sequence[tuple[LibraryEntry, str]], chosen: Sequence[str]) -> None:
+    ready = [e.item.id for e, _ in states if e.state != "held"]
+    allowed = frozenset(ready)
+    wanted = [item_id for item_id in chosen if item_id in allowed]
+    unsent = [e.item.id for e, s in states if s == UNSENT]
+    failed = [e.item.id for e, s in states if s == FAILED]
+    st.caption(text("knowledge_choose_help"))
+    with st.container(horizontal=True, key="knowledge-buttons", vertical_alignment="center"):
+        if wanted:
+            _button("knowledge_send", wanted, primary=True)
+        if unsent:
+            _button("knowledge_send_all", unsent, primary=not wanted)
+        if failed:
+            _button("knowledge_retry", failed, primary=False)
+        cost = _estimate(states, wanted or unsent)
+        if cost:
+            st.caption(cost, width="content")
+
+
+def _button(label: str, ids: list[str], *, primary: bool) -> None:
+    st.button(
+        text(label, count=number(len(ids))),
+        key=label.replace("_", "-"),
+        type="primary" if primary else "secondary",
+        on_click=_send,
+        args=(ids,),
+    )
+
+
+def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) -> str:
+    if not ids:
+        return ""
+    wanted = frozenset(ids)
+    words = sum(
+        count
+        for entry, _ in states
+        if entry.item.id in wanted and isinstance(count := entry.transcribed.get("words"), int)
+    )
+    rate = session.service().settings.odin_credits_per_10k_words
+    return text("knowledge_estimate", words=number(words), credits=number(words / 10_000 * rate, 2))
+
+
+def _send(ids: list[str]) -> None:
+    try:
+        for item_id in ids:
+            session.service().jobs.send(item_id, [ODIN])
+    except KBError as error:
+        messages.complain(_PLACE, error)
+    else:
+        messages.tell(_PLACE, counted("knowledge_sent", len(ids)))
+    session.redraw()

@@ -1,0 +1,273 @@
+"""One open item: player beside the transcript, what is known of it, its exports."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache, partial
+from pathlib import Path
+
+import streamlit as st
+
+from kb.errors import KBError, UsageError
+from kb.library import LibraryEntry
+from kb.service import ItemStatus, Service
+from kb.transcript.formats import json_document
+from kb.types import SpeechSpan, Transcript
+from kb.ui import session
+from kb.ui.i18n import number, text
+from kb.ui.tabs.library import item_details
+from kb.ui.web import media_route
+from kb.ui.widgets import messages
+from kb.ui.widgets.player import Scene, edit_of, player
+
+_PLAYER, _EDITS = "player", "item_edits"
+_MIME = {"json": "application/json", "csv": "text/csv", "vtt": "text/vtt"}
+_WORD = re.compile(r"\w+")
+_GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
+
+
+def render(item_id: str, start_s: float | None, query: str) -> None:
+    """Draw the item, from a second on, with the words of a search marked."""
+    service = session.service()
+    try:
+        entry = service.entry(item_id)
+    except UsageError:
+        _back(query)
+        messages.trouble(text("unknown_item", item=item_id), text("unknown_item_hint"))
+        return
+    except KBError as error:
+        _back(query)
+        messages.error(error)
+        return
+    transcript, problem = _transcript(entry)
+    status = _status(service, entry)
+    with st.container(key="item-head", gap="xxsmall"):
+        _back(query)
+        st.markdown(f"### {messages.plain(entry.item.title)}")
+        st.markdown(_subtitle(entry, status))
+    messages.news(_place(entry.item.id))
+    _troubles(entry, status, transcript, problem)
+    player(_scene(entry, transcript, start_s, query), key=_PLAYER, on_edit=_edited)
+    if transcript is not None:
+        _facts(transcript)
+        _exports(service, entry, transcript)
+    item_details.render(service, entry, transcript, place=_place(entry.item.id))
+
+
+def state_in_folder(entry: LibraryEntry) -> str:
+    """An item's state as its files tell it."""
+    if entry.state != "new":
+        return entry.state
+    return "done" if entry.transcript_path else "queued"
+
+
+def _back(query: str) -> None:
+    label = text("back_hits", query=messages.plain(query)) if query else text("back_items")
+    st.button(f"← {label}", on_click=session.close_item, type="tertiary", key="back")
+
+
+def _subtitle(entry: LibraryEntry, status: ItemStatus) -> str:
+    parts = [messages.colored_state(status.state)]
+    if entry.grade:
+        color = _GRADE_COLORS.get(entry.grade, "gray")
+        parts.append(f":{color}-badge[{text('grade', grade=entry.grade)}]")
+    if entry.accepted:
+        parts.append(f":green-badge[{text('review_accepted')}]")
+    parts += [messages.plain(part) for part in (entry.item.published, entry.item.channel) if part]
+    return " · ".join(parts)
+
+
+def _troubles(
+    entry: LibraryEntry, status: ItemStatus, transcript: Transcript | None, problem: KBError | None
+) -> None:
+    if status.error:
+        messages.trouble(status.error, status.hint, severe=status.state == "failed")
+    elif problem is not None:
+        messages.error(problem)
+    for warning in transcript.warnings if transcript else ():
+        if warning != status.error:
+            messages.trouble(warning, severe=False)
+    doubtful = transcript is not None and bool(transcript.doubtful)
+    if transcript is not None and (status.state == "held" or (doubtful and not entry.accepted)):
+        with st.container(horizontal=True, vertical_alignment="center", key="review"):
+            st.button(
+                text("accept"),
+                key="accept",
+                type="primary" if status.state == "held" else "secondary",
+                on_click=_accept,
+                args=(entry.item.id,),
+            )
+            st.caption(text("accept_help"), width="content")
+
+
+def _status(service: Service, entry: LibraryEntry) -> ItemStatus:
+    try:
+        return service.status(entry.item.id)
+    except KBError:
+        # Laid into the folder by hand: the queue does not know it.
+        return ItemStatus(
+            entry.item.id, entry.item.title, "", state_in_folder(entry), 0.0,
+            entry.error, entry.hint,
+        )  # fmt: skip
+
+
+# The transcript: a long one takes its time to read, and a page is drawn often
+
+
+def _transcript(entry: LibraryEntry) -> tuple[Transcript | None, KBError | None]:
+    if entry.transcript_path is None:
+        return None, None
+    try:
+        return _read(entry.transcript_path, entry.transcript_path.stat().st_mtime_ns), None
+    except KBError as error:
+        return None, error
+    except OSError:
+        return None, None  # removed between two looks
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, _changed_ns: int) -> Transcript:
+    return json_document.read(path)
+
+
+# What buttons do
+
+
+def _accept(item_id: str) -> None:
+    try:
+        session.service().review.accept(item_id)
+    except KBError as error:
+        messages.complain(_place(item_id), error)
+        return
+    messages.tell(_place(item_id), text("accepted"))
+
+
+def _edited() -> None:
+    """A line was written anew in the browser."""
+    edit = edit_of(st.session_state[_PLAYER].edit)
+    if edit is None:
+        return
+    # Drawn anew in any case: what cannot be written must not look as if it were.
+    st.session_state[_EDITS] = st.session_state.get(_EDITS, 0) + 1
+    try:
+        done = session.service().edit(edit.item_id, edit.line, edit.after, expected=edit.before)
+    except KBError as error:
+        messages.complain(_place(edit.item_id), error)
+        return
+    if done is not None:
+        messages.tell(_place(edit.item_id), text("edited", line=number(edit.line + 1)))
+
+
+def _place(item_id: str) -> str:
+    """Where it is said what came of an item's buttons."""
+    return f"item-{item_id}"
+
+
+# The parts
+
+
+def _scene(
+    entry: LibraryEntry, transcript: Transcript | None, start_s: float | None, query: str
+) -> Scene:
+    made = str(entry.transcribed.get("at", ""))
+    edits = st.session_state.get(_EDITS, 0)
+    revisions = len(transcript.revisions) if transcript else 0
+    lines = len(transcript.segments) if transcript else 0
+    found = media_route.media_file(entry.item.id)
+    return Scene(
+        item_id=entry.item.id,
+        revision=f"{entry.item.id}|{made}|{lines}|{revisions}|{edits}",
+        title=entry.item.title,
+        source=media_route.address(entry.item.id) if found else "",
+        picture=found is not None and not media_route.media_type(found).startswith("audio/"),
+        duration_s=transcript.media.duration_s if transcript else entry.duration_s or 0.0,
+        segments=transcript.segments if transcript else (),
+        gaps=transcript.coverage.gaps if transcript else (),
+        doubts=_doubts(transcript),
+        chapters=entry.item.chapters,
+        edited=_changed_lines(transcript),
+        editable=transcript is not None,
+        marks=tuple(dict.fromkeys(word.lower() for word in _WORD.findall(query))),
+        start_s=_line_start(transcript, start_s),
+        wish=session.seeks(),
+    )
+
+
+def _doubts(transcript: Transcript | None) -> list[tuple[SpeechSpan, str]]:
+    """Stretches that a sign speaks against; those without words are shown as gaps already."""
+    if transcript is None:
+        return []
+    gaps = {(gap.start_s, gap.end_s) for gap in transcript.coverage.gaps}
+    spans: dict[tuple[float, float], list[str]] = {}
+    for window in transcript.windows:
+        for sign in window.signs:
+            if (sign.start_s, sign.end_s) not in gaps:
+                names = spans.setdefault((sign.start_s, sign.end_s), [])
+                names.append(item_details.sign(sign.name))
+    return [
+        (SpeechSpan(*span), ", ".join(dict.fromkeys(why))) for span, why in sorted(spans.items())
+    ]
+
+
+def _changed_lines(transcript: Transcript | None) -> frozenset[int]:
+    """Numbers of the segments in which words of a person's stand."""
+    if transcript is None:
+        return frozenset()
+    written = {c.after for revision in transcript.revisions for c in revision.changes if c.after}
+    return frozenset(n for n, segment in enumerate(transcript.segments) if segment in written)
+
+
+def _line_start(transcript: Transcript | None, start_s: float | None) -> float | None:
+    """The start of the line that a link means: links carry whole seconds, rounded down."""
+    if start_s is None or transcript is None:
+        return start_s
+    lines = (s.start_s for s in transcript.segments if start_s <= s.start_s < start_s + 1)
+    return min(lines, default=start_s)
+
+
+def _facts(transcript: Transcript) -> None:
+    coverage = transcript.coverage
+    gaps, repaired = number(len(coverage.gaps)), number(coverage.repaired)
+    facts: list[tuple[str, str, str | None]] = [
+        ("fact_length", messages.length(transcript.media.duration_s), None),
+        ("fact_words", number(len(transcript.words)), None),
+        ("fact_language", transcript.language or "–", None),
+        (
+            "fact_coverage",
+            f"{number(100 * coverage.ratio, 1)} %",
+            text("fact_coverage_help", gaps=gaps, repaired=repaired),
+        ),
+        (
+            "fact_grade",
+            coverage.grade,
+            text("fact_grade_help", suspect=number(coverage.suspect_s, 1)),
+        ),
+        (
+            "fact_model",
+            transcript.model.rstrip("/").rsplit("/", 1)[-1],
+            text(
+                "fact_model_help",
+                preset=transcript.preset,
+                speed=number(transcript.timing.rtfx),
+            ),
+        ),
+    ]
+    with st.container(horizontal=True, key="figures-item"):
+        for label, value, help_text in facts:
+            st.metric(text(label), value, help=help_text, border=True, width="content")
+
+
+def _exports(service: Service, entry: LibraryEntry, transcript: Transcript) -> None:
+    st.markdown(f"**{text('export')}**")
+    with st.container(horizontal=True, key="exports", gap="small"):
+        for name in service.formats():
+            st.download_button(
+                name.upper(),
+                # Made only when it is asked for: a long transcript in six formats takes its time.
+                partial(service.render, transcript, name, item=entry.item),
+                file_name=f"{entry.stem}.{name}",
+                mime=_MIME.get(name, "text/plain"),
+                help=text("export_help", format=name.upper()),
+                on_click="ignore",
+                key=f"export-{name}",
+            )

@@ -1,0 +1,196 @@
+"""What is told of one item below its transcript: knowledge bases, doubts, changes, metadata."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import streamlit as st
+
+from kb.errors import KBError
+from kb.library import LibraryEntry
+from kb.service import Service
+from kb.types import Revision, Transcript, WindowLedger
+from kb.ui import session
+from kb.ui.i18n import MESSAGES, number, text
+from kb.ui.widgets import messages
+from kb.ui.widgets.player import clock
+
+
+def render(
+    service: Service,
+    entry: LibraryEntry,
+    transcript: Transcript | None,
+    *,
+    place: str,
+) -> None:
+    """Draw the parts; what comes of their buttons is said at `place` (see `show.tell`)."""
+    _published(service, entry, place, ready=transcript is not None)
+    if transcript is not None:
+        _ledger(transcript)
+        _revisions(entry, transcript, place)
+    _metadata(entry, transcript)
+
+
+def sign(name: str) -> str:
+    """A sign of doubt in words."""
+    key = f"sign_{name}"
+    return text(key) if key in MESSAGES["en"] else name.replace("_", " ")
+
+
+# Knowledge bases
+
+
+def _published(service: Service, entry: LibraryEntry, place: str, *, ready: bool) -> None:
+    st.markdown(f"**{text('published_in')}**")
+    try:
+        found = service.jobs.deliveries.of([entry.item.id]).get(entry.item.id, ())
+    except KBError as error:
+        messages.error(error)
+        return
+    told = {delivery.sink: delivery for delivery in found}
+    states = {sink: str(r.get("status", "")) for sink, r in entry.published.items()
+              if isinstance(r, dict)}  # fmt: skip
+    states |= {sink: delivery.status for sink, delivery in told.items()}
+    if not states:
+        st.caption(text("published_nowhere"))
+    for sink, status in states.items():
+        until = told[sink].due_at if sink in told else None
+        when = f" ({text('published_until', until=messages.moment(until))})" if until else ""
+        st.markdown(
+            f"{messages.publish_sign(status)} {messages.published(sink)}: "
+            f"{messages.published(status)}{when}"
+        )
+        if sink in told and told[sink].error:
+            messages.trouble(told[sink].error, told[sink].hint, severe=status == "failed")
+    settings = service.settings
+    if ready and entry.state != "held" and settings.odin_api_key.get_secret_value():
+        # What it does stands beside it: a tooltip would stay open over a page drawn anew.
+        with st.container(horizontal=True, vertical_alignment="center", key="publish"):
+            st.button(
+                text("published_publish"),
+                key="publish-odin",
+                on_click=_send,
+                args=(entry.item.id, place),
+            )
+            st.caption(text("published_publish_help"), width="content")
+
+
+def _send(item_id: str, place: str) -> None:
+    try:
+        session.service().jobs.send(item_id, ["odin"])
+    except KBError as error:
+        messages.complain(place, error)
+
+
+# Doubts
+
+
+def _ledger(transcript: Transcript) -> None:
+    windows = [w for w in transcript.windows if w.signs or w.readings]
+    if not windows:
+        return
+    with st.expander(f"{text('ledger')} ({number(len(windows))})"):
+        st.caption(text("ledger_help"))
+        st.dataframe(
+            {
+                "time": [f"{clock(w.start_s)} – {clock(w.end_s)}" for w in windows],
+                "signs": [", ".join(dict.fromkeys(sign(s.name) for s in w.signs)) for w in windows],
+                "how": [w.readings[w.chosen].how if w.readings else "" for w in windows],
+                "readings": ["\n".join(_reading(w, n) for n in range(len(w.readings)))
+                             for w in windows],
+            },
+            hide_index=True,
+            key="ledger",
+            column_config={
+                name: st.column_config.TextColumn(text(f"ledger_{name}"))
+                for name in ("time", "signs", "how", "readings")
+            },
+            alt=text("ledger_alt"),
+        )  # fmt: skip
+
+
+def _reading(window: WindowLedger, place: int) -> str:
+    reading = window.readings[place]
+    words = " ".join(segment.text for segment in reading.segments)
+    return f"{reading.how} ({number(reading.score, 2)}): {words}"
+
+
+# Changes by hand
+
+
+def _revisions(entry: LibraryEntry, transcript: Transcript, place: str) -> None:
+    if not transcript.revisions:
+        return
+    with st.expander(f"{text('revisions')} ({number(len(transcript.revisions))})"):
+        for revision in reversed(transcript.revisions):
+            when = messages.moment(_seconds(revision.at))
+            by = f" · {revision.by}" if revision.by else ""
+            st.markdown(f"**{messages.plain(when + by)}**")
+            for change in revision.changes:
+                before = change.before.text if change.before else ""
+                after = change.after.text if change.after else ""
+                st.markdown(f":gray[~~{messages.plain(before)}~~]  \n{messages.plain(after)}")
+        last = transcript.revisions[-1]
+        if _can_be_undone(last, transcript):
+            st.button(
+                text("revision_undo"), key="undo", on_click=_undo, args=(entry.item.id, last, place)
+            )
+
+
+def _seconds(at: str) -> float | None:
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return None
+
+
+def _can_be_undone(revision: Revision, transcript: Transcript) -> bool:
+    """Whether one line was written anew and is still as it was written."""
+    if len(revision.changes) != 1:
+        return False
+    (change,) = revision.changes
+    segments = transcript.segments
+    return (
+        change.before is not None
+        and change.after is not None
+        and change.segment < len(segments)
+        and segments[change.segment].text == change.after.text
+    )
+
+
+def _undo(item_id: str, revision: Revision, place: str) -> None:
+    (change,) = revision.changes
+    assert change.before is not None
+    assert change.after is not None
+    try:
+        session.service().edit(
+            item_id, change.segment, change.before.text, expected=change.after.text
+        )
+    except KBError as error:
+        messages.complain(place, error)
+        return
+    messages.tell(place, text("revision_undone"))
+
+
+# Metadata
+
+
+def _metadata(entry: LibraryEntry, transcript: Transcript | None) -> None:
+    item, made = entry.item, entry.transcribed
+    rows = [
+        ("detail_url", item.url if item.url.startswith(("http://", "https://")) else ""),
+        ("detail_channel", item.channel),
+        ("detail_date", item.published),
+        ("detail_tags", ", ".join(item.tags)),
+        ("detail_engine", " · ".join(str(made[k]) for k in ("engine", "model") if made.get(k))),
+        ("detail_made", messages.moment(_seconds(str(made.get("at", ""))))),
+        ("detail_id", item.id),
+        ("detail_source", item.source),
+        ("detail_file", str(entry.media_path or "")),
+        ("detail_sha", entry.sha256),
+    ]
+    with st.expander(text("details"), key="details"):
+        messages.facts([(text(label), value) for label, value in rows if value and value != "–"])
+        if item.description:
+            st.markdown(f"**{text('detail_description')}**")
+            st.text(item.description)

@@ -1,0 +1,230 @@
+"""The Library tab: search, the list of items, and one item when it is open."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+import streamlit as st
+
+from kb.errors import KBError
+from kb.library import LibraryEntry
+from kb.service import STATES
+from kb.sinks.base import SEARCH_MODES, SearchMode
+from kb.transcript.caption_parser import BY_MACHINE, BY_PEOPLE
+from kb.types import Hit
+from kb.ui import session
+from kb.ui.i18n import counted, number, text
+from kb.ui.tabs.library import item
+from kb.ui.widgets import messages, row_selection
+from kb.ui.widgets.player import clock
+
+_TABLE, _ONLY, _MODE = "items", "library_only", "search_mode"
+_ALL = "all"
+_TIERS = {BY_PEOPLE: "tier_people", BY_MACHINE: "tier_machine"}
+
+
+def render() -> None:
+    """Draw the tab."""
+    item_id, start_s = session.opened()
+    query, mode = _search_box()
+    if item_id:
+        item.render(item_id, start_s, query)
+    elif query:
+        _answers(query, mode)
+    else:
+        _items()
+
+
+def _search_box() -> tuple[str, SearchMode]:
+    # Without a model for meanings there is nothing to choose.
+    modes = SEARCH_MODES if session.service().settings.embedding_model else SEARCH_MODES[:1]
+    with st.container(horizontal=True, vertical_alignment="bottom", key="search"):
+        words = st.text_input(
+            text("search"),
+            key="q",
+            placeholder=text("search_placeholder"),
+            label_visibility="collapsed",
+            type="search",
+            live="150ms",
+            bind="query-params",
+            on_change=session.close_item,
+            persist_state="session",
+        )
+        mode = modes[0]
+        if len(modes) > 1:
+            mode = st.segmented_control(
+                text("search_mode"),
+                modes,
+                default=modes[0],
+                required=True,
+                format_func=lambda name: text(f"search_{name}"),
+                key=_MODE,
+                label_visibility="collapsed",
+                persist_state="session",
+            )
+    return str(words or "").strip(), cast(SearchMode, mode or modes[0])
+
+
+def _answers(query: str, mode: SearchMode) -> None:
+    try:
+        result = session.service().search(query, mode=mode)
+    except KBError as error:
+        messages.error(error)
+        return
+    if not result.hits:
+        show_nothing = text("search_none", query=messages.plain(query))
+        st.info(f"{show_nothing}\n\n{text('search_none_hint')}")
+        return
+    st.caption(counted("search_found", len(result.hits), took=number(result.took_ms)))
+    for place, hit in enumerate(result.hits):
+        _answer(place, hit)
+
+
+def _answer(place: int, hit: Hit) -> None:
+    with st.container(border=True, key=f"hit-{place}", gap="xsmall"):
+        st.button(
+            f"▶ **{clock(hit.at_s)}** · {messages.plain(hit.title)}",
+            key=f"open-{place}",
+            type="tertiary",
+            on_click=session.open_item,
+            args=(hit.item_id, hit.at_s),
+        )
+        st.markdown(_stands_in(hit) + messages.marked(hit.snippet))
+
+
+def _stands_in(hit: Hit) -> str:
+    """A badge before what no transcript says yet."""
+    if not hit.tier:
+        return ""
+    known = _TIERS.get(hit.tier)
+    return f":orange-badge[{text(known) if known else messages.plain(hit.tier)}] "
+
+
+def _items() -> None:
+    try:
+        listing = session.shelf()
+        # The queue's word, where it says more than the folder: what is done, both know.
+        states = session.service().jobs.unfinished()
+    except KBError as error:
+        messages.error(error)
+        return
+    for problem in listing.problems:
+        messages.trouble(problem.message, problem.hint, severe=False)
+    if not listing.entries:
+        _empty()
+        return
+    found = [(entry, states.get(entry.item.id) or item.state_in_folder(entry))
+             for entry in listing.entries]  # fmt: skip
+    counts = Counter(state for _, state in found)
+    _totals(listing.entries, counts)
+    only = _choice(counts)
+    _table([(entry, state) for entry, state in found if only in (_ALL, state)])
+
+
+def _empty() -> None:
+    with st.container(border=True):
+        st.markdown(f"**{text('library_empty')}**  \n{text('library_empty_hint')}")
+        st.button(
+            text("go_ingest"), type="primary", on_click=session.go_to, args=("tab_ingest",),
+            key="go-ingest",
+        )  # fmt: skip
+
+
+def _totals(entries: Sequence[LibraryEntry], counts: Counter[str]) -> None:
+    figures = [
+        ("items", number(len(entries))),
+        ("hours", messages.length(sum(entry.duration_s or 0.0 for entry in entries))),
+        ("words", number(sum(_words(entry) or 0 for entry in entries))),
+    ]
+    figures += [(state, number(counts[state])) for state in ("held", "failed")]
+    with st.container(horizontal=True, key="figures-library"):
+        for label, value in figures:
+            st.metric(text(label), value, border=True, width="content")
+
+
+def _choice(counts: Counter[str]) -> str:
+    there = [state for state in STATES if counts[state]]
+    if len(there) < 2:
+        return _ALL
+    labels = {_ALL: text("show_all")}
+    labels |= {state: f"{messages.state(state)} ({number(counts[state])})" for state in there}
+    if st.session_state.get(_ONLY) not in labels:
+        st.session_state.pop(_ONLY, None)  # the last item of that state is another one now
+    chosen = st.segmented_control(
+        text("show_only"),
+        list(labels),
+        default=_ALL,
+        required=True,
+        format_func=labels.__getitem__,
+        key=_ONLY,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    return str(chosen or _ALL)
+
+
+def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
+    entries = [entry for entry, _ in found]
+    # A table whose rows are others than before would take no click, or open another item.
+    drawn = row_selection.anew(_TABLE, [entry.item.id for entry in entries])
+    columns: dict[str, list[object]] = {
+        "title": [entry.item.title for entry in entries],
+        "state": [messages.state(state) for _, state in found],
+        "grade": [entry.grade for entry in entries],
+        "coverage": [_covered(entry) for entry in entries],
+        "length": [messages.length(entry.duration_s) for entry in entries],
+        "words": [_words(entry) for entry in entries],
+        "channel": [entry.item.channel for entry in entries],
+        "language": [str(entry.transcribed.get("language", "")) for entry in entries],
+        "date": [entry.item.published for entry in entries],
+    }
+    if not any(columns["channel"]):
+        del columns["channel"]
+    column = st.column_config
+    st.dataframe(
+        columns,
+        hide_index=True,
+        key=drawn,
+        on_select=partial(_chosen, drawn),
+        selection_mode=["single-row", "single-cell"],
+        height=min(38 + 35 * max(1, len(entries)), 640),
+        column_config={
+            "title": column.TextColumn(text("column_title"), width=260),
+            "state": column.TextColumn(text("column_state"), width="small"),
+            "grade": column.TextColumn(text("column_grade"), width="small"),
+            "length": column.TextColumn(text("column_length"), width="small"),
+            "words": column.NumberColumn(text("column_words"), format="localized", width="small"),
+            "coverage": column.ProgressColumn(
+                text("column_coverage"), format="percent", min_value=0.0, max_value=1.0
+            ),
+            "channel": column.TextColumn(text("column_channel")),
+            "language": column.TextColumn(text("column_language"), width="small"),
+            "date": column.TextColumn(text("column_date"), width="small"),
+        },
+        alt=text("items_alt"),
+    )
+    st.caption(text("items_help"))
+
+
+def _chosen(drawn: str) -> None:
+    if drawn != row_selection.key(_TABLE):
+        return  # a click in a table that has been drawn anew since
+    selection = st.session_state[drawn].selection
+    rows = [*selection.rows, *(row for row, _ in selection.cells)]
+    shown = row_selection.drawn(_TABLE)
+    if rows and rows[0] < len(shown):
+        session.open_item(shown[rows[0]])
+
+
+def _words(entry: LibraryEntry) -> int | None:
+    words = entry.transcribed.get("words")
+    return words if isinstance(words, int) else None
+
+
+def _covered(entry: LibraryEntry) -> float | None:
+    coverage = entry.transcribed.get("coverage")
+    ratio = coverage.get("ratio") if isinstance(coverage, dict) else None
+    return float(ratio) if isinstance(ratio, int | float) else None

@@ -1,0 +1,299 @@
+"""The Queue tab: what runs, what waits, what failed and why; drawn anew each second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+
+import streamlit as st
+
+from kb.errors import KBError
+from kb.jobs.queue.client import LaneState
+from kb.jobs.queue.item_states import ACTIVE, STATES
+from kb.jobs.queue.items import FIRST
+from kb.jobs.queue.views import PENDING, BoardFigures, BoardPage, BoardRow
+from kb.jobs.queue.workflow_ids import FOR_EVER
+from kb.service import Service
+from kb.ui import session
+from kb.ui.i18n import counted, number, text
+from kb.ui.runner import keeper, meter
+from kb.ui.tabs.queue.table import (
+    _FILTER,
+    _FIND,
+    _PAGE,
+    PAGE_ROWS,
+    _clear,
+    _jobs,
+    _offset,
+    _pager,
+    _select_all,
+    _table,
+    _turn_to,
+    selected,
+    stage,
+)
+from kb.ui.widgets import messages
+
+BUSY_EVERY_S, IDLE_EVERY_S = 1, 3
+DETAILS = 8  # selected items that are shown in full
+
+_NEWS, _PROBLEM, _BUSY = "queue_news", "queue_problem", "queue_busy"
+# What the filter offers, by its label; an empty tuple is everything.
+_FILTERS: dict[str, tuple[str, ...]] = {
+    "queue_all": (),
+    "queue_running": ("running",),
+    "queue_waiting": PENDING,
+    "queue_failed": ("failed",),
+    "queue_held": ("held",),
+    "state_done": ("done",),
+    "state_cancelled": ("cancelled",),
+}
+
+
+def render() -> None:
+    """Draw the tab."""
+    busy = bool(st.session_state.get(_BUSY, True))
+    st.fragment(_board, run_every=BUSY_EVERY_S if busy else IDLE_EVERY_S)()
+
+
+def _board() -> None:
+    if session.redraw_asked():
+        st.rerun()
+    service = session.service()
+    try:
+        figures = service.jobs.figures(midnight())
+        lanes = service.jobs.lanes()
+        working = bool(service.jobs.workers())
+    except KBError as error:
+        messages.error(error)
+        return
+    _news()
+    if not sum(figures.counts.values()):
+        st.info(f"{text('queue_empty')} {text('queue_empty_hint')}")
+    else:
+        _figures(figures, working)
+        _lanes(lanes)
+        going = sum(figures.counts[state] for state in ACTIVE)
+        if going and not working and keeper().view(service).state != "starting":
+            messages.trouble(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
+        _rows(service, figures, lanes)
+    busy = working and bool(figures.counts["running"] + figures.counts["queued"])
+    if busy != st.session_state.get(_BUSY, True):
+        st.session_state[_BUSY] = busy
+        st.rerun()  # the whole page: this part then renews itself at the other pace
+
+
+def midnight() -> float:
+    """The beginning of today, in seconds since the epoch."""
+    return time.mktime(date.today().timetuple())
+
+
+def _figures(figures: BoardFigures, working: bool) -> None:
+    meter().take(figures.read_s)
+    speed = meter().speed() if working and figures.counts["running"] else None
+    left_s = figures.left_s / speed if speed else None
+    told = [text("queue_left_help", sound=messages.span(figures.left_s))]
+    if left_s is None:
+        told = [text("queue_left_unknown")]
+    if figures.unmeasured:
+        told.append(counted("queue_unmeasured", figures.unmeasured))
+    cells = [
+        ("queue_running", number(figures.counts["running"]), None),
+        ("queue_waiting", number(figures.pending), None),
+        ("queue_done", number(figures.done_since), None),
+        ("queue_failed", number(figures.counts["failed"]), None),
+        ("queue_speed", number(speed, 1) if speed else "–", text("queue_speed_help")),
+        ("queue_left", messages.span(left_s if figures.left_s else 0), " ".join(told)),
+    ]
+    with st.container(horizontal=True, key="figures-queue"):
+        for label, value, help_text in cells:
+            st.metric(text(label), value, help=help_text, border=True, width="content")
+
+
+def _lanes(lanes: Sequence[LaneState]) -> None:
+    for lane in lanes:
+        name = _lane_name(lane.name)
+        reason = lane.reason.rstrip(".")
+        words = (
+            text("lane_by_hand", lane=name, reason=reason)
+            if lane.until >= FOR_EVER
+            else text("lane_until", lane=name, time=messages.moment(lane.until), reason=reason)
+        )
+        with st.container(border=True, key=f"lane-{lane.name}", horizontal=True,
+                          vertical_alignment="center"):  # fmt: skip
+            st.markdown(f":orange[‖] {messages.plain(words)}", width="stretch")
+            st.button(
+                text("lane_resume"), key=f"lane-resume-{lane.name}",
+                on_click=_acting, args=("queue_did_retry", lambda: _jobs().resume()),
+            )  # fmt: skip
+
+
+def _lane_name(name: str) -> str:
+    if name == "items":
+        return text("lane_items")
+    if name.startswith("download"):
+        return text("lane_download")
+    return text("lane_odin") if "odin" in name else text("lane_other", lane=name)
+
+
+# The table
+
+
+def _rows(service: Service, figures: BoardFigures, lanes: Sequence[LaneState]) -> None:
+    states, words = _filters(figures)
+    try:
+        page = service.jobs.board(
+            states=states, words=words, offset=_offset(), limit=PAGE_ROWS
+        )  # fmt: skip
+        if not page.rows and page.total:
+            st.session_state[_PAGE] = (page.total - 1) // PAGE_ROWS
+            page = service.jobs.board(states=states, words=words, offset=_offset(), limit=PAGE_ROWS)
+    except KBError as error:
+        messages.error(error)
+        return
+    _actions(page, states, words, figures, lanes)
+    if not page.rows:
+        st.caption(text("queue_none"))
+        return
+    _table(page)
+    _pager(page)
+    _details(service)
+
+
+def _filters(figures: BoardFigures) -> tuple[tuple[str, ...], str]:
+    counts = {
+        label: sum(figures.counts[state] for state in states or STATES)
+        for label, states in _FILTERS.items()
+    }
+    with st.container(horizontal=True, vertical_alignment="bottom", key="queue-filters"):
+        chosen = st.segmented_control(
+            text("queue_filter"),
+            list(_FILTERS),
+            format_func=lambda label: _filter_label(label, counts[label]),
+            default="queue_all",
+            required=True,
+            key=_FILTER,
+            on_change=_turn_to,
+            args=(0,),
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        words = st.text_input(
+            text("queue_find"), key=_FIND, placeholder=text("queue_find_placeholder"), live=True,
+            on_change=_turn_to, args=(0,), persist_state="session", width=260,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    return _FILTERS[chosen or "queue_all"], str(words or "")
+
+
+def _filter_label(label: str, count: int) -> str:
+    if label == "queue_all":
+        return text(label, count=number(count))
+    return f"{text(label).capitalize()} {number(count)}"
+
+
+def _actions(
+    page: BoardPage,
+    states: tuple[str, ...],
+    words: str,
+    figures: BoardFigures,
+    lanes: Sequence[LaneState],
+) -> None:
+    chosen = selected()
+    none = not chosen
+    with st.container(horizontal=True, vertical_alignment="center", key="queue-actions"):
+        # Without help texts: one stays on the screen when its button is disabled by the click.
+        for label, action in _ACTIONS.items():
+            st.button(
+                text(label), key=label, disabled=none,
+                on_click=_acting, args=(f"queue_did_{label.removeprefix('queue_')}", action),
+            )  # fmt: skip
+        if page.total > max(1, len(chosen)):
+            st.button(
+                text("queue_select_all", count=number(page.total)), key="queue-select-all",
+                type="tertiary", on_click=_select_all, args=(states, words),
+            )  # fmt: skip
+        if chosen:
+            st.markdown(counted("queue_selected", len(chosen)), width="content")
+            st.button(
+                text("queue_clear"), key="queue-clear", type="tertiary", on_click=_clear
+            )  # fmt: skip
+        if figures.counts["failed"] and none:
+            st.button(
+                text("queue_retry_failed"), key="queue-retry-failed", type="tertiary",
+                on_click=_acting, args=("queue_did_retry", lambda: _jobs().retry_failed()),
+            )  # fmt: skip
+        if not any(lane.name == "items" for lane in lanes) and none:
+            st.button(
+                text("queue_pause_all"), key="queue-pause-all", type="tertiary",
+                on_click=_acting, args=("", lambda: _jobs().pause()),
+            )  # fmt: skip
+
+
+# What is selected, by id
+
+
+def _details(service: Service) -> None:
+    chosen = selected()
+    if not chosen:
+        return
+    for row in service.jobs.board_rows(chosen[:DETAILS]):
+        _detail(row)
+    if len(chosen) > DETAILS:
+        st.caption(counted("queue_more", len(chosen) - DETAILS))
+
+
+def _detail(row: BoardRow) -> None:
+    with st.container(border=True, key=f"detail-{row.id}", gap="xsmall"):
+        facts = [messages.colored_state(row.state)]
+        if row.state in ("running", "failed") and row.stage:
+            facts.append(stage(row.stage))
+        if row.attempts:
+            facts.append(counted("queue_tries", row.attempts))
+        facts.append(f"`{row.id}`")
+        st.markdown(f"**{messages.plain(row.title)}**  \n{' · '.join(facts)}")
+        if row.error:
+            messages.trouble(row.error, row.hint, severe=row.state == "failed")
+        if row.state in ("done", "held"):
+            st.button(
+                text("queue_open"), key=f"queue-open-{row.id}", type="tertiary",
+                on_click=session.open_item, args=(row.id,),
+            )  # fmt: skip
+
+
+# What buttons do
+
+
+_ACTIONS: dict[str, Callable[[], Sequence[str]]] = {
+    "queue_first": lambda: _jobs().prioritise(selected(), FIRST),
+    "queue_pause": lambda: _jobs().pause(selected()),
+    "queue_retry": lambda: _jobs().retry(selected()),
+    "queue_cancel": lambda: _jobs().cancel(selected()),
+}
+
+
+def _acting(news: str, action: Callable[[], Sequence[str]]) -> None:
+    """Do it, and keep what it did (or what went wrong) for the drawing that follows."""
+    try:
+        done = action()
+    except KBError as error:
+        st.session_state[_PROBLEM] = error
+        return
+    if done:
+        st.session_state[_NEWS] = counted(news, len(done))
+    elif news.removeprefix("queue_did_") in ("first", "pause", "retry", "cancel") and selected():
+        st.session_state[_NEWS] = text("queue_did_nothing")
+
+
+def tell(words: str) -> None:
+    """Say something when the board is drawn the next time."""
+    st.session_state[_NEWS] = words
+
+
+def _news() -> None:
+    problem: KBError | None = st.session_state.pop(_PROBLEM, None)
+    if problem is not None:
+        messages.error(problem)
+    if told := st.session_state.pop(_NEWS, ""):
+        st.toast(told)

@@ -1,0 +1,138 @@
+"""Every setting that is no secret, grouped, written to `.env` when it was changed."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args, get_origin
+
+import streamlit as st
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from kb.errors import KBError
+from kb.settings import Settings, env_file
+from kb.sinks import SINKS
+from kb.ui import session
+from kb.ui.i18n import text
+from kb.ui.widgets import messages
+
+_PLACE = "defaults"
+_OPEN = ("library", "recognition")  # groups that are changed most
+
+
+def render() -> None:
+    """Draw the part."""
+    place = messages.plain(messages.folder(env_file.env_file()))
+    st.caption(text("defaults_help", path=place))
+    messages.news(_PLACE)
+    settings = session.service().settings
+    for group, names in grouped().items():
+        with st.expander(text(f"group_{group}"), expanded=group in _OPEN, key=f"open-{group}"):
+            _group(settings, group, names)
+
+
+def grouped() -> dict[str, list[str]]:
+    """Names of the settings' fields by group; secrets are in none."""
+    found = {
+        group: [name for name, field in fields.items() if not _secret(field)]
+        for group, fields in Settings.fields_by_group().items()
+    }
+    return {group: names for group, names in found.items() if names}
+
+
+def _secret(field: FieldInfo) -> bool:
+    return isinstance(field.get_default(call_default_factory=True), SecretStr)
+
+
+def _group(settings: Settings, group: str, names: list[str]) -> None:
+    with st.form(f"form-{group}", border=False):
+        columns = st.columns(2, gap="large")
+        for place, name in enumerate(names):
+            with columns[place % 2]:
+                _field(settings, name)
+        st.form_submit_button(
+            text("defaults_save"),
+            type="primary",
+            on_click=_save,
+            args=(names,),
+            key=f"save-{group}",
+        )
+
+
+def _field(settings: Settings, name: str) -> None:
+    field, value = Settings.model_fields[name], getattr(settings, name)
+    alias = str(field.alias)
+    fixed = env_file.from_environment(alias)
+    words = str(field.description)
+    if fixed:
+        words += f"\n\n{text('defaults_fixed')}"
+    key, choices = _key(name, value), _choices(name, field)
+    if fixed:
+        # One kind of field for all: of the others, the labels are too pale when they are off.
+        st.text_input(alias, value=written(value), key=key, help=words, disabled=True)
+    elif isinstance(value, bool):
+        st.checkbox(alias, value=value, key=key, help=words)
+    elif name == "sinks":
+        st.multiselect(
+            alias, list(SINKS), default=[s for s in settings.sink_names if s in SINKS],
+            key=key, help=words,
+        )  # fmt: skip
+    elif choices:
+        known = list(dict.fromkeys([*choices, str(value)]))
+        st.selectbox(alias, known, index=known.index(str(value)), key=key, help=words)
+    else:
+        default = written(field.get_default(call_default_factory=True))
+        st.text_input(
+            alias,
+            value=written(value),
+            key=key,
+            help=words,
+            placeholder=text("defaults_default", value=default) if default else None,
+        )
+
+
+def _key(name: str, value: object) -> str:
+    # Written by somebody else meanwhile, a field must show the new value: another key.
+    return f"setting-{name}-{written(value)}"
+
+
+def _choices(name: str, field: FieldInfo) -> list[str]:
+    if name == "preset":
+        try:
+            return list(session.service().presets())
+        except KBError:
+            return []
+    if get_origin(field.annotation) is Literal:
+        return [str(choice) for choice in get_args(field.annotation)]
+    return []
+
+
+def written(value: object) -> str:
+    """A value as it stands in `.env`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _save(names: list[str]) -> None:
+    settings = session.service().settings
+    changes: dict[str, str] = {}
+    for name in names:
+        before = getattr(settings, name)
+        given = st.session_state.get(_key(name, before))
+        alias = str(Settings.model_fields[name].alias)
+        if given is None or env_file.from_environment(alias):
+            continue
+        wanted = ",".join(given) if isinstance(given, list) else written(given).strip()
+        if wanted != written(before):
+            changes[alias] = wanted
+    if not changes:
+        messages.tell(_PLACE, text("defaults_unchanged"))
+        return
+    try:
+        env_file.change(changes)
+    except KBError as error:
+        messages.complain(_PLACE, error)
+        return
+    messages.tell(_PLACE, text("defaults_saved", names=", ".join(f"`{a}`" for a in changes)))

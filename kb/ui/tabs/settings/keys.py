@@ -1,0 +1,189 @@
+"""Keys and other secrets: how they stand, set and removed; never shown."""
+
+from __future__ import annotations
+
+import streamlit as st
+from pydantic import SecretStr
+
+from kb.errors import KBError
+from kb.settings import Settings, env_file
+from kb.sources.keys import key_file
+from kb.sources.keys.key_ring import ApiKey, KeyRing, KeyStatus, read_keys
+from kb.ui import session
+from kb.ui.i18n import number, text
+from kb.ui.widgets import messages, task_progress
+
+_PLACE, _NEW = "keys", "keys_new"
+_COLORS = {"ready": "green", "exhausted": "orange", "invalid": "red"}
+
+
+def render() -> None:
+    """Draw the part."""
+    messages.news(_PLACE)
+    _youtube()
+    _secrets()
+
+
+# YouTube
+
+
+def _youtube() -> None:
+    settings = session.service().settings
+    st.markdown(f"##### {text('keys_youtube')}")
+    place = messages.folder(key_file.place(settings))
+    st.caption(text("keys_youtube_help", path=messages.plain(place)))
+    try:
+        keys = read_keys(settings)
+        statuses = KeyRing(keys, session.service().jobs.catalogue).statuses()
+    except KBError as error:
+        messages.error(error)
+        return
+    if not keys:
+        st.info(text("keys_none"))
+    for key, status in zip(keys, statuses, strict=True):
+        _key(settings, key, status)
+    _tested(keys, statuses)
+    with (
+        st.form("key-new", border=False, clear_on_submit=True),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        st.text_input(
+            text("keys_new"),
+            key=_NEW,
+            type="password",
+            placeholder=text("keys_new_placeholder"),
+            autocomplete="off",
+        )
+        st.form_submit_button(text("keys_add"), on_click=_add)
+
+
+def _key(settings: Settings, key: ApiKey, status: KeyStatus) -> None:
+    with st.container(
+        border=True, horizontal=True, vertical_alignment="center", key=f"key-{key.fingerprint}"
+    ):
+        with st.container(gap="xxsmall"):
+            state = f":{_COLORS[status.state]}[{messages.plain(state_of(status))}]"
+            st.markdown(f"`{status.shown}` · {state}")
+            more = [text("keys_units", count=number(status.units_today))]
+            inside = key_file.in_file(settings, key)
+            if not inside:
+                more.append(text("keys_from_environment"))
+            if status.reason:
+                more.append(messages.plain(status.reason))
+            st.caption(" · ".join(more))
+        st.button(
+            text("keys_test"),
+            key=f"test-{key.fingerprint}",
+            help=text("keys_test_help"),
+            width="content",
+            on_click=task_progress.start,
+            args=("test_key", {"fingerprint": key.fingerprint}),
+            disabled=task_progress.running("test_key"),
+        )
+        if inside:
+            st.button(
+                text("keys_remove"),
+                key=f"remove-{key.fingerprint}",
+                help=text("keys_remove_help", shown=key.shown),
+                width="content",
+                on_click=_remove,
+                args=(key.fingerprint, key.shown),
+            )
+
+
+def state_of(status: KeyStatus) -> str:
+    """How a key stands, in words."""
+    return text(f"keys_{status.state}", until=messages.moment(status.until))
+
+
+def _tested(keys: tuple[ApiKey, ...], statuses: tuple[KeyStatus, ...]) -> None:
+    task = task_progress.told("test_key")
+    if task is None or task.state != "done":
+        return
+    for key, status in zip(keys, statuses, strict=True):
+        if key.fingerprint == task.arguments.get("fingerprint"):
+            words = text(
+                "keys_tested", shown=f"`{key.shown}`", state=messages.plain(state_of(status))
+            )
+            (st.success if status.state == "ready" else st.warning)(words)
+
+
+def _add() -> None:
+    secret = str(st.session_state.get(_NEW) or "")
+    try:
+        key = key_file.add_key(session.service().settings, secret)
+    except KBError as error:
+        messages.complain(_PLACE, error)
+        return
+    messages.tell(_PLACE, text("keys_added", shown=f"`{key.shown}`"))
+
+
+def _remove(fingerprint: str, shown: str) -> None:
+    try:
+        key_file.remove_key(session.service().settings, fingerprint)
+    except KBError as error:
+        messages.complain(_PLACE, error)
+        return
+    messages.tell(_PLACE, text("keys_removed", shown=f"`{shown}`"))
+
+
+# Other secrets
+
+
+def _secrets() -> None:
+    settings = session.service().settings
+    st.markdown(f"##### {text('secrets')}")
+    st.caption(text("secrets_help", path=messages.plain(messages.folder(env_file.env_file()))))
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr) and name != "yt_api_keys":
+            known = bool(value.get_secret_value())
+            _secret(str(field.alias), str(field.description), known=known)
+
+
+def _secret(alias: str, description: str, *, known: bool) -> None:
+    fixed = env_file.from_environment(alias)
+    state = text("secret_environment" if fixed else "secret_set" if known else "secret_not_set")
+    with st.container(
+        border=True, horizontal=True, vertical_alignment="center", key=f"secret-{alias}"
+    ):
+        with st.container(gap="xxsmall"):
+            color = "green" if known else "gray"
+            st.markdown(f"`{alias}` · :{color}[{messages.plain(state)}]")
+            st.caption(messages.plain(description))
+        if fixed:
+            return
+        with (
+            st.popover(text("secret_change"), width="content", key=f"set-{alias}"),
+            st.form(f"secret-{alias}", border=False, clear_on_submit=True),
+        ):
+            st.text_input(
+                text("secret_value", name=alias),
+                key=f"secret-value-{alias}",
+                type="password",
+                autocomplete="off",
+            )
+            st.form_submit_button(text("secret_save"), type="primary", on_click=_set, args=(alias,))
+        if known:
+            st.button(
+                text("secret_remove"),
+                key=f"secret-remove-{alias}",
+                width="content",
+                on_click=_write,
+                args=(alias, "", "secret_removed"),
+            )
+
+
+def _set(alias: str) -> None:
+    value = str(st.session_state.get(f"secret-value-{alias}") or "").strip()
+    if value:
+        _write(alias, value, "secret_saved")
+
+
+def _write(alias: str, value: str, told: str) -> None:
+    try:
+        env_file.change({alias: value})
+    except KBError as error:
+        messages.complain(_PLACE, error)
+        return
+    messages.tell(_PLACE, text(told, name=f"`{alias}`"))

@@ -1,0 +1,116 @@
+"""What is followed: looked at again and again by the worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from kb.errors import KBError, UsageError
+from kb.options import RunOptions
+from kb.sources.listing.filters import VideoFilters
+from kb.sources.subscriptions import Subscription
+from kb.ui import session
+from kb.ui.i18n import text
+from kb.ui.widgets import messages
+
+_NEW, _EVERY, _SHORTS = "follow_new", "follow_every", "follow_no_shorts"
+_PLACE = "follow"
+_HOUR_S = 3600.0
+_CHOICES = (1, 3, 6, 12, 24, 168)
+
+
+def render() -> None:
+    """Draw the part."""
+    st.caption(text("follow_help"))
+    messages.news(_PLACE)
+    service = session.service()
+    try:
+        followed = service.subscriptions.list()
+        idle = bool(followed) and not service.jobs.workers()
+    except KBError as error:
+        messages.error(error)
+        return
+    if idle:
+        st.warning(text("follow_no_worker"))
+    if not followed:
+        st.info(text("follow_none"))
+    for place, each in enumerate(followed):
+        _followed(place, each)
+    _form()
+
+
+def _followed(place: int, each: Subscription) -> None:
+    with st.container(
+        border=True, horizontal=True, vertical_alignment="center", key=f"followed-{place}"
+    ):
+        with st.container(gap="xxsmall"):
+            st.markdown(f"**{messages.plain(each.reference)}**")
+            st.caption(
+                text(
+                    "follow_line",
+                    every=messages.span(each.every_s),
+                    next=messages.moment(each.next_at),
+                    last=messages.moment(each.last_at),
+                )
+            )
+            if each.error:
+                st.caption(f":red[{messages.plain(each.error)}]")
+        st.button(
+            text("follow_remove"),
+            key=f"unfollow-{place}",
+            width="content",
+            on_click=_unfollow,
+            args=(each.reference,),
+        )
+
+
+def _form() -> None:
+    with st.form("follow", border=False, enter_to_submit=True):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.text_input(text("follow_new"), key=_NEW, placeholder=text("follow_new_placeholder"))
+            st.selectbox(
+                text("follow_every"), _CHOICES, index=2, format_func=_hours, key=_EVERY, width=180
+            )
+        st.checkbox(text("follow_no_shorts"), key=_SHORTS)
+        st.form_submit_button(text("follow_add"), type="primary", on_click=_follow)
+
+
+def _hours(hours: int) -> str:
+    if hours == 24:
+        return text("follow_every_day")
+    if hours == 168:
+        return text("follow_every_week")
+    return text("follow_every_hours", hours=hours)
+
+
+def _follow() -> None:
+    state, service = st.session_state, session.service()
+    reference = str(state.get(_NEW) or "").strip()
+    try:
+        if not reference:
+            raise UsageError(text("follow_nothing"), hint=text("follow_nothing_hint"))
+        service.library.prepare()
+        path = Path(reference).expanduser()
+        if path.exists():
+            reference = str(path.absolute())  # the worker may run elsewhere
+        service.subscriptions.follow(
+            reference,
+            every_s=float(state.get(_EVERY) or 6) * _HOUR_S,
+            filters=VideoFilters(no_shorts=bool(state.get(_SHORTS))),
+            options=RunOptions().as_dict(),
+        )
+    except KBError as error:
+        messages.complain(_PLACE, error)
+        return
+    state[_NEW] = ""
+    messages.tell(_PLACE, text("follow_added", reference=messages.plain(reference)))
+
+
+def _unfollow(reference: str) -> None:
+    try:
+        session.service().subscriptions.unfollow(reference)
+    except KBError as error:
+        messages.complain(_PLACE, error)
+        return
+    messages.tell(_PLACE, text("follow_removed", reference=messages.plain(reference)))

@@ -1,0 +1,1 @@
+"""The web server beside Streamlit: routes, sign-in, request checks."""

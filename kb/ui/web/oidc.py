@@ -1,0 +1,61 @@
+"""Signing in through OpenID Connect, as Streamlit does it: who is it, and may he come in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import streamlit as st
+from starlette.requests import HTTPConnection
+from streamlit.runtime.secrets import secrets_singleton
+
+from kb.settings import Settings
+from kb.ui.i18n import text
+
+
+def oidc() -> bool:
+    """Whether `.streamlit/secrets.toml` has an `[auth]` section."""
+    return bool(secrets_singleton.load_if_toml_exists() and secrets_singleton.get("auth"))
+
+
+def admitted(settings: Settings) -> bool:
+    """Whether this visitor of the page may come in; draws what he has to do if not."""
+    if not oidc():
+        return True
+    if not st.user.is_logged_in:
+        st.markdown(f"## {text('app')}")
+        st.markdown(text("sign_in_asked"))
+        st.button(text("sign_in"), on_click=st.login, type="primary", key="sign-in")
+        return False
+    if not may_enter(settings, st.user.to_dict()):
+        st.error(text("sign_in_refused", who=str(st.user.get("email") or "")))
+        st.button(text("sign_out"), on_click=st.logout, key="sign-out")
+        return False
+    return True
+
+
+def route_admits(settings: Settings, connection: HTTPConnection) -> bool:
+    """The same for a request to a route of ours, by the cookie that the page's sign-in left."""
+    if not oidc():
+        return True
+    # Streamlit's own way of reading it; it signs and splits the cookie.
+    from streamlit.web.server.starlette.starlette_websocket import (
+        USER_COOKIE_NAME,
+        _get_signed_cookie_with_chunks,
+    )
+
+    raw = _get_signed_cookie_with_chunks(dict(connection.cookies), USER_COOKIE_NAME)
+    try:
+        who = json.loads(raw) if raw else {}
+    except ValueError:
+        return False
+    return bool(who.get("is_logged_in")) and may_enter(settings, who)
+
+
+def may_enter(settings: Settings, who: Mapping[str, object]) -> bool:
+    """Whether somebody who has signed in is one of those who may (`KB_USERS`)."""
+    allowed = {name.strip().casefold() for name in settings.users.split(",") if name.strip()}
+    if not allowed:
+        return True
+    verified = who.get("email_verified", True) not in (False, "false")
+    return verified and str(who.get("email", "")).casefold() in allowed

@@ -1,0 +1,236 @@
+"""Who may talk to the dashboard's server: Host, Origin, password, and where it may listen.
+
+Streamlit's own checks cover its pages; this stands before everything, routes of ours and the
+page's connection included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import html
+import ipaddress
+import logging
+import time
+from collections import defaultdict, deque
+from urllib.parse import parse_qs, quote, urlsplit
+
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kb.errors import UsageError
+from kb.settings import Settings
+from kb.ui.i18n import MESSAGES
+
+SIGN_IN, SIGN_OUT = "/kb-login", "/kb-logout"
+HEALTH = "/_stcore/health"  # tells nothing but that the server is there
+COOKIE = "kb_session"
+COOKIE_S = 30 * 86_400
+TRIES, TRIES_S = 5, 60.0  # wrong passwords from one address, then it waits
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+BODY_BYTES = 4096  # of a sign-in form
+
+log = logging.getLogger(__name__)
+
+
+def is_loopback(address: str | None) -> bool:
+    """Whether a server bound to this address is reached from this machine alone.
+
+    An empty address is every interface.
+    """
+    if not address:
+        return False
+    try:
+        return ipaddress.ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return address.lower() == "localhost"
+
+
+def check_binding(address: str | None, settings: Settings, *, oidc: bool) -> None:
+    """Raises UsageError where everybody on the network would be let in."""
+    if is_loopback(address) or oidc or settings.password.get_secret_value():
+        return
+    raise UsageError(
+        f"The dashboard would listen on {address or 'every interface'}, where others reach it, "
+        "and asks nobody who he is.",
+        hint="Set KB_PASSWORD, or an [auth] section (OIDC) in .streamlit/secrets.toml; or stay "
+        "on this machine: --server.address 127.0.0.1",
+    )
+
+
+class Guard:
+    """ASGI middleware: foreign hosts and origins are refused, then the password is asked for.
+
+    `hosts` are the names under which the server may be called (empty: any); calls under
+    another name come from a page that let its own name point here (DNS rebinding).
+    """
+
+    def __init__(self, app: ASGIApp, *, password: str = "", hosts: tuple[str, ...] = ()) -> None:
+        self._app = app
+        self._password = password
+        self._hosts = {name.lower() for name in hosts}
+        self._failed: dict[str, deque[float]] = defaultdict(deque)
+        self._signer = URLSafeTimedSerializer(_key(password), salt=COOKIE) if password else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is None and self._signer is not None:
+            refusal = await self._ask(scope, receive)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await refusal(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._hosts and _name(host) not in self._hosts:
+            return PlainTextResponse("This server does not answer to that name.", 400)
+        origin = headers.get("origin")
+        unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
+        if origin is None or not unsafe:
+            # What only reads needs no origin: browsers keep the answer from foreign pages.
+            return None
+        if urlsplit(origin).netloc.lower() != host.lower():
+            return PlainTextResponse("A page of another site may not do this.", 403)
+        return None
+
+    async def _ask(self, scope: Scope, receive: Receive) -> Response | None:
+        path = scope["path"]
+        if path == HEALTH:
+            return None
+        if path == SIGN_OUT:
+            answer: Response = RedirectResponse(SIGN_IN, 303)
+            answer.delete_cookie(COOKIE)
+            return answer
+        if path == SIGN_IN and scope["type"] == "http" and scope["method"] == "POST":
+            return await self._sign_in(Request(scope, receive))
+        known = self._knows(HTTPConnection(scope))
+        if path == SIGN_IN:
+            return RedirectResponse("/", 303) if known else _form(scope)
+        if known:
+            return None
+        if scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", ""):
+            query = scope.get("query_string", b"").decode("latin-1")
+            return _form(scope, onward=f"{path}?{query}" if query else path)
+        return PlainTextResponse("Sign in first.", 401)
+
+    def _knows(self, connection: HTTPConnection) -> bool:
+        assert self._signer is not None
+        try:
+            self._signer.loads(connection.cookies.get(COOKIE, ""), max_age=COOKIE_S)
+        except BadSignature:
+            return False
+        return True
+
+    async def _sign_in(self, request: Request) -> Response:
+        assert self._signer is not None
+        who = request.client.host if request.client else ""
+        wait_s = self._must_wait(who)
+        if wait_s:
+            answer = _form(request.scope, "sign_in_wait", status=429)
+            answer.headers["Retry-After"] = str(round(wait_s))
+            return answer
+        body = b""
+        async for block in request.stream():
+            body += block
+            if len(body) > BODY_BYTES:
+                return PlainTextResponse("Too long.", 413)
+        given = parse_qs(body.decode("utf-8", "replace"))
+        password = given.get("password", [""])[0]
+        onward = _inside(given.get("next", ["/"])[0])
+        if not hmac.compare_digest(_digest(password), _digest(self._password)):
+            self._failed[who].append(time.monotonic())
+            log.warning("A wrong password for the dashboard, from %s", who)
+            return _form(request.scope, "sign_in_wrong", onward=onward, status=401)
+        self._failed.pop(who, None)
+        done = RedirectResponse(onward, 303)
+        done.set_cookie(
+            COOKIE, self._signer.dumps("in"), max_age=COOKIE_S, httponly=True, samesite="lax",
+            secure=request.url.scheme == "https",
+        )  # fmt: skip
+        return done
+
+    def _must_wait(self, who: str) -> float:
+        """Seconds until an address may try again."""
+        tries, now = self._failed[who], time.monotonic()
+        while tries and now - tries[0] > TRIES_S:
+            tries.popleft()
+        return TRIES_S - (now - tries[0]) if len(tries) >= TRIES else 0.0
+
+
+def _key(password: str) -> bytes:
+    """The key that signs cookies: the same after a restart, another for another password."""
+    return hashlib.scrypt(password.encode(), salt=b"kb-ingest dashboard", n=2**14, r=8, p=1)
+
+
+def _digest(password: str) -> bytes:
+    return hashlib.sha256(password.encode()).digest()
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without port and brackets; empty for what is none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _inside(target: str) -> str:
+    """An address of this server; `/` for any other."""
+    parts = urlsplit(target)
+    safe = target.startswith("/") and not target.startswith(("//", "/\\"))
+    if not safe or parts.scheme or parts.netloc:
+        return "/"
+    return quote(target, safe="/?&=%:+,;@!$'()*~#[]")
+
+
+def _form(scope: Scope, problem: str = "", *, onward: str = "/", status: int = 401) -> Response:
+    wanted = Headers(scope=scope).get("accept-language", "")
+    words = MESSAGES["de" if wanted.lower().startswith("de") else "en"]
+    told = f'<p role="alert">{html.escape(words[problem])}</p>' if problem else ""
+    page = _PAGE.format(
+        lang="de" if words is MESSAGES["de"] else "en",
+        app=html.escape(words["app"]),
+        label=html.escape(words["password"]),
+        button=html.escape(words["sign_in"]),
+        told=told,
+        action=SIGN_IN,
+        onward=html.escape(onward, quote=True),
+    )
+    return HTMLResponse(page, status, headers={"Cache-Control": "no-store"})
+
+
+_PAGE = """<!doctype html>
+<html lang="{lang}"><head><meta charset="utf-8"><title>{app}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 1rem system-ui, sans-serif; display: grid; place-items: center; min-height: 90vh;
+  margin: 0; background: light-dark(#ffffff, #0e1117); color: light-dark(#111111, #fafafa); }}
+form {{ width: min(20rem, 90vw); display: grid; gap: 0.75rem; }}
+h1 {{ font-size: 1.5rem; margin: 0 0 0.5rem; }}
+input, button {{ font: inherit; padding: 0.6rem 0.75rem; border-radius: 0.5rem; }}
+input {{ border: 1px solid light-dark(#767676, #8a8f98); background: transparent;
+  color: inherit; }}
+button {{ border: 0; background: #1f5f99; color: #ffffff; cursor: pointer; }}
+:focus-visible {{ outline: 3px solid light-dark(#1f5f99, #7db4e6); outline-offset: 2px; }}
+p {{ margin: 0; color: light-dark(#b3261e, #ff8a80); }}
+</style></head><body><main><form method="post" action="{action}">
+<h1>{app}</h1>{told}
+<label for="password">{label}</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required
+ autofocus>
+<input type="hidden" name="next" value="{onward}">
+<button type="submit">{button}</button>
+</form></main></body></html>
+"""

@@ -1,0 +1,134 @@
+"""The server around the page: its own routes, who stands before them, and the worker beside it."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from kb.errors import KBError
+from kb.library import Library
+from kb.library.cache import shelf
+from kb.service import open_browser
+from kb.settings import Settings, get_settings
+from kb.ui.runner import keeper
+from kb.ui.web import media_route, oidc, request_guard, upload_route
+
+UPLOAD = "kb-upload"
+_REFUSED = "This link belongs to an earlier page: load the page again."
+
+# What every page needs; then what tables, a search and charts need. They wait until the visitor
+# whose browser opens with the program has a page: they would take the processor from it.
+_AT_ONCE, _LATER = "kb.ui.page", ("pandas", "kb.sinks.local.sink", "altair")
+LATER_S = 3.0
+
+log = logging.getLogger(__name__)
+
+_guarded = False
+
+
+def routes() -> list[Route]:
+    """The routes beside the page."""
+    return [
+        Route(f"/{media_route.PREFIX}/{{item_id}}", _media, methods=["GET"]),
+        Route(f"/{UPLOAD}", _upload, methods=["PUT"]),
+    ]
+
+
+def upload_address() -> str:
+    """Where files are sent to, relative to the page; `&name=` is to be added."""
+    return f"{UPLOAD}?key={media_route.token(UPLOAD)}"
+
+
+def middleware(address: str | None, allowed_hosts: Sequence[str] = ()) -> list[Middleware]:
+    """What stands before all routes of a server bound to this address.
+
+    `allowed_hosts` are the names it may be called by elsewhere than on loopback; empty or `*`
+    for any. Raises UsageError where it would let in everybody, SettingsError.
+    """
+    global _guarded
+    settings = get_settings()
+    request_guard.check_binding(address, settings, oidc=oidc.oidc())
+    hosts: tuple[str, ...] = tuple(name for name in allowed_hosts if "*" not in name)
+    if request_guard.is_loopback(address):
+        hosts = request_guard.LOOPBACK_NAMES
+    _guarded = True
+    password = settings.password.get_secret_value()
+    return [Middleware(request_guard.Guard, password=password, hosts=hosts)]
+
+
+def asks_for_password(settings: Settings) -> bool:
+    """Whether this process does ask, where a password is set."""
+    return _guarded or not settings.password.get_secret_value()
+
+
+@asynccontextmanager
+async def lifespan(_app: Any) -> AsyncIterator[None]:
+    """While the server runs, the worker is looked after."""
+    leaving = threading.Event()
+    threading.Thread(target=_make_ready, args=(leaving, get_settings().home), daemon=True).start()
+    if open_browser.ASKED in sys.argv:
+        threading.Thread(target=_open, args=(leaving,), name="open", daemon=True).start()
+    if get_settings().app_worker:
+        keeper().watch()
+    yield
+    leaving.set()
+    keeper().leave()
+
+
+def _open(leaving: threading.Event) -> None:
+    """Show the page to whoever started the server (`kb app`)."""
+    url = open_browser.address(
+        st.get_option("server.address"),
+        int(st.get_option("server.port")),
+        str(st.get_option("server.baseUrlPath") or ""),
+        tls=bool(st.get_option("server.sslCertFile")),
+    )
+    if (
+        not open_browser.open_when_ready(url, request_guard.HEALTH, leaving)
+        and not leaving.is_set()
+    ):
+        log.warning("No browser could be opened: open %s yourself.", url)
+
+
+def _make_ready(leaving: threading.Event, home: Path) -> None:
+    """Load what the page needs: better now than under the first visitor's eyes."""
+    importlib.import_module(_AT_ONCE)
+    if leaving.wait(LATER_S):
+        return
+    try:
+        shelf(Library(home).media_folder).listing()
+    except KBError as error:
+        log.warning("%s %s", error.message, error.hint)  # the page says it in its place
+    for name in _LATER:
+        importlib.import_module(name)
+
+
+def _media(request: Request) -> Response:
+    # Not a coroutine: Starlette then runs it in a thread, and the disk holds nobody up.
+    if not oidc.route_admits(get_settings(), request):
+        return PlainTextResponse("Sign in first.", 401)
+    if not media_route.holds(request, f"media {request.path_params['item_id']}"):
+        return PlainTextResponse(_REFUSED, 403)
+    return media_route.answer(request)
+
+
+async def _upload(request: Request) -> Response:
+    settings = get_settings()
+    if not oidc.route_admits(settings, request):
+        return PlainTextResponse("Sign in first.", 401)
+    # A browser always says where such a request comes from; the guard has compared it.
+    if not request.headers.get("origin") or not media_route.holds(request, UPLOAD):
+        return PlainTextResponse(_REFUSED, 403)
+    return await upload_route.receive(request, settings.home)

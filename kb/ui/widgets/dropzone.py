@@ -1,0 +1,68 @@
+"""A place to drop files, which the browser sends to the upload route one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from kb.service import uploads
+from kb.ui import session
+from kb.ui.i18n import text
+from kb.ui.web import server
+
+_HTML = """
+<div class="kb">
+  <div class="zone">
+    <span class="words"></span>
+    <button type="button" class="pick"></button>
+    <input type="file" multiple hidden aria-hidden="true" tabindex="-1">
+  </div>
+  <ol class="list" aria-live="polite"></ol>
+</div>
+"""
+_HERE = Path(__file__).parent
+_ROUND = "upload_round"
+KEY = "dropzone"
+
+_mount = st.components.v2.component(
+    "kb_dropzone",
+    html=_HTML,
+    css=(_HERE / "dropzone.css").read_text("utf-8"),
+    js=(_HERE / "dropzone.js").read_text("utf-8"),
+)
+
+
+def dropzone() -> list[Path]:
+    """Draw it; returns the files that have arrived and were not taken in yet."""
+    result = _mount(
+        key=f"{KEY}-{_round()}",
+        data={
+            "round": _round(),
+            "address": server.upload_address(),
+            "texts": {
+                "drop": text("upload"),
+                "pick": text("upload_pick"),
+                "waits": text("upload_waits"),
+                "remove": text("upload_remove"),
+                "failed": text("upload_failed"),
+                "full": text("upload_full"),
+            },
+        },
+        default={"files": []},
+        on_files_change=lambda: None,
+    )
+    home = session.service().settings.home
+    told: list[dict[str, Any]] = result.files or []
+    found = [uploads.path_of(home, str(each.get("id", ""))) for each in told]
+    return [path for path in found if path is not None]
+
+
+def empty() -> None:
+    """Begin with an empty list again. For callbacks."""
+    st.session_state[_ROUND] = _round() + 1
+
+
+def _round() -> int:
+    return int(st.session_state.get(_ROUND, 0))

@@ -1,0 +1,200 @@
+"""How values look on the page: times, marked snippets, states, errors."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from kb.errors import KBError
+from kb.ui.i18n import MESSAGES, error_messages, language, number, text
+
+TOLD_FOR_S = 20.0
+COMPLAINED_FOR_S = 300.0
+
+_MARKED = re.compile(r"\*\*(.+?)\*\*")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
+
+STATE_SIGNS = {
+    "queued": "○",
+    "running": "▶",
+    "paused": "‖",
+    "waiting": "…",
+    "done": "✓",
+    "failed": "✕",
+    "cancelled": "–",
+    "held": "!",
+}
+PUBLISHED_SIGNS = {"synced": "✓", "failed": "✕", "missing": "–", "held": "!", "cancelled": "–"}
+_PUBLISHED_COLORS = {"synced": "green", "failed": "red", "held": "orange"}
+_FACTS = """<style>
+.stApp .kb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 0.3rem 1.2rem;
+  margin: 0; padding: 0; font-size: 0.9rem; }
+.stApp .kb-facts dt { margin: 0; opacity: 0.8; }
+.stApp .kb-facts dd { margin: 0; padding: 0; overflow-wrap: anywhere; min-width: 0; }
+@media (max-width: 640px) {
+  .stApp .kb-facts { grid-template-columns: 1fr; gap: 0; }
+  .stApp .kb-facts dd { margin-bottom: 0.4rem; }
+}
+</style>"""
+_STATE_COLORS = {"done": "green", "failed": "red", "held": "orange", "running": "blue"}
+
+
+def plain(words: str) -> str:
+    """Text of others as Markdown shows it letter by letter: titles and transcripts."""
+    return _MARKDOWN.sub(r"\\\1", words.replace("\n", " "))
+
+
+def marked(snippet: str) -> str:
+    """A search's snippet as Markdown, its hit words (`**word**`) on a coloured ground."""
+    parts = _MARKED.split(snippet)
+    return "".join(
+        f":orange-background[{plain(part)}]" if number % 2 else plain(part)
+        for number, part in enumerate(parts)
+    )
+
+
+def state(name: str) -> str:
+    """A state with its sign, for tables."""
+    return f"{STATE_SIGNS.get(name, '')} {text(f'state_{name}')}".strip()
+
+
+def colored_state(name: str) -> str:
+    """A state with its sign and colour, as Markdown."""
+    return f":{_STATE_COLORS.get(name, 'gray')}[{plain(state(name))}]"
+
+
+def error(problem: KBError) -> None:
+    """An error with its next step."""
+    trouble(problem.message, problem.hint)
+
+
+def trouble(message: str, hint: str = "", *, severe: bool = True) -> None:
+    """What is wrong and what to do about it, the core's words in the page's (`wording`)."""
+    body = plain(error_messages.told(message))
+    if hint:
+        body += "\n\n" + text("hint", hint=plain(error_messages.told(hint)))
+    (st.error if severe else st.warning)(body)
+
+
+def tell(place: str, words: str) -> None:
+    """Say what came of a button, at that place of the page. For callbacks; see `news`."""
+    st.session_state[f"news-{place}"] = (words, time.monotonic() + TOLD_FOR_S)
+
+
+def complain(place: str, problem: KBError) -> None:
+    """Say what stood in a button's way, at that place of the page. For callbacks; see `news`."""
+    st.session_state[f"news-{place}"] = (problem, time.monotonic() + COMPLAINED_FOR_S)
+
+
+def forget(place: str) -> None:
+    """What was said there is past. For callbacks."""
+    st.session_state.pop(f"news-{place}", None)
+
+
+def news(place: str) -> None:
+    """Draw what was last said of this place.
+
+    It stays for a while: the page may be drawn anew by itself before anybody has read it.
+    """
+    words, until = st.session_state.get(f"news-{place}", (None, 0.0))
+    if words is None or time.monotonic() > until:
+        return
+    if isinstance(words, KBError):
+        error(words)
+    else:
+        st.success(words)
+
+
+def folder(path: Path) -> str:
+    """A folder as people write it, `~` for their own."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):
+        return str(path)
+
+
+def length(seconds: float | None) -> str:
+    """A length as `M:SS` or `H:MM:SS`; a dash when it is not known."""
+    if seconds is None:
+        return "–"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def moment(epoch_s: float | None) -> str:
+    """A time as `14:32` for today, else with its day; a dash when it is not known."""
+    if epoch_s is None:
+        return "–"
+    here = _zone()
+    when = datetime.fromtimestamp(epoch_s, here)
+    today = datetime.now(here).date()
+    if when.date() == today:
+        return when.strftime("%H:%M")
+    german = language() == "de"
+    day = when.strftime("%d.%m." if german else "%d %b")
+    if when.year != today.year:
+        day = when.strftime("%d.%m.%Y" if german else "%d %b %Y")
+    return f"{day} {when:%H:%M}"
+
+
+def span(seconds: float | None) -> str:
+    """About how long something takes: `3 h 10 min`, `12 min`, `40 s`; a dash when unknown."""
+    if seconds is None:
+        return "–"
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minute = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minute} min" if minute and hours < 10 else f"{round(minutes / 60)} h"
+    return text("days", count=number(minutes / 1440, 1))
+
+
+def size(octets: float | None) -> str:
+    """A size in decimal units, as disks are sold: `18 GB`; a dash when unknown."""
+    if octets is None:
+        return "–"
+    for unit in ("B", "kB", "MB", "GB"):
+        if octets < 999.5:
+            return f"{number(octets, 1 if 0 < octets < 9.95 and unit != 'B' else 0)} {unit}"
+        octets /= 1000
+    return f"{number(octets, 1)} TB"
+
+
+def published(status: str) -> str:
+    """How a knowledge base stands with an item, in words."""
+    key = f"published_{status}"
+    return text(key) if key in MESSAGES["en"] else status
+
+
+def publish_sign(status: str) -> str:
+    """How a knowledge base stands with an item, as a coloured sign."""
+    sign, color = PUBLISHED_SIGNS.get(status, "…"), _PUBLISHED_COLORS.get(status, "gray")
+    return f":{color}[{sign}]"
+
+
+def facts(rows: Sequence[tuple[str, str]]) -> None:
+    """Names and values below each other; text of others stays text."""
+    body = "".join(
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows
+    )
+    st.html(f"{_FACTS}<dl class='kb-facts'>{body}</dl>")
+
+
+def _zone() -> tzinfo | None:
+    """The visitor's time zone, as the browser tells it; this machine's where it does not."""
+    try:
+        name = st.context.timezone
+        return ZoneInfo(name) if name else None
+    except (ValueError, KeyError, OSError):
+        return None

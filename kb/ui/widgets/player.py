@@ -1,0 +1,154 @@
+"""Player and transcript side by side: a line jumps to its second, without a run of the script.
+
+What it does in the browser is in `player.js`, how it looks in `player.css`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from kb.types import Chapter, Segment, SpeechSpan
+from kb.ui.i18n import text
+
+_HTML = """
+<div class="kb">
+  <div class="stage">
+    <div class="screen"></div>
+    <div class="bar" aria-hidden="true" hidden><span class="head"></span></div>
+    <div class="part gaps" hidden><h4></h4><ul class="chips"></ul></div>
+    <div class="part doubts" hidden><h4></h4><ul class="chips"></ul></div>
+    <div class="part chapters" hidden><h4></h4><ul class="chips"></ul></div>
+  </div>
+  <div class="words">
+    <div class="find" role="search">
+      <input type="search" autocomplete="off" spellcheck="false" />
+      <output aria-live="polite"></output>
+      <button type="button" class="before">↑</button>
+      <button type="button" class="after">↓</button>
+    </div>
+    <ol class="lines"></ol>
+  </div>
+</div>
+"""
+
+_HERE = Path(__file__).parent
+_JS = (_HERE / "player.js").read_text(encoding="utf-8")
+_CSS = (_HERE / "player.css").read_text(encoding="utf-8")
+
+_mount = st.components.v2.component("kb_player", html=_HTML, css=_CSS, js=_JS)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A line that somebody has written anew: its number, and what it was before."""
+
+    item_id: str
+    line: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the player shows: `source` is the medium's address, "" when there is none.
+
+    `revision` names the lines: the same one again draws nothing anew. `start_s` is where
+    to begin, for the `wish`-th time of asking; `marks` are words to mark, in lower case.
+    `doubts` are stretches with the reason why they should be heard; `edited` the numbers of
+    segments that a person has changed.
+    """
+
+    item_id: str
+    revision: str
+    title: str
+    source: str
+    picture: bool
+    duration_s: float
+    segments: Sequence[Segment]
+    gaps: Sequence[SpeechSpan] = ()
+    doubts: Sequence[tuple[SpeechSpan, str]] = ()
+    chapters: Sequence[Chapter] = ()
+    edited: frozenset[int] = field(default_factory=frozenset)
+    editable: bool = False
+    marks: Sequence[str] = ()
+    start_s: float | None = None
+    wish: int = 0
+
+
+def player(scene: Scene, *, key: str, on_edit: Callable[[], None]) -> None:
+    """Draw player and transcript; `on_edit` is called when a line was written anew."""
+    _mount(key=key, data=as_data(scene), on_edit_change=on_edit)
+
+
+def edit_of(value: object) -> Edit | None:
+    """What the browser sent as an edit; None when it is none."""
+    if not isinstance(value, Mapping):
+        return None
+    item, line, was, now = (value.get(name) for name in ("item", "line", "was", "text"))
+    if not (isinstance(item, str) and isinstance(was, str) and isinstance(now, str)):
+        return None
+    if isinstance(line, bool) or not isinstance(line, int | float) or line < 0:
+        return None
+    return Edit(item, int(line), was, " ".join(now.split()))
+
+
+def as_data(scene: Scene) -> dict[str, Any]:
+    """The scene as the component's JSON."""
+    return {
+        "item": scene.item_id,
+        "rev": "|".join((scene.revision, text("player_lines"), *scene.marks)),
+        "wish": scene.wish,
+        "start": scene.start_s,
+        "src": scene.source,
+        "picture": scene.picture,
+        "duration": scene.duration_s,
+        "label": text("player_alt", title=scene.title),
+        "editable": scene.editable,
+        "lines": [
+            [s.start_s, clock(s.start_s), s.text, _kind(scene, number, s)]
+            for number, s in enumerate(scene.segments)
+        ],
+        "gaps": [
+            [g.start_s, g.end_s, _span(g), text("player_gap", start=clock(g.start_s))]
+            for g in scene.gaps
+        ],
+        "doubts": [
+            [d.start_s, d.end_s, _span(d), f"{text('player_hear', start=clock(d.start_s))}: {why}"]
+            for d, why in scene.doubts
+        ],
+        "chapters": [[c.start_s, clock(c.start_s), c.title] for c in scene.chapters],
+        "marks": list(scene.marks),
+        "texts": {
+            name: text(f"player_{name}")
+            for name in (
+                *("absent", "lines", "gaps", "doubts", "chapters", "empty", "more", "find"),
+                *("before", "after", "edit", "save", "cancel", "keys"),
+            )
+        },
+    }
+
+
+def clock(seconds: float) -> str:
+    """A second of a medium as players show it: rounded down, `M:SS` or `H:MM:SS`."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _span(span: SpeechSpan) -> str:
+    """`1:05 · 3.2 s`: where a stretch begins and how long it is."""
+    return f"{clock(span.start_s)} · {span.duration_s:.1f} s"
+
+
+def _kind(scene: Scene, number: int, segment: Segment) -> str:
+    kinds = []
+    if any(d.start_s < segment.end_s and segment.start_s < d.end_s for d, _ in scene.doubts):
+        kinds.append("doubtful")
+    if number in scene.edited:
+        kinds.append("edited")
+    return " ".join(kinds)

@@ -1,0 +1,96 @@
+"""Starts, follows and stops the tasks of `kb.service.tasks` from a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from kb.errors import KBError
+from kb.service import tasks
+from kb.service.tasks import Task
+from kb.ui import session
+from kb.ui.i18n import MESSAGES, number, text
+from kb.ui.widgets import messages
+
+LOOK_EVERY_S = 1.0
+
+
+def start(name: str, arguments: Mapping[str, Any] | None = None) -> None:
+    """Begin a task. For callbacks: what stands in the way is shown by `told`."""
+    service = session.service()
+    try:
+        service.library.prepare()
+        tasks.start(service.settings, name, arguments)
+    except KBError as error:
+        messages.complain(_place(name), error)
+    else:
+        messages.forget(_place(name))
+    session.redraw()
+
+
+def stop(name: str) -> None:
+    """End a task. For callbacks."""
+    try:
+        tasks.stop(session.service().settings, name)
+    except KBError as error:
+        messages.complain(_place(name), error)
+    session.redraw()
+
+
+def state(name: str) -> Task | None:
+    """The newest task of this name."""
+    return tasks.read(session.service().settings, name)
+
+
+def running(name: str) -> bool:
+    """Whether a task of this name is on its way."""
+    task = state(name)
+    return task is not None and task.running
+
+
+def told(name: str) -> Task | None:
+    """Draw how the task goes while it runs, and what went wrong; returns where it stands.
+
+    What came of a good end is the caller's to draw.
+    """
+    messages.news(_place(name))
+    task = state(name)
+    if task is None:
+        return None
+    if task.running:
+        st.fragment(_going, run_every=LOOK_EVERY_S)(name)
+    elif task.state == "stopped":
+        st.info(text("task_stopped"))
+    elif task.error:
+        messages.trouble(task.error, task.hint)
+    return task
+
+
+def _going(name: str) -> None:
+    if session.redraw_asked():
+        st.rerun()
+    task = state(name)
+    if task is None or not task.running:
+        st.rerun()  # the whole page: what came of it stands elsewhere
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key=f"task-{name}"):
+        with st.container():
+            st.progress(task.done / task.total if task.total else 0.0, text=_words(task))
+        st.button(
+            text("task_stop"), key=f"stop-{name}", on_click=stop, args=(name,), width="content"
+        )
+
+
+def _words(task: Task) -> str:
+    key = f"task_{task.name}"
+    what = text(key) if key in MESSAGES["en"] else text("task_running")
+    if not task.total:
+        return f"{what} …"
+    words = text("task_progress", what=what, done=number(task.done), all=number(task.total))
+    return f"{words} · {messages.plain(task.note)}" if task.note else words
+
+
+def _place(name: str) -> str:
+    return f"task-{name}"

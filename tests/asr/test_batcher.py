@@ -1,0 +1,556 @@
+"""The owner of the model: batches from many items, trouble with memory, ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from gpu.manager import GPUManager
+from gpu.throttle import Throttle
+from kb.asr import SAMPLE_RATE
+from kb.asr.batching import batch_size
+from kb.asr.batching import batcher as batching
+from kb.asr.batching.batcher import Batcher, wait
+from kb.asr.batching.language_vote import Vote
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.quality.repair import Plan
+from kb.asr.recognizer import Recognizer
+from kb.asr.windows.windowing import Window
+from kb.errors import Cancelled, DeviceLost, GPUError, SettingsError, TranscriptionError
+from kb.types import MediaRef, SpeechSpan, Transcript
+from tests.support.compose import compose, random_plan
+from tests.support.speech import Oracle, bank, blocks, detector, preset
+from tests.support.waiting import until
+
+MANAGER = GPUManager("cpu", cpu_threads=1)
+
+
+class Held(Oracle):
+    """An oracle that decodes nothing before `go`, so that windows gather."""
+
+    def __init__(self, **more: object) -> None:
+        super().__init__((), **more)  # type: ignore[arg-type]
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.order: list[float] = []
+        self.takes_s = 0.0  # for a batch
+
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
+        self.begun.set()
+        assert self.go.wait(90)
+        time.sleep(self.takes_s)
+        self.order += [window.start_s for window in heard.windows]
+        return super().decode(heard, languages)
+
+
+def window(start_s: float = 0.0, seconds: float = 1.0) -> Window:
+    audio = np.zeros(round(seconds * SAMPLE_RATE), np.float32)
+    return Window(0, start_s, audio, (SpeechSpan(start_s, start_s + seconds),))
+
+
+def nobody_stops() -> None:
+    pass
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Batcher]]:
+    made: list[Batcher] = []
+
+    def make(engine: Oracle, ceiling: int = 4) -> Batcher:
+        made.append(Batcher(engine, MANAGER, ceiling))
+        return made[-1]
+
+    yield make
+    for batcher in made:
+        if isinstance(batcher.engine, Held):
+            batcher.engine.go.set()
+        batcher.close()
+
+
+def test_windows_of_several_items_share_batches_in_turn(opened: Callable[..., Batcher]) -> None:
+    engine = Held()
+    batcher = opened(engine, 4)
+    futures = [batcher.submit("first", window(0), Vote("en"))]
+    assert engine.begun.wait(90)  # it is on the device now, alone
+    futures += [batcher.submit("long", window(10 + i), Vote("en")) for i in range(6)]
+    futures += [batcher.submit("short", window(90), Vote("en"))]
+    engine.go.set()
+    answers = [wait(future, nobody_stops) for future in futures]
+    assert len(answers) == 8
+    assert engine.batches == [1, 4, 3]
+    assert 90 in engine.order[:3]  # the short item did not wait for all of the long one
+
+
+def test_a_full_queue_holds_the_submitter_who_can_still_be_stopped(
+    opened: Callable[..., Batcher],
+) -> None:
+    engine = Held()
+    batcher = opened(engine, 1)
+
+    def stop() -> None:
+        raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        for number in range(50):
+            batcher.submit("item", window(number), Vote("en"), stop)
+    assert number <= batcher.room + 1
+
+
+def test_a_wait_can_be_stopped(opened: Callable[..., Batcher]) -> None:
+    batcher = opened(Held())
+    future = batcher.submit("item", window(), Vote("en"))
+
+    def stop() -> None:
+        raise Cancelled("stop")
+
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        wait(future, stop)
+    assert time.monotonic() - began < 2
+
+
+def test_a_cancelled_item_is_dropped_and_the_others_go_on(opened: Callable[..., Batcher]) -> None:
+    engine = Held()
+    batcher = opened(engine, 2)
+    first = batcher.submit("first", window(0), Vote("en"))
+    assert engine.begun.wait(90)
+    dropped = [batcher.submit("dropped", window(i), Vote("en")) for i in (5, 6)]
+    kept = batcher.submit("kept", window(9), Vote("en"))
+    batcher.cancel("dropped")
+    engine.go.set()
+    assert wait(first, nobody_stops).decoded.language == "en"
+    assert wait(kept, nobody_stops).decoded.language == "en"
+    assert engine.order == [0, 9]
+    for future in dropped:
+        with pytest.raises(TranscriptionError):
+            wait(future, nobody_stops)
+
+
+def test_each_window_gets_its_own_answer_whatever_the_order(opened: Callable[..., Batcher]) -> None:
+    engine = Held()
+    batcher = opened(engine, 4)
+    first = batcher.submit("first", window(0), Vote("en"))
+    until(lambda: engine.batches == [1])
+    lengths = (3, 9, 1, 8, 2, 7, 5, 6)
+    futures = [
+        batcher.submit("item", window(10 * n, length), Vote("en"))
+        for n, length in enumerate(lengths, start=1)
+    ]
+    engine.go.set()
+    wait(first, nobody_stops)
+    places = [wait(future, nobody_stops).decoded.last_s for future in futures]
+    assert places == [10.0 * n for n in range(1, 9)]
+    assert engine.batches == [1, 4, 4]
+    assert engine.order[1:5] == [20, 40, 60, 80]  # the longest first: 9, 8, 7, 6 s
+
+
+def test_two_minutes_are_not_held_up_behind_an_hour(opened: Callable[..., Batcher]) -> None:
+    """One place for preparing, and the long item has it first."""
+    engine = Held()
+    batcher = opened(engine, 4)
+    places = threading.Semaphore(1)
+
+    def read(minutes: int) -> Transcript:
+        recognizer = Recognizer(
+            batcher, preset(overlap_s=0), language="en", detect_speech=False,
+            detector=detector(), preparations=places, plan=Plan(0.0, (), 1),
+        )  # fmt: skip
+        quiet = (np.zeros(30 * SAMPLE_RATE, np.float32) for _ in range(2 * minutes))
+        return recognizer.transcribe(quiet, MediaRef(str(minutes), "", 0.0))
+
+    with ThreadPoolExecutor(2) as pool:
+        long = pool.submit(read, 60)
+        until(lambda: batcher.state().waiting >= batcher.room)
+        short = pool.submit(read, 2)
+        until(lambda: batcher.state().items == 2)  # it came in, past the full queue
+        engine.go.set()
+        assert short.result(90).media.duration_s == 120
+        assert long.result(90).media.duration_s == 3600
+    # Both are cut at the same places, so what comes twice is the short one's.
+    twice = [place for place, at_s in enumerate(engine.order) if at_s in engine.order[:place]]
+    assert len(twice) >= 4
+    assert max(twice) < len(engine.order) / 4
+    assert places.acquire(blocking=False) and not places.acquire(blocking=False)
+
+
+def test_a_waiting_item_that_is_stopped_keeps_no_place(opened: Callable[..., Batcher]) -> None:
+    batcher, places, stop = opened(Held(), 1), threading.Semaphore(1), threading.Event()
+    recognizer = Recognizer(
+        batcher, preset("stabil"), language="en", detect_speech=False,
+        detector=detector(), preparations=places,
+    )  # fmt: skip
+    quiet = (np.zeros(30 * SAMPLE_RATE, np.float32) for _ in range(50))
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(
+            recognizer.transcribe, quiet, MediaRef("x", "", 0.0), cancelled=stop.is_set
+        )
+        until(lambda: batcher.state().waiting >= batcher.room)
+        stop.set()
+        with pytest.raises(Cancelled):
+            run.result(90)
+    assert batcher.state().waiting == 0
+    assert places.acquire(blocking=False) and not places.acquire(blocking=False)
+
+
+def test_the_state_tells_the_batch_and_why_it_is_not_larger(opened: Callable[..., Batcher]) -> None:
+    engine = Held(fails=Small(2))
+    batcher = opened(engine, 4)
+    idle = batcher.state()
+    assert (idle.size, idle.ceiling, idle.reason) == (4, 4, "the preset's most is 4")
+    futures = [batcher.submit(n % 2, window(n, 2.5), Vote("en")) for n in range(4)]
+    until(lambda: batcher.state().halved == 1)
+    engine.go.set()
+    assert all(wait(future, nobody_stops) for future in futures)
+    until(lambda: batcher.state().windows == 4)
+    state = batcher.state()
+    assert (state.size, state.reason) == (2, "memory ran out with 4 windows")
+    assert (state.heard_s, state.waiting, state.items, state.halved) == (10.0, 0, 0, 1)
+    assert state.busy_s > 0 and state.last == 4
+
+
+def test_the_device_rests_when_it_is_told_to() -> None:
+    engine = Oracle(())
+    batcher = Batcher(engine, MANAGER, 1, throttle=lambda: Throttle(0.5, "hot"))
+    futures = [batcher.submit("item", window(n), Vote("en")) for n in range(3)]
+    assert all(wait(future, nobody_stops) for future in futures)
+    until(lambda: batcher.state().rested_s > 0)
+    batcher.close()
+    never = Batcher(Oracle(()), MANAGER, 1)
+    wait(never.submit("item", window(), Vote("en")), nobody_stops)
+    never.close()
+    assert never.state().rested_s == 0
+
+
+def test_a_long_rest_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Oracle):
+        def decode(
+            self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+        ) -> list[Decoded]:
+            time.sleep(0.05)
+            return super().decode(heard, languages, how)
+
+    monkeypatch.setattr(batching, "LOOK_EVERY_S", 0.01)
+    batcher = Batcher(Slow(()), MANAGER, 1, throttle=lambda: Throttle(0.9, "hot"))
+    assert wait(batcher.submit("item", window(0), Vote("en")), nobody_stops)
+    assert wait(batcher.submit("item", window(1), Vote("en")), nobody_stops)
+    state = batcher.state()
+    assert state.rested_s >= 0.05 * 9
+    batcher.close()
+
+
+def test_an_idle_device_gets_its_memory_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tidied(GPUManager):
+        count = 0
+
+        def cleanup(self) -> None:
+            self.count += 1
+            super().cleanup()
+
+    manager = Tidied("cpu", cpu_threads=1)
+    monkeypatch.setattr(batching, "IDLE_S", 0.01)
+    batcher = Batcher(Oracle(()), manager, 2)
+    until(lambda: manager.count == 1)
+    wait(batcher.submit("item", window(), Vote("en")), nobody_stops)
+    until(lambda: manager.count == 2)
+    batcher.close()
+
+
+def test_a_broken_context_is_told_to_everybody_at_once(opened: Callable[..., Batcher]) -> None:
+    tries = []
+
+    def fails(windows: Sequence[Window]) -> None:
+        if tries or len(windows) > 1:
+            tries.append(len(windows))
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    engine = Held(fails=fails)
+    batcher = opened(engine, 2)
+    first = batcher.submit("first", window(0), Vote("en"))
+    until(lambda: engine.batches == [1])
+    futures = [batcher.submit(n, window(n), Vote("en")) for n in range(4)]
+    engine.go.set()
+    assert wait(first, nobody_stops)
+    for future in futures:
+        with pytest.raises(DeviceLost, match="illegal memory access") as caught:
+            wait(future, nobody_stops)
+        assert "KB_DEVICE=cpu" in caught.value.hint
+    assert tries == [2]  # nothing is tried again where nothing can work
+    with pytest.raises(DeviceLost):
+        batcher.submit("late", window(9), Vote("en"))
+    assert batcher.lost is not None
+
+
+def test_a_context_that_breaks_while_windows_are_tried_alone(
+    opened: Callable[..., Batcher],
+) -> None:
+    def fails(windows: Sequence[Window]) -> None:
+        if len(windows) > 1:
+            raise RuntimeError("shapes do not fit")
+        if windows[0].start_s == 1:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+
+    engine = Held(fails=fails)
+    batcher = opened(engine, 3)
+    futures = [batcher.submit("item", window(n, 3 - n / 2), Vote("en")) for n in range(3)]
+    engine.go.set()
+    assert wait(futures[0], nobody_stops)  # had its words before
+    for future in futures[1:]:
+        with pytest.raises(DeviceLost, match="unspecified launch failure"):
+            wait(future, nobody_stops)
+
+
+def test_memory_in_pieces_is_mended_by_a_clean_up(opened: Callable[..., Batcher]) -> None:
+    calls = []
+
+    def fails(windows: Sequence[Window]) -> None:
+        calls.append(len(windows))
+        if len(calls) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    engine = Held(fails=fails)
+    batcher = opened(engine, 4)
+    for round_number in (1, 2):
+        engine.go.clear()
+        futures = [batcher.submit("first", window(0), Vote("en"))]
+        until(lambda number=round_number: len(calls) == 2 * number - 1)  # alone on the device
+        futures += [batcher.submit("item", window(n), Vote("en")) for n in range(1, 5)]
+        engine.go.set()
+        assert all(wait(future, nobody_stops) for future in futures)
+    assert calls == [1, 4, 1, 4, 4]  # the same windows again, all of them
+    until(lambda: batcher.state().repeated == 1)
+    assert (batcher.size, batcher.state().halved) == (4, 0)
+
+
+class Small:
+    """A device that holds `room` windows; afterwards it may be larger."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.refused = 0
+
+    def __call__(self, windows: Sequence[Window]) -> None:
+        if len(windows) > self.room:
+            self.refused += 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def test_out_of_memory_halves_the_batch_and_loses_no_window(
+    opened: Callable[..., Batcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_size, "GROW_AFTER", 2)
+    device = Small(3)
+    engine = Oracle((), fails=device)
+    batcher = opened(engine, 8)
+    futures = [batcher.submit(n % 3, window(n), Vote("en")) for n in range(14)]
+    assert all(wait(future, nobody_stops) for future in futures)
+    assert sorted(start for start, _ in engine.shown) == list(range(14))
+    assert device.refused in (2, 3)
+    assert batcher.size <= 4
+    device.room = 8
+    for n in range(40):
+        wait(batcher.submit("more", window(n), Vote("en")), nobody_stops)
+    assert batcher.size == 8  # it has grown back
+
+
+def test_not_even_one_window_fits(opened: Callable[..., Batcher]) -> None:
+    batcher = opened(Oracle((), fails=Small(0)), 8)
+    future = batcher.submit("item", window(), Vote("en"))
+    with pytest.raises(GPUError, match="Not even one window") as caught:
+        wait(future, nobody_stops)
+    assert "KB_DEVICE=cpu" in caught.value.hint
+
+
+def test_a_bad_window_fails_alone(opened: Callable[..., Batcher]) -> None:
+    def fails(windows: Sequence[Window]) -> None:
+        if any(window.start_s == 3 for window in windows):
+            raise RuntimeError("shapes do not fit")
+
+    engine = Oracle((), fails=fails)
+    batcher = opened(engine, 8)
+    futures = [batcher.submit(number, window(number), Vote("en")) for number in range(6)]
+    for number, future in enumerate(futures):
+        if number == 3:
+            with pytest.raises(TranscriptionError, match="shapes do not fit") as caught:
+                wait(future, nobody_stops)
+            assert caught.value.hint
+            assert caught.value.exit_code == 1
+        else:
+            assert wait(future, nobody_stops).decoded.language == "en"
+
+
+def test_memory_that_runs_out_for_a_window_alone_is_tried_again(
+    opened: Callable[..., Batcher],
+) -> None:
+    """And nothing of a failure is kept on the device while the others are tried."""
+    kept: list[weakref.ref[torch.Tensor]] = []
+    calls: list[int] = []
+
+    def fails(windows: Sequence[Window]) -> None:
+        calls.append(len(windows))
+        assert not any(tensor() is not None for tensor in kept)
+        states = torch.zeros(4)  # lives as long as the traceback of what is raised here
+        kept.append(weakref.ref(states))
+        if len(windows) > 1:
+            raise RuntimeError("shapes do not fit")
+        if len(calls) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    engine = Held(fails=fails)
+    batcher = opened(engine, 3)
+    first = batcher.submit("first", window(9), Vote("en"))
+    until(lambda: calls == [1])
+    futures = [batcher.submit("item", window(n), Vote("en")) for n in range(3)]
+    engine.go.set()
+    assert all(wait(future, nobody_stops) for future in (first, *futures))
+    assert calls == [1, 3, 1, 1, 1, 1]
+
+
+def test_an_engine_that_answers_too_little_ends_nobody_but_its_windows(
+    opened: Callable[..., Batcher],
+) -> None:
+    class Short(Oracle):
+        def decode(
+            self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+        ) -> list[Decoded]:
+            found = super().decode(heard, languages, how)
+            return [text for text in found if text.last_s != 5.0]
+
+    batcher = opened(Short(()), 2)
+    futures = [batcher.submit("item", window(n), Vote("en")) for n in (4, 5, 6)]
+    assert wait(futures[0], nobody_stops) and wait(futures[2], nobody_stops)
+    with pytest.raises(TranscriptionError, match="1 windows were given 0 texts"):
+        wait(futures[1], nobody_stops)
+    assert wait(batcher.submit("item", window(7), Vote("en")), nobody_stops)
+
+
+def test_no_fault_ends_the_thread_that_all_wait_for() -> None:
+    def broken() -> Throttle:
+        if not told:
+            told.append(True)
+            raise ValueError("no such sensor")
+        return Throttle()
+
+    told: list[bool] = []
+    batcher = Batcher(Oracle(()), MANAGER, 1, throttle=broken)
+    assert wait(batcher.submit("item", window(0), Vote("en")), nobody_stops)
+    assert wait(batcher.submit("item", window(1), Vote("en")), nobody_stops)
+    assert told
+    batcher.close()
+
+
+def test_a_failing_device_is_named(opened: Callable[..., Batcher]) -> None:
+    def fails(_windows: Sequence[Window]) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    future = opened(Oracle((), fails=fails)).submit("item", window(), Vote("en"))
+    with pytest.raises(GPUError, match="illegal memory access"):
+        wait(future, nobody_stops)
+
+
+def test_closing_ends_a_running_decode_and_all_who_wait() -> None:
+    engine = Held()
+    batcher = Batcher(engine, MANAGER, 1)
+    running = batcher.submit("item", window(0), Vote("en"))
+    assert engine.begun.wait(90)
+    waiting = batcher.submit("item", window(1), Vote("en"))
+    threading.Timer(0.2, engine.go.set).start()
+    batcher.close()
+    assert engine.stopped
+    assert running.done()
+    with pytest.raises(TranscriptionError, match="closed"):
+        wait(waiting, nobody_stops)
+    with pytest.raises(TranscriptionError, match="closed"):
+        batcher.submit("item", window(2), Vote("en"))
+
+
+def test_busy_time_is_shared_by_number(opened: Callable[..., Batcher]) -> None:
+    class Slow(Held):
+        def decode(
+            self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+        ) -> list[Decoded]:
+            answer = super().decode(heard, languages)
+            time.sleep(0.2)
+            self.align_s += 0.08
+            return answer
+
+    engine = Slow()
+    batcher = opened(engine, 4)
+    futures = [batcher.submit(number, window(), Vote("en")) for number in range(4)]
+    engine.go.set()
+    answers = [wait(future, nobody_stops) for future in futures]
+    assert engine.batches == [4]
+    assert sum(answer.align_s for answer in answers) == pytest.approx(0.08)
+    assert sum(answer.asr_s for answer in answers) == pytest.approx(0.12, abs=0.1)
+
+
+# The language of an item
+
+
+def test_the_vote_counts_each_window_once_by_its_speech() -> None:
+    vote = Vote(None)
+    vote.add(window(0, 10), {"en": -0.1, "de": -3.0})
+    for _ in range(5):  # a batch that was decoded again
+        vote.add(window(20, 3), {"en": -6.0, "de": -0.01})
+    assert vote.winner == "en"
+    vote.add(window(40, 20), {"en": -4.0, "de": -0.02})
+    assert vote.winner == "de"
+
+
+def test_one_sure_window_does_not_outvote_the_rest() -> None:
+    vote = Vote(None)
+    vote.add(window(0, 10), {"en": -300.0, "de": 0.0})
+    for start_s in (20, 40):
+        vote.add(window(start_s, 10), {"en": -0.05, "de": -5.0})
+    assert vote.winner == "en"
+
+
+def test_a_window_in_another_language_is_read_in_it_unless_one_was_asked_for() -> None:
+    sure, unsure = {"en": -5.0, "de": -0.01}, {"en": -0.9, "de": -0.5}
+    vote = Vote(None)
+    vote.add(window(0, 60), {"en": -0.01, "de": -5.0})
+    assert vote.choose(window(), sure) == "de"
+    assert vote.choose(window(), unsure) == "en"
+    assert Vote("en").choose(window(), sure) == "en"
+    assert Vote(None).choose(window(), {}) == "en"  # a model of one language
+
+
+@pytest.mark.slow
+def test_every_window_is_read_in_its_language_and_the_item_named_by_most() -> None:
+    rng = np.random.default_rng(3)
+    said = compose(bank(), random_plan(bank(), 120, rng), rng=rng)
+
+    def languages(shown: Window) -> dict[str, float]:
+        german = 20 < shown.start_s < 39
+        return {"de": -0.01, "en": -4.6} if german else {"de": -2.0, "en": -0.15}
+
+    batcher = Batcher(Oracle(said.words, languages=languages), MANAGER, 4)
+    recognizer = Recognizer(batcher, preset("stabil"), detector=detector())
+    found = recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
+    batcher.close()
+    assert found.language == "en"
+    assert [s.language for s in found.segments].count("de") == 1
+
+
+def test_an_unknown_language_is_refused_before_anything_is_read(
+    opened: Callable[..., Batcher],
+) -> None:
+    with pytest.raises(SettingsError, match="does not know the language 'xx'") as caught:
+        Recognizer(opened(Oracle(())), preset(), language="xx", detector=detector())
+    assert caught.value.exit_code == 2
+
+
+def test_a_transcription_can_be_stopped_while_it_waits(opened: Callable[..., Batcher]) -> None:
+    said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(1)))
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    recognizer = Recognizer(opened(Held()), preset(), detector=detector())
+    with pytest.raises(Cancelled, match="nothing was written"):
+        recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0), cancelled=stop.is_set)

@@ -1,0 +1,213 @@
+"""Each sign by itself: what it speaks against, where, and what it lets pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from kb.asr.engines.base import Decoded
+from kb.asr.quality import checks
+from kb.asr.quality.checks import Evidence, Limits, doubtful_s, signs_of
+from kb.asr.quality.report import Settled, ledger
+from kb.settings import Settings
+from kb.types import Segment, Sign, SpeechSpan, Word
+
+LIMITS = Limits.of(Settings())
+SENTENCE = "the harbour is quiet in winter and the captain explains every story to his guests"
+
+
+def said(text: str, start_s: float = 0.5, every_s: float = 0.5) -> tuple[Word, ...]:
+    return tuple(
+        Word(start_s + i * every_s, start_s + i * every_s + 0.8 * every_s, word, 0.9)
+        for i, word in enumerate(text.split())
+    )
+
+
+def evidence(
+    *words: Word,
+    speech: tuple[tuple[float, float], ...] = ((0.4, 29.0),),
+    logprob: float = -0.2,
+    no_speech: float = 0.0,
+    **known: object,
+) -> Evidence:
+    """A window of 30 s; speech where it is said to be."""
+    segments = (Segment(words[0].start_s, words[-1].end_s, "", words, "en"),) if words else ()
+    decoded = Decoded(segments, "en", logprob, no_speech, 0.0)
+    spans = tuple(SpeechSpan(*span) for span in speech)
+    known = {"languages": ("en",)} | known
+    return Evidence(0.0, 30.0, 0.0, 30.0, decoded, spans, **known)  # type: ignore[arg-type]
+
+
+def spoken(text: str, **known: object) -> Evidence:
+    """Words over speech, from the first to the last."""
+    words = said(text)
+    speech = ((words[0].start_s - 0.1, words[-1].end_s + 0.1),)
+    return evidence(*words, speech=speech, **known)  # type: ignore[arg-type]
+
+
+def test_nothing_speaks_against_plain_speech() -> None:
+    assert signs_of(spoken(SENTENCE), LIMITS) == ()
+
+
+def test_nothing_speaks_against_silence_without_words() -> None:
+    assert signs_of(evidence(speech=()), LIMITS) == ()
+    assert signs_of(evidence(speech=(), no_speech=0.99, logprob=-3.0), LIMITS) == ()
+
+
+def test_nothing_speaks_against_one_word() -> None:
+    assert signs_of(spoken("harbour"), LIMITS) == ()
+
+
+def test_uncovered_names_each_stretch_without_words() -> None:
+    words = [w for w in said(SENTENCE) if not 2.0 <= w.start_s <= 4.0]
+    found = checks.uncovered(evidence(*words, speech=((0.4, 7.9),)), LIMITS)
+    assert [(s.name, s.start_s, s.end_s) for s in found] == [("uncovered", 2.2, 4.2)]
+    assert found[0].value == pytest.approx(2.0)
+
+
+def test_uncovered_leaves_a_neighbour_its_half_of_the_overlap() -> None:
+    words = said(SENTENCE)
+    seen = evidence(*words, speech=((0.4, 10.0),))
+    assert checks.uncovered(seen, LIMITS) != []
+    owned = Evidence(0.0, 10.0, 0.0, 8.2, seen.decoded, seen.speech)
+    assert checks.uncovered(owned, LIMITS) == []
+
+
+def test_compression_speaks_against_a_loop_of_any_length() -> None:
+    assert checks.compression(spoken(SENTENCE * 1), LIMITS) == []
+    found = checks.compression(spoken("and so we go on and then " * 8), LIMITS)
+    assert [s.name for s in found] == ["compression"]
+    assert found[0].value > LIMITS.compression
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("no no no no", 0),  # people say so
+        ("no no no no no", 5),
+        ("i know i know", 0),
+        ("he said i know i know i know today", 3),
+        ("a b c d e f g h a b c d e f g h a b c d e f g h", 3),
+        (SENTENCE, 0),
+    ],
+)
+def test_repeats_count_a_phrase_in_a_row(text: str, times: int) -> None:
+    found = checks.repeats(spoken(text), LIMITS)
+    assert [s.value for s in found] == ([times] if times else [])
+
+
+def test_repeats_show_where() -> None:
+    found = checks.repeats(spoken("he said i know i know i know today"), LIMITS)
+    assert (found[0].start_s, found[0].end_s) == (1.5, 4.4)
+
+
+def test_repeats_go_on_over_a_windows_border() -> None:
+    before = said("and then i know i know", -5.0)
+    assert checks.repeats(spoken("i know today", before=before), LIMITS)[0].value == 3
+    assert checks.repeats(spoken("you know today", before=before), LIMITS) == []
+    # A row that ended before this window is the other's business.
+    loop = said("i know i know i know i know", -5.0)
+    assert checks.repeats(spoken("today", before=loop), LIMITS) == []
+
+
+def test_rate_speaks_against_too_many_and_too_few() -> None:
+    fast = evidence(*said("a b c d e f g h " * 6, every_s=0.12), speech=((0.4, 6.4),))
+    assert [s.limit for s in checks.rate(fast, LIMITS)] == [LIMITS.words_per_s]
+    slow = evidence(*said("a b", every_s=4.0), speech=((0.4, 9.0),))
+    assert [s.limit for s in checks.rate(slow, LIMITS)] == [LIMITS.words_per_s_least]
+    assert checks.rate(evidence(*said("a b"), speech=((0.4, 1.5),)), LIMITS) == []
+
+
+def test_rate_speaks_against_words_squeezed_together() -> None:
+    squeezed = said("thanks for watching and see you", 4.0, every_s=0.05)
+    found = checks.rate(evidence(*said("the harbour is quiet"), *squeezed), LIMITS)
+    assert [(s.start_s, s.end_s) for s in found] == [(4.0, 4.29)]
+
+
+def test_logprob_speaks_against_an_unsure_text() -> None:
+    assert checks.logprob(spoken(SENTENCE, logprob=-0.99), LIMITS) == []
+    assert checks.logprob(spoken(SENTENCE, logprob=-1.2), LIMITS)[0].value == -1.2
+
+
+def test_no_speech_speaks_where_detection_hears_somebody() -> None:
+    assert checks.no_speech(spoken(SENTENCE, no_speech=0.5), LIMITS) == []
+    assert [s.name for s in checks.no_speech(spoken(SENTENCE, no_speech=0.7), LIMITS)] == [
+        "no_speech"
+    ]
+    noise = evidence(*said("you"), speech=((0.5, 0.9),), no_speech=0.9)
+    assert checks.no_speech(noise, LIMITS) == []  # a blip of detection proves nothing
+
+
+def test_words_on_silence_are_told_in_one_piece() -> None:
+    heard, invented = said("the harbour is quiet"), said("golden island summer", 10.0)
+    found = checks.on_silence(evidence(*heard, *invented, speech=((0.4, 2.6),)), LIMITS)
+    assert [(s.name, s.start_s, s.end_s) for s in found] == [("silence", 10.0, 11.4)]
+    # Detection may be a little late.
+    late = evidence(*heard, speech=((0.9, 2.2),))
+    assert checks.on_silence(late, LIMITS) == []
+
+
+def test_language_speaks_against_a_lone_window_in_another_one() -> None:
+    other = spoken(SENTENCE, heard=("fr", 0.95))
+    assert [s.value for s in checks.language(other, LIMITS)] == [0.95]
+    assert checks.language(spoken(SENTENCE, heard=("fr", 0.6)), LIMITS) == []
+    both = spoken(SENTENCE, heard=("fr", 0.95), languages=("en", "fr"))
+    assert checks.language(both, LIMITS) == []
+
+
+@pytest.mark.parametrize("text", ["Thanks for watching!", "Untertitel im Auftrag des ZDF"])
+def test_a_stock_phrase_counts_only_where_nobody_speaks(text: str) -> None:
+    assert checks.phrase(spoken(text), LIMITS) == []
+    found = checks.phrase(evidence(*said(text, 10.0), speech=((0.4, 9.9),)), LIMITS)
+    assert [s.name for s in found] == ["phrase"]
+    assert found[0].value == pytest.approx(1.0)
+
+
+def test_times_speak_against_what_no_sound_can_be() -> None:
+    a, b = Word(1.0, 1.5, "a", 1.0), Word(1.2, 1.6, "b", 1.0)
+    assert [round(s.value, 2) for s in checks.times(evidence(a, b), LIMITS)] == [0.3]
+    late = Word(29.9, 31.0, "late", 1.0)
+    assert [round(s.value, 2) for s in checks.times(evidence(late), LIMITS)] == [1.0]
+    early = Word(-0.5, 0.5, "early", 1.0)
+    assert [round(s.value, 2) for s in checks.times(evidence(early), LIMITS)] == [0.5]
+    touching = Word(1.45, 1.9, "b", 1.0)
+    assert checks.times(evidence(a, touching), LIMITS) == []
+
+
+def test_every_limit_is_a_setting() -> None:
+    strict = Limits.of(Settings().replace(suspect_logprob=-0.1, suspect_repeats=2))
+    names = {s.name for s in signs_of(spoken("i know i know", logprob=-0.2), strict)}
+    assert names == {"logprob", "repeats"}
+
+
+def test_doubtful_seconds_are_counted_once_and_without_gaps() -> None:
+    found = [Sign("a", 0, 10, 1, 1), Sign("b", 5, 12, 1, 1), Sign("c", 20, 21, 1, 1)]
+    assert doubtful_s(found) == 13
+    assert doubtful_s(found, [SpeechSpan(11, 13)]) == 12
+
+
+# The ledger
+
+
+def test_the_ledger_of_windows_agrees_with_the_items() -> None:
+    speech = [SpeechSpan(0, 10), SpeechSpan(20, 30), SpeechSpan(50, 52)]
+    words = (*said("x " * 12, 0.0), *said("x " * 20, 20.0))  # from 6 s on nothing; then all
+    segments = [Segment(0, 30, "", words)]
+    windows = [
+        Settled(1, 19.5, 30.5, (Sign("logprob", 20, 24, -1.2, -1.0),)),
+        Settled(0, 0.0, 10.5, (Sign("uncovered", 1.0, 9.0, 8.0, 0.8),)),
+    ]
+    coverage, rows = ledger(speech, segments, windows, 2)
+    assert [row.start_s for row in rows] == [0.0, 19.5]
+    assert rows[0].gaps == (SpeechSpan(6.2, 10.0),)
+    assert rows[0].signs == ()  # what is uncovered is told by the gaps as they are at last
+    assert rows[1].covered_s == rows[1].speech_s == 10.0
+    assert coverage.suspect_s == 4.0
+    # The third stretch lies in no window: it is a gap of the item.
+    assert coverage.gaps[-1] == SpeechSpan(50, 52)
+    assert coverage.speech_s == 22.0
+    assert coverage.grade == "C"
+
+
+def test_the_ledger_of_nothing_is_clean() -> None:
+    coverage, rows = ledger([], [], [], 0)
+    assert (coverage.grade, coverage.trusted, rows) == ("A", 1.0, ())

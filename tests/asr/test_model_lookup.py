@@ -1,0 +1,188 @@
+"""From a model's name to weights, and every way in which that fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from gpu.manager import GPUManager
+from kb.asr.engines import model_lookup
+from kb.asr.engines.model_lookup import DEMO_FOLDER, FAMILY, resolve
+from kb.asr.engines.whisper.loader import load_whisper
+from kb.errors import GPUError, ModelUnavailable
+from kb.settings import PROJECT_ROOT
+
+CPU = GPUManager("cpu", cpu_threads=1)
+NOWHERE = "http://127.0.0.1:9"  # nothing listens there
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(DEMO_FOLDER, tmp_path / "model"))
+
+
+def cached(cache: Path, name: str, weights: bytes) -> None:
+    """A model in the hub's cache, laid out as its client does."""
+    place = cache / f"models--{name.replace('/', '--')}"
+    snapshot = place / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("abc")
+    (snapshot / "preprocessor_config.json").write_text("{}")
+    if weights:
+        (snapshot / "model.safetensors").write_bytes(weights)
+
+
+def test_names(folder: Path) -> None:
+    assert resolve("demo").target == str(DEMO_FOLDER)
+    assert resolve(str(folder)) == model_lookup.ModelRef(str(folder), str(folder), local=True)
+    assert resolve("large-v3-turbo").target == "openai/whisper-large-v3-turbo"
+    assert resolve("tiny.en").target == "openai/whisper-tiny.en"
+    assert resolve("someone/their-whisper") == model_lookup.ModelRef(
+        "someone/their-whisper", "someone/their-whisper", local=False
+    )
+
+
+@pytest.mark.parametrize("name", ["large-v9", "", "a/b/c", "../x", "no such folder/.."])
+def test_an_unknown_name_is_told_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ModelUnavailable, match="Unknown model") as caught:
+        resolve(name)
+    assert all(known in caught.value.hint for known in (*FAMILY, "--model demo"))
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.slow
+def test_the_demo_model_and_a_folder_saved_by_transformers_load(
+    folder: Path, tmp_path: Path
+) -> None:
+    loaded = load_whisper("demo", CPU)
+    assert loaded.model.dtype == torch.float32
+    assert not loaded.model.training
+    assert not any(p.requires_grad for p in loaded.model.parameters())
+    assert loaded.load_s > 0
+    again = tmp_path / "saved"
+    loaded.model.save_pretrained(again)
+    loaded.processor.save_pretrained(again)
+    assert load_whisper(str(again), CPU).model.config.d_model == loaded.model.config.d_model
+    # The name of the processor's file before transformers 5.
+    (folder / "processor_config.json").unlink()
+    assert load_whisper(str(folder), CPU).processor.feature_extractor.n_fft == 400
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("config.json", "config.json missing"),
+        ("generation_config.json", "generation_config.json missing"),
+        ("model.safetensors", "model.safetensors missing"),
+    ],
+)
+def test_a_missing_file_is_named(folder: Path, missing: str, told: str) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(ModelUnavailable, match=told) as caught:
+        load_whisper(str(folder), CPU)
+    assert "save_pretrained" in caught.value.hint
+
+
+def test_an_empty_folder_names_all_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"config\.json.*model\.safetensors missing"):
+        load_whisper(str(tmp_path), CPU)
+
+
+def truncate_weights(folder: Path) -> None:
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(data[: len(data) // 3])
+
+
+def break_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+
+
+def break_tokens(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("[]")
+
+
+def wrong_shape(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["d_model"] = 64
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [truncate_weights, break_config, break_tokens, wrong_shape])
+def test_a_corrupt_folder_is_named_with_the_cause(folder: Path, damage: object) -> None:
+    damage(folder)  # type: ignore[operator]
+    with pytest.raises(ModelUnavailable, match="cannot be loaded") as caught:
+        load_whisper(str(folder), CPU)
+    assert str(folder) in caught.value.message
+    assert "--model demo" in caught.value.hint
+
+
+@pytest.mark.slow
+def test_weights_that_lack_tensors_are_refused(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("model.decoder.layers.1.fc1.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelUnavailable, match=r"lack 1 tensors, model\.decoder\.layers\.1\.fc1"):
+        load_whisper(str(folder), CPU)
+
+
+def test_another_kind_of_model_is_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["model_type"] = "bert"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelUnavailable, match="not a Whisper model but one of the kind 'bert'"):
+        load_whisper(str(folder), CPU)
+
+
+def test_a_model_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_given: object, **_more: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("kb.asr.engines.whisper.loader._read", full)
+    with pytest.raises(GPUError, match="does not fit") as caught:
+        load_whisper("demo", CPU)
+    assert "smaller model" in caught.value.hint
+
+
+@pytest.mark.slow
+def test_a_hub_model_without_network_fails_fast_and_names_what_is_there(tmp_path: Path) -> None:
+    cached(tmp_path / "hub", "openai/whisper-small", b"x")
+    cached(tmp_path / "hub", "openai/whisper-medium", b"")
+    program = (
+        "import sys, time\n"
+        "from gpu.manager import GPUManager\n"
+        "from kb.asr.engines.whisper.loader import load_whisper\n"
+        "from kb.errors import ModelUnavailable\n"
+        "import transformers, torch\n"
+        "began = time.time()\n"
+        "try:\n    load_whisper('tiny', GPUManager('cpu'))\n"
+        "except ModelUnavailable as error:\n"
+        "    print(error.message, '|', error.hint)\n"
+        "    sys.exit(0 if time.time() - began < 30 else 9)\n"
+    )
+    inherited = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    environment = {
+        **inherited, "HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path / "hub"),
+        "HF_ENDPOINT": NOWHERE, "PYTHONPATH": str(PROJECT_ROOT),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "openai/whisper-tiny is not on this machine" in done.stdout
+    assert "cannot be reached" in done.stdout
+    assert "--model openai/whisper-small" in done.stdout
+    assert "medium" not in done.stdout  # its weights are not there
+    assert "--model demo" in done.stdout
+    assert done.stderr == ""

@@ -1,0 +1,200 @@
+"""Long pauses are taken out of the sound, and every time leads back to the medium's."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kb.asr import SAMPLE_RATE
+from kb.asr.audio.pause_trimmer import LEAST_CUT_S, QUIET, Condenser
+from kb.asr.audio.time_map import Clock
+from kb.asr.audio.vad import FRAME, FRAME_S, Audio
+from kb.asr.quality.report import Settled, settled_on
+from kb.asr.stitching import segments_on
+from kb.types import Reading, Segment, Sign, Word
+from tests.support.compose import compose, write_wav
+from tests.support.speech import Oracle, bank, preset, read_demo, read_with, score
+
+LONGEST_S = 1.024  # 32 frames
+
+
+def chances(*rows: tuple[float, float]) -> Audio:
+    """Chances of speech, as (seconds, chance) one after another."""
+    return np.concatenate([np.full(round(s / FRAME_S), p, np.float32) for s, p in rows])
+
+
+def condensed(
+    given: Audio, block: int, longest_s: float = LONGEST_S, *, late: int = 0
+) -> tuple[Audio, Audio, Clock]:
+    """A ramp (each sample its own number) and its chances, `block` frames at once.
+
+    The chances come `late` frames after the sound.
+    """
+    ramp = np.arange(given.size * FRAME - 100, dtype=np.float64)
+    condenser = Condenser(longest_s)
+    sound: list[Audio] = []
+    left: list[Audio] = []
+    told = 0
+    for first in range(0, given.size, block):
+        known = max(told, min(given.size, first + block - late))
+        piece = ramp[first * FRAME : (first + block) * FRAME]
+        audio, probabilities = condenser.push(piece, given[told:known])  # type: ignore[arg-type]
+        told = known
+        sound.append(audio)
+        left.append(probabilities)
+    audio, probabilities = condenser.finish(given[told:])
+    return (
+        np.concatenate([*sound, audio]),
+        np.concatenate([*left, probabilities]),
+        condenser.clock,
+    )
+
+
+def pauses(probabilities: Audio) -> list[int]:
+    """The lengths of all rows of quiet frames."""
+    rows = groupby((probabilities < QUIET).tolist())
+    return [len(list(row)) for quiet, row in rows if quiet]
+
+
+MIXED = chances(
+    (3.0, 0.0), (2.0, 0.9), (0.5, 0.02), (1.0, 0.6), (1.2, 0.05), (2.0, 0.3), (60.0, 0.01),
+    (0.064, 0.12), (4.0, 0.0), (3.0, 0.8), (1.6, 0.0), (1.0, 0.9), (9.0, 0.02),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("block", [1, 7, 20, 313, MIXED.size])
+@pytest.mark.parametrize("late", [0, 5])
+def test_every_sample_is_found_again_by_the_clock(block: int, late: int) -> None:
+    audio, left, clock = condensed(MIXED, block, late=late)
+    numbers = np.arange(0, audio.size, 37)
+    found = [clock.begin(number / SAMPLE_RATE) * SAMPLE_RATE for number in numbers]
+    assert found == pytest.approx(audio[numbers], abs=1e-3)
+    frames = audio[::FRAME] / FRAME
+    assert left == pytest.approx(MIXED[frames.astype(int)])
+    assert left.size == -(-audio.size // FRAME)
+
+
+@pytest.mark.parametrize("block", [1, 7, 313, MIXED.size])
+def test_only_the_middle_of_long_pauses_is_taken_out(block: int) -> None:
+    _, left, clock = condensed(MIXED, block)
+    side, least = round(LONGEST_S / FRAME_S), round(LEAST_CUT_S / FRAME_S)
+    # A pause that is hardly longer is left as it is.
+    expected = [side if n >= side + least else n for n in pauses(MIXED)]
+    assert pauses(left) == expected
+    assert list(left[left >= QUIET]) == list(MIXED[MIXED >= QUIET])
+    assert clock.end(left.size * FRAME_S) == pytest.approx(MIXED.size * FRAME_S)
+
+
+def test_without_a_limit_everything_is_passed_on() -> None:
+    audio, left, clock = condensed(MIXED, 40, math.inf)
+    assert audio.size == MIXED.size * FRAME - 100
+    assert left == pytest.approx(MIXED)
+    assert clock.begin(50.0) == clock.end(50.0) == 50.0
+
+
+def test_hours_of_silence_are_not_kept() -> None:
+    condenser = Condenser(LONGEST_S)
+    quiet = np.zeros(312, np.float32)  # ten seconds
+    passed = pushed = 0
+    for _ in range(720):
+        audio, _ = condenser.push(np.zeros(quiet.size * FRAME, np.float32), quiet)
+        passed, pushed = passed + audio.size, pushed + quiet.size * FRAME
+        held_s = pushed / SAMPLE_RATE - condenser.clock.begin(passed / SAMPLE_RATE)
+        assert held_s <= LONGEST_S
+    audio, _ = condenser.finish(np.zeros(0, np.float32))
+    assert (passed + audio.size) / SAMPLE_RATE == pytest.approx(LONGEST_S)
+
+
+def clock() -> Clock:
+    """5 s taken out at 10 s, and 2 s at 20 s."""
+    made = Clock()
+    made.cut(10.0, 5.0)
+    made.cut(20.0, 2.0)
+    return made
+
+
+def word(start_s: float, end_s: float, text: str = "word") -> Word:
+    return Word(start_s, end_s, text, 0.9)
+
+
+def test_what_begins_at_a_cut_begins_after_the_pause_and_what_ends_there_before_it() -> None:
+    assert clock().span(9.0, 10.0) == (9.0, 10.0)
+    assert clock().span(10.0, 20.0) == (15.0, 25.0)
+    assert clock().span(9.0, 21.0) == (9.0, 28.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ((9.0, 9.9), (9.0, 9.9)),
+        ((9.5, 10.2), (9.5, 10.0)),  # most of it before the cut
+        ((9.9, 10.6), (15.0, 15.6)),  # most of it behind it
+        ((19.7, 20.0), (24.7, 25.0)),
+        ((20.0, 20.3), (27.0, 27.3)),
+        ((9.0, 21.0), (15.0, 25.0)),  # over both: in the middle
+    ],
+)
+def test_a_word_is_never_stretched_over_a_pause(
+    said: tuple[float, float], expected: tuple[float, float]
+) -> None:
+    found = clock().word(word(*said))
+    assert (found.start_s, found.end_s) == expected
+
+
+def test_a_segment_over_a_pause_becomes_two() -> None:
+    words = (word(8.0, 9.0, "before"), word(9.2, 10.1, "it,"), word(10.5, 11.0, "behind"))
+    first, second = segments_on(clock(), [Segment(8.0, 11.0, "before it, behind", words, "en")])
+    assert (first.text, first.start_s, first.end_s) == ("before it,", 8.0, 10.0)
+    assert (second.text, second.start_s, second.end_s) == ("behind", 15.5, 16.0)
+    assert [w.text for w in (*first.words, *second.words)] == ["before", "it,", "behind"]
+    whole = Segment(0.5, 3.0, "in  one", (word(0.5, 3.0, "in  one"),), "en")
+    assert segments_on(clock(), [whole]) == [whole]
+
+
+def test_the_ledger_of_a_window_follows() -> None:
+    segment = Segment(9.0, 11.0, "a b", (word(9.0, 9.5, "a"), word(10.5, 11.0, "b")), "en")
+    sign = Sign("rate", 9.0, 12.0, 9.0, 7.0)
+    window = Settled(3, 5.0, 25.0, (sign,), (Reading("first", (segment,), (sign,), 0.5),), 0)
+    found = settled_on(clock(), window)
+    assert (found.start_s, found.end_s) == (5.0, 32.0)
+    assert (found.signs[0].start_s, found.signs[0].end_s) == (9.0, 17.0)
+    assert [s.start_s for s in found.readings[0].segments] == [9.0, 15.5]
+    assert found.readings[0].signs == found.signs
+
+
+# With real sound
+
+SPARSE: list[str | float] = [
+    "harbour", "winter", 6.0, "lantern", "copper", "river", 9.0, "golden", 20.0, "morning",
+    "island", 4.0, "summer", "bridge", 12.0, "captain", "window",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise_db", [None, 30])
+def test_sparse_speech_is_one_window_with_every_word_in_its_place(noise_db: float | None) -> None:
+    said = compose(bank(), SPARSE, rng=np.random.default_rng(2), noise_db=noise_db)
+    as_it_is = read_with(Oracle(said.words), said, preset(), longest_pause_s=0.0)
+    found = read_with(Oracle(said.words), said, preset())
+    assert len(found.windows) == 1 < len(as_it_is.windows)
+    result = score(said.words, found.words)
+    assert result.errors == 0
+    assert np.abs([*result.starts_s, *result.ends_s]).max() <= 0.02
+    assert found.coverage == as_it_is.coverage
+    assert max(s.end_s - s.start_s for s in found.segments) < 4.0  # none over a pause
+    assert found.media.duration_s == pytest.approx(said.seconds, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_the_recognizer_reads_them_right(tmp_path: Path) -> None:
+    said = compose(bank(), SPARSE, rng=np.random.default_rng(2), noise_db=30)
+    found = read_demo(write_wav(tmp_path / "sparse.wav", said))
+    result = score(said.words, found.words)
+    assert result.errors == 0
+    assert np.abs([*result.starts_s, *result.ends_s]).max() <= 0.25
+    assert len(found.windows) == 1
+    assert found.coverage.grade == "A"

@@ -1,0 +1,187 @@
+"""Names told to a recognizer beforehand: bounded, exact, and never in what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+from gpu.manager import GPUManager
+from kb.asr import SAMPLE_RATE
+from kb.asr.audio.log_mel import LogMel
+from kb.asr.engines.base import Decoded, Decoding
+from kb.asr.engines.model_lookup import DEMO_FOLDER, is_demo
+from kb.asr.engines.prompt import MOST_TOKENS, Prompter
+from kb.asr.engines.whisper.engine import WhisperEngine
+from kb.asr.engines.whisper.greedy_search import Greedy
+from kb.asr.engines.whisper.loader import load_whisper
+from kb.asr.windows.windowing import Window
+from tests.support.compose import compose, random_plan
+from tests.support.speech import bank
+
+CPU = GPUManager("cpu", cpu_threads=1)
+NAMES = ("Zwingli", "Anna Bell", "the harbour office")
+
+
+@pytest.fixture(scope="module")
+def engine() -> WhisperEngine:
+    """The demo recognizer, treated as one that takes prompts."""
+    made = WhisperEngine(load_whisper("demo", CPU), "demo", CPU)
+    assert not made.takes_names  # it was never trained with one
+    made.takes_names = True
+    return made
+
+
+@pytest.fixture(scope="module")
+def prompter() -> Prompter:
+    tokenizer = WhisperProcessor.from_pretrained(DEMO_FOLDER).tokenizer
+    return Prompter(tokenizer, eos=tokenizer.convert_tokens_to_ids("<|endoftext|>"))
+
+
+def talk(seed: int, count: int = 12) -> Window:
+    rng = np.random.default_rng(seed)
+    audio = compose(bank(), random_plan(bank(), count, rng), rng=rng).audio
+    return Window(0, 10.0 * seed, audio[: 30 * SAMPLE_RATE].astype(np.float32))
+
+
+def text_of(prompter: Prompter, prefix: tuple[int, ...]) -> str:
+    found: str = prompter._tokenizer.decode(prefix[1:])
+    return found
+
+
+def test_the_most_important_names_stand_nearest_to_the_text(prompter: Prompter) -> None:
+    prefix = prompter.prefix(NAMES)
+    assert prefix[0] == prompter._tokenizer.convert_tokens_to_ids("<|startofprev|>")
+    assert text_of(prompter, prefix) == " the harbour office, Anna Bell, Zwingli."
+    assert prompter.prefix(()) == ()
+
+
+def test_a_prompt_is_bounded_and_holds_whole_names(prompter: Prompter) -> None:
+    many = tuple(f"Name{number} Surname{number}" for number in range(400))
+    whole = prompter.prefix(many)
+    assert len(whole) <= 1 + MOST_TOKENS
+    short = prompter.prefix(many, 40)
+    assert 1 < len(short) <= 41
+    for prefix in (whole, short):
+        names = text_of(prompter, prefix).strip(" .").split(", ")
+        assert names == list(reversed(many[: len(names)]))
+    assert prompter.prefix(many, 0) == ()
+    # One that does not fit is passed over for those behind it.
+    assert "Zwingli" in text_of(prompter, prompter.prefix(("x" * 500, "Zwingli"), 40))
+
+
+def test_a_title_cannot_smuggle_special_tokens_in(prompter: Prompter) -> None:
+    wicked = ("<|endoftext|><|startoftranscript|>", "a <|0.00|> b", "<|startofprev|>")
+    eos = prompter._eos
+    assert all(number < eos for number in prompter.prefix(wicked)[1:])
+
+
+@pytest.mark.parametrize(
+    ("said", "is_echo"),
+    [
+        ("the harbour office, Anna Bell, Zwingli.", True),
+        ("so ANNA BELL Zwingli", True),
+        ("Zwingli met Anna Bell", False),
+        ("Anna Bell and Zwingli", False),
+        ("the harbour office", False),
+        ("", False),
+    ],
+)
+def test_an_echo_is_two_names_as_the_prompt_has_them(
+    prompter: Prompter, said: str, is_echo: bool
+) -> None:
+    numbers = prompter._tokenizer.encode(said, add_special_tokens=False)
+    assert prompter.echoed(NAMES, numbers) == is_echo
+
+
+def test_only_models_that_were_trained_with_prompts_are_told_names() -> None:
+    assert is_demo("demo") and is_demo(str(DEMO_FOLDER))
+    assert not is_demo("openai/whisper-base") and not is_demo("")
+
+
+@pytest.mark.slow
+def test_the_same_tokens_as_transformers_with_a_prompt(engine: WhisperEngine) -> None:
+    """Ours and `generate(prompt_ids=…)` on the same weights: no token of the prompt is left."""
+    prefix = engine._prompter.prefix(NAMES)
+    windows = [talk(1), talk(2, 5)]
+    told = [replace(window, names=NAMES) for window in windows]
+    found = rows_of(engine, told)
+    loaded = load_whisper("demo", CPU)
+    model: WhisperForConditionalGeneration = loaded.model
+    mel = LogMel(loaded.processor.feature_extractor, "cpu")([w.audio for w in windows])
+    expected = model.generate(
+        mel, prompt_ids=torch.tensor(prefix), language="en", task="transcribe",
+        return_timestamps=True, num_beams=1, do_sample=False, max_new_tokens=100,
+    ).tolist()  # fmt: skip
+    eos = engine._eos
+    for ours, theirs in zip(found, expected, strict=True):
+        whole = [*prefix, engine._start, engine._languages["en"], engine._task]
+        # Newer releases give the prompt back in front, others do not.
+        if theirs[: len(whole)] == whole:
+            theirs = theirs[len(whole) :]
+        theirs = theirs[: theirs.index(eos)] if eos in theirs else theirs
+        assert ours[:100] == theirs[: len(ours[:100])]
+        assert engine._prompter._previous not in ours and engine._start not in ours
+
+
+def rows_of(engine: WhisperEngine, windows: list[Window]) -> list[list[int]]:
+    """Tokens of windows as they were written first, the names told."""
+    begun = engine.hear(windows).states
+    prefix = engine._prompter.prefix(windows[0].names)
+    prompts = [[*prefix, engine._start, engine._languages["en"], engine._task] for _ in windows]
+    greedy: Greedy = engine._greedy
+    with torch.inference_mode():
+        return greedy.write(greedy.again(begun, prefix[0]), prompts).rows
+
+
+def read(
+    engine: WhisperEngine, windows: list[Window], how: Decoding | None = None
+) -> list[Decoded]:
+    heard = engine.hear(windows)
+    languages = ["en"] * len(windows)
+    return engine.decode(heard, languages, how) if how else engine.decode(heard, languages)
+
+
+@pytest.mark.slow
+def test_no_name_that_was_told_leaks_into_the_text(engine: WhisperEngine) -> None:
+    plain = [talk(seed) for seed in (1, 2, 3, 4)]
+    one, other = ("golden", "harbour"), NAMES
+    told = [replace(w, names=n) for w, n in zip(plain, (one, other, (), one), strict=True)]
+    unsaid = read(engine, plain)
+    found = read(engine, told)
+    for window, decoded, alone in zip(told, found, unsaid, strict=True):
+        text = " ".join(segment.text for segment in decoded.segments)
+        assert "<|" not in text
+        assert not engine._prompter.echoed(window.names, engine_tokens(engine, text))
+        for segment in decoded.segments:
+            assert window.start_s <= segment.start_s <= segment.end_s <= window.end_s + 0.03
+        if not window.names:
+            assert decoded.segments == alone.segments
+    # Later readings are independent of what was told.
+    drawn = read(engine, told, Decoding(beams=2))
+    assert [d.segments for d in drawn] == [
+        d.segments for d in read(engine, plain, Decoding(beams=2))
+    ]
+
+
+def engine_tokens(engine: WhisperEngine, text: str) -> list[int]:
+    numbers: list[int] = engine._prompter._tokenizer.encode(text, add_special_tokens=False)
+    return numbers
+
+
+@pytest.mark.slow
+def test_what_comes_back_as_the_prompt_is_written_again_without_it(engine: WhisperEngine) -> None:
+    """The names are what is really said, in the prompt's own order: taken for an echo."""
+    window = talk(7, 10)
+    (alone,) = read(engine, [window])
+    words = [word.text for segment in alone.segments for word in segment.words]
+    assert len(words) > 4
+    said = tuple(reversed(words))  # the prompt turns them round
+    (found,) = read(engine, [replace(window, names=said)])
+    # Whatever the prompt did to it, the answer is either free of the list or the plain one.
+    text = " ".join(segment.text for segment in found.segments)
+    echoed = engine._prompter.echoed(said, engine_tokens(engine, text))
+    assert not echoed or found.segments == alone.segments

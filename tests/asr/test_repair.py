@@ -1,0 +1,464 @@
+"""Suspect windows read again: every fault, the ladder, its cost, and what is kept of it.
+
+The oracle knows every word, so that whatever is wrong at the end is repair's doing. The demo
+recognizer is behind the faults of the last tests.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gpu.manager import GPUManager
+from kb.asr import SAMPLE_RATE
+from kb.asr.batching.batcher import Batcher
+from kb.asr.batching.fallback_engine import SecondEngine
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.engines.model_lookup import shape_of
+from kb.asr.quality.repair import Plan, shifted
+from kb.asr.quality.repair_budget import ADVANCE, Purse
+from kb.asr.recognizer import Recognizer
+from kb.asr.windows.windowing import PAD_S, Window
+from kb.errors import DeviceLost, ModelUnavailable
+from kb.settings import Settings
+from kb.types import MediaRef, SpeechSpan, Transcript, Word
+from tests.fakes.faults import KINDS, FaultyEngine
+from tests.support.compose import (
+    Composition,
+    add_noise,
+    chords,
+    compose,
+    join,
+    random_plan,
+    silence,
+    without_speech,
+)
+from tests.support.speech import Oracle, bank, blocks, detector, preset, read_with, score
+
+ONCE = Plan(share=0.0, temperatures=(), beams=1)
+WAYS = frozenset({"temperature", "beam"})
+
+
+def talk(count: int = 60, seed: int = 3) -> Composition:
+    """About 40 s of speech in phrases, with one pause of 2 s."""
+    rng = np.random.default_rng(seed)
+    parts = [compose(bank(), random_plan(bank(), count // 2, rng), rng=rng) for _ in range(2)]
+    return join(*parts, pause=1.0)
+
+
+class Wayward(Oracle):
+    """An oracle that fails until it is asked in the right way."""
+
+    def __init__(
+        self, said: Composition, cured_by: Sequence[Decoding], limit_s: float = 99
+    ) -> None:
+        super().__init__(said.words, ways=WAYS)
+        self.cured_by = cured_by
+        self.asked: list[Decoding] = []
+        self.limit_s = limit_s
+
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
+        self.asked += [how] * len(languages)
+        found = super().decode(heard, languages)
+        if how in self.cured_by:
+            return found
+        # Every reading invents something else, so that no two agree.
+        number = len(self.asked)
+        return [
+            FaultyEngine(_Said(decoded), share=1.0, seed=number, kinds=["loop"]).decode(
+                Heard((window,), ({},), (0.0,)), ["en"]
+            )[0]
+            for window, decoded in zip(heard.windows, found, strict=True)
+        ]
+
+
+class _Said:
+    """Says what it was given."""
+
+    def __init__(self, decoded: Decoded) -> None:
+        self._decoded = decoded
+
+    def decode(self, *_: object) -> list[Decoded]:
+        return [self._decoded]
+
+
+def hows(found: Transcript, window: int = 0) -> list[str]:
+    return [reading.how for reading in found.windows[window].readings]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_fault_is_found_and_mended(kind: str) -> None:
+    said = talk()
+    struck = FaultyEngine(Oracle(said.words), share=1.0, kinds=[kind], first_only=True)
+    once = read_with(struck, said, preset(), plan=ONCE)  # type: ignore[arg-type]
+    assert struck.faults
+    assert all(window.signs or window.gaps for window in once.windows)
+    assert once.coverage.grade != "A"
+
+    struck = FaultyEngine(Oracle(said.words), share=1.0, kinds=[kind], first_only=True)
+    found = read_with(struck, said, preset())  # type: ignore[arg-type]
+    assert score(said.words, found.words).errors == 0
+    assert found.coverage.grade == "A"
+    assert found.coverage.repaired >= len(found.windows)
+    for window in found.windows:
+        assert window.readings[0].how == "first"
+        assert window.readings[0].signs  # the reason
+        assert window.chosen > 0
+        assert not window.signs
+
+
+def test_an_undisturbed_item_is_read_once() -> None:
+    said = talk()
+    oracle = Oracle(said.words)
+    found = read_with(oracle, said, preset())
+    assert len(oracle.shown) == len(found.windows)
+    assert found.coverage.repaired == 0
+    assert found.timing.repair_s == 0
+    assert all(window.readings == () for window in found.windows)
+    assert found.coverage.grade == "A"
+
+
+@pytest.mark.parametrize(
+    ("cure", "expected"),
+    [
+        (Decoding(0.2), ["first", "shifted", "temperature 0.2"]),
+        (Decoding(0.6), ["first", "shifted", "temperature 0.2", "temperature 0.6"]),
+        (Decoding(beams=5), ["first", "shifted", "temperature 0.2", "temperature 0.6", "beam 5"]),
+    ],
+)
+def test_the_ladder_is_climbed_until_a_reading_is_clean(
+    cure: Decoding, expected: list[str]
+) -> None:
+    said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
+    engine = Wayward(said, [cure])
+    found = read_with(engine, said, preset())
+    assert hows(found) == expected
+    assert found.windows[0].chosen == len(expected) - 1
+    assert score(said.words, found.words).errors == 0
+
+
+def test_what_cannot_be_mended_is_told_and_the_best_reading_stands() -> None:
+    said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
+    found = read_with(Wayward(said, []), said, preset())
+    window = found.windows[0]
+    assert len(window.readings) == 5
+    best = max(reading.score for reading in window.readings)
+    assert window.readings[window.chosen].score == best
+    assert window.signs
+    assert found.coverage.grade == "C"
+    assert found.doubtful
+
+
+def test_an_engine_without_other_ways_is_asked_twice() -> None:
+    said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
+    engine = Wayward(said, [])
+    engine.ways = frozenset()
+    assert hows(read_with(engine, said, preset())) == ["first", "shifted"]
+
+
+def test_two_readings_that_agree_answer_a_repeat_that_was_said() -> None:
+    said = compose(bank(), "harbour | " + "river garden " * 5 + "| island")
+    oracle = Oracle(said.words)
+    found = read_with(oracle, said, preset())
+    assert score(said.words, found.words).errors == 0
+    assert hows(found) == ["first", "shifted"]
+    assert [sign.name for sign in found.windows[0].readings[0].signs] == ["repeats"]
+    assert found.windows[0].signs == ()
+    assert found.coverage.grade == "A"
+
+
+@pytest.mark.slow
+def test_the_cost_is_bounded() -> None:
+    rng = np.random.default_rng(5)
+    parts = [compose(bank(), random_plan(bank(), 8, rng), rng=rng) for _ in range(24)]
+    said = join(*parts, pause=3.0)
+    engine = Wayward(said, [])
+    # Windows of 5 s, nearly all of which are suspect whatever is done.
+    found = read_with(engine, said, preset(chunk_s=5.0, overlap_s=0.5))
+    windows = len(found.windows)
+    again = len(engine.asked) - windows
+    assert windows > 20
+    assert 0 < again <= max(ADVANCE, 0.3 * windows)
+    assert found.coverage.repaired == again
+    nothing = Plan(share=0.0, temperatures=(0.2,), beams=5)
+    engine = Wayward(said, [])
+    read_with(engine, said, preset(chunk_s=5.0, overlap_s=0.5), plan=nothing)
+    assert len(engine.asked) == windows
+
+
+@pytest.mark.slow
+def test_the_cost_is_bounded_over_all_media_of_a_run() -> None:
+    said = talk(30)
+    purse = Purse()
+    engine = Wayward(said, [])
+    batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 4)
+    try:
+        recognizer = Recognizer(batcher, preset(), detector=detector(), purse=purse)
+        found = [
+            recognizer.transcribe(blocks(said.audio), MediaRef(f"{n}", "", 0.0)) for n in range(4)
+        ]
+    finally:
+        batcher.close()
+    assert found[0].coverage.repaired > 0  # from the advance
+    assert sum(each.coverage.repaired for each in found) <= ADVANCE
+    assert purse.spent <= ADVANCE
+    assert found[-1].coverage.repaired == 0
+    assert found[-1].coverage.grade == "C"  # not mended, and told
+
+
+# What lies outside of all windows
+
+SHORT = preset(chunk_s=10.0, overlap_s=0.5)  # a longer window would hold it with the rest
+
+
+def _soft() -> tuple[Composition, SpeechSpan]:
+    """Clear speech around some in noise that only the looser detection hears; where that is."""
+    clear = talk(16, seed=5)
+    plan = random_plan(bank(), 8, np.random.default_rng(28))
+    drowned = compose(bank(), plan, rng=np.random.default_rng(8))
+    noisy = add_noise(drowned.audio, -6.5, np.random.default_rng(1))
+    said = join(clear, replace(drowned, audio=noisy), clear, pause=3.0)
+    return said, SpeechSpan(clear.seconds + 3.0, clear.seconds + 3.0 + drowned.seconds)
+
+
+@pytest.mark.slow
+def test_speech_outside_of_all_windows_is_read_by_itself() -> None:
+    said, soft = _soft()
+    once = read_with(Oracle(said.words), said, SHORT, plan=ONCE, longest_pause_s=0.0)
+    lost = [gap for gap in once.coverage.gaps if soft.start_s < gap.start_s < soft.end_s]
+    assert lost
+    assert not any(w.start_s <= lost[0].start_s < w.end_s for w in once.windows)
+    found = read_with(Oracle(said.words), said, SHORT, longest_pause_s=0.0)
+    assert found.coverage.gaps == ()
+    assert found.coverage.repaired == 1
+    texts = [word.text for word in found.words]
+    assert len(texts) > len(once.words)
+    starts = [word.start_s for word in found.words]
+    assert starts == sorted(starts)
+    (row,) = [window for window in found.windows if window.readings]
+    assert [reading.how for reading in row.readings] == ["not read", "shifted"]
+    assert soft.start_s <= row.start_s < row.end_s <= soft.end_s + PAD_S
+
+
+@pytest.mark.slow
+def test_speech_outside_of_all_windows_that_gives_no_words_is_told() -> None:
+    said, soft = _soft()
+    heard = [word for word in said.words if not soft.start_s <= word[1] < soft.end_s]
+    oracle = Oracle(heard)
+    found = read_with(oracle, said, SHORT, longest_pause_s=0.0)
+    assert score(heard, found.words).errors == 0
+    assert any(soft.start_s < gap.start_s < soft.end_s for gap in found.coverage.gaps)
+    assert len(oracle.shown) == len(found.windows)  # once, and not again in every way
+
+
+# Border cases
+
+
+def test_a_window_of_silence_has_nothing_to_mend() -> None:
+    oracle = Oracle([])
+    found = read_with(oracle, without_speech(silence(30)), preset())
+    assert (found.words, found.windows, found.coverage.grade) == ((), (), "A")
+    assert oracle.shown == []
+
+
+def test_a_stock_phrase_on_silence_is_thrown_out() -> None:
+    said = join(talk(30), without_speech(silence(6)), talk(30, seed=4), pause=0.1)
+    struck = FaultyEngine(Oracle(said.words), share=1.0, kinds=["invent"], first_only=True)
+    found = read_with(struck, said, preset())  # type: ignore[arg-type]
+    assert score(said.words, found.words).inserted == 0
+
+
+def test_one_word_is_read_and_graded() -> None:
+    said = compose(bank(), "harbour")
+    found = read_with(Oracle(said.words), said, preset())
+    assert [word.text for word in found.words] == ["harbour"]
+    assert found.coverage.grade == "A"
+    assert found.coverage.repaired == 0
+
+
+def test_a_whole_item_of_music_is_clean_without_words_and_doubtful_with_them() -> None:
+    music = without_speech(chords(60, np.random.default_rng(6)))
+    found = read_with(Oracle([]), music, preset())
+    assert (found.words, found.coverage.grade) == ((), "A")
+    # Speech at its beginning, and a recognizer that goes on writing where the music is.
+    said = join(talk(20), music, pause=0.2)
+    begin_s = said.words[-1][2] + 4.0
+    invented = [
+        Word(begin_s + 0.5 * i, begin_s + 0.5 * i + 0.4, text, 0.9)
+        for i, text in enumerate(("thanks", "for", "watching"))
+    ]
+
+    def longer(_window: Window, words: list[Word]) -> list[Word]:
+        return [*words, *invented]
+
+    found = read_with(Oracle(said.words, skips=longer), said, preset())
+    signs = {sign.name for window in found.windows for sign in window.signs}
+    assert signs & {"silence", "phrase", "times"}
+    assert found.coverage.grade != "A"
+
+
+def test_shifted_borders_keep_the_sound_in_its_place() -> None:
+    audio = np.arange(10 * SAMPLE_RATE, dtype=np.float32)
+    window = Window(3, 100.0, audio, (SpeechSpan(100.4, 109.0),))
+    moved = shifted(window, 30.0)
+    assert moved.start_s == pytest.approx(99.74)
+    place = round((105.0 - moved.start_s) * SAMPLE_RATE)
+    assert moved.audio[place] == pytest.approx(5 * SAMPLE_RATE, abs=1)
+    assert moved.audio.size / SAMPLE_RATE == pytest.approx(10.26)
+
+
+def test_shifted_borders_keep_every_word_where_the_recognizer_holds_no_more() -> None:
+    audio = np.ones(10 * SAMPLE_RATE, np.float32)
+    # Silence at the end makes room.
+    quiet_end = shifted(Window(3, 100.0, audio, (SpeechSpan(100.1, 109.0),)), 10.0)
+    assert quiet_end.start_s == pytest.approx(99.74)
+    assert quiet_end.end_s == pytest.approx(109.74)
+    # None there: some of that at the beginning goes, but never detected speech.
+    quiet_start = shifted(Window(3, 100.0, audio, (SpeechSpan(100.3, 110.0),)), 10.0)
+    assert quiet_start.start_s == pytest.approx(100.15)
+    assert quiet_start.end_s == pytest.approx(110.0)
+    unbroken = shifted(Window(3, 100.0, audio, (SpeechSpan(100.0, 110.0),)), 10.0)
+    assert unbroken.start_s == pytest.approx(100.05)
+
+
+# Another engine
+
+
+class Fixed(SecondEngine):
+    """A second engine that is there already."""
+
+    def __init__(self, engine: Oracle) -> None:
+        super().__init__("oracle:truth", lambda: GPUManager("cpu", cpu_threads=1), 2)
+        self._batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 2)
+
+
+def test_another_engine_is_the_last_rung() -> None:
+    said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
+    batcher = Batcher(Wayward(said, []), GPUManager("cpu", cpu_threads=1), 2)
+    second = Fixed(Oracle(said.words))
+    plan = Plan(share=10.0, temperatures=(), beams=1)
+    try:
+        recognizer = Recognizer(batcher, preset(), detector=detector(), plan=plan, second=second)
+        found = recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
+    finally:
+        batcher.close()
+        second.close()
+    assert hows(found) == ["first", "shifted", "engine oracle:truth"]
+    assert score(said.words, found.words).errors == 0
+
+
+def test_another_engine_that_cannot_be_had_is_tried_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def refuse(*_: object) -> None:
+        tries.append(1)
+        raise ModelUnavailable("There is no such model.")
+
+    monkeypatch.setattr("kb.asr.batching.fallback_engine.load_engine", refuse)
+    second = SecondEngine("whisper:nowhere", lambda: GPUManager("cpu", cpu_threads=1), 2)
+    with caplog.at_level(logging.WARNING):
+        assert second.open() is None
+        assert second.open() is None
+    assert len(tries) == 1
+    assert "no such model" in caplog.text
+    second.close()
+
+
+LOST = "CUDA error: an illegal memory access was encountered"
+
+
+def loses_the_device(*_: object) -> None:
+    raise RuntimeError(LOST)
+
+
+def test_another_engine_s_loss_of_the_device_is_the_first_one_s_too() -> None:
+    said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
+    batcher = Batcher(Wayward(said, []), GPUManager("cpu", cpu_threads=1), 2)
+    second = Fixed(Oracle(said.words, fails=loses_the_device))
+    plan = Plan(share=10.0, temperatures=(), beams=1)
+    recognizer = Recognizer(batcher, preset(), detector=detector(), plan=plan, second=second)
+    try:
+        with pytest.raises(DeviceLost, match=LOST):
+            recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
+    finally:
+        batcher.close()
+        second.close()
+
+
+def test_a_device_lost_while_another_engine_is_loaded_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.nn.Module.to", loses_the_device)
+    manager = GPUManager("cpu", cpu_threads=1)
+    second = SecondEngine("whisper:demo", lambda: manager, 2)
+    for _ in range(2):  # what failed is not the engine: it is not given up
+        with pytest.raises(DeviceLost, match=LOST):
+            second.open()
+    monkeypatch.undo()
+    assert manager.settled == 0
+    assert second.open() is not None
+    shape = shape_of("demo")
+    assert shape is not None
+    settled = manager.settled  # its weights are no windows' from now on
+    assert settled >= shape.weights_bytes(4) > 0
+    assert second.open() is not None and manager.settled == settled
+    second.close()
+
+
+def test_the_plan_is_read_from_the_settings() -> None:
+    plan = Plan.of(Settings().replace(repair_temperatures=" 0.1, 0.9 ", repair_share=0.1))
+    assert (plan.temperatures, plan.share) == ((0.1, 0.9), 0.1)
+    assert Plan.of(Settings().replace(repair_temperatures="")).temperatures == ()
+
+
+# The demo recognizer
+
+
+@pytest.mark.slow
+def test_faults_before_the_demo_recognizer_are_mended() -> None:
+    from kb.asr.engines import load_engine
+
+    said = talk(80, 2)
+    manager = GPUManager("cpu", cpu_threads=1)
+    manager.apply()
+    struck = FaultyEngine(load_engine("whisper", "demo", manager), share=0.5, seed=2)
+    batcher = Batcher(struck, manager, 4)  # type: ignore[arg-type]
+    try:
+        recognizer = Recognizer(batcher, preset("stabil"), detector=detector())
+        found = recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
+    finally:
+        batcher.close()
+    assert struck.faults
+    result = score(said.words, found.words)
+    suspect = [window for window in found.windows if window.signs or window.readings]
+    assert suspect
+    # Half of all readings are struck, later ones too: what is left is told.
+    assert result.wer <= 0.04 or found.coverage.grade != "A"
+    assert found.timing.repair_s > 0
+
+
+@pytest.mark.slow
+def test_the_demo_recognizer_reads_in_every_way() -> None:
+    from kb.asr.engines import load_engine
+
+    said = compose(bank(), random_plan(bank(), 25, np.random.default_rng(8)))
+    manager = GPUManager("cpu", cpu_threads=1)
+    manager.apply()
+    engine = load_engine("whisper", "demo", manager)
+    heard = engine.hear([Window(0, 0.0, said.audio[: 30 * SAMPLE_RATE])])
+    texts: dict[Decoding, list[Word]] = {}
+    for how in (GREEDY, Decoding(0.2), Decoding(0.2), Decoding(beams=3)):
+        decoded = engine.decode(heard, ["en"], how)[0]
+        words = [word for segment in decoded.segments for word in segment.words]
+        assert score(said.words, words).wer <= 0.1
+        assert texts.setdefault(how, words) == words  # drawn, and yet the same each time
+    engine.close()

@@ -1,0 +1,297 @@
+"""Which windows go together, how many at once, and what a model needs of memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+from gpu.manager import BatchCeiling
+from kb.asr.batching.batch_size import GROW_AFTER, LOOK_EVERY, SLOWEST_GROWTH, BatchSize
+from kb.asr.batching.scheduler import MOST_PASSES, Ticket, Turns
+from kb.asr.engines.model_lookup import DEMO_FOLDER, shape_of
+from kb.asr.engines.model_registry import MODELS, find
+from kb.asr.engines.whisper.memory import (
+    POSITIONS,
+    ModelShape,
+    shape_from_config,
+    shape_from_folder,
+)
+
+
+def turns(*tickets: tuple[str, str, float, str]) -> Turns[str]:
+    """Turns with (owner, job, length in seconds, language) waiting."""
+    made: Turns[str] = Turns()
+    for owner, job, length_s, language in tickets:
+        add(made, owner, job, length_s, language)
+    return made
+
+
+def add(
+    made: Turns[str],
+    owner: str,
+    job: str,
+    length_s: float = 10,
+    language: str = "en",
+    kind: str = "",
+) -> None:
+    made.add(Ticket(owner, job, kind, length_s, lambda: language))
+
+
+def test_items_take_turns() -> None:
+    waiting = Turns[str]()
+    for number in range(40):
+        add(waiting, "four hours", f"long {number}")
+    for number in range(3):
+        add(waiting, "two minutes", f"short {number}")
+    batches = [waiting.take(4) for _ in range(3)]
+    assert sum(job.startswith("short") for batch in batches for job in batch) == 3
+    assert [job for b in batches for job in b if job.startswith("long")] == [
+        f"long {n}" for n in range(9)
+    ]  # an item's own windows keep their order where nothing speaks against it
+    assert len(waiting) == 31 and waiting.owners == ["four hours"]
+
+
+def test_the_longest_of_the_horizon_go_first_and_nobody_waits_for_ever() -> None:
+    waiting = Turns[str]()
+    for number, length_s in enumerate((2, 29, 3, 28, 27, 4, 26, 25)):
+        add(waiting, "item", f"{number}", length_s)
+    assert waiting.take(4) == ["1", "3", "4", "6"]
+    # Longer ones keep coming; what was passed over goes all the same.
+    gone: list[list[str]] = []
+    for number in range(8, 40, 4):
+        for more in range(4):
+            add(waiting, "item", f"{number + more}", 30)
+        gone.append(waiting.take(4))
+    late = {job: place for place, batch in enumerate(gone) for job in batch}
+    assert all(late[job] <= MOST_PASSES for job in ("0", "2", "5", "7")), late
+
+
+def test_one_language_goes_together_and_others_fill_what_is_left() -> None:
+    waiting = turns(
+        *(("english", f"e{n}", 10, "en") for n in range(5)),
+        *(("german", f"g{n}", 20, "de") for n in range(3)),
+        *(("new", f"n{n}", 30, "") for n in range(1)),
+    )
+    first = waiting.take(4)
+    assert first == ["e0", "e1", "e2", "e3"]
+    second = waiting.take(4)  # the next item leads
+    assert sorted(second) == ["g0", "g1", "g2", "n0"]
+    assert {job for _ in range(3) for job in waiting.take(4)} | set(first) | set(second) == {
+        "e0", "e1", "e2", "e3", "e4", "g0", "g1", "g2", "n0",
+    }  # fmt: skip
+    assert len(waiting) == 0 and waiting.take(4) == []
+
+
+def test_a_language_that_becomes_known_while_it_waits_counts() -> None:
+    waiting, known = Turns[str](), {"item": ""}
+    for number in range(4):
+        waiting.add(Ticket("item", f"i{number}", "", 10, lambda: known["item"]))
+    for number in range(4):
+        add(waiting, "german", f"g{number}", 10, "de")
+    known["item"] = "de"
+    assert sorted(waiting.take(8)) == ["g0", "g1", "g2", "g3", "i0", "i1", "i2", "i3"]
+
+
+def test_different_tasks_never_share_a_batch() -> None:
+    waiting = Turns[str]()
+    for number in range(3):
+        add(waiting, "one", f"t{number}", kind="transcribe")
+        add(waiting, "two", f"x{number}", kind="translate")
+    batches = [waiting.take(8) for _ in range(2)]
+    assert [{job[0] for job in batch} for batch in batches] == [{"t"}, {"x"}]
+
+
+def test_what_is_dropped_is_gone_and_the_rest_goes_on() -> None:
+    waiting = turns(("a", "a0", 1, "en"), ("b", "b0", 1, "en"), ("a", "a1", 1, "en"))
+    assert waiting.of("a") == 2
+    assert waiting.drop("a") == ["a0", "a1"] and waiting.drop("nobody") == []
+    assert (len(waiting), waiting.take(8)) == (1, ["b0"])
+
+
+# How many at once
+
+
+class Room:
+    """What memory allows, changed by the test."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self) -> BatchCeiling:
+        return BatchCeiling(self.size, f"room for {self.size}")
+
+
+def test_the_batch_begins_with_what_fits_and_says_why_it_is_not_larger() -> None:
+    assert (BatchSize(16).size, BatchSize(16).reason) == (16, "the preset's most is 16")
+    small = BatchSize(16, Room(5))
+    assert (small.size, small.ceiling, small.reason) == (5, 16, "room for 5")
+    assert BatchSize(16, Room(0)).size == 1
+    assert BatchSize(16, Room(99)).size == 16
+
+
+def test_out_of_memory_halves_and_a_quiet_stretch_doubles() -> None:
+    batch = BatchSize(16, grow_after=3)
+    assert batch.refused(16) and batch.size == 8
+    assert batch.reason == "memory ran out with 16 windows"
+    assert batch.refused(8) and batch.size == 4
+    assert batch.refused(3) and batch.size == 1  # a batch that was not full
+    sizes = []
+    for _ in range(40):
+        batch.went(batch.size)
+        sizes.append(batch.size)
+    assert sorted(set(sizes)) == [1, 2, 4, 8, 16]
+    assert sizes == sorted(sizes) and sizes[0] == sizes[1] == 1  # not at once
+    assert batch.halved == 3
+
+
+def test_each_fall_from_the_full_size_makes_the_next_try_later() -> None:
+    batch, waits = BatchSize(2), []
+    for _ in range(7):
+        assert batch.refused(2)
+        quiet = 0
+        while batch.size < 2:
+            batch.went(1)
+            quiet += 1
+        waits.append(quiet)
+    assert waits[0] == 2 * GROW_AFTER
+    assert waits == sorted(waits) and waits[-1] == waits[-2] == SLOWEST_GROWTH * GROW_AFTER
+
+
+def fall(batch: BatchSize) -> int:
+    """Memory runs out with a full batch; how many batches it takes until the next full one."""
+    full = batch.ceiling
+    while batch.size == full:  # what has gone through before is repeated once
+        assert batch.refused(full)
+    quiet = 0
+    while batch.size < full:
+        batch.went(1)
+        quiet += 1
+    return quiet
+
+
+def test_full_batches_that_go_through_make_the_next_try_sooner_again() -> None:
+    batch = BatchSize(2)
+    assert [fall(batch) for _ in range(4)] == [n * GROW_AFTER for n in (2, 4, 8, 16)]
+    for _ in range(100 * GROW_AFTER):
+        batch.went(1)  # what is not full proves nothing
+    assert fall(batch) == 16 * GROW_AFTER
+    for _ in range(16 * GROW_AFTER):
+        batch.went(2)
+    assert fall(batch) == 16 * GROW_AFTER  # it was halved, and this fall doubled it
+    for _ in range((16 + 8 + 4 + 2) * GROW_AFTER):
+        batch.went(2)
+    assert fall(batch) == 2 * GROW_AFTER  # as after a first fall
+
+
+def test_another_preset_forgets_what_the_last_one_failed_with() -> None:
+    batch = BatchSize(2)
+    assert [fall(batch) for _ in range(3)] == [n * GROW_AFTER for n in (2, 4, 8)]
+    batch.set_ceiling(4)
+    assert fall(batch) == 2 * GROW_AFTER
+
+
+def test_what_went_through_before_is_repeated_once_after_a_clean_up() -> None:
+    batch = BatchSize(8)
+    batch.went(8)
+    assert batch.refused(8) and batch.size == 8  # memory was in pieces: the same again
+    batch.went(8)
+    assert (batch.repeated, batch.halved) == (1, 0)
+    assert batch.refused(8) and batch.size == 8
+    assert batch.refused(8) and batch.size == 4  # that did not help
+    assert (batch.repeated, batch.halved) == (1, 1)
+
+
+def test_one_window_is_repeated_once_and_then_given_up() -> None:
+    batch = BatchSize(1)
+    assert batch.refused(1)
+    assert not batch.refused(1)
+    assert batch.size == 1
+    assert batch.refused(1)  # the next window gets its own try
+
+
+def test_growth_stops_where_memory_ends_and_goes_on_when_there_is_more() -> None:
+    room = Room(6)
+    batch = BatchSize(16, room, grow_after=2)
+    for _ in range(20):
+        batch.went(batch.size)
+    assert (batch.size, batch.reason) == (6, "room for 6")
+    room.size = 99
+    for _ in range(20):
+        batch.went(batch.size)
+    assert batch.size == 16
+
+
+def test_memory_that_others_take_makes_the_batch_smaller_before_it_fails() -> None:
+    room = Room(16)
+    batch = BatchSize(16, room)
+    batch.went(16)
+    room.size = 3
+    for _ in range(LOOK_EVERY):
+        batch.went(16)
+    assert (batch.size, batch.reason, batch.halved) == (3, "room for 3", 0)
+
+
+def test_a_hungry_device_gets_more_sooner() -> None:
+    calm, hungry = BatchSize(8, Room(8)), BatchSize(8, Room(8))
+    waits = []
+    for batch, is_hungry in ((calm, False), (hungry, True)):
+        batch.refused(8)
+        quiet = 0
+        while batch.size < 8:
+            batch.went(4, hungry=is_hungry)
+            quiet += 1
+        waits.append(quiet)
+    assert waits[1] * 4 == waits[0]
+
+
+# What a model needs
+
+
+@pytest.mark.parametrize(
+    "name", ["tiny", "base.en", "large-v3", "large-v3-turbo", "distil-small.en"]
+)
+def test_the_arithmetic_counts_every_number_of_the_real_architecture(name: str) -> None:
+    known = find(name)
+    assert known is not None and known.shape is not None
+    shape = known.shape
+    config = WhisperConfig(
+        encoder_layers=shape.encoder_layers, decoder_layers=shape.decoder_layers,
+        d_model=shape.width, encoder_attention_heads=shape.heads,
+        decoder_attention_heads=shape.heads, encoder_ffn_dim=shape.inner,
+        decoder_ffn_dim=shape.inner, vocab_size=shape.vocabulary, num_mel_bins=shape.mels,
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = WhisperForConditionalGeneration(config)
+    assert sum(p.numel() for p in model.parameters()) == shape.parameters
+    assert shape_from_config(config.to_dict()) == shape
+
+
+def test_figures_of_the_design() -> None:
+    large, turbo = find("large-v3"), find("openai/whisper-large-v3-turbo")
+    assert large is not None and turbo is not None and large.shape and turbo.shape
+    assert large.shape.cross_cache_bytes() == 2 * 2 * POSITIONS * 1280 * 32 == 245_760_000
+    assert turbo.shape.cross_cache_bytes() == 30_720_000
+    assert 56 * large.shape.cross_cache_bytes() + large.shape.weights_bytes() < 20 * 2**30
+    # Copied once without those that are done, a cache takes 1.75 times its own size.
+    assert large.shape.window_bytes() == pytest.approx(430.1e6 + 65.5e6 + 18.4e6 + 0.8e6, rel=0.001)
+    assert turbo.shape.window_bytes() == pytest.approx(53.8e6 + 8.2e6 + 18.4e6 + 0.8e6, rel=0.001)
+    # Without a large decoder it is the encoder that counts.
+    light = ModelShape(32, 1, 1280, 20, 5120, 51866, 128, timing_heads=2)
+    assert light.window_bytes() == 4 * 128 * 3000 + 2 * 1500 * (2 * 5120 + 5 * 1280)
+    assert find("nothing of the kind") is None
+    assert len({model.name for model in MODELS}) == len(MODELS)
+
+
+def test_shapes_are_read_from_a_model_of_ones_own() -> None:
+    shape = shape_of("demo")
+    assert shape is not None and (shape.encoder_layers, shape.width) == (4, 128)
+    weights = DEMO_FOLDER / "model.safetensors"
+    # Half-precision or float32 files: the numbers are the same.
+    assert weights.stat().st_size == pytest.approx(shape.weights_bytes(4), rel=0.15) or (
+        weights.stat().st_size == pytest.approx(shape.weights_bytes(2), rel=0.15)
+    )
+    assert shape_of("no such model") is None and shape_of("someone/unknown") is None
+    assert shape_from_config({"model_type": "wav2vec2"}) is None
+    assert shape_from_config({"model_type": "whisper", "d_model": "wide"}) is None
+    assert shape_from_folder(DEMO_FOLDER.parent) is None

@@ -1,0 +1,57 @@
+"""The GPU benchmark with toy shapes: it has to run to its end on the day there is a GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
+
+
+def _run(*options: str, **environment: str) -> tuple[list[dict[str, object]], list[list[str]], str]:
+    """Figures, rows of the table (all seven columns and the note) and the last line."""
+    run = subprocess.run(
+        [sys.executable, str(SCRIPT), "--tiny", *options],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | environment,
+    )
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
+    figures = [json.loads(line) for line in lines if line.startswith("{")]
+    return figures, rows[2:], lines[-1]
+
+
+@pytest.mark.slow
+def test_it_prints_one_table_though_a_lever_fails(tmp_path: Path) -> None:
+    # Compiling without a compiler raises, and what is laid out for a CPU cannot be compiled.
+    figures, rows, last = _run(
+        CXX=str(tmp_path / "no-compiler"), TORCHINDUCTOR_CACHE_DIR=str(tmp_path)
+    )
+    assert [row[1] for row in rows] == [
+        "1", "2", "2, transformers pipeline", "2, encoder with eager attention",
+        "2, log-mel by the extractor on the CPU", "2, CUDA graph", "2, compiled encoder",
+    ]  # fmt: skip
+    assert all(float(row[2]) > 0 for row in rows[:-1])
+    assert rows[-1][2] == "" and "Error" in rows[-1][-1]
+    for row in rows[:2]:
+        assert float(row[5]) > 0  # transformers' generate
+        assert sum(map(int, row[4].split("/"))) == pytest.approx(100, abs=2)
+    assert len(figures) == 6 and all(float(str(f["value"])) > 0 for f in figures)
+    assert last == "Out of memory: not measured."
+
+
+@pytest.mark.slow
+def test_what_there_is_no_time_for_says_so() -> None:
+    figures, rows, last = _run("--seconds", "0")
+    assert not figures
+    assert [row[1] for row in rows][:2] == ["1, 2", "transformers pipeline"]
+    assert all("no time left" in row[-1] for row in rows)
+    assert last == "Out of memory: not measured."

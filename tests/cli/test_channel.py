@@ -1,0 +1,113 @@
+"""From a channel's handle to searchable words: the real clients against servers on loopback."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kb.jobs.queue.listing_jobs import look_item
+from tests.support.channel import KEYS, Site, let_time_pass
+from tests.support.workers import Lab
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with Site(tmp_path) as made:
+        yield made
+
+
+def told(lab: Lab, *arguments: str, check: int = 0) -> Any:
+    """What a command printed as JSON; no key may be in anything it said."""
+    done = lab.kb(*arguments, "--json", check=check)
+    for key in KEYS:
+        assert key not in done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_from_a_handle_to_an_answer(site: Site, tmp_path: Path) -> None:
+    with site.lab(tmp_path / "lab") as lab:
+        plan = told(lab, "scan", "@talks")
+        assert (plan["kind"], plan["reported"], plan["listed"]) == ("handle", 3, 3)
+        assert (plan["new"], plan["known"], plan["audio_s"]) == (3, 0, 18.0)
+        assert 0 < plan["api_units"] <= 4
+        report = told(lab, "ingest", "@talks", "--wait", "--keep", "audio")
+        assert {item["state"] for item in report["items"]} == {"done"}, report
+        assert len(report["enqueued"]) == 3
+        names = sorted(p.name for p in (lab.home / "media").glob("*.transcript.json"))
+        newest = site.channel.video_id(0)
+        assert f"2026-11-01_Talk 0 on water_{newest}.transcript.json" in names
+        assert not list((lab.home / "downloads").iterdir())
+        word = site.words[newest][2]
+        hits = told(lab, "search", word)["hits"]
+        mine = next(hit for hit in hits if hit["item_id"] == f"youtube:{newest}")
+        assert mine["deep_link"] == f"https://youtu.be/{newest}?t={int(mine['at'])}"
+        asked = len(site.media.of("media"))
+        again = told(lab, "ingest", "@talks", "--wait")
+        assert again["enqueued"] == []
+        assert {each["reason"] for each in again["skipped"]} == {"already in the library"}
+        assert len(site.media.of("media")) == asked
+        assert told(lab, "scan", "@talks")["known"] == 3
+        for path in lab.home.rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                assert not any(key.encode() in content for key in KEYS), path
+        if lab.log_file.exists():
+            log = lab.log_file.read_text(encoding="utf-8")
+            assert not any(key in log for key in KEYS)
+
+
+def test_a_listing_without_quota_waits_and_says_so(site: Site, tmp_path: Path) -> None:
+    for key in site.keys:
+        site.api.quota[key] = 0
+    with site.lab(tmp_path / "lab") as lab:
+        report = told(lab, "ingest", "@talks", "--wait")
+        (item,) = report["items"]
+        assert (item["state"], item["title"]) == ("waiting", "Listing of @talks")
+        assert item["wait_until"] > time.time()
+        assert "quota" in item["error"].lower() or "used up" in item["error"].lower()
+        # A worker sees by itself that the day is over.
+        for key in site.keys:
+            site.api.quota[key] = 10_000
+        lab.wait(lambda: not lab.jobs.workers(), "the end of the worker that --wait started")
+        lab.start()
+        let_time_pass(lab)
+        lab.wait(lambda: not lab.jobs.counts()["waiting"], "the end of the wait")
+        lab.wait(lambda: len(lab.states()) == 4, "the talks")
+        lab.finish()
+        assert told(lab, "status")["counts"]["done"] == 4  # three talks and their listing
+
+
+def test_what_is_followed_is_looked_at_again(site: Site, tmp_path: Path) -> None:
+    with site.lab(tmp_path / "lab") as lab:
+        made = told(lab, "follow", "@talks", "--every", "1m", "--title", "Talk (0|-1)")
+        (followed,) = told(lab, "follow", "--list")
+        assert followed == made
+        assert (followed["reference"], followed["every_s"]) == ("@talks", 60.0)
+        (subscription,) = lab.service.subscriptions.list()
+        look = look_item(subscription).id
+        lab.start()
+        first = f"youtube:{site.channel.video_id(0)}"
+        lab.wait(lambda: lab.states().get(first, None) is not None, "the first look")
+        lab.finish([first])
+        assert lab.jobs.rows([look])[0].run == 1
+        site.channel.more = 1
+        # Many looks were missed, as with a machine that was off: they are made up once.
+        with sqlite3.connect(lab.home / "kb.sqlite", timeout=30) as database:
+            database.execute("UPDATE kb_subscriptions SET next_at = 0")
+        newest = f"youtube:{site.channel.video_id(-1)}"
+        lab.wait(lambda: lab.states().get(newest, None) is not None, "the second look")
+        assert lab.finish([newest])[newest].state == "done"
+        assert lab.jobs.rows([look])[0].run == 2
+        assert lab.service.subscriptions.list()[0].next_at > time.time()
+        ids = {item_id for item_id in lab.states() if item_id.startswith("youtube:")}
+        assert ids == {first, newest}
+        lab.kb("unfollow", "https://www.youtube.com/@talks")
+        assert told(lab, "follow", "--list") == []

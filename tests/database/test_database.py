@@ -1,0 +1,161 @@
+"""The catalogue database: made once, brought up to date, and clear when it cannot be used."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from kb import database
+from kb.database import DATABASE_NAME, MIGRATIONS, Catalogue, postgres_engine
+from kb.errors import LibraryError
+from kb.settings import Settings
+
+
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+def test_opening_twice_changes_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        catalogue = Catalogue.open(settings(tmp_path))
+        with catalogue.begin() as connection:
+            versions = connection.scalars(sa.text("SELECT version FROM kb_schema")).all()
+        assert list(versions) == list(range(1, len(MIGRATIONS) + 1))
+        catalogue.close()
+
+
+def test_it_keeps_a_journal_that_lets_readers_in(tmp_path: Path) -> None:
+    catalogue = Catalogue.open(settings(tmp_path))
+    with catalogue.begin() as connection:
+        assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
+        assert connection.scalar(sa.text("PRAGMA busy_timeout")) == 30_000
+
+
+def test_an_older_database_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Catalogue.open(settings(tmp_path)).close()
+
+    def add(connection: sa.Connection) -> None:
+        connection.execute(sa.text("CREATE TABLE later (x INTEGER)"))
+
+    monkeypatch.setattr("kb.database.database.MIGRATIONS", [*MIGRATIONS, add])
+    catalogue = Catalogue.open(settings(tmp_path))
+    assert sa.inspect(catalogue.engine).has_table("later")
+
+
+def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
+    catalogue = Catalogue.open(settings(tmp_path))
+    with catalogue.begin() as connection:
+        connection.execute(sa.text("INSERT INTO kb_schema VALUES (999, 0)"))
+    catalogue.close()
+    with pytest.raises(LibraryError, match="newer version") as caught:
+        Catalogue.open(settings(tmp_path))
+    assert "Update KB Ingest" in caught.value.hint
+
+
+def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(connection: sa.Connection) -> None:
+        connection.execute(sa.text("INSERT INTO nowhere VALUES (1)"))
+
+    monkeypatch.setattr("kb.database.database.MIGRATIONS", [*MIGRATIONS, broken])
+    with pytest.raises(LibraryError):
+        Catalogue.open(settings(tmp_path))
+    monkeypatch.undo()
+    Catalogue.open(settings(tmp_path)).close()
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / DATABASE_NAME).write_bytes(b"these are not the rows you are looking for" * 50)
+    with pytest.raises(LibraryError, match="damaged") as caught:
+        Catalogue.open(settings(tmp_path))
+    assert "kb reindex" in caught.value.hint
+
+
+def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("in the way")
+    with pytest.raises(LibraryError, match="home"):
+        Catalogue.open(settings(tmp_path / "home"))
+
+
+def test_a_library_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match="no library folder"):
+        Catalogue.open(settings(tmp_path / "moved"), create=False)
+    assert not (tmp_path / "moved").exists()
+
+
+def test_a_lock_of_another_program_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Catalogue.open(settings(tmp_path)).close()
+    monkeypatch.setattr("kb.database.database.BUSY_TIMEOUT_MS", 200)
+    other = sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        catalogue = Catalogue(database.sqlite_engine(tmp_path / DATABASE_NAME))
+        with pytest.raises(LibraryError, match="locked") as caught, catalogue.begin() as connection:
+            connection.execute(sa.insert(database.lanes).values(name="x"))
+        assert caught.value.retryable
+    finally:
+        other.close()
+
+
+def test_many_writers_at_once(tmp_path: Path) -> None:
+    catalogue = Catalogue.open(settings(tmp_path))
+    failures: list[Exception] = []
+
+    def write(number: int) -> None:
+        try:
+            for place in range(20):
+                with catalogue.begin() as connection:
+                    name = f"{number}-{place}"
+                    connection.execute(sa.insert(database.lanes).values(name=name))
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    with catalogue.begin() as connection:
+        count = connection.scalar(sa.select(sa.func.count()).select_from(database.lanes))
+    assert count == 160
+
+
+@pytest.mark.slow
+def test_two_processes_make_it_at_the_same_time(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from kb.settings import Settings;"
+        "from kb.database import Catalogue;"
+        "Catalogue.open(Settings(home=pathlib.Path(sys.argv[1])))"
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    for process in started:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize("url", ["mysql://h/x", "nonsense", "postgresql:/"])
+def test_a_bad_database_url_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(LibraryError, match="KB_DATABASE_URL") as caught:
+        postgres_engine(f"{url}")
+    assert url not in str(caught.value)
+
+
+def test_a_server_that_is_not_there_is_said_without_its_password(tmp_path: Path) -> None:
+    hidden = "".join(("hush", "-", "hush"))
+    url = f"postgresql://someone:{hidden}@127.0.0.1:9/kb"
+    with pytest.raises(LibraryError, match="cannot be reached") as caught:
+        Catalogue.open(Settings.model_validate({"KB_HOME": tmp_path, "KB_DATABASE_URL": url}))
+    assert hidden not in str(caught.value) + caught.value.hint

@@ -1,0 +1,176 @@
+"""Items of several models on one device: each has its turn, and waiting can be ended."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from kb.asr.engines.model_lookup import DEMO_FOLDER
+from kb.errors import Cancelled, ModelUnavailable
+from kb.inference.model_lock import Exchange
+from kb.inference.process import ModelHost
+from kb.inference.session import Recipe, Recognition
+from kb.options import RunOptions
+from kb.settings import get_settings
+from tests.support.held_host import GO, main
+from tests.support.workers import speech
+
+A, B = ("whisper", "a"), ("whisper", "b")
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Waits until something is so."""
+    deadline = time.monotonic() + 90
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class Device:
+    """A line and its device: what `Recognition` does with them, without a model."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.line = Exchange(self.lock)
+        self.loads: list[str] = []
+        self.order: list[str] = []
+        self.pool = ThreadPoolExecutor(16)
+
+    def begin(
+        self, name: str, wanted: tuple[str, str], go: threading.Event, stop: Callable[[], bool]
+    ) -> Future[None]:
+        """An item; it has joined the line, or is with the model, when this returns."""
+        before = self._seen()
+        future = self.pool.submit(self._use, name, wanted, go, stop)
+        until(lambda: self._seen() > before or future.done())
+        return future
+
+    def _seen(self) -> int:
+        with self.lock:
+            return self.line.waiting + len(self.order)
+
+    def _use(
+        self, name: str, wanted: tuple[str, str], go: threading.Event, stop: Callable[[], bool]
+    ) -> None:
+        with self.lock:
+            self.line.wait(wanted, stop)
+            if self.line.loaded != wanted:
+                assert self.line.busy == 0  # never put away under somebody's hands
+                self.loads.append(wanted[1])
+                self.line.arrived(wanted)
+            self.line.enter()
+            self.order.append(name)
+        assert go.wait(90)
+        with self.lock:
+            self.line.leave()
+
+
+def never() -> bool:
+    return False
+
+
+def test_an_item_of_another_model_does_not_wait_for_newcomers() -> None:
+    device, first, rest = Device(), threading.Event(), threading.Event()
+    rest.set()
+    items = [device.begin("a1", A, first, never), device.begin("a2", A, first, never)]
+    assert device.order == ["a1", "a2"]  # together, while nobody else waits
+    items += [device.begin(f"b{n}", B, rest, never) for n in (1, 2)]
+    items += [device.begin(f"a{n}", A, rest, never) for n in (3, 4)]
+    items += [device.begin("b3", B, rest, never)]
+    assert device.order == ["a1", "a2"]
+    first.set()
+    for item in items:
+        item.result(90)
+    # All who wait for a model by the time it is loaded go in with the first of them.
+    assert set(device.order[2:5]) == {"b1", "b2", "b3"}
+    assert set(device.order[5:]) == {"a3", "a4"}
+    assert device.loads == ["a", "b", "a"]
+    assert device.line.waiting == device.line.busy == 0
+
+
+def test_whoever_stops_waiting_holds_up_nobody() -> None:
+    device, first, stop = Device(), threading.Event(), threading.Event()
+    a1 = device.begin("a1", A, first, never)
+    b1 = device.begin("b1", B, first, stop.is_set)
+    a2 = device.begin("a2", A, first, never)
+    assert device.order == ["a1"] and not a2.done()
+    stop.set()
+    with pytest.raises(Cancelled):
+        b1.result(90)
+    until(lambda: device.order == ["a1", "a2"])  # nobody waits for another one any more
+    first.set()
+    a1.result(90), a2.result(90)
+
+
+@pytest.mark.slow
+def test_models_take_turns_and_one_that_cannot_be_loaded_is_passed(tmp_path: Path) -> None:
+    copy = str(shutil.copytree(DEMO_FOLDER, tmp_path / "copy"))
+    (tmp_path / "empty").mkdir()
+    (talk,) = speech(tmp_path / "in", 1, words=3)
+    order: list[str] = []
+    go = threading.Event()
+    with Recognition(get_settings()) as recognition, ThreadPoolExecutor(8) as pool:
+
+        def recipe(model: str) -> Recipe:
+            return recognition.recipe(RunOptions(model=model))
+
+        def read(name: str, model: str) -> Future[object]:
+            def ready() -> None:
+                order.append(name)
+                assert go.wait(90)
+
+            return pool.submit(recognition.transcribe, talk, recipe(model), ready=ready)
+
+        line = recognition._models
+        items = [read("a1", "demo")]
+        until(lambda: order == ["a1"])
+        for place, (name, model) in enumerate(
+            [("x", str(tmp_path / "empty")), ("b1", copy), ("a2", "demo")], start=1
+        ):
+            items.append(read(name, model))
+            until(lambda place=place: line.waiting == place)  # type: ignore[misc]
+        stopped = pool.submit(recognition.prepare, recipe("demo"), lambda: True)
+        with pytest.raises(Cancelled):
+            stopped.result(90)
+        go.set()
+        with pytest.raises(ModelUnavailable):
+            items.pop(1).result(90)
+        for item in items:
+            item.result(90)
+    assert order == ["a1", "b1", "a2"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_item_that_waits_for_another_model_can_be_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = str(shutil.copytree(DEMO_FOLDER, tmp_path / "copy"))
+    (talk,) = speech(tmp_path / "in", 1, words=3)
+    go, stop = tmp_path / "go", threading.Event()
+    monkeypatch.setenv(GO, str(go))
+    host, recognition = ModelHost(get_settings(), 2, main=main), Recognition(get_settings())
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            first = pool.submit(host.transcribe, talk, recognition.recipe(RunOptions(model="demo")))
+            until(lambda: any(request.ready for request in list(host._requests.values())))
+            second = pool.submit(
+                host.transcribe, talk, recognition.recipe(RunOptions(model=copy)),
+                cancelled=stop.is_set,
+            )  # fmt: skip
+            until(lambda: len(host._requests) == 2)
+            stop.set()
+            with pytest.raises(Cancelled):
+                second.result(90)
+            assert not first.done()
+            go.touch()
+            assert first.result(300).words
+        finally:
+            go.touch()
+            host.close()

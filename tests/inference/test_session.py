@@ -1,0 +1,103 @@
+"""The model of a process: loaded once, shared by threads, exchanged when nobody uses it."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kb.asr.engines.model_lookup import DEMO_FOLDER
+from kb.errors import Cancelled, MediaUnavailable, ModelUnavailable
+from kb.inference.session import Recognition
+from kb.options import RunOptions
+from kb.settings import get_settings
+from tests.support.compose import compose, random_plan, write_wav
+from tests.support.speech import bank, score
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def talks(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, list]]:
+    """Three talks of different length with their words."""
+    folder = tmp_path_factory.mktemp("talks")
+    made = []
+    for number, count in enumerate((6, 25, 70)):
+        rng = np.random.default_rng(40 + number)
+        said = compose(bank(), random_plan(bank(), count, rng), rng=rng)
+        made.append((write_wav(folder / f"{number}.wav", said), said.words))
+    return made
+
+
+def test_threads_share_one_model_and_each_gets_its_own_words(
+    talks: list[tuple[Path, list]],
+) -> None:
+    with Recognition(get_settings()) as recognition, ThreadPoolExecutor(6) as pool:
+        recipe = recognition.recipe(RunOptions(model="demo"))
+        several = [*talks, *talks]
+        found = list(pool.map(lambda talk: recognition.transcribe(talk[0], recipe), several))
+    for transcript, (path, words) in zip(found, several, strict=True):
+        assert transcript.media.path == str(path)
+        assert score(words, transcript.words).wer <= 0.04
+    assert len({transcript.timing.load_s for transcript in found}) == 1  # loaded once
+
+
+def test_another_preset_loads_nothing_again(talks: list[tuple[Path, list]]) -> None:
+    with Recognition(get_settings()) as recognition:
+        seen = []
+        for batch_size in (2, 5):
+            recipe = recognition.recipe(RunOptions(model="demo", batch_size=batch_size))
+            recognition.transcribe(talks[0][0], recipe)
+            assert recognition._batcher is not None
+            assert recognition._batcher.ceiling == batch_size
+            seen.append(recognition._batcher)
+        assert seen[0] is seen[1]
+
+
+def test_another_model_waits_until_the_first_is_idle(
+    talks: list[tuple[Path, list]], tmp_path: Path
+) -> None:
+    copy = str(shutil.copytree(DEMO_FOLDER, tmp_path / "copy"))
+    names = ["demo", copy, "demo", copy]
+    with Recognition(get_settings()) as recognition, ThreadPoolExecutor(4) as pool:
+        path, words = talks[1]
+        found = list(
+            pool.map(
+                lambda name: recognition.transcribe(
+                    path, recognition.recipe(RunOptions(model=name))
+                ),
+                names,
+            )
+        )
+    assert [transcript.model for transcript in found] == names
+    assert all(score(words, transcript.words).wer <= 0.04 for transcript in found)
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_next_one_a_chance(
+    talks: list[tuple[Path, list]], tmp_path: Path
+) -> None:
+    with Recognition(get_settings()) as recognition:
+        with pytest.raises(ModelUnavailable):
+            recognition.prepare(recognition.recipe(RunOptions(model=str(tmp_path))))
+        recipe = recognition.recipe(RunOptions(model="demo"))
+        assert recognition.transcribe(talks[0][0], recipe).words
+
+
+def test_a_stop_and_a_bad_medium_leave_the_model_usable(
+    talks: list[tuple[Path, list]], tmp_path: Path
+) -> None:
+    with Recognition(get_settings()) as recognition:
+        recipe = recognition.recipe(RunOptions(model="demo"))
+        with pytest.raises(Cancelled):
+            recognition.transcribe(talks[2][0], recipe, cancelled=lambda: True)
+        with pytest.raises(MediaUnavailable):
+            recognition.transcribe(tmp_path / "missing.wav", recipe)
+        told: list[float] = []
+        found = recognition.transcribe(talks[2][0], recipe, progress=told.append)
+    assert score(talks[2][1], found.words).wer <= 0.04
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    assert all(0 <= done <= 1 for done in told)

@@ -1,0 +1,199 @@
+"""What is cancelled is not uploaded afterwards: by the table, in a step, and by a real worker."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kb.inference.process import ModelHost
+from kb.inference.session import Recognition
+from kb.jobs.queue import outbox
+from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.dbos_client import JobClient
+from kb.jobs.queue.heartbeat import Presence
+from kb.jobs.queue.item_states import CANCELLED, DONE
+from kb.jobs.worker.context import Workplace
+from kb.jobs.worker.item_steps import ItemWork
+from kb.library import Library
+from kb.options import RunOptions
+from kb.pipeline import publish_record
+from tests.fakes.odin import FakeOdin
+from tests.support.outbox import IDS, LATER_S, claim, jobs, serial_of, status
+from tests.support.publish_lane import environment, shelve, told
+from tests.support.workers import Lab
+
+__all__ = ["jobs"]  # a fixture
+
+
+@pytest.fixture
+def client(jobs: Jobs) -> Iterator[JobClient]:
+    """The asking side, as a worker has it."""
+    made = JobClient(jobs.catalogue)
+    yield made
+    made.close()
+
+
+def test_what_waits_is_dropped_and_can_be_asked_for_again(jobs: Jobs, client: JobClient) -> None:
+    queued, waiting, indexed, held, other = IDS[:5]
+    for item_id in (queued, waiting, indexed, other):
+        jobs.send(item_id, ["odin"])
+    for item_id in (waiting, indexed):
+        due = time.time() + LATER_S
+        state = outbox.WAITING if item_id == waiting else outbox.SYNCING
+        jobs.deliveries.finish(claim(jobs, item_id), state, error="no network", due_at=due)
+    jobs.deliveries.hold("odin", held, "doubtful")
+    serial = serial_of(jobs, queued)
+
+    dropped = jobs.cancel_publications([queued, waiting, indexed, held])
+    assert dropped == [("odin", queued), ("odin", waiting)]
+    assert [status(jobs, i) for i in (queued, waiting)] == [outbox.CANCELLED] * 2
+    # What is there is looked at, what is held waits for a person, what is another's goes on.
+    assert status(jobs, indexed) == outbox.SYNCING
+    assert status(jobs, held) == outbox.HELD
+    assert status(jobs, other) == outbox.QUEUED
+    # Nobody takes it up: not its workflow, no clock, no hand that opens lanes, no mending.
+    assert jobs.deliveries.claim("odin", queued, serial) is None
+    jobs.resume()
+    taken = jobs.deliveries.take_due(time.time() + 2 * LATER_S, client.publish)
+    assert taken == [("odin", indexed)]
+    assert jobs.retry_failed() == []
+    assert client.abandoned_deliveries() == []
+    # Cancelled twice is cancelled once; asked for by name it goes.
+    assert jobs.cancel_publications([queued, waiting]) == []
+    assert jobs.retry([waiting]) == [waiting]
+    jobs.send(queued, ["odin"])
+    assert claim(jobs, waiting) and claim(jobs, queued)
+
+
+def test_what_is_being_sent_ends_and_is_not_tried_again(jobs: Jobs) -> None:
+    arrives, breaks, killed = IDS[:3]
+    for item_id in (arrives, breaks, killed):
+        jobs.send(item_id, ["odin"])
+    sent = {item_id: claim(jobs, item_id) for item_id in (arrives, breaks, killed)}
+    assert len(jobs.cancel_publications(list(sent))) == 3
+    # It got there: the table tells the truth.
+    assert jobs.deliveries.finish(sent[arrives], outbox.SYNCING, due_at=time.time())
+    assert status(jobs, arrives) == outbox.SYNCING
+    # It did not: there is no second time, whatever the error was.
+    due = time.time() + 1
+    assert not jobs.deliveries.finish(sent[breaks], outbox.WAITING, error="cut", due_at=due)
+    assert not jobs.deliveries.finish(sent[breaks], outbox.FAILED, error="422")
+    # Its worker was killed, and another one takes the workflow over.
+    assert jobs.deliveries.claim("odin", killed, sent[killed].serial) is None
+    assert [status(jobs, i) for i in (breaks, killed)] == [outbox.CANCELLED] * 2
+    assert jobs.retry([breaks]) == [breaks]
+
+
+def test_a_new_database_does_not_take_it_up(tmp_path: Path) -> None:
+    """The folder is the truth: what is noted there must not wait either."""
+    with Lab(tmp_path / "lab") as lab:
+        (item_id,) = shelve(lab, 1)
+        lab.library.amend(item_id, {"published": {"odin": {"status": "waiting", "error": "cut"}}})
+        lab.jobs.adopt_folder()
+        assert lab.jobs.cancel([item_id]) == [item_id]
+        lab.service.close()
+        for path in lab.home.glob("kb.sqlite*"):
+            path.unlink()
+        again = Jobs(lab.settings, Library(lab.home))
+        assert again.deliveries.counts() == {"odin": {"cancelled": 1}}
+        assert not again.deliveries.busy(time.time() + LATER_S)
+        again.close()
+
+
+class CancelledAtTheEnd(ItemWork):
+    """Somebody cancels the item while it is being filed, its words all there."""
+
+    jobs: Jobs
+
+    def _advance(self, stage: str, progress: float) -> None:
+        super()._advance(stage, progress)
+        if stage == "publish":
+            assert self.jobs.cancel([self._id]) == [self._id]
+
+
+@pytest.mark.parametrize("work", [ItemWork, CancelledAtTheEnd])
+def test_an_item_cancelled_while_it_is_filed_is_not_sent(
+    tmp_path: Path, work: type[ItemWork]
+) -> None:
+    with Lab(tmp_path / "lab", KB_SINKS="folder") as lab:
+        (item_id,) = shelve(lab, 1)
+        entry = lab.library.find(item_id)
+        assert entry is not None
+        jobs, settings = lab.jobs, lab.settings
+        asked = RunOptions(again=True, sinks=("folder",))
+        assert jobs.submit([entry.item], asked)[0] == [item_id]
+        (row,) = jobs.rows([item_id])
+        client = JobClient(jobs.catalogue)
+        presence = Presence(settings, jobs.catalogue)
+        presence.take()
+        place = Workplace(
+            settings=settings, library=lab.library, items=jobs.items, client=client,
+            host=ModelHost(settings, 1), recognition=Recognition(settings), presence=presence,
+            preparations=threading.Semaphore(1),
+        )  # fmt: skip
+        CancelledAtTheEnd.jobs = jobs
+        work(place, item_id, row.serial).publish()
+        found = jobs.deliveries.of([item_id])
+        if work is ItemWork:
+            assert [(r.sink, r.status) for r in found[item_id]] == [("folder", outbox.QUEUED)]
+            assert lab.states()[item_id].state == DONE
+        else:
+            assert found == {}
+            assert lab.states()[item_id].state == CANCELLED
+        presence.leave()
+        place.host.close()
+        client.close()
+
+
+@pytest.mark.slow
+def test_nothing_is_uploaded_once_it_is_cancelled(tmp_path: Path) -> None:
+    with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
+        waits, goes = shelve(lab, 2)
+        lab.jobs.items.pause_lane("publish:odin", time.time() + LATER_S, "closed for a test")
+        lab.start()
+        lab.jobs.send(waits, ["odin"])
+        lab.wait(lambda: told(lab, waits).get("status") == "waiting", "a publication that waits")
+        said = lab.kb("cancel", waits).stderr
+        assert f"Not to be published any more: {waits} → odin" in " ".join(said.split())
+        assert told(lab, waits)["status"] == "cancelled"
+        # Neither when the lane opens nor when a line is corrected.
+        lab.jobs.resume()
+        assert lab.service.edit(waits, 0, "other words")
+        lab.jobs.send(goes, ["odin"])
+        lab.wait(lambda: told(lab, goes).get("status") == "synced", "the other one's document")
+        assert told(lab, waits)["status"] == "cancelled"
+        assert len(odin.held()) == 1 == odin.count("POST", "/add/file")
+        # Asked for again, it goes, with the words as they are now.
+        assert f"{waits} → odin" in lab.kb("retry", waits).stderr
+        lab.wait(lambda: told(lab, waits)["status"] == "synced", "the document after all")
+        assert any(b"other words" in content for content in odin.held().values())
+
+
+@pytest.mark.slow
+def test_what_is_on_the_line_is_finished(tmp_path: Path) -> None:
+    """Cancelled in the middle of the upload: the document is whole, and told as it is."""
+    with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
+        (item_id,) = shelve(lab, 1)
+        cancelled: list[list[str]] = []
+        odin.on_upload = lambda _name: cancelled.append(lab.jobs.cancel([item_id]))
+        lab.start()
+        lab.jobs.send(item_id, ["odin"])
+        lab.wait(lambda: told(lab, item_id).get("status") == "synced", "the document")
+        assert cancelled == [[item_id]]
+        assert len(odin.documents()) == 1
+
+
+def test_what_is_there_stays_told_as_it_is(tmp_path: Path) -> None:
+    with Lab(tmp_path / "lab") as lab:
+        (item_id,) = shelve(lab, 1)
+        for known in ("synced", "failed"):
+            lab.library.amend(item_id, {"published": {"odin": {"status": known}}})
+            publish_record.record_cancelled(lab.library, item_id, "odin")
+            entry = lab.library.find(item_id)
+            assert entry is not None and entry.published["odin"]["status"] == known
+        publish_record.record_cancelled(lab.library, item_id, "folder")
+        assert entry is not None and "folder" not in entry.published

@@ -1,0 +1,182 @@
+"""Listings and downloads of a whole channel through the queue, with real workers."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kb.jobs.queue.listing_jobs import look_item
+from kb.sources.keys.key_ring import next_reset
+from kb.sources.rate_limit.download_lane import Lane
+from tests.fakes.youtube import Refusal
+from tests.support.channel import Site, let_time_pass
+from tests.support.workers import Lab, speech
+
+pytestmark = pytest.mark.slow
+
+NO_DOWNLOADS = {"KB_DOWNLOAD_PAUSE_S": "3600", "KB_DOWNLOAD_COOLDOWN_S": "3600"}
+
+
+def follow(lab: Lab) -> str:
+    """Follows the channel, with downloads at rest; returns the id of the look's listing."""
+    Lane(lab.jobs.catalogue, lab.settings).strike("this test is about the listing")
+    lab.kb("follow", "@talks")
+    (subscription,) = lab.service.subscriptions.list()
+    return look_item(subscription).id
+
+
+def listed(lab: Lab) -> set[str]:
+    """The ids of the talks that are on the queue."""
+    return {item_id for item_id in lab.states() if item_id.startswith("youtube:")}
+
+
+def test_a_listing_killed_half_way_goes_on_and_three_keys_see_it_through(tmp_path: Path) -> None:
+    count, stop_at = 500, "CAUQ300"
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(path: str, query: dict[str, str], _key: str) -> Refusal | None:
+        if path == "playlistItems" and query.get("pageToken") == stop_at and not go_on.is_set():
+            reached.set()
+            go_on.wait(90)
+        return None
+
+    # 21 units in all: the first two keys run out, one before the kill and one after it.
+    site = Site(tmp_path, count, quota=(6, 9, 10_000), spoken=False)
+    site.api.refuse = hold
+    with site, site.lab(tmp_path / "lab", **NO_DOWNLOADS) as lab:
+        listing = follow(lab)
+        worker = lab.start()
+        assert reached.wait(90)
+        lab.kill(worker)
+        go_on.set()
+        before = listed(lab)
+        assert 0 < len(before) < count  # the first are on the queue before the last are known
+        lab.start()
+        lab.wait(lambda: lab.states([listing])[listing].state == "done", "the whole listing")
+        assert listed(lab) == {site.id_of(number) for number in range(count)}
+        pages = Counter(site.api.pages_asked(site.channel.uploads))
+        assert len(pages) == count // 50
+        # The head is looked at again for what is new; and nobody got the answer to the page at
+        # which the worker was killed.
+        assert {token for token, times in pages.items() if times > 1} <= {"", stop_at}
+        assert [site.api.spent[key] for key in site.keys[:2]] == [6, 9]
+        # One more for the command, one for the second look at the channel, two for its head
+        # and one for the page that was lost.
+        assert site.api.units() <= 21 + 5
+        assert lab.jobs.rows([listing])[0].run == 1
+        (subscription,) = lab.service.subscriptions.list()
+        assert subscription.error == ""
+
+
+def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
+    tmp_path: Path,
+) -> None:
+    count = 500
+    site = Site(tmp_path, count, quota=(3, 4, 4), spoken=False)
+    with site, site.lab(tmp_path / "lab", **NO_DOWNLOADS) as lab:
+        listing = follow(lab)
+        lab.start()
+        lab.wait(lambda: listing in lab.states(), "the look")
+        lab.wait(lambda: lab.states([listing])[listing].state == "waiting", "the end of the keys")
+        assert site.api.units() == 11
+        waits = lab.states([listing])[listing]
+        assert waits.wait_until == pytest.approx(next_reset(time.time()), abs=1.0)
+        assert "midnight Pacific" in waits.error
+        assert 0 < len(listed(lab)) < count
+        (told,) = json.loads(lab.kb("follow", "--list", "--json").stdout)
+        assert "used up its day" in told["error"]
+        assert "used up its day" in lab.kb("follow", "--list").stdout
+
+        lab.finish()  # all that is listed waits for its download
+
+        site.api.renew()
+        for key in site.keys:
+            site.api.quota[key] = 10_000
+        let_time_pass(lab)  # the worker goes on by itself
+        lab.wait(lambda: lab.states([listing])[listing].state == "done", "the whole listing")
+        assert listed(lab) == {site.id_of(number) for number in range(count)}
+        pages = Counter(site.api.pages_asked(site.channel.uploads))
+        assert len(pages) == count // 50
+        # The head is looked at again, and the page whose details the last unit did not reach.
+        assert len([token for token, times in pages.items() if times > 1]) <= 2
+        (told,) = json.loads(lab.kb("follow", "--list", "--json").stdout)
+        assert told["error"] == ""
+
+
+@pytest.mark.timeout(600)
+def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -> None:
+    """The small sister of `benchmarks/downloads.py`."""
+    count, pause_s = 20, 0.2
+    site = Site(tmp_path, count, seconds=2, words=4)
+    ids = [site.channel.video_id(number) for number in range(count)]
+    site.media.script[ids[3]] = ["drop", "ok"]
+    site.media.script[ids[13]] = [403, 403, "ok"]  # given up once, and tried again later
+    site.media.pages[ids[7]] = [(403, "Private video")]
+    site.media.pages[ids[10]] = [(403, "Sign in to confirm you're not a bot"), "ok"]
+    settings = {
+        "KB_WORKERS": "3",
+        "KB_DOWNLOAD_PAUSE_S": str(pause_s),
+        "KB_DOWNLOAD_COOLDOWN_S": "3600",  # no test waits for so long: time is made to pass
+    }
+    with site, site.lab(tmp_path / "lab", **settings) as lab:
+        began = time.monotonic()
+        lab.kb("ingest", "@talks")
+        lab.start()
+        lab.wait(lambda: lab.jobs.lanes(), "the bot check")
+        # Recognition goes on meanwhile, with what is fetched and with what needs no download.
+        mine = lab.ingest(speech(tmp_path / "own", 1))
+        states = lab.finish(timeout_s=240)
+        assert states[mine[0]].state == "done"
+        fetched = len(list(lab.library.entries())) - 1
+        counts = Counter(status.state for status in states.values())
+        assert counts["done"] == fetched + 1
+        assert counts["waiting"] == count - fetched - counts["failed"]
+        # Which are left is chance: they come in any order. Hardly any is begun after the check.
+        assert states[site.id_of(10)].state == "waiting"
+        checked_at = site.media.of("watch", ids[10])[0].at
+        begun = {asked.id for asked in site.media.of("watch") if asked.at > checked_at}
+        assert len(begun) <= 4
+        (lane,) = lab.jobs.lanes()
+        assert (lane.name, "not a bot" in lane.reason) == ("download", True)
+        for status in states.values():
+            if status.state == "waiting" and "rest until" in status.error:
+                assert status.wait_until == pytest.approx(lane.until)
+        told = json.loads(lab.kb("status", "--json").stdout)
+        (shown,) = told["lanes"]
+        assert shown == {"name": "download", "until": lane.until, "reason": lane.reason}
+        until = time.strftime("%d %b %H:%M", time.localtime(lane.until))
+        assert f"The download lane is paused until {until}" in lab.kb("status").stdout
+        asked = len(site.media.requests)
+
+        let_time_pass(lab)  # and downloads go on by themselves
+        # One that was given up for a while waits once more.
+        lab.wait(
+            lambda: all(s.state in ("done", "failed") for s in lab.states().values()),
+            "the end",
+            240,
+        )
+        assert lab.jobs.lanes() == []
+        assert len(site.media.requests) > asked
+        states = lab.states()
+        private = states.pop(f"youtube:{ids[7]}")
+        assert private.state == "failed"
+        assert "Private video" in private.error
+        assert {status.state for status in states.values()} == {"done"}
+        assert set(states) == {*mine, *(f"youtube:{i}" for i in ids if i != ids[7])}  # none lost
+        # None twice: each was sent whole but once, and has its words and passages once.
+        for video_id in set(ids) - {ids[7]}:
+            size = len(site.bodies[video_id])
+            wholes = [r for r in site.media.of("media", video_id) if r.start + r.sent == size]
+            assert len(wholes) == 1, video_id
+        assert len(lab.words()) == count
+        passages = lab.passages()
+        assert len(set(passages)) == len(passages)
+        assert lab.leftovers() == []
+        # The k-th download cannot have begun before its turn.
+        for number, request in enumerate(site.media.of("watch")):
+            assert request.at - began >= number * pause_s - 0.01

@@ -1,0 +1,413 @@
+"""The items table on SQLite: every change belongs to somebody, and nothing is queued twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from kb.database import Catalogue
+from kb.jobs.queue import heartbeat, workflow_ids
+from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.dbos_client import JobClient
+from kb.jobs.queue.item_states import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    HELD,
+    PAUSED,
+    QUEUED,
+    RUNNING,
+    STATES,
+    WAITING,
+)
+from kb.jobs.queue.items import FIRST, NORMAL, ItemStore
+from kb.jobs.worker import retry_policy
+from kb.library import Library
+from kb.options import RunOptions
+from kb.settings import PROJECT_ROOT, Settings
+from tests.support.items import item
+
+ME, OTHER = "me", "other"
+
+
+class Queue:
+    """Stands for the engine's queue: what was put on it, in the same transaction."""
+
+    def __init__(self) -> None:
+        self.put: list[tuple[str, int, int]] = []
+
+    def __call__(self, connection: sa.Connection, item_id: str, serial: int, rank: int) -> None:
+        self.put.append((item_id, serial, rank))
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    opened = Catalogue.open(Settings(home=tmp_path / "home"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(catalogue: Catalogue) -> ItemStore:
+    return ItemStore(catalogue)
+
+
+def queued(store: ItemStore, count: int = 1) -> tuple[list[str], Queue]:
+    queue = Queue()
+    taken, skipped = store.submit([item(n) for n in range(count)], {}, queue)
+    assert len(taken) == count and not skipped
+    return taken, queue
+
+
+def state_of(store: ItemStore, item_id: str) -> str:
+    row = store.read(item_id)
+    assert row is not None
+    return row.state
+
+
+def test_an_item_goes_its_way(store: ItemStore) -> None:
+    (one,), queue = queued(store)
+    assert queue.put == [(one, 1, NORMAL)]
+    row = store.claim(one, 1, ME)
+    assert row is not None and (row.state, row.executor) == (RUNNING, ME)
+    assert store.advance(one, 1, ME, "transcribe", 0.5)
+    assert store.finish(one, 1, ME, DONE)
+    row = store.read(one)
+    assert row is not None
+    assert (row.state, row.stage, row.progress, row.executor) == (DONE, "transcribe", 1.0, "")
+    assert store.counts() == {state: int(state == DONE) for state in STATES}
+
+
+def test_what_is_not_done_is_told_by_id(store: ItemStore) -> None:
+    (done, running, held, waits), _ = queued(store, 4)
+    for one in (done, running, held):
+        store.claim(one, 1, ME)
+    assert store.finish(done, 1, ME, DONE) and store.finish(held, 1, ME, HELD)
+    rest = {held: HELD, waits: QUEUED}
+    assert store.unfinished() == rest | {running: RUNNING}
+    assert store.unfinished(alive=[OTHER]) == rest | {running: QUEUED}
+
+
+@pytest.mark.parametrize("state", [DONE, HELD, FAILED])
+def test_nobody_writes_over_what_is_not_his(store: ItemStore, state: str) -> None:
+    (one,), _ = queued(store)
+    store.claim(one, 1, ME)
+    assert not store.advance(one, 1, OTHER, "write", 1.0)
+    assert not store.finish(one, 1, OTHER, state)
+    assert not store.finish(one, 2, ME, state)
+    assert state_of(store, one) == RUNNING
+    assert store.finish(one, 1, ME, state)
+    assert not store.finish(one, 1, ME, FAILED)
+    assert not store.advance(one, 1, ME, "write", 0.1)
+    assert store.claim(one, 1, ME) is None
+    assert state_of(store, one) == state
+
+
+def test_what_is_there_is_not_queued_again(store: ItemStore) -> None:
+    (one,), queue = queued(store)
+    for state, reason in ((QUEUED, "already queued"), (RUNNING, "already queued")):
+        assert state_of(store, one) == state
+        assert store.submit([item(0)], {}, queue) == ([], [(one, reason)])
+        store.claim(one, 1, ME)
+    store.finish(one, 1, ME, DONE)
+    assert store.submit([item(0)], {}, queue) == ([], [(one, "already in the library")])
+    assert len(queue.put) == 1
+
+
+def test_the_same_item_twice_in_one_asking(store: ItemStore) -> None:
+    taken, skipped = store.submit([item(1), item(1)], {}, Queue())
+    assert len(taken) == 1
+    assert skipped == [(taken[0], "already queued")]
+
+
+def test_again_asks_anew_and_counts(store: ItemStore) -> None:
+    (one,), queue = queued(store)
+    store.claim(one, 1, ME)
+    store.finish(one, 1, ME, HELD, error="gaps")
+    assert store.submit([item(0)], {}, queue) == ([], [(one, "held for review: gaps")])
+    renamed = item(0, title="A better title")
+    assert store.submit([renamed], {"model": "m"}, queue, again=True) == ([one], [])
+    row = store.read(one)
+    assert row is not None
+    assert (row.run, row.serial, row.state, row.error) == (2, 2, QUEUED, "")
+    assert (row.title, row.options["model"]) == ("A better title", "m")
+    assert store.briefs()[0].title == "A better title"
+    assert queue.put[-1] == (one, 2, NORMAL)
+    # The old workflow finds nothing to do, and the new one everything.
+    assert store.claim(one, 1, ME) is None
+    assert store.claim(one, 2, ME) is not None
+
+
+def test_failed_items_are_taken_again_without_again(store: ItemStore) -> None:
+    (one,), queue = queued(store)
+    store.claim(one, 1, ME)
+    store.finish(one, 1, ME, FAILED, error="gone", attempts=3)
+    assert store.submit([item(0)], {}, queue) == ([one], [])
+    row = store.read(one)
+    assert row is not None and (row.run, row.serial, row.attempts) == (1, 2, 0)
+
+
+def test_retry_takes_what_ended_badly(store: ItemStore) -> None:
+    ids, queue = queued(store, 5)
+    for item_id, state in zip(ids, (DONE, FAILED, WAITING, HELD), strict=False):
+        store.claim(item_id, 1, ME)
+        store.finish(item_id, 1, ME, state, attempts=2, wait_until=1.0)
+    assert store.retry([*ids, "file:unknown"], queue) == [(ids[1], 1), (ids[2], 1)]
+    row = store.read(ids[1])
+    assert row is not None and (row.state, row.attempts, row.wait_until) == (QUEUED, 0, None)
+    assert queue.put[-2:] == [(ids[1], 2, NORMAL), (ids[2], 2, NORMAL)]
+
+
+def test_a_later_try_keeps_count(store: ItemStore) -> None:
+    (one,), queue = queued(store)
+    store.claim(one, 1, ME)
+    now = time.time()
+    store.finish(one, 1, ME, WAITING, attempts=2, wait_until=now + 60)
+    assert store.due(now) == []
+    assert store.due(now + 61) == [one]
+    store.retry([one], queue, states=(WAITING,), fresh=False)
+    row = store.read(one)
+    assert row is not None and row.attempts == 2
+
+
+def test_a_clock_that_was_set_back_keeps_nobody_waiting(store: ItemStore) -> None:
+    (one,), _ = queued(store)
+    store.claim(one, 1, ME)
+    store.finish(one, 1, ME, WAITING, wait_until=time.time() + 60)
+    last_year = time.time() - 365 * 86400
+    assert store.due(last_year) == [one]
+    store.pause_lane(workflow_ids.ITEM_LANE, time.time() + 60, "the disk is full")
+    assert store.paused(workflow_ids.ITEM_LANE, last_year) is None
+    store.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOR_EVER, "paused by hand")
+    assert store.paused(workflow_ids.ITEM_LANE, last_year) is not None
+
+
+def test_cancel_ends_what_goes_and_nothing_else(store: ItemStore) -> None:
+    ids, _ = queued(store, 3)
+    store.claim(ids[1], 1, ME)
+    store.claim(ids[2], 1, ME)
+    store.finish(ids[2], 1, ME, DONE)
+    assert sorted(store.stop(ids)) == [(ids[0], 1), (ids[1], 1)]
+    assert [state_of(store, i) for i in ids] == [CANCELLED, CANCELLED, DONE]
+    # The worker that had it can no longer say anything, and knows that it must let go.
+    assert not store.finish(ids[1], 1, ME, DONE)
+    assert store.running(ME) == set()
+    assert store.stop(ids) == []
+    assert store.stop(ids, PAUSED) == []
+
+
+def test_what_a_dead_worker_has_is_shown_as_queued(store: ItemStore) -> None:
+    ids, _ = queued(store, 3)
+    store.claim(ids[0], 1, ME)
+    store.claim(ids[1], 1, OTHER)
+    alive = {ME}
+    shown = {brief.id: brief.state for brief in store.briefs(alive=alive)}
+    assert shown == {ids[0]: RUNNING, ids[1]: QUEUED, ids[2]: QUEUED}
+    assert store.counts(alive)[QUEUED] == 2
+    assert [b.id for b in store.briefs(state=RUNNING, alive=alive)] == [ids[0]]
+    assert len(store.briefs(state=QUEUED, limit=1, alive=alive)) == 1
+    assert {row.state for row in store.rows([ids[1]], alive)} == {QUEUED}
+    assert store.counts(set())[RUNNING] == 0
+
+
+def test_a_listing_is_newest_first_and_bounded(store: ItemStore) -> None:
+    queued(store, 40)
+    days = [item(n).published for n in range(40)]
+    found = store.briefs(limit=10)
+    assert [int(b.title.split()[1]) % 28 for b in found[:2]] == [27, 26]
+    assert len(found) == 10
+    assert [row.item.published for row in store.rows([b.id for b in found])] == sorted(
+        days, reverse=True
+    )[:10]
+
+
+def test_ids_by_their_beginning(store: ItemStore) -> None:
+    store.submit([item(0xABC << 36), item(0xABD << 36), item(5)], {}, Queue())
+    assert len(store.beginning_with("ab")) == 2
+    assert store.beginning_with("abd") == ["file:abd000000000"]
+    assert store.beginning_with("%") == []
+
+
+def test_lanes_close_for_the_longest(store: ItemStore) -> None:
+    now = time.time()
+    store.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOR_EVER, "paused by hand")
+    store.pause_lane(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
+    assert store.paused(workflow_ids.ITEM_LANE, now) == (workflow_ids.FOR_EVER, "paused by hand")
+    store.pause_lane(workflow_ids.ITEM_LANE, None, "")
+    assert store.paused(workflow_ids.ITEM_LANE, now) is None
+    store.pause_lane(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
+    assert store.paused(workflow_ids.ITEM_LANE, now + 61) is None
+
+
+def test_five_hundred_in_one_transaction(catalogue: Catalogue, store: ItemStore) -> None:
+    client = JobClient(catalogue)
+    began = time.perf_counter()
+    taken, _ = store.submit([item(n) for n in range(500)], {}, client.ingest)
+    assert len(taken) == 500
+    assert time.perf_counter() - began < 10
+    assert client.abandoned() == {}  # each has its workflow
+
+    def broken(connection: sa.Connection, item_id: str, serial: int, rank: int) -> None:
+        if item_id == item(502).id:
+            raise RuntimeError("power cut")
+        client.ingest(connection, item_id, serial, rank)
+
+    with pytest.raises(RuntimeError):
+        store.submit([item(n) for n in range(500, 510)], {}, broken)
+    assert store.counts()[QUEUED] == 500  # all of them or none
+    with catalogue.begin() as connection:
+        workflows = connection.scalar(sa.text("SELECT count(*) FROM workflow_status"))
+    assert workflows == 500
+
+
+def test_items_without_a_workflow_are_found(catalogue: Catalogue, store: ItemStore) -> None:
+    client = JobClient(catalogue)
+    store.submit([item(1)], {}, client.ingest)
+    store.submit([item(2)], {}, Queue())
+    assert client.abandoned() == {item(2).id: 1}
+    client.cancel([workflow_ids.ingest_id(item(1).id, 1)])
+    assert client.abandoned() == {item(1).id: 1, item(2).id: 1}
+    lost = client.abandoned()
+    again = store.retry(list(lost), client.ingest, states=(QUEUED,), serials=lost)
+    assert len(again) == 2 and client.abandoned() == {}
+
+
+def test_priorities_move_what_has_not_begun(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    jobs = Jobs(settings, Library(settings.home))
+    jobs.submit([item(n) for n in range(3)], RunOptions())
+    jobs.items.claim(item(0).id, 1, ME)
+    moved = jobs.prioritise([item(n).id for n in (0, 2)], FIRST)
+    assert moved == [item(2).id]
+    row = jobs.items.read(item(2).id)
+    assert row is not None and (row.priority, row.serial, row.state) == (FIRST, 2, QUEUED)
+    with jobs.catalogue.begin() as connection:
+        found = connection.execute(sa.text("SELECT workflow_uuid, status FROM workflow_status"))
+        status = dict(found.tuples().all())
+    assert status[workflow_ids.ingest_id(item(2).id, 1)] == "CANCELLED"
+    assert status[workflow_ids.ingest_id(item(2).id, 2)] == "ENQUEUED"
+    jobs.close()
+
+
+SUBMIT = """
+import sys
+from pathlib import Path
+from kb.jobs.queue.client import Jobs
+from kb.options import RunOptions
+from kb.library import Library
+from kb.settings import Settings
+from tests.support.items import item
+settings = Settings(home=Path(sys.argv[1]))
+jobs = Jobs(settings, Library(settings.home))
+taken, skipped = jobs.submit([item(n) for n in range(60)], RunOptions())
+print(len(taken), len(skipped))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_on_a_new_library_queue_everything_once(tmp_path: Path) -> None:
+    """Both make the database, its tables and the engine's, and submit the same items."""
+
+    def submit(_: int) -> Sequence[int]:
+        done = subprocess.run(
+            [sys.executable, "-c", SUBMIT, str(tmp_path / "home")],
+            cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        return [int(number) for number in done.stdout.split()]
+
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(submit, range(3)))
+    assert sum(taken for taken, _ in results) == 60
+    assert sum(skipped for _, skipped in results) == 120
+    catalogue = Catalogue.open(Settings(home=tmp_path / "home"))
+    assert JobClient(catalogue).abandoned() == {}
+
+
+def test_a_folder_with_transcripts_teaches_the_table(tmp_path: Path) -> None:
+    """The runs of the folder count on, so that `--again` means again with a new database."""
+    settings = Settings(home=tmp_path / "home")
+    library = Library(settings.home)
+    library.prepare()
+    library.write_metadata(item(1), {"state": "done", "transcribed": {"run": 3}})
+    library.write_text(library.stem(item(1)), ".transcript.json", "{}")
+    jobs = Jobs(settings, library)
+    taken, skipped = jobs.submit([item(1), item(2)], RunOptions())
+    assert taken == [item(2).id]
+    assert skipped == [(item(1).id, "already in the library")]
+    taken, _ = jobs.submit([item(1)], RunOptions(again=True))
+    row = jobs.items.read(item(1).id)
+    assert row is not None and row.run == 4
+    jobs.close()
+
+
+# Errors and what they mean
+
+
+def test_verdicts(tmp_path: Path) -> None:
+    from kb.errors import Later, LibraryError, MediaUnavailable, QuotaExhausted, TranscriptionError
+    from kb.inference.process import HostDied
+
+    now = time.time()
+    quota = retry_policy.judge(QuotaExhausted("quota", until=now + 500), 4, everybody=False)
+    assert (quota.state, quota.attempts, quota.until) == (WAITING, 4, now + 500)
+    live = retry_policy.judge(Later("still live"), 99, everybody=False)
+    assert live.state == WAITING and live.until is not None and live.until > now
+    gone = retry_policy.judge(MediaUnavailable("private"), 0, everybody=False)
+    assert (gone.state, gone.attempts) == (FAILED, 1)
+    again = retry_policy.judge(TranscriptionError("odd"), 0, everybody=False)
+    assert (again.state, again.attempts) == (WAITING, 1)
+    last = retry_policy.judge(
+        TranscriptionError("odd"), retry_policy.MAX_ATTEMPTS - 1, everybody=False
+    )
+    assert (last.state, last.attempts) == (FAILED, retry_policy.MAX_ATTEMPTS)
+    full = LibraryError("full")
+    full.__cause__ = OSError(28, "No space left on device")
+    assert retry_policy.is_everybodys(full, tmp_path)
+    verdict = retry_policy.judge(full, 2, everybody=True)
+    assert (verdict.state, verdict.attempts, verdict.lane_reason) == (WAITING, 2, "full")
+    assert retry_policy.is_everybodys(HostDied("exit code 1"), tmp_path)
+    assert not retry_policy.is_everybodys(LibraryError("one damaged file"), tmp_path)
+
+
+def test_backoff_doubles_within_bounds() -> None:
+    longest = [retry_policy.backoff_s(n, lambda low, high: high) for n in range(1, 12)]
+    assert longest[:3] == [5.0, 10.0, 20.0]
+    assert longest[-1] == retry_policy.LONGEST_BACKOFF_S
+    assert retry_policy.backoff_s(1, lambda low, high: low) == 2.5
+
+
+# Who is at work
+
+
+def test_a_silent_worker_is_found_by_our_own_clock() -> None:
+    watch = heartbeat.Watch(timeout_s=60)
+    # Its clock is years away, which says nothing.
+    seen = heartbeat.WorkerInfo(OTHER, "elsewhere", 1, 0.0, 12345.0, ended=False)
+    assert watch.silent([seen], ME, 1000.0) == []
+    assert watch.silent([seen], ME, 1059.0) == []
+    assert watch.silent([seen], ME, 1060.0) == [OTHER]
+    beaten = heartbeat.WorkerInfo(OTHER, "elsewhere", 1, 0.0, 12300.0, ended=False)
+    assert watch.silent([beaten], ME, 1061.0) == []  # any change is a sign of life
+    mine = heartbeat.WorkerInfo(ME, "here", 1, 0.0, 0.0, ended=False)
+    assert watch.silent([mine], ME, 1e9) == []
+
+
+def test_a_buried_worker_learns_of_it(tmp_path: Path, catalogue: Catalogue) -> None:
+    settings = Settings(home=tmp_path / "home", executor_id=ME)
+    here = heartbeat.Presence(settings, catalogue)
+    here.take()
+    assert here.beat()
+    heartbeat.bury(catalogue, ME, OTHER)
+    assert not here.beat()
+    (other,) = [w for w in heartbeat.list_workers(catalogue) if w.executor_id == ME]
+    assert other.ended
+    here.leave()

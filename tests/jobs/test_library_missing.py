@@ -1,0 +1,61 @@
+"""A worker whose library folder is deleted says so and ends; nobody makes an empty one."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kb.settings import PROJECT_ROOT
+from tests.support.workers import Lab
+
+pytestmark = pytest.mark.slow
+
+# `kb worker` as typed, with less patience than it has.
+KB = """
+import sys
+from kb import cli
+from kb.jobs.worker import worker
+worker.AWAY_ENDS_AFTER_S, worker.AWAY_ENDS_IDLE_AFTER_S = {patience}
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be removed there")
+@pytest.mark.parametrize(
+    ("arguments", "patience"), [((), "1.0, 900.0"), (("--exit-when-idle",), "900.0, 1.0")]
+)
+def test_a_worker_without_its_library_ends(
+    tmp_path: Path, arguments: tuple[str, ...], patience: str
+) -> None:
+    with Lab(tmp_path / "lab") as lab, (tmp_path / "log").open("w+b") as log:
+        # It would end by itself at once if nothing were queued: hold something back for it.
+        lab.jobs.pause()
+        item = lab.folder / "talk.wav"
+        shutil.copy(PROJECT_ROOT / "tests" / "data" / "wordbank.flac", item)
+        lab.ingest([item])
+        popen = subprocess.Popen(
+            [sys.executable, "-c", KB.format(patience=patience), "worker", *arguments],
+            env=lab.environment(KB_LOG_LEVEL="INFO"), cwd=PROJECT_ROOT,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+        lab.adopt(popen.pid)
+        lab.wait(
+            lambda: popen.poll() is not None or "in flight" in (tmp_path / "log").read_text(),
+            "a worker at work",
+        )
+        assert popen.poll() is None, (tmp_path / "log").read_text()
+        lab.service.close()
+        # Again and again: the worker may be writing there.
+        lab.wait(
+            lambda: shutil.rmtree(lab.home, ignore_errors=True) or not lab.home.exists(), "its end"
+        )
+        assert popen.wait(90) == 1
+        said = (tmp_path / "log").read_text()
+        assert said.count(f"The library folder {lab.home} is not there any more") == 1, said
+        assert f"The library folder {lab.home} has been gone for 1 s: this worker ends." in said
+        assert "KB_HOME" in said
+        assert not lab.home.exists()

@@ -1,0 +1,171 @@
+"""What waits for a knowledge base belongs to no worker: the table, over a real database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from kb.database import Catalogue
+from kb.jobs.queue import outbox
+from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.dbos_client import JobClient
+from kb.jobs.queue.outbox import Deliveries
+from kb.jobs.worker.publish_steps import next_look
+from kb.library import Library
+from kb.pipeline import publish_record
+from kb.settings import Settings
+from kb.types import MediaItem, Published
+from tests.support.outbox import IDS, LATER_S, claim, serial_of, status
+
+
+def workflows(jobs: Jobs) -> int:
+    """How many workflows there are on the queues, begun or not."""
+    with jobs.catalogue.begin() as connection:
+        return connection.scalar(sa.text("SELECT count(*) FROM workflow_status")) or 0
+
+
+def test_what_waits_is_taken_up_when_due_and_once(tmp_path: Path, jobs: Jobs) -> None:
+    """Four workers look at the same moment; each has a database connection of its own."""
+    for item_id in IDS:
+        jobs.send(item_id, ["odin"])
+        due = time.time() - 1 if item_id != IDS[0] else time.time() + LATER_S
+        assert jobs.deliveries.finish(claim(jobs, item_id), outbox.WAITING, due_at=due)
+    before = workflows(jobs)
+    taken: list[tuple[str, str]] = []
+    ready = threading.Barrier(4)
+
+    def look() -> None:
+        catalogue = Catalogue.open(Settings(KB_HOME=str(tmp_path / "home")))
+        client = JobClient(catalogue)
+        ready.wait(60)
+        taken.extend(Deliveries(catalogue).take_due(time.time(), client.publish))
+        client.close()
+        catalogue.close()
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == [("odin", item_id) for item_id in IDS[1:]]
+    assert workflows(jobs) == before + len(IDS) - 1
+    assert status(jobs, IDS[0]) == outbox.WAITING
+
+
+def test_a_lane_that_rests_keeps_its_own(jobs: Jobs) -> None:
+    jobs.send(IDS[0], ["odin"])
+    jobs.deliveries.finish(claim(jobs, IDS[0]), outbox.WAITING, due_at=time.time() + LATER_S)
+    queue = jobs.deliveries
+    now = time.time()
+    assert not queue.busy(now) and queue.busy(now + 2 * LATER_S)
+    assert not queue.busy(now + 2 * LATER_S, ["odin"])
+    client = JobClient(jobs.catalogue)
+    assert queue.take_due(now + 2 * LATER_S, client.publish, ["odin"]) == []
+    # Somebody says that it goes on: what waited for an hour is due at once.
+    jobs.resume()
+    assert queue.take_due(time.time(), client.publish) == [("odin", IDS[0])]
+    client.close()
+
+
+def test_an_old_workflow_does_nothing(jobs: Jobs) -> None:
+    """The item was transcribed anew while its old words were being sent."""
+    jobs.send(IDS[0], ["odin"])
+    old = claim(jobs, IDS[0])
+    assert jobs.deliveries.claim("odin", IDS[0], old.serial) == old  # taken over after a kill
+    jobs.send(IDS[0], ["odin"])
+    new = serial_of(jobs, IDS[0])
+    assert new > old.serial
+    assert jobs.deliveries.claim("odin", IDS[0], old.serial) is None
+    assert not jobs.deliveries.finish(old, outbox.SYNCED)
+    assert status(jobs, IDS[0]) == outbox.QUEUED
+    # Nor does a foreground run that ends now, with what may be the old words.
+    jobs.deliveries.tell("odin", IDS[0], outbox.SYNCED)
+    jobs.deliveries.tell_trouble("odin", IDS[0], "no network", "")
+    begun = time.time()
+    jobs.send(IDS[0], ["odin"])
+    jobs.deliveries.tell("odin", IDS[0], outbox.SYNCED, begun=begun)
+    assert status(jobs, IDS[0]) == outbox.QUEUED
+    # One that began afterwards has sent what was asked for: no worker need do it again.
+    waiting = serial_of(jobs, IDS[0])
+    jobs.deliveries.tell("odin", IDS[0], outbox.SYNCED, begun=time.time())
+    assert status(jobs, IDS[0]) == outbox.SYNCED
+    assert jobs.deliveries.claim("odin", IDS[0], waiting) is None
+    jobs.send(IDS[0], ["odin"])
+    new = serial_of(jobs, IDS[0])
+    assert jobs.deliveries.finish(claim(jobs, IDS[0]), outbox.SYNCED)
+    assert jobs.deliveries.claim("odin", IDS[0], new) is None
+
+
+def test_own_metadata_stays_with_the_asking_until_it_got_there(jobs: Jobs) -> None:
+    client = JobClient(jobs.catalogue)
+    queue = jobs.deliveries
+    queue.hold("odin", IDS[0], "doubtful", {"team": "red"})
+    assert status(jobs, IDS[0]) == outbox.HELD
+    jobs.send(IDS[0], ["odin"])  # released
+    first = claim(jobs, IDS[0])
+    assert first.extra == {"team": "red"}
+    queue.finish(first, outbox.FAILED, error="422", hint="look")
+    assert jobs.retry([IDS[0]]) == [IDS[0]]
+    again = claim(jobs, IDS[0])
+    assert again.extra == {"team": "red"} and again.attempts == 0
+    queue.finish(again, outbox.SYNCED)
+    with jobs.catalogue.begin() as connection:
+        queue.submit(connection, "odin", IDS[0], client.publish)
+    assert claim(jobs, IDS[0]).extra is None  # from now on the knowledge base remembers
+    client.close()
+
+
+def test_what_no_workflow_will_end_is_queued_again(jobs: Jobs) -> None:
+    client = JobClient(jobs.catalogue)
+    for item_id in IDS[:3]:
+        jobs.send(item_id, ["odin"])
+    assert client.abandoned_deliveries() == []
+    client.cancel([f"publish:odin:{IDS[0]}:{serial_of(jobs, IDS[0])}"])
+    with jobs.catalogue.begin() as connection:
+        connection.execute(
+            sa.text("DELETE FROM workflow_status WHERE workflow_uuid LIKE :name"),
+            {"name": f"publish:odin:{IDS[1]}:%"},
+        )
+    lost = client.abandoned_deliveries()
+    assert sorted(key[1] for key in lost) == IDS[:2]
+    assert sorted(jobs.deliveries.mend(lost, client.publish)) == [("odin", i) for i in IDS[:2]]
+    assert client.abandoned_deliveries() == []
+    assert jobs.deliveries.mend(lost, client.publish) == []
+    client.close()
+
+
+def test_a_new_database_learns_from_the_folder(tmp_path: Path) -> None:
+    settings = Settings(KB_HOME=str(tmp_path / "home"))
+    library = Library(settings.home)
+    for number, state in enumerate(("synced", "failed", "waiting")):
+        item = MediaItem(IDS[number], "youtube", "", f"Talk {number}", "2026-01-02")
+        library.write_metadata(item, {"state": "done"})
+        publish_record.record_published(library, item, Published("local", "x", "00", "synced"))
+        record = {"status": state, "error": "refused" if state != "synced" else None}
+        library.amend(item.id, {"published": {"odin": record}})
+    jobs = Jobs(settings, library)
+    assert jobs.deliveries.counts() == {
+        "local": {"synced": 3},
+        "odin": {"failed": 1, "synced": 1, "waiting": 1},
+    }
+    assert jobs.deliveries.busy(time.time())  # what waited is due now
+    assert jobs.adopt_folder() == 0 and jobs.deliveries.adopt(library.entries()) == 0
+    # The local index is made by the item's own way, whatever is asked for here.
+    library.amend(IDS[0], {"published": {"local": {"status": "failed"}}})
+    jobs.deliveries.tell_trouble("local", IDS[0], "broken", "")
+    assert jobs.retry_publications() == [("odin", IDS[1])]
+    jobs.close()
+
+
+def test_a_busy_knowledge_base_is_asked_ever_less() -> None:
+    begun = 1000.0
+    looks = [begun]
+    while looks[-1] < begun + 6 * 3600:
+        looks.append(next_look(begun, looks[-1]))
+    pauses = [after - before for before, after in pairwise(looks)]
+    assert pauses[0] == 10 and pauses == sorted(pauses) and max(pauses) == 600
+    assert len(looks) < 60

@@ -1,0 +1,21 @@
+"""The short torture: killed six times over eight items, and everything ends once and whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.torture import WORDS, torture, undisturbed
+from tests.support.workers import Lab, speech
+
+
+@pytest.mark.slow
+def test_six_kills_over_eight_items(tmp_path: Path) -> None:
+    files = speech(tmp_path / "in", 8, words=WORDS, seed=7)
+    calm = undisturbed(tmp_path / "calm", files)
+    with Lab(tmp_path / "torture") as lab:
+        outcome = torture(lab, calm, files, 6, np.random.default_rng(7), workers=1)
+    assert outcome.items == 8
+    assert outcome.clean, outcome

@@ -1,0 +1,349 @@
+"""Real worker processes on real audio: what must hold when they are stopped, killed, fed nonsense.
+
+One library with a warm worker serves most tests, because loading a recognizer takes longer than
+all of the rest; whoever ends the worker starts it again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kb.settings import PROJECT_ROOT
+from tests.support.workers import Lab, speech
+
+pytestmark = pytest.mark.slow
+
+LONG_WORDS = 1600  # more than a batch of windows: surely still running when it is looked at
+
+
+class Warm(Lab):
+    """A library whose worker is there when it is asked for."""
+
+    _number = 0
+
+    @property
+    def worker(self) -> psutil.Process:
+        running = [p for p in self.processes if p.is_running() and p.status() != "zombie"]
+        return running[-1] if running else self.start()
+
+    def talks(self, count: int, words: int = 8) -> list[Path]:
+        """Files that no other test has."""
+        Warm._number += 1
+        return speech(self.folder / f"in{self._number}", count, words=words, seed=self._number)
+
+    def running(self, item_id: str) -> bool:
+        status = self.states([item_id])[item_id]
+        return (status.state, status.stage) == ("running", "transcribe") and status.progress > 0
+
+    def deaths(self, item_id: str) -> int:
+        row = self.jobs.items.read(item_id)
+        assert row is not None
+        return row.deaths
+
+    def begin_long(self, words: int = LONG_WORDS) -> str:
+        """Queues a long item and waits until it is being decoded."""
+        (item_id,) = self.ingest(self.talks(1, words))
+        self.wait(lambda: self.running(item_id), "a running transcription")
+        return item_id
+
+    def files_of(self, item_id: str) -> dict[str, int]:
+        """The item's files and when each was written."""
+        short = item_id.split(":")[1]
+        media = self.library.media_folder
+        return {p.name: p.stat().st_mtime_ns for p in media.iterdir() if short in p.name}
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    with Warm(tmp_path_factory.mktemp("warm"), KB_WORKER_TIMEOUT_S="3") as lab:
+        yield lab
+
+
+def test_ingest_to_done_and_the_same_sound_once(warm: Warm) -> None:
+    _ = warm.worker
+    first, second = warm.talks(2)
+    copy = first.with_name("another name.wav")
+    shutil.copy(first, copy)
+    ids = warm.ingest([first, second])
+    # Another process asks at the same time, under the other name.
+    report = json.loads(warm.kb("ingest", str(copy), "--json").stdout)
+    assert report["enqueued"] == [] and report["skipped"][0]["id"] == ids[0]
+    done = warm.finish(ids)
+    assert {(s.state, s.stage, s.progress, s.error) for s in done.values()} == {
+        ("done", "publish", 1.0, "")
+    }
+    assert len(warm.files_of(ids[0])) == 4  # medium, metadata, text, exact transcript
+    assert warm.words()[ids[0]]
+    assert warm.leftovers() == []
+
+
+def test_cancel_leaves_nothing_half_written_and_retry_completes_it(warm: Warm) -> None:
+    _ = warm.worker
+    item_id = warm.begin_long()
+    began = time.monotonic()
+    warm.kb("cancel", item_id)
+    assert warm.states([item_id])[item_id].state == "cancelled"
+    time.sleep(2)
+    before = warm.files_of(item_id)
+    assert sorted(Path(name).suffix for name in before) == [".json", ".wav"]
+    assert warm.leftovers() == []
+    # Another item is not held up by the cancelled one.
+    others = warm.ingest(warm.talks(1))
+    assert {s.state for s in warm.finish(others).values()} == {"done"}
+    warm.kb("retry", item_id)
+    assert warm.finish([item_id])[item_id].state == "done"
+    after = warm.files_of(item_id)
+    (medium,) = [name for name in before if name.endswith(".wav")]
+    assert after[medium] == before[medium]
+    assert len(after) == 4
+    assert time.monotonic() - began < 120
+
+
+def test_a_paused_queue_begins_nothing(warm: Warm) -> None:
+    _ = warm.worker
+    warm.kb("pause")
+    try:
+        ids = warm.ingest(warm.talks(2))
+        time.sleep(2.5)
+        assert {s.state for s in warm.states(ids).values()} == {"queued"}
+        shown = warm.kb("status").stdout
+        assert "paused" in shown and "by hand" in shown
+    finally:
+        warm.kb("resume")
+    assert {s.state for s in warm.finish(ids).values()} == {"done"}
+
+
+def test_a_paused_item_goes_on_when_it_is_resumed(warm: Warm) -> None:
+    _ = warm.worker
+    item_id = warm.begin_long()
+    warm.kb("pause", item_id)
+    assert warm.states([item_id])[item_id].state == "paused"
+    others = warm.ingest(warm.talks(1))
+    assert {s.state for s in warm.finish(others).values()} == {"done"}
+    assert warm.states([item_id])[item_id].state == "paused"
+    warm.kb("resume", item_id)
+    assert warm.finish([item_id])[item_id].state == "done"
+
+
+def test_failing_items_do_not_stop_others(warm: Warm) -> None:
+    _ = warm.worker
+    good, gone = warm.talks(2)
+    text = good.with_name("no medium.mp4")
+    text.write_text("these are words, but nobody says them")
+    ids = {path: warm.ingest([path])[0] for path in (text, gone) if warm.jobs.pause() == []}
+    gone.unlink()
+    warm.jobs.resume()
+    ids[good] = warm.ingest([good])[0]
+    states = warm.finish(list(ids.values()))
+    assert {path.name: states[i].state for path, i in ids.items()} == {
+        good.name: "done", text.name: "failed", gone.name: "failed",
+    }  # fmt: skip
+    for path in (text, gone):
+        failed = states[ids[path]]
+        assert failed.error and failed.hint, failed
+    listed = json.loads(warm.kb("status", "--state", "failed", "--json").stdout)
+    assert {ids[text], ids[gone]} <= {item["id"] for item in listed["items"]}
+    warm.kb("cancel", ids[text], check=0)  # has ended: nothing to do, and no complaint
+    assert warm.kb("ingest", str(text), "--wait", check=1).returncode == 1
+
+
+def test_retry_does_not_repeat_what_was_finished(warm: Warm) -> None:
+    """The knowledge base cannot be written: only its stage fails, and only it is done again."""
+    _ = warm.worker
+    index = warm.library.index_folder
+    away = index.with_name("away")
+    index.rename(away)
+    index.write_text("in the way")
+    try:
+        ids = warm.ingest(warm.talks(1))
+        failed = warm.finish(ids)[ids[0]]
+    finally:
+        index.unlink()
+        away.rename(index)
+    assert (failed.state, failed.stage) == ("failed", "publish"), failed
+    before = warm.files_of(ids[0])
+    warm.kb("retry", "--failed")
+    assert warm.finish(ids)[ids[0]].state == "done"
+    after = warm.files_of(ids[0])
+    unchanged = [name for name in before if not name.endswith(".json")]
+    unchanged += [name for name in before if name.endswith(".transcript.json")]
+    assert len(unchanged) == 3
+    assert {name: after[name] for name in unchanged} == {name: before[name] for name in unchanged}
+    passages = warm.passages()
+    assert len(set(passages)) == len(passages)
+
+
+def test_again_replaces_and_doubles_nothing(warm: Warm) -> None:
+    _ = warm.worker
+    paths = warm.talks(1)
+    (item_id,) = warm.ingest(paths)
+    warm.finish([item_id])
+    before, held = warm.files_of(item_id), sorted(warm.passages())
+    assert warm.ingest(paths) == []
+    assert warm.ingest(paths, again=True, preset="optimiert") == [item_id]
+    assert warm.finish([item_id])[item_id].state == "done"
+    after = warm.files_of(item_id)
+    (exact,) = [name for name in before if name.endswith(".transcript.json")]
+    assert after[exact] > before[exact]
+    assert warm.service.transcript(item_id).preset == "optimiert"
+    assert sorted(warm.passages()) == held
+
+
+def test_a_killed_face_changes_nothing(warm: Warm) -> None:
+    _ = warm.worker
+    files = warm.talks(2, 60)
+    face = subprocess.Popen(
+        [sys.executable, "-m", "kb.cli", "ingest", *map(str, files), "--wait"],
+        env=warm.environment(), cwd=PROJECT_ROOT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    before = set(warm.states())
+    warm.wait(lambda: len(set(warm.states()) - before) == 2, "two queued items")
+    ids = sorted(set(warm.states()) - before)
+    face.kill()
+    face.wait(10)
+    assert {s.state for s in warm.finish(ids).values()} == {"done"}
+
+
+def test_a_second_worker_of_the_same_name_is_refused(warm: Warm) -> None:
+    first = warm.worker
+    refused = warm.kb("worker", check=2)
+    assert f"A worker named 'one' is running already on this library (process {first.pid}" in (
+        refused.stderr
+    )
+    assert "KB_EXECUTOR_ID" in refused.stderr
+    assert first.is_running()
+
+
+def test_a_locked_database_only_delays(warm: Warm) -> None:
+    _ = warm.worker
+    ids = warm.ingest(warm.talks(2))
+    other = sqlite3.connect(warm.home / "kb.sqlite", isolation_level=None, timeout=30)
+    other.execute("BEGIN EXCLUSIVE")
+    time.sleep(4)
+    other.execute("COMMIT")
+    other.close()
+    assert {s.state for s in warm.finish(ids).values()} == {"done"}
+
+
+def test_an_item_goes_on_when_its_model_host_is_killed(warm: Warm) -> None:
+    worker = warm.worker
+    item_id = warm.begin_long()
+    host = warm.host_of(worker)
+    assert host is not None
+    host.kill()
+    assert warm.finish([item_id])[item_id].state == "done"
+    assert worker.is_running()
+    assert warm.deaths(item_id) == 0  # it has been proved innocent
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be moved there")
+def test_a_library_that_moves_away_and_comes_back(warm: Warm) -> None:
+    _ = warm.worker
+    item_id = warm.begin_long()
+    away = warm.home.with_name("away")
+    warm.home.rename(away)
+    time.sleep(3)
+    assert not warm.home.exists()  # nobody made an empty one in its place
+    away.rename(warm.home)
+    warm.wait(lambda: warm.states([item_id])[item_id].state in ("done", "waiting"), "its end")
+    warm.jobs.resume()
+    warm.jobs.retry([item_id])
+    assert warm.finish([item_id])[item_id].state == "done"
+
+
+def test_a_stopped_worker_lets_go_and_the_next_goes_on(warm: Warm) -> None:
+    worker = warm.worker
+    item_id = warm.begin_long()
+    began = time.monotonic()
+    warm.kb("worker", "--stop")
+    warm._reap(worker, 10)
+    assert time.monotonic() - began < 20
+    assert not worker.is_running()
+    assert warm.states([item_id])[item_id].state == "queued"
+    assert warm.jobs.workers() == [] and warm.leftovers() == []
+    assert len(warm.files_of(item_id)) == 2
+    worker = warm.start()
+    warm.wait(lambda: warm.running(item_id), "the item")
+    warm.stop(worker, 10)  # SIGTERM this time
+    assert warm._popen[-1].returncode == 0
+    _ = warm.worker
+    done = warm.finish([item_id])[item_id]
+    assert (done.state, done.attempts) == ("done", 0)
+
+
+def test_status_is_true_when_the_worker_is_dead(warm: Warm) -> None:
+    worker = warm.worker
+    item_id = warm.begin_long()
+    host = warm.host_of(worker)
+    warm.kill(worker)
+    document = json.loads(warm.kb("status", "--json").stdout)
+    (shown,) = [item for item in document["items"] if item["id"] == item_id]
+    assert shown["state"] == "queued"
+    assert document["counts"]["running"] == 0
+    assert document["counts"]["queued"] == 1
+    assert host is not None
+    psutil.wait_procs([host], timeout=10)
+    assert not host.is_running()  # a model host follows its worker
+    # A worker of another name takes over what the dead one had.
+    warm.start(name="two")
+    done = warm.finish([item_id])[item_id]
+    assert (done.state, done.attempts) == ("done", 0)
+    assert warm.leftovers() == []
+    warm.kill_all()
+
+
+def test_a_poison_item_is_given_up_after_three_deaths(warm: Warm) -> None:
+    worker = warm.worker
+    item_id = warm.begin_long(2 * LONG_WORDS)
+    for death in range(3):
+        warm.wait(lambda: warm.running(item_id), "the item in another life")
+        host = warm.host_of(worker)
+        assert host is not None, death
+        host.kill()
+        warm.wait(lambda n=death: warm.deaths(item_id) > n, "a death")
+    failed = warm.finish([item_id])[item_id]
+    assert failed.state == "failed"
+    assert "died 3 times" in failed.error and "kb retry" in failed.hint
+    others = warm.ingest(warm.talks(1))
+    assert {s.state for s in warm.finish(others).values()} == {"done"}
+    # Asked again by hand, it gets three new lives.
+    assert warm.jobs.retry([item_id]) == [item_id]
+    assert warm.deaths(item_id) == 0
+    warm.jobs.cancel([item_id])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sessions are of POSIX")
+def test_a_detached_worker_survives_its_terminal(warm: Warm) -> None:
+    warm.kill_all()
+    # A shell of its own session, as a terminal window is one; closing it signals them all.
+    command = [sys.executable, "-m", "kb.cli", "worker", "--detach"]
+    shell = subprocess.Popen(
+        command, env=warm.environment(), cwd=PROJECT_ROOT, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    terminal = os.getsid(shell.pid)
+    _, told = shell.communicate(timeout=60)
+    assert shell.returncode == 0, told
+    (alive,) = warm.jobs.workers()
+    worker = warm.adopt(alive.pid)
+    assert os.getsid(worker.pid) not in (terminal, os.getsid(0))
+    with pytest.raises(ProcessLookupError):  # nobody of the terminal is left to be signalled
+        os.killpg(terminal, signal.SIGHUP)
+    ids = warm.ingest(warm.talks(1))
+    assert {s.state for s in warm.finish(ids).values()} == {"done"}
+    assert "running already" in warm.kb("worker", "--detach").stderr
+    warm.kb("worker", "--stop")
+    assert warm.jobs.workers() == []

@@ -1,0 +1,596 @@
+"""The library folder: names that every system takes, whole files or none, tolerant listing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import regex
+from pathvalidate import validate_filename
+
+from kb import storage
+from kb.errors import LibraryError, MediaUnavailable
+from kb.library import Library, deep_link
+from kb.library.filenames import PATH_LIMIT, file_id, make_stem, split_stem
+from kb.types import Chapter, MediaItem
+
+
+def make_item(title: str = "A talk", **changes: Any) -> MediaItem:
+    item = MediaItem(
+        id="youtube:-a_b-c_d-e_",
+        source="youtube",
+        url="https://www.youtube.com/watch?v=-a_b-c_d-e_",
+        title=title,
+        published="2024-05-01",
+    )
+    return replace(item, **changes)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    return Library(tmp_path / "home")
+
+
+@pytest.fixture
+def medium(tmp_path: Path) -> Path:
+    path = tmp_path / "recording.MP4"
+    path.write_bytes(b"sound" * 1000)
+    return path
+
+
+def names(library: Library) -> list[str]:
+    folder = library.media_folder
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+# Names
+
+NASTY = [
+    "CON",
+    "aux.txt",
+    "nul",
+    "COM1",
+    "LPT¹",
+    "..",
+    ".",
+    "",
+    "   ",
+    "trailing dots...",
+    "trailing space ",
+    'a/b\\c:d*e?f"g<h>i|j',
+    "new\nline\r\ntab\t\0nul\x1b[31m\x85\u2028end",
+    "rtl \u202emp4.exe\u202c \u200fmark\u2066x\u2069",
+    "ümläut e\u0301 \u00e9",
+    "👩‍👩‍👧‍👦" * 100,
+    "🇩🇪" * 200,
+    "e" + "\u0301" * 400,
+    "x" * 500,
+    "日本語" * 100,
+    "ก็ำ" * 100,
+    "half \udc80 \ud800 surrogate",
+    "-leading dash",
+    "~tilde",
+    "%PATH% $HOME `id`",
+    "under_score_in_title",
+    "a" * 3_000_000,
+    "\ufeffbom\u200b zero width",
+    "\\\\server\\share",
+    "C:\\Windows",
+]
+
+
+def check_stem(stem: str, folder: Path, short_id: str) -> None:
+    assert stem.endswith(f"_{short_id}")
+    assert regex.fullmatch(r"\d{4}-\d\d-\d\d_.+", stem)
+    for suffix in (".mp4", ".json", ".transcript.json"):
+        name = stem + suffix
+        validate_filename(name, platform="universal")
+        assert len(f"{folder / name}".encode("utf-16-le")) // 2 <= PATH_LIMIT
+        assert len(name.encode()) <= 255
+    assert "  " not in stem
+    assert stem.replace("\u200d", "").isprintable()
+    parts = split_stem(stem)
+    assert parts is not None and parts.short_id == short_id and parts.title
+
+
+@pytest.mark.parametrize("title", NASTY, ids=range(len(NASTY)))
+def test_nasty_titles_make_names(title: str, library: Library) -> None:
+    item = make_item(title)
+    stem = library.stem(item)
+    check_stem(stem, library.media_folder, "-a_b-c_d-e_")
+    path = library.write_text(stem, ".txt", "x")  # this system takes it too
+    assert path.exists() and names(library) == [f"{stem}.txt"]
+
+
+def test_random_titles_are_cut_at_whole_characters() -> None:
+    rng = random.Random(7)
+    alphabet = [
+        "👩‍👩‍👧",
+        "🇩🇪",
+        "e\u0301",
+        "日",
+        "a",
+        " ",
+        ".",
+        "_",
+        "ô",
+        "👍🏽",
+        "\u202e",
+        "/",
+        "ß",
+    ]
+    for _ in range(300):
+        title = "".join(rng.choices(alphabet, k=rng.randint(0, 300)))
+        folder = Path("/") / ("f" * rng.randint(1, 180))
+        item = make_item(title)
+        stem = make_stem(item, folder)
+        check_stem(stem, folder, "-a_b-c_d-e_")
+        kept = split_stem(stem)
+        assert kept is not None
+        if kept.title not in ("Untitled", "_"):
+            full = split_stem(make_stem(item, Path("/f")))
+            assert full is not None
+            clusters = regex.findall(r"\X", kept.title)
+            assert regex.findall(r"\X", full.title)[: len(clusters)] == clusters
+
+
+def test_folder_without_room_is_named() -> None:
+    with pytest.raises(LibraryError, match="too long") as caught:
+        make_stem(make_item(), Path("/" + "f" * 230))
+    assert "KB_HOME" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("stem", "expected"),
+    [
+        ("2024-05-01_A talk_dQw4w9WgXcQ", ("2024-05-01", "A talk", "dQw4w9WgXcQ")),
+        ("2024-05-01_A_b_c_-_4w9WgXcQ_", ("2024-05-01", "A_b_c", "-_4w9WgXcQ_")),
+        ("2024-05-01_A_b__________-__", ("2024-05-01", "A_b_", "________-__")),
+        ("2024-05-01_Under_score_0123456789ab", ("2024-05-01", "Under_score", "0123456789ab")),
+        ("0000-00-00_X_y", ("", "X", "y")),
+    ],
+)
+def test_names_are_taken_apart(stem: str, expected: tuple[str, str, str]) -> None:
+    parts = split_stem(stem)
+    assert parts is not None
+    assert (parts.published, parts.title, parts.short_id) == expected
+
+
+@pytest.mark.parametrize("stem", ["talk", "2024-05-01_talk", "2024-5-1_a_b", "x2024-05-01_a_b"])
+def test_other_names_are_not(stem: str) -> None:
+    assert split_stem(stem) is None
+
+
+def test_ids_with_other_characters_stay_apart() -> None:
+    ids = ["web:generic:a/b?c=1", "web:generic:a-b-c-1/", "web:generic:" + "x" * 300, "web:g:日本"]
+    short = [file_id(make_item(id=item_id)) for item_id in ids]
+    assert len(set(short)) == len(ids)
+    assert all(regex.fullmatch(r"[A-Za-z0-9-]{1,64}", name) for name in short)
+
+
+def test_a_changed_title_renames_nothing(library: Library) -> None:
+    first = library.write_metadata(make_item("Old title"))
+    second = library.write_metadata(make_item("New title", published="2025-01-01"))
+    assert second.stem == first.stem and second.item.title == "New title"
+    assert library.stem(make_item("Third")) == first.stem
+    assert Library(library.home).stem(make_item("Fourth")) == first.stem
+    assert len(names(library)) == 1
+
+
+def test_items_that_would_share_a_name_do_not(library: Library) -> None:
+    stems = {
+        library.write_metadata(make_item(id=item_id)).stem.casefold()
+        for item_id in ("web:one:AbC", "web:two:AbC", "web:three:aBc")
+    }
+    assert len(stems) == 3
+    assert all(stem.endswith("_abc") for stem in stems)
+    assert len(library.entries()) == 3
+
+
+# Metadata
+
+
+def test_metadata_comes_back_whole(library: Library) -> None:
+    item = make_item(
+        "Größe \udc80\n👩‍👩‍👧",
+        duration_s=12.5,
+        channel="C",
+        description="long\n" * 100,
+        tags=("a", "b"),
+        chapters=(Chapter(0.0, "x"), Chapter(60.0, "y")),
+        language="de",
+        extra={"views": 3},
+    )
+    library.write_metadata(item, {"state": "running", "attempts": 2})
+    entry = Library(library.home).find(item.id)
+    assert entry is not None
+    assert entry.item == item
+    assert (entry.state, entry.attempts, entry.media_path) == ("running", 2, None)
+    assert library.find("youtube:none") is None
+
+
+def test_unknown_keys_stay_and_changes_merge(library: Library) -> None:
+    item = make_item()
+    entry = library.write_metadata(item, {"published": {"odin": {"id": 1}}, "error": "x"})
+    path = library.path(entry, ".json")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["mine"] = {"a": 1}
+    document["item"]["rating"] = 5
+    path.write_text("\ufeff" + json.dumps(document), encoding="utf-8")
+    entry = library.write_metadata(item, {"published": {"local": {"n": 2}}, "error": None})
+    record = library.read_metadata(entry)
+    assert record["mine"] == {"a": 1} and record["item"]["rating"] == 5
+    assert entry.published == {"odin": {"id": 1}, "local": {"n": 2}}
+    assert "error" not in record and record["version"] == 1
+
+
+def test_listing_is_newest_first_and_survives_damage(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, date in enumerate(["2024-01-01", "2025-01-01", "2023-01-01"]):
+        library.write_metadata(make_item(id=f"youtube:{number:011d}", published=date))
+    folder = library.media_folder
+    (folder / "2024-01-01_Bad_00000000009.json").write_text("{half", encoding="utf-8")
+    (folder / "2024-01-01_Bin_00000000008.json").write_bytes(b"\xff\xfe\x00")
+    (folder / "2024-01-01_List_00000000007.json").write_text("[]", encoding="utf-8")
+    (folder / "2024-01-01_Type_00000000006.json").write_text(
+        '{"version": 1, "item": {"id": "youtube:x", "title": 5}}', encoding="utf-8"
+    )
+    (folder / "2024-01-01_New_00000000005.json").write_text(
+        '{"version": 99, "item": {"id": "youtube:y"}}', encoding="utf-8"
+    )
+    (folder / "2024-01-01_Dir_00000000004.json").mkdir()
+    listing = library.scan()
+    assert [e.item.published for e in listing.entries] == ["2025-01-01", "2024-01-01", "2023-01-01"]
+    assert len(listing.problems) == 6
+    assert all(problem.path.name in problem.message for problem in listing.problems)
+    assert any("'title'" in problem.message for problem in listing.problems)
+    assert all(problem.hint for problem in listing.problems)
+    assert len(library.entries()) == 3
+    assert "half" not in caplog.text and len(caplog.records) == 6
+
+
+def test_an_empty_or_missing_library_lists_nothing(library: Library) -> None:
+    assert library.scan().entries == ()
+    assert library.find("youtube:x") is None
+    assert not library.home.exists()
+
+
+def test_damaged_metadata_is_kept_beside_the_new(library: Library) -> None:
+    entry = library.write_metadata(make_item())
+    path = library.path(entry, ".json")
+    path.write_text("{half", encoding="utf-8")
+    fresh = Library(library.home)
+    assert fresh.write_metadata(make_item()).stem == entry.stem
+    assert path.with_name(path.name + ".damaged").read_text(encoding="utf-8") == "{half"
+    assert len(fresh.entries()) == 1
+
+
+def test_metadata_of_a_newer_version_is_not_overwritten(library: Library) -> None:
+    entry = library.write_metadata(make_item())
+    path = library.path(entry, ".json")
+    text = path.read_text(encoding="utf-8").replace('"version": 1', '"version": 2')
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(LibraryError, match="version 2"):
+        library.write_metadata(make_item())
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_metadata_cannot_point_out_of_the_folder(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "secret.mp4").write_bytes(b"x")
+    entry = library.write_metadata(make_item(), {"files": {"media": "../../secret.mp4"}})
+    assert entry.media_path is None
+
+
+def test_facts(library: Library) -> None:
+    assert library.read_facts() == {}
+    library.write_facts({"follows": ["@a"], "gone": 1})
+    assert library.write_facts({"gone": None}) == {"version": 1, "follows": ["@a"]}
+    assert library.read_facts() == {"version": 1, "follows": ["@a"]}
+
+
+# Media
+
+
+def test_media_is_linked_and_never_twice(library: Library, medium: Path) -> None:
+    entry = library.add_media(make_item(), medium, sha256="ab", duration_s=2.5)
+    assert entry.media_path is not None
+    assert entry.media_path.name.endswith("_-a_b-c_d-e_.mp4")
+    assert entry.media_path.samefile(medium)
+    assert (entry.sha256, entry.duration_s) == ("ab", 2.5)
+    before = entry.media_path.stat()
+    again = library.add_media(make_item("Other"), medium)
+    assert again.media_path == entry.media_path
+    assert again.media_path.stat().st_ctime_ns == before.st_ctime_ns
+    assert len(names(library)) == 2 and not leftovers(library.home)
+
+
+@pytest.mark.parametrize("code", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+def test_media_is_copied_where_links_cannot_be(
+    library: Library, medium: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refuse)
+    entry = library.add_media(make_item(), medium)
+    assert entry.media_path is not None and not entry.media_path.samefile(medium)
+    assert entry.media_path.read_bytes() == medium.read_bytes()
+    medium.write_bytes(b"changed" * 10)
+    entry = library.add_media(make_item(), medium)
+    assert entry.media_path is not None
+    assert entry.media_path.read_bytes() == medium.read_bytes()
+
+
+def test_a_copy_is_not_the_original(library: Library, medium: Path) -> None:
+    entry = library.add_media(make_item(), medium, link=False)
+    assert entry.media_path is not None and not entry.media_path.samefile(medium)
+    assert int(entry.media_path.stat().st_mtime) == int(medium.stat().st_mtime)
+
+
+def test_a_symbolic_link_is_followed(library: Library, medium: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.mp4"
+    link.symlink_to(medium)
+    entry = library.add_media(make_item(), link)
+    assert entry.media_path is not None and not entry.media_path.is_symlink()
+    assert entry.media_path.samefile(medium)
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("a.json", ".media"), ("a", ".media"), ("a.TS", ".ts"), ("a.b c d", ".media")],
+)
+def test_a_medium_never_takes_the_name_of_its_metadata(
+    library: Library, medium: Path, name: str, suffix: str
+) -> None:
+    entry = library.add_media(make_item(), medium.rename(medium.with_name(name)))
+    assert entry.media_path is not None and entry.media_path.suffix == suffix
+    assert library.find(entry.item.id) == entry and len(names(library)) == 2
+
+
+def test_missing_medium(library: Library, tmp_path: Path) -> None:
+    for path in (tmp_path / "none.mp4", tmp_path):
+        with pytest.raises(MediaUnavailable, match=str(path)):
+            library.add_media(make_item(), path)
+    assert names(library) == []
+
+
+# What the system refuses
+
+REFUSALS = [
+    (errno.ENOSPC, "full"),
+    (errno.EROFS, "not allowed"),
+    (errno.EACCES, "not allowed"),
+    (errno.ENAMETOOLONG, "too long"),
+    (errno.EIO, os.strerror(errno.EIO)),
+]
+CALLS = ["write", "replace", "fsync"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(("code", "said"), REFUSALS)
+def test_a_refused_write_leaves_the_old_file(
+    library: Library, monkeypatch: pytest.MonkeyPatch, call: str, code: int, said: str
+) -> None:
+    entry = library.write_metadata(make_item(), {"state": "queued"})
+    before = {name: (library.media_folder / name).read_bytes() for name in names(library)}
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)
+        with pytest.raises(LibraryError, match=said) as caught:
+            library.write_metadata(make_item(), {"state": "done"})
+        with pytest.raises(LibraryError, match=said):
+            library.write_text(entry, ".txt", "words")
+    assert caught.value.hint and entry.stem in caught.value.message
+    assert {name: (library.media_folder / name).read_bytes() for name in names(library)} == before
+
+
+def test_disk_full_in_the_middle_of_a_copy(
+    library: Library, medium: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:100])
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr("shutil.copyfile", half)
+    with pytest.raises(LibraryError, match="full"):
+        library.add_media(make_item(), medium, link=False)
+    assert names(library) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a size limit on files")
+def test_a_real_refusal_in_the_middle_of_a_write(tmp_path: Path) -> None:
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from kb import storage\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
+        "storage.write_text(Path(sys.argv[1]), 'x' * 20000)\n"
+    )
+    target = tmp_path / "text.txt"
+    target.write_text("old", encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(target)], capture_output=True, text=True, check=False
+    )
+    assert "LibraryError: Cannot write" in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+    assert target.read_text(encoding="utf-8") == "old"
+
+
+def test_an_interrupt_leaves_nothing(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        library.write_text("stem", ".txt", "words")
+    assert names(library) == []
+
+
+@pytest.mark.parametrize("where", ["home", "home/media"])
+def test_a_file_where_a_folder_should_be(tmp_path: Path, medium: Path, where: str) -> None:
+    blocked = tmp_path / where
+    blocked.parent.mkdir(exist_ok=True)
+    blocked.write_text("in the way", encoding="utf-8")
+    library = Library(tmp_path / "home")
+    actions: list[Callable[[], object]] = [
+        library.prepare,
+        library.scan,
+        lambda: library.add_media(make_item(), medium),
+        lambda: library.write_metadata(make_item()),
+        lambda: library.write_text("stem", ".txt", "x"),
+    ]
+    for action in actions:
+        with pytest.raises(LibraryError, match="where a folder should be") as caught:
+            action()
+        assert caught.value.hint
+    assert blocked.read_text(encoding="utf-8") == "in the way"
+    assert not leftovers(tmp_path)
+
+
+def test_a_folder_where_a_file_should_be(library: Library) -> None:
+    library.path("stem", ".txt").mkdir(parents=True)
+    with pytest.raises(LibraryError):
+        library.write_text("stem", ".txt", "x")
+    assert not leftovers(library.home)
+
+
+def test_prepare_makes_the_folders_and_leaves_nothing(library: Library) -> None:
+    library.prepare()
+    library.prepare()
+    assert names(library) == []
+
+
+# Leftovers and concurrency
+
+
+def test_sweeping_takes_what_the_dead_left(library: Library) -> None:
+    library.prepare()
+    killed = (
+        "import os, sys; from pathlib import Path; from kb import storage\n"
+        "with storage.atomic_path(Path(sys.argv[1]) / 'x.txt') as temporary:\n"
+        "    temporary.write_text('half'); os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(library.media_folder)], check=False)
+    assert len(leftovers(library.home)) == 1
+    with storage.atomic_path(library.path("stem", ".txt")) as mine:
+        mine.write_text("being written", encoding="utf-8")
+        other = library.media_folder / ".kb-ffffffff-1-abc.tmp"  # of another machine, fresh
+        other.write_text("theirs", encoding="utf-8")
+        old = library.home / ".kb-ffffffff-1-old.tmp"
+        old.write_text("theirs, long ago", encoding="utf-8")
+        os.utime(old, (time.time() - 2 * 86400,) * 2)
+        removed = library.sweep_temporary()
+        assert len(removed) == 2 and old in removed
+        assert mine.exists() and other.exists()
+    assert library.read_text("stem", ".txt") == "being written"
+
+
+def write_many(home: Path, worker: int) -> None:
+    library = Library(home)
+    for turn in range(15):
+        own = make_item(f"Own {worker}", id=f"youtube:own-{worker:07d}")
+        library.write_metadata(own, {"attempts": turn})
+        library.write_metadata(make_item(), {"attempts": worker, "note": str(worker) * 5000})
+
+
+def test_processes_do_not_disturb_each_other(library: Library) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=write_many, args=(library.home, n)) for n in range(3)]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        assert not [p for p in library.scan().problems if p.path.exists()]
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    entries = {entry.item.id: entry for entry in library.entries()}
+    assert len(entries) == 4 and not leftovers(library.home)
+    shared = entries.pop(make_item().id)
+    assert shared.record["note"] == str(shared.attempts) * 5000
+    assert all(entry.attempts == 14 for entry in entries.values())
+
+
+# Adoption
+
+
+def test_adoption_of_an_older_tools_folder(library: Library) -> None:
+    folder = library.media_folder
+    folder.mkdir(parents=True)
+    stem = "2023-07-09_Some_old_talk_-a_b-c_d-e_"
+    (folder / f"{stem}.mp4").write_bytes(b"sound")
+    (folder / f"{stem}.txt").write_text("[00:00 - 00:10] Hello.\n", encoding="utf-8")
+    (folder / f"{stem}.json").write_text(
+        json.dumps(
+            {"title": "Some: old talk?", "channel": "C", "published": "x", "state": 5, "tags": [1]}
+        ),
+        encoding="utf-8",
+    )
+    (folder / "2023-01-01_By hand_name_x.MP4").write_bytes(b"other")
+    (folder / "2022-01-01_Words only_0123456789ab.transcript.json").write_text("{}")
+    (folder / "no-date.mp4").write_bytes(b"stranger")
+    (folder / "notes.docx").write_bytes(b"")
+    (folder / "2022-01-01_Bad_00000000009.json").write_text("{half", encoding="utf-8")
+    before = {name: (folder / name).read_bytes() for name in names(library)}
+
+    listing = library.adopt()
+    entries = {entry.item.id: entry for entry in listing.entries}
+    assert len(entries) == 3
+    old = entries["youtube:-a_b-c_d-e_"]
+    assert old.stem == stem and old.state == "done"
+    assert old.item.title == "Some: old talk?" and old.item.published == "2023-07-09"
+    assert old.item.url == "https://www.youtube.com/watch?v=-a_b-c_d-e_"
+    assert old.record["adopted"]["published"] == "x" and old.published == {}
+    assert old.media_path is not None and old.text_path is not None
+    by_hand = next(e for e in entries.values() if e.item.title == "By hand_name")
+    assert by_hand.item.id == f"file:{by_hand.sha256[:12]}" and by_hand.state == "new"
+    assert by_hand.media_path is not None and by_hand.media_path.suffix == ".MP4"
+    assert entries["file:0123456789ab"].transcript_path is not None
+    assert sorted(problem.path.stem for problem in listing.problems) == [
+        "2022-01-01_Bad_00000000009",
+        "no-date",
+    ]
+    for name, content in before.items():
+        assert name == f"{stem}.json" or (folder / name).read_bytes() == content
+
+    assert library.adopt().entries == ()
+    fresh = Library(library.home)
+    assert {entry.item.id for entry in fresh.entries()} == set(entries)
+    assert fresh.stem(old.item) == stem
+
+
+def test_adoption_does_not_make_an_item_twice(library: Library) -> None:
+    entry = library.write_metadata(make_item("Known"))
+    (library.media_folder / "2020-01-01_Again_-a_b-c_d-e_.mp4").write_bytes(b"x")
+    listing = library.adopt()
+    assert listing.entries == () and entry.stem in listing.problems[0].message
+
+
+# Links
+
+
+def test_deep_links() -> None:
+    assert deep_link(make_item(), 123.9) == "https://youtu.be/-a_b-c_d-e_?t=123"
+    assert deep_link(make_item(), -1) == "https://youtu.be/-a_b-c_d-e_?t=0"
+    local = make_item(id="file:0123456789ab", source="file", url="file:///x.mp4")
+    assert (
+        deep_link(local, 60) == "http://127.0.0.1:8501/?tab=Library&item=file%3A0123456789ab&t=60"
+    )
+    web = make_item(id="web:vimeo:1", source="web", url="https://v.example/1?a=b#t=5")
+    assert deep_link(web, 7) == "https://v.example/1?a=b#t=7"
+    assert deep_link(replace(web, url="https://v.example/#/1"), 7) == "https://v.example/#/1"

@@ -1,0 +1,194 @@
+"""A channel's own words: kept, found, told beforehand, and corrected everywhere at once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gpu.manager import GPUManager
+from kb.asr.batching.batcher import Batcher
+from kb.asr.recognizer import Recognizer
+from kb.asr.windows.windowing import Window
+from kb.cli import run
+from kb.errors import LibraryError, UsageError
+from kb.jobs.queue.item_states import Known
+from kb.pipeline import stages
+from kb.pipeline.vocabulary import Vocabulary, names_of
+from kb.service import Service
+from kb.settings import Settings, get_settings
+from kb.types import Chapter, Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
+from tests.support.compose import compose
+from tests.support.speech import Oracle, bank, blocks, detector, preset
+
+
+def item(number: int, title: str, description: str = "", channel: str = "Talks") -> MediaItem:
+    return MediaItem(
+        f"youtube:video{number:06d}", "youtube", "", title, f"2026-01-{number + 1:02d}",
+        channel=channel, description=description,
+        chapters=(Chapter(0.0, "Intro"), Chapter(60.0, "What Zwingli wrote")),
+        extra={"channel_id": f"UC{channel.lower()}"},
+    )  # fmt: skip
+
+
+TALKS = [
+    item(0, "Zwingli and the Winter Harbour", "In winter the harbour sleeps. We met Anna Bell, "
+         "again. Thanks! https://example.org/Nothing #NATO"),
+    item(1, "What the OECD Says", "Zwingli again, and Anna Bell. The OECD says little."),
+    item(2, "Rivers", "", channel="Another"),
+]  # fmt: skip
+
+
+def test_names_are_what_is_never_written_small() -> None:
+    found = names_of(TALKS[:2])
+    assert found[0] == "Zwingli"
+    assert "Anna Bell" in found and "OECD" in found
+    # Written small elsewhere, only ever first, or in a link.
+    assert not {"Winter", "Harbour", "Winter Harbour", "Thanks", "In", "Nothing", "NATO"} & {*found}
+    assert names_of([]) == ()
+    assert len(names_of([item(n, f"about Name{n:03d}x it") for n in range(28)] * 9)) <= 60
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    """A library with transcripts in two channels, known to queue and index."""
+    made = Service(Settings(home=tmp_path / "home"))
+    made.library.prepare()
+    for each, text in zip(
+        TALKS, ("then zwingly spoke of Zwingly's ice", "no such name", "zwingly here too"),
+        strict=True,
+    ):  # fmt: skip
+        words = tuple(Word(2.0 + n, 2.9 + n, word, 0.5) for n, word in enumerate(text.split()))
+        transcript = Transcript(
+            MediaRef("a.webm", "", 60.0), (Segment(2.0, words[-1].end_s, text, words, "en"),),
+            "en", "whisper", "demo", "stabil", Coverage(6.0, 6.0), Timing(),
+        )  # fmt: skip
+        entry, _ = stages.write(made.library, each, transcript, 0.0)
+        stages.publish(made.library, made.settings, entry.item, transcript, "local")
+    made.jobs.items.adopt([Known(each, "done", grade="A") for each in TALKS])
+    return made
+
+
+def test_a_list_is_kept_by_channel(service: Service) -> None:
+    own = service.vocabulary
+    assert own.channels() == {}
+    assert own.change("Talks", add=["Zwingli ", "Grossmünster", "Zwingli"]) == (
+        "Zwingli", "Grossmünster",
+    )  # fmt: skip
+    own.change("*", add=["ODIN"])
+    assert own.words("TALKS") == ("Zwingli", "Grossmünster", "ODIN")
+    assert own.words("Rivers") == ("ODIN",)
+    own.change("talks", remove=["Zwingli"])
+    document = json.loads((service.library.home / "vocabulary.json").read_text("utf-8"))
+    assert document["channels"] == {"Talks": ["Grossmünster"], "*": ["ODIN"]}
+    own.change("Talks", remove=["Grossmünster"])
+    assert own.channels() == {"*": ("ODIN",)}
+    for wrong in ({"add": [" "]}, {"add": ["x" * 81]}, {"remove": ["never there"]}):
+        with pytest.raises(UsageError):
+            own.change("Talks", **wrong)
+    (service.library.home / "vocabulary.json").write_text('{"channels": {"Talks": "x"}}')
+    with pytest.raises(LibraryError, match="channels"):
+        Vocabulary(service.library).words("Talks")
+
+
+def test_what_is_told_begins_with_the_list_and_needs_one(service: Service) -> None:
+    told = service.vocabulary.told
+    assert told(TALKS[0], service.jobs.catalogue) == ()
+    service.vocabulary.change("Talks", add=["Grossmünster"])
+    found = told(TALKS[0], service.jobs.catalogue)
+    assert found[:2] == ("Grossmünster", "Zwingli")
+    assert "OECD" in found  # of another talk of the channel
+    assert len(set(found)) == len(found)
+    assert told(TALKS[2], service.jobs.catalogue) == ()
+    assert told(replace(TALKS[2], channel=""), service.jobs.catalogue) == ()
+
+
+def test_a_correction_is_shown_and_then_made_across_the_channel(service: Service) -> None:
+    before = service.transcript(TALKS[0].id)
+    (shown,) = service.corrections.preview("talks", "zwingly", "Zwingli")
+    assert (shown.item_id, shown.segment, shown.at_s) == (TALKS[0].id, 0, 2.0)
+    assert shown.before == "then zwingly spoke of Zwingly's ice"
+    assert shown.after == "then Zwingli spoke of Zwingli's ice"
+    assert service.transcript(TALKS[0].id) == before  # a preview changes nothing
+    done = service.corrections.apply("UCtalks", "zwingly", "Zwingli", by="anna")
+    assert (done.changes, done.failed) == ((shown,), ())
+    found = service.transcript(TALKS[0].id)
+    assert found.text == shown.after
+    (revision,) = found.revisions
+    assert (revision.kind, revision.by, revision.note) == ("correct", "anna", "zwingly → Zwingli")
+    assert [(w.start_s, w.end_s) for w in found.words] == [
+        (w.start_s, w.end_s) for w in before.words
+    ]
+    assert [hit.item_id for hit in service.search("zwingly").hits] == [TALKS[2].id]
+    assert service.corrections.apply("Talks", "zwingly", "Zwingli").changes == ()
+    # Every channel, and one that is being made anew is passed over with its cause.
+    service.jobs.items.submit([TALKS[2]], {}, lambda *_: None, again=True)
+    done = service.corrections.apply("*", "zwingly", "Zwingli")
+    assert done.changes == ()
+    ((item_id, error),) = done.failed
+    assert (item_id, "queued" in error.message) == (TALKS[2].id, True)
+
+
+@pytest.mark.parametrize(
+    ("channel", "wrong", "right", "words"),
+    [("Nobody", "a", "b", "'Another', 'Talks'"), ("", "a", "b", "Known channels"),
+     ("Talks", "?!", "b", "CHANNEL"), ("Talks", "a  b", "a b", "")],
+)  # fmt: skip
+def test_corrections_that_cannot_be(
+    service: Service, channel: str, wrong: str, right: str, words: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        list(service.corrections.preview(channel, wrong, right))
+    assert words in caught.value.hint
+
+
+def test_the_commands(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KB_HOME", str(service.settings.home))
+    get_settings.cache_clear()
+
+    def kb(*arguments: str, code: int = 0) -> str:
+        capsys.readouterr()
+        assert run(list(arguments)) == code
+        told = capsys.readouterr()
+        return told.out if "--json" in arguments else told.out + told.err
+
+    assert "No list" in kb("vocabulary", "Talks")
+    found = json.loads(kb("vocabulary", "Talks", "--add", "Huldrych", "--add", "ODIN", "--json"))
+    assert found["words"] == ["Huldrych", "ODIN"] and "Zwingli" in found["names"]
+    assert "Huldrych" in kb("vocabulary", "Talks", "--remove", "ODIN")
+    assert "not in the vocabulary" in kb("vocabulary", "Talks", "--remove", "ODIN", code=2)
+    shown = kb("correct", "Talks", "zwingly", "Zwingli")
+    assert "+ then Zwingli spoke" in shown and "1 segments in 1 items would change" in shown
+    told = json.loads(kb("correct", "Talks", "zwingly", "Zwingli", "--apply", "--json"))
+    assert told["applied"] and [c["at_s"] for c in told["changes"]] == [2.0]
+    assert "0 segments" in kb("correct", "Talks", "zwingly", "Zwingli")
+
+
+def test_every_window_of_an_item_is_told_its_names() -> None:
+    told: list[tuple[str, ...]] = []
+
+    def look(window: Window, words: list[Word]) -> list[Word]:
+        told.append(window.names)
+        return words
+
+    said = compose(bank(), "golden harbour | 20.0 | winter garden | 20.0 | river")
+    engine = Oracle(said.words, skips=look)
+    batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 4)
+    try:
+        recognizer = Recognizer(
+            batcher,
+            preset(),
+            detector=detector(),
+            settings=Settings().model_copy(update={"longest_pause_s": 0.0}),
+            names=("Zwingli", "ODIN"),
+        )
+        recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
+    finally:
+        batcher.close()
+    assert len(told) > 1
+    assert set(told) == {("Zwingli", "ODIN")}
+    assert Window(0, 0.0, said.audio, names=("a",)).part(0.0, 1.0).names == ("a",)

@@ -1,0 +1,137 @@
+"""Tasks of the page: real processes, their records, and what is left when they are killed."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kb.errors import UsageError
+from kb.service import tasks
+from kb.settings import Settings, get_settings
+from tests.fakes.odin import KEY, SECRET, FakeOdin
+from tests.support.library_pages import put_in
+
+PATIENCE_S = 120.0
+
+
+@pytest.fixture
+def odin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOdin]:
+    """A service on loopback, and the settings of this process and its children leading to it."""
+    with FakeOdin(tmp_path / "odin") as fake:
+        for name, value in fake.settings().items():
+            monkeypatch.setenv(str(Settings.model_fields[name].alias), str(value))
+        monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
+        monkeypatch.setenv("KB_MODEL", "demo")
+        get_settings.cache_clear()
+        yield fake
+        get_settings.cache_clear()
+
+
+def finished(name: str) -> tasks.Task:
+    """The task when it has ended."""
+    found = wait_for(name, lambda task: not task.running)
+    assert found.state == "done", found
+    return found
+
+
+def wait_for(name: str, condition: Callable[[tasks.Task], bool]) -> tasks.Task:
+    ends = time.monotonic() + PATIENCE_S
+    while True:
+        task = tasks.read(get_settings(), name)
+        if task is not None and condition(task):
+            return task
+        assert time.monotonic() < ends, task
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_compare_sync_and_ask_as_processes_of_their_own(odin: FakeOdin) -> None:
+    item_id = put_in()
+    settings = get_settings()
+    tasks.start(settings, "check")
+    tasks.start(settings, "plan")
+    assert finished("check").result["project"] == "Test project"
+    plan = finished("plan").result
+    assert [(s["kind"], s["item_id"]) for s in plan["steps"]] == [("missing", item_id)]
+    tasks.start(settings, "sync", {"prune": False})
+    done = finished("sync")
+    assert done.result == {"done": [item_id], "waiting": [], "failed": {}}
+    assert (done.done, done.total) == (1, 1)
+    tasks.start(settings, "ask", {"question": "granite castle"})
+    sources = finished("ask").result["sources"]
+    assert any(source["item_id"] == item_id and source["start_s"] for source in sources)
+    for path in (settings.home / ".tasks").iterdir():
+        assert KEY not in path.read_text()
+        assert SECRET not in path.read_text()
+
+
+@pytest.mark.slow
+def test_one_of_a_name_at_a_time_stopped_or_killed_it_can_begin_again(
+    odin: FakeOdin, tmp_path: Path
+) -> None:
+    settings = get_settings()
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "one.txt").write_text("words")
+    odin.index_s = 600.0
+    tasks.start(settings, "upload", {"folder": str(folder)})
+    with pytest.raises(UsageError, match="running already"):
+        tasks.start(settings, "upload", {"folder": str(folder)})
+    pid = wait_for("upload", lambda task: task.pid > 0).pid
+    tasks.stop(settings, "upload")
+    wait_for("upload", lambda task: task.state == "stopped")
+    ended(pid)
+
+    tasks.start(settings, "upload", {"folder": str(folder)})
+    pid = wait_for("upload", lambda task: task.pid > 0).pid
+    psutil.Process(pid).kill()
+    lost = wait_for("upload", lambda task: task.state == "lost")
+    assert lost.hint
+    ended(pid)
+
+    odin.finish()
+    odin.index_s = 0.0
+    tasks.start(settings, "upload", {"folder": str(folder)})
+    (file,) = finished("upload").result["files"]
+    assert (file["status"], file["error"]) == ("synced", "")
+
+
+def ended(pid: int) -> None:
+    ends = time.monotonic() + PATIENCE_S
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_is_told_with_the_next_step(
+    odin: FakeOdin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = get_settings()
+    tasks.start(settings, "upload", {"folder": str(tmp_path / "nowhere")})
+    monkeypatch.setenv("API_SECRET", "wrong-secret")
+    tasks.start(settings, "check")
+    refused = wait_for("check", lambda task: not task.running)
+    assert refused.state == "failed"
+    assert refused.hint
+    assert "wrong-secret" not in f"{refused.error} {refused.hint}"
+    missing = wait_for("upload", lambda task: not task.running)
+    assert "nowhere" in missing.error
+    assert missing.hint
+
+
+def test_a_task_that_never_began_counts_as_lost_after_its_time(tmp_path: Path) -> None:
+    settings = Settings(KB_HOME=tmp_path)
+    long_ago = time.time() - 2 * tasks.BEGIN_S
+    task = tasks.Task("plan", {}, "running", long_ago, long_ago, host=socket.gethostname())
+    tasks._write(settings, task)
+    found = tasks.read(settings, "plan")
+    assert found is not None
+    assert found.state == "lost"
+    with pytest.raises(UsageError, match="no task"):
+        tasks.start(settings, "format_disk")

@@ -1,0 +1,155 @@
+"""Files that the page writes for its user: `.env` and the keys, a line at a time, and unseen."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from kb.errors import KBError, SettingsError
+from kb.library.cache import Shelf
+from kb.settings import Settings, env_file, get_settings
+from kb.sources.keys import key_file
+from kb.sources.keys.key_ring import ApiKey, read_keys
+from tests.support.library_pages import put_in
+
+SECRET = "AIzaSyB-PROBE_0123456789abcdefghijklmn"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# .env
+
+
+def test_env_keeps_comments_order_and_what_it_does_not_know(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    env.write_text("# mine\nKB_PRESET=stabil  # slow\nOTHER=1\n\nKB_LANGUAGE=de\n")
+    settings = env_file.change({"KB_PRESET": "max", "KB_MODEL": "my model's", "KB_LANGUAGE": ""})
+    assert (settings.preset, settings.model, settings.language) == ("max", "my model's", "auto")
+    assert settings is get_settings()
+    lines = env.read_text().splitlines()
+    assert lines[0] == "# mine"
+    assert "OTHER=1" in lines
+    assert not any(line.startswith("KB_LANGUAGE") for line in lines)
+
+
+def test_a_new_env_is_its_owner_s_alone(tmp_path: Path) -> None:
+    env_file.change({"API_SECRET": "a'b\\c #d"})
+    assert get_settings().odin_api_secret.get_secret_value() == "a'b\\c #d"
+    if sys.platform != "win32":
+        assert mode(tmp_path / ".env") == 0o600
+    assert not list(tmp_path.glob(".env.*"))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"KB_HOLD_BELOW": "7"}, "KB_HOLD_BELOW"),
+        ({"KB_KEEP": "flac"}, "KB_KEEP"),
+        ({"API_KEY": "one\ntwo"}, "line breaks"),
+        ({"API_KEY": "se${HOME}cret"}, "cannot keep"),
+        ({"NO_SUCH": "1"}, "NO_SUCH"),
+    ],
+)
+def test_env_is_not_touched_by_what_would_not_be_read_back(
+    tmp_path: Path, values: dict[str, str], said: str
+) -> None:
+    env = tmp_path / ".env"
+    env.write_text("KB_PRESET=stabil\n")
+    with pytest.raises(SettingsError) as caught:
+        env_file.change(values)
+    assert said in caught.value.message
+    assert "cret" not in caught.value.message
+    assert env.read_text() == "KB_PRESET=stabil\n"
+    assert not list(tmp_path.glob(".env.*"))
+
+
+def test_the_environment_wins_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KB_PRESET", "max")
+    with pytest.raises(SettingsError, match="environment"):
+        env_file.change({"KB_PRESET": "stabil"})
+
+
+# Keys
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Settings:
+    path = tmp_path / "keys.txt"
+    path.write_text("# first project\nAIzaFirst0123456789abcdef  # mine\n", encoding="utf-8")
+    return Settings(YT_API_KEYS_FILE=str(path))
+
+
+def test_a_key_is_added_and_removed_and_the_rest_stays(keys: Settings, tmp_path: Path) -> None:
+    key = key_file.add_key(keys, f"  {SECRET}\n")
+    path = tmp_path / "keys.txt"
+    assert [k.secret for k in read_keys(keys)] == ["AIzaFirst0123456789abcdef", SECRET]
+    assert path.read_text().startswith("# first project\nAIzaFirst0123456789abcdef  # mine\n")
+    if sys.platform != "win32":
+        assert mode(path) == 0o600
+    assert key_file.in_file(keys, key)
+    assert key_file.remove_key(keys, key.fingerprint)
+    assert not key_file.remove_key(keys, key.fingerprint)
+    assert path.read_text() == "# first project\nAIzaFirst0123456789abcdef  # mine\n"
+
+
+@pytest.mark.parametrize("bad", ["", "short", "has spaces in it and more", f"{SECRET}\n{SECRET}"])
+def test_what_is_no_key_is_refused_without_being_told(keys: Settings, bad: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        key_file.add_key(keys, bad)
+    assert not bad or bad not in f"{caught.value.message}{caught.value.hint}"
+
+
+def test_the_same_key_twice_is_refused(keys: Settings) -> None:
+    key_file.add_key(keys, SECRET)
+    with pytest.raises(KBError) as caught:
+        key_file.add_key(keys, SECRET)
+    assert SECRET not in caught.value.message
+    assert ApiKey.of(SECRET).shown in caught.value.message
+
+
+def test_a_link_to_the_keys_stays_a_link(tmp_path: Path) -> None:
+    real = tmp_path / "vault" / "keys.txt"
+    real.parent.mkdir()
+    real.write_text("")
+    link = tmp_path / "link.txt"
+    try:
+        link.symlink_to(real)
+    except OSError:
+        pytest.skip("no symbolic links here")
+    key_file.add_key(Settings(YT_API_KEYS_FILE=str(link)), SECRET)
+    assert link.is_symlink()
+    assert real.read_text() == f"{SECRET}\n"
+
+
+# The shelf
+
+
+def test_the_shelf_sees_what_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from kb.library import Library
+
+    monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
+    monkeypatch.setenv("KB_MODEL", "demo")
+    get_settings.cache_clear()
+    library = Library(tmp_path / "library")
+    shelf = Shelf(library.media_folder)
+    assert shelf.listing().entries == ()
+    item_id = put_in()
+    assert shelf.listing() == library.scan()
+    (entry,) = shelf.listing().entries
+    assert entry.item.id == item_id
+    library.write_metadata(entry.item, {"state": "held"})
+    assert shelf.listing().entries[0].state == "held"
+    assert entry.text_path is not None
+    entry.text_path.unlink()
+    assert shelf.listing() == library.scan()
+    damaged = library.path(entry, ".json")
+    damaged.write_text("{", encoding="utf-8")
+    os.utime(damaged.parent)  # as a file that was moved into place would
+    assert shelf.listing() == library.scan()
+    assert shelf.listing().problems

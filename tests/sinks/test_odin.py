@@ -1,0 +1,639 @@
+"""Publishing to ODIN over real HTTP on loopback, faults included."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kb.errors import Cancelled, CredentialsRefused, KBError, KnowledgeBaseError, UsageError
+from kb.settings import PROJECT_ROOT, Settings
+from kb.sinks import open_sink
+from kb.sinks.base import Sink
+from kb.sinks.odin.chat import ask, search
+from kb.sinks.odin.client import FILE_LIMIT_BYTES
+from kb.sinks.odin.documents import ascii_name, is_name_of, make_documents, read_passages
+from kb.sinks.odin.file_upload import files_in, upload_files
+from kb.sinks.odin.multipart import FormStream
+from kb.sinks.odin.sink import OdinSink
+from kb.sinks.odin.transport import Pace, words_of
+from kb.types import Chapter, DocumentFacts, MediaItem, Passage
+from tests.fakes.odin import KEY, PROJECT, SECRET, FakeOdin
+from tests.support.sink_contract import SinkContract, make_item, make_passages
+
+FACTS = DocumentFacts("de", "tiny", "whisper", "stabil", 0.987, "A", 61.5)
+
+
+@pytest.fixture
+def odin(tmp_path: Path) -> Iterator[FakeOdin]:
+    with FakeOdin(tmp_path / "odin") as service:
+        yield service
+
+
+def open_odin(tmp_path: Path, odin: FakeOdin, **more: Any) -> OdinSink:
+    return OdinSink(Settings(home=tmp_path / "home", **odin.settings(**more)))
+
+
+@pytest.fixture
+def sink(tmp_path: Path, odin: FakeOdin) -> OdinSink:
+    return open_odin(tmp_path, odin)
+
+
+def video(number: int = 1, **more: Any) -> MediaItem:
+    name = f"vid_-EoT{number:03d}"
+    return MediaItem(
+        id=f"youtube:{name}",
+        source="youtube",
+        url=f"https://youtu.be/{name}",
+        **{"title": f"Title {number}", "published": "2026-03-04", **more},
+    )
+
+
+def put(sink: OdinSink, item: MediaItem, *texts: str, **more: Any) -> str:
+    return sink.publish(item, make_passages(item, texts), FACTS, **more).status
+
+
+def texts_of(odin: FakeOdin) -> list[str]:
+    return [read.text for content in odin.held().values() for read in read_passages(content)]
+
+
+class TestContract(SinkContract):
+    @pytest.fixture
+    def sink(self, tmp_path: Path) -> Iterator[Sink]:
+        self.home = tmp_path / "Bibliothek ü #%20 '"
+        with FakeOdin(tmp_path / "odin", index_s=0.01, delete_s=0.01) as self.odin:
+            # Small documents, so that the contract is kept over several parts too.
+            more = self.odin.settings(odin_document_bytes=4_000)
+            yield open_sink("odin", Settings(home=self.home, **more))
+
+    def texts(self, sink: Sink, item_id: str) -> list[str]:
+        held = sorted(self.odin.documents().items())
+        return [
+            read.text
+            for _, row in held
+            if json.loads(row["metadata"])["id"] == item_id and row["status"] == "synced"
+            for read in read_passages(row["content"])
+        ]
+
+
+# --- the document --------------------------------------------------------------------------
+
+
+def test_the_document(tmp_path: Path) -> None:
+    item = video(
+        title="Ärger & *Glück*: 100 % ~ 人工 <b>",
+        channel="Ein [Kanal]",
+        chapters=(Chapter(0, "Anfang"), Chapter(55, "Mitte # 2")),
+    )
+    made = make_documents(item, make_passages(item, ["eins", "zwei", "1. drei"]), FACTS)
+    (document,) = made.documents
+    assert document.name == f"2026-03-04_Aerger-Glueck-100-b_vid_-EoT001_{made.sha256[:8]}.md"
+    link = "https://youtu.be/vid_-EoT001"
+    assert document.content.decode() == (
+        "# Ärger & \\*Glück\\*: 100 % ~ 人工 \\<b>\n\n"
+        "- Channel: Ein \\[Kanal]\n"
+        "- Date: 2026-03-04\n"
+        f"- Link: <{link}>\n"
+        "- Length: 01:01\n"
+        "- Language: de\n"
+        "- Model: tiny · whisper · stabil\n"
+        "- Coverage: 98.7 % of the speech (A)\n\n"
+        "## Anfang\n\n"
+        f"[00:00]({link}?t=0) eins\n\n"
+        f"[00:30]({link}?t=30) zwei\n\n"
+        "## Mitte # 2\n\n"
+        f"[01:00]({link}?t=60) 1\\. drei\n\n"
+    )
+    assert is_name_of(document.name, item) and not is_name_of(document.name, video(2))
+    about = dict(document.metadata)
+    assert about == {
+        **{"producer": "kb-ingest", "id": item.id, "url": item.url, "title": item.title},
+        **{"channel": "Ein [Kanal]", "published": "2026-03-04", "language": "de"},
+        **{"model": "tiny", "engine": "whisper", "preset": "stabil", "coverage": 0.987},
+        **{"grade": "A", "duration_s": 61.5, "content_sha256": made.sha256},
+        **{"part": 1, "parts": 1, "words": document.words},
+    }
+
+
+def test_the_same_input_gives_the_same_bytes_and_any_change_another_name() -> None:
+    item = video()
+    passages = make_passages(item, ["one", "two"])
+    names = {make_documents(item, passages, FACTS).names for _ in range(3)}
+    assert len(names) == 1
+    changed = [
+        make_documents(item, make_passages(item, ["one", "three"]), FACTS),
+        make_documents(item, make_passages(item, ["one", "two"], seconds=31), FACTS),
+        make_documents(video(title="Other"), passages, FACTS),
+        make_documents(video(chapters=(Chapter(0, "New"),)), passages, FACTS),
+        make_documents(item, passages, DocumentFacts(model="large")),
+        make_documents(item, passages, FACTS, {"team": "one"}),
+        make_documents(item, passages, FACTS, {"team": "two"}),
+        make_documents(item, [], FACTS),
+    ]
+    assert len(names | {made.names for made in changed}) == 1 + len(changed)
+
+
+def test_long_transcripts_are_split_between_passages() -> None:
+    item = video()
+    texts = [f"{n} " + "wörter " * 60 for n in range(100)]
+    made = make_documents(item, make_passages(item, texts), FACTS, limit=4_000)
+    contents = [document.content for document in made.documents]
+    assert len(contents) > 5
+    assert max(map(len, contents)) <= 4_000 and min(map(len, contents[:-1])) > 2_500
+    assert [read.text for content in contents for read in read_passages(content)] == texts
+    assert made.names[0].endswith("_p01.md") and made.names[10].endswith("_p11.md")
+    second = contents[1].decode()
+    assert f"Part 2 of {len(contents)} · [← part 1]({made.names[0]})" in second
+    assert f"[part 3 →]({made.names[2]})" in second
+    for content in contents:  # every part tells where it is by itself
+        assert content.decode().split("\n\n")[3].startswith("## ")
+    # A passage beyond the limit stays whole.
+    huge = make_documents(item, make_passages(item, ["a", "x" * 9_000, "b"]), limit=4_000)
+    assert len(huge.documents) == 3
+
+
+def test_times_are_headings_without_chapters() -> None:
+    item = video()
+    made = make_documents(item, make_passages(item, ["a", "b", "c"], seconds=299))
+    headings = [line for line in made.documents[0].content.decode().split("\n") if "## " in line]
+    assert headings == ["## 00:00", "## 05:00"]
+
+
+def test_own_metadata_must_not_hide_ours() -> None:
+    with pytest.raises(UsageError, match="content_sha256"):
+        make_documents(video(), [], None, {"content_sha256": "x"})
+
+
+def test_names_are_plain() -> None:
+    assert ascii_name("Größe: 100 % ~ 人工 / \\ „x“.") == "Groesse-100-x"
+    assert ascii_name("../../etc") == "etc"
+
+
+# --- one item ------------------------------------------------------------------------------
+
+
+def test_metadata_arrives_intact(odin: FakeOdin, sink: OdinSink) -> None:
+    awkward = 'He said "no" \\ it\'s\n\ttwo lines\r\n🎬 人工 ' + "x" * 5_000
+    item = video(description=awkward, title='"Quoted" {name}', channel="A & B; C")
+    own = {"team": 'red "1"', "note": "line\nline", "ümlaut": "ä"}
+    put(sink, item, "words", extra_metadata=own)
+    (row,) = odin.documents().values()
+    about = json.loads(row["metadata"])
+    assert about["description"] == awkward and about["title"] == item.title
+    assert {key: about[key] for key in own} == own
+    # Without own fields the next time, those of the last time stay.
+    assert put(sink, item, "other words") == "synced"
+    (row,) = odin.documents().values()
+    assert json.loads(row["metadata"])["note"] == "line\nline"
+    assert put(sink, item, "other words", extra_metadata={}) == "synced"
+    (row,) = odin.documents().values()
+    assert "note" not in json.loads(row["metadata"])
+
+
+def test_the_same_content_is_never_sent_twice(odin: FakeOdin, sink: OdinSink) -> None:
+    put(sink, video(), "words")
+    before = len(odin.requests)
+    assert put(sink, video(), "words") == "synced"
+    assert len(odin.requests) == before  # not even asked
+
+
+@pytest.mark.parametrize("lost", ["cut after", "500 after", "not json"])
+def test_an_answer_lost_after_acceptance_makes_no_second_copy(
+    odin: FakeOdin, sink: OdinSink, lost: str
+) -> None:
+    odin.order(lost)
+    assert put(sink, video(), "words") == "synced"
+    assert len(odin.documents()) == 1
+    assert odin.count("POST", "/add/file") == 1
+
+
+@pytest.mark.parametrize(
+    "fault", ["429", "429 soon", "429 date", "500", "502", "503 soon", "cut before", "slow"]
+)
+def test_what_passes_is_waited_for(odin: FakeOdin, sink: OdinSink, fault: str) -> None:
+    odin.retry_after_s = 0.3
+    odin.order(fault)
+    started = time.monotonic()
+    assert put(sink, video(), "words") == "synced"
+    if fault in ("429 soon", "503 soon"):
+        assert time.monotonic() - started >= 0.3
+    assert len(odin.documents()) == 1
+
+
+@pytest.mark.parametrize("fault", ["413", "422"])
+def test_a_refusal_is_told_in_odins_words(odin: FakeOdin, sink: OdinSink, fault: str) -> None:
+    odin.order(fault)
+    with pytest.raises(KnowledgeBaseError, match=r"Injected 413|body\.project_id: field") as caught:
+        put(sink, video(), "words")
+    assert fault in caught.value.message and caught.value.hint
+    assert put(sink, video(), "words") == "synced"
+
+
+def test_a_service_that_stays_away(tmp_path: Path, odin: FakeOdin) -> None:
+    sink = open_odin(tmp_path, odin, odin_retries=2)
+    odin.order(*["500"] * 9)
+    with pytest.raises(KnowledgeBaseError, match="Bad gateway"):
+        put(sink, video(), "words")
+    odin.orders.clear()
+    away = OdinSink(
+        Settings(home=tmp_path, **odin.settings(odin_base_url="http://127.0.0.1:9", odin_retries=1))
+    )
+    with pytest.raises(KnowledgeBaseError, match="no connection") as caught:
+        put(away, video(), "words")
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("fault", ["index failed", "index timeout"])
+def test_indexing_that_fails_is_an_error_and_the_next_try_replaces_it(
+    odin: FakeOdin, sink: OdinSink, fault: str
+) -> None:
+    odin.order(fault)
+    words = {"index failed": "refused chunk 3", "index timeout": "timeout"}[fault]
+    with pytest.raises(KnowledgeBaseError, match=words):
+        put(sink, video(), "words")
+    assert sink.status(video().id).status == "failed"
+    assert put(sink, video(), "words") == "synced"
+    assert len(odin.documents()) == 1 == len(odin.held())
+
+
+def test_slow_indexing_is_left_waiting_and_taken_up(odin: FakeOdin, tmp_path: Path) -> None:
+    odin.index_s = 60
+    sink = open_odin(tmp_path, odin, odin_poll_wait_s=0.1)
+    assert put(sink, video(), "words") == "syncing"
+    assert sink.status(video().id).status == "syncing"
+    assert put(sink, video(), "words") == "syncing"
+    odin.finish()
+    assert put(sink, video(), "words") == "synced"
+    assert odin.count("POST", "/add/file") == 1
+
+
+def test_a_changed_transcript_replaces_without_a_gap(odin: FakeOdin, sink: OdinSink) -> None:
+    odin.index_s = odin.delete_s = 0.1
+    put(sink, video(), "old words")
+    seen: set[tuple[str, ...]] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            seen.add(tuple(texts_of(odin)))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    assert put(sink, video(), "new words") == "synced"
+    done.set()
+    watcher.join()
+    assert texts_of(odin) == ["new words"]
+    assert seen <= {("old words",), ("old words", "new words"), ("new words",)}
+    assert ("old words",) in seen and not odin.gaps
+
+
+def test_a_new_version_that_fails_leaves_the_old(odin: FakeOdin, sink: OdinSink) -> None:
+    put(sink, video(), "old words")
+    odin.order("index failed")
+    with pytest.raises(KnowledgeBaseError):
+        put(sink, video(), "new words")
+    assert texts_of(odin) == ["old words"]
+    assert put(sink, video(), "new words") == "synced"
+    assert texts_of(odin) == ["new words"] and len(odin.documents()) == 1
+
+
+@pytest.mark.parametrize("given", ["object", "string", "nothing"])
+@pytest.mark.parametrize("listing", ["plain", "paged"])
+def test_a_lost_database_sends_nothing_twice(
+    tmp_path: Path, odin: FakeOdin, given: str, listing: str
+) -> None:
+    odin.metadata_as = given
+    for number in range(120 if listing == "paged" else 3):
+        odin.put(f"colleague-{number}.pdf", b"theirs")
+    put(open_odin(tmp_path, odin, odin_listing=listing), video(), "words")
+    fresh = OdinSink(Settings(home=tmp_path / "new home", **odin.settings(odin_listing=listing)))
+    assert put(fresh, video(), "words") == "synced"
+    assert odin.count("POST", "/add/file") == 1
+    assert put(fresh, video(), "new words") == "synced"
+    assert [text for text in texts_of(odin) if text] == ["new words"]
+    fresh.delete(video().id)
+    assert {name.partition("-")[0] for name in odin.documents()} == {"colleague"}
+
+
+def test_state_survives_the_services_restart(tmp_path: Path) -> None:
+    with FakeOdin(tmp_path / "odin") as odin:
+        put(open_odin(tmp_path, odin), video(), "words")
+    with FakeOdin(tmp_path / "odin") as odin:
+        sink = open_odin(tmp_path, odin)
+        assert sink.status(video().id).status == "synced"
+        assert put(sink, video(), "words") == "synced"
+        assert not odin.count("POST", "/add/file")
+
+
+def test_two_threads_publish_the_same_item_once(odin: FakeOdin, tmp_path: Path) -> None:
+    odin.index_s = 0.1
+    states: list[str] = []
+
+    def one() -> None:
+        states.append(put(open_odin(tmp_path, odin), video(), "words"))
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert states == ["synced"] * 4
+    assert odin.count("POST", "/add/file") == 1
+
+
+def test_a_stop_ends_the_wait(odin: FakeOdin, sink: OdinSink) -> None:
+    odin.index_s = 60
+    odin.on_upload = lambda _name: threading.Timer(0.1, sink.stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        put(sink, video(), "words", wait_s=60)
+    assert time.monotonic() - started < 20
+    sink.stop.clear()
+    odin.finish()
+    assert put(sink, video(), "words") == "synced"
+    assert odin.count("POST", "/add/file") == 1
+
+
+# --- credentials ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"odin_api_key": "wrong-PROBE"}, "401"),
+        ({"odin_api_secret": "wrong-PROBE"}, "403"),
+        ({"odin_project_id": "OtherProject"}, "OtherProject"),
+        ({"odin_api_key": ""}, "not set"),
+        ({"odin_api_key": "line\nbreak-PROBE"}, "characters"),
+        ({"odin_api_secret": "schlüssel-PROBE"}, "characters"),
+    ],
+)
+def test_wrong_credentials(
+    tmp_path: Path, odin: FakeOdin, wrong: dict[str, str], told: str
+) -> None:
+    sink = open_odin(tmp_path, odin, **wrong)
+    with pytest.raises(CredentialsRefused, match=told) as caught:
+        put(sink, video(), "words")
+    assert "API_KEY" in caught.value.hint or "ODIN_PROJECT_ID" in caught.value.hint
+    assert "PROBE" not in caught.value.message
+    assert isinstance(pickle.loads(pickle.dumps(caught.value)), CredentialsRefused)
+
+
+def test_credentials_do_not_travel_readable(tmp_path: Path, odin: FakeOdin) -> None:
+    sink = open_odin(tmp_path, odin, odin_base_url="http://odin.example")
+    with pytest.raises(UsageError, match="readable"):
+        put(sink, video(), "words")
+
+
+def test_no_credential_anywhere(
+    tmp_path: Path, odin: FakeOdin, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    shown: list[str] = []
+
+    def attempt(sink: OdinSink, *faults: str) -> None:
+        odin.order(*faults)
+        try:
+            put(sink, video(len(shown)), "words")
+        except KBError as error:
+            for inner in reachable(error):
+                # The HTTP library's errors hold the request, and that the headers.
+                assert isinstance(inner, KBError), inner
+                shown.append(repr(vars(inner)))
+            trace = traceback.TracebackException.from_exception(error, capture_locals=True)
+            shown.append(f"{error} {error.hint} {error!r} {''.join(trace.format())}")
+        else:
+            shown.append("")
+
+    def reachable(error: BaseException | None) -> Iterator[BaseException]:
+        """Everything that hangs on an exception: whoever reports errors may print it all."""
+        while error is not None:
+            yield error
+            error = error.__cause__ or error.__context__
+
+    sink = open_odin(tmp_path, odin, odin_retries=1)
+    for fault in ("401", "403", "413", "422", "500", "cut before", "cut after", "not json"):
+        attempt(sink, fault, fault)
+    attempt(open_odin(tmp_path, odin, odin_api_secret="other-77e1-PROBE"))
+    attempt(open_odin(tmp_path, odin, odin_api_key="other-0f3a-PROBE"))
+    attempt(open_odin(tmp_path, odin, odin_base_url="http://127.0.0.1:9", odin_retries=0))
+    assert sum(map(bool, shown)) >= 8
+    paths = "".join(path for _, path, _ in odin.requests)
+    files = b"".join(p.read_bytes() for p in (tmp_path / "home").rglob("*") if p.is_file())
+    assert b"kb_publications" in files
+    everything = f"{shown} {caplog.text} {paths} {sink.settings!r} {vars(sink)}".encode() + files
+    assert b"PROBE" not in everything
+    assert KEY.encode() not in everything and SECRET.encode() not in everything
+
+
+# --- the client ----------------------------------------------------------------------------
+
+
+def test_every_call(odin: FakeOdin, sink: OdinSink) -> None:
+    client = sink.client
+    assert client.add_text("note.txt", "some text", "txt", {"a": "ä"}).status == "synced"
+    assert [(p.id, p.name) for p in client.projects()] == [(PROJECT, "Test project")]
+    assert client.project_data()["id"] == PROJECT
+    assert client.status("nothing.md").status == "missing"
+    assert client.status("note.txt").status == "synced"
+    for number in range(5):
+        odin.put(f"doc {number}.md", b"x")
+    assert [d.name for d in client.page(2, "doc", 2)] == ["doc 2.md", "doc 3.md"]
+    assert len(client.documents()) == 6
+    client.delete(["note.txt", "nothing.md"])
+    client.delete(["nothing.md"])
+    assert "note.txt" not in odin.documents()
+    assert odin.put("100% ~ sure.md", b"x") == "100_  sure.md"
+
+
+def test_a_form_is_read_while_it_is_sent() -> None:
+    class Watched:
+        largest = 0
+
+        def read(self, size: int) -> bytes:
+            Watched.largest = max(Watched.largest, size)
+            return b"z" * size
+
+    stream = FormStream({"a": "ü"}, "x.bin", Watched(), 5_000_000)  # type: ignore[arg-type]
+    total = 0
+    while piece := stream.read(16_384):
+        total += len(piece)
+    assert total == len(stream) and Watched.largest == 16_384
+
+
+def test_the_pace_is_kept() -> None:
+    pace, stop = Pace(50, 2), threading.Event()
+    started = time.monotonic()
+    for _ in range(6):
+        pace.wait(stop)
+    assert time.monotonic() - started >= 5 / 50
+    pace.hold(0.2)
+    pace.wait(stop)
+    assert time.monotonic() - started >= 0.2
+    stop.set()
+    with pytest.raises(Cancelled):
+        pace.wait(stop)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"detail": "plain"}, "plain"),
+        ({"detail": {"message": "inner"}}, "inner"),
+        ({"error": {"reason": "deep"}}, "deep"),
+        ({"detail": [{"loc": ["body", 0, "x"], "msg": "m"}, {"msg": "n"}]}, "body.0.x: m; n"),
+        ([], ""),
+        ({"detail": None}, ""),
+    ],
+)
+def test_words_of_an_error(body: object, words: str) -> None:
+    assert words_of(body) == words
+
+
+# --- files as they are ---------------------------------------------------------------------
+
+
+def test_files_are_uploaded_as_they_are(tmp_path: Path, odin: FakeOdin, sink: OdinSink) -> None:
+    folder = tmp_path / "Ordner"
+    (folder / "sub").mkdir(parents=True)
+    odd = bytes(range(256)) * 9 + b"\r\n--kb\r\n\r\n" + b"\n"
+    wanted = {"Größe 100 %.pdf": odd, "sub/note.TXT": b"\xff\xfe no UTF-8", "sub/empty.csv": b""}
+    for name, content in wanted.items():
+        (folder / name).write_bytes(content)
+    (folder / "script.exe").write_bytes(b"no")
+    found = files_in(folder)
+    assert len(found) == 3
+    odin.order("cut after", "index failed")
+    results = upload_files(sink, found, {"team": "red"})
+    assert sorted(result.status for result in results) == ["failed", "synced", "synced"]
+    results = upload_files(sink, [*found, folder / "script.exe", folder / "gone.md"])
+    assert [r.status for r in results] == ["synced"] * 3 + ["failed"] * 2
+    assert sorted(odin.held().values()) == sorted(wanted.values())
+    assert odin.count("POST", "/add/file") == 4
+    assert all(name.isascii() for name in odin.documents())
+
+
+def test_files_are_all_sent_before_any_is_awaited(tmp_path: Path, odin: FakeOdin) -> None:
+    odin.index_s = 3600
+    paths = [tmp_path / f"{name}.txt" for name in "abc"]
+    for path in paths:
+        path.write_text(path.name, encoding="utf-8")
+    sink = open_odin(tmp_path, odin, odin_poll_wait_s=0.1)
+    assert {r.status for r in upload_files(sink, paths)} == {"syncing"}
+    odin.on_upload = lambda _name: odin.finish() if len(odin.documents()) == 3 else None
+    for path in paths:
+        path.write_text(path.name * 2, encoding="utf-8")
+    odin.finish()
+    patient = open_odin(tmp_path, odin)
+    for path in odin.documents():
+        odin.drop(path)
+    told: list[str] = []
+    results = upload_files(patient, paths, progress=lambda result: told.append(result.name))
+    assert {r.status for r in results} == {"synced"}  # else the first would wait for ever
+    assert told == [r.name for r in results]
+
+
+def test_a_document_that_is_too_large_for_the_service_says_what_to_do(
+    tmp_path: Path, odin: FakeOdin
+) -> None:
+    odin.limit_bytes = 6_000
+    words = [f"passage {n} " + "word " * 60 for n in range(60)]
+    with pytest.raises(KnowledgeBaseError, match="413") as caught:
+        put(open_odin(tmp_path, odin, odin_document_bytes=400_000), video(), *words)
+    assert "ODIN_DOCUMENT_BYTES" in caught.value.hint
+    assert put(open_odin(tmp_path, odin, odin_document_bytes=5_000), video(), *words) == "synced"
+    assert all(len(content) <= 5_000 for content in odin.held().values())
+    assert len(odin.held()) == len(odin.documents()) > 3
+
+
+def test_a_file_that_is_too_large_is_not_even_sent(
+    tmp_path: Path, odin: FakeOdin, sink: OdinSink
+) -> None:
+    path = tmp_path / "large.mp4"
+    with path.open("wb") as file:
+        file.truncate(FILE_LIMIT_BYTES + 1)
+    (result,) = upload_files(sink, [path])
+    assert result.status == "failed" and "200 MB" in result.error
+    with pytest.raises(KnowledgeBaseError, match="200 MB"):
+        sink.client.add_file("large.mp4", path, {})
+    assert not odin.count("POST", "/add/file")
+
+
+# --- questions -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def talks(sink: OdinSink) -> dict[str, list[Passage]]:
+    found = {}
+    for number, words in enumerate(
+        (
+            ["the river was cold", "we painted the garden gate green", "and went home"],
+            ["machines hum", "the gate of the garden stayed open"],
+        )
+    ):
+        item = video(number)
+        found[item.id] = make_passages(item, words)
+        sink.publish(item, found[item.id], FACTS)
+    return found
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_answers_lead_back_to_the_second(
+    odin: FakeOdin, sink: OdinSink, talks: dict[str, Sequence[Passage]], listed: bool
+) -> None:
+    odin.chat_sources = listed
+    odin.put("colleague.md", b"painted green by a colleague")
+    answer = ask(sink, "who painted the garden gate green", passages=talks.__getitem__)
+    assert answer.chat_id == "chat-1" and answer.text.startswith("They say so")
+    first = answer.sources[0]
+    assert (first.item_id, first.start_s, first.title) == (video(0).id, 30.0, "Title 0")
+    assert first.deep_link == "https://youtu.be/vid_-EoT000?t=30"
+    others = [source for source in answer.sources if not source.item_id]
+    assert len(others) == listed  # a document of others is shown as it is
+
+
+def test_remote_search(odin: FakeOdin, sink: OdinSink, talks: dict[str, Sequence[Passage]]) -> None:
+    found = search(sink, "gate open", 2)
+    assert (found[0].item_id, found[0].start_s) == (video(1).id, 30.0)
+    assert len(found) == 2 and found[0].score
+    assert search(sink, "nothingofthekind") == ()
+    for query in ("", " "):
+        with pytest.raises(UsageError):
+            search(sink, query)
+        with pytest.raises(UsageError):
+            ask(sink, query)
+
+
+# --- the whole under faults ----------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_killed_and_disturbed_it_ends_as_after_a_clean_run() -> None:
+    command = [sys.executable, "-m", "benchmarks.odin"]
+    run = subprocess.run(
+        [*command, "--documents", "16", "--faults", "0.3", "--kills", "2"],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=200,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_contract_items_are_told_apart(sink: OdinSink) -> None:
+    for name in ("web:a:x", "web:b:x", "file:x"):
+        item = make_item(name, "Same title")
+        sink.publish(item, make_passages(item, ["words"]))
+    assert len(list(sink.list())) == 3

@@ -1,0 +1,621 @@
+"""Downloading through the real yt-dlp from a site on loopback that fails in every way."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from kb.database import Catalogue
+from kb.errors import Cancelled, KBError, LanePaused, Later, MediaUnavailable, SettingsError
+from kb.media.decode import decode
+from kb.service.health_sources import check_sources, ytdlp_age_days
+from kb.settings import Settings
+from kb.sources import get_source
+from kb.sources.rate_limit.download_lane import Lane
+from kb.sources.rate_limit.machine_lock import MachineGate
+from kb.sources.web import WebSource
+from kb.sources.youtube.items import bare_item
+from kb.sources.youtube.source import YouTubeSource
+from kb.sources.ytdlp.client import ffmpeg_path
+from kb.sources.ytdlp.download import Downloader
+from kb.sources.ytdlp.errors import judge
+from kb.types import MediaItem
+from tests.fakes.media import FakeMedia, Word
+from tests.support.keys import Clock, fake_key
+
+LENGTH_S = 6.0
+VTT = "WEBVTT\n\n00:00.000 --> 00:01.000\nHello there\n"
+BOT = (403, "Sign in to confirm you're not a bot")
+
+
+def measured(path: Path) -> float:
+    """The decoded length, as the media stage tells it."""
+    with decode(path) as sound:
+        for _ in sound:
+            pass
+        return sound.duration_s
+
+
+def make_sound(path: Path, seconds: float) -> bytes:
+    noise = f"anoisesrc=d={seconds}:a=0.1:seed=1"
+    command = [str(ffmpeg_path()), "-loglevel", "error", "-f", "lavfi", "-i", noise]
+    subprocess.run([*command, "-c:a", "libopus", "-b:a", "64k", str(path)], check=True)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return make_sound(tmp_path_factory.mktemp("sound") / "a.webm", LENGTH_S)
+
+
+@pytest.fixture
+def site(sound: bytes) -> Iterator[FakeMedia]:
+    with FakeMedia(sound) as running:
+        yield running
+
+
+class Desk:
+    """A downloader on a library of its own."""
+
+    def __init__(self, tmp_path: Path, site: FakeMedia, **more: object) -> None:
+        self.folder = tmp_path / "fetched"
+        values = {
+            "KB_HOME": tmp_path / "home",
+            "YT_WATCH_URL": site.watch_url,
+            "YT_API_KEYS_FILE": str(tmp_path / "none.txt"),
+            "KB_DOWNLOAD_PAUSE_S": 0,
+            "KB_DOWNLOAD_COOLDOWN_S": 100,
+        }
+        self.settings = Settings(**{**values, **more})  # type: ignore[arg-type]
+        self.catalogue = Catalogue.open(self.settings)
+        self.clock = Clock(time.time())
+        self.downloader = Downloader(
+            self.settings,
+            self.catalogue,
+            measure=measured,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+        )
+
+    def fetch(self, name: str, progress: Callable[[int, int], None] | None = None, **more: object):
+        item = replace(bare_item(name), duration_s=LENGTH_S)
+        return self.downloader.fetch(item, self.folder, progress or (lambda *_: None), **more)  # type: ignore[arg-type]
+
+
+def test_a_download(tmp_path: Path, site: FakeMedia, sound: bytes) -> None:
+    desk = Desk(tmp_path, site)
+    seen: list[tuple[int, int]] = []
+    fetched = desk.fetch("okokokok001", lambda done, total: seen.append((done, total)))
+    assert fetched.path.read_bytes() == sound
+    assert fetched.sha256 == hashlib.sha256(sound).hexdigest()
+    assert fetched.temporary
+    assert fetched.item.id == "youtube:okokokok001"
+    assert fetched.item.title.startswith("Talk okokokok001")  # the gap is filled
+    assert seen[-1] == (len(sound), len(sound))
+    # What lies there whole is not fetched again.
+    desk.fetch("okokokok001")
+    assert len(site.of("media", "okokokok001")) == 1
+
+
+@pytest.mark.parametrize(("keep", "start"), [("mp3", (b"ID3", b"\xff")), ("mp4", (b"\0\0\0",))])
+def test_what_to_keep(keep: str, start: tuple[bytes, ...], tmp_path: Path, site: FakeMedia) -> None:
+    desk = Desk(tmp_path, site)
+    fetched = desk.fetch("keepkeep001", keep=keep)
+    assert fetched.path.suffix == f".{keep}"
+    assert fetched.path.read_bytes().startswith(start)
+    assert abs(measured(fetched.path) - LENGTH_S) < 0.2
+    assert list(desk.folder.iterdir()) == [fetched.path]
+
+
+def test_captions_and_picture_on_request(tmp_path: Path, site: FakeMedia) -> None:
+    site.captions["captions001"] = VTT
+    desk = Desk(tmp_path, site, KB_CAPTIONS="en, de", KB_THUMBNAIL="true", KB_WITNESS="false")
+    fetched = desk.fetch("captions001")
+    (picture,) = [Path(name) for name in fetched.item.extra["files"]]
+    (captions,) = fetched.captions
+    assert (picture.suffix, captions.path.suffix) == (".jpg", ".vtt")
+    assert (captions.language, captions.automatic) == ("en", False)
+    assert sorted(desk.folder.iterdir()) == sorted([fetched.path, picture, captions.path])
+
+
+def test_captions_of_people_come_along(tmp_path: Path, site: FakeMedia) -> None:
+    site.captions["captions002"] = VTT
+    told: list[int] = []
+    desk = Desk(tmp_path, site)
+    fetched = desk.fetch("captions002", lambda done, _: told.append(done))
+    (captions,) = fetched.captions
+    assert captions.path.read_text(encoding="utf-8") == VTT
+    assert (captions.language, captions.automatic) == ("en", False)
+    assert told[-1] == fetched.path.stat().st_size  # and not that of the captions
+    assert "files" not in fetched.item.extra
+    # Not wanted, or empty: the medium comes all the same.
+    assert Desk(tmp_path / "b", site, KB_WITNESS="false").fetch("captions002").captions == ()
+    site.captions["captions003"] = ""
+    assert Desk(tmp_path / "c", site).fetch("captions003").captions == ()
+
+
+def test_captions_alone(tmp_path: Path, site: FakeMedia) -> None:
+    site.captions["captions004"] = VTT
+    desk = Desk(tmp_path, site)
+    item, (captions,) = desk.downloader.captions(bare_item("captions004"), desk.folder)
+    assert captions.path.read_text(encoding="utf-8") == VTT
+    assert item.title.startswith("Talk captions004")
+    assert site.of("media", "captions004") == []
+    assert list(desk.folder.iterdir()) == [captions.path]
+    assert desk.downloader.captions(bare_item("nothing0001"), desk.folder)[1] == ()
+    site.pages["gone0000001"] = [(403, "Private video")]
+    with pytest.raises(MediaUnavailable):
+        desk.downloader.captions(bare_item("gone0000001"), desk.folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "requests"),
+    [
+        (["drop", "drop", "ok"], 3),
+        ([500, 503, "ok"], 3),
+        ([403, "ok"], 2),
+        (["truncate", "ok"], 2),
+        (["truncate", "drop", "ok"], 3),
+    ],
+)
+def test_faults_that_pass(
+    words: list[Word], requests: int, tmp_path: Path, site: FakeMedia, sound: bytes
+) -> None:
+    desk = Desk(tmp_path, site)
+    site.script["faulty00001"] = words
+    fetched = desk.fetch("faulty00001")
+    assert fetched.path.read_bytes() == sound
+    assert len(site.of("media", "faulty00001")) == requests
+    assert list(desk.folder.iterdir()) == [fetched.path]
+
+
+def test_a_broken_connection_asks_only_for_the_rest(
+    tmp_path: Path, site: FakeMedia, sound: bytes
+) -> None:
+    desk = Desk(tmp_path, site)
+    site.script["dropping001"] = ["drop", "ok"]
+    assert desk.fetch("dropping001").path.read_bytes() == sound
+    first, second = site.of("media", "dropping001")
+    assert (first.start, first.sent) == (0, len(sound) // 2)
+    assert second.start > 0
+    assert second.start + second.sent == len(sound)
+
+
+def test_a_stopped_download_resumes(tmp_path: Path, site: FakeMedia, sound: bytes) -> None:
+    desk = Desk(tmp_path, site)
+    site.script["stopping001"] = ["slow", "ok"]
+
+    def stop(done: int, _total: int) -> None:
+        if done > len(sound) // 4:
+            raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        desk.fetch("stopping001", stop)
+    (part,) = desk.folder.glob("*.part")
+    there = part.stat().st_size
+    assert 0 < there < len(sound)
+    # In another process it would be the same: all that is known lies in the folder.
+    again = Desk(tmp_path / "other", site)
+    again.folder = desk.folder
+    assert again.fetch("stopping001").path.read_bytes() == sound
+    assert site.of("media", "stopping001")[-1].start == there
+
+
+def test_a_medium_that_stays_short_is_refused(tmp_path: Path, site: FakeMedia) -> None:
+    desk = Desk(tmp_path, site)
+    site.script["tooshort001"] = ["truncate"]
+    with pytest.raises(MediaUnavailable, match=r"only \d\.\d s of 6\.0 s arrived") as caught:
+        desk.fetch("tooshort001")
+    assert caught.value.retryable
+    assert len(site.of("media", "tooshort001")) == 3
+    assert all(request.start == 0 for request in site.of("media", "tooshort001"))
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ((403, "Private video"), "owner"),
+        ((403, "This video has been removed by the uploader"), "owner"),
+        ((403, "Join this channel to get access to members-only content"), "members"),
+        ((403, "The uploader has not made this video available in your country"), "country"),
+        ((403, "Sign in to confirm your age"), "age"),
+        (404, "browser"),
+        (410, "browser"),
+    ],
+)
+def test_what_cannot_be_had(word: Word, hint: str, tmp_path: Path, site: FakeMedia) -> None:
+    desk = Desk(tmp_path, site)
+    site.pages["notthere001"] = [word]
+    with pytest.raises(MediaUnavailable) as caught:
+        desk.fetch("notthere001")
+    assert not caught.value.retryable
+    assert hint in caught.value.hint
+    assert len(site.of("watch", "notthere001")) == 1  # asked once and not pestered
+    assert desk.downloader.lane.status().paused_until is None
+
+
+def test_what_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
+    desk = Desk(tmp_path, site)
+    site.pages["premiere001"] = [(403, "Premieres in 3 hours")]
+    with pytest.raises(Later) as caught:
+        desk.fetch("premiere001")
+    assert caught.value.until == pytest.approx(desk.clock.now + 3 * 3600)
+    assert not isinstance(caught.value, LanePaused)
+    # Known from the listing: nobody is asked at all.
+    soon = desk.clock.now + 500
+    item = bare_item("premiere002", live="upcoming", available_at=soon)
+    with pytest.raises(Later) as caught:
+        desk.downloader.fetch(item, desk.folder)
+    assert caught.value.until == soon
+    assert site.of("watch", "premiere002") == []
+    # When it is out, what was said of it before no longer counts.
+    desk.clock.now = soon + 1
+    fetched = desk.downloader.fetch(item, desk.folder)
+    assert "live" not in fetched.item.extra
+    gone = bare_item("removed0001", unavailable="deleted")
+    with pytest.raises(MediaUnavailable) as refused:
+        desk.downloader.fetch(gone, desk.folder)
+    assert not refused.value.retryable
+
+
+@pytest.mark.parametrize("word", [BOT, 429, (403, "Our systems have detected unusual traffic")])
+def test_too_much_pauses_the_lane_for_everybody(
+    word: Word, tmp_path: Path, site: FakeMedia
+) -> None:
+    desk = Desk(tmp_path, site, KB_DOWNLOAD_COOLDOWN_MAX_S=350)
+    lane = desk.downloader.lane
+    for cooldown in (100, 200, 350, 350):
+        site.pages["toomuch0001"] = [word]
+        with pytest.raises(LanePaused) as caught:
+            desk.fetch("toomuch0001")
+        assert caught.value.lane == "download"
+        assert caught.value.until == pytest.approx(desk.clock.now + cooldown)
+        status = Lane(Catalogue.open(desk.settings), desk.settings, clock=desk.clock).status()
+        assert status.paused_until == caught.value.until
+        assert status.reason
+        asked = len(site.requests)
+        with pytest.raises(LanePaused):
+            desk.fetch("another0001")
+        assert len(site.requests) == asked
+        # A complaint of one still under way makes it no longer.
+        assert lane.strike("again").until == caught.value.until
+        desk.clock.now += cooldown
+    site.pages["toomuch0001"] = ["ok"]
+    assert desk.fetch("toomuch0001").path.is_file()
+    # After a long quiet time it begins small again, as it does when somebody lifts it.
+    desk.clock.now += 4 * 350
+    assert lane.strike("x").until == pytest.approx(desk.clock.now + 100)
+    lane.resume()
+    assert lane.status().paused_until is None
+    assert lane.strike("x").until == pytest.approx(desk.clock.now + 100)
+
+
+def test_repeated_403_pauses_the_lane(tmp_path: Path, site: FakeMedia) -> None:
+    desk = Desk(tmp_path, site)
+    names = [f"forbidden{number:02d}" for number in range(6)]
+    for name in names:
+        site.script[name] = [403]
+
+    def refused(name: str) -> type[KBError]:
+        with pytest.raises(KBError) as caught:
+            desk.fetch(name)
+        assert caught.value.retryable
+        return caught.type
+
+    # The same one again and again is its own affair.
+    assert [refused(names[0]) for _ in range(3)] == [MediaUnavailable] * 3
+    assert refused(names[1]) is MediaUnavailable
+    desk.fetch("fine0000001")  # breaks the row
+    assert [refused(name) for name in names[2:4]] == [MediaUnavailable] * 2
+    assert refused(names[4]) is LanePaused
+    assert desk.downloader.lane.status().paused_until is not None
+
+
+def test_words_of_youtube() -> None:
+    """Sentences of the site, as yt-dlp passes them on."""
+    from yt_dlp.utils import DownloadError
+
+    for sentence, kind in (
+        ("[youtube] abc: Sign in to confirm you’re not a bot. Use --cookies-from-browser", "busy"),
+        (
+            "[youtube] abc: Video unavailable. This content isn't available, try again later.",
+            "busy",
+        ),
+        ("[youtube] abc: Private video. Sign in if you've been granted access", "gone"),
+        ("[youtube] abc: Video unavailable. This video is no longer available", "gone"),
+        ("[youtube] abc: This video is available to this channel's members on level", "transient"),
+        ("[youtube] abc: Premieres in 20 minutes", "later"),
+        ("[youtube] abc: This live event will begin in 2 days.", "later"),
+        ("[youtube] abc: Requested format is not available", "transient"),
+        ("[generic] Unable to download webpage: <urlopen error timed out>", "transient"),
+        ("Unsupported URL: https://example.org", "gone"),
+        ("unable to write data: [Errno 5] Input/output error", "transient"),
+    ):
+        verdict = judge(DownloadError(f"ERROR: {sentence}"), clock=lambda: 0.0)
+        assert verdict.kind == kind, sentence
+        assert "ERROR" not in verdict.message
+        assert "--cookies" not in verdict.message
+    assert judge(DownloadError("Premieres in 20 minutes"), clock=lambda: 0.0).until == 1200
+    assert judge(OSError(28, "No space left on device")).kind == "disk"
+    assert judge(DownloadError("unable to write data: [Errno 28] No space left")).kind == "disk"
+
+
+def test_nobody_is_faster_than_the_limiter(tmp_path: Path) -> None:
+    """Threads here and another process beside: the starts keep their distance."""
+    pause_s, threads, each = 0.05, 4, 6
+    settings = Settings(KB_HOME=tmp_path, KB_DOWNLOAD_PAUSE_S=pause_s, KB_DOWNLOAD_PAUSE_MAX_S=0)
+    catalogue = Catalogue.open(settings)
+    script = (
+        "import sys, time\n"
+        "from kb.database import Catalogue\n"
+        "from kb.settings import get_settings\n"
+        "from kb.sources.rate_limit.download_lane import Lane\n"
+        "lane = Lane(Catalogue.open(get_settings()), get_settings())\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        f"for _ in range({each}):\n"
+        "    lane.wait(); print(time.time(), flush=True)\n"
+    )
+    environment = {
+        "KB_HOME": str(tmp_path),
+        "KB_DOWNLOAD_PAUSE_S": str(pause_s),
+        "KB_DOWNLOAD_PAUSE_MAX_S": str(pause_s),
+    }
+    other = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, **environment},
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "ready\n"
+    times: list[float] = []
+
+    def run() -> None:
+        lane = Lane(catalogue, settings)
+        for _ in range(each):
+            lane.wait()
+            times.append(time.time())
+
+    workers = [threading.Thread(target=run) for _ in range(threads)]
+    begun = time.time()
+    for worker in workers:
+        worker.start()
+    out, _ = other.communicate("go\n", timeout=60)
+    for worker in workers:
+        worker.join()
+    times += map(float, out.split())
+    assert len(times) == (threads + 1) * each
+    for number, moment in enumerate(sorted(times)):
+        assert moment - begun >= number * pause_s - 0.005
+
+
+def test_two_libraries_share_the_pace_of_the_machine(tmp_path: Path) -> None:
+    clock = Clock()
+    lanes = []
+    for name in ("one", "two"):
+        settings = Settings(
+            KB_HOME=tmp_path / name, KB_DOWNLOAD_PAUSE_S=10, KB_DOWNLOAD_PAUSE_MAX_S=10
+        )
+        (tmp_path / name).mkdir()
+        catalogue = Catalogue.open(settings)
+        lanes.append(
+            Lane(catalogue, settings, clock=clock, sleep=clock.sleep, gate=MachineGate(tmp_path))
+        )
+    starts = []
+    for lane in [*lanes, *lanes, lanes[1]]:
+        lane.wait()
+        starts.append(clock.now)
+    assert all(after - before >= 9.999 for before, after in pairwise(starts))
+
+
+def test_pauses_are_drawn_and_can_be_broken_off(tmp_path: Path) -> None:
+    clock = Clock()
+    settings = Settings(KB_HOME=tmp_path)  # the defaults: 10 to 20 s
+    lane = Lane(Catalogue.open(settings), settings, clock=clock, sleep=clock.sleep)
+    starts = []
+    for _ in range(30):
+        lane.wait()
+        starts.append(clock.now)
+    gaps = [after - before for before, after in pairwise(starts)]
+    assert min(gaps) >= 10
+    assert max(gaps) <= 20.01
+    assert len({round(gap, 3) for gap in gaps}) > 20
+
+    def stop() -> None:
+        raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        lane.wait(stop)
+    # A clock that was set back does not hold the lane for days.
+    clock.now -= 30 * 86_400
+    before = clock.now
+    lane.wait()
+    assert clock.now - before <= 20
+
+
+@pytest.mark.slow
+def test_two_hundred_downloads(tmp_path: Path) -> None:
+    """One in ten fails for a while, one in twenty for good, and half way comes a bot check."""
+    count, pause_s, threads = 200, 0.1, 4
+    body = make_sound(tmp_path / "a.webm", 2.0)
+    names = [f"crowd{number:06d}" for number in range(count)]
+    passing: list[list[Word]] = [["drop", "ok"], [500, "ok"], ["truncate", "ok"], [403, "ok"]]
+    with FakeMedia(body) as site:
+        for number, name in enumerate(names):
+            if number % 10 == 3:
+                site.script[name] = list(passing[number // 10 % len(passing)])
+            if number % 20 == 7:
+                site.pages[name] = [(403, "Private video")]
+        site.pages[names[count // 2]] = [BOT, "ok"]
+        desk = Desk(
+            tmp_path,
+            site,
+            KB_DOWNLOAD_PAUSE_S=pause_s,
+            KB_DOWNLOAD_PAUSE_MAX_S=pause_s,
+            KB_DOWNLOAD_COOLDOWN_S=3,
+        )
+        downloader = Downloader(desk.settings, desk.catalogue, measure=measured)
+        waiting = [(0.0, name) for name in reversed(names)]
+        ends: dict[str, str] = {}
+        finished: Counter[str] = Counter()
+        pauses: list[float] = []
+        lock = threading.Lock()
+
+        def take() -> tuple[float, str] | None:
+            with lock:
+                return waiting.pop() if waiting else None
+
+        def work() -> None:
+            while (work_item := take()) is not None:
+                not_before, name = work_item
+                time.sleep(max(0.0, not_before - time.time()))
+                item = replace(bare_item(name), duration_s=2.0)
+                try:
+                    fetched = downloader.fetch(item, desk.folder)
+                    with lock:
+                        finished[fetched.item.id] += 1
+                        ends[name] = "done"
+                    assert fetched.path.read_bytes() == body
+                except Later as error:
+                    assert isinstance(error, LanePaused)
+                    assert error.until
+                    with lock:
+                        pauses.append(time.monotonic() - time.time() + error.until)
+                        waiting.append((error.until, name))
+                except MediaUnavailable as error:
+                    assert not error.retryable, error
+                    with lock:
+                        finished[item.id] += 1
+                        ends[name] = error.message
+
+        begun = time.monotonic()
+        workers = [threading.Thread(target=work) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+        private = {name for number, name in enumerate(names) if number % 20 == 7}
+        assert set(ends) == set(names)  # none lost
+        assert set(finished.values()) == {1}  # none twice
+        assert {name for name, end in ends.items() if end != "done"} == private
+        assert all("Private video" in ends[name] for name in private)
+        assert len(list(desk.folder.iterdir())) == count - len(private)
+        # Paused once, and nothing was begun while it lasted but what had its turn already.
+        assert pauses
+        until = max(pauses)
+        assert until - min(pauses) < 0.5
+        arrivals = sorted(request.at for request in site.of("watch"))
+        during = [at for at in arrivals if until - 2.0 < at < until - 0.05]
+        assert len(during) <= threads
+        # The k-th request cannot have come before its turn.
+        for number, at in enumerate(arrivals):
+            assert at - begun >= number * pause_s - 0.01
+        assert len(arrivals) <= count + 20
+
+
+def test_a_page_with_several_media_and_a_feed(
+    tmp_path: Path, site: FakeMedia, sound: bytes
+) -> None:
+    desk = Desk(tmp_path, site)
+    site.bodies["two"] = sound + b"\0"
+    web = WebSource(desk.settings, desk.catalogue)
+    listing = web.open(f"{site.url}/watch/one+two")
+    items = list(listing)
+    assert len({item.id for item in items}) == 2
+    assert all(item.id.startswith("web:generic:") for item in items)
+    sizes = [web.fetch(item, desk.folder).path.stat().st_size for item in items]
+    assert sizes == [len(sound), len(sound) + 1]
+    site.feed = ["a", "b", "c"]
+    feed = web.open(f"{site.url}/feed")
+    assert [item.title for item in feed] == ["Part a", "Part b", "Part c"]
+    assert (feed.report.title, feed.report.reported) == ("A feed", 3)
+    (single,) = web.items(f"{site.url}/watch/one")
+    assert single.id == items[0].id or single.url != items[0].url
+    site.pages["gone"] = [404]
+    with pytest.raises(MediaUnavailable):
+        list(web.open(f"{site.url}/watch/gone"))
+
+
+def test_no_secret_is_to_be_seen(
+    tmp_path: Path,
+    site: FakeMedia,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    password, value = "hidden" + "word", "cookie" + "value99"
+    cookies = tmp_path / "cookies.txt"
+    text = f"# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tSID\t{value}\n"
+    cookies.write_text(text, encoding="utf-8")
+    desk = Desk(
+        tmp_path,
+        site,
+        YT_API_KEYS=fake_key("k"),
+        KB_PROXY=f"http://joe:{password}@127.0.0.1:9",
+        KB_COOKIES_FILE=str(cookies),
+        KB_DOWNLOAD_RETRIES=1,
+        KB_DOWNLOAD_ATTEMPTS=1,
+    )
+    with pytest.raises(MediaUnavailable) as caught:
+        desk.fetch("proxied0001")
+    assert caught.value.retryable
+    direct = Desk(tmp_path, site, KB_COOKIES_FILE=str(cookies), YT_API_KEYS=fake_key("k"))
+    site.pages["leaking0001"] = [(403, f"Private video {fake_key('k')} Cookie: SID={value}")]
+    with pytest.raises(MediaUnavailable) as leaked:
+        direct.fetch("leaking0001")
+    assert direct.fetch("okokokok002").path.is_file()
+    assert cookies.read_text(encoding="utf-8") == text  # yt-dlp did not write into it
+    texts = [caplog.text, *capfd.readouterr(), repr(desk.settings)]
+    texts += ["".join(traceback.format_exception(each.value)) for each in (caught, leaked)]
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "home").iterdir())
+    for secret in (password, value, fake_key("k")):
+        assert all(secret not in each for each in texts)
+        assert secret.encode() not in stored
+    missing = desk.settings.replace(cookies_file=str(tmp_path / "none"), proxy="")
+    with pytest.raises(SettingsError, match="cookies file"):
+        Downloader(missing, desk.catalogue).fetch(bare_item("x"), desk.folder)
+
+
+def test_sources_fetch_with_what_they_were_given(
+    tmp_path: Path, site: FakeMedia, sound: bytes
+) -> None:
+    desk = Desk(tmp_path, site)
+    source = YouTubeSource(desk.settings, desk.catalogue, measure=measured)
+    fetched = source.fetch(bare_item("asource0001"), tmp_path / "in")
+    assert fetched.path.read_bytes() == sound
+    assert isinstance(get_source("web"), WebSource)
+    item = MediaItem("web:generic:1", "web", f"{site.url}/media/x1.webm", "A file", "2020-01-01")
+    fetched = WebSource(desk.settings, desk.catalogue).fetch(item, tmp_path / "in")
+    assert (fetched.item.title, fetched.item.published) == ("A file", "2020-01-01")
+
+
+def test_the_check_up(tmp_path: Path, site: FakeMedia) -> None:
+    desk = Desk(tmp_path, site)
+    checks = {check.name: check for check in check_sources(desk.settings, desk.catalogue)}
+    assert checks["ffmpeg"].state == "ok"
+    assert checks["JavaScript runtime"].state == "ok"
+    assert checks["Downloads"].state == "ok"
+    assert checks["YouTube Data API keys"].state == "warning"
+    assert ytdlp_age_days() is not None
+    desk.downloader.lane.strike("HTTP Error 429")
+    again = {check.name: check for check in check_sources(desk.settings, desk.catalogue)}
+    assert "429" in again["Downloads"].detail or again["Downloads"].state == "warning"
+    later = time.time() + 200 * 86_400
+    old = {c.name: c for c in check_sources(desk.settings, desk.catalogue, clock=lambda: later)}
+    assert old["yt-dlp"].state == "warning"

@@ -1,0 +1,279 @@
+"""The key ring, against real answers of a fake Data API; and that no key is ever to be seen."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kb.database import Catalogue
+from kb.errors import KBError, LanePaused, MediaUnavailable, QuotaExhausted, SettingsError
+from kb.service.health_sources import check_sources
+from kb.settings import Settings
+from kb.sources.keys.key_ring import ApiKey, KeyRing, next_reset, pacific_day, read_keys
+from kb.sources.redact import scrub
+from kb.sources.youtube.api import NoUsableKey, YouTubeApi
+from tests.fakes.youtube import (
+    BACKEND,
+    BAD_KEY,
+    DAILY_429,
+    NOT_ENABLED,
+    QUOTA,
+    TOO_FAST,
+    Channel,
+    FakeYouTube,
+    Refusal,
+)
+from tests.support.keys import Clock, fake_key
+
+CHANNEL = Channel(f"UC{'t' * 22}", "@talks", 10)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    opened = Catalogue.open(Settings(KB_HOME=tmp_path / "home"))
+    yield opened
+    opened.close()
+
+
+def ring_of(catalogue: Catalogue, clock: Clock, letters: str) -> KeyRing:
+    return KeyRing([ApiKey.of(fake_key(letter)) for letter in letters], catalogue, clock=clock)
+
+
+def test_keys_are_read_from_file_and_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "YT_API_keys.txt"
+    lines = ["# mine", "", fake_key("a"), f"  {fake_key('b')}  # second project", fake_key("a")]
+    path.write_text("\r\n".join(lines), encoding="utf-8-sig")
+    monkeypatch.chdir(tmp_path)
+    environment = f" '{fake_key('c')}', {fake_key('b')},"
+    keys = read_keys(Settings(YT_API_KEYS=environment))
+    assert [key.secret for key in keys] == [fake_key(letter) for letter in "abc"]
+    assert read_keys(Settings(YT_API_KEYS_FILE=str(tmp_path / "none.txt"))) == ()
+    path.write_text(f"{fake_key('a')}\nmy key is {fake_key('b')}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="line 2") as caught:
+        read_keys(Settings())
+    assert "AIza" not in str(caught.value)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        read_keys(Settings())
+
+
+def test_a_key_is_known_by_its_ends_only(catalogue: Catalogue, clock: Clock) -> None:
+    key = ApiKey.of(fake_key("q"))
+    assert str(key) == f"AIza…{'q' * 4}"
+    for shown in (repr(key), str(key), f"{key}", str(ring_of(catalogue, clock, "q").statuses())):
+        assert key.secret not in shown
+    assert len(key.fingerprint) == 16
+
+
+def test_the_day_ends_at_midnight_in_los_angeles() -> None:
+    for now, reset in (
+        ("2026-11-20T20:00", "2026-11-21T08:00"),  # winter: UTC-8
+        ("2026-11-21T07:59", "2026-11-21T08:00"),
+        ("2026-11-21T08:00", "2026-11-22T08:00"),
+        ("2026-07-01T12:00", "2026-07-02T07:00"),  # summer: UTC-7
+        ("2026-11-01T06:30", "2026-11-01T07:00"),  # the night in which the clocks go back
+        ("2026-11-01T07:30", "2026-11-02T08:00"),
+        ("2026-03-08T08:30", "2026-03-09T07:00"),  # and forward
+    ):
+        moment = datetime.fromisoformat(f"{now}+00:00").timestamp()
+        assert datetime.fromtimestamp(next_reset(moment), UTC).isoformat()[:16] == reset
+    assert pacific_day(datetime(2026, 11, 21, 7, tzinfo=UTC).timestamp()) == "2026-11-20"
+
+
+def test_states_are_shared_and_survive(tmp_path: Path, clock: Clock) -> None:
+    settings = Settings(KB_HOME=tmp_path)
+    one, two = Catalogue.open(settings), Catalogue.open(settings)
+    first, second = ring_of(one, clock, "abc"), ring_of(two, clock, "abc")
+    for _ in range(3):
+        first.spend(first.keys[0], 1)
+        second.spend(second.keys[0], 1)
+    assert [status.units_today for status in second.statuses()] == [6, 0, 0]
+    first.exhaust(first.keys[0], "spent")
+    current = second.current()
+    assert current is not None
+    assert current.shown.endswith("bbbb")
+    second.set_aside(second.keys[1], "wrong")
+    first.exhaust(first.keys[2], "spent")
+    with pytest.raises(QuotaExhausted) as caught:
+        first.current()
+    until = caught.value.until
+    assert until == next_reset(clock.now)
+    assert pickle.loads(pickle.dumps(caught.value)).until == until
+    one.close()
+    two.close()
+
+    again = ring_of(Catalogue.open(settings), clock, "abc")
+    assert [status.state for status in again.statuses()] == ["exhausted", "invalid", "exhausted"]
+    clock.now = until - 1
+    assert again.statuses()[0].state == "exhausted"
+    clock.now = until
+    assert [status.state for status in again.statuses()] == ["ready", "invalid", "ready"]
+    assert [status.units_today for status in again.statuses()] == [0, 0, 0]
+    again.spend(again.keys[0], 2)
+    assert again.statuses()[0].units_today == 2
+    again.forgive()
+    assert {status.state for status in again.statuses()} == {"ready"}
+    assert ring_of(Catalogue.open(settings), clock, "").current() is None
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (QUOTA, "exhausted"),
+        (DAILY_429, "exhausted"),
+        (BAD_KEY, "invalid"),
+        (NOT_ENABLED, "invalid"),
+    ],
+)
+def test_what_changes_the_key(
+    refusal: Refusal, state: str, catalogue: Catalogue, clock: Clock
+) -> None:
+    def refuse(_path: str, _query: dict[str, str], key: str) -> Refusal | None:
+        return refusal if key == fake_key("a") else None
+
+    keys = {fake_key(letter): 100 for letter in "ab"}
+    with FakeYouTube([CHANNEL], keys, refuse=refuse) as fake:
+        ring = ring_of(catalogue, clock, "ab")
+        api = YouTubeApi(ring, Settings(YT_API_ENDPOINT=fake.url), sleep=clock.sleep)
+        assert api.channels(forHandle="@talks")["items"]
+        assert [status.state for status in ring.statuses()] == [state, "ready"]
+        assert clock.slept == []  # another key needs no wait
+        assert [status.units_today for status in ring.statuses()] == [0, 1]
+        if refusal is NOT_ENABLED:
+            assert "not enabled" in ring.statuses()[0].reason
+            clock.now += 3600  # its owner may have mended it meanwhile
+            assert ring.statuses()[0].state == "ready"
+
+
+@pytest.mark.parametrize(
+    "refusal", [TOO_FAST, BACKEND, Refusal(429, "x", "", [], {"Retry-After": "7"})]
+)
+def test_what_waits_on_the_same_key(refusal: Refusal, catalogue: Catalogue, clock: Clock) -> None:
+    left = [refusal] * 3
+
+    def refuse(*_call: object) -> Refusal | None:
+        return left.pop() if left else None
+
+    keys = {fake_key(letter): 100 for letter in "ab"}
+    with FakeYouTube([CHANNEL], keys, refuse=refuse) as fake:
+        ring = ring_of(catalogue, clock, "ab")
+        api = YouTubeApi(ring, Settings(YT_API_ENDPOINT=fake.url), sleep=clock.sleep)
+        assert api.channels(forHandle="@talks")["items"]
+        assert {call.key for call in fake.calls} == {fake_key("a")}
+        assert len(clock.slept) == 3
+        if refusal.headers:
+            assert clock.slept == [7.0] * 3
+        left[:] = [refusal] * 99
+        with pytest.raises(MediaUnavailable) as caught:
+            api.channels(forHandle="@talks")
+        assert caught.value.retryable
+
+
+def test_no_server_at_all(catalogue: Catalogue, clock: Clock) -> None:
+    ring = ring_of(catalogue, clock, "a")
+    dead = Settings(YT_API_ENDPOINT="http://127.0.0.1:9/")
+    api = YouTubeApi(ring, dead, sleep=clock.sleep)
+    with pytest.raises(MediaUnavailable) as caught:
+        api.channels(forHandle="@talks")
+    assert caught.value.retryable
+    assert api.units == 0
+
+
+def test_no_key_is_to_be_seen_anywhere(
+    tmp_path: Path,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Every refusal there is, with everything logged at the finest level."""
+    caplog.set_level(logging.DEBUG)
+    refusals = iter(
+        [
+            *(TOO_FAST, BACKEND, BAD_KEY, QUOTA, NOT_ENABLED, DAILY_429),
+            Refusal(404, "playlistNotFound", f"No list for key={fake_key('e')}"),
+            *[Refusal(500, "backendError", f"Bad key {fake_key('e')}")] * 9,
+        ]
+    )
+    letters = "abcdefg"
+    settings = Settings(
+        KB_HOME=tmp_path / "home",
+        YT_API_KEYS=",".join(map(fake_key, letters)),
+        YT_API_KEYS_FILE=str(tmp_path / "none"),
+        KB_PROXY="",
+    )
+    opened = Catalogue.open(settings)
+    ring = KeyRing(read_keys(settings), opened, clock=clock)
+    texts: list[str] = []
+    keys = {fake_key(letter): 100 for letter in letters}
+    with FakeYouTube([CHANNEL], keys, refuse=lambda *_call: next(refusals, None)) as fake:
+        api = YouTubeApi(ring, settings.replace(yt_api_endpoint=fake.url), sleep=clock.sleep)
+        for _ in range(4):
+            try:
+                api.playlist_items("PLx")
+            except (KBError, NoUsableKey):
+                texts.append(traceback.format_exc())
+        assert fake.calls
+        # In its header alone, never in an address.
+        assert all(call.key and "key" not in call.query for call in fake.calls)
+    assert len(texts) == 4
+    texts += [str(check) for check in check_sources(settings, opened, clock=clock)]
+    texts += [
+        repr(settings),
+        repr(ring.statuses()),
+        repr(ring.keys),
+        caplog.text,
+        *capfd.readouterr(),
+    ]
+    opened.close()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name == "kb.sqlite" for path in files)
+    for letter in letters:
+        for text in texts:
+            assert fake_key(letter) not in text
+            assert letter * 12 not in text
+        for path in files:
+            assert fake_key(letter).encode() not in path.read_bytes()
+
+
+def test_foreign_texts_are_scrubbed() -> None:
+    key = fake_key("s")
+    for text, hidden in (
+        (f"GET https://x/v3?part=id&key={key}&alt=json", key),
+        (f"'X-Goog-Api-Key': '{'k' * 30}'", "k" * 30),
+        ("proxy http://joe:pass:word@host:3128 refused", "pass:word"),
+        ("Cookie: SID=abcdefgh; HSID=xyz", "abcdefgh"),
+        ("Authorization: Bearer abc.def", "abc.def"),
+        ("https://cdn/videoplayback?expire=1&sig=AOq0QJ8wRQ&n=1", "AOq0QJ8wRQ"),
+        ("a secret of mine", "secret"),
+    ):
+        cleaned = scrub(text, ["secret"])
+        assert hidden not in cleaned
+        assert "…" in cleaned
+    assert scrub("\x1b[0;31mERROR:\x1b[0m\n two\tlines") == "ERROR: two lines"
+    assert scrub("monkey=1 is no key") == "monkey=1 is no key"
+
+
+def test_errors_keep_their_facts_between_processes() -> None:
+    error = LanePaused("later", hint="wait", until=12.5)
+    error.lane = "download"
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.message, again.hint, again.until, again.lane) == (
+        "later",
+        "wait",
+        12.5,
+        "download",
+    )
+    assert again.retryable

@@ -1,0 +1,70 @@
+"""A recognizer whose device breaks as often as a file says; run it and it is a worker.
+
+The real model and the real processes; only the driver's complaint is played. On the CPU after
+a fall-back it works, as a CPU does when a card has failed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from kb.asr import engines
+from kb.asr.engines.base import Heard
+from kb.asr.engines.whisper.engine import WhisperEngine
+from kb.asr.windows.windowing import Window
+from kb.inference.process import ModelHost, serve
+from kb.jobs.worker.worker import Worker
+from kb.settings import Settings, get_settings
+
+TROUBLE = "KB_TEST_TROUBLE"  # names a file with the number of failures that are still to come
+SAID = "CUDA error: an illegal memory access was encountered"
+
+
+class FlakyEngine(WhisperEngine):
+    """Fails where there is still a failure to come, unless it runs on the CPU for good."""
+
+    def hear(self, windows: Sequence[Window]) -> Heard:
+        if "in a row" not in self._manager.fallback_reason and take_one():
+            raise RuntimeError(SAID)
+        return super().hear(windows)
+
+
+def take_one() -> bool:
+    """Whether a failure was still to come; it is used up."""
+    file = Path(os.environ[TROUBLE])
+    with FileLock(f"{file}.lock"):
+        left = int(file.read_text())
+        file.write_text(str(max(0, left - 1)))
+    return left > 0
+
+
+def main(line: Connection, settings: Settings, workers: int, **more: Any) -> None:
+    """The model host's process."""
+    engines.ENGINES["whisper"] = "tests.support.device_trouble:FlakyEngine"
+    serve(line, settings, workers, **more)
+
+
+class FlakyHost(ModelHost):
+    """A host whose process runs `main`."""
+
+    def __init__(self, settings: Settings, workers: int, **more: Any) -> None:
+        super().__init__(settings, workers, **{**more, "main": main})
+
+
+class FlakyWorker(Worker):
+    """A worker with such a host."""
+
+    host = FlakyHost
+
+
+if __name__ == "__main__":
+    from tests.support.device_trouble import FlakyWorker as Itself  # `main` must have its real name
+
+    Itself(get_settings(), exit_when_idle="--exit-when-idle" in sys.argv).run()

@@ -1,0 +1,34 @@
+"""A model host in a process of its own whose recognizer hears nothing before a file is there."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from kb.asr import engines
+from kb.asr.engines.base import Heard
+from kb.asr.engines.whisper.engine import WhisperEngine
+from kb.asr.windows.windowing import Window
+from kb.inference.process import serve
+from kb.settings import Settings
+
+GO = "KB_TEST_GO"  # names the file
+
+
+class HeldEngine(WhisperEngine):
+    """The real one, once it may."""
+
+    def hear(self, windows: Sequence[Window]) -> Heard:
+        while not Path(os.environ[GO]).exists():
+            time.sleep(0.02)
+        return super().hear(windows)
+
+
+def main(line: Connection, settings: Settings, workers: int, **more: Any) -> None:
+    """The model host's process."""
+    engines.ENGINES["whisper"] = "tests.support.held_host:HeldEngine"
+    serve(line, settings, workers, **more)

@@ -1,0 +1,98 @@
+"""Libraries to look at: items with true words, without a recognizer; and the page over them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from kb.pipeline import stages
+from kb.service import Service
+from kb.sources import source_for
+from kb.types import Coverage, MediaRef, Segment, SpeechSpan, Timing, Transcript, Word
+
+ROOT = Path(__file__).resolve().parents[2]
+HARBOUR = ROOT / "samples" / "The harbour in winter.mp4"
+APP_TIMEOUT_S = 90
+
+Change = Callable[[Transcript], Transcript]
+
+
+def put_in(
+    sample: Path = HARBOUR, *, covered_s: float = 50.0, change: Change | None = None, **item: Any
+) -> str:
+    """Lay a sample into the library with its true words, as if it had been transcribed.
+
+    `change` makes another transcript of the true one; `item` replaces fields of the item.
+    Returns the item's id.
+    """
+    service = Service()
+    service.library.prepare()
+    (found,) = source_for(str(sample)).items(str(sample))
+    local = stages.ensure_media(service.library, found, lambda stage, done: None)
+    described = replace(local.item, **item)
+    segments = tuple(true_segments(sample))
+    transcript = Transcript(
+        media=MediaRef(local.path.name, local.sha256, segments[-1].end_s + 1.5),
+        segments=segments,
+        language="en",
+        engine="whisper",
+        model="demo",
+        preset="optimiert",
+        coverage=Coverage(50.0, covered_s, (SpeechSpan(20.0, 70.0 - covered_s),)),
+        timing=Timing(total_s=2.0, media_s=57.0),
+    )
+    transcript = change(transcript) if change else transcript
+    stages.write(service.library, described, transcript, service.settings.hold_below)
+    stages.publish(service.library, service.settings, described, transcript, "local")
+    service.jobs.adopt_folder()
+    service.close()
+    return described.id
+
+
+def true_segments(sample: Path = HARBOUR) -> Iterator[Segment]:
+    """The phrases of a sample, from its list of words."""
+    truth = json.loads(sample.with_suffix(".truth.json").read_text(encoding="utf-8"))
+    words = [Word(w["start"], w["end"], w["text"], 0.9) for w in truth["words"]]
+    phrase: list[Word] = []
+    for word in words:
+        if phrase and word.start_s - phrase[-1].end_s > 0.35:
+            yield _segment(phrase)
+            phrase = []
+        phrase.append(word)
+    yield _segment(phrase)
+
+
+def _segment(words: list[Word]) -> Segment:
+    spoken = " ".join(word.text for word in words)
+    return Segment(words[0].start_s, words[-1].end_s, spoken, tuple(words))
+
+
+def page(**query: str) -> AppTest:
+    """The page at an address, drawn once."""
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=APP_TIMEOUT_S)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return drawn(app)
+
+
+def drawn(app: AppTest) -> AppTest:
+    """The page drawn anew, without an error of the program's."""
+    app.run()
+    assert not app.exception
+    return app
+
+
+def words_of(app: AppTest) -> str:
+    """All that the page says."""
+    kinds: list[Any] = [
+        app.markdown, app.caption, app.error, app.warning, app.info, app.success, app.code,
+    ]  # fmt: skip
+    said = "\n".join(str(element.value) for kind in kinds for element in kind)
+    said += "\n".join(str(html.proto.body) for html in app.get("html"))
+    return re.sub(r"\\([^\w\s]|_)", r"\1", said)  # as a reader sees it

@@ -1,0 +1,43 @@
+"""A queue with publications to be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.outbox import Delivery
+from kb.library import Library
+from kb.settings import Settings
+
+IDS = [f"youtube:{n:011d}" for n in range(12)]
+
+
+LATER_S = 3600.0
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    settings = Settings(KB_HOME=str(tmp_path / "home"))
+    made = Jobs(settings, Library(settings.home))
+    yield made
+    made.close()
+
+
+def serial_of(jobs: Jobs, item_id: str) -> int:
+    (row,) = jobs.deliveries.of([item_id])[item_id]
+    return row.serial
+
+
+def claim(jobs: Jobs, item_id: str) -> Delivery:
+    """What the worker does that has begun the row's workflow."""
+    found = jobs.deliveries.claim("odin", item_id, serial_of(jobs, item_id))
+    assert found is not None
+    return found
+
+
+def status(jobs: Jobs, item_id: str) -> str:
+    (row,) = jobs.deliveries.of([item_id])[item_id]
+    return row.status

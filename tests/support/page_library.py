@@ -1,0 +1,48 @@
+"""A library folder with items, as the page tests see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from kb.options import RunOptions
+from kb.service import Service
+from kb.settings import get_settings
+from kb.ui import runner
+from tests.support.library_pages import HARBOUR, drawn
+
+SAMPLES = HARBOUR.parent
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty library of its own, and nothing left of what other tests did."""
+    for name, value in {
+        "KB_HOME": str(tmp_path / "library"),
+        "KB_MODEL": "demo",
+        "KB_SINKS": "local",
+        "KB_APP_WORKER": "false",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for cached in (get_settings, runner.keeper, runner.meter):
+        cached.cache_clear()
+    yield tmp_path / "library"
+    for cached in (get_settings, runner.keeper, runner.meter):
+        cached.cache_clear()
+
+
+def name(app: AppTest, *references: str) -> AppTest:
+    """Name something to be looked at."""
+    app.text_area("sources").input("\n".join(references))
+    return drawn(app)
+
+
+def queued(count: int = 0) -> Service:
+    """A library whose queue has the samples; no worker is there to take them."""
+    service = Service()
+    paths = sorted(SAMPLES.glob("*.mp4"))[: count or None]
+    service.ingest([str(path) for path in paths], RunOptions())
+    return service

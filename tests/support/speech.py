@@ -1,0 +1,263 @@
+"""What tests of speech share: scoring against the truth, an oracle recognizer, a warm model.
+
+The oracle knows every spoken word and its time, and answers with exactly those that lie in the
+sound it is shown: what is lost or doubled then is the doing of the code around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from gpu.manager import GPUManager
+from gpu.presets import Preset, find_preset, override
+from kb.asr import SAMPLE_RATE
+from kb.asr.audio.time_map import Clock
+from kb.asr.audio.vad import Audio, SpeechDetector
+from kb.asr.batching.batcher import Batcher
+from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.quality.repair import Plan
+from kb.asr.recognizer import Recognizer
+from kb.asr.stitching import plain
+from kb.asr.windows.windowing import Window
+from kb.inference.session import Recognition
+from kb.options import RunOptions
+from kb.settings import get_settings
+from kb.types import MediaRef, Segment, Transcript, Word
+from tests.support.compose import Composition, WordBank
+
+Truth = Sequence[tuple[str, float, float]]  # word, first second, last second
+BLOCK = 10 * SAMPLE_RATE
+SURE_LOGPROB = -0.1
+
+
+@cache
+def bank() -> WordBank:
+    return WordBank.load()
+
+
+@cache
+def detector() -> SpeechDetector:
+    return SpeechDetector()
+
+
+def blocks(audio: Audio, size: int = BLOCK) -> Iterator[Audio]:
+    for first in range(0, audio.size, size):
+        yield audio[first : first + size]
+
+
+# Scoring
+
+
+@dataclass(frozen=True)
+class Score:
+    """Word errors of one transcript, and the errors of the times of the right words (s)."""
+
+    spoken: int
+    substituted: int
+    deleted: int
+    inserted: int
+    starts_s: tuple[float, ...]
+    ends_s: tuple[float, ...]
+    found: frozenset[int] = field(default_factory=frozenset)  # places of the right words
+
+    @property
+    def errors(self) -> int:
+        return self.substituted + self.deleted + self.inserted
+
+    @property
+    def wer(self) -> float:
+        """Word error rate, 0 and up."""
+        return self.errors / max(1, self.spoken)
+
+
+def score(truth: Truth, words: Sequence[Word]) -> Score:
+    """Levenshtein alignment of what was read to what was said."""
+    said, read = [plain(word) for word, _, _ in truth], [plain(word.text) for word in words]
+    cost = np.zeros((len(said) + 1, len(read) + 1), int)
+    cost[:, 0], cost[0] = np.arange(len(said) + 1), np.arange(len(read) + 1)
+    columns = np.arange(len(read) + 1)
+    for i, word in enumerate(said):
+        differs = np.array([word != other for other in read], int)
+        row = cost[i] + 1
+        if read:
+            row[1:] = np.minimum(row[1:], cost[i, :-1] + differs)
+        # Insertions run along the row: the running minimum of (cost - column).
+        cost[i + 1] = np.minimum.accumulate(row - columns) + columns
+    i, j = len(said), len(read)
+    substituted = deleted = inserted = 0
+    pairs: list[tuple[int, int]] = []
+    while i or j:
+        if i and j and cost[i, j] == cost[i - 1, j - 1] + (said[i - 1] != read[j - 1]):
+            if said[i - 1] == read[j - 1]:
+                pairs.append((i - 1, j - 1))
+            else:
+                substituted += 1
+            i, j = i - 1, j - 1
+        elif i and cost[i, j] == cost[i - 1, j] + 1:
+            deleted, i = deleted + 1, i - 1
+        else:
+            inserted, j = inserted + 1, j - 1
+    return Score(
+        len(said),
+        substituted,
+        deleted,
+        inserted,
+        tuple(words[b].start_s - truth[a][1] for a, b in pairs),
+        tuple(words[b].end_s - truth[a][2] for a, b in pairs),
+        frozenset(a for a, _ in pairs),
+    )
+
+
+def words_of(document: Mapping[str, object]) -> list[Word]:
+    """The words of a transcript as `kb transcribe --json` prints it."""
+    return [
+        Word(word["start"], word["end"], word["text"], word["probability"])
+        for segment in document["segments"]  # type: ignore[attr-defined]
+        for word in segment["words"]
+    ]
+
+
+# The oracle
+
+
+def heard_at(clock: Clock, at_s: float) -> float:
+    """Where a time of the medium is in the sound that pauses were taken out of."""
+    low, high = 0.0, at_s
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if clock.begin(middle) <= at_s else (low, middle)
+    return high
+
+
+@dataclass
+class Oracle:
+    """An engine that knows the truth; the fields make it fail in ways that engines do.
+
+    `skips(window, words)` returns the words that are given for a window, for instance fewer;
+    `jitter_s` shifts each time at random; `fails(windows)` may raise. `shown` keeps what was
+    decoded, as (start, end).
+    """
+
+    truth: Truth
+    skips: Callable[[Window, list[Word]], list[Word]] | None = None
+    jitter_s: float = 0.0
+    fails: Callable[[Sequence[Window]], None] | None = None
+    languages: Callable[[Window], Mapping[str, float]] = lambda window: {"en": 0.0}
+    receptive_field_s: float = 30.0
+    name: str = "oracle"
+    model: str = "oracle"
+    load_s: float = 0.0
+    align_s: float = 0.0
+    shown: list[tuple[float, float]] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    stopped: bool = False
+    ways: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._rng = np.random.default_rng(0)
+
+    def hear(self, windows: Sequence[Window]) -> Heard:
+        assert all(window.duration_s <= self.receptive_field_s + 1e-6 for window in windows)
+        self.batches.append(len(windows))
+        if self.fails:
+            self.fails(windows)
+        languages = tuple(self.languages(window) for window in windows)
+        return Heard(tuple(windows), languages, (0.0,) * len(windows))
+
+    def decode(
+        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
+    ) -> list[Decoded]:
+        return [
+            self._read(window, language)
+            for window, language in zip(heard.windows, languages, strict=True)
+        ]
+
+    def _read(self, window: Window, language: str) -> Decoded:
+        self.shown.append((window.start_s, window.end_s))
+        words = []
+        for text, *said_s in self.truth:
+            start_s, end_s = (heard_at(window.clock, at_s) for at_s in said_s)
+            # Half a word at an edge is heard as something, and as the wrong thing.
+            seen_s = min(end_s, window.end_s) - max(start_s, window.start_s)
+            if seen_s < 0.3 * (end_s - start_s):
+                continue
+            whole = seen_s > 0.95 * (end_s - start_s)
+            shift = float(self._rng.uniform(-self.jitter_s, self.jitter_s))
+            words.append(
+                Word(
+                    max(start_s + shift, window.start_s),
+                    min(end_s + shift, window.end_s),
+                    text if whole else f"{text[:2]}~",
+                    0.9,
+                )
+            )
+        if self.skips:
+            words = self.skips(window, words)
+        segments = ()
+        if words:
+            text = " ".join(word.text for word in words)
+            segments = (Segment(words[0].start_s, words[-1].end_s, text, tuple(words), language),)
+        last_s = words[-1].end_s if words else window.start_s
+        return Decoded(segments, language, SURE_LOGPROB, 0.0, last_s)
+
+    def knows_language(self, code: str) -> bool:
+        return code in ("en", "de")
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def close(self) -> None:
+        pass
+
+
+def preset(name: str = "optimiert", **figures: float) -> Preset:
+    return override(find_preset(name), **figures)  # type: ignore[arg-type]
+
+
+def read_with(
+    engine: Oracle,
+    composition: Composition,
+    chosen: Preset,
+    *,
+    detect_speech: bool = True,
+    plan: Plan | None = None,
+    **settings: object,
+) -> Transcript:
+    """A composition through the real detection, windows, batches, repair and merging."""
+    batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 4)
+    try:
+        recognizer = Recognizer(
+            batcher,
+            chosen,
+            detect_speech=detect_speech,
+            detector=detector(),
+            plan=plan,
+            settings=get_settings().model_copy(update=settings),
+        )
+        return recognizer.transcribe(blocks(composition.audio), MediaRef("x", "", 0.0))
+    finally:
+        batcher.close()
+
+
+UNBOUNDED = Plan(share=10.0, temperatures=(), beams=1)  # for engines that fail in every window
+
+
+# The demo model
+
+
+@cache
+def recognition() -> Recognition:
+    """A process-wide Recognition: the demo model is loaded once for all tests."""
+    return Recognition(get_settings())
+
+
+def read_demo(path: Path, **options: object) -> Transcript:
+    """A file through the demo model, kept loaded between tests."""
+    chosen = RunOptions(model="demo", **options)  # type: ignore[arg-type]
+    found = recognition()
+    return found.transcribe(path, found.recipe(chosen))

@@ -1,0 +1,238 @@
+"""Real worker processes over a library of their own, for tests and benchmarks.
+
+Everything that a `Lab` starts, it ends: workers, detached ones and their model hosts, by
+process id and never by name.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import psutil
+
+from kb.jobs.queue.client import Jobs
+from kb.library import Library
+from kb.options import RunOptions
+from kb.service import ItemStatus, Service
+from kb.settings import PROJECT_ROOT, Settings
+from tests.support.compose import WordBank, compose, random_plan, write_wav
+
+GOING = ("queued", "running")
+NO_SETTINGS = tuple(str(field.alias) for field in Settings.model_fields.values())
+
+
+def speech(
+    folder: Path, count: int, *, words: int = 10, seed: int = 1, start: int = 0
+) -> list[Path]:
+    """`count` WAV files of `words` random words each, every one different."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bank = WordBank.load()
+    made = []
+    for number in range(start, start + count):
+        rng = np.random.default_rng((seed, number))
+        said = compose(bank, random_plan(bank, words, rng), rng=rng)
+        made.append(write_wav(folder / f"talk {number:02d}.wav", said))
+    return made
+
+
+class Lab:
+    """A library folder, its settings, and the processes at work on it."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        """`settings` by their names in the environment."""
+        self.folder = folder
+        self.home = folder / "home"
+        self.values: dict[str, str] = {
+            "KB_HOME": str(self.home),
+            "KB_MODEL": os.environ.get("KB_TEST_MODEL", "demo"),
+            "KB_CPU_THREADS": "1",
+            "KB_HOLD_BELOW": "0",
+            "KB_EXECUTOR_ID": "one",
+            "KB_PRESET": "stabil",
+            **settings,
+        }
+        self.settings = Settings.model_validate(self.values)
+        self.service = Service(self.settings)
+        self.processes: list[psutil.Process] = []
+        self._popen: list[subprocess.Popen[bytes]] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log_file = folder / "workers.log"
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None and self.log_file.exists():
+            print(self.log_file.read_text(encoding="utf-8", errors="replace")[-8000:])
+        self.kill_all()
+        self.service.close()
+
+    @property
+    def jobs(self) -> Jobs:
+        return self.service.jobs
+
+    @property
+    def library(self) -> Library:
+        return self.service.library
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What a process of this library sees: no setting of the shell but the lab's own."""
+        clean = {name: value for name, value in os.environ.items() if name not in NO_SETTINGS}
+        return {**clean, **self.values, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **more}
+
+    # Processes
+
+    def kb(
+        self, *arguments: str, check: int | None = 0, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `kb` to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "kb.cli", *arguments],
+            env=self.environment(**more), cwd=PROJECT_ROOT, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+        assert check is None or done.returncode == check, (done.stdout, done.stderr)
+        return done
+
+    def start(self, *arguments: str, name: str = "one") -> psutil.Process:
+        """Starts `kb worker` and waits until it is at work."""
+        with self.log_file.open("ab") as log:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", "kb.cli", "worker", *arguments],
+                env=self.environment(KB_EXECUTOR_ID=name), cwd=PROJECT_ROOT,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        self._popen.append(popen)
+        process = psutil.Process(popen.pid)
+        self.processes.append(process)
+        self.wait(
+            lambda: (
+                popen.poll() is not None or any(w.pid == popen.pid for w in self.jobs.workers())
+            ),
+            "a worker at work",
+        )
+        assert popen.poll() is None, "the worker ended at once"
+        return process
+
+    def adopt(self, pid: int) -> psutil.Process:
+        """Takes charge of a process that somebody else started."""
+        process = psutil.Process(pid)
+        self.processes.append(process)
+        return process
+
+    def host_of(self, worker: psutil.Process) -> psutil.Process | None:
+        """The model host of a worker, if it has one now."""
+        with suppress(psutil.Error):
+            for child in worker.children():
+                with suppress(psutil.Error):
+                    if any("spawn_main" in part for part in child.cmdline()):
+                        return child
+        return None
+
+    def kill(self, worker: psutil.Process) -> None:
+        """SIGKILL, as a power cut or the kernel would; its model host must follow by itself."""
+        with suppress(psutil.NoSuchProcess):
+            worker.kill()
+        self._reap(worker)
+
+    def stop(self, worker: psutil.Process, timeout_s: float = 30) -> None:
+        """SIGTERM, and its end waited for."""
+        worker.terminate()
+        self._reap(worker, timeout_s)
+
+    def kill_all(self) -> None:
+        """Ends every process that was started here, and their children."""
+        family = list(self.processes)
+        for process in self.processes:
+            with suppress(psutil.Error):
+                family.extend(process.children(recursive=True))
+        for process in family:
+            with suppress(psutil.Error):
+                process.kill()
+        for process in self.processes:
+            self._reap(process)
+        self.processes.clear()
+
+    def _reap(self, process: psutil.Process, timeout_s: float = 30) -> None:
+        for popen in self._popen:
+            if popen.pid == process.pid:
+                popen.wait(timeout_s)
+                return
+        with suppress(psutil.Error):
+            process.wait(timeout_s)
+
+    # Work
+
+    def ingest(self, paths: Iterable[Path], **options: object) -> list[str]:
+        """Queues files; returns the ids that were taken."""
+        chosen = RunOptions(**options)  # type: ignore[arg-type]
+        report = self.service.ingest([str(path) for path in paths], chosen)
+        return list(report.enqueued)
+
+    def states(self, ids: Sequence[str] = ()) -> dict[str, ItemStatus]:
+        """Where items stand, by id."""
+        return {status.id: status for status in self.service.statuses(ids=ids)}
+
+    def wait(
+        self,
+        condition: Callable[[], object],
+        what: str,
+        timeout_s: float = 90,
+        every_s: float = 0.1,
+    ) -> None:
+        """Waits until the condition holds; fails the test, saying what did not come."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not come; {self.jobs.counts()}"
+            time.sleep(every_s)
+
+    def finish(self, ids: Sequence[str] = (), timeout_s: float = 120) -> dict[str, ItemStatus]:
+        """Waits until none of the items is queued or running; where they stand then."""
+        self.wait(
+            lambda: all(s.state not in GOING for s in self.states(ids).values()),
+            "the end",
+            timeout_s,
+        )
+        return self.states(ids)
+
+    # What must hold at the end
+
+    def words(self) -> Mapping[str, list[tuple[str, float]]]:
+        """The words of every item, and when they begin."""
+        return {
+            entry.item.id: [
+                (word.text, round(word.start_s, 2))
+                for word in self.service.transcript(entry.item.id).words
+            ]
+            for entry in self.library.entries()
+            if entry.transcript_path is not None
+        }
+
+    def leftovers(self) -> list[str]:
+        """Temporary files anywhere in the library."""
+        return [str(p) for p in self.home.rglob("*") if p.name.endswith((".tmp", ".part"))]
+
+    def passages(self) -> list[str]:
+        """Ids of all passages in the local knowledge base, as often as they are there."""
+        import lancedb
+
+        database = lancedb.connect(self.home / "index.lance")
+        names = database.table_names()
+        return [
+            str(row["id"])
+            for name in names
+            for row in database.open_table(name).search().select(["id"]).limit(10**6).to_list()
+        ]

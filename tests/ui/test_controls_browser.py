@@ -1,0 +1,108 @@
+"""Controls of Ingest, Queue and the sidebar in a browser: filters, pages, find, language."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kb.ui.i18n import MESSAGES, text
+from tests.fakes.youtube import Channel, FakeYouTube
+from tests.support import browser
+from tests.support.app_server import dashboard
+from tests.support.keys import fake_key
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+TALKS, SHORTS = 240, 7
+STEP_MS = 90_000
+
+
+def test_filters_pages_find_and_language(tmp_path: Path) -> None:
+    browser.require()
+    key = fake_key("c")
+    channel = Channel(
+        "UC" + "c" * 22, "@talks", TALKS, "Harbour talks", shorts=frozenset(range(10, 10 + SHORTS))
+    )
+    with (
+        FakeYouTube([channel], quota={key: 10_000}) as fake,
+        dashboard(
+            tmp_path / "library", tmp_path / "log", KB_APP_WORKER="false",
+            YT_API_ENDPOINT=fake.url, YT_API_KEYS=key,
+        ) as address,
+        browser.browser() as chromium,
+    ):  # fmt: skip
+        tab = chromium.new_page(viewport={"width": 1440, "height": 1400})
+        tab.set_default_timeout(STEP_MS)
+        tab.goto(address)
+        named = tab.get_by_role("textbox", name=text("paths"))
+        named.fill("@talks")
+        named.press("Control+Enter")
+        planned(tab, TALKS)
+
+        # Filters narrow the plan, and widen it again
+        tab.locator(".st-key-filters").get_by_text(text("filters"), exact=True).click()
+        title = tab.locator(".st-key-filter_title input")
+        title.fill(r"Talk \d on")
+        title.press("Enter")
+        planned(tab, 10)
+        title.fill("")
+        title.press("Enter")
+        planned(tab, TALKS)
+        tab.get_by_text(text("filter_no_shorts"), exact=True).click()
+        planned(tab, TALKS - SHORTS)
+
+        # A figure of the preset for this run only, and a field of one's own, go with each item
+        tab.get_by_text(text("knobs"), exact=True).click()
+        batch = tab.get_by_label(text("knob_batch_size"), exact=True)
+        batch.fill("3")
+        batch.press("Enter")
+        own = tab.get_by_label(text("metadata"), exact=True)
+        own.fill("team=research")
+        own.press("Enter")
+
+        # All of it is queued, and comes in pages
+        tab.get_by_role("button", name=f"Ingest {TALKS - SHORTS} media").click()
+        tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
+        shown(tab, 1, 100)
+        with closing(sqlite3.connect(tmp_path / "library" / "kb.sqlite")) as catalogue:
+            rows = catalogue.execute("SELECT DISTINCT options FROM kb_items").fetchall()
+        (options,) = (json.loads(row) for (row,) in rows)
+        assert (options["batch_size"], options["chunk_s"]) == (3, None)
+        assert options["metadata"] == {"team": "research"}
+        tab.get_by_role("button", name="›", exact=True).click()
+        shown(tab, 101, 200)
+        tab.get_by_role("button", name="‹", exact=True).click()
+        shown(tab, 1, 100)
+
+        # Find, by title
+        find = tab.get_by_placeholder(text("queue_find_placeholder"))
+        find.fill("Talk 123 on")
+        tab.get_by_text(text("queue_help")).wait_for()
+        tab.locator(".st-key-queue-pager").wait_for(state="detached")
+        find.fill("no such talk")
+        tab.get_by_text(text("queue_none"), exact=True).wait_for()
+
+        # The language, and back
+        tab.get_by_role("radio", name="Deutsch", exact=True).click()
+        tab.get_by_role("tab", name=MESSAGES["de"]["tab_queue"], selected=True).wait_for()
+        tab.get_by_role("radio", name="English", exact=True).click()
+        tab.get_by_role("tab", name=MESSAGES["en"]["tab_queue"], selected=True).wait_for()
+        assert not tab.locator('[data-testid="stException"]').count()
+
+
+def planned(tab: Any, count: int) -> None:
+    """The plan line tells of that many, all of them new."""
+    plan = tab.locator(".st-key-plan")
+    plan.get_by_text(re.compile(rf"^{count} new of {count}\b")).wait_for()
+
+
+def shown(tab: Any, first: int, last: int) -> None:
+    """The pager tells of these rows."""
+    words = text("queue_page", first=str(first), last=str(last), count=str(TALKS - SHORTS))
+    tab.locator(".st-key-queue-pager").get_by_text(words, exact=True).wait_for()

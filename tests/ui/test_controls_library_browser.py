@@ -1,0 +1,379 @@
+"""Library, Knowledge base and GPU in a browser: the controls that no other test presses."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpu.presets import load_presets
+from kb.jobs.queue.telemetry import note_speed
+from kb.service import Service
+from kb.settings import PROJECT_ROOT, Settings, get_settings
+from kb.sinks.odin.documents import PRODUCER
+from kb.transcript.caption_parser import BY_MACHINE, ENGINE
+from kb.types import (
+    Chapter,
+    Coverage,
+    Sign,
+    SpeechSpan,
+    Transcript,
+    WindowLedger,
+)
+from kb.ui.i18n import text
+from tests.fakes.odin import FakeOdin
+from tests.support import browser
+from tests.support.app_server import dashboard
+from tests.support.library_pages import HARBOUR, put_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+STEP_MS = 90_000
+WAIT_S = 90.0
+GAPS = (SpeechSpan(20.0, 21.5), SpeechSpan(41.0, 42.2))
+DOUBTS = 14
+APPLY = re.compile("^" + text("knowledge_apply", count="").partition("(")[0].rstrip())
+STRANGE = "file:000000000000"  # in the project, not in the library
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The running dashboard with all that stands behind it."""
+
+    address: str
+    home: Path
+    odin: FakeOdin
+    presets: Path
+    harbour: str
+    failed: str
+    chromium: Any
+
+    def opened(self, path: str) -> Any:
+        page = self.chromium.new_context(viewport={"width": 1440, "height": 1000}).new_page()
+        page.set_default_timeout(STEP_MS)
+        page.goto(f"{self.address}/{path}")
+        return page
+
+    def service(self) -> Service:
+        return Service(Settings(KB_HOME=str(self.home), KB_MODEL="demo"))
+
+
+def doubted(transcript: Transcript) -> Transcript:
+    """Two gaps, and more doubtful places than are shown at once."""
+    windows = tuple(
+        WindowLedger(
+            3.0 * n, 3.0 * n + 3.0, 3.0, 3.0,
+            signs=(Sign("compression", 3.0 * n + 0.5, 3.0 * n + 1.5, 3.0, 2.4),),
+        )
+        for n in range(DOUBTS)
+    )  # fmt: skip
+    return replace(transcript, coverage=Coverage(50.0, 49.5, GAPS), windows=windows)
+
+
+def captioned(transcript: Transcript) -> Transcript:
+    return replace(transcript, engine=ENGINE, model=BY_MACHINE)
+
+
+def filled(folder: Path, home: Path) -> tuple[str, str]:
+    """Five items, one of them held, one from captions; ids of the harbour and of the failed."""
+    (furnace,) = HARBOUR.parent.glob("Measuring*.mp4")
+    (railway,) = HARBOUR.parent.glob("Midnight*.mp4")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("KB_HOME", str(home)), ("KB_MODEL", "demo"), ("KB_SINKS", "local")):
+            patch.setenv(name, value)
+        get_settings.cache_clear()
+        chapters = (Chapter(0.0, "Begin"), Chapter(26.0, "Castle"))
+        harbour = put_in(change=doubted, chapters=chapters)
+        put_in(railway, covered_s=30.0)
+        put_in(furnace, change=captioned)
+        copies = []
+        for name in ("Another night", "One more night"):
+            copy = folder / f"{name}.mp4"
+            copy.write_bytes(railway.read_bytes() + b"\0" * (8 + len(copies)))
+            shutil.copy(railway.with_suffix(".truth.json"), copy.with_suffix(".truth.json"))
+            copies.append(put_in(copy))
+        service = Service()
+        service.jobs.deliveries.tell_trouble("odin", copies[0], "It broke.", "Mend it.")
+        transcript = service.transcript(harbour)
+        transcript = replace(transcript, timing=replace(transcript.timing, asr_s=2.0))
+        note_speed(service.jobs.catalogue, socket.gethostname(), harbour, 1, transcript)
+        service.close()
+    get_settings.cache_clear()
+    return harbour, copies[0]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    browser.require()
+    folder = tmp_path_factory.mktemp("controls")
+    home, presets = folder / "library", folder / "presets.yaml"
+    presets.write_bytes((PROJECT_ROOT / "presets.yaml").read_bytes())
+    harbour, failed = filled(folder, home)
+    fields = Settings.model_fields
+    with FakeOdin(folder / "odin") as odin:
+        asked = odin.settings(odin_poll_wait_s=600.0)
+        there = {str(fields[name].alias): str(value) for name, value in asked.items()}
+        with (
+            dashboard(
+                home, folder / "log", KB_APP_WORKER="false", KB_PRESETS_FILE=str(presets),
+                KB_CPU_THREADS="1", **there,
+            ) as address,
+            browser.browser() as chromium,
+        ):  # fmt: skip
+            yield Site(address, home, odin, presets, harbour, failed, chromium)
+
+
+def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> None:
+    tab = site.opened("?tab=Library")
+    table = tab.locator('[data-testid="stDataFrame"]')
+    rows(table, 5)
+    choose(tab, text("state_held"))
+    rows(table, 1)
+    choose(tab, text("show_all"))
+    rows(table, 5)
+    table.click(position={"x": 150, "y": 53})  # the title of the first row
+    lines = tab.locator(".lines .go")
+    lines.first.wait_for()
+    assert "item=" in tab.url
+    press(tab, f"← {text('back_items')}")
+    tab.get_by_text(text("items_help")).wait_for()
+
+    # What came of captions says so
+    tab.goto(f"{site.address}/?tab=Library&q=furnace")
+    tab.get_by_text(text("tier_machine")).first.wait_for()
+
+    # The bar over the time: a gap is heard, any other place is gone to
+    tab.goto(f"{site.address}/?tab=Library&item={site.harbour}")
+    lines.first.wait_for()
+    tab.locator(".bar .gap").last.click()  # drawn from the last to the first
+    browser.stands(tab, 19.5, 22.5)
+    width = tab.locator(".bar").bounding_box()["width"]
+    tab.locator(".bar").click(position={"x": 0.9 * width, "y": 4})
+    browser.stands(tab, 48.0, 60.0)
+    doubts = tab.locator(".doubts .chips li")
+    shown = doubts.count()
+    tab.locator(".doubts .chips").get_by_label(text("player_more")).click()
+    wait(lambda: doubts.count() > shown, "all doubts")
+    doubts.first.get_by_role("button").click()
+    browser.stands(tab, 0.0, 2.5)
+
+    # Find: the next one, the one before, and round
+    count = tab.locator(".find output")
+    tab.get_by_label(text("player_find")).fill("the")
+    count.filter(has_text=re.compile(r"^1 / ")).wait_for()
+    every = int(count.inner_text().split(" / ")[1])
+    assert every > 2
+    for button, place in (("after", 2), ("before", 1), ("before", every)):
+        tab.locator(f".find .{button}").click()
+        count.filter(has_text=re.compile(rf"^{place} / {every}$")).wait_for()
+    tab.get_by_label(text("player_find")).fill("")
+
+    # The editor's own buttons: hear the line, leave it, save it; then taken back
+    before = lines.nth(2).locator("span").inner_text()
+    starts = seconds(lines.nth(2).locator("time").inner_text())
+    editor = tab.locator(".editor")
+    pen = tab.locator(".lines li").nth(2).locator(".pen")
+    pen.click()
+    editor.get_by_role("button", name="▶").click()
+    browser.stands(tab, starts, starts + 9.0)
+    editor.get_by_role("button", name=text("player_cancel"), exact=True).click()
+    editor.wait_for(state="detached")
+    pen.click()
+    editor.locator("textarea").fill(f"{before} corrected")
+    editor.get_by_role("button", name=text("player_save"), exact=True).click()
+    changed = tab.locator(".lines .edited", has_text=f"{before} corrected")
+    changed.wait_for()
+    service = site.service()
+    assert service.transcript(site.harbour).segments[2].text == f"{before} corrected"
+    tab.locator("summary", has_text=text("revisions")).click()
+    press(tab, text("revision_undo"))
+    tab.get_by_text(text("revision_undone")).wait_for()
+    changed.wait_for(state="detached")
+    assert service.transcript(site.harbour).segments[2].text == before
+
+    # Every kind of export
+    for name in service.formats():
+        button = tab.get_by_role("button", name=name.upper(), exact=True)
+        with tab.expect_download() as download:
+            button.click()
+        assert download.value.suggested_filename.endswith(f".{name}")
+        assert "granite" in Path(download.value.path()).read_text(encoding="utf-8")
+
+    # What is folded up, and the knowledge base
+    for key, inside in (("ledger", text("ledger_help")), ("details", site.harbour)):
+        tab.locator("summary", has_text=text(key)).click()
+        tab.get_by_text(inside).first.wait_for()
+    press(tab, text("published_publish"))
+    tab.get_by_text(f"{text('published_odin')}: {text('published_queued')}").wait_for()
+    assert delivery(service, site.harbour) == "queued"
+    assert not tab.get_by_role("tooltip").count()
+    service.close()
+    tab.context.close()
+
+
+def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Path) -> None:
+    odin, service = site.odin, site.service()
+    tab = site.opened("?tab=Knowledge%20base")
+    table = tab.locator('[data-testid="stDataFrame"]').first
+    rows(table, 5)
+    choose(tab, text("knowledge_failed"))
+    rows(table, 1)
+    assert delivery(service, site.failed) == "failed"
+    press(tab, text("knowledge_retry", count="1"))
+    button(tab, text("knowledge_retry", count="1")).wait_for(state="detached")
+    assert delivery(service, site.failed) == "queued"
+    rows(table, 5)
+
+    # One that is ticked, then all others that are not there
+    choose(tab, text("knowledge_unsent"))
+    unsent = [row for row in ids(service) if not delivery(service, row)]
+    held = 1
+    rows(table, len(unsent) - held)
+    table.click(position={"x": 18, "y": 53})
+    press(tab, text("knowledge_send", count="1"))
+    tab.get_by_text(text("knowledge_sent_one")).wait_for()
+    left = len(unsent) - held - 1
+    press(tab, text("knowledge_send_all", count=str(left)))
+    button(tab, text("knowledge_send_all", count=str(left))).wait_for(state="detached")
+    assert sum(not delivery(service, row) for row in ids(service)) == held
+
+    # Stopped in the middle; then to its end, with what is only in the project deleted
+    there = {"id": STRANGE, "producer": PRODUCER}
+    name = odin.put("strange.md", b"Nobody's words.", json.dumps(there))
+    odin.index_s = 600.0
+    press(tab, text("knowledge_plan"))
+    prune = tab.get_by_role("checkbox", name=text("knowledge_prune", count="1"))
+    prune.wait_for(state="attached")
+    button(tab, text("knowledge_apply", count="4")).wait_for()
+    tab.get_by_text(text("knowledge_prune", count="1")).click()
+    press(tab, text("knowledge_apply", count="5"))
+    press(tab, text("task_stop"))
+    tab.get_by_text(text("task_stopped")).wait_for()
+    odin.index_s = 0.0
+    odin.finish()
+    press(tab, text("knowledge_plan"))
+    apply = tab.get_by_role("button", name=APPLY)
+    apply.wait_for()
+    box = tab.get_by_role("checkbox", name=text("knowledge_prune", count="1"))
+    if not box.is_checked():
+        tab.get_by_text(text("knowledge_prune", count="1")).click()
+    wait(box.is_checked, "the tick")
+    apply.click()
+    tab.get_by_text(re.compile(r"^Done .* 0 failed")).wait_for()
+    assert name not in odin.documents()
+    apply.wait_for(state="detached")
+
+    # A folder that is not there, and metadata that are none
+    folder = tab.get_by_label(text("knowledge_folder"))
+    folder.fill(str(tmp_path / "nowhere"))
+    folder.press("Enter")
+    tab.get_by_text(text("knowledge_no_folder")).wait_for()
+    (tmp_path / "report.txt").write_text("Figures of the quarter.")
+    folder.fill(str(tmp_path))
+    folder.press("Enter")
+    tab.get_by_text("1 file").wait_for()
+    metadata = tab.get_by_label(re.compile("Own metadata"))
+    metadata.fill("nonsense")
+    metadata.press("Control+Enter")
+    press(tab, text("knowledge_send_files"))
+    tab.get_by_text("'nonsense' is not key=value.").wait_for()
+    service.close()
+    tab.context.close()
+
+
+def test_presets_history_and_a_measurement(site: Site) -> None:
+    tab = site.opened("?tab=GPU")
+    for key, inside in (("gpu-history", "stVegaLiteChart"), ("gpu-speeds", "stDataFrame")):
+        tab.locator(f".st-key-{key} summary").click()
+        tab.locator(f'.st-key-{key} [data-testid="{inside}"]').first.wait_for()
+
+    # A preset of one's own, made and removed
+    pick(tab, text("gpu_preset_choose"), text("gpu_preset_new"))
+    named = tab.get_by_label(text("gpu_preset_name"), exact=True)
+    named.and_(tab.locator(":enabled")).fill("nacht")
+    tab.get_by_label(text("gpu_preset_workers"), exact=True).fill("2")
+    press(tab, text("gpu_preset_save"))
+    tab.get_by_text(text("gpu_preset_saved", name="nacht")).wait_for()
+    assert load_presets(site.presets)["nacht"].workers == 2
+    press(tab, text("gpu_preset_remove"))
+    tab.get_by_text(text("gpu_preset_removed", name="nacht")).wait_for()
+    assert "nacht" not in load_presets(site.presets)
+
+    # The file as text: a mistake is named and nothing written; then it is
+    tab.locator(".st-key-preset-as-text summary").click()
+    content = tab.get_by_label(text("gpu_preset_text_label"), exact=True)
+    good = content.input_value()
+    assert "workers: 6" in good
+    content.fill(good.replace("workers: 6", "workers: 99"))
+    press(tab, text("gpu_preset_text_save"))
+    tab.get_by_text(re.compile("workers must be a whole number from 1 to 32")).first.wait_for()
+    assert load_presets(site.presets)["max"].workers == 6
+    content.fill(good.replace("workers: 6", "workers: 5"))
+    press(tab, text("gpu_preset_text_save"))
+    tab.get_by_text(re.compile(r"presets\.yaml is saved")).wait_for()
+    assert load_presets(site.presets)["max"].workers == 5
+
+    press(tab, text("gpu_calibrate_start"))
+    press(tab, text("task_stop"))
+    tab.get_by_text(text("task_stopped")).wait_for()
+    button(tab, text("gpu_calibrate_start")).and_(tab.locator(":enabled")).wait_for()
+    tab.context.close()
+
+
+def pick(tab: Any, label: str, option: str) -> None:
+    """Another one of a list that drops down."""
+    box = tab.get_by_role("combobox", name=re.compile(re.escape(label)))
+    box.fill(option)
+    tab.get_by_role("option", name=option).first.wait_for()
+    box.press("Enter")
+    tab.get_by_role("option").first.wait_for(state="detached")
+
+
+def wait(condition: Callable[[], Any], what: str) -> None:
+    ends = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < ends, f"{what} did not come"
+        time.sleep(0.1)
+
+
+def button(tab: Any, name: str) -> Any:
+    return tab.get_by_role("button", name=name, exact=True)
+
+
+def press(tab: Any, name: str) -> None:
+    button(tab, name).click()
+
+
+def choose(tab: Any, name: str) -> None:
+    """One of a row of choices, by how its name begins."""
+    choice = tab.get_by_role("radio", name=re.compile(rf"^\W*{re.escape(name)}"))
+    choice.click()
+
+
+def rows(table: Any, count: int) -> None:
+    """Wait until a table has so many rows, as it tells helping programs."""
+    marked = table.locator(f'[aria-rowcount="{count + 1}"]')
+    marked.first.wait_for(state="attached")
+
+
+def seconds(shown: str) -> int:
+    minutes, second = shown.split(":")
+    return 60 * int(minutes) + int(second)
+
+
+def ids(service: Service) -> list[str]:
+    return [entry.item.id for entry in service.library.entries()]
+
+
+def delivery(service: Service, item_id: str) -> str:
+    """How ODIN stands with an item; empty where it was never asked for."""
+    found = service.jobs.deliveries.of([item_id]).get(item_id, ())
+    return next((each.status for each in found if each.sink == "odin"), "")

@@ -1,0 +1,193 @@
+"""What the core says of trouble, in German: its own errors, as they are raised."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from gpu.presets import find_preset, override
+from kb.asr.engines.model_lookup import ModelRef, _explain
+from kb.database import Catalogue
+from kb.errors import KBError
+from kb.service import Service
+from kb.settings import Settings, get_settings
+from kb.sinks.odin.transport import check_credentials
+from kb.sources import get_source, source_for
+from kb.sources.files import FileSource
+from kb.sources.keys.key_ring import ApiKey, KeyRing, read_keys
+from kb.storage import library_error
+from kb.ui.i18n import MESSAGES, error_messages, errors
+from tests.fakes.youtube import Channel, FakeYouTube
+from tests.support.keys import fake_key
+from tests.support.library_pages import drawn, page, words_of
+from tests.support.page_library import home, queued
+
+__all__ = ["home"]  # a fixture
+
+
+def _say(message: str, hint: str, lang: str) -> None:
+    import streamlit as st
+
+    from kb.ui.i18n import error_messages
+
+    st.session_state["lang"] = lang
+    st.text(error_messages.told(message))
+    st.text(error_messages.told(hint))
+
+
+def said(problem: KBError, lang: str = "de") -> tuple[str, str]:
+    """Message and hint as a page in this language shows them."""
+    given = {"message": problem.message, "hint": problem.hint, "lang": lang}
+    app = drawn(AppTest.from_function(_say, kwargs=given))
+    return app.text[0].value, app.text[1].value
+
+
+def raised(action: Callable[[], object]) -> KBError:
+    with pytest.raises(KBError) as caught:
+        action()
+    return caught.value
+
+
+def quota(folder: Path) -> None:
+    """Asks for a key when the only one has used up its day."""
+    settings = Settings(KB_HOME=str(folder / "home"))
+    key = ApiKey.of(fake_key("w"))
+    ring = KeyRing((key,), Catalogue.open(settings))
+    ring.exhaust(key, "spent")
+    ring.current()
+
+
+def no_disk() -> None:
+    raise library_error(OSError(errno.ENOSPC, "full"), Path("/kb/media/a.txt"), "write")
+
+
+def no_model(error: Exception) -> Callable[[], None]:
+    def act() -> None:
+        raise _explain(ModelRef("org/x", "org/x", False), error)
+
+    return act
+
+
+ERRORS: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "overlap": (
+        lambda _: override(find_preset("optimiert"), overlap_s=25.0),
+        "„Overlap, s“ muss kleiner sein als die Hälfte des Chunks (15 s), nicht 25",
+        "im Reiter GPU",
+    ),
+    "batch": (
+        lambda _: override(find_preset("optimiert"), batch_size=0),
+        "„Batch“ muss eine ganze Zahl von 1 bis 256 sein, nicht 0.",
+        "im Reiter GPU",
+    ),
+    "unknown": (lambda _: source_for("harbour"), "Hier weiß niemand, was 'harbour' ist.", "Pfad"),
+    "link": (
+        lambda folder: get_source(
+            "youtube", settings=Settings(), catalogue=None, measure=None
+        ).items(str(folder)),
+        "ist kein Link zu einem Video",
+        "ein Handle wie @name",
+    ),
+    "path": (
+        lambda folder: FileSource().items(str(folder / "nowhere")),
+        "nowhere ist nicht da: keine solche Datei",
+        "Den Pfad prüfen.",
+    ),
+    "no media": (
+        lambda folder: FileSource().items(str(folder)), "Keine Mediendateien in", "Endungen: .",
+    ),
+    "odin": (
+        lambda _: check_credentials(Settings()),
+        "ODIN braucht Schlüssel und Geheimnis: API_KEY and API_SECRET sind nicht gesetzt.",
+        "im Reiter Einstellungen",
+    ),
+    "odin secret": (
+        lambda _: check_credentials(Settings(API_KEY="k")),
+        "Geheimnis: API_SECRET ist nicht gesetzt.",
+        "im Reiter Einstellungen",
+    ),
+    "key": (
+        lambda _: read_keys(Settings(YT_API_KEYS="no key at all")),
+        "ist kein Schlüssel der YouTube Data API.",
+        "Ein Schlüssel je Zeile",
+    ),
+    "quota": (
+        quota,
+        "Jeder Schlüssel der YouTube Data API hat seinen Tag verbraucht (1 von 1); das Kontingent",
+        "geht es von selbst weiter",
+    ),
+    "disk": (
+        lambda _: no_disk(),
+        "/kb/media/a.txt lässt sich nicht schreiben: die Platte ist voll.",
+        "Platz schaffen",
+    ),
+    "model": (
+        lambda _: no_model(OSError("no network"))(),
+        "Modell org/x ließ sich nicht holen: no network",
+        "Netz und Platz auf der Platte prüfen, dann noch einmal. Auf diesem Rechner gibt es:",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_the_core_s_own_errors_are_told_in_german(kind: str, tmp_path: Path) -> None:
+    action, message, hint = ERRORS[kind]
+    problem = raised(lambda: action(tmp_path))
+    told = said(problem)
+    assert message in told[0]
+    assert hint in told[1]
+    # In English it says what the core says, with fields in the place of options.
+    assert said(problem, "en")[0].replace("“Overlap, s”", "--overlap").replace(
+        "“Batch”", "--batch-size"
+    ) == (problem.message)
+
+
+@pytest.mark.parametrize("key", [key for key in errors.EN if key.startswith("problem_")])
+def test_every_sentence_is_found_by_its_own_words(key: str) -> None:
+    """With any values, and the values come through."""
+    values = {each: f"<{each}>" for each in error_messages._FIELD.findall(
+        errors.EN[key].replace("{", r"\{").replace("}", r"\}"))}  # fmt: skip
+    english, german = (MESSAGES[lang][key].format(**values) for lang in ("en", "de"))
+    assert said(KBError(english))[0] == german.strip()
+
+
+def test_commands_stay_and_options_become_fields() -> None:
+    words = "Try a smaller --batch-size or --model demo, then: kb ingest --again --model ..."
+    assert said(KBError(words), "en")[0] == (
+        "Try a smaller “Batch” or “Recognizer”: demo, then: kb ingest --again --model ..."
+    )
+    assert said(KBError("Something else. --verbose"))[0] == "Something else. --verbose"
+
+
+def test_a_channel_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = fake_key("z")
+    with FakeYouTube([Channel("UC" + "x" * 22, "@talks", 6)], quota={key: 1000}) as fake:
+        monkeypatch.setenv("YT_API_ENDPOINT", fake.url)
+        monkeypatch.setenv("YT_API_KEYS", key)
+        get_settings.cache_clear()
+        service = Service()
+        message, hint = said(raised(lambda: service.scan("@nobody")))
+        service.close()
+    assert message == "Einen YouTube-Kanal @nobody gibt es nicht."
+    assert "die Adresse des Kanals aus dem Browser angeben" in hint
+
+
+def test_the_queue_tells_old_troubles_in_german(home: Path) -> None:
+    """What a worker wrote down, in English, is read on the German page."""
+    service = queued(1)
+    (row,) = service.jobs.board().rows
+    assert service.jobs.items.claim(row.id, 1, "me")
+    problem = raised(no_disk)
+    service.jobs.items.finish(
+        row.id, 1, "me", "failed", error=problem.message, hint=problem.hint, attempts=1
+    )
+    app = page(tab=MESSAGES["de"]["tab_queue"], lang="de")
+    (shown,) = app.dataframe[0].value["error"]
+    assert shown == "/kb/media/a.txt lässt sich nicht schreiben: die Platte ist voll."
+    app.session_state["queue_selected"] = [row.id]
+    drawn(app)
+    assert "Platz schaffen, oder KB_HOME auf einen Ordner" in words_of(app).replace("\\", "")
+    service.close()

@@ -1,0 +1,350 @@
+"""The dashboard in a real browser, over a real worker and services on loopback."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from kb.options import RunOptions
+from kb.service import Service
+from kb.settings import Settings
+from kb.ui.i18n import MESSAGES, text
+from tests.fakes.media import FakeMedia
+from tests.fakes.odin import KEY, PROJECT, SECRET, FakeOdin
+from tests.fakes.youtube import Channel, FakeYouTube
+from tests.support import browser
+from tests.support.app_server import dashboard, worker_pids
+from tests.support.compose import WordBank, compose, random_plan, write_wav
+from tests.support.keys import fake_key
+from tests.support.library_pages import HARBOUR
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+TALKS, SECONDS = 4, 8
+STEP_MS = 90_000
+WAIT_S = 240.0
+# Impacts at which somebody cannot use the page.
+SERIOUS = ("serious", "critical")
+PASSWORD = "harbour-in-winter-4711"
+
+
+@pytest.fixture(autouse=True)
+def chromium() -> None:
+    browser.require()
+
+
+def wait(condition: Callable[[], Any], what: str) -> None:
+    ends = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < ends, f"{what} did not come"
+        time.sleep(0.2)
+
+
+def opened(context: Any, address: str) -> Any:
+    tab = context.new_page()
+    tab.set_default_timeout(STEP_MS)
+    tab.goto(address)
+    return tab
+
+
+def metric(tab: Any, key: str, language: str = "en") -> str:
+    """The figure under a label, as it is shown now; empty while it is not there."""
+    label = MESSAGES[language][key]
+    found = tab.locator('[data-testid="stMetric"]').filter(
+        has=tab.get_by_text(label, exact=True)
+    )  # fmt: skip
+    if found.count() != 1:
+        return ""
+    return str(found.locator('[data-testid="stMetricValue"]').inner_text())
+
+
+def calm(tab: Any) -> None:
+    """No error of the program's is on the page."""
+    assert not tab.locator('[data-testid="stException"]').count(), tab.inner_text("body")
+
+
+def media_time(tab: Any) -> float:
+    """Where the player stands, in seconds; -1 while there is none."""
+    return float(
+        tab.evaluate(
+            "() => { const found = [...document.querySelectorAll('*')].flatMap(e => e.shadowRoot"
+            " ? [...e.shadowRoot.querySelectorAll('video, audio')] : [])[0];"
+            " return found ? found.currentTime : -1; }"
+        )
+    )
+
+
+def seconds(shown: str) -> int:
+    minutes, second = shown.split(":")
+    return 60 * int(minutes) + int(second)
+
+
+# The whole way
+
+
+class Site:
+    """A channel of talks and its media; the last ones come slowly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.key = fake_key("p")
+        self.channel = Channel(
+            "UC" + "x" * 22, "@talks", TALKS, "Harbour talks", duration=f"PT{SECONDS}S"
+        )
+        bank = WordBank.load()
+        bodies: dict[str, bytes] = {}
+        for number in range(TALKS):
+            rng = np.random.default_rng(number + 10)
+            said = compose(bank, random_plan(bank, 10, rng), voice=bank.voices("en")[0], rng=rng)
+            audio = np.zeros(16_000 * SECONDS, np.float32)
+            audio[: min(said.audio.size, audio.size)] = said.audio[: audio.size]
+            path = write_wav(folder / f"{number}.wav", audio)
+            bodies[self.channel.video_id(number)] = path.read_bytes()
+        self.api = FakeYouTube([self.channel], quota={self.key: 1000})
+        self.media = FakeMedia(b"", bodies=bodies, content_type="audio/wav", slow_s=0.2)
+        for number in range(TALKS // 2, TALKS):
+            self.media.script[self.channel.video_id(number)] = ["slow"]
+        self.odin = FakeOdin(folder / "odin")
+
+    def settings(self) -> dict[str, str]:
+        return {
+            "YT_API_ENDPOINT": self.api.url,
+            "YT_WATCH_URL": self.media.watch_url,
+            "YT_API_KEYS": self.key,
+            "KB_DOWNLOAD_PAUSE_S": "0",
+            "KB_DOWNLOAD_PAUSE_MAX_S": "0",
+            "KB_CPU_THREADS": "1",
+            "KB_HOLD_BELOW": "0",
+            "KB_WORKER_TIMEOUT_S": "5",
+            "API_KEY": KEY,
+            "API_SECRET": SECRET,
+            "ODIN_PROJECT_ID": PROJECT,
+            "ODIN_BASE_URL": self.odin.url,
+            "ODIN_POLL_S": "0.1",
+            "ODIN_SETTLE_S": "0.1",
+        }
+
+
+def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
+    site, home = Site(tmp_path), tmp_path / "library"
+    with ExitStack() as stack:
+        for server in (site.api, site.media, site.odin):
+            stack.enter_context(server)
+        address = stack.enter_context(dashboard(home, tmp_path / "log", **site.settings()))
+        chromium = stack.enter_context(browser.browser())
+        tab = opened(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
+
+        # What it is, how, and what it costs
+        named = tab.get_by_role("textbox", name=text("paths"))
+        named.fill("@talks")
+        named.press("Control+Enter")
+        tab.get_by_text("Harbour talks").wait_for()
+        tab.get_by_alt_text(text("found_picture", title="Harbour talks")).wait_for()
+        tab.get_by_text(f"{TALKS} new of {TALKS}").wait_for()
+        tab.get_by_role("button", name="SCHNELL", exact=False).first.click()
+        tab.get_by_role("button", name="SCHNELL ✓", exact=False).wait_for()
+        tab.get_by_role("button", name=f"Ingest {TALKS} media").click()
+        tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
+        assert "tab=Queue" in tab.url
+
+        # A second browser, in the other language, sees the same; a reload loses nothing
+        german = chromium.new_context(viewport={"width": 390, "height": 844}, locale="de-DE")
+        other = opened(german, f"{address}/?tab=Queue")
+        wait(lambda: metric(tab, "queue_running") not in ("", "0"), "work")
+        wait(lambda: metric(other, "queue_running", "de") not in ("", "0"), "work, in German")
+        tab.reload()
+        wait(lambda: metric(tab, "queue_done") != "", "the queue after a reload")
+
+        # The worker is killed in the middle; another one takes its place and goes on
+        wait(lambda: worker_pids(home), "a worker")
+        (pid,) = worker_pids(home)
+        unfinished = metric(tab, "queue_done") != str(TALKS)
+        psutil.Process(pid).kill()
+        assert unfinished, "all was over before the worker was killed"
+        wait(lambda: set(worker_pids(home)) - {pid}, "another worker")
+        wait(lambda: metric(tab, "queue_done") == str(TALKS), "the end")
+        wait(lambda: metric(other, "queue_done", "de") == str(TALKS), "the end, in German")
+        assert metric(tab, "queue_failed") == "0"
+        calm(tab)
+        calm(other)
+
+        # Search as one types, open the hit, and the player stands at its second
+        spoken = said(home, site.channel.video_id(0))
+        word = max(spoken, key=len)
+        tab.get_by_role("tab", name=text("tab_library")).click()
+        tab.get_by_placeholder(text("search_placeholder")).fill(word)
+        hit = tab.locator('[class*="st-key-hit-0"]')
+        hit.wait_for()
+        opens = hit.get_by_role("button")
+        at = re.search(r"\d+:\d\d", opens.inner_text())
+        assert at
+        opens.click()
+        wait(lambda: -0.1 <= media_time(tab) - seconds(at.group()) < SECONDS, "the hit's second")
+
+        # A line sends the player to its second
+        lines = tab.locator(".lines time")
+        lines.last.wait_for()
+        shown = lines.last.inner_text()
+        lines.last.click()
+        wait(lambda: -0.1 <= media_time(tab) - seconds(shown) < SECONDS, "the line's second")
+
+        # Publish, and see it in step
+        tab.get_by_role("button", name=text("published_publish")).click()
+        tab.get_by_text(f"{text('published_odin')}: ").first.wait_for()  # a reload may outrun it
+
+        def in_step() -> bool:
+            tab.reload()
+            tab.get_by_text(text("published_in")).wait_for()
+            said_of = f"{text('published_odin')}: {text('published_synced')}"
+            return bool(tab.get_by_text(said_of).count())
+
+        wait(in_step, "the document in step")
+        assert len(site.odin.documents()) == 1
+        calm(tab)
+
+
+def said(home: Path, video_id: str) -> list[str]:
+    """The words that were recognised of a talk."""
+    service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo"))
+    words = [word.text.strip(".,!?").lower() for word in service.transcript(video_id).words]
+    service.close()
+    return words
+
+
+# A calm library
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A dashboard over a library in which nothing moves: the queue waits for a worker."""
+    browser.require()
+    folder = tmp_path_factory.mktemp("still")
+    home = folder / "library"
+    service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo"))
+    samples = sorted(HARBOUR.parent.glob("*.mp4"))
+    report = service.ingest([str(path) for path in samples], RunOptions())
+    first = report.enqueued[0]
+    assert service.jobs.items.claim(first, 1, "me")
+    service.jobs.items.finish(first, 1, "me", "failed", error="It broke.", hint="Mend it.")
+    service.close()
+    with dashboard(home, folder / "log", KB_APP_WORKER="false") as address:
+        yield address, home
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Any]:
+    browser.require()
+    with browser.browser() as running:
+        yield running
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_serious_stands_in_anybody_s_way(
+    still: tuple[str, Path], chrome: Any, theme: str
+) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    wide = {"width": 1440, "height": 1000}
+    tab = opened(chrome.new_context(viewport=wide, color_scheme=theme), still[0])
+    # What differs between the themes are their colours.
+    rules = {"runOnly": ["color-contrast"]} if theme == "dark" else None
+    found: list[str] = []
+    for key in ("ingest", "queue", "library", "knowledge", "gpu", "settings"):
+        tab.get_by_role("tab", name=text(f"tab_{key}"), exact=True).click()
+        tab.get_by_role("tab", name=text(f"tab_{key}"), exact=True, selected=True).wait_for()
+        tab.wait_for_function("document.querySelectorAll('[data-stale=true]').length === 0")
+        tab.locator('[data-testid="stSpinner"]').wait_for(state="detached")
+        calm(tab)
+        for each in Axe().run(tab, options=rules).response["violations"]:
+            if each["impact"] in SERIOUS:
+                found += [f"{key}: {each['id']}: {node['html'][:200]}" for node in each["nodes"]]
+    tab.context.close()
+    assert not found
+
+
+def test_uploaded_files_are_looked_at_and_queued(
+    still: tuple[str, Path], chrome: Any, tmp_path: Path
+) -> None:
+    address, home = still
+    talk = tmp_path / "Über Nacht.wav"
+    bank, rng = WordBank.load(), np.random.default_rng(5)
+    write_wav(talk, compose(bank, random_plan(bank, 8, rng), rng=rng))
+    tab = opened(chrome.new_context(viewport={"width": 1440, "height": 1000}), address)
+    tab.locator('input[type="file"]').first.set_input_files([str(talk), str(HARBOUR)])
+    tab.locator(".list .state", has_text="✓").nth(1).wait_for()
+    tab.get_by_text("1 new of 2").wait_for()
+    tab.get_by_role("button", name=text("start_items_one", count=1)).click()
+    tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
+    service = Service(Settings(KB_HOME=str(home)))
+    assert "Über Nacht" in {row.title for row in service.jobs.board().rows}
+    service.close()
+    tab.context.close()
+
+
+def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: Any) -> None:
+    address, home = still
+    service = Service(Settings(KB_HOME=str(home)))
+    tab = opened(
+        chrome.new_context(viewport={"width": 1440, "height": 1000}), f"{address}/?tab=Queue"
+    )
+    tab.get_by_role("radio", name=re.compile(r"^Failed")).click()
+    tab.get_by_text(text("queue_help")).wait_for()
+    table = tab.locator('[data-testid="stDataFrame"]')
+    table.wait_for()
+    wait(lambda: _rows(table) == 1, "one row")
+    table.click(position={"x": 18, "y": 53})  # the tick of the first row
+    trouble = tab.locator('[data-testid="stAlert"]').filter(has_text="It broke.")
+    trouble.get_by_text("Mend it.").wait_for()
+    press(tab, text("queue_retry"))
+    wait(lambda: service.jobs.counts()["failed"] == 0, "the retry")
+    tab.get_by_role("radio", name=re.compile(r"^All")).click()
+    tab.get_by_role("button", name=re.compile(r"^Select all")).click()
+    before = service.jobs.counts()["queued"]
+    for button, state in (("queue_pause", "paused"), ("queue_retry", "queued"),
+                          ("queue_first", "queued"), ("queue_cancel", "cancelled"),
+                          ("queue_retry", "queued")):  # fmt: skip
+        press(tab, text(button))
+        wait(lambda state=state: service.jobs.counts()[state] == before, button)  # type: ignore[misc]
+    press(tab, text("queue_clear"))
+    tab.get_by_role("button", name=text("queue_clear"), exact=True).wait_for(state="detached")
+    press(tab, text("queue_pause_all"))
+    press(tab, text("lane_resume"))
+    wait(lambda: not service.jobs.lanes(), "the lane")
+    calm(tab)
+    service.close()
+    tab.context.close()
+
+
+def press(tab: Any, label: str) -> None:
+    """A click on the button of this very name."""
+    tab.get_by_role("button", name=label, exact=True).click()
+
+
+def _rows(table: Any) -> int:
+    """Rows of a table, as it tells helping programs."""
+    return int(table.locator("[aria-rowcount]").first.get_attribute("aria-rowcount") or 0) - 1
+
+
+def test_the_password_is_asked_for_in_the_browser(tmp_path: Path, chrome: Any) -> None:
+    with dashboard(
+        tmp_path / "library", tmp_path / "log", KB_APP_WORKER="false", KB_PASSWORD=PASSWORD
+    ) as address:
+        tab = opened(chrome.new_context(), f"{address}/?tab=Library")
+        tab.get_by_label(text("password")).fill("wrong")
+        tab.get_by_role("button", name=text("sign_in")).click()
+        tab.get_by_role("alert").wait_for()
+        tab.get_by_label(text("password")).fill(PASSWORD)
+        tab.keyboard.press("Enter")
+        tab.get_by_text(text("library_empty")).wait_for()
+        assert "tab=Library" in tab.url
+        tab.get_by_role("link", name=text("sign_out")).click()
+        tab.get_by_label(text("password")).wait_for()
+        tab.context.close()
+    assert PASSWORD not in (tmp_path / "log").read_text(errors="replace")

@@ -1,0 +1,120 @@
+"""The Knowledge base tab, in a browser, against a service on loopback."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kb.settings import Settings, get_settings
+from kb.ui.i18n import text
+from kb.ui.tabs.knowledge.upload import metadata_of
+from tests.fakes.odin import KEY, SECRET, FakeOdin
+from tests.support.library_pages import HARBOUR, page, put_in, words_of
+
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty library of its own."""
+    monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
+    monkeypatch.setenv("KB_MODEL", "demo")
+    get_settings.cache_clear()
+    yield tmp_path / "library"
+    get_settings.cache_clear()
+
+
+def test_without_a_key_it_says_where_to_put_one(home: Path) -> None:
+    put_in()
+    app = page(tab="Knowledge base")
+    assert text("knowledge_no_key_hint") in words_of(app)
+    assert "The harbour in winter" in str(app.dataframe[0].value)
+    assert not app.get("plan")
+    app.button("knowledge-settings").click().run()
+    assert not app.exception
+    assert text("secrets") in words_of(app)
+
+
+def test_metadata_lines() -> None:
+    assert metadata_of("team = research\n\n case=a=b ") == {"team": "research", "case": "a=b"}
+    with pytest.raises(Exception, match="nonsense"):
+        metadata_of("nonsense")
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_check_compare_sync_ask_and_upload_in_a_browser(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.support import browser
+    from tests.support.app_server import dashboard
+
+    browser.require()
+    put_in()
+    put_in(next(p for p in sorted(HARBOUR.parent.glob("*.mp4")) if "railway" in p.name))
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    (reports / "report.txt").write_text("Figures of the quarter.")
+    (reports / "table.csv").write_text("a,b\n1,2\n")
+    with FakeOdin(tmp_path / "odin", index_s=0.5) as odin:
+        names = Settings.model_fields
+        there = {str(names[n].alias): str(v) for n, v in odin.settings().items()}
+        with (
+            dashboard(home, tmp_path / "server.log", KB_APP_WORKER="false", **there) as address,
+            browser.browser() as chromium,
+        ):
+            tab = chromium.new_page(viewport={"width": 1440, "height": 1000})
+            tab.set_default_timeout(PATIENCE_MS)
+            tab.goto(f"{address}/?tab=Knowledge%20base")
+            press(tab, text("knowledge_check"))
+            tab.get_by_text("Connected to “Test project”").wait_for()
+
+            # The plan first; then what it says, followed over a reload
+            press(tab, text("knowledge_plan"))
+            apply = tab.get_by_role("button", name=text("knowledge_apply", count="2"))
+            apply.wait_for()
+            assert odin.count("POST", "/add/file") == 0
+            apply.click()
+            apply.wait_for(state="hidden")  # it has begun; a reload at once may outrun the click
+            tab.reload()
+            tab.get_by_text(re.compile(r"Done .*: 2 in step")).wait_for()
+            sent = odin.count("POST", "/add/file")
+            assert sent == 2
+            figure = tab.get_by_test_id("stMetric").filter(has_text=text("knowledge_in_step"))
+            figure.filter(has_text="2").first.wait_for()
+
+            # A question, and from its source to the second
+            tab.get_by_label(text("knowledge_ask_label")).fill("granite castle")
+            press(tab, text("knowledge_ask_button"))
+            source = tab.locator('[class*="st-key-source-open-"] button').first
+            source.wait_for()
+            shown = re.search(r"(\d+):(\d\d)", source.inner_text())
+            assert shown
+
+            # Other files as they are
+            tab.get_by_label(text("knowledge_folder")).fill(str(reports))
+            tab.get_by_label(re.compile("Own metadata")).fill("team=research")
+            tab.get_by_text("2 files").wait_for()
+            press(tab, text("knowledge_send_files"))
+            tab.get_by_text(re.compile(r"Uploaded .*: 2 in the project, 0 not")).wait_for()
+            held = [json.loads(row["metadata"]) for row in odin.documents().values()]
+            assert {m.get("team") for m in held if "file_name" in m} == {"research"}
+
+            source.click()
+            tab.locator("video").wait_for()
+            assert f"t={60 * int(shown[1]) + int(shown[2])}" in tab.url
+            markup = tab.content()
+        assert KEY not in markup
+        assert SECRET not in markup
+    log = (tmp_path / "server.log").read_text(errors="replace")
+    assert KEY not in log
+    assert SECRET not in log
+
+
+def press(tab: Any, name: str) -> None:
+    tab.get_by_role("button", name=name, exact=True).click()

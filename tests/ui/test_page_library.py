@@ -1,0 +1,268 @@
+"""The Library tab: search, the list, one item with its player, changes by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kb.asr.quality.checks import SIGNS
+from kb.service import Service
+from kb.settings import get_settings
+from kb.transcript.caption_agreement import SIGN as WITNESS
+from kb.types import (
+    Chapter,
+    Coverage,
+    Segment,
+    Sign,
+    SpeechSpan,
+    Transcript,
+    WindowLedger,
+)
+from kb.ui.i18n import library, text
+from kb.ui.tabs.library import item
+from kb.ui.widgets import player
+from tests.support.library_pages import HARBOUR, drawn, page, put_in, true_segments, words_of
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty library of its own."""
+    monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
+    monkeypatch.setenv("KB_MODEL", "demo")
+    monkeypatch.setenv("KB_SINKS", "local")
+    get_settings.cache_clear()
+    yield tmp_path / "library"
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def shelf(home: Path) -> str:
+    """A library with one sample and its true words; gives the item's id."""
+    return put_in()
+
+
+def test_items_are_listed_with_their_figures(shelf: str) -> None:
+    app = page(tab="Library")
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert figures[text("items")] == "1"
+    assert figures[text("words")] == "89"
+    (row,) = app.dataframe[0].value.to_dict("records")
+    assert row["title"] == "The harbour in winter"
+    assert row["length"] == "0:57"
+    assert row["grade"] == "A"
+    assert row["state"].endswith("done")
+
+
+def test_only_one_state_is_shown_when_asked_for(home: Path, tmp_path: Path) -> None:
+    put_in()
+    samples = sorted(HARBOUR.parent.glob("*.mp4"))
+    other = next(path for path in samples if path != HARBOUR)
+    put_in(other, covered_s=30.0)
+    app = page(tab="Library")
+    assert len(app.dataframe[0].value) == 2
+    app.button_group("library_only").set_value("held").run()
+    assert not app.exception
+    (row,) = app.dataframe[0].value.to_dict("records")
+    assert row["title"] == other.stem
+    assert row["state"].endswith("held")
+
+
+def test_held_item_says_why_and_is_accepted(home: Path) -> None:
+    item_id = put_in(covered_s=40.0)
+    app = page(tab="Library", item=item_id)
+    assert "80%" in app.warning[0].value
+    assert "What to do" in app.warning[0].value
+    app.button("accept").click()
+    drawn(app)
+    assert text("accepted") in words_of(app)
+    assert not app.warning
+    service = Service()
+    assert service.status(item_id).state == "done"
+    assert service.entry(item_id).accepted
+    service.close()
+
+
+def test_search_marks_the_words_and_opens_at_the_second(shelf: str) -> None:
+    app = page(tab="Library", q="granite castle")
+    assert ":orange-background[granite]" in words_of(app)
+    app.button("open-0").click()
+    drawn(app)
+    assert app.query_params["item"] in (shelf, [shelf])
+    assert "The harbour in winter" in words_of(app)
+    app.button("back").click()
+    drawn(app)
+    assert "item" not in app.query_params
+    assert app.button("open-0")
+
+
+# What the player gets and gives
+
+
+def test_player_gets_gaps_doubts_chapters_and_changed_lines() -> None:
+    segments = (
+        Segment(61.2, 62.0, "<b>bold</b>", ()),
+        Segment(70.0, 72.0, "again again again", ()),
+    )
+    shown = player.Scene(
+        item_id="x", revision="r", title="T", source="kb-media/x", picture=True, duration_s=90.0,
+        segments=segments, gaps=[SpeechSpan(3, 5)], doubts=[(SpeechSpan(70, 72), "repeats itself")],
+        chapters=[Chapter(0.0, "Begin"), Chapter(60.0, "Castle")], edited=frozenset({0}),
+        editable=True,
+    )  # fmt: skip
+    data = player.as_data(shown)
+    assert data["lines"] == [
+        [61.2, "1:01", "<b>bold</b>", "edited"],
+        [70.0, "1:10", "again again again", "doubtful"],
+    ]
+    assert data["gaps"][0][:3] == [3, 5, "0:03 · 2.0 s"]
+    assert data["doubts"][0][3].endswith("repeats itself")
+    assert data["chapters"] == [[0.0, "0:00", "Begin"], [60.0, "1:00", "Castle"]]
+    assert json.loads(json.dumps(data)) == data
+    assert "innerHTML" not in player._JS
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None,
+        "text",
+        {"item": "x", "line": -1, "was": "a", "text": "b"},
+        {"item": "x", "line": True, "was": "a", "text": "b"},
+        {"item": "x", "line": 1, "text": "b"},
+        {"item": 1, "line": 1, "was": "a", "text": "b"},
+    ],
+)
+def test_what_a_browser_sends_is_not_trusted(sent: object) -> None:
+    assert player.edit_of(sent) is None
+
+
+def test_an_edit_is_one_line() -> None:
+    sent = {"item": "x", "line": 2.0, "was": "a", "text": " b\n c "}
+    assert player.edit_of(sent) == player.Edit("x", 2, "a", "b c")
+
+
+def test_doubts_leave_out_what_is_shown_as_a_gap(shelf: str) -> None:
+    service = Service()
+    transcript = service.transcript(shelf)
+    service.close()
+    windows = (
+        WindowLedger(
+            0.0, 30.0, 20.0, 18.0, signs=(
+                Sign("uncovered", 20.0, 20.0, 1.0, 0.8), Sign("compression", 5.0, 9.0, 3.0, 2.4),
+                Sign("logprob", 5.0, 9.0, -2.0, -1.0),
+            ),
+        ),
+    )  # fmt: skip
+    coverage = Coverage(50.0, 49.0, (SpeechSpan(20.0, 20.0),))
+    found = item._doubts(replace(transcript, windows=windows, coverage=coverage))
+    assert found == [(SpeechSpan(5.0, 9.0), f"{text('sign_compression')}, {text('sign_logprob')}")]
+
+
+def test_every_sign_has_its_words() -> None:
+    docs = [str(sign.__doc__) for sign in SIGNS]
+    names = {str(re.match(r"`(\w+)`", words)[1]) for words in docs} | {WITNESS}  # type: ignore[index]
+    assert len(names) == len(SIGNS) + 1
+    assert {f"sign_{name}" for name in names} == {k for k in library.EN if k[:5] == "sign_"}
+
+
+def test_changed_lines_are_marked_and_can_be_put_back(shelf: str) -> None:
+    service = Service()
+    before = service.transcript(shelf).segments[2].text
+    service.edit(shelf, 2, f"{before} indeed", expected=before)
+    transcript = service.transcript(shelf)
+    assert item._changed_lines(transcript) == {2}
+    app = page(tab="Library", item=shelf)
+    assert f"{before} indeed" in words_of(app)
+    app.button("undo").click()
+    drawn(app)
+    assert text("revision_undone") in words_of(app)
+    assert service.transcript(shelf).segments[2].text == before
+    assert not app.get("undo")
+    service.close()
+
+
+def test_exports_are_offered_and_metadata_is_shown(home: Path) -> None:
+    item_id = put_in(channel="Harbour talks", description="Read *me*", tags=("sea", "ice"))
+    app = page(tab="Library", item=item_id)
+    assert len(app.get("download_button")) == 6
+    said = words_of(app)
+    assert "Harbour talks" in said
+    assert "sea, ice" in said
+    assert true_segments(HARBOUR)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -> None:
+    from tests.support import browser
+    from tests.support.app_server import dashboard
+
+    browser.require()
+
+    def doubtful(transcript: Transcript) -> Transcript:
+        gaps = (SpeechSpan(20.0, 21.5), SpeechSpan(41.0, 42.2))
+        return replace(transcript, coverage=Coverage(50.0, 45.0, gaps))
+
+    item_id = put_in(change=doubtful, chapters=(Chapter(0.0, "Begin"), Chapter(26.0, "Castle")))
+    with (
+        dashboard(home, tmp_path / "server.log", KB_APP_WORKER="false") as address,
+        browser.browser() as chromium,
+    ):
+        tab = chromium.new_page(viewport={"width": 1440, "height": 1000})
+        tab.set_default_timeout(120_000)
+        tab.goto(f"{address}/?tab=Library&item={item_id}")
+        lines = tab.locator(".lines .go")
+        lines.first.wait_for()
+
+        # A gap is heard from a little before it; a chapter from its beginning
+        tab.locator(".gaps .chips button").nth(1).click()
+        browser.stands(tab, 40.5, 43.5)
+        tab.locator(".chapters .chips button", has_text="Castle").click()
+        browser.stands(tab, 26.0, 34.0)
+
+        # Find, without regard to case
+        tab.get_by_label(text("player_find")).fill("GRANITE")
+        tab.locator("mark.this", has_text="granite").wait_for()
+        assert tab.locator(".find output").inner_text() == "1 / 1"
+        tab.get_by_label(text("player_find")).press("Escape")
+        tab.locator("mark.this").wait_for(state="detached")
+
+        # With the keyboard alone: from line to line, and one corrected in place
+        lines.first.focus()
+        tab.keyboard.press("ArrowDown")
+        tab.keyboard.press("ArrowDown")
+        before = lines.nth(2).locator("span").inner_text()
+        tab.keyboard.press("F2")
+        editor = tab.locator(".editor textarea")
+        editor.wait_for()
+        editor.fill(f"{before} corrected")
+        tab.keyboard.press("Control+Enter")
+        tab.get_by_text(text("edited", line="3")[:20]).wait_for()
+        tab.locator(".lines .edited", has_text=f"{before} corrected").wait_for()
+        service = Service()
+        assert service.transcript(item_id).segments[2].text == f"{before} corrected"
+        assert service.search("corrected").hits[0].item_id == item_id
+        service.close()
+
+        # Not saved: Escape leaves it as it was
+        tab.locator(".lines li").nth(1).hover()
+        tab.locator(".lines li").nth(1).locator(".pen").click()
+        editor.wait_for()
+        editor.fill("never")
+        tab.keyboard.press("Escape")
+        editor.wait_for(state="detached")
+        assert "never" not in lines.nth(1).inner_text()
+
+        with tab.expect_download() as download:
+            tab.get_by_role("button", name="SRT").click()
+        assert "corrected" in Path(download.value.path()).read_text(encoding="utf-8")
+
+        tab.get_by_role("button", name=text("accept")).click()
+        tab.get_by_text(text("accepted")).wait_for()
+        tab.get_by_role("button", name=f"← {text('back_items')}").click()
+        tab.get_by_text(text("items_help")).wait_for()

@@ -1,0 +1,133 @@
+"""The GPU and Settings tabs in a browser: every control that asks for something, pressed once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpu.presets import load_presets
+from kb.service import Service
+from kb.settings import PROJECT_ROOT, Settings
+from kb.ui.i18n import text
+from tests.fakes.youtube import Channel, FakeYouTube
+
+KEY = "AIzaSyD-PROBE_0123456789abcdefghijklmn"
+SECRET = "odin-secret-PROBE-99aa"
+SERIOUS = ("serious", "critical")
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: Path) -> None:
+    from tests.support import browser
+    from tests.support.app_server import dashboard
+
+    browser.require()
+    presets = tmp_path / "presets.yaml"
+    presets.write_bytes((PROJECT_ROOT / "presets.yaml").read_bytes())
+    env, keys = tmp_path / ".env", tmp_path / "keys.txt"
+    env.write_text("# mine\n")
+    home = tmp_path / "library"
+    channel = Channel("UCaaaaaaaaaaaaaaaaaaaaaa", "@talks", 3)
+    with (
+        FakeYouTube([channel], quota={KEY: 10}) as fake,
+        dashboard(
+            home, tmp_path / "server.log", cwd=tmp_path, KB_APP_WORKER="false",
+            KB_PRESETS_FILE=str(presets), YT_API_KEYS_FILE=str(keys), YT_API_ENDPOINT=fake.url,
+        ) as address,
+        browser.browser() as chromium,
+    ):  # fmt: skip
+        tab = chromium.new_page(viewport={"width": 1440, "height": 1000})
+        tab.set_default_timeout(120_000)
+
+        # GPU: live figures, a mistake named, then a preset changed
+        tab.goto(f"{address}/?tab=GPU")
+        tab.locator(".kb-card img").nth(1).wait_for()
+        tab.get_by_label(text("gpu_preset_overlap_s"), exact=True).fill("15")
+        press(tab, text("gpu_preset_save"))
+        tab.get_by_text(re.compile("overlap_s must be less than half")).wait_for()
+        tab.get_by_label(text("gpu_preset_overlap_s"), exact=True).fill("1")
+        press(tab, text("gpu_preset_save"))
+        tab.get_by_text(text("gpu_preset_saved", name="stabil")).wait_for()
+        assert load_presets(presets)["stabil"].overlap_s == 1
+        nothing_in_the_way(tab)
+
+        # Settings: a key added, asked about and removed
+        tab.goto(f"{address}/?tab=Settings")
+        tab.get_by_label(text("keys_new")).fill(KEY)
+        press(tab, text("keys_add"))
+        tab.get_by_text(f"{KEY[:4]}…{KEY[-4:]}").first.wait_for()
+        press(tab, text("keys_test"))
+        tab.get_by_text(re.compile(r"Key AIza….{4}: ready")).wait_for()
+        press(tab, text("keys_remove"))
+        tab.get_by_text(text("keys_none")).wait_for()
+        assert KEY not in keys.read_text()
+
+        # A secret set and removed
+        tab.locator(".st-key-secret-API_SECRET").get_by_role("button").first.click()
+        tab.get_by_label(text("secret_value", name="API_SECRET")).fill(SECRET)
+        press(tab, text("secret_save"))
+        tab.get_by_text("API_SECRET is saved.").wait_for()
+        assert SECRET in env.read_text()
+        assert SECRET not in tab.content()
+        press(tab, text("secret_remove"))
+        tab.get_by_text("API_SECRET is removed.").wait_for()
+        assert SECRET not in env.read_text()
+        nothing_in_the_way(tab)
+
+        go(tab, "defaults")
+        tab.get_by_label("KB_LANGUAGE", exact=True).fill("de")
+        tab.locator(".st-key-save-recognition button").click()
+        tab.get_by_text("Saved: KB_LANGUAGE.").wait_for()
+        assert "KB_LANGUAGE='de'" in env.read_text()
+        nothing_in_the_way(tab)
+
+        go(tab, "follow")
+        tab.get_by_label(text("follow_new")).fill("@talks")
+        press(tab, text("follow_add"))
+        tab.get_by_text("@talks is followed.").wait_for()
+        service = Service(Settings(KB_HOME=str(home)))
+        assert [each.reference for each in service.subscriptions.list()] == ["@talks"]
+        press(tab, text("follow_remove"))
+        tab.get_by_text("@talks is no longer followed.").wait_for()
+        assert service.subscriptions.list() == ()
+        service.close()
+
+        go(tab, "health")
+        tab.get_by_text("ffmpeg").first.wait_for()
+        press(tab, text("health_again"))
+        tab.get_by_text(text("task_doctor")).wait_for()
+        go(tab, "log")
+        tab.get_by_text(re.compile("The last lines of")).first.wait_for()
+        press(tab, text("log_again"))
+        go(tab, "about")
+        tab.get_by_text("streamlit", exact=True).wait_for()
+        nothing_in_the_way(tab)
+    log = (tmp_path / "server.log").read_text(errors="replace")
+    assert KEY not in log
+    assert SECRET not in log
+
+
+def press(tab: Any, name: str) -> None:
+    tab.get_by_role("button", name=name, exact=True).click()
+
+
+def go(tab: Any, part: str) -> None:
+    tab.get_by_role("radio", name=text(f"part_{part}"), exact=True).click()
+
+
+def nothing_in_the_way(tab: Any) -> None:
+    """axe-core finds nothing serious on what is shown."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab.wait_for_function("document.querySelectorAll('[data-stale=true]').length === 0")
+    found = [
+        f"{each['id']}: {node['html'][:200]}"
+        for each in Axe().run(tab).response["violations"]
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]
+    assert not found

@@ -1,0 +1,177 @@
+"""The Settings tab: keys and secrets unseen, defaults written, subscriptions, health, log."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from kb.service import Service
+from kb.settings import Settings, get_settings
+from kb.ui.i18n import text
+from kb.ui.tabs.settings import about as settings_about
+from kb.ui.tabs.settings import defaults
+from tests.fakes.youtube import Channel, FakeYouTube
+from tests.support.library_pages import drawn, page, words_of
+
+KEY = "AIzaSyC-PROBE_0123456789abcdefghijklmn"
+SECRET = "odin-secret-PROBE-77e1"
+PATIENCE_S = 120.0
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty library and key file of its own; `.env` is looked for in the same folder."""
+    monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
+    monkeypatch.setenv("KB_MODEL", "demo")
+    monkeypatch.setenv("YT_API_KEYS_FILE", str(tmp_path / "keys.txt"))
+    (tmp_path / ".env").write_text("# mine\n")
+    get_settings.cache_clear()
+    yield tmp_path / "library"
+    get_settings.cache_clear()
+
+
+def part(app: AppTest, name: str) -> AppTest:
+    app.button_group("part").set_value(name)
+    return drawn(app)
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    next(button for button in app.button if button.label == text(label)).click()
+    return drawn(app)
+
+
+def everything(app: AppTest) -> str:
+    """All that the server sends to the browser."""
+    return str([element.proto for element in app.main]) + words_of(app)
+
+
+def test_a_key_is_added_shown_by_its_ends_and_removed(home: Path, tmp_path: Path) -> None:
+    app = page(tab="Settings")
+    app.text_input("keys_new").set_value("not a key")
+    press(app, "keys_add")
+    assert app.error
+    app.text_input("keys_new").set_value(KEY)
+    press(app, "keys_add")
+    assert f"{KEY[:4]}…{KEY[-4:]}" in words_of(app)
+    assert KEY not in everything(app)
+    assert (tmp_path / "keys.txt").read_text() == f"{KEY}\n"
+    press(app, "keys_remove")
+    assert (tmp_path / "keys.txt").read_text() == ""
+    assert text("keys_none") in words_of(app)
+
+
+def test_a_key_is_tested_by_a_process_of_its_own(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys.txt").write_text(f"{KEY}\n")
+    channel = Channel("UCaaaaaaaaaaaaaaaaaaaaaa", "@talks", 3)
+    with FakeYouTube([channel], quota={KEY: 1}) as fake:
+        monkeypatch.setenv("YT_API_ENDPOINT", fake.url)
+        get_settings.cache_clear()
+        app = page(tab="Settings")
+        for state in ("ready", "exhausted"):
+            press(app, "keys_test")
+            wanted = text(f"keys_{state}", until="").strip()
+            until(app, lambda: re.search(rf"Key `AIza….{{4}}`: {wanted}", words_of(app)))  # noqa: B023
+    assert KEY not in everything(app)
+
+
+def until(app: AppTest, condition: object) -> None:
+    """Draws the page again and again until something is there."""
+    assert callable(condition)
+    ends = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < ends, words_of(app)[-2000:]
+        time.sleep(0.3)
+        drawn(app)
+
+
+def test_a_secret_is_written_and_never_sent_back(home: Path, tmp_path: Path) -> None:
+    app = page(tab="Settings")
+    app.text_input("secret-value-API_SECRET").set_value(SECRET)
+    buttons = [b for b in app.button if b.label == text("secret_save")]
+    place = [e.key for e in app.text_input if str(e.key).startswith("secret-value-")]
+    buttons[place.index("secret-value-API_SECRET")].click()
+    drawn(app)
+    assert get_settings().odin_api_secret.get_secret_value() == SECRET
+    assert SECRET in (tmp_path / ".env").read_text()
+    assert SECRET not in everything(app)
+    app.button("secret-remove-API_SECRET").click()
+    drawn(app)
+    assert SECRET not in (tmp_path / ".env").read_text()
+    assert not get_settings().odin_api_secret.get_secret_value()
+
+
+def test_defaults_are_written_and_mistakes_named(home: Path, tmp_path: Path) -> None:
+    app = part(page(tab="Settings"), "defaults")
+    fields = {str(e.key): e for e in app.text_input if e.key}
+    language = next(key for key in fields if key.startswith("setting-language-"))
+    share = next(key for key in fields if key.startswith("setting-longest_pause_s-"))
+    app.text_input(language).set_value("de")
+    app.text_input(share).set_value("-7")
+    app.button("save-recognition").click()
+    drawn(app)
+    assert "KB_LONGEST_PAUSE_S" in app.error[0].value.replace("\\", "")
+    assert get_settings().language == "auto"
+    app.text_input(share).set_value("0.9")
+    app.button("save-recognition").click()
+    drawn(app)
+    assert (get_settings().language, get_settings().longest_pause_s) == ("de", 0.9)
+    written = (tmp_path / ".env").read_text()
+    assert written.startswith("# mine\n")
+    assert "KB_LANGUAGE='de'" in written
+    assert "KB_HOME" not in written  # the environment gives it
+
+
+def test_every_setting_that_is_no_secret_can_be_set() -> None:
+    names = [name for group in defaults.grouped().values() for name in group]
+    secrets = {n for n, f in Settings.model_fields.items() if defaults._secret(f)}
+    assert set(names) | secrets == set(Settings.model_fields)
+    assert len(names) == len(set(names))
+    assert "keep" in defaults.grouped()["downloads"]
+    assert "keep_records_days" in defaults.grouped()["jobs"]
+
+
+def test_following_and_no_longer(home: Path) -> None:
+    app = part(page(tab="Settings"), "follow")
+    press(app, "follow_add")
+    assert text("follow_nothing_hint") in words_of(app)
+    app.text_input("follow_new").set_value("@talks")
+    app.selectbox("follow_every").select(24)
+    press(app, "follow_add")
+    service = Service()
+    (followed,) = service.subscriptions.list()
+    assert (followed.reference, followed.every_s) == ("@talks", 86_400.0)
+    press(app, "follow_remove")
+    assert service.subscriptions.list() == ()
+    service.close()
+
+
+def test_health_begins_by_itself_and_shows_every_check(home: Path) -> None:
+    app = part(page(tab="Settings"), "health")
+    until(app, lambda: "ffmpeg" in words_of(app))
+    assert "Silero" in words_of(app)
+
+
+def test_the_log_hides_what_is_secret(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEY", SECRET)
+    get_settings.cache_clear()
+    log = home / "logs" / "worker.log"
+    log.parent.mkdir(parents=True)
+    lines = [f"line {n}" for n in range(9000)]
+    log.write_text("\n".join([*lines, f"asked with {SECRET}", f"  key={KEY}"]))
+    app = part(page(tab="Settings"), "log")
+    shown = app.code[0].value
+    assert SECRET not in shown
+    assert KEY not in shown
+    log.unlink()  # the last test of the run finds no secret anywhere
+    assert "  key=…" in shown
+    assert len(shown.splitlines()) <= settings_about._TAIL_LINES
+    about = words_of(part(app, "about"))
+    assert "streamlit" in about
+    assert str(home) in about
