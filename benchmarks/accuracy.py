@@ -22,10 +22,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure, median, p95
-from kb.inference.session import Recognition
+from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.settings import get_settings
-from tests.support.compose import Composition, compose, random_plan, unbroken, write_wav
+from tests.support.compose import Composition, compose, continuous_speech, random_plan, write_wav
 from tests.support.speech import Score, bank, score
 
 PRESETS = ("stabil", "optimiert", "schnell", "max")
@@ -33,7 +33,7 @@ SHORTEST_S, LONGEST_S = 5.0, 300.0
 WORDS_A_SECOND = 1.35  # in composed speech with pauses
 NEAR_BORDER_S = 1.5
 BORDER_S = 30
-UNHEARD_FILES = 6
+HELD_OUT_FILES = 6
 
 
 def files(count: int, *, known: bool, seed: int) -> Iterator[Composition]:
@@ -45,7 +45,7 @@ def files(count: int, *, known: bool, seed: int) -> Iterator[Composition]:
         voice = {code: str(rng.choice(bank().voices(code, known=known))) for code in ("en", "de")}
         noise_db = (None, 30.0, 20.0)[number % 3]
         if kind == "unbroken":
-            yield unbroken(bank(), float(seconds), rng, voice=voice, noise_db=noise_db)
+            yield continuous_speech(bank(), float(seconds), rng, voice=voice, noise_db=noise_db)
             continue
         plan = random_plan(bank(), max(4, round(seconds * WORDS_A_SECOND)), rng, kind)
         yield compose(bank(), plan, voice, rng, noise_db=noise_db)
@@ -69,7 +69,7 @@ class Tally:
         self.edges_s: list[float] = []
 
     def add(self, said: Composition, result: Score) -> None:
-        self.spoken += result.spoken
+        self.spoken += result.reference_words
         self.errors += result.errors
         self.edges_s += [abs(error) for error in (*result.starts_s, *result.ends_s)]
         beside = near_borders(said)
@@ -82,14 +82,16 @@ class Tally:
         return 100 * self.errors / self.spoken
 
 
-def read_all(recognition: Recognition, folder: Path, said: list[Composition], preset: str) -> Tally:
+def read_all(
+    recognition: InferenceSession, folder: Path, said: list[Composition], preset: str
+) -> Tally:
     tally = Tally()
-    recipe = recognition.recipe(RunOptions(model="demo", preset=preset))
+    options = recognition.transcription_options(RunOptions(model="demo", preset=preset))
     for number, composition in enumerate(said):
         path = folder / f"{number}.flac"
         if not path.exists():
             write_wav(path, composition)
-        found = recognition.transcribe(path, recipe)
+        found = recognition.transcribe(path, options)
         tally.add(composition, score(composition.words, found.words))
     return tally
 
@@ -98,7 +100,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="60 files instead of 20")
     count = 60 if parser.parse_args().full else 20
-    recognition = Recognition(get_settings())
+    recognition = InferenceSession(get_settings())
     met = True
     with tempfile.TemporaryDirectory() as name, recognition:
         folder = Path(name)
@@ -118,7 +120,7 @@ def main() -> int:
         met &= figure("presets differ by", max(rates) - min(rates), "points", at_most=0.5)
         unheard = folder / "unheard"
         unheard.mkdir()
-        others = list(files(UNHEARD_FILES, known=False, seed=2))
+        others = list(files(HELD_OUT_FILES, known=False, seed=2))
         tally = read_all(recognition, unheard, others, "optimiert")
         figure("word error rate, unheard voices", tally.wer, "%")
     return 0 if met else 1

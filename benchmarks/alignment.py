@@ -27,7 +27,7 @@ from kb.asr.engines import load_engine
 from kb.asr.engines.whisper import token_words
 from kb.asr.recognizer import Recognizer
 from kb.types import MediaRef, Word
-from tests.support.compose import Composition, compose, random_plan, unbroken
+from tests.support.compose import Composition, compose, continuous_speech, random_plan
 from tests.support.speech import bank, blocks, detector, preset, score
 
 BATCH = 4
@@ -39,7 +39,7 @@ def sounds(minutes: float, noise_db: float | None, seed: int) -> Iterator[Compos
     for number in range(max(2, round(minutes))):
         voice = {code: str(rng.choice(bank().voices(code, known=True))) for code in ("en", "de")}
         if number % 3 == 2:
-            yield unbroken(bank(), 60.0, rng, voice=voice, noise_db=noise_db)
+            yield continuous_speech(bank(), 60.0, rng, voice=voice, noise_db=noise_db)
         else:
             plan = random_plan(bank(), 90, rng, "mixed" if number % 3 else "en")
             yield compose(bank(), plan, voice, rng, noise_db=noise_db)
@@ -58,7 +58,9 @@ def errors_s(
     return starts, ends
 
 
-def tell(name: str, starts: Sequence[float], ends: Sequence[float], limit_s: float | None) -> bool:
+def report_errors(
+    name: str, starts: Sequence[float], ends: Sequence[float], limit_s: float | None
+) -> bool:
     met = True
     for what, values in (("start", starts), ("end", ends)):
         off_s = [abs(value) for value in values]
@@ -89,15 +91,15 @@ def main() -> int:
             ("20 dB", 20.0, 0.2),
             ("10 dB", 10.0, None),
         ):
-            met &= tell(name, *errors_s(list(sounds(minutes, noise_db, 3)), read), limit_s)
-        corrected = token_words.draw_in, token_words.to_speech
-        token_words.draw_in = lambda words, _audio, _start_s: tuple(words)
-        token_words.to_speech = lambda words, _speech: list(words)
+            met &= report_errors(name, *errors_s(list(sounds(minutes, noise_db, 3)), read), limit_s)
+        corrected = token_words.snap_to_sound, token_words.snap_to_speech
+        token_words.snap_to_sound = lambda words, _audio, _start_s: tuple(words)
+        token_words.snap_to_speech = lambda words, _speech: list(words)
         try:
             clean = list(sounds(minutes, None, 3))
-            tell("clean, attention alone", *errors_s(clean, read), None)
+            report_errors("clean, attention alone", *errors_s(clean, read), None)
         finally:
-            token_words.draw_in, token_words.to_speech = corrected
+            token_words.snap_to_sound, token_words.snap_to_speech = corrected
     finally:
         batcher.close()
         engine.close()

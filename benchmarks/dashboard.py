@@ -67,7 +67,7 @@ FIRST = {
     "Queue": '[data-testid="stMetric"]',
     "Library": '[data-testid="stMetric"]',
 }
-TOLD = {
+TAB_TEXT = {
     "Queue": "1–100 of",
     "Library": "Click a row to open",
     "Knowledge base": "ODIN project",
@@ -82,16 +82,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--queue", type=int, default=5_000, help="items on the queue")
     parser.add_argument("--library", type=int, default=1_000, help="items in the library")
-    wanted = parser.parse_args()
+    arguments = parser.parse_args()
     figure("load average before", psutil.getloadavg()[0], f"on {psutil.cpu_count()} cores")
     with tempfile.TemporaryDirectory(prefix="kb-dashboard-") as folder, browser.browser() as shown:
         home, log = Path(folder) / "library", Path(folder) / "log"
-        fill(home, wanted.library, wanted.queue)
+        fill(home, arguments.library, arguments.queue)
         met = [start(shown, home, log)]
         with serving(home, log) as address:
             met += paint(shown, address)
             met += clicks(shown, address)
-            met.append(typing(shown, address, wanted.library))
+            met.append(typing(shown, address, arguments.library))
             met += video(shown, address, home)
     figure("load average after", psutil.getloadavg()[0], f"on {psutil.cpu_count()} cores")
     return 0 if all(met) else 1
@@ -114,7 +114,7 @@ def fill(home: Path, library: int, queue: int) -> None:
             f"web:made:{number:06d}", "web", f"https://example.org/{number}", title(number),
             f"2026-{number % 12 + 1:02}-{number % 28 + 1:02}", 600.0, "Harbour talks",
         )  # fmt: skip
-        transcript = made_up(number)
+        transcript = make_transcript(number)
         stem = service.library.stem(item)
         service.library.write_text(stem, ".txt", render(transcript, "txt", item=item))
         service.library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
@@ -134,7 +134,7 @@ def fill(home: Path, library: int, queue: int) -> None:
         )  # fmt: skip
         ready.append((item, passages(transcript, item, path="")))
     LocalSink(service.settings).rebuild(iter(ready))
-    service.jobs.adopt_folder()
+    service.queue.adopt_folder()
     pattern = MediaItem("web:wait:0", "web", "https://example.org/w", "W", "2026-11-02", 900.0)
     waiting = [
         replace(
@@ -143,7 +143,7 @@ def fill(home: Path, library: int, queue: int) -> None:
         )
         for number in range(queue)
     ]  # fmt: skip
-    items = service.jobs.items
+    items = service.queue.items
     items.submit(waiting, {}, lambda *_: None)
     for number in range(0, queue, 10):  # one in ten has ended already, half of them badly
         item_id, bad = waiting[number].id, number % 20 == 0
@@ -169,7 +169,7 @@ def name_of(number: int) -> str:
     return "zu" + "".join("abdefgiklm"[int(digit)] for digit in f"{number:04}")
 
 
-def made_up(number: int) -> Transcript:
+def make_transcript(number: int) -> Transcript:
     """Ten minutes of the same few words in another order, and one of its own."""
     words = [
         Word(2.0 * place, 2.0 * place + 0.5, WORDS[(number * 7 + place * place) % len(WORDS)], 0.9)
@@ -186,10 +186,10 @@ def made_up(number: int) -> Transcript:
     )  # fmt: skip
 
 
-def tell(name: str, taken: list[float], target_ms: float | None = None) -> bool:
+def report_times(name: str, times_ms: list[float], target_ms: float | None = None) -> bool:
     """The median of times in milliseconds, and the 95th of a hundred."""
-    met = figure(name, median(taken), "ms", at_most=target_ms)
-    figure(f"{name}, 95 %", p95(taken), "ms")
+    met = figure(name, median(times_ms), "ms", at_most=target_ms)
+    figure(f"{name}, 95 %", p95(times_ms), "ms")
     return met
 
 
@@ -216,8 +216,8 @@ def paint(chromium: Any, address: str) -> list[bool]:
     """From the address to the first control, each time in a browser that knows nothing yet."""
     met = []
     for tab, mark in FIRST.items():
-        taken = [_open(chromium, f"{address}/?tab={tab}", mark) for _ in range(PAINTS)]
-        met.append(figure(f"first paint, {tab}", median(taken), "s", at_most=PAINT_TARGET_S))
+        times_s = [_open(chromium, f"{address}/?tab={tab}", mark) for _ in range(PAINTS)]
+        met.append(figure(f"first paint, {tab}", median(times_s), "s", at_most=PAINT_TARGET_S))
     return met
 
 
@@ -227,9 +227,9 @@ def _open(chromium: Any, url: str, mark: str) -> float:
     began = time.perf_counter()
     page.goto(url)
     page.locator(mark).first.wait_for()
-    taken = time.perf_counter() - began
+    elapsed_s = time.perf_counter() - began
     context.close()
-    return taken
+    return elapsed_s
 
 
 # Clicks
@@ -260,7 +260,7 @@ class Clicks:
 
     def __init__(self, page: Any, server: psutil.Process) -> None:
         self.page, self.server = page, server
-        self.taken: list[float] = []
+        self.times_ms: list[float] = []
         self._cpu_s = 0.0
 
     def one(self, press: Callable[[], object], words: str, *, there: bool = True) -> None:
@@ -269,13 +269,13 @@ class Clicks:
         before = _cpu_s(self.server)
         self.page.evaluate(_WATCH, [words, there])
         press()
-        self.taken.append(self.page.evaluate("() => window.kbTaken"))
+        self.times_ms.append(self.page.evaluate("() => window.kbTaken"))
         self._cpu_s += _cpu_s(self.server) - before
 
-    def tell(self, kind: str) -> bool:
+    def report(self, kind: str) -> bool:
         """The figures; the first click, which may load something, is not in them."""
-        cpu_ms = 1000 * self._cpu_s / len(self.taken)
-        met = tell(f"click, {kind}", self.taken[1:], CLICK_TARGET_MS)
+        cpu_ms = 1000 * self._cpu_s / len(self.times_ms)
+        met = report_times(f"click, {kind}", self.times_ms[1:], CLICK_TARGET_MS)
         figure(f"click, {kind}: computing in the server", cpu_ms, "ms")
         return met
 
@@ -290,7 +290,7 @@ def clicks(chromium: Any, address: str) -> list[bool]:
     page = chromium.new_context(viewport=VIEW).new_page()
     server = process_at(address)
     page.goto(f"{address}/?tab=Queue")
-    page.get_by_text(TOLD["Queue"]).wait_for()
+    page.get_by_text(TAB_TEXT["Queue"]).wait_for()
     met = [_pages(page, server), _filters(page, server), _ticks(page, server)]
     met.append(_items(page, server))
     met += _tabs(page, server)
@@ -304,7 +304,7 @@ def _pages(page: Any, server: psutil.Process) -> bool:
     for number in range(TIMES + 1):
         button = page.locator(".st-key-queue-after button").first
         made.one(button.click, f"{100 * (number + 1) + 1:,}–")
-    return made.tell("next page of the queue")
+    return made.report("next page of the queue")
 
 
 def _filters(page: Any, server: psutil.Process) -> bool:
@@ -312,12 +312,12 @@ def _filters(page: Any, server: psutil.Process) -> bool:
     radios = page.locator('.st-key-queue_state [role="radio"]')
     for number in range(TIMES + 1):
         name, other = ("All", "Failed") if number % 2 else ("Failed", "All")
-        wanted = radios.filter(has_text=name)
-        count = wanted.inner_text().rsplit(" ", 1)[1]
+        filtered_count = radios.filter(has_text=name)
+        count = filtered_count.inner_text().rsplit(" ", 1)[1]
         if radios.filter(has_text=other).inner_text().endswith(f" {count}"):
             raise RuntimeError(f"{name} and {other} count the same: nothing would change.")
-        made.one(wanted.click, f"–100 of {count}")
-    return made.tell("filter of the queue")
+        made.one(filtered_count.click, f"–100 of {count}")
+    return made.report("filter of the queue")
 
 
 def _ticks(page: Any, server: psutil.Process) -> bool:
@@ -333,7 +333,7 @@ def _ticks(page: Any, server: psutil.Process) -> bool:
             page.mouse.click(*place)
 
         made.one(press, "1 selected", there=number % 2 == 0)
-    return made.tell("select a row of the queue")
+    return made.report("select a row of the queue")
 
 
 def _items(page: Any, server: psutil.Process) -> bool:
@@ -347,23 +347,23 @@ def _items(page: Any, server: psutil.Process) -> bool:
         page.locator(".st-key-back button").click()
         page.locator(".st-key-hit-0 button").first.wait_for()
     page.locator(".st-key-q input").fill("")
-    page.get_by_text(TOLD["Library"]).wait_for()
-    return made.tell("open an item")
+    page.get_by_text(TAB_TEXT["Library"]).wait_for()
+    return made.report("open an item")
 
 
 def _tabs(page: Any, server: psutil.Process) -> list[bool]:
     """Around all tabs, several times: each is its own kind of click."""
-    made = {tab: Clicks(page, server) for tab in TOLD}
-    for tab in islice(cycle(TOLD), len(TOLD) * (TIMES // 3 + 1)):
-        made[tab].one(page.get_by_role("tab", name=tab).click, TOLD[tab])
-    return [each.tell(f"tab {tab}") for tab, each in made.items()]
+    made = {tab: Clicks(page, server) for tab in TAB_TEXT}
+    for tab in islice(cycle(TAB_TEXT), len(TAB_TEXT) * (TIMES // 3 + 1)):
+        made[tab].one(page.get_by_role("tab", name=tab).click, TAB_TEXT[tab])
+    return [each.report(f"tab {tab}") for tab, each in made.items()]
 
 
 def _presets(page: Any, server: psutil.Process) -> bool:
     made = Clicks(page, server)
     for name in islice(cycle(("schnell", "stabil")), TIMES + 1):
         made.one(page.locator(f".st-key-preset-{name} button").click, f"{name.upper()} ✓")
-    return made.tell("a preset")
+    return made.report("a preset")
 
 
 # Search
@@ -375,8 +375,8 @@ def typing(chromium: Any, address: str, library: int) -> bool:
     page.goto(f"{address}/?tab=Library")
     box = page.locator(".st-key-q input")
     box.wait_for()
-    page.get_by_text(TOLD["Library"]).wait_for()
-    taken, early = [], 0
+    page.get_by_text(TAB_TEXT["Library"]).wait_for()
+    times_ms, early = [], 0
     for number in range(0, library, max(1, library // TIMES)):
         box.fill("")
         page.locator(".st-key-hit-0").wait_for(state="detached")
@@ -388,10 +388,10 @@ def typing(chromium: Any, address: str, library: int) -> bool:
         began = time.perf_counter()
         box.press(name_of(number)[-1])
         page.locator(".st-key-hit-0", has_text=f"Talk {number}:").wait_for()
-        taken.append((time.perf_counter() - began) * 1000)
+        times_ms.append((time.perf_counter() - began) * 1000)
     page.context.close()
-    figure("search answers between two words", early / len(taken), "of 1")
-    return tell("search, last key to the answer", taken, SEARCH_TARGET_MS)
+    figure("search answers between two words", early / len(times_ms), "of 1")
+    return report_times("search, last key to the answer", times_ms, SEARCH_TARGET_MS)
 
 
 # The media route

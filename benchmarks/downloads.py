@@ -23,32 +23,32 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.support.common import figure
 from kb.options import RunOptions
 from kb.service import ItemStatus
-from tests.fakes.media import Word
+from tests.fakes.media import ScriptStep
 from tests.support.channel import Site
-from tests.support.workers import Lab, speech
+from tests.support.workers import Lab, write_talks
 
 SECONDS, WORDS = 2, 4  # of a talk
 PAUSE_S = 0.2
 COOLDOWN_S = 20.0
 WINDOW_S = 10.0
 DEADLINE_S = 1800.0  # far more than it takes, unless others compute beside it
-PASSING: list[list[Word]] = [
+PASSING: list[list[ScriptStep]] = [
     ["drop", "ok"],
     [500, "ok"],
     ["truncate", "ok"],
     [403, "ok"],
     [403, 403, "ok"],  # given up, and tried again by the queue
 ]
-BOT: Word = (403, "Sign in to confirm you're not a bot")
+BOT: ScriptStep = (403, "Sign in to confirm you're not a bot")
 
 
 @dataclass
-class Seen:
+class Observations:
     """What was seen from outside while the worker was at work."""
 
-    began: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
     paused_s: float = 0.0
-    told: set[str] = field(default_factory=set)
+    pause_reasons: set[str] = field(default_factory=set)
     done_at_pause: int | None = None
     done_at_end: int = 0
     states: dict[str, ItemStatus] = field(default_factory=dict)
@@ -66,30 +66,32 @@ def prepare(site: Site, count: int) -> list[str]:
     return ids
 
 
-def run(lab: Lab, folder: Path, count: int) -> Seen:
+def run(lab: Lab, folder: Path, count: int) -> Observations:
     """Takes the channel in and watches until nothing is left to do."""
-    seen = Seen()
+    observations = Observations()
     lab.service.ingest(["@talks"], RunOptions())
     lab.start()
     last = time.monotonic()
-    while time.monotonic() - seen.began < DEADLINE_S:
+    while time.monotonic() - observations.started_at < DEADLINE_S:
         time.sleep(0.2)
         now = time.monotonic()
         counts = lab.jobs.counts()
         lanes = [lane for lane in lab.jobs.lanes() if lane.name == "download"]
         if lanes:
-            if seen.done_at_pause is None:
-                seen.done_at_pause = counts["done"]
+            if observations.done_at_pause is None:
+                observations.done_at_pause = counts["done"]
                 # Work that needs no download, so that there is something to go on with.
-                lab.ingest(speech(folder / "own", 3))
-            seen.paused_s += now - last
-            seen.done_at_end = counts["done"]
-            seen.told.update(lane.reason for lane in lanes if lane.until > time.time())
+                lab.ingest(write_talks(folder / "own", 3))
+            observations.paused_s += now - last
+            observations.done_at_end = counts["done"]
+            observations.pause_reasons.update(
+                lane.reason for lane in lanes if lane.until > time.time()
+            )
         last = now
         if not sum(counts[state] for state in ("queued", "running", "waiting")):
             break
-    seen.states = lab.states()
-    return seen
+    observations.states = lab.states()
+    return observations
 
 
 def peak_rate(times: list[float]) -> float:
@@ -98,28 +100,30 @@ def peak_rate(times: list[float]) -> float:
     return (most - 1) / WINDOW_S
 
 
-def report(lab: Lab, site: Site, ids: list[str], seen: Seen) -> bool:
+def report(lab: Lab, site: Site, ids: list[str], observations: Observations) -> bool:
     """Prints the figures; whether every target is met."""
     count = len(ids)
     private = {f"youtube:{video_id}" for number, video_id in enumerate(ids) if number % 20 == 7}
-    talks = {i: s for i, s in seen.states.items() if i.startswith("youtube:")}
+    talks = {i: s for i, s in observations.states.items() if i.startswith("youtube:")}
     failed = {i for i, s in talks.items() if s.state == "failed"}
-    told = sum("Private video" in talks[i].error for i in failed & private)
+    with_reason = sum("Private video" in talks[i].error for i in failed & private)
     done = {i for i, s in talks.items() if s.state == "done"}
     wholes = Counter(
         request.id
-        for request in site.media.of("media")
+        for request in site.media.requests_of("media")
         if request.status < 300 and request.start + request.sent == len(site.bodies[request.id])
     )
     passages = lab.passages()
-    starts = [request.at for request in site.media.of("watch")]
-    early = sum(at - seen.began < number * PAUSE_S - 0.01 for number, at in enumerate(starts))
-    recognized = seen.done_at_end - (seen.done_at_pause or 0)
-    took_s = time.monotonic() - seen.began
+    starts = [request.at for request in site.media.requests_of("watch")]
+    early = sum(
+        at - observations.started_at < number * PAUSE_S - 0.01 for number, at in enumerate(starts)
+    )
+    recognized = observations.done_at_end - (observations.done_at_pause or 0)
+    elapsed_s = time.monotonic() - observations.started_at
     met = [
         figure("downloads.items", count, "items"),
         figure("downloads.done", len(done), "items", at_least=count - len(private)),
-        figure("downloads.failed_with_reason", told, "items", at_least=len(private)),
+        figure("downloads.failed_with_reason", with_reason, "items", at_least=len(private)),
         figure("downloads.failed_otherwise", len(failed - private), "items", at_most=0),
         figure("downloads.lost", count - len(talks), "items", at_most=0),
         figure("downloads.unfinished", len(talks) - len(done | failed), "items", at_most=0),
@@ -129,15 +133,15 @@ def report(lab: Lab, site: Site, ids: list[str], seen: Seen) -> bool:
         figure("downloads.doubled_passages", len(passages) - len(set(passages)), "passages",
                at_most=0),
         figure("downloads.leftovers", len(lab.leftovers()), "files", at_most=0),
-        figure("downloads.paused", seen.paused_s, "s", at_least=COOLDOWN_S / 2),
-        figure("downloads.pause_told", int(any("bot" in r for r in seen.told)), "reasons",
-               at_least=1),
+        figure("downloads.paused", observations.paused_s, "s", at_least=COOLDOWN_S / 2),
+        figure("downloads.pause_told", int(any("bot" in r for r in observations.pause_reasons)),
+               "reasons", at_least=1),
         figure("downloads.recognized_during_pause", recognized, "items", at_least=1),
         figure("downloads.begun_before_their_turn", early, "downloads", at_most=0),
         # A tenth more for what lies between a turn and the request of a busy machine.
         figure("downloads.peak_rate", peak_rate(starts), "per s", at_most=1.1 / PAUSE_S),
         figure("downloads.begun", len(starts), "downloads"),
-        figure("downloads.seconds", took_s, "s"),
+        figure("downloads.seconds", elapsed_s, "s"),
     ]  # fmt: skip
     return all(met)
 
@@ -158,8 +162,8 @@ def main() -> int:
         }
         with site, site.lab(folder / "lab", **settings) as lab:
             ids = prepare(site, count)
-            seen = run(lab, folder, count)
-            well = report(lab, site, ids, seen)
+            observations = run(lab, folder, count)
+            well = report(lab, site, ids, observations)
     return 0 if well else 1
 
 

@@ -39,9 +39,9 @@ from benchmarks.support.gpu_bench import (
     Bench,
     Shape,
     Timed,
+    applicable_options,
     limit,
-    pulled,
-    sensible,
+    with_option,
 )
 from benchmarks.support.pages import machine, replace_block, table
 from gpu.manager import GPUManager
@@ -83,13 +83,13 @@ def attempt(run: Callable[[], Any], manager: GPUManager) -> tuple[Any, str]:
     try:
         return run(), ""
     except Exception as error:
-        reason = "too large for the memory" if manager.out_of_memory(error) else said(error)
+        reason = "too large for the memory" if manager.out_of_memory(error) else error_cell(error)
     # Here, where the error's traceback holds no tensors any more.
     manager.cleanup()
     return None, reason
 
 
-def said(error: Exception) -> str:
+def error_cell(error: Exception) -> str:
     """An error in a cell of a table."""
     text = " ".join(f"{type(error).__name__}: {error}".replace("|", "/").split())
     return text if len(text) <= 120 else f"{text[:117]}..."
@@ -123,7 +123,7 @@ def measure(
         if timed is None and report.rows[-1][-1].startswith("too large"):
             break
     pipeline(bench, [b for b in PIPELINE_BATCHES if b <= at] or [at], manager, until, report)
-    for lever in sensible(manager):
+    for lever in applicable_options(manager):
         if time.monotonic() > until:
             report.add(shape.name, f"{at}, {lever}", note=NO_TIME)
         else:
@@ -161,7 +161,7 @@ def by_batch(
     manager.reset_peak()
     loop = bench.loop()
     timed, reason = attempt(
-        lambda: best(lambda: bench.ours(batch, loop), lambda t: t.total_s), manager
+        lambda: best(lambda: bench.run_ours(batch, loop), lambda t: t.total_s), manager
     )
     memory = memory_gb(manager)
     if timed is None:
@@ -206,9 +206,9 @@ def pipeline(
             continue
         manager.cleanup()
         manager.reset_peak()
-        took, reason = attempt(lambda size=size: bench.pipeline(size), manager)
-        if took:
-            found[size] = size * WINDOW_S / took, memory_gb(manager)
+        elapsed_s, reason = attempt(lambda size=size: bench.pipeline(size), manager)
+        if elapsed_s:
+            found[size] = size * WINDOW_S / elapsed_s, memory_gb(manager)
             notes.append(f"{size}: {found[size][0]:.0f}")
         else:
             notes.append(f"{size}: {reason}")
@@ -234,12 +234,12 @@ def with_lever(
     manager.reset_peak()
 
     def run() -> tuple[float, Timed]:
-        with pulled(bench, lever, manager) as changed:
+        with with_option(bench, lever, manager) as changed:
             loop = changed.loop(batch if lever == GRAPH else 0)
             began = time.perf_counter()
-            changed.ours(batch, loop)
+            changed.run_ours(batch, loop)
             first_s = time.perf_counter() - began
-            return first_s, best(lambda: changed.ours(batch, loop), lambda t: t.total_s)
+            return first_s, best(lambda: changed.run_ours(batch, loop), lambda t: t.total_s)
 
     found, reason = attempt(run, manager)
     if found is None:
@@ -270,14 +270,14 @@ def memory_gb(manager: GPUManager) -> str:
     return f"{manager.memory().peak / 2**30:.1f} GB" if manager.on_gpu else ""
 
 
-def recovers(manager: GPUManager, seconds: float) -> str:
+def measure_recovery(manager: GPUManager, seconds: float) -> str:
     """Out of memory for real: a batch that cannot fit, answered all the same, within `seconds`."""
     from concurrent.futures import wait
     from tempfile import TemporaryDirectory
 
     from benchmarks.support.weights import write_random
     from kb.asr.batching.batcher import Batcher
-    from kb.asr.batching.language_vote import Vote
+    from kb.asr.batching.language_vote import LanguageVote
     from kb.asr.engines import load_engine
     from kb.asr.windows.windowing import Window
 
@@ -295,7 +295,7 @@ def recovers(manager: GPUManager, seconds: float) -> str:
     batcher = Batcher(engine, manager, count)
     try:
         sound = (0.1 * rng.standard_normal(int(WINDOW_S * SAMPLE_RATE))).astype(np.float32)
-        vote = Vote("en")
+        vote = LanguageVote("en")
         waiting = [
             batcher.submit("bench", Window(n, n * WINDOW_S, sound), vote) for n in range(count)
         ]
@@ -346,7 +346,7 @@ def main(arguments: list[str] | None = None) -> int:
         compiled(shapes[0], at, usual[shapes[0].name], manager, last, report, tokens)
         manager.cleanup()
         left_s = max(10.0, until - time.monotonic())
-        found, reason = attempt(lambda: recovers(manager, left_s), manager)
+        found, reason = attempt(lambda: measure_recovery(manager, left_s), manager)
     finally:
         greedy.MAX_NEW_TOKENS = before
         text = table(HEAD, report.rows)

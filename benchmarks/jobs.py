@@ -26,12 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure, median, p95, timed_ms
 from kb.jobs.queue.item_states import DONE, QUEUED, RUNNING
-from kb.jobs.worker.item_steps import ENDED, GO_ON, ItemWork
+from kb.jobs.worker.item_steps import CONTINUE, ENDED, ItemSteps
 from kb.jobs.worker.worker import Worker
 from kb.options import RunOptions
 from kb.settings import get_settings
 from kb.types import MediaItem
-from tests.support.workers import Lab, speech
+from tests.support.workers import Lab, write_talks
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,7 +40,7 @@ IDLE_S = 20.0
 NO_STAGES = "--no-stages"  # this script as a worker
 
 
-class NoStages(ItemWork):
+class NoStages(ItemSteps):
     """Everything that happens to an item, save its work."""
 
     def fetch(self) -> str:
@@ -57,14 +57,14 @@ class NoStages(ItemWork):
     def _pass(self) -> str:
         self._wait_for_lane()
         with self._guard() as row:
-            return GO_ON if row else ENDED
+            return CONTINUE if row else ENDED
         return ENDED
 
 
 class EmptyWorker(Worker):
     """`kb worker`, with stages that do nothing."""
 
-    work = NoStages
+    steps_class = NoStages
 
 
 def items(count: int, start: int = 0) -> list[MediaItem]:
@@ -85,7 +85,7 @@ def empty_worker(lab: Lab) -> Iterator[psutil.Process]:
     process = subprocess.Popen(
         [sys.executable, __file__, NO_STAGES], env=lab.environment(), cwd=ROOT
     )
-    lab.adopt(process.pid)
+    lab.track(process.pid)
     lab.wait(lambda: any(w.pid == process.pid for w in lab.jobs.workers()), "a worker")
     try:
         yield psutil.Process(process.pid)
@@ -97,11 +97,11 @@ def empty_worker(lab: Lab) -> Iterator[psutil.Process]:
 def overhead(folder: Path, count: int) -> bool:
     """Queues so many items with an empty worker and waits for their end."""
     with Lab(folder / f"empty-{count}") as lab:
-        wanted = items(count)
-        _ = lab.jobs.catalogue
+        queued = items(count)
+        _ = lab.jobs.database
         began = time.perf_counter()
         for first in range(0, count, 500):
-            lab.jobs.submit(wanted[first : first + 500], RunOptions())
+            lab.jobs.submit(queued[first : first + 500], RunOptions())
         rate = count / (time.perf_counter() - began)
         figure(f"jobs.enqueue_rate.{count}", rate, "items/s")
         with empty_worker(lab):
@@ -133,7 +133,7 @@ def status_page(folder: Path) -> bool:
     with Lab(folder / "many") as lab:
         lab.jobs.submit(items(10_000), RunOptions())
         store = lab.jobs.items
-        with store.catalogue.begin() as connection:
+        with store.database.begin() as connection:
             connection.exec_driver_sql(
                 "UPDATE kb_items SET state = CASE WHEN serial % 2 = 1 AND id < "
                 f"'youtube:{5000:011x}' THEN 'done' ELSE state END"
@@ -172,14 +172,17 @@ def idle(lab: Lab, worker: psutil.Process) -> bool:
 
 def while_working(lab: Lab, folder: Path) -> bool:
     """`kb status --json` beside a working worker, and the stop of a running transcription."""
-    long, short = speech(folder / "in", 2, words=2000), speech(folder / "in2", 1, words=5, seed=9)
+    long, short = (
+        write_talks(folder / "in", 2, words=2000),
+        write_talks(folder / "in2", 1, words=5, seed=9),
+    )
     (first,) = lab.ingest(long[:1])
 
-    def begun() -> bool:
+    def is_running() -> bool:
         status = lab.states([first])[first]
         return status.stage == "transcribe" and status.progress > 0
 
-    lab.wait(begun, "a running transcription", 120)
+    lab.wait(is_running, "a running transcription", 120)
 
     def ask(_: int) -> None:
         document = json.loads(lab.kb("status", "--json").stdout)
@@ -187,8 +190,8 @@ def while_working(lab: Lab, folder: Path) -> bool:
 
     command = timed_ms(ask, range(5))
     met = figure("jobs.status_latency_while_working", p95(command) / 1000, "s", at_most=1)
-    asked = timed_ms(lambda _: lab.service.statuses(limit=PAGE), range(50))
-    figure("jobs.status_call_while_working", p95(asked), "ms")
+    response_ms = timed_ms(lambda _: lab.service.statuses(limit=PAGE), range(50))
+    figure("jobs.status_call_while_working", p95(response_ms), "ms")
     assert lab.states([first])[first].state == RUNNING, "too short to be looked at"
     # One place in the lane: the next item can begin only when the cancelled one has let go.
     (second,) = lab.ingest(short)
@@ -196,7 +199,7 @@ def while_working(lab: Lab, folder: Path) -> bool:
     lab.jobs.cancel([first])
     lab.wait(lambda: lab.states([second])[second].state != QUEUED, "the next item", 60, 0.02)
     met &= figure("jobs.cancel", time.perf_counter() - began, "s", at_most=3)
-    lab.finish([second])
+    lab.wait_finished([second])
     return met
 
 
@@ -215,7 +218,9 @@ def main() -> int:
         met.append(status_page(folder))
         with Lab(folder / "real", KB_IN_FLIGHT="1") as lab:
             worker = lab.start()
-            lab.finish(lab.ingest(speech(folder / "warm", 1, seed=5)))  # loads the recognizer
+            lab.wait_finished(
+                lab.ingest(write_talks(folder / "warm", 1, seed=5))
+            )  # loads the recognizer
             met.append(idle(lab, worker))
             met.append(while_working(lab, folder))
     return 0 if all(met) else 1

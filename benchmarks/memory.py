@@ -27,11 +27,18 @@ import soundfile
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure
-from kb.inference.session import Recognition
+from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.settings import get_settings
 from kb.types import Word
-from tests.support.compose import SAMPLE_RATE, Composition, compose, random_plan, silence, unbroken
+from tests.support.compose import (
+    SAMPLE_RATE,
+    Composition,
+    compose,
+    continuous_speech,
+    random_plan,
+    silence,
+)
 from tests.support.speech import bank, score
 
 MB = 10**6
@@ -51,7 +58,7 @@ def talks(seed: int) -> Iterator[Composition]:
         voice = {code: str(rng.choice(bank().voices(code, known=True))) for code in ("en", "de")}
         noise_db = (None, 30.0, 22.0)[number % 3]
         if number % 4 == 3:
-            yield unbroken(bank(), 70.0, rng, voice=voice, noise_db=noise_db)
+            yield continuous_speech(bank(), 70.0, rng, voice=voice, noise_db=noise_db)
         else:
             language = ("en", "en", "mixed")[number % 3]
             plan = random_plan(bank(), TALK_WORDS, rng, language)
@@ -87,7 +94,7 @@ def account(said: Talks, words: tuple[Word, ...]) -> tuple[int, int, int, int]:
     for from_s, to_s, talk in said:
         own = [w for w in words if from_s <= (w.start_s + w.end_s) / 2 < to_s]
         found = score(talk.words, own)
-        total += (found.spoken, found.substituted, found.deleted, found.inserted)
+        total += (found.reference_words, found.substituted, found.deleted, found.inserted)
     outside = len(words) - sum(
         sum(from_s <= (w.start_s + w.end_s) / 2 < to_s for w in words) for from_s, to_s, _ in said
     )
@@ -96,13 +103,13 @@ def account(said: Talks, words: tuple[Word, ...]) -> tuple[int, int, int, int]:
 
 def read_measured(path: Path, answers: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
     """In a process of its own: (words, wall time in s, bytes above the model, ratio)."""
-    with Recognition(get_settings()) as recognition:
-        recipe = recognition.recipe(RunOptions(model="demo"))
-        recognition.prepare(recipe)
+    with InferenceSession(get_settings()) as recognition:
+        options = recognition.transcription_options(RunOptions(model="demo"))
+        recognition.prepare(options)
         loaded = psutil.Process().memory_info().rss
         peak = Peak()
         began = time.perf_counter()
-        found = recognition.transcribe(path, recipe)
+        found = recognition.transcribe(path, options)
         wall_s = time.perf_counter() - began
         above = peak.stop() - loaded
     answers.put((found.words, wall_s, above, found.coverage.ratio))

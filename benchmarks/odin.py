@@ -28,7 +28,7 @@ from benchmarks.support.common import figure
 from kb.errors import KBError
 from kb.settings import Settings
 from kb.sinks.odin.sink import OdinSink
-from kb.sinks.odin.sync import Source, apply_plan, make_plan, publish_many
+from kb.sinks.odin.sync import SyncItem, apply_plan, make_plan, publish_many
 from kb.types import DocumentFacts, MediaItem, Passage
 from tests.fakes.odin import UPLOAD_FAULTS, FakeOdin
 
@@ -39,7 +39,7 @@ MOST_RUNS = 200
 VOCABULARY = ("river", "garden", "machine", "window", "letter", "music", "früh", "人工", "open")
 
 
-def source(number: int, version: int) -> Source:
+def source(number: int, version: int) -> SyncItem:
     """The item of that number, the same in every process: 1 to 3 documents long."""
     rng = random.Random(f"{number}/{version}")
     item = MediaItem(
@@ -61,7 +61,7 @@ def source(number: int, version: int) -> Source:
         )
         for count in range(6 + 10 * (number % 3))
     ]
-    return Source(item, passages, DocumentFacts("en", "demo", "whisper", "stabil", 0.99, "A"))
+    return SyncItem(item, passages, DocumentFacts("en", "demo", "whisper", "stabil", 0.99, "A"))
 
 
 def ids_for(documents: int) -> list[str]:
@@ -94,7 +94,7 @@ def clean_run(folder: Path, ids: list[str]) -> tuple[dict[str, bytes], float]:
     with FakeOdin(folder / "clean-odin", index_s=0.1) as odin:
         started = time.perf_counter()
         assert client(folder / "clean-home", odin.settings(), ids, 2) == 0
-        held = odin.held()
+        held = odin.indexed()
         return held, len(held) / (time.perf_counter() - started)
 
 
@@ -177,9 +177,9 @@ def measure(documents: int, faults: float, kills: int, seed: int = 1) -> bool:
         storm = Storm(folder, ids, faults, kills, seed)
         started = time.perf_counter()
         odin = storm.run(len(expected))
-        took_s = time.perf_counter() - started
+        elapsed_s = time.perf_counter() - started
         try:
-            everything, held = odin.documents(), odin.held()
+            everything, held = odin.documents(), odin.indexed()
             sink = OdinSink(
                 Settings(
                     home=folder / "home", odin_document_bytes=DOCUMENT_BYTES, **odin.settings()
@@ -187,7 +187,7 @@ def measure(documents: int, faults: float, kills: int, seed: int = 1) -> bool:
             )
             plan = make_plan(sink, map(load(2), ids))
             apply_plan(sink, plan, load(2))
-            after = odin.held()
+            after = odin.indexed()
         finally:
             odin.__exit__(None, None, None)
     same = sum(held.get(name) == content for name, content in expected.items())
@@ -209,7 +209,7 @@ def measure(documents: int, faults: float, kills: int, seed: int = 1) -> bool:
         figure("odin_plan_after", len(plan.steps), "steps", at_most=0),
         figure("odin_changed_by_sync_after", int(after != held), "documents", at_most=0),
         figure("odin_uploads_taken", storm.uploads / len(expected), "per document"),
-        figure("odin_storm_seconds", took_s, "s"),
+        figure("odin_storm_seconds", elapsed_s, "s"),
         figure("odin_clean_speed", speed, "documents/s"),
     ]
     return all(met)

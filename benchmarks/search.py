@@ -52,7 +52,7 @@ def vocabulary(rng: np.random.Generator) -> list[str]:
     return list(words)
 
 
-def made_up_texts(rng: np.random.Generator, words: Sequence[str]) -> list[str]:
+def make_texts(rng: np.random.Generator, words: Sequence[str]) -> list[str]:
     weights = 1 / np.arange(1, VOCABULARY + 1)
     lengths = rng.integers(MEAN_WORDS - 20, MEAN_WORDS + 21, PASSAGES)
     drawn = rng.choice(VOCABULARY, int(lengths.sum()), p=weights / weights.sum())
@@ -60,9 +60,7 @@ def made_up_texts(rng: np.random.Generator, words: Sequence[str]) -> list[str]:
     return [" ".join(words[number] for number in part).capitalize() + "." for part in parts]
 
 
-def made_up_queries(
-    rng: np.random.Generator, words: Sequence[str], texts: Sequence[str]
-) -> Queries:
+def make_queries(rng: np.random.Generator, words: Sequence[str], texts: Sequence[str]) -> Queries:
     def some(low: int, high: int) -> list[str]:
         return [words[number] for number in rng.integers(low, high, QUERIES_OF_A_KIND)]
 
@@ -84,10 +82,10 @@ def made_up_queries(
 
 def library(texts: Sequence[str]) -> Iterator[tuple[MediaItem, list[Passage]]]:
     for number in range(0, len(texts), PASSAGES_PER_ITEM):
-        yield made_up_item(number // PASSAGES_PER_ITEM, texts[number : number + PASSAGES_PER_ITEM])
+        yield make_item(number // PASSAGES_PER_ITEM, texts[number : number + PASSAGES_PER_ITEM])
 
 
-def made_up_item(number: int, texts: Sequence[str]) -> tuple[MediaItem, list[Passage]]:
+def make_item(number: int, texts: Sequence[str]) -> tuple[MediaItem, list[Passage]]:
     item = MediaItem(f"youtube:{number:011}", "youtube", "", f"Talk {number}", "2026-01-31")
     return item, [
         Passage(
@@ -142,7 +140,7 @@ class SQLite:
         ).fetchall()
 
 
-class MadeUpEmbedder:
+class RandomEmbedder:
     """Vectors as long as a small model's, for the time a search takes and not its sense."""
 
     dimension = 384
@@ -171,8 +169,8 @@ def size_mb(path: Path) -> float:
 def main() -> int:
     rng = np.random.default_rng(20260131)
     words = vocabulary(rng)
-    texts = made_up_texts(rng, words)
-    queries = made_up_queries(rng, words, texts)
+    texts = make_texts(rng, words)
+    queries = make_queries(rng, words, texts)
     mixed = [query for kind in zip(*queries.values(), strict=True) for query in kind]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         met = keyword(Path(folder), texts, queries, mixed)
@@ -216,7 +214,7 @@ def keyword(folder: Path, texts: Sequence[str], queries: Queries, mixed: Sequenc
 
     half = len(texts) // PASSAGES_PER_ITEM // 2
     changed = [
-        made_up_item(number, texts[half + number : half + number + PASSAGES_PER_ITEM])
+        make_item(number, texts[half + number : half + number + PASSAGES_PER_ITEM])
         for number in range(20)
     ]
     figure(

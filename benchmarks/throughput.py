@@ -42,23 +42,23 @@ from benchmarks.support.peers import (
     BATCHED,
     BATCHED_WORDS,
     BATCHES,
-    LEFT_OUT,
     OURS,
     OURS_CTRANSLATE2,
     PIPELINE,
     PIPELINE_WORDS,
     SHIPPED,
+    SKIPPED_NOTE,
     TOKENS,
     Model,
     Peer,
-    Way,
-    everyone,
+    Variant,
+    all_variants,
 )
 from benchmarks.support.resources import (
     children_s,
     cpu_s,
-    give_back,
     load_libraries,
+    release_memory,
     reset_peak,
     resident_mb,
 )
@@ -126,15 +126,15 @@ def main() -> int:
         folder = Path(name)
         os.environ["KB_MODEL_CACHE"] = str(folder / "cache")
         os.environ["KB_HOME"] = str(folder / "home")
-        for wanted, make, whole in (
+        for model_name, make, whole in (
             ("demo", demo_model, 1.0),
             ("random", random_tiny, RANDOM_SHARE),
         ):
-            if options.model not in (wanted, "both"):
+            if options.model not in (model_name, "both"):
                 continue
             scale = options.scale or (whole if options.full else 0.05)
             model = make(folder)
-            own = folder / f"{wanted}-sound"
+            own = folder / f"{model_name}-sound"
             own.mkdir()
             recordings = loads(own, scale)
             load_libraries()
@@ -142,7 +142,7 @@ def main() -> int:
             if options.sweep:
                 measurement.sweep(trial(own))
             found = measurement.run()
-            met &= judge(model, recordings, found)
+            met &= report_results(model, recordings, found)
     return 0 if met else 1
 
 
@@ -157,9 +157,9 @@ class Measurement:
         self.scale = scale
         self.rounds = rounds
         self.write = write
-        self.ways = everyone(model)
-        self.found: Found = {way.name: Result() for way in self.ways}
-        self.swept: list[int] = []
+        self.variants = all_variants(model)
+        self.results: Found = {variant.name: Result() for variant in self.variants}
+        self.batch_sizes: list[int] = []
         self.start_mb = 0.0
 
     def sweep(self, sounds: dict[str, list[Path]]) -> None:
@@ -168,64 +168,71 @@ class Measurement:
         if self.model.random:
             sounds = {"a": sounds["a"]}
         # Of its eight windows, sixteen at once are no more than eight.
-        self.swept = [size for size in BATCHES if size <= 8 or not self.model.random]
-        for way in self.ways:
-            if way.batches and not way.like:
-                self._guarded(way, lambda peer, way=way: self._best(way, peer, sounds))
-        for way in self.ways:
-            if way.like:
-                self.found[way.name].batches = dict(self.found[way.like].batches)
+        self.batch_sizes = [size for size in BATCHES if size <= 8 or not self.model.random]
+        for variant in self.variants:
+            if variant.batches and not variant.batch_of:
+                self._with_peer(variant, lambda peer, way=variant: self._best(way, peer, sounds))
+        for variant in self.variants:
+            if variant.batch_of:
+                self.results[variant.name].batches = dict(self.results[variant.batch_of].batches)
 
-    def _tried(self, way: Way) -> list[int]:
+    def _batches_for(self, variant: Variant) -> list[int]:
         """The batches that are tried: none that a way would not take anyway."""
-        return [size for size in self.swept if size <= way.most]
+        return [size for size in self.batch_sizes if size <= variant.max_batch]
 
-    def _best(self, way: Way, peer: Peer, sounds: dict[str, list[Path]]) -> None:
-        best = self.found[way.name].batches
+    def _best(self, variant: Variant, peer: Peer, sounds: dict[str, list[Path]]) -> None:
+        best = self.results[variant.name].batches
         peer.read(sounds["a"], BATCH)  # what is only done the first time
         for key, paths in sounds.items():
-            took: dict[int, float] = {}
-            for size in self._tried(way):
+            cpu_s_by_size: dict[int, float] = {}
+            for size in self._batches_for(variant):
                 began = cpu_s()
                 peer.read(paths, size)
-                took[size] = round(cpu_s() - began, 2)
-            best[key] = min(took, key=took.__getitem__)
-            _note({"model": self.model.name, "name": way.name, "trial": key, "cpu_s": took})
+                cpu_s_by_size[size] = round(cpu_s() - began, 2)
+            best[key] = min(cpu_s_by_size, key=cpu_s_by_size.__getitem__)
+            _log_json(
+                {
+                    "model": self.model.name,
+                    "name": variant.name,
+                    "trial": key,
+                    "cpu_s": cpu_s_by_size,
+                }
+            )
         for load in self.recordings:
             best.setdefault(load.key, best["a"])
 
     def run(self) -> Found:
         for turn in range(self.rounds):
-            for way in self.ways if turn % 2 == 0 else self.ways[::-1]:
-                if not self.found[way.name].failed:
-                    self._guarded(way, lambda peer, way=way: self._loads(way, peer))
+            for variant in self.variants if turn % 2 == 0 else self.variants[::-1]:
+                if not self.results[variant.name].failed:
+                    self._with_peer(variant, lambda peer, way=variant: self._loads(way, peer))
                 if self.write:
                     replace_block(f"cpu-{self.model.name}", self.page())
-        return self.found
+        return self.results
 
-    def _loads(self, way: Way, peer: Peer) -> None:
-        result = self.found[way.name]
+    def _loads(self, variant: Variant, peer: Peer) -> None:
+        result = self.results[variant.name]
         peer.read(self.recordings[1].paths[:2], BATCH)
         for load in self.recordings:
-            _take(self.model, load, way.name, peer, result, self.start_mb)
+            _measure_load(self.model, load, variant.name, peer, result, self.start_mb)
 
-    def _guarded(self, way: Way, action: Callable[[Peer], None]) -> None:
+    def _with_peer(self, variant: Variant, action: Callable[[Peer], None]) -> None:
         """Loads one way, uses it and lets go of it; the others go on if it fails."""
-        give_back()
+        release_memory()
         self.start_mb = resident_mb("VmRSS")
         try:
-            peer = way.open()
+            peer = variant.open()
             try:
                 action(peer)
             finally:
                 peer.close()
         except Exception as error:
             traceback.print_exc()
-            self.found[way.name].failed = f"{type(error).__name__}: {error}"
+            self.results[variant.name].failed = f"{type(error).__name__}: {error}"
 
     def page(self) -> str:
         """The table as Markdown, of what was measured so far."""
-        rows = [self._row(way) for way in self.ways]
+        rows = [self._row(variant) for variant in self.variants]
         sized = "equal tokens a window" if self.model.random else "WER"
         share = f"{100 * self.scale:.0f} % of the whole loads: " if self.scale < 1 else ""
         sounds = "; ".join(f"({load.key}) {load.what}" for load in self.recordings)
@@ -245,24 +252,24 @@ class Measurement:
         if shares:
             lines += ["", f"Of the CPU time of {OURS!r}: {'; '.join(shares)}."]
         if self.model.random:
-            lines += ["", LEFT_OUT]
+            lines += ["", SKIPPED_NOTE]
         else:
             lines += self._errors()
         lines += [
-            f"\n{way.name} failed: {' '.join(self.found[way.name].failed.split())[:200]}"
-            for way in self.ways
-            if self.found[way.name].failed
+            f"\n{way.name} failed: {' '.join(self.results[way.name].failed.split())[:200]}"
+            for way in self.variants
+            if self.results[way.name].failed
         ]
         return "\n".join(lines)
 
     def _batches(self) -> str:
         """At which batches the ways ran, as a sentence."""
-        if not self.swept:
+        if not self.batch_sizes:
             return f"All at {BATCH} windows a batch"
         tried: dict[tuple[int, ...], list[str]] = {}
-        for way in self.ways:
-            if way.batches and not way.like:
-                tried.setdefault(tuple(self._tried(way)), []).append(way.name)
+        for variant in self.variants:
+            if variant.batches and not variant.batch_of:
+                tried.setdefault(tuple(self._batches_for(variant)), []).append(variant.name)
         usual = max(tried, key=len)
         said = f"Each at the best of {', '.join(map(str, usual))} windows a batch"
         for sizes, names in tried.items():
@@ -284,22 +291,22 @@ class Measurement:
         return ["", f"Word errors of {SHIPPED!r} less the pipeline's, points: {', '.join(parts)}."]
 
     def _runs(self, name: str) -> dict[str, Run]:
-        return self.found[name].runs if name in self.found else {}
+        return self.results[name].runs if name in self.results else {}
 
-    def _row(self, way: Way) -> list[str]:
-        result = self.found[way.name]
+    def _row(self, variant: Variant) -> list[str]:
+        result = self.results[variant.name]
         sizes = [str(result.batches.get(load.key, BATCH)) for load in self.recordings]
-        row = [way.name, " / ".join(sizes) if way.batches else "one by one"]
+        row = [variant.name, " / ".join(sizes) if variant.batches else "one by one"]
         for load in self.recordings:
             run = result.runs.get(load.key)
             if run is None:
                 row.append("failed" if result.failed else "not measured")
                 continue
-            took_s = median(run.cpu_s)
-            cell = f"{took_s:.1f} s ({median(run.wall_s):.1f})"
+            elapsed_s = median(run.cpu_s)
+            cell = f"{elapsed_s:.1f} s ({median(run.wall_s):.1f})"
             base = self._runs(PIPELINE).get(load.key)
             if base:
-                cell += f" · **{median(base.cpu_s) / max(took_s, CLOCK_S):.2f}×**"
+                cell += f" · **{median(base.cpu_s) / max(elapsed_s, CLOCK_S):.2f}×**"
             more = f"{run.windows}" if self.model.random else f"{run.wer:.1f} %"
             row.append(f"{cell} · {more}")
         peak = max((run.peak_mb for run in result.runs.values()), default=0.0)
@@ -320,7 +327,9 @@ def _shares(run: Run) -> str:
     return ", ".join([*named, f"all else {100 * rest / total:.0f} %"])
 
 
-def _take(model: Model, load: Load, name: str, peer: Peer, result: Result, start_mb: float) -> None:
+def _measure_load(
+    model: Model, load: Load, name: str, peer: Peer, result: Result, start_mb: float
+) -> None:
     gc.collect()
     reset_peak()
     peer.lengths.clear()
@@ -345,19 +354,19 @@ def _take(model: Model, load: Load, name: str, peer: Peer, result: Result, start
             score(said.words, [Word(0, 0, word, 1) for word in text.split()])
             for said, text in zip(load.said, texts, strict=True)
         ]
-        run.wer = 100 * sum(r.errors for r in results) / sum(r.spoken for r in results)
+        run.wer = 100 * sum(r.errors for r in results) / sum(r.reference_words for r in results)
     result.runs[load.key] = run
-    _note({"model": model.name, "load": load.key, "name": name, "batch": batch,
+    _log_json({"model": model.name, "load": load.key, "name": name, "batch": batch,
            "cpu_s": round(run.cpu_s[-1], 2), "wall_s": round(run.wall_s[-1], 2),
            "wer": round(run.wer, 2), "windows": run.windows,
            "peak_mb": round(run.peak_mb)})  # fmt: skip
 
 
-def _note(line: dict[str, Any]) -> None:
+def _log_json(line: dict[str, Any]) -> None:
     print(json.dumps(line), file=sys.stderr, flush=True)
 
 
-def judge(model: Model, recordings: list[Load], found: Found) -> bool:
+def report_results(model: Model, recordings: list[Load], found: Found) -> bool:
     """Prints every figure; whether all were measured and all targets are met."""
     met = not any(result.failed for result in found.values())
     for load in recordings:

@@ -28,7 +28,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure
-from tests.support.workers import GOING, Lab, speech
+from tests.support.workers import ACTIVE_STATES, Lab, write_talks
 
 WORDS = 24  # an item: some ten seconds of speech
 KILL_AFTER_S = (0.2, 10.0)  # since the worker came up: from its first steps to deep in an item
@@ -36,7 +36,7 @@ DEADLINE_S = 600.0  # for the last item, once the killing is over
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TortureResult:
     """What was found after the killing; every count but `items` and `kills` should be zero."""
 
     items: int
@@ -57,20 +57,20 @@ class Outcome:
         return not any((*wrong, self.missing_passages, self.blamed, self.leftovers))
 
 
-def undisturbed(folder: Path, files: Sequence[Path]) -> Lab:
+def run_undisturbed(folder: Path, files: Sequence[Path]) -> Lab:
     """A library that the files went through without any trouble; its worker has ended."""
     lab = Lab(folder)
     with lab:
         ids = lab.ingest(files)
         worker = lab.start()
-        lab.finish(ids, DEADLINE_S)
+        lab.wait_finished(ids, DEADLINE_S)
         lab.stop(worker)
     return lab
 
 
 def torture(
     lab: Lab, calm: Lab, files: Sequence[Path], kills: int, rng: np.random.Generator, workers: int
-) -> Outcome:
+) -> TortureResult:
     """Kills a worker at each of `kills` random moments while the files go through."""
     began = time.monotonic()
     names = [f"worker-{number}" for number in range(workers)]
@@ -85,23 +85,25 @@ def torture(
         time.sleep(rng.uniform(*KILL_AFTER_S))
         name = names[int(rng.integers(workers))]
         at_work += bool(lab.jobs.items.running(name))
-        host = lab.host_of(running[name])
+        host = lab.inference_process_of(running[name])
         lab.kill(running[name])
         if host is not None and rng.random() < 0.5:  # else it must end by itself
             host.kill()
         running[name] = lab.start(name=name)
-    done = lab.finish(ids, DEADLINE_S)
+    done = lab.wait_finished(ids, DEADLINE_S)
     for worker in running.values():
         lab.stop(worker)
-    return _judge(lab, calm, done.values(), kills, at_work, time.monotonic() - began)
+    return _compare(lab, calm, done.values(), kills, at_work, time.monotonic() - began)
 
 
-def _judge(lab: Lab, calm: Lab, done: object, kills: int, at_work: int, seconds: float) -> Outcome:
+def _compare(
+    lab: Lab, calm: Lab, done: object, kills: int, at_work: int, seconds: float
+) -> TortureResult:
     states = list(done)  # type: ignore[call-overload]
-    assert not [state for state in states if state.state in GOING]
+    assert not [state for state in states if state.state in ACTIVE_STATES]
     expected, found = calm.words(), lab.words()
     passages, known = Counter(lab.passages()), set(calm.passages())
-    return Outcome(
+    return TortureResult(
         items=len(states),
         kills=kills,
         killed_at_work=at_work,
@@ -127,7 +129,7 @@ def postgres(folder: Path) -> Iterator[str]:
         server.cleanup()
 
 
-def report(where: str, outcome: Outcome) -> bool:
+def report(where: str, outcome: TortureResult) -> bool:
     """Prints the figures of one round; whether all is well."""
     figure(f"torture.{where}.items", outcome.items, "items")
     figure(f"torture.{where}.kills", outcome.kills, "kills")
@@ -159,14 +161,14 @@ def main() -> int:
     items, kills = (8, 6) if chosen.short else (40, 30)
     with tempfile.TemporaryDirectory(prefix="kb-torture-") as name:
         folder = Path(name)
-        files = speech(folder / "in", items, words=WORDS, seed=chosen.seed)
-        calm = undisturbed(folder / "calm", files)
-        figure("torture.undisturbed.passages", len(calm.passages()), "passages")
+        files = write_talks(folder / "in", items, words=WORDS, seed=chosen.seed)
+        calm = run_undisturbed(folder / "calm", files)
+        figure("torture.run_undisturbed.passages", len(calm.passages()), "passages")
         with Lab(folder / "sqlite") as lab:
             well = report("sqlite", torture(lab, calm, files, kills, rng, workers=1))
         if not chosen.short:
             few = files[:16]
-            calm = undisturbed(folder / "calm-few", few)
+            calm = run_undisturbed(folder / "calm-few", few)
             with (
                 postgres(folder / "server") as url,
                 Lab(folder / "postgres", KB_DATABASE_URL=url, KB_WORKER_TIMEOUT_S="5") as lab,

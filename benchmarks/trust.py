@@ -27,10 +27,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.support.trust_cases import disturbed, held, undisturbed
+from benchmarks.support.trust_cases import run_disturbed, run_holds, run_undisturbed
 from benchmarks.support.trust_peers import FasterWhisper, Pipeline
-from benchmarks.support.trust_reader import BATCH, Reader, Remembering
-from benchmarks.support.trust_sounds import drowned, sounds, talk
+from benchmarks.support.trust_reader import BATCH, CachingEngine, TrustReader
+from benchmarks.support.trust_sounds import noisy_items, sounds, talk
 from benchmarks.support.trust_table import document, report
 from gpu.manager import GPUManager
 from kb.asr.engines import load_engine
@@ -42,31 +42,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--full", action="store_true", help="the published table")
     parser.add_argument("--docs", action="store_true", help="write docs/trust.md (--full does)")
-    asked = parser.parse_args()
-    seconds, seeds, timed = (600.0, 15, 4) if asked.full else (90.0, 30, 1)
+    arguments = parser.parse_args()
+    seconds, seeds, timed = (600.0, 15, 4) if arguments.full else (90.0, 30, 1)
     began = time.perf_counter()
     manager = GPUManager("cpu", cpu_threads=1)
     manager.apply()
-    engine = Remembering(load_engine("whisper", "demo", manager))
-    reader = Reader(engine, manager)
+    engine = CachingEngine(load_engine("whisper", "demo", manager))
+    reader = TrustReader(engine, manager)
     with tempfile.TemporaryDirectory() as name:
         peers = [Pipeline(BATCH), FasterWhisper(BATCH, Path(name) / "model")]
         rows = []
         for condition, said in sounds(seconds).items():
-            rows.append(undisturbed(condition, said, reader, peers))
+            rows.append(run_undisturbed(condition, said, reader, peers))
             print(f"{condition}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
     rng = np.random.default_rng(11)
     said = [talk(seconds * 1.5, rng) for _ in range(2)]
-    faults = disturbed(said, reader, range(seeds), timed)
+    faults = run_disturbed(said, reader, range(seeds), timed)
     print(f"faults: {time.perf_counter() - began:.0f} s", file=sys.stderr)
     rng = np.random.default_rng(12)
-    clean = [talk(120.0, rng) for _ in range(4 if asked.full else 1)]
-    holds = held(clean, drowned(90.0), reader)
+    clean = [talk(120.0, rng) for _ in range(4 if arguments.full else 1)]
+    holds = run_holds(clean, noisy_items(90.0), reader)
     met = report(rows, faults, holds, peers)
-    if asked.full or asked.docs:
-        mode = "full" if asked.full else "short"
-        took_s = time.perf_counter() - began
-        DOCUMENT.write_text(document(rows, faults, holds, peers, mode, took_s), encoding="utf-8")
+    if arguments.full or arguments.docs:
+        mode = "full" if arguments.full else "short"
+        elapsed_s = time.perf_counter() - began
+        DOCUMENT.write_text(document(rows, faults, holds, peers, mode, elapsed_s), encoding="utf-8")
     return 0 if met else 1
 
 

@@ -51,7 +51,7 @@ class Device:
     fallback_reason: str = ""
 
 
-class _Unusable(Exception):
+class _DeviceUnusable(Exception):
     """Why a GPU cannot be used, as a sentence without a full stop."""
 
 
@@ -84,7 +84,7 @@ def choose_device(torch: Any, request: str) -> Device:
         try:
             return attempt()
         except Exception as error:  # a sick driver raises whatever it likes
-            reason = str(error) if isinstance(error, _Unusable) else first_line(error)
+            reason = str(error) if isinstance(error, _DeviceUnusable) else first_line(error)
             if reason not in reasons:
                 reasons.append(reason)
     return cpu_device("; ".join(reasons))
@@ -111,9 +111,9 @@ def cpu_threads(setting: int = 0) -> int:
     if setting > 0:
         return setting
     with contextlib.suppress(ValueError):
-        asked = int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0])
-        if asked > 0:
-            return asked
+        requested = int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0])
+        if requested > 0:
+            return requested
     limits = [psutil.cpu_count(logical=False) or os.cpu_count() or 1]
     affinity = getattr(psutil.Process(), "cpu_affinity", None)  # macOS has none
     if affinity is not None:
@@ -135,7 +135,7 @@ def _attempts(torch: Any, kind: str, number: int | None) -> Iterator[Callable[[]
     if kind in ("auto", "cuda"):
         try:
             count = _cuda_count(torch)
-        except _Unusable as error:
+        except _DeviceUnusable as error:
             yield partial(_fail, str(error))
         else:
             for index in range(count) if number is None else [number]:
@@ -146,32 +146,32 @@ def _attempts(torch: Any, kind: str, number: int | None) -> Iterator[Callable[[]
 
 
 def _fail(reason: str) -> Device:
-    raise _Unusable(reason)
+    raise _DeviceUnusable(reason)
 
 
 def _cuda_count(torch: Any) -> int:
-    """The number of CUDA or ROCm devices; raises _Unusable when there are none to use."""
+    """The number of CUDA or ROCm devices; raises _DeviceUnusable when there are none to use."""
     if not (torch.version.cuda or torch.version.hip):
         card = "; an NVIDIA driver is installed" if shutil.which("nvidia-smi") else ""
-        raise _Unusable(f"this PyTorch is built without CUDA and ROCm{card}")
+        raise _DeviceUnusable(f"this PyTorch is built without CUDA and ROCm{card}")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             available = torch.cuda.is_available()
             count = torch.cuda.device_count() if available else 0
         except Exception as error:  # a driver of another version than its library, and worse
-            raise _Unusable(first_line(error)) from error
+            raise _DeviceUnusable(first_line(error)) from error
     if not count:
         # torch says here that the driver is too old, or that another program broke it.
-        told = first_line(caught[0].message) if caught else ""  # type: ignore[arg-type]
-        raise _Unusable(told or "no GPU was found (no device, or no driver)")
+        warning = first_line(caught[0].message) if caught else ""  # type: ignore[arg-type]
+        raise _DeviceUnusable(warning or "no GPU was found (no device, or no driver)")
     return int(count)
 
 
 def _cuda_device(torch: Any, index: int, count: int) -> Device:
     if index >= count:
-        there = ", ".join(f"cuda:{number}" for number in range(count))
-        raise _Unusable(f"cuda:{index} does not exist (there is {there})")
+        available = ", ".join(f"cuda:{number}" for number in range(count))
+        raise _DeviceUnusable(f"cuda:{index} does not exist (there is {available})")
     properties = torch.cuda.get_device_properties(index)
     kind: Kind = "ROCm" if torch.version.hip else "CUDA"
     half, tf32 = "float16", False
@@ -182,13 +182,13 @@ def _cuda_device(torch: Any, index: int, count: int) -> Device:
         tf32 = capability >= (8, 0)
         half = "bfloat16" if tf32 else half if capability >= (7, 0) else "float32"
     address = f"cuda:{index}"
-    dtype, attention = _try_out(torch, address, properties.name, half)
+    dtype, attention = _probe_device(torch, address, properties.name, half)
     total = int(properties.total_memory)
     return Device(address, kind, properties.name, dtype, attention, total, tf32)
 
 
 def _check_architecture(torch: Any, name: str, capability: tuple[int, int]) -> None:
-    """Raise _Unusable when this build of torch holds no code that the card can run."""
+    """Raise _DeviceUnusable when this build of torch holds no code that the card can run."""
     versions: list[tuple[int, int]] = []
     for text in torch.cuda.get_arch_list():
         match = _ARCHITECTURE.match(text)
@@ -207,26 +207,26 @@ def _check_architecture(torch: Any, name: str, capability: tuple[int, int]) -> N
     card = f"{name} (compute capability {capability[0]}.{capability[1]})"
     oldest = min(versions)
     if capability < oldest:
-        raise _Unusable(
+        raise _DeviceUnusable(
             f"{card} is older than this PyTorch was built for ({oldest[0]}.{oldest[1]} and newer)"
         )
-    raise _Unusable(f"this PyTorch holds no code for {card}")
+    raise _DeviceUnusable(f"this PyTorch holds no code for {card}")
 
 
 def _mps_device(torch: Any) -> Device:
     if not torch.backends.mps.is_built():
-        raise _Unusable("this PyTorch is built without MPS")
+        raise _DeviceUnusable("this PyTorch is built without MPS")
     if not torch.backends.mps.is_available():
-        raise _Unusable("MPS is not available (it needs an Apple GPU and macOS 12.3)")
+        raise _DeviceUnusable("MPS is not available (it needs an Apple GPU and macOS 12.3)")
     name = f"Apple {platform.machine()}"
-    dtype, attention = _try_out(torch, "mps", name, "float16")
+    dtype, attention = _probe_device(torch, "mps", name, "float16")
     return Device("mps", "MPS", name, dtype, attention, int(torch.mps.recommended_max_memory()))
 
 
-def _try_out(torch: Any, address: str, name: str, half: str) -> tuple[str, str]:
+def _probe_device(torch: Any, address: str, name: str, half: str) -> tuple[str, str]:
     """Compute a little on the device; the dtype and the attention that work there.
 
-    A driver can list a card that fails at the first kernel. Raises _Unusable with its words.
+    A driver can list a card that fails at the first kernel. Raises _DeviceUnusable with its words.
     """
     failure = ""
     for dtype in dict.fromkeys((half, "float32")):
@@ -236,7 +236,7 @@ def _try_out(torch: Any, address: str, name: str, half: str) -> tuple[str, str]:
             # cuDNN is a library of its own, and the recognizers begin with a convolution.
             torch.nn.functional.conv1d(ones, ones).float().sum().item()
             if product != 16**3:
-                raise _Unusable(f"a product came out as {product:g} in place of {16**3}")
+                raise _DeviceUnusable(f"a product came out as {product:g} in place of {16**3}")
         except Exception as error:
             failure = failure or first_line(error)
             continue
@@ -246,4 +246,4 @@ def _try_out(torch: Any, address: str, name: str, half: str) -> tuple[str, str]:
         except Exception:
             return dtype, "eager"
         return dtype, "sdpa"
-    raise _Unusable(f"{name} fails at a first small computation: {failure}")
+    raise _DeviceUnusable(f"{name} fails at a first small computation: {failure}")

@@ -35,7 +35,7 @@ def out_of_memory(error: BaseException) -> bool:
     return any(
         isinstance(link, MemoryError)
         or any(base.__name__ == "OutOfMemoryError" for base in type(link).__mro__)
-        or (isinstance(link, RuntimeError) and _tells_out_of_memory(str(link)))
+        or (isinstance(link, RuntimeError) and _is_out_of_memory_message(str(link)))
         for link in _chain(error)
     )
 
@@ -55,13 +55,13 @@ def device_lost(error: BaseException) -> bool:
     )
 
 
-def _tells_out_of_memory(text: str) -> bool:
+def _is_out_of_memory_message(text: str) -> bool:
     return any(phrase in text.lower() for phrase in _OUT_OF_MEMORY)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    visited: set[int] = set()
+    while error is not None and id(error) not in visited:
+        visited.add(id(error))
         yield error
         error = error.__cause__

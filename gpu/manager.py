@@ -104,7 +104,7 @@ class GPUManager:
         self._torch_module = torch
         self._chosen: Device | None = None
         self._applied = False
-        self._settled = 0
+        self._permanent_bytes = 0
         # Reentrant: choosing loads torch under the same lock.
         self._lock = threading.RLock()
 
@@ -212,17 +212,17 @@ class GPUManager:
                 self._torch.cuda.reset_peak_memory_stats(self._device.address)
 
     @property
-    def settled(self) -> int:
+    def permanent_bytes(self) -> int:
         """Bytes that came to stay after the model: see `settle`."""
-        return self._settled
+        return self._permanent_bytes
 
-    def settle(self, count: int) -> None:
+    def add_permanent(self, count: int) -> None:
         """`count` bytes of what is used came to stay (a second model, caches made once).
 
         Whoever allocates them says so; `batch_ceiling` then does not take them for windows'.
         """
         with self._lock:
-            self._settled += max(0, count)
+            self._permanent_bytes += max(0, count)
 
     def cleanup(self) -> None:
         """Give back what no live tensor uses; never raises, not even on a dead GPU."""
@@ -239,12 +239,12 @@ class GPUManager:
         *,
         weights_bytes: int = 0,
         window_bytes: int = 0,
-        resting_bytes: int | None = None,
+        baseline_bytes: int | None = None,
     ) -> BatchCeiling:
         """The most windows for one call: the preset's batch, less where the device needs it.
 
         `weights_bytes` are still to be loaded and `window_bytes` is the need of one window; 0
-        leaves memory out of account. `resting_bytes` are what this process used with the model
+        leaves memory out of account. `baseline_bytes` are what this process used with the model
         loaded and no window there, without what had settled: what it uses beyond both is
         windows' already. Without a preset,
         this manager's, else the device's limit.
@@ -259,12 +259,12 @@ class GPUManager:
         if window_bytes > 0:
             memory = self.memory()
             left = memory.free - weights_bytes
-            if resting_bytes is not None:
-                left += max(0, memory.used - resting_bytes - self._settled)
+            if baseline_bytes is not None:
+                left += max(0, memory.used - baseline_bytes - self._permanent_bytes)
             fitting = max(1, left // window_bytes)
             if fitting < ceiling.size:
-                room = f"{max(0, left) / GB:.1f} GB are left for windows"
-                return BatchCeiling(int(fitting), f"{room} of {window_bytes / GB:.2f} GB each")
+                remaining = f"{max(0, left) / GB:.1f} GB are left for windows"
+                return BatchCeiling(int(fitting), f"{remaining} of {window_bytes / GB:.2f} GB each")
         return ceiling
 
     def describe(self, preset: Preset | None = None) -> DeviceInfo:

@@ -25,7 +25,7 @@ import psutil
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 2.0
-KEPT = 450  # samples in the ring: a quarter of an hour
+HISTORY_SAMPLES = 450  # samples in the ring: a quarter of an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class CardState:
+class GpuCardState:
     """What NVML tells of one card; the fields are those of `Sample`."""
 
     gpu: float | None = None
@@ -80,17 +80,17 @@ class CardState:
     slowed: str = ""
 
 
-class Card:
+class GpuCard:
     """One card as its driver tells of it. Never raises once it is made."""
 
     def __init__(self, nvml: Any, handle: Any) -> None:
         self._nvml = nvml
         self._handle = handle
         self._seen_us = 0  # the newest process sample that was counted
-        self._silent: set[str] = set()
+        self._unsupported: set[str] = set()
 
     @classmethod
-    def find(cls, uuid: str = "", index: int = 0, *, nvml: Any | None = None) -> Card | None:
+    def find(cls, uuid: str = "", index: int = 0, *, nvml: Any | None = None) -> GpuCard | None:
         """The card with this UUID, else the one at this place; None where there is no driver.
 
         CUDA and the driver number cards differently, so that the UUID is what counts. `nvml`
@@ -113,19 +113,19 @@ class Card:
     @property
     def name(self) -> str:
         """The maker's name, empty if it is not told."""
-        told = self._ask("nvmlDeviceGetName")
-        return told.decode() if isinstance(told, bytes) else str(told or "")
+        name = self._query("nvmlDeviceGetName")
+        return name.decode() if isinstance(name, bytes) else str(name or "")
 
-    def read(self) -> CardState:
+    def read(self) -> GpuCardState:
         """The card now."""
         nvml = self._nvml
-        rates = self._ask("nvmlDeviceGetUtilizationRates")
-        memory = self._ask("nvmlDeviceGetMemoryInfo")
+        rates = self._query("nvmlDeviceGetUtilizationRates")
+        memory = self._query("nvmlDeviceGetMemoryInfo")
         sensor = getattr(nvml, "NVML_TEMPERATURE_GPU", 0)
-        temperature = self._ask("nvmlDeviceGetTemperature", sensor)
-        power_mw = self._ask("nvmlDeviceGetPowerUsage")
-        limit_mw = self._ask("nvmlDeviceGetEnforcedPowerLimit")
-        return CardState(
+        temperature = self._query("nvmlDeviceGetTemperature", sensor)
+        power_mw = self._query("nvmlDeviceGetPowerUsage")
+        limit_mw = self._query("nvmlDeviceGetEnforcedPowerLimit")
+        return GpuCardState(
             gpu=None if rates is None else rates.gpu / 100,
             memory_used=None if memory is None else int(memory.used),
             memory_total=None if memory is None else int(memory.total),
@@ -133,32 +133,32 @@ class Card:
             power_w=None if power_mw is None else power_mw / 1000,
             power_limit_w=None if limit_mw is None else limit_mw / 1000,
             desktop=self._desktop(),
-            slowed=self._slowed(),
+            slowed=self._throttle_reasons(),
         )
 
-    def _ask(self, name: str, *more: Any) -> Any:
+    def _query(self, name: str, *more: Any) -> Any:
         """One answer, None where the driver has none; what it never knows is asked once."""
-        if name in self._silent:
+        if name in self._unsupported:
             return None
         try:
             return getattr(self._nvml, name)(self._handle, *more)
         except Exception as error:
             if isinstance(error, AttributeError) or "not supported" in str(error).lower():
-                self._silent.add(name)
+                self._unsupported.add(name)
             return None
 
     def _desktop(self) -> float | None:
         """The share of the card's time that other programs with windows took."""
-        shown = self._ask("nvmlDeviceGetGraphicsRunningProcesses")
+        shown = self._query("nvmlDeviceGetGraphicsRunningProcesses")
         if shown is None:
             return None
         others = {process.pid for process in shown} - {os.getpid()}
         if not others:
             return 0.0
-        samples = self._ask("nvmlDeviceGetProcessUtilization", self._seen_us)
+        samples = self._query("nvmlDeviceGetProcessUtilization", self._seen_us)
         if samples is None:
             # The driver says "not found" where nobody did anything since.
-            return 0.0 if "nvmlDeviceGetProcessUtilization" not in self._silent else None
+            return 0.0 if "nvmlDeviceGetProcessUtilization" not in self._unsupported else None
         newest: dict[int, Any] = {}
         for sample in samples:
             if sample.timeStamp > self._seen_us:
@@ -168,25 +168,25 @@ class Card:
         busy = sum(int(s.smUtil) for pid, s in newest.items() if pid in others)
         return min(1.0, busy / 100)
 
-    def _slowed(self) -> str:
+    def _throttle_reasons(self) -> str:
         """Why the driver holds the clock down, in a word or two; empty where it does not."""
-        bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        bits = self._query("nvmlDeviceGetCurrentClocksEventReasons")
         if bits is None:
-            bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
-        told = {
+            bits = self._query("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
+        reasons = {
             "heat": ("HwThermalSlowdown", "SwThermalSlowdown"),
             "power limit": ("SwPowerCap",),
             "power supply": ("HwPowerBrakeSlowdown",),
         }
         return ", ".join(
             word
-            for word, names in told.items()
+            for word, names in reasons.items()
             if any(bits & getattr(self._nvml, f"nvmlClocksThrottleReason{n}", 0) for n in names)
         )
 
 
-def look(
-    card: Card | None,
+def poll(
+    card: GpuCard | None,
     *,
     own: tuple[int, int] | None = None,
     rtfx: float | None = None,
@@ -197,7 +197,7 @@ def look(
     `cpu_over_s`: seconds to watch the processor; None takes the time since the last look.
     """
     ram = psutil.virtual_memory()
-    state = card.read() if card is not None else CardState()
+    state = card.read() if card is not None else GpuCardState()
     return Sample(
         at=time.time(),
         cpu=psutil.cpu_percent(cpu_over_s) / 100,
@@ -226,20 +226,20 @@ class Monitor:
 
     def __init__(
         self,
-        card: Card | None,
+        card: GpuCard | None,
         *,
         own: Callable[[], tuple[int, int] | None] = lambda: None,
-        heard_s: Callable[[], float] | None = None,
-        told: Callable[[Sample], None] | None = None,
+        audio_s: Callable[[], float] | None = None,
+        on_sample: Callable[[Sample], None] | None = None,
         interval_s: float = INTERVAL_S,
-        kept: int = KEPT,
+        history_size: int = HISTORY_SAMPLES,
     ) -> None:
         self._card = card
         self._own = own
-        self._heard_s = heard_s
-        self._told = told
+        self._audio_s = audio_s
+        self._on_sample = on_sample
         self._interval_s = interval_s
-        self._ring: deque[Sample] = deque(maxlen=kept)
+        self._ring: deque[Sample] = deque(maxlen=history_size)
         self._last: tuple[float, float] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="monitor", daemon=True)
@@ -280,25 +280,25 @@ class Monitor:
     def _work(self) -> None:
         while not self._stop.wait(self._interval_s):
             try:
-                sample = look(self._card, own=self._own(), rtfx=self._speed())
+                sample = poll(self._card, own=self._own(), rtfx=self._speed())
                 self._ring.append(sample)
-                if self._told:
-                    self._told(sample)
+                if self._on_sample:
+                    self._on_sample(sample)
             except Exception:
                 # Watching must never end what is watched, and must not stop by itself.
                 log.debug("A look at the machine failed", exc_info=True)
 
     def _speed(self) -> float | None:
-        if self._heard_s is None:
+        if self._audio_s is None:
             return None
-        now, heard_s = time.monotonic(), self._heard_s()
-        last, self._last = self._last, (now, heard_s)
-        if last is None or now <= last[0] or heard_s < last[1]:
+        now, audio_s = time.monotonic(), self._audio_s()
+        last, self._last = self._last, (now, audio_s)
+        if last is None or now <= last[0] or audio_s < last[1]:
             return None
-        return (heard_s - last[1]) / (now - last[0])
+        return (audio_s - last[1]) / (now - last[0])
 
 
-def thinned(samples: Iterable[Sample]) -> Sample:
+def downsample(samples: Iterable[Sample]) -> Sample:
     """One sample for several that follow each other: means, but the peak of memory.
 
     Raises ValueError for none.

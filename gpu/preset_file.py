@@ -43,14 +43,14 @@ def with_preset(text: str, name: str, values: Mapping[str, object], path: Path) 
         raise SettingsError(
             f"“{name}” is no name for a preset.", hint="Use letters, digits and _, no spaces."
         )
-    yaml, document = _parsed(text)
+    yaml, document = _parse(text)
     new = name not in document
     block = document.setdefault(name, CommentedMap())
     for key, value in values.items():
         block[key] = _scalar(value)
     if new:
         document.yaml_set_comment_before_after_key(name, before="\n")
-    changed = _dumped(yaml, document)
+    changed = _dump(yaml, document)
     check_presets(changed, path)
     return changed
 
@@ -62,21 +62,21 @@ def without_preset(text: str, name: str, path: Path) -> str:
         raise SettingsError(f"There is no preset {name} in {path}.", hint="See: kb presets")
     if len(presets) == 1:
         raise SettingsError(f"{name} is the only preset.", hint="Add another one first.")
-    yaml, document = _parsed(text)
+    yaml, document = _parse(text)
     del document[name]
-    changed = _dumped(yaml, document).rstrip("\n") + "\n"
+    changed = _dump(yaml, document).rstrip("\n") + "\n"
     check_presets(changed, path)
     return changed
 
 
-def write_text(path: Path, text: str, *, seen: str) -> dict[str, Preset]:
-    """Put a checked text in place of the one that was `seen`; returns the presets in it.
+def write_text(path: Path, text: str, *, expected: str) -> dict[str, Preset]:
+    """Put a checked text in place of the one that was `expected`; returns the presets in it.
 
     Raises SettingsError for a text with a mistake, UsageError where somebody else has changed
     the file meanwhile, and LibraryError when it cannot be written.
     """
     presets = check_presets(text, path)
-    if read_text(path) != seen:
+    if read_text(path) != expected:
         raise UsageError(
             f"{path} was changed meanwhile.", hint="Look at it again, then make your change."
         )
@@ -89,7 +89,7 @@ def write_text(path: Path, text: str, *, seen: str) -> dict[str, Preset]:
     return presets
 
 
-def _parsed(text: str) -> tuple[YAML, CommentedMap]:
+def _parse(text: str) -> tuple[YAML, CommentedMap]:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 4096  # nothing is folded
@@ -97,7 +97,7 @@ def _parsed(text: str) -> tuple[YAML, CommentedMap]:
     return yaml, document
 
 
-def _dumped(yaml: YAML, document: CommentedMap) -> str:
+def _dump(yaml: YAML, document: CommentedMap) -> str:
     out = io.StringIO()
     yaml.dump(document, out)
     return out.getvalue()

@@ -39,7 +39,7 @@ class _Range:
         # Not-a-number compares false with everything and so fails here as well.
         if is_number and self.low <= value <= self.high:  # type: ignore[operator]
             return None
-        return f"must be {accepted}, not {_said(value)}"
+        return f"must be {accepted}, not {_quote(value)}"
 
 
 _RANGES: Mapping[str, _Range] = {
@@ -100,26 +100,26 @@ def check_presets(text: str, path: Path) -> dict[str, Preset]:
 
     Raises SettingsError as `load_presets` does.
     """
-    return dict(_checked(text, path))
+    return dict(_parse_presets(text, path))
 
 
 @lru_cache(maxsize=8)
-def _checked(text: str, path: Path) -> Mapping[str, Preset]:
+def _parse_presets(text: str, path: Path) -> Mapping[str, Preset]:
     # A page asks for the same few presets ten times each time it is drawn.
     document = _parse(text, path)
     presets: dict[str, Preset] = {}
-    answers: dict[str, str] = {}
+    names_taken: dict[str, str] = {}
     for name, block in document.items():
         line = _line(document, name)
         if not isinstance(name, str) or not _plain(name):
-            raise _wrong(path, line, f"{_said(name)} is no preset name", "Use a word.")
+            raise _error(path, line, f"{_quote(name)} is no preset name", "Use a word.")
         presets[name] = preset = _preset(path, line, name, block)
         for answer in {_plain(name), _plain(preset.label)}:
-            if answers.setdefault(answer, name) != name:
-                raise _wrong(
+            if names_taken.setdefault(answer, name) != name:
+                raise _error(
                     path,
                     line,
-                    f"preset {name} answers to the same name as preset {answers[answer]}",
+                    f"preset {name} answers to the same name as preset {names_taken[answer]}",
                     "Give one of them another name or label; case and signs make no difference.",
                 )
     return presets
@@ -132,14 +132,14 @@ def find_preset(name: str, presets: Mapping[str, Preset] | None = None) -> Prese
     """
     if presets is None:
         presets = load_presets()
-    wanted = _plain(name)
+    normalized = _plain(name)
     for preset in presets.values():
-        if wanted and wanted in (_plain(preset.name), _plain(preset.label)):
+        if normalized and normalized in (_plain(preset.name), _plain(preset.label)):
             return preset
     known = ", ".join(presets)
     close = difflib.get_close_matches(name.casefold(), presets, n=1)
     raise SettingsError(
-        f"Unknown preset {_said(name)}. Known presets: {known}.",
+        f"Unknown preset {_quote(name)}. Known presets: {known}.",
         hint=f"Did you mean {close[0]}?" if close else "kb presets shows what each one does.",
     )
 
@@ -159,7 +159,7 @@ def override(
     A shorter chunk alone takes the overlap down in proportion, where it would not fit any more.
     Raises SettingsError naming the option and the accepted values.
     """
-    given: dict[str, Any] = {
+    overrides: dict[str, Any] = {
         "batch_size": batch_size,
         "chunk_s": chunk_s,
         "overlap_s": overlap_s,
@@ -167,7 +167,7 @@ def override(
         "timestamps": timestamps,
         "vram_budget_gb": vram_budget_gb,
     }
-    changes = {key: value for key, value in given.items() if value is not None}
+    changes = {key: value for key, value in overrides.items() if value is not None}
     chunk = changes.get("chunk_s", preset.chunk_s)
     for key, value in changes.items():
         problem = _problem(key, value, chunk)
@@ -185,7 +185,7 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise _wrong(path, line, "this is not UTF-8", "Save the file as UTF-8.") from error
+        raise _error(path, line, "this is not UTF-8", "Save the file as UTF-8.") from error
     except OSError as error:
         raise SettingsError(
             f"The preset file {path} cannot be read: {error.strerror}.",
@@ -203,41 +203,41 @@ def _parse(text: str, path: Path) -> CommentedMap:
         if "duplicate key" in cause:
             # The library's sentence goes on with the values and what it found before.
             cause = cause.split(" with value")[0].replace("found ", "")
-        raise _wrong(path, line, cause, "A key may stand once; indent with spaces.") from error
+        raise _error(path, line, cause, "A key may stand once; indent with spaces.") from error
     except YAMLError as error:
-        raise _wrong(path, 1, str(error).splitlines()[0], "See presets.yaml.") from error
+        raise _error(path, 1, str(error).splitlines()[0], "See presets.yaml.") from error
     if not isinstance(document, CommentedMap) or not document:
-        found = "nothing" if not document else _said(document)
-        raise _wrong(path, 1, f"presets are expected here, not {found}", "See presets.yaml.")
+        found = "nothing" if not document else _quote(document)
+        raise _error(path, 1, f"presets are expected here, not {found}", "See presets.yaml.")
     return document
 
 
 def _preset(path: Path, line: int, name: str, block: object) -> Preset:
     if not isinstance(block, CommentedMap):
-        raise _wrong(path, line, f"preset {name} has no figures", f"It needs: {_keys()}.")
+        raise _error(path, line, f"preset {name} has no figures", f"It needs: {_keys()}.")
     known = [field.name for field in fields(Preset) if field.name != "name"]
     for key in block:
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=1)
             guess = f"Did you mean {close[0]}? " if close else ""
-            raise _wrong(
+            raise _error(
                 path,
                 _line(block, key),
-                f"preset {name}: unknown key {_said(key)}",
+                f"preset {name}: unknown key {_quote(key)}",
                 f"{guess}Known keys: {_keys()}, label.",
             )
     missing = [key for key in _OPTIONS if key not in block]
     if missing:
-        raise _wrong(path, line, f"preset {name}: {missing[0]} is missing", f"Needed: {_keys()}.")
+        raise _error(path, line, f"preset {name}: {missing[0]} is missing", f"Needed: {_keys()}.")
     label = block.get("label", name.upper())
     if not isinstance(label, str) or not _plain(label):
-        cause = f"preset {name}: label must be a text with letters, not {_said(label)}"
-        raise _wrong(path, _line(block, "label"), cause, "Put it between quotes.")
+        cause = f"preset {name}: label must be a text with letters, not {_quote(label)}"
+        raise _error(path, _line(block, "label"), cause, "Put it between quotes.")
     for key in _OPTIONS:
         problem = _problem(key, block[key], block["chunk_s"])
         if problem:
             cause = f"preset {name}: {key} {problem}"
-            raise _wrong(path, _line(block, key), cause, "Correct the value in that line.")
+            raise _error(path, _line(block, key), cause, "Correct the value in that line.")
     return Preset(
         name=str(name),
         label=str(label),
@@ -254,12 +254,12 @@ def _problem(key: str, value: Any, chunk_s: float) -> str | None:
     """What is wrong with a value, as the end of a sentence that begins with its key."""
     if key == "timestamps":
         known = isinstance(value, str) and value in _TIMESTAMPS
-        return None if known else f"must be {' or '.join(_TIMESTAMPS)}, not {_said(value)}"
+        return None if known else f"must be {' or '.join(_TIMESTAMPS)}, not {_quote(value)}"
     problem = _RANGES[key].problem(value)
     if problem or key != "overlap_s" or _RANGES["chunk_s"].problem(chunk_s):
         return problem
     if 2 * value >= chunk_s:
-        return f"must be less than half of the chunk ({chunk_s / 2:g} s), not {_said(value)}"
+        return f"must be less than half of the chunk ({chunk_s / 2:g} s), not {_quote(value)}"
     return None
 
 
@@ -268,7 +268,7 @@ def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name))).casefold()
 
 
-def _said(value: object) -> str:
+def _quote(value: object) -> str:
     """A value as its writer typed it, near enough to find it again."""
     if isinstance(value, str):
         return f"“{value}”"
@@ -293,5 +293,5 @@ def _line(block: CommentedMap, key: object) -> int:
         return int(block.lc.line or 0) + 1
 
 
-def _wrong(path: Path, line: int, cause: str, hint: str) -> SettingsError:
+def _error(path: Path, line: int, cause: str, hint: str) -> SettingsError:
     return SettingsError(f"{path}, line {line}: {cause}.", hint=hint)

@@ -13,9 +13,9 @@ from gpu.monitor import Sample
 from gpu.presets import Preset
 from gpu.throttle import Throttle
 
-PUT_TO_USE = 0.9  # of the memory budget: more cannot be asked for
+USABLE_BUDGET_SHARE = 0.9  # of the memory budget: more cannot be asked for
 LARGEST_BATCH = 256  # that a preset may have
-OWN_MEMORY = ("faster-whisper",)  # engines that keep memory which torch does not count
+MEMORY_OUTSIDE_TORCH = ("faster-whisper",)  # engines that keep memory which torch does not count
 
 Bound = Literal["idle", "recognition", "preparation", "throttle", "loading"]
 
@@ -123,12 +123,12 @@ class BudgetUse:
         """0..1 of the budget."""
         return min(1.0, self.used_bytes / self.budget_bytes)
 
-    def larger(self, presets: Iterable[Preset]) -> str:
+    def next_larger_preset(self, presets: Iterable[Preset]) -> str:
         """The preset with the next larger batch; empty if there is none."""
         more = [preset for preset in presets if preset.batch_size > self.ceiling]
         return min(more, key=lambda preset: preset.batch_size).name if more else ""
 
-    def words(self, presets: Iterable[Preset] = ()) -> str:
+    def describe(self, presets: Iterable[Preset] = ()) -> str:
         """The same as a clause, with the knob that would use more."""
         gb = 2**30
         figures = (
@@ -141,7 +141,7 @@ class BudgetUse:
             return f"{figures}: too few windows wait to fill a batch"
         if self.limit == "device":
             return f"{figures}: {self.reason}"
-        knobs = [f"--preset {name}" for name in [self.larger(presets)] if name]
+        knobs = [f"--preset {name}" for name in [self.next_larger_preset(presets)] if name]
         if self.filling:
             knobs.append(f"--batch-size {self.filling}")
         more = f" (more: {' or '.join(knobs)})" if knobs else ""
@@ -196,18 +196,18 @@ class Machine:
         if batch is None or now is None or not batch.batches or self.device.kind == "CPU":
             return None
         used = now.own_peak or now.own_used or 0
-        if not used or not budget or self.snapshot.engine in OWN_MEMORY:
+        if not used or not budget or self.snapshot.engine in MEMORY_OUTSIDE_TORCH:
             return None
         limit: Literal["full", "work", "device", "preset"] = "preset"
         filling = 0
-        if used >= PUT_TO_USE * budget:
+        if used >= USABLE_BUDGET_SHARE * budget:
             limit = "full"
         elif batch.last < batch.size and batch.waiting < batch.size:
             limit = "work"
         elif batch.size < batch.ceiling:
             limit = "device"
         elif batch.window_bytes:
-            left = int(PUT_TO_USE * budget) - used
+            left = int(USABLE_BUDGET_SHARE * budget) - used
             filling = min(LARGEST_BATCH, batch.size + -(-left // batch.window_bytes))
             filling = filling if filling > batch.ceiling else 0
         return BudgetUse(used, budget, limit, batch.reason, batch.ceiling, filling)

@@ -25,7 +25,7 @@ DESKTOP_BUSY, DESKTOP_REST, DESKTOP_PATIENCE = 0.10, 0.5, 3
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ThrottleLimits:
     """What the device is held to; 0 degrees and a utilisation of 1 switch that rule off."""
 
     temperature_c: float = 85.0
@@ -46,16 +46,16 @@ class Throttle:
 
 
 class Governor:
-    """Turns samples into a `Throttle`. One thread calls `look`; `now` may be read by any."""
+    """Turns samples into a `Throttle`. One thread calls `look`; any thread may read `now`."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, limits: ThrottleLimits | None = None) -> None:
+        self._limits = limits or ThrottleLimits()
         self._recent: deque[float] = deque(maxlen=SMOOTHED_OVER)
         self._hot = self._band = 0.0
         self._desktop = 0  # samples for which it counts as busy still
         self.now = Throttle()
 
-    def look(self, sample: Sample) -> Throttle:
+    def update(self, sample: Sample) -> Throttle:
         """Takes a sample; the rest that follows from it."""
         rests = [
             (

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpu.status import Device
 
-ABOUT_AS_FAST = 0.95
+SATURATION_SHARE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +83,16 @@ class Calibration:
         if not self.batches:
             return None
         fastest = max(each.rtfx for each in self.batches)
-        return next(each for each in self.batches if each.rtfx >= ABOUT_AS_FAST * fastest)
+        return next(each for each in self.batches if each.rtfx >= SATURATION_SHARE * fastest)
 
     @property
-    def enough(self) -> int:
+    def saturating_batch(self) -> int:
         """The batch beyond which larger ones were measured to gain nothing; 0 if none is known."""
         best = self.best
         return best.batch if best and best.batch < self.batches[-1].batch else 0
 
     @property
-    def fitting(self) -> int:
+    def largest_fitting_batch(self) -> int:
         """The largest batch that was measured to fit where a larger one did not; 0 if all did."""
         if not self.refused:
             return 0
@@ -153,7 +153,7 @@ def calibration_key(host: str, device: Device, engine: str, model: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class Estimate:
     """What a preset will do on this machine.
 
     `rtfx`: seconds of sound per second, None where nothing was measured; `basis` says what it

@@ -11,7 +11,7 @@
     ├── KnowledgeBaseError    an index or a remote knowledge base refused or is out of step
     │   └── CredentialsRefused a remote refused key, secret or project: stop its whole lane
     │       └── CredentialsMissing they are not (all) set, or cannot be any    (exit code 2)
-    ├── Later                 not now, but by itself from a known time on (`until`)
+    ├── RetryLater                 not now, but by itself from a known time on (`until`)
     │   ├── QuotaExhausted    a service's allowance is used up until it is renewed
     │   └── LanePaused        a whole lane of work (downloads) rests, for the reason it names
     ├── LibraryError          the library folder cannot be read or written
@@ -104,7 +104,7 @@ class CredentialsMissing(CredentialsRefused):
     exit_code = 2
 
 
-class Later(KBError):
+class RetryLater(KBError):
     """Not possible now, but by itself later; nothing is wrong and nobody need do anything.
 
     `until` is the time to try again in epoch seconds, None when it is not known.
@@ -124,11 +124,11 @@ class Later(KBError):
         self.until = until
 
 
-class QuotaExhausted(Later):
+class QuotaExhausted(RetryLater):
     """A service's allowance is used up until a known time."""
 
 
-class LanePaused(Later):
+class LanePaused(RetryLater):
     """A lane of work rests until a known time, for all its items; `lane` is its name."""
 
     lane = ""

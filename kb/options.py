@@ -54,7 +54,7 @@ class RunOptions:
             timestamps=self.timestamps,
         )
 
-    def preparing(self, settings: Settings) -> int:
+    def preparation_workers(self, settings: Settings) -> int:
         """How many items are prepared at once: this run's number, KB_WORKERS, or the preset's.
 
         Raises what `resolve_preset` raises.

@@ -44,7 +44,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture(autouse=True)
-def own_main() -> Iterator[None]:
+def restore_main() -> Iterator[None]:
     """A page that is tested stays behind as `__main__`, and spawned processes would run it."""
     main = sys.modules["__main__"]
     yield

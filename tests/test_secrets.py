@@ -13,7 +13,7 @@ from kb.errors import KBError
 from tests.fakes.odin import KEY, SECRET
 from tests.support.keys import fake_key
 from tests.support.secret_watch import SECRET as ANY_SECRET
-from tests.support.secret_watch import Watch, watch
+from tests.support.secret_watch import SecretWatch, watch
 
 # Where a test plays the user and lays down keys for the program to read.
 THEIR_PLACE = re.compile(r"YT_API_keys\.txt|(my-)?keys\.txt|\.env")
@@ -36,7 +36,7 @@ def test_no_secret_in_any_file_of_the_run(tmp_path_factory: pytest.TempPathFacto
 def test_no_secret_in_anything_said(request: pytest.FixtureRequest) -> None:
     assert watch.seen == []
     if request.session.testscollected > 300:  # a whole run, or what `make quick` leaves of it
-        assert all(watch.looked_at[kind] for kind in ("error", "traceback", "log", "output"))
+        assert all(watch.scanned[kind] for kind in ("error", "traceback", "log", "output"))
 
 
 @pytest.mark.parametrize(
@@ -44,21 +44,21 @@ def test_no_secret_in_anything_said(request: pytest.FixtureRequest) -> None:
 )
 def test_a_secret_would_be_seen(secret: str) -> None:
     for said in (f"key={secret}&alt=json", f'"{secret}"\n'.encode(), f"1{secret}"):
-        fresh = Watch()
-        fresh.look("anything", said)
+        fresh = SecretWatch()
+        fresh.scan("anything", said)
         (where,) = fresh.seen
         assert "test_a_secret_would_be_seen" in where
         assert secret not in where
 
 
 def test_everything_said_is_looked_at(capfd: pytest.CaptureFixture[str]) -> None:
-    before = watch.looked_at.copy()
+    before = watch.scanned.copy()
     with pytest.raises(KBError):
         raise KBError("An error.", hint="A hint.")
     logging.getLogger("anybody").warning("A record.")
     subprocess.run([sys.executable, "-c", "print('Output.')"], capture_output=True, check=True)
     print("More output.")
     capfd.readouterr()
-    after = watch.looked_at - before
+    after = watch.scanned - before
     assert after["error"] == after["traceback"] == after["log"] == 1
     assert after["output"] == 2

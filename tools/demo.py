@@ -27,14 +27,14 @@ from kb.cli.output import console  # noqa: E402
 from kb.errors import KBError  # noqa: E402
 from kb.options import RunOptions  # noqa: E402
 from kb.service import ItemStatus, Service  # noqa: E402
-from kb.transcript.chunks import clock  # noqa: E402
+from kb.transcript.chunks import format_timestamp  # noqa: E402
 from kb.types import Hit  # noqa: E402
 
 QUESTION = "What did the engineer discover under the snowfall?"
-ANSWER_HAS = ("broken", "bridge")
+EXPECTED_WORD = ("broken", "bridge")
 """Words of the passage that answers it; anything else would be the wrong one."""
 
-ENDED_WELL = ("done", "held")
+OK_STATES = ("done", "held")
 """Held: the words are there and can be searched, but some speech carries none."""
 
 
@@ -44,8 +44,8 @@ def main() -> int:
     service = Service()
     say("The sample channel goes into a knowledge base …", "bold")
     statuses = ingest(service)
-    console.print_troubles(statuses)
-    if any(status.state not in ENDED_WELL for status in statuses):
+    console.print_problems(statuses)
+    if any(status.state not in OK_STATES for status in statuses):
         say("Not all of the talks made it.", "bold red")
         return 1
     answer = best(service)
@@ -53,7 +53,7 @@ def main() -> int:
         say("The question was not answered: no passage found.", "bold red")
         return 1
     show(answer)
-    if not all(word in answer.text for word in ANSWER_HAS):
+    if not all(word in answer.text for word in EXPECTED_WORD):
         say("This is not the passage that answers it.", "bold red")
         return 1
     say(f"Done in {time.monotonic() - began:.0f} s. The library is {service.settings.home}.")
@@ -71,7 +71,7 @@ def ingest(service: Service) -> list[ItemStatus]:
             service.follow(report.enqueued, listener)
     ids = [*report.enqueued, *(skipped.id for skipped in report.skipped)]
     statuses = service.statuses(ids=ids)
-    words = sum(len(service.transcript(s.id).words) for s in statuses if s.state in ENDED_WELL)
+    words = sum(len(service.transcript(s.id).words) for s in statuses if s.state in OK_STATES)
     if report.enqueued:
         say(f"  {len(statuses)} talks, {words} words.")
     else:
@@ -88,7 +88,7 @@ def best(service: Service) -> Hit | None:
 def show(hit: Hit) -> None:
     """Print question and answer."""
     say(f"\nQuestion: {QUESTION}", "bold cyan")
-    say(f"  {hit.title}  [{clock(hit.at_s)}]", "bold")
+    say(f"  {hit.title}  [{format_timestamp(hit.at_s)}]", "bold")
     snippet = Text("  ")
     for number, part in enumerate(re.split(r"\*\*(.+?)\*\*", hit.snippet)):
         snippet.append(part, style="bold yellow" if number % 2 else "")

@@ -42,11 +42,11 @@ Drawing = Callable[[Draw, "Talk"], None]
 
 @dataclass(frozen=True)
 class Slide:
-    """One slide and what is said to it; `says` is a plan of `tests.support.compose`."""
+    """One slide and what is said to it; `narration` is a plan of `tests.support.compose`."""
 
     heading: str
     lines: tuple[str, ...]
-    says: str
+    narration: str
     drawing: Drawing
 
 
@@ -270,8 +270,8 @@ def speak(talk: Talk, bank: WordBank) -> tuple[Composition, list[float]]:
         if number:
             plan.append(str(talk.between[min(number, len(talk.between)) - 1]))
         first_words.append(count)
-        count += sum(part.isalpha() for part in slide.says.split())
-        plan.append(slide.says)
+        count += sum(part.isalpha() for part in slide.narration.split())
+        plan.append(slide.narration)
     sound = compose(
         bank,
         " ".join(plan),

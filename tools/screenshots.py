@@ -60,7 +60,7 @@ def main() -> None:
         log = Path(folder) / "server.log"
         with dashboard(home, log, KB_APP_WORKER="false", **own) as address:
             for theme in THEMES:
-                keep(b, address + opened, IMAGES / f"dashboard-{theme}.png", theme)
+                shoot_for_docs(b, address + opened, IMAGES / f"dashboard-{theme}.png", theme)
             if everything:
                 screens = {tab.split()[0].lower(): f"/?tab={quote(tab)}" for tab in TABS}
                 screens |= {
@@ -70,32 +70,32 @@ def main() -> None:
                     "unknown-item": "/?tab=Library&item=file%3A000000000000",
                     "german": "/?tab=Ingest&lang=de",
                 }
-                each(b, address, screens, everything)
+                shoot_all(b, address, screens, everything)
         with channel(Path(folder)) as settings, dashboard(home, log, **own, **settings) as address:
-            keep(b, address, IMAGES / "ingest.png", "light", look, 1320)
+            shoot_for_docs(b, address, IMAGES / "ingest.png", "light", open_channel, 1320)
             if everything:
-                each(b, address, {"found": "/"}, everything, look)
+                shoot_all(b, address, {"found": "/"}, everything, open_channel)
             page = b.new_page()
             page.goto(address)
-            look(page)
+            open_channel(page)
             page.get_by_role("button", name=f"Ingest {TALKS} media").click()
-            done(page, 6)
-            keep(b, f"{address}/?tab=Queue", IMAGES / "queue.png", "light")
+            wait_until_done(page, 6)
+            shoot_for_docs(b, f"{address}/?tab=Queue", IMAGES / "queue.png", "light")
             if everything:
-                each(b, address, {"busy": "/?tab=Queue"}, everything)
+                shoot_all(b, address, {"busy": "/?tab=Queue"}, everything)
         if everything:
-            others(b, Path(folder), everything)
+            shoot_edge_cases(b, Path(folder), everything)
 
 
-def others(b: Browser, folder: Path, everything: Path) -> None:
+def shoot_edge_cases(b: Browser, folder: Path, everything: Path) -> None:
     """The screens of an empty library, and of a queue of 5,000 with trouble."""
     with dashboard(folder / "empty", folder / "e.log", KB_APP_WORKER="false") as address:
         screens = {f"empty-{tab.split()[0].lower()}": f"/?tab={quote(tab)}" for tab in TABS}
-        each(b, address, screens, everything)
-    trouble(folder / "many")
+        shoot_all(b, address, screens, everything)
+    fill_with_failures(folder / "many")
     with dashboard(folder / "many", folder / "m.log", KB_APP_WORKER="false") as address:
-        each(b, address, {"many": "/?tab=Queue"}, everything)
-        each(b, address, {"wrong": "/"}, everything, wrong)
+        shoot_all(b, address, {"many": "/?tab=Queue"}, everything)
+        shoot_all(b, address, {"wrong": "/"}, everything, open_invalid_source)
 
 
 def fill(home: Path) -> str:
@@ -144,17 +144,17 @@ def channel(folder: Path) -> Iterator[dict[str, str]]:
         }
 
 
-def trouble(home: Path) -> None:
+def fill_with_failures(home: Path) -> None:
     """A queue of 5,000: most wait, some failed, downloads rest."""
     from kb.options import RunOptions
     from kb.service import Service
     from kb.settings import Settings
 
     service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo"))
-    store = service.jobs.items
+    store = service.queue.items
     service.ingest([str(next(SAMPLES.glob("*.mp4")))], RunOptions())
-    (row,) = service.jobs.board().rows
-    item = service.jobs.rows([row.id])[0].item
+    (row,) = service.queue.page().rows
+    item = service.queue.rows([row.id])[0].item
     many = [replace(item, id=f"web:t:{n:06d}", title=f"Talk {n} on water") for n in range(5000)]
     store.submit(many, {}, lambda *_: None)
     for number in range(12):
@@ -168,26 +168,26 @@ def trouble(home: Path) -> None:
     service.close()
 
 
-def look(page: Page) -> None:
+def open_channel(page: Page) -> None:
     """Name the channel, and wait for what is found."""
-    named(page, "@harbour-talks")
+    fill_sources(page, "@harbour-talks")
     page.locator('[data-testid="stDataFrame"]').wait_for()
 
 
-def wrong(page: Page) -> None:
+def open_invalid_source(page: Page) -> None:
     """Name what leads nowhere."""
-    named(page, "/no/such/talk.mp4\nhttps://www.youtube.com/")
+    fill_sources(page, "/no/such/talk.mp4\nhttps://www.youtube.com/")
     page.locator('[data-testid="stAlert"]').first.wait_for()
 
 
-def named(page: Page, words: str) -> None:
+def fill_sources(page: Page, words: str) -> None:
     """Type into the box for what is to be taken in."""
     box = page.locator(".st-key-sources textarea")
     box.fill(words)
     box.press("Control+Enter")
 
 
-def done(page: Page, count: int) -> None:
+def wait_until_done(page: Page, count: int) -> None:
     """Wait until so many items of the queue are finished."""
     ends = time.monotonic() + WAIT_S
     while time.monotonic() < ends:
@@ -199,7 +199,7 @@ def done(page: Page, count: int) -> None:
     sys.exit("The queue does not get on.")
 
 
-def each(
+def shoot_all(
     b: Browser, address: str, screens: dict[str, str], folder: Path, prepare: Prepare | None = None
 ) -> None:
     """Every screen in both themes and widths."""
@@ -211,7 +211,7 @@ def each(
                 shoot(b, address + path, theme, (width, height), target, prepare)
 
 
-def keep(
+def shoot_for_docs(
     b: Browser,
     url: str,
     target: Path,
@@ -241,7 +241,7 @@ def shoot(
     page = context.new_page()
     page.set_default_timeout(120_000)
     page.goto(url)
-    rest(page)
+    wait_until_idle(page)
     if prepare:
         prepare(page)
         page.wait_for_timeout(1500)
@@ -250,7 +250,7 @@ def shoot(
     context.close()
 
 
-def rest(page: Page) -> None:
+def wait_until_idle(page: Page) -> None:
     """Wait until the script has run and the player shows its picture."""
     page.locator('[data-testid="stTabs"]').wait_for()
     page.wait_for_timeout(1000)

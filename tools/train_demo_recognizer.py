@@ -73,7 +73,7 @@ def finish(work: Path, name: str) -> None:
 
 def run(step: str, args: argparse.Namespace) -> None:
     """Do one step of the recipe."""
-    work, out, data = args.work, args.out, args.data
+    work, out, data = args.steps_class, args.out, args.data
     words = load_vocabulary(out / "vocabulary.txt")
     if step == "words" and once(work, step):
         log("every speaker says every word")
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="this stage of the training alone")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     args = parser.parse_args()
-    args.work.mkdir(parents=True, exist_ok=True)
+    args.steps_class.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     for step in STEPS if args.stage == "all" else (args.stage,):
         run(step, args)

@@ -21,9 +21,9 @@ from kb.asr import SAMPLE_RATE
 from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines.whisper.cuda_graph import GraphStep
 from kb.asr.engines.whisper.decoder import Decoder
-from kb.asr.engines.whisper.greedy_search import Greedy
+from kb.asr.engines.whisper.greedy_search import GreedyDecoder
 from kb.asr.engines.whisper.packed_linear import pack_linears
-from kb.asr.engines.whisper.timestamp_rules import Rules
+from kb.asr.engines.whisper.timestamp_rules import TimestampRules
 
 TOKENS = 120
 WINDOW_S = 30.0
@@ -136,15 +136,15 @@ class Bench:
         if self.device.startswith("cuda"):
             torch.cuda.synchronize()
 
-    def loop(self, graph_rows: int = 0) -> Greedy:
+    def loop(self, graph_rows: int = 0) -> GreedyDecoder:
         """Our writing loop; `graph_rows`: with a step recorded for so many windows."""
-        rules = Rules(self.generation, self.eos, self.shape.vocabulary, self.device)
+        rules = TimestampRules(self.generation, self.eos, self.shape.vocabulary, self.device)
         # (The prompt is the start token alone.)
         graph = GraphStep(self.decoder, graph_rows, self.tokens + 2) if graph_rows else None
-        return Greedy(self.decoder, rules, start=self.eos + 1, graph=graph)
+        return GreedyDecoder(self.decoder, rules, start_token=self.eos + 1, graph=graph)
 
     @torch.inference_mode()
-    def ours(self, batch: int, loop: Greedy) -> Timed:
+    def run_ours(self, batch: int, loop: GreedyDecoder) -> Timed:
         """A batch as the engine runs it. Raises ValueError if a window lacks tokens."""
         marks = [time.perf_counter()]
 
@@ -156,10 +156,10 @@ class Bench:
         mark()
         states = self.encoder(mel).last_hidden_state
         mark()
-        begun = loop.begin(states)
-        written = loop.write(begun, [[self.eos + 1]] * batch)
+        state = loop.start(states)
+        written = loop.decode(state, [[self.eos + 1]] * batch)
         mark()
-        loop.time(written, [WINDOW_S] * batch)
+        loop.align(written, [WINDOW_S] * batch)
         mark()
         self._equal({len(row) for row in written.rows})
         return Timed(*(b - a for a, b in pairwise(marks)))
@@ -235,7 +235,7 @@ GRAPH = "CUDA graph"
 COMPILED = "compiled encoder"
 
 
-def sensible(manager: GPUManager) -> tuple[str, ...]:
+def applicable_options(manager: GPUManager) -> tuple[str, ...]:
     """The levers that can make a difference on this device; compiling apart."""
     if manager.on_gpu:
         return FLOAT32, EAGER, EXTRACTOR, EVERY_STEP, GRAPH
@@ -244,7 +244,7 @@ def sensible(manager: GPUManager) -> tuple[str, ...]:
 
 
 @contextmanager
-def pulled(bench: Bench, lever: str, manager: GPUManager) -> Iterator[Bench]:
+def with_option(bench: Bench, lever: str, manager: GPUManager) -> Iterator[Bench]:
     """The model with one thing otherwise than in the table's other rows; afterwards as before."""
     encoder, every = bench.encoder, greedy.CHECK_EVERY
     try:

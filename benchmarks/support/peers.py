@@ -59,7 +59,7 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Way:
+class Variant:
     """A peer by name; `open` loads it.
 
     `batches`: whether it has batches at all; `most`: the largest one it takes, whatever it is
@@ -69,8 +69,8 @@ class Way:
     name: str
     open: Callable[[], Peer]
     batches: bool = True
-    most: int = BATCHES[-1]
-    like: str = ""
+    max_batch: int = BATCHES[-1]
+    batch_of: str = ""
 
 
 PIPELINE = "transformers pipeline"
@@ -82,7 +82,7 @@ BATCHED = "faster-whisper, batched"
 BATCHED_WORDS = "faster-whisper, batched, with word times"
 
 # Why ways are missing where weights are random.
-LEFT_OUT = (
+SKIPPED_NOTE = (
     "Left out on random weights, because random timestamps decide how far they go on at a time, "
     "so that their work cannot be made equal: transformers' long form, and the transformers "
     "pipeline with word times. 'As shipped' is left out, too: there is nothing to doubt in random "
@@ -90,55 +90,65 @@ LEFT_OUT = (
 )
 
 
-def everyone(model: Model) -> list[Way]:
+def all_variants(model: Model) -> list[Variant]:
     """All that can read with this model, the one all are compared to first."""
     own = CPU_BATCH_CEILING
-    ways = [
-        Way(PIPELINE, lambda: pipeline(model)),
-        Way(SHIPPED, lambda: ours(model, "whisper", repair=True), most=own),
-        Way(OURS, lambda: ours(model, "whisper", repair=False), most=own),
-        Way(OURS_CTRANSLATE2, lambda: ours(model, "faster-whisper", repair=False), most=own),
-        Way(BATCHED, lambda: faster_whisper(model, batched=True)),
-        Way("faster-whisper, sequential", lambda: faster_whisper(model, batched=False), False),
-        Way(BATCHED_WORDS, lambda: faster_whisper(model, batched=True, words=True), like=BATCHED),
+    variants = [
+        Variant(PIPELINE, lambda: pipeline(model)),
+        Variant(SHIPPED, lambda: our_peer(model, "whisper", repair=True), max_batch=own),
+        Variant(OURS, lambda: our_peer(model, "whisper", repair=False), max_batch=own),
+        Variant(
+            OURS_CTRANSLATE2, lambda: our_peer(model, "faster-whisper", repair=False), max_batch=own
+        ),
+        Variant(BATCHED, lambda: faster_whisper(model, batched=True)),
+        Variant("faster-whisper, sequential", lambda: faster_whisper(model, batched=False), False),
+        Variant(
+            BATCHED_WORDS, lambda: faster_whisper(model, batched=True, words=True), batch_of=BATCHED
+        ),
     ]
     if not model.random:
         return [
-            *ways,
-            Way("transformers long form", lambda: long_form(model)),
-            Way(PIPELINE_WORDS, lambda: pipeline(model, words=True), like=PIPELINE),
+            *variants,
+            Variant("transformers long form", lambda: long_form(model)),
+            Variant(PIPELINE_WORDS, lambda: pipeline(model, words=True), batch_of=PIPELINE),
         ]
-    ways = [way for way in ways if way.name != SHIPPED]
+    variants = [variant for variant in variants if variant.name != SHIPPED]
     # (Its package is the extra `bench`.)
-    return [*ways, Way("openai-whisper", openai_whisper, False)] if find_spec("whisper") else ways
+    return (
+        [*variants, Variant("openai-whisper", openai_whisper, False)]
+        if find_spec("whisper")
+        else variants
+    )
 
 
-def ours(model: Model, engine: str, *, repair: bool) -> Peer:
+def our_peer(model: Model, engine: str, *, repair: bool) -> Peer:
     """Our own way, files side by side as a worker takes them."""
-    from kb.asr.batching.adjustable_semaphore import Places
-    from kb.inference.session import Recognition
+    from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
+    from kb.inference.session import InferenceSession
     from kb.options import RunOptions
     from kb.settings import get_settings
 
     updates: dict[str, Any] = {"cpu_threads": 1, "device": "cpu", "workers": PREPARING}
     if not repair:
         updates |= {"repair_share": 0.0}
-    recognition = Recognition(get_settings().model_copy(update=updates), Places(PREPARING))
+    recognition = InferenceSession(
+        get_settings().model_copy(update=updates), AdjustableSemaphore(PREPARING)
+    )
 
-    def recipe(batch: int) -> Any:
-        return recognition.recipe(
+    def options_for(batch: int) -> Any:
+        return recognition.transcription_options(
             RunOptions(model=str(model.folder), engine=engine, language="en", batch_size=batch)
         )
 
-    recognition.prepare(recipe(BATCH))
+    recognition.prepare(options_for(BATCH))
     batcher = recognition._batcher
     assert batcher is not None
     lengths: Counter[int] = Counter()
-    busy = _watch(batcher.engine, recognition._detector, lengths)
+    busy = _instrument(batcher.engine, recognition._detector, lengths)
 
     def read(paths: Sequence[Path], batch: int) -> list[str]:
         busy.update(recognizer=0.0, detector=0.0, times=0.0)
-        own = recipe(batch)
+        own = options_for(batch)
         with ThreadPoolExecutor(max(BATCH, batch)) as pool:
             found = list(pool.map(lambda path: recognition.transcribe(path, own), paths))
         return [" ".join(segment.text for segment in one.segments) for one in found]
@@ -146,7 +156,7 @@ def ours(model: Model, engine: str, *, repair: bool) -> Peer:
     return Peer(read, busy, lengths, recognition.close)
 
 
-def _watch(engine: Any, detector: Any, lengths: Counter[int]) -> dict[str, float]:
+def _instrument(engine: Any, detector: Any, lengths: Counter[int]) -> dict[str, float]:
     """Counts CPU seconds inside the models' own calls, and the tokens of every window."""
     busy = {"recognizer": 0.0, "detector": 0.0, "times": 0.0}
     lock = threading.Lock()  # detection runs in several threads
@@ -163,7 +173,7 @@ def _watch(engine: Any, detector: Any, lengths: Counter[int]) -> dict[str, float
 
         return run
 
-    detector._session = _Watched(detector._session, run=lambda call: counted("detector", call))
+    detector._session = _Instrumented(detector._session, run=lambda call: counted("detector", call))
 
     def measured(call: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **options: Any) -> Any:
@@ -175,16 +185,16 @@ def _watch(engine: Any, detector: Any, lengths: Counter[int]) -> dict[str, float
         return run
 
     if hasattr(engine, "_greedy"):
-        engine._encode = counted("recognizer", engine._encode)
-        engine._greedy.begin = counted("recognizer", engine._greedy.begin)
-        engine._greedy.write = counted("recognizer", measured(engine._greedy.write))
-        engine._greedy.time = counted("times", engine._greedy.time)
+        engine._run_encoder = counted("recognizer", engine._run_encoder)
+        engine._greedy.start = counted("recognizer", engine._greedy.start)
+        engine._greedy.decode = counted("recognizer", measured(engine._greedy.decode))
+        engine._greedy.align = counted("times", engine._greedy.align)
     else:
         engine._write = measured(engine._write)  # (CTranslate2 computes in threads of its own.)
     return busy
 
 
-class _Watched:
+class _Instrumented:
     """An object of a compiled package with some of its methods wrapped."""
 
     def __init__(self, inner: Any, **wrappers: Callable[[Any], Any]) -> None:
@@ -328,7 +338,7 @@ def faster_whisper(model: Model, *, batched: bool, words: bool = False) -> Peer:
 
             return run
 
-        whisper.model = _Watched(whisper.model, generate=measured)
+        whisper.model = _Instrumented(whisper.model, generate=measured)
     transcribe: Callable[..., Any] = whisper.transcribe
     if batched:
         # Timestamps as trained; without them the demo weights have hardly been shown anything.

@@ -38,7 +38,7 @@ def resident_mb(what: str) -> float:
     return int(found[1]) / 1024 if found else float("nan")
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Returns freed memory to the system, so that what comes next does not inherit it."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # (only glibc has this)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.support.common import median
-from benchmarks.support.trust_reader import READ_ONCE, Reader
-from kb.asr.engines.base import Decoded, Heard
-from kb.asr.quality.checks import Evidence, Limits, repeats
-from kb.asr.quality.repair_budget import Purse
-from kb.asr.stitching import keep_words, segments_on
-from kb.pipeline.hold import judge
+from benchmarks.support.trust_reader import NO_REPAIR, TrustReader
+from kb.asr.engines.base import DecodingResult, EncodedBatch
+from kb.asr.quality.checks import Thresholds, WindowContext, repeats
+from kb.asr.quality.repair_budget import RepairBudget
+from kb.asr.stitching import keep_words, restore_segment_times
+from kb.pipeline.hold import decide
 from kb.settings import Settings
 from kb.types import Segment, Transcript, Word
 from tests.fakes.faults import KINDS, Fault, FaultyEngine
@@ -37,7 +37,7 @@ class Tally:
 
     def add(self, said: Composition, words: Sequence[Word]) -> Score:
         result = score(said.words, words)
-        self.spoken += result.spoken
+        self.spoken += result.reference_words
         self.substituted += result.substituted
         self.deleted += result.deleted
         self.inserted += result.inserted
@@ -54,7 +54,7 @@ class Tally:
         return self.share(self.substituted + self.deleted + self.inserted)
 
 
-LIMITS = Limits.of(Settings())
+LIMITS = Thresholds.of(Settings())
 
 
 def loops(words: Sequence[Word]) -> int:
@@ -63,8 +63,8 @@ def loops(words: Sequence[Word]) -> int:
     for first in range(0, len(words), 40):
         part = tuple(words[first : first + 40])
         segment = Segment(0.0, 0.0, "", part)
-        seen = Evidence(0, 1e9, 0, 1e9, Decoded((segment,), "en", 0, 0, 0), ())
-        found += bool(repeats(seen, LIMITS))
+        context = WindowContext(0, 1e9, 0, 1e9, DecodingResult((segment,), "en", 0, 0, 0), ())
+        found += bool(repeats(context, LIMITS))
     return found
 
 
@@ -72,9 +72,9 @@ def plain_words(text: str) -> list[Word]:
     return [Word(0.0, 0.0, word, 1.0) for word in text.split()]
 
 
-def suspects(found: Transcript) -> list[Any]:
+def flagged_windows(found: Transcript) -> list[Any]:
     """Windows that had a sign after their first reading."""
-    return [window for window in found.windows if window.signs or window.readings]
+    return [window for window in found.windows if window.flags or window.attempts]
 
 
 @dataclass
@@ -99,41 +99,41 @@ class Row:
         return 100 * self.repair_s / max(self.first_s, 1e-9)
 
 
-def undisturbed(
+def run_undisturbed(
     name: str,
     said: Sequence[Composition],
-    reader: Reader,
+    reader: TrustReader,
     peers: Sequence[Callable[[np.ndarray], str]],
 ) -> Row:
     row = Row(name, peers=[Tally() for _ in peers])
-    reader.purse = Purse()
+    reader.repair_budget = RepairBudget()
     for composition in said:
         reader.engine.fresh = True
         found = reader.read(composition, reader.engine)
         reader.engine.fresh = False
-        once = reader.read(composition, reader.engine, READ_ONCE)
+        once = reader.read(composition, reader.engine, NO_REPAIR)
         row.minutes += composition.seconds / 60
         row.windows += len(found.windows)
-        row.suspect += len(suspects(found))
+        row.suspect += len(flagged_windows(found))
         row.before.add(composition, once.words)
         row.after.add(composition, found.words)
         row.repair_s += found.timing.repair_s
         row.first_s += found.timing.asr_s + found.timing.align_s - found.timing.repair_s
         row.items += 1
-        row.held += judge(found, reader.settings.hold_below).state == "held"
+        row.held += decide(found, reader.settings.hold_below).state == "held"
         for tally, peer in zip(row.peers, peers, strict=True):
             tally.add(composition, plain_words(peer(composition.audio)))
     return row
 
 
 @dataclass
-class Struck:
+class FaultCounts:
     """What became of the faults of one kind."""
 
     faults: int = 0
     found: int = 0
-    mended: int = 0
-    unmended_told: int = 0
+    repaired: int = 0
+    unrepaired_flagged: int = 0
 
 
 @dataclass
@@ -141,22 +141,24 @@ class FaultRow(Row):
     """The disturbed runs together."""
 
     floor: Tally = field(default_factory=Tally)
-    kinds: dict[str, Struck] = field(default_factory=lambda: {kind: Struck() for kind in KINDS})
-    told: list[str] = field(default_factory=list)  # examples of what was not noticed
+    kinds: dict[str, FaultCounts] = field(
+        default_factory=lambda: {kind: FaultCounts() for kind in KINDS}
+    )
+    unnoticed: list[str] = field(default_factory=list)  # examples of what was not noticed
 
     def total(self, name: str) -> int:
         return sum(getattr(struck, name) for struck in self.kinds.values())
 
 
-def disturbed(
-    said: Sequence[Composition], reader: Reader, seeds: Sequence[int], timed: int
+def run_disturbed(
+    said: Sequence[Composition], reader: TrustReader, seeds: Sequence[int], timed: int
 ) -> FaultRow:
     """Faults in a tenth of the windows, once for each seed; the first `timed` are measured."""
     row = FaultRow("faults in 10 % of the windows")
-    reader.purse = Purse()
+    reader.repair_budget = RepairBudget()
     for composition in said:
         row.minutes += composition.seconds / 60
-        clean = reader.read(composition, reader.engine, READ_ONCE)
+        clean = reader.read(composition, reader.engine, NO_REPAIR)
         row.floor.add(composition, clean.words)
         for seed in seeds:
             reader.engine.fresh = seed in seeds[:timed]
@@ -164,45 +166,47 @@ def disturbed(
             found = reader.read(composition, engine)
             reader.engine.fresh = False
             again = FaultyEngine(reader.engine, share=FAULTY_SHARE, seed=seed)
-            row.before.add(composition, reader.read(composition, again, READ_ONCE).words)
+            row.before.add(composition, reader.read(composition, again, NO_REPAIR).words)
             row.after.add(composition, found.words)
             row.windows += len(found.windows)
             row.items += 1
-            row.held += judge(found, reader.settings.hold_below).state == "held"
+            row.held += decide(found, reader.settings.hold_below).state == "held"
             if seed in seeds[:timed]:
                 row.repair_s += found.timing.repair_s
                 row.first_s += found.timing.asr_s + found.timing.align_s - found.timing.repair_s
-            judge_faults(row, composition, found, again.faults, seed)
+            count_faults(row, composition, found, again.faults, seed)
     return row
 
 
-def judge_faults(
+def count_faults(
     row: FaultRow, said: Composition, found: Transcript, faults: Sequence[Fault], seed: int
 ) -> None:
     """Counts, for each fault of a first reading, whether it was found and mended."""
-    noticed = {round(window.start_s, 2): window for window in suspects(found)}
+    noticed = {round(window.start_s, 2): window for window in flagged_windows(found)}
     for fault in faults:
         struck = row.kinds[fault.kind]
         struck.faults += 1
-        start_s = fault.window.clock.begin(fault.window.start_s)
+        start_s = fault.window.time_map.start(fault.window.start_s)
         window = noticed.get(round(start_s, 2))
         struck.found += window is not None
-        if mended(said, found, fault):
-            struck.mended += 1
+        if is_repaired(said, found, fault):
+            struck.repaired += 1
             continue
         # Not mended: does the ledger say so?
-        struck.unmended_told += window is not None and bool(window.signs or window.gaps)
+        struck.unrepaired_flagged += window is not None and bool(window.flags or window.gaps)
         if window is None:
-            row.told.append(f"{fault.kind} at {start_s:.1f} s, seed {seed}")
+            row.unnoticed.append(f"{fault.kind} at {start_s:.1f} s, seed {seed}")
 
 
-def mended(said: Composition, found: Transcript, fault: Fault) -> bool:
+def is_repaired(said: Composition, found: Transcript, fault: Fault) -> bool:
     """Whether the window's words are as right and as well placed as undisturbed."""
     struck = fault.window
-    begin_s = struck.clock.begin(struck.start_s + struck.overlap_s)
-    end_s = struck.clock.end(struck.end_s - struck.shared_s)
+    begin_s = struck.time_map.start(struck.start_s + struck.overlap_s)
+    end_s = struck.time_map.end(struck.end_s - struck.shared_s)
     truth = [w for w in said.words if begin_s <= (w[1] + w[2]) / 2 < end_s]
-    before = [w for s in segments_on(struck.clock, fault.before.segments) for w in s.words]
+    before = [
+        w for s in restore_segment_times(struck.time_map, fault.before.segments) for w in s.words
+    ]
     floor = score(truth, inside(before, begin_s, end_s))
     result = score(truth, inside(found.words, begin_s, end_s))
     if result.errors > floor.errors + 1:
@@ -218,7 +222,7 @@ def inside(words: Sequence[Word], begin_s: float, end_s: float) -> list[Word]:
 # Holding
 
 
-class Deaf:
+class LossyEngine:
     """An engine that loses what is said between two times, however it is asked.
 
     Nothing that repair tries can mend it, so that the item has to be held where the loss is
@@ -232,10 +236,10 @@ class Deaf:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def decode(self, heard: Heard, *how: Any) -> list[Decoded]:
+    def decode(self, heard: EncodedBatch, *how: Any) -> list[DecodingResult]:
         return [self._lose(decoded) for decoded in self._engine.decode(heard, *how)]
 
-    def _lose(self, decoded: Decoded) -> Decoded:
+    def _lose(self, decoded: DecodingResult) -> DecodingResult:
         segments = (
             *keep_words(decoded.segments, before_s=self._from_s),
             *keep_words(decoded.segments, from_s=self._to_s),
@@ -254,20 +258,20 @@ class HoldRow:
     trusted: float = 1.0  # the lowest of an item that must not be held, the highest of the others
 
     @property
-    def right(self) -> int:
+    def correct(self) -> int:
         return self.held if self.expected else self.items - self.held
 
-    def take(self, found: Transcript, reader: Reader) -> None:
+    def add(self, found: Transcript, reader: TrustReader) -> None:
         first = self.items == 0
         self.items += 1
-        self.held += judge(found, reader.settings.hold_below).state == "held"
+        self.held += decide(found, reader.settings.hold_below).state == "held"
         trusted = found.coverage.trusted
         nearest = max if self.expected else min
         self.trusted = trusted if first else nearest(self.trusted, trusted)
 
 
-def held(
-    clean: Sequence[Composition], noisy: Sequence[Composition], reader: Reader
+def run_holds(
+    clean: Sequence[Composition], noisy: Sequence[Composition], reader: TrustReader
 ) -> list[HoldRow]:
     """Decisions about items of which it is known what they must be."""
     rows = []
@@ -279,24 +283,24 @@ def held(
     ):
         row = HoldRow(name, expected)
         for said in clean:
-            reader.purse = Purse()
-            row.take(reader.read(said, _losing(reader, said, share)), reader)
+            reader.repair_budget = RepairBudget()
+            row.add(reader.read(said, _lossy_engine(reader, said, share)), reader)
         rows.append(row)
     row = HoldRow("loops in every window, on every reading", True)
     for said in clean:
-        reader.purse = Purse()
+        reader.repair_budget = RepairBudget()
         looping = FaultyEngine(reader.engine, share=1.0, kinds=["loop"])
-        row.take(reader.read(said, looping), reader)
+        row.add(reader.read(said, looping), reader)
     rows.append(row)
     row = HoldRow("speech 3 to 6 dB below the noise", True)
     for said in noisy:
-        reader.purse = Purse()
-        row.take(reader.read(said, reader.engine), reader)
+        reader.repair_budget = RepairBudget()
+        row.add(reader.read(said, reader.engine), reader)
     rows.append(row)
     return rows
 
 
-def _losing(reader: Reader, said: Composition, share: float) -> Any:
+def _lossy_engine(reader: TrustReader, said: Composition, share: float) -> Any:
     """The engine, deaf to a share of the spoken seconds from the item's first third on."""
     if share <= 0:
         return reader.engine
@@ -308,4 +312,4 @@ def _losing(reader: Reader, said: Composition, share: float) -> Any:
             break
         to_s = end_s
         left_s -= end_s - start_s
-    return Deaf(reader.engine, from_s, to_s)
+    return LossyEngine(reader.engine, from_s, to_s)

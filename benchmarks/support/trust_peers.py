@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.engines.faster_whisper.conversion import converted
+from kb.asr.engines.faster_whisper.conversion import converted_model_folder
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 
 
@@ -62,7 +62,7 @@ class FasterWhisper:
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 
         self._batch_size = batch_size
-        made = Path(shutil.copytree(converted("demo"), folder))
+        made = Path(shutil.copytree(converted_model_folder("demo"), folder))
         for path in (made / "processor").iterdir():
             if not (made / path.name).exists():
                 shutil.copy(path, made / path.name)

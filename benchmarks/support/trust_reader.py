@@ -10,9 +10,9 @@ from typing import Any
 from gpu.manager import GPUManager
 from kb.asr.audio.vad import Audio
 from kb.asr.batching.batcher import Batcher
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Engine, Heard
-from kb.asr.quality.repair import Plan
-from kb.asr.quality.repair_budget import Purse
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch, Engine
+from kb.asr.quality.repair import RepairPlan
+from kb.asr.quality.repair_budget import RepairBudget
 from kb.asr.recognizer import Recognizer
 from kb.asr.windows.windowing import Window
 from kb.settings import Settings
@@ -22,10 +22,10 @@ from tests.support.speech import blocks, detector, preset
 
 PRESET = "optimiert"
 BATCH = 4
-READ_ONCE = Plan(share=0.0, temperatures=(), beams=1)
+NO_REPAIR = RepairPlan(share=0.0, temperatures=(), beams=1)
 
 
-class Remembering:
+class CachingEngine:
     """An engine that reads the same window once: what several runs share is computed once.
 
     `fresh` counts nothing remembered: for runs whose time is measured.
@@ -33,8 +33,8 @@ class Remembering:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._heard: dict[tuple[int, int], tuple[Any, float]] = {}
-        self._texts: dict[tuple[Any, ...], Decoded] = {}
+        self._encoded: dict[tuple[int, int], tuple[Any, float]] = {}
+        self._texts: dict[tuple[Any, ...], DecodingResult] = {}
         self.fresh = False
 
     def __getattr__(self, name: str) -> Any:
@@ -43,27 +43,27 @@ class Remembering:
     def stop(self) -> None:
         """The engine goes on to the next run."""
 
-    def hear(self, windows: Sequence[Window]) -> Heard:
+    def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         keys = [self._key(window) for window in windows]
-        if self.fresh or any(key not in self._heard for key in keys):
-            found = self._engine.hear(windows)
+        if self.fresh or any(key not in self._encoded for key in keys):
+            found = self._engine.encode(windows)
             for key, languages, chance in zip(keys, found.languages, found.no_speech, strict=True):
-                self._heard[key] = languages, chance
+                self._encoded[key] = languages, chance
             return found
-        languages, chances = zip(*(self._heard[key] for key in keys), strict=True)
-        return Heard(tuple(windows), languages, chances)
+        languages, chances = zip(*(self._encoded[key] for key in keys), strict=True)
+        return EncodedBatch(tuple(windows), languages, chances)
 
     def decode(
-        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-    ) -> list[Decoded]:
+        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+    ) -> list[DecodingResult]:
         keys = [
-            (*self._key(window), code, how)
-            for window, code in zip(heard.windows, languages, strict=True)
+            (*self._key(window), code, options)
+            for window, code in zip(encoded.windows, languages, strict=True)
         ]
         if self.fresh or any(key not in self._texts for key in keys):
-            if heard.states is None:
-                heard = self._engine.hear(heard.windows)
-            found = self._engine.decode(heard, languages, how)
+            if encoded.states is None:
+                encoded = self._engine.encode(encoded.windows)
+            found = self._engine.decode(encoded, languages, options)
             self._texts.update(zip(keys, found, strict=True))
             return found
         return [self._texts[key] for key in keys]
@@ -72,7 +72,7 @@ class Remembering:
         return zlib.crc32(window.audio.tobytes()), round(window.start_s * SAMPLE_RATE)
 
 
-class Heeded:
+class RecordedDetector:
     """Speech detection of one sound, done once and played back."""
 
     def __init__(self, audio: Audio) -> None:
@@ -80,7 +80,7 @@ class Heeded:
         self._blocks = [stream.push(block) for block in blocks(audio)]
         self._rest = stream.finish()
 
-    def stream(self) -> Heeded:
+    def stream(self) -> RecordedDetector:
         self._left = iter(self._blocks)
         return self
 
@@ -92,22 +92,24 @@ class Heeded:
 
 
 @dataclass
-class Reader:
+class TrustReader:
     """Our own path over one engine; detection is remembered by sound."""
 
     engine: Any
     manager: GPUManager
     settings: Settings = field(default_factory=Settings)
-    purse: Purse = field(default_factory=Purse)  # what repair may cost over a row of the table
-    _heeded: dict[int, Heeded] = field(default_factory=dict)
+    repair_budget: RepairBudget = field(
+        default_factory=RepairBudget
+    )  # what repair may cost over a row of the table
+    _detectors: dict[int, RecordedDetector] = field(default_factory=dict)
 
-    def read(self, said: Composition, engine: Any, plan: Plan | None = None) -> Transcript:
-        heeded = self._heeded.setdefault(id(said), Heeded(said.audio))
+    def read(self, said: Composition, engine: Any, plan: RepairPlan | None = None) -> Transcript:
+        heeded = self._detectors.setdefault(id(said), RecordedDetector(said.audio))
         batcher = Batcher(engine, self.manager, BATCH)
         try:
             recognizer = Recognizer(
                 batcher, preset(PRESET), detector=heeded, settings=self.settings, plan=plan,
-                purse=Purse() if plan is READ_ONCE else self.purse,
+                repair_budget=RepairBudget() if plan is NO_REPAIR else self.repair_budget,
             )  # type: ignore[arg-type]  # fmt: skip
             return recognizer.transcribe(blocks(said.audio), MediaRef("sound", "", 0.0))
         finally:

@@ -12,9 +12,9 @@ from tests.support.compose import (
     add_noise,
     chords,
     compose,
+    continuous_speech,
     join,
     random_plan,
-    unbroken,
     without_speech,
 )
 from tests.support.speech import bank
@@ -22,14 +22,16 @@ from tests.support.speech import bank
 WORDS_A_SECOND = 1.6
 
 
-def talk(seconds: float, rng: np.random.Generator, language: str = "en", **how: Any) -> Composition:
+def talk(
+    seconds: float, rng: np.random.Generator, language: str = "en", **options: Any
+) -> Composition:
     """Speech in phrases, by known voices drawn anew."""
     voice = {code: str(rng.choice(bank().voices(code, known=True))) for code in ("en", "de")}
     plan = random_plan(bank(), max(4, round(seconds * WORDS_A_SECOND)), rng, language)
-    return compose(bank(), plan, voice, rng, **how)
+    return compose(bank(), plan, voice, rng, **options)
 
 
-def drowned(seconds: float) -> list[Composition]:
+def noisy_items(seconds: float) -> list[Composition]:
     """Items that are so noisy that nobody should believe their text."""
     rng = np.random.default_rng(13)
     return [talk(seconds, rng, noise_db=level_db) for level_db in (-3.0, -6.0)]
@@ -52,7 +54,7 @@ def sounds(seconds: float) -> dict[str, list[Composition]]:
             join(*(sound for pair in zip(parts, interludes, strict=True) for sound in pair)),
         ],
         "40 s without a pause": [
-            join(talk(10, rng), unbroken(bank(), 40.0, rng), talk(10, rng))
+            join(talk(10, rng), continuous_speech(bank(), 40.0, rng), talk(10, rng))
             for _ in range(max(1, round(seconds / 60)))
         ],
         "pauses of 5 s to 5 min": [

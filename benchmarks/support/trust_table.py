@@ -38,14 +38,14 @@ def document(
     holds: Sequence[HoldRow],
     peers: Sequence[Any],
     mode: str,
-    took_s: float,
+    elapsed_s: float,
 ) -> str:
     """`docs/trust.md`."""
     lines = [
         "# Words you can trust: what was measured",
         "",
         f"Written by `benchmarks/trust.py` ({mode}); do not edit. " + " ".join(versions()),
-        f"The run took {took_s / 60:.0f} minutes.",
+        f"The run took {elapsed_s / 60:.0f} minutes.",
         "",
         "Composed speech with known words, known voices of the demo recognizer. `before` is the",
         "first reading, `after` what stands after suspect windows were read again. Figures in",
@@ -84,11 +84,11 @@ def document(
         "|---|---|---|---|---|",
     ]
     for kind, struck in faults.kinds.items():
-        left = struck.faults - struck.mended
+        left = struck.faults - struck.repaired
         lines.append(
             f"| {kind} | {struck.faults} | {percent(100 * struck.found / max(1, struck.faults))} % "
-            f"| {percent(100 * struck.mended / max(1, struck.faults))} % "
-            f"| {struck.unmended_told} of {left} |"
+            f"| {percent(100 * struck.repaired / max(1, struck.faults))} % "
+            f"| {struck.unrepaired_flagged} of {left} |"
         )
     lines += [
         "",
@@ -106,7 +106,7 @@ def document(
         "|---|---|---|---|---|",
         *(
             f"| {row.name} | {row.items if row.expected else 0} of {row.items} "
-            f"| {row.held} of {row.items} | {row.right} of {row.items} | {row.trusted:.3f} |"
+            f"| {row.held} of {row.items} | {row.correct} of {row.items} | {row.trusted:.3f} |"
             for row in holds
         ),
         "",
@@ -158,14 +158,14 @@ def report(
     met &= figure("false alarms, clean", false_alarms, "% of windows", at_most=3.0)
     count = max(1, faults.total("faults"))
     met &= figure("faults found", 100 * faults.total("found") / count, "%", at_least=98.0)
-    met &= figure("faults mended", 100 * faults.total("mended") / count, "%", at_least=95.0)
+    met &= figure("faults mended", 100 * faults.total("repaired") / count, "%", at_least=95.0)
     lost = faults.after.share(faults.after.deleted)
     met &= figure("lost after repair, with faults", lost, "%", at_most=0.5)
     figure("lost, undisturbed", faults.floor.share(faults.floor.deleted), "%")
     met &= figure("cost of repair, with faults", faults.cost, "% of first", at_most=30.0)
     items = sum(row.items for row in holds)
-    right = 100 * sum(row.right for row in holds) / max(1, items)
+    right = 100 * sum(row.correct for row in holds) / max(1, items)
     met &= figure("hold decisions as they must be", right, "%", at_least=100.0)
-    for example in faults.told[:10]:
+    for example in faults.unnoticed[:10]:
         print(f"not noticed: {example}", file=sys.stderr)
     return met

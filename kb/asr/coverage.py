@@ -43,7 +43,7 @@ def gaps(
         stretch.clear()
 
     hole = -1
-    for piece, number in _bare(speech, words):
+    for piece, number in _uncovered_pieces(speech, words):
         if number != hole or piece.start_s - stretch[-1].end_s > PAUSE_S:
             close()
         hole = number
@@ -52,27 +52,29 @@ def gaps(
     return found
 
 
-def _bare(speech: Sequence[SpeechSpan], words: Iterable[Word]) -> Iterator[tuple[SpeechSpan, int]]:
+def _uncovered_pieces(
+    speech: Sequence[SpeechSpan], words: Iterable[Word]
+) -> Iterator[tuple[SpeechSpan, int]]:
     """Pieces of speech that no word accounts for, each with the number of words' reach before."""
-    taken = union(
+    covered = union(
         (max(w.start_s, w.end_s - LONGEST_WORD_S) - REACH_S, w.end_s + REACH_S) for w in words
     )
     place = 0
     for span in speech:
-        while place < len(taken) and taken[place][1] <= span.start_s:
+        while place < len(covered) and covered[place][1] <= span.start_s:
             place += 1
-        at, look = span.start_s, place
-        while look < len(taken) and taken[look][0] < span.end_s:
-            begin, end = taken[look]
+        at, index = span.start_s, place
+        while index < len(covered) and covered[index][0] < span.end_s:
+            begin, end = covered[index]
             if begin > at:
-                yield SpeechSpan(at, begin), look
+                yield SpeechSpan(at, begin), index
             at = max(at, end)
-            look += 1
+            index += 1
         if span.end_s > at:
-            yield SpeechSpan(at, span.end_s), look
+            yield SpeechSpan(at, span.end_s), index
 
 
-def clipped(spans: Iterable[SpeechSpan], from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
+def clip_spans(spans: Iterable[SpeechSpan], from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
     """What of the spans lies between two times."""
     return tuple(
         SpeechSpan(max(span.start_s, from_s), min(span.end_s, to_s))

@@ -20,7 +20,7 @@ import numpy as np
 
 from gpu.presets import Preset
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.pause_trimmer import Condenser
+from kb.asr.audio.pause_trimmer import PauseTrimmer
 from kb.asr.audio.vad import (
     CUT_THRESHOLD,
     FRAME,
@@ -31,18 +31,18 @@ from kb.asr.audio.vad import (
     SpeechRule,
     spans,
 )
-from kb.asr.batching.adjustable_semaphore import Places
-from kb.asr.batching.batcher import Answer, Batcher, wait
-from kb.asr.batching.fallback_engine import SecondEngine
-from kb.asr.batching.language_vote import Agreed, Vote
-from kb.asr.engines.base import Decoded
-from kb.asr.quality.candidates import Case
-from kb.asr.quality.checks import BEFORE, Evidence, Limits
-from kb.asr.quality.repair import Plan, Repairs, Request
-from kb.asr.quality.repair_budget import Purse
-from kb.asr.quality.report import Settled, ledger, settled_on
-from kb.asr.stitching import Read, in_order, segments_on, stitch
-from kb.asr.windows.residual_speech import Outside
+from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
+from kb.asr.batching.batcher import BatchedWindow, Batcher, wait
+from kb.asr.batching.fallback_engine import FallbackEngine
+from kb.asr.batching.language_vote import FixedLanguage, LanguageVote
+from kb.asr.engines.base import DecodingResult
+from kb.asr.quality.candidates import RepairCandidate
+from kb.asr.quality.checks import PREVIOUS_WORDS, Thresholds, WindowContext
+from kb.asr.quality.repair import RepairPlan, RepairQueue, RepairRequest
+from kb.asr.quality.repair_budget import RepairBudget
+from kb.asr.quality.report import WindowResult, quality_report, restore_result_times
+from kb.asr.stitching import WindowText, enforce_order, restore_segment_times, stitch
+from kb.asr.windows.residual_speech import ResidualSpeech
 from kb.asr.windows.windowing import Window, WindowCutter
 from kb.errors import Cancelled, SettingsError
 from kb.settings import Settings, get_settings
@@ -54,15 +54,15 @@ AUTO = "auto"
 EDGE_S = 2.0  # detection at a window's edge depends on what was before it
 
 Progress = Callable[[float], None]
-Aside = Callable[[], AbstractContextManager[None]]
+SlotRelease = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _PendingWindow:
     """A window that is with the batcher."""
 
     window: Window
-    future: Future[Answer]
+    future: Future[BatchedWindow]
 
 
 class Recognizer:
@@ -76,21 +76,21 @@ class Recognizer:
         language: str = AUTO,
         detect_speech: bool = True,
         detector: SpeechDetector | None = None,
-        preparations: threading.Semaphore | Places | None = None,
+        preparations: threading.Semaphore | AdjustableSemaphore | None = None,
         settings: Settings | None = None,
-        plan: Plan | None = None,
-        second: SecondEngine | None = None,
-        names: tuple[str, ...] = (),
-        purse: Purse | None = None,
+        plan: RepairPlan | None = None,
+        fallback: FallbackEngine | None = None,
+        hotwords: tuple[str, ...] = (),
+        repair_budget: RepairBudget | None = None,
     ) -> None:
         """`preparations` bounds how many media are decoded and cut at once; `settings` say what
-        is doubted and, unless there is a `plan`, what is done about it; `second` is the engine
-        that may be asked at last; `names` are told to the recognizer beforehand, the most
-        important first, where it can be told any; `purse` is what reading again may cost, one
-        for all media of a run (else one for those that this object reads).
+        is doubted and, unless there is a `plan`, what is done about it; `fallback` is the engine
+        that may be asked at last; `hotwords` are told to the recognizer beforehand, the most
+        important first, where it can be told any; `repair_budget` is what reading again may cost,
+        one for all media of a run (else one for those that this object reads).
 
         Raises SettingsError if the model does not know the language asked for."""
-        if language != AUTO and not batcher.engine.knows_language(language):
+        if language != AUTO and not batcher.engine.supports_language(language):
             raise SettingsError(
                 f"The model {batcher.engine.model} does not know the language {language!r}.",
                 hint="Give a two-letter code it knows (--language, KB_LANGUAGE), or auto.",
@@ -102,48 +102,48 @@ class Recognizer:
         self.detector = detector or SpeechDetector()
         self._preparations = preparations
         settings = settings or get_settings()
-        self.limits = Limits.of(settings)
-        self.plan = plan or Plan.of(settings)
-        self.second = second
-        self.names = names
-        self.purse = purse or Purse()
+        self.limits = Thresholds.of(settings)
+        self.plan = plan or RepairPlan.of(settings)
+        self.fallback = fallback
+        self.hotwords = hotwords
+        self.repair_budget = repair_budget or RepairBudget()
         self.longest_pause_s = settings.longest_pause_s or math.inf
         if not detect_speech:
             self.longest_pause_s = math.inf
 
     @contextmanager
-    def preparing(self, check: Callable[[], None]) -> Iterator[Aside]:
+    def preparation_slot(self, check: Callable[[], None]) -> Iterator[SlotRelease]:
         """A place among those who prepare; `check` may raise while it is waited for.
 
         Gives what lets go of the place for a while: whoever waits for the recognizer only must
         not hold up those who have something to prepare.
         """
-        places = self._preparations
-        if places is None:
+        semaphore = self._preparations
+        if semaphore is None:
             yield nullcontext
             return
         held = False
 
-        def take() -> None:
+        def acquire() -> None:
             nonlocal held
-            while not places.acquire(timeout=0.2):
+            while not semaphore.acquire(timeout=0.2):
                 check()
             held = True
 
         @contextmanager
-        def aside() -> Iterator[None]:
+        def release_for_a_while() -> Iterator[None]:
             nonlocal held
-            places.release()
+            semaphore.release()
             held = False
             yield
-            take()
+            acquire()
 
-        take()
+        acquire()
         try:
-            yield aside
+            yield release_for_a_while
         finally:
             if held:
-                places.release()
+                semaphore.release()
 
     def transcribe(
         self,
@@ -167,20 +167,22 @@ class Recognizer:
             segments = run.read_all(blocks)
         finally:
             self.batcher.cancel(run)
-            if self.second:
-                self.second.cancel(run)
+            if self.fallback:
+                self.fallback.cancel(run)
         engine = self.batcher.engine
         probabilities = np.concatenate(run.probabilities or [np.zeros(0, np.float32)])
-        heard_s = run.samples / SAMPLE_RATE
+        audio_s = run.samples / SAMPLE_RATE
         speech = spans(probabilities, SpeechRule(LEDGER_THRESHOLD)) if self.detect_speech else []
-        speech = [replace(s, end_s=min(s.end_s, heard_s)) for s in speech if s.start_s < heard_s]
-        segments, disorder = in_order(segments, self.limits.backwards_s)
-        coverage, windows = ledger(speech, segments, run.settled, run.repairs.count, disorder)
+        speech = [replace(s, end_s=min(s.end_s, audio_s)) for s in speech if s.start_s < audio_s]
+        segments, order_flags = enforce_order(segments, self.limits.backwards_s)
+        coverage, windows = quality_report(
+            speech, segments, run.results, run.repairs.count, order_flags
+        )
         total_s = time.perf_counter() - began
         return Transcript(
-            media=replace(media, duration_s=round(heard_s, 3)),
+            media=replace(media, duration_s=round(audio_s, 3)),
             segments=tuple(segments),
-            language=run.vote.winner if segments else (self.fixed_language or "und"),
+            language=run.vote.language if segments else (self.fixed_language or "und"),
             engine=engine.name,
             model=engine.model,
             preset=self.preset.name,
@@ -191,9 +193,9 @@ class Recognizer:
                 vad_s=round(run.vad_s, 3),
                 asr_s=round(run.asr_s, 3),
                 align_s=round(run.align_s, 3),
-                repair_s=round(run.repairs.took_s, 3),
+                repair_s=round(run.repairs.busy_s, 3),
                 total_s=round(total_s, 3),
-                media_s=round(heard_s, 3),
+                media_s=round(audio_s, 3),
             ),
             chunk_s=self.preset.chunk_s,
             timestamps=self.preset.timestamps,
@@ -216,116 +218,130 @@ class _Run:
         self._expected_s = expected_s
         self._progress = progress
         self._cancelled = cancelled
-        self._aside: Aside = nullcontext
-        self.vote = Vote(owner.fixed_language)
+        self._release_slot: SlotRelease = nullcontext
+        self.vote = LanguageVote(owner.fixed_language)
         self.probabilities: list[Audio] = []
         self._frames = 0
         self.samples = 0
         self.decode_s = self.vad_s = self.asr_s = self.align_s = 0.0
-        self.settled: list[Settled] = []
-        self._condenser = Condenser(owner.longest_pause_s)
+        self.results: list[WindowResult] = []
+        self._pause_trimmer = PauseTrimmer(owner.longest_pause_s)
         # From here on all times are those of the condensed sound, until the text is finished.
-        self._heard: list[Audio] = []  # its probabilities
-        self._reads: list[Read] = []
-        self._before: tuple[Word, ...] = ()
+        self._trimmed_probabilities: list[Audio] = []  # its probabilities
+        self._window_texts: list[WindowText] = []
+        self._previous_words: tuple[Word, ...] = ()
         engine = owner.batcher.engine
-        self.repairs = Repairs(
-            self._ask_again,
+        self.repairs = RepairQueue(
+            self._submit_repair,
             owner.plan,
             limit_s=engine.receptive_field_s,
-            ways=engine.ways,
-            other=owner.second.name if owner.second else "",
+            decoding_methods=engine.decoding_methods,
+            fallback=owner.fallback.name if owner.fallback else "",
             check=self._check,
-            purse=owner.purse,
+            budget=owner.repair_budget,
         )
         limit_s = min(owner.preset.chunk_s, engine.receptive_field_s)
-        self._outside = Outside(limit_s, owner.limits.uncovered_s)
+        self._residual_speech = ResidualSpeech(limit_s, owner.limits.uncovered_s)
 
     def read_all(self, blocks: Iterable[Audio]) -> list[Segment]:
         """All segments in order of time.
 
         Windows are let go as soon as they are read; how many wait is the batcher's bound.
         """
-        asked: deque[_Asked] = deque()
-        with self._owner.preparing(self._check) as self._aside:
+        pending: deque[_PendingWindow] = deque()
+        with self._owner.preparation_slot(self._check) as self._release_slot:
             for window in self._windows(blocks):
-                asked.append(self._ask(self._complete(window)))
-                while asked and asked[0].future.done():
-                    self._take(asked.popleft())
-        self._aside = nullcontext
-        while asked:
-            self._take(asked.popleft())
-        self._read_outside()
-        for case in self.repairs.finish():
-            self._settle(case)
-        self.asr_s += self.repairs.took_s - self.repairs.align_s
+                pending.append(self._submit(self._with_context(window)))
+                while pending and pending[0].future.done():
+                    self._collect(pending.popleft())
+        self._release_slot = nullcontext
+        while pending:
+            self._collect(pending.popleft())
+        self._queue_residual_speech()
+        for candidate in self.repairs.finish():
+            self._finish_window(candidate)
+        self.asr_s += self.repairs.busy_s - self.repairs.align_s
         self.align_s += self.repairs.align_s
-        self._tell(1.0)
-        clock = self._condenser.clock
-        self.settled = [settled_on(clock, window) for window in self.settled]
-        return segments_on(clock, stitch(self._reads))
+        self._report_progress(1.0)
+        time_map = self._pause_trimmer.time_map
+        self.results = [restore_result_times(time_map, window) for window in self.results]
+        return restore_segment_times(time_map, stitch(self._window_texts))
 
-    def _complete(self, window: Window) -> Window:
-        return replace(window, names=self._owner.names, clock=self._condenser.clock)
+    def _with_context(self, window: Window) -> Window:
+        return replace(window, hotwords=self._owner.hotwords, time_map=self._pause_trimmer.time_map)
 
-    def _ask(self, window: Window) -> _Asked:
+    def _submit(self, window: Window) -> _PendingWindow:
         batcher = self._owner.batcher
-        return _Asked(
-            window, batcher.submit(self, window, self.vote, self._check, aside=self._aside)
+        return _PendingWindow(
+            window,
+            batcher.submit(self, window, self.vote, self._check, while_waiting=self._release_slot),
         )
 
-    def _ask_again(self, request: Request) -> Future[Answer] | None:
-        batcher, other = self._owner.batcher, self._owner.second
-        if request.other:
-            found = other.open() if other else None
-            if found is None or not found.engine.knows_language(request.language):
+    def _submit_repair(self, request: RepairRequest) -> Future[BatchedWindow] | None:
+        batcher, fallback = self._owner.batcher, self._owner.fallback
+        if request.fallback:
+            fallback_batcher = fallback.open() if fallback else None
+            if fallback_batcher is None or not fallback_batcher.engine.supports_language(
+                request.language
+            ):
                 return None
-            batcher = found
-        vote = Agreed(request.language)
+            batcher = fallback_batcher
+        vote = FixedLanguage(request.language)
         return batcher.submit(
-            self, request.window, vote, self._check, request.how, aside=self._aside
+            self,
+            request.window,
+            vote,
+            self._check,
+            request.options,
+            while_waiting=self._release_slot,
         )
 
-    def _take(self, asked: _Asked) -> None:
+    def _collect(self, pending: _PendingWindow) -> None:
         """Waits for a window's first reading; what is suspect goes to be read again."""
-        window, answer = asked.window, wait(asked.future, self._check)
-        self.asr_s += answer.asr_s
-        self.align_s += answer.align_s
-        self.repairs.first_read(answer)
-        case = Case(window, self._evidence(window, answer.decoded), self._owner.limits)
-        words = [word for segment in case.text.segments for word in segment.words]
-        self._before = tuple(words[-BEFORE:])
-        if case.signs:
+        window, result = pending.window, wait(pending.future, self._check)
+        self.asr_s += result.asr_s
+        self.align_s += result.align_s
+        self.repairs.add_first_attempt(result)
+        candidate = RepairCandidate(
+            window, self._window_context(window, result.decoded), self._owner.limits
+        )
+        words = [word for segment in candidate.best_result.segments for word in segment.words]
+        self._previous_words = tuple(words[-PREVIOUS_WORDS:])
+        if candidate.flags:
             log.debug(
                 "Suspect: %.2f-%.2f s: %s",
-                *window.clock.span(window.start_s, window.end_s),
-                ", ".join(sign.name for sign in case.signs),
+                *window.time_map.span(window.start_s, window.end_s),
+                ", ".join(sign.name for sign in candidate.flags),
             )
-            self.repairs.add(case)
+            self.repairs.add(candidate)
         else:
-            self._settle(case)
-        for settled in self.repairs.step():
-            self._settle(settled)
+            self._finish_window(candidate)
+        for finished in self.repairs.step():
+            self._finish_window(finished)
         if self._expected_s:
-            self._tell(min(window.clock.end(window.end_s) / self._expected_s, 1.0))
+            self._report_progress(min(window.time_map.end(window.end_s) / self._expected_s, 1.0))
 
-    def _read_outside(self) -> None:
+    def _queue_residual_speech(self) -> None:
         """Speech between the windows, in the item's language; where there is none, it is told."""
         language = self.vote.expected
-        for window in self._outside.found if language else ():
-            nothing = Decoded((), language, 0.0, 0.0, window.start_s)
-            evidence = replace(self._evidence(window, nothing), before=(), heard=("", 0.0))
+        for window in self._residual_speech.windows if language else ():
+            empty = DecodingResult((), language, 0.0, 0.0, window.start_s)
+            context = replace(
+                self._window_context(window, empty), previous_words=(), detected_language=("", 0.0)
+            )
             if self._owner.plan.share > 0:
-                whole = self._complete(window)
-                self.repairs.add(Case(whole, evidence, self._owner.limits, outside=True))
+                whole = self._with_context(window)
+                self.repairs.add(RepairCandidate(whole, context, self._owner.limits, residual=True))
 
-    def _settle(self, case: Case) -> None:
-        window = case.window
-        self._reads.append(Read(window.index, window.start_s, window.overlap_s, case.text))
-        self.settled.append(case.settled())
+    def _finish_window(self, candidate: RepairCandidate) -> None:
+        window = candidate.window
+        self._window_texts.append(
+            WindowText(window.index, window.start_s, window.overlap_s, candidate.best_result)
+        )
+        self.results.append(candidate.result())
 
-    def _evidence(self, window: Window, decoded: Decoded) -> Evidence:
-        return Evidence(
+    def _window_context(self, window: Window, decoded: DecodingResult) -> WindowContext:
+        return WindowContext(
             start_s=window.start_s,
             end_s=window.end_s,
             from_s=window.start_s + window.overlap_s / 2,
@@ -333,21 +349,21 @@ class _Run:
             decoded=decoded,
             # Where nobody looked, everything may be speech, and no word stands on silence.
             speech=self._speech(window) if self._owner.detect_speech else window.speech,
-            before=self._before,
+            previous_words=self._previous_words,
             languages=self.vote.languages,
-            heard=self.vote.likeliest(window),
+            detected_language=self.vote.best_guess(window),
         )
 
     def _speech(self, window: Window) -> tuple[SpeechSpan, ...]:
-        return self._marked(window.start_s, window.end_s)
+        return self._ledger_speech(window.start_s, window.end_s)
 
-    def _marked(self, from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
+    def _ledger_speech(self, from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
         """What the looser detection marks around here, by the probabilities known so far."""
         first = max(0, round((from_s - EDGE_S) / FRAME_S))
         last = round((to_s + EDGE_S) / FRAME_S)
         pieces: list[Audio] = []
         at = 0
-        for piece in self._heard:
+        for piece in self._trimmed_probabilities:
             if at < last and at + piece.size > first:
                 pieces.append(piece[max(0, first - at) : last - at])
             at += piece.size
@@ -379,35 +395,41 @@ class _Run:
                 break
             self.samples += block.size
             began = time.perf_counter()
-            found = stream.push(block) if owner.detect_speech else self._unheard(self.samples)
+            found = stream.push(block) if owner.detect_speech else self._all_speech(self.samples)
             self.vad_s += time.perf_counter() - began
-            yield from self._cut(cutter, *self._condenser.push(block, self._note(found)))
-        rest = stream.finish() if owner.detect_speech else self._unheard(self.samples + FRAME - 1)
-        yield from self._cut(cutter, *self._condenser.finish(self._note(rest)), final=True)
+            yield from self._cut(
+                cutter, *self._pause_trimmer.push(block, self._record_probabilities(found))
+            )
+        rest = (
+            stream.finish() if owner.detect_speech else self._all_speech(self.samples + FRAME - 1)
+        )
+        yield from self._cut(
+            cutter, *self._pause_trimmer.finish(self._record_probabilities(rest)), final=True
+        )
 
     def _cut(
         self, cutter: WindowCutter, audio: Audio, probabilities: Audio, *, final: bool = False
     ) -> Iterator[Window]:
         """Windows of the sound that has come, as far as it is known; what lies between is kept."""
-        look = self._owner.detect_speech and self._owner.plan.share > 0
-        self._heard.append(probabilities)
-        if look:
-            self._outside.push(audio)
+        scan = self._owner.detect_speech and self._owner.plan.share > 0
+        self._trimmed_probabilities.append(probabilities)
+        if scan:
+            self._residual_speech.push(audio)
         for window in cutter.push(audio, probabilities, final=final):
-            self._outside.covered(window)
+            self._residual_speech.exclude(window)
             yield window
-        if look:
-            self._outside.look(None if final else cutter.decided_s, self._marked)
+        if scan:
+            self._residual_speech.scan(None if final else cutter.decided_s, self._ledger_speech)
 
-    def _note(self, probabilities: Audio) -> Audio:
+    def _record_probabilities(self, probabilities: Audio) -> Audio:
         self.probabilities.append(probabilities)
         self._frames += probabilities.size
         return probabilities
 
-    def _unheard(self, samples: int) -> Audio:
+    def _all_speech(self, samples: int) -> Audio:
         """Probabilities where nobody looked: every frame may be speech."""
         return np.ones(samples // FRAME - self._frames, np.float32)
 
-    def _tell(self, fraction: float) -> None:
+    def _report_progress(self, fraction: float) -> None:
         if self._progress:
             self._progress(fraction)

@@ -13,17 +13,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from kb.asr.audio.time_map import Clock
+from kb.asr.audio.time_map import TimestampMap
 from kb.asr.coverage import LONGEST_WORD_S
-from kb.asr.engines.base import Decoded
-from kb.types import Segment, Sign, Word
+from kb.asr.engines.base import DecodingResult
+from kb.types import QualityFlag, Segment, Word
 
 NEAR_S = 0.5  # the same word has two readings no further apart than this
 _UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my"})  # written without spaces
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class WindowText:
     """What was read of a window, or of a part of it that was read again.
 
     `index` is the window's, the same for its parts; `start_s` and `overlap_s` (how much of the
@@ -33,10 +33,10 @@ class Read:
     index: int
     start_s: float
     overlap_s: float
-    decoded: Decoded
+    decoded: DecodingResult
 
 
-def plain(text: str) -> str:
+def normalize_word(text: str) -> str:
     """A word without case and punctuation, for comparing."""
     kept = (c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
     return "".join(kept)
@@ -58,9 +58,9 @@ def seam(
     if not pairs:
         cut = _cut(left, right, from_s, to_s)
         return cut, cut
-    ours, theirs = min(pairs, key=lambda pair: abs(_middle(pair[0]) - middle))
+    left_word, right_word = min(pairs, key=lambda pair: abs(_middle(pair[0]) - middle))
     # The matched word is taken from the earlier window; the later one goes on after it.
-    return _middle(ours) + 1e-6, _middle(theirs) + 1e-6
+    return _middle(left_word) + 1e-6, _middle(right_word) + 1e-6
 
 
 def _matched(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Word]]:
@@ -69,11 +69,14 @@ def _matched(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Wo
     Time decides and not only the text's order: of a word said five times in a row, each
     reading has to meet its own. Dynamic programming over at most some 40 by 40 words.
     """
-    ours, theirs = [plain(w.text) for w in left], [plain(w.text) for w in right]
+    left_texts, right_texts = (
+        [normalize_word(w.text) for w in left],
+        [normalize_word(w.text) for w in right],
+    )
     best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]
 
     def closeness(i: int, j: int) -> float:
-        if ours[i] != theirs[j]:
+        if left_texts[i] != right_texts[j]:
             return 0.0
         return max(0.0, 1.0 - abs(_middle(left[i]) - _middle(right[j])) / NEAR_S)
 
@@ -109,7 +112,7 @@ def _cut(left: Sequence[Word], right: Sequence[Word], from_s: float, to_s: float
     return max(inside, key=lambda at_s: (kept(at_s), -abs(at_s - middle)))
 
 
-def joined(words: Sequence[Word], language: str | None) -> str:
+def join_words(words: Sequence[Word], language: str | None) -> str:
     """The text of a row of words, as its language is written."""
     return ("" if language in _UNSPACED else " ").join(word.text for word in words)
 
@@ -134,20 +137,20 @@ def keep_words(
                     segment,
                     start_s=words[0].start_s,
                     end_s=words[-1].end_s,
-                    text=joined(words, segment.language),
+                    text=join_words(words, segment.language),
                     words=words,
                 )
             )
     return tuple(kept)
 
 
-def stitch(reads: Iterable[Read]) -> list[Segment]:
+def stitch(texts: Iterable[WindowText]) -> list[Segment]:
     """Segments of all windows in order of time, parts put in, overlapping windows merged."""
     segments: list[Segment] = []
-    for _, group in groupby(sorted(reads, key=lambda r: r.index), key=lambda r: r.index):
+    for _, group in groupby(sorted(texts, key=lambda r: r.index), key=lambda r: r.index):
         own = list(group)
-        incoming = whole(own)
-        start_s = min(read.start_s for read in own)
+        incoming = merge_parts(own)
+        start_s = min(part.start_s for part in own)
         overlap_s = max(read.overlap_s for read in own)
         if overlap_s > 0:
             # Only what reaches into the overlap can be changed by it, and that is at the end.
@@ -166,22 +169,24 @@ def stitch(reads: Iterable[Read]) -> list[Segment]:
     return segments
 
 
-def whole(reads: Sequence[Read]) -> tuple[Segment, ...]:
+def merge_parts(parts: Sequence[WindowText]) -> tuple[Segment, ...]:
     """One window's segments: its first reading, with what was read again put in between.
 
-    `reads` in the order in which they were made, so that a part of a part finds its place.
+    `parts` in the order in which they were made, so that a part of a part finds its place.
     """
     segments: tuple[Segment, ...] = ()
-    for read in reads:
+    for part in parts:
         segments = (
-            *keep_words(segments, before_s=read.start_s),
-            *read.decoded.segments,
-            *keep_words(segments, from_s=read.start_s),
+            *keep_words(segments, before_s=part.start_s),
+            *part.decoded.segments,
+            *keep_words(segments, from_s=part.start_s),
         )
     return segments
 
 
-def in_order(segments: Sequence[Segment], limit_s: float) -> tuple[list[Segment], tuple[Sign, ...]]:
+def enforce_order(
+    segments: Sequence[Segment], limit_s: float
+) -> tuple[list[Segment], tuple[QualityFlag, ...]]:
     """The same text with times that never run back, and a sign where they did.
 
     Where a window meets its neighbour, or a part the words around it, each reading has its own
@@ -191,7 +196,7 @@ def in_order(segments: Sequence[Segment], limit_s: float) -> tuple[list[Segment]
     itself is in doubt.
     """
     ordered: list[Segment] = []
-    signs: list[Sign] = []
+    signs: list[QualityFlag] = []
     last: Word | None = None
     for segment in segments:
         words: list[Word] = []
@@ -202,7 +207,7 @@ def in_order(segments: Sequence[Segment], limit_s: float) -> tuple[list[Segment]
                 if back_s > limit_s:
                     begin_s, end_s = min(word.start_s, last.start_s), max(word.end_s, last.end_s)
                     place = round(begin_s, 3), round(end_s, 3)
-                    signs.append(Sign("times", *place, round(back_s, 3), limit_s))
+                    signs.append(QualityFlag("times", *place, round(back_s, 3), limit_s))
                 start_s = max(last.start_s, min(last.end_s, word.end_s))
                 own = replace(word, start_s=start_s, end_s=max(word.end_s, start_s))
             words.append(own)
@@ -219,15 +224,15 @@ def _middle(word: Word) -> float:
     return (max(word.start_s, word.end_s - LONGEST_WORD_S) + word.end_s) / 2
 
 
-def segments_on(clock: Clock, segments: Iterable[Segment]) -> list[Segment]:
+def restore_segment_times(time_map: TimestampMap, segments: Iterable[Segment]) -> list[Segment]:
     """Segments in the medium's times; one that reaches over a pause becomes several."""
-    return [part for segment in segments for part in _parts(clock, segment)]
+    return [part for segment in segments for part in _split_at_cuts(time_map, segment)]
 
 
-def _parts(clock: Clock, segment: Segment) -> Iterator[Segment]:
-    rows = [tuple(row) for _, row in groupby(segment.words, key=clock.piece)]
+def _split_at_cuts(time_map: TimestampMap, segment: Segment) -> Iterator[Segment]:
+    rows = [tuple(row) for _, row in groupby(segment.words, key=time_map.piece)]
     for row in rows:
-        words = tuple(clock.word(word) for word in row)
-        text = segment.text if len(rows) == 1 else joined(words, segment.language)
+        words = tuple(time_map.word(word) for word in row)
+        text = segment.text if len(rows) == 1 else join_words(words, segment.language)
         start_s, end_s = words[0].start_s, max(word.end_s for word in words)
         yield replace(segment, start_s=start_s, end_s=end_s, text=text, words=words)

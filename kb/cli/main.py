@@ -19,7 +19,7 @@ from kb.cli.options import (
     FAILED,
     INTERRUPTED,
     OK,
-    WRONG_USE,
+    USAGE_ERROR,
     BatchSize,
     Chunk,
     EngineName,
@@ -43,7 +43,7 @@ from kb.transcript.formats import json_document
 
 # The base of every complaint about arguments. Newer typers carry click inside and do not name
 # it; from the one that they do name it is found in both.
-_WrongUse: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+_ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 app = typer.Typer(
     help="From a YouTube channel or a folder of files to a knowledge base.",
@@ -110,7 +110,7 @@ def transcribe(
 
         target = output / _file_name(file.stem, name)
         storage.write_text(target, text)
-        console.note(f"Written: {target}")
+        console.print_note(f"Written: {target}")
     if any("truncated" in warning for warning in transcript.warnings):
         raise typer.Exit(FAILED)
 
@@ -145,13 +145,13 @@ def search(
 ) -> None:
     """Find passages, to the second."""
     if remote:
-        began = time.perf_counter()
-        found = Service().remote.search(query, limit)
-        took_ms = round((time.perf_counter() - began) * 1000, 1)
+        started = time.perf_counter()
+        found = Service().publisher.search(query, limit)
+        elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
         if as_json:
-            console.print_json(console_remote.remote_search_document(query, took_ms, found))
+            console.print_json(console_remote.remote_search_document(query, elapsed_ms, found))
         else:
-            console_remote.print_remote_search(query, took_ms, found)
+            console_remote.print_remote_search(query, elapsed_ms, found)
         return
     if mode not in SEARCH_MODES:
         raise UsageError(f"Unknown mode {mode!r}.", hint=f"Known: {', '.join(SEARCH_MODES)}.")
@@ -190,21 +190,21 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
         return
     captions = service.captions(item_id)
     if captions is not None:
-        console.note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
+        console.print_note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
         console.print_warning(" ".join(captions.warnings))
         sys.stdout.write(service.render(captions, "txt", item=entry.item))
         return
     transcript = service.transcript(item_id)
     found = transcript.coverage
-    console.note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
-    console.note(
+    console.print_note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
+    console.print_note(
         f"{transcript.language} · {transcript.model} · {len(transcript.words)} words · "
         f"grade {found.grade} · {found.ratio:.1%} of speech covered · {entry.state}"
     )
     if transcript.witness:
-        console.note(f"Agreement with {transcript.witness.source}: "
+        console.print_note(f"Agreement with {transcript.witness.source}: "
                      f"{transcript.witness.agreement:.0%}")  # fmt: skip
-    console.print_doubtful(transcript)
+    console.print_uncertain_spans(transcript)
     for problem in (entry.error, *transcript.warnings):
         if problem:
             console.print_warning(problem)
@@ -230,7 +230,7 @@ def export(
 
     target = output / f"{service.entry(item_id).stem}.{format}"
     storage.write_text(target, text)
-    console.note(f"Written: {target}")
+    console.print_note(f"Written: {target}")
 
 
 @app.command()
@@ -240,7 +240,7 @@ def reindex(as_json: Json = False) -> None:
     if as_json:
         console.print_json(asdict(report))
     else:
-        console.note(
+        console.print_note(
             f"{report.items} items, {report.passages} passages indexed; {report.adopted} adopted."
         )
         for problem in report.problems:
@@ -272,7 +272,7 @@ def doctor(as_json: Json = False) -> None:
     from kb.service.health import check_all
 
     service = Service()
-    checks = check_all(service.settings, service.recognition)
+    checks = check_all(service.settings, service.inference_session)
     if as_json:
         console.print_json([asdict(check) for check in checks])
     else:
@@ -289,11 +289,13 @@ def open_app(
 ) -> None:
     """The dashboard, in the browser."""
     command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_ROOT / "streamlit_app.py")]
-    reason = open_browser.why_not(os.environ)
+    reason = open_browser.unavailable_reason(os.environ)
     if reason and not no_browser:
-        console.note(f"No browser is opened, because {reason}: open the address below yourself.")
+        console.print_note(
+            f"No browser is opened, because {reason}: open the address below yourself."
+        )
     if not reason and not no_browser:
-        command += ["--", open_browser.ASKED]
+        command += ["--", open_browser.OPEN_BROWSER_FLAG]
     # Streamlit finds its configuration by the working directory, and settings their `.env`:
     # the library of this folder must be the dashboard's too.
     environment = {**os.environ, "KB_HOME": str(get_settings().home)}
@@ -329,13 +331,13 @@ def run(arguments: list[str] | None = None) -> int:
     except KBError as error:
         console.print_error(error)
         return error.exit_code
-    except _WrongUse as error:
+    except _ClickException as error:
         error.show()
-        return WRONG_USE
+        return USAGE_ERROR
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED  # newer typers turn Ctrl-C into this code themselves
     except BrokenPipeError:
         return OK  # the reader of a pipe has seen enough
     if result == INTERRUPTED:
-        console.note("Stopped; nothing half written is left.")
+        console.print_note("Stopped; nothing half written is left.")
     return result if isinstance(result, int) else OK

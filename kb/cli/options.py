@@ -13,7 +13,7 @@ from kb.errors import UsageError
 from kb.sources.listing.filters import VideoFilters, parse_day, parse_span
 from kb.types import Timestamps
 
-OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 PresetName = Annotated[str | None, typer.Option("--preset", help="A preset: see `kb presets`.")]
@@ -50,8 +50,8 @@ def own_metadata(pairs: list[str] | None) -> dict[str, str] | None:
         return None
     found: dict[str, str] = {}
     for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign or not key.strip():
+        key, separator, value = pair.partition("=")
+        if not separator or not key.strip():
             raise UsageError(f"--meta {pair!r} is not key=value.", hint="--meta team=research")
         found[key.strip()] = value
     return found
@@ -93,7 +93,7 @@ def video_filters(
     ).checked()
 
 
-def takes_filters(command: Callable[..., None]) -> Callable[..., None]:
+def with_filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """A command with every option of `video_filters` in the place of its parameter `filters`."""
     own = inspect.signature(command, eval_str=True)
     options = inspect.signature(video_filters, eval_str=True).parameters

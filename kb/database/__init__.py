@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kb.database.database import DATABASE_NAME, Catalogue, postgres_engine, sqlite_engine
+from kb.database.database import DATABASE_NAME, Database, postgres_engine, sqlite_engine
 from kb.database.migrations import MIGRATIONS
 from kb.database.tables import (
     api_keys,
@@ -22,7 +22,7 @@ from kb.database.tables import (
 __all__ = [
     "DATABASE_NAME",
     "MIGRATIONS",
-    "Catalogue",
+    "Database",
     "api_keys",
     "calibrations",
     "deliveries",

@@ -26,14 +26,14 @@ DATABASE_NAME = "kb.sqlite"
 BUSY_TIMEOUT_MS = 30_000
 
 
-class Catalogue:
+class Database:
     """The database of one library. Safe to use from threads; open one a process."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
     @classmethod
-    def open(cls, settings: Settings, *, create: bool = True) -> Catalogue:
+    def open(cls, settings: Settings, *, create: bool = True) -> Database:
         """Opens the library's database and brings its schema up to date.
 
         Raises LibraryError: no folder and `create` is off, file damaged or not a database,
@@ -42,17 +42,17 @@ class Catalogue:
         """
         url = settings.database_url.get_secret_value()
         engine = postgres_engine(url) if url else sqlite_engine(_file(settings.home, create))
-        catalogue = cls(engine)
-        with catalogue.errors():
-            catalogue._migrate()
-        return catalogue
+        database = cls(engine)
+        with database.errors():
+            database._migrate()
+        return database
 
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the database is, without its password."""
         return self.engine.url.render_as_string(hide_password=True)
 
@@ -65,7 +65,9 @@ class Catalogue:
         with self.errors(), self.engine.begin() as connection:
             yield connection
 
-    def ensure_row(self, connection: sa.Connection, table: sa.Table, **values: object) -> None:
+    def insert_if_missing(
+        self, connection: sa.Connection, table: sa.Table, **values: object
+    ) -> None:
         """Insert a row unless its primary key is there already, whoever else does the same."""
         dialect = sqlite if self.is_sqlite else postgresql
         connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
@@ -83,35 +85,35 @@ class Catalogue:
         lowered = text.lower()
         if "locked" in lowered or "busy" in lowered:
             return LibraryError(
-                f"The database {self.place} is locked by another program.",
+                f"The database {self.location} is locked by another program.",
                 hint="Close the program that has it open (a backup or a database browser); "
                 "work goes on by itself.",
                 retryable=True,
             )
         if "disk is full" in lowered or "full" in lowered:
             return LibraryError(
-                f"The disk is full; the database {self.place} cannot be written.",
+                f"The disk is full; the database {self.location} cannot be written.",
                 hint="Free some space; work goes on by itself.",
                 retryable=True,
             )
         if "not a database" in lowered or "malformed" in lowered:
             return LibraryError(
-                f"The database {self.place} is damaged: {text}.",
+                f"The database {self.location} is damaged: {text}.",
                 hint="Move the file away and run: kb reindex (media and transcripts are safe).",
             )
         if "readonly" in lowered or "unable to open" in lowered:
             return LibraryError(
-                f"The database {self.place} cannot be opened for writing: {text}.",
+                f"The database {self.location} cannot be opened for writing: {text}.",
                 hint="Make the library folder writable, or set KB_HOME to one that is.",
             )
         if not self.is_sqlite and isinstance(error, sa.exc.OperationalError):
             return LibraryError(
-                f"The database server {self.place} cannot be reached or refused: {text}",
+                f"The database server {self.location} cannot be reached or refused: {text}",
                 hint="Check KB_DATABASE_URL and that the server is up; work goes on by itself.",
                 retryable=True,
             )
         return LibraryError(
-            f"The database {self.place} refused: {text}.",
+            f"The database {self.location} refused: {text}.",
             hint="Run kb doctor; if it stays, move the file away and run kb reindex.",
         )
 
@@ -130,7 +132,7 @@ class Catalogue:
             done = self._version(connection)
             if done > len(MIGRATIONS):
                 raise LibraryError(
-                    f"The database {self.place} was written by a newer version of KB Ingest "
+                    f"The database {self.location} was written by a newer version of KB Ingest "
                     f"(schema {done}, this one knows {len(MIGRATIONS)}).",
                     hint="Update KB Ingest, or set KB_HOME to another folder.",
                 )

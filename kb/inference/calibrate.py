@@ -26,8 +26,8 @@ import psutil
 from gpu.throughput import BatchSpeed, Calibration
 from kb import __version__
 from kb.errors import MediaUnavailable
-from kb.inference.memory_fit import describe_device, need
-from kb.inference.session import Recipe, Recognition
+from kb.inference.memory_fit import describe_device, estimate_memory
+from kb.inference.session import InferenceSession, TranscriptionOptions
 from kb.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ Progress = Callable[[float], None]
 
 
 def calibrate(
-    recognition: Recognition,
-    recipe: Recipe,
+    session: InferenceSession,
+    options: TranscriptionOptions,
     seconds: float,
     most: int,
     progress: Progress | None = None,
@@ -55,40 +55,40 @@ def calibrate(
 
     Raises MediaUnavailable without the samples, and what loading the model raises.
     """
-    tell = progress or (lambda _: None)
+    report = progress or (lambda _: None)
     began = time.perf_counter()
     sound, media_s, decode_s = _read(PREPARE_SHARE * seconds)
-    tell(PREPARE_SHARE)
-    with recognition.engine(recipe) as (engine, manager):
-        limit_s = min(recipe.preset.chunk_s, engine.receptive_field_s)
-        windows, heard_s, detect_s = _cut(sound, limit_s, PREPARE_SHARE * seconds)
-        tell(2 * PREPARE_SHARE)
-        resting = manager.memory().used
-        fits = need(recipe.engine, recipe.model, manager, (), resting)
-        preset = replace(recipe.preset, batch_size=min(256, most))
-        largest = fits.room(preset, manager).size
+    report(PREPARE_SHARE)
+    with session.engine(options) as (engine, manager):
+        limit_s = min(options.preset.chunk_s, engine.receptive_field_s)
+        windows, detected_s, detect_s = _cut(sound, limit_s, PREPARE_SHARE * seconds)
+        report(2 * PREPARE_SHARE)
+        baseline_bytes = manager.memory().used
+        memory = estimate_memory(options.engine, options.model, manager, (), baseline_bytes)
+        preset = replace(options.preset, batch_size=min(256, most))
+        largest = memory.max_batch(preset, manager).size
         rows, refused = _batches(
             engine,
             manager,
             windows,
             [size for size in BATCHES if size <= largest] or [1],
             (1 - 2 * PREPARE_SHARE) * seconds,
-            lambda share: tell(2 * PREPARE_SHARE + share * (1 - 2 * PREPARE_SHARE)),
+            lambda share: report(2 * PREPARE_SHARE + share * (1 - 2 * PREPARE_SHARE)),
         )
         device, threads = describe_device(manager), manager.threads
-    tell(1.0)
+    report(1.0)
     return Calibration(
         at=time.time(),
         host=socket.gethostname(),
         device=device,
-        engine=recipe.engine,
-        model=recipe.model,
+        engine=options.engine,
+        model=options.model,
         threads=threads,
         cores=_cores(),
         versions=_versions(),
         window_s=round(statistics.mean(window.duration_s for window in windows), 2),
         decode_rtfx=round(media_s / decode_s, 1),
-        detect_rtfx=round(heard_s / detect_s, 1),
+        detect_rtfx=round(detected_s / detect_s, 1),
         batches=tuple(rows),
         window_bytes=_slope(rows),
         refused=refused,
@@ -113,7 +113,7 @@ def _read(seconds: float) -> tuple[list[Audio], float, float]:
 
     kept: list[Audio] = []
     media_s, began = 0.0, time.perf_counter()
-    for path in _again(_media()):
+    for path in _cycle(_media()):
         with decode(path) as stream:
             blocks = list(stream)
         media_s += sum(block.size for block in blocks) / SAMPLE_RATE
@@ -133,16 +133,16 @@ def _cut(sounds: list[Audio], limit_s: float, seconds: float) -> tuple[list[Wind
     detector = SpeechDetector()
     sound = np.concatenate(sounds)
     windows: list[Window] = []
-    heard_s, detect_s = 0.0, 0.0
+    detected_s, detect_s = 0.0, 0.0
     while not windows or detect_s < seconds:
         stream, began = detector.stream(), time.perf_counter()
         probabilities = np.concatenate([stream.push(sound), stream.finish()])
         detect_s += time.perf_counter() - began
-        heard_s += sound.size / SAMPLE_RATE
+        detected_s += sound.size / SAMPLE_RATE
         if not windows:
             cutter = WindowCutter(limit_s, overlap_s=0.0, rule=SpeechRule(CUT_THRESHOLD))
             windows += cutter.push(sound, probabilities, final=True)
-    return windows, heard_s, detect_s
+    return windows, detected_s, detect_s
 
 
 def _batches(
@@ -151,27 +151,27 @@ def _batches(
     windows: list[Window],
     sizes: list[int],
     seconds: float,
-    tell: Progress,
+    report: Progress,
 ) -> tuple[list[BatchSpeed], int]:
     """Each size's speed, and the first that did not fit into memory (0 if all did).
 
     The peak stays 0, for unknown, on a CPU and where another library than torch computes.
     """
-    from kb.asr.engines import OUTSIDE_TORCH
+    from kb.asr.engines import MEMORY_OUTSIDE_TORCH
 
     rows: list[BatchSpeed] = []
     end = time.perf_counter() + seconds
-    resting = manager.memory().used
+    baseline_bytes = manager.memory().used
     for place, size in enumerate(sizes):
         left_s = end - time.perf_counter()
         # The next row takes about twice as long as this one, if the device is full already.
-        if rows and left_s < 2 * _whole(rows[-1]):
+        if rows and left_s < 2 * _total_s(rows[-1]):
             break
         batch = [windows[number % len(windows)] for number in range(size)]
         manager.reset_peak()
         try:
             if manager.on_gpu or not rows:
-                _once(engine, batch)  # libraries set themselves up
+                _time_batch(engine, batch)  # libraries set themselves up
             rows.append(_measure(engine, batch, left_s / (len(sizes) - place)))
         except Exception as error:
             if not manager.out_of_memory(error):
@@ -181,10 +181,10 @@ def _batches(
             del error
             manager.cleanup()
             return rows, size
-        if manager.on_gpu and engine.name not in OUTSIDE_TORCH:
-            peak = max(0, manager.memory().peak - resting)
+        if manager.on_gpu and engine.name not in MEMORY_OUTSIDE_TORCH:
+            peak = max(0, manager.memory().peak - baseline_bytes)
             rows[-1] = replace(rows[-1], peak_bytes=peak)
-        tell(min(1.0, 1 - (end - time.perf_counter()) / seconds))
+        report(min(1.0, 1 - (end - time.perf_counter()) / seconds))
     return rows, 0
 
 
@@ -193,30 +193,32 @@ def _measure(engine: Engine, batch: list[Window], seconds: float) -> BatchSpeed:
     runs: list[tuple[float, float, float]] = []
     began = time.perf_counter()
     while not runs or time.perf_counter() - began + sum(runs[-1]) <= seconds:
-        runs.append(_once(engine, batch))
-    hear_s, decode_s, align_s = (statistics.median(part) for part in zip(*runs, strict=True))
+        runs.append(_time_batch(engine, batch))
+    encode_s, decode_s, align_s = (statistics.median(part) for part in zip(*runs, strict=True))
     sound_s = sum(window.duration_s for window in batch)
     return BatchSpeed(
         batch=len(batch),
-        hear_s=round(hear_s, 5),
+        hear_s=round(encode_s, 5),
         decode_s=round(decode_s, 5),
         align_s=round(align_s, 5),
         rtfx=round(sound_s / max(1e-9, statistics.median(map(sum, runs))), 2),
     )
 
 
-def _once(engine: Engine, batch: list[Window]) -> tuple[float, float, float]:
+def _time_batch(engine: Engine, batch: list[Window]) -> tuple[float, float, float]:
     """Seconds for encoder, text and word times of one batch; every engine ends on the host."""
     began, aligned = time.perf_counter(), engine.align_s
-    heard = engine.hear(batch)
-    heard_at = time.perf_counter()
-    languages = [max(about, key=about.__getitem__, default="en") for about in heard.languages]
-    engine.decode(heard, languages)
+    encoded = engine.encode(batch)
+    encoded_at = time.perf_counter()
+    languages = [
+        max(logprobs, key=logprobs.__getitem__, default="en") for logprobs in encoded.languages
+    ]
+    engine.decode(encoded, languages)
     align_s = engine.align_s - aligned
-    return heard_at - began, time.perf_counter() - heard_at - align_s, align_s
+    return encoded_at - began, time.perf_counter() - encoded_at - align_s, align_s
 
 
-def _whole(row: BatchSpeed) -> float:
+def _total_s(row: BatchSpeed) -> float:
     return row.hear_s + row.decode_s + row.align_s
 
 
@@ -245,6 +247,6 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _again(paths: list[Path]) -> Iterator[Path]:
+def _cycle(paths: list[Path]) -> Iterator[Path]:
     while True:
         yield from paths

@@ -22,14 +22,14 @@ def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
 
     `number_bytes`: bytes a number takes on the device here.
     """
-    cached = _cached()
+    cached = _cached_repositories()
     standard = find(default)
     chosen = standard.repository if standard else default
     rows = []
     for model in MODELS:
         if model.engine not in ENGINES:
             continue
-        here = cached.pop(model.repository, None)
+        cached_repo = cached.pop(model.repository, None)
         rows.append(
             ModelFacts(
                 name=model.name,
@@ -40,21 +40,21 @@ def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
                 download_bytes=model.download_bytes,
                 memory_bytes=_memory(model.shape, 1, number_bytes),
                 memory_bytes_16=_memory(model.shape, 16, number_bytes),
-                where="cached" if here else "",
-                disk_bytes=here.size_on_disk if here else 0,
+                where="cached" if cached_repo else "",
+                disk_bytes=cached_repo.size_on_disk if cached_repo else 0,
                 default=model.repository == chosen,
             )
         )
     for name, repository in sorted(cached.items()):
-        rows.append(_other(name, repository.size_on_disk, name == default, number_bytes))
+        rows.append(_describe_model(name, repository.size_on_disk, name == default, number_bytes))
     if DEMO_FOLDER.is_dir():
         size = sum(file.stat().st_size for file in DEMO_FOLDER.iterdir())
-        demo = _other(DEMO, size, default == DEMO, number_bytes)
+        demo = _describe_model(DEMO, size, default == DEMO, number_bytes)
         rows.append(replace(demo, where="bundled", languages=2, download_bytes=0))
     return rows
 
 
-def _other(name: str, size: int, default: bool, number_bytes: int) -> ModelFacts:
+def _describe_model(name: str, size: int, default: bool, number_bytes: int) -> ModelFacts:
     shape = shape_of(name)
     engine = "parakeet" if isinstance(shape, ParakeetShape) else "whisper" if shape else ""
     if isinstance(shape, QwenShape):
@@ -80,7 +80,7 @@ def _memory(
     return shape.batch_bytes(windows, number_bytes) if shape else 0
 
 
-def _cached() -> dict[str, CachedRepoInfo]:
+def _cached_repositories() -> dict[str, CachedRepoInfo]:
     """Repositories of the hub's cache that hold a recognizer with its weights."""
     from huggingface_hub import scan_cache_dir
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gpu.manager import CPU_BATCH_CEILING, GB
 from gpu.presets import Preset
-from gpu.throughput import Calibration, Forecast, Speed
+from gpu.throughput import Calibration, Estimate, Speed
 from kb.asr.engines.model_lookup import DEFAULT_CPU, DEFAULT_GPU, shape_of
 from kb.asr.engines.whisper.memory import WORKSPACE_BYTES
 from kb.options import RunOptions
@@ -19,33 +19,33 @@ LEAST_PAST_S = 60.0  # seconds of sound, below which past items tell too little
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ThroughputEstimator:
     """What is known: `calibrations` of any machine, `past` items of this one, newest first."""
 
     settings: Settings
     calibrations: Sequence[Calibration]
-    past: Sequence[Speed]
+    history: Sequence[Speed]
 
-    def forecast(self, preset: Preset, options: RunOptions) -> Forecast:
+    def estimate(self, preset: Preset, options: RunOptions) -> Estimate:
         """What `preset` will do with the model and engine of `options`, or of the settings."""
         engine = options.engine or self.settings.engine
-        measured = self._measured(engine, options.model or self.settings.model)
+        measured = self._find_calibration(engine, options.model or self.settings.model)
         model = options.model or self.settings.model or (measured.model if measured else "")
         batch, reason = self._batch(preset, model, measured)
         rtfx, basis = self._speed(preset, engine, model, measured, batch)
-        return Forecast(
+        return Estimate(
             preset.name, rtfx, basis, batch, reason, self._memory(model, measured, batch)
         )
 
-    def _measured(self, engine: str, model: str) -> Calibration | None:
+    def _find_calibration(self, engine: str, model: str) -> Calibration | None:
         """The newest calibration of this machine; without a model, of one that it would choose."""
-        wanted = (model,) if model else (DEFAULT_GPU, DEFAULT_CPU)
-        here = socket.gethostname()
+        models = (model,) if model else (DEFAULT_GPU, DEFAULT_CPU)
+        hostname = socket.gethostname()
         return next(
             (
                 found
                 for found in self.calibrations
-                if found.host == here and found.engine == engine and found.model in wanted
+                if found.host == hostname and found.engine == engine and found.model in models
             ),
             None,
         )
@@ -66,11 +66,14 @@ class Figures:
                 size = max(1, left // each)
                 reason = f"{max(0, left) / GB:.1f} GB are left for windows of {each / GB:.2f} GB"
         day = time.strftime("%Y-%m-%d", time.localtime(measured.at))
-        if 0 < measured.fitting < size:
-            size = measured.fitting
+        if 0 < measured.largest_fitting_batch < size:
+            size = measured.largest_fitting_batch
             reason = f"{measured.refused} did not fit here (kb calibrate, {day})"
-        if 0 < measured.enough < size:
-            size, reason = measured.enough, f"more was no faster here (kb calibrate, {day})"
+        if 0 < measured.saturating_batch < size:
+            size, reason = (
+                measured.saturating_batch,
+                f"more was no faster here (kb calibrate, {day})",
+            )
         return size, reason
 
     def _speed(
@@ -82,12 +85,12 @@ class Figures:
             if speed > 0:
                 day = time.strftime("%Y-%m-%d", time.localtime(measured.at))
                 return round(speed, 2), f"measured with kb calibrate on {day}"
-        past = [s for s in self.past if s.engine == engine and s.asr_s > 0]
+        history = [s for s in self.history if s.engine == engine and s.asr_s > 0]
         if model:
-            past = [speed for speed in past if speed.model == model]
-        elif past:
-            past = [speed for speed in past if speed.model == past[0].model]
-        same = [speed for speed in past if speed.preset == preset.name] or past
+            history = [speed for speed in history if speed.model == model]
+        elif history:
+            history = [speed for speed in history if speed.model == history[0].model]
+        same = [speed for speed in history if speed.preset == preset.name] or history
         media_s, asr_s = sum(s.media_s for s in same), sum(s.asr_s for s in same)
         if media_s < LEAST_PAST_S:
             return None, "not measured yet: kb calibrate"

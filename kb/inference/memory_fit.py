@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class MemoryEstimate:
     """What a loaded model's windows take: `window_bytes` each (0 if unknown).
 
     `resting_bytes` are used with the model loaded and no window there; None before it is.
@@ -26,23 +26,23 @@ class Need:
     """
 
     window_bytes: int
-    resting_bytes: int | None = None
+    baseline_bytes: int | None = None
     weights_bytes: int = 0
     measured: Calibration | None = None
 
-    def room(self, preset: Preset, manager: GPUManager) -> BatchCeiling:
+    def max_batch(self, preset: Preset, manager: GPUManager) -> BatchCeiling:
         """The most windows at the moment, and why not more."""
         allowed = manager.batch_ceiling(
             preset,
             window_bytes=self.window_bytes,
-            resting_bytes=self.resting_bytes,
-            weights_bytes=(self.weights_bytes if self.resting_bytes is None else 0)
+            baseline_bytes=self.baseline_bytes,
+            weights_bytes=(self.weights_bytes if self.baseline_bytes is None else 0)
             + (WORKSPACE_BYTES if manager.on_gpu else 0),
         )
         if self.measured is None:
             return allowed
         day = time.strftime("%Y-%m-%d", time.localtime(self.measured.at))
-        fitting, enough = self.measured.fitting, self.measured.enough
+        fitting, enough = self.measured.largest_fitting_batch, self.measured.saturating_batch
         if 0 < fitting < allowed.size:
             reason = (
                 f"{self.measured.refused} at a time did not fit into this machine's memory "
@@ -55,13 +55,13 @@ class Need:
         return allowed
 
 
-def need(
+def estimate_memory(
     engine: str,
     model: str,
     manager: GPUManager,
     calibrations: Iterable[Calibration],
-    resting_bytes: int | None = None,
-) -> Need:
+    baseline_bytes: int | None = None,
+) -> MemoryEstimate:
     """What a batch of this model takes on the manager's device."""
     from kb.asr.engines.model_lookup import shape_of
 
@@ -74,7 +74,7 @@ def need(
     if not window_bytes and shape is not None:
         window_bytes = shape.window_bytes(number_bytes)
     weights = shape.weights_bytes(number_bytes) if shape else 0
-    return Need(window_bytes, resting_bytes, weights, measured)
+    return MemoryEstimate(window_bytes, baseline_bytes, weights, measured)
 
 
 def describe_device(manager: GPUManager) -> Device:

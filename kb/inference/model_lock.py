@@ -14,65 +14,67 @@ from dataclasses import dataclass
 
 from kb.errors import Cancelled
 
-Wanted = tuple[str, str]  # engine and model
+ModelKey = tuple[str, str]  # engine and model
 
-_LOOK_S = 0.2  # how often somebody who waits looks whether he is wanted still
+_POLL_S = 0.2  # how often somebody who waits looks whether he is wanted still
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
-    wanted: Wanted
-    called: bool = False  # was in line when his model was loaded
+class _Waiter:
+    model_key: ModelKey
+    admitted: bool = False  # was in line when his model was loaded
 
 
-class Exchange:
+class ModelLock:
     """The line in front of one device. Every method is called with `lock` held."""
 
     def __init__(self, lock: threading.Lock) -> None:
         self._changed = threading.Condition(lock)
-        self._line: list[_Waiting] = []
-        self.loaded: Wanted | None = None
+        self._waiters: list[_Waiter] = []
+        self.loaded: ModelKey | None = None
         self.busy = 0  # media that are with the loaded model
 
     @property
     def waiting(self) -> int:
         """How many are in line."""
-        return len(self._line)
+        return len(self._waiters)
 
-    def wait(self, wanted: Wanted, cancelled: Callable[[], bool] | None) -> None:
+    def wait(self, model_key: ModelKey, cancelled: Callable[[], bool] | None) -> None:
         """Waits for the turn of a model, which may then be loaded if it is not. Gives up `lock`
         meanwhile. Raises Cancelled."""
-        mine = _Waiting(wanted)
-        self._line.append(mine)
+        waiter = _Waiter(model_key)
+        self._waiters.append(waiter)
         try:
-            while not self._may_go(mine):
-                self._changed.wait(_LOOK_S)
+            while not self._may_proceed(waiter):
+                self._changed.wait(_POLL_S)
                 if cancelled and cancelled():
                     raise Cancelled("Stopped before it began.")
         finally:
-            self._line.remove(mine)
+            self._waiters.remove(waiter)
             self._changed.notify_all()
 
-    def arrived(self, loaded: Wanted) -> None:
+    def mark_loaded(self, loaded: ModelKey) -> None:
         """A model was loaded: all who wait for it are called."""
         self.loaded = loaded
-        for each in self._line:
-            each.called = each.wanted == loaded
+        for each in self._waiters:
+            each.admitted = each.model_key == loaded
         self._changed.notify_all()
 
-    def enter(self) -> None:
+    def acquire(self) -> None:
         """One more medium is with the loaded model."""
         self.busy += 1
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """A medium is done."""
         self.busy -= 1
         self._changed.notify_all()
 
-    def _may_go(self, mine: _Waiting) -> bool:
-        before = self._line[: self._line.index(mine)]
-        if self.loaded == mine.wanted:
-            return mine.called or all(each.wanted == mine.wanted for each in before)
+    def _may_proceed(self, waiter: _Waiter) -> bool:
+        before = self._waiters[: self._waiters.index(waiter)]
+        if self.loaded == waiter.model_key:
+            return waiter.admitted or all(each.model_key == waiter.model_key for each in before)
         # Those who were called come in first, even if they have not looked up yet.
-        coming = any(each.called and each.wanted == self.loaded for each in self._line)
-        return not self.busy and not coming and not before
+        admitted_pending = any(
+            each.admitted and each.model_key == self.loaded for each in self._waiters
+        )
+        return not self.busy and not admitted_pending and not before

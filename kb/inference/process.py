@@ -27,23 +27,23 @@ from typing import Any
 from gpu.monitor import Sample
 from gpu.status import Snapshot
 from gpu.throughput import Calibration
-from kb.asr.batching.adjustable_semaphore import Places
+from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.errors import Cancelled, DeviceLost, KBError, TranscriptionError
-from kb.inference.session import Recipe, Recognition
+from kb.inference.session import InferenceSession, TranscriptionOptions
 from kb.settings import Settings
 from kb.types import Transcript
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.2  # how often a waiting item looks whether it is wanted still
+_POLL_S = 0.2  # how often a waiting item looks whether it is wanted still
 
-DEVICE_LOST = 75  # the host's exit code then
-LOSSES = 2  # of the device in a row, after which the CPU takes over
+DEVICE_LOST_EXIT_CODE = 75  # the host's exit code then
+MAX_DEVICE_LOSSES = 2  # of the device in a row, after which the CPU takes over
 SAMPLES_KEPT = 300
-FAILED = "The device failed: "
+DEVICE_FAILED_PREFIX = "The device failed: "
 
 
-class HostDied(KBError):
+class InferenceProcessCrashed(KBError):
     """The model host's process ended while this item was with it.
 
     `ready`: its model was loaded, so that the item may be to blame. `device_lost`: it ended
@@ -59,7 +59,7 @@ class HostDied(KBError):
 class _Request:
     """An item that is with the host that has this line."""
 
-    line: Connection
+    connection: Connection
     done: threading.Event = field(default_factory=threading.Event)
     ready: bool = False
     progress: float = 0.0
@@ -67,8 +67,8 @@ class _Request:
     error: KBError | None = None
 
 
-class ModelHost:
-    """The worker's end: `transcribe` as `Recognition` has it, carried out in the host.
+class InferenceProcess:
+    """The worker's end: `transcribe` as `InferenceSession` has it, carried out in the host.
 
     Callable from many threads. `exclusive` items are decoded alone, so that a death can be
     laid at the right door.
@@ -94,24 +94,24 @@ class ModelHost:
         self._main = main or serve
         self.snapshot: Snapshot | None = None  # the newest that was told
         self.restarts = 0  # because of a lost device
-        self.without_gpu = ""  # why the CPU is used from now on, as a clause
+        self.cpu_reason = ""  # why the CPU is used from now on, as a clause
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._losses = 0
         self._lock = threading.Lock()
         self._requests: dict[int, _Request] = {}
         self._number = 0
         self._process: SpawnProcess | None = None
-        self._line: Connection | None = None
+        self._connection: Connection | None = None
         self._closed = False
-        self._alone = threading.Condition()
-        self._inside = 0
+        self._admission_changed = threading.Condition()
+        self._active = 0
         self._exclusive = False
-        self._waiting_alone = 0
+        self._waiting_exclusive = 0
 
     def transcribe(
         self,
         path: Path,
-        recipe: Recipe,
+        options: TranscriptionOptions,
         *,
         sha256: str = "",
         shown_as: str = "",
@@ -119,32 +119,34 @@ class ModelHost:
         cancelled: Callable[[], bool] | None = None,
         exclusive: bool = False,
     ) -> Transcript:
-        """The words of one media file. Raises what `Recognition.transcribe` does, or HostDied.
+        """Transcribe one media file.
+
+        Raises InferenceProcessCrashed, and the errors of `InferenceSession.transcribe`.
 
         `progress` and `cancelled` are called on the caller's own thread: they may be slow
         without holding up anybody else's words.
         """
         with self._admission(exclusive, cancelled):
-            number, request = self._send(path, recipe, sha256, shown_as)
-            asked_to_stop, told = False, 0.0
-            while not request.done.wait(_LOOK_S):
-                if progress and request.progress > told:
-                    told = request.progress
-                    progress(told)
-                if not asked_to_stop and cancelled and cancelled():
-                    asked_to_stop = True
-                    self._tell(request.line, ("cancel", number))
+            number, request = self._send(path, options, sha256, shown_as)
+            cancel_sent, reported = False, 0.0
+            while not request.done.wait(_POLL_S):
+                if progress and request.progress > reported:
+                    reported = request.progress
+                    progress(reported)
+                if not cancel_sent and cancelled and cancelled():
+                    cancel_sent = True
+                    self._send_message(request.connection, ("cancel", number))
         if request.error is not None:
             raise request.error
         assert request.result is not None
         return request.result
 
-    def take_samples(self) -> list[Sample]:
+    def drain_samples(self) -> list[Sample]:
         """What was told of the machine since the last call."""
         with self._lock:
-            taken = list(self._samples)
+            samples = list(self._samples)
             self._samples.clear()
-        return taken
+        return samples
 
     @property
     def pid(self) -> int | None:
@@ -152,12 +154,12 @@ class ModelHost:
         return self._process.pid if self._process else None
 
     def close(self) -> None:
-        """Ends the host; items that are with it fail with HostDied."""
+        """Ends the host; items that are with it fail with InferenceProcessCrashed."""
         with self._lock:
             self._closed = True
-            process, line = self._process, self._line
-        if line is not None:
-            self._tell(line, ("end",))
+            process, connection = self._process, self._connection
+        if connection is not None:
+            self._send_message(connection, ("end",))
         if process is not None:
             process.join(2.0)
             if process.is_alive():
@@ -166,76 +168,83 @@ class ModelHost:
 
     @contextlib.contextmanager
     def _admission(self, exclusive: bool, cancelled: Callable[[], bool] | None) -> Iterator[None]:
-        with self._alone:
-            self._waiting_alone += exclusive
+        with self._admission_changed:
+            self._waiting_exclusive += exclusive
             try:
                 # Newcomers let an exclusive one go first, or it would wait for a queue's end.
-                while self._exclusive or (self._inside if exclusive else self._waiting_alone):
-                    self._alone.wait(_LOOK_S)
+                while self._exclusive or (self._active if exclusive else self._waiting_exclusive):
+                    self._admission_changed.wait(_POLL_S)
                     if cancelled and cancelled():
                         raise Cancelled("Stopped before it began.")
             finally:
-                self._waiting_alone -= exclusive
-            self._inside += 1
+                self._waiting_exclusive -= exclusive
+            self._active += 1
             self._exclusive = exclusive
         try:
             yield
         finally:
-            with self._alone:
-                self._inside -= 1
+            with self._admission_changed:
+                self._active -= 1
                 self._exclusive = False if exclusive else self._exclusive
-                self._alone.notify_all()
+                self._admission_changed.notify_all()
 
-    def _send(self, path: Path, recipe: Recipe, sha256: str, shown_as: str) -> tuple[int, _Request]:
+    def _send(
+        self, path: Path, options: TranscriptionOptions, sha256: str, shown_as: str
+    ) -> tuple[int, _Request]:
         with self._lock:
             if self._closed:
-                raise HostDied("The worker is stopping.")
+                raise InferenceProcessCrashed("The worker is stopping.")
             if self._process is None or not self._process.is_alive():
                 try:
                     self._start()
                 except OSError as error:
-                    raise HostDied(f"The recognizer cannot be started: {error}.") from error
-            assert self._line is not None
+                    raise InferenceProcessCrashed(
+                        f"The recognizer cannot be started: {error}."
+                    ) from error
+            assert self._connection is not None
             self._number += 1
-            request = self._requests[self._number] = _Request(self._line)
+            request = self._requests[self._number] = _Request(self._connection)
             # If it died just now, the listener tells everybody, this one included.
             with contextlib.suppress(OSError):
-                self._line.send(("transcribe", self._number, path, recipe, sha256, shown_as))
+                self._connection.send(("transcribe", self._number, path, options, sha256, shown_as))
             return self._number, request
 
-    def _tell(self, line: Connection, message: tuple[Any, ...]) -> None:
+    def _send_message(self, connection: Connection, message: tuple[Any, ...]) -> None:
         with self._lock, contextlib.suppress(OSError, ValueError):
-            line.send(message)
+            connection.send(message)
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
+        parent_connection, child_connection = context.Pipe()
         process = context.Process(
             target=self._main,
-            args=(theirs, self._settings, self._workers),
-            kwargs={"without_gpu": self.without_gpu, "calibrations": tuple(self._calibrations())},
+            args=(child_connection, self._settings, self._workers),
+            kwargs={"without_gpu": self.cpu_reason, "calibrations": tuple(self._calibrations())},
             name="kb-model-host",
             daemon=True,
         )
         process.start()
-        theirs.close()
-        self._process, self._line = process, ours
+        child_connection.close()
+        self._process, self._connection = process, parent_connection
         threading.Thread(
-            target=self._listen, args=(ours, process), name="model-host-line", daemon=True
+            target=self._listen,
+            args=(parent_connection, process),
+            name="model-host-line",
+            daemon=True,
         ).start()
 
-    def _listen(self, line: Connection, process: SpawnProcess) -> None:
-        lost_to = ""
+    def _listen(self, connection: Connection, process: SpawnProcess) -> None:
+        device_failure = ""
         while True:
             try:
-                number, kind, value = line.recv()
+                number, kind, value = connection.recv()
             except (EOFError, OSError):
                 break
             if kind == "machine":
-                self._note(value)
+                self._record_snapshot(value)
                 continue
             if kind == "lost":
-                lost_to = lost_to or value
+                device_failure = device_failure or value
                 continue
             with self._lock:
                 request = self._requests.get(number)
@@ -255,47 +264,52 @@ class ModelHost:
                 request.error = value
                 request.done.set()
         process.join(5.0)
-        if lost_to:
-            self._count_loss(lost_to)
+        if device_failure:
+            self._count_loss(device_failure)
         with self._lock:
             if self._process is process:
-                self._process = self._line = self.snapshot = None
+                self._process = self._connection = self.snapshot = None
             # Another host may have been started since: only what this one had is lost.
-            lost = {n: request for n, request in self._requests.items() if request.line is line}
-            for number in lost:
+            crashed = {
+                n: request
+                for n, request in self._requests.items()
+                if request.connection is connection
+            }
+            for number in crashed:
                 del self._requests[number]
-        for request in lost.values():
-            error = HostDied(
-                f"The recognizer's process ended ({lost_to or f'exit code {process.exitcode}'}).",
+        for request in crashed.values():
+            error = InferenceProcessCrashed(
+                "The recognizer's process ended "
+                f"({device_failure or f'exit code {process.exitcode}'}).",
                 hint="Out of memory or a damaged driver? See: kb doctor",
             )
             error.ready = request.ready
-            error.device_lost = bool(lost_to)
+            error.device_lost = bool(device_failure)
             request.error = error
             request.done.set()
 
-    def _note(self, snapshot: Snapshot) -> None:
+    def _record_snapshot(self, snapshot: Snapshot) -> None:
         with self._lock:
             self.snapshot = snapshot
             if snapshot.sample is not None:
                 self._samples.append(snapshot.sample)
 
     def _count_loss(self, reason: str) -> None:
-        """The device failed: a fresh process, and after `LOSSES` in a row the CPU."""
+        """The device failed: a fresh process, and after `MAX_DEVICE_LOSSES` in a row the CPU."""
         self.restarts += 1
         self._losses += 1
         log.warning("The device failed (%s); a fresh recognizer goes on", reason)
-        if self._losses >= LOSSES and not self.without_gpu:
-            self.without_gpu = f"the GPU failed {self._losses} times in a row, last with: {reason}"
-            log.error("Going on with the CPU: %s", self.without_gpu)
+        if self._losses >= MAX_DEVICE_LOSSES and not self.cpu_reason:
+            self.cpu_reason = f"the GPU failed {self._losses} times in a row, last with: {reason}"
+            log.error("Going on with the CPU: %s", self.cpu_reason)
 
 
 def serve(
-    line: Connection,
+    connection: Connection,
     settings: Settings,
     workers: int,
     *,
-    without_gpu: str = "",
+    cpu_reason: str = "",
     calibrations: Sequence[Calibration] = (),
 ) -> None:
     """The host's main loop: one thread a request, until the line is closed."""
@@ -303,36 +317,38 @@ def serve(
     # the worker who decides what they mean, and closes the line.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    sending = threading.Lock()
-    stops: dict[int, threading.Event] = {}
+    send_lock = threading.Lock()
+    stop_events: dict[int, threading.Event] = {}
 
     def send(number: int, kind: str, value: Any) -> None:
-        with sending, contextlib.suppress(OSError):
-            line.send((number, kind, value))
+        with send_lock, contextlib.suppress(OSError):
+            connection.send((number, kind, value))
 
-    recognition = Recognition(
+    recognition = InferenceSession(
         settings,
-        Places(workers),
-        told=lambda snapshot: send(0, "machine", snapshot),
+        AdjustableSemaphore(workers),
+        on_snapshot=lambda snapshot: send(0, "machine", snapshot),
         calibrations=lambda: calibrations,
-        without_gpu=without_gpu,
+        cpu_reason=cpu_reason,
     )
 
-    def work(number: int, path: Path, recipe: Recipe, sha256: str, shown_as: str) -> None:
+    def handle_request(
+        number: int, path: Path, recipe: TranscriptionOptions, sha256: str, shown_as: str
+    ) -> None:
         try:
             transcript = recognition.transcribe(
                 path,
                 recipe,
                 sha256=sha256,
                 shown_as=shown_as,
-                progress=_seldom(lambda done: send(number, "progress", done)),
-                cancelled=stops[number].is_set,
-                ready=lambda: send(number, "ready", None),
+                progress=_rate_limited(lambda done: send(number, "progress", done)),
+                cancelled=stop_events[number].is_set,
+                on_ready=lambda: send(number, "ready", None),
             )
         except DeviceLost as error:
             # Nothing works any more in this process; the others' words end with it too.
-            send(0, "lost", error.message.removeprefix(FAILED).rstrip("."))
-            os._exit(DEVICE_LOST)
+            send(0, "lost", error.message.removeprefix(DEVICE_FAILED_PREFIX).rstrip("."))
+            os._exit(DEVICE_LOST_EXIT_CODE)
         except KBError as error:
             send(number, "error", error)
         except Exception as error:
@@ -342,34 +358,34 @@ def serve(
         else:
             send(number, "transcript", transcript)
         finally:
-            stops.pop(number, None)
+            stop_events.pop(number, None)
 
     while True:
         try:
-            message = line.recv()
+            message = connection.recv()
         except (EOFError, OSError):
             # The worker is gone. Threads may be deep in a model: no good-byes.
             os._exit(0)
         if message[0] == "end":
             os._exit(0)
         if message[0] == "cancel":
-            stop = stops.get(message[1])
+            stop = stop_events.get(message[1])
             if stop is not None:
                 stop.set()
             continue
         _, number, *rest = message
-        stops[number] = threading.Event()
-        threading.Thread(target=work, args=(number, *rest), daemon=True).start()
+        stop_events[number] = threading.Event()
+        threading.Thread(target=handle_request, args=(number, *rest), daemon=True).start()
 
 
-def _seldom(tell: Callable[[float], None], every: float = 0.01) -> Callable[[float], None]:
+def _rate_limited(report: Callable[[float], None], every: float = 0.01) -> Callable[[float], None]:
     """Lets through what moved by a hundredth."""
     last = -1.0
 
-    def maybe(done: float) -> None:
+    def report_if_moved(done: float) -> None:
         nonlocal last
         if done - last >= every or done >= 1.0:
             last = done
-            tell(done)
+            report(done)
 
-    return maybe
+    return report_if_moved

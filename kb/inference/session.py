@@ -13,15 +13,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from gpu.monitor import Card, Monitor, Sample
+from gpu.monitor import GpuCard, Monitor, Sample
 from gpu.presets import Preset
 from gpu.status import Device, Snapshot
-from gpu.throttle import Governor, Limits
+from gpu.throttle import Governor, ThrottleLimits
 from gpu.throughput import Calibration
-from kb.asr.batching.adjustable_semaphore import Places
-from kb.asr.quality.repair_budget import Purse
-from kb.inference.memory_fit import describe_device, need
-from kb.inference.model_lock import Exchange
+from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
+from kb.asr.quality.repair_budget import RepairBudget
+from kb.inference.memory_fit import describe_device, estimate_memory
+from kb.inference.model_lock import ModelLock
 from kb.options import RunOptions
 from kb.settings import Settings
 from kb.types import MediaRef, Transcript
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from gpu.manager import GPUManager
     from kb.asr.audio.vad import SpeechDetector
     from kb.asr.batching.batcher import Batcher
-    from kb.asr.batching.fallback_engine import SecondEngine
+    from kb.asr.batching.fallback_engine import FallbackEngine
     from kb.asr.engines.base import Engine
 
 Progress = Callable[[float], None]
 
-SECOND_BATCH = 4  # windows a batch of the second engine: they are few, and memory is shared
+FALLBACK_BATCH = 4  # windows a batch of the second engine: they are few, and memory is shared
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TranscriptionOptions:
     """What decides about the words of a transcript."""
 
     preset: Preset
@@ -48,10 +48,10 @@ class Recipe:
     language: str = "auto"
     detect_speech: bool = True
     normalize: bool = False
-    names: tuple[str, ...] = ()  # told to the recognizer beforehand, the most important first
+    hotwords: tuple[str, ...] = ()  # told to the recognizer beforehand, the most important first
 
 
-class Recognition:
+class InferenceSession:
     """The model of one process: loaded at first use, kept until another one is asked for.
 
     `transcribe` may be called from several threads at once: their windows share batches.
@@ -60,43 +60,43 @@ class Recognition:
     def __init__(
         self,
         settings: Settings,
-        preparations: Places | None = None,
+        preparations: AdjustableSemaphore | None = None,
         *,
-        told: Callable[[Snapshot], None] | None = None,
+        on_snapshot: Callable[[Snapshot], None] | None = None,
         calibrations: Callable[[], Sequence[Calibration]] = tuple,
-        without_gpu: str = "",
+        cpu_reason: str = "",
     ) -> None:
         """`preparations` bounds how many media are decoded and cut at once; their number
         follows the recipes.
 
-        `told` gets a snapshot every few seconds, once a model has been asked for, on a thread
-        of its own. `calibrations`: what was measured on this machine. `without_gpu`: why the
+        `on_snapshot` gets a snapshot every few seconds, once a model has been asked for, on a
+        thread of its own. `calibrations`: what was measured on this machine. `cpu_reason`: why the
         CPU is to be used whatever the settings say, as a clause.
         """
         self._settings = settings
         self._preparations = preparations
-        self._told = told
+        self._on_snapshot = on_snapshot
         self._calibrations = calibrations
-        self._without_gpu = without_gpu
+        self._cpu_reason = cpu_reason
         self._monitor: Monitor | None = None
         self._governor = Governor(
-            Limits(
+            ThrottleLimits(
                 settings.gpu_max_temperature_c,
                 settings.gpu_max_utilisation / 100,
                 settings.gpu_give_way,
             )
         )
-        self._heard_before_s = 0.0  # with models that have been put away
-        self._recipe: Recipe | None = None
+        self._previous_audio_s = 0.0  # with models that have been put away
+        self._options: TranscriptionOptions | None = None
         self._lock = threading.Lock()
-        self._models = Exchange(self._lock)
+        self._model_lock = ModelLock(self._lock)
         self._manager: GPUManager | None = None
         self._batcher: Batcher | None = None
         self._detector: SpeechDetector | None = None
-        self._second: SecondEngine | None = None
-        self._purse = Purse()
+        self._fallback: FallbackEngine | None = None
+        self._repair_budget = RepairBudget()
 
-    def __enter__(self) -> Recognition:
+    def __enter__(self) -> InferenceSession:
         return self
 
     def __exit__(
@@ -113,21 +113,21 @@ class Recognition:
         with self._lock:
             return self._hardware()
 
-    def model_name(self, asked: str | None = None) -> str:
-        """The model that will be used when `asked` is named: the setting's, or the device's."""
+    def model_name(self, requested: str | None = None) -> str:
+        """The model that will be used when `requested` is named: the setting's, or the device's."""
         from kb.asr.engines.model_lookup import DEFAULT_CPU, DEFAULT_GPU
 
-        chosen = asked or self._settings.model
+        chosen = requested or self._settings.model
         if chosen:
             return chosen
         return DEFAULT_GPU if self.manager.on_gpu else DEFAULT_CPU
 
-    def recipe(self, options: RunOptions) -> Recipe:
+    def transcription_options(self, options: RunOptions) -> TranscriptionOptions:
         """What a run with these options uses. Raises SettingsError."""
-        return Recipe(
+        return TranscriptionOptions(
             preset=replace(
                 options.resolve_preset(self._settings),
-                workers=options.preparing(self._settings),
+                workers=options.preparation_workers(self._settings),
             ),
             engine=options.engine or self._settings.engine,
             model=self.model_name(options.model),
@@ -136,28 +136,30 @@ class Recognition:
             normalize=self._settings.normalize_loudness,
         )
 
-    def prepare(self, recipe: Recipe, cancelled: Callable[[], bool] | None = None) -> None:
+    def prepare(
+        self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None = None
+    ) -> None:
         """Loads the recipe's model now; waits for its turn while another one is in use.
 
         Raises ModelUnavailable, SettingsError, Cancelled.
         """
         with self._lock:
-            self._ready(recipe, cancelled)
+            self._load_if_needed(options, cancelled)
 
     def transcribe(
         self,
         path: Path,
-        recipe: Recipe,
+        options: TranscriptionOptions,
         *,
         sha256: str = "",
         shown_as: str = "",
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
-        ready: Callable[[], None] | None = None,
+        on_ready: Callable[[], None] | None = None,
     ) -> Transcript:
         """The words of one media file.
 
-        `shown_as` is the path that the transcript names; `ready` is called once, when its model
+        `shown_as` is the path that the transcript names; `on_ready` is called once, when its model
         is loaded and its turn has come. Raises MediaUnavailable (missing,
         no sound, unreadable), ModelUnavailable, TranscriptionError, GPUError, Cancelled.
         A truncated file gives the words that are there, with a warning.
@@ -166,27 +168,27 @@ class Recognition:
         from kb.media.decode import decode
 
         began = time.perf_counter()
-        stream = decode(path, normalize=recipe.normalize)
+        stream = decode(path, normalize=options.normalize)
         with (
-            self._borrowed(recipe, cancelled) as (batcher, detector),
+            self._use_model(options, cancelled) as (batcher, detector),
             stream,
-            ExitStack() as under_way,
+            ExitStack() as exit_stack,
         ):
-            if ready:
-                ready()
+            if on_ready:
+                on_ready()
             if self._preparations is not None:
-                under_way.enter_context(self._preparations.asking(recipe.preset.workers))
+                exit_stack.enter_context(self._preparations.limited_to(options.preset.workers))
             recognizer = Recognizer(
                 batcher,
-                recipe.preset,
-                language=recipe.language,
-                detect_speech=recipe.detect_speech,
+                options.preset,
+                language=options.language,
+                detect_speech=options.detect_speech,
                 detector=detector,
                 preparations=self._preparations,
                 settings=self._settings,
-                second=self._second_engine(recipe),
-                names=recipe.names,
-                purse=self._purse,
+                fallback=self._fallback_engine(options),
+                hotwords=options.hotwords,
+                repair_budget=self._repair_budget,
             )
             transcript = recognizer.transcribe(
                 stream,
@@ -206,11 +208,11 @@ class Recognition:
     def close(self) -> None:
         """Frees the model."""
         with self._lock:
-            self._drop()
-            second, self._second = self._second, None
+            self._unload()
+            fallback, self._fallback = self._fallback, None
             monitor, self._monitor = self._monitor, None
-        if second is not None:
-            second.close()
+        if fallback is not None:
+            fallback.close()
         if monitor is not None:
             monitor.close()
 
@@ -221,7 +223,7 @@ class Recognition:
 
     def snapshot(self, sample: Sample | None = None) -> Snapshot:
         """What goes on here now. Waits for nobody, least of all for a model that is loading."""
-        batcher, recipe = self._batcher, self._recipe
+        batcher, recipe = self._batcher, self._options
         return Snapshot(
             device=describe_device(self._manager) if self._manager else Device("", "", ""),
             engine=recipe.engine if recipe else "",
@@ -229,12 +231,12 @@ class Recognition:
             preset=recipe.preset.name if recipe else "",
             batch=batcher.state() if batcher else None,
             throttle=self._governor.now,
-            media=self._models.busy,
+            media=self._model_lock.busy,
             sample=sample,
         )
 
     @contextmanager
-    def engine(self, recipe: Recipe) -> Iterator[tuple[Engine, GPUManager]]:
+    def engine(self, options: TranscriptionOptions) -> Iterator[tuple[Engine, GPUManager]]:
         """The recipe's loaded engine for the caller alone, for measuring.
 
         Raises what `prepare` raises.
@@ -242,27 +244,27 @@ class Recognition:
         from kb.asr.engines import load_engine
 
         with self._lock:
-            self._drop()
-            manager = self._set_up(recipe)
-            loaded = load_engine(recipe.engine, recipe.model, manager)
+            self._unload()
+            manager = self._set_up(options)
+            loaded = load_engine(options.engine, options.model, manager)
             try:
                 yield loaded, manager
             finally:
                 loaded.close()
 
-    def _second_engine(self, recipe: Recipe) -> SecondEngine | None:
+    def _fallback_engine(self, options: TranscriptionOptions) -> FallbackEngine | None:
         """The engine for what stays doubtful, if the settings name one that is another."""
-        wanted = self._settings.repair_engine
-        if not wanted or wanted == f"{recipe.engine}:{recipe.model}":
+        setting = self._settings.repair_engine
+        if not setting or setting == f"{options.engine}:{options.model}":
             return None
-        from kb.asr.batching.fallback_engine import SecondEngine
+        from kb.asr.batching.fallback_engine import FallbackEngine
 
         with self._lock:
-            if self._second is None:
-                self._second = SecondEngine(
-                    wanted, self._hardware, SECOND_BATCH, throttle=lambda: self._governor.now
+            if self._fallback is None:
+                self._fallback = FallbackEngine(
+                    setting, self._hardware, FALLBACK_BATCH, throttle=lambda: self._governor.now
                 )
-            return self._second
+            return self._fallback
 
     def _hardware(self) -> GPUManager:
         if self._manager is None:
@@ -273,71 +275,73 @@ class Recognition:
                 cpu_threads=self._settings.cpu_threads,
                 reserve_gb=self._settings.gpu_reserve_gb,
             )
-            if self._without_gpu:
-                self._manager.fall_back(self._without_gpu)
+            if self._cpu_reason:
+                self._manager.fall_back(self._cpu_reason)
         return self._manager
 
     @contextmanager
-    def _borrowed(
-        self, recipe: Recipe, cancelled: Callable[[], bool] | None
+    def _use_model(
+        self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
     ) -> Iterator[tuple[Batcher, SpeechDetector]]:
         """The recipe's model for one medium; it is not put away before that is done."""
         with self._lock:
-            found = self._ready(recipe, cancelled)
-            self._models.enter()
+            found = self._load_if_needed(options, cancelled)
+            self._model_lock.acquire()
         try:
             yield found
         finally:
             with self._lock:
-                self._models.leave()
+                self._model_lock.release()
 
-    def _ready(
-        self, recipe: Recipe, cancelled: Callable[[], bool] | None
+    def _load_if_needed(
+        self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
     ) -> tuple[Batcher, SpeechDetector]:
         manager = self._hardware()
-        wanted = (recipe.engine, recipe.model)
-        self._models.wait(wanted, cancelled)
-        if self._batcher is None or self._models.loaded != wanted:
+        model_key = (options.engine, options.model)
+        self._model_lock.wait(model_key, cancelled)
+        if self._batcher is None or self._model_lock.loaded != model_key:
             from kb.asr.batching.batcher import Batcher
             from kb.asr.engines import load_engine
 
-            self._drop()
-            self._recipe = recipe
-            manager = self._set_up(recipe)
-            engine = load_engine(recipe.engine, recipe.model, manager)
-            resting = manager.memory().used - manager.settled
-            fits = need(recipe.engine, recipe.model, manager, self._calibrations(), resting)
+            self._unload()
+            self._options = options
+            manager = self._set_up(options)
+            engine = load_engine(options.engine, options.model, manager)
+            baseline_bytes = manager.memory().used - manager.permanent_bytes
+            memory = estimate_memory(
+                options.engine, options.model, manager, self._calibrations(), baseline_bytes
+            )
             self._batcher = Batcher(
                 engine,
                 manager,
-                recipe.preset.batch_size,
-                room=lambda: fits.room((self._recipe or recipe).preset, manager),
+                options.preset.batch_size,
+                max_batch=lambda: memory.max_batch((self._options or options).preset, manager),
                 throttle=lambda: self._governor.now,
-                window_bytes=fits.window_bytes,
+                window_bytes=memory.window_bytes,
             )
-            self._models.arrived(wanted)
-        elif not self._models.busy and self._recipe != recipe:
+            self._model_lock.mark_loaded(model_key)
+        elif not self._model_lock.busy and self._options != options:
             # Another preset: no need to load anything.
-            self._recipe = recipe
-            manager.preset = recipe.preset
+            self._options = options
+            manager.preset = options.preset
             manager.apply()
-            self._batcher.set_ceiling(recipe.preset.batch_size)
+            self._batcher.set_ceiling(options.preset.batch_size)
         if self._detector is None:
             from kb.asr.audio.vad import SpeechDetector
 
             self._detector = SpeechDetector()
         return self._batcher, self._detector
 
-    def _set_up(self, recipe: Recipe) -> GPUManager:
+    def _set_up(self, options: TranscriptionOptions) -> GPUManager:
         """The process made ready to hold a model; what it does is watched from here on."""
         manager = self._hardware()
         _return_memory()
-        manager.preset = recipe.preset  # its memory budget
+        manager.preset = options.preset  # its memory budget
         manager.apply()
-        if self._monitor is None and (self._told or manager.on_gpu):
-            card = Card.find(manager.uuid) if manager.kind == "CUDA" else None
+        if self._monitor is None and (self._on_snapshot or manager.on_gpu):
+            card = GpuCard.find(manager.uuid) if manager.kind == "CUDA" else None
             self._monitor = Monitor(
-                card, own=self._own_memory, heard_s=self._heard_s, told=self._look
+                card, own=self._own_memory, audio_s=self._audio_s, on_sample=self._on_sample
             ).start()
         return manager
 
@@ -347,23 +351,23 @@ class Recognition:
         memory = self._manager.memory()
         return memory.used, memory.peak
 
-    def _heard_s(self) -> float:
+    def _audio_s(self) -> float:
         batcher = self._batcher
-        return self._heard_before_s + (batcher.heard_s if batcher else 0.0)
+        return self._previous_audio_s + (batcher.audio_s if batcher else 0.0)
 
-    def _look(self, sample: Sample) -> None:
+    def _on_sample(self, sample: Sample) -> None:
         if self._manager is not None and self._manager.on_gpu:
-            self._governor.look(sample)
-        if self._told:
-            self._told(self.snapshot(sample))
+            self._governor.update(sample)
+        if self._on_snapshot:
+            self._on_snapshot(self.snapshot(sample))
 
-    def _drop(self) -> None:
+    def _unload(self) -> None:
         if self._batcher is not None:
             self._batcher.close()
-            self._heard_before_s += self._batcher.heard_s
+            self._previous_audio_s += self._batcher.audio_s
             self._batcher.engine.close()
             self._batcher = None
-            self._models.loaded = None
+            self._model_lock.loaded = None
 
 
 _RETURN_FROM_BYTES = 4 * 2**20

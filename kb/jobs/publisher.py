@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import CredentialsRefused, KBError, LibraryError, UsageError
 from kb.jobs.queue.items import ItemStore
-from kb.jobs.queue.outbox import FIRST_LOOK_S, HELD, SYNCED, SYNCING, Deliveries
+from kb.jobs.queue.outbox import FIRST_POLL_S, HELD, SYNCED, SYNCING, Outbox
 from kb.jobs.queue.workflow_ids import publish_lane
 from kb.library import Library, LibraryEntry
 from kb.pipeline import publish_record, stages
@@ -22,11 +22,11 @@ from kb.sinks.odin.chat import Answer, Reference, ask, search
 from kb.sinks.odin.documents import check_own_metadata
 from kb.sinks.odin.sink import OdinSink
 from kb.sinks.odin.sync import (
-    Ended,
-    Load,
-    Outcome,
-    Source,
+    LoadItem,
+    OnItemDone,
+    SyncItem,
     SyncPlan,
+    SyncResult,
     apply_plan,
     make_plan,
     publish_many,
@@ -43,22 +43,22 @@ ItemProgress = Callable[[str, str, int, int], None]
 """Called with item id, `done`, `waiting` or `failed`, how many so far, and how many in all."""
 
 
-def source_of(library: Library, entry: LibraryEntry) -> Source:
+def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
     """An item as a knowledge base gets it. Raises LibraryError without a transcript."""
     transcript = stages.read_transcript(library, entry)
     medium = entry.media_path
     path = f"media/{medium.name}" if medium else transcript.media.path
-    return Source(
+    return SyncItem(
         entry.item, passages(transcript, entry.item, path=path), publish_record.facts_of(transcript)
     )
 
 
-class HeldBack(UsageError):
+class HeldForReview(UsageError):
     """The item is held for review: it is released by people, not by trying again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class CostEstimate:
     """What sending items costs at most: what is there already costs nothing."""
 
     items: int
@@ -67,21 +67,21 @@ class Estimate:
 
 
 @dataclass
-class Remote:
+class Publisher:
     """The knowledge bases of one library, seen from the foreground."""
 
     settings: Settings
     library: Library
-    catalogue: Catalogue
+    database: Database
 
     @cached_property
     def odin(self) -> OdinSink:
         """The ODIN project of the settings."""
-        return OdinSink(self.settings, catalogue=self.catalogue)
+        return OdinSink(self.settings, database=self.database)
 
     @cached_property
-    def _deliveries(self) -> Deliveries:
-        return Deliveries(self.catalogue)
+    def _outbox(self) -> Outbox:
+        return Outbox(self.database)
 
     def close(self) -> None:
         """Lets go of connections."""
@@ -92,7 +92,7 @@ class Remote:
         """Raises UsageError or CredentialsMissing before anything is begun: see `check_ready`."""
         check_ready((sink,), self.settings, metadata)
 
-    def ready(self) -> list[str]:
+    def publishable_ids(self) -> list[str]:
         """Ids of the items that may be published: finished and not held."""
         return [
             entry.item.id
@@ -100,7 +100,7 @@ class Remote:
             if entry.transcript_path is not None and entry.state != HELD
         ]
 
-    def held(self) -> list[MediaItem]:
+    def held_items(self) -> list[MediaItem]:
         """The items that are left out until somebody has reviewed them."""
         return [
             entry.item
@@ -108,13 +108,13 @@ class Remote:
             if entry.transcript_path is not None and entry.state == HELD
         ]
 
-    def estimate(self, ids: Collection[str]) -> Estimate:
+    def estimate(self, ids: Collection[str]) -> CostEstimate:
         """What sending these items would cost at most; nothing is asked of anybody."""
-        wanted = frozenset(ids)
-        chosen = [entry for entry in self.library.entries() if entry.item.id in wanted]
+        item_ids = frozenset(ids)
+        chosen = [entry for entry in self.library.entries() if entry.item.id in item_ids]
         words = sum(_words(entry) for entry in chosen)
         cost = words / 10_000 * self.settings.odin_credits_per_10k_words
-        return Estimate(len(chosen), words, cost)
+        return CostEstimate(len(chosen), words, cost)
 
     def publish(
         self,
@@ -122,27 +122,36 @@ class Remote:
         ids: Sequence[str],
         metadata: Mapping[str, str] | None = None,
         progress: ItemProgress | None = None,
-    ) -> Outcome:
+    ) -> SyncResult:
         """Publishes items to the end. Raises UsageError, CredentialsRefused.
 
         An item that is held or has no transcript fails by itself; the rest goes on.
         """
         self.check(sink, metadata)
         if sink == ODIN:
-            ended = self._noter(sink)
+            ended = self._status_recorder(sink)
             return publish_many(
-                self.odin, ids, self._load, extra_metadata=metadata, progress=progress, ended=ended
+                self.odin,
+                ids,
+                self._load,
+                extra_metadata=metadata,
+                progress=progress,
+                on_item_done=ended,
             )
-        return self._publish_simply(sink, ids, metadata, progress)
+        return self._publish_one_by_one(sink, ids, metadata, progress)
 
-    def _publish_simply(
+    def _publish_one_by_one(
         self,
         name: str,
         ids: Sequence[str],
         metadata: Mapping[str, str] | None,
         progress: ItemProgress | None,
-    ) -> Outcome:
-        sink, outcome, note = open_sink(name, self.settings), Outcome(), self._noter(name)
+    ) -> SyncResult:
+        sink, result, record_status = (
+            open_sink(name, self.settings),
+            SyncResult(),
+            self._status_recorder(name),
+        )
         for number, item_id in enumerate(ids, start=1):
             try:
                 found = self._load(item_id)
@@ -151,16 +160,16 @@ class Remote:
                     found.item, found.passages, facts=found.facts, extra_metadata=metadata
                 )
                 publish_record.record_published(self.library, found.item, published)
-                outcome.done.append(item_id)
+                result.done.append(item_id)
             except CredentialsRefused:
                 raise
             except KBError as error:
-                outcome.failed[item_id] = error
-            told = "failed" if item_id in outcome.failed else "done"
-            note(item_id, told, outcome.failed.get(item_id))
+                result.failed[item_id] = error
+            state = "failed" if item_id in result.failed else "done"
+            record_status(item_id, state, result.failed.get(item_id))
             if progress:
-                progress(item_id, told, number, len(ids))
-        return outcome
+                progress(item_id, state, number, len(ids))
+        return result
 
     def plan(self, metadata: Mapping[str, str] | None = None) -> SyncPlan:
         """What differs between the library and the ODIN project."""
@@ -175,11 +184,11 @@ class Remote:
         prune: bool = False,
         metadata: Mapping[str, str] | None = None,
         progress: ItemProgress | None = None,
-    ) -> Outcome:
+    ) -> SyncResult:
         """Does what a plan says; `prune` also deletes documents of ours that are only there."""
         return apply_plan(
             self.odin, plan, self._load, prune=prune, extra_metadata=metadata,
-            progress=progress, ended=self._noter(ODIN),
+            progress=progress, on_item_done=self._status_recorder(ODIN),
         )  # fmt: skip
 
     def ask(self, question: str) -> Answer:
@@ -192,8 +201,8 @@ class Remote:
         self.check(ODIN)
         return search(self.odin, query, limit, passages=self._passages)
 
-    def _sources(self) -> Iterator[Source]:
-        for item_id in self.ready():
+    def _sources(self) -> Iterator[SyncItem]:
+        for item_id in self.publishable_ids():
             try:
                 found = self._load(item_id)
             except KBError as error:
@@ -204,8 +213,8 @@ class Remote:
                 yield found
 
     @property
-    def _load(self) -> Load:
-        def load(item_id: str) -> Source | None:
+    def _load(self) -> LoadItem:
+        def load(item_id: str) -> SyncItem | None:
             entry = self.library.find(item_id)
             if entry is None:
                 raise LibraryError(
@@ -213,11 +222,11 @@ class Remote:
                     hint="It is published when it is finished; see: kb status",
                 )
             if entry.state == HELD:
-                raise HeldBack(
+                raise HeldForReview(
                     f"{item_id} is held for review: {entry.error}",
                     hint=entry.hint or "Transcribe it again: kb ingest --again",
                 )
-            return source_of(self.library, entry)
+            return build_sync_item(self.library, entry)
 
         return load
 
@@ -226,7 +235,7 @@ class Remote:
         if entry is None or entry.transcript_path is None:
             return ()
         try:
-            return source_of(self.library, entry).passages
+            return build_sync_item(self.library, entry).passages
         except KBError:
             return ()  # damaged; the answer stands, only the second is not known
 
@@ -235,7 +244,7 @@ class Remote:
     ) -> Published:
         """Publishes one item without waiting for its indexing.
 
-        Raises HeldBack for one that is held, and any other KBError.
+        Raises HeldForReview for one that is held, and any other KBError.
         """
         found = self._load(item_id)
         assert found is not None
@@ -250,53 +259,53 @@ class Remote:
         publish_record.record_published(self.library, found.item, published)
         return published
 
-    def _noter(self, sink: str) -> Ended:
+    def _status_recorder(self, sink: str) -> OnItemDone:
         """Notes what became of each item, beside its medium and in the database, at once.
 
         Whoever is killed, or refused half way, has told of everything that was done.
         """
-        opened, begun = threading.Event(), time.time()
+        opened, started_at = threading.Event(), time.time()
 
-        def note(item_id: str, state: str, error: KBError | None) -> None:
+        def record_status(item_id: str, state: str, error: KBError | None) -> None:
             try:
                 if error is None and not opened.is_set():
                     opened.set()
                     self._open_lane(sink)
-                self._note(sink, item_id, state, error, begun)
-            except KBError as trouble:
-                log.warning("%s: %s", item_id, trouble.message)
+                self._record_status(sink, item_id, state, error, started_at)
+            except KBError as failure:
+                log.warning("%s: %s", item_id, failure.message)
 
-        return note
+        return record_status
 
-    def _note(
-        self, sink: str, item_id: str, state: str, error: KBError | None, begun: float
+    def _record_status(
+        self, sink: str, item_id: str, state: str, error: KBError | None, started_at: float
     ) -> None:
         entry = self.library.find(item_id)
         if state == "deleted" or entry is None:
-            self._deliveries.forget(sink, item_id)
+            self._outbox.delete(sink, item_id)
             return
-        if isinstance(error, HeldBack):
+        if isinstance(error, HeldForReview):
             return
         if error is not None:
-            publish_record.record_trouble(self.library, entry.item, sink, error)
-            self._deliveries.tell_trouble(sink, item_id, error.message, error.hint)
+            publish_record.record_failure(self.library, entry.item, sink, error)
+            self._outbox.record_error(sink, item_id, error.message, error.hint)
             return
-        if sink == ODIN and (record := self.odin.records.find(item_id)) is not None:
+        if sink == ODIN and (record := self.odin.publish_states.find(item_id)) is not None:
             names = ", ".join(record.names)
             held = Published(sink, names, record.content_sha256, record.status)
             publish_record.record_published(self.library, entry.item, held)
         if state == "waiting":
-            due_at = time.time() + FIRST_LOOK_S
-            self._deliveries.tell(sink, item_id, SYNCING, due_at, begun=begun)
+            due_at = time.time() + FIRST_POLL_S
+            self._outbox.record(sink, item_id, SYNCING, due_at, started_at=started_at)
         else:
-            self._deliveries.tell(sink, item_id, SYNCED, begun=begun)
+            self._outbox.record(sink, item_id, SYNCED, started_at=started_at)
 
     def _open_lane(self, sink: str) -> None:
         """What works here works for the workers: those that rest need not wait any longer."""
-        lanes, lane = ItemStore(self.catalogue), publish_lane(sink)
+        lanes, lane = ItemStore(self.database), publish_lane(sink)
         if lanes.paused(lane, time.time()) is not None:
             lanes.pause_lane(lane, None, "")
-            self._deliveries.hurry()
+            self._outbox.retry_now()
 
 
 def check_ready(

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from kb import storage
 from kb.errors import LibraryError
-from kb.library.directory import Folder, is_metadata
+from kb.library.directory import DirectorySnapshot, is_metadata
 from kb.library.metadata import (
     MEDIA_EXTENSIONS,
     TEXT_SUFFIX,
     TRANSCRIPT_SUFFIX,
     LibraryEntry,
-    Listing,
+    LibraryListing,
     Problem,
     entry_from_record,
 )
@@ -31,7 +31,7 @@ TICK_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _CachedFile:
     """What was read of one metadata file, and how the file looked then."""
 
     stamp: tuple[int, int]  # time of change in ns, size in bytes
@@ -39,23 +39,23 @@ class _Known:
     problem: Problem | None = None
 
 
-class Shelf:
+class LibraryCache:
     """The entries of one media folder. Safe to share between threads."""
 
     def __init__(self, media_folder: Path) -> None:
         self._folder = media_folder
         self._lock = threading.Lock()
-        self._known: dict[str, _Known] = {}
-        self._listing = Listing(())
+        self._cached: dict[str, _CachedFile] = {}
+        self._listing = LibraryListing(())
         self._changed_ns: int | None = None
 
-    def listing(self) -> Listing:
+    def listing(self) -> LibraryListing:
         """What `Library.scan` answers. Raises LibraryError when the folder cannot be read."""
         with self._lock:
             try:
                 changed_ns = self._folder.stat().st_mtime_ns
             except FileNotFoundError:
-                return Listing(())
+                return LibraryListing(())
             except OSError as error:
                 raise storage.library_error(error, self._folder, "read") from error
             if changed_ns != self._changed_ns:
@@ -64,7 +64,7 @@ class Shelf:
                 self._changed_ns = changed_ns if settled else None
             return self._listing
 
-    def _read(self) -> Listing:
+    def _read(self) -> LibraryListing:
         stamps: dict[str, tuple[int, int]] = {}
         names: list[str] = []
         try:
@@ -79,33 +79,35 @@ class Shelf:
         except OSError as error:
             raise storage.library_error(error, self._folder, "read") from error
         there = frozenset(names)
-        folder = Folder(self._folder, there)
+        folder = DirectorySnapshot(self._folder, there)
         media = {stem for stem, dot, kind in map(_split, names) if dot + kind in MEDIA_EXTENSIONS}
-        known: dict[str, _Known] = {}
+        known: dict[str, _CachedFile] = {}
         for name, stamp in stamps.items():
-            before = self._known.get(name)
-            if before is None or before.stamp != stamp or not _holds(before, there, media):
+            before = self._cached.get(name)
+            if before is None or before.stamp != stamp or not _is_current(before, there, media):
                 before = self._read_one(name, stamp, folder)
             known[name] = before
-        self._known = known
+        self._cached = known
         entries = [each.entry for each in known.values() if each.entry is not None]
         entries.sort(key=lambda entry: (entry.item.published, entry.stem), reverse=True)
         problems = [known[name].problem for name in sorted(known)]
-        return Listing(tuple(entries), tuple(p for p in problems if p is not None))
+        return LibraryListing(tuple(entries), tuple(p for p in problems if p is not None))
 
-    def _read_one(self, name: str, stamp: tuple[int, int], folder: Folder) -> _Known:
+    def _read_one(
+        self, name: str, stamp: tuple[int, int], folder: DirectorySnapshot
+    ) -> _CachedFile:
         path = self._folder / name
         try:
             entry = entry_from_record(storage.read_json(path), name.removesuffix(".json"), folder)
         except LibraryError as error:
-            return _Known(stamp, None, Problem(path, error.message, error.hint))
-        return _Known(stamp, entry)
+            return _CachedFile(stamp, None, Problem(path, error.message, error.hint))
+        return _CachedFile(stamp, entry)
 
 
 @cache
-def shelf(media_folder: Path) -> Shelf:
+def library_cache(media_folder: Path) -> LibraryCache:
     """The one shelf of this process for a folder."""
-    return Shelf(media_folder)
+    return LibraryCache(media_folder)
 
 
 def _split(name: str) -> tuple[str, str, str]:
@@ -113,16 +115,16 @@ def _split(name: str) -> tuple[str, str, str]:
     return stem, dot, kind.lower()
 
 
-def _holds(known: _Known, there: frozenset[str], media: set[str]) -> bool:
+def _is_current(cached: _CachedFile, present: frozenset[str], media: set[str]) -> bool:
     """Whether the files beside the metadata are the ones that were there when it was read."""
-    entry = known.entry
+    entry = cached.entry
     if entry is None:
         return True  # damaged, and still the same file
     path, stem = entry.media_path, entry.stem
-    as_before = path.name in there if path is not None else stem not in media
+    as_before = path.name in present if path is not None else stem not in media
     for suffix, beside in (
         (TRANSCRIPT_SUFFIX, entry.transcript_path),
         (TEXT_SUFFIX, entry.text_path),
     ):
-        as_before = as_before and (f"{stem}{suffix}" in there) == (beside is not None)
+        as_before = as_before and (f"{stem}{suffix}" in present) == (beside is not None)
     return as_before

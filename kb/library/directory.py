@@ -19,7 +19,7 @@ from kb.library.metadata import MEDIA_EXTENSIONS, TRANSCRIPT_SUFFIX
 METADATA_SUFFIX = ".json"
 
 
-def list_names(folder: Path) -> list[str]:
+def list_directory(folder: Path) -> list[str]:
     """The names in a folder without hidden and temporary ones; none when it does not exist.
 
     Raises LibraryError when it cannot be listed.
@@ -40,13 +40,13 @@ def is_metadata(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Folder:
+class DirectorySnapshot:
     """Answers which files are there: from `names`, read once for many questions, or the disk."""
 
     path: Path
     names: frozenset[str] | None = None
 
-    def existing(self, name: str) -> Path | None:
+    def find(self, name: str) -> Path | None:
         """The path of a name that is there, else None."""
         if self.names is not None:  # asked 64 times an item: no path for what is not there
             return self.path / name if name in self.names else None
@@ -57,7 +57,7 @@ class Folder:
         """The stem's medium: pictures and sound before sound alone."""
         for extension in MEDIA_EXTENSIONS:
             for spelling in (extension, extension.upper()):
-                if path := self.existing(f"{stem}{spelling}"):
+                if path := self.find(f"{stem}{spelling}"):
                     return path
         return None
 
@@ -94,7 +94,7 @@ class MetadataIndex:
                 self._forget(name)
             return None
 
-    def holder(self, stem: str) -> str | None:
+    def owner_of(self, stem: str) -> str | None:
         """The id of another item's metadata under this stem, in whatever case; else None.
 
         As of the last look at the folder, which `find` takes for an unknown id.
@@ -106,18 +106,18 @@ class MetadataIndex:
     def add(self, stem: str, item_id: str) -> None:
         """Note metadata that was just written."""
         with self._lock:
-            self._note(f"{stem}{METADATA_SUFFIX}", item_id)
+            self._store(f"{stem}{METADATA_SUFFIX}", item_id)
 
     def _refresh(self) -> None:
-        names = {name for name in list_names(self.folder) if is_metadata(name)}
+        names = {name for name in list_directory(self.folder) if is_metadata(name)}
         for name in self._id_of.keys() - names:
             self._forget(name)
         # Those without an id were damaged or another program's: they may have been mended.
         for name in sorted(name for name in names if self._id_of.get(name) is None):
             record = _read(self.folder / name)
-            self._note(name, None if record is None else _id_in(record))
+            self._store(name, None if record is None else _id_in(record))
 
-    def _note(self, name: str, item_id: str | None) -> None:
+    def _store(self, name: str, item_id: str | None) -> None:
         self._id_of[name] = item_id
         self._folded.setdefault(name.casefold(), name)
         if item_id is not None:

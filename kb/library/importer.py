@@ -9,14 +9,14 @@ from typing import Any
 
 from kb import storage
 from kb.errors import KBError, LibraryError
-from kb.library.directory import Folder, list_names
+from kb.library.directory import DirectorySnapshot, list_directory
 from kb.library.filenames import StemParts, split_stem
 from kb.library.metadata import (
     MEDIA_EXTENSIONS,
     TEXT_SUFFIX,
     TRANSCRIPT_SUFFIX,
     LibraryEntry,
-    Listing,
+    LibraryListing,
     Problem,
     is_record,
 )
@@ -28,19 +28,21 @@ WATCH_URL = "https://www.youtube.com/watch?v="
 Write = Callable[[MediaItem, Mapping[str, Any], str], LibraryEntry]
 
 
-def adopt(media_folder: Path, known: Callable[[str], str | None], write: Write) -> Listing:
-    """See `Library.adopt`; `known` gives the stem of an id, `write` makes metadata of a stem."""
-    names = frozenset(list_names(media_folder))
-    folder = Folder(media_folder, names)
+def adopt(
+    media_folder: Path, stem_of_id: Callable[[str], str | None], write: Write
+) -> LibraryListing:
+    """See `Library.adopt`; `stem_of_id` maps an id to its stem, `write` writes metadata."""
+    names = frozenset(list_directory(media_folder))
+    folder = DirectorySnapshot(media_folder, names)
     entries: list[LibraryEntry] = []
     problems: list[Problem] = []
     for stem in sorted({stem for name in names if (stem := _stem_of(name))}):
         try:
-            if found := _examine(stem, folder, known):
+            if found := _examine(stem, folder, stem_of_id):
                 entries.append(write(*found, stem))
         except KBError as error:
             problems.append(Problem(media_folder / f"{stem}.json", error.message, error.hint))
-    return Listing(tuple(entries), tuple(problems))
+    return LibraryListing(tuple(entries), tuple(problems))
 
 
 def _stem_of(name: str) -> str | None:
@@ -53,12 +55,12 @@ def _stem_of(name: str) -> str | None:
 
 
 def _examine(
-    stem: str, folder: Folder, known: Callable[[str], str | None]
+    stem: str, folder: DirectorySnapshot, stem_of_id: Callable[[str], str | None]
 ) -> tuple[MediaItem, dict[str, Any]] | None:
     """The item of a stem and its first record; None when it has metadata of ours."""
     foreign: dict[str, Any] = {}
     for suffix in (".json", ".info.json"):
-        if path := folder.existing(f"{stem}{suffix}"):
+        if path := folder.find(f"{stem}{suffix}"):
             foreign = storage.read_json(path)
             if is_record(foreign):
                 return None
@@ -70,7 +72,7 @@ def _examine(
             hint="Rename it, or take it in with: kb ingest FILE",
         )
     item, sha256 = _item(parts, foreign, stem, folder)
-    if other := known(item.id):
+    if other := stem_of_id(item.id):
         raise LibraryError(
             f"{stem} in {folder.path} is the same item as {other} ({item.id}).",
             hint="Remove one of the two.",
@@ -81,13 +83,13 @@ def _examine(
         record["files"] = {"media": media.name}
     if sha256:
         record["media"] = {"sha256": sha256}
-    if any(folder.existing(f"{stem}{suffix}") for suffix in (TRANSCRIPT_SUFFIX, TEXT_SUFFIX)):
+    if any(folder.find(f"{stem}{suffix}") for suffix in (TRANSCRIPT_SUFFIX, TEXT_SUFFIX)):
         record["state"] = "done"
     return item, record
 
 
 def _item(
-    parts: StemParts, foreign: dict[str, Any], stem: str, folder: Folder
+    parts: StemParts, foreign: dict[str, Any], stem: str, folder: DirectorySnapshot
 ) -> tuple[MediaItem, str]:
     """The item that the name, foreign metadata and content describe, and its SHA-256.
 

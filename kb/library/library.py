@@ -9,7 +9,7 @@
 
 The folder is the truth: whatever else is kept can be rebuilt from it. Several processes may
 write at once: a file written twice ends as one of the two, whole, and changes of an item's
-metadata are made one after the other (`Library.changing`), so that none is lost.
+metadata are made one after the other (`Library.metadata_lock`), so that none is lost.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from urllib.parse import quote, urldefrag
 
 from kb import storage
 from kb.errors import LibraryError, MediaUnavailable
-from kb.library.directory import Folder, MetadataIndex, is_metadata, list_names
+from kb.library.directory import DirectorySnapshot, MetadataIndex, is_metadata, list_directory
 from kb.library.filenames import make_stem
 from kb.library.importer import adopt
 from kb.library.metadata import (
     MEDIA_EXTENSIONS,
     METADATA_VERSION,
     LibraryEntry,
-    Listing,
+    LibraryListing,
     Problem,
     entry_from_record,
     is_record,
@@ -46,7 +46,7 @@ __all__ = [
     "MEDIA_EXTENSIONS",
     "Library",
     "LibraryEntry",
-    "Listing",
+    "LibraryListing",
     "Problem",
     "deep_link",
 ]
@@ -118,7 +118,7 @@ class Library:
         while True:
             stem = make_stem(item, self.media_folder, number=number)
             # Damaged metadata holds no id and blocks no name: `write_metadata` keeps it beside.
-            if self._index.holder(stem) in (None, item.id):
+            if self._index.owner_of(stem) in (None, item.id):
                 return stem
             number += 1
 
@@ -134,10 +134,10 @@ class Library:
         known = self._index.find(item_id)
         return None if known is None else entry_from_record(known[1], known[0], self._on_disk)
 
-    def scan(self) -> Listing:
+    def scan(self) -> LibraryListing:
         """Every entry, newest first, and what could not be read, each with its cause."""
-        names = list_names(self.media_folder)
-        folder = Folder(self.media_folder, frozenset(names))
+        names = list_directory(self.media_folder)
+        folder = DirectorySnapshot(self.media_folder, frozenset(names))
         entries: list[LibraryEntry] = []
         problems: list[Problem] = []
         for name in sorted(filter(is_metadata, names)):
@@ -147,7 +147,7 @@ class Library:
             except LibraryError as error:
                 problems.append(Problem(path, error.message, error.hint))
         entries.sort(key=lambda entry: (entry.item.published, entry.stem), reverse=True)
-        return Listing(tuple(entries), tuple(problems))
+        return LibraryListing(tuple(entries), tuple(problems))
 
     def entries(self) -> tuple[LibraryEntry, ...]:
         """Every entry, newest first; damaged metadata is logged and passed over."""
@@ -176,7 +176,7 @@ class Library:
     # Writing
 
     @contextmanager
-    def changing(self, item_id: str) -> Iterator[None]:
+    def metadata_lock(self, item_id: str) -> Iterator[None]:
         """Nobody else changes the item's metadata inside the block, in any process.
 
         The same thread may enter again. Raises LibraryError.
@@ -213,7 +213,7 @@ class Library:
         stem = self.stem(item)
         target = self.media_folder / f"{stem}{_media_suffix(path)}"
         if not _same_content(source, target):
-            storage.place_file(source, target, link=link)
+            storage.link_or_copy(source, target, link=link)
         measured: dict[str, Any] = {}
         if sha256:
             measured["sha256"] = sha256
@@ -235,7 +235,7 @@ class Library:
         whole under `adopted`, damaged metadata beside as `.json.damaged`. `stem` is for files
         that have a name already. Raises LibraryError, also for metadata of a newer version.
         """
-        with self.changing(item.id):
+        with self.metadata_lock(item.id):
             stem = self.stem(item) if stem is None else stem
             path = self.path(stem, ".json")
             record = self._record_to_change(path)
@@ -256,7 +256,7 @@ class Library:
         Other than `write_metadata` it leaves the item's description as it is by now: whoever
         read the item a while ago must not write an old title over a new one.
         """
-        with self.changing(item_id):
+        with self.metadata_lock(item_id):
             entry = self.find(item_id)
             return None if entry is None else self.write_metadata(entry.item, changes)
 
@@ -267,7 +267,7 @@ class Library:
             record = storage.read_json(path)
         except LibraryError as error:
             log.warning("%s It is kept as %s.damaged.", error.message, path.name)
-            storage.place_file(path, path.with_name(f"{path.name}.damaged"), link=True)
+            storage.link_or_copy(path, path.with_name(f"{path.name}.damaged"), link=True)
             return {}
         if not is_record(record):
             return {"adopted": record}
@@ -301,7 +301,7 @@ class Library:
         """Remove what killed processes left half written; returns what was removed."""
         return storage.sweep(self.home) + storage.sweep(self.media_folder)
 
-    def adopt(self) -> Listing:
+    def adopt(self) -> LibraryListing:
         """Take in media, metadata and transcripts laid into `media/` without our metadata.
 
         Names must be `YYYY-MM-DD_Title_videoId`. Returns the entries that are new, and as
@@ -310,13 +310,13 @@ class Library:
         """
         return adopt(
             self.media_folder,
-            known=lambda item_id: found[0] if (found := self._index.find(item_id)) else None,
+            stem_of_id=lambda item_id: found[0] if (found := self._index.find(item_id)) else None,
             write=lambda item, record, stem: self.write_metadata(item, record, stem=stem),
         )
 
     @property
-    def _on_disk(self) -> Folder:
-        return Folder(self.media_folder)
+    def _on_disk(self) -> DirectorySnapshot:
+        return DirectorySnapshot(self.media_folder)
 
 
 def _media_suffix(path: Path) -> str:

@@ -101,7 +101,7 @@ class LibraryEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class LibraryListing:
     """Entries of the library and what stood in the way of reading others."""
 
     entries: tuple[LibraryEntry, ...]
@@ -109,12 +109,12 @@ class Listing:
 
 
 class Files(Protocol):
-    """Answers which files of an item are there (`kb.library.directory.Folder`)."""
+    """Answers which files of an item are there (`kb.library.directory.DirectorySnapshot`)."""
 
     @property
     def path(self) -> Path: ...
 
-    def existing(self, name: str) -> Path | None: ...
+    def find(self, name: str) -> Path | None: ...
 
     def media_of(self, stem: str) -> Path | None: ...
 
@@ -140,9 +140,9 @@ def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> Li
     return LibraryEntry(
         item=_item(fields.inner("item")),
         stem=stem,
-        media_path=(folder.existing(name) if name else None) or folder.media_of(stem),
-        transcript_path=folder.existing(f"{stem}{TRANSCRIPT_SUFFIX}"),
-        text_path=folder.existing(f"{stem}{TEXT_SUFFIX}"),
+        media_path=(folder.find(name) if name else None) or folder.media_of(stem),
+        transcript_path=folder.find(f"{stem}{TRANSCRIPT_SUFFIX}"),
+        text_path=folder.find(f"{stem}{TEXT_SUFFIX}"),
         state=fields.text("state", "new"),
         error=fields.text("error", ""),
         hint=fields.text("hint", ""),

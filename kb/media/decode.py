@@ -104,7 +104,7 @@ class AudioStream:
     def __iter__(self) -> Iterator[Samples]:
         self.close()
         self._samples, self._finished, self._warning = 0, False, None
-        blocks = self._decoded()
+        blocks = self._decode_blocks()
         self._running = weakref.ref(blocks)
         return blocks
 
@@ -125,7 +125,7 @@ class AudioStream:
     ) -> None:
         self.close()
 
-    def _decoded(self) -> Generator[Samples]:
+    def _decode_blocks(self) -> Generator[Samples]:
         process = _start(self._command)
         pipe = cast("io.BufferedReader", process.stdout)
         try:
@@ -157,7 +157,7 @@ class AudioStream:
                 f"The sound of {path} cannot be decoded: {cause}.",
                 hint="Check that it plays in a media player; if not, download or copy it again.",
             )
-        self._warning = _verdict(self.probe, self.duration_s, code, log)
+        self._warning = _damage_warning(self.probe, self.duration_s, code, log)
         self._finished = True
 
 
@@ -238,7 +238,7 @@ class _Log:
         self.damaged_packets = 0
         self.dropped_samples = 0
         self.broken_container = False
-        self.length_is_a_guess = False
+        self.duration_is_estimate = False
         self._is_partial = False
         self._has_corrupt_packet = False
         self._expects_corrupt = False
@@ -248,7 +248,7 @@ class _Log:
         self._thread.start()
 
     @property
-    def breaks_off(self) -> bool:
+    def is_truncated(self) -> bool:
         """Whether the file ends within something.
 
         A corrupt packet says so only where it can be nothing but the last: not where streams
@@ -268,9 +268,9 @@ class _Log:
                 match = _LOG_LINE.match(line)
                 if match is not None:
                     message = match["message"].decode("utf-8", "replace").rstrip(".\r\n ")
-                    self._take(match["source"], match["level"], message)
+                    self._parse_message(match["source"], match["level"], message)
 
-    def _take(self, source: bytes, level: bytes, message: str) -> None:
+    def _parse_message(self, source: bytes, level: bytes, message: str) -> None:
         if level == b"verbose":
             dropped = _DROPPED.match(message)
             self.dropped_samples += int(dropped[1]) if dropped else 0
@@ -295,26 +295,28 @@ class _Log:
         elif "Ignoring maximum wav data size" in message:
             self._expects_corrupt = True
         elif "timestamp discontinuity" in message:
-            self._expects_corrupt = self.length_is_a_guess = True
+            self._expects_corrupt = self.duration_is_estimate = True
         elif "Estimating duration" in message:
-            self.length_is_a_guess = True
+            self.duration_is_estimate = True
 
 
-def _verdict(found: MediaProbe, decoded_s: float, code: int, log: _Log) -> str | None:
+def _damage_warning(found: MediaProbe, decoded_s: float, code: int, log: _Log) -> str | None:
     """What a reader of the transcript must know about the file, or None."""
     declared_s = found.sound_end_s or found.duration_s
-    if log.length_is_a_guess:
+    if log.duration_is_estimate:
         declared_s = None
     if declared_s is not None:
         missing_s = declared_s - decoded_s
-        allowed_s = _FRAME_S if log.breaks_off else max(_TOLERANCE_S, _TOLERANCE_SHARE * declared_s)
+        allowed_s = (
+            _FRAME_S if log.is_truncated else max(_TOLERANCE_S, _TOLERANCE_SHARE * declared_s)
+        )
         if missing_s > allowed_s:
             where = f"ends at {clock(decoded_s)} of {clock(declared_s)} declared"
-            if log.breaks_off or found.sound_end_s is not None or not found.has_video:
+            if log.is_truncated or found.sound_end_s is not None or not found.has_video:
                 return f"The file {where}: it looks truncated."
             # The picture may simply go on without sound; the header does not tell.
             return f"The sound {where}: the file may be truncated."
-    elif log.breaks_off:
+    elif log.is_truncated:
         return f"The file breaks off at {clock(decoded_s)}: it looks truncated."
     dropped_s = log.dropped_samples / SAMPLE_RATE_HZ
     if dropped_s > _TOLERANCE_S:

@@ -13,7 +13,7 @@ from kb.errors import KBError, LibraryError
 from kb.library import Library, LibraryEntry
 from kb.settings import Settings
 from kb.transcript import caption_parser
-from kb.transcript.caption_agreement import attest
+from kb.transcript.caption_agreement import add_caption_agreement
 from kb.transcript.passages import passages
 from kb.types import CaptionFile, MediaItem, MediaRef, Passage, Transcript
 
@@ -39,7 +39,7 @@ def keep(
         suffix = f".{plain}{'.auto' if file.automatic else ''}{file.path.suffix.lower()}"
         target = library.path(stem, suffix)
         try:
-            storage.place_file(file.path, target, link=True)
+            storage.link_or_copy(file.path, target, link=True)
             file.path.unlink(missing_ok=True)
         except (LibraryError, OSError) as error:
             log.warning("%s: captions are not kept: %s", item.id, error)
@@ -83,14 +83,14 @@ def is_shown(entry: LibraryEntry | None) -> bool:
     return bool(isinstance(found, dict) and found.get("shown"))
 
 
-def retired(entry: LibraryEntry | None) -> dict[str, Any]:
+def captions_retired(entry: LibraryEntry | None) -> dict[str, Any]:
     """What the metadata says of captions once the transcript is there."""
     if entry is None or not is_shown(entry):
         return {}
     return {KEY: {**entry.record[KEY], "shown": False}}
 
 
-def stand_in(library: Library, entry: LibraryEntry) -> Transcript | None:
+def interim_transcript(library: Library, entry: LibraryEntry) -> Transcript | None:
     """The captions that are shown instead of a transcript; None without them.
 
     Raises LibraryError when they cannot be read.
@@ -104,16 +104,16 @@ def stand_in(library: Library, entry: LibraryEntry) -> Transcript | None:
     return None
 
 
-def stand_in_passages(library: Library, entry: LibraryEntry) -> Sequence[Passage]:
+def interim_passages(library: Library, entry: LibraryEntry) -> Sequence[Passage]:
     """Those captions as passages that say what they are; none without them."""
-    found = stand_in(library, entry)
+    found = interim_transcript(library, entry)
     if found is None:
         return ()
     path = f"media/{entry.media_path.name}" if entry.media_path else ""
     return passages(found, entry.item, path=path)
 
 
-def with_witness(
+def with_caption_agreement(
     library: Library, item: MediaItem, transcript: Transcript, settings: Settings
 ) -> Transcript:
     """The transcript held against people's captions, where there are any in its language."""
@@ -124,11 +124,13 @@ def with_witness(
         if file.automatic:
             continue
         try:
-            told = caption_parser.read(file, transcript.media)
+            caption_transcript = caption_parser.read(file, transcript.media)
         except KBError as error:
             log.warning("%s: %s", item.id, error.message)
             continue
-        found = attest(transcript, told, file.path.name, settings.witness_below)
+        found = add_caption_agreement(
+            transcript, caption_transcript, file.path.name, settings.witness_below
+        )
         if found.witness is not None:
             return found
     return transcript

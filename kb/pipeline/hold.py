@@ -9,7 +9,7 @@ from kb.types import Transcript
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class HoldDecision:
     """How an item ended: `state` is `done` or `held`; `reason` says why it is held."""
 
     state: str
@@ -17,16 +17,18 @@ class Outcome:
     hint: str = ""
 
 
-def judge(transcript: Transcript, hold_below: float, entry: LibraryEntry | None = None) -> Outcome:
+def decide(
+    transcript: Transcript, hold_below: float, entry: LibraryEntry | None = None
+) -> HoldDecision:
     """Whether a transcript may be published, or is held until somebody has listened.
 
     `entry`: the item in the library, where somebody may have accepted just this transcript.
     """
     if entry is not None and entry.accepted:
-        return Outcome("done")
+        return HoldDecision("done")
     truncated = [w for w in transcript.warnings if "truncated" in w]
     if truncated:
-        return Outcome(
+        return HoldDecision(
             "held",
             truncated[0],
             "Bring the whole file and ingest it again; the words that are there are searchable.",
@@ -40,12 +42,12 @@ def judge(transcript: Transcript, hold_below: float, entry: LibraryEntry | None 
                 f"{missing_s:.1f} s of detected speech carry no words ({found.ratio:.0%} covered)"
             )
         if found.suspect_s > 0:
-            names = sorted({s.name for window in transcript.windows for s in window.signs})
+            names = sorted({s.name for window in transcript.windows for s in window.flags})
             why = f" ({', '.join(names)})" if names else ""
             reasons.append(f"{found.suspect_s:.1f} s of the text are doubtful{why}")
-        return Outcome(
+        return HoldDecision(
             "held",
             f"Grade {found.grade}: {'; '.join(reasons)}.",
             "Listen to the doubtful seconds: kb review ID; or: kb ingest --again --model ...",
         )
-    return Outcome("done")
+    return HoldDecision("done")

@@ -35,7 +35,7 @@ def record_published(library: Library, item: MediaItem, published: Published) ->
     _record(library, item.id, published.sink, record)
 
 
-def record_trouble(
+def record_failure(
     library: Library,
     item: MediaItem,
     sink: str,
@@ -63,7 +63,7 @@ def record_cancelled(library: Library, item_id: str, sink: str) -> None:
 
 
 def _record(library: Library, item_id: str, sink: str, record: Mapping[str, object]) -> None:
-    with library.changing(item_id):
+    with library.metadata_lock(item_id):
         entry = library.find(item_id)
         known = entry.published.get(sink) if entry else None
         known = known if isinstance(known, Mapping) else {}

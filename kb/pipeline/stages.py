@@ -22,11 +22,11 @@ from typing import Protocol
 
 from kb import storage
 from kb.errors import LibraryError, MediaUnavailable
-from kb.inference.session import Recipe
+from kb.inference.session import TranscriptionOptions
 from kb.library import Library, LibraryEntry
 from kb.media import sha256_of, shown
 from kb.pipeline import captions
-from kb.pipeline.hold import Outcome, judge
+from kb.pipeline.hold import HoldDecision, decide
 from kb.pipeline.publish_record import facts_of, record_published
 from kb.settings import Settings
 from kb.sinks import open_sink
@@ -52,7 +52,7 @@ class Transcriber(Protocol):
     def transcribe(
         self,
         path: Path,
-        recipe: Recipe,
+        options: TranscriptionOptions,
         *,
         sha256: str = "",
         shown_as: str = "",
@@ -83,12 +83,12 @@ def ensure_media(
 def _fetch(
     library: Library, item: MediaItem, progress: Progress, source: Source | None
 ) -> LibraryEntry:
-    def told(done: int, total: int) -> None:
+    def on_progress(done: int, total: int) -> None:
         progress("fetch", done / total if total else 0.0)
 
     progress("fetch", 0.0)
     source = source or get_source(item.source)
-    fetched = source.fetch(item, library.home / DOWNLOADS, told)
+    fetched = source.fetch(item, library.home / DOWNLOADS, on_progress)
     # Only here: the codecs take longer to load than a listing takes to show.
     from kb.media.probe import probe
 
@@ -106,7 +106,7 @@ def _fetch(
     entry = library.add_media(described, fetched.path, sha256=fetched.sha256)
     captions.keep(library, described, fetched.captions)
     for path in beside:  # the picture: `<name>.jpg`
-        storage.place_file(path, library.path(entry, f".{path.name.split('.', 1)[1]}"), link=True)
+        storage.link_or_copy(path, library.path(entry, f".{path.name.split('.', 1)[1]}"), link=True)
         path.unlink(missing_ok=True)
     if fetched.temporary and fetched.path != entry.media_path:
         fetched.path.unlink(missing_ok=True)
@@ -121,7 +121,7 @@ def _fetch(
 
 def transcribe(
     media: LocalMedia,
-    recipe: Recipe,
+    options: TranscriptionOptions,
     transcriber: Transcriber,
     progress: Progress,
     cancelled: Callable[[], bool] | None = None,
@@ -132,7 +132,7 @@ def transcribe(
     progress("transcribe", 0.0)
     return transcriber.transcribe(
         media.path,
-        recipe,
+        options,
         sha256=media.sha256,
         shown_as=media.path.name,
         progress=lambda done: progress("transcribe", done),
@@ -143,14 +143,14 @@ def transcribe(
 
 def write(
     library: Library, item: MediaItem, transcript: Transcript, hold_below: float, *, run: int = 1
-) -> tuple[LibraryEntry, Outcome]:
+) -> tuple[LibraryEntry, HoldDecision]:
     """The transcript's files and what the metadata says of them; decides about a hold."""
     stem = library.stem(item)
     transcript = replace(transcript, revisions=_earlier_revisions(library, item))
     library.write_text(stem, ".txt", render(transcript, "txt", item=item))
     # The exact transcript comes last: where it is, the text beside it is complete.
     library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
-    outcome = judge(transcript, hold_below)
+    decision = decide(transcript, hold_below)
     document = json_document.to_document(transcript)
     entry = library.write_metadata(
         item,
@@ -169,13 +169,13 @@ def write(
                 "warnings": list(transcript.warnings),
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
-            **captions.retired(library.find(item.id)),
-            "state": outcome.state,
-            "error": outcome.reason or None,
-            "hint": outcome.hint or None,
+            **captions.captions_retired(library.find(item.id)),
+            "state": decision.state,
+            "error": decision.reason or None,
+            "hint": decision.hint or None,
         },
     )
-    return entry, outcome
+    return entry, decision
 
 
 def _earlier_revisions(library: Library, item: MediaItem) -> tuple[Revision, ...]:

@@ -15,18 +15,18 @@ import regex  # type: ignore[import-untyped]
 import sqlalchemy as sa
 
 from kb import storage
-from kb.database import Catalogue, items
+from kb.database import Database, items
 from kb.errors import LibraryError, UsageError
 from kb.library import Library
 from kb.library.metadata import item_from_document
-from kb.transcript.chunks import squeeze
+from kb.transcript.chunks import collapse_whitespace
 from kb.types import MediaItem
 
 FILE_NAME = "vocabulary.json"
-EVERY = "*"  # the channel that stands for all, those without a name included
+ALL_CHANNELS = "*"  # the channel that stands for all, those without a name included
 MOST_NAMES = 60  # of those found; a prompt holds fewer
 LONGEST = 80  # characters of one entry
-_LOOKED_AT = 1000  # items of a channel
+_MAX_ITEMS = 1000  # items of a channel
 _DESCRIPTION = 2000  # characters: what comes after is mostly links and thanks
 
 _LINK = regex.compile(r"https?://\S+|\S+@\S+|#\S+|www\.\S+")
@@ -64,7 +64,7 @@ class Vocabulary:
         """A channel's own list, then the one for all."""
         lists = {name.casefold(): words for name, words in self.channels().items()}
         own = lists.get(channel.casefold(), ())
-        return tuple(dict.fromkeys((*own, *lists.get(EVERY, ()))))
+        return tuple(dict.fromkeys((*own, *lists.get(ALL_CHANNELS, ()))))
 
     def change(
         self, channel: str, add: Sequence[str] = (), remove: Sequence[str] = ()
@@ -76,14 +76,14 @@ class Vocabulary:
         lists = self.channels()
         name = next((each for each in lists if each.casefold() == channel.casefold()), channel)
         words = list(lists.get(name, ()))
-        for word in map(squeeze, remove):
+        for word in map(collapse_whitespace, remove):
             if word not in words:
                 raise UsageError(
                     f"{word!r} is not in the vocabulary of {name!r}.",
                     hint=f"See it with: kb vocabulary {name!r}",
                 )
             words.remove(word)
-        for word in map(squeeze, add):
+        for word in map(collapse_whitespace, add):
             if not word or len(word) > LONGEST:
                 raise UsageError(
                     f"{word[:LONGEST]!r} is no word for a vocabulary.",
@@ -96,7 +96,7 @@ class Vocabulary:
         storage.write_json(self._path, {"version": 1, "channels": kept})
         return tuple(words)
 
-    def told(self, item: MediaItem, catalogue: Catalogue) -> tuple[str, ...]:
+    def hotwords_for(self, item: MediaItem, database: Database) -> tuple[str, ...]:
         """What the recognizer is told about an item, the most important first.
 
         Nothing for a channel without a list of its own (or one for all): a prompt costs time,
@@ -105,37 +105,44 @@ class Vocabulary:
         words = self.words(item.channel)
         if not words:
             return ()
-        others = channel_items(catalogue, item.channel) if item.channel else []
+        others = channel_items(database, item.channel) if item.channel else []
         return tuple(dict.fromkeys((*words, *names_of([item], others), *names_of(others))))
 
-    def of(self, channel: str, catalogue: Catalogue) -> ChannelWords:
+    def for_channel(self, channel: str, database: Database) -> ChannelWords:
         """A channel's list and the names found in what the library knows of it."""
-        found = names_of(channel_items(catalogue, channel))
+        found = names_of(channel_items(database, channel))
         return ChannelWords(channel, self.words(channel), found)
 
 
-def channel_items(catalogue: Catalogue, channel: str) -> list[MediaItem]:
+def channel_items(database: Database, channel: str) -> list[MediaItem]:
     """The newest items of a channel, queued ones included."""
-    wanted = channel.casefold()
+    channel_key = channel.casefold()
     newest = sa.select(items.c.item).order_by(items.c.published.desc())
     found: list[MediaItem] = []
-    with catalogue.begin() as connection:
+    with database.begin() as connection:
         for document in connection.scalars(newest):
-            if str(document.get("channel", "")).casefold() == wanted or channel == EVERY:
+            if (
+                str(document.get("channel", "")).casefold() == channel_key
+                or channel == ALL_CHANNELS
+            ):
                 found.append(item_from_document(document))
-                if len(found) == _LOOKED_AT:
+                if len(found) == _MAX_ITEMS:
                     break
     return found
 
 
-def names_of(found: Sequence[MediaItem], context: Sequence[MediaItem] = ()) -> tuple[str, ...]:
+def names_of(
+    media_items: Sequence[MediaItem], context: Sequence[MediaItem] = ()
+) -> tuple[str, ...]:
     """Names in the titles, chapters and descriptions of items, the most frequent first.
 
     A name begins with a capital letter within a sentence, or is all capitals, and is never
     written small, in the items or in `context`: so words of a Title Like This fall away where
     a description has them too. Names side by side are one. (German writes every noun so.)
     """
-    sentences = [words for item in found for text in _texts(item) for words in _sentences(text)]
+    sentences = [
+        words for item in media_items for text in _texts(item) for words in _sentences(text)
+    ]
     about = [words for item in context for text in _texts(item) for words in _sentences(text)]
     small = {w for words in (*sentences, *about) for w in words if w[0].islower()}
     inside = {w for words in (*sentences, *about) for w in words[1:] if w[0].isupper()}
@@ -179,8 +186,8 @@ def _sentences(text: str) -> Iterable[list[str]]:
         yield words
 
 
-def known_channels(catalogue: Catalogue) -> list[str]:
+def known_channels(database: Database) -> list[str]:
     """Every channel that the library or its queue has, sorted."""
-    with catalogue.begin() as connection:
+    with database.begin() as connection:
         documents: Iterable[Any] = connection.scalars(sa.select(items.c.item))
         return sorted({str(d.get("channel") or "") for d in documents} - {""})

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from kb.errors import KBError, UsageError
 from kb.library import LibraryEntry
 from kb.pipeline import stages
-from kb.pipeline.vocabulary import EVERY, known_channels
+from kb.pipeline.vocabulary import ALL_CHANNELS, known_channels
 from kb.service.revisions import Revisions
-from kb.transcript.chunks import squeeze
+from kb.transcript.chunks import collapse_whitespace
 from kb.transcript.editing import correct
 from kb.types import TextChange
 
@@ -60,7 +60,8 @@ class Corrections:
             try:
                 revision = self.revisions.change(
                     entry.item.id, lambda segments: correct(segments, wrong, right),
-                    kind="correct", by=by, note=f"{squeeze(wrong)} → {squeeze(right)}",
+                    kind="correct", by=by,
+                    note=f"{collapse_whitespace(wrong)} → {collapse_whitespace(right)}",
                 )  # fmt: skip
             except KBError as error:
                 failed.append((entry.item.id, error))
@@ -74,24 +75,24 @@ class Corrections:
             raise UsageError(
                 f"{wrong!r} is nothing to look for.", hint="kb correct CHANNEL WRONG RIGHT"
             )
-        if squeeze(wrong) == squeeze(right):
+        if collapse_whitespace(wrong) == collapse_whitespace(right):
             raise UsageError("Both are the same: there is nothing to correct.")
 
     def _entries(self, channel: str) -> list[LibraryEntry]:
-        wanted = channel.casefold()
+        channel_key = channel.casefold()
         found = [
             entry
             for entry in self.revisions.library.entries()
-            if channel == EVERY
-            or wanted in (entry.item.channel.casefold(),
+            if channel == ALL_CHANNELS
+            or channel_key in (entry.item.channel.casefold(),
                           str(entry.item.extra.get("channel_id") or "").casefold())
         ]  # fmt: skip
         if not found or not channel:
-            known = known_channels(self.revisions.jobs.catalogue)
+            known = known_channels(self.revisions.queue.database)
             listed = ", ".join(repr(name) for name in known[:10]) or "none yet"
             raise UsageError(
                 f"No items of a channel {channel!r} in {self.revisions.settings.home}.",
-                hint=f"Known channels: {listed}; {EVERY!r} for all items.",
+                hint=f"Known channels: {listed}; {ALL_CHANNELS!r} for all items.",
             )
         return [entry for entry in found if entry.transcript_path is not None]
 

@@ -13,9 +13,9 @@ from typing import Literal
 
 from gpu.presets import Preset, load_presets
 from gpu.status import Machine
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import KBError
-from kb.inference.session import Recognition
+from kb.inference.session import InferenceSession
 from kb.jobs.queue.telemetry import read_machines
 from kb.library import Library
 from kb.service.health_sources import check_sources
@@ -25,7 +25,7 @@ LOW_DISK_BYTES = 10 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class HealthCheck:
     """One finding; `fix` is the next step where `state` is not ok."""
 
     name: str
@@ -34,12 +34,12 @@ class Check:
     fix: str = ""
 
 
-def check_all(settings: Settings, recognition: Recognition) -> list[Check]:
+def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck]:
     """Every check, in the order a reader wants them. Raises nothing."""
     return [
         _python(),
-        _hardware(recognition),
-        _model(settings, recognition),
+        _hardware(session),
+        _model(settings, session),
         _detector(),
         _presets(settings),
         _library(settings),
@@ -49,41 +49,41 @@ def check_all(settings: Settings, recognition: Recognition) -> list[Check]:
     ]
 
 
-def _failed(name: str, error: KBError) -> Check:
-    return Check(name, "fail", error.message, error.hint)
+def _failed(name: str, error: KBError) -> HealthCheck:
+    return HealthCheck(name, "fail", error.message, error.hint)
 
 
-def _python() -> Check:
-    return Check("Python", "ok", f"{platform.python_version()} on {platform.system()}")
+def _python() -> HealthCheck:
+    return HealthCheck("Python", "ok", f"{platform.python_version()} on {platform.system()}")
 
 
-def _hardware(recognition: Recognition) -> Check:
+def _hardware(session: InferenceSession) -> HealthCheck:
     try:
-        manager = recognition.manager
+        manager = session.manager
     except KBError as error:
         return _failed("Hardware", error)
     facts = manager.describe()
     detail = f"{facts.name} ({facts.device}, {facts.dtype}, {facts.threads} threads)"
     if manager.fallback_reason:
-        return Check("Hardware", "warn", f"{detail}: {manager.fallback_reason}")
-    return Check("Hardware", "ok", detail)
+        return HealthCheck("Hardware", "warn", f"{detail}: {manager.fallback_reason}")
+    return HealthCheck("Hardware", "ok", detail)
 
 
-def _model(settings: Settings, recognition: Recognition) -> Check:
+def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
     from kb.asr.engines.model_lookup import cached_models, resolve
 
     try:
-        name = recognition.model_name()
+        name = session.model_name()
         ref = resolve(name)
     except KBError as error:
         return _failed("Model", error)
     if ref.local:
-        return Check("Model", "ok", f"{name} in {ref.target}")
+        return HealthCheck("Model", "ok", f"{name} in {ref.target}")
     cached = cached_models()
     if ref.target in cached:
-        return Check("Model", "ok", f"{ref.target}, cached")
+        return HealthCheck("Model", "ok", f"{ref.target}, cached")
     others = f" Cached here: {', '.join(cached)}." if cached else ""
-    return Check(
+    return HealthCheck(
         "Model",
         "warn",
         f"{ref.target} is not on this machine yet; the first run fetches it.{others}",
@@ -91,32 +91,34 @@ def _model(settings: Settings, recognition: Recognition) -> Check:
     )
 
 
-def _detector() -> Check:
+def _detector() -> HealthCheck:
     from kb.asr.audio.vad import model_path
 
     try:
-        return Check("Speech detection", "ok", f"Silero VAD ({model_path().name})")
+        return HealthCheck("Speech detection", "ok", f"Silero VAD ({model_path().name})")
     except KBError as error:
         return _failed("Speech detection", error)
 
 
-def _presets(settings: Settings) -> Check:
+def _presets(settings: Settings) -> HealthCheck:
     try:
         presets = _load_presets(settings)
     except KBError as error:
         return _failed("Presets", error)
-    return Check("Presets", "ok", ", ".join(presets))
+    return HealthCheck("Presets", "ok", ", ".join(presets))
 
 
 def _load_presets(settings: Settings) -> dict[str, Preset]:
     return load_presets(Path(settings.presets_file) if settings.presets_file else None)
 
 
-def _library(settings: Settings) -> Check:
+def _library(settings: Settings) -> HealthCheck:
     library = Library(settings.home)
     if not settings.home.exists():
         # Looking must not make anything.
-        return Check("Library", "ok", f"{settings.home}: not begun yet; the first ingest makes it")
+        return HealthCheck(
+            "Library", "ok", f"{settings.home}: not begun yet; the first ingest makes it"
+        )
     try:
         library.prepare()
         listing = library.scan()
@@ -125,48 +127,50 @@ def _library(settings: Settings) -> Check:
     detail = f"{settings.home}: {len(listing.entries)} items"
     if listing.problems:
         first = listing.problems[0]
-        return Check("Library", "warn", f"{detail}; {first.message}", first.hint)
-    return Check("Library", "ok", detail)
+        return HealthCheck("Library", "warn", f"{detail}; {first.message}", first.hint)
+    return HealthCheck("Library", "ok", detail)
 
 
-def _disk(settings: Settings) -> Check:
-    place = settings.home
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    detail = f"{free / 2**30:.0f} GB free at {place}"
+def _disk(settings: Settings) -> HealthCheck:
+    folder = settings.home
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    detail = f"{free / 2**30:.0f} GB free at {folder}"
     if free < LOW_DISK_BYTES:
-        return Check("Disk", "warn", detail, "Free some space, or set KB_HOME to another disk.")
-    return Check("Disk", "ok", detail)
+        return HealthCheck(
+            "Disk", "warn", detail, "Free some space, or set KB_HOME to another disk."
+        )
+    return HealthCheck("Disk", "ok", detail)
 
 
-def _workers(settings: Settings) -> list[Check]:
+def _workers(settings: Settings) -> list[HealthCheck]:
     """What the workers at work tell of their machines."""
     if not settings.home.is_dir():
         return []
     try:
-        catalogue = Catalogue.open(settings)
+        database = Database.open(settings)
     except KBError:
         return []  # the check of the database tells
     try:
-        found = read_machines(catalogue)
+        found = read_machines(database)
     except KBError as error:
         return [_failed("Workers", error)]
     finally:
-        catalogue.close()
+        database.close()
     presets: list[Preset] = []
     with suppress(KBError):  # the check of the presets tells
         presets = list(_load_presets(settings).values())
     return [_worker(machine, presets) for machine in found]
 
 
-def _worker(machine: Machine, presets: Sequence[Preset]) -> Check:
+def _worker(machine: Machine, presets: Sequence[Preset]) -> HealthCheck:
     name, snapshot, batch = f"Worker {machine.executor_id}", machine.snapshot, machine.batch
     words = [machine.device.name or "no recognizer loaded yet", snapshot.model]
     if batch is not None:
         words.append(f"batch {batch.size}: {batch.reason}")
     if machine.budget is not None:
-        words.append(machine.budget.words(presets))
+        words.append(machine.budget.describe(presets))
     if machine.throttle.reason:
         words.append(f"rests {machine.throttle.rest:.0%} of the time: {machine.throttle.reason}")
     if machine.rtfx_hour:
@@ -177,22 +181,22 @@ def _worker(machine: Machine, presets: Sequence[Preset]) -> Check:
     detail = ", ".join(word for word in words if word)
     if machine.trouble:
         fix = "Look at the driver, then begin anew: kb worker --stop; kb worker --detach"
-        return Check(name, "warn", detail, fix)
-    return Check(name, "ok", detail)
+        return HealthCheck(name, "warn", detail, fix)
+    return HealthCheck(name, "ok", detail)
 
 
-def _sources(settings: Settings) -> list[Check]:
+def _sources(settings: Settings) -> list[HealthCheck]:
     """Keys, yt-dlp and what it needs, and whether downloads rest."""
     with tempfile.TemporaryDirectory() as scratch:
         # A library that is not begun yet is not begun by looking at it.
         home = settings.home if settings.home.exists() else Path(scratch)
         try:
-            catalogue = Catalogue.open(settings.replace(home=home))
+            database = Database.open(settings.replace(home=home))
         except KBError as error:
             return [_failed("Database", error)]
         try:
-            found = check_sources(settings, catalogue)
+            found = check_sources(settings, database)
         finally:
-            catalogue.close()
+            database.close()
     states: dict[str, Literal["ok", "warn", "fail"]] = {"warning": "warn", "failed": "fail"}
-    return [Check(c.name, states.get(c.state, "ok"), c.detail, c.hint) for c in found]
+    return [HealthCheck(c.name, states.get(c.state, "ok"), c.detail, c.hint) for c in found]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import KBError
 from kb.settings import Settings
 from kb.sources.keys.key_ring import KeyRing, read_keys
-from kb.sources.rate_limit.download_lane import Lane
+from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.ytdlp.client import ffmpeg_path, javascript_runtime
 
 # Sites change; a yt-dlp older than this often no longer fetches from YouTube.
@@ -19,7 +19,7 @@ YTDLP_OLD_DAYS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class SourceCheck:
     """One line of a check-up; `state` is `ok`, `warning` or `failed`, `hint` mends it."""
 
     name: str
@@ -40,11 +40,11 @@ def ytdlp_age_days(today: date | None = None) -> int | None:
 
 
 def check_sources(
-    settings: Settings, catalogue: Catalogue, *, clock: Callable[[], float] = time.time
-) -> tuple[Check, ...]:
+    settings: Settings, database: Database, *, clock: Callable[[], float] = time.time
+) -> tuple[SourceCheck, ...]:
     """The checks of everything that listing and downloading need. Raises nothing."""
     return (
-        _keys(settings, catalogue, clock),
+        _keys(settings, database, clock),
         _ytdlp(datetime.fromtimestamp(clock(), UTC).date()),
         _program(
             "JavaScript runtime",
@@ -52,18 +52,18 @@ def check_sources(
             "YouTube cannot be fetched from without it: pip install deno",
         ),
         _program("ffmpeg", ffmpeg_path(), "Run: pip install imageio-ffmpeg"),
-        _lane(settings, catalogue, clock),
+        _lane(settings, database, clock),
     )
 
 
-def _keys(settings: Settings, catalogue: Catalogue, clock: Callable[[], float]) -> Check:
+def _keys(settings: Settings, database: Database, clock: Callable[[], float]) -> SourceCheck:
     name = "YouTube Data API keys"
     try:
-        statuses = KeyRing(read_keys(settings), catalogue, clock=clock).statuses()
+        statuses = KeyRing(read_keys(settings), database, clock=clock).statuses()
     except KBError as error:
-        return Check(name, "failed", error.message, error.hint)
+        return SourceCheck(name, "failed", error.message, error.hint)
     if not statuses:
-        return Check(
+        return SourceCheck(
             name,
             "warning",
             "none: channels are listed more slowly and with fewer details",
@@ -76,7 +76,7 @@ def _keys(settings: Settings, catalogue: Catalogue, clock: Callable[[], float]) 
     )
     ready = sum(status.state == "ready" for status in statuses)
     well = ready == len(statuses)
-    return Check(
+    return SourceCheck(
         name,
         "ok" if well else "warning",
         f"{ready} of {len(statuses)} ready: {shown}",
@@ -86,29 +86,31 @@ def _keys(settings: Settings, catalogue: Catalogue, clock: Callable[[], float]) 
     )
 
 
-def _ytdlp(today: date) -> Check:
+def _ytdlp(today: date) -> SourceCheck:
     age = ytdlp_age_days(today)
     update = "Run: pip install -U yt-dlp yt-dlp-ejs"
     if age is None:
-        return Check("yt-dlp", "failed", "not installed, or its version cannot be read", update)
+        return SourceCheck(
+            "yt-dlp", "failed", "not installed, or its version cannot be read", update
+        )
     if age > YTDLP_OLD_DAYS:
-        return Check("yt-dlp", "warning", f"{age} days old; sites have changed since", update)
-    return Check("yt-dlp", "ok", f"{max(age, 0)} days old")
+        return SourceCheck("yt-dlp", "warning", f"{age} days old; sites have changed since", update)
+    return SourceCheck("yt-dlp", "ok", f"{max(age, 0)} days old")
 
 
-def _program(name: str, path: str | None, hint: str) -> Check:
-    return Check(name, "ok", path) if path else Check(name, "failed", "not found", hint)
+def _program(name: str, path: str | None, hint: str) -> SourceCheck:
+    return SourceCheck(name, "ok", path) if path else SourceCheck(name, "failed", "not found", hint)
 
 
-def _lane(settings: Settings, catalogue: Catalogue, clock: Callable[[], float]) -> Check:
+def _lane(settings: Settings, database: Database, clock: Callable[[], float]) -> SourceCheck:
     try:
-        status = Lane(catalogue, settings, clock=clock).status()
+        status = DownloadRateLimiter(database, settings, clock=clock).status()
     except KBError as error:
-        return Check("Downloads", "failed", error.message, error.hint)
+        return SourceCheck("Downloads", "failed", error.message, error.hint)
     if status.paused_until is None:
-        return Check("Downloads", "ok", "the lane is open")
+        return SourceCheck("Downloads", "ok", "the lane is open")
     until = datetime.fromtimestamp(status.paused_until).astimezone()
-    return Check(
+    return SourceCheck(
         "Downloads",
         "warning",
         f"at rest until {until:%Y-%m-%d %H:%M}: {status.reason}",

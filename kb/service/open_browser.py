@@ -14,16 +14,16 @@ import threading
 import urllib.request
 from collections.abc import Mapping
 
-ASKED = "--open-browser"  # to the page's script, after `--`
+OPEN_BROWSER_FLAG = "--open-browser"  # to the page's script, after `--`
 READY_S = 120.0  # so long may the server take until it answers
 POLL_S = 0.2
 OPENS_S = 15.0  # a browser that has not failed by then is there
-EVERYWHERE = ("", "0.0.0.0", "::")
+WILDCARD_HOSTS = ("", "0.0.0.0", "::")
 
 _OPEN = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
 
 
-def why_not(environment: Mapping[str, str], platform: str = sys.platform) -> str:
+def unavailable_reason(environment: Mapping[str, str], platform: str = sys.platform) -> str:
     """Why no browser can be opened here, as half a sentence; empty where one can.
 
     A `BROWSER` that somebody has set is trusted beyond a display: editors that work on another
@@ -44,43 +44,43 @@ def why_not(environment: Mapping[str, str], platform: str = sys.platform) -> str
 
 def address(host: str | None, port: int, base: str = "", *, tls: bool = False) -> str:
     """The page's address for this machine's own browser; `host` as the server is bound to."""
-    name = "127.0.0.1" if (host or "").strip("[]") in EVERYWHERE else str(host).strip("[]")
+    name = "127.0.0.1" if (host or "").strip("[]") in WILDCARD_HOSTS else str(host).strip("[]")
     if ":" in name:
         name = f"[{name}]"
     path = base.strip("/")
     return f"{'https' if tls else 'http'}://{name}:{port}/" + (f"{path}/" if path else "")
 
 
-def open_when_ready(url: str, health: str, leaving: threading.Event) -> bool:
+def open_when_ready(url: str, health: str, stopping: threading.Event) -> bool:
     """Opens the page once the server answers at `health`, a path below the page.
 
-    Returns whether a browser was opened. Ends early when `leaving` is set.
+    Returns whether a browser was opened. Ends early when `stopping` is set.
     """
     for _ in range(round(READY_S / POLL_S)):
-        if leaving.is_set():
+        if stopping.is_set():
             return False
-        if _answers(url + health.lstrip("/")):
-            return _opened(url)
-        leaving.wait(POLL_S)
+        if _responds(url + health.lstrip("/")):
+            return _open_browser(url)
+        stopping.wait(POLL_S)
     return False
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     # Our own server: its certificate is in another name, and no proxy stands before it.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    here = urllib.request.build_opener(
+    opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )
     try:
-        with here.open(url, timeout=5) as answer:
+        with opener.open(url, timeout=5) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
 
 
-def _opened(url: str) -> bool:
+def _open_browser(url: str) -> bool:
     try:
         process = subprocess.Popen(
             [sys.executable, "-c", _OPEN, url],

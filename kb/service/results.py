@@ -70,7 +70,7 @@ class SearchResult:
 
     query: str
     mode: str
-    took_ms: float
+    elapsed_ms: float
     hits: tuple[Hit, ...]
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from kb import storage
 from kb.errors import UsageError
-from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
-from kb.jobs.queue.library_sync import learn
+from kb.jobs.queue.library_sync import sync_from_library
 from kb.library import Library, LibraryEntry, deep_link
 from kb.options import RunOptions
 from kb.pipeline import stages
-from kb.service.revisions import Revisions, now, run_of, whoever
+from kb.service.revisions import Revisions, current_user, now, run_of
 from kb.settings import Settings
-from kb.transcript.chunks import clock
-from kb.transcript.editing import spoken_between
+from kb.transcript.chunks import format_timestamp
+from kb.transcript.editing import text_between
 from kb.types import MediaItem, SpeechSpan, Transcript
 
 NO_WORDS = "no words"
@@ -32,7 +32,7 @@ SHEET_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class UncertainSpan:
     """A stretch to listen to: why, what the text says there, and in which segments.
 
     `edited`: somebody has changed the text there since it was made.
@@ -47,7 +47,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderReview:
+class ReviewItem:
     """An item with what is doubtful in it; `held` says that it stays out of shared bases."""
 
     item: MediaItem
@@ -55,7 +55,7 @@ class UnderReview:
     grade: str
     error: str
     hint: str
-    doubts: tuple[Doubt, ...]
+    spans: tuple[UncertainSpan, ...]
     accepted: bool = False
     revisions: int = 0
 
@@ -64,8 +64,8 @@ class UnderReview:
         return self.state == HELD
 
     @property
-    def doubtful_s(self) -> float:
-        return sum(doubt.end_s - doubt.start_s for doubt in self.doubts)
+    def uncertain_s(self) -> float:
+        return sum(doubt.end_s - doubt.start_s for doubt in self.spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Exported:
     clips: tuple[Path, ...]
 
 
-def doubts_of(transcript: Transcript, run: int = 1) -> tuple[Doubt, ...]:
+def uncertain_spans(transcript: Transcript, run: int = 1) -> tuple[UncertainSpan, ...]:
     """The doubtful stretches of a transcript in order of time."""
-    signs = [sign for window in transcript.windows for sign in window.signs]
+    flags = [sign for window in transcript.windows for sign in window.flags]
     edits = [
         segment
         for revision in transcript.revisions
@@ -87,29 +87,29 @@ def doubts_of(transcript: Transcript, run: int = 1) -> tuple[Doubt, ...]:
         if (segment := change.after or change.before)
     ]
     found = []
-    for span in transcript.doubtful:
-        own = [s for s in signs if s.start_s < span.end_s and s.end_s > span.start_s]
-        gap = any(_meet(span, g.start_s, g.end_s) for g in transcript.coverage.gaps)
+    for span in transcript.doubtful_spans:
+        own = [s for s in flags if s.start_s < span.end_s and s.end_s > span.start_s]
+        gap = any(_overlaps(span, g.start_s, g.end_s) for g in transcript.coverage.gaps)
         names = sorted({sign.name for sign in own} | ({NO_WORDS} if gap else set()))
-        places = tuple(
-            place
-            for place, segment in enumerate(transcript.segments)
-            if _meet(span, segment.start_s, segment.end_s)
+        segment_indices = tuple(
+            index
+            for index, segment in enumerate(transcript.segments)
+            if _overlaps(span, segment.start_s, segment.end_s)
         )
         found.append(
-            Doubt(
+            UncertainSpan(
                 span.start_s,
                 span.end_s,
                 tuple(names),
-                spoken_between(transcript.segments, span.start_s, span.end_s),
-                places,
-                any(_meet(span, s.start_s, s.end_s) for s in edits),
+                text_between(transcript.segments, span.start_s, span.end_s),
+                segment_indices,
+                any(_overlaps(span, s.start_s, s.end_s) for s in edits),
             )
         )
     return tuple(found)
 
 
-def _meet(span: SpeechSpan, start_s: float, end_s: float) -> bool:
+def _overlaps(span: SpeechSpan, start_s: float, end_s: float) -> bool:
     return span.start_s < end_s and span.end_s > start_s
 
 
@@ -119,10 +119,10 @@ class Review:
 
     settings: Settings
     library: Library
-    jobs: Jobs
+    queue: JobQueue
     revisions: Revisions
 
-    def waiting(self, limit: int | None = None) -> Iterator[UnderReview]:
+    def waiting(self, limit: int | None = None) -> Iterator[ReviewItem]:
         """Items that are held or have doubtful seconds and were not accepted.
 
         Held ones first, then those with most to listen to.
@@ -132,22 +132,22 @@ class Review:
             for entry in self.library.entries()
             if entry.transcript_path is not None
             and not entry.accepted
-            and (entry.state == HELD or _doubtful_s(entry) > 0)
+            and (entry.state == HELD or _uncertain_s(entry) > 0)
         ]
-        due.sort(key=lambda entry: (entry.state != HELD, -_doubtful_s(entry), entry.stem))
+        due.sort(key=lambda entry: (entry.state != HELD, -_uncertain_s(entry), entry.stem))
         for entry in due[:limit]:
-            yield self._of(entry)
+            yield self._review_item(entry)
 
-    def of(self, item_id: str) -> UnderReview:
+    def item(self, item_id: str) -> ReviewItem:
         """One item, whatever its state. Raises UsageError without it or its transcript."""
-        return self._of(self.revisions.found(item_id))
+        return self._review_item(self.revisions.entry_of(item_id))
 
-    def _of(self, entry: LibraryEntry) -> UnderReview:
+    def _review_item(self, entry: LibraryEntry) -> ReviewItem:
         transcript = stages.read_transcript(self.library, entry)
         run = run_of(entry)
-        return UnderReview(
+        return ReviewItem(
             entry.item, entry.state, transcript.coverage.grade, entry.error, entry.hint,
-            doubts_of(transcript, run), entry.accepted,
+            uncertain_spans(transcript, run), entry.accepted,
             sum(revision.run == run for revision in transcript.revisions),
         )  # fmt: skip
 
@@ -158,22 +158,22 @@ class Review:
         remote knowledge bases that it is on its way to. Raises UsageError for an item without
         transcript, on the queue, or with nothing to accept.
         """
-        entry = self.revisions.found(item_id)
+        entry = self.revisions.entry_of(item_id)
         transcript = stages.read_transcript(self.library, entry)
         self.revisions.refuse_active(entry)
-        row = self.jobs.items.read(entry.item.id)
+        row = self.queue.items.read(entry.item.id)
         # Accepting may have been cut short between the files and the table.
         held = entry.state == HELD or (row is not None and row.state == HELD)
-        if not held and (entry.accepted or not transcript.doubtful):
+        if not held and (entry.accepted or not transcript.doubtful_spans):
             why = "was accepted already" if entry.accepted else "has nothing doubtful"
             raise UsageError(f"{entry.item.id} {why}.", hint="What waits for review: kb review")
         decision = {
-            "accepted": True, "by": by or whoever(), "at": now(), "note": note,
+            "accepted": True, "by": by or current_user(), "at": now(), "note": note,
             "run": run_of(entry), "grade": transcript.coverage.grade, "held_for": entry.error,
         }  # fmt: skip
         released = {"review": decision, "state": DONE, "error": None, "hint": None}
         entry = self.library.amend(entry.item.id, released) or entry
-        self.jobs.items.settle(entry.item.id, transcript.coverage.grade, release=True)
+        self.queue.items.record_review(entry.item.id, transcript.coverage.grade, release=True)
         return self.revisions.follow_up(entry, transcript)
 
     def retry(self, item_id: str, *, model: str | None = None, engine: str | None = None) -> int:
@@ -187,9 +187,9 @@ class Review:
             raise UsageError(
                 "With which model or engine?", hint=f"kb review {item_id} --retry --model large-v3"
             )
-        entry = self.revisions.found(item_id)
-        learn(self.jobs.items, self.library, [entry.item.id])
-        row = self.jobs.items.read(entry.item.id)
+        entry = self.revisions.entry_of(item_id)
+        sync_from_library(self.queue.items, self.library, [entry.item.id])
+        row = self.queue.items.read(entry.item.id)
         if row is not None and row.state in ACTIVE:
             raise UsageError(
                 f"{entry.item.id} is {row.state} already.", hint="See where it stands: kb status"
@@ -206,7 +206,7 @@ class Review:
         chosen = replace(
             chosen, model=model or chosen.model, engine=engine or chosen.engine, again=True
         )
-        self.jobs.submit([row.item if row else entry.item], chosen)
+        self.queue.submit([row.item if row else entry.item], chosen)
         if entry.transcript_path is None:
             return 0
         run = run_of(entry)
@@ -220,7 +220,7 @@ class Review:
         """
         from kb.media.clip import cut, default_name
 
-        entry = self.revisions.found(item_id)
+        entry = self.revisions.entry_of(item_id)
         source = self._medium(entry)
         if target is None:
             target = Path(default_name(entry.stem, start_s, end_s, video=_has_video(source)))
@@ -234,29 +234,29 @@ class Review:
         from kb.media.clip import cut
         from kb.media.probe import probe
 
-        found = self.of(item_id)
-        if not found.doubts:
+        found = self.item(item_id)
+        if not found.spans:
             raise UsageError(
                 f"{found.item.id} has no doubtful seconds to cut out.",
                 hint=found.error or f"Cut any stretch: kb clip {found.item.id} --from --to",
             )
-        entry = self.revisions.found(item_id)
+        entry = self.revisions.entry_of(item_id)
         source = self._medium(entry)
         claims = probe(source)
-        end_s = claims.duration_s or entry.duration_s or found.doubts[-1].end_s
+        end_s = claims.duration_s or entry.duration_s or found.spans[-1].end_s
         suffix = ".mp4" if claims.has_video else ".mp3"
         clips: list[Path] = []
         rows = io.StringIO()
         writer = csv.writer(rows, lineterminator="\n")
         writer.writerow(SHEET_COLUMNS)
-        for number, doubt in enumerate(found.doubts, start=1):
-            name = f"{number:03d} {clock(doubt.start_s).replace(':', '.')}{suffix}"
+        for number, doubt in enumerate(found.spans, start=1):
+            name = f"{number:03d} {format_timestamp(doubt.start_s).replace(':', '.')}{suffix}"
             from_s = max(0.0, doubt.start_s - PAD_S)
             clips.append(cut(source, from_s, min(end_s, doubt.end_s + PAD_S), folder / name))
             writer.writerow(
                 (
                     number, found.item.id, _cell(found.item.title),
-                    f"{doubt.start_s:.3f}", f"{doubt.end_s:.3f}", clock(doubt.start_s),
+                    f"{doubt.start_s:.3f}", f"{doubt.end_s:.3f}", format_timestamp(doubt.start_s),
                     ", ".join(doubt.reasons), _cell(doubt.text), name,
                     deep_link(found.item, doubt.start_s), "",
                 )
@@ -280,7 +280,7 @@ def _has_video(path: Path) -> bool:
     return probe(path).has_video
 
 
-def _doubtful_s(entry: LibraryEntry) -> float:
+def _uncertain_s(entry: LibraryEntry) -> float:
     """About how much there is to listen to, from the metadata alone: a library may be large."""
     coverage = entry.transcribed.get("coverage")
     if not isinstance(coverage, dict):

@@ -17,20 +17,20 @@ from filelock import FileLock, Timeout
 
 from kb import storage
 from kb.errors import LibraryError, UsageError
-from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, HELD
-from kb.jobs.queue.library_sync import learn
+from kb.jobs.queue.library_sync import sync_from_library
 from kb.library import Library, LibraryEntry
 from kb.options import RunOptions
 from kb.pipeline import stages
 from kb.settings import Settings
 from kb.transcript import render
-from kb.transcript.chunks import squeeze
-from kb.transcript.editing import edit_segment, edit_span, with_words
+from kb.transcript.chunks import collapse_whitespace
+from kb.transcript.editing import edit_segment, edit_span, update_coverage
 from kb.transcript.formats import json_document
 from kb.types import Revision, Segment, TextChange, Transcript
 
-LOCK_PATIENCE_S = 60.0
+LOCK_TIMEOUT_S = 60.0
 
 Change = Callable[[Sequence[Segment]], tuple[list[Segment], tuple[TextChange, ...]]]
 """Gives all segments as they shall be, and what is changed; raises UsageError."""
@@ -41,7 +41,7 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def whoever() -> str:
+def current_user() -> str:
     """The name of the person at this machine, empty where there is none."""
     try:
         return getpass.getuser()
@@ -66,7 +66,7 @@ class Revisions:
 
     settings: Settings
     library: Library
-    jobs: Jobs
+    queue: JobQueue
 
     def edit(
         self,
@@ -93,8 +93,8 @@ class Revisions:
                     f"{item_id} has no segment {segment_index}: it has {len(segments)}.",
                     hint=f"See their numbers with: kb review {item_id}",
                 )
-            found = squeeze(segments[segment_index].text)
-            if expected is not None and squeeze(expected) != found:
+            found = collapse_whitespace(segments[segment_index].text)
+            if expected is not None and collapse_whitespace(expected) != found:
                 raise UsageError(
                     f"Segment {segment_index} of {item_id} was changed meanwhile: {found!r}.",
                     hint="Look at it again, then edit it.",
@@ -125,27 +125,27 @@ class Revisions:
         self, item_id: str, change: Change, *, kind: str = "edit", by: str = "", note: str = ""
     ) -> Revision | None:
         """Carries out a change of an item's segments; None where it changes nothing."""
-        with self._alone():
-            entry = self.found(item_id)
+        with self._edit_lock():
+            entry = self.entry_of(item_id)
             self.refuse_active(entry)
             transcript = stages.read_transcript(self.library, entry)
             segments, changes = change(transcript.segments)
             if not changes:
                 return None
-            revision = Revision(now(), by or whoever(), kind, changes, note, run_of(entry))
+            revision = Revision(now(), by or current_user(), kind, changes, note, run_of(entry))
             added = [w for c in changes if c.after is not None for w in c.after.words]
             revised = replace(
                 transcript,
                 segments=tuple(segments),
-                coverage=with_words(transcript.coverage, added),
+                coverage=update_coverage(transcript.coverage, added),
                 revisions=(*transcript.revisions, revision),
             )
             entry = self._write(entry, revised, revision)
-        self.jobs.items.settle(entry.item.id, revised.coverage.grade)
+        self.queue.items.record_review(entry.item.id, revised.coverage.grade)
         self.follow_up(entry, revised)
         return revision
 
-    def found(self, item_id: str) -> LibraryEntry:
+    def entry_of(self, item_id: str) -> LibraryEntry:
         """The entry of an item. Raises UsageError without one."""
         entry = self.library.find(item_id)
         if entry is None:
@@ -156,8 +156,8 @@ class Revisions:
 
     def refuse_active(self, entry: LibraryEntry) -> None:
         """Raises UsageError for an item that is on the queue."""
-        learn(self.jobs.items, self.library, [entry.item.id])
-        row = self.jobs.items.read(entry.item.id)
+        sync_from_library(self.queue.items, self.library, [entry.item.id])
+        row = self.queue.items.read(entry.item.id)
         if row is not None and row.state in ACTIVE:
             raise UsageError(
                 f"{entry.item.id} is {row.state}: its transcript is about to be made anew.",
@@ -170,17 +170,17 @@ class Revisions:
         Returns the remote ones. A held item stays away from them, and so does any from where
         its publication was cancelled.
         """
-        row = self.jobs.items.read(entry.item.id)
+        row = self.queue.items.read(entry.item.id)
         chosen = RunOptions.from_dict(row.options).sinks if row else None
-        wanted = list(chosen if chosen is not None else self.settings.sink_names)
-        if "local" in wanted:
+        sinks = list(chosen if chosen is not None else self.settings.sink_names)
+        if "local" in sinks:
             stages.publish(self.library, self.settings, entry.item, transcript, "local")
         if entry.state == HELD:
             return ()
-        told = self.jobs.deliveries.of([entry.item.id]).get(entry.item.id, ())
-        closed = {"local", *(row.sink for row in told if row.status == CANCELLED)}
-        remote = [name for name in dict.fromkeys([*wanted, *entry.published]) if name not in closed]
-        self.jobs.send(entry.item.id, remote)
+        entries = self.queue.outbox.for_items([entry.item.id]).get(entry.item.id, ())
+        closed = {"local", *(row.sink for row in entries if row.status == CANCELLED)}
+        remote = [name for name in dict.fromkeys([*sinks, *entry.published]) if name not in closed]
+        self.queue.send(entry.item.id, remote)
         return tuple(remote)
 
     def _write(self, entry: LibraryEntry, revised: Transcript, revision: Revision) -> LibraryEntry:
@@ -190,22 +190,22 @@ class Revisions:
         self.library.write_text(stem, ".txt", text)
         self.library.write_text(stem, ".transcript.json", exact)
         own = [r for r in revised.revisions if r.run == revision.run]
-        made: Mapping[str, Any] = {
+        transcribed: Mapping[str, Any] = {
             **entry.transcribed,
             "words": len(revised.words),
             "coverage": json_document.to_document(revised)["coverage"],
             "revised": {"at": revision.at, "by": revision.by, "times": len(own)},
         }
-        return self.library.amend(item.id, {"transcribed": made}) or entry
+        return self.library.amend(item.id, {"transcribed": transcribed}) or entry
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _edit_lock(self) -> Iterator[None]:
         """One editor at a time, in whatever process: two would each lose the other's change."""
         path = self.settings.home / ".workers" / "edits.lock"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path)
-            lock.acquire(timeout=LOCK_PATIENCE_S)
+            lock.acquire(timeout=LOCK_TIMEOUT_S)
         except Timeout:
             raise LibraryError(
                 "Somebody else has been writing a change for a minute.",

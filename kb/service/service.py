@@ -13,14 +13,14 @@ import psutil
 
 from gpu.presets import Preset, load_presets
 from gpu.status import Machine as Machine
-from kb.errors import KBError, Later, LibraryError, MediaUnavailable, UsageError
-from kb.inference.session import Recipe, Recognition
-from kb.jobs.queue.client import Jobs
-from kb.jobs.queue.item_states import ENDED, Brief, Row
+from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
+from kb.inference.session import InferenceSession, TranscriptionOptions
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.item_states import ENDED, ItemRow, ItemSummary
 from kb.jobs.queue.item_states import STATES as STATES
-from kb.jobs.queue.listing_jobs import look_item
-from kb.jobs.queue.progress import share
-from kb.jobs.queue.source_factory import KnownIds, wanted
+from kb.jobs.queue.listing_jobs import subscription_listing
+from kb.jobs.queue.progress import overall
+from kb.jobs.queue.source_factory import KnownIds, available_items
 from kb.library import Library, LibraryEntry
 from kb.options import RunOptions
 from kb.pipeline import captions, stages
@@ -45,7 +45,7 @@ from kb.transcript.passages import passages
 from kb.types import MediaItem, Revision, Timestamps, Transcript
 
 if TYPE_CHECKING:
-    from kb.jobs.publisher import Remote
+    from kb.jobs.publisher import Publisher
 
 SHORT_WAIT_S = 60.0  # a transient fault's first tries again; longer waits are only listed
 
@@ -58,20 +58,20 @@ class Service:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or get_settings()
         self.library = Library(self.settings.home)
-        self.recognition = Recognition(self.settings)
-        self.jobs = Jobs(self.settings, self.library)
+        self.inference_session = InferenceSession(self.settings)
+        self.queue = JobQueue(self.settings, self.library)
 
     def close(self) -> None:
         """Frees the model, if one was loaded, and lets go of the database."""
-        self.recognition.close()
-        self.jobs.close()
+        self.inference_session.close()
+        self.queue.close()
 
     # This machine and the others
 
     @cached_property
     def hardware(self) -> Hardware:
         """Machines, their speed, and the models they can run."""
-        return Hardware(self.settings, self.jobs)
+        return Hardware(self.settings, self.queue)
 
     def machine(self) -> Machine:
         """What this machine is doing now, with the last hour's history. Never raises."""
@@ -84,9 +84,9 @@ class Service:
         file = self.settings.presets_file
         return load_presets(Path(file) if file else None)
 
-    def recipe(self, options: RunOptions) -> Recipe:
+    def transcription_options(self, options: RunOptions) -> TranscriptionOptions:
         """What a run with these options uses. Raises SettingsError."""
-        return self.recognition.recipe(options)
+        return self.inference_session.transcription_options(options)
 
     def sinks(self, options: RunOptions) -> tuple[str, ...]:
         """The knowledge bases of a run. Raises UsageError for an unknown one."""
@@ -109,9 +109,13 @@ class Service:
         from kb.media.probe import probe
 
         probe(path)  # a bad path is told before a model is loaded
-        recipe = self.recipe(options)
-        return self.recognition.transcribe(
-            path, recipe, sha256=sha256_of(path), progress=progress, cancelled=cancelled
+        transcription_options = self.transcription_options(options)
+        return self.inference_session.transcribe(
+            path,
+            transcription_options,
+            sha256=sha256_of(path),
+            progress=progress,
+            cancelled=cancelled,
         )
 
     # Ingest
@@ -129,41 +133,43 @@ class Service:
         be used, and KBError for what concerns every item (preset, model name, library folder,
         database).
         """
-        self._make_ready(options)
+        self._prepare(options)
         filters = (filters or VideoFilters()).checked()
         found: dict[str, MediaItem] = {}
         skipped: list[Skipped] = []
         refused: list[KBError] = []
-        taken: list[str] = []
+        queued_ids: list[str] = []
         for reference in references:
             try:
-                known = KnownIds(self.jobs.items)
+                known = KnownIds(self.queue.items)
                 # With lengths: whoever looks at the queue wants to know when it will be empty.
-                listing = self.jobs.sourcing.open(reference, filters, known=known, lengths=True)
-                for item in wanted(listing):
+                listing = self.queue.source_factory.open(
+                    reference, filters, known=known, lengths=True
+                )
+                for item in available_items(listing):
                     if item.id in found:
                         skipped.append(Skipped(item.id, f"the same medium as {item.title!r}"))
                     found.setdefault(item.id, item)
-            except Later:
-                taken += self.jobs.submit_listing(reference, filters, options)
+            except RetryLater:
+                queued_ids += self.queue.submit_listing(reference, filters, options)
             except (UsageError, MediaUnavailable) as error:
                 refused.append(error)
-        if not found and not taken and refused:
+        if not found and not queued_ids and refused:
             raise UsageError(refused[0].message, hint=refused[0].hint) from refused[0]
-        queued, passed = self.jobs.submit(list(found.values()), options)
-        taken += queued
+        queued, passed = self.queue.submit(list(found.values()), options)
+        queued_ids += queued
         skipped.extend(Skipped(item_id, reason) for item_id, reason in passed)
         return IngestReport(
-            tuple(taken), tuple(skipped), tuple(self.statuses(ids=taken)), tuple(refused)
+            tuple(queued_ids), tuple(skipped), tuple(self.statuses(ids=queued_ids)), tuple(refused)
         )
 
-    def enqueue(self, found: Sequence[MediaItem], options: RunOptions) -> IngestReport:
+    def enqueue(self, media_items: Sequence[MediaItem], options: RunOptions) -> IngestReport:
         """Queues media that a scan has found, without looking at their source again.
 
         Raises as `ingest` does for what concerns every item.
         """
-        self._make_ready(options)
-        queued, passed = self.jobs.submit(found, options)
+        self._prepare(options)
+        queued, passed = self.queue.submit(media_items, options)
         skipped = tuple(Skipped(item_id, reason) for item_id, reason in passed)
         return IngestReport(tuple(queued), skipped, tuple(self.statuses(ids=queued)), ())
 
@@ -174,10 +180,10 @@ class Service:
 
         Raises as `ingest` does for what concerns every item.
         """
-        self._make_ready(options)
-        return self.jobs.submit_listing(reference, filters.checked(), options)
+        self._prepare(options)
+        return self.queue.submit_listing(reference, filters.checked(), options)
 
-    def _make_ready(self, options: RunOptions) -> None:
+    def _prepare(self, options: RunOptions) -> None:
         try:
             self.library.prepare()
         except LibraryError as error:
@@ -190,57 +196,59 @@ class Service:
         reference: str,
         filters: VideoFilters | None = None,
         options: RunOptions | None = None,
-        told: Callable[[ListingReport], None] | None = None,
+        on_progress: Callable[[ListingReport], None] | None = None,
     ) -> Scan:
         """What a reference would bring, and at what cost; nothing is queued.
 
-        `told` is called as soon as it is known what the reference is, and before every further
-        request; it may raise Cancelled. Raises UsageError, QuotaExhausted or another Later
-        error, and LibraryError.
+        `on_progress` is called as soon as it is known what the reference is, and before every
+        further request; it may raise Cancelled. Raises UsageError, QuotaExhausted or another
+        RetryLater error, and LibraryError.
         """
         (options or RunOptions()).resolve_preset(self.settings)
         settings = self.settings
         if options and options.keep:
             settings = settings.replace(keep=options.keep)
-        known = KnownIds(self.jobs.items)
+        known = KnownIds(self.queue.items)
         opened: list[Listing] = []
 
-        def look() -> None:
-            if told and opened:
-                told(opened[0].report)
+        def report_progress() -> None:
+            if on_progress and opened:
+                on_progress(opened[0].report)
 
-        listing = self.jobs.sourcing.open(
-            reference, filters or VideoFilters(), known=known, check=look, lengths=True
+        listing = self.queue.source_factory.open(
+            reference, filters or VideoFilters(), known=known, check=report_progress, lengths=True
         )
         opened.append(listing)
-        look()
-        speed = self.hardware.forecast(options).rtfx
-        return scan(listing, settings, states_of=self.jobs.states_of, rtfx=speed)
+        report_progress()
+        speed = self.hardware.estimate(options).rtfx
+        return scan(listing, settings, states_of=self.queue.states_of, rtfx=speed)
 
     # Knowledge bases elsewhere
 
     @cached_property
-    def remote(self) -> Remote:
+    def publisher(self) -> Publisher:
         """Publishing, syncing and asking, in the foreground."""
         from kb.jobs.publisher import (
-            Remote,  # brings an HTTP client, which most commands do not need
+            Publisher,  # brings an HTTP client, which most commands do not need
         )
 
-        return Remote(self.settings, self.library, self.jobs.catalogue)
+        return Publisher(self.settings, self.library, self.queue.database)
 
     # Subscriptions
 
     @property
     def subscriptions(self) -> Subscriptions:
         """What is followed."""
-        return Subscriptions(self.jobs.catalogue, self.library)
+        return Subscriptions(self.queue.database, self.library)
 
     def unfollow(self, reference: str) -> bool:
         """Stops following, a look that is under way included; whether it was followed."""
         key = subscription_key(reference)
-        looks = [look_item(each).id for each in self.subscriptions.list() if each.key == key]
+        listing_ids = [
+            subscription_listing(each).id for each in self.subscriptions.list() if each.key == key
+        ]
         followed = self.subscriptions.unfollow(reference)
-        self.jobs.cancel(looks)
+        self.queue.cancel(listing_ids)
         return followed
 
     def _check_choices(self, options: RunOptions) -> None:
@@ -248,9 +256,9 @@ class Service:
         from kb.asr.engines import check_engine
         from kb.asr.engines.model_lookup import resolve
 
-        recipe = self.recipe(options)
-        check_engine(recipe.engine)
-        resolve(recipe.model)
+        transcription_options = self.transcription_options(options)
+        check_engine(transcription_options.engine)
+        resolve(transcription_options.model)
         sinks = self.sinks(options)
         if options.metadata or set(sinks) - {"local"}:
             from kb.jobs.publisher import check_ready
@@ -270,18 +278,18 @@ class Service:
         LibraryError when no worker stays alive.
         """
         last: dict[str, ItemStatus] = {}
-        going = list(ids)
+        pending = list(ids)
         starter = _WorkerStarter(self, options)
-        while going:
-            for row in self.jobs.rows(going):
+        while pending:
+            for row in self.queue.rows(pending):
                 status = _status(row)
                 if listener and last.get(row.id) != status:
                     listener(row.item, status)
                 last[row.id] = status
-            going = [i for i in going if i in last and last[i].state not in ENDED]
-            if not any(_goes_on_soon(last[item_id]) for item_id in going):
+            pending = [i for i in pending if i in last and last[i].state not in ENDED]
+            if not any(_is_worth_waiting(last[item_id]) for item_id in pending):
                 break
-            starter.look()
+            starter.ensure_running()
             time.sleep(every_s)
         return self._with_publications([last[item_id] for item_id in ids if item_id in last])
 
@@ -299,36 +307,36 @@ class Service:
         self, *, state: str | None = None, limit: int | None = None, ids: Sequence[str] = ()
     ) -> list[ItemStatus]:
         """Where items stand, newest first."""
-        found = [_status(row) for row in self.jobs.briefs(state=state, limit=limit, ids=ids)]
+        found = [_status(row) for row in self.queue.summaries(state=state, limit=limit, ids=ids)]
         return self._with_publications(found)
 
     def status(self, item_id: str) -> ItemStatus:
         """Where one item stands. Raises UsageError for an unknown id."""
         return self._with_publications([_status(self._row(item_id))])[0]
 
-    def _with_publications(self, found: Sequence[ItemStatus]) -> list[ItemStatus]:
+    def _with_publications(self, statuses: Sequence[ItemStatus]) -> list[ItemStatus]:
         """The same, with what each knowledge base says of them."""
-        told = self.jobs.deliveries.of([status.id for status in found])
+        entries = self.queue.outbox.for_items([status.id for status in statuses])
         return [
             replace(
                 status,
                 publications=tuple(
                     Publication(d.sink, d.status, d.error, d.hint, d.attempts, d.due_at)
-                    for d in told.get(status.id, ())
+                    for d in entries.get(status.id, ())
                 ),
             )
-            for status in found
+            for status in statuses
         ]
 
     def resolve_ids(self, ids: Sequence[str]) -> list[str]:
         """Full ids of items given by id or by its beginning. Raises UsageError."""
         return [self._row(item_id).id for item_id in ids]
 
-    def _row(self, item_id: str) -> Row:
-        rows = self.jobs.rows([item_id])
+    def _row(self, item_id: str) -> ItemRow:
+        rows = self.queue.rows([item_id])
         if not rows:
-            rows = self.jobs.rows(self.jobs.ids_beginning_with(item_id))
-        return _only(rows, item_id, self.settings)
+            rows = self.queue.rows(self.queue.ids_with_prefix(item_id))
+        return _exactly_one(rows, item_id, self.settings)
 
     # The library
 
@@ -341,7 +349,7 @@ class Service:
         if entry is not None:
             return entry
         near = [e for e in self.library.entries() if e.item.short_id.startswith(item_id)]
-        return _only(near, item_id, self.settings)
+        return _exactly_one(near, item_id, self.settings)
 
     def transcript(self, item_id: str) -> Transcript:
         """The exact transcript of an item. Raises UsageError or LibraryError."""
@@ -352,12 +360,12 @@ class Service:
 
         None where there are none. Raises UsageError or LibraryError.
         """
-        return captions.stand_in(self.library, self.entry(item_id))
+        return captions.interim_transcript(self.library, self.entry(item_id))
 
     @cached_property
     def revisions(self) -> Revisions:
         """Changes of transcripts by hand."""
-        return Revisions(self.settings, self.library, self.jobs)
+        return Revisions(self.settings, self.library, self.queue)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -372,7 +380,7 @@ class Service:
     @cached_property
     def review(self) -> Review:
         """What is doubtful, and what somebody decides about it."""
-        return Review(self.settings, self.library, self.jobs, self.revisions)
+        return Review(self.settings, self.library, self.queue, self.revisions)
 
     def edit(
         self,
@@ -424,9 +432,9 @@ class Service:
             query, mode, round((time.perf_counter() - began) * 1000, 1), tuple(hits)
         )
 
-    def _stand_in(self, entry: LibraryEntry, problems: list[str]) -> Sequence[Any]:
+    def _interim_passages(self, entry: LibraryEntry, problems: list[str]) -> Sequence[Any]:
         try:
-            return captions.stand_in_passages(self.library, entry)
+            return captions.interim_passages(self.library, entry)
         except KBError as error:
             problems.append(error.message)
             return ()
@@ -446,7 +454,7 @@ class Service:
             nonlocal count
             for entry in listing.entries:
                 if entry.transcript_path is None:
-                    if shown := self._stand_in(entry, problems):
+                    if shown := self._interim_passages(entry, problems):
                         yield entry.item, shown
                     continue
                 try:
@@ -459,7 +467,7 @@ class Service:
                 yield entry.item, passages(transcript, entry.item, path=path)
 
         total = LocalSink(self.settings).rebuild(ready())
-        self.jobs.adopt_folder()
+        self.queue.adopt_folder()
         self.subscriptions.restore()
         return ReindexReport(count, total, len(adopted.entries), tuple(problems))
 
@@ -475,9 +483,9 @@ class _WorkerStarter:
         self._pid: int | None = None
         self._tries = 0
 
-    def look(self) -> None:
+    def ensure_running(self) -> None:
         """Starts a worker if none is alive and none is on its way."""
-        if self._service.jobs.workers():
+        if self._service.queue.workers():
             self._pid, self._tries = None, 0
         elif self._pid is None or not psutil.pid_exists(self._pid):
             if self._tries >= self.TRIES:
@@ -490,18 +498,18 @@ class _WorkerStarter:
             self._pid = self._service.start_worker(exit_when_idle=True, options=self._options)
 
 
-def _goes_on_soon(status: ItemStatus) -> bool:
+def _is_worth_waiting(status: ItemStatus) -> bool:
     """Whether waiting for an item is worth it: not for a quota or a premiere."""
     if status.state == "waiting":
         return (status.wait_until or 0.0) - time.time() < SHORT_WAIT_S
     return status.state in ("queued", "running")
 
 
-def _status(row: Row | Brief) -> ItemStatus:
+def _status(row: ItemRow | ItemSummary) -> ItemStatus:
     return ItemStatus(
         row.id, row.title, row.stage, row.state, row.progress,
         row.error, row.hint, row.attempts, row.wait_until, row.grade,
-        share=share(row.id, row.state, row.stage, row.progress),
+        share=overall(row.id, row.state, row.stage, row.progress),
     )  # fmt: skip
 
 
@@ -513,10 +521,10 @@ class _Named(Protocol):
 _Found = TypeVar("_Found", bound=_Named)
 
 
-def _only(found: Sequence[_Found], asked: str, settings: Settings) -> _Found:
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(entry.item.id for entry in found[:5])
-        raise UsageError(f"{asked!r} could be any of: {ids}.", hint="Give more of the id.")
-    raise UsageError(f"No item {asked!r} in {settings.home}.", hint="List the items: kb status")
+def _exactly_one(candidates: Sequence[_Found], item_id: str, settings: Settings) -> _Found:
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        ids = ", ".join(entry.item.id for entry in candidates[:5])
+        raise UsageError(f"{item_id!r} could be any of: {ids}.", hint="Give more of the id.")
+    raise UsageError(f"No item {item_id!r} in {settings.home}.", hint="List the items: kb status")

@@ -18,7 +18,7 @@ from kb.service.service import Service
 from kb.settings import Settings
 
 if TYPE_CHECKING:
-    from kb.sinks.odin.sync import Outcome, SyncPlan
+    from kb.sinks.odin.sync import SyncPlan, SyncResult
 
 CHECK_TIMEOUT_S = 15.0  # somebody waits for the answer
 
@@ -35,67 +35,69 @@ Task = Callable[[Settings, dict[str, Any], Progress], Mapping[str, Any]]
 def check(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
     """Whether key, secret and project fit: the project's name and what it holds."""
     wait_s = min(CHECK_TIMEOUT_S, settings.odin_timeout_s)
-    patient = settings.replace(odin_retries=min(1, settings.odin_retries), odin_timeout_s=wait_s)
-    with _service(patient) as service:
-        odin = service.remote.odin
+    quick_settings = settings.replace(
+        odin_retries=min(1, settings.odin_retries), odin_timeout_s=wait_s
+    )
+    with _service(quick_settings) as service:
+        odin = service.publisher.odin
         about = odin.client.project_data()
         held = odin.inventory()
         return {
             "project": str(about.get("name") or about.get("title") or settings.odin_project_id),
             "items": len(held.items),
             "documents": sum(len(found) for found in held.items.values()),
-            "others": len(held.nameless),
+            "others": len(held.unlabelled),
         }
 
 
 def plan(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
     """What differs between library and project; changes nothing."""
     with _service(settings) as service:
-        return _told(service.remote.plan())
+        return _plan_document(service.publisher.plan())
 
 
 def sync(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
     """Does what a fresh plan says; `prune` also deletes what is only in the project."""
     prune = bool(arguments.get("prune"))
     with _service(settings) as service:
-        made = service.remote.plan()
-        titles = {step.item_id: step.title for step in made.steps}
-        progress(0, len(made.to_do(prune=prune)))
+        sync_plan = service.publisher.plan()
+        titles = {step.item_id: step.title for step in sync_plan.steps}
+        progress(0, len(sync_plan.selected_steps(prune=prune)))
 
-        def told(item_id: str, state: str, done: int, total: int) -> None:
+        def on_progress(item_id: str, state: str, done: int, total: int) -> None:
             progress(done, total, titles.get(item_id, item_id))
 
-        return _outcome(service.remote.apply(made, prune=prune, progress=told))
+        return _outcome(service.publisher.apply(sync_plan, prune=prune, progress=on_progress))
 
 
 def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
     """Sends the files of `folder` (or one file) to the project as they are."""
     from kb.sinks.odin.file_upload import FileResult, files_in, upload_files
 
-    place = Path(str(arguments["folder"])).expanduser()
-    if not place.exists():
-        raise UsageError(f"There is no file or folder {place}.", hint="Check the path.")
-    files = files_in(place) if place.is_dir() else [place]
+    path = Path(str(arguments["folder"])).expanduser()
+    if not path.exists():
+        raise UsageError(f"There is no file or folder {path}.", hint="Check the path.")
+    files = files_in(path) if path.is_dir() else [path]
     if not files:
-        raise UsageError(f"{place} holds nothing that ODIN takes.", hint="See the list of types.")
+        raise UsageError(f"{path} holds nothing that ODIN takes.", hint="See the list of types.")
     progress(0, len(files))
     results: list[FileResult] = []
 
-    def told(result: FileResult) -> None:
+    def on_result(result: FileResult) -> None:
         results.append(result)
         progress(len(results), len(files), result.path.name)
 
     with _service(settings) as service:
         service.library.prepare()
         own = dict(arguments.get("metadata") or {})
-        upload_files(service.remote.odin, files, own, told)
+        upload_files(service.publisher.odin, files, own, on_result)
     return {"files": [{**asdict(r), "path": str(r.path)} for r in results]}
 
 
 def ask(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
     """The project's answer to `question` and its sources."""
     with _service(settings) as service:
-        return asdict(service.remote.ask(str(arguments["question"])))
+        return asdict(service.publisher.ask(str(arguments["question"])))
 
 
 def doctor(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
@@ -103,7 +105,7 @@ def doctor(settings: Settings, arguments: dict[str, Any], progress: Progress) ->
     from kb.service.health import check_all
 
     with _service(settings) as service:
-        return {"checks": [asdict(c) for c in check_all(settings, service.recognition)]}
+        return {"checks": [asdict(c) for c in check_all(settings, service.inference_session)]}
 
 
 def test_key(
@@ -113,7 +115,7 @@ def test_key(
     from kb.sources.youtube.key_check import check_key
 
     with _service(settings) as service:
-        return check_key(settings, service.jobs.catalogue, str(arguments["fingerprint"]))
+        return check_key(settings, service.queue.database, str(arguments["fingerprint"]))
 
 
 def calibrate(
@@ -121,12 +123,12 @@ def calibrate(
 ) -> Mapping[str, Any]:
     """Measures this machine with the model in force, and keeps what was found."""
     with _service(settings) as service:
-        recipe = service.recipe(RunOptions())
+        options = service.transcription_options(RunOptions())
 
-        def told(share: float) -> None:
+        def on_progress(share: float) -> None:
             progress(round(100 * share), 100)
 
-        found = service.hardware.calibrate(service.recognition, recipe, progress=told)
+        found = service.hardware.calibrate(service.inference_session, options, progress=on_progress)
         return {"model": found.model, "took_s": found.took_s}
 
 
@@ -148,28 +150,28 @@ def _service(settings: Settings) -> Iterator[Service]:
     try:
         yield service
     finally:
-        if "remote" in service.__dict__:
-            service.remote.close()
+        if "publisher" in service.__dict__:
+            service.publisher.close()
         service.close()
 
 
-def _told(made: SyncPlan) -> Mapping[str, Any]:
+def _plan_document(sync_plan: SyncPlan) -> Mapping[str, Any]:
     return {
-        "steps": [asdict(step) for step in made.steps],
-        "counts": made.counts,
-        "in_step": made.in_step,
-        "others": made.others,
-        "documents": made.documents,
-        "words": made.words,
-        "credits": made.credits,
+        "steps": [asdict(step) for step in sync_plan.steps],
+        "counts": sync_plan.counts,
+        "in_step": sync_plan.in_sync,
+        "others": sync_plan.foreign,
+        "documents": sync_plan.documents,
+        "words": sync_plan.words,
+        "credits": sync_plan.credits,
     }
 
 
-def _outcome(outcome: Outcome) -> Mapping[str, Any]:
+def _outcome(result: SyncResult) -> Mapping[str, Any]:
     return {
-        "done": list(outcome.done),
-        "waiting": list(outcome.waiting),
-        "failed": {item_id: _words(error) for item_id, error in outcome.failed.items()},
+        "done": list(result.done),
+        "waiting": list(result.waiting),
+        "failed": {item_id: _words(error) for item_id, error in result.failed.items()},
     }
 
 

@@ -33,10 +33,10 @@ from kb.settings import Settings, get_settings
 
 State = Literal["running", "done", "failed", "stopped", "lost"]
 
-TELL_EVERY_S = 0.5
-SIGN_EVERY_S = 5.0
-SILENT_S = 30.0  # without a sign for so long a task of another machine counts as lost
-BEGIN_S = 60.0  # so long may a process take until it gives its first sign
+RECORD_EVERY_S = 0.5
+HEARTBEAT_EVERY_S = 5.0
+HEARTBEAT_TIMEOUT_S = 30.0  # without a sign for so long a task of another machine counts as lost
+START_TIMEOUT_S = 60.0  # so long may a process take until it gives its first sign
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def read(settings: Settings, name: str) -> Task | None:
         task = Task(**values)
     except (KBError, TypeError):
         return None
-    if task.running and not _alive(task):
+    if task.running and not _is_alive(task):
         lost = {
             "error": "It ended without a word.",
             "hint": f"Begin it again; what it did stays. See {_log_file(settings)}.",
@@ -150,35 +150,35 @@ def run(settings: Settings, name: str) -> int:
         log.error("%s is running already", name)
         return 2
     with lock:
-        return _Run(settings, name).to_the_end()
+        return _TaskRun(settings, name).execute()
 
 
-class _Run:
+class _TaskRun:
     """One task on its way; its record is written as it goes."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self._settings = settings
-        self._asked = asked = storage.read_json(_file(settings, name))
+        self._request = request = storage.read_json(_file(settings, name))
         me = psutil.Process()
         self._values: dict[str, Any] = {
-            **asked, "state": "running", "host": socket.gethostname(), "pid": me.pid,
+            **request, "state": "running", "host": socket.gethostname(), "pid": me.pid,
             "born": me.create_time(), "seen_at": time.time(),
         }  # fmt: skip
         self._lock = threading.Lock()
-        self._told_at = 0.0
-        self._over = threading.Event()
+        self._recorded_at = 0.0
+        self._finished = threading.Event()
 
-    def to_the_end(self) -> int:
+    def execute(self) -> int:
         name = str(self._values["name"])
-        if self._asked["state"] != "running":
+        if self._request["state"] != "running":
             return 0  # stopped before it began
-        self._tell()
-        signs = threading.Thread(target=self._signs, name="signs", daemon=True)
-        signs.start()
+        self._record()
+        heartbeat = threading.Thread(target=self._heartbeat, name="signs", daemon=True)
+        heartbeat.start()
         end: dict[str, Any]
         try:
             result = TASKS[name](self._settings, dict(self._values["arguments"]), self._progress)
-            end = {"state": "done", "result": _plain(result)}
+            end = {"state": "done", "result": _as_json(result)}
         except KBError as error:
             end = {"state": "failed", "error": error.message, "hint": error.hint}
         except Exception as error:
@@ -189,42 +189,42 @@ class _Run:
                 "error": f"An unexpected error ({type(error).__name__}).",
                 "hint": f"See {_log_file(self._settings)}.",
             }
-        self._over.set()
-        signs.join()
-        self._tell(**end, ended_at=time.time())
+        self._finished.set()
+        heartbeat.join()
+        self._record(**end, ended_at=time.time())
         return 0 if end["state"] == "done" else 1
 
     def _progress(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
         with self._lock:
             self._values.update(done=done, total=total, note=note)
-            if now - self._told_at < TELL_EVERY_S and done < total:
+            if now - self._recorded_at < RECORD_EVERY_S and done < total:
                 return
-        self._tell()
+        self._record()
 
-    def _signs(self) -> None:
-        while not self._over.wait(SIGN_EVERY_S):
+    def _heartbeat(self) -> None:
+        while not self._finished.wait(HEARTBEAT_EVERY_S):
             with contextlib.suppress(KBError):
-                self._tell()
+                self._record()
 
-    def _tell(self, **values: Any) -> None:
+    def _record(self, **values: Any) -> None:
         with self._lock:
-            self._told_at = time.monotonic()
+            self._recorded_at = time.monotonic()
             self._values.update(values, seen_at=time.time())
             _write(self._settings, Task(**self._values))
 
 
-def _plain(result: Mapping[str, Any]) -> dict[str, Any]:
+def _as_json(result: Mapping[str, Any]) -> dict[str, Any]:
     """A result as JSON gives it back."""
     plain: dict[str, Any] = json.loads(json.dumps(result, default=str))
     return plain
 
 
-def _alive(task: Task) -> bool:
+def _is_alive(task: Task) -> bool:
     if task.host != socket.gethostname():
-        return time.time() - task.seen_at < SILENT_S
+        return time.time() - task.seen_at < HEARTBEAT_TIMEOUT_S
     if not task.pid:
-        return time.time() - task.started_at < BEGIN_S
+        return time.time() - task.started_at < START_TIMEOUT_S
     try:
         process = psutil.Process(task.pid)
         born, status = float(process.create_time()), str(process.status())

@@ -28,9 +28,9 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _PART = ".part"
 
 
-def safe_name(given: str) -> str:
+def safe_name(filename: str) -> str:
     """The name that the browser gave, as a name of one file on any system."""
-    last = given.replace("\\", "/").rsplit("/", 1)[-1]
+    last = filename.replace("\\", "/").rsplit("/", 1)[-1]
     stem, dot, suffix = last.rpartition(".")
     if not dot:
         stem, suffix = suffix, ""
@@ -66,12 +66,12 @@ def sweep(service: Service, now: float | None = None) -> int:
             age_s = now - folder.stat().st_mtime
             states = {
                 row.state
-                for row in service.jobs.board(words=f"/{FOLDER}/{folder.name}/").rows
+                for row in service.queue.page(words=f"/{FOLDER}/{folder.name}/").rows
             }  # fmt: skip
             active = states - {DONE, HELD, "failed", "cancelled"}
             patience_s = UNUSED_S if not states else FAILED_S
-            taken_in = bool(states) and states <= {DONE, HELD}
-            if not active and (taken_in or age_s > patience_s):
+            ingested = bool(states) and states <= {DONE, HELD}
+            if not active and (ingested or age_s > patience_s):
                 discard(folder)
                 removed += 1
     with contextlib.suppress(OSError):

@@ -20,13 +20,13 @@ from kb.settings.settings import Settings, get_settings
 
 def env_file() -> Path:
     """The file whose values win: here, else beside the package; where none is, the new one."""
-    here = Path.cwd() / ".env"
+    working_dir_file = Path.cwd() / ".env"
     beside = settings.ENV_FOLDER / ".env"
-    if here.is_file():
-        return here
+    if working_dir_file.is_file():
+        return working_dir_file
     # An installed package's folder is no place for what a user writes.
     project = (settings.ENV_FOLDER / "pyproject.toml").is_file()
-    return beside if beside.is_file() or project else here
+    return beside if beside.is_file() or project else working_dir_file
 
 
 def from_environment(alias: str) -> bool:
@@ -62,12 +62,12 @@ def change(values: Mapping[str, str]) -> Settings:
 
 def _check(values: Mapping[str, str]) -> None:
     """Raises SettingsError for what the settings refuse."""
-    wanted: dict[str, object] = {}
+    changes: dict[str, object] = {}
     for name, value in values.items():
         default = Settings.model_fields[name].get_default(call_default_factory=True)
         secret = isinstance(default, SecretStr)
-        wanted[name] = (SecretStr(value) if secret else value) if value else default
-    get_settings().replace(**wanted)
+        changes[name] = (SecretStr(value) if secret else value) if value else default
+    get_settings().replace(**changes)
 
 
 def _write(path: Path, values: Mapping[str, str]) -> None:

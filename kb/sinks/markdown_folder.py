@@ -16,7 +16,7 @@ from kb.errors import KnowledgeBaseError, LibraryError
 from kb.library.filenames import file_id, make_stem
 from kb.settings import Settings
 from kb.sinks.base import content_sha256
-from kb.sinks.odin.documents import OWN_KEYS, make_documents
+from kb.sinks.odin.documents import RESERVED_KEYS, make_documents
 from kb.types import DocumentFacts, MediaItem, Passage, Published
 
 FOLDER_NAME = "markdown"
@@ -51,8 +51,8 @@ class FolderSink:
         sha256 = content_sha256(passages)
         path = self._find(item.id)
         if extra_metadata is None and path is not None:
-            known = _about(path).items()
-            extra_metadata = {key: str(value) for key, value in known if key not in OWN_KEYS}
+            known = _front_matter(path).items()
+            extra_metadata = {key: str(value) for key, value in known if key not in RESERVED_KEYS}
         (document,) = make_documents(
             item, passages, facts, extra_metadata, limit=_UNLIMITED
         ).documents
@@ -67,7 +67,7 @@ class FolderSink:
         except LibraryError as error:
             raise KnowledgeBaseError(error.message, hint=error.hint) from error
         except OSError as error:
-            raise _failed(error, self.folder) from error
+            raise _sink_error(error, self.folder) from error
         return Published(self.name, path.name, sha256, "synced")
 
     def status(self, item_id: str) -> Published:
@@ -75,12 +75,14 @@ class FolderSink:
         path = self._find(item_id)
         if path is None:
             return Published(self.name, item_id, "", "missing")
-        return Published(self.name, path.name, str(_about(path)["passages_sha256"]), "synced")
+        return Published(
+            self.name, path.name, str(_front_matter(path)["passages_sha256"]), "synced"
+        )
 
     def list(self) -> Iterator[Published]:
         """Every item's file, in order of the names."""
         for path in self._files("*.md"):
-            if about := _about(path):
+            if about := _front_matter(path):
                 yield Published(self.name, path.name, str(about["passages_sha256"]), "synced")
 
     def delete(self, item_id: str) -> None:
@@ -90,13 +92,13 @@ class FolderSink:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
-                raise _failed(error, path) from error
+                raise _sink_error(error, path) from error
 
     def _find(self, item_id: str) -> Path | None:
         """The item's file: its name ends with the item's short id, and its head names it."""
         ending = file_id(MediaItem(item_id, "", "", "", ""))
         for path in self._files(f"*_{ending}.md"):
-            if _about(path).get("id") == item_id:
+            if _front_matter(path).get("id") == item_id:
                 return path
         return None
 
@@ -112,7 +114,7 @@ class FolderSink:
         try:
             return sorted(self.folder.glob(pattern))
         except OSError as error:
-            raise _failed(error, self.folder) from error
+            raise _sink_error(error, self.folder) from error
 
 
 def _yaml(value: object) -> str:
@@ -123,7 +125,7 @@ def _yaml(value: object) -> str:
     return text
 
 
-def _about(path: Path) -> dict[str, Any]:
+def _front_matter(path: Path) -> dict[str, Any]:
     """What a file's head tells; empty for a file that is not ours."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -135,13 +137,13 @@ def _about(path: Path) -> dict[str, Any]:
                     return about if {"id", "passages_sha256"} <= about.keys() else {}
                 about.update(json.loads("{" + line.rstrip("\n") + "}"))
     except OSError as error:
-        raise _failed(error, path) from error
+        raise _sink_error(error, path) from error
     except ValueError:  # also what is not UTF-8
         return {}
     return {}
 
 
-def _failed(error: OSError, path: Path) -> KnowledgeBaseError:
+def _sink_error(error: OSError, path: Path) -> KnowledgeBaseError:
     problem = storage.library_error(error, path, "use")
     return KnowledgeBaseError(
         problem.message, hint="Set KB_FOLDER_SINK to a folder that can be written."

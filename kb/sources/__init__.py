@@ -20,10 +20,10 @@ SOURCES: dict[str, str] = {
 }
 
 
-def get_source(name: str, **given: Any) -> Source:
+def get_source(name: str, **kwargs: Any) -> Source:
     """The source of this name (`MediaItem.source`).
 
-    `given` is handed to its constructor: `settings`, `catalogue`, and `measure`, which tells
+    `kwargs` is handed to its constructor: `settings`, `database`, and `measure`, which tells
     the decoded length of a file. Raises UsageError naming the known ones.
     """
     try:
@@ -32,16 +32,16 @@ def get_source(name: str, **given: Any) -> Source:
         raise UsageError(
             f"Unknown source {name!r}.", hint=f"Known sources: {', '.join(SOURCES)}."
         ) from None
-    return cast(Source, getattr(import_module(module), cls)(**given))
+    return cast(Source, getattr(import_module(module), cls)(**kwargs))
 
 
-def source_for(reference: str, **given: Any) -> Source:
-    """The first source that accepts what a user typed, made with `given` (see `get_source`).
+def source_for(reference: str, **kwargs: Any) -> Source:
+    """The first source that accepts what a user typed, made with `kwargs` (see `get_source`).
 
     Raises UsageError when none does.
     """
     for name in SOURCES:
-        source = get_source(name, **given)
+        source = get_source(name, **kwargs)
         if source.accepts(reference):
             return source
     raise UsageError(

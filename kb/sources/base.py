@@ -34,7 +34,7 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchResult:
     """A medium on disk; nothing of it is measured yet.
 
     `temporary` says that the file was made by the source and is the caller's to move or
@@ -68,7 +68,7 @@ class Source(Protocol):
         """
         ...
 
-    def fetch(self, item: MediaItem, folder: Path, progress: Progress = ...) -> Fetched:
+    def fetch(self, item: MediaItem, folder: Path, progress: Progress = ...) -> FetchResult:
         """Bring the medium to this machine, into `folder` if it is not here yet.
 
         Safe to repeat. Raises MediaUnavailable.
@@ -77,7 +77,7 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Captioned(Protocol):
+class CaptionSource(Protocol):
     """A source that can give captions without the medium."""
 
     def captions(

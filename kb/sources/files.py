@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 from kb.errors import MediaUnavailable, UsageError
 from kb.library import MEDIA_EXTENSIONS
 from kb.library.filenames import split_stem, tidy_title
-from kb.sources.base import Fetched, Filters, Progress, no_progress
+from kb.sources.base import FetchResult, Filters, Progress, no_progress
 from kb.types import MediaItem
 
 __all__ = ["MEDIA_EXTENSIONS", "FileSource"]
@@ -38,10 +38,10 @@ class FileSource:
 
     name = "file"
 
-    def __init__(self, **_given: Any) -> None:
+    def __init__(self, **_kwargs: Any) -> None:
         """Takes what every source is given, and needs none of it."""
         # Tells what a file claims to last, where somebody needs to know before it is fetched.
-        self.length: Callable[[Path], float | None] | None = None
+        self.read_duration: Callable[[Path], float | None] | None = None
 
     def accepts(self, reference: str) -> bool:
         """Whether it is a path that exists, a `file://` address, or looks like a path."""
@@ -89,14 +89,14 @@ class FileSource:
 
     def _item(self, path: Path) -> MediaItem:
         item = _item(path)
-        if self.length is None or "unreadable" in item.extra:
+        if self.read_duration is None or "unreadable" in item.extra:
             return item
         try:
-            return replace(item, duration_s=self.length(path))
+            return replace(item, duration_s=self.read_duration(path))
         except MediaUnavailable:
             return item  # `fetch` says what is wrong with it
 
-    def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> Fetched:
+    def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> FetchResult:
         """The file where it lies; nothing is copied, and `folder` is not used.
 
         Raises MediaUnavailable when it is gone, unreadable or no longer the same content.
@@ -126,7 +126,7 @@ class FileSource:
             raise MediaUnavailable(
                 f"{path} has changed since it was listed.", hint="Ingest it again."
             )
-        return Fetched(item, path, sha256, temporary=False)
+        return FetchResult(item, path, sha256, temporary=False)
 
 
 def _path(reference: str) -> Path:
@@ -195,7 +195,7 @@ def _walk(folder: Path) -> list[Path]:
             ordered = sorted(entries, key=lambda entry: (entry.name.casefold(), entry.name))
         for entry in ordered:
             try:
-                if _hidden(entry):
+                if _is_hidden(entry):
                     continue
                 path = place / entry.name
                 if entry.is_dir():
@@ -212,7 +212,7 @@ def _walk(folder: Path) -> list[Path]:
     return found
 
 
-def _hidden(entry: os.DirEntry[str]) -> bool:
+def _is_hidden(entry: os.DirEntry[str]) -> bool:
     if entry.name.startswith((".", "~$")):
         return True
     attributes = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0)

@@ -25,7 +25,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 HIDDEN = "…"
 
 
-def scrub(text: object, secrets: Iterable[str] = ()) -> str:
+def redact(text: object, secrets: Iterable[str] = ()) -> str:
     """The text as one line without secrets: the given ones, and all that look like one.
 
     `secrets` shorter than four characters are not searched for: they would hide half the

@@ -13,11 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import Catalogue, subscriptions
+from kb.database import Database, subscriptions
 from kb.errors import UsageError
 from kb.library import Library
 from kb.sources.listing.filters import VideoFilters
-from kb.sources.youtube.links import recognize
+from kb.sources.youtube.links import parse_link
 
 FACT = "subscriptions"
 DEFAULT_EVERY_S = 6 * 3600.0
@@ -45,7 +45,7 @@ class Subscription:
 
 def subscription_key(reference: str) -> str:
     """The same for every form of a link to the same channel or playlist."""
-    link = recognize(reference)
+    link = parse_link(reference)
     return link.key if link else reference.strip()
 
 
@@ -57,12 +57,12 @@ class Subscriptions:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        database: Database,
         library: Library | None = None,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._catalogue = catalogue
+        self._database = database
         self._library = library
         self._clock = clock
 
@@ -79,7 +79,7 @@ class Subscriptions:
 
         Raises UsageError for a single video, or more often than once a minute.
         """
-        link = recognize(reference)
+        link = parse_link(reference)
         if link is not None and link.kind == "video":
             raise UsageError(
                 "A single video brings nothing new.", hint="Follow its channel or a playlist."
@@ -94,8 +94,8 @@ class Subscriptions:
             "filters": (filters or VideoFilters()).checked().as_dict(),
             "options": dict(options or {}),
         }
-        with self._catalogue.begin() as connection:
-            self._catalogue.ensure_row(
+        with self._database.begin() as connection:
+            self._database.insert_if_missing(
                 connection, subscriptions, key=key, created_at=now, next_at=now, error="", **terms
             )
             connection.execute(
@@ -103,33 +103,33 @@ class Subscriptions:
                 .where(subscriptions.c.key == key)
                 .values(next_at=now, **terms)
             )
-        self._keep()
+        self._save_to_library()
         return next(each for each in self.list() if each.key == key)
 
     def unfollow(self, reference: str) -> bool:
         """Stop following; returns whether it was followed."""
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             removed = connection.execute(
                 sa.delete(subscriptions).where(
                     subscriptions.c.key.in_([subscription_key(reference), reference.strip()])
                 )
             )
-        self._keep()
+        self._save_to_library()
         return bool(removed.rowcount)
 
     def list(self) -> tuple[Subscription, ...]:
         """All of them, in the order in which they were followed."""
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             rows = connection.execute(
                 sa.select(subscriptions).order_by(subscriptions.c.created_at, subscriptions.c.key)
             ).all()
         return tuple(map(_subscription, rows))
 
-    def look(self, begin: Callable[[Subscription], None]) -> int:
+    def poll(self, start: Callable[[Subscription], None]) -> int:
         """Begin a look at each whose time has come, and set it to its next time; how many.
 
         Looks that were missed (the machine was off) are made up by this one: the next time is
-        in the future, on the old beat. `begin` must bear being called twice for one look: after
+        in the future, on the old beat. `start` must bear being called twice for one look: after
         a crash between the two it is, and when two workers come at once it may be.
         """
         now = self._clock()
@@ -138,9 +138,9 @@ class Subscriptions:
             # Further away than one beat: the clock was set back.
             if now < each.next_at <= now + each.every_s:
                 continue
-            begin(each)
+            start(each)
             beats = math.floor((now - each.next_at) / each.every_s) + 1
-            with self._catalogue.begin() as connection:
+            with self._database.begin() as connection:
                 moved = connection.execute(
                     sa.update(subscriptions)
                     .where(subscriptions.c.key == each.key, subscriptions.c.next_at == each.next_at)
@@ -149,9 +149,9 @@ class Subscriptions:
             count += bool(moved.rowcount)
         return count
 
-    def done(self, key: str, *, error: str = "") -> None:
+    def record_result(self, key: str, *, error: str = "") -> None:
         """Note how a look ended, or why it has to wait; without an error it went well."""
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(
                 sa.update(subscriptions).where(subscriptions.c.key == key).values(error=error)
             )
@@ -161,9 +161,9 @@ class Subscriptions:
         if self._library is None:
             return 0
         known = {each.key for each in self.list()}
-        kept = self._library.read_facts().get(FACT)
+        saved = self._library.read_facts().get(FACT)
         count = 0
-        for each in kept if isinstance(kept, list) else ():
+        for each in saved if isinstance(saved, list) else ():
             reference = each.get("reference") if isinstance(each, dict) else None
             if not isinstance(reference, str) or subscription_key(reference) in known:
                 continue
@@ -176,7 +176,7 @@ class Subscriptions:
             count += 1
         return count
 
-    def _keep(self) -> None:
+    def _save_to_library(self) -> None:
         if self._library is None:
             return
         self._library.write_facts(

@@ -35,14 +35,14 @@ class WebSource(OnlineSource):
     ) -> Listing:
         """A listing of the media of a page or feed, in its own order.
 
-        Raises UsageError for what is no web address; iterating it raises LanePaused, Later
+        Raises UsageError for what is no web address; iterating it raises LanePaused, RetryLater
         and MediaUnavailable.
         """
         if not self.accepts(reference):
             raise UsageError(f"{reference!r} is no web address.", hint="It begins with https://")
 
         def produce(listing: Listing) -> Iterator[MediaItem]:
-            yield from self._flat(listing, reference.strip(), check)
+            yield from self._list_flat(listing, reference.strip(), check)
             listing.update(reported=listing.report.listed)
 
         report = ListingReport(reference, "web", via="yt-dlp")

@@ -51,7 +51,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         _flush(temporary)
-        _patiently(lambda: temporary.replace(target))
+        _retry_denied(lambda: temporary.replace(target))
     except OSError as error:
         raise library_error(error, target, "write") from error
     finally:
@@ -109,7 +109,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         # utf-8-sig: editors on Windows put a byte order mark in front.
-        document = json.loads(_patiently(lambda: path.read_text(encoding="utf-8-sig")))
+        document = json.loads(_retry_denied(lambda: path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise library_error(error, path, "read") from error
     except (ValueError, RecursionError) as error:
@@ -124,7 +124,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def place_file(source: Path, target: Path, *, link: bool) -> None:
+def link_or_copy(source: Path, target: Path, *, link: bool) -> None:
     """Put the file `source` at `target` as a hard link where possible, else as a copy.
 
     Raises LibraryError. The caller has made sure that `source` exists.
@@ -203,7 +203,7 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _patiently(action: Callable[[], Result]) -> Result:
+def _retry_denied(action: Callable[[], Result]) -> Result:
     """The action, tried again for two seconds where a refusal may pass (Windows).
 
     There a player, a virus scanner or another process moving its file into place has a file

@@ -70,10 +70,10 @@ class Fields:
     def objects(self, name: str, *, required: bool = False) -> Iterator[Fields]:
         """A reader for each object of a list, named by its place."""
         values = self._value(name, (list,), "a list", ... if required else [])
-        for place, value in enumerate(values):
+        for index, value in enumerate(values):
             if not isinstance(value, dict):
-                raise self.error(f"{name}[{place}]", f"an object expected, found {_shown(value)}")
-            yield Fields(value, f"{self._where}, {name}[{place}]", hint=self._hint)
+                raise self.error(f"{name}[{index}]", f"an object expected, found {_shown(value)}")
+            yield Fields(value, f"{self._where}, {name}[{index}]", hint=self._hint)
 
 
 def _shown(value: object) -> str:

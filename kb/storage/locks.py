@@ -12,7 +12,7 @@ from kb.errors import LibraryError
 from kb.storage.os_errors import library_error
 
 # A change of one file takes milliseconds; who waits so long waits for a process that hangs.
-LOCK_PATIENCE_S = 60.0
+LOCK_TIMEOUT_S = 60.0
 
 
 LOCK_POLL_S = 0.01
@@ -30,10 +30,10 @@ def locked(lock_file: Path) -> Iterator[None]:
     lock = FileLock(lock_file, is_singleton=True, poll_interval=LOCK_POLL_S)
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=LOCK_PATIENCE_S)
+        lock.acquire(timeout=LOCK_TIMEOUT_S)
     except Timeout:
         raise LibraryError(
-            f"Another process has held {lock_file} for more than {LOCK_PATIENCE_S:g} s.",
+            f"Another process has held {lock_file} for more than {LOCK_TIMEOUT_S:g} s.",
             hint="End the process that hangs, then try again.",
             retryable=True,
         ) from None

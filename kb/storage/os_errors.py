@@ -44,7 +44,7 @@ _CAUSES: dict[int, tuple[str, str]] = {
 _WINDOWS_PATH_TOO_LONG = 206
 
 
-def library_error(error: OSError, path: Path, doing: str) -> LibraryError:
+def library_error(error: OSError, path: Path, action: str) -> LibraryError:
     """The system's refusal in plain words: what was tried on which path, why, what next."""
     code = error.errno or 0
     if getattr(error, "winerror", None) == _WINDOWS_PATH_TOO_LONG:
@@ -52,4 +52,4 @@ def library_error(error: OSError, path: Path, doing: str) -> LibraryError:
     cause, hint = _CAUSES.get(
         code, (error.strerror or str(error), "Check the disk of the library folder (KB_HOME).")
     )
-    return LibraryError(f"Cannot {doing} {path}: {cause}.", hint=hint)
+    return LibraryError(f"Cannot {action} {path}: {cause}.", hint=hint)

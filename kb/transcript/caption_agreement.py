@@ -14,12 +14,20 @@ from difflib import SequenceMatcher
 
 from kb.transcript.chunks import pieces
 from kb.transcript.editing import UNSPACED
-from kb.types import Coverage, MinuteAgreement, Segment, Sign, Transcript, WindowLedger, Witness
+from kb.types import (
+    CaptionAgreement,
+    Coverage,
+    MinuteAgreement,
+    QualityFlag,
+    Segment,
+    Transcript,
+    WindowReport,
+)
 
 MINUTE_S = 60.0
 SLACK_S = 8.0  # captions are shown earlier or later than their words are said
 FEW_WORDS = 6  # of both together; with fewer, one word more or less would decide
-SIGN = "witness"
+FLAG = "witness"
 _MERGE_S = 2.0  # stretches of disagreement closer than this are one
 
 
@@ -30,7 +38,7 @@ class _Token:
     text: str
 
 
-def compare(transcript: Transcript, captions: Transcript, source: str) -> Witness | None:
+def compare(transcript: Transcript, captions: Transcript, source: str) -> CaptionAgreement | None:
     """The agreement of a transcript with captions; None where they cannot be compared.
 
     That is without words on either side, or in different languages. Within a minute words are
@@ -38,7 +46,7 @@ def compare(transcript: Transcript, captions: Transcript, source: str) -> Witnes
     of `SLACK_S` around it lending a hand; agreement is twice the matched words over all words
     of both (Dice 1945). `agreement` of the whole weighs minutes by their words.
     """
-    if _base(transcript.language) != _base(captions.language):
+    if _primary_language(transcript.language) != _primary_language(captions.language):
         return None
     ours, theirs = _tokens(transcript.segments), _tokens(captions.segments)
     if not ours or not theirs:
@@ -53,7 +61,7 @@ def compare(transcript: Transcript, captions: Transcript, source: str) -> Witnes
         shared, total = shared + matched, total + count
         share = round(matched / count, 4) if count >= FEW_WORDS else None
         minutes.append(MinuteAgreement(start_s, until_s, share, mine, other))
-    return Witness(source, captions.language, round(shared / total, 4), tuple(minutes))
+    return CaptionAgreement(source, captions.language, round(shared / total, 4), tuple(minutes))
 
 
 def _minute(
@@ -76,34 +84,36 @@ def _blocks(left: Sequence[_Token], right: Sequence[_Token]) -> Iterable[tuple[i
     return ((block.a, block.b, block.size) for block in matcher.get_matching_blocks())
 
 
-def attest(transcript: Transcript, captions: Transcript, source: str, below: float) -> Transcript:
+def add_caption_agreement(
+    transcript: Transcript, captions: Transcript, source: str, below: float
+) -> Transcript:
     """The transcript with its witness, and a sign where a minute agrees less than `below`.
 
     The sign covers our words that the captions do not have, from the first to the last of a
     run; in a minute in which we have no words, the captions' own stretch.
     """
-    witness = compare(transcript, captions, source)
-    if witness is None:
+    agreement = compare(transcript, captions, source)
+    if agreement is None:
         return transcript
-    signs: list[Sign] = []
+    flags: list[QualityFlag] = []
     ours, theirs = _tokens(transcript.segments), _tokens(captions.segments)
-    for minute in witness.minutes:
+    for minute in agreement.minutes:
         if minute.agreement is not None and minute.agreement < below:
-            signs += [
-                Sign(SIGN, round(start_s, 3), round(end_s, 3), minute.agreement, below)
-                for start_s, end_s in _disputed(ours, theirs, minute.start_s, minute.end_s)
+            flags += [
+                QualityFlag(FLAG, round(start_s, 3), round(end_s, 3), minute.agreement, below)
+                for start_s, end_s in _disagreements(ours, theirs, minute.start_s, minute.end_s)
             ]
-    if not signs:
-        return replace(transcript, witness=witness)
+    if not flags:
+        return replace(transcript, witness=agreement)
     return replace(
         transcript,
-        witness=witness,
-        windows=_signed(transcript, signs),
-        coverage=_doubted(transcript, signs),
+        witness=agreement,
+        windows=_with_flags(transcript, flags),
+        coverage=_with_suspect_time(transcript, flags),
     )
 
 
-def _disputed(
+def _disagreements(
     ours: Sequence[_Token], theirs: Sequence[_Token], start_s: float, end_s: float
 ) -> list[tuple[float, float]]:
     left = [t for t in ours if start_s - SLACK_S <= t.start_s < end_s + SLACK_S]
@@ -116,10 +126,10 @@ def _disputed(
     ]
     if not loose:  # all that we have is theirs too: what they have more of is missing here
         loose = [(t.start_s, t.end_s) for t in right if start_s <= t.start_s < end_s]
-    return _joined(loose, _MERGE_S)
+    return _merge_spans(loose, _MERGE_S)
 
 
-def _joined(spans: Iterable[tuple[float, float]], gap_s: float) -> list[tuple[float, float]]:
+def _merge_spans(spans: Iterable[tuple[float, float]], gap_s: float) -> list[tuple[float, float]]:
     found: list[tuple[float, float]] = []
     for start_s, end_s in sorted(spans):
         if found and start_s - found[-1][1] <= gap_s:
@@ -129,33 +139,33 @@ def _joined(spans: Iterable[tuple[float, float]], gap_s: float) -> list[tuple[fl
     return found
 
 
-def _signed(transcript: Transcript, signs: Sequence[Sign]) -> tuple[WindowLedger, ...]:
+def _with_flags(transcript: Transcript, flags: Sequence[QualityFlag]) -> tuple[WindowReport, ...]:
     """The ledger with each sign in the window that it begins in."""
     windows = list(transcript.windows)
     if not windows:
-        windows = [WindowLedger(0.0, transcript.media.duration_s, 0.0, 0.0)]
-    for sign in signs:
-        place = max((n for n, w in enumerate(windows) if w.start_s <= sign.start_s), default=0)
-        windows[place] = replace(windows[place], signs=(*windows[place].signs, sign))
+        windows = [WindowReport(0.0, transcript.media.duration_s, 0.0, 0.0)]
+    for flag in flags:
+        place = max((n for n, w in enumerate(windows) if w.start_s <= flag.start_s), default=0)
+        windows[place] = replace(windows[place], flags=(*windows[place].flags, flag))
     return tuple(windows)
 
 
-def _doubted(transcript: Transcript, signs: Sequence[Sign]) -> Coverage:
+def _with_suspect_time(transcript: Transcript, flags: Sequence[QualityFlag]) -> Coverage:
     """The coverage with the words of disputed stretches among its doubtful seconds.
 
     What other signs speak against already, and gaps, are not counted twice.
     """
-    known = [(s.start_s, s.end_s) for w in transcript.windows for s in w.signs]
+    known = [(s.start_s, s.end_s) for w in transcript.windows for s in w.flags]
     known += [(gap.start_s, gap.end_s) for gap in transcript.coverage.gaps]
-    new_s = _length(_joined([*known, *((s.start_s, s.end_s) for s in signs)], 0.0)) - _length(
-        _joined(known, 0.0)
-    )
+    new_s = _total_s(
+        _merge_spans([*known, *((s.start_s, s.end_s) for s in flags)], 0.0)
+    ) - _total_s(_merge_spans(known, 0.0))
     found = transcript.coverage
     most_s = max(0.0, found.covered_s - found.suspect_s)
     return replace(found, suspect_s=round(found.suspect_s + min(new_s, most_s), 3))
 
 
-def _length(spans: Iterable[tuple[float, float]]) -> float:
+def _total_s(spans: Iterable[tuple[float, float]]) -> float:
     return sum(end_s - start_s for start_s, end_s in spans)
 
 
@@ -164,7 +174,7 @@ def _tokens(segments: Iterable[Segment]) -> list[_Token]:
     found: list[_Token] = []
     for segment in segments:
         for piece in pieces(segment):
-            text = plain(piece.text)
+            text = normalize_word(piece.text)
             parts = list(text) if UNSPACED.search(text) else [text] if text else []
             step_s = (piece.end_s - piece.start_s) / max(1, len(parts))
             found.extend(
@@ -174,11 +184,11 @@ def _tokens(segments: Iterable[Segment]) -> list[_Token]:
     return sorted(found, key=lambda token: token.start_s)
 
 
-def plain(word: str) -> str:
+def normalize_word(word: str) -> str:
     """A word without case, punctuation and spelling variants of its letters (NFKC)."""
     folded = unicodedata.normalize("NFKC", word).casefold()
     return "".join(letter for letter in folded if letter.isalnum())
 
 
-def _base(language: str) -> str:
+def _primary_language(language: str) -> str:
     return language.replace("_", "-").split("-")[0].lower()

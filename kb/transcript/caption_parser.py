@@ -18,17 +18,17 @@ import srt
 import webvtt
 
 from kb.errors import LibraryError
-from kb.transcript.chunks import squeeze
-from kb.transcript.editing import BY_HAND
+from kb.transcript.chunks import collapse_whitespace
+from kb.transcript.editing import MANUAL_PROBABILITY
 from kb.types import CaptionFile, Coverage, MediaRef, Segment, Timing, Transcript, Word
 
 ENGINE = "captions"
-BY_PEOPLE, BY_MACHINE = "captions by people", "automatic captions"
+HUMAN_CAPTIONS, AUTOMATIC_CAPTIONS = "captions by people", "automatic captions"
 
 _TAG = re.compile(r"<[^>\n]*>|\{\\[^}\n]*\}")
 _SOUND = re.compile(r"\(\s*[^a-z)]*\)|\[[^\]\n]*\]|♪[^♪\n]*♪?|[♪♫]")
 _SPEAKER = re.compile(r"^\s*(?:[-–—>»]+\s*)?(?:[A-ZÄÖÜ][A-ZÄÖÜß .'-]{1,28}:\s+)?")
-_DAMAGE = (
+_PARSE_ERRORS = (
     ValueError, TypeError, KeyError, AttributeError, srt.SRTParseError,
     webvtt.errors.MalformedFileError, webvtt.errors.MalformedCaptionError,
 )  # fmt: skip
@@ -50,17 +50,17 @@ def read(file: CaptionFile, media: MediaRef) -> Transcript:
     is missing, damaged or of a kind that is not known.
     """
     segments = tuple(_segments(_cues(file.path), file.language, rolling=file.automatic))
-    who = BY_MACHINE if file.automatic else BY_PEOPLE
+    author = AUTOMATIC_CAPTIONS if file.automatic else HUMAN_CAPTIONS
     return Transcript(
         media=media,
         segments=segments,
-        language=_base(file.language),
+        language=_primary_language(file.language),
         engine=ENGINE,
-        model=who,
+        model=author,
         preset="",
         coverage=Coverage(0.0, 0.0),
         timing=Timing(),
-        warnings=(f"These are {who}, shown until the transcript is there.",),
+        warnings=(f"These are {author}, shown until the transcript is there.",),
     )
 
 
@@ -81,7 +81,7 @@ def _cues(path: Path) -> list[_Cue]:
         )
     try:
         return list(reader(content))
-    except _DAMAGE as error:
+    except _PARSE_ERRORS as error:
         raise LibraryError(
             f"The captions {path} are damaged: {(str(error).splitlines() or [''])[0][:200]}",
             hint="Remove the file; without it nothing is compared.",
@@ -122,42 +122,44 @@ def _json3(content: str) -> Iterator[_Cue]:
         words: list[Word] = []
         if any("tOffsetMs" in part for part in parts):
             # An event stays on the screen while the next is spoken: ends are the next starts.
-            begins = [start_s + part.get("tOffsetMs", 0) / 1000 for part in parts]
-            for part, begin, until in zip(parts, begins, [*begins[1:], end_s], strict=True):
+            starts = [start_s + part.get("tOffsetMs", 0) / 1000 for part in parts]
+            for part, start, until in zip(parts, starts, [*starts[1:], end_s], strict=True):
                 word = str(part.get("utf8", "")).strip()
                 if word and " " not in word:
-                    words.append(Word(begin, max(begin, until), word, BY_HAND))
+                    words.append(Word(start, max(start, until), word, MANUAL_PROBABILITY))
         yield _Cue(start_s, end_s, tuple(text.splitlines()), tuple(words))
 
 
 def _segments(cues: Iterable[_Cue], language: str, *, rolling: bool) -> Iterator[Segment]:
     """Cues in order of time, without what is not said and, where they roll, not said again."""
     ordered = sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
-    before: Sequence[str] = ()
+    previous_lines: Sequence[str] = ()
     for place, cue in enumerate(ordered):
-        lines = [line for raw in cue.lines if (line := squeeze(html.unescape(raw)))]
-        fresh = [line for line in lines if not rolling or line not in before]
-        before = lines or before
-        text = squeeze(" ".join(spoken(line) for line in fresh))
+        lines = [line for raw in cue.lines if (line := collapse_whitespace(html.unescape(raw)))]
+        fresh = [line for line in lines if not rolling or line not in previous_lines]
+        previous_lines = lines or previous_lines
+        text = collapse_whitespace(" ".join(spoken_text(line) for line in fresh))
         if not text:
             continue
         end_s = max(cue.start_s, cue.end_s)
         if rolling and place + 1 < len(ordered):  # it stays on the screen long after it is said
             end_s = min(end_s, max(ordered[place + 1].start_s, cue.start_s))
         words = cue.words if " ".join(w.text for w in cue.words) == text else ()
-        yield Segment(cue.start_s, end_s, text, _within(words, end_s), _base(language))
+        yield Segment(
+            cue.start_s, end_s, text, _clip_words(words, end_s), _primary_language(language)
+        )
 
 
-def _base(language: str) -> str:
+def _primary_language(language: str) -> str:
     return language.replace("_", "-").split("-")[0].lower()
 
 
-def _within(words: Sequence[Word], end_s: float) -> tuple[Word, ...]:
+def _clip_words(words: Sequence[Word], end_s: float) -> tuple[Word, ...]:
     return tuple(
         Word(w.start_s, max(w.start_s, min(w.end_s, end_s)), w.text, w.probability) for w in words
     )
 
 
-def spoken(line: str) -> str:
+def spoken_text(line: str) -> str:
     """A line without sounds (`[Music]`, `♪`, `(LAUGHTER)`) and without its speaker's name."""
     return _SPEAKER.sub("", _SOUND.sub(" ", line)).strip()

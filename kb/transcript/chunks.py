@@ -40,7 +40,7 @@ class Chunk:
     starts_s: tuple[float, ...] = ()
 
 
-def clock(seconds: float, *, hours: bool | None = None) -> str:
+def format_timestamp(seconds: float, *, hours: bool | None = None) -> str:
     """`MM:SS`, or `H:MM:SS` from one hour on; `hours` forces the one or the other.
 
     Parts of a second are dropped: a link to the shown time must not start after the word.
@@ -53,13 +53,13 @@ def clock(seconds: float, *, hours: bool | None = None) -> str:
     return f"{whole // HOUR_S}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
-def clock_span(start_s: float, end_s: float) -> str:
+def format_time_range(start_s: float, end_s: float) -> str:
     """`MM:SS - MM:SS`; both with hours when the end lies at one hour or later."""
     hours = end_s >= HOUR_S
-    return f"{clock(start_s, hours=hours)} - {clock(end_s, hours=hours)}"
+    return f"{format_timestamp(start_s, hours=hours)} - {format_timestamp(end_s, hours=hours)}"
 
 
-def squeeze(text: str) -> str:
+def collapse_whitespace(text: str) -> str:
     """The text on one line: every run of white space becomes one space."""
     return " ".join(text.split())
 
@@ -81,10 +81,12 @@ def pieces(segment: Segment) -> tuple[Piece, ...]:
     where they disagree, the times are laid over the text by its length.
     """
     words = [word for word in segment.words if word.text.strip()]
-    text = squeeze(segment.text) or squeeze(" ".join(word.text for word in words))
+    text = collapse_whitespace(segment.text) or collapse_whitespace(
+        " ".join(word.text for word in words)
+    )
     if not text:
         return ()
-    found = _locate(text, [squeeze(word.text) for word in words]) if words else None
+    found = _locate(text, [collapse_whitespace(word.text) for word in words]) if words else None
     if found is None:
         tokens = text.split(" ")
         if len(tokens) == len(words):
@@ -145,24 +147,24 @@ def chunks(
     A segment longer than that is cut at words (a single longer word stays whole). A pause
     longer than `max_pause_s` ends a chunk as well.
     """
-    held: list[_Unit] = []
+    pending: list[_Unit] = []
     for segment in transcript.segments:
         for unit in _units(segment, limit_s):
-            if held and (
-                max(unit.end_s, held[-1].end_s) - held[0].start_s > limit_s
-                or unit.start_s - held[-1].end_s > max_pause_s
+            if pending and (
+                max(unit.end_s, pending[-1].end_s) - pending[0].start_s > limit_s
+                or unit.start_s - pending[-1].end_s > max_pause_s
             ):
-                yield _chunk(held)
-                held = []
-            if held:
+                yield _chunk(pending)
+                pending = []
+            if pending:
                 unit = replace(
                     unit,
-                    start_s=max(unit.start_s, held[0].start_s),
-                    end_s=max(unit.end_s, held[-1].end_s),
+                    start_s=max(unit.start_s, pending[0].start_s),
+                    end_s=max(unit.end_s, pending[-1].end_s),
                 )
-            held.append(unit)
-    if held:
-        yield _chunk(held)
+            pending.append(unit)
+    if pending:
+        yield _chunk(pending)
 
 
 @dataclass(frozen=True, slots=True)

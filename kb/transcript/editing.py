@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from kb.transcript.chunks import pieces, squeeze
+from kb.transcript.chunks import collapse_whitespace, pieces
 from kb.types import Coverage, Segment, SpeechSpan, TextChange, Word
 
-BY_HAND = 1.0  # the probability of a word that a person wrote
+MANUAL_PROBABILITY = 1.0  # the probability of a word that a person wrote
 REACH_S = 0.3  # as in the coverage ledger: a word accounts for speech this close to it
 LONGEST_UNCOVERED_S = 0.8  # a shorter stretch without a word is no gap
 
@@ -22,18 +22,18 @@ LONGEST_UNCOVERED_S = 0.8  # a shorter stretch without a word is no gap
 UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
-def rewritten(segment: Segment, text: str) -> Segment:
+def replace_text(segment: Segment, text: str) -> Segment:
     """The segment with another text; unchanged words keep time and probability.
 
     Words in place of others share their time, by length; words put in between share the pause
     there. Words of the text are what stands between spaces.
     """
-    text = squeeze(text)
+    text = collapse_whitespace(text)
     old = _words(segment)
     tokens = text.split(" ")
     matcher = SequenceMatcher(None, [w.text for w in old], tokens, autojunk=False)
     words: list[Word] = []
-    for kind, first, last, begin, end in matcher.get_opcodes():
+    for kind, first, last, token_start, end in matcher.get_opcodes():
         if kind == "equal":
             words.extend(old[first:last])
         elif kind in ("replace", "insert"):
@@ -41,7 +41,7 @@ def rewritten(segment: Segment, text: str) -> Segment:
             end_s = old[last].start_s if last < len(old) else segment.end_s
             if kind == "replace":
                 start_s, end_s = old[first].start_s, old[last - 1].end_s
-            words.extend(spread(tokens[begin:end], start_s, max(start_s, end_s)))
+            words.extend(spread(tokens[token_start:end], start_s, max(start_s, end_s)))
     return replace(segment, text=text, words=tuple(words))
 
 
@@ -49,8 +49,8 @@ def _words(segment: Segment) -> list[Word]:
     """The segment's words as its text shows them, punctuation included."""
     found = pieces(segment)
     if len(found) != len(segment.words) or any(piece.glued for piece in found):
-        chance = min((w.probability for w in segment.words), default=BY_HAND)
-        tokens = squeeze(segment.text).split(" ") if segment.text.strip() else []
+        chance = min((w.probability for w in segment.words), default=MANUAL_PROBABILITY)
+        tokens = collapse_whitespace(segment.text).split(" ") if segment.text.strip() else []
         spans = spread(tokens, segment.start_s, segment.end_s)
         return [replace(word, probability=chance) for word in spans]
     return [
@@ -65,14 +65,14 @@ def spread(tokens: Sequence[str], start_s: float, end_s: float) -> list[Word]:
     words: list[Word] = []
     done = 0
     for token in tokens:
-        begin = start_s + (end_s - start_s) * done / total
+        start = start_s + (end_s - start_s) * done / total
         done += len(token) + 1
         until = start_s + (end_s - start_s) * done / total
-        words.append(Word(round(begin, 3), round(until, 3), token, BY_HAND))
+        words.append(Word(round(start, 3), round(until, 3), token, MANUAL_PROBABILITY))
     return words
 
 
-def spoken_between(segments: Iterable[Segment], start_s: float, end_s: float) -> str:
+def text_between(segments: Iterable[Segment], start_s: float, end_s: float) -> str:
     """The words whose middle lies between two times, as the text shows them."""
     near = (s for s in segments if s.start_s < end_s and s.end_s > start_s)
     words = [word for segment in near for word in _words(segment)]
@@ -89,9 +89,9 @@ def edit_segment(
     if not 0 <= place < len(segments):
         raise IndexError(place)
     before = segments[place]
-    if squeeze(text) == squeeze(before.text):
+    if collapse_whitespace(text) == collapse_whitespace(before.text):
         return list(segments), ()
-    after = rewritten(before, text) if text.strip() else None
+    after = replace_text(before, text) if text.strip() else None
     changed = [*segments[:place], *([after] if after else []), *segments[place + 1 :]]
     return changed, (TextChange(place, before, after),)
 
@@ -104,7 +104,7 @@ def edit_span(
     A word belongs to the stretch that its middle lies in. The new text goes into the first
     segment that loses a word; where none does, it becomes a segment of its own.
     """
-    tokens = squeeze(text).split(" ") if text.strip() else []
+    tokens = collapse_whitespace(text).split(" ") if text.strip() else []
     changed: list[Segment] = []
     changes: list[TextChange] = []
     placed = False
@@ -117,8 +117,10 @@ def edit_span(
         own: list[Word] = []
         if not placed:
             own, placed = spread(tokens, start_s, end_s), True
-        after = _of_words(segment, sorted([*kept, *own], key=lambda w: w.start_s))
-        if after is not None and squeeze(after.text) == squeeze(segment.text):
+        after = _segment_with_words(segment, sorted([*kept, *own], key=lambda w: w.start_s))
+        if after is not None and collapse_whitespace(after.text) == collapse_whitespace(
+            segment.text
+        ):
             changed.append(segment)
             continue
         changes.append(TextChange(place, segment, after))
@@ -128,13 +130,13 @@ def edit_span(
         words = spread(tokens, start_s, end_s)
         place = bisect_right([s.start_s for s in changed], start_s)
         language = segments[min(place, len(segments) - 1)].language if segments else None
-        after = Segment(start_s, end_s, squeeze(text), tuple(words), language)
+        after = Segment(start_s, end_s, collapse_whitespace(text), tuple(words), language)
         changed.insert(place, after)
         changes.append(TextChange(place, None, after))
     return changed, tuple(changes)
 
 
-def _of_words(segment: Segment, words: Sequence[Word]) -> Segment | None:
+def _segment_with_words(segment: Segment, words: Sequence[Word]) -> Segment | None:
     if not words:
         return None
     return replace(
@@ -154,22 +156,22 @@ def correct(
     Whole words only (save in scripts without spaces), whatever their case; several words must
     stand together within one segment. What is right already is no change.
     """
-    pattern = wording(wrong)
+    pattern = phrase_pattern(wrong)
     changed: list[Segment] = []
     changes: list[TextChange] = []
     for place, segment in enumerate(segments):
-        text = pattern.sub(lambda _: right, squeeze(segment.text))
-        if text == squeeze(segment.text):
+        text = pattern.sub(lambda _: right, collapse_whitespace(segment.text))
+        if text == collapse_whitespace(segment.text):
             changed.append(segment)
             continue
-        after = rewritten(segment, text) if text.strip() else None
+        after = replace_text(segment, text) if text.strip() else None
         changes.append(TextChange(place, segment, after))
         if after is not None:
             changed.append(after)
     return changed, tuple(changes)
 
 
-def wording(words: str) -> re.Pattern[str]:
+def phrase_pattern(words: str) -> re.Pattern[str]:
     """A pattern that finds words as they are typed, in any case and spacing."""
     core = r"\s+".join(re.escape(part) for part in words.split())
     if not UNSPACED.search(words):
@@ -177,17 +179,17 @@ def wording(words: str) -> re.Pattern[str]:
     return re.compile(core, re.IGNORECASE)
 
 
-def with_words(coverage: Coverage, words: Iterable[Word]) -> Coverage:
+def update_coverage(coverage: Coverage, words: Iterable[Word]) -> Coverage:
     """The ledger once words stand in what were gaps: gaps shrink or go, nothing else changes."""
-    taken = sorted((w.start_s - REACH_S, w.end_s + REACH_S) for w in words)
+    covered = sorted((w.start_s - REACH_S, w.end_s + REACH_S) for w in words)
     gaps: list[SpeechSpan] = []
     for gap in coverage.gaps:
         at_s = gap.start_s
-        for begin, end in taken:
-            if end <= at_s or begin >= gap.end_s:
+        for start, end in covered:
+            if end <= at_s or start >= gap.end_s:
                 continue
-            if begin - at_s > LONGEST_UNCOVERED_S:
-                gaps.append(SpeechSpan(at_s, round(begin, 3)))
+            if start - at_s > LONGEST_UNCOVERED_S:
+                gaps.append(SpeechSpan(at_s, round(start, 3)))
             at_s = max(at_s, end)
         if gap.end_s - at_s > (LONGEST_UNCOVERED_S if at_s > gap.start_s else 0.0):
             gaps.append(SpeechSpan(round(at_s, 3), gap.end_s))

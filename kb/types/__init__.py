@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from kb.types.media import CaptionFile, Chapter, LocalMedia, MediaItem, MediaRef
 from kb.types.passages import DocumentFacts, Hit, Passage, Published
-from kb.types.quality import Coverage, MinuteAgreement, Reading, Sign, WindowLedger, Witness
+from kb.types.quality import (
+    CaptionAgreement,
+    Coverage,
+    DecodingAttempt,
+    MinuteAgreement,
+    QualityFlag,
+    WindowReport,
+)
 from kb.types.transcript import Revision, TextChange, Timing, Transcript
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
 __all__ = [
+    "CaptionAgreement",
     "CaptionFile",
     "Chapter",
     "Coverage",
+    "DecodingAttempt",
     "DocumentFacts",
     "Hit",
     "LocalMedia",
@@ -20,16 +29,14 @@ __all__ = [
     "MinuteAgreement",
     "Passage",
     "Published",
-    "Reading",
+    "QualityFlag",
     "Revision",
     "Segment",
-    "Sign",
     "SpeechSpan",
     "TextChange",
     "Timestamps",
     "Timing",
     "Transcript",
-    "WindowLedger",
-    "Witness",
+    "WindowReport",
     "Word",
 ]

@@ -55,7 +55,7 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class QualityFlag:
     """Something that speaks against a text: which sign, where, what was measured, its limit.
 
     The names and what is measured: `kb.asr.quality.checks`.
@@ -69,21 +69,21 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DecodingAttempt:
     """One of several readings of a window.
 
     `how`: `first`, `shifted`, `temperature T`, `beam N`, `engine NAME`; `signs` speak against
     it; of all readings the one with the highest `score` stands (see `kb.asr.quality.repair`).
     """
 
-    how: str
+    method: str
     segments: tuple[Segment, ...]
-    signs: tuple[Sign, ...]
+    flags: tuple[QualityFlag, ...]
     score: float
 
 
 @dataclass(frozen=True, slots=True)
-class WindowLedger:
+class WindowReport:
     """The ledger of one window, as it stands after repair.
 
     `speech_s`, `covered_s` and `gaps` as in `Coverage`; `signs` are those left; `readings` are
@@ -96,8 +96,8 @@ class WindowLedger:
     speech_s: float
     covered_s: float
     gaps: tuple[SpeechSpan, ...] = ()
-    signs: tuple[Sign, ...] = ()
-    readings: tuple[Reading, ...] = ()
+    flags: tuple[QualityFlag, ...] = ()
+    attempts: tuple[DecodingAttempt, ...] = ()
     chosen: int = 0
 
 
@@ -116,7 +116,7 @@ class MinuteAgreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class CaptionAgreement:
     """Captions made by people, held against the transcript; `source` is the file's name."""
 
     source: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kb.types.media import MediaRef
-from kb.types.quality import Coverage, WindowLedger, Witness
+from kb.types.quality import CaptionAgreement, Coverage, WindowReport
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
 
@@ -87,18 +87,18 @@ class Transcript:
     chunk_s: float = 30.0
     timestamps: Timestamps = "segment"
     warnings: tuple[str, ...] = ()
-    windows: tuple[WindowLedger, ...] = ()
-    witness: Witness | None = None
+    windows: tuple[WindowReport, ...] = ()
+    witness: CaptionAgreement | None = None
     revisions: tuple[Revision, ...] = ()
 
     @property
-    def doubtful(self) -> tuple[SpeechSpan, ...]:
+    def doubtful_spans(self) -> tuple[SpeechSpan, ...]:
         """The stretches that somebody should listen to: gaps and what signs speak against.
 
         In order of time, those that touch joined.
         """
         spans = [(gap.start_s, gap.end_s) for gap in self.coverage.gaps]
-        spans += [(s.start_s, s.end_s) for window in self.windows for s in window.signs]
+        spans += [(s.start_s, s.end_s) for window in self.windows for s in window.flags]
         joined: list[SpeechSpan] = []
         for start_s, end_s in sorted(spans):
             if joined and start_s <= joined[-1].end_s:

@@ -28,7 +28,8 @@ BODIES: dict[str, Callable[[], None]] = {
     "tab_settings": settings.render,
 }
 
-# Figures in a row take the room they need and wrap; a phone gets three beside each other.
+# Figures in a row take the room they need and wrap; a phone gets three beside each
+# other.
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 2.4rem; padding-bottom: 3rem; max-width: 1400px;
   padding-left: 2.5rem; padding-right: 2.5rem; }
@@ -61,24 +62,24 @@ _STYLE = """<style>
 
 def render() -> None:
     """Draw the page for one visitor."""
-    session.begin()
+    session.init_from_url()
     st.set_page_config(page_title=text("app"), page_icon=_icon(), layout="wide")
     st.html(_STYLE)
-    session.redraw_asked()  # this is the whole page
+    session.redraw_requested()  # this is the whole page
     try:
         chosen = session.service().settings
     except KBError as error:
         messages.error(error)
         return
-    if not server.asks_for_password(chosen):
-        messages.trouble(text("unguarded"), text("unguarded_hint"))
+    if not server.is_password_enforced(chosen):
+        messages.show_error(text("unguarded"), text("unguarded_hint"))
         return
-    if not oidc.admitted(chosen):
+    if not oidc.check_access(chosen):
         return
-    ingest.settle()
+    ingest.finish_ingest()
     sidebar.render()
     labels = [text(label) for label in session.TABS]
-    tabs = st.tabs(labels, key=session.TAB, on_change=session.note_tab)
+    tabs = st.tabs(labels, key=session.TAB, on_change=session.store_tab)
     for tab, name in zip(tabs, session.TABS, strict=True):
         if tab.open:
             with tab:

@@ -23,7 +23,7 @@ from kb.options import RunOptions
 from kb.service import Service, uploads
 from kb.settings import get_settings
 
-LOOK_EVERY_S = 2.0
+POLL_EVERY_S = 2.0
 SWEEP_EVERY_S = 300.0
 STARTING_S = 60.0  # a worker that does not show within so long has not come up
 STOPPING_S = 30.0
@@ -43,7 +43,7 @@ class WorkerView:
     count: int = 0
 
 
-class Keeper:
+class WorkerSupervisor:
     """Keeps one worker of this machine alive, unless it was stopped on purpose.
 
     A worker that says good-bye (`kb worker --stop`, the button, Ctrl-C) stays away; one that
@@ -54,23 +54,23 @@ class Keeper:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self.looked = 0  # how often
+        self.poll_count = 0  # how often
         self._pid: int | None = None  # of the worker that was started last
         self._started_at = 0.0
-        self._shown = False  # whether it has come up
+        self._came_up = False  # whether it has come up
         self._stopping_since = 0.0
         self._tries = 0
 
     # For the server
 
-    def watch(self) -> None:
+    def start_polling(self) -> None:
         """Start a worker if none is alive, and look after it from now on."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
                 self._thread.start()
 
-    def leave(self) -> None:
+    def stop_polling(self) -> None:
         """Stop looking; the worker goes on."""
         self._stop.set()
 
@@ -88,7 +88,7 @@ class Keeper:
         with self._lock:
             self._tries = 0
             self._stopping_since = 0.0
-            if not service.jobs.own_worker() and not self._coming():
+            if not service.queue.own_worker_alive() and not self._is_starting():
                 self._launch(service, options)
 
     def stop(self, service: Service) -> None:
@@ -96,19 +96,19 @@ class Keeper:
         with self._lock:
             self._pid = None
             self._stopping_since = time.monotonic()
-            service.jobs.stop_workers()
+            service.queue.stop_workers()
 
     def view(self, service: Service) -> WorkerView:
         """How the workers stand. Raises LibraryError."""
-        count = len(service.jobs.workers())
+        count = len(service.queue.workers())
         if count:
             if self._stopping_since and time.monotonic() - self._stopping_since < STOPPING_S:
                 return WorkerView("stopping", count)
-            paused = any(lane.name == workflow_ids.ITEM_LANE for lane in service.jobs.lanes())
+            paused = any(lane.name == workflow_ids.ITEM_LANE for lane in service.queue.lanes())
             return WorkerView("paused" if paused else "running", count)
-        if self._coming():
+        if self._is_starting():
             return WorkerView("starting")
-        return WorkerView("ends" if self._pid is not None and not self._shown else "stopped")
+        return WorkerView("ends" if self._pid is not None and not self._came_up else "stopped")
 
     # Inside
 
@@ -117,43 +117,43 @@ class Keeper:
         first, sweep_at = True, time.monotonic() + SWEEP_EVERY_S
         while True:
             try:
-                self._look(service, first=first)
+                self._poll(service, first=first)
                 first = False
             except KBError as error:
                 log.warning("%s %s", error.message, error.hint)
             except Exception:
                 log.exception("Looking after the worker failed")
-            self.looked += 1
+            self.poll_count += 1
             if time.monotonic() >= sweep_at:
                 sweep_at = time.monotonic() + SWEEP_EVERY_S
                 with suppress(KBError, OSError):
                     uploads.sweep(service)
-            if self._stop.wait(LOOK_EVERY_S):
+            if self._stop.wait(POLL_EVERY_S):
                 service.close()
                 return
 
-    def _look(self, service: Service, *, first: bool) -> None:
+    def _poll(self, service: Service, *, first: bool) -> None:
         with self._lock:
-            if service.jobs.workers():
-                self._shown, self._tries = True, 0
-                meter().take(service.jobs.figures(0.0).read_s)
+            if service.queue.workers():
+                self._came_up, self._tries = True, 0
+                throughput_meter().record(service.queue.figures(0.0).transcribed_s)
                 return
-            if self._coming() or self._tries >= TRIES:
+            if self._is_starting() or self._tries >= TRIES:
                 return
-            failed = self._pid is not None and not self._shown
+            failed = self._pid is not None and not self._came_up
             if first or failed or self._was_killed(service):
                 self._launch(service)
 
     def _launch(self, service: Service, options: RunOptions | None = None) -> None:
         service.library.prepare()
         self._tries += 1
-        self._shown = False
+        self._came_up = False
         self._pid = service.start_worker(options=options)
         self._started_at = time.monotonic()
 
-    def _coming(self) -> bool:
+    def _is_starting(self) -> bool:
         """Whether a worker that was started here may still show."""
-        if self._pid is None or self._shown:
+        if self._pid is None or self._came_up:
             return False
         if time.monotonic() - self._started_at > STARTING_S:
             return False
@@ -161,53 +161,53 @@ class Keeper:
 
     def _was_killed(self, service: Service) -> bool:
         """Whether this machine's worker went without a good-bye."""
-        me = service.jobs.own_name
+        me = service.queue.own_executor_id
         return any(
             worker.executor_id == me and not worker.ended
-            for worker in list_workers(service.jobs.catalogue)
+            for worker in list_workers(service.queue.database)
         )
 
 
-class Meter:
+class ThroughputMeter:
     """How fast sound is read, measured by looking again and again."""
 
     WINDOW_S = 60.0
-    LEAST_S = 4.0  # two looks nearer than this say nothing
+    MIN_SPAN_S = 4.0  # two looks nearer than this say nothing
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._looks: deque[tuple[float, float]] = deque()
+        self._samples: deque[tuple[float, float]] = deque()
 
-    def take(self, read_s: float, now: float | None = None) -> None:
+    def record(self, read_s: float, now: float | None = None) -> None:
         """Note how much sound has been read in all, in seconds; `now` is monotonic."""
         now = time.monotonic() if now is None else now
         with self._lock:
-            if self._looks and read_s < self._looks[-1][1]:
-                self._looks.clear()  # something was begun anew: what is less is no speed
-            if self._looks and now - self._looks[-1][0] < 0.5:
+            if self._samples and read_s < self._samples[-1][1]:
+                self._samples.clear()  # something was begun anew: what is less is no speed
+            if self._samples and now - self._samples[-1][0] < 0.5:
                 return  # several visitors look at once
-            self._looks.append((now, read_s))
-            while len(self._looks) > 2 and now - self._looks[0][0] > self.WINDOW_S:
-                self._looks.popleft()
+            self._samples.append((now, read_s))
+            while len(self._samples) > 2 and now - self._samples[0][0] > self.WINDOW_S:
+                self._samples.popleft()
 
     def speed(self) -> float | None:
         """Seconds of sound a second over the last minute; None until it is known."""
         with self._lock:
-            if not self._looks:
+            if not self._samples:
                 return None
-            (begin, before), (end, after) = self._looks[0], self._looks[-1]
-        if end - begin < self.LEAST_S or after <= before:
+            (start, before), (end, after) = self._samples[0], self._samples[-1]
+        if end - start < self.MIN_SPAN_S or after <= before:
             return None
-        return (after - before) / (end - begin)
+        return (after - before) / (end - start)
 
 
 @cache
-def meter() -> Meter:
+def throughput_meter() -> ThroughputMeter:
     """The meter of this process, for all who look."""
-    return Meter()
+    return ThroughputMeter()
 
 
 @cache
-def keeper() -> Keeper:
+def worker_supervisor() -> WorkerSupervisor:
     """The keeper of this process: modules are imported once, however often a script runs."""
-    return Keeper()
+    return WorkerSupervisor()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from kb.library import cache
-from kb.library.metadata import Listing
+from kb.library.metadata import LibraryListing
 from kb.service import Service
 from kb.settings import get_settings
 from kb.ui import i18n
 
 _SERVICE = "service"
-_SEEKS = "seeks"
-_MOVED = "moved"
+_SEEK_COUNT = "seeks"
+_REDRAW = "moved"
 TAB = "tab"
 
 # In their order on the page, by the key of the label. Links name a tab by its English label,
@@ -28,23 +28,23 @@ def service() -> Service:
     return known  # type: ignore[no-any-return]
 
 
-def shelf() -> Listing:
+def library_listing() -> LibraryListing:
     """All items of the library folder, read anew when something in it has changed.
 
     Raises LibraryError.
     """
-    return cache.shelf(service().library.media_folder).listing()
+    return cache.library_cache(service().library.media_folder).listing()
 
 
 # The open tab
 
 
-def begin() -> None:
+def init_from_url() -> None:
     """Take language and tab from the page's address, once for each visitor."""
     state = st.session_state
     if i18n.STATE not in state:
-        wanted = st.query_params.get(i18n.STATE) or (st.context.locale or "")[:2].lower()
-        state[i18n.STATE] = wanted if wanted in i18n.LANGUAGES else i18n.DEFAULT_LANGUAGE
+        requested = st.query_params.get(i18n.STATE) or (st.context.locale or "")[:2].lower()
+        state[i18n.STATE] = requested if requested in i18n.LANGUAGES else i18n.DEFAULT_LANGUAGE
     if TAB not in state:
         state[TAB] = i18n.text(_tab_named(st.query_params.get(TAB, "")))
 
@@ -52,11 +52,11 @@ def begin() -> None:
 def go_to(tab: str) -> None:
     """Show another tab, by the key of its label. For callbacks."""
     st.session_state[TAB] = i18n.text(tab)
-    note_tab()
+    store_tab()
     redraw()
 
 
-def note_tab() -> None:
+def store_tab() -> None:
     """Write the open tab into the page's address. For callbacks."""
     st.query_params[TAB] = i18n.MESSAGES[i18n.DEFAULT_LANGUAGE][open_tab()]
 
@@ -66,7 +66,7 @@ def open_tab() -> str:
     return _tab_named(str(st.session_state.get(TAB, "")))
 
 
-def speak(language: str) -> None:
+def set_language(language: str) -> None:
     """Show the page in another language. For callbacks."""
     tab = open_tab()
     st.session_state[i18n.STATE] = st.query_params[i18n.STATE] = language
@@ -76,9 +76,9 @@ def speak(language: str) -> None:
 
 def _tab_named(label: str) -> str:
     """The tab of this label in any language, without regard to case; else the first."""
-    wanted = label.casefold()
+    folded_label = label.casefold()
     for tab in TABS:
-        if any(messages[tab].casefold() == wanted for messages in i18n.MESSAGES.values()):
+        if any(messages[tab].casefold() == folded_label for messages in i18n.MESSAGES.values()):
             return tab
     return TABS[0]
 
@@ -95,7 +95,7 @@ def open_item(item_id: str, start_s: float | None = None) -> None:
     else:
         st.query_params["t"] = str(max(0, int(start_s)))
     # The same second asked for again is a new wish: the listener has moved on since.
-    st.session_state[_SEEKS] = seeks() + 1
+    st.session_state[_SEEK_COUNT] = seek_count() + 1
 
 
 def close_item() -> None:
@@ -104,7 +104,7 @@ def close_item() -> None:
         st.query_params.pop(name, None)
 
 
-def opened() -> tuple[str, float | None]:
+def current_item() -> tuple[str, float | None]:
     """Id of the open item ("" for none) and the second to start at, from the page's address."""
     start = st.query_params.get("t", "")
     try:
@@ -114,9 +114,9 @@ def opened() -> tuple[str, float | None]:
     return st.query_params.get("item", ""), second
 
 
-def seeks() -> int:
+def seek_count() -> int:
     """How often this visitor has asked for a place; tells one wish from the next."""
-    return int(st.session_state.get(_SEEKS, 0))
+    return int(st.session_state.get(_SEEK_COUNT, 0))
 
 
 # Drawing anew
@@ -124,9 +124,9 @@ def seeks() -> int:
 
 def redraw() -> None:
     """Ask for the whole page. For callbacks: in a fragment, only that is drawn after them."""
-    st.session_state[_MOVED] = True
+    st.session_state[_REDRAW] = True
 
 
-def redraw_asked() -> bool:
+def redraw_requested() -> bool:
     """Whether a callback asked for the whole page, and forgets it."""
-    return bool(st.session_state.pop(_MOVED, False))
+    return bool(st.session_state.pop(_REDRAW, False))

@@ -9,7 +9,7 @@ from kb.errors import KBError
 from kb.service import Service
 from kb.ui import i18n, session
 from kb.ui.i18n import text
-from kb.ui.runner import WorkerView, keeper
+from kb.ui.runner import WorkerView, worker_supervisor
 from kb.ui.web import oidc
 from kb.ui.web.request_guard import SIGN_OUT
 from kb.ui.widgets import messages
@@ -24,7 +24,12 @@ def render() -> None:
     service = session.service()
     with st.sidebar:
         st.markdown(f"### {text('app')}")
-        st.caption(text("folder", folder=messages.plain(messages.folder(service.settings.home))))
+        st.caption(
+            text(
+                "folder",
+                folder=messages.escape_markdown(messages.display_path(service.settings.home)),
+            )
+        )
         st.fragment(_live, run_every=REFRESH_S)()
         st.markdown(f"**{text('active_preset')}**  \n{_preset(service)}")
         _language()
@@ -32,11 +37,11 @@ def render() -> None:
 
 
 def _live() -> None:
-    if session.redraw_asked():
+    if session.redraw_requested():
         st.rerun()
     service = session.service()
     try:
-        _worker(service, keeper().view(service))
+        _worker(service, worker_supervisor().view(service))
         _totals(service)
     except KBError as error:
         messages.error(error)
@@ -56,7 +61,9 @@ def _worker(service: Service, view: WorkerView) -> None:
         messages.error(problem)
     if view.state == "ends":
         log = service.settings.home / "logs" / "worker.log"
-        messages.trouble(text("worker_ends"), text("worker_ends_hint", log=messages.folder(log)))
+        messages.show_error(
+            text("worker_ends"), text("worker_ends_hint", log=messages.display_path(log))
+        )
     if view.count:
         st.button(
             text("worker_stop"), key="worker-stop",
@@ -71,29 +78,35 @@ def _worker(service: Service, view: WorkerView) -> None:
 
 def _start() -> None:
     try:
-        keeper().start(session.service())
+        worker_supervisor().start(session.service())
     except KBError as error:
         st.session_state[_PROBLEM] = error
 
 
 def _stop() -> None:
     try:
-        keeper().stop(session.service())
+        worker_supervisor().stop(session.service())
     except KBError as error:
         st.session_state[_PROBLEM] = error
 
 
 def _totals(service: Service) -> None:
-    counts = service.jobs.counts()
-    shelf = session.shelf()
+    counts = service.queue.counts()
+    listing = session.library_listing()
     waiting = counts["queued"] + counts["waiting"] + counts["paused"]
     rows = [
-        ("total_items", i18n.number(len(shelf.entries))),
-        ("total_hours", messages.length(sum(entry.duration_s or 0.0 for entry in shelf.entries))),
-        ("total_words", i18n.number(sum(words_of(entry.transcribed) for entry in shelf.entries))),
-        ("total_running", i18n.number(counts["running"])),
-        ("total_waiting", i18n.number(waiting)),
-        ("total_failed", i18n.number(counts["failed"])),
+        ("total_items", i18n.format_number(len(listing.entries))),
+        (
+            "total_hours",
+            messages.format_length(sum(entry.duration_s or 0.0 for entry in listing.entries)),
+        ),
+        (
+            "total_words",
+            i18n.format_number(sum(word_count(entry.transcribed) for entry in listing.entries)),
+        ),
+        ("total_running", i18n.format_number(counts["running"])),
+        ("total_waiting", i18n.format_number(waiting)),
+        ("total_failed", i18n.format_number(counts["failed"])),
     ]
     st.html(_table(rows))
 
@@ -103,7 +116,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
     return f'<dl class="kb-totals" aria-label="{text("totals")}">{cells}</dl>'
 
 
-def words_of(transcribed: object) -> int:
+def word_count(transcribed: object) -> int:
     """How many words an entry's metadata tells of."""
     words = transcribed.get("words") if isinstance(transcribed, dict) else None
     return words if isinstance(words, int) else 0
@@ -113,8 +126,8 @@ def _preset(service: Service) -> str:
     try:
         preset = find_preset(service.settings.preset, service.presets())
     except KBError as error:
-        return messages.plain(error.message)
-    return messages.plain(preset.label)
+        return messages.escape_markdown(error.message)
+    return messages.escape_markdown(preset.label)
 
 
 def _language() -> None:
@@ -125,17 +138,17 @@ def _language() -> None:
         key="language-switch",
         default=i18n.language(),
         required=True,
-        on_change=_switch,
+        on_change=_on_language_change,
     )
 
 
 def _sign_out(service: Service) -> None:
-    if oidc.oidc():
+    if oidc.oidc_enabled():
         st.button(text("sign_out"), on_click=st.logout, key="sign-out", type="tertiary")
     elif service.settings.password.get_secret_value():
         # A link to a route of the server: the cookie is not the page's to remove.
         st.html(f'<a href="{SIGN_OUT.lstrip("/")}" target="_self">{text("sign_out")}</a>')
 
 
-def _switch() -> None:
-    session.speak(st.session_state["language-switch"])
+def _on_language_change() -> None:
+    session.set_language(st.session_state["language-switch"])

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from gpu.presets import find_preset
-from kb.asr.batching.adjustable_semaphore import Places
+from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.errors import SettingsError
-from kb.inference.session import Recognition
+from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.settings import get_settings
-from tests.support.workers import speech
+from tests.support.workers import write_talks
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -27,7 +27,7 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def free(places: Places) -> int:
+def free(places: AdjustableSemaphore) -> int:
     """How many places can be taken right now."""
     taken = 0
     while places.acquire(timeout=0):
@@ -38,18 +38,18 @@ def free(places: Places) -> int:
 
 
 def test_the_largest_number_asked_for_holds() -> None:
-    places = Places(2)
+    places = AdjustableSemaphore(2)
     assert free(places) == 2
-    with places.asking(1):
+    with places.limited_to(1):
         assert free(places) == 1
-        with places.asking(6), places.asking(6):
+        with places.limited_to(6), places.limited_to(6):
             assert (free(places), places.count) == (6, 6)
         assert free(places) == 1
     assert free(places) == 2
 
 
 def test_who_came_first_is_first() -> None:
-    places, order = Places(1), list[int]()
+    places, order = AdjustableSemaphore(1), list[int]()
     assert places.acquire()
 
     def wait(number: int) -> None:
@@ -60,14 +60,14 @@ def test_who_came_first_is_first() -> None:
     with ThreadPoolExecutor(6) as pool:
         for number in range(6):
             pool.submit(wait, number)
-            until(lambda number=number: len(places._line) == number + 1)  # type: ignore[misc]
+            until(lambda number=number: len(places._waiters) == number + 1)  # type: ignore[misc]
         places.release()
     assert order == list(range(6))
 
 
 def test_a_smaller_number_takes_nothing_away_and_lets_nobody_in() -> None:
-    places = Places(1)
-    with places.asking(3):
+    places = AdjustableSemaphore(1)
+    with places.limited_to(3):
         assert [places.acquire(timeout=0) for _ in range(4)] == [True, True, True, False]
     assert not places.acquire(timeout=0)
     places.release()
@@ -78,7 +78,7 @@ def test_a_smaller_number_takes_nothing_away_and_lets_nobody_in() -> None:
 
 
 def test_who_waits_comes_in_when_a_larger_number_is_asked_for() -> None:
-    places, inside, leave = Places(1), threading.Event(), threading.Event()
+    places, inside, leave = AdjustableSemaphore(1), threading.Event(), threading.Event()
     assert places.acquire()
 
     def work() -> None:
@@ -90,7 +90,7 @@ def test_who_waits_comes_in_when_a_larger_number_is_asked_for() -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(work)
         assert not inside.is_set()
-        with places.asking(2):
+        with places.limited_to(2):
             assert inside.wait(90)
         leave.set()
         waiting.result(90)
@@ -101,34 +101,42 @@ def test_who_waits_comes_in_when_a_larger_number_is_asked_for() -> None:
 def test_a_run_s_own_number_goes_before_the_setting_and_the_preset() -> None:
     settings = get_settings().replace(workers=0)
     fixed = get_settings().replace(workers=3)
-    with Recognition(settings) as recognition, Recognition(fixed) as other:
+    with InferenceSession(settings) as recognition, InferenceSession(fixed) as other:
         for name in ("stabil", "max"):
             run = RunOptions(model="demo", preset=name)
-            assert run.preparing(settings) == find_preset(name).workers
-            assert recognition.recipe(run).preset.workers == find_preset(name).workers
-            assert other.recipe(run).preset.workers == run.preparing(fixed) == 3
+            assert run.preparation_workers(settings) == find_preset(name).workers
+            assert (
+                recognition.transcription_options(run).preset.workers == find_preset(name).workers
+            )
+            assert (
+                other.transcription_options(run).preset.workers
+                == run.preparation_workers(fixed)
+                == 3
+            )
         own = RunOptions(model="demo", workers=5)
-        assert other.recipe(own).preset.workers == own.preparing(fixed) == 5
+        assert (
+            other.transcription_options(own).preset.workers == own.preparation_workers(fixed) == 5
+        )
         with pytest.raises(SettingsError):
-            RunOptions(preset="nowhere").preparing(settings)
+            RunOptions(preset="nowhere").preparation_workers(settings)
 
 
 @pytest.mark.slow
 def test_a_recognizer_prepares_as_many_as_its_media_ask_for(tmp_path: Path) -> None:
-    (talk,) = speech(tmp_path / "in", 1, words=3)
-    places = Places(1)
+    (talk,) = write_talks(tmp_path / "in", 1, words=3)
+    places = AdjustableSemaphore(1)
     go, seen = threading.Event(), []
 
     def look(_: float) -> None:
         seen.append(places.count)
         assert go.wait(90)
 
-    with Recognition(get_settings(), places) as recognition, ThreadPoolExecutor(2) as pool:
+    with InferenceSession(get_settings(), places) as recognition, ThreadPoolExecutor(2) as pool:
         runs = [
             pool.submit(
                 recognition.transcribe,
                 talk,
-                recognition.recipe(RunOptions(model="demo", workers=count)),
+                recognition.transcription_options(RunOptions(model="demo", workers=count)),
                 progress=look,
             )
             for count in (2, 4)

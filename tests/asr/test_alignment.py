@@ -10,7 +10,7 @@ import torch
 from transformers.models.whisper.generation_whisper import _dynamic_time_warping, _median_filter
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.word_edges import draw_in, loudness_db, to_speech
+from kb.asr.audio.word_edges import loudness_db, snap_to_sound, snap_to_speech
 from kb.asr.engines.whisper.alignment import alignment, medians, monotonic_paths
 from kb.types import SpeechSpan, Word
 from tests.support.compose import add_noise, compose, random_plan, silence
@@ -109,7 +109,7 @@ def test_edges_come_to_the_sound(db: float | None, voice: str | None) -> None:
     speaker = bank().voices("en", known=False)[0] if voice else None
     said = compose(bank(), random_plan(bank(), 60, rng), speaker, rng, gap=(0.03, 0.2))
     audio = said.audio if db is None else add_noise(said.audio, db, rng)
-    moved = draw_in(rough(said.words, 0.3), audio, 0.0)
+    moved = snap_to_sound(rough(said.words, 0.3), audio, 0.0)
     starts = [abs(w.start_s - truth[1]) for w, truth in zip(moved, said.words, strict=True)]
     ends = [abs(w.end_s - truth[2]) for w, truth in zip(moved, said.words, strict=True)]
     assert np.quantile(starts + ends, 0.95) <= 0.2
@@ -120,27 +120,27 @@ def test_edges_come_to_the_sound(db: float | None, voice: str | None) -> None:
 def test_words_keep_their_order_their_text_and_a_length() -> None:
     words = [Word(1.0, 1.02, "a", 0.5), Word(1.02, 1.9, "b", 0.6), Word(1.9, 2.5, "c", 0.7)]
     for audio in (silence(4), np.random.default_rng(0).standard_normal(64_000).astype("f4") / 9):
-        moved = draw_in(words, audio, 0.0)
+        moved = snap_to_sound(words, audio, 0.0)
         assert [word.text for word in moved] == ["a", "b", "c"]
         assert [word.probability for word in moved] == [0.5, 0.6, 0.7]
         assert all(word.end_s > word.start_s for word in moved)
         assert all(a.start_s <= b.start_s for a, b in itertools.pairwise(moved))
-    assert draw_in([], silence(1), 0.0) == ()
-    assert draw_in(words, silence(0), 0.0) == tuple(words)
+    assert snap_to_sound([], silence(1), 0.0) == ()
+    assert snap_to_sound(words, silence(0), 0.0) == tuple(words)
 
 
 def test_a_word_does_not_reach_back_over_a_pause_in_noise() -> None:
     speech = [SpeechSpan(0, 2), SpeechSpan(5, 6), SpeechSpan(6.1, 7)]
     words = [Word(1, 2, "a", 1), Word(2, 5.5, "b", 1), Word(5.5, 6.6, "c", 1)]
-    moved = [(word.start_s, word.end_s) for word in to_speech(words, speech)]
+    moved = [(word.start_s, word.end_s) for word in snap_to_speech(words, speech)]
     assert moved == [(1, 2), (4.9, 5.5), (5.5, 6.6)]
-    assert to_speech(words, []) == words
+    assert snap_to_speech(words, []) == words
 
 
 def test_a_window_s_place_in_the_medium_is_kept() -> None:
     said = compose(bank(), "river | garden | castle")
-    here = draw_in(rough(said.words, 0.2), said.audio, 0.0)
-    there = draw_in(
+    here = snap_to_sound(rough(said.words, 0.2), said.audio, 0.0)
+    there = snap_to_sound(
         [Word(w.start_s + 100, w.end_s + 100, w.text, 0.9) for w in rough(said.words, 0.2)],
         said.audio,
         100.0,

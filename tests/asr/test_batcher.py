@@ -18,9 +18,9 @@ from kb.asr import SAMPLE_RATE
 from kb.asr.batching import batch_size
 from kb.asr.batching import batcher as batching
 from kb.asr.batching.batcher import Batcher, wait
-from kb.asr.batching.language_vote import Vote
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
-from kb.asr.quality.repair import Plan
+from kb.asr.batching.language_vote import LanguageVote
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
+from kb.asr.quality.repair import RepairPlan
 from kb.asr.recognizer import Recognizer
 from kb.asr.windows.windowing import Window
 from kb.errors import Cancelled, DeviceLost, GPUError, SettingsError, TranscriptionError
@@ -42,13 +42,13 @@ class Held(Oracle):
         self.takes_s = 0.0  # for a batch
 
     def decode(
-        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-    ) -> list[Decoded]:
+        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+    ) -> list[DecodingResult]:
         self.begun.set()
         assert self.go.wait(90)
         time.sleep(self.takes_s)
-        self.order += [window.start_s for window in heard.windows]
-        return super().decode(heard, languages)
+        self.order += [window.start_s for window in encoded.windows]
+        return super().decode(encoded, languages)
 
 
 def window(start_s: float = 0.0, seconds: float = 1.0) -> Window:
@@ -78,10 +78,10 @@ def opened() -> Iterator[Callable[..., Batcher]]:
 def test_windows_of_several_items_share_batches_in_turn(opened: Callable[..., Batcher]) -> None:
     engine = Held()
     batcher = opened(engine, 4)
-    futures = [batcher.submit("first", window(0), Vote("en"))]
+    futures = [batcher.submit("first", window(0), LanguageVote("en"))]
     assert engine.begun.wait(90)  # it is on the device now, alone
-    futures += [batcher.submit("long", window(10 + i), Vote("en")) for i in range(6)]
-    futures += [batcher.submit("short", window(90), Vote("en"))]
+    futures += [batcher.submit("long", window(10 + i), LanguageVote("en")) for i in range(6)]
+    futures += [batcher.submit("short", window(90), LanguageVote("en"))]
     engine.go.set()
     answers = [wait(future, nobody_stops) for future in futures]
     assert len(answers) == 8
@@ -100,13 +100,13 @@ def test_a_full_queue_holds_the_submitter_who_can_still_be_stopped(
 
     with pytest.raises(Cancelled):
         for number in range(50):
-            batcher.submit("item", window(number), Vote("en"), stop)
-    assert number <= batcher.room + 1
+            batcher.submit("item", window(number), LanguageVote("en"), stop)
+    assert number <= batcher.queue_capacity + 1
 
 
 def test_a_wait_can_be_stopped(opened: Callable[..., Batcher]) -> None:
     batcher = opened(Held())
-    future = batcher.submit("item", window(), Vote("en"))
+    future = batcher.submit("item", window(), LanguageVote("en"))
 
     def stop() -> None:
         raise Cancelled("stop")
@@ -120,10 +120,10 @@ def test_a_wait_can_be_stopped(opened: Callable[..., Batcher]) -> None:
 def test_a_cancelled_item_is_dropped_and_the_others_go_on(opened: Callable[..., Batcher]) -> None:
     engine = Held()
     batcher = opened(engine, 2)
-    first = batcher.submit("first", window(0), Vote("en"))
+    first = batcher.submit("first", window(0), LanguageVote("en"))
     assert engine.begun.wait(90)
-    dropped = [batcher.submit("dropped", window(i), Vote("en")) for i in (5, 6)]
-    kept = batcher.submit("kept", window(9), Vote("en"))
+    dropped = [batcher.submit("dropped", window(i), LanguageVote("en")) for i in (5, 6)]
+    kept = batcher.submit("kept", window(9), LanguageVote("en"))
     batcher.cancel("dropped")
     engine.go.set()
     assert wait(first, nobody_stops).decoded.language == "en"
@@ -137,11 +137,11 @@ def test_a_cancelled_item_is_dropped_and_the_others_go_on(opened: Callable[..., 
 def test_each_window_gets_its_own_answer_whatever_the_order(opened: Callable[..., Batcher]) -> None:
     engine = Held()
     batcher = opened(engine, 4)
-    first = batcher.submit("first", window(0), Vote("en"))
+    first = batcher.submit("first", window(0), LanguageVote("en"))
     until(lambda: engine.batches == [1])
     lengths = (3, 9, 1, 8, 2, 7, 5, 6)
     futures = [
-        batcher.submit("item", window(10 * n, length), Vote("en"))
+        batcher.submit("item", window(10 * n, length), LanguageVote("en"))
         for n, length in enumerate(lengths, start=1)
     ]
     engine.go.set()
@@ -161,14 +161,14 @@ def test_two_minutes_are_not_held_up_behind_an_hour(opened: Callable[..., Batche
     def read(minutes: int) -> Transcript:
         recognizer = Recognizer(
             batcher, preset(overlap_s=0), language="en", detect_speech=False,
-            detector=detector(), preparations=places, plan=Plan(0.0, (), 1),
+            detector=detector(), preparations=places, plan=RepairPlan(0.0, (), 1),
         )  # fmt: skip
         quiet = (np.zeros(30 * SAMPLE_RATE, np.float32) for _ in range(2 * minutes))
         return recognizer.transcribe(quiet, MediaRef(str(minutes), "", 0.0))
 
     with ThreadPoolExecutor(2) as pool:
         long = pool.submit(read, 60)
-        until(lambda: batcher.state().waiting >= batcher.room)
+        until(lambda: batcher.state().waiting >= batcher.queue_capacity)
         short = pool.submit(read, 2)
         until(lambda: batcher.state().items == 2)  # it came in, past the full queue
         engine.go.set()
@@ -192,7 +192,7 @@ def test_a_waiting_item_that_is_stopped_keeps_no_place(opened: Callable[..., Bat
         run = pool.submit(
             recognizer.transcribe, quiet, MediaRef("x", "", 0.0), cancelled=stop.is_set
         )
-        until(lambda: batcher.state().waiting >= batcher.room)
+        until(lambda: batcher.state().waiting >= batcher.queue_capacity)
         stop.set()
         with pytest.raises(Cancelled):
             run.result(90)
@@ -205,7 +205,7 @@ def test_the_state_tells_the_batch_and_why_it_is_not_larger(opened: Callable[...
     batcher = opened(engine, 4)
     idle = batcher.state()
     assert (idle.size, idle.ceiling, idle.reason) == (4, 4, "the preset's most is 4")
-    futures = [batcher.submit(n % 2, window(n, 2.5), Vote("en")) for n in range(4)]
+    futures = [batcher.submit(n % 2, window(n, 2.5), LanguageVote("en")) for n in range(4)]
     until(lambda: batcher.state().halved == 1)
     engine.go.set()
     assert all(wait(future, nobody_stops) for future in futures)
@@ -219,12 +219,12 @@ def test_the_state_tells_the_batch_and_why_it_is_not_larger(opened: Callable[...
 def test_the_device_rests_when_it_is_told_to() -> None:
     engine = Oracle(())
     batcher = Batcher(engine, MANAGER, 1, throttle=lambda: Throttle(0.5, "hot"))
-    futures = [batcher.submit("item", window(n), Vote("en")) for n in range(3)]
+    futures = [batcher.submit("item", window(n), LanguageVote("en")) for n in range(3)]
     assert all(wait(future, nobody_stops) for future in futures)
     until(lambda: batcher.state().rested_s > 0)
     batcher.close()
     never = Batcher(Oracle(()), MANAGER, 1)
-    wait(never.submit("item", window(), Vote("en")), nobody_stops)
+    wait(never.submit("item", window(), LanguageVote("en")), nobody_stops)
     never.close()
     assert never.state().rested_s == 0
 
@@ -232,15 +232,15 @@ def test_the_device_rests_when_it_is_told_to() -> None:
 def test_a_long_rest_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow(Oracle):
         def decode(
-            self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-        ) -> list[Decoded]:
+            self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+        ) -> list[DecodingResult]:
             time.sleep(0.05)
-            return super().decode(heard, languages, how)
+            return super().decode(encoded, languages, options)
 
-    monkeypatch.setattr(batching, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(batching, "THROTTLE_POLL_S", 0.01)
     batcher = Batcher(Slow(()), MANAGER, 1, throttle=lambda: Throttle(0.9, "hot"))
-    assert wait(batcher.submit("item", window(0), Vote("en")), nobody_stops)
-    assert wait(batcher.submit("item", window(1), Vote("en")), nobody_stops)
+    assert wait(batcher.submit("item", window(0), LanguageVote("en")), nobody_stops)
+    assert wait(batcher.submit("item", window(1), LanguageVote("en")), nobody_stops)
     state = batcher.state()
     assert state.rested_s >= 0.05 * 9
     batcher.close()
@@ -258,7 +258,7 @@ def test_an_idle_device_gets_its_memory_back_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(batching, "IDLE_S", 0.01)
     batcher = Batcher(Oracle(()), manager, 2)
     until(lambda: manager.count == 1)
-    wait(batcher.submit("item", window(), Vote("en")), nobody_stops)
+    wait(batcher.submit("item", window(), LanguageVote("en")), nobody_stops)
     until(lambda: manager.count == 2)
     batcher.close()
 
@@ -273,9 +273,9 @@ def test_a_broken_context_is_told_to_everybody_at_once(opened: Callable[..., Bat
 
     engine = Held(fails=fails)
     batcher = opened(engine, 2)
-    first = batcher.submit("first", window(0), Vote("en"))
+    first = batcher.submit("first", window(0), LanguageVote("en"))
     until(lambda: engine.batches == [1])
-    futures = [batcher.submit(n, window(n), Vote("en")) for n in range(4)]
+    futures = [batcher.submit(n, window(n), LanguageVote("en")) for n in range(4)]
     engine.go.set()
     assert wait(first, nobody_stops)
     for future in futures:
@@ -284,8 +284,8 @@ def test_a_broken_context_is_told_to_everybody_at_once(opened: Callable[..., Bat
         assert "KB_DEVICE=cpu" in caught.value.hint
     assert tries == [2]  # nothing is tried again where nothing can work
     with pytest.raises(DeviceLost):
-        batcher.submit("late", window(9), Vote("en"))
-    assert batcher.lost is not None
+        batcher.submit("late", window(9), LanguageVote("en"))
+    assert batcher.device_error is not None
 
 
 def test_a_context_that_breaks_while_windows_are_tried_alone(
@@ -299,7 +299,7 @@ def test_a_context_that_breaks_while_windows_are_tried_alone(
 
     engine = Held(fails=fails)
     batcher = opened(engine, 3)
-    futures = [batcher.submit("item", window(n, 3 - n / 2), Vote("en")) for n in range(3)]
+    futures = [batcher.submit("item", window(n, 3 - n / 2), LanguageVote("en")) for n in range(3)]
     engine.go.set()
     assert wait(futures[0], nobody_stops)  # had its words before
     for future in futures[1:]:
@@ -319,9 +319,9 @@ def test_memory_in_pieces_is_mended_by_a_clean_up(opened: Callable[..., Batcher]
     batcher = opened(engine, 4)
     for round_number in (1, 2):
         engine.go.clear()
-        futures = [batcher.submit("first", window(0), Vote("en"))]
+        futures = [batcher.submit("first", window(0), LanguageVote("en"))]
         until(lambda number=round_number: len(calls) == 2 * number - 1)  # alone on the device
-        futures += [batcher.submit("item", window(n), Vote("en")) for n in range(1, 5)]
+        futures += [batcher.submit("item", window(n), LanguageVote("en")) for n in range(1, 5)]
         engine.go.set()
         assert all(wait(future, nobody_stops) for future in futures)
     assert calls == [1, 4, 1, 4, 4]  # the same windows again, all of them
@@ -349,20 +349,20 @@ def test_out_of_memory_halves_the_batch_and_loses_no_window(
     device = Small(3)
     engine = Oracle((), fails=device)
     batcher = opened(engine, 8)
-    futures = [batcher.submit(n % 3, window(n), Vote("en")) for n in range(14)]
+    futures = [batcher.submit(n % 3, window(n), LanguageVote("en")) for n in range(14)]
     assert all(wait(future, nobody_stops) for future in futures)
-    assert sorted(start for start, _ in engine.shown) == list(range(14))
+    assert sorted(start for start, _ in engine.decoded_spans) == list(range(14))
     assert device.refused in (2, 3)
     assert batcher.size <= 4
     device.room = 8
     for n in range(40):
-        wait(batcher.submit("more", window(n), Vote("en")), nobody_stops)
+        wait(batcher.submit("more", window(n), LanguageVote("en")), nobody_stops)
     assert batcher.size == 8  # it has grown back
 
 
 def test_not_even_one_window_fits(opened: Callable[..., Batcher]) -> None:
     batcher = opened(Oracle((), fails=Small(0)), 8)
-    future = batcher.submit("item", window(), Vote("en"))
+    future = batcher.submit("item", window(), LanguageVote("en"))
     with pytest.raises(GPUError, match="Not even one window") as caught:
         wait(future, nobody_stops)
     assert "KB_DEVICE=cpu" in caught.value.hint
@@ -375,7 +375,7 @@ def test_a_bad_window_fails_alone(opened: Callable[..., Batcher]) -> None:
 
     engine = Oracle((), fails=fails)
     batcher = opened(engine, 8)
-    futures = [batcher.submit(number, window(number), Vote("en")) for number in range(6)]
+    futures = [batcher.submit(number, window(number), LanguageVote("en")) for number in range(6)]
     for number, future in enumerate(futures):
         if number == 3:
             with pytest.raises(TranscriptionError, match="shapes do not fit") as caught:
@@ -405,9 +405,9 @@ def test_memory_that_runs_out_for_a_window_alone_is_tried_again(
 
     engine = Held(fails=fails)
     batcher = opened(engine, 3)
-    first = batcher.submit("first", window(9), Vote("en"))
+    first = batcher.submit("first", window(9), LanguageVote("en"))
     until(lambda: calls == [1])
-    futures = [batcher.submit("item", window(n), Vote("en")) for n in range(3)]
+    futures = [batcher.submit("item", window(n), LanguageVote("en")) for n in range(3)]
     engine.go.set()
     assert all(wait(future, nobody_stops) for future in (first, *futures))
     assert calls == [1, 3, 1, 1, 1, 1]
@@ -418,17 +418,17 @@ def test_an_engine_that_answers_too_little_ends_nobody_but_its_windows(
 ) -> None:
     class Short(Oracle):
         def decode(
-            self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-        ) -> list[Decoded]:
-            found = super().decode(heard, languages, how)
+            self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+        ) -> list[DecodingResult]:
+            found = super().decode(encoded, languages, options)
             return [text for text in found if text.last_s != 5.0]
 
     batcher = opened(Short(()), 2)
-    futures = [batcher.submit("item", window(n), Vote("en")) for n in (4, 5, 6)]
+    futures = [batcher.submit("item", window(n), LanguageVote("en")) for n in (4, 5, 6)]
     assert wait(futures[0], nobody_stops) and wait(futures[2], nobody_stops)
     with pytest.raises(TranscriptionError, match="1 windows were given 0 texts"):
         wait(futures[1], nobody_stops)
-    assert wait(batcher.submit("item", window(7), Vote("en")), nobody_stops)
+    assert wait(batcher.submit("item", window(7), LanguageVote("en")), nobody_stops)
 
 
 def test_no_fault_ends_the_thread_that_all_wait_for() -> None:
@@ -440,8 +440,8 @@ def test_no_fault_ends_the_thread_that_all_wait_for() -> None:
 
     told: list[bool] = []
     batcher = Batcher(Oracle(()), MANAGER, 1, throttle=broken)
-    assert wait(batcher.submit("item", window(0), Vote("en")), nobody_stops)
-    assert wait(batcher.submit("item", window(1), Vote("en")), nobody_stops)
+    assert wait(batcher.submit("item", window(0), LanguageVote("en")), nobody_stops)
+    assert wait(batcher.submit("item", window(1), LanguageVote("en")), nobody_stops)
     assert told
     batcher.close()
 
@@ -450,7 +450,7 @@ def test_a_failing_device_is_named(opened: Callable[..., Batcher]) -> None:
     def fails(_windows: Sequence[Window]) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    future = opened(Oracle((), fails=fails)).submit("item", window(), Vote("en"))
+    future = opened(Oracle((), fails=fails)).submit("item", window(), LanguageVote("en"))
     with pytest.raises(GPUError, match="illegal memory access"):
         wait(future, nobody_stops)
 
@@ -458,9 +458,9 @@ def test_a_failing_device_is_named(opened: Callable[..., Batcher]) -> None:
 def test_closing_ends_a_running_decode_and_all_who_wait() -> None:
     engine = Held()
     batcher = Batcher(engine, MANAGER, 1)
-    running = batcher.submit("item", window(0), Vote("en"))
+    running = batcher.submit("item", window(0), LanguageVote("en"))
     assert engine.begun.wait(90)
-    waiting = batcher.submit("item", window(1), Vote("en"))
+    waiting = batcher.submit("item", window(1), LanguageVote("en"))
     threading.Timer(0.2, engine.go.set).start()
     batcher.close()
     assert engine.stopped
@@ -468,22 +468,22 @@ def test_closing_ends_a_running_decode_and_all_who_wait() -> None:
     with pytest.raises(TranscriptionError, match="closed"):
         wait(waiting, nobody_stops)
     with pytest.raises(TranscriptionError, match="closed"):
-        batcher.submit("item", window(2), Vote("en"))
+        batcher.submit("item", window(2), LanguageVote("en"))
 
 
 def test_busy_time_is_shared_by_number(opened: Callable[..., Batcher]) -> None:
     class Slow(Held):
         def decode(
-            self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-        ) -> list[Decoded]:
-            answer = super().decode(heard, languages)
+            self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+        ) -> list[DecodingResult]:
+            answer = super().decode(encoded, languages)
             time.sleep(0.2)
             self.align_s += 0.08
             return answer
 
     engine = Slow()
     batcher = opened(engine, 4)
-    futures = [batcher.submit(number, window(), Vote("en")) for number in range(4)]
+    futures = [batcher.submit(number, window(), LanguageVote("en")) for number in range(4)]
     engine.go.set()
     answers = [wait(future, nobody_stops) for future in futures]
     assert engine.batches == [4]
@@ -495,31 +495,31 @@ def test_busy_time_is_shared_by_number(opened: Callable[..., Batcher]) -> None:
 
 
 def test_the_vote_counts_each_window_once_by_its_speech() -> None:
-    vote = Vote(None)
+    vote = LanguageVote(None)
     vote.add(window(0, 10), {"en": -0.1, "de": -3.0})
     for _ in range(5):  # a batch that was decoded again
         vote.add(window(20, 3), {"en": -6.0, "de": -0.01})
-    assert vote.winner == "en"
+    assert vote.language == "en"
     vote.add(window(40, 20), {"en": -4.0, "de": -0.02})
-    assert vote.winner == "de"
+    assert vote.language == "de"
 
 
 def test_one_sure_window_does_not_outvote_the_rest() -> None:
-    vote = Vote(None)
+    vote = LanguageVote(None)
     vote.add(window(0, 10), {"en": -300.0, "de": 0.0})
     for start_s in (20, 40):
         vote.add(window(start_s, 10), {"en": -0.05, "de": -5.0})
-    assert vote.winner == "en"
+    assert vote.language == "en"
 
 
 def test_a_window_in_another_language_is_read_in_it_unless_one_was_asked_for() -> None:
     sure, unsure = {"en": -5.0, "de": -0.01}, {"en": -0.9, "de": -0.5}
-    vote = Vote(None)
+    vote = LanguageVote(None)
     vote.add(window(0, 60), {"en": -0.01, "de": -5.0})
     assert vote.choose(window(), sure) == "de"
     assert vote.choose(window(), unsure) == "en"
-    assert Vote("en").choose(window(), sure) == "en"
-    assert Vote(None).choose(window(), {}) == "en"  # a model of one language
+    assert LanguageVote("en").choose(window(), sure) == "en"
+    assert LanguageVote(None).choose(window(), {}) == "en"  # a model of one language
 
 
 @pytest.mark.slow

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from kb.asr.engines.base import Decoded
+from kb.asr.engines.base import DecodingResult
 from kb.asr.quality import checks
-from kb.asr.quality.checks import Evidence, Limits, doubtful_s, signs_of
-from kb.asr.quality.report import Settled, ledger
+from kb.asr.quality.checks import Thresholds, WindowContext, check, flagged_seconds
+from kb.asr.quality.report import WindowResult, quality_report
 from kb.settings import Settings
-from kb.types import Segment, Sign, SpeechSpan, Word
+from kb.types import QualityFlag, Segment, SpeechSpan, Word
 
-LIMITS = Limits.of(Settings())
+LIMITS = Thresholds.of(Settings())
 SENTENCE = "the harbour is quiet in winter and the captain explains every story to his guests"
 
 
@@ -28,16 +28,16 @@ def evidence(
     logprob: float = -0.2,
     no_speech: float = 0.0,
     **known: object,
-) -> Evidence:
+) -> WindowContext:
     """A window of 30 s; speech where it is said to be."""
     segments = (Segment(words[0].start_s, words[-1].end_s, "", words, "en"),) if words else ()
-    decoded = Decoded(segments, "en", logprob, no_speech, 0.0)
+    decoded = DecodingResult(segments, "en", logprob, no_speech, 0.0)
     spans = tuple(SpeechSpan(*span) for span in speech)
     known = {"languages": ("en",)} | known
-    return Evidence(0.0, 30.0, 0.0, 30.0, decoded, spans, **known)  # type: ignore[arg-type]
+    return WindowContext(0.0, 30.0, 0.0, 30.0, decoded, spans, **known)  # type: ignore[arg-type]
 
 
-def spoken(text: str, **known: object) -> Evidence:
+def spoken(text: str, **known: object) -> WindowContext:
     """Words over speech, from the first to the last."""
     words = said(text)
     speech = ((words[0].start_s - 0.1, words[-1].end_s + 0.1),)
@@ -45,16 +45,16 @@ def spoken(text: str, **known: object) -> Evidence:
 
 
 def test_nothing_speaks_against_plain_speech() -> None:
-    assert signs_of(spoken(SENTENCE), LIMITS) == ()
+    assert check(spoken(SENTENCE), LIMITS) == ()
 
 
 def test_nothing_speaks_against_silence_without_words() -> None:
-    assert signs_of(evidence(speech=()), LIMITS) == ()
-    assert signs_of(evidence(speech=(), no_speech=0.99, logprob=-3.0), LIMITS) == ()
+    assert check(evidence(speech=()), LIMITS) == ()
+    assert check(evidence(speech=(), no_speech=0.99, logprob=-3.0), LIMITS) == ()
 
 
 def test_nothing_speaks_against_one_word() -> None:
-    assert signs_of(spoken("harbour"), LIMITS) == ()
+    assert check(spoken("harbour"), LIMITS) == ()
 
 
 def test_uncovered_names_each_stretch_without_words() -> None:
@@ -68,7 +68,7 @@ def test_uncovered_leaves_a_neighbour_its_half_of_the_overlap() -> None:
     words = said(SENTENCE)
     seen = evidence(*words, speech=((0.4, 10.0),))
     assert checks.uncovered(seen, LIMITS) != []
-    owned = Evidence(0.0, 10.0, 0.0, 8.2, seen.decoded, seen.speech)
+    owned = WindowContext(0.0, 10.0, 0.0, 8.2, seen.decoded, seen.speech)
     assert checks.uncovered(owned, LIMITS) == []
 
 
@@ -102,11 +102,11 @@ def test_repeats_show_where() -> None:
 
 def test_repeats_go_on_over_a_windows_border() -> None:
     before = said("and then i know i know", -5.0)
-    assert checks.repeats(spoken("i know today", before=before), LIMITS)[0].value == 3
-    assert checks.repeats(spoken("you know today", before=before), LIMITS) == []
+    assert checks.repeats(spoken("i know today", previous_words=before), LIMITS)[0].value == 3
+    assert checks.repeats(spoken("you know today", previous_words=before), LIMITS) == []
     # A row that ended before this window is the other's business.
     loop = said("i know i know i know i know", -5.0)
-    assert checks.repeats(spoken("today", before=loop), LIMITS) == []
+    assert checks.repeats(spoken("today", previous_words=loop), LIMITS) == []
 
 
 def test_rate_speaks_against_too_many_and_too_few() -> None:
@@ -147,10 +147,10 @@ def test_words_on_silence_are_told_in_one_piece() -> None:
 
 
 def test_language_speaks_against_a_lone_window_in_another_one() -> None:
-    other = spoken(SENTENCE, heard=("fr", 0.95))
+    other = spoken(SENTENCE, detected_language=("fr", 0.95))
     assert [s.value for s in checks.language(other, LIMITS)] == [0.95]
-    assert checks.language(spoken(SENTENCE, heard=("fr", 0.6)), LIMITS) == []
-    both = spoken(SENTENCE, heard=("fr", 0.95), languages=("en", "fr"))
+    assert checks.language(spoken(SENTENCE, detected_language=("fr", 0.6)), LIMITS) == []
+    both = spoken(SENTENCE, detected_language=("fr", 0.95), languages=("en", "fr"))
     assert checks.language(both, LIMITS) == []
 
 
@@ -174,15 +174,19 @@ def test_times_speak_against_what_no_sound_can_be() -> None:
 
 
 def test_every_limit_is_a_setting() -> None:
-    strict = Limits.of(Settings().replace(suspect_logprob=-0.1, suspect_repeats=2))
-    names = {s.name for s in signs_of(spoken("i know i know", logprob=-0.2), strict)}
+    strict = Thresholds.of(Settings().replace(suspect_logprob=-0.1, suspect_repeats=2))
+    names = {s.name for s in check(spoken("i know i know", logprob=-0.2), strict)}
     assert names == {"logprob", "repeats"}
 
 
 def test_doubtful_seconds_are_counted_once_and_without_gaps() -> None:
-    found = [Sign("a", 0, 10, 1, 1), Sign("b", 5, 12, 1, 1), Sign("c", 20, 21, 1, 1)]
-    assert doubtful_s(found) == 13
-    assert doubtful_s(found, [SpeechSpan(11, 13)]) == 12
+    found = [
+        QualityFlag("a", 0, 10, 1, 1),
+        QualityFlag("b", 5, 12, 1, 1),
+        QualityFlag("c", 20, 21, 1, 1),
+    ]
+    assert flagged_seconds(found) == 13
+    assert flagged_seconds(found, [SpeechSpan(11, 13)]) == 12
 
 
 # The ledger
@@ -193,13 +197,13 @@ def test_the_ledger_of_windows_agrees_with_the_items() -> None:
     words = (*said("x " * 12, 0.0), *said("x " * 20, 20.0))  # from 6 s on nothing; then all
     segments = [Segment(0, 30, "", words)]
     windows = [
-        Settled(1, 19.5, 30.5, (Sign("logprob", 20, 24, -1.2, -1.0),)),
-        Settled(0, 0.0, 10.5, (Sign("uncovered", 1.0, 9.0, 8.0, 0.8),)),
+        WindowResult(1, 19.5, 30.5, (QualityFlag("logprob", 20, 24, -1.2, -1.0),)),
+        WindowResult(0, 0.0, 10.5, (QualityFlag("uncovered", 1.0, 9.0, 8.0, 0.8),)),
     ]
-    coverage, rows = ledger(speech, segments, windows, 2)
+    coverage, rows = quality_report(speech, segments, windows, 2)
     assert [row.start_s for row in rows] == [0.0, 19.5]
     assert rows[0].gaps == (SpeechSpan(6.2, 10.0),)
-    assert rows[0].signs == ()  # what is uncovered is told by the gaps as they are at last
+    assert rows[0].flags == ()  # what is uncovered is told by the gaps as they are at last
     assert rows[1].covered_s == rows[1].speech_s == 10.0
     assert coverage.suspect_s == 4.0
     # The third stretch lies in no window: it is a gap of the item.
@@ -209,5 +213,5 @@ def test_the_ledger_of_windows_agrees_with_the_items() -> None:
 
 
 def test_the_ledger_of_nothing_is_clean() -> None:
-    coverage, rows = ledger([], [], [], 0)
+    coverage, rows = quality_report([], [], [], 0)
     assert (coverage.grade, coverage.trusted, rows) == ("A", 1.0, ())

@@ -13,7 +13,7 @@ from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE, engines
 from kb.asr.batching.batcher import Batcher
 from kb.asr.engines import ENGINES, check_engine, load_engine
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Engine
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, Engine
 from kb.asr.engines.faster_whisper.engine import FasterWhisperEngine
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.asr.recognizer import Recognizer
@@ -22,7 +22,7 @@ from kb.errors import ModelUnavailable, SettingsError
 from kb.settings import get_settings
 from kb.types import MediaRef, Word
 from tests.support.compose import compose, noise, random_plan
-from tests.support.engines import CASES, READS_SPEECH, loaded, write_parakeet, written
+from tests.support.engines import CASES, SPEECH_CASES, load_case, model_path, write_parakeet
 from tests.support.speech import bank, blocks, detector, preset, score
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def aligner(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def engine(request: pytest.FixtureRequest, kept: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setenv("KB_MODEL_CACHE", str(kept / "cache"))
     get_settings.cache_clear()
-    return loaded(request.param, kept)
+    return load_case(request.param, kept)
 
 
 def window(audio: np.ndarray, start_s: float = 0.0) -> Window:
@@ -58,11 +58,13 @@ def talks() -> list[Window]:
     return [window(audio[: 25 * SAMPLE_RATE], 7.5 * n) for n, audio in enumerate(made)]
 
 
-def read(engine: Engine, windows: list[Window], how: Decoding = GREEDY) -> list[Decoded]:
-    return engine.decode(engine.hear(windows), ["en"] * len(windows), how)
+def read(
+    engine: Engine, windows: list[Window], how: DecodingOptions = GREEDY
+) -> list[DecodingResult]:
+    return engine.decode(engine.encode(windows), ["en"] * len(windows), how)
 
 
-def words(decoded: Decoded) -> list[Word]:
+def words(decoded: DecodingResult) -> list[Word]:
     return [word for segment in decoded.segments for word in segment.words]
 
 
@@ -108,35 +110,35 @@ def test_times_are_the_medium_s(engine: Engine) -> None:
 
 
 def test_what_was_heard_may_be_decoded_again(engine: Engine) -> None:
-    heard = engine.hear(talks())
+    heard = engine.encode(talks())
     first = engine.decode(heard, ["en"] * 3)
     assert engine.decode(heard, ["en"] * 3) == first
 
 
 def test_every_way_it_promises_is_there(engine: Engine) -> None:
-    assert engine.ways <= {"temperature", "beam"}
+    assert engine.decoding_methods <= {"temperature", "beam"}
     plain = read(engine, talks())
-    if "temperature" in engine.ways:
-        drawn = read(engine, talks(), Decoding(temperature=0.9))
-        assert drawn == read(engine, talks(), Decoding(temperature=0.9))
+    if "temperature" in engine.decoding_methods:
+        drawn = read(engine, talks(), DecodingOptions(temperature=0.9))
+        assert drawn == read(engine, talks(), DecodingOptions(temperature=0.9))
         assert drawn != plain
     else:
         assert engine.name != "whisper"
-    if "beam" in engine.ways:
-        searched = read(engine, talks(), Decoding(beams=3))
+    if "beam" in engine.decoding_methods:
+        searched = read(engine, talks(), DecodingOptions(beams=3))
         assert [bool(words(d)) for d in searched] == [bool(words(d)) for d in plain]
 
 
 def test_what_it_heard_of_language_and_silence(engine: Engine) -> None:
-    heard = engine.hear(talks())
+    heard = engine.encode(talks())
     assert len(heard.windows) == len(heard.languages) == len(heard.no_speech) == 3
     for chances in heard.languages:
-        assert all(engine.knows_language(code) for code in chances)
+        assert all(engine.supports_language(code) for code in chances)
         if chances:
             assert sum(map(math.exp, chances.values())) == pytest.approx(1, abs=1e-2)
     assert all(0 <= chance <= 1 for chance in heard.no_speech)
-    assert engine.knows_language("en")
-    assert not engine.knows_language("xx")
+    assert engine.supports_language("en")
+    assert not engine.supports_language("xx")
 
 
 def test_the_shortest_and_the_longest_window(engine: Engine) -> None:
@@ -146,7 +148,7 @@ def test_the_shortest_and_the_longest_window(engine: Engine) -> None:
         assert all(w.end_s <= shown.end_s + 1e-3 for w in words(decoded))
 
 
-@pytest.mark.parametrize("name", READS_SPEECH)
+@pytest.mark.parametrize("name", SPEECH_CASES)
 def test_words_through_windows_batches_and_merging(
     name: str, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +156,7 @@ def test_words_through_windows_batches_and_merging(
     get_settings.cache_clear()
     rng = np.random.default_rng(5)
     said = compose(bank(), random_plan(bank(), 70, rng), rng=rng, noise_db=25)
-    batcher = Batcher(loaded(name, kept), CPU, 4)
+    batcher = Batcher(load_case(name, kept), CPU, 4)
     recognizer = Recognizer(batcher, preset(), detector=detector())
     found = recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
     result = score(said.words, [w for s in found.segments for w in s.words])
@@ -168,8 +170,8 @@ def test_nothing_is_said_in_noise(kept: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("KB_MODEL_CACHE", str(kept / "cache"))
     get_settings.cache_clear()
     rng = np.random.default_rng(3)
-    for name in READS_SPEECH:
-        assert words(read(loaded(name, kept), [window(noise(12, rng))])[0]) == []
+    for name in SPEECH_CASES:
+        assert words(read(load_case(name, kept), [window(noise(12, rng))])[0]) == []
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -178,8 +180,8 @@ def test_after_a_stop_a_decode_ends_at_once(
 ) -> None:
     monkeypatch.setenv("KB_MODEL_CACHE", str(kept / "cache"))
     get_settings.cache_clear()
-    engine = load_engine(case.partition(":")[0], written(case, kept), CPU)
-    heard = engine.hear(talks())
+    engine = load_engine(case.partition(":")[0], model_path(case, kept), CPU)
+    heard = engine.encode(talks())
     whole = engine.decode(heard, ["en"] * 3)
     engine.stop()
     cut = engine.decode(heard, ["en"] * 3)

@@ -29,8 +29,8 @@ from transformers import (
 from gpu.manager import GPUManager
 from gpu.presets import find_preset
 from gpu.throttle import Throttle
-from kb.asr.batching.fallback_engine import SecondEngine
-from kb.asr.batching.language_vote import Agreed
+from kb.asr.batching.fallback_engine import FallbackEngine
+from kb.asr.batching.language_vote import FixedLanguage
 from kb.asr.engines import load_engine
 from kb.asr.engines.faster_whisper.engine import compute_type
 from kb.asr.engines.model_lookup import shape_of
@@ -38,13 +38,18 @@ from kb.asr.engines.model_registry import find
 from kb.asr.engines.parakeet.engine import ParakeetEngine
 from kb.asr.engines.parakeet.memory import FRAMES, shape_from_config
 from kb.asr.engines.whisper.decoder import Decoder
-from kb.asr.engines.whisper.greedy_search import Greedy
+from kb.asr.engines.whisper.greedy_search import GreedyDecoder
 from kb.asr.engines.whisper.loader import load_whisper
-from kb.asr.engines.whisper.timestamp_rules import Choice, Drawn, Given, Rules
+from kb.asr.engines.whisper.timestamp_rules import (
+    FixedTokens,
+    SampledTokens,
+    TimestampRules,
+    TokenChoice,
+)
 from kb.asr.windows.windowing import Window
 from kb.errors import DeviceLost, GPUError, KBError, ModelUnavailable
 from kb.inference.calibrate import _batches
-from kb.inference.memory_fit import need
+from kb.inference.memory_fit import estimate_memory
 from kb.settings import get_settings
 from tests.support.compose import compose, random_plan
 from tests.support.engines import write_parakeet
@@ -90,10 +95,10 @@ def test_ctranslate2_s_states_may_be_bfloat16(
     said = compose(bank(), random_plan(bank(), 7, rng), rng=rng).audio
     silence = np.zeros_like(said)
     windows = [Window(n, 0.0, sound) for n, sound in enumerate((silence, said, silence))]
-    heard = engine.hear(windows)
+    heard = engine.encode(windows)
     types = engine._runtime.DataType
     states = heard.states.to(types.bfloat16)
-    some = engine._some(states, [2, 1])
+    some = engine._select_states(states, [2, 1])
     assert some.dtype == types.bfloat16
     whole = np.array(states.to(types.float32))
     assert np.array_equal(np.array(some.to(types.float32)), whole[[2, 1]])
@@ -194,8 +199,8 @@ def demo() -> Any:
     return load_whisper("demo", CPU).model
 
 
-def rules_of(model: Any) -> Rules:
-    return Rules(model.generation_config, 854, model.config.vocab_size, "cpu")
+def rules_of(model: Any) -> TimestampRules:
+    return TimestampRules(model.generation_config, 854, model.config.vocab_size, "cpu")
 
 
 @torch.no_grad()
@@ -213,11 +218,11 @@ def test_what_is_noted_are_waits() -> None:
 @pytest.mark.parametrize("recorded", [False, True])
 def test_a_token_is_written_without_asking_the_host(demo: Any, kind: str, recorded: bool) -> None:
     decoder, rules = Decoder(demo), rules_of(demo)
-    assert decoder.watched  # heads' attention is handed out
+    assert decoder.alignment_head_count  # heads' attention is handed out
     choose = {
-        "greedy": lambda: Choice(rules, 2),
-        "drawn": lambda: Drawn(rules, 2, 0.8),
-        "given": lambda: Given(rules, torch.tensor([[962, 5, 7, 854], [962, 9, 854, 854]])),
+        "greedy": lambda: TokenChoice(rules, 2),
+        "drawn": lambda: SampledTokens(rules, 2, 0.8),
+        "given": lambda: FixedTokens(rules, torch.tensor([[962, 5, 7, 854], [962, 9, 854, 854]])),
     }[kind]()
     caches = decoder.caches(torch.randn(2, 1500, 128, generator=torch.manual_seed(1)))
     tokens = torch.full((2,), 855)
@@ -232,24 +237,24 @@ def test_a_token_is_written_without_asking_the_host(demo: Any, kind: str, record
 @torch.no_grad()
 @pytest.mark.parametrize("beams", [1, 3])
 def test_a_prompt_goes_to_the_device_at_once(demo: Any, beams: int) -> None:
-    loop = Greedy(Decoder(demo), rules_of(demo), start=855)
-    begun = loop.begin(torch.randn(2, 1500, 128, generator=torch.manual_seed(1)))
+    loop = GreedyDecoder(Decoder(demo), rules_of(demo), start_token=855)
+    begun = loop.start(torch.randn(2, 1500, 128, generator=torch.manual_seed(1)))
     loop.stop()  # so that nothing is written but the prompt
 
     def asked(prompt: list[int]) -> list[str]:
         with HostAsked() as host:
             if beams > 1:
-                loop.search(begun, [prompt] * 2, beams)
+                loop.beam_search(begun, [prompt] * 2, beams)
             else:
-                loop.write(begun, [prompt] * 2)
+                loop.decode(begun, [prompt] * 2)
         return host.asked
 
     assert asked([855, 856, 957]) == asked([855, *range(40), 856, 957])
 
 
 def test_what_is_drawn_is_what_multinomial_draws() -> None:
-    rules = Rules(SimpleNamespace(no_timestamps_token_id=961), 854, 2463, "cpu")
-    drawn, by_hand = Drawn(rules, 5, 0.7), Choice(rules, 5)
+    rules = TimestampRules(SimpleNamespace(no_timestamps_token_id=961), 854, 2463, "cpu")
+    drawn, by_hand = SampledTokens(rules, 5, 0.7), TokenChoice(rules, 5)
     draw, own = torch.manual_seed(8), torch.Generator().manual_seed(0)
     for _ in range(40):
         logits = 3 * torch.randn(5, 2463, generator=draw)
@@ -331,11 +336,11 @@ def test_parakeet_s_windows_take_what_the_arithmetic_says(mels: int) -> None:
 def test_parakeet_s_batch_starts_with_what_fits(tmp_path: Path) -> None:
     cuda = FakeCuda(("A small card", (8, 6), 6 * 2**30), allocated=2 * 2**30)
     manager = GPUManager("auto", preset=find_preset("max"), torch=FakeTorch(cuda), reserve_gb=0)
-    fits = need("parakeet", "parakeet-tdt-0.6b-v3", manager, (), 2 * 2**30)
+    fits = estimate_memory("parakeet", "parakeet-tdt-0.6b-v3", manager, (), 2 * 2**30)
     known = find("parakeet-tdt-0.6b-v3")
     assert known is not None and known.shape is not None
     assert fits.window_bytes == known.shape.window_bytes() > 190e6
-    room = fits.room(find_preset("max"), manager)
+    room = fits.max_batch(find_preset("max"), manager)
     assert 16 <= room.size <= 22 < find_preset("max").batch_size and "GB" in room.reason
     shape = shape_of(str(write_parakeet(tmp_path, "tdt")))
     assert shape is not None and 0 < shape.window_bytes() < known.shape.window_bytes() / 20
@@ -368,12 +373,12 @@ def test_another_engine_takes_what_is_left_and_rests_as_the_first_one(
     cuda = FakeCuda(RTX_4090, free=4 * 2**30, allocated=used, reserved=used)
     manager = GPUManager("auto", preset=find_preset("max"), torch=FakeTorch(cuda), reserve_gb=0)
     monkeypatch.setattr("kb.asr.batching.fallback_engine.load_engine", lambda *_: Oracle(()))
-    second = SecondEngine("whisper:large-v3", lambda: manager, 40, throttle=lambda: Throttle(0.5))
+    second = FallbackEngine("whisper:large-v3", lambda: manager, 40, throttle=lambda: Throttle(0.5))
     batcher = second.open()
     assert batcher is not None
     state = batcher.state()
     assert 4 <= batcher.size <= 9 and "GB each" in state.reason
     assert state.window_bytes > 400e6
-    batcher.submit(0, noise(1), Agreed("en")).result(90)
+    batcher.submit(0, noise(1), FixedLanguage("en")).result(90)
     until(lambda: batcher.state().rested_s > 0)
     second.close()

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.pause_trimmer import LEAST_CUT_S, QUIET, Condenser
-from kb.asr.audio.time_map import Clock
+from kb.asr.audio.pause_trimmer import LEAST_CUT_S, QUIET, PauseTrimmer
+from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import FRAME, FRAME_S, Audio
-from kb.asr.quality.report import Settled, settled_on
-from kb.asr.stitching import segments_on
-from kb.types import Reading, Segment, Sign, Word
+from kb.asr.quality.report import WindowResult, restore_result_times
+from kb.asr.stitching import restore_segment_times
+from kb.types import DecodingAttempt, QualityFlag, Segment, Word
 from tests.support.compose import compose, write_wav
-from tests.support.speech import Oracle, bank, preset, read_demo, read_with, score
+from tests.support.speech import Oracle, bank, preset, score, transcribe_demo, transcribe_with
 
 LONGEST_S = 1.024  # 32 frames
 
@@ -29,13 +29,13 @@ def chances(*rows: tuple[float, float]) -> Audio:
 
 def condensed(
     given: Audio, block: int, longest_s: float = LONGEST_S, *, late: int = 0
-) -> tuple[Audio, Audio, Clock]:
+) -> tuple[Audio, Audio, TimestampMap]:
     """A ramp (each sample its own number) and its chances, `block` frames at once.
 
     The chances come `late` frames after the sound.
     """
     ramp = np.arange(given.size * FRAME - 100, dtype=np.float64)
-    condenser = Condenser(longest_s)
+    condenser = PauseTrimmer(longest_s)
     sound: list[Audio] = []
     left: list[Audio] = []
     told = 0
@@ -50,7 +50,7 @@ def condensed(
     return (
         np.concatenate([*sound, audio]),
         np.concatenate([*left, probabilities]),
-        condenser.clock,
+        condenser.time_map,
     )
 
 
@@ -71,7 +71,7 @@ MIXED = chances(
 def test_every_sample_is_found_again_by_the_clock(block: int, late: int) -> None:
     audio, left, clock = condensed(MIXED, block, late=late)
     numbers = np.arange(0, audio.size, 37)
-    found = [clock.begin(number / SAMPLE_RATE) * SAMPLE_RATE for number in numbers]
+    found = [clock.start(number / SAMPLE_RATE) * SAMPLE_RATE for number in numbers]
     assert found == pytest.approx(audio[numbers], abs=1e-3)
     frames = audio[::FRAME] / FRAME
     assert left == pytest.approx(MIXED[frames.astype(int)])
@@ -93,25 +93,25 @@ def test_without_a_limit_everything_is_passed_on() -> None:
     audio, left, clock = condensed(MIXED, 40, math.inf)
     assert audio.size == MIXED.size * FRAME - 100
     assert left == pytest.approx(MIXED)
-    assert clock.begin(50.0) == clock.end(50.0) == 50.0
+    assert clock.start(50.0) == clock.end(50.0) == 50.0
 
 
 def test_hours_of_silence_are_not_kept() -> None:
-    condenser = Condenser(LONGEST_S)
+    condenser = PauseTrimmer(LONGEST_S)
     quiet = np.zeros(312, np.float32)  # ten seconds
     passed = pushed = 0
     for _ in range(720):
         audio, _ = condenser.push(np.zeros(quiet.size * FRAME, np.float32), quiet)
         passed, pushed = passed + audio.size, pushed + quiet.size * FRAME
-        held_s = pushed / SAMPLE_RATE - condenser.clock.begin(passed / SAMPLE_RATE)
+        held_s = pushed / SAMPLE_RATE - condenser.time_map.start(passed / SAMPLE_RATE)
         assert held_s <= LONGEST_S
     audio, _ = condenser.finish(np.zeros(0, np.float32))
     assert (passed + audio.size) / SAMPLE_RATE == pytest.approx(LONGEST_S)
 
 
-def clock() -> Clock:
+def clock() -> TimestampMap:
     """5 s taken out at 10 s, and 2 s at 20 s."""
-    made = Clock()
+    made = TimestampMap()
     made.cut(10.0, 5.0)
     made.cut(20.0, 2.0)
     return made
@@ -147,23 +147,27 @@ def test_a_word_is_never_stretched_over_a_pause(
 
 def test_a_segment_over_a_pause_becomes_two() -> None:
     words = (word(8.0, 9.0, "before"), word(9.2, 10.1, "it,"), word(10.5, 11.0, "behind"))
-    first, second = segments_on(clock(), [Segment(8.0, 11.0, "before it, behind", words, "en")])
+    first, second = restore_segment_times(
+        clock(), [Segment(8.0, 11.0, "before it, behind", words, "en")]
+    )
     assert (first.text, first.start_s, first.end_s) == ("before it,", 8.0, 10.0)
     assert (second.text, second.start_s, second.end_s) == ("behind", 15.5, 16.0)
     assert [w.text for w in (*first.words, *second.words)] == ["before", "it,", "behind"]
     whole = Segment(0.5, 3.0, "in  one", (word(0.5, 3.0, "in  one"),), "en")
-    assert segments_on(clock(), [whole]) == [whole]
+    assert restore_segment_times(clock(), [whole]) == [whole]
 
 
 def test_the_ledger_of_a_window_follows() -> None:
     segment = Segment(9.0, 11.0, "a b", (word(9.0, 9.5, "a"), word(10.5, 11.0, "b")), "en")
-    sign = Sign("rate", 9.0, 12.0, 9.0, 7.0)
-    window = Settled(3, 5.0, 25.0, (sign,), (Reading("first", (segment,), (sign,), 0.5),), 0)
-    found = settled_on(clock(), window)
+    sign = QualityFlag("rate", 9.0, 12.0, 9.0, 7.0)
+    window = WindowResult(
+        3, 5.0, 25.0, (sign,), (DecodingAttempt("first", (segment,), (sign,), 0.5),), 0
+    )
+    found = restore_result_times(clock(), window)
     assert (found.start_s, found.end_s) == (5.0, 32.0)
-    assert (found.signs[0].start_s, found.signs[0].end_s) == (9.0, 17.0)
-    assert [s.start_s for s in found.readings[0].segments] == [9.0, 15.5]
-    assert found.readings[0].signs == found.signs
+    assert (found.flags[0].start_s, found.flags[0].end_s) == (9.0, 17.0)
+    assert [s.start_s for s in found.attempts[0].segments] == [9.0, 15.5]
+    assert found.attempts[0].flags == found.flags
 
 
 # With real sound
@@ -178,8 +182,8 @@ SPARSE: list[str | float] = [
 @pytest.mark.parametrize("noise_db", [None, 30])
 def test_sparse_speech_is_one_window_with_every_word_in_its_place(noise_db: float | None) -> None:
     said = compose(bank(), SPARSE, rng=np.random.default_rng(2), noise_db=noise_db)
-    as_it_is = read_with(Oracle(said.words), said, preset(), longest_pause_s=0.0)
-    found = read_with(Oracle(said.words), said, preset())
+    as_it_is = transcribe_with(Oracle(said.words), said, preset(), longest_pause_s=0.0)
+    found = transcribe_with(Oracle(said.words), said, preset())
     assert len(found.windows) == 1 < len(as_it_is.windows)
     result = score(said.words, found.words)
     assert result.errors == 0
@@ -192,7 +196,7 @@ def test_sparse_speech_is_one_window_with_every_word_in_its_place(noise_db: floa
 @pytest.mark.slow
 def test_the_recognizer_reads_them_right(tmp_path: Path) -> None:
     said = compose(bank(), SPARSE, rng=np.random.default_rng(2), noise_db=30)
-    found = read_demo(write_wav(tmp_path / "sparse.wav", said))
+    found = transcribe_demo(write_wav(tmp_path / "sparse.wav", said))
     result = score(said.words, found.words)
     assert result.errors == 0
     assert np.abs([*result.starts_s, *result.ends_s]).max() <= 0.25

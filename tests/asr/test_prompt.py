@@ -12,11 +12,11 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.log_mel import LogMel
-from kb.asr.engines.base import Decoded, Decoding
+from kb.asr.engines.base import DecodingOptions, DecodingResult
 from kb.asr.engines.model_lookup import DEMO_FOLDER, is_demo
 from kb.asr.engines.prompt import MOST_TOKENS, Prompter
 from kb.asr.engines.whisper.engine import WhisperEngine
-from kb.asr.engines.whisper.greedy_search import Greedy
+from kb.asr.engines.whisper.greedy_search import GreedyDecoder
 from kb.asr.engines.whisper.loader import load_whisper
 from kb.asr.windows.windowing import Window
 from tests.support.compose import compose, random_plan
@@ -30,8 +30,8 @@ NAMES = ("Zwingli", "Anna Bell", "the harbour office")
 def engine() -> WhisperEngine:
     """The demo recognizer, treated as one that takes prompts."""
     made = WhisperEngine(load_whisper("demo", CPU), "demo", CPU)
-    assert not made.takes_names  # it was never trained with one
-    made.takes_names = True
+    assert not made.supports_hotwords  # it was never trained with one
+    made.supports_hotwords = True
     return made
 
 
@@ -94,7 +94,7 @@ def test_an_echo_is_two_names_as_the_prompt_has_them(
     prompter: Prompter, said: str, is_echo: bool
 ) -> None:
     numbers = prompter._tokenizer.encode(said, add_special_tokens=False)
-    assert prompter.echoed(NAMES, numbers) == is_echo
+    assert prompter.echoes_prompt(NAMES, numbers) == is_echo
 
 
 def test_only_models_that_were_trained_with_prompts_are_told_names() -> None:
@@ -107,7 +107,7 @@ def test_the_same_tokens_as_transformers_with_a_prompt(engine: WhisperEngine) ->
     """Ours and `generate(prompt_ids=…)` on the same weights: no token of the prompt is left."""
     prefix = engine._prompter.prefix(NAMES)
     windows = [talk(1), talk(2, 5)]
-    told = [replace(window, names=NAMES) for window in windows]
+    told = [replace(window, hotwords=NAMES) for window in windows]
     found = rows_of(engine, told)
     loaded = load_whisper("demo", CPU)
     model: WhisperForConditionalGeneration = loaded.model
@@ -129,18 +129,18 @@ def test_the_same_tokens_as_transformers_with_a_prompt(engine: WhisperEngine) ->
 
 def rows_of(engine: WhisperEngine, windows: list[Window]) -> list[list[int]]:
     """Tokens of windows as they were written first, the names told."""
-    begun = engine.hear(windows).states
-    prefix = engine._prompter.prefix(windows[0].names)
+    begun = engine.encode(windows).states
+    prefix = engine._prompter.prefix(windows[0].hotwords)
     prompts = [[*prefix, engine._start, engine._languages["en"], engine._task] for _ in windows]
-    greedy: Greedy = engine._greedy
+    greedy: GreedyDecoder = engine._greedy
     with torch.inference_mode():
-        return greedy.write(greedy.again(begun, prefix[0]), prompts).rows
+        return greedy.decode(greedy.restart(begun, prefix[0]), prompts).rows
 
 
 def read(
-    engine: WhisperEngine, windows: list[Window], how: Decoding | None = None
-) -> list[Decoded]:
-    heard = engine.hear(windows)
+    engine: WhisperEngine, windows: list[Window], how: DecodingOptions | None = None
+) -> list[DecodingResult]:
+    heard = engine.encode(windows)
     languages = ["en"] * len(windows)
     return engine.decode(heard, languages, how) if how else engine.decode(heard, languages)
 
@@ -149,21 +149,21 @@ def read(
 def test_no_name_that_was_told_leaks_into_the_text(engine: WhisperEngine) -> None:
     plain = [talk(seed) for seed in (1, 2, 3, 4)]
     one, other = ("golden", "harbour"), NAMES
-    told = [replace(w, names=n) for w, n in zip(plain, (one, other, (), one), strict=True)]
+    told = [replace(w, hotwords=n) for w, n in zip(plain, (one, other, (), one), strict=True)]
     unsaid = read(engine, plain)
     found = read(engine, told)
     for window, decoded, alone in zip(told, found, unsaid, strict=True):
         text = " ".join(segment.text for segment in decoded.segments)
         assert "<|" not in text
-        assert not engine._prompter.echoed(window.names, engine_tokens(engine, text))
+        assert not engine._prompter.echoes_prompt(window.hotwords, engine_tokens(engine, text))
         for segment in decoded.segments:
             assert window.start_s <= segment.start_s <= segment.end_s <= window.end_s + 0.03
-        if not window.names:
+        if not window.hotwords:
             assert decoded.segments == alone.segments
     # Later readings are independent of what was told.
-    drawn = read(engine, told, Decoding(beams=2))
+    drawn = read(engine, told, DecodingOptions(beams=2))
     assert [d.segments for d in drawn] == [
-        d.segments for d in read(engine, plain, Decoding(beams=2))
+        d.segments for d in read(engine, plain, DecodingOptions(beams=2))
     ]
 
 
@@ -180,8 +180,8 @@ def test_what_comes_back_as_the_prompt_is_written_again_without_it(engine: Whisp
     words = [word.text for segment in alone.segments for word in segment.words]
     assert len(words) > 4
     said = tuple(reversed(words))  # the prompt turns them round
-    (found,) = read(engine, [replace(window, names=said)])
+    (found,) = read(engine, [replace(window, hotwords=said)])
     # Whatever the prompt did to it, the answer is either free of the list or the plain one.
     text = " ".join(segment.text for segment in found.segments)
-    echoed = engine._prompter.echoed(said, engine_tokens(engine, text))
+    echoed = engine._prompter.echoes_prompt(said, engine_tokens(engine, text))
     assert not echoed or found.segments == alone.segments

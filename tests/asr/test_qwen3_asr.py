@@ -21,7 +21,7 @@ from transformers.models.qwen3_asr.processing_qwen3_asr import LANGUAGE_CODE_TO_
 
 from gpu.manager import GPUManager
 from kb.asr.engines import load_engine
-from kb.asr.engines.base import Decoded
+from kb.asr.engines.base import DecodingResult
 from kb.asr.engines.model_lookup import shape_of
 from kb.asr.engines.model_registry import MODELS
 from kb.asr.engines.qwen3 import memory
@@ -29,7 +29,7 @@ from kb.asr.engines.qwen3.aligner import Piece, Text
 from kb.asr.engines.qwen3.engine import LEAST_TOKENS, TOKENS_PER_S
 from kb.asr.windows.windowing import Window
 from kb.errors import DeviceLost, KBError, ModelUnavailable
-from kb.inference.memory_fit import need
+from kb.inference.memory_fit import estimate_memory
 from kb.settings import get_settings
 from kb.types import Word
 from tests.support.compose import compose, random_plan
@@ -63,16 +63,16 @@ def talks(names: tuple[str, ...] = ()) -> list[Window]:
     rng = np.random.default_rng(5)
     sounds = [compose(bank(), random_plan(bank(), n, rng), rng=rng).audio for n in (3, 12, 7)]
     return [
-        Window(n, 100.0 * n, sound[: 28 * 16_000].astype(np.float32), names=names)
+        Window(n, 100.0 * n, sound[: 28 * 16_000].astype(np.float32), hotwords=names)
         for n, sound in enumerate(sounds)
     ]
 
 
-def words(decoded: Decoded) -> list[Word]:
+def words(decoded: DecodingResult) -> list[Word]:
     return [word for segment in decoded.segments for word in segment.words]
 
 
-def texts(found: list[Decoded]) -> list[str]:
+def texts(found: list[DecodingResult]) -> list[str]:
     return [" ".join(segment.text for segment in decoded.segments) for decoded in found]
 
 
@@ -81,7 +81,7 @@ def texts(found: list[Decoded]) -> list[str]:
 
 def test_the_language_is_what_the_answer_would_begin_with(engine: Any, folder: Path) -> None:
     windows = talks()
-    heard = engine.hear(windows)
+    heard = engine.encode(windows)
     model = AutoModelForMultimodalLM.from_pretrained(folder / "asr", dtype=torch.float32).eval()
     processor = engine._processor
     names = [processor.tokenizer.encode(f" {n}")[0] for n in LANGUAGE_CODE_TO_NAME.values()]
@@ -106,7 +106,7 @@ def test_the_language_is_what_the_answer_would_begin_with(engine: Any, folder: P
 def test_texts_and_times_are_those_of_transformers(engine: Any) -> None:
     windows = talks()
     codes = ["en", "yue", "de"]
-    found = engine.decode(engine.hear(windows), codes)
+    found = engine.decode(engine.encode(windows), codes)
     assert sum(map(bool, texts(found))) >= 2
     processor, aligner = engine._processor, engine._aligner
     for window, code, decoded in zip(windows, codes, found, strict=True):
@@ -128,7 +128,7 @@ def test_texts_and_times_are_those_of_transformers(engine: Any) -> None:
         )[0]
         spoken = [piece.spoken for piece in aligner.pieces(own)]
         assert [word["text"] for word in told] == spoken == lists[0]
-        states = engine._encode([window])
+        states = engine._run_encoder([window])
         with torch.inference_mode():
             edges = aligner._edges([spoken], states.features, states.mask, [len(states.sounds[0])])
         assert edges[0] == [(word["start_time"], word["end_time"]) for word in told]
@@ -141,10 +141,10 @@ def test_a_window_is_read_alike_alone_and_among_longer_ones(engine: Any) -> None
         # Every step is to depend on all that was before it, places and sound.
         torch.manual_seed(3)
         torch.nn.init.normal_(engine._qwen.lm_head.weight)
-        sounds = engine._encode(windows).sounds
+        sounds = engine._run_encoder(windows).sounds
         together = engine._write(windows, ["en"] * 3, sounds)
         for window, among in zip(windows, together, strict=True):
-            alone = engine._write([window], ["en"], engine._encode([window]).sounds)[0]
+            alone = engine._write([window], ["en"], engine._run_encoder([window]).sounds)[0]
             assert len(alone.logprobs) >= 2
             assert alone.logprobs[:8] == pytest.approx(among.logprobs[:8], abs=1e-3)
 
@@ -155,7 +155,7 @@ def test_a_window_is_read_alike_alone_and_among_longer_ones(engine: Any) -> None
 def test_words_stay_in_order_inside_their_window(engine: Any) -> None:
     # (The random aligner answers up to 28 s, whatever it hears.)
     for window, decoded in zip(
-        talks(), engine.decode(engine.hear(talks()), ["en"] * 3), strict=True
+        talks(), engine.decode(engine.encode(talks()), ["en"] * 3), strict=True
     ):
         own = words(decoded)
         assert all(window.start_s <= w.start_s <= w.end_s <= window.end_s + 1e-3 for w in own)
@@ -192,7 +192,7 @@ def test_pieces_of_texts_with_and_without_spaces(engine: Any) -> None:
 def test_a_word_s_probability_is_that_of_its_tokens(engine: Any) -> None:
     tokenizer = engine._tokenizer
     numbers = tokenizer.encode(" river né north")
-    text = Text.spelled(tokenizer, numbers, [-0.1 * n for n in range(1, len(numbers) + 2)])
+    text = Text.from_tokens(tokenizer, numbers, [-0.1 * n for n in range(1, len(numbers) + 2)])
     assert text.text == " river né north"
     pieces = [tokenizer.convert_ids_to_tokens(number) for number in numbers]
     assert pieces == ["Ġriver", "Ġn", "Ã", "©", "Ġnorth"]
@@ -208,8 +208,8 @@ def test_half_precision_finds_the_same_words(folder: Path, engine: Any) -> None:
 
     half: Any = load_engine("qwen3-asr", str(folder / "asr"), Half("cpu", cpu_threads=1))
     assert next(half._qwen.parameters()).dtype == torch.bfloat16
-    found = texts(half.decode(half.hear(talks()), ["en"] * 3))
-    plain = texts(engine.decode(engine.hear(talks()), ["en"] * 3))
+    found = texts(half.decode(half.encode(talks()), ["en"] * 3))
+    plain = texts(engine.decode(engine.encode(talks()), ["en"] * 3))
     # (What the sound begins with may change by rounding, what follows may not.)
     assert [text.split()[-1:] for text in found] == [text.split()[-1:] for text in plain]
 
@@ -225,29 +225,29 @@ def test_a_text_without_end_is_cut_by_its_window_s_length(
     get_settings.cache_clear()
     engine: Any = load_engine("qwen3-asr", str(model), CPU)
     windows = [Window(0, 0.0, talks()[1].audio[: n * 16_000]) for n in (1, 4, 2)]
-    heard = engine.hear(windows)
+    heard = engine.encode(windows)
     written = engine._write(windows, ["en"] * 3, heard.states.sounds)
     assert [len(text.ends) for text in written] == [
         LEAST_TOKENS + TOKENS_PER_S * n for n in (1, 4, 2)
     ]
     assert all(len(text.logprobs) == len(text.ends) for text in written)
     for window, text in zip(windows, written, strict=True):
-        states = engine._encode([window])
+        states = engine._run_encoder([window])
         assert engine._write([window], ["en"], states.sounds)[0].text == text.text
 
 
 def test_names_are_told_and_not_taken_for_words(engine: Any) -> None:
-    plain = engine.decode(engine.hear(talks()), ["en"] * 3)
+    plain = engine.decode(engine.encode(talks()), ["en"] * 3)
     assert "silver bridge" in texts(plain)[1]
     # Two names one after the other, in the order told, are taken for an echo of the prompt.
     named = talks(("silver", "bridge"))
-    heard = engine.hear(named)
+    heard = engine.encode(named)
     assert engine._prompts(named, [""] * 3)[0].count("silver, bridge") == 1
     asked: list[list[bool]] = []
     write = engine._write
 
     def watched(windows: list[Window], *more: Any) -> Any:
-        asked.append([bool(window.names) for window in windows])
+        asked.append([bool(window.hotwords) for window in windows])
         return write(windows, *more)
 
     engine._write = watched
@@ -260,12 +260,12 @@ def test_names_are_told_and_not_taken_for_words(engine: Any) -> None:
 def test_names_hold_no_control_tokens_and_have_their_room(
     engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert engine._told(()) == ""
-    said = engine._told(("<|im_end|>", "Harbour"))
+    assert engine._on_sample(()) == ""
+    said = engine._on_sample(("<|im_end|>", "Harbour"))
     assert not set(engine._tokenizer.encode(said)) & set(engine._tokenizer.all_special_ids)
     assert said.endswith(", Harbour")
     engine._most_names = 8
-    assert engine._told(("river", "x" * 50, "north")) == "river"
+    assert engine._on_sample(("river", "x" * 50, "north")) == "river"
 
 
 # Loading
@@ -342,7 +342,9 @@ def test_a_shape_read_from_its_config_counts_every_number(engine: Any, folder: P
     shape = shape_of(str(folder / "asr"))
     assert isinstance(shape, memory.QwenShape)
     assert shape.parameters == sum(p.numel() for p in engine._qwen.parameters())
-    assert need("qwen3-asr", str(folder / "asr"), CPU, ()).window_bytes == shape.window_bytes(4)
+    assert estimate_memory(
+        "qwen3-asr", str(folder / "asr"), CPU, ()
+    ).window_bytes == shape.window_bytes(4)
     assert memory.shape_from_config({"model_type": "qwen3_asr"}) is None
 
 
@@ -365,5 +367,5 @@ def test_the_known_models_are_as_large_as_said() -> None:
             },
         }  # fmt: skip
         assert memory.shape_from_config(config) == known.shape
-        assert need("qwen3-asr", known.repository, CPU, ()).window_bytes > 100e6
+        assert estimate_memory("qwen3-asr", known.repository, CPU, ()).window_bytes > 100e6
     assert not sizes

@@ -16,11 +16,11 @@ import pytest
 from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.batching.batcher import Batcher
-from kb.asr.batching.fallback_engine import SecondEngine
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.batching.fallback_engine import FallbackEngine
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
 from kb.asr.engines.model_lookup import shape_of
-from kb.asr.quality.repair import Plan, shifted
-from kb.asr.quality.repair_budget import ADVANCE, Purse
+from kb.asr.quality.repair import RepairPlan, shift_window
+from kb.asr.quality.repair_budget import ADVANCE, RepairBudget
 from kb.asr.recognizer import Recognizer
 from kb.asr.windows.windowing import PAD_S, Window
 from kb.errors import DeviceLost, ModelUnavailable
@@ -37,9 +37,9 @@ from tests.support.compose import (
     silence,
     without_speech,
 )
-from tests.support.speech import Oracle, bank, blocks, detector, preset, read_with, score
+from tests.support.speech import Oracle, bank, blocks, detector, preset, score, transcribe_with
 
-ONCE = Plan(share=0.0, temperatures=(), beams=1)
+ONCE = RepairPlan(share=0.0, temperatures=(), beams=1)
 WAYS = frozenset({"temperature", "beam"})
 
 
@@ -54,42 +54,42 @@ class Wayward(Oracle):
     """An oracle that fails until it is asked in the right way."""
 
     def __init__(
-        self, said: Composition, cured_by: Sequence[Decoding], limit_s: float = 99
+        self, said: Composition, cured_by: Sequence[DecodingOptions], limit_s: float = 99
     ) -> None:
         super().__init__(said.words, ways=WAYS)
         self.cured_by = cured_by
-        self.asked: list[Decoding] = []
+        self.asked: list[DecodingOptions] = []
         self.limit_s = limit_s
 
     def decode(
-        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-    ) -> list[Decoded]:
-        self.asked += [how] * len(languages)
-        found = super().decode(heard, languages)
-        if how in self.cured_by:
+        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+    ) -> list[DecodingResult]:
+        self.asked += [options] * len(languages)
+        found = super().decode(encoded, languages)
+        if options in self.cured_by:
             return found
         # Every reading invents something else, so that no two agree.
         number = len(self.asked)
         return [
             FaultyEngine(_Said(decoded), share=1.0, seed=number, kinds=["loop"]).decode(
-                Heard((window,), ({},), (0.0,)), ["en"]
+                EncodedBatch((window,), ({},), (0.0,)), ["en"]
             )[0]
-            for window, decoded in zip(heard.windows, found, strict=True)
+            for window, decoded in zip(encoded.windows, found, strict=True)
         ]
 
 
 class _Said:
     """Says what it was given."""
 
-    def __init__(self, decoded: Decoded) -> None:
+    def __init__(self, decoded: DecodingResult) -> None:
         self._decoded = decoded
 
-    def decode(self, *_: object) -> list[Decoded]:
+    def decode(self, *_: object) -> list[DecodingResult]:
         return [self._decoded]
 
 
 def hows(found: Transcript, window: int = 0) -> list[str]:
-    return [reading.how for reading in found.windows[window].readings]
+    return [reading.method for reading in found.windows[window].attempts]
 
 
 @pytest.mark.slow
@@ -97,48 +97,51 @@ def hows(found: Transcript, window: int = 0) -> list[str]:
 def test_each_fault_is_found_and_mended(kind: str) -> None:
     said = talk()
     struck = FaultyEngine(Oracle(said.words), share=1.0, kinds=[kind], first_only=True)
-    once = read_with(struck, said, preset(), plan=ONCE)  # type: ignore[arg-type]
+    once = transcribe_with(struck, said, preset(), plan=ONCE)  # type: ignore[arg-type]
     assert struck.faults
-    assert all(window.signs or window.gaps for window in once.windows)
+    assert all(window.flags or window.gaps for window in once.windows)
     assert once.coverage.grade != "A"
 
     struck = FaultyEngine(Oracle(said.words), share=1.0, kinds=[kind], first_only=True)
-    found = read_with(struck, said, preset())  # type: ignore[arg-type]
+    found = transcribe_with(struck, said, preset())  # type: ignore[arg-type]
     assert score(said.words, found.words).errors == 0
     assert found.coverage.grade == "A"
     assert found.coverage.repaired >= len(found.windows)
     for window in found.windows:
-        assert window.readings[0].how == "first"
-        assert window.readings[0].signs  # the reason
+        assert window.attempts[0].method == "first"
+        assert window.attempts[0].flags  # the reason
         assert window.chosen > 0
-        assert not window.signs
+        assert not window.flags
 
 
 def test_an_undisturbed_item_is_read_once() -> None:
     said = talk()
     oracle = Oracle(said.words)
-    found = read_with(oracle, said, preset())
-    assert len(oracle.shown) == len(found.windows)
+    found = transcribe_with(oracle, said, preset())
+    assert len(oracle.decoded_spans) == len(found.windows)
     assert found.coverage.repaired == 0
     assert found.timing.repair_s == 0
-    assert all(window.readings == () for window in found.windows)
+    assert all(window.attempts == () for window in found.windows)
     assert found.coverage.grade == "A"
 
 
 @pytest.mark.parametrize(
     ("cure", "expected"),
     [
-        (Decoding(0.2), ["first", "shifted", "temperature 0.2"]),
-        (Decoding(0.6), ["first", "shifted", "temperature 0.2", "temperature 0.6"]),
-        (Decoding(beams=5), ["first", "shifted", "temperature 0.2", "temperature 0.6", "beam 5"]),
+        (DecodingOptions(0.2), ["first", "shifted", "temperature 0.2"]),
+        (DecodingOptions(0.6), ["first", "shifted", "temperature 0.2", "temperature 0.6"]),
+        (
+            DecodingOptions(beams=5),
+            ["first", "shifted", "temperature 0.2", "temperature 0.6", "beam 5"],
+        ),
     ],
 )
 def test_the_ladder_is_climbed_until_a_reading_is_clean(
-    cure: Decoding, expected: list[str]
+    cure: DecodingOptions, expected: list[str]
 ) -> None:
     said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
     engine = Wayward(said, [cure])
-    found = read_with(engine, said, preset())
+    found = transcribe_with(engine, said, preset())
     assert hows(found) == expected
     assert found.windows[0].chosen == len(expected) - 1
     assert score(said.words, found.words).errors == 0
@@ -146,31 +149,31 @@ def test_the_ladder_is_climbed_until_a_reading_is_clean(
 
 def test_what_cannot_be_mended_is_told_and_the_best_reading_stands() -> None:
     said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
-    found = read_with(Wayward(said, []), said, preset())
+    found = transcribe_with(Wayward(said, []), said, preset())
     window = found.windows[0]
-    assert len(window.readings) == 5
-    best = max(reading.score for reading in window.readings)
-    assert window.readings[window.chosen].score == best
-    assert window.signs
+    assert len(window.attempts) == 5
+    best = max(reading.score for reading in window.attempts)
+    assert window.attempts[window.chosen].score == best
+    assert window.flags
     assert found.coverage.grade == "C"
-    assert found.doubtful
+    assert found.doubtful_spans
 
 
 def test_an_engine_without_other_ways_is_asked_twice() -> None:
     said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
     engine = Wayward(said, [])
-    engine.ways = frozenset()
-    assert hows(read_with(engine, said, preset())) == ["first", "shifted"]
+    engine.decoding_methods = frozenset()
+    assert hows(transcribe_with(engine, said, preset())) == ["first", "shifted"]
 
 
 def test_two_readings_that_agree_answer_a_repeat_that_was_said() -> None:
     said = compose(bank(), "harbour | " + "river garden " * 5 + "| island")
     oracle = Oracle(said.words)
-    found = read_with(oracle, said, preset())
+    found = transcribe_with(oracle, said, preset())
     assert score(said.words, found.words).errors == 0
     assert hows(found) == ["first", "shifted"]
-    assert [sign.name for sign in found.windows[0].readings[0].signs] == ["repeats"]
-    assert found.windows[0].signs == ()
+    assert [sign.name for sign in found.windows[0].attempts[0].flags] == ["repeats"]
+    assert found.windows[0].flags == ()
     assert found.coverage.grade == "A"
 
 
@@ -181,26 +184,26 @@ def test_the_cost_is_bounded() -> None:
     said = join(*parts, pause=3.0)
     engine = Wayward(said, [])
     # Windows of 5 s, nearly all of which are suspect whatever is done.
-    found = read_with(engine, said, preset(chunk_s=5.0, overlap_s=0.5))
+    found = transcribe_with(engine, said, preset(chunk_s=5.0, overlap_s=0.5))
     windows = len(found.windows)
     again = len(engine.asked) - windows
     assert windows > 20
     assert 0 < again <= max(ADVANCE, 0.3 * windows)
     assert found.coverage.repaired == again
-    nothing = Plan(share=0.0, temperatures=(0.2,), beams=5)
+    nothing = RepairPlan(share=0.0, temperatures=(0.2,), beams=5)
     engine = Wayward(said, [])
-    read_with(engine, said, preset(chunk_s=5.0, overlap_s=0.5), plan=nothing)
+    transcribe_with(engine, said, preset(chunk_s=5.0, overlap_s=0.5), plan=nothing)
     assert len(engine.asked) == windows
 
 
 @pytest.mark.slow
 def test_the_cost_is_bounded_over_all_media_of_a_run() -> None:
     said = talk(30)
-    purse = Purse()
+    purse = RepairBudget()
     engine = Wayward(said, [])
     batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 4)
     try:
-        recognizer = Recognizer(batcher, preset(), detector=detector(), purse=purse)
+        recognizer = Recognizer(batcher, preset(), detector=detector(), repair_budget=purse)
         found = [
             recognizer.transcribe(blocks(said.audio), MediaRef(f"{n}", "", 0.0)) for n in range(4)
         ]
@@ -231,19 +234,19 @@ def _soft() -> tuple[Composition, SpeechSpan]:
 @pytest.mark.slow
 def test_speech_outside_of_all_windows_is_read_by_itself() -> None:
     said, soft = _soft()
-    once = read_with(Oracle(said.words), said, SHORT, plan=ONCE, longest_pause_s=0.0)
+    once = transcribe_with(Oracle(said.words), said, SHORT, plan=ONCE, longest_pause_s=0.0)
     lost = [gap for gap in once.coverage.gaps if soft.start_s < gap.start_s < soft.end_s]
     assert lost
     assert not any(w.start_s <= lost[0].start_s < w.end_s for w in once.windows)
-    found = read_with(Oracle(said.words), said, SHORT, longest_pause_s=0.0)
+    found = transcribe_with(Oracle(said.words), said, SHORT, longest_pause_s=0.0)
     assert found.coverage.gaps == ()
     assert found.coverage.repaired == 1
     texts = [word.text for word in found.words]
     assert len(texts) > len(once.words)
     starts = [word.start_s for word in found.words]
     assert starts == sorted(starts)
-    (row,) = [window for window in found.windows if window.readings]
-    assert [reading.how for reading in row.readings] == ["not read", "shifted"]
+    (row,) = [window for window in found.windows if window.attempts]
+    assert [reading.method for reading in row.attempts] == ["not read", "shifted"]
     assert soft.start_s <= row.start_s < row.end_s <= soft.end_s + PAD_S
 
 
@@ -252,10 +255,10 @@ def test_speech_outside_of_all_windows_that_gives_no_words_is_told() -> None:
     said, soft = _soft()
     heard = [word for word in said.words if not soft.start_s <= word[1] < soft.end_s]
     oracle = Oracle(heard)
-    found = read_with(oracle, said, SHORT, longest_pause_s=0.0)
+    found = transcribe_with(oracle, said, SHORT, longest_pause_s=0.0)
     assert score(heard, found.words).errors == 0
     assert any(soft.start_s < gap.start_s < soft.end_s for gap in found.coverage.gaps)
-    assert len(oracle.shown) == len(found.windows)  # once, and not again in every way
+    assert len(oracle.decoded_spans) == len(found.windows)  # once, and not again in every way
 
 
 # Border cases
@@ -263,21 +266,21 @@ def test_speech_outside_of_all_windows_that_gives_no_words_is_told() -> None:
 
 def test_a_window_of_silence_has_nothing_to_mend() -> None:
     oracle = Oracle([])
-    found = read_with(oracle, without_speech(silence(30)), preset())
+    found = transcribe_with(oracle, without_speech(silence(30)), preset())
     assert (found.words, found.windows, found.coverage.grade) == ((), (), "A")
-    assert oracle.shown == []
+    assert oracle.decoded_spans == []
 
 
 def test_a_stock_phrase_on_silence_is_thrown_out() -> None:
     said = join(talk(30), without_speech(silence(6)), talk(30, seed=4), pause=0.1)
     struck = FaultyEngine(Oracle(said.words), share=1.0, kinds=["invent"], first_only=True)
-    found = read_with(struck, said, preset())  # type: ignore[arg-type]
+    found = transcribe_with(struck, said, preset())  # type: ignore[arg-type]
     assert score(said.words, found.words).inserted == 0
 
 
 def test_one_word_is_read_and_graded() -> None:
     said = compose(bank(), "harbour")
-    found = read_with(Oracle(said.words), said, preset())
+    found = transcribe_with(Oracle(said.words), said, preset())
     assert [word.text for word in found.words] == ["harbour"]
     assert found.coverage.grade == "A"
     assert found.coverage.repaired == 0
@@ -285,7 +288,7 @@ def test_one_word_is_read_and_graded() -> None:
 
 def test_a_whole_item_of_music_is_clean_without_words_and_doubtful_with_them() -> None:
     music = without_speech(chords(60, np.random.default_rng(6)))
-    found = read_with(Oracle([]), music, preset())
+    found = transcribe_with(Oracle([]), music, preset())
     assert (found.words, found.coverage.grade) == ((), "A")
     # Speech at its beginning, and a recognizer that goes on writing where the music is.
     said = join(talk(20), music, pause=0.2)
@@ -298,8 +301,8 @@ def test_a_whole_item_of_music_is_clean_without_words_and_doubtful_with_them() -
     def longer(_window: Window, words: list[Word]) -> list[Word]:
         return [*words, *invented]
 
-    found = read_with(Oracle(said.words, skips=longer), said, preset())
-    signs = {sign.name for window in found.windows for sign in window.signs}
+    found = transcribe_with(Oracle(said.words, skips=longer), said, preset())
+    signs = {sign.name for window in found.windows for sign in window.flags}
     assert signs & {"silence", "phrase", "times"}
     assert found.coverage.grade != "A"
 
@@ -307,7 +310,7 @@ def test_a_whole_item_of_music_is_clean_without_words_and_doubtful_with_them() -
 def test_shifted_borders_keep_the_sound_in_its_place() -> None:
     audio = np.arange(10 * SAMPLE_RATE, dtype=np.float32)
     window = Window(3, 100.0, audio, (SpeechSpan(100.4, 109.0),))
-    moved = shifted(window, 30.0)
+    moved = shift_window(window, 30.0)
     assert moved.start_s == pytest.approx(99.74)
     place = round((105.0 - moved.start_s) * SAMPLE_RATE)
     assert moved.audio[place] == pytest.approx(5 * SAMPLE_RATE, abs=1)
@@ -317,21 +320,21 @@ def test_shifted_borders_keep_the_sound_in_its_place() -> None:
 def test_shifted_borders_keep_every_word_where_the_recognizer_holds_no_more() -> None:
     audio = np.ones(10 * SAMPLE_RATE, np.float32)
     # Silence at the end makes room.
-    quiet_end = shifted(Window(3, 100.0, audio, (SpeechSpan(100.1, 109.0),)), 10.0)
+    quiet_end = shift_window(Window(3, 100.0, audio, (SpeechSpan(100.1, 109.0),)), 10.0)
     assert quiet_end.start_s == pytest.approx(99.74)
     assert quiet_end.end_s == pytest.approx(109.74)
     # None there: some of that at the beginning goes, but never detected speech.
-    quiet_start = shifted(Window(3, 100.0, audio, (SpeechSpan(100.3, 110.0),)), 10.0)
+    quiet_start = shift_window(Window(3, 100.0, audio, (SpeechSpan(100.3, 110.0),)), 10.0)
     assert quiet_start.start_s == pytest.approx(100.15)
     assert quiet_start.end_s == pytest.approx(110.0)
-    unbroken = shifted(Window(3, 100.0, audio, (SpeechSpan(100.0, 110.0),)), 10.0)
+    unbroken = shift_window(Window(3, 100.0, audio, (SpeechSpan(100.0, 110.0),)), 10.0)
     assert unbroken.start_s == pytest.approx(100.05)
 
 
 # Another engine
 
 
-class Fixed(SecondEngine):
+class Fixed(FallbackEngine):
     """A second engine that is there already."""
 
     def __init__(self, engine: Oracle) -> None:
@@ -343,9 +346,9 @@ def test_another_engine_is_the_last_rung() -> None:
     said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
     batcher = Batcher(Wayward(said, []), GPUManager("cpu", cpu_threads=1), 2)
     second = Fixed(Oracle(said.words))
-    plan = Plan(share=10.0, temperatures=(), beams=1)
+    plan = RepairPlan(share=10.0, temperatures=(), beams=1)
     try:
-        recognizer = Recognizer(batcher, preset(), detector=detector(), plan=plan, second=second)
+        recognizer = Recognizer(batcher, preset(), detector=detector(), plan=plan, fallback=second)
         found = recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
     finally:
         batcher.close()
@@ -364,7 +367,7 @@ def test_another_engine_that_cannot_be_had_is_tried_once(
         raise ModelUnavailable("There is no such model.")
 
     monkeypatch.setattr("kb.asr.batching.fallback_engine.load_engine", refuse)
-    second = SecondEngine("whisper:nowhere", lambda: GPUManager("cpu", cpu_threads=1), 2)
+    second = FallbackEngine("whisper:nowhere", lambda: GPUManager("cpu", cpu_threads=1), 2)
     with caplog.at_level(logging.WARNING):
         assert second.open() is None
         assert second.open() is None
@@ -384,8 +387,8 @@ def test_another_engine_s_loss_of_the_device_is_the_first_one_s_too() -> None:
     said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
     batcher = Batcher(Wayward(said, []), GPUManager("cpu", cpu_threads=1), 2)
     second = Fixed(Oracle(said.words, fails=loses_the_device))
-    plan = Plan(share=10.0, temperatures=(), beams=1)
-    recognizer = Recognizer(batcher, preset(), detector=detector(), plan=plan, second=second)
+    plan = RepairPlan(share=10.0, temperatures=(), beams=1)
+    recognizer = Recognizer(batcher, preset(), detector=detector(), plan=plan, fallback=second)
     try:
         with pytest.raises(DeviceLost, match=LOST):
             recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
@@ -399,25 +402,25 @@ def test_a_device_lost_while_another_engine_is_loaded_is_told(
 ) -> None:
     monkeypatch.setattr("torch.nn.Module.to", loses_the_device)
     manager = GPUManager("cpu", cpu_threads=1)
-    second = SecondEngine("whisper:demo", lambda: manager, 2)
+    second = FallbackEngine("whisper:demo", lambda: manager, 2)
     for _ in range(2):  # what failed is not the engine: it is not given up
         with pytest.raises(DeviceLost, match=LOST):
             second.open()
     monkeypatch.undo()
-    assert manager.settled == 0
+    assert manager.permanent_bytes == 0
     assert second.open() is not None
     shape = shape_of("demo")
     assert shape is not None
-    settled = manager.settled  # its weights are no windows' from now on
+    settled = manager.permanent_bytes  # its weights are no windows' from now on
     assert settled >= shape.weights_bytes(4) > 0
-    assert second.open() is not None and manager.settled == settled
+    assert second.open() is not None and manager.permanent_bytes == settled
     second.close()
 
 
 def test_the_plan_is_read_from_the_settings() -> None:
-    plan = Plan.of(Settings().replace(repair_temperatures=" 0.1, 0.9 ", repair_share=0.1))
+    plan = RepairPlan.of(Settings().replace(repair_temperatures=" 0.1, 0.9 ", repair_share=0.1))
     assert (plan.temperatures, plan.share) == ((0.1, 0.9), 0.1)
-    assert Plan.of(Settings().replace(repair_temperatures="")).temperatures == ()
+    assert RepairPlan.of(Settings().replace(repair_temperatures="")).temperatures == ()
 
 
 # The demo recognizer
@@ -439,7 +442,7 @@ def test_faults_before_the_demo_recognizer_are_mended() -> None:
         batcher.close()
     assert struck.faults
     result = score(said.words, found.words)
-    suspect = [window for window in found.windows if window.signs or window.readings]
+    suspect = [window for window in found.windows if window.flags or window.attempts]
     assert suspect
     # Half of all readings are struck, later ones too: what is left is told.
     assert result.wer <= 0.04 or found.coverage.grade != "A"
@@ -454,9 +457,9 @@ def test_the_demo_recognizer_reads_in_every_way() -> None:
     manager = GPUManager("cpu", cpu_threads=1)
     manager.apply()
     engine = load_engine("whisper", "demo", manager)
-    heard = engine.hear([Window(0, 0.0, said.audio[: 30 * SAMPLE_RATE])])
-    texts: dict[Decoding, list[Word]] = {}
-    for how in (GREEDY, Decoding(0.2), Decoding(0.2), Decoding(beams=3)):
+    heard = engine.encode([Window(0, 0.0, said.audio[: 30 * SAMPLE_RATE])])
+    texts: dict[DecodingOptions, list[Word]] = {}
+    for how in (GREEDY, DecodingOptions(0.2), DecodingOptions(0.2), DecodingOptions(beams=3)):
         decoded = engine.decode(heard, ["en"], how)[0]
         words = [word for segment in decoded.segments for word in segment.words]
         assert score(said.words, words).wer <= 0.1

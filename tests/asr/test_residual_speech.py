@@ -9,8 +9,8 @@ import pytest
 
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.vad import Audio
-from kb.asr.quality.repair_budget import ADVANCE, Purse
-from kb.asr.windows.residual_speech import MOST_KEPT, Outside
+from kb.asr.quality.repair_budget import ADVANCE, RepairBudget
+from kb.asr.windows.residual_speech import MOST_KEPT, ResidualSpeech
 from kb.asr.windows.windowing import Window
 from kb.types import SpeechSpan
 
@@ -25,7 +25,7 @@ def followed(
     spans: list[SpeechSpan], windows: list[Window], total_s: float = 60.0, *, late_s: float = 0.0
 ) -> list[Window]:
     """What is found where blocks of 10 s come and windows are decided `late_s` behind them."""
-    outside = Outside(30.0, 0.8)
+    outside = ResidualSpeech(30.0, 0.8)
     left = list(windows)
     at_s = 0.0
     while at_s < total_s:
@@ -33,13 +33,13 @@ def followed(
         at_s += 10.0
         until_s = at_s - late_s
         while left and left[0].start_s < until_s:
-            outside.covered(left.pop(0))
+            outside.exclude(left.pop(0))
         heard = [SpeechSpan(s.start_s, min(s.end_s, at_s)) for s in spans if s.start_s < at_s]
-        outside.look(until_s, lambda *_: heard)  # noqa: B023  called at once
+        outside.scan(until_s, lambda *_: heard)  # noqa: B023  called at once
     for each in left:
-        outside.covered(each)
-    outside.look(None, lambda *_: spans)
-    return outside.found
+        outside.exclude(each)
+    outside.scan(None, lambda *_: spans)
+    return outside.windows
 
 
 def window(index: int, start_s: float, end_s: float) -> Window:
@@ -85,36 +85,36 @@ def test_memory_is_bounded() -> None:
     found = followed(spans, [], 200.0)
     assert len(found) == MOST_KEPT
     assert min(each.duration_s for each in found) > 1.4 + 2 * 0.3  # the longest ones
-    outside = Outside(30.0, 0.8)
+    outside = ResidualSpeech(30.0, 0.8)
     for at_s in range(0, 600, 10):
         outside.push(ramp(at_s, at_s + 10.0))
-        outside.look(at_s + 10.0, lambda *_: ())
+        outside.scan(at_s + 10.0, lambda *_: ())
         assert outside._audio.size <= 11 * SAMPLE_RATE
 
 
 def test_a_purse_holds_the_share_over_a_run() -> None:
-    purse = Purse()
-    assert purse.pay(ADVANCE, 0.3)  # the advance
-    assert not purse.pay(0.25, 0.3)
+    purse = RepairBudget()
+    assert purse.try_spend(ADVANCE, 0.3)  # the advance
+    assert not purse.try_spend(0.25, 0.3)
     for _ in range(40):
-        purse.earn()
-    assert purse.affords(6.0, 0.3)
-    assert not purse.affords(6.1, 0.3)
-    assert purse.pay(6.0, 0.3)
+        purse.add_window()
+    assert purse.can_spend(6.0, 0.3)
+    assert not purse.can_spend(6.1, 0.3)
+    assert purse.try_spend(6.0, 0.3)
     assert purse.spent == pytest.approx(0.3 * purse.windows)
-    purse.owe(-1.0)  # what was not done is given back
-    assert purse.pay(1.0, 0.3)
-    purse.owe(5.0)  # more than thought: the next ones wait
-    assert not purse.affords(0.25, 0.3)
+    purse.adjust(-1.0)  # what was not done is given back
+    assert purse.try_spend(1.0, 0.3)
+    purse.adjust(5.0)  # more than thought: the next ones wait
+    assert not purse.can_spend(0.25, 0.3)
 
 
 def test_a_purse_is_not_overdrawn_from_several_threads() -> None:
-    purse = Purse()
+    purse = RepairBudget()
     for _ in range(1000):
-        purse.earn()
+        purse.add_window()
     paid: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: paid.extend(purse.pay(1.0, 0.3) for _ in range(200)))
+        threading.Thread(target=lambda: paid.extend(purse.try_spend(1.0, 0.3) for _ in range(200)))
         for _ in range(4)
     ]
     for thread in threads:

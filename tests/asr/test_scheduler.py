@@ -7,8 +7,13 @@ import torch
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from gpu.manager import BatchCeiling
-from kb.asr.batching.batch_size import GROW_AFTER, LOOK_EVERY, SLOWEST_GROWTH, BatchSize
-from kb.asr.batching.scheduler import MOST_PASSES, Ticket, Turns
+from kb.asr.batching.batch_size import (
+    GROW_AFTER,
+    MEMORY_POLL_BATCHES,
+    SLOWEST_GROWTH,
+    AdaptiveBatchSize,
+)
+from kb.asr.batching.scheduler import MOST_PASSES, FairScheduler, Ticket
 from kb.asr.engines.model_lookup import DEMO_FOLDER, shape_of
 from kb.asr.engines.model_registry import MODELS, find
 from kb.asr.engines.whisper.memory import (
@@ -19,16 +24,16 @@ from kb.asr.engines.whisper.memory import (
 )
 
 
-def turns(*tickets: tuple[str, str, float, str]) -> Turns[str]:
+def turns(*tickets: tuple[str, str, float, str]) -> FairScheduler[str]:
     """Turns with (owner, job, length in seconds, language) waiting."""
-    made: Turns[str] = Turns()
+    made: FairScheduler[str] = FairScheduler()
     for owner, job, length_s, language in tickets:
         add(made, owner, job, length_s, language)
     return made
 
 
 def add(
-    made: Turns[str],
+    made: FairScheduler[str],
     owner: str,
     job: str,
     length_s: float = 10,
@@ -39,12 +44,12 @@ def add(
 
 
 def test_items_take_turns() -> None:
-    waiting = Turns[str]()
+    waiting = FairScheduler[str]()
     for number in range(40):
         add(waiting, "four hours", f"long {number}")
     for number in range(3):
         add(waiting, "two minutes", f"short {number}")
-    batches = [waiting.take(4) for _ in range(3)]
+    batches = [waiting.next_batch(4) for _ in range(3)]
     assert sum(job.startswith("short") for batch in batches for job in batch) == 3
     assert [job for b in batches for job in b if job.startswith("long")] == [
         f"long {n}" for n in range(9)
@@ -53,16 +58,16 @@ def test_items_take_turns() -> None:
 
 
 def test_the_longest_of_the_horizon_go_first_and_nobody_waits_for_ever() -> None:
-    waiting = Turns[str]()
+    waiting = FairScheduler[str]()
     for number, length_s in enumerate((2, 29, 3, 28, 27, 4, 26, 25)):
         add(waiting, "item", f"{number}", length_s)
-    assert waiting.take(4) == ["1", "3", "4", "6"]
+    assert waiting.next_batch(4) == ["1", "3", "4", "6"]
     # Longer ones keep coming; what was passed over goes all the same.
     gone: list[list[str]] = []
     for number in range(8, 40, 4):
         for more in range(4):
             add(waiting, "item", f"{number + more}", 30)
-        gone.append(waiting.take(4))
+        gone.append(waiting.next_batch(4))
     late = {job: place for place, batch in enumerate(gone) for job in batch}
     assert all(late[job] <= MOST_PASSES for job in ("0", "2", "5", "7")), late
 
@@ -73,40 +78,40 @@ def test_one_language_goes_together_and_others_fill_what_is_left() -> None:
         *(("german", f"g{n}", 20, "de") for n in range(3)),
         *(("new", f"n{n}", 30, "") for n in range(1)),
     )
-    first = waiting.take(4)
+    first = waiting.next_batch(4)
     assert first == ["e0", "e1", "e2", "e3"]
-    second = waiting.take(4)  # the next item leads
+    second = waiting.next_batch(4)  # the next item leads
     assert sorted(second) == ["g0", "g1", "g2", "n0"]
-    assert {job for _ in range(3) for job in waiting.take(4)} | set(first) | set(second) == {
+    assert {job for _ in range(3) for job in waiting.next_batch(4)} | set(first) | set(second) == {
         "e0", "e1", "e2", "e3", "e4", "g0", "g1", "g2", "n0",
     }  # fmt: skip
-    assert len(waiting) == 0 and waiting.take(4) == []
+    assert len(waiting) == 0 and waiting.next_batch(4) == []
 
 
 def test_a_language_that_becomes_known_while_it_waits_counts() -> None:
-    waiting, known = Turns[str](), {"item": ""}
+    waiting, known = FairScheduler[str](), {"item": ""}
     for number in range(4):
         waiting.add(Ticket("item", f"i{number}", "", 10, lambda: known["item"]))
     for number in range(4):
         add(waiting, "german", f"g{number}", 10, "de")
     known["item"] = "de"
-    assert sorted(waiting.take(8)) == ["g0", "g1", "g2", "g3", "i0", "i1", "i2", "i3"]
+    assert sorted(waiting.next_batch(8)) == ["g0", "g1", "g2", "g3", "i0", "i1", "i2", "i3"]
 
 
 def test_different_tasks_never_share_a_batch() -> None:
-    waiting = Turns[str]()
+    waiting = FairScheduler[str]()
     for number in range(3):
         add(waiting, "one", f"t{number}", kind="transcribe")
         add(waiting, "two", f"x{number}", kind="translate")
-    batches = [waiting.take(8) for _ in range(2)]
+    batches = [waiting.next_batch(8) for _ in range(2)]
     assert [{job[0] for job in batch} for batch in batches] == [{"t"}, {"x"}]
 
 
 def test_what_is_dropped_is_gone_and_the_rest_goes_on() -> None:
     waiting = turns(("a", "a0", 1, "en"), ("b", "b0", 1, "en"), ("a", "a1", 1, "en"))
-    assert waiting.of("a") == 2
-    assert waiting.drop("a") == ["a0", "a1"] and waiting.drop("nobody") == []
-    assert (len(waiting), waiting.take(8)) == (1, ["b0"])
+    assert waiting.queued_of("a") == 2
+    assert waiting.remove("a") == ["a0", "a1"] and waiting.remove("nobody") == []
+    assert (len(waiting), waiting.next_batch(8)) == (1, ["b0"])
 
 
 # How many at once
@@ -123,22 +128,25 @@ class Room:
 
 
 def test_the_batch_begins_with_what_fits_and_says_why_it_is_not_larger() -> None:
-    assert (BatchSize(16).size, BatchSize(16).reason) == (16, "the preset's most is 16")
-    small = BatchSize(16, Room(5))
+    assert (AdaptiveBatchSize(16).size, AdaptiveBatchSize(16).reason) == (
+        16,
+        "the preset's most is 16",
+    )
+    small = AdaptiveBatchSize(16, Room(5))
     assert (small.size, small.ceiling, small.reason) == (5, 16, "room for 5")
-    assert BatchSize(16, Room(0)).size == 1
-    assert BatchSize(16, Room(99)).size == 16
+    assert AdaptiveBatchSize(16, Room(0)).size == 1
+    assert AdaptiveBatchSize(16, Room(99)).size == 16
 
 
 def test_out_of_memory_halves_and_a_quiet_stretch_doubles() -> None:
-    batch = BatchSize(16, grow_after=3)
-    assert batch.refused(16) and batch.size == 8
+    batch = AdaptiveBatchSize(16, grow_after=3)
+    assert batch.on_out_of_memory(16) and batch.size == 8
     assert batch.reason == "memory ran out with 16 windows"
-    assert batch.refused(8) and batch.size == 4
-    assert batch.refused(3) and batch.size == 1  # a batch that was not full
+    assert batch.on_out_of_memory(8) and batch.size == 4
+    assert batch.on_out_of_memory(3) and batch.size == 1  # a batch that was not full
     sizes = []
     for _ in range(40):
-        batch.went(batch.size)
+        batch.on_success(batch.size)
         sizes.append(batch.size)
     assert sorted(set(sizes)) == [1, 2, 4, 8, 16]
     assert sizes == sorted(sizes) and sizes[0] == sizes[1] == 1  # not at once
@@ -146,100 +154,100 @@ def test_out_of_memory_halves_and_a_quiet_stretch_doubles() -> None:
 
 
 def test_each_fall_from_the_full_size_makes_the_next_try_later() -> None:
-    batch, waits = BatchSize(2), []
+    batch, waits = AdaptiveBatchSize(2), []
     for _ in range(7):
-        assert batch.refused(2)
+        assert batch.on_out_of_memory(2)
         quiet = 0
         while batch.size < 2:
-            batch.went(1)
+            batch.on_success(1)
             quiet += 1
         waits.append(quiet)
     assert waits[0] == 2 * GROW_AFTER
     assert waits == sorted(waits) and waits[-1] == waits[-2] == SLOWEST_GROWTH * GROW_AFTER
 
 
-def fall(batch: BatchSize) -> int:
+def fall(batch: AdaptiveBatchSize) -> int:
     """Memory runs out with a full batch; how many batches it takes until the next full one."""
     full = batch.ceiling
     while batch.size == full:  # what has gone through before is repeated once
-        assert batch.refused(full)
+        assert batch.on_out_of_memory(full)
     quiet = 0
     while batch.size < full:
-        batch.went(1)
+        batch.on_success(1)
         quiet += 1
     return quiet
 
 
 def test_full_batches_that_go_through_make_the_next_try_sooner_again() -> None:
-    batch = BatchSize(2)
+    batch = AdaptiveBatchSize(2)
     assert [fall(batch) for _ in range(4)] == [n * GROW_AFTER for n in (2, 4, 8, 16)]
     for _ in range(100 * GROW_AFTER):
-        batch.went(1)  # what is not full proves nothing
+        batch.on_success(1)  # what is not full proves nothing
     assert fall(batch) == 16 * GROW_AFTER
     for _ in range(16 * GROW_AFTER):
-        batch.went(2)
+        batch.on_success(2)
     assert fall(batch) == 16 * GROW_AFTER  # it was halved, and this fall doubled it
     for _ in range((16 + 8 + 4 + 2) * GROW_AFTER):
-        batch.went(2)
+        batch.on_success(2)
     assert fall(batch) == 2 * GROW_AFTER  # as after a first fall
 
 
 def test_another_preset_forgets_what_the_last_one_failed_with() -> None:
-    batch = BatchSize(2)
+    batch = AdaptiveBatchSize(2)
     assert [fall(batch) for _ in range(3)] == [n * GROW_AFTER for n in (2, 4, 8)]
     batch.set_ceiling(4)
     assert fall(batch) == 2 * GROW_AFTER
 
 
 def test_what_went_through_before_is_repeated_once_after_a_clean_up() -> None:
-    batch = BatchSize(8)
-    batch.went(8)
-    assert batch.refused(8) and batch.size == 8  # memory was in pieces: the same again
-    batch.went(8)
+    batch = AdaptiveBatchSize(8)
+    batch.on_success(8)
+    assert batch.on_out_of_memory(8) and batch.size == 8  # memory was in pieces: the same again
+    batch.on_success(8)
     assert (batch.repeated, batch.halved) == (1, 0)
-    assert batch.refused(8) and batch.size == 8
-    assert batch.refused(8) and batch.size == 4  # that did not help
+    assert batch.on_out_of_memory(8) and batch.size == 8
+    assert batch.on_out_of_memory(8) and batch.size == 4  # that did not help
     assert (batch.repeated, batch.halved) == (1, 1)
 
 
 def test_one_window_is_repeated_once_and_then_given_up() -> None:
-    batch = BatchSize(1)
-    assert batch.refused(1)
-    assert not batch.refused(1)
+    batch = AdaptiveBatchSize(1)
+    assert batch.on_out_of_memory(1)
+    assert not batch.on_out_of_memory(1)
     assert batch.size == 1
-    assert batch.refused(1)  # the next window gets its own try
+    assert batch.on_out_of_memory(1)  # the next window gets its own try
 
 
 def test_growth_stops_where_memory_ends_and_goes_on_when_there_is_more() -> None:
     room = Room(6)
-    batch = BatchSize(16, room, grow_after=2)
+    batch = AdaptiveBatchSize(16, room, grow_after=2)
     for _ in range(20):
-        batch.went(batch.size)
+        batch.on_success(batch.size)
     assert (batch.size, batch.reason) == (6, "room for 6")
     room.size = 99
     for _ in range(20):
-        batch.went(batch.size)
+        batch.on_success(batch.size)
     assert batch.size == 16
 
 
 def test_memory_that_others_take_makes_the_batch_smaller_before_it_fails() -> None:
     room = Room(16)
-    batch = BatchSize(16, room)
-    batch.went(16)
+    batch = AdaptiveBatchSize(16, room)
+    batch.on_success(16)
     room.size = 3
-    for _ in range(LOOK_EVERY):
-        batch.went(16)
+    for _ in range(MEMORY_POLL_BATCHES):
+        batch.on_success(16)
     assert (batch.size, batch.reason, batch.halved) == (3, "room for 3", 0)
 
 
 def test_a_hungry_device_gets_more_sooner() -> None:
-    calm, hungry = BatchSize(8, Room(8)), BatchSize(8, Room(8))
+    calm, hungry = AdaptiveBatchSize(8, Room(8)), AdaptiveBatchSize(8, Room(8))
     waits = []
     for batch, is_hungry in ((calm, False), (hungry, True)):
-        batch.refused(8)
+        batch.on_out_of_memory(8)
         quiet = 0
         while batch.size < 8:
-            batch.went(4, hungry=is_hungry)
+            batch.on_success(4, underutilised=is_hungry)
             quiet += 1
         waits.append(quiet)
     assert waits[1] * 4 == waits[0]

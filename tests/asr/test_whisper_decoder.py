@@ -22,10 +22,10 @@ from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.asr.engines.whisper.cuda_graph import GraphStep
 from kb.asr.engines.whisper.decoder import Decoder
-from kb.asr.engines.whisper.greedy_search import Begun, Greedy, Written
+from kb.asr.engines.whisper.greedy_search import DecoderState, GreedyDecoder, GreedyResult
 from kb.asr.engines.whisper.loader import load_whisper
 from kb.asr.engines.whisper.packed_linear import Linear, pack_linears
-from kb.asr.engines.whisper.timestamp_rules import Choice, Rules
+from kb.asr.engines.whisper.timestamp_rules import TimestampRules, TokenChoice
 from tests.support.compose import compose, random_plan
 from tests.support.speech import bank
 
@@ -57,19 +57,19 @@ def prompts() -> list[list[int]]:
     return [[855, code, TRANSCRIBE] for code in (EN, EN, EN, DE)]
 
 
-def greedy(**options: Any) -> Greedy:
+def greedy(**options: Any) -> GreedyDecoder:
     model = demo().model
-    rules = Rules(model.generation_config, 854, model.config.vocab_size, "cpu")
-    return Greedy(Decoder(model), rules, start=855, **options)
+    rules = TimestampRules(model.generation_config, 854, model.config.vocab_size, "cpu")
+    return GreedyDecoder(Decoder(model), rules, start_token=855, **options)
 
 
-def written(loop: Greedy) -> Written:
+def written(loop: GreedyDecoder) -> GreedyResult:
     with torch.inference_mode():
-        return loop.write(loop.begin(states()), prompts())
+        return loop.decode(loop.start(states()), prompts())
 
 
-def edges(loop: Greedy, found: Written) -> list[Any]:
-    return [tokens.edges for tokens in loop.time(found, [30.0] * 4)]
+def edges(loop: GreedyDecoder, found: GreedyResult) -> list[Any]:
+    return [tokens.edges for tokens in loop.align(found, [30.0] * 4)]
 
 
 def test_what_is_written_is_what_generate_writes() -> None:
@@ -106,7 +106,7 @@ def test_log_probabilities_and_attention_are_a_second_pass_s() -> None:
         scores = output.logits[0, 2:-1].log_softmax(-1)
         chances = scores.gather(1, torch.tensor(tokens)[:, None])[:, 0]
         assert found.logprobs[row] == pytest.approx(chances.tolist(), abs=1e-3)
-        own = found.watched.of(row, 2, 2 + len(tokens) + 1)
+        own = found.attention.steps_of(row, 2, 2 + len(tokens) + 1)
         theirs = output.cross_attentions[1][0, [0, 1], 2:]
         assert own.shape == theirs.shape
         assert torch.allclose(own, theirs, atol=1e-4)
@@ -116,10 +116,12 @@ def test_a_recorded_step_writes_the_same() -> None:
     """(Without CUDA it is not recorded, but runs over the same fixed memory.)"""
     plain = written(greedy())
     decoder = Decoder(demo().model)
-    rules = Rules(demo().model.generation_config, 854, demo().model.config.vocab_size, "cpu")
+    rules = TimestampRules(
+        demo().model.generation_config, 854, demo().model.config.vocab_size, "cpu"
+    )
     settled: list[int] = []
     graph = GraphStep(decoder, 5, 227, settled.append)
-    loop = Greedy(decoder, rules, start=855, graph=graph)
+    loop = GreedyDecoder(decoder, rules, start_token=855, graph=graph)
     for _ in range(2):  # the second time over memory that was used
         again = written(loop)
         assert again.rows == plain.rows
@@ -132,10 +134,10 @@ def test_a_recorded_step_writes_the_same() -> None:
 def test_a_batch_may_be_written_again_with_other_prompts() -> None:
     loop = greedy()
     with torch.inference_mode():
-        begun: Begun = loop.begin(states())
-        first = loop.write(begun, prompts())
-        loop.write(begun, [[855, DE, TRANSCRIBE]] * 4)
-        again = loop.write(begun, prompts())
+        begun: DecoderState = loop.start(states())
+        first = loop.decode(begun, prompts())
+        loop.decode(begun, [[855, DE, TRANSCRIBE]] * 4)
+        again = loop.decode(begun, prompts())
     assert again.rows == first.rows
     assert again.logprobs == first.logprobs
     assert edges(loop, again) == edges(loop, first)
@@ -152,7 +154,7 @@ def test_caches_grow_when_their_room_is_used_up() -> None:
             decoder_input_ids=tokens,
             use_cache=False,
         )
-    assert caches.room >= 70
+    assert caches.capacity >= 70
     assert torch.allclose(torch.stack(logits, 1), whole.logits, atol=1e-3)
 
 
@@ -175,7 +177,7 @@ def test_the_rules_are_transformers_s(boost: float, furthest: int | None) -> Non
         SuppressTokensLogitsProcessor([5, 7, *range(855, 961)]),
         WhisperTimeStampLogitsProcessor(generation, begin_index=1),
     ]
-    choice = Choice(Rules(generation, 854, 2463, "cpu"), 6)
+    choice = TokenChoice(TimestampRules(generation, 854, 2463, "cpu"), 6)
     draw = torch.manual_seed(int(boost) + 20)
     ids = torch.full((6, 1), 855)
     for _ in range(40):
@@ -232,10 +234,10 @@ def test_half_precision_stays_plain() -> None:
 def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one() -> None:
     loop = greedy()
     with torch.inference_mode():
-        begun = loop.begin(states())
-        plain = loop.write(begun, prompts())
-        rows = loop.search(begun, prompts(), 4)
-        found = loop.write(begun, prompts(), given=rows)
+        begun = loop.start(states())
+        plain = loop.decode(begun, prompts())
+        rows = loop.beam_search(begun, prompts(), 4)
+        found = loop.decode(begun, prompts(), fixed=rows)
     assert found.rows == rows
     for row in rows:
         assert row
@@ -247,19 +249,19 @@ def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one() -> None:
 def test_one_beam_is_greedy() -> None:
     loop = greedy()
     with torch.inference_mode():
-        begun = loop.begin(states())
-        assert loop.search(begun, prompts(), 1) == loop.write(begun, prompts()).rows
+        begun = loop.start(states())
+        assert loop.beam_search(begun, prompts(), 1) == loop.decode(begun, prompts()).rows
 
 
 def test_what_is_drawn_is_the_same_each_time_and_near_zero_greedy() -> None:
     loop = greedy()
     with torch.inference_mode():
-        begun = loop.begin(states())
-        plain = loop.write(begun, prompts())
-        warm = loop.write(begun, prompts(), temperature=1.5)
-        assert loop.write(begun, prompts(), temperature=1.5).rows == warm.rows
+        begun = loop.start(states())
+        plain = loop.decode(begun, prompts())
+        warm = loop.decode(begun, prompts(), temperature=1.5)
+        assert loop.decode(begun, prompts(), temperature=1.5).rows == warm.rows
         assert warm.rows != plain.rows
-        assert loop.write(begun, prompts(), temperature=0.0005).rows == plain.rows
+        assert loop.decode(begun, prompts(), temperature=0.0005).rows == plain.rows
 
 
 @pytest.mark.parametrize("boost", [-8.0, 0.0, 8.0])
@@ -271,7 +273,7 @@ def test_what_may_be_drawn_is_what_transformers_allows(boost: float) -> None:
         SuppressTokensLogitsProcessor([5, *range(855, 961)]),
         WhisperTimeStampLogitsProcessor(generation, begin_index=1),
     ]
-    choice = Choice(Rules(generation, 854, 2463, "cpu"), 6)
+    choice = TokenChoice(TimestampRules(generation, 854, 2463, "cpu"), 6)
     draw = torch.manual_seed(3)
     ids = torch.full((6, 1), 855)
     for _ in range(25):

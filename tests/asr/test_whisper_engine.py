@@ -22,10 +22,10 @@ from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines import ENGINES, check_engine, load_engine
-from kb.asr.engines.base import Decoded
+from kb.asr.engines.base import DecodingResult
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.asr.engines.whisper.engine import WhisperEngine
-from kb.asr.engines.whisper.loader import Loaded
+from kb.asr.engines.whisper.loader import LoadedModel
 from kb.asr.windows.windowing import Window
 from kb.errors import SettingsError
 from tests.support.compose import chords, compose, noise, random_plan
@@ -56,8 +56,8 @@ def talks() -> list[Window]:
 
 def read(
     engine: WhisperEngine, windows: list[Window], language: str | None = "en"
-) -> list[Decoded]:
-    heard = engine.hear(windows)
+) -> list[DecodingResult]:
+    heard = engine.encode(windows)
     return engine.decode(heard, [language] * len(windows))
 
 
@@ -130,13 +130,13 @@ def test_languages_are_log_probabilities_and_each_window_has_its_own(demo: Whisp
     rng = np.random.default_rng(2)
     german = compose(bank(), random_plan(bank(), 30, rng, "de"), rng=rng).audio
     windows = [talks()[3], window(german[: 30 * SAMPLE_RATE])]
-    heard = demo.hear(windows)
+    heard = demo.encode(windows)
     for found in heard.languages:
         assert sum(np.exp(value) for value in found.values()) == pytest.approx(1, abs=1e-3)
     assert [max(found, key=found.__getitem__) for found in heard.languages] == ["en", "de"]
     assert [d.language for d in demo.decode(heard, ["en", "de"])] == ["en", "de"]
-    assert demo.knows_language("de")
-    assert not demo.knows_language("xx")
+    assert demo.supports_language("de")
+    assert not demo.supports_language("xx")
 
 
 @pytest.mark.slow
@@ -163,7 +163,7 @@ def test_decoding_leaves_the_model_as_it_was_and_the_console_quiet(
 @pytest.mark.slow
 def test_a_stop_ends_a_decode_at_once() -> None:
     engine = load_engine("whisper", "demo", CPU)
-    heard = engine.hear(talks())
+    heard = engine.encode(talks())
     whole = sum(len(s.words) for d in engine.decode(heard, ["en"] * 4) for s in d.segments)
     engine.stop()
     cut = sum(len(s.words) for d in engine.decode(heard, ["en"] * 4) for s in d.segments)
@@ -205,7 +205,7 @@ def built(
     manager = GPUManager("cpu", cpu_threads=1)
     if dtype != torch.float32:
         manager = _Half("cpu", cpu_threads=1)
-    return WhisperEngine(Loaded(model, processor, 0.0), "random", manager)
+    return WhisperEngine(LoadedModel(model, processor, 0.0), "random", manager)
 
 
 class _Half(GPUManager):
@@ -232,15 +232,15 @@ class _Half(GPUManager):
 def test_models_of_every_shape_run(shape: dict[str, Any]) -> None:
     engine = built(**shape)
     windows = talks()[:2]
-    heard = engine.hear(windows)
+    heard = engine.encode(windows)
     assert len(heard.windows) == len(heard.no_speech) == 2
     if shape.get("multilingual", True):
         assert set(heard.languages[0]) >= {"en", "de"}
         languages = ["en", "de"]
     else:
         assert heard.languages == ({}, {})
-        assert engine.knows_language("en")
-        assert not engine.knows_language("de")
+        assert engine.supports_language("en")
+        assert not engine.supports_language("de")
         languages = ["en", "en"]
     for shown, decoded in zip(windows, engine.decode(heard, languages), strict=True):
         for segment in decoded.segments:

@@ -16,14 +16,14 @@ from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalG
 
 from kb.asr.engines.model_lookup import DEMO_FOLDER, shape_of
 from kb.asr.engines.whisper.decoder import Decoder
-from kb.asr.engines.whisper.greedy_search import Greedy
+from kb.asr.engines.whisper.greedy_search import GreedyDecoder
 from kb.asr.engines.whisper.memory import (
     POSITIONS,
     TIMING_HEADS,
     shape_from_config,
     shape_from_folder,
 )
-from kb.asr.engines.whisper.timestamp_rules import Rules
+from kb.asr.engines.whisper.timestamp_rules import TimestampRules
 
 ROWS = 4
 
@@ -75,14 +75,14 @@ def whisper() -> tuple[WhisperConfig, Any]:
 def test_a_batch_holds_what_the_arithmetic_says() -> None:
     """The longest text there may be, and one window that is done long before the others."""
     config, model = whisper()
-    rules = Rules(model.generation_config, 854, config.vocab_size, "cpu")
-    loop = Greedy(Decoder(model), rules, start=855)
-    words = [20 + n % 50 for n in range(loop.room(3) - 1)]
+    rules = TimestampRules(model.generation_config, 854, config.vocab_size, "cpu")
+    loop = GreedyDecoder(Decoder(model), rules, start_token=855)
+    words = [20 + n % 50 for n in range(loop.max_new_tokens(3) - 1)]
     with torch.inference_mode():
         states = torch.randn(ROWS, POSITIONS, 64)
         with Held() as held:
-            begun = loop.begin(states)
-            written = loop.write(begun, [[855, 856, 957]] * ROWS, given=[words[:2], *[words] * 3])
+            begun = loop.start(states)
+            written = loop.decode(begun, [[855, 856, 957]] * ROWS, fixed=[words[:2], *[words] * 3])
     assert [len(row) for row in written.rows] == [2, *[len(words)] * 3]
     shape = shape_from_config(config.to_dict())
     assert shape is not None and shape.timing_heads == TIMING_HEADS
@@ -103,4 +103,4 @@ def test_heads_that_time_words_are_read_beside_the_shape(tmp_path: Path) -> None
     assert unnamed.timing_heads == (layers - layers // 2) * config["decoder_attention_heads"]
     with torch.device("meta"):
         model = WhisperForConditionalGeneration(WhisperConfig(**config))
-    assert unnamed.timing_heads == Decoder(model).watched
+    assert unnamed.timing_heads == Decoder(model).alignment_head_count

@@ -10,15 +10,23 @@ import pytest
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.vad import FRAME, FRAME_S, Audio
 from kb.asr.coverage import LONGEST_UNCOVERED_S, REACH_S
-from kb.asr.engines.base import Decoded
-from kb.asr.quality.missing_speech import is_silence, quietest_s, unread
-from kb.asr.quality.report import Settled, ledger
-from kb.asr.stitching import Read, in_order, keep_words, seam, stitch
+from kb.asr.engines.base import DecodingResult
+from kb.asr.quality.missing_speech import find_missing_speech, is_silence, quietest_s
+from kb.asr.quality.report import WindowResult, quality_report
+from kb.asr.stitching import WindowText, enforce_order, keep_words, seam, stitch
 from kb.asr.windows.windowing import Window, WindowCutter
 from kb.types import Segment, SpeechSpan, Transcript, Word
-from tests.support.compose import Composition, chords, compose, join, random_plan, silence, unbroken
+from tests.support.compose import (
+    Composition,
+    chords,
+    compose,
+    continuous_speech,
+    join,
+    random_plan,
+    silence,
+)
 from tests.support.compose import without_speech as no_speech
-from tests.support.speech import UNBOUNDED, Oracle, bank, preset, read_with, score
+from tests.support.speech import UNBOUNDED, Oracle, bank, preset, score, transcribe_with
 
 PRESETS = ("stabil", "optimiert", "schnell", "max")
 
@@ -31,7 +39,7 @@ def spoken(kind: str) -> Composition:
     if kind == "pauses":
         return compose(bank(), random_plan(bank(), 150, rng), rng=rng, noise_db=25)
     if kind == "unbroken":
-        return unbroken(bank(), 130, rng)
+        return continuous_speech(bank(), 130, rng)
     if kind == "chorus":  # two words in turn, without a pause
         return compose(bank(), [words[3], words[8]] * 110, rng=rng, gap=(0.02, 0.1))
     if kind == "one word":
@@ -52,13 +60,13 @@ def spoken(kind: str) -> Composition:
 def test_every_word_once_and_in_its_place(kind: str, name: str) -> None:
     said = spoken(kind)
     oracle = Oracle(said.words)
-    found = read_with(oracle, said, preset(name))
+    found = transcribe_with(oracle, said, preset(name))
     result = score(said.words, found.words)
     assert (result.substituted, result.deleted, result.inserted) == (0, 0, 0)
     assert np.abs([*result.starts_s, *result.ends_s]).max() <= 0.05
     assert found.coverage.ratio == 1.0
     limit_s = min(preset(name).chunk_s, 30.0)
-    assert max(end - start for start, end in oracle.shown) <= limit_s + FRAME_S
+    assert max(end - start for start, end in oracle.decoded_spans) <= limit_s + FRAME_S
     starts = [word.start_s for word in found.words]
     assert starts == sorted(starts)
 
@@ -67,7 +75,7 @@ def test_every_word_once_and_in_its_place(kind: str, name: str) -> None:
 @pytest.mark.parametrize("kind", ["unbroken", "chorus", "one word"])
 def test_readings_whose_times_differ_are_still_joined_right(kind: str) -> None:
     said = spoken(kind)
-    found = read_with(Oracle(said.words, jitter_s=0.12), said, preset("stabil"))
+    found = transcribe_with(Oracle(said.words, jitter_s=0.12), said, preset("stabil"))
     assert score(said.words, found.words).errors == 0
 
 
@@ -76,7 +84,7 @@ def test_readings_whose_times_differ_are_still_joined_right(kind: str) -> None:
 @pytest.mark.parametrize("chunk_s", [20, 60])
 def test_without_speech_detection_nothing_is_lost(kind: str, chunk_s: float) -> None:
     said = spoken(kind)
-    found = read_with(
+    found = transcribe_with(
         Oracle(said.words), said, preset("optimiert", chunk_s=chunk_s), detect_speech=False
     )
     assert score(said.words, found.words).errors == 0
@@ -103,7 +111,7 @@ def test_an_engine_that_stops_early_loses_nothing(kind: str, name: str) -> None:
     def early(window: Window, words: list[Word]) -> list[Word]:
         return [word for word in words if word.end_s < window.start_s + 9.0]
 
-    found = read_with(Oracle(said.words, skips=early), said, preset(name), plan=UNBOUNDED)
+    found = transcribe_with(Oracle(said.words, skips=early), said, preset(name), plan=UNBOUNDED)
     assert score(said.words, found.words).inserted == 0
     assert longest_loss_s(said, found) <= LONGEST_UNCOVERED_S + 2 * REACH_S
     assert found.coverage.repaired > 0
@@ -124,7 +132,7 @@ def test_an_engine_that_skips_a_phrase_or_a_window_is_asked_again() -> None:
         return [word for word in words if abs(word.start_s - middle) > 3]
 
     oracle = Oracle(said.words, skips=skipping)
-    found = read_with(oracle, said, preset("optimiert"), plan=UNBOUNDED)
+    found = transcribe_with(oracle, said, preset("optimiert"), plan=UNBOUNDED)
     assert score(said.words, found.words).inserted == 0
     assert longest_loss_s(said, found) <= LONGEST_UNCOVERED_S + 2 * REACH_S
     assert [w.start_s for w in found.words] == sorted(w.start_s for w in found.words)
@@ -133,17 +141,17 @@ def test_an_engine_that_skips_a_phrase_or_a_window_is_asked_again() -> None:
 def test_an_engine_without_any_words_comes_to_an_end() -> None:
     said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(1)))
     oracle = Oracle(said.words, skips=lambda window, words: [])
-    found = read_with(oracle, said, preset())
+    found = transcribe_with(oracle, said, preset())
     assert found.segments == ()
     assert found.coverage.ratio < 0.3
-    assert len(oracle.shown) <= 4  # the window, its halves, other borders, and no more
+    assert len(oracle.decoded_spans) <= 4  # the window, its halves, other borders, and no more
 
 
 def test_one_word_at_a_time_is_bounded_too() -> None:
-    said = unbroken(bank(), 28, np.random.default_rng(2))
+    said = continuous_speech(bank(), 28, np.random.default_rng(2))
     oracle = Oracle(said.words, skips=lambda window, words: words[:1])
-    read_with(oracle, said, preset(), plan=UNBOUNDED)
-    assert len(oracle.shown) <= 10
+    transcribe_with(oracle, said, preset(), plan=UNBOUNDED)
+    assert len(oracle.decoded_spans) <= 10
 
 
 # The cutter by itself
@@ -228,11 +236,15 @@ def words(text: str, start_s: float, every_s: float = 0.5) -> tuple[Word, ...]:
     )
 
 
-def read(index: int, text: str, start_s: float, overlap_s: float = 0.0, **more: object) -> Read:
+def read(
+    index: int, text: str, start_s: float, overlap_s: float = 0.0, **more: object
+) -> WindowText:
     own = words(text, start_s)
     language = str(more.get("language", "en"))
     segments = (Segment(own[0].start_s, own[-1].end_s, text, own, language),) if own else ()
-    return Read(index, start_s, overlap_s, Decoded(segments, language, -0.1, 0.0, start_s))
+    return WindowText(
+        index, start_s, overlap_s, DecodingResult(segments, language, -0.1, 0.0, start_s)
+    )
 
 
 def text_of(segments: list[Segment]) -> str:
@@ -259,7 +271,7 @@ def test_repeats_are_matched_by_their_time() -> None:
 
 def test_readings_that_share_no_word_change_over_where_most_is_kept() -> None:
     assert text_of(stitch([read(0, "a b c", 0.0), read(1, "p q r s", 1.5, 2.0)])) == "a b c p q r s"
-    nothing = Read(0, 0.0, 0.0, Decoded((), "en", 0.0, 0.0, 0.0))
+    nothing = WindowText(0, 0.0, 0.0, DecodingResult((), "en", 0.0, 0.0, 0.0))
     assert text_of(stitch([nothing, read(1, "p q", 1.5, 2.0)])) == "p q"
 
 
@@ -267,7 +279,7 @@ def test_what_was_read_again_is_put_into_its_place() -> None:
     own = (*words("a b", 0.0), *words("f g", 2.5))
     whole = Segment(0.0, 3.4, "a b f g", own, "en")
     reads = [
-        Read(0, 0.0, 0.0, Decoded((whole,), "en", -0.1, 0.0, 3.4)),
+        WindowText(0, 0.0, 0.0, DecodingResult((whole,), "en", -0.1, 0.0, 3.4)),
         read(1, "e f g h", 2.0, 1.5),
         read(0, "c d e", 1.0),
     ]
@@ -288,13 +300,15 @@ def window(start_s: float, seconds: float, *speech: tuple[float, float], **more:
     return Window(0, start_s, audio, tuple(SpeechSpan(*span) for span in speech), **more)  # type: ignore[arg-type]
 
 
-def decoded(*own: Word, no_speech: float = 0.0, logprob: float = -0.1) -> Decoded:
+def decoded(*own: Word, no_speech: float = 0.0, logprob: float = -0.1) -> DecodingResult:
     segments = (Segment(own[0].start_s, own[-1].end_s, "", own, "en"),) if own else ()
-    return Decoded(segments, "en", logprob, no_speech, own[-1].end_s if own else 0.0)
+    return DecodingResult(segments, "en", logprob, no_speech, own[-1].end_s if own else 0.0)
 
 
 def test_an_unread_end_is_read_from_the_last_word_on() -> None:
-    parts = unread(window(100, 20, (100.3, 119)), decoded(*words("a b", 100.3)), part=False)
+    parts = find_missing_speech(
+        window(100, 20, (100.3, 119)), decoded(*words("a b", 100.3)), part=False
+    )
     assert [(round(p.start_s, 2), round(p.end_s, 2)) for p in parts] == [(101.2, 119.3)]
     assert parts[0].index == 0
 
@@ -302,18 +316,18 @@ def test_an_unread_end_is_read_from_the_last_word_on() -> None:
 def test_what_the_next_window_reads_too_is_not_read_again() -> None:
     tail = window(0, 20, (0, 20), shared_s=4.0)
     own = words("a " * 35, 0.0)  # up to 17.4 s
-    assert unread(tail, decoded(*own), part=False) == []
-    assert unread(window(0, 20, (0, 20)), decoded(*own), part=False) != []
+    assert find_missing_speech(tail, decoded(*own), part=False) == []
+    assert find_missing_speech(window(0, 20, (0, 20)), decoded(*own), part=False) != []
 
 
 def test_a_full_window_without_words_is_halved_once() -> None:
     full = window(0, 20, (0, 20))
-    halves = unread(full, decoded(), part=False)
+    halves = find_missing_speech(full, decoded(), part=False)
     assert len(halves) == 2
     assert halves[0].end_s == halves[1].start_s
-    assert unread(halves[0], decoded(), part=True) == []
+    assert find_missing_speech(halves[0], decoded(), part=True) == []
     # Where the model itself says that nobody speaks, detection was wrong.
-    assert unread(full, decoded(no_speech=0.9), part=False) == []
+    assert find_missing_speech(full, decoded(no_speech=0.9), part=False) == []
 
 
 def test_silence_wants_both_signs() -> None:
@@ -334,12 +348,12 @@ def test_a_word_stretched_over_what_was_read_again_comes_behind_it() -> None:
     own = (*words("a b", 0.0), Word(0.9, 9.4, "last", 0.9))
     whole = Segment(0.0, 9.4, "a b last", own, "en")
     reads = [
-        Read(0, 0.0, 0.0, Decoded((whole,), "en", -0.1, 0.0, 9.4)),
+        WindowText(0, 0.0, 0.0, DecodingResult((whole,), "en", -0.1, 0.0, 9.4)),
         read(0, "c d e", 5.5),
     ]
     stitched = stitch(reads)
     assert text_of(stitched) == "a b c d e last"
-    found, signs = in_order(stitched, 0.1)
+    found, signs = enforce_order(stitched, 0.1)
     assert signs == ()
     times = [(word.start_s, word.end_s) for segment in found for word in segment.words]
     assert times == sorted(times)
@@ -351,7 +365,7 @@ def test_words_at_a_border_never_run_back_in_time() -> None:
     late = Segment(
         9.85, 11.0, "e f", (Word(9.85, 10.3, "e", 0.9), Word(10.5, 11.0, "f", 0.9)), "en"
     )
-    found, signs = in_order([early, late], 0.1)
+    found, signs = enforce_order([early, late], 0.1)
     assert text_of(found) == "c d e f"
     assert found[0] == early
     assert [(w.start_s, w.end_s) for w in found[1].words] == [(10.2, 10.3), (10.5, 11.0)]
@@ -365,16 +379,20 @@ def test_words_far_out_of_order_are_told() -> None:
         Segment(5.0, 6.4, "a b c", early, "en"),
         Segment(2.0, 2.9, "d e", late, "en"),
     ]
-    found, signs = in_order(segments, 0.1)
+    found, signs = enforce_order(segments, 0.1)
     starts = [word.start_s for segment in found for word in segment.words]
     assert starts == sorted(starts)
     assert all(word.end_s >= word.start_s for segment in found for word in segment.words)
     assert {sign.name for sign in signs} == {"times"}
     assert signs[0].value == pytest.approx(4.0)
-    whole, rows = ledger(
-        [SpeechSpan(2.0, 7.0)], found, [Settled(0, 0.0, 30.0), Settled(1, 30.0, 60.0)], 0, signs
+    whole, rows = quality_report(
+        [SpeechSpan(2.0, 7.0)],
+        found,
+        [WindowResult(0, 0.0, 30.0), WindowResult(1, 30.0, 60.0)],
+        0,
+        signs,
     )
-    assert rows[0].signs == signs
-    assert rows[1].signs == ()
+    assert rows[0].flags == signs
+    assert rows[1].flags == ()
     assert whole.suspect_s > 0
     assert whole.grade != "A"

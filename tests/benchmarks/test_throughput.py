@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import throughput
-from benchmarks.support.peers import OURS, PIPELINE, SHIPPED, TOKENS, Model, Peer, Way, ours
+from benchmarks.support.peers import OURS, PIPELINE, SHIPPED, TOKENS, Model, Peer, Variant, our_peer
 from benchmarks.support.talks import Load, talk
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.types import Word
@@ -18,12 +18,12 @@ from tests.support.compose import write_wav
 from tests.support.speech import score
 
 
-def _measurement(ways: list[Way], random: bool = True) -> throughput.Measurement:
+def _measurement(ways: list[Variant], random: bool = True) -> throughput.Measurement:
     model = Model("random" if random else "demo", "A model", Path("a"), Path("b"), random)
     loads = [Load(key, f"load {key}", [Path("x.flac")], []) for key in "abc"]
     found = throughput.Measurement(model, loads, 0.35, 1, write=False)
-    found.ways = ways
-    found.found = {way.name: throughput.Result({}, {"a": 4}) for way in ways}
+    found.variants = ways
+    found.results = {way.name: throughput.Result({}, {"a": 4}) for way in ways}
     return found
 
 
@@ -43,21 +43,21 @@ def _cells(page: str) -> dict[str, list[str]]:
 
 
 def test_a_broken_off_run_leaves_a_table_of_what_was_measured() -> None:
-    ways = [Way(PIPELINE, lambda: _peer(TOKENS)), Way(OURS, lambda: _peer(TOKENS))]
+    ways = [Variant(PIPELINE, lambda: _peer(TOKENS)), Variant(OURS, lambda: _peer(TOKENS))]
     measurement = _measurement(ways)
     assert set(_cells(measurement.page())[OURS][1:4]) == {"not measured"}
     run = throughput.Run(cpu_s=[6.0], wall_s=[7.0], windows=9)
-    measurement.found[PIPELINE].runs["a"] = run
-    measurement.found[OURS].runs["a"] = throughput.Run(cpu_s=[2.0], wall_s=[3.0], windows=6)
+    measurement.results[PIPELINE].runs["a"] = run
+    measurement.results[OURS].runs["a"] = throughput.Run(cpu_s=[2.0], wall_s=[3.0], windows=6)
     page = measurement.page()
     assert "35 % of the whole loads" in page.splitlines()[0]
     assert _cells(page)[OURS][:3] == ["4 / 8 / 8", "2.0 s (3.0) · **3.00×** · 6", "not measured"]
 
 
 def test_unequal_work_is_no_measurement() -> None:
-    few = Way("another", lambda: _peer(TOKENS - 1))
-    own = Way(OURS, lambda: _peer(TOKENS))
-    measurement = _measurement([Way(PIPELINE, lambda: _peer(TOKENS)), own, few])
+    few = Variant("another", lambda: _peer(TOKENS - 1))
+    own = Variant(OURS, lambda: _peer(TOKENS))
+    measurement = _measurement([Variant(PIPELINE, lambda: _peer(TOKENS)), own, few])
     found = measurement.run()
     assert found[PIPELINE].runs.keys() == {"a", "b", "c"} and not found[PIPELINE].failed
     assert not found["another"].runs
@@ -77,15 +77,15 @@ def test_the_batches_named_are_the_batches_tried() -> None:
         return Peer(read)
 
     ways = [
-        Way(PIPELINE, lambda: opened(PIPELINE)),
-        Way(OURS, lambda: opened(OURS), most=8),
-        Way("with word times", lambda: opened("none"), like=PIPELINE),
+        Variant(PIPELINE, lambda: opened(PIPELINE)),
+        Variant(OURS, lambda: opened(OURS), max_batch=8),
+        Variant("with word times", lambda: opened("none"), batch_of=PIPELINE),
     ]
     measurement = _measurement(ways, random=False)
     measurement.sweep({"a": [Path("x.flac")]})
     # (The first call of each is a warm-up.)
     assert tried[OURS][1:] == [1, 4, 8] and tried[PIPELINE][1:] == [1, 4, 8, 16]
-    found = measurement.found
+    found = measurement.results
     assert found[OURS].batches["a"] in (4, 8)
     assert found["with word times"].batches == found[PIPELINE].batches
     head = measurement.page().splitlines()[0]
@@ -96,13 +96,17 @@ def test_the_batches_named_are_the_batches_tried() -> None:
 def test_faster_with_worse_words_is_no_gain(
     wer: float, met: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measurement = _measurement([Way(name, lambda: _peer(1)) for name in (PIPELINE, SHIPPED)], False)
+    measurement = _measurement(
+        [Variant(name, lambda: _peer(1)) for name in (PIPELINE, SHIPPED)], False
+    )
     for load in measurement.recordings:
         base = throughput.Run(cpu_s=[9.0], wall_s=[9.0], wer=1.0)
-        measurement.found[PIPELINE].runs[load.key] = base
+        measurement.results[PIPELINE].runs[load.key] = base
         own = throughput.Run(cpu_s=[1.0], wall_s=[1.0], wer=wer if load.key == "b" else 0.5)
-        measurement.found[SHIPPED].runs[load.key] = own
-    judged = throughput.judge(measurement.model, measurement.recordings, measurement.found)
+        measurement.results[SHIPPED].runs[load.key] = own
+    judged = throughput.report_results(
+        measurement.model, measurement.recordings, measurement.results
+    )
     assert judged is met
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     about = [f for f in lines if "word errors" in f["figure"] and "(b)" in f["figure"]]
@@ -116,7 +120,7 @@ def test_our_own_way_reads_and_tells_where_its_time_went(tmp_path: Path) -> None
     said = talk(12.0, 0.15, np.random.default_rng(3))
     sound = write_wav(tmp_path / "said.flac", said)
     model = Model("demo", "The demo recognizer", DEMO_FOLDER, DEMO_FOLDER, random=False)
-    peer = ours(model, "whisper", repair=True)
+    peer = our_peer(model, "whisper", repair=True)
     try:
         texts = peer.read([sound, sound], 4)
     finally:
@@ -141,7 +145,7 @@ def test_memory_counts_from_where_a_way_begins() -> None:
 
         return Peer(read, lengths=lengths, close=kept.clear)
 
-    ways = [Way("large", lambda: opened(60 << 20)), Way("small", lambda: opened(5 << 20))]
+    ways = [Variant("large", lambda: opened(60 << 20)), Variant("small", lambda: opened(5 << 20))]
     found = _measurement(ways).run()
     if not Path("/proc/self/status").exists():
         pytest.skip("only Linux tells the peak")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from kb.jobs.queue.listing_jobs import look_item
-from tests.support.channel import KEYS, Site, let_time_pass
+from kb.jobs.queue.listing_jobs import subscription_listing
+from tests.support.channel import KEYS, Site, expire_waits
 from tests.support.workers import Lab
 
 pytestmark = pytest.mark.slow
@@ -49,11 +49,11 @@ def test_from_a_handle_to_an_answer(site: Site, tmp_path: Path) -> None:
         hits = told(lab, "search", word)["hits"]
         mine = next(hit for hit in hits if hit["item_id"] == f"youtube:{newest}")
         assert mine["deep_link"] == f"https://youtu.be/{newest}?t={int(mine['at'])}"
-        asked = len(site.media.of("media"))
+        asked = len(site.media.requests_of("media"))
         again = told(lab, "ingest", "@talks", "--wait")
         assert again["enqueued"] == []
         assert {each["reason"] for each in again["skipped"]} == {"already in the library"}
-        assert len(site.media.of("media")) == asked
+        assert len(site.media.requests_of("media")) == asked
         assert told(lab, "scan", "@talks")["known"] == 3
         for path in lab.home.rglob("*"):
             if path.is_file():
@@ -78,10 +78,10 @@ def test_a_listing_without_quota_waits_and_says_so(site: Site, tmp_path: Path) -
             site.api.quota[key] = 10_000
         lab.wait(lambda: not lab.jobs.workers(), "the end of the worker that --wait started")
         lab.start()
-        let_time_pass(lab)
+        expire_waits(lab)
         lab.wait(lambda: not lab.jobs.counts()["waiting"], "the end of the wait")
         lab.wait(lambda: len(lab.states()) == 4, "the talks")
-        lab.finish()
+        lab.wait_finished()
         assert told(lab, "status")["counts"]["done"] == 4  # three talks and their listing
 
 
@@ -92,19 +92,19 @@ def test_what_is_followed_is_looked_at_again(site: Site, tmp_path: Path) -> None
         assert followed == made
         assert (followed["reference"], followed["every_s"]) == ("@talks", 60.0)
         (subscription,) = lab.service.subscriptions.list()
-        look = look_item(subscription).id
+        look = subscription_listing(subscription).id
         lab.start()
         first = f"youtube:{site.channel.video_id(0)}"
         lab.wait(lambda: lab.states().get(first, None) is not None, "the first look")
-        lab.finish([first])
+        lab.wait_finished([first])
         assert lab.jobs.rows([look])[0].run == 1
-        site.channel.more = 1
+        site.channel.new_uploads = 1
         # Many looks were missed, as with a machine that was off: they are made up once.
         with sqlite3.connect(lab.home / "kb.sqlite", timeout=30) as database:
             database.execute("UPDATE kb_subscriptions SET next_at = 0")
         newest = f"youtube:{site.channel.video_id(-1)}"
         lab.wait(lambda: lab.states().get(newest, None) is not None, "the second look")
-        assert lab.finish([newest])[newest].state == "done"
+        assert lab.wait_finished([newest])[newest].state == "done"
         assert lab.jobs.rows([look])[0].run == 2
         assert lab.service.subscriptions.list()[0].next_at > time.time()
         ids = {item_id for item_id in lab.states() if item_id.startswith("youtube:")}

@@ -52,7 +52,7 @@ part.replace(sys.argv[0] + ".shown")
 def test_where_a_browser_is_opened(
     environment: Mapping[str, str], platform: str, reason: str
 ) -> None:
-    told = open_browser.why_not(environment, platform)
+    told = open_browser.unavailable_reason(environment, platform)
     assert reason in told
     assert bool(told) == bool(reason)
 
@@ -158,7 +158,7 @@ def test_without_a_display_the_server_just_runs(tmp_path: Path, arguments: list[
     with kb_app(tmp_path, *arguments, **wish) as (process, address, output):
         wait_for(lambda: healthy(address), process, output)
         (server,) = psutil.Process(process.pid).children()
-        assert open_browser.ASKED not in server.cmdline()
+        assert open_browser.OPEN_BROWSER_FLAG not in server.cmdline()
         printed = output.read_text()
         assert ("because there is no display" in printed) == (not arguments)
         assert address.rstrip("/") in printed

@@ -72,7 +72,7 @@ def test_publish_everything_and_again_nothing(
 ) -> None:
     done = kb(capsys, "publish", "--all", "--meta", "team=research")
     assert (sorted(done["done"]), done["failed"]) == (sorted(IDS[:2]), {})
-    assert len(odin.held()) == 2
+    assert len(odin.indexed()) == 2
     metadata = [json.loads(d["metadata"]) for d in odin.documents().values()]
     assert {m["team"] for m in metadata} == {"research"}
     sent = odin.count("POST", "/add/file")
@@ -91,7 +91,7 @@ def test_a_held_item_is_not_sent_and_that_is_said(
     told = kb(capsys, "publish", IDS[0], IDS[2], check=1)
     assert told["done"] == [IDS[0]]
     assert "held for review" in told["failed"][IDS[2]]["error"]
-    assert len(odin.held()) == 1
+    assert len(odin.indexed()) == 1
 
 
 def test_sync_shows_what_differs_then_mends_it(
@@ -110,9 +110,9 @@ def test_sync_shows_what_differs_then_mends_it(
     assert plan["held"] == [IDS[2]] and plan["documents"] == 2 and plan["words"] > 5
     mended = kb(capsys, "sync")
     assert (sorted(mended["done"]), mended["held"]) == (sorted(IDS[:2]), [IDS[2]])
-    assert len(odin.held()) == 2
-    assert b"after" in b"".join(odin.held().values())
-    assert b"before" not in b"".join(odin.held().values())
+    assert len(odin.indexed()) == 2
+    assert b"after" in b"".join(odin.indexed().values())
+    assert b"before" not in b"".join(odin.indexed().values())
     assert kb(capsys, "sync", "--dry-run")["steps"] == []
 
 
@@ -142,7 +142,7 @@ def test_wrong_credentials_are_said_once(
     told = kb(capsys, "publish", "--all", check=1)
     assert told.count("Error") == 1
     assert "API_SECRET" in told or "credentials" in told.lower()
-    assert odin.held() == {}
+    assert odin.indexed() == {}
 
 
 COMMANDS = (
@@ -179,16 +179,16 @@ def test_an_own_field_with_a_name_of_ours_is_refused_at_once(
 ) -> None:
     for command in (("publish", "--all"), ("sync",), ("ingest", "x.mp4", "--model", "demo")):
         assert "'title'" in kb(capsys, *command, "--meta", "title=mine", check=2)
-    assert odin.held() == {}
+    assert odin.indexed() == {}
 
 
 def test_what_a_knowledge_base_says_is_told_and_what_it_will_cost(
     odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service = Service()
-    service.jobs.adopt_folder()
+    service.queue.adopt_folder()
     service.close()
-    odin.order("422", "422")
+    odin.queue_faults("422", "422")
     kb(capsys, "publish", IDS[0], "--to", "folder")
     refused = kb(capsys, "publish", "--all", check=1)["failed"]
     assert sorted(refused) == sorted(IDS[:2])
@@ -227,7 +227,7 @@ def test_other_files_are_sent_as_they_are(
     (folder / "data.csv").write_bytes(b"a,b\n1,2\n")
     results = kb(capsys, "upload", str(folder))
     assert {r["status"] for r in results} == {"synced"}
-    assert sorted(odin.held().values()) == sorted([b"\xff\xfe raw \x00 bytes", b"a,b\n1,2\n"])
+    assert sorted(odin.indexed().values()) == sorted([b"\xff\xfe raw \x00 bytes", b"a,b\n1,2\n"])
 
 
 def test_a_folder_of_markdown_is_filled_too(

@@ -16,8 +16,8 @@ import pytest
 from kb.cli import run
 from kb.settings import PROJECT_ROOT
 from kb.types import Transcript
-from tests.support.compose import Composition, compose, random_plan, unbroken, write_wav
-from tests.support.speech import Score, bank, read_demo, score, words_of
+from tests.support.compose import Composition, compose, continuous_speech, random_plan, write_wav
+from tests.support.speech import Score, bank, score, transcribe_demo, words_of
 
 SAMPLES = PROJECT_ROOT / "samples"
 PRESETS = ("stabil", "optimiert", "schnell", "max")
@@ -46,7 +46,7 @@ def lecture() -> Composition:
 @cache
 def breathless() -> Composition:
     """A hundred seconds without a pause."""
-    return unbroken(bank(), 100, np.random.default_rng(21))
+    return continuous_speech(bank(), 100, np.random.default_rng(21))
 
 
 AIM_WER = 0.02
@@ -67,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def by_preset(folder: Path) -> dict[tuple[str, str], Transcript]:
     """Every file with every preset."""
     return {
-        (name, preset): read_demo(folder / f"{name}.flac", preset=preset)
+        (name, preset): transcribe_demo(folder / f"{name}.flac", preset=preset)
         for name in ("lecture", "breathless")
         for preset in PRESETS
     }
@@ -150,12 +150,12 @@ def test_the_samples(capsys: pytest.CaptureFixture[str]) -> None:
         assert found["language"] == truth["language"]
         assert found["coverage"]["ratio"] >= 0.95
         errors += result.errors
-        spoken += result.spoken
+        spoken += result.reference_words
     assert errors <= AIM_WER * spoken
 
 
 def test_without_speech_detection(folder: Path) -> None:
-    found = read_demo(folder / "lecture.flac", detect_speech=False)
+    found = transcribe_demo(folder / "lecture.flac", detect_speech=False)
     result = score(lecture().words, found.words)
     assert result.wer <= 0.03
     assert boundary_p95_s(result) <= 0.2
@@ -165,9 +165,9 @@ def test_a_language_that_is_asked_for_is_used(tmp_path: Path) -> None:
     rng = np.random.default_rng(22)
     german = compose(bank(), random_plan(bank(), 30, rng, "de"), rng=rng)
     path = write_wav(tmp_path / "german.wav", german)
-    assert read_demo(path).language == "de"
-    assert score(german.words, read_demo(path, language="de").words).wer <= 0.05
-    assert read_demo(path, language="en").language == "en"
+    assert transcribe_demo(path).language == "de"
+    assert score(german.words, transcribe_demo(path, language="de").words).wer <= 0.05
+    assert transcribe_demo(path, language="en").language == "en"
 
 
 def test_every_knob_can_be_turned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

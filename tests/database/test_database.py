@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from kb import database
-from kb.database import DATABASE_NAME, MIGRATIONS, Catalogue, postgres_engine
+from kb.database import DATABASE_NAME, MIGRATIONS, Database, postgres_engine
 from kb.errors import LibraryError
 from kb.settings import Settings
 
@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_opening_twice_changes_nothing(tmp_path: Path) -> None:
     for _ in range(2):
-        catalogue = Catalogue.open(settings(tmp_path))
+        catalogue = Database.open(settings(tmp_path))
         with catalogue.begin() as connection:
             versions = connection.scalars(sa.text("SELECT version FROM kb_schema")).all()
         assert list(versions) == list(range(1, len(MIGRATIONS) + 1))
@@ -31,7 +31,7 @@ def test_opening_twice_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_it_keeps_a_journal_that_lets_readers_in(tmp_path: Path) -> None:
-    catalogue = Catalogue.open(settings(tmp_path))
+    catalogue = Database.open(settings(tmp_path))
     with catalogue.begin() as connection:
         assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
         assert connection.scalar(sa.text("PRAGMA busy_timeout")) == 30_000
@@ -40,23 +40,23 @@ def test_it_keeps_a_journal_that_lets_readers_in(tmp_path: Path) -> None:
 def test_an_older_database_is_brought_up_to_date(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Catalogue.open(settings(tmp_path)).close()
+    Database.open(settings(tmp_path)).close()
 
     def add(connection: sa.Connection) -> None:
         connection.execute(sa.text("CREATE TABLE later (x INTEGER)"))
 
     monkeypatch.setattr("kb.database.database.MIGRATIONS", [*MIGRATIONS, add])
-    catalogue = Catalogue.open(settings(tmp_path))
+    catalogue = Database.open(settings(tmp_path))
     assert sa.inspect(catalogue.engine).has_table("later")
 
 
 def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
-    catalogue = Catalogue.open(settings(tmp_path))
+    catalogue = Database.open(settings(tmp_path))
     with catalogue.begin() as connection:
         connection.execute(sa.text("INSERT INTO kb_schema VALUES (999, 0)"))
     catalogue.close()
     with pytest.raises(LibraryError, match="newer version") as caught:
-        Catalogue.open(settings(tmp_path))
+        Database.open(settings(tmp_path))
     assert "Update KB Ingest" in caught.value.hint
 
 
@@ -66,37 +66,37 @@ def test_a_failed_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("kb.database.database.MIGRATIONS", [*MIGRATIONS, broken])
     with pytest.raises(LibraryError):
-        Catalogue.open(settings(tmp_path))
+        Database.open(settings(tmp_path))
     monkeypatch.undo()
-    Catalogue.open(settings(tmp_path)).close()
+    Database.open(settings(tmp_path)).close()
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / DATABASE_NAME).write_bytes(b"these are not the rows you are looking for" * 50)
     with pytest.raises(LibraryError, match="damaged") as caught:
-        Catalogue.open(settings(tmp_path))
+        Database.open(settings(tmp_path))
     assert "kb reindex" in caught.value.hint
 
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("in the way")
     with pytest.raises(LibraryError, match="home"):
-        Catalogue.open(settings(tmp_path / "home"))
+        Database.open(settings(tmp_path / "home"))
 
 
 def test_a_library_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="no library folder"):
-        Catalogue.open(settings(tmp_path / "moved"), create=False)
+        Database.open(settings(tmp_path / "moved"), create=False)
     assert not (tmp_path / "moved").exists()
 
 
 def test_a_lock_of_another_program_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Catalogue.open(settings(tmp_path)).close()
+    Database.open(settings(tmp_path)).close()
     monkeypatch.setattr("kb.database.database.BUSY_TIMEOUT_MS", 200)
     other = sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     try:
-        catalogue = Catalogue(database.sqlite_engine(tmp_path / DATABASE_NAME))
+        catalogue = Database(database.sqlite_engine(tmp_path / DATABASE_NAME))
         with pytest.raises(LibraryError, match="locked") as caught, catalogue.begin() as connection:
             connection.execute(sa.insert(database.lanes).values(name="x"))
         assert caught.value.retryable
@@ -105,7 +105,7 @@ def test_a_lock_of_another_program_is_said(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_many_writers_at_once(tmp_path: Path) -> None:
-    catalogue = Catalogue.open(settings(tmp_path))
+    catalogue = Database.open(settings(tmp_path))
     failures: list[Exception] = []
 
     def write(number: int) -> None:
@@ -132,8 +132,8 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
 def test_two_processes_make_it_at_the_same_time(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from kb.settings import Settings;"
-        "from kb.database import Catalogue;"
-        "Catalogue.open(Settings(home=pathlib.Path(sys.argv[1])))"
+        "from kb.database import Database;"
+        "Database.open(Settings(home=pathlib.Path(sys.argv[1])))"
     )
     started = [
         subprocess.Popen(
@@ -157,5 +157,5 @@ def test_a_server_that_is_not_there_is_said_without_its_password(tmp_path: Path)
     hidden = "".join(("hush", "-", "hush"))
     url = f"postgresql://someone:{hidden}@127.0.0.1:9/kb"
     with pytest.raises(LibraryError, match="cannot be reached") as caught:
-        Catalogue.open(Settings.model_validate({"KB_HOME": tmp_path, "KB_DATABASE_URL": url}))
+        Database.open(Settings.model_validate({"KB_HOME": tmp_path, "KB_DATABASE_URL": url}))
     assert hidden not in str(caught.value) + caught.value.hint

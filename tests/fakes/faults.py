@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Engine, Heard
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch, Engine
 from kb.asr.windows.windowing import Window
 from kb.types import Segment, Word
 
@@ -45,9 +45,9 @@ class Fault:
 
     kind: str
     window: Window
-    how: Decoding
-    before: Decoded
-    after: Decoded
+    options: DecodingOptions
+    before: DecodingResult
+    after: DecodingResult
 
 
 class FaultyEngine:
@@ -68,37 +68,43 @@ class FaultyEngine:
         self._seed = seed
         self._kinds = tuple(kinds)
         self._first_only = first_only
-        self._struck: set[int] = set()
+        self._faulty_windows: set[int] = set()
         self.faults: list[Fault] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def hear(self, windows: Sequence[Window]) -> Heard:
-        return self._engine.hear(windows)
+    def encode(self, windows: Sequence[Window]) -> EncodedBatch:
+        return self._engine.encode(windows)
 
     def decode(
-        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-    ) -> list[Decoded]:
-        found = self._engine.decode(heard, languages, how)
+        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+    ) -> list[DecodingResult]:
+        found = self._engine.decode(encoded, languages, options)
         return [
-            self._strike(window, decoded, how)
-            for window, decoded in zip(heard.windows, found, strict=True)
+            self._inject_fault(window, decoded, options)
+            for window, decoded in zip(encoded.windows, found, strict=True)
         ]
 
-    def _strike(self, window: Window, decoded: Decoded, how: Decoding) -> Decoded:
+    def _inject_fault(
+        self, window: Window, decoded: DecodingResult, options: DecodingOptions
+    ) -> DecodingResult:
+        # The text seeds the draw of the fault: another one moves every published figure.
+        how = f"Decoding(temperature={options.temperature}, beams={options.beams})"
         name = f"{self._seed} {window.start_s:.3f} {window.duration_s:.3f} {how}"
         rng = np.random.default_rng(zlib.crc32(name.encode()))
-        if rng.random() >= self._share or (self._first_only and window.index in self._struck):
+        if rng.random() >= self._share or (
+            self._first_only and window.index in self._faulty_windows
+        ):
             return decoded
-        self._struck.add(window.index)
+        self._faulty_windows.add(window.index)
         # In turn and not drawn, so that few faults are of every kind.
         turn = (self._seed + window.index) % len(self._kinds)
         for kind in self._kinds[turn:] + self._kinds[:turn]:
             words = _FAULTS[kind](window, _words(decoded), rng)
             if words is not None:
                 struck = _with_words(decoded, words)
-                self.faults.append(Fault(kind, window, how, decoded, struck))
+                self.faults.append(Fault(kind, window, options, decoded, struck))
                 return struck
         return decoded
 
@@ -190,11 +196,11 @@ def _spoken_s(window: Window, from_s: float, to_s: float) -> float:
     )
 
 
-def _words(decoded: Decoded) -> list[Word]:
+def _words(decoded: DecodingResult) -> list[Word]:
     return [word for segment in decoded.segments for word in segment.words]
 
 
-def _with_words(decoded: Decoded, words: Sequence[Word]) -> Decoded:
+def _with_words(decoded: DecodingResult, words: Sequence[Word]) -> DecodingResult:
     if not words:
         return replace(decoded, segments=())
     text = " ".join(word.text for word in words)

@@ -35,10 +35,10 @@ class FakeHub:
             protocol_version = "HTTP/1.1"
 
             def do_HEAD(self) -> None:
-                hub.answer(self, body=False)
+                hub.handle(self, body=False)
 
             def do_GET(self) -> None:
-                hub.answer(self, body=True)
+                hub.handle(self, body=True)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -68,7 +68,7 @@ class FakeHub:
         found = self.repositories.get(repository, {}).get(name)
         return found.read_bytes() if isinstance(found, Path) else found
 
-    def answer(self, request: BaseHTTPRequestHandler, *, body: bool) -> None:
+    def handle(self, request: BaseHTTPRequestHandler, *, body: bool) -> None:
         path = unquote(urlsplit(request.path).path)
         about = re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/\w+|/tree/\w+)?", path)
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/\w+/(.+)", path)
@@ -79,12 +79,12 @@ class FakeHub:
         elif repository not in self.repositories:
             self._refuse(request, 401 if match else 404, "RepoNotFound")
         elif about:
-            self._tell(request, repository, tree="/tree/" in path, body=body)
+            self._send_info(request, repository, tree="/tree/" in path, body=body)
         else:
             assert file is not None
             self._send_file(request, repository, file[2], body=body)
 
-    def _tell(
+    def _send_info(
         self, request: BaseHTTPRequestHandler, repository: str, *, tree: bool, body: bool
     ) -> None:
         names = self.repositories[repository]
@@ -119,15 +119,15 @@ class FakeHub:
         if data is None:
             self._refuse(request, 404, "EntryNotFound")
             return
-        wanted = re.match(r"bytes=(\d+)-", request.headers.get("Range") or "")
-        first = int(wanted[1]) if wanted else 0
+        range_match = re.match(r"bytes=(\d+)-", request.headers.get("Range") or "")
+        first = int(range_match[1]) if range_match else 0
         part = data[first:]
-        request.send_response(206 if wanted else 200)
+        request.send_response(206 if range_match else 200)
         request.send_header("Content-Length", str(len(part)))
         request.send_header("ETag", f'"{self._etag(repository, name)[:40]}"')
         request.send_header("X-Repo-Commit", COMMIT)
         request.send_header("Accept-Ranges", "bytes")
-        if wanted:
+        if range_match:
             request.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
         request.end_headers()
         if not body:

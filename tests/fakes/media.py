@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-Word = str | int | tuple[int, str]
+ScriptStep = str | int | tuple[int, str]
 BLOCK = 4096
 
 
@@ -64,8 +64,8 @@ class FakeMedia:
         self.bodies = dict(bodies or {})
         self.content_type = content_type
         self.slow_s = slow_s
-        self.script: dict[str, list[Word]] = {}
-        self.pages: dict[str, list[Word]] = {}
+        self.script: dict[str, list[ScriptStep]] = {}
+        self.pages: dict[str, list[ScriptStep]] = {}
         self.feed: list[str] = []
         self.captions: dict[str, str] = {}
         self.requests: list[Request] = []
@@ -82,7 +82,7 @@ class FakeMedia:
         """For the setting YT_WATCH_URL."""
         return f"{self.url}/watch/{{id}}"
 
-    def of(self, kind: str, media_id: str | None = None) -> list[Request]:
+    def requests_of(self, kind: str, media_id: str | None = None) -> list[Request]:
         """The requests of a kind, in order, all or those for one id."""
         with self._lock:
             found = [
@@ -102,7 +102,7 @@ class FakeMedia:
         self._server.server_close()
         self._thread.join()
 
-    def _next(self, words: dict[str, list[Word]], media_id: str) -> Word:
+    def _next(self, words: dict[str, list[ScriptStep]], media_id: str) -> ScriptStep:
         with self._lock:
             script = words.get(media_id, [])
             # The last word stays: ["private"] is for ever, ["drop", "ok"] heals.
@@ -204,7 +204,7 @@ class FakeMedia:
                 if word == "drop":
                     self.close_connection = True
 
-            def _refuse(self, word: Word) -> None:
+            def _refuse(self, word: ScriptStep) -> None:
                 status, reason = _status(word)
                 self._send(status, reason.encode(), "text/plain", reason)
 
@@ -224,7 +224,7 @@ class FakeMedia:
         return Handler
 
 
-def _status(word: Word) -> tuple[int, str]:
+def _status(word: ScriptStep) -> tuple[int, str]:
     if isinstance(word, tuple):
         return word
     return int(word), ""

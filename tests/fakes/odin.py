@@ -68,7 +68,7 @@ class FakeOdin:
         self.chat_sources = True
         self.project_status = 404  # what a wrong project answers
         self.random = random.Random(seed)
-        self.orders: deque[str] = deque()
+        self.queued_faults: deque[str] = deque()
         self._bags: dict[bool, list[str]] = {}
         self.faults: Counter[str] = Counter()
         self.requests: list[tuple[str, str, int]] = []
@@ -120,9 +120,9 @@ class FakeOdin:
             **more,
         }
 
-    def order(self, *faults: str) -> None:
+    def queue_faults(self, *faults: str) -> None:
         """These happen to the next uploads, one each; "ok" lets one pass."""
-        self.orders.extend(faults)
+        self.queued_faults.extend(faults)
 
     # What it holds
 
@@ -142,7 +142,7 @@ class FakeOdin:
             for row in rows
         }
 
-    def held(self) -> dict[str, bytes]:
+    def indexed(self) -> dict[str, bytes]:
         """The indexed documents' bytes by name."""
         found = self.documents().items()
         return {key: row["content"] for key, row in found if row["status"] == "synced"}
@@ -175,13 +175,13 @@ class FakeOdin:
         self.on_upload(key)
         return key
 
-    def finish(self) -> None:
+    def finish_indexing(self) -> None:
         """Whatever is being indexed is through now."""
         with self.lock:
             self.db.execute("UPDATE docs SET ready_at = 0")
             self.db.commit()
 
-    def drop(self, key: str) -> bool:
+    def delete(self, key: str) -> bool:
         """Delete a document; whether it was there."""
         with self.lock:
             known = self.documents()
@@ -200,11 +200,11 @@ class FakeOdin:
             self.db.commit()
             return True
 
-    def fault(self, upload: bool) -> str:
+    def next_fault(self, upload: bool) -> str:
         """What goes wrong with this request; empty if nothing."""
         with self.lock:
-            if upload and self.orders:
-                name = self.orders.popleft()
+            if upload and self.queued_faults:
+                name = self.queued_faults.popleft()
                 name = "" if name == "ok" else name
             elif self.random.random() < self.fault_rate:
                 # From a shuffled bag, so that none is drawn twice before all were.
@@ -232,11 +232,11 @@ class _Server(ThreadingHTTPServer):
         """A client that is gone is what the tests are about."""
 
 
-class _Cut(Exception):
+class _ConnectionCut(Exception):
     """The connection ends here, without an answer."""
 
 
-class _Answer(Exception):
+class _Response(Exception):
     """An answer other than 200 with what was asked for."""
 
     def __init__(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
@@ -261,13 +261,13 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             try:
                 body = self._serve(odin, unquote(url.path), parse_qs(url.query))
-                answer = _Answer(200, body)
-            except _Answer as refusal:
+                answer = _Response(200, body)
+            except _Response as refusal:
                 answer = refusal
             with odin.lock:
                 odin.requests.append((self.command, url.path, answer.status))
             self._send(answer)
-        except _Cut:
+        except _ConnectionCut:
             with odin.lock:
                 odin.requests.append((self.command, url.path, 0))
             self.close_connection = True
@@ -279,43 +279,43 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self, odin: FakeOdin, path: str, query: dict[str, list[str]]) -> Any:
         upload = bool(re.fullmatch(r"/v[23]/project/knowledge/add/file", path))
-        fault = odin.fault(upload)
+        fault = odin.next_fault(upload)
         if fault == "cut before":
-            raise _Cut
+            raise _ConnectionCut
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self._check_credentials()
         self._refuse(odin, fault)
         if upload:
             return self._add_file(odin, raw, fault)
         if fault == "not json":
-            raise _Answer(200, "<html>a proxy speaks</html>")
+            raise _Response(200, "<html>a proxy speaks</html>")
         if path == "/v2/project/knowledge/create/file":
             return self._add_text(odin, {k: v[0] for k, v in parse_qs(raw.decode()).items()})
-        sent = json.loads(raw) if raw else {}
+        payload = json.loads(raw) if raw else {}
         if path == "/project/knowledge/status":
             _check_project(odin, query.get("project_id", [""])[0])
             found = odin.documents().get(query["file_name"][0])
             if found is None:
-                raise _Answer(404, {"detail": "Document not found"})
+                raise _Response(404, {"detail": "Document not found"})
             extra = {"message": found["message"]} if found["message"] else {}
             return {"status": found["status"], **extra}
         if match := re.fullmatch(r"/project/([^/]+)/knowledge", path):
             _check_project(odin, match[1])
             rows = odin.documents().items()
-            return {odin.listing_key: {key: _listed(odin, key, row) for key, row in rows}}
+            return {odin.listing_key: {key: _list_row(odin, key, row) for key, row in rows}}
         if match := re.fullmatch(r"/v3/project/([^/]+)/knowledgebase", path):
             _check_project(odin, match[1])
-            wanted = str(sent.get("name_search") or "").lower()
+            wanted = str(payload.get("name_search") or "").lower()
             found = [(k, row) for k, row in odin.documents().items() if wanted in k.lower()]
-            start = (int(sent["page"]) - 1) * int(sent["items_per_page"])
-            page = found[start : start + int(sent["items_per_page"])]
-            docs = [{"id": k, "content_key": k, **_listed(odin, k, row)} for k, row in page]
+            start = (int(payload["page"]) - 1) * int(payload["items_per_page"])
+            page = found[start : start + int(payload["items_per_page"])]
+            docs = [{"id": k, "content_key": k, **_list_row(odin, k, row)} for k, row in page]
             return {"docs": docs, "folders": [], "kb_info": {"count": len(found)}}
         if path == "/project/knowledge/delete" and self.command == "DELETE":
-            _check_project(odin, sent["project_id"])
-            there = [odin.drop(str(row["name"])) for row in sent["resources"]]
-            if not any(there):
-                raise _Answer(404, {"detail": "No such document"})
+            _check_project(odin, payload["project_id"])
+            deleted = [odin.delete(str(row["name"])) for row in payload["resources"]]
+            if not any(deleted):
+                raise _Response(404, {"detail": "No such document"})
             return {"message": "deleted"}
         if path == "/projects":
             return {"projects": [{"id": PROJECT, "name": "Test project"}]}
@@ -323,46 +323,46 @@ class _Handler(BaseHTTPRequestHandler):
             _check_project(odin, match[1])
             return {"project_data": {"id": PROJECT, "name": "Test project"}}
         if path == "/v2/project/search":
-            _check_project(odin, sent["project_id"])
-            return {"results": _search(odin, sent["query"], int(sent["max_results"]))}
+            _check_project(odin, payload["project_id"])
+            return {"results": _search(odin, payload["query"], int(payload["max_results"]))}
         if path == "/chat/create":
             return {"chat_id": "chat-1"}
         if path == "/v3/chat/message":
-            return _chat(odin, sent)
-        raise _Answer(404, {"detail": "Not Found"})
+            return _chat(odin, payload)
+        raise _Response(404, {"detail": "Not Found"})
 
     def _check_credentials(self) -> None:
         key, secret = self.headers.get("X-API-KEY"), self.headers.get("X-API-SECRET")
         if key != KEY:
             # Some services quote what they were sent; it must not reach a message.
-            raise _Answer(401, {"detail": f"Invalid API key {key}"})
+            raise _Response(401, {"detail": f"Invalid API key {key}"})
         if secret != SECRET:
-            raise _Answer(403, {"detail": {"message": f"Forbidden for {secret}"}})
+            raise _Response(403, {"detail": {"message": f"Forbidden for {secret}"}})
 
     def _refuse(self, odin: FakeOdin, fault: str) -> None:
         if fault == "429":
-            raise _Answer(429, {"detail": "Too many requests"})
+            raise _Response(429, {"detail": "Too many requests"})
         if fault in ("429 soon", "503 soon"):
             after = {"Retry-After": str(odin.retry_after_s)}
-            raise _Answer(int(fault[:3]), {"detail": "Busy"}, after)
+            raise _Response(int(fault[:3]), {"detail": "Busy"}, after)
         if fault == "429 date":
             date = self.date_time_string(int(time.time() + odin.retry_after_s))
-            raise _Answer(429, {"detail": "Busy"}, {"Retry-After": date})
+            raise _Response(429, {"detail": "Busy"}, {"Retry-After": date})
         if fault in ("500", "502"):
-            raise _Answer(int(fault), "<html><b>Bad</b> gateway</html>")
+            raise _Response(int(fault), "<html><b>Bad</b> gateway</html>")
         if fault in ("401", "403", "413"):
-            raise _Answer(int(fault), {"detail": f"Injected {fault}"})
+            raise _Response(int(fault), {"detail": f"Injected {fault}"})
         if fault == "422":
-            raise _Answer(422, _missing("project_id"))
+            raise _Response(422, _missing("project_id"))
 
     def _add_file(self, odin: FakeOdin, raw: bytes, fault: str) -> Any:
         fields, name, content = _form(self.headers["Content-Type"], raw)
         for field in ("project_id", "metadata"):
             if field not in fields:
-                raise _Answer(422, _missing(field))
+                raise _Response(422, _missing(field))
         _check_project(odin, fields["project_id"])
         if len(content) > odin.limit_bytes:
-            raise _Answer(413, {"detail": "File too large"})
+            raise _Response(413, {"detail": "File too large"})
         _check_metadata(fields["metadata"])
         outcome = {"index failed": "failed", "index timeout": "timeout"}.get(fault, "synced")
         key = odin.put(
@@ -374,23 +374,25 @@ class _Handler(BaseHTTPRequestHandler):
             index_s=odin.index_s + 0.2 if fault == "slow" else None,
         )
         if fault == "cut after":
-            raise _Cut
+            raise _ConnectionCut
         if fault == "500 after":
-            raise _Answer(500, {"detail": "Worker died"})
+            raise _Response(500, {"detail": "Worker died"})
         if fault == "not json":
-            raise _Answer(200, "<html>a proxy speaks</html>")
-        return _taken(odin, key)
+            raise _Response(200, "<html>a proxy speaks</html>")
+        return _upload_response(odin, key)
 
     def _add_text(self, odin: FakeOdin, fields: dict[str, str]) -> Any:
         for field in ("project_id", "file_name", "content", "file_extension"):
             if field not in fields:
-                raise _Answer(422, _missing(field))
+                raise _Response(422, _missing(field))
         _check_project(odin, fields["project_id"])
         _check_metadata(fields.get("metadata", "{}"))
         name = fields["file_name"]
-        return _taken(odin, odin.put(name, fields["content"].encode(), fields["metadata"]))
+        return _upload_response(
+            odin, odin.put(name, fields["content"].encode(), fields["metadata"])
+        )
 
-    def _send(self, answer: _Answer) -> None:
+    def _send(self, answer: _Response) -> None:
         body = answer.body
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(answer.status)
@@ -410,19 +412,19 @@ def _status(row: Any) -> str:
     return str(row[5])
 
 
-def _listed(odin: FakeOdin, key: str, row: dict[str, Any]) -> dict[str, Any]:
+def _list_row(odin: FakeOdin, key: str, row: dict[str, Any]) -> dict[str, Any]:
     as_sent = row["metadata"]
-    given = {"object": json.loads(as_sent), "string": as_sent, "nothing": {}}[odin.metadata_as]
+    metadata = {"object": json.loads(as_sent), "string": as_sent, "nothing": {}}[odin.metadata_as]
     return {
         "status": row["status"],
         "doc_type": key.rpartition(".")[2],
         "url": f"{odin.url}/files/{key}",
         "upload_date": row["upload_date"],
-        "metadata": given,
+        "metadata": metadata,
     }
 
 
-def _taken(odin: FakeOdin, key: str) -> dict[str, Any]:
+def _upload_response(odin: FakeOdin, key: str) -> dict[str, Any]:
     row = odin.documents()[key]
     return {
         "message": "Document added",
@@ -461,7 +463,7 @@ def _missing(field: str) -> dict[str, Any]:
 
 def _check_project(odin: FakeOdin, project: str) -> None:
     if project != PROJECT:
-        raise _Answer(odin.project_status, {"detail": "Project not found"})
+        raise _Response(odin.project_status, {"detail": "Project not found"})
 
 
 def _check_metadata(text: str) -> None:
@@ -469,7 +471,7 @@ def _check_metadata(text: str) -> None:
         json.loads(text)
     except ValueError as error:
         detail = [{"loc": ["body", "metadata"], "msg": str(error), "type": "value_error.json"}]
-        raise _Answer(422, {"detail": detail}) from None
+        raise _Response(422, {"detail": detail}) from None
 
 
 def _item_of(metadata: str) -> str:
@@ -480,7 +482,7 @@ def _excerpts(odin: FakeOdin, query: str) -> list[tuple[int, str, str]]:
     """(words in common, key, paragraph), best first."""
     wanted = set(re.findall(r"\w+", query.lower()))
     found = []
-    for key, content in odin.held().items():
+    for key, content in odin.indexed().items():
         for paragraph in content.decode("utf-8", "replace").split("\n\n"):
             common = len(wanted & set(re.findall(r"\w+", paragraph.lower())))
             if common:
@@ -493,10 +495,12 @@ def _search(odin: FakeOdin, query: str, limit: int) -> list[dict[str, Any]]:
     return [{"document_key": key, "content": text, "score": n / 10} for n, key, text in rows]
 
 
-def _chat(odin: FakeOdin, sent: dict[str, Any]) -> dict[str, Any]:
-    _check_project(odin, sent["project_id"])
-    rows = _excerpts(odin, sent["message"])[:CHAT_EXCERPTS] if sent["use_knowledgebase"] else []
-    answer: dict[str, Any] = {"chat_id": sent["chat_id"], "message_id": "message-1"}
+def _chat(odin: FakeOdin, payload: dict[str, Any]) -> dict[str, Any]:
+    _check_project(odin, payload["project_id"])
+    rows = (
+        _excerpts(odin, payload["message"])[:CHAT_EXCERPTS] if payload["use_knowledgebase"] else []
+    )
+    answer: dict[str, Any] = {"chat_id": payload["chat_id"], "message_id": "message-1"}
     if odin.chat_sources:
         # The times are gone, as when a service shows only the words it used.
         bare = [(key, re.sub(r"^\[[\d:]+\]\([^)]*\) ", "", text)) for _, key, text in rows]

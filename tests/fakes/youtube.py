@@ -47,7 +47,7 @@ class Channel:
     upcoming: frozenset[int] = frozenset()
     shorts: frozenset[int] = frozenset()
     playlists: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    more: int = 0
+    new_uploads: int = 0
     duration: str = ""
     _numbers: dict[str, int] = field(default_factory=dict)
 
@@ -57,7 +57,7 @@ class Channel:
 
     def number(self, video_id: str) -> int | None:
         """The number of a public video, None for any other id."""
-        if len(self._numbers) != self.count + self.more:
+        if len(self._numbers) != self.count + self.new_uploads:
             self._numbers = {self.video_id(number): number for number in self.numbers()}
         found = self._numbers.get(video_id)
         return None if found in self.private else found
@@ -68,7 +68,7 @@ class Channel:
 
     def numbers(self) -> list[int]:
         """Newest first; what came on top has negative numbers."""
-        return list(range(-self.more, self.count))
+        return list(range(-self.new_uploads, self.count))
 
     def playlist_id(self, title: str) -> str:
         return f"PL{hashlib.sha256(f'{self.id}{title}'.encode()).hexdigest()[:32]}"
@@ -210,7 +210,7 @@ class FakeYouTube:
     def units(self) -> int:
         return sum(self.spent.values())
 
-    def pages_asked(self, playlist_id: str) -> list[str]:
+    def requested_pages(self, playlist_id: str) -> list[str]:
         """The tokens of the pages of a playlist that were given out, in order."""
         return [
             call.query.get("pageToken", "")
@@ -229,7 +229,7 @@ class FakeYouTube:
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, path: str, query: dict[str, str], key: str) -> tuple[int, Any, dict[str, str]]:
+    def handle(self, path: str, query: dict[str, str], key: str) -> tuple[int, Any, dict[str, str]]:
         with self._lock:
             refusal = self._refusal(path, query, key)
             body: Any = None
@@ -273,7 +273,7 @@ class FakeYouTube:
                     },
                 },
                 "contentDetails": {"relatedPlaylists": {"uploads": channel.uploads}},
-                "statistics": {"videoCount": str(channel.count + channel.more)},
+                "statistics": {"videoCount": str(channel.count + channel.new_uploads)},
             }
             for channel in found
         ]
@@ -342,7 +342,7 @@ class FakeYouTube:
                 query = {name: values[0] for name, values in parse_qs(parts.query).items()}
                 key = self.headers.get("X-Goog-Api-Key", "")
                 path = parts.path.removeprefix("/youtube/v3/")
-                status, body, headers = fake.answer(path, query, key)
+                status, body, headers = fake.handle(path, query, key)
                 data = json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json; charset=UTF-8")

@@ -231,20 +231,20 @@ def test_windows_that_are_there_already_are_room_for_windows() -> None:
     device = manager(FakeTorch(cuda), preset=find_preset("max"))
     assert device.batch_ceiling(window_bytes=GB).size == 12
     # 1 GB of the 3 in use are weights, the others are windows and go with the batch.
-    assert device.batch_ceiling(window_bytes=GB, resting_bytes=GB).size == 14
-    assert device.batch_ceiling(window_bytes=GB, resting_bytes=9 * GB).size == 12
+    assert device.batch_ceiling(window_bytes=GB, baseline_bytes=GB).size == 14
+    assert device.batch_ceiling(window_bytes=GB, baseline_bytes=9 * GB).size == 12
 
 
 def test_what_came_to_stay_after_the_model_is_no_room_for_windows() -> None:
     cuda = FakeCuda(RTX_4090, free=10 * GB, allocated=3 * GB, reserved=5 * GB)
     device = manager(FakeTorch(cuda), preset=find_preset("max"))
-    device.settle(GB)  # of the 3: 1 the model, 1 a second one, 1 windows
-    assert device.settled == GB
-    assert device.batch_ceiling(window_bytes=GB, resting_bytes=GB).size == 13
-    device.settle(5 * GB)
-    device.settle(-GB)
-    assert device.settled == 6 * GB
-    assert device.batch_ceiling(window_bytes=GB, resting_bytes=GB).size == 12
+    device.add_permanent(GB)  # of the 3: 1 the model, 1 a second one, 1 windows
+    assert device.permanent_bytes == GB
+    assert device.batch_ceiling(window_bytes=GB, baseline_bytes=GB).size == 13
+    device.add_permanent(5 * GB)
+    device.add_permanent(-GB)
+    assert device.permanent_bytes == 6 * GB
+    assert device.batch_ceiling(window_bytes=GB, baseline_bytes=GB).size == 12
     assert device.batch_ceiling(window_bytes=GB).size == 12
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from gpu.monitor import Card, CardState, Monitor, Sample, look, thinned
-from gpu.throttle import BAND_REST, DESKTOP_REST, MOST_REST, Governor, Limits, Throttle
+from gpu.monitor import GpuCard, GpuCardState, Monitor, Sample, downsample, poll
+from gpu.throttle import BAND_REST, DESKTOP_REST, MOST_REST, Governor, Throttle, ThrottleLimits
 
 GB = 2**30
 PATIENCE_S = 90
@@ -93,8 +93,8 @@ def used(pid: int, share: int, at_us: int) -> SimpleNamespace:
     return SimpleNamespace(pid=pid, smUtil=share, timeStamp=at_us)
 
 
-def card(**figures: Any) -> Card:
-    found = Card.find(nvml=FakeNVML(**figures))
+def card(**figures: Any) -> GpuCard:
+    found = GpuCard.find(nvml=FakeNVML(**figures))
     assert found is not None
     return found
 
@@ -102,7 +102,7 @@ def card(**figures: Any) -> Card:
 def test_a_card_tells_everything() -> None:
     found = card(reasons=0x44)
     assert found.name == "A Card"
-    assert found.read() == CardState(
+    assert found.read() == GpuCardState(
         gpu=0.93, memory_used=9 * GB, memory_total=24 * GB, temperature_c=61.0,
         power_w=310.0, power_limit_w=450.0, desktop=0.0, slowed="heat, power limit",
     )  # fmt: skip
@@ -111,17 +111,17 @@ def test_a_card_tells_everything() -> None:
 def test_the_card_is_found_by_its_own_number() -> None:
     # What CUDA calls the first card may be another one to the driver.
     for uuid, expected in (("1234", "the card"), ("GPU-1234", "the card"), ("", "the first card")):
-        found = Card.find(uuid, nvml=FakeNVML())
+        found = GpuCard.find(uuid, nvml=FakeNVML())
         assert found is not None and found._handle == expected
-    fallen_back = Card.find("5678", nvml=FakeNVML())
+    fallen_back = GpuCard.find("5678", nvml=FakeNVML())
     assert fallen_back is not None and fallen_back._handle == "the first card"
-    assert Card.find(index=3, nvml=FakeNVML()) is None
+    assert GpuCard.find(index=3, nvml=FakeNVML()) is None
 
 
 def test_without_a_driver_processor_and_memory_remain() -> None:
     nvml = FakeNVML({"nvmlInit": "NVML Shared Library Not Found"})
-    assert Card.find(nvml=nvml) is None
-    sample = look(None, cpu_over_s=0.01)
+    assert GpuCard.find(nvml=nvml) is None
+    sample = poll(None, cpu_over_s=0.01)
     assert 0 <= sample.cpu <= 1
     assert 0 < sample.ram_used < sample.ram_total
     absent = {f.name: getattr(sample, f.name) for f in dataclasses.fields(sample)}
@@ -132,7 +132,7 @@ def test_without_a_driver_processor_and_memory_remain() -> None:
 
 def test_what_a_driver_does_not_tell_is_left_out_and_not_asked_again() -> None:
     nvml = FakeNVML({"temperature": "Not Supported", "power": "GPU is lost", "reasons": "Unknown"})
-    found = Card.find(nvml=nvml)
+    found = GpuCard.find(nvml=nvml)
     assert found is not None
     for _ in range(3):
         state = found.read()
@@ -146,7 +146,7 @@ def test_other_programs_with_windows_are_the_desktop() -> None:
     me = os.getpid()
     samples = [used(me, 80, 5), used(77, 20, 5), used(78, 15, 6), used(99, 50, 6)]
     nvml = FakeNVML(shown=[me, 77, 78], samples=samples)
-    found = Card.find(nvml=nvml)
+    found = GpuCard.find(nvml=nvml)
     assert found is not None
     assert found.read().desktop == pytest.approx(0.35)  # neither we nor the one without a window
     assert found.read().desktop == 0.0  # nothing new since
@@ -166,8 +166,8 @@ def test_the_sampler_fills_a_ring_and_tells_each_sample() -> None:
             raise RuntimeError("a listener that fails must not end the sampler")
 
     monitor = Monitor(
-        card(), own=lambda: (GB, 2 * GB), heard_s=lambda: float(next(heard)), told=tell,
-        interval_s=0.01, kept=5,
+        card(), own=lambda: (GB, 2 * GB), audio_s=lambda: float(next(heard)), on_sample=tell,
+        interval_s=0.01, history_size=5,
     )  # fmt: skip
     assert monitor.now is None
     with monitor:
@@ -185,7 +185,7 @@ def test_the_sampler_fills_a_ring_and_tells_each_sample() -> None:
 
 
 def test_a_sample_can_be_kept_and_read_back_also_by_another_version() -> None:
-    sample = look(card(), own=(1, 2), rtfx=3.5, cpu_over_s=0.01)
+    sample = poll(card(), own=(1, 2), rtfx=3.5, cpu_over_s=0.01)
     row = sample.as_row()
     assert Sample.from_row(row) == sample
     assert Sample.from_row([*row, "of a newer version"]) == sample
@@ -195,12 +195,12 @@ def test_a_sample_can_be_kept_and_read_back_also_by_another_version() -> None:
 def test_several_samples_become_one() -> None:
     first = Sample(1.0, 0.2, 5, 9, gpu=0.5, own_used=7, temperature_c=50, slowed="heat")
     second = Sample(2.0, 0.4, 4, 9, gpu=1.0, own_used=3, rtfx=8.0)
-    joined = thinned([first, second])
+    joined = downsample([first, second])
     assert joined == Sample(
         2.0, 0.3, 5, 9, gpu=0.75, own_used=7, temperature_c=50, slowed="", rtfx=8.0
     )
     with pytest.raises(ValueError, match="no samples"):
-        thinned([])
+        downsample([])
 
 
 # When the card must rest
@@ -211,46 +211,46 @@ def sample(gpu: float | None = None, **more: Any) -> Sample:
 
 
 def test_heat_makes_it_rest_more_and_more_until_it_cools() -> None:
-    governor = Governor(Limits(temperature_c=80, utilisation=1.0))
-    assert governor.look(sample(temperature_c=79)) == Throttle()
-    rests = [governor.look(sample(temperature_c=82)).rest for _ in range(8)]
+    governor = Governor(ThrottleLimits(temperature_c=80, utilisation=1.0))
+    assert governor.update(sample(temperature_c=79)) == Throttle()
+    rests = [governor.update(sample(temperature_c=82)).rest for _ in range(8)]
     assert rests == sorted(rests) and rests[0] > 0 and rests[-1] == MOST_REST
     assert "82 °C, the limit is 80 °C" in governor.now.reason
-    held = governor.look(sample(temperature_c=78))
+    held = governor.update(sample(temperature_c=78))
     assert held.rest == MOST_REST  # cooler, but not yet by three degrees
-    cooling = [governor.look(sample(temperature_c=70)).rest for _ in range(20)]
+    cooling = [governor.update(sample(temperature_c=70)).rest for _ in range(20)]
     assert cooling == sorted(cooling, reverse=True) and cooling[-1] == 0
     assert governor.now.reason == ""
 
 
 def test_a_program_with_a_window_gets_half_of_the_card_for_a_while() -> None:
-    governor = Governor(Limits(utilisation=1.0))
-    assert governor.look(sample(desktop=0.05)).rest == 0
-    assert governor.look(sample(desktop=0.4)).rest == DESKTOP_REST
+    governor = Governor(ThrottleLimits(utilisation=1.0))
+    assert governor.update(sample(desktop=0.05)).rest == 0
+    assert governor.update(sample(desktop=0.4)).rest == DESKTOP_REST
     assert "draws on the screen" in governor.now.reason
-    rests = [governor.look(sample(desktop=0.0)).rest for _ in range(4)]
+    rests = [governor.update(sample(desktop=0.0)).rest for _ in range(4)]
     assert rests[0] == DESKTOP_REST and rests[-1] == 0  # not in the first quiet moment
-    assert Governor(Limits(give_way=False)).look(sample(desktop=0.9)).rest == 0
+    assert Governor(ThrottleLimits(give_way=False)).update(sample(desktop=0.9)).rest == 0
 
 
 def test_utilisation_settles_in_the_band() -> None:
     """A card that is busy whenever it does not rest: the rule finds 95 % by itself."""
-    governor = Governor(Limits(utilisation=0.95))
+    governor = Governor(ThrottleLimits(utilisation=0.95))
     seen = []
     for _ in range(100):
         busy = 1.0 - governor.now.rest
-        governor.look(sample(busy))
+        governor.update(sample(busy))
         seen.append(busy)
     assert all(0.80 <= busy <= 0.96 for busy in seen[40:]), seen
     assert governor.now.rest <= BAND_REST and "95%" in governor.now.reason
     for _ in range(60):
-        governor.look(sample(0.5))
+        governor.update(sample(0.5))
     assert governor.now.rest == 0 and governor.now.hungry  # it waits for work: more at once
-    off = Governor(Limits(utilisation=1.0))
-    assert all(off.look(sample(1.0)).rest == 0 for _ in range(10))
+    off = Governor(ThrottleLimits(utilisation=1.0))
+    assert all(off.update(sample(1.0)).rest == 0 for _ in range(10))
     assert not off.now.hungry
 
 
 def test_without_figures_nothing_is_throttled() -> None:
     governor = Governor()
-    assert all(governor.look(sample()) == Throttle() for _ in range(10))
+    assert all(governor.update(sample()) == Throttle() for _ in range(10))

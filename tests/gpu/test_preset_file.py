@@ -66,12 +66,14 @@ def test_names_that_are_none(path: Path, name: str) -> None:
 def test_text_is_written_only_when_it_is_right_and_nobody_else_has_written(path: Path) -> None:
     seen = read_text(path)
     with pytest.raises(SettingsError, match="line 5"):
-        write_text(path, "stabil:\n  batch_size: 8\n  chunk_s: 20\n\n  batch_siez: 8\n", seen=seen)
+        write_text(
+            path, "stabil:\n  batch_size: 8\n  chunk_s: 20\n\n  batch_siez: 8\n", expected=seen
+        )
     assert read_text(path) == seen
     other = with_preset(seen, "max", {"workers": 3}, path)
-    assert write_text(path, other, seen=seen)["max"].workers == 3
+    assert write_text(path, other, expected=seen)["max"].workers == 3
     with pytest.raises(UsageError, match="meanwhile"):
-        write_text(path, seen, seen=seen)
+        write_text(path, seen, expected=seen)
 
 
 def test_the_last_preset_stays(path: Path) -> None:

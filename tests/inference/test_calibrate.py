@@ -17,23 +17,23 @@ from gpu.monitor import Sample
 from gpu.presets import load_presets
 from gpu.status import BatchState, Device, Machine, Snapshot
 from gpu.throttle import Throttle
-from gpu.throughput import BatchSpeed, Calibration, Forecast
+from gpu.throughput import BatchSpeed, Calibration, Estimate
 from kb.asr.windows.windowing import Window
 from kb.cli.output.machine import calibration_table, machine_lines, models_table
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import GPUError
 from kb.inference import calibrate
 from kb.inference.calibrate import _batches, _slope
 from kb.inference.downloads import ModelFacts
-from kb.inference.estimate import Figures
-from kb.inference.memory_fit import Need, need
-from kb.jobs.queue.heartbeat import Presence
+from kb.inference.estimate import ThroughputEstimator
+from kb.inference.memory_fit import MemoryEstimate, estimate_memory
+from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.telemetry import (
     POINT_EVERY_S,
-    Teller,
-    note_speed,
+    TelemetryWriter,
     read_machines,
     read_speeds,
+    record_throughput,
     write_calibration,
 )
 from kb.options import RunOptions
@@ -66,11 +66,11 @@ def measured(device: Device = CARD, **more: object) -> Calibration:
 
 def test_the_best_batch_is_the_smallest_that_is_about_as_fast() -> None:
     flat = measured(batches=rows((1, 50), (2, 97), (4, 100), (8, 99)))
-    assert flat.best is not None and flat.best.batch == 2 and flat.enough == 2
+    assert flat.best is not None and flat.best.batch == 2 and flat.saturating_batch == 2
     rising = measured()
     assert rising.best is not None and rising.best.batch == 16
-    assert rising.enough == 0  # nobody knows whether more would gain
-    assert measured(batches=()).best is None and measured(batches=()).enough == 0
+    assert rising.saturating_batch == 0  # nobody knows whether more would gain
+    assert measured(batches=()).best is None and measured(batches=()).saturating_batch == 0
 
 
 def test_speed_between_sizes_and_of_the_whole_way() -> None:
@@ -99,20 +99,20 @@ def test_the_batcher_starts_with_what_was_measured() -> None:
     manager = GPUManager("cpu", cpu_threads=1)
     device = replace(CPU, name=manager.name, dtype="float32")
     flat = measured(device, model="demo", batches=rows((1, 50), (2, 100), (4, 99)), window_bytes=7)
-    fits = need("whisper", "demo", manager, [measured(), flat])
+    fits = estimate_memory("whisper", "demo", manager, [measured(), flat])
     assert fits.measured == flat and fits.window_bytes == 7
-    room = fits.room(preset("max"), manager)
+    room = fits.max_batch(preset("max"), manager)
     assert room.size == 2 and "kb calibrate" in room.reason
-    by_shape = need("whisper", "demo", manager, [measured()])
+    by_shape = estimate_memory("whisper", "demo", manager, [measured()])
     assert by_shape.measured is None and by_shape.window_bytes > 1e6
-    assert by_shape.room(preset("max"), manager).size == 8  # what a CPU takes
-    assert Need(0).room(preset("stabil"), manager).size == 8
+    assert by_shape.max_batch(preset("max"), manager).size == 8  # what a CPU takes
+    assert MemoryEstimate(0).max_batch(preset("stabil"), manager).size == 8
 
 
 def test_room_for_windows_leaves_the_libraries_their_own() -> None:
     card = ("A Card", (8, 9), 24 * GB)
     gpu = GPUManager("auto", torch=FakeTorch(FakeCuda(card, free=10 * GB)), reserve_gb=0)
-    room = Need(window_bytes=GB, resting_bytes=0).room(preset("max"), gpu)
+    room = MemoryEstimate(window_bytes=GB, baseline_bytes=0).max_batch(preset("max"), gpu)
     assert room.size == 9 and room.reason.startswith("9.8 GB are left")
 
 
@@ -121,20 +121,24 @@ def test_what_did_not_fit_when_it_was_measured_is_not_tried_again() -> None:
     device = replace(CPU, name=manager.name, dtype="float32")
     rising = rows((1, 50), (2, 100), (4, 200))
     full = measured(device, model="demo", batches=rising, refused=8)
-    assert (full.enough, full.fitting) == (0, 4)
-    room = need("whisper", "demo", manager, [full]).room(preset("max"), manager)
+    assert (full.saturating_batch, full.largest_fitting_batch) == (0, 4)
+    room = estimate_memory("whisper", "demo", manager, [full]).max_batch(preset("max"), manager)
     assert room.size == 4 and room.reason.startswith("8 at a time did not fit")
     assert "kb calibrate" in room.reason
     # Of two limits the lower one is told, and a lower batch of the preset's needs no reason.
     flat = replace(full, batches=rows((1, 50), (2, 100), (4, 99)))
-    room = need("whisper", "demo", manager, [flat]).room(preset("max"), manager)
+    room = estimate_memory("whisper", "demo", manager, [flat]).max_batch(preset("max"), manager)
     assert room.size == 2 and "no faster" in room.reason
     small = replace(preset("max"), batch_size=2)
-    assert need("whisper", "demo", manager, [full]).room(small, manager) == BatchCeiling(2)
-    assert replace(full, batches=(), refused=1).fitting == 1
-    assert replace(full, refused=0).fitting == 0
+    assert estimate_memory("whisper", "demo", manager, [full]).max_batch(
+        small, manager
+    ) == BatchCeiling(2)
+    assert replace(full, batches=(), refused=1).largest_fitting_batch == 1
+    assert replace(full, refused=0).largest_fitting_batch == 0
     here = replace(full, host=socket.gethostname())
-    plan = Figures(get_settings(), [here], ()).forecast(preset("stabil"), RunOptions(model="demo"))
+    plan = ThroughputEstimator(get_settings(), [here], ()).estimate(
+        preset("stabil"), RunOptions(model="demo")
+    )
     assert plan.batch == 4 and "8 did not fit here" in plan.batch_reason
 
 
@@ -143,34 +147,34 @@ def test_forecasts_come_from_calibration_else_from_past_items_else_not_at_all(
 ) -> None:
     service = Service(get_settings())
     options = RunOptions(model="large-v3")
-    unknown = {f.preset: f for f in service.hardware.forecasts(options)}
+    unknown = {f.preset: f for f in service.hardware.estimates(options)}
     assert list(unknown) == ["stabil", "optimiert", "schnell", "max"]
     assert {f.rtfx for f in unknown.values()} == {None}
     assert "kb calibrate" in unknown["max"].basis
     assert not get_settings().home.exists()  # asking makes nothing
-    catalogue = service.jobs.catalogue
+    catalogue = service.queue.database
     transcript = Transcript(
         MediaRef("x", "", 120.0), (), "en", "whisper", "large-v3", "max", Coverage(0, 0),
         Timing(asr_s=3.0, align_s=1.0, total_s=9.0, media_s=120.0),
     )  # fmt: skip
-    note_speed(catalogue, "one", "file:1", 1, transcript)
-    past = {f.preset: f for f in service.hardware.forecasts(options)}
+    record_throughput(catalogue, "one", "file:1", 1, transcript)
+    past = {f.preset: f for f in service.hardware.estimates(options)}
     assert past["max"].rtfx == 30.0 and "1 items" in past["max"].basis
-    assert service.hardware.forecasts(RunOptions(model="medium"))[0].rtfx is None
+    assert service.hardware.estimates(RunOptions(model="medium"))[0].rtfx is None
     # A measurement of this machine counts for more.
     made = measured(decode_rtfx=4000.0, detect_rtfx=4000.0)
     write_calibration(catalogue, made)
     write_calibration(catalogue, replace(made, took_s=2.0))  # takes the first one's place
     write_calibration(catalogue, measured(host="elsewhere", batches=rows((1, 9999))))
     assert len(service.hardware.calibrations()) == 2
-    found = {f.preset: f for f in service.hardware.forecasts(options)}
+    found = {f.preset: f for f in service.hardware.estimates(options)}
     assert [found[name].rtfx for name in ("stabil", "optimiert", "max")] == [400, 800, 800]
     assert "measured" in found["max"].basis
     # large-v3 in 22 GB: the caches of 56 windows, copied once, and the weights do not fit.
     assert 36 <= found["max"].batch < 40 and "GB are left" in found["max"].batch_reason
     assert 20 * GB < found["max"].memory_bytes <= 22 * GB
     assert found["stabil"].batch == 8 and found["stabil"].batch_reason == ""
-    assert service.hardware.forecast(replace(options, preset="max", batch_size=4)).batch == 4
+    assert service.hardware.estimate(replace(options, preset="max", batch_size=4)).batch == 4
     service.close()
 
 
@@ -181,7 +185,7 @@ def test_calibrating_measures_every_part_and_feeds_the_plan(clean_environment: P
     told: list[float] = []
     options = RunOptions(model="demo")
     found = service.hardware.calibrate(
-        service.recognition, service.recipe(options), 4.0, told.append
+        service.inference_session, service.transcription_options(options), 4.0, told.append
     )
     assert told == sorted(told) and told[-1] == 1.0
     assert found.decode_rtfx > 1 and found.detect_rtfx > 1
@@ -192,11 +196,11 @@ def test_calibrating_measures_every_part_and_feeds_the_plan(clean_environment: P
     assert service.hardware.calibrations() == [found]
     plan = service.scan(str(calibrate.SAMPLES), options=options)
     assert plan.estimate_s is not None and plan.recognition_s is not None
-    speed = service.hardware.forecast(options).rtfx
+    speed = service.hardware.estimate(options).rtfx
     assert speed is not None and plan.recognition_s == pytest.approx(plan.audio_s / speed)
     # The recognizer that is loaded afterwards knows of it.
-    service.recognition.prepare(service.recipe(options))
-    batch = service.recognition.snapshot().batch
+    service.inference_session.prepare(service.transcription_options(options))
+    batch = service.inference_session.snapshot().batch
     assert batch is not None and batch.size >= 1
     service.close()
 
@@ -240,17 +244,17 @@ def snapshot(at: float, **more: object) -> Snapshot:
 
 def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None:
     settings = get_settings()
-    catalogue = Catalogue.open(settings)
-    presence = Presence(settings, catalogue)
-    presence.take()
+    catalogue = Database.open(settings)
+    presence = Heartbeat(settings, catalogue)
+    presence.acquire()
     (silent,) = read_machines(catalogue)
     assert not silent.live and silent.now is None and silent.bound == "idle"
-    teller, now = Teller(catalogue, presence.executor), time.time()
+    teller, now = TelemetryWriter(catalogue, presence.executor), time.time()
     for point in range(3):
         told = snapshot(now + point)
         assert told.sample is not None
-        teller.tell(told, [told.sample, replace(told.sample, gpu=0.7)], 1, "the GPU failed")
-        teller._written -= POINT_EVERY_S
+        teller.write(told, [told.sample, replace(told.sample, gpu=0.7)], 1, "the GPU failed")
+        teller._history_written_at -= POINT_EVERY_S
     (machine,) = read_machines(catalogue)
     assert machine.live and machine.snapshot == told and machine.now == told.sample
     assert (machine.restarts, machine.trouble) == (1, "the GPU failed")
@@ -261,7 +265,7 @@ def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None
         Timing(asr_s=8.0, align_s=2.0, total_s=50.0, media_s=600.0),
     )  # fmt: skip
     for run in (1, 1, 2):  # written twice is there once
-        note_speed(catalogue, presence.executor, "file:1", run, transcript)
+        record_throughput(catalogue, presence.executor, "file:1", run, transcript)
     (machine,) = read_machines(catalogue)
     assert (machine.rtfx_hour, machine.items_hour, machine.media_hour_s) == (60.0, 2, 1200.0)
     assert [speed.rtfx for speed in read_speeds(catalogue, item_ids=["file:1"])] == [60.0, 60.0]
@@ -274,7 +278,7 @@ def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None
     (line, trouble) = machine_lines([machine])
     assert "batch 16 (room for 16)" in line.plain and "60× real time" in line.plain
     assert "GPU 90%, 70 °C" in line.plain and "the GPU failed" in trouble.plain
-    presence.leave()
+    presence.release()
     assert read_machines(catalogue) == []
     alone = service.machine()
     assert alone.executor_id == "" and alone.now is not None and alone.device.name
@@ -284,11 +288,11 @@ def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None
 
 def test_a_row_of_another_version_does_no_harm(clean_environment: Path) -> None:
     settings = get_settings()
-    catalogue = Catalogue.open(settings)
-    presence = Presence(settings, catalogue)
-    presence.take()
+    catalogue = Database.open(settings)
+    presence = Heartbeat(settings, catalogue)
+    presence.acquire()
     told = snapshot(time.time())
-    Teller(catalogue, presence.executor).tell(told, [], 0, "")
+    TelemetryWriter(catalogue, presence.executor).write(told, [], 0, "")
     broken = told.as_dict() | {"device": {"unheard": "of"}}
     from kb.database import machines
 
@@ -296,7 +300,7 @@ def test_a_row_of_another_version_does_no_harm(clean_environment: Path) -> None:
         connection.execute(machines.update().values(now={"snapshot": broken}))
     (machine,) = read_machines(catalogue)
     assert machine.live and machine.now is None
-    presence.leave()
+    presence.release()
     catalogue.close()
 
 
@@ -345,7 +349,7 @@ def test_what_became_of_the_memory_budget(
     use = machine.budget
     assert use is not None and use.limit == limit
     presets = list(load_presets().values())
-    assert words in use.words(presets)
+    assert words in use.describe(presets)
     # 14.3 GB are missing to nine tenths of 22 GB: 58 windows of a quarter GB.
     assert use.filling == (74 if words.endswith("--batch-size") else 0)
     (line, *_) = machine_lines([machine])
@@ -370,7 +374,7 @@ def test_a_budget_that_nobody_can_tell_about_is_not_made_up() -> None:
 
 def test_tables_show_what_matters() -> None:
     found = measured(batches=rows((1, 50), (2, 100), (4, 99)), refused=8)
-    forecast = Forecast("max", 812.0, "measured", 54, "12.1 GB are left", 21 * GB)
+    forecast = Estimate("max", 812.0, "measured", 54, "12.1 GB are left", 21 * GB)
     lines = calibration_table(found, [forecast])
     text = " ".join(line.plain for line in lines if hasattr(line, "plain"))
     for word in ("large-v3", "A Card", "8 windows did not fit", "812×", "12.1 GB are left"):

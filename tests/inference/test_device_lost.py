@@ -14,13 +14,13 @@ import pytest
 
 from kb.cli.output.machine import machine_lines
 from kb.errors import KBError
-from kb.inference.process import LOSSES, HostDied
-from kb.inference.session import Recipe, Recognition
+from kb.inference.process import MAX_DEVICE_LOSSES, InferenceProcessCrashed
+from kb.inference.session import InferenceSession, TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import PROJECT_ROOT, get_settings
 from kb.types import Transcript
-from tests.support.device_trouble import SAID, TROUBLE, FlakyHost
-from tests.support.workers import Lab, speech
+from tests.support.device_trouble import CUDA_ERROR, FAILURES_ENV, FlakyInferenceProcess
+from tests.support.workers import Lab, write_talks
 
 # Each life of a recognizer begins with loading everything: on a busy machine that takes long.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -31,36 +31,36 @@ def trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file with the number of failures to come."""
     file = tmp_path / "trouble"
     file.write_text("0")
-    monkeypatch.setenv(TROUBLE, str(file))
+    monkeypatch.setenv(FAILURES_ENV, str(file))
     return file
 
 
 @pytest.fixture
-def host(trouble: Path) -> Iterator[FlakyHost]:
-    made = FlakyHost(get_settings(), 2)
+def host(trouble: Path) -> Iterator[FlakyInferenceProcess]:
+    made = FlakyInferenceProcess(get_settings(), 2)
     yield made
     made.close()
 
 
-def recipe() -> Recipe:
-    return Recognition(get_settings()).recipe(RunOptions(model="demo"))
+def recipe() -> TranscriptionOptions:
+    return InferenceSession(get_settings()).transcription_options(RunOptions(model="demo"))
 
 
-def read(host: FlakyHost, path: Path) -> tuple[Transcript, int]:
+def read(host: FlakyInferenceProcess, path: Path) -> tuple[Transcript, int]:
     """The words, and how many lives of the host it took."""
     lost = 0
     while True:
         try:
             return host.transcribe(path, recipe()), lost
-        except HostDied as error:
-            assert error.device_lost and SAID in error.message, error
+        except InferenceProcessCrashed as error:
+            assert error.device_lost and CUDA_ERROR in error.message, error
             lost += 1
 
 
 def test_a_fresh_process_goes_on_and_a_success_forgives(
-    host: FlakyHost, trouble: Path, tmp_path: Path
+    host: FlakyInferenceProcess, trouble: Path, tmp_path: Path
 ) -> None:
-    talks = speech(tmp_path / "in", 2, words=3)
+    talks = write_talks(tmp_path / "in", 2, words=3)
     trouble.write_text("1")
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda path: read(host, path), talks))
@@ -70,22 +70,22 @@ def test_a_fresh_process_goes_on_and_a_success_forgives(
     trouble.write_text("1")
     transcript, lost = read(host, talks[0])
     assert transcript.words and lost == 1
-    assert host.restarts == LOSSES == 2 and host.without_gpu == ""  # not in a row
+    assert host.restarts == MAX_DEVICE_LOSSES == 2 and host.cpu_reason == ""  # not in a row
 
 
 def test_a_worker_goes_on_and_shows_what_happened(trouble: Path, tmp_path: Path) -> None:
     trouble.write_text("99")
     with Lab(tmp_path / "lab") as lab:
-        ids = lab.ingest(speech(tmp_path / "in", 3, words=3))
+        ids = lab.ingest(write_talks(tmp_path / "in", 3, words=3))
         with lab.log_file.open("ab") as log:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.device_trouble"],
-                env=lab.environment(**{TROUBLE: str(trouble)}), cwd=PROJECT_ROOT,
+                env=lab.environment(**{FAILURES_ENV: str(trouble)}), cwd=PROJECT_ROOT,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         lab.processes.append(psutil.Process(worker.pid))
         lab._popen.append(worker)
-        done = lab.finish(ids, timeout_s=600)
+        done = lab.wait_finished(ids, timeout_s=600)
         assert {status.state for status in done.values()} == {"done"}, done
         rows = [lab.jobs.items.read(item_id) for item_id in ids]
         assert [row.deaths for row in rows if row] == [0, 0, 0]  # nobody's fault
@@ -97,7 +97,7 @@ def test_a_worker_goes_on_and_shows_what_happened(trouble: Path, tmp_path: Path)
         )
         machine = lab.service.machine()
         assert machine.executor_id == "one" and machine.live
-        assert SAID in machine.trouble and machine.restarts == LOSSES
+        assert CUDA_ERROR in machine.trouble and machine.restarts == MAX_DEVICE_LOSSES
         assert machine.device.kind == "CPU" and machine.device.reason == machine.trouble
         lab.wait(
             lambda: (batch := lab.service.machine().batch) and batch.windows >= 3,
@@ -109,12 +109,12 @@ def test_a_worker_goes_on_and_shows_what_happened(trouble: Path, tmp_path: Path)
         assert {speed.item_id for speed in speeds} == set(ids)
         assert all(speed.rtfx > 0 and speed.model == "demo" for speed in speeds)
         status = json.loads(lab.kb("status", "--json").stdout)
-        assert SAID in status["machines"][0]["trouble"]
+        assert CUDA_ERROR in status["machines"][0]["trouble"]
         checks = json.loads(lab.kb("doctor", "--json").stdout)
         (check,) = [check for check in checks if check["name"] == "Worker one"]
-        assert check["state"] == "warn" and SAID in check["detail"] and check["fix"]
+        assert check["state"] == "warn" and CUDA_ERROR in check["detail"] and check["fix"]
         shown = " ".join(line.plain for line in machine_lines([machine]))
-        assert SAID in shown and "batch" in shown
+        assert CUDA_ERROR in shown and "batch" in shown
 
 
 def test_a_foreground_run_says_what_to_do(
@@ -124,7 +124,10 @@ def test_a_foreground_run_says_what_to_do(
 
     monkeypatch.setitem(engines.ENGINES, "whisper", "tests.support.device_trouble:FlakyEngine")
     trouble.write_text("1")
-    (talk,) = speech(tmp_path / "in", 1, words=3)
-    with Recognition(get_settings()) as recognition, pytest.raises(KBError, match=SAID) as caught:
+    (talk,) = write_talks(tmp_path / "in", 1, words=3)
+    with (
+        InferenceSession(get_settings()) as recognition,
+        pytest.raises(KBError, match=CUDA_ERROR) as caught,
+    ):
         recognition.transcribe(talk, recipe())
     assert "KB_DEVICE=cpu" in caught.value.hint

@@ -13,13 +13,13 @@ import pytest
 
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.errors import Cancelled, ModelUnavailable
-from kb.inference.model_lock import Exchange
-from kb.inference.process import ModelHost
-from kb.inference.session import Recipe, Recognition
+from kb.inference.model_lock import ModelLock
+from kb.inference.process import InferenceProcess
+from kb.inference.session import InferenceSession, TranscriptionOptions
 from kb.options import RunOptions
 from kb.settings import get_settings
 from tests.support.held_host import GO, main
-from tests.support.workers import speech
+from tests.support.workers import write_talks
 
 A, B = ("whisper", "a"), ("whisper", "b")
 
@@ -33,11 +33,11 @@ def until(true: Callable[[], bool]) -> None:
 
 
 class Device:
-    """A line and its device: what `Recognition` does with them, without a model."""
+    """A line and its device: what `InferenceSession` does with them, without a model."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.line = Exchange(self.lock)
+        self.line = ModelLock(self.lock)
         self.loads: list[str] = []
         self.order: list[str] = []
         self.pool = ThreadPoolExecutor(16)
@@ -63,12 +63,12 @@ class Device:
             if self.line.loaded != wanted:
                 assert self.line.busy == 0  # never put away under somebody's hands
                 self.loads.append(wanted[1])
-                self.line.arrived(wanted)
-            self.line.enter()
+                self.line.mark_loaded(wanted)
+            self.line.acquire()
             self.order.append(name)
         assert go.wait(90)
         with self.lock:
-            self.line.leave()
+            self.line.release()
 
 
 def never() -> bool:
@@ -112,22 +112,22 @@ def test_whoever_stops_waiting_holds_up_nobody() -> None:
 def test_models_take_turns_and_one_that_cannot_be_loaded_is_passed(tmp_path: Path) -> None:
     copy = str(shutil.copytree(DEMO_FOLDER, tmp_path / "copy"))
     (tmp_path / "empty").mkdir()
-    (talk,) = speech(tmp_path / "in", 1, words=3)
+    (talk,) = write_talks(tmp_path / "in", 1, words=3)
     order: list[str] = []
     go = threading.Event()
-    with Recognition(get_settings()) as recognition, ThreadPoolExecutor(8) as pool:
+    with InferenceSession(get_settings()) as recognition, ThreadPoolExecutor(8) as pool:
 
-        def recipe(model: str) -> Recipe:
-            return recognition.recipe(RunOptions(model=model))
+        def recipe(model: str) -> TranscriptionOptions:
+            return recognition.transcription_options(RunOptions(model=model))
 
         def read(name: str, model: str) -> Future[object]:
             def ready() -> None:
                 order.append(name)
                 assert go.wait(90)
 
-            return pool.submit(recognition.transcribe, talk, recipe(model), ready=ready)
+            return pool.submit(recognition.transcribe, talk, recipe(model), on_ready=ready)
 
-        line = recognition._models
+        line = recognition._model_lock
         items = [read("a1", "demo")]
         until(lambda: order == ["a1"])
         for place, (name, model) in enumerate(
@@ -152,16 +152,21 @@ def test_an_item_that_waits_for_another_model_can_be_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = str(shutil.copytree(DEMO_FOLDER, tmp_path / "copy"))
-    (talk,) = speech(tmp_path / "in", 1, words=3)
+    (talk,) = write_talks(tmp_path / "in", 1, words=3)
     go, stop = tmp_path / "go", threading.Event()
     monkeypatch.setenv(GO, str(go))
-    host, recognition = ModelHost(get_settings(), 2, main=main), Recognition(get_settings())
+    host, recognition = (
+        InferenceProcess(get_settings(), 2, main=main),
+        InferenceSession(get_settings()),
+    )
     with ThreadPoolExecutor(2) as pool:
         try:
-            first = pool.submit(host.transcribe, talk, recognition.recipe(RunOptions(model="demo")))
+            first = pool.submit(
+                host.transcribe, talk, recognition.transcription_options(RunOptions(model="demo"))
+            )
             until(lambda: any(request.ready for request in list(host._requests.values())))
             second = pool.submit(
-                host.transcribe, talk, recognition.recipe(RunOptions(model=copy)),
+                host.transcribe, talk, recognition.transcription_options(RunOptions(model=copy)),
                 cancelled=stop.is_set,
             )  # fmt: skip
             until(lambda: len(host._requests) == 2)

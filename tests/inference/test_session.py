@@ -11,7 +11,7 @@ import pytest
 
 from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.errors import Cancelled, MediaUnavailable, ModelUnavailable
-from kb.inference.session import Recognition
+from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.settings import get_settings
 from tests.support.compose import compose, random_plan, write_wav
@@ -35,8 +35,8 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, list]]:
 def test_threads_share_one_model_and_each_gets_its_own_words(
     talks: list[tuple[Path, list]],
 ) -> None:
-    with Recognition(get_settings()) as recognition, ThreadPoolExecutor(6) as pool:
-        recipe = recognition.recipe(RunOptions(model="demo"))
+    with InferenceSession(get_settings()) as recognition, ThreadPoolExecutor(6) as pool:
+        recipe = recognition.transcription_options(RunOptions(model="demo"))
         several = [*talks, *talks]
         found = list(pool.map(lambda talk: recognition.transcribe(talk[0], recipe), several))
     for transcript, (path, words) in zip(found, several, strict=True):
@@ -46,10 +46,12 @@ def test_threads_share_one_model_and_each_gets_its_own_words(
 
 
 def test_another_preset_loads_nothing_again(talks: list[tuple[Path, list]]) -> None:
-    with Recognition(get_settings()) as recognition:
+    with InferenceSession(get_settings()) as recognition:
         seen = []
         for batch_size in (2, 5):
-            recipe = recognition.recipe(RunOptions(model="demo", batch_size=batch_size))
+            recipe = recognition.transcription_options(
+                RunOptions(model="demo", batch_size=batch_size)
+            )
             recognition.transcribe(talks[0][0], recipe)
             assert recognition._batcher is not None
             assert recognition._batcher.ceiling == batch_size
@@ -62,12 +64,12 @@ def test_another_model_waits_until_the_first_is_idle(
 ) -> None:
     copy = str(shutil.copytree(DEMO_FOLDER, tmp_path / "copy"))
     names = ["demo", copy, "demo", copy]
-    with Recognition(get_settings()) as recognition, ThreadPoolExecutor(4) as pool:
+    with InferenceSession(get_settings()) as recognition, ThreadPoolExecutor(4) as pool:
         path, words = talks[1]
         found = list(
             pool.map(
                 lambda name: recognition.transcribe(
-                    path, recognition.recipe(RunOptions(model=name))
+                    path, recognition.transcription_options(RunOptions(model=name))
                 ),
                 names,
             )
@@ -79,18 +81,18 @@ def test_another_model_waits_until_the_first_is_idle(
 def test_a_model_that_cannot_be_loaded_leaves_the_next_one_a_chance(
     talks: list[tuple[Path, list]], tmp_path: Path
 ) -> None:
-    with Recognition(get_settings()) as recognition:
+    with InferenceSession(get_settings()) as recognition:
         with pytest.raises(ModelUnavailable):
-            recognition.prepare(recognition.recipe(RunOptions(model=str(tmp_path))))
-        recipe = recognition.recipe(RunOptions(model="demo"))
+            recognition.prepare(recognition.transcription_options(RunOptions(model=str(tmp_path))))
+        recipe = recognition.transcription_options(RunOptions(model="demo"))
         assert recognition.transcribe(talks[0][0], recipe).words
 
 
 def test_a_stop_and_a_bad_medium_leave_the_model_usable(
     talks: list[tuple[Path, list]], tmp_path: Path
 ) -> None:
-    with Recognition(get_settings()) as recognition:
-        recipe = recognition.recipe(RunOptions(model="demo"))
+    with InferenceSession(get_settings()) as recognition:
+        recipe = recognition.transcription_options(RunOptions(model="demo"))
         with pytest.raises(Cancelled):
             recognition.transcribe(talks[2][0], recipe, cancelled=lambda: True)
         with pytest.raises(MediaUnavailable):

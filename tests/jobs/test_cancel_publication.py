@@ -9,43 +9,43 @@ from pathlib import Path
 
 import pytest
 
-from kb.inference.process import ModelHost
-from kb.inference.session import Recognition
+from kb.inference.process import InferenceProcess
+from kb.inference.session import InferenceSession
 from kb.jobs.queue import outbox
-from kb.jobs.queue.client import Jobs
-from kb.jobs.queue.dbos_client import JobClient
-from kb.jobs.queue.heartbeat import Presence
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.dbos_client import DbosClient
+from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.item_states import CANCELLED, DONE
-from kb.jobs.worker.context import Workplace
-from kb.jobs.worker.item_steps import ItemWork
+from kb.jobs.worker.context import WorkerContext
+from kb.jobs.worker.item_steps import ItemSteps
 from kb.library import Library
 from kb.options import RunOptions
 from kb.pipeline import publish_record
 from tests.fakes.odin import FakeOdin
-from tests.support.outbox import IDS, LATER_S, claim, jobs, serial_of, status
+from tests.support.outbox import IDS, LATER_S, claim, serial_of, status
 from tests.support.publish_lane import environment, shelve, told
 from tests.support.workers import Lab
 
-__all__ = ["jobs"]  # a fixture
-
 
 @pytest.fixture
-def client(jobs: Jobs) -> Iterator[JobClient]:
+def client(jobs: JobQueue) -> Iterator[DbosClient]:
     """The asking side, as a worker has it."""
-    made = JobClient(jobs.catalogue)
+    made = DbosClient(jobs.database)
     yield made
     made.close()
 
 
-def test_what_waits_is_dropped_and_can_be_asked_for_again(jobs: Jobs, client: JobClient) -> None:
+def test_what_waits_is_dropped_and_can_be_asked_for_again(
+    jobs: JobQueue, client: DbosClient
+) -> None:
     queued, waiting, indexed, held, other = IDS[:5]
     for item_id in (queued, waiting, indexed, other):
         jobs.send(item_id, ["odin"])
     for item_id in (waiting, indexed):
         due = time.time() + LATER_S
         state = outbox.WAITING if item_id == waiting else outbox.SYNCING
-        jobs.deliveries.finish(claim(jobs, item_id), state, error="no network", due_at=due)
-    jobs.deliveries.hold("odin", held, "doubtful")
+        jobs.outbox.finish(claim(jobs, item_id), state, error="no network", due_at=due)
+    jobs.outbox.hold("odin", held, "doubtful")
     serial = serial_of(jobs, queued)
 
     dropped = jobs.cancel_publications([queued, waiting, indexed, held])
@@ -56,9 +56,9 @@ def test_what_waits_is_dropped_and_can_be_asked_for_again(jobs: Jobs, client: Jo
     assert status(jobs, held) == outbox.HELD
     assert status(jobs, other) == outbox.QUEUED
     # Nobody takes it up: not its workflow, no clock, no hand that opens lanes, no mending.
-    assert jobs.deliveries.claim("odin", queued, serial) is None
+    assert jobs.outbox.claim("odin", queued, serial) is None
     jobs.resume()
-    taken = jobs.deliveries.take_due(time.time() + 2 * LATER_S, client.publish)
+    taken = jobs.outbox.claim_due(time.time() + 2 * LATER_S, client.publish)
     assert taken == [("odin", indexed)]
     assert jobs.retry_failed() == []
     assert client.abandoned_deliveries() == []
@@ -69,21 +69,21 @@ def test_what_waits_is_dropped_and_can_be_asked_for_again(jobs: Jobs, client: Jo
     assert claim(jobs, waiting) and claim(jobs, queued)
 
 
-def test_what_is_being_sent_ends_and_is_not_tried_again(jobs: Jobs) -> None:
+def test_what_is_being_sent_ends_and_is_not_tried_again(jobs: JobQueue) -> None:
     arrives, breaks, killed = IDS[:3]
     for item_id in (arrives, breaks, killed):
         jobs.send(item_id, ["odin"])
     sent = {item_id: claim(jobs, item_id) for item_id in (arrives, breaks, killed)}
     assert len(jobs.cancel_publications(list(sent))) == 3
     # It got there: the table tells the truth.
-    assert jobs.deliveries.finish(sent[arrives], outbox.SYNCING, due_at=time.time())
+    assert jobs.outbox.finish(sent[arrives], outbox.SYNCING, due_at=time.time())
     assert status(jobs, arrives) == outbox.SYNCING
     # It did not: there is no second time, whatever the error was.
     due = time.time() + 1
-    assert not jobs.deliveries.finish(sent[breaks], outbox.WAITING, error="cut", due_at=due)
-    assert not jobs.deliveries.finish(sent[breaks], outbox.FAILED, error="422")
+    assert not jobs.outbox.finish(sent[breaks], outbox.WAITING, error="cut", due_at=due)
+    assert not jobs.outbox.finish(sent[breaks], outbox.FAILED, error="422")
     # Its worker was killed, and another one takes the workflow over.
-    assert jobs.deliveries.claim("odin", killed, sent[killed].serial) is None
+    assert jobs.outbox.claim("odin", killed, sent[killed].serial) is None
     assert [status(jobs, i) for i in (breaks, killed)] == [outbox.CANCELLED] * 2
     assert jobs.retry([breaks]) == [breaks]
 
@@ -98,16 +98,16 @@ def test_a_new_database_does_not_take_it_up(tmp_path: Path) -> None:
         lab.service.close()
         for path in lab.home.glob("kb.sqlite*"):
             path.unlink()
-        again = Jobs(lab.settings, Library(lab.home))
-        assert again.deliveries.counts() == {"odin": {"cancelled": 1}}
-        assert not again.deliveries.busy(time.time() + LATER_S)
+        again = JobQueue(lab.settings, Library(lab.home))
+        assert again.outbox.counts() == {"odin": {"cancelled": 1}}
+        assert not again.outbox.has_work(time.time() + LATER_S)
         again.close()
 
 
-class CancelledAtTheEnd(ItemWork):
+class CancelledAtTheEnd(ItemSteps):
     """Somebody cancels the item while it is being filed, its words all there."""
 
-    jobs: Jobs
+    jobs: JobQueue
 
     def _advance(self, stage: str, progress: float) -> None:
         super()._advance(stage, progress)
@@ -115,9 +115,9 @@ class CancelledAtTheEnd(ItemWork):
             assert self.jobs.cancel([self._id]) == [self._id]
 
 
-@pytest.mark.parametrize("work", [ItemWork, CancelledAtTheEnd])
+@pytest.mark.parametrize("work", [ItemSteps, CancelledAtTheEnd])
 def test_an_item_cancelled_while_it_is_filed_is_not_sent(
-    tmp_path: Path, work: type[ItemWork]
+    tmp_path: Path, work: type[ItemSteps]
 ) -> None:
     with Lab(tmp_path / "lab", KB_SINKS="folder") as lab:
         (item_id,) = shelve(lab, 1)
@@ -127,25 +127,26 @@ def test_an_item_cancelled_while_it_is_filed_is_not_sent(
         asked = RunOptions(again=True, sinks=("folder",))
         assert jobs.submit([entry.item], asked)[0] == [item_id]
         (row,) = jobs.rows([item_id])
-        client = JobClient(jobs.catalogue)
-        presence = Presence(settings, jobs.catalogue)
-        presence.take()
-        place = Workplace(
+        client = DbosClient(jobs.database)
+        presence = Heartbeat(settings, jobs.database)
+        presence.acquire()
+        place = WorkerContext(
             settings=settings, library=lab.library, items=jobs.items, client=client,
-            host=ModelHost(settings, 1), recognition=Recognition(settings), presence=presence,
+            inference_process=InferenceProcess(settings, 1),
+            inference_session=InferenceSession(settings), heartbeat=presence,
             preparations=threading.Semaphore(1),
         )  # fmt: skip
         CancelledAtTheEnd.jobs = jobs
         work(place, item_id, row.serial).publish()
-        found = jobs.deliveries.of([item_id])
-        if work is ItemWork:
+        found = jobs.outbox.for_items([item_id])
+        if work is ItemSteps:
             assert [(r.sink, r.status) for r in found[item_id]] == [("folder", outbox.QUEUED)]
             assert lab.states()[item_id].state == DONE
         else:
             assert found == {}
             assert lab.states()[item_id].state == CANCELLED
-        presence.leave()
-        place.host.close()
+        presence.release()
+        place.inference_process.close()
         client.close()
 
 
@@ -166,11 +167,11 @@ def test_nothing_is_uploaded_once_it_is_cancelled(tmp_path: Path) -> None:
         lab.jobs.send(goes, ["odin"])
         lab.wait(lambda: told(lab, goes).get("status") == "synced", "the other one's document")
         assert told(lab, waits)["status"] == "cancelled"
-        assert len(odin.held()) == 1 == odin.count("POST", "/add/file")
+        assert len(odin.indexed()) == 1 == odin.count("POST", "/add/file")
         # Asked for again, it goes, with the words as they are now.
         assert f"{waits} → odin" in lab.kb("retry", waits).stderr
         lab.wait(lambda: told(lab, waits)["status"] == "synced", "the document after all")
-        assert any(b"other words" in content for content in odin.held().values())
+        assert any(b"other words" in content for content in odin.indexed().values())
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from kb.cli import run
 from kb.errors import KBError
 from kb.options import RunOptions
 from kb.settings import get_settings
-from kb.sources.youtube.items import bare_item
+from kb.sources.youtube.items import placeholder_item
 from tests.fakes.media import FakeMedia
 from tests.support.compose import WordBank, compose, random_plan, write_wav
 from tests.support.workers import Lab
@@ -64,7 +64,7 @@ def test_captions_stand_in_until_the_transcript_is_there(
             KB_SINKS="local,folder",
         ) as lab:  # fmt: skip
             ids = [f"youtube:{true}", f"youtube:{false}"]
-            items = [bare_item(name) for name in (true, false)]
+            items = [placeholder_item(name) for name in (true, false)]
             lab.start()
             lab.jobs.submit(items, RunOptions(captions_first=True))
 
@@ -101,7 +101,7 @@ def test_captions_stand_in_until_the_transcript_is_there(
                 "an end of the attempts",
             )
             lab.jobs.retry(ids)
-            done = lab.finish(ids)
+            done = lab.wait_finished(ids)
             assert {s.state for s in done.values()} == {"done"}, done
             # The transcript has taken their place everywhere.
             assert hits("zeppelin") == []
@@ -116,12 +116,12 @@ def test_captions_stand_in_until_the_transcript_is_there(
             agreeing, other = (lab.service.transcript(item_id) for item_id in ids)
             assert agreeing.witness is not None and other.witness is not None
             assert agreeing.witness.agreement > 0.8
-            assert not [s for w in agreeing.windows for s in w.signs if s.name == "witness"]
+            assert not [s for w in agreeing.windows for s in w.flags if s.name == "witness"]
             assert other.witness.agreement < 0.2
-            assert [s for w in other.windows for s in w.signs if s.name == "witness"]
+            assert [s for w in other.windows for s in w.flags if s.name == "witness"]
             assert other.coverage.grade == "C"
             assert "witness" in {
-                reason for d in lab.service.review.of(ids[1]).doubts for reason in d.reasons
+                reason for d in lab.service.review.item(ids[1]).spans for reason in d.reasons
             }
             lab.wait(lambda: len(list((lab.home / "markdown").glob("*.md"))) == 2, "the folder")
             texts = [p.read_text("utf-8") for p in (lab.home / "markdown").glob("*.md")]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from kb.jobs.queue.listing_jobs import look_item
+from kb.jobs.queue.listing_jobs import subscription_listing
 from kb.sources.keys.key_ring import next_reset
-from kb.sources.rate_limit.download_lane import Lane
+from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from tests.fakes.youtube import Refusal
-from tests.support.channel import Site, let_time_pass
-from tests.support.workers import Lab, speech
+from tests.support.channel import Site, expire_waits
+from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
 
@@ -24,10 +24,12 @@ NO_DOWNLOADS = {"KB_DOWNLOAD_PAUSE_S": "3600", "KB_DOWNLOAD_COOLDOWN_S": "3600"}
 
 def follow(lab: Lab) -> str:
     """Follows the channel, with downloads at rest; returns the id of the look's listing."""
-    Lane(lab.jobs.catalogue, lab.settings).strike("this test is about the listing")
+    DownloadRateLimiter(lab.jobs.database, lab.settings).report_throttled(
+        "this test is about the listing"
+    )
     lab.kb("follow", "@talks")
     (subscription,) = lab.service.subscriptions.list()
-    return look_item(subscription).id
+    return subscription_listing(subscription).id
 
 
 def listed(lab: Lab) -> set[str]:
@@ -59,7 +61,7 @@ def test_a_listing_killed_half_way_goes_on_and_three_keys_see_it_through(tmp_pat
         lab.start()
         lab.wait(lambda: lab.states([listing])[listing].state == "done", "the whole listing")
         assert listed(lab) == {site.id_of(number) for number in range(count)}
-        pages = Counter(site.api.pages_asked(site.channel.uploads))
+        pages = Counter(site.api.requested_pages(site.channel.uploads))
         assert len(pages) == count // 50
         # The head is looked at again for what is new; and nobody got the answer to the page at
         # which the worker was killed.
@@ -92,15 +94,15 @@ def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
         assert "used up its day" in told["error"]
         assert "used up its day" in lab.kb("follow", "--list").stdout
 
-        lab.finish()  # all that is listed waits for its download
+        lab.wait_finished()  # all that is listed waits for its download
 
         site.api.renew()
         for key in site.keys:
             site.api.quota[key] = 10_000
-        let_time_pass(lab)  # the worker goes on by itself
+        expire_waits(lab)  # the worker goes on by itself
         lab.wait(lambda: lab.states([listing])[listing].state == "done", "the whole listing")
         assert listed(lab) == {site.id_of(number) for number in range(count)}
-        pages = Counter(site.api.pages_asked(site.channel.uploads))
+        pages = Counter(site.api.requested_pages(site.channel.uploads))
         assert len(pages) == count // 50
         # The head is looked at again, and the page whose details the last unit did not reach.
         assert len([token for token, times in pages.items() if times > 1]) <= 2
@@ -129,8 +131,8 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         lab.start()
         lab.wait(lambda: lab.jobs.lanes(), "the bot check")
         # Recognition goes on meanwhile, with what is fetched and with what needs no download.
-        mine = lab.ingest(speech(tmp_path / "own", 1))
-        states = lab.finish(timeout_s=240)
+        mine = lab.ingest(write_talks(tmp_path / "own", 1))
+        states = lab.wait_finished(timeout_s=240)
         assert states[mine[0]].state == "done"
         fetched = len(list(lab.library.entries())) - 1
         counts = Counter(status.state for status in states.values())
@@ -138,8 +140,8 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         assert counts["waiting"] == count - fetched - counts["failed"]
         # Which are left is chance: they come in any order. Hardly any is begun after the check.
         assert states[site.id_of(10)].state == "waiting"
-        checked_at = site.media.of("watch", ids[10])[0].at
-        begun = {asked.id for asked in site.media.of("watch") if asked.at > checked_at}
+        checked_at = site.media.requests_of("watch", ids[10])[0].at
+        begun = {asked.id for asked in site.media.requests_of("watch") if asked.at > checked_at}
         assert len(begun) <= 4
         (lane,) = lab.jobs.lanes()
         assert (lane.name, "not a bot" in lane.reason) == ("download", True)
@@ -153,7 +155,7 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         assert f"The download lane is paused until {until}" in lab.kb("status").stdout
         asked = len(site.media.requests)
 
-        let_time_pass(lab)  # and downloads go on by themselves
+        expire_waits(lab)  # and downloads go on by themselves
         # One that was given up for a while waits once more.
         lab.wait(
             lambda: all(s.state in ("done", "failed") for s in lab.states().values()),
@@ -171,12 +173,14 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         # None twice: each was sent whole but once, and has its words and passages once.
         for video_id in set(ids) - {ids[7]}:
             size = len(site.bodies[video_id])
-            wholes = [r for r in site.media.of("media", video_id) if r.start + r.sent == size]
+            wholes = [
+                r for r in site.media.requests_of("media", video_id) if r.start + r.sent == size
+            ]
             assert len(wholes) == 1, video_id
         assert len(lab.words()) == count
         passages = lab.passages()
         assert len(set(passages)) == len(passages)
         assert lab.leftovers() == []
         # The k-th download cannot have begun before its turn.
-        for number, request in enumerate(site.media.of("watch")):
+        for number, request in enumerate(site.media.requests_of("watch")):
             assert request.at - began >= number * pause_s - 0.01

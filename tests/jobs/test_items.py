@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.jobs.queue import heartbeat, workflow_ids
-from kb.jobs.queue.client import Jobs
-from kb.jobs.queue.dbos_client import JobClient
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.item_states import (
     CANCELLED,
     DONE,
@@ -48,14 +48,14 @@ class Queue:
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    opened = Catalogue.open(Settings(home=tmp_path / "home"))
+def catalogue(tmp_path: Path) -> Iterator[Database]:
+    opened = Database.open(Settings(home=tmp_path / "home"))
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def store(catalogue: Catalogue) -> ItemStore:
+def store(catalogue: Database) -> ItemStore:
     return ItemStore(catalogue)
 
 
@@ -92,7 +92,7 @@ def test_what_is_not_done_is_told_by_id(store: ItemStore) -> None:
     assert store.finish(done, 1, ME, DONE) and store.finish(held, 1, ME, HELD)
     rest = {held: HELD, waits: QUEUED}
     assert store.unfinished() == rest | {running: RUNNING}
-    assert store.unfinished(alive=[OTHER]) == rest | {running: QUEUED}
+    assert store.unfinished(live_workers=[OTHER]) == rest | {running: QUEUED}
 
 
 @pytest.mark.parametrize("state", [DONE, HELD, FAILED])
@@ -138,7 +138,7 @@ def test_again_asks_anew_and_counts(store: ItemStore) -> None:
     assert row is not None
     assert (row.run, row.serial, row.state, row.error) == (2, 2, QUEUED, "")
     assert (row.title, row.options["model"]) == ("A better title", "m")
-    assert store.briefs()[0].title == "A better title"
+    assert store.summaries()[0].title == "A better title"
     assert queue.put[-1] == (one, 2, NORMAL)
     # The old workflow finds nothing to do, and the new one everything.
     assert store.claim(one, 1, ME) is None
@@ -185,7 +185,7 @@ def test_a_clock_that_was_set_back_keeps_nobody_waiting(store: ItemStore) -> Non
     assert store.due(last_year) == [one]
     store.pause_lane(workflow_ids.ITEM_LANE, time.time() + 60, "the disk is full")
     assert store.paused(workflow_ids.ITEM_LANE, last_year) is None
-    store.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOR_EVER, "paused by hand")
+    store.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
     assert store.paused(workflow_ids.ITEM_LANE, last_year) is not None
 
 
@@ -208,11 +208,11 @@ def test_what_a_dead_worker_has_is_shown_as_queued(store: ItemStore) -> None:
     store.claim(ids[0], 1, ME)
     store.claim(ids[1], 1, OTHER)
     alive = {ME}
-    shown = {brief.id: brief.state for brief in store.briefs(alive=alive)}
+    shown = {brief.id: brief.state for brief in store.summaries(live_workers=alive)}
     assert shown == {ids[0]: RUNNING, ids[1]: QUEUED, ids[2]: QUEUED}
     assert store.counts(alive)[QUEUED] == 2
-    assert [b.id for b in store.briefs(state=RUNNING, alive=alive)] == [ids[0]]
-    assert len(store.briefs(state=QUEUED, limit=1, alive=alive)) == 1
+    assert [b.id for b in store.summaries(state=RUNNING, live_workers=alive)] == [ids[0]]
+    assert len(store.summaries(state=QUEUED, limit=1, live_workers=alive)) == 1
     assert {row.state for row in store.rows([ids[1]], alive)} == {QUEUED}
     assert store.counts(set())[RUNNING] == 0
 
@@ -220,7 +220,7 @@ def test_what_a_dead_worker_has_is_shown_as_queued(store: ItemStore) -> None:
 def test_a_listing_is_newest_first_and_bounded(store: ItemStore) -> None:
     queued(store, 40)
     days = [item(n).published for n in range(40)]
-    found = store.briefs(limit=10)
+    found = store.summaries(limit=10)
     assert [int(b.title.split()[1]) % 28 for b in found[:2]] == [27, 26]
     assert len(found) == 10
     assert [row.item.published for row in store.rows([b.id for b in found])] == sorted(
@@ -230,24 +230,24 @@ def test_a_listing_is_newest_first_and_bounded(store: ItemStore) -> None:
 
 def test_ids_by_their_beginning(store: ItemStore) -> None:
     store.submit([item(0xABC << 36), item(0xABD << 36), item(5)], {}, Queue())
-    assert len(store.beginning_with("ab")) == 2
-    assert store.beginning_with("abd") == ["file:abd000000000"]
-    assert store.beginning_with("%") == []
+    assert len(store.ids_with_prefix("ab")) == 2
+    assert store.ids_with_prefix("abd") == ["file:abd000000000"]
+    assert store.ids_with_prefix("%") == []
 
 
 def test_lanes_close_for_the_longest(store: ItemStore) -> None:
     now = time.time()
-    store.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOR_EVER, "paused by hand")
+    store.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
     store.pause_lane(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
-    assert store.paused(workflow_ids.ITEM_LANE, now) == (workflow_ids.FOR_EVER, "paused by hand")
+    assert store.paused(workflow_ids.ITEM_LANE, now) == (workflow_ids.FOREVER, "paused by hand")
     store.pause_lane(workflow_ids.ITEM_LANE, None, "")
     assert store.paused(workflow_ids.ITEM_LANE, now) is None
     store.pause_lane(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
     assert store.paused(workflow_ids.ITEM_LANE, now + 61) is None
 
 
-def test_five_hundred_in_one_transaction(catalogue: Catalogue, store: ItemStore) -> None:
-    client = JobClient(catalogue)
+def test_five_hundred_in_one_transaction(catalogue: Database, store: ItemStore) -> None:
+    client = DbosClient(catalogue)
     began = time.perf_counter()
     taken, _ = store.submit([item(n) for n in range(500)], {}, client.ingest)
     assert len(taken) == 500
@@ -267,8 +267,8 @@ def test_five_hundred_in_one_transaction(catalogue: Catalogue, store: ItemStore)
     assert workflows == 500
 
 
-def test_items_without_a_workflow_are_found(catalogue: Catalogue, store: ItemStore) -> None:
-    client = JobClient(catalogue)
+def test_items_without_a_workflow_are_found(catalogue: Database, store: ItemStore) -> None:
+    client = DbosClient(catalogue)
     store.submit([item(1)], {}, client.ingest)
     store.submit([item(2)], {}, Queue())
     assert client.abandoned() == {item(2).id: 1}
@@ -281,14 +281,14 @@ def test_items_without_a_workflow_are_found(catalogue: Catalogue, store: ItemSto
 
 def test_priorities_move_what_has_not_begun(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
-    jobs = Jobs(settings, Library(settings.home))
+    jobs = JobQueue(settings, Library(settings.home))
     jobs.submit([item(n) for n in range(3)], RunOptions())
     jobs.items.claim(item(0).id, 1, ME)
     moved = jobs.prioritise([item(n).id for n in (0, 2)], FIRST)
     assert moved == [item(2).id]
     row = jobs.items.read(item(2).id)
     assert row is not None and (row.priority, row.serial, row.state) == (FIRST, 2, QUEUED)
-    with jobs.catalogue.begin() as connection:
+    with jobs.database.begin() as connection:
         found = connection.execute(sa.text("SELECT workflow_uuid, status FROM workflow_status"))
         status = dict(found.tuples().all())
     assert status[workflow_ids.ingest_id(item(2).id, 1)] == "CANCELLED"
@@ -299,13 +299,13 @@ def test_priorities_move_what_has_not_begun(tmp_path: Path) -> None:
 SUBMIT = """
 import sys
 from pathlib import Path
-from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.client import JobQueue
 from kb.options import RunOptions
 from kb.library import Library
 from kb.settings import Settings
 from tests.support.items import item
 settings = Settings(home=Path(sys.argv[1]))
-jobs = Jobs(settings, Library(settings.home))
+jobs = JobQueue(settings, Library(settings.home))
 taken, skipped = jobs.submit([item(n) for n in range(60)], RunOptions())
 print(len(taken), len(skipped))
 """
@@ -328,8 +328,8 @@ def test_two_processes_on_a_new_library_queue_everything_once(tmp_path: Path) ->
         results = list(pool.map(submit, range(3)))
     assert sum(taken for taken, _ in results) == 60
     assert sum(skipped for _, skipped in results) == 120
-    catalogue = Catalogue.open(Settings(home=tmp_path / "home"))
-    assert JobClient(catalogue).abandoned() == {}
+    catalogue = Database.open(Settings(home=tmp_path / "home"))
+    assert DbosClient(catalogue).abandoned() == {}
 
 
 def test_a_folder_with_transcripts_teaches_the_table(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_a_folder_with_transcripts_teaches_the_table(tmp_path: Path) -> None:
     library.prepare()
     library.write_metadata(item(1), {"state": "done", "transcribed": {"run": 3}})
     library.write_text(library.stem(item(1)), ".transcript.json", "{}")
-    jobs = Jobs(settings, library)
+    jobs = JobQueue(settings, library)
     taken, skipped = jobs.submit([item(1), item(2)], RunOptions())
     assert taken == [item(2).id]
     assert skipped == [(item(1).id, "already in the library")]
@@ -353,29 +353,35 @@ def test_a_folder_with_transcripts_teaches_the_table(tmp_path: Path) -> None:
 
 
 def test_verdicts(tmp_path: Path) -> None:
-    from kb.errors import Later, LibraryError, MediaUnavailable, QuotaExhausted, TranscriptionError
-    from kb.inference.process import HostDied
+    from kb.errors import (
+        LibraryError,
+        MediaUnavailable,
+        QuotaExhausted,
+        RetryLater,
+        TranscriptionError,
+    )
+    from kb.inference.process import InferenceProcessCrashed
 
     now = time.time()
-    quota = retry_policy.judge(QuotaExhausted("quota", until=now + 500), 4, everybody=False)
+    quota = retry_policy.decide(QuotaExhausted("quota", until=now + 500), 4, systemic=False)
     assert (quota.state, quota.attempts, quota.until) == (WAITING, 4, now + 500)
-    live = retry_policy.judge(Later("still live"), 99, everybody=False)
+    live = retry_policy.decide(RetryLater("still live"), 99, systemic=False)
     assert live.state == WAITING and live.until is not None and live.until > now
-    gone = retry_policy.judge(MediaUnavailable("private"), 0, everybody=False)
+    gone = retry_policy.decide(MediaUnavailable("private"), 0, systemic=False)
     assert (gone.state, gone.attempts) == (FAILED, 1)
-    again = retry_policy.judge(TranscriptionError("odd"), 0, everybody=False)
+    again = retry_policy.decide(TranscriptionError("odd"), 0, systemic=False)
     assert (again.state, again.attempts) == (WAITING, 1)
-    last = retry_policy.judge(
-        TranscriptionError("odd"), retry_policy.MAX_ATTEMPTS - 1, everybody=False
+    last = retry_policy.decide(
+        TranscriptionError("odd"), retry_policy.MAX_ATTEMPTS - 1, systemic=False
     )
     assert (last.state, last.attempts) == (FAILED, retry_policy.MAX_ATTEMPTS)
     full = LibraryError("full")
     full.__cause__ = OSError(28, "No space left on device")
-    assert retry_policy.is_everybodys(full, tmp_path)
-    verdict = retry_policy.judge(full, 2, everybody=True)
+    assert retry_policy.is_systemic(full, tmp_path)
+    verdict = retry_policy.decide(full, 2, systemic=True)
     assert (verdict.state, verdict.attempts, verdict.lane_reason) == (WAITING, 2, "full")
-    assert retry_policy.is_everybodys(HostDied("exit code 1"), tmp_path)
-    assert not retry_policy.is_everybodys(LibraryError("one damaged file"), tmp_path)
+    assert retry_policy.is_systemic(InferenceProcessCrashed("exit code 1"), tmp_path)
+    assert not retry_policy.is_systemic(LibraryError("one damaged file"), tmp_path)
 
 
 def test_backoff_doubles_within_bounds() -> None:
@@ -389,25 +395,25 @@ def test_backoff_doubles_within_bounds() -> None:
 
 
 def test_a_silent_worker_is_found_by_our_own_clock() -> None:
-    watch = heartbeat.Watch(timeout_s=60)
+    watch = heartbeat.DeadWorkerDetector(timeout_s=60)
     # Its clock is years away, which says nothing.
     seen = heartbeat.WorkerInfo(OTHER, "elsewhere", 1, 0.0, 12345.0, ended=False)
-    assert watch.silent([seen], ME, 1000.0) == []
-    assert watch.silent([seen], ME, 1059.0) == []
-    assert watch.silent([seen], ME, 1060.0) == [OTHER]
+    assert watch.find([seen], ME, 1000.0) == []
+    assert watch.find([seen], ME, 1059.0) == []
+    assert watch.find([seen], ME, 1060.0) == [OTHER]
     beaten = heartbeat.WorkerInfo(OTHER, "elsewhere", 1, 0.0, 12300.0, ended=False)
-    assert watch.silent([beaten], ME, 1061.0) == []  # any change is a sign of life
+    assert watch.find([beaten], ME, 1061.0) == []  # any change is a sign of life
     mine = heartbeat.WorkerInfo(ME, "here", 1, 0.0, 0.0, ended=False)
-    assert watch.silent([mine], ME, 1e9) == []
+    assert watch.find([mine], ME, 1e9) == []
 
 
-def test_a_buried_worker_learns_of_it(tmp_path: Path, catalogue: Catalogue) -> None:
+def test_a_buried_worker_learns_of_it(tmp_path: Path, catalogue: Database) -> None:
     settings = Settings(home=tmp_path / "home", executor_id=ME)
-    here = heartbeat.Presence(settings, catalogue)
-    here.take()
+    here = heartbeat.Heartbeat(settings, catalogue)
+    here.acquire()
     assert here.beat()
-    heartbeat.bury(catalogue, ME, OTHER)
+    heartbeat.mark_dead(catalogue, ME, OTHER)
     assert not here.beat()
     (other,) = [w for w in heartbeat.list_workers(catalogue) if w.executor_id == ME]
     assert other.ended
-    here.leave()
+    here.release()

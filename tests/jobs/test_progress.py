@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from kb.jobs.queue.heartbeat import Presence
+from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.item_states import CANCELLED, DONE, FAILED, HELD, QUEUED, RUNNING
-from kb.jobs.queue.progress import STAGES, share
+from kb.jobs.queue.progress import STAGES, overall
 from kb.service import Service
 from kb.settings import get_settings
 from tests.support.library_pages import page
-from tests.support.page_library import home, queued
-from tests.support.workers import Lab, speech
-
-__all__ = ["home"]  # a fixture
+from tests.support.page_library import queued
+from tests.support.workers import Lab, write_talks
 
 IDS = ("file:1f0c", "youtube:dQw4w9WgXcQ", "web:example-1")
 
@@ -25,46 +23,46 @@ IDS = ("file:1f0c", "youtube:dQw4w9WgXcQ", "web:example-1")
 @pytest.mark.parametrize("item_id", IDS)
 def test_it_grows_through_all_stages(item_id: str) -> None:
     way = [(stage, step / 10) for stage in STAGES for step in range(11)]
-    shares = [share(item_id, RUNNING, *at) for at in way]
+    shares = [overall(item_id, RUNNING, *at) for at in way]
     assert all(earlier <= later for earlier, later in pairwise(shares))
     assert shares[0] == 0.0 and shares[-1] == 1.0
     # Each stage moves it, so that even what knows only beginning and end shows four steps.
-    assert len({share(item_id, RUNNING, stage, 0.0) for stage in STAGES}) == len(STAGES)
-    half = share(item_id, RUNNING, "transcribe", 0.5)
+    assert len({overall(item_id, RUNNING, stage, 0.0) for stage in STAGES}) == len(STAGES)
+    half = overall(item_id, RUNNING, "transcribe", 0.5)
     assert 0.4 < half < 0.7
 
 
 def test_a_download_takes_its_share_and_a_copy_hardly_any() -> None:
-    copied, loaded = (share(one, RUNNING, "transcribe", 0.0) for one in IDS[:2])
+    copied, loaded = (overall(one, RUNNING, "transcribe", 0.0) for one in IDS[:2])
     assert copied <= 0.1 < loaded
 
 
 @pytest.mark.parametrize("state", [DONE, HELD])
 def test_what_ended_well_is_whole_wherever_it_was(state: str) -> None:
-    assert share(IDS[0], state, "transcribe", 0.2) == 1.0
+    assert overall(IDS[0], state, "transcribe", 0.2) == 1.0
 
 
 def test_what_did_not_begin_is_nothing_and_what_broke_off_stays() -> None:
-    assert share(IDS[0], QUEUED, "", 0.0) == 0.0
-    assert share("listing:x", RUNNING, "list", 1.0) == 0.0
-    assert share(IDS[1], FAILED, "fetch", 0.5) == share(IDS[1], CANCELLED, "fetch", 0.5) > 0.0
+    assert overall(IDS[0], QUEUED, "", 0.0) == 0.0
+    assert overall("listing:x", RUNNING, "list", 1.0) == 0.0
+    assert overall(IDS[1], FAILED, "fetch", 0.5) == overall(IDS[1], CANCELLED, "fetch", 0.5) > 0.0
 
 
 @pytest.fixture
 def working(home: Path) -> Iterator[tuple[Service, str, str]]:
     """A library with one queued item, and a worker's name that is known to be alive."""
     service = queued(1)
-    presence = Presence(get_settings(), service.jobs.catalogue)
-    presence.take()
-    (row,) = service.jobs.board().rows
+    presence = Heartbeat(get_settings(), service.queue.database)
+    presence.acquire()
+    (row,) = service.queue.page().rows
     yield service, row.id, presence.executor
-    presence.leave()
+    presence.release()
     service.close()
 
 
 def test_the_page_and_the_command_line_show_it(working: tuple[Service, str, str]) -> None:
     service, item_id, me = working
-    store = service.jobs.items
+    store = service.queue.items
     assert store.claim(item_id, 1, me)
     seen = []
     for stage in STAGES:
@@ -79,12 +77,12 @@ def test_a_retry_does_not_begin_where_the_last_try_ended(
     working: tuple[Service, str, str],
 ) -> None:
     service, item_id, me = working
-    store = service.jobs.items
+    store = service.queue.items
     assert store.claim(item_id, 1, me)
     assert store.advance(item_id, 1, me, "publish", 0.0)
     assert store.finish(item_id, 1, me, FAILED, error="It broke.", attempts=1)
     assert service.status(item_id).share > 0.9
-    service.jobs.retry([item_id])
+    service.queue.retry([item_id])
     assert store.claim(item_id, 2, me)
     assert service.status(item_id).share == 0.0
 
@@ -92,7 +90,7 @@ def test_a_retry_does_not_begin_where_the_last_try_ended(
 @pytest.mark.slow
 def test_a_real_item_s_bar_never_turns_back(lab: Lab) -> None:
     lab.start()
-    (item_id,) = lab.ingest(speech(lab.folder / "in", 1, words=100))
+    (item_id,) = lab.ingest(write_talks(lab.folder / "in", 1, words=100))
     seen: list[float] = []
 
     def ended() -> bool:

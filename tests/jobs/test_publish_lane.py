@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.odin import KEY, SECRET, FakeOdin
 from tests.support.publish_lane import environment, shelve, told
-from tests.support.workers import Lab, speech
+from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
 
@@ -33,19 +33,19 @@ def test_what_waits_is_taken_up_by_whoever_is_there(tmp_path: Path) -> None:
             lab.jobs.send(item_id, ["odin"])
         lab.wait(lambda: all(told(lab, i).get("status") == "syncing" for i in ids), "three sent")
         lab.stop(first)
-        odin.finish()
+        odin.finish_indexing()
         lab.start(name="two")
         lab.jobs.resume()  # nobody wants to wait for the next look
         lab.wait(lambda: all(state_of(lab, i) == "synced" for i in ids), "three documents")
         assert {told(lab, i)["status"] for i in ids} == {"synced"}
-        assert len(odin.held()) == 3 == odin.count("POST", "/add/file")
+        assert len(odin.indexed()) == 3 == odin.count("POST", "/add/file")
 
 
 def test_a_failed_publication_is_shown_and_tried_again_alone(tmp_path: Path) -> None:
     with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
         refused, held = shelve(lab, 2)
         lab.library.amend(held, {"state": "held", "error": "20 s are doubtful"})
-        odin.order("422")
+        odin.queue_faults("422")
         lab.start()
         for item_id in (refused, held):
             lab.jobs.send(item_id, ["odin"])
@@ -58,7 +58,7 @@ def test_a_failed_publication_is_shown_and_tried_again_alone(tmp_path: Path) -> 
         files = {p: p.stat().st_mtime_ns for p in lab.home.glob("media/*.transcript.json")}
         assert lab.kb("retry", "--failed").stderr.count(refused) == 1
         lab.wait(lambda: told(lab, refused)["status"] == "synced", "the document")
-        assert told(lab, refused)["error"] == "" and len(odin.held()) == 1
+        assert told(lab, refused)["error"] == "" and len(odin.indexed()) == 1
         assert {p: p.stat().st_mtime_ns for p in files} == files
         # Held back until somebody releases it: trying again is no way around that.
         assert lab.jobs.retry_failed() == [] == lab.jobs.retry([held])
@@ -66,23 +66,23 @@ def test_a_failed_publication_is_shown_and_tried_again_alone(tmp_path: Path) -> 
 
 def test_items_are_published_as_they_are_finished(tmp_path: Path) -> None:
     with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
-        paths = [str(path) for path in speech(tmp_path / "talks", 3)]
+        paths = [str(path) for path in write_talks(tmp_path / "talks", 3)]
         meta = ("--meta", "team=research", "--meta", "case=A 7")
         done = lab.kb("ingest", *paths, "--to", "local,odin", *meta, "--wait", "--json")
         ids = json.loads(done.stdout)["enqueued"]
         lab.wait(lambda: all(state_of(lab, i) == "synced" for i in ids), "three documents")
-        assert len(odin.held()) == 3
+        assert len(odin.indexed()) == 3
         sent = [json.loads(row["metadata"]) for row in odin.documents().values()]
         assert {(m["team"], m["case"]) for m in sent} == {("research", "A 7")}
         # Published again by hand, and after a change, the analyst's own fields are still there.
-        assert lab.service.remote.publish("odin", ids).ok
+        assert lab.service.publisher.publish("odin", ids).ok
         assert odin.count("POST", "/add/file") == 3
         (entry, *_) = lab.library.entries()
         lab.service.edit(entry.item.id, 0, "other words")
-        assert lab.service.remote.publish("odin", ids).ok
+        assert lab.service.publisher.publish("odin", ids).ok
         sent = [json.loads(row["metadata"]) for row in odin.documents().values()]
         assert len(sent) == 3 and {m["team"] for m in sent} == {"research"}
-        assert any(b"other words" in content for content in odin.held().values())
+        assert any(b"other words" in content for content in odin.indexed().values())
 
 
 def test_wrong_credentials_stop_the_lane_once_and_nothing_else(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_wrong_credentials_stop_the_lane_once_and_nothing_else(tmp_path: Path) -
         values = {**environment(odin), "API_SECRET": wrong}
         with Lab(tmp_path / "lab", **values) as lab:
             lab.start()
-            paths = [str(path) for path in speech(tmp_path / "talks", 4)]
+            paths = [str(path) for path in write_talks(tmp_path / "talks", 4)]
             done = lab.kb("ingest", *paths, "--to", "local,odin", "--wait", "--json")
             report = json.loads(done.stdout)
             # Transcription goes on, whatever the remote says.
@@ -104,7 +104,7 @@ def test_wrong_credentials_stop_the_lane_once_and_nothing_else(tmp_path: Path) -
             assert "publish:odin lane is paused" in " ".join(said.split())
             log = lab.log_file.read_text(encoding="utf-8")
             assert log.count("ERROR") == 1, log
-            assert odin.held() == {}
+            assert odin.indexed() == {}
             for text in (log, said, done.stdout, done.stderr):
                 assert wrong not in text
                 assert KEY not in text
@@ -115,5 +115,5 @@ def test_wrong_credentials_stop_the_lane_once_and_nothing_else(tmp_path: Path) -
             lab.kb("resume")
             lab.start()
             lab.wait(lambda: all(state_of(lab, i) == "synced" for i in ids), "four documents")
-            assert len(odin.held()) == 4
+            assert len(odin.indexed()) == 4
             assert {p: p.stat().st_mtime_ns for p in files} == files

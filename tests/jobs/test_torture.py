@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.torture import WORDS, torture, undisturbed
-from tests.support.workers import Lab, speech
+from benchmarks.torture import WORDS, run_undisturbed, torture
+from tests.support.workers import Lab, write_talks
 
 
 @pytest.mark.slow
 def test_six_kills_over_eight_items(tmp_path: Path) -> None:
-    files = speech(tmp_path / "in", 8, words=WORDS, seed=7)
-    calm = undisturbed(tmp_path / "calm", files)
+    files = write_talks(tmp_path / "in", 8, words=WORDS, seed=7)
+    calm = run_undisturbed(tmp_path / "calm", files)
     with Lab(tmp_path / "torture") as lab:
         outcome = torture(lab, calm, files, 6, np.random.default_rng(7), workers=1)
     assert outcome.items == 8

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from kb.settings import PROJECT_ROOT
-from tests.support.workers import Lab, speech
+from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ class Warm(Lab):
     def talks(self, count: int, words: int = 8) -> list[Path]:
         """Files that no other test has."""
         Warm._number += 1
-        return speech(self.folder / f"in{self._number}", count, words=words, seed=self._number)
+        return write_talks(self.folder / f"in{self._number}", count, words=words, seed=self._number)
 
     def running(self, item_id: str) -> bool:
         status = self.states([item_id])[item_id]
@@ -80,7 +80,7 @@ def test_ingest_to_done_and_the_same_sound_once(warm: Warm) -> None:
     # Another process asks at the same time, under the other name.
     report = json.loads(warm.kb("ingest", str(copy), "--json").stdout)
     assert report["enqueued"] == [] and report["skipped"][0]["id"] == ids[0]
-    done = warm.finish(ids)
+    done = warm.wait_finished(ids)
     assert {(s.state, s.stage, s.progress, s.error) for s in done.values()} == {
         ("done", "publish", 1.0, "")
     }
@@ -101,9 +101,9 @@ def test_cancel_leaves_nothing_half_written_and_retry_completes_it(warm: Warm) -
     assert warm.leftovers() == []
     # Another item is not held up by the cancelled one.
     others = warm.ingest(warm.talks(1))
-    assert {s.state for s in warm.finish(others).values()} == {"done"}
+    assert {s.state for s in warm.wait_finished(others).values()} == {"done"}
     warm.kb("retry", item_id)
-    assert warm.finish([item_id])[item_id].state == "done"
+    assert warm.wait_finished([item_id])[item_id].state == "done"
     after = warm.files_of(item_id)
     (medium,) = [name for name in before if name.endswith(".wav")]
     assert after[medium] == before[medium]
@@ -122,7 +122,7 @@ def test_a_paused_queue_begins_nothing(warm: Warm) -> None:
         assert "paused" in shown and "by hand" in shown
     finally:
         warm.kb("resume")
-    assert {s.state for s in warm.finish(ids).values()} == {"done"}
+    assert {s.state for s in warm.wait_finished(ids).values()} == {"done"}
 
 
 def test_a_paused_item_goes_on_when_it_is_resumed(warm: Warm) -> None:
@@ -131,10 +131,10 @@ def test_a_paused_item_goes_on_when_it_is_resumed(warm: Warm) -> None:
     warm.kb("pause", item_id)
     assert warm.states([item_id])[item_id].state == "paused"
     others = warm.ingest(warm.talks(1))
-    assert {s.state for s in warm.finish(others).values()} == {"done"}
+    assert {s.state for s in warm.wait_finished(others).values()} == {"done"}
     assert warm.states([item_id])[item_id].state == "paused"
     warm.kb("resume", item_id)
-    assert warm.finish([item_id])[item_id].state == "done"
+    assert warm.wait_finished([item_id])[item_id].state == "done"
 
 
 def test_failing_items_do_not_stop_others(warm: Warm) -> None:
@@ -146,7 +146,7 @@ def test_failing_items_do_not_stop_others(warm: Warm) -> None:
     gone.unlink()
     warm.jobs.resume()
     ids[good] = warm.ingest([good])[0]
-    states = warm.finish(list(ids.values()))
+    states = warm.wait_finished(list(ids.values()))
     assert {path.name: states[i].state for path, i in ids.items()} == {
         good.name: "done", text.name: "failed", gone.name: "failed",
     }  # fmt: skip
@@ -168,14 +168,14 @@ def test_retry_does_not_repeat_what_was_finished(warm: Warm) -> None:
     index.write_text("in the way")
     try:
         ids = warm.ingest(warm.talks(1))
-        failed = warm.finish(ids)[ids[0]]
+        failed = warm.wait_finished(ids)[ids[0]]
     finally:
         index.unlink()
         away.rename(index)
     assert (failed.state, failed.stage) == ("failed", "publish"), failed
     before = warm.files_of(ids[0])
     warm.kb("retry", "--failed")
-    assert warm.finish(ids)[ids[0]].state == "done"
+    assert warm.wait_finished(ids)[ids[0]].state == "done"
     after = warm.files_of(ids[0])
     unchanged = [name for name in before if not name.endswith(".json")]
     unchanged += [name for name in before if name.endswith(".transcript.json")]
@@ -189,11 +189,11 @@ def test_again_replaces_and_doubles_nothing(warm: Warm) -> None:
     _ = warm.worker
     paths = warm.talks(1)
     (item_id,) = warm.ingest(paths)
-    warm.finish([item_id])
+    warm.wait_finished([item_id])
     before, held = warm.files_of(item_id), sorted(warm.passages())
     assert warm.ingest(paths) == []
     assert warm.ingest(paths, again=True, preset="optimiert") == [item_id]
-    assert warm.finish([item_id])[item_id].state == "done"
+    assert warm.wait_finished([item_id])[item_id].state == "done"
     after = warm.files_of(item_id)
     (exact,) = [name for name in before if name.endswith(".transcript.json")]
     assert after[exact] > before[exact]
@@ -214,7 +214,7 @@ def test_a_killed_face_changes_nothing(warm: Warm) -> None:
     ids = sorted(set(warm.states()) - before)
     face.kill()
     face.wait(10)
-    assert {s.state for s in warm.finish(ids).values()} == {"done"}
+    assert {s.state for s in warm.wait_finished(ids).values()} == {"done"}
 
 
 def test_a_second_worker_of_the_same_name_is_refused(warm: Warm) -> None:
@@ -235,16 +235,16 @@ def test_a_locked_database_only_delays(warm: Warm) -> None:
     time.sleep(4)
     other.execute("COMMIT")
     other.close()
-    assert {s.state for s in warm.finish(ids).values()} == {"done"}
+    assert {s.state for s in warm.wait_finished(ids).values()} == {"done"}
 
 
 def test_an_item_goes_on_when_its_model_host_is_killed(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long()
-    host = warm.host_of(worker)
+    host = warm.inference_process_of(worker)
     assert host is not None
     host.kill()
-    assert warm.finish([item_id])[item_id].state == "done"
+    assert warm.wait_finished([item_id])[item_id].state == "done"
     assert worker.is_running()
     assert warm.deaths(item_id) == 0  # it has been proved innocent
 
@@ -261,7 +261,7 @@ def test_a_library_that_moves_away_and_comes_back(warm: Warm) -> None:
     warm.wait(lambda: warm.states([item_id])[item_id].state in ("done", "waiting"), "its end")
     warm.jobs.resume()
     warm.jobs.retry([item_id])
-    assert warm.finish([item_id])[item_id].state == "done"
+    assert warm.wait_finished([item_id])[item_id].state == "done"
 
 
 def test_a_stopped_worker_lets_go_and_the_next_goes_on(warm: Warm) -> None:
@@ -280,14 +280,14 @@ def test_a_stopped_worker_lets_go_and_the_next_goes_on(warm: Warm) -> None:
     warm.stop(worker, 10)  # SIGTERM this time
     assert warm._popen[-1].returncode == 0
     _ = warm.worker
-    done = warm.finish([item_id])[item_id]
+    done = warm.wait_finished([item_id])[item_id]
     assert (done.state, done.attempts) == ("done", 0)
 
 
 def test_status_is_true_when_the_worker_is_dead(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long()
-    host = warm.host_of(worker)
+    host = warm.inference_process_of(worker)
     warm.kill(worker)
     document = json.loads(warm.kb("status", "--json").stdout)
     (shown,) = [item for item in document["items"] if item["id"] == item_id]
@@ -299,7 +299,7 @@ def test_status_is_true_when_the_worker_is_dead(warm: Warm) -> None:
     assert not host.is_running()  # a model host follows its worker
     # A worker of another name takes over what the dead one had.
     warm.start(name="two")
-    done = warm.finish([item_id])[item_id]
+    done = warm.wait_finished([item_id])[item_id]
     assert (done.state, done.attempts) == ("done", 0)
     assert warm.leftovers() == []
     warm.kill_all()
@@ -310,15 +310,15 @@ def test_a_poison_item_is_given_up_after_three_deaths(warm: Warm) -> None:
     item_id = warm.begin_long(2 * LONG_WORDS)
     for death in range(3):
         warm.wait(lambda: warm.running(item_id), "the item in another life")
-        host = warm.host_of(worker)
+        host = warm.inference_process_of(worker)
         assert host is not None, death
         host.kill()
         warm.wait(lambda n=death: warm.deaths(item_id) > n, "a death")
-    failed = warm.finish([item_id])[item_id]
+    failed = warm.wait_finished([item_id])[item_id]
     assert failed.state == "failed"
     assert "died 3 times" in failed.error and "kb retry" in failed.hint
     others = warm.ingest(warm.talks(1))
-    assert {s.state for s in warm.finish(others).values()} == {"done"}
+    assert {s.state for s in warm.wait_finished(others).values()} == {"done"}
     # Asked again by hand, it gets three new lives.
     assert warm.jobs.retry([item_id]) == [item_id]
     assert warm.deaths(item_id) == 0
@@ -338,12 +338,12 @@ def test_a_detached_worker_survives_its_terminal(warm: Warm) -> None:
     _, told = shell.communicate(timeout=60)
     assert shell.returncode == 0, told
     (alive,) = warm.jobs.workers()
-    worker = warm.adopt(alive.pid)
+    worker = warm.track(alive.pid)
     assert os.getsid(worker.pid) not in (terminal, os.getsid(0))
     with pytest.raises(ProcessLookupError):  # nobody of the terminal is left to be signalled
         os.killpg(terminal, signal.SIGHUP)
     ids = warm.ingest(warm.talks(1))
-    assert {s.state for s in warm.finish(ids).values()} == {"done"}
+    assert {s.state for s in warm.wait_finished(ids).values()} == {"done"}
     assert "running already" in warm.kb("worker", "--detach").stderr
     warm.kb("worker", "--stop")
     assert warm.jobs.workers() == []

@@ -84,7 +84,7 @@ def test_amending_keeps_what_is_told_of_the_item_by_now(tmp_path: Path) -> None:
 def test_one_thread_may_enter_twice_and_others_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kb.storage.locks.LOCK_PATIENCE_S", 0.05)
+    monkeypatch.setattr("kb.storage.locks.LOCK_TIMEOUT_S", 0.05)
     library, told = Library(tmp_path), []
 
     def other() -> None:
@@ -93,7 +93,7 @@ def test_one_thread_may_enter_twice_and_others_wait(
         except LibraryError as error:
             told.append(error)
 
-    with library.changing(ITEM.id), library.changing(ITEM.id):
+    with library.metadata_lock(ITEM.id), library.metadata_lock(ITEM.id):
         library.write_metadata(ITEM)
         thread = threading.Thread(target=other)
         thread.start()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from kb.database import MIGRATIONS, Catalogue, sqlite_engine
-from kb.jobs.queue.item_states import Known
+from kb.database import MIGRATIONS, Database, sqlite_engine
+from kb.jobs.queue.item_states import LibraryRow
 from kb.jobs.queue.items import ItemStore
 from kb.library import Library
 from kb.pipeline import hold, publish_record, stages
@@ -18,23 +18,23 @@ from kb.settings import Settings
 from kb.transcript.formats import json_document
 from kb.types import (
     Coverage,
+    DecodingAttempt,
     MediaItem,
     MediaRef,
-    Reading,
+    QualityFlag,
     Segment,
-    Sign,
     SpeechSpan,
     Timing,
     Transcript,
-    WindowLedger,
+    WindowReport,
     Word,
 )
 
 ITEM = MediaItem("file:abc", "file", "", "Talk", "2026-01-02")
-LOOP = Sign("repeats", 12.0, 18.0, 9.0, 4.0)
+LOOP = QualityFlag("repeats", 12.0, 18.0, 9.0, 4.0)
 
 
-def transcript(coverage: Coverage, *windows: WindowLedger) -> Transcript:
+def transcript(coverage: Coverage, *windows: WindowReport) -> Transcript:
     word = Word(0.5, 0.9, "harbour", 0.75)
     return Transcript(
         MediaRef("talk.wav", "0" * 64, 30.0), (Segment(0.5, 0.9, "harbour", (word,), "en"),),
@@ -42,8 +42,8 @@ def transcript(coverage: Coverage, *windows: WindowLedger) -> Transcript:
     )  # fmt: skip
 
 
-def window(*signs: Sign) -> WindowLedger:
-    return WindowLedger(0.0, 30.0, 20.0, 19.0, (SpeechSpan(2.0, 3.0),), signs)
+def window(*signs: QualityFlag) -> WindowReport:
+    return WindowReport(0.0, 30.0, 20.0, 19.0, (SpeechSpan(2.0, 3.0),), signs)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,11 @@ def test_grades(coverage: Coverage, grade: str) -> None:
 
 def test_the_ledger_is_written_and_read_back_exactly() -> None:
     first = transcript(Coverage(1.0, 1.0)).segments
-    readings = (Reading("first", first, (LOOP,), -1.25), Reading("shifted", (), (), 0.5))
-    read_twice = replace(window(LOOP), readings=readings, chosen=1)
+    readings = (
+        DecodingAttempt("first", first, (LOOP,), -1.25),
+        DecodingAttempt("shifted", (), (), 0.5),
+    )
+    read_twice = replace(window(LOOP), attempts=readings, chosen=1)
     made = transcript(
         Coverage(20.0, 19.0, (SpeechSpan(2.0, 3.0),), 1, 6.0), window(), window(LOOP), read_twice
     )
@@ -84,15 +87,15 @@ def test_a_transcript_of_an_older_version_is_read() -> None:
 
 
 def test_what_is_doubtful_is_told_in_order_and_once() -> None:
-    late = Sign("logprob", 17.0, 25.0, -1.5, -1.0)
+    late = QualityFlag("logprob", 17.0, 25.0, -1.5, -1.0)
     found = transcript(Coverage(20.0, 19.0, (SpeechSpan(2.0, 3.0),)), window(late), window(LOOP))
-    assert found.doubtful == (SpeechSpan(2.0, 3.0), SpeechSpan(12.0, 25.0))
+    assert found.doubtful_spans == (SpeechSpan(2.0, 3.0), SpeechSpan(12.0, 25.0))
 
 
 def test_an_item_is_held_below_the_setting_and_its_reason_is_told() -> None:
     doubtful = transcript(Coverage(100.0, 97.0, suspect_s=6.0), window(LOOP))
-    assert hold.judge(doubtful, 0.9).state == "done"
-    outcome = hold.judge(doubtful, 0.95)
+    assert hold.decide(doubtful, 0.9).state == "done"
+    outcome = hold.decide(doubtful, 0.95)
     assert outcome.state == "held"
     assert "Grade C" in outcome.reason
     assert "3.0 s" in outcome.reason
@@ -107,30 +110,30 @@ def test_the_grade_stands_in_the_metadata_and_in_the_table(tmp_path: Path) -> No
     made = transcript(Coverage(100.0, 97.0))
     entry, outcome = stages.write(library, ITEM, made, 0.95)
     assert (outcome.state, entry.grade) == ("done", "B")
-    catalogue = Catalogue.open(Settings(home=tmp_path))
+    catalogue = Database.open(Settings(home=tmp_path))
     store = ItemStore(catalogue)
-    store.adopt([Known(ITEM, "done", grade=entry.grade)])
-    assert [brief.grade for brief in store.briefs()] == ["B"]
+    store.adopt([LibraryRow(ITEM, "done", grade=entry.grade)])
+    assert [brief.grade for brief in store.summaries()] == ["B"]
     store.submit([ITEM], {}, lambda *_: None, again=True)
     row = store.read(ITEM.id)
     assert row is not None
     assert store.claim(ITEM.id, row.serial, "me") is not None
     assert store.finish(ITEM.id, row.serial, "me", "held", grade="C")
-    assert [(brief.state, brief.grade) for brief in store.briefs()] == [("held", "C")]
+    assert [(brief.state, brief.grade) for brief in store.summaries()] == [("held", "C")]
     catalogue.close()
 
 
 def test_a_database_of_an_older_version_gets_the_grade(tmp_path: Path) -> None:
     place = MIGRATIONS.index(next(m for m in MIGRATIONS if m.__name__ == "_grades"))
     settings = Settings(home=tmp_path)
-    Catalogue.open(settings).close()
+    Database.open(settings).close()
     engine = sqlite_engine(tmp_path / "kb.sqlite")
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE kb_items DROP COLUMN grade"))
         connection.execute(sa.text(f"DELETE FROM kb_schema WHERE version > {place}"))
     engine.dispose()
-    catalogue = Catalogue.open(settings)
+    catalogue = Database.open(settings)
     store = ItemStore(catalogue)
     store.submit([ITEM], {}, lambda *_: None)
-    assert [brief.grade for brief in store.briefs()] == [""]
+    assert [brief.grade for brief in store.summaries()] == [""]
     catalogue.close()

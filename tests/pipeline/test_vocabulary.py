@@ -14,7 +14,7 @@ from kb.asr.recognizer import Recognizer
 from kb.asr.windows.windowing import Window
 from kb.cli import run
 from kb.errors import LibraryError, UsageError
-from kb.jobs.queue.item_states import Known
+from kb.jobs.queue.item_states import LibraryRow
 from kb.pipeline import stages
 from kb.pipeline.vocabulary import Vocabulary, names_of
 from kb.service import Service
@@ -67,7 +67,7 @@ def service(tmp_path: Path) -> Service:
         )  # fmt: skip
         entry, _ = stages.write(made.library, each, transcript, 0.0)
         stages.publish(made.library, made.settings, entry.item, transcript, "local")
-    made.jobs.items.adopt([Known(each, "done", grade="A") for each in TALKS])
+    made.queue.items.adopt([LibraryRow(each, "done", grade="A") for each in TALKS])
     return made
 
 
@@ -94,15 +94,15 @@ def test_a_list_is_kept_by_channel(service: Service) -> None:
 
 
 def test_what_is_told_begins_with_the_list_and_needs_one(service: Service) -> None:
-    told = service.vocabulary.told
-    assert told(TALKS[0], service.jobs.catalogue) == ()
+    told = service.vocabulary.hotwords_for
+    assert told(TALKS[0], service.queue.database) == ()
     service.vocabulary.change("Talks", add=["Grossmünster"])
-    found = told(TALKS[0], service.jobs.catalogue)
+    found = told(TALKS[0], service.queue.database)
     assert found[:2] == ("Grossmünster", "Zwingli")
     assert "OECD" in found  # of another talk of the channel
     assert len(set(found)) == len(found)
-    assert told(TALKS[2], service.jobs.catalogue) == ()
-    assert told(replace(TALKS[2], channel=""), service.jobs.catalogue) == ()
+    assert told(TALKS[2], service.queue.database) == ()
+    assert told(replace(TALKS[2], channel=""), service.queue.database) == ()
 
 
 def test_a_correction_is_shown_and_then_made_across_the_channel(service: Service) -> None:
@@ -124,7 +124,7 @@ def test_a_correction_is_shown_and_then_made_across_the_channel(service: Service
     assert [hit.item_id for hit in service.search("zwingly").hits] == [TALKS[2].id]
     assert service.corrections.apply("Talks", "zwingly", "Zwingli").changes == ()
     # Every channel, and one that is being made anew is passed over with its cause.
-    service.jobs.items.submit([TALKS[2]], {}, lambda *_: None, again=True)
+    service.queue.items.submit([TALKS[2]], {}, lambda *_: None, again=True)
     done = service.corrections.apply("*", "zwingly", "Zwingli")
     assert done.changes == ()
     ((item_id, error),) = done.failed
@@ -172,7 +172,7 @@ def test_every_window_of_an_item_is_told_its_names() -> None:
     told: list[tuple[str, ...]] = []
 
     def look(window: Window, words: list[Word]) -> list[Word]:
-        told.append(window.names)
+        told.append(window.hotwords)
         return words
 
     said = compose(bank(), "golden harbour | 20.0 | winter garden | 20.0 | river")
@@ -184,11 +184,11 @@ def test_every_window_of_an_item_is_told_its_names() -> None:
             preset(),
             detector=detector(),
             settings=Settings().model_copy(update={"longest_pause_s": 0.0}),
-            names=("Zwingli", "ODIN"),
+            hotwords=("Zwingli", "ODIN"),
         )
         recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
     finally:
         batcher.close()
     assert len(told) > 1
     assert set(told) == {("Zwingli", "ODIN")}
-    assert Window(0, 0.0, said.audio, names=("a",)).part(0.0, 1.0).names == ("a",)
+    assert Window(0, 0.0, said.audio, hotwords=("a",)).part(0.0, 1.0).hotwords == ("a",)

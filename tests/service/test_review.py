@@ -13,19 +13,19 @@ import pytest
 
 from kb.cli import run
 from kb.media.probe import probe
-from kb.service.review import SHEET, SHEET_COLUMNS, doubts_of
+from kb.service.review import SHEET, SHEET_COLUMNS, uncertain_spans
 from kb.settings import get_settings
 from kb.types import (
     Coverage,
     MediaRef,
+    QualityFlag,
     Revision,
     Segment,
-    Sign,
     SpeechSpan,
     TextChange,
     Timing,
     Transcript,
-    WindowLedger,
+    WindowReport,
     Word,
 )
 from tests.support.compose import WordBank, add_noise, compose, random_plan, write_wav
@@ -41,8 +41,13 @@ def said(start_s: float, text: str) -> Segment:
 
 def test_doubts_tell_why_and_what_stands_there() -> None:
     segments = (said(0.0, "one two three"), said(10.0, "and and and and"), said(20.0, "end"))
-    window = WindowLedger(
-        0.0, 30.0, 10.0, 8.0, (SpeechSpan(4.0, 6.0),), (Sign("repeats", 10.5, 12.5, 9.0, 4.0),)
+    window = WindowReport(
+        0.0,
+        30.0,
+        10.0,
+        8.0,
+        (SpeechSpan(4.0, 6.0),),
+        (QualityFlag("repeats", 10.5, 12.5, 9.0, 4.0),),
     )
     made = Transcript(
         MediaRef("a.wav", "", 30.0), segments, "en", "whisper", "demo", "stabil",
@@ -52,12 +57,12 @@ def test_doubts_tell_why_and_what_stands_there() -> None:
             Revision("", "me", "correct", (TextChange(0, None, said(4.0, "x y")),), run=2),
         ),
     )  # fmt: skip
-    gap, loop = doubts_of(made, run=1)
+    gap, loop = uncertain_spans(made, run=1)
     assert (gap.reasons, gap.text, gap.segments, gap.edited) == (("no words",), "", (), False)
     assert (loop.reasons, loop.text, loop.segments) == (("repeats",), "and and", (1,))
     assert loop.edited
     # What was changed in an earlier transcript, or across a channel, is no look at this place.
-    assert not any(doubt.edited for doubt in doubts_of(made, run=2))
+    assert not any(doubt.edited for doubt in uncertain_spans(made, run=2))
 
 
 class Held(Lab):
@@ -114,7 +119,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
         lab.notes = notes
         lab.start()
         ids = lab.ingest(paths)
-        lab.ids = [s.id for s in lab.finish(ids).values() if s.state == "held"]
+        lab.ids = [s.id for s in lab.wait_finished(ids).values() if s.state == "held"]
         assert len(lab.ids) >= 2, lab.states(ids)
         lab.wait(lambda: len(lab.published()) == len(ids) - len(lab.ids), "what is not held")
         yield lab
@@ -195,13 +200,13 @@ def test_another_reading_replaces_words_and_decision(held: Held, desk: Desk) -> 
     told = desk.told("review", item_id, "--retry", "--model", "demo")
     assert (told["state"], told["edits"]) == ("queued", 1)
     # It is being made anew: nobody may change the old one now.
-    held.finish([item_id])
+    held.wait_finished([item_id])
     entry = held.service.entry(item_id)
     assert entry.transcribed["run"] == 2
     found = held.service.transcript(item_id)
     assert "by hand" not in found.text
     assert [r.run for r in found.revisions] == [1]
-    assert held.service.review.of(item_id).revisions == 0
+    assert held.service.review.item(item_id).revisions == 0
 
 
 @pytest.mark.slow

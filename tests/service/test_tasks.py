@@ -14,7 +14,7 @@ from kb.errors import UsageError
 from kb.service import tasks
 from kb.settings import Settings, get_settings
 from tests.fakes.odin import KEY, SECRET, FakeOdin
-from tests.support.library_pages import put_in
+from tests.support.library_pages import add_item
 
 PATIENCE_S = 120.0
 
@@ -51,7 +51,7 @@ def wait_for(name: str, condition: Callable[[tasks.Task], bool]) -> tasks.Task:
 
 @pytest.mark.slow
 def test_compare_sync_and_ask_as_processes_of_their_own(odin: FakeOdin) -> None:
-    item_id = put_in()
+    item_id = add_item()
     settings = get_settings()
     tasks.start(settings, "check")
     tasks.start(settings, "plan")
@@ -94,7 +94,7 @@ def test_one_of_a_name_at_a_time_stopped_or_killed_it_can_begin_again(
     assert lost.hint
     ended(pid)
 
-    odin.finish()
+    odin.finish_indexing()
     odin.index_s = 0.0
     tasks.start(settings, "upload", {"folder": str(folder)})
     (file,) = finished("upload").result["files"]
@@ -127,7 +127,7 @@ def test_what_goes_wrong_is_told_with_the_next_step(
 
 def test_a_task_that_never_began_counts_as_lost_after_its_time(tmp_path: Path) -> None:
     settings = Settings(KB_HOME=tmp_path)
-    long_ago = time.time() - 2 * tasks.BEGIN_S
+    long_ago = time.time() - 2 * tasks.START_TIMEOUT_S
     task = tasks.Task("plan", {}, "running", long_ago, long_ago, host=socket.gethostname())
     tasks._write(settings, task)
     found = tasks.read(settings, "plan")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from kb.errors import KBError, SettingsError
-from kb.library.cache import Shelf
+from kb.library.cache import LibraryCache
 from kb.settings import Settings, env_file, get_settings
 from kb.sources.keys import key_file
 from kb.sources.keys.key_ring import ApiKey, read_keys
-from tests.support.library_pages import put_in
+from tests.support.library_pages import add_item
 
 SECRET = "AIzaSyB-PROBE_0123456789abcdefghijklmn"
 
@@ -92,7 +92,7 @@ def test_a_key_is_added_and_removed_and_the_rest_stays(keys: Settings, tmp_path:
     assert path.read_text().startswith("# first project\nAIzaFirst0123456789abcdef  # mine\n")
     if sys.platform != "win32":
         assert mode(path) == 0o600
-    assert key_file.in_file(keys, key)
+    assert key_file.is_in_file(keys, key)
     assert key_file.remove_key(keys, key.fingerprint)
     assert not key_file.remove_key(keys, key.fingerprint)
     assert path.read_text() == "# first project\nAIzaFirst0123456789abcdef  # mine\n"
@@ -137,9 +137,9 @@ def test_the_shelf_sees_what_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("KB_MODEL", "demo")
     get_settings.cache_clear()
     library = Library(tmp_path / "library")
-    shelf = Shelf(library.media_folder)
+    shelf = LibraryCache(library.media_folder)
     assert shelf.listing().entries == ()
-    item_id = put_in()
+    item_id = add_item()
     assert shelf.listing() == library.scan()
     (entry,) = shelf.listing().entries
     assert entry.item.id == item_id

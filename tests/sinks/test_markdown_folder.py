@@ -13,7 +13,7 @@ from kb.settings import Settings
 from kb.sinks import open_sink
 from kb.sinks.base import Sink
 from kb.sinks.markdown_folder import FolderSink
-from kb.sinks.odin.documents import read_passages
+from kb.sinks.odin.documents import parse_passages
 from kb.types import DocumentFacts, MediaItem
 from tests.support.sink_contract import SinkContract, make_item, make_passages
 
@@ -34,7 +34,7 @@ class TestContract(SinkContract):
         if held.status == "missing":
             return []
         content = (sink.folder / held.remote_id).read_bytes()
-        return [read.text for read in read_passages(content)]
+        return [read.text for read in parse_passages(content)]
 
 
 def put(sink: FolderSink, item: MediaItem, *texts: str) -> Path:

@@ -23,11 +23,11 @@ from kb.sinks import open_sink
 from kb.sinks.base import Sink
 from kb.sinks.odin.chat import ask, search
 from kb.sinks.odin.client import FILE_LIMIT_BYTES
-from kb.sinks.odin.documents import ascii_name, is_name_of, make_documents, read_passages
+from kb.sinks.odin.documents import ascii_name, is_name_of, make_documents, parse_passages
 from kb.sinks.odin.file_upload import files_in, upload_files
 from kb.sinks.odin.multipart import FormStream
 from kb.sinks.odin.sink import OdinSink
-from kb.sinks.odin.transport import Pace, words_of
+from kb.sinks.odin.transport import RateLimiter, error_message
 from kb.types import Chapter, DocumentFacts, MediaItem, Passage
 from tests.fakes.odin import KEY, PROJECT, SECRET, FakeOdin
 from tests.support.sink_contract import SinkContract, make_item, make_passages
@@ -65,7 +65,7 @@ def put(sink: OdinSink, item: MediaItem, *texts: str, **more: Any) -> str:
 
 
 def texts_of(odin: FakeOdin) -> list[str]:
-    return [read.text for content in odin.held().values() for read in read_passages(content)]
+    return [read.text for content in odin.indexed().values() for read in parse_passages(content)]
 
 
 class TestContract(SinkContract):
@@ -83,7 +83,7 @@ class TestContract(SinkContract):
             read.text
             for _, row in held
             if json.loads(row["metadata"])["id"] == item_id and row["status"] == "synced"
-            for read in read_passages(row["content"])
+            for read in parse_passages(row["content"])
         ]
 
 
@@ -151,7 +151,7 @@ def test_long_transcripts_are_split_between_passages() -> None:
     contents = [document.content for document in made.documents]
     assert len(contents) > 5
     assert max(map(len, contents)) <= 4_000 and min(map(len, contents[:-1])) > 2_500
-    assert [read.text for content in contents for read in read_passages(content)] == texts
+    assert [read.text for content in contents for read in parse_passages(content)] == texts
     assert made.names[0].endswith("_p01.md") and made.names[10].endswith("_p11.md")
     second = contents[1].decode()
     assert f"Part 2 of {len(contents)} · [← part 1]({made.names[0]})" in second
@@ -212,7 +212,7 @@ def test_the_same_content_is_never_sent_twice(odin: FakeOdin, sink: OdinSink) ->
 def test_an_answer_lost_after_acceptance_makes_no_second_copy(
     odin: FakeOdin, sink: OdinSink, lost: str
 ) -> None:
-    odin.order(lost)
+    odin.queue_faults(lost)
     assert put(sink, video(), "words") == "synced"
     assert len(odin.documents()) == 1
     assert odin.count("POST", "/add/file") == 1
@@ -223,7 +223,7 @@ def test_an_answer_lost_after_acceptance_makes_no_second_copy(
 )
 def test_what_passes_is_waited_for(odin: FakeOdin, sink: OdinSink, fault: str) -> None:
     odin.retry_after_s = 0.3
-    odin.order(fault)
+    odin.queue_faults(fault)
     started = time.monotonic()
     assert put(sink, video(), "words") == "synced"
     if fault in ("429 soon", "503 soon"):
@@ -233,7 +233,7 @@ def test_what_passes_is_waited_for(odin: FakeOdin, sink: OdinSink, fault: str) -
 
 @pytest.mark.parametrize("fault", ["413", "422"])
 def test_a_refusal_is_told_in_odins_words(odin: FakeOdin, sink: OdinSink, fault: str) -> None:
-    odin.order(fault)
+    odin.queue_faults(fault)
     with pytest.raises(KnowledgeBaseError, match=r"Injected 413|body\.project_id: field") as caught:
         put(sink, video(), "words")
     assert fault in caught.value.message and caught.value.hint
@@ -242,10 +242,10 @@ def test_a_refusal_is_told_in_odins_words(odin: FakeOdin, sink: OdinSink, fault:
 
 def test_a_service_that_stays_away(tmp_path: Path, odin: FakeOdin) -> None:
     sink = open_odin(tmp_path, odin, odin_retries=2)
-    odin.order(*["500"] * 9)
+    odin.queue_faults(*["500"] * 9)
     with pytest.raises(KnowledgeBaseError, match="Bad gateway"):
         put(sink, video(), "words")
-    odin.orders.clear()
+    odin.queued_faults.clear()
     away = OdinSink(
         Settings(home=tmp_path, **odin.settings(odin_base_url="http://127.0.0.1:9", odin_retries=1))
     )
@@ -258,13 +258,13 @@ def test_a_service_that_stays_away(tmp_path: Path, odin: FakeOdin) -> None:
 def test_indexing_that_fails_is_an_error_and_the_next_try_replaces_it(
     odin: FakeOdin, sink: OdinSink, fault: str
 ) -> None:
-    odin.order(fault)
+    odin.queue_faults(fault)
     words = {"index failed": "refused chunk 3", "index timeout": "timeout"}[fault]
     with pytest.raises(KnowledgeBaseError, match=words):
         put(sink, video(), "words")
     assert sink.status(video().id).status == "failed"
     assert put(sink, video(), "words") == "synced"
-    assert len(odin.documents()) == 1 == len(odin.held())
+    assert len(odin.documents()) == 1 == len(odin.indexed())
 
 
 def test_slow_indexing_is_left_waiting_and_taken_up(odin: FakeOdin, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_slow_indexing_is_left_waiting_and_taken_up(odin: FakeOdin, tmp_path: Pa
     assert put(sink, video(), "words") == "syncing"
     assert sink.status(video().id).status == "syncing"
     assert put(sink, video(), "words") == "syncing"
-    odin.finish()
+    odin.finish_indexing()
     assert put(sink, video(), "words") == "synced"
     assert odin.count("POST", "/add/file") == 1
 
@@ -300,7 +300,7 @@ def test_a_changed_transcript_replaces_without_a_gap(odin: FakeOdin, sink: OdinS
 
 def test_a_new_version_that_fails_leaves_the_old(odin: FakeOdin, sink: OdinSink) -> None:
     put(sink, video(), "old words")
-    odin.order("index failed")
+    odin.queue_faults("index failed")
     with pytest.raises(KnowledgeBaseError):
         put(sink, video(), "new words")
     assert texts_of(odin) == ["old words"]
@@ -360,7 +360,7 @@ def test_a_stop_ends_the_wait(odin: FakeOdin, sink: OdinSink) -> None:
         put(sink, video(), "words", wait_s=60)
     assert time.monotonic() - started < 20
     sink.stop.clear()
-    odin.finish()
+    odin.finish_indexing()
     assert put(sink, video(), "words") == "synced"
     assert odin.count("POST", "/add/file") == 1
 
@@ -403,7 +403,7 @@ def test_no_credential_anywhere(
     shown: list[str] = []
 
     def attempt(sink: OdinSink, *faults: str) -> None:
-        odin.order(*faults)
+        odin.queue_faults(*faults)
         try:
             put(sink, video(len(shown)), "words")
         except KBError as error:
@@ -473,12 +473,12 @@ def test_a_form_is_read_while_it_is_sent() -> None:
 
 
 def test_the_pace_is_kept() -> None:
-    pace, stop = Pace(50, 2), threading.Event()
+    pace, stop = RateLimiter(50, 2), threading.Event()
     started = time.monotonic()
     for _ in range(6):
         pace.wait(stop)
     assert time.monotonic() - started >= 5 / 50
-    pace.hold(0.2)
+    pace.pause_for(0.2)
     pace.wait(stop)
     assert time.monotonic() - started >= 0.2
     stop.set()
@@ -498,7 +498,7 @@ def test_the_pace_is_kept() -> None:
     ],
 )
 def test_words_of_an_error(body: object, words: str) -> None:
-    assert words_of(body) == words
+    assert error_message(body) == words
 
 
 # --- files as they are ---------------------------------------------------------------------
@@ -514,12 +514,12 @@ def test_files_are_uploaded_as_they_are(tmp_path: Path, odin: FakeOdin, sink: Od
     (folder / "script.exe").write_bytes(b"no")
     found = files_in(folder)
     assert len(found) == 3
-    odin.order("cut after", "index failed")
+    odin.queue_faults("cut after", "index failed")
     results = upload_files(sink, found, {"team": "red"})
     assert sorted(result.status for result in results) == ["failed", "synced", "synced"]
     results = upload_files(sink, [*found, folder / "script.exe", folder / "gone.md"])
     assert [r.status for r in results] == ["synced"] * 3 + ["failed"] * 2
-    assert sorted(odin.held().values()) == sorted(wanted.values())
+    assert sorted(odin.indexed().values()) == sorted(wanted.values())
     assert odin.count("POST", "/add/file") == 4
     assert all(name.isascii() for name in odin.documents())
 
@@ -531,13 +531,13 @@ def test_files_are_all_sent_before_any_is_awaited(tmp_path: Path, odin: FakeOdin
         path.write_text(path.name, encoding="utf-8")
     sink = open_odin(tmp_path, odin, odin_poll_wait_s=0.1)
     assert {r.status for r in upload_files(sink, paths)} == {"syncing"}
-    odin.on_upload = lambda _name: odin.finish() if len(odin.documents()) == 3 else None
+    odin.on_upload = lambda _name: odin.finish_indexing() if len(odin.documents()) == 3 else None
     for path in paths:
         path.write_text(path.name * 2, encoding="utf-8")
-    odin.finish()
+    odin.finish_indexing()
     patient = open_odin(tmp_path, odin)
     for path in odin.documents():
-        odin.drop(path)
+        odin.delete(path)
     told: list[str] = []
     results = upload_files(patient, paths, progress=lambda result: told.append(result.name))
     assert {r.status for r in results} == {"synced"}  # else the first would wait for ever
@@ -553,8 +553,8 @@ def test_a_document_that_is_too_large_for_the_service_says_what_to_do(
         put(open_odin(tmp_path, odin, odin_document_bytes=400_000), video(), *words)
     assert "ODIN_DOCUMENT_BYTES" in caught.value.hint
     assert put(open_odin(tmp_path, odin, odin_document_bytes=5_000), video(), *words) == "synced"
-    assert all(len(content) <= 5_000 for content in odin.held().values())
-    assert len(odin.held()) == len(odin.documents()) > 3
+    assert all(len(content) <= 5_000 for content in odin.indexed().values())
+    assert len(odin.indexed()) == len(odin.documents()) > 3
 
 
 def test_a_file_that_is_too_large_is_not_even_sent(

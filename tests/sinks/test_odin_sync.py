@@ -13,7 +13,7 @@ import pytest
 from kb.errors import Cancelled, CredentialsRefused, KnowledgeBaseError
 from kb.settings import Settings
 from kb.sinks.odin.sink import OdinSink
-from kb.sinks.odin.sync import Load, Source, SyncPlan, apply_plan, make_plan, publish_many
+from kb.sinks.odin.sync import LoadItem, SyncItem, SyncPlan, apply_plan, make_plan, publish_many
 from kb.types import DocumentFacts
 from tests.fakes.odin import FakeOdin
 from tests.support.sink_contract import make_item, make_passages
@@ -36,16 +36,16 @@ def sink(tmp_path: Path, odin: FakeOdin) -> OdinSink:
     return open_odin(tmp_path, odin)
 
 
-def shelf(**texts: Sequence[str]) -> dict[str, Source]:
+def shelf(**texts: Sequence[str]) -> dict[str, SyncItem]:
     """A library: short name → passages' texts."""
     found = {}
     for name, words in texts.items():
         item = make_item(f"test:{name}")
-        found[item.id] = Source(item, make_passages(item, words), FACTS)
+        found[item.id] = SyncItem(item, make_passages(item, words), FACTS)
     return found
 
 
-def loader(library: dict[str, Source]) -> Load:
+def loader(library: dict[str, SyncItem]) -> LoadItem:
     return library.get
 
 
@@ -56,7 +56,7 @@ def by_kind(plan: SyncPlan) -> dict[str, list[str]]:
     return {kind: sorted(names) for kind, names in found.items()}
 
 
-def drifted(odin: FakeOdin, sink: OdinSink) -> dict[str, Source]:
+def drifted(odin: FakeOdin, sink: OdinSink) -> dict[str, SyncItem]:
     """A project with drift of every kind, and the library it should follow."""
     before = shelf(
         same=["same"],
@@ -72,7 +72,7 @@ def drifted(odin: FakeOdin, sink: OdinSink) -> dict[str, Source]:
     odin.put("colleague.pdf", b"by hand")
     rows = odin.documents()
     names = {json.loads(row["metadata"]).get("id"): name for name, row in rows.items()}
-    odin.drop(names["test:gone"])
+    odin.delete(names["test:gone"])
     twice = rows[names["test:twice"]]
     odin.put(names["test:twice"], twice["content"], twice["metadata"])
     for name, outcome, index_s in (("broken", "failed", 0.0), ("slow", "synced", 60.0)):
@@ -102,13 +102,13 @@ def test_drift_of_every_kind_is_listed_mended_and_then_gone(odin: FakeOdin, sink
         "waiting": ["slow"],
         "remote_only": ["foreign"],
     }
-    assert (found.in_step, found.others, found.documents) == (1, 1, 4)
+    assert (found.in_sync, found.foreign, found.documents) == (1, 1, 4)
     new = next(step for step in found.steps if step.item_id == "test:new")
     assert new.words > 10_000 and new.credits == pytest.approx(new.words / 10_000)
     assert found.credits == pytest.approx(found.words / 10_000)
     assert odin.documents().keys() == before.keys()  # a plan changes nothing
 
-    odin.finish()
+    odin.finish_indexing()
     told: list[tuple[str, str, int, int]] = []
     outcome = apply_plan(sink, found, loader(library), progress=lambda *row: told.append(row))
     assert outcome.ok and len(outcome.done) == 6
@@ -125,7 +125,7 @@ def test_drift_of_every_kind_is_listed_mended_and_then_gone(odin: FakeOdin, sink
     # Neither what somebody else laid there nor what is held back here was touched.
     ids = {json.loads(row["metadata"]).get("id") for row in odin.documents().values()}
     assert ids == {None, "test:held", *library}
-    assert len(odin.held()) == len(ids)
+    assert len(odin.indexed()) == len(ids)
 
 
 def test_an_apply_that_is_stopped_goes_on_where_it_was(
@@ -147,14 +147,14 @@ def test_an_apply_that_is_stopped_goes_on_where_it_was(
     plan = make_plan(other, library.values())
     assert 0 < len(plan.steps) <= 12
     assert apply_plan(other, plan, loader(library)).ok
-    assert len(odin.held()) == len(odin.documents()) == 12
+    assert len(odin.indexed()) == len(odin.documents()) == 12
     assert make_plan(other, library.values()).steps == ()
 
 
 def test_one_item_that_fails_does_not_stop_the_others(odin: FakeOdin, tmp_path: Path) -> None:
     sink = open_odin(tmp_path, odin, odin_concurrency=1)
     library = shelf(**{f"n{n}": ["words"] for n in range(5)})
-    odin.order("ok", "index failed", "422")
+    odin.queue_faults("ok", "index failed", "422")
     outcome = publish_many(sink, list(library), loader(library))
     assert sorted(outcome.failed) == ["test:n1", "test:n2"] and len(outcome.done) == 3
     assert "refused chunk 3" in outcome.failed["test:n1"].message
@@ -169,7 +169,7 @@ def test_what_is_not_indexed_in_time_is_waiting(odin: FakeOdin, tmp_path: Path) 
     library = shelf(a=["words"], b=["words"])
     outcome = publish_many(sink, list(library), loader(library))
     assert sorted(outcome.waiting) == sorted(library) and not outcome.ok
-    odin.finish()
+    odin.finish_indexing()
     assert publish_many(sink, list(library), loader(library)).ok
     assert odin.count("POST", "/add/file") == 2
 
@@ -229,7 +229,7 @@ def test_a_plan_knows_our_documents_by_their_names_too(odin: FakeOdin, tmp_path:
     odin.metadata_as = "nothing"
     fresh = open_odin(tmp_path / "other", odin)
     plan = make_plan(fresh, library.values())
-    assert (by_kind(plan), plan.others) == ({"waiting": ["v" * 11]}, 1)
+    assert (by_kind(plan), plan.foreign) == ({"waiting": ["v" * 11]}, 1)
     assert apply_plan(fresh, plan, library.get).ok
     assert make_plan(fresh, library.values()).steps == ()
     assert odin.count("POST", "/add/file") == 1

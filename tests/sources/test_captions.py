@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from kb.errors import LibraryError
-from kb.sources.ytdlp.captions import choose
-from kb.transcript.caption_agreement import SIGN, attest, compare
-from kb.transcript.caption_parser import read, spoken
+from kb.sources.ytdlp.captions import select_track
+from kb.transcript.caption_agreement import FLAG, add_caption_agreement, compare
+from kb.transcript.caption_parser import read, spoken_text
 from kb.transcript.formats import json_document
 from kb.types import (
     CaptionFile,
@@ -22,7 +22,7 @@ from kb.types import (
     SpeechSpan,
     Timing,
     Transcript,
-    WindowLedger,
+    WindowReport,
     Word,
 )
 
@@ -63,7 +63,7 @@ def formats(*exts: str) -> list[dict[str, str]]:
 def test_which_captions_are_taken(
     info: dict[str, Any], language: str | None, automatic: bool, chosen: tuple[Any, ...] | None
 ) -> None:
-    offer = choose(info, language, automatic=automatic)
+    offer = select_track(info, language, automatic=automatic)
     assert (offer and (offer.language, offer.automatic, offer.ext)) == chosen
 
 
@@ -155,7 +155,7 @@ def test_captions_that_cannot_be_read_are_named(
      ("a (quiet) word", "a (quiet) word"), ("So: what now?", "So: what now?"), ("- No.", "No.")],
 )  # fmt: skip
 def test_what_is_said(line: str, said: str) -> None:
-    assert spoken(line) == said
+    assert spoken_text(line) == said
 
 
 def transcript(words: list[str], *, start_s: float = 0.0, step_s: float = 1.5) -> Transcript:
@@ -168,7 +168,7 @@ def transcript(words: list[str], *, start_s: float = 0.0, step_s: float = 1.5) -
         )
         text = " ".join(w.text for w in own)
         segments.append(Segment(own[0].start_s, own[-1].end_s, text, own, "en"))
-    windows = (WindowLedger(0.0, 60.0, 50.0, 50.0), WindowLedger(60.0, 180.0, 99.0, 99.0))
+    windows = (WindowReport(0.0, 60.0, 50.0, 50.0), WindowReport(60.0, 180.0, 99.0, 99.0))
     return Transcript(
         MEDIA, tuple(segments), "en", "whisper", "demo", "stabil",
         Coverage(120.0, 118.0, (SpeechSpan(170.0, 172.0),)), Timing(), windows=windows,
@@ -193,7 +193,7 @@ SAID = [f"{a}{b}{c}" for a in "bdfgklm" for b in "aeiou" for c in ("rim", "san",
 
 def test_captions_that_agree_speak_for_the_transcript() -> None:
     made = transcript(SAID)
-    found = attest(made, as_captions(SAID, delay_s=1.0), "talk.en.vtt", 0.5)
+    found = add_caption_agreement(made, as_captions(SAID, delay_s=1.0), "talk.en.vtt", 0.5)
     assert found.witness is not None
     assert found.witness.source == "talk.en.vtt"
     assert found.witness.agreement > 0.98
@@ -207,40 +207,40 @@ def test_captions_that_agree_speak_for_the_transcript() -> None:
 
 def test_a_minute_of_invented_words_is_doubtful_and_only_that() -> None:
     invented = [*SAID[:44], *("thank you for watching " * 8).split(), *SAID[76:]]
-    found = attest(transcript(invented), as_captions(SAID), "x.vtt", 0.5)
+    found = add_caption_agreement(transcript(invented), as_captions(SAID), "x.vtt", 0.5)
     assert found.witness is not None
     first, second, third = (m.agreement for m in found.witness.minutes[:3])
     assert first is not None and second is not None and third is not None
     assert first > 0.9 and third > 0.9 and second < 0.5
-    (sign,) = [s for w in found.windows for s in w.signs]
-    assert (sign.name, sign.value, sign.limit) == (SIGN, second, 0.5)
+    (sign,) = [s for w in found.windows for s in w.flags]
+    assert (sign.name, sign.value, sign.limit) == (FLAG, second, 0.5)
     # Words 44 to 75 were invented: from 66.0 s to 113.5 s.
     assert sign.start_s == pytest.approx(66.0, abs=3.1)
     assert sign.end_s == pytest.approx(113.5, abs=3.1)
-    assert found.windows[1].signs == (sign,)
+    assert found.windows[1].flags == (sign,)
     assert found.coverage.suspect_s == pytest.approx(sign.end_s - sign.start_s, abs=0.01)
     assert found.coverage.grade == "C"
-    assert sign.start_s in [d.start_s for d in found.doubtful]
+    assert sign.start_s in [d.start_s for d in found.doubtful_spans]
 
 
 def test_a_minute_without_our_words_is_doubtful() -> None:
     holed = transcript(SAID)
     kept = tuple(s for s in holed.segments if not 60 <= s.start_s < 120)
-    found = attest(replace(holed, segments=kept), as_captions(SAID), "x.vtt", 0.5)
-    (sign,) = [s for w in found.windows for s in w.signs]
+    found = add_caption_agreement(replace(holed, segments=kept), as_captions(SAID), "x.vtt", 0.5)
+    (sign,) = [s for w in found.windows for s in w.flags]
     assert 60 <= sign.start_s < 66 and 112 < sign.end_s <= 122
     assert sign.value < 0.1
 
 
 def test_few_words_decide_nothing_and_other_languages_are_no_witness() -> None:
     one = transcript(["yes"])
-    found = attest(one, as_captions(["no"]), "x.vtt", 0.5)
+    found = add_caption_agreement(one, as_captions(["no"]), "x.vtt", 0.5)
     assert found.witness is not None
     assert found.witness.minutes[0].agreement is None
     assert found.windows == one.windows
     german = replace(as_captions(SAID), language="de")
     assert compare(transcript(SAID), german, "x.vtt") is None
-    assert attest(transcript(SAID), german, "x.vtt", 0.5) == transcript(SAID)
+    assert add_caption_agreement(transcript(SAID), german, "x.vtt", 0.5) == transcript(SAID)
     assert compare(transcript(SAID), replace(as_captions(SAID), segments=()), "x.vtt") is None
 
 

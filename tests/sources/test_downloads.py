@@ -18,22 +18,22 @@ from pathlib import Path
 
 import pytest
 
-from kb.database import Catalogue
-from kb.errors import Cancelled, KBError, LanePaused, Later, MediaUnavailable, SettingsError
+from kb.database import Database
+from kb.errors import Cancelled, KBError, LanePaused, MediaUnavailable, RetryLater, SettingsError
 from kb.media.decode import decode
 from kb.service.health_sources import check_sources, ytdlp_age_days
 from kb.settings import Settings
 from kb.sources import get_source
-from kb.sources.rate_limit.download_lane import Lane
-from kb.sources.rate_limit.machine_lock import MachineGate
+from kb.sources.rate_limit.download_lane import DownloadRateLimiter
+from kb.sources.rate_limit.machine_lock import MachineWideLock
 from kb.sources.web import WebSource
-from kb.sources.youtube.items import bare_item
+from kb.sources.youtube.items import placeholder_item
 from kb.sources.youtube.source import YouTubeSource
 from kb.sources.ytdlp.client import ffmpeg_path
 from kb.sources.ytdlp.download import Downloader
-from kb.sources.ytdlp.errors import judge
+from kb.sources.ytdlp.errors import classify
 from kb.types import MediaItem
-from tests.fakes.media import FakeMedia, Word
+from tests.fakes.media import FakeMedia, ScriptStep
 from tests.support.keys import Clock, fake_key
 
 LENGTH_S = 6.0
@@ -80,7 +80,7 @@ class Desk:
             "KB_DOWNLOAD_COOLDOWN_S": 100,
         }
         self.settings = Settings(**{**values, **more})  # type: ignore[arg-type]
-        self.catalogue = Catalogue.open(self.settings)
+        self.catalogue = Database.open(self.settings)
         self.clock = Clock(time.time())
         self.downloader = Downloader(
             self.settings,
@@ -91,7 +91,7 @@ class Desk:
         )
 
     def fetch(self, name: str, progress: Callable[[int, int], None] | None = None, **more: object):
-        item = replace(bare_item(name), duration_s=LENGTH_S)
+        item = replace(placeholder_item(name), duration_s=LENGTH_S)
         return self.downloader.fetch(item, self.folder, progress or (lambda *_: None), **more)  # type: ignore[arg-type]
 
 
@@ -107,7 +107,7 @@ def test_a_download(tmp_path: Path, site: FakeMedia, sound: bytes) -> None:
     assert seen[-1] == (len(sound), len(sound))
     # What lies there whole is not fetched again.
     desk.fetch("okokokok001")
-    assert len(site.of("media", "okokokok001")) == 1
+    assert len(site.requests_of("media", "okokokok001")) == 1
 
 
 @pytest.mark.parametrize(("keep", "start"), [("mp3", (b"ID3", b"\xff")), ("mp4", (b"\0\0\0",))])
@@ -150,15 +150,15 @@ def test_captions_of_people_come_along(tmp_path: Path, site: FakeMedia) -> None:
 def test_captions_alone(tmp_path: Path, site: FakeMedia) -> None:
     site.captions["captions004"] = VTT
     desk = Desk(tmp_path, site)
-    item, (captions,) = desk.downloader.captions(bare_item("captions004"), desk.folder)
+    item, (captions,) = desk.downloader.captions(placeholder_item("captions004"), desk.folder)
     assert captions.path.read_text(encoding="utf-8") == VTT
     assert item.title.startswith("Talk captions004")
-    assert site.of("media", "captions004") == []
+    assert site.requests_of("media", "captions004") == []
     assert list(desk.folder.iterdir()) == [captions.path]
-    assert desk.downloader.captions(bare_item("nothing0001"), desk.folder)[1] == ()
+    assert desk.downloader.captions(placeholder_item("nothing0001"), desk.folder)[1] == ()
     site.pages["gone0000001"] = [(403, "Private video")]
     with pytest.raises(MediaUnavailable):
-        desk.downloader.captions(bare_item("gone0000001"), desk.folder)
+        desk.downloader.captions(placeholder_item("gone0000001"), desk.folder)
 
 
 @pytest.mark.parametrize(
@@ -172,13 +172,13 @@ def test_captions_alone(tmp_path: Path, site: FakeMedia) -> None:
     ],
 )
 def test_faults_that_pass(
-    words: list[Word], requests: int, tmp_path: Path, site: FakeMedia, sound: bytes
+    words: list[ScriptStep], requests: int, tmp_path: Path, site: FakeMedia, sound: bytes
 ) -> None:
     desk = Desk(tmp_path, site)
     site.script["faulty00001"] = words
     fetched = desk.fetch("faulty00001")
     assert fetched.path.read_bytes() == sound
-    assert len(site.of("media", "faulty00001")) == requests
+    assert len(site.requests_of("media", "faulty00001")) == requests
     assert list(desk.folder.iterdir()) == [fetched.path]
 
 
@@ -188,7 +188,7 @@ def test_a_broken_connection_asks_only_for_the_rest(
     desk = Desk(tmp_path, site)
     site.script["dropping001"] = ["drop", "ok"]
     assert desk.fetch("dropping001").path.read_bytes() == sound
-    first, second = site.of("media", "dropping001")
+    first, second = site.requests_of("media", "dropping001")
     assert (first.start, first.sent) == (0, len(sound) // 2)
     assert second.start > 0
     assert second.start + second.sent == len(sound)
@@ -211,7 +211,7 @@ def test_a_stopped_download_resumes(tmp_path: Path, site: FakeMedia, sound: byte
     again = Desk(tmp_path / "other", site)
     again.folder = desk.folder
     assert again.fetch("stopping001").path.read_bytes() == sound
-    assert site.of("media", "stopping001")[-1].start == there
+    assert site.requests_of("media", "stopping001")[-1].start == there
 
 
 def test_a_medium_that_stays_short_is_refused(tmp_path: Path, site: FakeMedia) -> None:
@@ -220,8 +220,8 @@ def test_a_medium_that_stays_short_is_refused(tmp_path: Path, site: FakeMedia) -
     with pytest.raises(MediaUnavailable, match=r"only \d\.\d s of 6\.0 s arrived") as caught:
         desk.fetch("tooshort001")
     assert caught.value.retryable
-    assert len(site.of("media", "tooshort001")) == 3
-    assert all(request.start == 0 for request in site.of("media", "tooshort001"))
+    assert len(site.requests_of("media", "tooshort001")) == 3
+    assert all(request.start == 0 for request in site.requests_of("media", "tooshort001"))
 
 
 @pytest.mark.parametrize(
@@ -236,36 +236,36 @@ def test_a_medium_that_stays_short_is_refused(tmp_path: Path, site: FakeMedia) -
         (410, "browser"),
     ],
 )
-def test_what_cannot_be_had(word: Word, hint: str, tmp_path: Path, site: FakeMedia) -> None:
+def test_what_cannot_be_had(word: ScriptStep, hint: str, tmp_path: Path, site: FakeMedia) -> None:
     desk = Desk(tmp_path, site)
     site.pages["notthere001"] = [word]
     with pytest.raises(MediaUnavailable) as caught:
         desk.fetch("notthere001")
     assert not caught.value.retryable
     assert hint in caught.value.hint
-    assert len(site.of("watch", "notthere001")) == 1  # asked once and not pestered
-    assert desk.downloader.lane.status().paused_until is None
+    assert len(site.requests_of("watch", "notthere001")) == 1  # asked once and not pestered
+    assert desk.downloader.rate_limiter.status().paused_until is None
 
 
 def test_what_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
     desk = Desk(tmp_path, site)
     site.pages["premiere001"] = [(403, "Premieres in 3 hours")]
-    with pytest.raises(Later) as caught:
+    with pytest.raises(RetryLater) as caught:
         desk.fetch("premiere001")
     assert caught.value.until == pytest.approx(desk.clock.now + 3 * 3600)
     assert not isinstance(caught.value, LanePaused)
     # Known from the listing: nobody is asked at all.
     soon = desk.clock.now + 500
-    item = bare_item("premiere002", live="upcoming", available_at=soon)
-    with pytest.raises(Later) as caught:
+    item = placeholder_item("premiere002", live="upcoming", available_at=soon)
+    with pytest.raises(RetryLater) as caught:
         desk.downloader.fetch(item, desk.folder)
     assert caught.value.until == soon
-    assert site.of("watch", "premiere002") == []
+    assert site.requests_of("watch", "premiere002") == []
     # When it is out, what was said of it before no longer counts.
     desk.clock.now = soon + 1
     fetched = desk.downloader.fetch(item, desk.folder)
     assert "live" not in fetched.item.extra
-    gone = bare_item("removed0001", unavailable="deleted")
+    gone = placeholder_item("removed0001", unavailable="deleted")
     with pytest.raises(MediaUnavailable) as refused:
         desk.downloader.fetch(gone, desk.folder)
     assert not refused.value.retryable
@@ -273,17 +273,19 @@ def test_what_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
 
 @pytest.mark.parametrize("word", [BOT, 429, (403, "Our systems have detected unusual traffic")])
 def test_too_much_pauses_the_lane_for_everybody(
-    word: Word, tmp_path: Path, site: FakeMedia
+    word: ScriptStep, tmp_path: Path, site: FakeMedia
 ) -> None:
     desk = Desk(tmp_path, site, KB_DOWNLOAD_COOLDOWN_MAX_S=350)
-    lane = desk.downloader.lane
+    lane = desk.downloader.rate_limiter
     for cooldown in (100, 200, 350, 350):
         site.pages["toomuch0001"] = [word]
         with pytest.raises(LanePaused) as caught:
             desk.fetch("toomuch0001")
         assert caught.value.lane == "download"
         assert caught.value.until == pytest.approx(desk.clock.now + cooldown)
-        status = Lane(Catalogue.open(desk.settings), desk.settings, clock=desk.clock).status()
+        status = DownloadRateLimiter(
+            Database.open(desk.settings), desk.settings, clock=desk.clock
+        ).status()
         assert status.paused_until == caught.value.until
         assert status.reason
         asked = len(site.requests)
@@ -291,16 +293,16 @@ def test_too_much_pauses_the_lane_for_everybody(
             desk.fetch("another0001")
         assert len(site.requests) == asked
         # A complaint of one still under way makes it no longer.
-        assert lane.strike("again").until == caught.value.until
+        assert lane.report_throttled("again").until == caught.value.until
         desk.clock.now += cooldown
     site.pages["toomuch0001"] = ["ok"]
     assert desk.fetch("toomuch0001").path.is_file()
     # After a long quiet time it begins small again, as it does when somebody lifts it.
     desk.clock.now += 4 * 350
-    assert lane.strike("x").until == pytest.approx(desk.clock.now + 100)
+    assert lane.report_throttled("x").until == pytest.approx(desk.clock.now + 100)
     lane.resume()
     assert lane.status().paused_until is None
-    assert lane.strike("x").until == pytest.approx(desk.clock.now + 100)
+    assert lane.report_throttled("x").until == pytest.approx(desk.clock.now + 100)
 
 
 def test_repeated_403_pauses_the_lane(tmp_path: Path, site: FakeMedia) -> None:
@@ -321,7 +323,7 @@ def test_repeated_403_pauses_the_lane(tmp_path: Path, site: FakeMedia) -> None:
     desk.fetch("fine0000001")  # breaks the row
     assert [refused(name) for name in names[2:4]] == [MediaUnavailable] * 2
     assert refused(names[4]) is LanePaused
-    assert desk.downloader.lane.status().paused_until is not None
+    assert desk.downloader.rate_limiter.status().paused_until is not None
 
 
 def test_words_of_youtube() -> None:
@@ -344,20 +346,20 @@ def test_words_of_youtube() -> None:
         ("Unsupported URL: https://example.org", "gone"),
         ("unable to write data: [Errno 5] Input/output error", "transient"),
     ):
-        verdict = judge(DownloadError(f"ERROR: {sentence}"), clock=lambda: 0.0)
+        verdict = classify(DownloadError(f"ERROR: {sentence}"), clock=lambda: 0.0)
         assert verdict.kind == kind, sentence
         assert "ERROR" not in verdict.message
         assert "--cookies" not in verdict.message
-    assert judge(DownloadError("Premieres in 20 minutes"), clock=lambda: 0.0).until == 1200
-    assert judge(OSError(28, "No space left on device")).kind == "disk"
-    assert judge(DownloadError("unable to write data: [Errno 28] No space left")).kind == "disk"
+    assert classify(DownloadError("Premieres in 20 minutes"), clock=lambda: 0.0).until == 1200
+    assert classify(OSError(28, "No space left on device")).kind == "disk"
+    assert classify(DownloadError("unable to write data: [Errno 28] No space left")).kind == "disk"
 
 
 def test_nobody_is_faster_than_the_limiter(tmp_path: Path) -> None:
     """Threads here and another process beside: the starts keep their distance."""
     pause_s, threads, each = 0.05, 4, 6
     settings = Settings(KB_HOME=tmp_path, KB_DOWNLOAD_PAUSE_S=pause_s, KB_DOWNLOAD_PAUSE_MAX_S=0)
-    catalogue = Catalogue.open(settings)
+    catalogue = Database.open(settings)
     script = (
         "import sys, time\n"
         "from kb.database import Catalogue\n"
@@ -386,9 +388,9 @@ def test_nobody_is_faster_than_the_limiter(tmp_path: Path) -> None:
     times: list[float] = []
 
     def run() -> None:
-        lane = Lane(catalogue, settings)
+        lane = DownloadRateLimiter(catalogue, settings)
         for _ in range(each):
-            lane.wait()
+            lane.acquire()
             times.append(time.time())
 
     workers = [threading.Thread(target=run) for _ in range(threads)]
@@ -412,9 +414,15 @@ def test_two_libraries_share_the_pace_of_the_machine(tmp_path: Path) -> None:
             KB_HOME=tmp_path / name, KB_DOWNLOAD_PAUSE_S=10, KB_DOWNLOAD_PAUSE_MAX_S=10
         )
         (tmp_path / name).mkdir()
-        catalogue = Catalogue.open(settings)
+        catalogue = Database.open(settings)
         lanes.append(
-            Lane(catalogue, settings, clock=clock, sleep=clock.sleep, gate=MachineGate(tmp_path))
+            DownloadRateLimiter(
+                catalogue,
+                settings,
+                clock=clock,
+                sleep=clock.sleep,
+                machine_lock=MachineWideLock(tmp_path),
+            )
         )
     starts = []
     for lane in [*lanes, *lanes, lanes[1]]:
@@ -426,10 +434,10 @@ def test_two_libraries_share_the_pace_of_the_machine(tmp_path: Path) -> None:
 def test_pauses_are_drawn_and_can_be_broken_off(tmp_path: Path) -> None:
     clock = Clock()
     settings = Settings(KB_HOME=tmp_path)  # the defaults: 10 to 20 s
-    lane = Lane(Catalogue.open(settings), settings, clock=clock, sleep=clock.sleep)
+    lane = DownloadRateLimiter(Database.open(settings), settings, clock=clock, sleep=clock.sleep)
     starts = []
     for _ in range(30):
-        lane.wait()
+        lane.acquire()
         starts.append(clock.now)
     gaps = [after - before for before, after in pairwise(starts)]
     assert min(gaps) >= 10
@@ -440,11 +448,11 @@ def test_pauses_are_drawn_and_can_be_broken_off(tmp_path: Path) -> None:
         raise Cancelled("Stopped.")
 
     with pytest.raises(Cancelled):
-        lane.wait(stop)
+        lane.acquire(stop)
     # A clock that was set back does not hold the lane for days.
     clock.now -= 30 * 86_400
     before = clock.now
-    lane.wait()
+    lane.acquire()
     assert clock.now - before <= 20
 
 
@@ -454,7 +462,7 @@ def test_two_hundred_downloads(tmp_path: Path) -> None:
     count, pause_s, threads = 200, 0.1, 4
     body = make_sound(tmp_path / "a.webm", 2.0)
     names = [f"crowd{number:06d}" for number in range(count)]
-    passing: list[list[Word]] = [["drop", "ok"], [500, "ok"], ["truncate", "ok"], [403, "ok"]]
+    passing: list[list[ScriptStep]] = [["drop", "ok"], [500, "ok"], ["truncate", "ok"], [403, "ok"]]
     with FakeMedia(body) as site:
         for number, name in enumerate(names):
             if number % 10 == 3:
@@ -484,14 +492,14 @@ def test_two_hundred_downloads(tmp_path: Path) -> None:
             while (work_item := take()) is not None:
                 not_before, name = work_item
                 time.sleep(max(0.0, not_before - time.time()))
-                item = replace(bare_item(name), duration_s=2.0)
+                item = replace(placeholder_item(name), duration_s=2.0)
                 try:
                     fetched = downloader.fetch(item, desk.folder)
                     with lock:
                         finished[fetched.item.id] += 1
                         ends[name] = "done"
                     assert fetched.path.read_bytes() == body
-                except Later as error:
+                except RetryLater as error:
                     assert isinstance(error, LanePaused)
                     assert error.until
                     with lock:
@@ -520,7 +528,7 @@ def test_two_hundred_downloads(tmp_path: Path) -> None:
         assert pauses
         until = max(pauses)
         assert until - min(pauses) < 0.5
-        arrivals = sorted(request.at for request in site.of("watch"))
+        arrivals = sorted(request.at for request in site.requests_of("watch"))
         during = [at for at in arrivals if until - 2.0 < at < until - 0.05]
         assert len(during) <= threads
         # The k-th request cannot have come before its turn.
@@ -589,7 +597,7 @@ def test_no_secret_is_to_be_seen(
         assert secret.encode() not in stored
     missing = desk.settings.replace(cookies_file=str(tmp_path / "none"), proxy="")
     with pytest.raises(SettingsError, match="cookies file"):
-        Downloader(missing, desk.catalogue).fetch(bare_item("x"), desk.folder)
+        Downloader(missing, desk.catalogue).fetch(placeholder_item("x"), desk.folder)
 
 
 def test_sources_fetch_with_what_they_were_given(
@@ -597,7 +605,7 @@ def test_sources_fetch_with_what_they_were_given(
 ) -> None:
     desk = Desk(tmp_path, site)
     source = YouTubeSource(desk.settings, desk.catalogue, measure=measured)
-    fetched = source.fetch(bare_item("asource0001"), tmp_path / "in")
+    fetched = source.fetch(placeholder_item("asource0001"), tmp_path / "in")
     assert fetched.path.read_bytes() == sound
     assert isinstance(get_source("web"), WebSource)
     item = MediaItem("web:generic:1", "web", f"{site.url}/media/x1.webm", "A file", "2020-01-01")
@@ -613,7 +621,7 @@ def test_the_check_up(tmp_path: Path, site: FakeMedia) -> None:
     assert checks["Downloads"].state == "ok"
     assert checks["YouTube Data API keys"].state == "warning"
     assert ytdlp_age_days() is not None
-    desk.downloader.lane.strike("HTTP Error 429")
+    desk.downloader.rate_limiter.report_throttled("HTTP Error 429")
     again = {check.name: check for check in check_sources(desk.settings, desk.catalogue)}
     assert "429" in again["Downloads"].detail or again["Downloads"].state == "warning"
     later = time.time() + 200 * 86_400

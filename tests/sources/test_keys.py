@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import KBError, LanePaused, MediaUnavailable, QuotaExhausted, SettingsError
 from kb.service.health_sources import check_sources
 from kb.settings import Settings
 from kb.sources.keys.key_ring import ApiKey, KeyRing, next_reset, pacific_day, read_keys
-from kb.sources.redact import scrub
+from kb.sources.redact import redact
 from kb.sources.youtube.api import NoUsableKey, YouTubeApi
 from tests.fakes.youtube import (
     BACKEND,
@@ -40,13 +40,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
-    opened = Catalogue.open(Settings(KB_HOME=tmp_path / "home"))
+def catalogue(tmp_path: Path) -> Iterator[Database]:
+    opened = Database.open(Settings(KB_HOME=tmp_path / "home"))
     yield opened
     opened.close()
 
 
-def ring_of(catalogue: Catalogue, clock: Clock, letters: str) -> KeyRing:
+def ring_of(catalogue: Database, clock: Clock, letters: str) -> KeyRing:
     return KeyRing([ApiKey.of(fake_key(letter)) for letter in letters], catalogue, clock=clock)
 
 
@@ -70,7 +70,7 @@ def test_keys_are_read_from_file_and_environment(
         read_keys(Settings())
 
 
-def test_a_key_is_known_by_its_ends_only(catalogue: Catalogue, clock: Clock) -> None:
+def test_a_key_is_known_by_its_ends_only(catalogue: Database, clock: Clock) -> None:
     key = ApiKey.of(fake_key("q"))
     assert str(key) == f"AIza…{'q' * 4}"
     for shown in (repr(key), str(key), f"{key}", str(ring_of(catalogue, clock, "q").statuses())):
@@ -95,18 +95,18 @@ def test_the_day_ends_at_midnight_in_los_angeles() -> None:
 
 def test_states_are_shared_and_survive(tmp_path: Path, clock: Clock) -> None:
     settings = Settings(KB_HOME=tmp_path)
-    one, two = Catalogue.open(settings), Catalogue.open(settings)
+    one, two = Database.open(settings), Database.open(settings)
     first, second = ring_of(one, clock, "abc"), ring_of(two, clock, "abc")
     for _ in range(3):
-        first.spend(first.keys[0], 1)
-        second.spend(second.keys[0], 1)
+        first.record_usage(first.keys[0], 1)
+        second.record_usage(second.keys[0], 1)
     assert [status.units_today for status in second.statuses()] == [6, 0, 0]
-    first.exhaust(first.keys[0], "spent")
+    first.mark_exhausted(first.keys[0], "spent")
     current = second.current()
     assert current is not None
     assert current.shown.endswith("bbbb")
-    second.set_aside(second.keys[1], "wrong")
-    first.exhaust(first.keys[2], "spent")
+    second.mark_invalid(second.keys[1], "wrong")
+    first.mark_exhausted(first.keys[2], "spent")
     with pytest.raises(QuotaExhausted) as caught:
         first.current()
     until = caught.value.until
@@ -115,18 +115,18 @@ def test_states_are_shared_and_survive(tmp_path: Path, clock: Clock) -> None:
     one.close()
     two.close()
 
-    again = ring_of(Catalogue.open(settings), clock, "abc")
+    again = ring_of(Database.open(settings), clock, "abc")
     assert [status.state for status in again.statuses()] == ["exhausted", "invalid", "exhausted"]
     clock.now = until - 1
     assert again.statuses()[0].state == "exhausted"
     clock.now = until
     assert [status.state for status in again.statuses()] == ["ready", "invalid", "ready"]
     assert [status.units_today for status in again.statuses()] == [0, 0, 0]
-    again.spend(again.keys[0], 2)
+    again.record_usage(again.keys[0], 2)
     assert again.statuses()[0].units_today == 2
-    again.forgive()
+    again.reset()
     assert {status.state for status in again.statuses()} == {"ready"}
-    assert ring_of(Catalogue.open(settings), clock, "").current() is None
+    assert ring_of(Database.open(settings), clock, "").current() is None
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_states_are_shared_and_survive(tmp_path: Path, clock: Clock) -> None:
     ],
 )
 def test_what_changes_the_key(
-    refusal: Refusal, state: str, catalogue: Catalogue, clock: Clock
+    refusal: Refusal, state: str, catalogue: Database, clock: Clock
 ) -> None:
     def refuse(_path: str, _query: dict[str, str], key: str) -> Refusal | None:
         return refusal if key == fake_key("a") else None
@@ -161,7 +161,7 @@ def test_what_changes_the_key(
 @pytest.mark.parametrize(
     "refusal", [TOO_FAST, BACKEND, Refusal(429, "x", "", [], {"Retry-After": "7"})]
 )
-def test_what_waits_on_the_same_key(refusal: Refusal, catalogue: Catalogue, clock: Clock) -> None:
+def test_what_waits_on_the_same_key(refusal: Refusal, catalogue: Database, clock: Clock) -> None:
     left = [refusal] * 3
 
     def refuse(*_call: object) -> Refusal | None:
@@ -182,7 +182,7 @@ def test_what_waits_on_the_same_key(refusal: Refusal, catalogue: Catalogue, cloc
         assert caught.value.retryable
 
 
-def test_no_server_at_all(catalogue: Catalogue, clock: Clock) -> None:
+def test_no_server_at_all(catalogue: Database, clock: Clock) -> None:
     ring = ring_of(catalogue, clock, "a")
     dead = Settings(YT_API_ENDPOINT="http://127.0.0.1:9/")
     api = YouTubeApi(ring, dead, sleep=clock.sleep)
@@ -214,7 +214,7 @@ def test_no_key_is_to_be_seen_anywhere(
         YT_API_KEYS_FILE=str(tmp_path / "none"),
         KB_PROXY="",
     )
-    opened = Catalogue.open(settings)
+    opened = Database.open(settings)
     ring = KeyRing(read_keys(settings), opened, clock=clock)
     texts: list[str] = []
     keys = {fake_key(letter): 100 for letter in letters}
@@ -259,11 +259,11 @@ def test_foreign_texts_are_scrubbed() -> None:
         ("https://cdn/videoplayback?expire=1&sig=AOq0QJ8wRQ&n=1", "AOq0QJ8wRQ"),
         ("a secret of mine", "secret"),
     ):
-        cleaned = scrub(text, ["secret"])
+        cleaned = redact(text, ["secret"])
         assert hidden not in cleaned
         assert "…" in cleaned
-    assert scrub("\x1b[0;31mERROR:\x1b[0m\n two\tlines") == "ERROR: two lines"
-    assert scrub("monkey=1 is no key") == "monkey=1 is no key"
+    assert redact("\x1b[0;31mERROR:\x1b[0m\n two\tlines") == "ERROR: two lines"
+    assert redact("monkey=1 is no key") == "monkey=1 is no key"
 
 
 def test_errors_keep_their_facts_between_processes() -> None:

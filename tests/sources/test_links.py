@@ -11,12 +11,12 @@ import pytest
 
 from kb.errors import UsageError
 from kb.sources import source_for
-from kb.sources.listing.filters import VideoFilters, looks_short, parse_day, parse_span
+from kb.sources.listing.filters import VideoFilters, is_short, parse_day, parse_span
 from kb.sources.listing.scan import scan
 from kb.sources.subscriptions import subscription_key
 from kb.sources.youtube.chapters import parse_chapters
-from kb.sources.youtube.items import bare_item, parse_duration
-from kb.sources.youtube.links import Link, recognize
+from kb.sources.youtube.items import parse_duration, placeholder_item
+from kb.sources.youtube.links import Link, parse_link
 from kb.types import MediaItem
 
 V = "dQw4w9WgXcQ"
@@ -122,20 +122,20 @@ NOT_YOUTUBE = [
 
 @pytest.mark.parametrize(("text", "kind", "name", "more"), LINKS)
 def test_links(text: str, kind: str, name: str, more: object) -> None:
-    link = recognize(text)
+    link = parse_link(text)
     assert link is not None
     assert (link.kind, link.id) == (kind, name)
     told = link.playlist or link.start_s or link.tab or None
     assert told == more
     # Our own address for it means the same.
-    again = recognize(link.url)
+    again = parse_link(link.url)
     assert again is not None
     assert again.key == link.key
 
 
 @pytest.mark.parametrize("text", NOT_YOUTUBE)
 def test_no_links(text: str) -> None:
-    assert recognize(text) is None
+    assert parse_link(text) is None
 
 
 def test_sources_share_out_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,10 +181,10 @@ def test_filters() -> None:
         assert VideoFilters.from_dict(wanted.as_dict()) == wanted
     assert VideoFilters(min_duration_s=10).keep(item())  # a length unknown may be wanted
     assert not VideoFilters(after="2020-01-01").keep(item())
-    assert looks_short(item(duration_s=50.0))
-    assert looks_short(item(duration_s=150.0, tags=("#Shorts",)))
-    assert not looks_short(item(duration_s=150.0))
-    assert not looks_short(item(duration_s=50.0, extra={"short": False}))
+    assert is_short(item(duration_s=50.0))
+    assert is_short(item(duration_s=150.0, tags=("#Shorts",)))
+    assert not is_short(item(duration_s=150.0))
+    assert not is_short(item(duration_s=50.0, extra={"short": False}))
     for wrong in (
         VideoFilters(title="("),
         VideoFilters(after="2024-02-30"),
@@ -255,7 +255,7 @@ def test_a_scan_adds_up_what_is_new(tmp_path: Path) -> None:
         item(id="youtube:b", duration_s=200.0),
         item(id="youtube:b", duration_s=200.0),  # twice in the list
         item(id="youtube:c", extra={"live": "upcoming"}),
-        bare_item("d", unavailable="private"),
+        placeholder_item("d", unavailable="private"),
         item(id="youtube:e", duration_s=50.0),
         item(id="youtube:f", duration_s=60.0),
         item(id="youtube:g", duration_s=70.0),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import Cancelled, LibraryError, QuotaExhausted, UsageError
 from kb.library import Library
 from kb.settings import Settings
@@ -48,7 +48,7 @@ class Bench:
             KB_DOWNLOAD_PAUSE_S=0,
             **more,
         )
-        self.catalogue = Catalogue.open(self.settings)
+        self.catalogue = Database.open(self.settings)
 
     def open(self, reference: str = "@talks", **more: object) -> Listing:
         source = YouTubeSource(
@@ -125,10 +125,10 @@ def test_a_killed_listing_goes_on_where_it_stopped(tmp_path: Path) -> None:
             timeout=120,
         )
         assert killed.returncode == 9
-        assert len(fake.pages_asked(channel.uploads)) == 60
+        assert len(fake.requested_pages(channel.uploads)) == 60
         bench.clock.now = time.time()
         assert bench.ids() == [channel.video_id(number) for number in range(5000)]
-        pages = Counter(fake.pages_asked(channel.uploads))
+        pages = Counter(fake.requested_pages(channel.uploads))
         assert len(pages) == 100
         assert set(pages.values()) == {1}
         assert fake.units() <= 205
@@ -152,7 +152,7 @@ def test_all_keys_out_waits_and_completes_after_the_reset(tmp_path: Path) -> Non
             list(bench.open())
         until = caught.value.until
         assert until == next_reset(bench.clock.now)
-        assert 0 < len(fake.pages_asked(channel.uploads)) < 30
+        assert 0 < len(fake.requested_pages(channel.uploads)) < 30
         assert "midnight Pacific" in caught.value.message
         calls = len(fake.calls)
         with pytest.raises(QuotaExhausted):
@@ -164,9 +164,9 @@ def test_all_keys_out_waits_and_completes_after_the_reset(tmp_path: Path) -> Non
 
         bench.clock.now = until
         fake.renew()
-        channel.more = 3  # meanwhile three more were published
+        channel.new_uploads = 3  # meanwhile three more were published
         assert bench.ids() == [channel.video_id(number) for number in range(-3, 1500)]
-        pages = Counter(fake.pages_asked(channel.uploads))
+        pages = Counter(fake.requested_pages(channel.uploads))
         # The head is looked at again for what is new, and the page whose details the last
         # unit did not reach; everything else came once.
         again = {token for token, count in pages.items() if count > 1}
@@ -271,14 +271,14 @@ def test_only_what_is_new(tmp_path: Path) -> None:
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:
         bench = Bench(tmp_path, fake)
         known = {item.id for item in bench.open()}
-        channel.more = 4
+        channel.new_uploads = 4
         bench.clock.now += 3600
         before = fake.units()
         new = bench.open(filters=VideoFilters(new=True), known=known)
         assert [item.short_id for item in new] == [channel.video_id(n) for n in range(-4, 0)]
         assert fake.units() - before == 1 + 2 * 2  # the first page, and one without anything new
         bench.clock.now += 60
-        channel.more = 5
+        channel.new_uploads = 5
         # What was left unfinished is not taken for the whole: the newest is seen.
         bench.clock.now += 3600
         again = bench.open(filters=VideoFilters(new=True), known=known)
@@ -351,7 +351,7 @@ def test_subscriptions(tmp_path: Path) -> None:
     clock = Clock()
     settings = Settings(KB_HOME=tmp_path)
     library = Library(tmp_path)
-    catalogue = Catalogue.open(settings)
+    catalogue = Database.open(settings)
     followed = Subscriptions(catalogue, library, clock=clock)
     wanted = VideoFilters(no_shorts=True, after="2026-01-01")
     followed.follow("@talks", every_s=6 * 3600, filters=wanted, options={"preset": "max"})
@@ -370,12 +370,12 @@ def test_subscriptions(tmp_path: Path) -> None:
     def begin(due: Subscription) -> None:
         looks.append(due.reference[-7:])
 
-    assert followed.look(begin) == 2
+    assert followed.poll(begin) == 2
     assert looks == ["/videos", "rg/feed"]
-    assert followed.look(begin) == 0  # begun once
-    followed.done(followed.list()[0].key, error="no network")
+    assert followed.poll(begin) == 0  # begun once
+    followed.record_result(followed.list()[0].key, error="no network")
     assert [each.error for each in followed.list()] == ["no network", ""]
-    followed.done(followed.list()[0].key)
+    followed.record_result(followed.list()[0].key)
     assert [each.error for each in followed.list()] == ["", ""]
 
     def crash(_due: Subscription) -> None:
@@ -384,9 +384,9 @@ def test_subscriptions(tmp_path: Path) -> None:
     # Off for a day: the missed looks are made up once, and the beat is kept.
     clock.now = start + 86_400 + 10
     with pytest.raises(LibraryError):
-        followed.look(crash)  # what was not begun is not taken for looked at
-    assert followed.look(begin) == 2
-    assert followed.look(begin) == 0
+        followed.poll(crash)  # what was not begun is not taken for looked at
+    assert followed.poll(begin) == 2
+    assert followed.poll(begin) == 0
     assert len(looks) == 4
     feed = followed.list()[1]
     assert feed.next_at == start + 86_400 + 1800
@@ -395,7 +395,7 @@ def test_subscriptions(tmp_path: Path) -> None:
     # The database is lost; the folder knows.
     for path in tmp_path.glob("kb.sqlite*"):
         path.unlink()
-    again = Subscriptions(Catalogue.open(settings), library, clock=clock)
+    again = Subscriptions(Database.open(settings), library, clock=clock)
     assert again.list() == ()
     assert again.restore() == 2
     assert again.restore() == 0

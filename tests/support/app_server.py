@@ -60,7 +60,7 @@ def dashboard(home: Path, log: Path, *, cwd: Path = ROOT, **settings: str) -> It
         )
         try:
             address = f"http://127.0.0.1:{port}"
-            _await(server, f"{address}/_stcore/health", log)
+            _wait_ready(server, f"{address}/_stcore/health", log)
             yield address
         finally:
             server.send_signal(signal.SIGTERM)
@@ -101,7 +101,7 @@ def end_workers(home: Path) -> None:
         psutil.wait_procs(family, timeout=20)
 
 
-def _await(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
     ends = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < ends:
         if server.poll() is not None:

@@ -38,8 +38,8 @@ def chromium() -> str:
     Raises RuntimeError saying what was tried.
     """
     tried: list[str] = []
-    for look in (_on_path, _debian, _playwrights):
-        found = look(tried)
+    for locate in (_on_path, _debian, _bundled):
+        found = locate(tried)
         if found:
             return found
     raise RuntimeError(f"No Chromium. Tried: {'; '.join(tried)}.")
@@ -61,7 +61,7 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
 
 
-def require() -> None:
+def require_browser() -> None:
     """Skip the test where there is no browser; in CI that is a failure."""
     try:
         chromium()
@@ -71,7 +71,7 @@ def require() -> None:
         pytest.skip(str(error))
 
 
-def stands(tab: Page, start_s: float, end_s: float) -> None:
+def wait_player_at(tab: Page, start_s: float, end_s: float) -> None:
     """Wait until the player stands within a stretch of time."""
     tab.wait_for_function(
         "([start, end]) => { const media = [...document.querySelectorAll('*')]"
@@ -96,21 +96,21 @@ def _debian(tried: list[str]) -> str | None:
         ["apt-get", "update", "-qq"],
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
     ):
-        if not _runs(command, environment):
+        if not _run_ok(command, environment):
             return None
     return shutil.which("chromium")
 
 
-def _playwrights(tried: list[str]) -> str | None:
+def _bundled(tried: list[str]) -> str | None:
     tried.append("playwright install chromium")
     with sync_playwright() as playwright:
         path = Path(playwright.chromium.executable_path)
     if not path.is_file():
-        _runs([sys.executable, "-m", "playwright", "install", "chromium"], dict(os.environ))
-    return str(path) if path.is_file() and _starts(path) else None
+        _run_ok([sys.executable, "-m", "playwright", "install", "chromium"], dict(os.environ))
+    return str(path) if path.is_file() and _can_launch(path) else None
 
 
-def _starts(path: Path) -> bool:
+def _can_launch(path: Path) -> bool:
     try:
         with sync_playwright() as playwright:
             playwright.chromium.launch(executable_path=str(path), args=list(FLAGS)).close()
@@ -119,7 +119,7 @@ def _starts(path: Path) -> bool:
     return True
 
 
-def _runs(command: list[str], environment: dict[str, str]) -> bool:
+def _run_ok(command: list[str], environment: dict[str, str]) -> bool:
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, timeout=INSTALL_TIMEOUT_S, check=False

@@ -50,13 +50,15 @@ class Site:
 
     def _speak(self, bank: WordBank, folder: Path, number: int, seconds: int, words: int) -> None:
         rng = np.random.default_rng(number + 10)
-        said = compose(bank, random_plan(bank, words, rng), voice=bank.voices("en")[0], rng=rng)
+        composition = compose(
+            bank, random_plan(bank, words, rng), voice=bank.voices("en")[0], rng=rng
+        )
         audio = np.zeros(seconds * SAMPLE_RATE, np.float32)  # as long as the API says
-        audio[: min(said.audio.size, audio.size)] = said.audio[: audio.size]
+        audio[: min(composition.audio.size, audio.size)] = composition.audio[: audio.size]
         path = write_wav(folder / f"{number}.wav", audio)
         video_id = self.channel.video_id(number)
         self.bodies[video_id] = path.read_bytes()
-        self.words[video_id] = [word for word, _, end in said.words if end < seconds]
+        self.words[video_id] = [word for word, _, end in composition.words if end < seconds]
         path.unlink()
 
     def __enter__(self) -> Site:
@@ -90,7 +92,7 @@ class Site:
         return f"youtube:{self.channel.video_id(number)}"
 
 
-def let_time_pass(lab: Lab) -> None:
+def expire_waits(lab: Lab) -> None:
     """Everything that waits for a time finds that it has come: keys, lanes and items."""
     now = time.time()
     with sqlite3.connect(lab.home / "kb.sqlite", timeout=60) as database:

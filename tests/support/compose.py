@@ -58,7 +58,8 @@ class WordBank:
     """Recorded words of several voices. A voice speaks one language.
 
     English voices are named after accent, variant, pitch and speed ("en-us+f1-p50-s170"), German
-    ones begin with "de". *Known* voices were trained on by the demo recognizer, others were not.
+    ones begin with "de". *Known* voices were trained on by the demo recognizer, others were
+    not.
     """
 
     def __init__(self, audio: np.ndarray, entries: Sequence[Mapping]):
@@ -134,21 +135,21 @@ def compose(
     pieces = [np.zeros(round(lead * SAMPLE_RATE), np.float32)]
     at = len(pieces[0])
     words: list[Word] = []
-    fresh, wait = True, 0.0  # fresh: no gap is due before the next word; wait: pause owed
+    new_phrase, wait = True, 0.0  # fresh: no gap is due before the next word; wait: pause owed
     for item in _items(plan):
         if item == "|":
-            wait, fresh = wait + rng.uniform(*pause), True
+            wait, new_phrase = wait + rng.uniform(*pause), True
             continue
         if isinstance(item, float):
-            wait, fresh = wait + item, True
+            wait, new_phrase = wait + item, True
             continue
         clip = bank.clip(item, chosen[bank.language_of(item)])
-        silent = round((wait if fresh else rng.uniform(*gap)) * SAMPLE_RATE)
+        silent = round((wait if new_phrase else rng.uniform(*gap)) * SAMPLE_RATE)
         pieces += [np.zeros(silent, np.float32), clip]
         at += silent
         words.append((item, at / SAMPLE_RATE, (at + len(clip)) / SAMPLE_RATE))
         at += len(clip)
-        wait, fresh = 0.0, False
+        wait, new_phrase = 0.0, False
     pieces.append(np.zeros(round((wait + trail) * SAMPLE_RATE), np.float32))
     audio = np.concatenate(pieces)
     if words:
@@ -179,7 +180,7 @@ def random_plan(
     return plan[:-1]
 
 
-def unbroken(
+def continuous_speech(
     bank: WordBank,
     seconds: float,
     rng: np.random.Generator,

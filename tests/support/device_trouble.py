@@ -16,42 +16,42 @@ from typing import Any
 from filelock import FileLock
 
 from kb.asr import engines
-from kb.asr.engines.base import Heard
+from kb.asr.engines.base import EncodedBatch
 from kb.asr.engines.whisper.engine import WhisperEngine
 from kb.asr.windows.windowing import Window
-from kb.inference.process import ModelHost, serve
+from kb.inference.process import InferenceProcess, serve
 from kb.jobs.worker.worker import Worker
 from kb.settings import Settings, get_settings
 
-TROUBLE = "KB_TEST_TROUBLE"  # names a file with the number of failures that are still to come
-SAID = "CUDA error: an illegal memory access was encountered"
+FAILURES_ENV = "KB_TEST_TROUBLE"  # names a file with the number of failures that are still to come
+CUDA_ERROR = "CUDA error: an illegal memory access was encountered"
 
 
 class FlakyEngine(WhisperEngine):
     """Fails where there is still a failure to come, unless it runs on the CPU for good."""
 
-    def hear(self, windows: Sequence[Window]) -> Heard:
-        if "in a row" not in self._manager.fallback_reason and take_one():
-            raise RuntimeError(SAID)
-        return super().hear(windows)
+    def encode(self, windows: Sequence[Window]) -> EncodedBatch:
+        if "in a row" not in self._manager.fallback_reason and consume_failure():
+            raise RuntimeError(CUDA_ERROR)
+        return super().encode(windows)
 
 
-def take_one() -> bool:
+def consume_failure() -> bool:
     """Whether a failure was still to come; it is used up."""
-    file = Path(os.environ[TROUBLE])
+    file = Path(os.environ[FAILURES_ENV])
     with FileLock(f"{file}.lock"):
-        left = int(file.read_text())
-        file.write_text(str(max(0, left - 1)))
-    return left > 0
+        remaining = int(file.read_text())
+        file.write_text(str(max(0, remaining - 1)))
+    return remaining > 0
 
 
-def main(line: Connection, settings: Settings, workers: int, **more: Any) -> None:
+def main(connection: Connection, settings: Settings, workers: int, **more: Any) -> None:
     """The model host's process."""
     engines.ENGINES["whisper"] = "tests.support.device_trouble:FlakyEngine"
-    serve(line, settings, workers, **more)
+    serve(connection, settings, workers, **more)
 
 
-class FlakyHost(ModelHost):
+class FlakyInferenceProcess(InferenceProcess):
     """A host whose process runs `main`."""
 
     def __init__(self, settings: Settings, workers: int, **more: Any) -> None:
@@ -61,7 +61,7 @@ class FlakyHost(ModelHost):
 class FlakyWorker(Worker):
     """A worker with such a host."""
 
-    host = FlakyHost
+    process_class = FlakyInferenceProcess
 
 
 if __name__ == "__main__":

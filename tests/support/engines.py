@@ -68,7 +68,7 @@ def write_parakeet(folder: Path, kind: str) -> Path:
     return folder
 
 
-def written(name: str, folder: Path) -> str:
+def model_path(name: str, folder: Path) -> str:
     """The model of a case, written to `folder` if need be, where KB_QWEN_ALIGNER finds it too."""
     engine, _, kind = name.partition(":")
     if engine == "parakeet":
@@ -80,11 +80,11 @@ def written(name: str, folder: Path) -> str:
 
 
 @cache
-def loaded(name: str, folder: Path) -> Engine:
+def load_case(name: str, folder: Path) -> Engine:
     """An engine by the name of a case; `folder` is for what it has to write."""
     manager = GPUManager("cpu", cpu_threads=1)
-    return load_engine(name.partition(":")[0], written(name, folder), manager)
+    return load_engine(name.partition(":")[0], model_path(name, folder), manager)
 
 
 CASES = ("whisper", "faster-whisper", "parakeet:tdt", "parakeet:ctc", "qwen3-asr")
-READS_SPEECH = ("whisper", "faster-whisper")  # with weights that know words
+SPEECH_CASES = ("whisper", "faster-whisper")  # with weights that know words

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kb.asr import engines
-from kb.asr.engines.base import Heard
+from kb.asr.engines.base import EncodedBatch
 from kb.asr.engines.whisper.engine import WhisperEngine
 from kb.asr.windows.windowing import Window
 from kb.inference.process import serve
@@ -22,13 +22,13 @@ GO = "KB_TEST_GO"  # names the file
 class HeldEngine(WhisperEngine):
     """The real one, once it may."""
 
-    def hear(self, windows: Sequence[Window]) -> Heard:
+    def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         while not Path(os.environ[GO]).exists():
             time.sleep(0.02)
-        return super().hear(windows)
+        return super().encode(windows)
 
 
-def main(line: Connection, settings: Settings, workers: int, **more: Any) -> None:
+def main(connection: Connection, settings: Settings, workers: int, **more: Any) -> None:
     """The model host's process."""
     engines.ENGINES["whisper"] = "tests.support.held_host:HeldEngine"
-    serve(line, settings, workers, **more)
+    serve(connection, settings, workers, **more)

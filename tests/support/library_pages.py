@@ -20,11 +20,15 @@ ROOT = Path(__file__).resolve().parents[2]
 HARBOUR = ROOT / "samples" / "The harbour in winter.mp4"
 APP_TIMEOUT_S = 90
 
-Change = Callable[[Transcript], Transcript]
+ChangeTranscript = Callable[[Transcript], Transcript]
 
 
-def put_in(
-    sample: Path = HARBOUR, *, covered_s: float = 50.0, change: Change | None = None, **item: Any
+def add_item(
+    sample: Path = HARBOUR,
+    *,
+    covered_s: float = 50.0,
+    change: ChangeTranscript | None = None,
+    **item: Any,
 ) -> str:
     """Lay a sample into the library with its true words, as if it had been transcribed.
 
@@ -50,7 +54,7 @@ def put_in(
     transcript = change(transcript) if change else transcript
     stages.write(service.library, described, transcript, service.settings.hold_below)
     stages.publish(service.library, service.settings, described, transcript, "local")
-    service.jobs.adopt_folder()
+    service.queue.adopt_folder()
     service.close()
     return described.id
 
@@ -78,21 +82,21 @@ def page(**query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=APP_TIMEOUT_S)
     for name, value in query.items():
         app.query_params[name] = value
-    return drawn(app)
+    return run_page(app)
 
 
-def drawn(app: AppTest) -> AppTest:
+def run_page(app: AppTest) -> AppTest:
     """The page drawn anew, without an error of the program's."""
     app.run()
     assert not app.exception
     return app
 
 
-def words_of(app: AppTest) -> str:
+def page_text(app: AppTest) -> str:
     """All that the page says."""
     kinds: list[Any] = [
         app.markdown, app.caption, app.error, app.warning, app.info, app.success, app.code,
     ]  # fmt: skip
-    said = "\n".join(str(element.value) for kind in kinds for element in kind)
-    said += "\n".join(str(html.proto.body) for html in app.get("html"))
-    return re.sub(r"\\([^\w\s]|_)", r"\1", said)  # as a reader sees it
+    lines = "\n".join(str(element.value) for kind in kinds for element in kind)
+    lines += "\n".join(str(html.proto.body) for html in app.get("html"))
+    return re.sub(r"\\([^\w\s]|_)", r"\1", lines)  # as a reader sees it

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kb.jobs.queue.client import Jobs
-from kb.jobs.queue.outbox import Delivery
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.outbox import OutboxEntry
 from kb.library import Library
 from kb.settings import Settings
 
@@ -19,25 +19,25 @@ LATER_S = 3600.0
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[Jobs]:
+def jobs(tmp_path: Path) -> Iterator[JobQueue]:
     settings = Settings(KB_HOME=str(tmp_path / "home"))
-    made = Jobs(settings, Library(settings.home))
+    made = JobQueue(settings, Library(settings.home))
     yield made
     made.close()
 
 
-def serial_of(jobs: Jobs, item_id: str) -> int:
-    (row,) = jobs.deliveries.of([item_id])[item_id]
+def serial_of(jobs: JobQueue, item_id: str) -> int:
+    (row,) = jobs.outbox.for_items([item_id])[item_id]
     return row.serial
 
 
-def claim(jobs: Jobs, item_id: str) -> Delivery:
+def claim(jobs: JobQueue, item_id: str) -> OutboxEntry:
     """What the worker does that has begun the row's workflow."""
-    found = jobs.deliveries.claim("odin", item_id, serial_of(jobs, item_id))
+    found = jobs.outbox.claim("odin", item_id, serial_of(jobs, item_id))
     assert found is not None
     return found
 
 
-def status(jobs: Jobs, item_id: str) -> str:
-    (row,) = jobs.deliveries.of([item_id])[item_id]
+def status(jobs: JobQueue, item_id: str) -> str:
+    (row,) = jobs.outbox.for_items([item_id])[item_id]
     return row.status

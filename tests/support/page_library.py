@@ -12,7 +12,7 @@ from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import get_settings
 from kb.ui import runner
-from tests.support.library_pages import HARBOUR, drawn
+from tests.support.library_pages import HARBOUR, run_page
 
 SAMPLES = HARBOUR.parent
 
@@ -27,17 +27,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "KB_APP_WORKER": "false",
     }.items():
         monkeypatch.setenv(name, value)
-    for cached in (get_settings, runner.keeper, runner.meter):
+    for cached in (get_settings, runner.worker_supervisor, runner.throughput_meter):
         cached.cache_clear()
     yield tmp_path / "library"
-    for cached in (get_settings, runner.keeper, runner.meter):
+    for cached in (get_settings, runner.worker_supervisor, runner.throughput_meter):
         cached.cache_clear()
 
 
 def name(app: AppTest, *references: str) -> AppTest:
     """Name something to be looked at."""
     app.text_area("sources").input("\n".join(references))
-    return drawn(app)
+    return run_page(app)
 
 
 def queued(count: int = 0) -> Service:

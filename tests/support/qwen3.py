@@ -85,7 +85,7 @@ def _tokenizer() -> Qwen2Tokenizer:
     return tokenizer
 
 
-def _listen(model: Qwen3ASRModel) -> None:
+def _randomize(model: Qwen3ASRModel) -> None:
     """Makes what is heard matter, and each place of the text look elsewhere."""
     for name, weight in model.named_parameters():
         if weight.ndim > 1:
@@ -125,7 +125,7 @@ def write_qwen3(folder: Path, *, endless: bool = False) -> tuple[Path, Path]:
     torch.manual_seed(7)
     model = Qwen3ASRForConditionalGeneration(config)
     with torch.no_grad():
-        _listen(model.model)
+        _randomize(model.model)
         # After each word the next one is likeliest, by more than rounding, and at last the end;
         # the first one is the sound's choice.
         row = [number("Ġ" + word) for word in WORDS] + [number("."), ends[1]]
@@ -145,7 +145,7 @@ def write_qwen3(folder: Path, *, endless: bool = False) -> tuple[Path, Path]:
     torch.manual_seed(7)
     timing = Qwen3ASRForTokenClassification(config)
     with torch.no_grad():
-        _listen(timing.model)
+        _randomize(timing.model)
         torch.nn.init.normal_(timing.score.weight)
     timing.eval().save_pretrained(aligner)
     Qwen3ASRProcessor(extractor, tokenizer, chat_template=ALIGNER_TEMPLATE).save_pretrained(aligner)

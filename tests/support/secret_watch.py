@@ -27,19 +27,19 @@ from kb.errors import KBError
 SECRET = re.compile(rb"AIza[0-9A-Za-z_-]{30,}|-PROBE\b")
 
 
-class Watch:
+class SecretWatch:
     """Counts what it has looked at, by kind, and remembers where it saw a secret."""
 
     def __init__(self) -> None:
-        self.looked_at: Counter[str] = Counter()
+        self.scanned: Counter[str] = Counter()
         self.seen: list[str] = []
 
-    def look(self, kind: str, said: object) -> None:
+    def scan(self, kind: str, output: object) -> None:
         """Look at a text or at bytes; anything else is empty."""
-        data = said.encode(errors="replace") if isinstance(said, str) else said
+        data = output.encode(errors="replace") if isinstance(output, str) else output
         if not isinstance(data, bytes) or not data:
             return
-        self.looked_at[kind] += 1
+        self.scanned[kind] += 1
         if match := SECRET.search(data):
             before = data[max(0, match.start() - 60) : match.start()].decode(errors="replace")
             around = re.sub(r"[\w-]+$", "", before)
@@ -47,14 +47,14 @@ class Watch:
             self.seen.append(f"{kind} in {test}: {around!r}…")
 
 
-watch = Watch()
+watch = SecretWatch()
 
 
 class _Handler(logging.Handler):
     """Every log record, with its traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        watch.look("log", self.format(record))
+        watch.scan("log", self.format(record))
 
 
 class Plugin:
@@ -62,7 +62,7 @@ class Plugin:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         for _, content in report.sections:
-            watch.look("output", content)
+            watch.scan("output", content)
 
 
 def start(config: pytest.Config) -> None:
@@ -70,7 +70,7 @@ def start(config: pytest.Config) -> None:
     config.pluginmanager.register(Plugin())
     logging.getLogger().addHandler(_Handler())
     _after(
-        KBError, "__init__", lambda error, _: watch.look("error", f"{error.message} {error.hint}")
+        KBError, "__init__", lambda error, _: watch.scan("error", f"{error.message} {error.hint}")
     )
     _after(pytest.ExceptionInfo, "fill_unfilled", lambda info, _: _traceback(info))
     _after(pytest.CaptureFixture, "readouterr", lambda _, read: _outputs(read))
@@ -97,13 +97,13 @@ def _after(owner: type, name: str, then: Callable[[Any, Any], None]) -> None:
 
 
 def _traceback(info: pytest.ExceptionInfo[BaseException]) -> None:
-    watch.look("traceback", "".join(traceback.format_exception(info.value)))
+    watch.scan("traceback", "".join(traceback.format_exception(info.value)))
 
 
 def _outputs(read: tuple[object, object]) -> None:
-    for said in read:
-        watch.look("output", said)
+    for output in read:
+        watch.scan("output", output)
 
 
 def _frames(socket: Any) -> None:
-    socket.on("framereceived", lambda payload: watch.look("page", payload))
+    socket.on("framereceived", lambda payload: watch.scan("page", payload))

@@ -16,15 +16,15 @@ import numpy as np
 from gpu.manager import GPUManager
 from gpu.presets import Preset, find_preset, override
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.time_map import Clock
+from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import Audio, SpeechDetector
 from kb.asr.batching.batcher import Batcher
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
-from kb.asr.quality.repair import Plan
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
+from kb.asr.quality.repair import RepairPlan
 from kb.asr.recognizer import Recognizer
-from kb.asr.stitching import plain
+from kb.asr.stitching import normalize_word
 from kb.asr.windows.windowing import Window
-from kb.inference.session import Recognition
+from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.settings import get_settings
 from kb.types import MediaRef, Segment, Transcript, Word
@@ -57,7 +57,7 @@ def blocks(audio: Audio, size: int = BLOCK) -> Iterator[Audio]:
 class Score:
     """Word errors of one transcript, and the errors of the times of the right words (s)."""
 
-    spoken: int
+    reference_words: int
     substituted: int
     deleted: int
     inserted: int
@@ -72,28 +72,31 @@ class Score:
     @property
     def wer(self) -> float:
         """Word error rate, 0 and up."""
-        return self.errors / max(1, self.spoken)
+        return self.errors / max(1, self.reference_words)
 
 
 def score(truth: Truth, words: Sequence[Word]) -> Score:
     """Levenshtein alignment of what was read to what was said."""
-    said, read = [plain(word) for word, _, _ in truth], [plain(word.text) for word in words]
-    cost = np.zeros((len(said) + 1, len(read) + 1), int)
-    cost[:, 0], cost[0] = np.arange(len(said) + 1), np.arange(len(read) + 1)
-    columns = np.arange(len(read) + 1)
-    for i, word in enumerate(said):
-        differs = np.array([word != other for other in read], int)
+    reference, hypothesis = (
+        [normalize_word(word) for word, _, _ in truth],
+        [normalize_word(word.text) for word in words],
+    )
+    cost = np.zeros((len(reference) + 1, len(hypothesis) + 1), int)
+    cost[:, 0], cost[0] = np.arange(len(reference) + 1), np.arange(len(hypothesis) + 1)
+    columns = np.arange(len(hypothesis) + 1)
+    for i, word in enumerate(reference):
+        differs = np.array([word != other for other in hypothesis], int)
         row = cost[i] + 1
-        if read:
+        if hypothesis:
             row[1:] = np.minimum(row[1:], cost[i, :-1] + differs)
         # Insertions run along the row: the running minimum of (cost - column).
         cost[i + 1] = np.minimum.accumulate(row - columns) + columns
-    i, j = len(said), len(read)
+    i, j = len(reference), len(hypothesis)
     substituted = deleted = inserted = 0
     pairs: list[tuple[int, int]] = []
     while i or j:
-        if i and j and cost[i, j] == cost[i - 1, j - 1] + (said[i - 1] != read[j - 1]):
-            if said[i - 1] == read[j - 1]:
+        if i and j and cost[i, j] == cost[i - 1, j - 1] + (reference[i - 1] != hypothesis[j - 1]):
+            if reference[i - 1] == hypothesis[j - 1]:
                 pairs.append((i - 1, j - 1))
             else:
                 substituted += 1
@@ -103,7 +106,7 @@ def score(truth: Truth, words: Sequence[Word]) -> Score:
         else:
             inserted, j = inserted + 1, j - 1
     return Score(
-        len(said),
+        len(reference),
         substituted,
         deleted,
         inserted,
@@ -125,12 +128,12 @@ def words_of(document: Mapping[str, object]) -> list[Word]:
 # The oracle
 
 
-def heard_at(clock: Clock, at_s: float) -> float:
+def trimmed_time(clock: TimestampMap, at_s: float) -> float:
     """Where a time of the medium is in the sound that pauses were taken out of."""
     low, high = 0.0, at_s
     while high - low > 1e-6:
         middle = (low + high) / 2
-        low, high = (middle, high) if clock.begin(middle) <= at_s else (low, middle)
+        low, high = (middle, high) if clock.start(middle) <= at_s else (low, middle)
     return high
 
 
@@ -153,40 +156,40 @@ class Oracle:
     model: str = "oracle"
     load_s: float = 0.0
     align_s: float = 0.0
-    shown: list[tuple[float, float]] = field(default_factory=list)
+    decoded_spans: list[tuple[float, float]] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     stopped: bool = False
-    ways: frozenset[str] = frozenset()
+    decoding_methods: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(0)
 
-    def hear(self, windows: Sequence[Window]) -> Heard:
+    def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         assert all(window.duration_s <= self.receptive_field_s + 1e-6 for window in windows)
         self.batches.append(len(windows))
         if self.fails:
             self.fails(windows)
         languages = tuple(self.languages(window) for window in windows)
-        return Heard(tuple(windows), languages, (0.0,) * len(windows))
+        return EncodedBatch(tuple(windows), languages, (0.0,) * len(windows))
 
     def decode(
-        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-    ) -> list[Decoded]:
+        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+    ) -> list[DecodingResult]:
         return [
-            self._read(window, language)
-            for window, language in zip(heard.windows, languages, strict=True)
+            self._decode_window(window, language)
+            for window, language in zip(encoded.windows, languages, strict=True)
         ]
 
-    def _read(self, window: Window, language: str) -> Decoded:
-        self.shown.append((window.start_s, window.end_s))
+    def _decode_window(self, window: Window, language: str) -> DecodingResult:
+        self.decoded_spans.append((window.start_s, window.end_s))
         words = []
-        for text, *said_s in self.truth:
-            start_s, end_s = (heard_at(window.clock, at_s) for at_s in said_s)
+        for text, *span_s in self.truth:
+            start_s, end_s = (trimmed_time(window.time_map, at_s) for at_s in span_s)
             # Half a word at an edge is heard as something, and as the wrong thing.
-            seen_s = min(end_s, window.end_s) - max(start_s, window.start_s)
-            if seen_s < 0.3 * (end_s - start_s):
+            visible_s = min(end_s, window.end_s) - max(start_s, window.start_s)
+            if visible_s < 0.3 * (end_s - start_s):
                 continue
-            whole = seen_s > 0.95 * (end_s - start_s)
+            whole = visible_s > 0.95 * (end_s - start_s)
             shift = float(self._rng.uniform(-self.jitter_s, self.jitter_s))
             words.append(
                 Word(
@@ -203,9 +206,9 @@ class Oracle:
             text = " ".join(word.text for word in words)
             segments = (Segment(words[0].start_s, words[-1].end_s, text, tuple(words), language),)
         last_s = words[-1].end_s if words else window.start_s
-        return Decoded(segments, language, SURE_LOGPROB, 0.0, last_s)
+        return DecodingResult(segments, language, SURE_LOGPROB, 0.0, last_s)
 
-    def knows_language(self, code: str) -> bool:
+    def supports_language(self, code: str) -> bool:
         return code in ("en", "de")
 
     def stop(self) -> None:
@@ -219,13 +222,13 @@ def preset(name: str = "optimiert", **figures: float) -> Preset:
     return override(find_preset(name), **figures)  # type: ignore[arg-type]
 
 
-def read_with(
+def transcribe_with(
     engine: Oracle,
     composition: Composition,
     chosen: Preset,
     *,
     detect_speech: bool = True,
-    plan: Plan | None = None,
+    plan: RepairPlan | None = None,
     **settings: object,
 ) -> Transcript:
     """A composition through the real detection, windows, batches, repair and merging."""
@@ -244,20 +247,22 @@ def read_with(
         batcher.close()
 
 
-UNBOUNDED = Plan(share=10.0, temperatures=(), beams=1)  # for engines that fail in every window
+UNBOUNDED = RepairPlan(
+    share=10.0, temperatures=(), beams=1
+)  # for engines that fail in every window
 
 
 # The demo model
 
 
 @cache
-def recognition() -> Recognition:
-    """A process-wide Recognition: the demo model is loaded once for all tests."""
-    return Recognition(get_settings())
+def inference_session() -> InferenceSession:
+    """A process-wide InferenceSession: the demo model is loaded once for all tests."""
+    return InferenceSession(get_settings())
 
 
-def read_demo(path: Path, **options: object) -> Transcript:
+def transcribe_demo(path: Path, **options: object) -> Transcript:
     """A file through the demo model, kept loaded between tests."""
     chosen = RunOptions(model="demo", **options)  # type: ignore[arg-type]
-    found = recognition()
-    return found.transcribe(path, found.recipe(chosen))
+    found = inference_session()
+    return found.transcribe(path, found.transcription_options(chosen))

@@ -18,29 +18,29 @@ from types import TracebackType
 import numpy as np
 import psutil
 
-from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.client import JobQueue
 from kb.library import Library
 from kb.options import RunOptions
 from kb.service import ItemStatus, Service
 from kb.settings import PROJECT_ROOT, Settings
 from tests.support.compose import WordBank, compose, random_plan, write_wav
 
-GOING = ("queued", "running")
+ACTIVE_STATES = ("queued", "running")
 NO_SETTINGS = tuple(str(field.alias) for field in Settings.model_fields.values())
 
 
-def speech(
+def write_talks(
     folder: Path, count: int, *, words: int = 10, seed: int = 1, start: int = 0
 ) -> list[Path]:
     """`count` WAV files of `words` random words each, every one different."""
     folder.mkdir(parents=True, exist_ok=True)
     bank = WordBank.load()
-    made = []
+    paths = []
     for number in range(start, start + count):
         rng = np.random.default_rng((seed, number))
-        said = compose(bank, random_plan(bank, words, rng), rng=rng)
-        made.append(write_wav(folder / f"talk {number:02d}.wav", said))
-    return made
+        composition = compose(bank, random_plan(bank, words, rng), rng=rng)
+        paths.append(write_wav(folder / f"talk {number:02d}.wav", composition))
+    return paths
 
 
 class Lab:
@@ -81,8 +81,8 @@ class Lab:
         self.service.close()
 
     @property
-    def jobs(self) -> Jobs:
-        return self.service.jobs
+    def jobs(self) -> JobQueue:
+        return self.service.queue
 
     @property
     def library(self) -> Library:
@@ -127,13 +127,13 @@ class Lab:
         assert popen.poll() is None, "the worker ended at once"
         return process
 
-    def adopt(self, pid: int) -> psutil.Process:
+    def track(self, pid: int) -> psutil.Process:
         """Takes charge of a process that somebody else started."""
         process = psutil.Process(pid)
         self.processes.append(process)
         return process
 
-    def host_of(self, worker: psutil.Process) -> psutil.Process | None:
+    def inference_process_of(self, worker: psutil.Process) -> psutil.Process | None:
         """The model host of a worker, if it has one now."""
         with suppress(psutil.Error):
             for child in worker.children():
@@ -199,10 +199,12 @@ class Lab:
             assert time.monotonic() < deadline, f"{what} did not come; {self.jobs.counts()}"
             time.sleep(every_s)
 
-    def finish(self, ids: Sequence[str] = (), timeout_s: float = 120) -> dict[str, ItemStatus]:
+    def wait_finished(
+        self, ids: Sequence[str] = (), timeout_s: float = 120
+    ) -> dict[str, ItemStatus]:
         """Waits until none of the items is queued or running; where they stand then."""
         self.wait(
-            lambda: all(s.state not in GOING for s in self.states(ids).values()),
+            lambda: all(s.state not in ACTIVE_STATES for s in self.states(ids).values()),
             "the end",
             timeout_s,
         )

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from kb.errors import UsageError
-from kb.jobs.queue.item_states import Known
+from kb.jobs.queue.item_states import LibraryRow
 from kb.pipeline import stages
 from kb.service import Service
 from kb.settings import Settings
-from kb.transcript.editing import correct, edit_segment, edit_span, rewritten, with_words
+from kb.transcript.editing import correct, edit_segment, edit_span, replace_text, update_coverage
 from kb.transcript.formats import json_document
 from kb.types import (
     Coverage,
@@ -43,7 +43,7 @@ def times(found: Segment) -> list[tuple[str, float, float, float]]:
 
 
 def test_words_that_stay_keep_their_times() -> None:
-    found = rewritten(segment(10.0, "the harbor in winter"), "the  harbour in the winter")
+    found = replace_text(segment(10.0, "the harbor in winter"), "the  harbour in the winter")
     assert found.text == "the harbour in the winter"
     assert times(found) == [
         ("the", 10.0, 10.5, 0.75),
@@ -56,13 +56,13 @@ def test_words_that_stay_keep_their_times() -> None:
 
 def test_punctuation_of_the_text_stays_with_its_word() -> None:
     spoken = replace(segment(0.0, "well yes no"), text="well, yes — no!")
-    found = rewritten(spoken, "well, yes, no!")
+    found = replace_text(spoken, "well, yes, no!")
     assert [w.text for w in found.words] == ["well,", "yes,", "no!"]
     assert [w.start_s for w in found.words] == [0.0, 0.5, 1.0]
 
 
 def test_a_segment_without_word_times_gets_them_by_length() -> None:
-    found = rewritten(Segment(2.0, 4.0, "aa bb", ()), "aa cc")
+    found = replace_text(Segment(2.0, 4.0, "aa bb", ()), "aa cc")
     assert times(found) == [("aa", 2.0, 3.0, 1.0), ("cc", 3.0, 4.0, 1.0)]
 
 
@@ -117,11 +117,11 @@ def test_what_is_right_already_is_no_change() -> None:
 
 def test_gaps_shrink_where_words_are_put() -> None:
     before = Coverage(20.0, 14.0, (SpeechSpan(2.0, 4.0), SpeechSpan(10.0, 14.0)), suspect_s=1.0)
-    filled = with_words(before, [Word(2.1, 3.9, "a", 1.0), Word(10.0, 11.0, "b", 1.0)])
+    filled = update_coverage(before, [Word(2.1, 3.9, "a", 1.0), Word(10.0, 11.0, "b", 1.0)])
     assert filled.gaps == (SpeechSpan(11.3, 14.0),)
     assert filled.covered_s == pytest.approx(17.3)
     assert filled.suspect_s == 1.0
-    assert with_words(before, []) == before
+    assert update_coverage(before, []) == before
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def service(tmp_path: Path) -> Service:
     )  # fmt: skip
     entry, _ = stages.write(made.library, ITEM, transcript, 0.0)
     stages.publish(made.library, made.settings, entry.item, transcript, "local")
-    made.jobs.items.adopt([Known(ITEM, "done", grade="C")])
+    made.queue.items.adopt([LibraryRow(ITEM, "done", grade="C")])
     return made
 
 
@@ -175,7 +175,7 @@ def test_an_edit_that_cannot_be_is_refused_and_changes_nothing(service: Service)
     with pytest.raises(UsageError, match="no stretch"):
         service.revisions.edit_span(ITEM.id, 5.0, 5.0, "x")
     assert service.edit(ITEM.id, 0, " the harbor  freezes ") is None
-    service.jobs.items.submit([ITEM], {}, lambda *_: None, again=True)
+    service.queue.items.submit([ITEM], {}, lambda *_: None, again=True)
     with pytest.raises(UsageError, match="queued"):
         service.edit(ITEM.id, 0, "x")
     assert service.transcript(ITEM.id) == before

@@ -19,7 +19,14 @@ from markdown_it import MarkdownIt
 
 from kb.errors import LibraryError, TranscriptionError, UsageError
 from kb.transcript import FORMATS, render
-from kb.transcript.chunks import chunks, clock, clock_span, join, pieces, squeeze
+from kb.transcript.chunks import (
+    chunks,
+    collapse_whitespace,
+    format_time_range,
+    format_timestamp,
+    join,
+    pieces,
+)
 from kb.transcript.formats import json_document, plain_text
 from kb.transcript.formats.subtitle_cues import phrase_cues
 from kb.transcript.passages import passages
@@ -134,7 +141,7 @@ def test_empty_transcripts_are_valid(segments: tuple[Segment, ...], timestamps: 
 
 
 def test_clock() -> None:
-    assert [clock(s) for s in (0, 59.99, 60, 3599.9, 3600, 36_061)] == [
+    assert [format_timestamp(s) for s in (0, 59.99, 60, 3599.9, 3600, 36_061)] == [
         "00:00",
         "00:59",
         "01:00",
@@ -142,15 +149,15 @@ def test_clock() -> None:
         "1:00:00",
         "10:01:01",
     ]
-    assert clock_span(0.4, 30.9) == "00:00 - 00:30"
-    assert clock_span(3590, 3605) == "0:59:50 - 1:00:05"
+    assert format_time_range(0.4, 30.9) == "00:00 - 00:30"
+    assert format_time_range(3590, 3605) == "0:59:50 - 1:00:05"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pieces_are_the_text_in_order(seed: int) -> None:
     for segment in random_transcript(seed).segments:
         cut = pieces(segment)
-        assert join(cut) == squeeze(segment.text)
+        assert join(cut) == collapse_whitespace(segment.text)
         starts = [piece.start_s for piece in cut]
         assert starts == sorted(starts)
 

@@ -24,7 +24,7 @@ STEP_MS = 90_000
 
 
 def test_filters_pages_find_and_language(tmp_path: Path) -> None:
-    browser.require()
+    browser.require_browser()
     key = fake_key("c")
     channel = Channel(
         "UC" + "c" * 22, "@talks", TALKS, "Harbour talks", shorts=frozenset(range(10, 10 + SHORTS))

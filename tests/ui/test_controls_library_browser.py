@@ -15,24 +15,24 @@ from typing import Any
 import pytest
 
 from gpu.presets import load_presets
-from kb.jobs.queue.telemetry import note_speed
+from kb.jobs.queue.telemetry import record_throughput
 from kb.service import Service
 from kb.settings import PROJECT_ROOT, Settings, get_settings
 from kb.sinks.odin.documents import PRODUCER
-from kb.transcript.caption_parser import BY_MACHINE, ENGINE
+from kb.transcript.caption_parser import AUTOMATIC_CAPTIONS, ENGINE
 from kb.types import (
     Chapter,
     Coverage,
-    Sign,
+    QualityFlag,
     SpeechSpan,
     Transcript,
-    WindowLedger,
+    WindowReport,
 )
 from kb.ui.i18n import text
 from tests.fakes.odin import FakeOdin
 from tests.support import browser
 from tests.support.app_server import dashboard
-from tests.support.library_pages import HARBOUR, put_in
+from tests.support.library_pages import HARBOUR, add_item
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -69,9 +69,9 @@ class Site:
 def doubted(transcript: Transcript) -> Transcript:
     """Two gaps, and more doubtful places than are shown at once."""
     windows = tuple(
-        WindowLedger(
+        WindowReport(
             3.0 * n, 3.0 * n + 3.0, 3.0, 3.0,
-            signs=(Sign("compression", 3.0 * n + 0.5, 3.0 * n + 1.5, 3.0, 2.4),),
+            flags=(QualityFlag("compression", 3.0 * n + 0.5, 3.0 * n + 1.5, 3.0, 2.4),),
         )
         for n in range(DOUBTS)
     )  # fmt: skip
@@ -79,7 +79,7 @@ def doubted(transcript: Transcript) -> Transcript:
 
 
 def captioned(transcript: Transcript) -> Transcript:
-    return replace(transcript, engine=ENGINE, model=BY_MACHINE)
+    return replace(transcript, engine=ENGINE, model=AUTOMATIC_CAPTIONS)
 
 
 def filled(folder: Path, home: Path) -> tuple[str, str]:
@@ -91,20 +91,20 @@ def filled(folder: Path, home: Path) -> tuple[str, str]:
             patch.setenv(name, value)
         get_settings.cache_clear()
         chapters = (Chapter(0.0, "Begin"), Chapter(26.0, "Castle"))
-        harbour = put_in(change=doubted, chapters=chapters)
-        put_in(railway, covered_s=30.0)
-        put_in(furnace, change=captioned)
+        harbour = add_item(change=doubted, chapters=chapters)
+        add_item(railway, covered_s=30.0)
+        add_item(furnace, change=captioned)
         copies = []
         for name in ("Another night", "One more night"):
             copy = folder / f"{name}.mp4"
             copy.write_bytes(railway.read_bytes() + b"\0" * (8 + len(copies)))
             shutil.copy(railway.with_suffix(".truth.json"), copy.with_suffix(".truth.json"))
-            copies.append(put_in(copy))
+            copies.append(add_item(copy))
         service = Service()
-        service.jobs.deliveries.tell_trouble("odin", copies[0], "It broke.", "Mend it.")
+        service.queue.outbox.record_error("odin", copies[0], "It broke.", "Mend it.")
         transcript = service.transcript(harbour)
         transcript = replace(transcript, timing=replace(transcript.timing, asr_s=2.0))
-        note_speed(service.jobs.catalogue, socket.gethostname(), harbour, 1, transcript)
+        record_throughput(service.queue.database, socket.gethostname(), harbour, 1, transcript)
         service.close()
     get_settings.cache_clear()
     return harbour, copies[0]
@@ -112,7 +112,7 @@ def filled(folder: Path, home: Path) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    browser.require()
+    browser.require_browser()
     folder = tmp_path_factory.mktemp("controls")
     home, presets = folder / "library", folder / "presets.yaml"
     presets.write_bytes((PROJECT_ROOT / "presets.yaml").read_bytes())
@@ -154,16 +154,16 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     tab.goto(f"{site.address}/?tab=Library&item={site.harbour}")
     lines.first.wait_for()
     tab.locator(".bar .gap").last.click()  # drawn from the last to the first
-    browser.stands(tab, 19.5, 22.5)
+    browser.wait_player_at(tab, 19.5, 22.5)
     width = tab.locator(".bar").bounding_box()["width"]
     tab.locator(".bar").click(position={"x": 0.9 * width, "y": 4})
-    browser.stands(tab, 48.0, 60.0)
+    browser.wait_player_at(tab, 48.0, 60.0)
     doubts = tab.locator(".doubts .chips li")
     shown = doubts.count()
     tab.locator(".doubts .chips").get_by_label(text("player_more")).click()
     wait(lambda: doubts.count() > shown, "all doubts")
     doubts.first.get_by_role("button").click()
-    browser.stands(tab, 0.0, 2.5)
+    browser.wait_player_at(tab, 0.0, 2.5)
 
     # Find: the next one, the one before, and round
     count = tab.locator(".find output")
@@ -183,7 +183,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     pen = tab.locator(".lines li").nth(2).locator(".pen")
     pen.click()
     editor.get_by_role("button", name="▶").click()
-    browser.stands(tab, starts, starts + 9.0)
+    browser.wait_player_at(tab, starts, starts + 9.0)
     editor.get_by_role("button", name=text("player_cancel"), exact=True).click()
     editor.wait_for(state="detached")
     pen.click()
@@ -258,7 +258,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     press(tab, text("task_stop"))
     tab.get_by_text(text("task_stopped")).wait_for()
     odin.index_s = 0.0
-    odin.finish()
+    odin.finish_indexing()
     press(tab, text("knowledge_plan"))
     apply = tab.get_by_role("button", name=APPLY)
     apply.wait_for()
@@ -375,5 +375,5 @@ def ids(service: Service) -> list[str]:
 
 def delivery(service: Service, item_id: str) -> str:
     """How ODIN stands with an item; empty where it was never asked for."""
-    found = service.jobs.deliveries.of([item_id]).get(item_id, ())
+    found = service.queue.outbox.for_items([item_id]).get(item_id, ())
     return next((each.status for each in found if each.sink == "odin"), "")

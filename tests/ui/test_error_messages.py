@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from gpu.presets import find_preset, override
 from kb.asr.engines.model_lookup import ModelRef, _explain
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import KBError
 from kb.service import Service
 from kb.settings import Settings, get_settings
@@ -23,10 +23,8 @@ from kb.storage import library_error
 from kb.ui.i18n import MESSAGES, error_messages, errors
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.keys import fake_key
-from tests.support.library_pages import drawn, page, words_of
-from tests.support.page_library import home, queued
-
-__all__ = ["home"]  # a fixture
+from tests.support.library_pages import page, page_text, run_page
+from tests.support.page_library import queued
 
 
 def _say(message: str, hint: str, lang: str) -> None:
@@ -35,14 +33,14 @@ def _say(message: str, hint: str, lang: str) -> None:
     from kb.ui.i18n import error_messages
 
     st.session_state["lang"] = lang
-    st.text(error_messages.told(message))
-    st.text(error_messages.told(hint))
+    st.text(error_messages.translate_error(message))
+    st.text(error_messages.translate_error(hint))
 
 
 def said(problem: KBError, lang: str = "de") -> tuple[str, str]:
     """Message and hint as a page in this language shows them."""
     given = {"message": problem.message, "hint": problem.hint, "lang": lang}
-    app = drawn(AppTest.from_function(_say, kwargs=given))
+    app = run_page(AppTest.from_function(_say, kwargs=given))
     return app.text[0].value, app.text[1].value
 
 
@@ -56,8 +54,8 @@ def quota(folder: Path) -> None:
     """Asks for a key when the only one has used up its day."""
     settings = Settings(KB_HOME=str(folder / "home"))
     key = ApiKey.of(fake_key("w"))
-    ring = KeyRing((key,), Catalogue.open(settings))
-    ring.exhaust(key, "spent")
+    ring = KeyRing((key,), Database.open(settings))
+    ring.mark_exhausted(key, "spent")
     ring.current()
 
 
@@ -86,7 +84,7 @@ ERRORS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "unknown": (lambda _: source_for("harbour"), "Hier weiß niemand, was 'harbour' ist.", "Pfad"),
     "link": (
         lambda folder: get_source(
-            "youtube", settings=Settings(), catalogue=None, measure=None
+            "youtube", settings=Settings(), database=None, measure=None
         ).items(str(folder)),
         "ist kein Link zu einem Video",
         "ein Handle wie @name",
@@ -178,16 +176,16 @@ def test_a_channel_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_queue_tells_old_troubles_in_german(home: Path) -> None:
     """What a worker wrote down, in English, is read on the German page."""
     service = queued(1)
-    (row,) = service.jobs.board().rows
-    assert service.jobs.items.claim(row.id, 1, "me")
+    (row,) = service.queue.page().rows
+    assert service.queue.items.claim(row.id, 1, "me")
     problem = raised(no_disk)
-    service.jobs.items.finish(
+    service.queue.items.finish(
         row.id, 1, "me", "failed", error=problem.message, hint=problem.hint, attempts=1
     )
     app = page(tab=MESSAGES["de"]["tab_queue"], lang="de")
     (shown,) = app.dataframe[0].value["error"]
     assert shown == "/kb/media/a.txt lässt sich nicht schreiben: die Platte ist voll."
     app.session_state["queue_selected"] = [row.id]
-    drawn(app)
-    assert "Platz schaffen, oder KB_HOME auf einen Ordner" in words_of(app).replace("\\", "")
+    run_page(app)
+    assert "Platz schaffen, oder KB_HOME auf einen Ordner" in page_text(app).replace("\\", "")
     service.close()

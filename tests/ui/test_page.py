@@ -15,12 +15,12 @@ from kb.jobs.queue.items import FIRST
 from kb.service import Service
 from kb.settings import get_settings
 from kb.ui import i18n, runner, session
-from kb.ui.i18n import MESSAGES, TABLES, counted, text
+from kb.ui.i18n import MESSAGES, TABLES, plural_text, text
 from kb.ui.tabs.ingest import options_form, scan_thread
 from kb.ui.widgets import messages
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.keys import fake_key
-from tests.support.library_pages import HARBOUR, ROOT, drawn, page, put_in, words_of
+from tests.support.library_pages import HARBOUR, ROOT, add_item, page, page_text, run_page
 from tests.support.page_library import SAMPLES, name, queued
 
 WAIT_S = 90.0
@@ -29,10 +29,10 @@ WAIT_S = 90.0
 def until(app: AppTest, words: str) -> AppTest:
     """The page drawn again and again until it says so."""
     ends = time.monotonic() + WAIT_S
-    while words not in words_of(app):
-        assert time.monotonic() < ends, words_of(app)
+    while words not in page_text(app):
+        assert time.monotonic() < ends, page_text(app)
         time.sleep(0.05)
-        drawn(app)
+        run_page(app)
     return app
 
 
@@ -40,8 +40,8 @@ def start(app: AppTest) -> None:
     """Press the button, and wait until the page has moved on to the queue."""
     app.button("start").click()
     ends = time.monotonic() + WAIT_S
-    while drawn(app).session_state["tab"] != "Queue":
-        assert time.monotonic() < ends, words_of(app)
+    while run_page(app).session_state["tab"] != "Queue":
+        assert time.monotonic() < ends, page_text(app)
         time.sleep(0.05)
 
 
@@ -63,20 +63,20 @@ def test_only_the_open_tab_is_drawn(home: Path) -> None:
 
 def test_language_is_switched_and_kept_in_the_address(home: Path) -> None:
     app = page(tab="Queue")
-    assert MESSAGES["en"]["queue_empty"] in words_of(app)
+    assert MESSAGES["en"]["queue_empty"] in page_text(app)
     app.button_group("language-switch").set_value("de")
-    drawn(app)
-    assert MESSAGES["de"]["queue_empty"] in words_of(app)
+    run_page(app)
+    assert MESSAGES["de"]["queue_empty"] in page_text(app)
     assert app.query_params["lang"] == "de"
     assert app.session_state["tab"] == "Warteschlange"
     assert i18n.language() == "en"  # outside of a page: nobody's choice
 
 
 def test_sidebar_tells_worker_preset_and_totals_on_every_tab(home: Path) -> None:
-    put_in()
+    add_item()
     queued().close()
     for tab in ("tab_queue", "tab_gpu"):
-        said = words_of(page(tab=MESSAGES["en"][tab]))
+        said = page_text(page(tab=MESSAGES["en"][tab]))
         assert "OPTIMIERT" in said
         assert text("worker_stopped") in said
         totals = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", said))
@@ -92,8 +92,8 @@ def test_broken_presets_file_is_told_and_the_rest_works(
     monkeypatch.setenv("KB_PRESETS_FILE", str(broken))
     get_settings.cache_clear()
     app = page()
-    assert "presets.yaml, line 1" in words_of(app)
-    assert text("queue_empty") in words_of(page(tab="Queue"))
+    assert "presets.yaml, line 1" in page_text(app)
+    assert text("queue_empty") in page_text(page(tab="Queue"))
 
 
 # Ingest
@@ -103,10 +103,10 @@ def test_presets_show_their_figures_and_the_setting_is_chosen(home: Path) -> Non
     app = page()
     labels = [button.label for button in app.button if button.key.startswith("preset-")]
     assert labels == ["🛡️ STABIL", "⚡ OPTIMIERT ✓", "🚀 SCHNELL", "🔥 MAX. SCHNELL"]
-    assert "batch 16 · chunk 30 s · overlap 3 s · 2 workers" in words_of(app)
-    assert text("speed_unknown") in words_of(app)
+    assert "batch 16 · chunk 30 s · overlap 3 s · 2 workers" in page_text(app)
+    assert text("speed_unknown") in page_text(app)
     app.button("preset-schnell").click()
-    drawn(app)
+    run_page(app)
     assert app.button("preset-schnell").label.endswith("✓")
     assert app.number_input("knob-schnell-batch_size").value == 32
 
@@ -114,22 +114,22 @@ def test_presets_show_their_figures_and_the_setting_is_chosen(home: Path) -> Non
 def test_nothing_named_nothing_to_start(home: Path) -> None:
     app = page()
     assert app.button("start").disabled
-    assert text("plan_nothing") in words_of(app)
+    assert text("plan_nothing") in page_text(app)
 
 
 def test_a_folder_is_looked_at_planned_and_queued(home: Path) -> None:
     app = name(page(), str(SAMPLES))
     until(app, "3 new of 3")
-    said = words_of(app)
+    said = page_text(app)
     assert text("plan_unknown") in said
     assert re.search(r"\d min audio", said)
     assert "free" in said
     app.button("start").click()
-    drawn(app)
+    run_page(app)
 
     assert app.session_state["tab"] == "Queue"
     service = Service()
-    found = service.jobs.board()
+    found = service.queue.page()
     assert [row.state for row in found.rows] == ["queued"] * 3
     assert all(row.duration_s and row.duration_s > 30 for row in found.rows)
     service.close()
@@ -141,16 +141,16 @@ def test_ticked_rows_alone_are_taken_with_the_knobs_of_the_run(home: Path) -> No
     titles = list(app.dataframe[0].value["title"])
     wanted = titles.index("The harbour in winter")
     app.session_state["found_picked"] = [app.session_state["found_table_rows"][wanted]]
-    drawn(app)
-    assert "1 new of 3" in words_of(app)
+    run_page(app)
+    assert "1 new of 3" in page_text(app)
     app.number_input("knob-optimiert-batch_size").set_value(4)
     app.selectbox(options_form.LANGUAGE).set_value("en")
     app.text_input(options_form.METADATA).input("team=research")
-    drawn(app)
+    run_page(app)
     start(app)
     service = Service()
-    (row,) = service.jobs.board().rows
-    options = service.jobs.rows([row.id])[0].options
+    (row,) = service.queue.page().rows
+    options = service.queue.rows([row.id])[0].options
     service.close()
     assert row.title == "The harbour in winter"
     assert (options["batch_size"], options["language"]) == (4, "en")
@@ -162,36 +162,36 @@ def test_wrong_choices_are_told_before_anything_is_queued(home: Path) -> None:
     app = name(page(), str(HARBOUR))
     until(app, "1 new of 1")
     app.number_input("knob-optimiert-overlap_s").set_value(25.0)
-    drawn(app)
+    run_page(app)
     app.button("start").click()
-    drawn(app)
-    assert "“Overlap, s” must be less than half of the chunk" in words_of(app).replace("\\", "")
+    run_page(app)
+    assert "“Overlap, s” must be less than half of the chunk" in page_text(app).replace("\\", "")
     app.number_input("knob-optimiert-overlap_s").set_value(3.0)
     app.text_input(options_form.METADATA).input("nonsense")
-    drawn(app)
+    run_page(app)
     app.button("start").click()
-    drawn(app)
-    assert text("metadata_wrong", pair="nonsense") in words_of(app)
+    run_page(app)
+    assert text("metadata_wrong", pair="nonsense") in page_text(app)
     service = Service()
-    assert service.jobs.board().total == 0
+    assert service.queue.page().total == 0
     service.close()
 
 
 def test_what_leads_nowhere_is_told_and_the_rest_is_taken(home: Path) -> None:
     app = name(page(), "/no/such/file.mp4", str(HARBOUR))
     until(app, "1 new of 1")
-    assert "/no/such/file.mp4" in words_of(app)
-    assert "What to do" in words_of(app)
+    assert "/no/such/file.mp4" in page_text(app)
+    assert "What to do" in page_text(app)
 
 
 def test_what_is_in_the_library_is_marked_and_taken_again_when_asked(home: Path) -> None:
-    put_in()
+    add_item()
     app = name(page(), str(HARBOUR))
     until(app, "0 new of 1")
     assert app.button("start").disabled
     assert list(app.dataframe[0].value["state"]) == ["✓ done"]
     app.checkbox(options_form.AGAIN).check()
-    drawn(app)
+    run_page(app)
     assert not app.button("start").disabled
 
 
@@ -199,17 +199,17 @@ def test_filters_narrow_and_say_what_is_wrong_with_them(home: Path) -> None:
     app = name(page(), str(SAMPLES))
     until(app, "3 new of 3")
     app.text_input("filter_title").input("harbour")
-    drawn(app)
+    run_page(app)
     until(app, "1 new of 1")
     app.text_input("filter_title").input("(")
-    drawn(app)
-    assert "is no regular expression" in words_of(app)
+    run_page(app)
+    assert "is no regular expression" in page_text(app)
     app.text_input("filter_title").input("")
     app.text_input("filter_min").input("soon")
-    drawn(app)
-    assert "is not a length of time" in words_of(app)
+    run_page(app)
+    assert "is not a length of time" in page_text(app)
     app.text_input("filter_min").input("2h")
-    drawn(app)
+    run_page(app)
     until(app, "0 new of 0")
 
 
@@ -224,11 +224,11 @@ def test_a_channel_shows_its_picture_counts_and_cost(
         get_settings.cache_clear()
         app = name(page(), "@talks")
         until(app, "59 new of 59")
-        said = words_of(app)
+        said = page_text(app)
         assert "Harbour talks" in said
         assert "59 of 60" in said
-        assert counted("found_gone", 1) in said
-        assert counted("plan_units", fake.units()) in said
+        assert plural_text("found_gone", 1) in said
+        assert plural_text("plan_units", fake.units()) in said
         (picture,) = app.get("image")
         assert picture.value[0].startswith(f"{fake.url}picture.png?px=240")
         assert key not in said
@@ -247,13 +247,13 @@ def test_a_listing_without_quota_can_be_queued_all_the_same(
         until(app, text("found_later"))
         start(app)
     service = Service()
-    (row,) = service.jobs.board().rows
+    (row,) = service.queue.page().rows
     service.close()
     assert (row.id.split(":")[0], row.state) == ("listing", "queued")
 
 
 def test_a_look_that_nobody_waits_for_ends(home: Path) -> None:
-    seen = scan_thread.Look(get_settings(), scan_thread.Wish((str(SAMPLES),)))
+    seen = scan_thread.ScanThread(get_settings(), scan_thread.ScanRequest((str(SAMPLES),)))
     seen.cancel()
     seen._thread.join(WAIT_S)
     assert not seen._thread.is_alive()
@@ -268,34 +268,34 @@ def test_queue_lists_what_waits_and_says_that_nobody_works(home: Path) -> None:
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures[text("queue_waiting")] == "3"
     assert figures[text("queue_left")] == "–"
-    assert text("queue_no_worker") in words_of(app)
+    assert text("queue_no_worker") in page_text(app)
     assert [row.split()[-1] for row in app.dataframe[0].value["state"]] == ["queued"] * 3
 
 
 def test_selected_items_are_changed_by_id(home: Path) -> None:
     service = queued()
-    ids = [row.id for row in service.jobs.board().rows]
+    ids = [row.id for row in service.queue.page().rows]
     app = page(tab="Queue")
     assert app.button("queue_cancel").disabled
     app.session_state["queue_selected"] = [ids[1]]
-    drawn(app)
-    assert counted("queue_selected", 1) in words_of(app)
+    run_page(app)
+    assert plural_text("queue_selected", 1) in page_text(app)
     app.button("queue_first").click()
-    drawn(app)
-    first = service.jobs.board().rows[0]
+    run_page(app)
+    first = service.queue.page().rows[0]
     assert (first.id, first.priority) == (ids[1], FIRST)
     # It has moved to the top: the mark goes with it.
     drawn_under = f"queue_table-{app.session_state['queue_table_turn']}"
     assert app.session_state[drawn_under]["selection"]["rows"] == [0]
     assert "(first)" in app.dataframe[0].value["state"][0]
     app.button("queue_pause").click()
-    drawn(app)
+    run_page(app)
     assert service.status(ids[1]).state == "paused"
     app.button("queue_cancel").click()
-    drawn(app)
+    run_page(app)
     assert service.status(ids[1]).state == "cancelled"
     app.button("queue_retry").click()
-    drawn(app)
+    run_page(app)
     assert service.status(ids[1]).state == "queued"
     assert [service.status(item_id).state for item_id in (ids[0], ids[2])] == ["queued"] * 2
     service.close()
@@ -305,95 +305,95 @@ def test_all_of_a_filter_are_selected_and_searched(home: Path) -> None:
     service = queued()
     app = page(tab="Queue")
     app.text_input("queue_find").input("harbour")
-    drawn(app)
+    run_page(app)
     assert list(app.dataframe[0].value["title"]) == ["The harbour in winter"]
     app.text_input("queue_find").input("")
-    drawn(app)
+    run_page(app)
     app.button("queue-select-all").click()
-    drawn(app)
+    run_page(app)
     app.button("queue_cancel").click()
-    drawn(app)
-    assert service.jobs.counts()["cancelled"] == 3
+    run_page(app)
+    assert service.queue.counts()["cancelled"] == 3
     app.button_group("queue_state").set_value("queue_failed")
-    drawn(app)
-    assert text("queue_none") in words_of(app)
+    run_page(app)
+    assert text("queue_none") in page_text(app)
     service.close()
 
 
 def test_a_failure_is_shown_with_its_hint(home: Path) -> None:
     service = queued(1)
-    (row,) = service.jobs.board().rows
-    store = service.jobs.items
+    (row,) = service.queue.page().rows
+    store = service.queue.items
     assert store.claim(row.id, 1, "me")
     store.finish(row.id, 1, "me", "failed", error="It *broke* down.", hint="Mend <it>.", attempts=2)
     app = page(tab="Queue")
     assert list(app.dataframe[0].value["error"]) == ["It *broke* down."]
     app.session_state["queue_selected"] = [row.id]
-    drawn(app)
-    said = words_of(app)
+    run_page(app)
+    said = page_text(app)
     assert "It *broke* down." in said
     assert "Mend <it>." in said
-    assert counted("queue_tries", 2) in said
+    assert plural_text("queue_tries", 2) in said
     app.button("queue-clear").click()
-    drawn(app)
+    run_page(app)
     app.button("queue-retry-failed").click()
-    drawn(app)
+    run_page(app)
     assert service.status(row.id).state == "queued"
     service.close()
 
 
 def test_a_paused_lane_says_why_and_until_when(home: Path) -> None:
     service = queued(1)
-    service.jobs.items.pause_lane("download", time.time() + 7200, "the site said 429")
+    service.queue.items.pause_lane("download", time.time() + 7200, "the site said 429")
     app = page(tab="Queue")
-    said = words_of(app)
+    said = page_text(app)
     assert text("lane_download") in said
     assert "the site said 429" in said
-    assert messages.moment(time.time() + 7200)[:2] in said
+    assert messages.format_datetime(time.time() + 7200)[:2] in said
     app.button("lane-resume-download").click()
-    drawn(app)
-    assert service.jobs.lanes() == []
+    run_page(app)
+    assert service.queue.lanes() == []
     app.button("queue-pause-all").click()
-    drawn(app)
-    assert text("lane_items") in words_of(app)
+    run_page(app)
+    assert text("lane_items") in page_text(app)
     app.button("lane-resume-items").click()
-    drawn(app)
-    assert service.jobs.lanes() == []
+    run_page(app)
+    assert service.queue.lanes() == []
     service.close()
 
 
 def test_thousands_come_in_pages(home: Path) -> None:
     service = queued(1)
-    (row,) = service.jobs.board().rows
-    item = service.jobs.rows([row.id])[0].item
+    (row,) = service.queue.page().rows
+    item = service.queue.rows([row.id])[0].item
     many = [replace(item, id=f"file:{n:012x}", title=f"Talk {n}") for n in range(250)]
-    service.jobs.items.submit(many, {}, lambda *_: None)
+    service.queue.items.submit(many, {}, lambda *_: None)
     app = page(tab="Queue")
-    assert "1–100 of 251" in words_of(app)
+    assert "1–100 of 251" in page_text(app)
     app.button("queue-after").click()
-    drawn(app)
+    run_page(app)
     app.button("queue-after").click()
-    drawn(app)
-    assert "201–251 of 251" in words_of(app)
+    run_page(app)
+    assert "201–251 of 251" in page_text(app)
     assert app.button("queue-after").disabled
     # What was turned to is gone: the last page that is there is shown.
     app.text_input("queue_find").input("Talk 249")
-    drawn(app)
+    run_page(app)
     assert list(app.dataframe[0].value["title"]) == ["Talk 249"]
     service.close()
 
 
 def test_speed_is_the_growth_of_what_was_read() -> None:
-    meter = runner.Meter()
-    meter.take(100.0, now=0.0)
+    meter = runner.ThroughputMeter()
+    meter.record(100.0, now=0.0)
     assert meter.speed() is None
     for second in range(1, 11):
-        meter.take(100.0 + 20.0 * second, now=float(second))
+        meter.record(100.0 + 20.0 * second, now=float(second))
     assert meter.speed() == pytest.approx(20.0)
-    meter.take(50.0, now=11.0)  # something was begun anew
+    meter.record(50.0, now=11.0)  # something was begun anew
     assert meter.speed() is None
     for second in range(12, 200):
-        meter.take(50.0 + 5.0 * (second - 11), now=float(second))
+        meter.record(50.0 + 5.0 * (second - 11), now=float(second))
     assert meter.speed() == pytest.approx(5.0)
 
 
@@ -401,7 +401,7 @@ def test_speed_is_the_growth_of_what_was_read() -> None:
 
 
 def test_every_sentence_is_there_and_used() -> None:
-    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "kb" / "ui").glob("*.py"))
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "kb" / "ui").rglob("*.py"))
     known = set(MESSAGES["en"])
     asked = set(re.findall(r"""\btext\(\s*["'](\w+)["']""", sources))
     numbers = set(re.findall(r"""\bcounted\(\s*["'](\w+)["']""", sources))
@@ -411,7 +411,7 @@ def test_every_sentence_is_there_and_used() -> None:
     prefixes = tuple(re.findall(r"""f["'](\w+_)\{""", sources))
     made = {key for key in known if key.startswith(prefixes)}
     ones = {key for key in known if key.endswith("_one") and key.removesuffix("_one") in named}
-    # Made of a button's key by `_acting`, and of its label's by its help.
+    # Made of a button's key by `_run_action`, and of its label's by its help.
     ones |= {key for key in known if key.startswith("queue_did_") or key.endswith("_help")}
     assert known - asked - named - made - ones == set()
 
@@ -431,15 +431,15 @@ def fields(words: str) -> set[str]:
 
 
 def test_counted_has_a_singular() -> None:
-    assert counted("taken", 1) == "1 item is on the queue."
-    assert counted("taken", 2000) == "2,000 items are on the queue."
+    assert plural_text("taken", 1) == "1 item is on the queue."
+    assert plural_text("taken", 2000) == "2,000 items are on the queue."
 
 
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(None, "–"), (0.4, "0:00"), (59.6, "1:00"), (3725, "1:02:05")]
 )
 def test_lengths(seconds: float | None, shown: str) -> None:
-    assert messages.length(seconds) == shown
+    assert messages.format_length(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -448,7 +448,7 @@ def test_lengths(seconds: float | None, shown: str) -> None:
      (500_000, "5.8 days")],
 )  # fmt: skip
 def test_spans(seconds: float | None, shown: str) -> None:
-    assert messages.span(seconds) == shown
+    assert messages.format_timedelta(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -457,14 +457,16 @@ def test_spans(seconds: float | None, shown: str) -> None:
      (4.1e12, "4.1 TB")],
 )  # fmt: skip
 def test_sizes(octets: float | None, shown: str) -> None:
-    assert messages.size(octets) == shown
+    assert messages.format_size(octets) == shown
 
 
 def test_titles_cannot_write_markdown() -> None:
-    assert messages.plain("a [link](http://x) *b*\n# c") == (r"a \[link\]\(http\://x\) \*b\* \# c")
+    assert messages.escape_markdown("a [link](http://x) *b*\n# c") == (
+        r"a \[link\]\(http\://x\) \*b\* \# c"
+    )
 
 
 def test_marked_words_stay_plain_text() -> None:
-    assert messages.marked("see **[x](y)** $now$") == (
+    assert messages.highlight_markdown("see **[x](y)** $now$") == (
         r"see :orange-background[\[x\]\(y\)] \$now\$"
     )

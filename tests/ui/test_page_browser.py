@@ -38,7 +38,7 @@ PASSWORD = "harbour-in-winter-4711"
 
 @pytest.fixture(autouse=True)
 def chromium() -> None:
-    browser.require()
+    browser.require_browser()
 
 
 def wait(condition: Callable[[], Any], what: str) -> None:
@@ -224,15 +224,15 @@ def said(home: Path, video_id: str) -> list[str]:
 @pytest.fixture(scope="module")
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A dashboard over a library in which nothing moves: the queue waits for a worker."""
-    browser.require()
+    browser.require_browser()
     folder = tmp_path_factory.mktemp("still")
     home = folder / "library"
     service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo"))
     samples = sorted(HARBOUR.parent.glob("*.mp4"))
     report = service.ingest([str(path) for path in samples], RunOptions())
     first = report.enqueued[0]
-    assert service.jobs.items.claim(first, 1, "me")
-    service.jobs.items.finish(first, 1, "me", "failed", error="It broke.", hint="Mend it.")
+    assert service.queue.items.claim(first, 1, "me")
+    service.queue.items.finish(first, 1, "me", "failed", error="It broke.", hint="Mend it.")
     service.close()
     with dashboard(home, folder / "log", KB_APP_WORKER="false") as address:
         yield address, home
@@ -240,7 +240,7 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
 
 @pytest.fixture(scope="module")
 def chrome() -> Iterator[Any]:
-    browser.require()
+    browser.require_browser()
     with browser.browser() as running:
         yield running
 
@@ -283,7 +283,7 @@ def test_uploaded_files_are_looked_at_and_queued(
     tab.get_by_role("button", name=text("start_items_one", count=1)).click()
     tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
     service = Service(Settings(KB_HOME=str(home)))
-    assert "Über Nacht" in {row.title for row in service.jobs.board().rows}
+    assert "Über Nacht" in {row.title for row in service.queue.page().rows}
     service.close()
     tab.context.close()
 
@@ -303,20 +303,20 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
     trouble = tab.locator('[data-testid="stAlert"]').filter(has_text="It broke.")
     trouble.get_by_text("Mend it.").wait_for()
     press(tab, text("queue_retry"))
-    wait(lambda: service.jobs.counts()["failed"] == 0, "the retry")
+    wait(lambda: service.queue.counts()["failed"] == 0, "the retry")
     tab.get_by_role("radio", name=re.compile(r"^All")).click()
     tab.get_by_role("button", name=re.compile(r"^Select all")).click()
-    before = service.jobs.counts()["queued"]
+    before = service.queue.counts()["queued"]
     for button, state in (("queue_pause", "paused"), ("queue_retry", "queued"),
                           ("queue_first", "queued"), ("queue_cancel", "cancelled"),
                           ("queue_retry", "queued")):  # fmt: skip
         press(tab, text(button))
-        wait(lambda state=state: service.jobs.counts()[state] == before, button)  # type: ignore[misc]
+        wait(lambda state=state: service.queue.counts()[state] == before, button)  # type: ignore[misc]
     press(tab, text("queue_clear"))
     tab.get_by_role("button", name=text("queue_clear"), exact=True).wait_for(state="detached")
     press(tab, text("queue_pause_all"))
     press(tab, text("lane_resume"))
-    wait(lambda: not service.jobs.lanes(), "the lane")
+    wait(lambda: not service.queue.lanes(), "the lane")
     calm(tab)
     service.close()
     tab.context.close()

@@ -13,14 +13,14 @@ from streamlit.testing.v1 import AppTest
 from gpu.monitor import Sample
 from gpu.presets import load_presets
 from gpu.status import BatchState, BudgetUse, Device, Machine, Snapshot
-from kb.database import Catalogue
-from kb.jobs.queue.heartbeat import Presence
-from kb.jobs.queue.telemetry import Teller
+from kb.database import Database
+from kb.jobs.queue.heartbeat import Heartbeat
+from kb.jobs.queue.telemetry import TelemetryWriter
 from kb.settings import PROJECT_ROOT, get_settings
 from kb.ui.i18n import text
 from kb.ui.tabs.gpu import tab
 from kb.ui.widgets import metric_cards
-from tests.support.library_pages import drawn, page, words_of
+from tests.support.library_pages import page, page_text, run_page
 
 GB = 2**30
 
@@ -46,22 +46,22 @@ def field(app: AppTest, key: str) -> str:
 
 def press(app: AppTest, label: str) -> AppTest:
     next(button for button in app.button if button.label == text(label)).click()
-    return drawn(app)
+    return run_page(app)
 
 
 def test_this_machine_is_shown_without_a_worker(presets: Path) -> None:
     app = page(tab="GPU")
-    assert text("gpu_cpu") in words_of(app)
-    assert text("gpu_ram") in words_of(app)
-    assert text("gpu_no_worker") in words_of(app)
-    assert text("gpu_batch_idle") in words_of(app)
+    assert text("gpu_cpu") in page_text(app)
+    assert text("gpu_ram") in page_text(app)
+    assert text("gpu_no_worker") in page_text(app)
+    assert text("gpu_batch_idle") in page_text(app)
 
 
 def test_what_a_machine_does_not_tell_is_left_out() -> None:
     now = Sample(at=1.0, cpu=0.25, ram_used=8 * GB, ram_total=16 * GB)
     snapshot = Snapshot(Device("cpu", "CPU", "a processor"), sample=now)
     machine = Machine("", "here", True, 1.0, snapshot, now)
-    shown = {figure.key: figure.shown(now) for figure in tab.figures_of(machine)}
+    shown = {figure.key: figure.formatted(now) for figure in tab.figures_of(machine)}
     assert shown == {"gpu_cpu": "25 %", "gpu_ram": "8.0 GB"}
 
 
@@ -75,7 +75,7 @@ def test_a_card_is_shown_with_memory_budget_and_peak() -> None:
     batch = BatchState(size=16, ceiling=16, reason="it is the preset's own figure")
     machine = Machine("w", "here", True, 20.0, Snapshot(device, batch=batch, sample=now), now)
     figures = {figure.key: figure for figure in tab.figures_of(machine)}
-    shown = {key: figure.shown(now) for key, figure in figures.items()}
+    shown = {key: figure.formatted(now) for key, figure in figures.items()}
     assert shown["gpu_busy"] == "93 %"
     assert shown["gpu_own"] == "18.0 GB"
     assert "19.0 GB" in figures["gpu_own"].help
@@ -97,35 +97,35 @@ def test_the_page_names_what_would_use_more_of_the_memory(presets: Path) -> None
 
 def test_what_a_worker_tells_of_its_budget_is_on_the_page(presets: Path) -> None:
     settings = get_settings()
-    catalogue = Catalogue.open(settings)
-    presence = Presence(settings, catalogue)
-    presence.take()
+    catalogue = Database.open(settings)
+    presence = Heartbeat(settings, catalogue)
+    presence.acquire()
     now = Sample(at=time.time(), cpu=0.5, ram_used=GB, ram_total=4 * GB, own_peak=11 * GB)
     device = Device("cuda:0", "CUDA", "a card", "bfloat16", budget_bytes=20 * GB)
     batch = BatchState(16, 16, "the preset's most is 16", last=5, batches=3)
     told = Snapshot(device, "whisper", "large-v3", "optimiert", batch, sample=now)
-    Teller(catalogue, presence.executor).tell(told, [now], 0, "")
+    TelemetryWriter(catalogue, presence.executor).write(told, [now], 0, "")
     try:
-        words = words_of(page(tab="GPU"))
+        words = page_text(page(tab="GPU"))
         assert text("gpu_budget", used="11.0", budget="20.0", share="55") in words
         assert text("gpu_budget_work") in words
     finally:
-        presence.leave()
+        presence.release()
         catalogue.close()
 
 
 def test_a_preset_is_changed_made_and_removed(presets: Path) -> None:
     app = page(tab="GPU")
     app.selectbox("preset_edit").select("max")
-    drawn(app)
+    run_page(app)
     app.number_input(field(app, "batch_size")).set_value(48)
     press(app, "gpu_preset_save")
-    assert text("gpu_preset_saved", name="max") in words_of(app)
+    assert text("gpu_preset_saved", name="max") in page_text(app)
     assert load_presets(presets)["max"].batch_size == 48
     assert "# Performance presets" in presets.read_text(encoding="utf-8")
 
     app.selectbox("preset_edit").select("")
-    drawn(app)
+    run_page(app)
     app.text_input(field(app, "name")).set_value("nacht")
     app.text_input(field(app, "label")).set_value("🌙 NACHT")
     app.number_input(field(app, "workers")).set_value(1)
@@ -140,20 +140,20 @@ def test_mistakes_are_told_with_line_and_field_and_change_nothing(presets: Path)
     before = presets.read_text(encoding="utf-8")
     app = page(tab="GPU")
     app.selectbox("preset_edit").select("max")
-    drawn(app)
+    run_page(app)
     app.number_input(field(app, "overlap_s")).set_value(40.0)
     press(app, "gpu_preset_save")
     assert "line 54" in app.error[0].value
     assert "overlap\\_s must be less than half of the chunk" in app.error[0].value
     app.selectbox("preset_edit").select("optimiert")
-    drawn(app)
+    run_page(app)
     press(app, "gpu_preset_remove")
-    assert text("gpu_preset_in_use") in words_of(app)
+    assert text("gpu_preset_in_use") in page_text(app)
     app.selectbox("preset_edit").select("")
-    drawn(app)
+    run_page(app)
     app.text_input(field(app, "name")).set_value("max")
     press(app, "gpu_preset_save")
-    assert text("gpu_preset_taken", name="max") in words_of(app)
+    assert text("gpu_preset_taken", name="max") in page_text(app)
     assert presets.read_text(encoding="utf-8") == before
 
 
@@ -162,7 +162,7 @@ def test_the_file_as_text_is_checked_before_it_is_written(presets: Path) -> None
     app = page(tab="GPU")
     app.text_area("preset_text").set_value(before.replace("workers: 6", "workers: 99"))
     press(app, "gpu_preset_text_save")
-    assert "workers must be a whole number from 1 to 32" in words_of(app)
+    assert "workers must be a whole number from 1 to 32" in page_text(app)
     assert presets.read_text(encoding="utf-8") == before
     app.text_area("preset_text").set_value(before.replace("workers: 6", "workers: 5"))
     press(app, "gpu_preset_text_save")
@@ -173,7 +173,7 @@ def test_a_broken_file_can_be_mended_in_the_page(presets: Path) -> None:
     good = presets.read_text(encoding="utf-8")
     presets.write_text(good.replace("workers: 6", "workers: six"), encoding="utf-8")
     app = page(tab="GPU")
-    assert "workers must be a whole number" in words_of(app)
+    assert "workers must be a whole number" in page_text(app)
     app.text_area("preset_text").set_value(good)
     press(app, "gpu_preset_text_save")
     assert not app.error
@@ -183,7 +183,7 @@ def test_a_broken_file_can_be_mended_in_the_page(presets: Path) -> None:
 def test_a_curve_says_what_it_shows_and_keeps_its_peaks() -> None:
     values = [0.0] * 2000
     values[777] = 5.0
-    assert max(metric_cards.thinned(values)) == 5.0
-    assert len(metric_cards.thinned(values)) <= 160
-    assert 'alt="&lt;b&gt;"' in metric_cards.curve([1.0], "<b>")
-    assert "nan" not in metric_cards.curve([2.0, 2.0, 2.0], "flat")
+    assert max(metric_cards.downsample(values)) == 5.0
+    assert len(metric_cards.downsample(values)) <= 160
+    assert 'alt="&lt;b&gt;"' in metric_cards.sparkline([1.0], "<b>")
+    assert "nan" not in metric_cards.sparkline([2.0, 2.0, 2.0], "flat")

@@ -12,9 +12,9 @@ import pytest
 
 from kb.settings import Settings, get_settings
 from kb.ui.i18n import text
-from kb.ui.tabs.knowledge.upload import metadata_of
+from kb.ui.tabs.knowledge.upload import parse_metadata
 from tests.fakes.odin import KEY, SECRET, FakeOdin
-from tests.support.library_pages import HARBOUR, page, put_in, words_of
+from tests.support.library_pages import HARBOUR, add_item, page, page_text
 
 PATIENCE_MS = 120_000
 
@@ -30,20 +30,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_without_a_key_it_says_where_to_put_one(home: Path) -> None:
-    put_in()
+    add_item()
     app = page(tab="Knowledge base")
-    assert text("knowledge_no_key_hint") in words_of(app)
+    assert text("knowledge_no_key_hint") in page_text(app)
     assert "The harbour in winter" in str(app.dataframe[0].value)
     assert not app.get("plan")
     app.button("knowledge-settings").click().run()
     assert not app.exception
-    assert text("secrets") in words_of(app)
+    assert text("secrets") in page_text(app)
 
 
 def test_metadata_lines() -> None:
-    assert metadata_of("team = research\n\n case=a=b ") == {"team": "research", "case": "a=b"}
+    assert parse_metadata("team = research\n\n case=a=b ") == {"team": "research", "case": "a=b"}
     with pytest.raises(Exception, match="nonsense"):
-        metadata_of("nonsense")
+        parse_metadata("nonsense")
 
 
 @pytest.mark.browser
@@ -54,9 +54,9 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
     from tests.support import browser
     from tests.support.app_server import dashboard
 
-    browser.require()
-    put_in()
-    put_in(next(p for p in sorted(HARBOUR.parent.glob("*.mp4")) if "railway" in p.name))
+    browser.require_browser()
+    add_item()
+    add_item(next(p for p in sorted(HARBOUR.parent.glob("*.mp4")) if "railway" in p.name))
     reports = tmp_path / "reports"
     reports.mkdir()
     (reports / "report.txt").write_text("Figures of the quarter.")

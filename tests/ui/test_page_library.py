@@ -10,23 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from kb.asr.quality.checks import SIGNS
+from kb.asr.quality.checks import CHECKS
 from kb.service import Service
 from kb.settings import get_settings
-from kb.transcript.caption_agreement import SIGN as WITNESS
+from kb.transcript.caption_agreement import FLAG as WITNESS
 from kb.types import (
     Chapter,
     Coverage,
+    QualityFlag,
     Segment,
-    Sign,
     SpeechSpan,
     Transcript,
-    WindowLedger,
+    WindowReport,
 )
 from kb.ui.i18n import library, text
 from kb.ui.tabs.library import item
 from kb.ui.widgets import player
-from tests.support.library_pages import HARBOUR, drawn, page, put_in, true_segments, words_of
+from tests.support.library_pages import HARBOUR, add_item, page, page_text, run_page, true_segments
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def shelf(home: Path) -> str:
     """A library with one sample and its true words; gives the item's id."""
-    return put_in()
+    return add_item()
 
 
 def test_items_are_listed_with_their_figures(shelf: str) -> None:
@@ -59,10 +59,10 @@ def test_items_are_listed_with_their_figures(shelf: str) -> None:
 
 
 def test_only_one_state_is_shown_when_asked_for(home: Path, tmp_path: Path) -> None:
-    put_in()
+    add_item()
     samples = sorted(HARBOUR.parent.glob("*.mp4"))
     other = next(path for path in samples if path != HARBOUR)
-    put_in(other, covered_s=30.0)
+    add_item(other, covered_s=30.0)
     app = page(tab="Library")
     assert len(app.dataframe[0].value) == 2
     app.button_group("library_only").set_value("held").run()
@@ -73,13 +73,13 @@ def test_only_one_state_is_shown_when_asked_for(home: Path, tmp_path: Path) -> N
 
 
 def test_held_item_says_why_and_is_accepted(home: Path) -> None:
-    item_id = put_in(covered_s=40.0)
+    item_id = add_item(covered_s=40.0)
     app = page(tab="Library", item=item_id)
     assert "80%" in app.warning[0].value
     assert "What to do" in app.warning[0].value
     app.button("accept").click()
-    drawn(app)
-    assert text("accepted") in words_of(app)
+    run_page(app)
+    assert text("accepted") in page_text(app)
     assert not app.warning
     service = Service()
     assert service.status(item_id).state == "done"
@@ -89,13 +89,13 @@ def test_held_item_says_why_and_is_accepted(home: Path) -> None:
 
 def test_search_marks_the_words_and_opens_at_the_second(shelf: str) -> None:
     app = page(tab="Library", q="granite castle")
-    assert ":orange-background[granite]" in words_of(app)
+    assert ":orange-background[granite]" in page_text(app)
     app.button("open-0").click()
-    drawn(app)
+    run_page(app)
     assert app.query_params["item"] in (shelf, [shelf])
-    assert "The harbour in winter" in words_of(app)
+    assert "The harbour in winter" in page_text(app)
     app.button("back").click()
-    drawn(app)
+    run_page(app)
     assert "item" not in app.query_params
     assert app.button("open-0")
 
@@ -108,9 +108,10 @@ def test_player_gets_gaps_doubts_chapters_and_changed_lines() -> None:
         Segment(61.2, 62.0, "<b>bold</b>", ()),
         Segment(70.0, 72.0, "again again again", ()),
     )
-    shown = player.Scene(
-        item_id="x", revision="r", title="T", source="kb-media/x", picture=True, duration_s=90.0,
-        segments=segments, gaps=[SpeechSpan(3, 5)], doubts=[(SpeechSpan(70, 72), "repeats itself")],
+    shown = player.PlayerState(
+        item_id="x", revision="r", title="T", source="kb-media/x", has_video=True, duration_s=90.0,
+        segments=segments, gaps=[SpeechSpan(3, 5)],
+        uncertain_spans=[(SpeechSpan(70, 72), "repeats itself")],
         chapters=[Chapter(0.0, "Begin"), Chapter(60.0, "Castle")], edited=frozenset({0}),
         editable=True,
     )  # fmt: skip
@@ -138,12 +139,12 @@ def test_player_gets_gaps_doubts_chapters_and_changed_lines() -> None:
     ],
 )
 def test_what_a_browser_sends_is_not_trusted(sent: object) -> None:
-    assert player.edit_of(sent) is None
+    assert player.parse_edit(sent) is None
 
 
 def test_an_edit_is_one_line() -> None:
     sent = {"item": "x", "line": 2.0, "was": "a", "text": " b\n c "}
-    assert player.edit_of(sent) == player.Edit("x", 2, "a", "b c")
+    assert player.parse_edit(sent) == player.Edit("x", 2, "a", "b c")
 
 
 def test_doubts_leave_out_what_is_shown_as_a_gap(shelf: str) -> None:
@@ -151,22 +152,23 @@ def test_doubts_leave_out_what_is_shown_as_a_gap(shelf: str) -> None:
     transcript = service.transcript(shelf)
     service.close()
     windows = (
-        WindowLedger(
-            0.0, 30.0, 20.0, 18.0, signs=(
-                Sign("uncovered", 20.0, 20.0, 1.0, 0.8), Sign("compression", 5.0, 9.0, 3.0, 2.4),
-                Sign("logprob", 5.0, 9.0, -2.0, -1.0),
+        WindowReport(
+            0.0, 30.0, 20.0, 18.0, flags=(
+                QualityFlag("uncovered", 20.0, 20.0, 1.0, 0.8),
+                QualityFlag("compression", 5.0, 9.0, 3.0, 2.4),
+                QualityFlag("logprob", 5.0, 9.0, -2.0, -1.0),
             ),
         ),
     )  # fmt: skip
     coverage = Coverage(50.0, 49.0, (SpeechSpan(20.0, 20.0),))
-    found = item._doubts(replace(transcript, windows=windows, coverage=coverage))
+    found = item._uncertain_spans(replace(transcript, windows=windows, coverage=coverage))
     assert found == [(SpeechSpan(5.0, 9.0), f"{text('sign_compression')}, {text('sign_logprob')}")]
 
 
 def test_every_sign_has_its_words() -> None:
-    docs = [str(sign.__doc__) for sign in SIGNS]
+    docs = [str(sign.__doc__) for sign in CHECKS]
     names = {str(re.match(r"`(\w+)`", words)[1]) for words in docs} | {WITNESS}  # type: ignore[index]
-    assert len(names) == len(SIGNS) + 1
+    assert len(names) == len(CHECKS) + 1
     assert {f"sign_{name}" for name in names} == {k for k in library.EN if k[:5] == "sign_"}
 
 
@@ -177,20 +179,20 @@ def test_changed_lines_are_marked_and_can_be_put_back(shelf: str) -> None:
     transcript = service.transcript(shelf)
     assert item._changed_lines(transcript) == {2}
     app = page(tab="Library", item=shelf)
-    assert f"{before} indeed" in words_of(app)
+    assert f"{before} indeed" in page_text(app)
     app.button("undo").click()
-    drawn(app)
-    assert text("revision_undone") in words_of(app)
+    run_page(app)
+    assert text("revision_undone") in page_text(app)
     assert service.transcript(shelf).segments[2].text == before
     assert not app.get("undo")
     service.close()
 
 
 def test_exports_are_offered_and_metadata_is_shown(home: Path) -> None:
-    item_id = put_in(channel="Harbour talks", description="Read *me*", tags=("sea", "ice"))
+    item_id = add_item(channel="Harbour talks", description="Read *me*", tags=("sea", "ice"))
     app = page(tab="Library", item=item_id)
     assert len(app.get("download_button")) == 6
-    said = words_of(app)
+    said = page_text(app)
     assert "Harbour talks" in said
     assert "sea, ice" in said
     assert true_segments(HARBOUR)
@@ -202,13 +204,13 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
     from tests.support import browser
     from tests.support.app_server import dashboard
 
-    browser.require()
+    browser.require_browser()
 
     def doubtful(transcript: Transcript) -> Transcript:
         gaps = (SpeechSpan(20.0, 21.5), SpeechSpan(41.0, 42.2))
         return replace(transcript, coverage=Coverage(50.0, 45.0, gaps))
 
-    item_id = put_in(change=doubtful, chapters=(Chapter(0.0, "Begin"), Chapter(26.0, "Castle")))
+    item_id = add_item(change=doubtful, chapters=(Chapter(0.0, "Begin"), Chapter(26.0, "Castle")))
     with (
         dashboard(home, tmp_path / "server.log", KB_APP_WORKER="false") as address,
         browser.browser() as chromium,
@@ -221,9 +223,9 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
 
         # A gap is heard from a little before it; a chapter from its beginning
         tab.locator(".gaps .chips button").nth(1).click()
-        browser.stands(tab, 40.5, 43.5)
+        browser.wait_player_at(tab, 40.5, 43.5)
         tab.locator(".chapters .chips button", has_text="Castle").click()
-        browser.stands(tab, 26.0, 34.0)
+        browser.wait_player_at(tab, 26.0, 34.0)
 
         # Find, without regard to case
         tab.get_by_label(text("player_find")).fill("GRANITE")

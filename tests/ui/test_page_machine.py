@@ -25,7 +25,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
     from tests.support import browser
     from tests.support.app_server import dashboard
 
-    browser.require()
+    browser.require_browser()
     presets = tmp_path / "presets.yaml"
     presets.write_bytes((PROJECT_ROOT / "presets.yaml").read_bytes())
     env, keys = tmp_path / ".env", tmp_path / "keys.txt"

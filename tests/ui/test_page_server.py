@@ -24,7 +24,7 @@ from kb.ui import runner
 from kb.ui.i18n import text
 from kb.ui.web import media_route, oidc, request_guard, server, upload_route
 from tests.support.app_server import end_workers
-from tests.support.library_pages import HARBOUR, page, put_in, words_of
+from tests.support.library_pages import HARBOUR, add_item, page, page_text
 
 HERE = "http://127.0.0.1:8501"
 OURS = {"Origin": HERE}
@@ -38,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
     monkeypatch.setenv("KB_MODEL", "demo")
     monkeypatch.setenv("KB_SINKS", "local")
-    monkeypatch.setattr(server, "_guarded", False)
+    monkeypatch.setattr(server, "_guard_installed", False)
     get_settings.cache_clear()
     yield tmp_path / "library"
     get_settings.cache_clear()
@@ -110,7 +110,7 @@ def test_its_own_names_are_answered_to(home: Path, host: str) -> None:
 def test_a_foreign_page_may_neither_send_nor_connect(home: Path) -> None:
     with client() as browser:
         for origin in ("http://evil.example", "null", "http://127.0.0.1:9999"):
-            sent = browser.put(server.upload_address(), headers={"Origin": origin}, content=b"x")
+            sent = browser.put(server.upload_url(), headers={"Origin": origin}, content=b"x")
             assert sent.status_code == 403
             with pytest.raises(WebSocketDisconnect), browser.websocket_connect(
                 "/_stcore/stream", headers={"Origin": origin, "Host": "127.0.0.1:8501"}
@@ -126,32 +126,32 @@ def test_a_foreign_page_may_neither_send_nor_connect(home: Path) -> None:
 
 
 def test_media_comes_in_ranges(home: Path) -> None:
-    item_id = put_in()
+    item_id = add_item()
     with client() as browser:
-        answer = browser.get(media_route.address(item_id), headers={"Range": "bytes=100-199"})
+        answer = browser.get(media_route.media_url(item_id), headers={"Range": "bytes=100-199"})
         assert answer.status_code == 206
         assert answer.content == HARBOUR.read_bytes()[100:200]
         assert answer.headers["content-type"] == "video/mp4"
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert browser.get(media_route.address(item_id)).headers["accept-ranges"] == "bytes"
+        assert browser.get(media_route.media_url(item_id)).headers["accept-ranges"] == "bytes"
 
 
 def test_media_needs_the_page_s_own_link(home: Path) -> None:
-    item_id = put_in()
+    item_id = add_item()
     with client() as browser:
-        good = media_route.address(item_id)
+        good = media_route.media_url(item_id)
         bare = good.split("?")[0]
         assert browser.get(bare).status_code == 403
         assert browser.get(f"{bare}?key=wrong").status_code == 403
         assert browser.get(f"{bare}?key=é").status_code == 403
-        other = media_route.address("file:ffffffffffff").split("?")[1]
+        other = media_route.media_url("file:ffffffffffff").split("?")[1]
         assert browser.get(f"{bare}?{other}").status_code == 403
         assert browser.get(f"{bare}?key={media_route.token(server.UPLOAD)}").status_code == 403
-        assert browser.get(media_route.address("file:ffffffffffff")).status_code == 404
+        assert browser.get(media_route.media_url("file:ffffffffffff")).status_code == 404
 
 
 def test_media_leads_out_of_the_folder_by_no_way(home: Path) -> None:
-    item_id = put_in()
+    item_id = add_item()
     service = Service()
     entry = service.entry(item_id)
     assert entry.media_path is not None
@@ -164,13 +164,13 @@ def test_media_leads_out_of_the_folder_by_no_way(home: Path) -> None:
             "NUL.mp4", str(outside), f"file:{outside}", "media/../../secret.mp4",
             "secret.mp4::$DATA", "a\0b",
         ):  # fmt: skip
-            assert browser.get(media_route.address(name)).status_code == 404, name
+            assert browser.get(media_route.media_url(name)).status_code == 404, name
         entry.media_path.unlink()
         try:
             entry.media_path.symlink_to(outside)
         except OSError:
             pytest.skip("no symbolic links here")
-        assert browser.get(media_route.address(item_id)).status_code == 404
+        assert browser.get(media_route.media_url(item_id)).status_code == 404
     service.close()
 
 
@@ -178,7 +178,7 @@ def test_media_leads_out_of_the_folder_by_no_way(home: Path) -> None:
 
 
 def send(browser: TestClient, name: str, content: Any, **more: Any) -> Any:
-    return browser.put(f"{server.upload_address()}&name={name}", content=content, **more)
+    return browser.put(f"{server.upload_url()}&name={name}", content=content, **more)
 
 
 def test_an_upload_arrives_in_pieces_and_is_taken_in_and_swept(home: Path) -> None:
@@ -196,13 +196,13 @@ def test_an_upload_arrives_in_pieces_and_is_taken_in_and_swept(home: Path) -> No
     service.ingest([str(kept)], RunOptions())
     later = time.time() + 2 * uploads.UNUSED_S
     assert uploads.sweep(service, later) == 0  # it is on the queue
-    (row,) = service.jobs.board().rows
-    assert service.jobs.items.claim(row.id, 1, "me")
-    service.jobs.items.finish(row.id, 1, "me", "failed")
+    (row,) = service.queue.page().rows
+    assert service.queue.items.claim(row.id, 1, "me")
+    service.queue.items.finish(row.id, 1, "me", "failed")
     assert uploads.sweep(service, later) == 0  # it may be tried again
-    service.jobs.retry([row.id])
-    assert service.jobs.items.claim(row.id, 2, "me")
-    service.jobs.items.finish(row.id, 2, "me", "done")
+    service.queue.retry([row.id])
+    assert service.queue.items.claim(row.id, 2, "me")
+    service.queue.items.finish(row.id, 2, "me", "done")
     assert uploads.sweep(service) == 1
     assert not kept.exists()
     service.close()
@@ -263,14 +263,14 @@ def test_no_other_file_is_taken_for_an_upload(home: Path, upload_id: str) -> Non
 def test_page_routes_and_connection_ask_for_the_password(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    item_id = put_in()
+    item_id = add_item()
     locked(monkeypatch)
     with client() as browser:
         asked = browser.get("/?tab=Library&item=x", headers={"Accept": "text/html"})
         assert asked.status_code == 401
         assert 'type="password"' in asked.text
         assert "/?tab=Library&amp;item=x" in asked.text
-        assert browser.get(media_route.address(item_id)).status_code == 401
+        assert browser.get(media_route.media_url(item_id)).status_code == 401
         assert send(browser, "a.mp4", b"x", headers=OURS).status_code == 401
         assert browser.get(request_guard.HEALTH).status_code == 200
         connect = browser.websocket_connect(
@@ -291,7 +291,7 @@ def test_page_routes_and_connection_ask_for_the_password(
         assert "samesite=lax" in told
         assert PASSWORD not in told
         assert browser.get("/").text == "the page"
-        assert browser.get(media_route.address(item_id)).status_code == 200
+        assert browser.get(media_route.media_url(item_id)).status_code == 200
         assert send(browser, "a.mp4", b"x", headers=OURS).status_code == 200
         with browser.websocket_connect(
             "/_stcore/stream",
@@ -347,10 +347,10 @@ def test_signing_in_leads_nowhere_else(
 def test_a_server_that_cannot_ask_draws_nothing(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_in()
+    add_item()
     locked(monkeypatch)
     app = page(tab="Library")
-    assert "this server cannot ask for it" in words_of(app)
+    assert "this server cannot ask for it" in page_text(app)
     assert not app.tabs
     assert not app.dataframe
 
@@ -388,12 +388,12 @@ def signed_in(**who: object) -> str:
 def test_routes_ask_who_signed_in(
     home: Path, provider: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    item_id = put_in()
+    item_id = add_item()
     monkeypatch.setenv("KB_USERS", "ann@example.org, Ben@Example.org")
     get_settings.cache_clear()
-    assert oidc.oidc()
+    assert oidc.oidc_enabled()
     with client("0.0.0.0") as browser:
-        address = media_route.address(item_id)
+        address = media_route.media_url(item_id)
         assert browser.get(address).status_code == 401
         assert send(browser, "a.mp4", b"x", headers=OURS).status_code == 401
         for cookie, status in (
@@ -409,7 +409,7 @@ def test_routes_ask_who_signed_in(
 
 def test_the_page_asks_who_it_is(home: Path, provider: None) -> None:
     app = page(tab="Library")
-    assert text("sign_in_asked") in words_of(app)
+    assert text("sign_in_asked") in page_text(app)
     assert app.button("sign-in")
     assert not app.tabs
 
@@ -425,13 +425,13 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
     monkeypatch.setenv("KB_WORKER_TIMEOUT_S", "5")
     get_settings.cache_clear()
     service = Service()
-    keeper = runner.Keeper()
+    keeper = runner.WorkerSupervisor()
 
     def alive() -> list[int]:
-        return [worker.pid for worker in service.jobs.workers()]
+        return [worker.pid for worker in service.queue.workers()]
 
     try:
-        keeper.watch()
+        keeper.start_polling()
         wait(lambda: alive(), "a worker")
         (first,) = alive()
         assert keeper.view(service).state == "running"
@@ -441,15 +441,15 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
         keeper.stop(service)
         wait(lambda: not alive(), "the end of the worker")
         assert keeper.view(service).state in ("stopped", "stopping")
-        looks = keeper.looked
-        wait(lambda: keeper.looked >= looks + 3, "three more looks")
+        looks = keeper.poll_count
+        wait(lambda: keeper.poll_count >= looks + 3, "three more looks")
         assert not alive()
         keeper.start(service)
         keeper.start(service)  # on its way already
         wait(lambda: alive(), "the worker that was asked for")
         assert len(alive()) == 1
     finally:
-        keeper.leave()
+        keeper.stop_polling()
         if keeper.pid and psutil.pid_exists(keeper.pid):
             family = [psutil.Process(keeper.pid)]
             family += family[0].children(recursive=True)
@@ -461,7 +461,7 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
 
 def test_a_worker_that_cannot_start_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
-    keeper = runner.Keeper()
+    keeper = runner.WorkerSupervisor()
     monkeypatch.setenv("KB_PRESET", "nonsense")  # the worker's own: it ends at once
     keeper.start(service)
     wait(lambda: keeper.view(service).state == "ends", "the end")

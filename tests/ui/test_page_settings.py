@@ -16,7 +16,7 @@ from kb.ui.i18n import text
 from kb.ui.tabs.settings import about as settings_about
 from kb.ui.tabs.settings import defaults
 from tests.fakes.youtube import Channel, FakeYouTube
-from tests.support.library_pages import drawn, page, words_of
+from tests.support.library_pages import page, page_text, run_page
 
 KEY = "AIzaSyC-PROBE_0123456789abcdefghijklmn"
 SECRET = "odin-secret-PROBE-77e1"
@@ -37,17 +37,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def part(app: AppTest, name: str) -> AppTest:
     app.button_group("part").set_value(name)
-    return drawn(app)
+    return run_page(app)
 
 
 def press(app: AppTest, label: str) -> AppTest:
     next(button for button in app.button if button.label == text(label)).click()
-    return drawn(app)
+    return run_page(app)
 
 
 def everything(app: AppTest) -> str:
     """All that the server sends to the browser."""
-    return str([element.proto for element in app.main]) + words_of(app)
+    return str([element.proto for element in app.main]) + page_text(app)
 
 
 def test_a_key_is_added_shown_by_its_ends_and_removed(home: Path, tmp_path: Path) -> None:
@@ -57,12 +57,12 @@ def test_a_key_is_added_shown_by_its_ends_and_removed(home: Path, tmp_path: Path
     assert app.error
     app.text_input("keys_new").set_value(KEY)
     press(app, "keys_add")
-    assert f"{KEY[:4]}…{KEY[-4:]}" in words_of(app)
+    assert f"{KEY[:4]}…{KEY[-4:]}" in page_text(app)
     assert KEY not in everything(app)
     assert (tmp_path / "keys.txt").read_text() == f"{KEY}\n"
     press(app, "keys_remove")
     assert (tmp_path / "keys.txt").read_text() == ""
-    assert text("keys_none") in words_of(app)
+    assert text("keys_none") in page_text(app)
 
 
 def test_a_key_is_tested_by_a_process_of_its_own(
@@ -77,7 +77,7 @@ def test_a_key_is_tested_by_a_process_of_its_own(
         for state in ("ready", "exhausted"):
             press(app, "keys_test")
             wanted = text(f"keys_{state}", until="").strip()
-            until(app, lambda: re.search(rf"Key `AIza….{{4}}`: {wanted}", words_of(app)))  # noqa: B023
+            until(app, lambda: re.search(rf"Key `AIza….{{4}}`: {wanted}", page_text(app)))  # noqa: B023
     assert KEY not in everything(app)
 
 
@@ -86,9 +86,9 @@ def until(app: AppTest, condition: object) -> None:
     assert callable(condition)
     ends = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < ends, words_of(app)[-2000:]
+        assert time.monotonic() < ends, page_text(app)[-2000:]
         time.sleep(0.3)
-        drawn(app)
+        run_page(app)
 
 
 def test_a_secret_is_written_and_never_sent_back(home: Path, tmp_path: Path) -> None:
@@ -97,12 +97,12 @@ def test_a_secret_is_written_and_never_sent_back(home: Path, tmp_path: Path) -> 
     buttons = [b for b in app.button if b.label == text("secret_save")]
     place = [e.key for e in app.text_input if str(e.key).startswith("secret-value-")]
     buttons[place.index("secret-value-API_SECRET")].click()
-    drawn(app)
+    run_page(app)
     assert get_settings().odin_api_secret.get_secret_value() == SECRET
     assert SECRET in (tmp_path / ".env").read_text()
     assert SECRET not in everything(app)
     app.button("secret-remove-API_SECRET").click()
-    drawn(app)
+    run_page(app)
     assert SECRET not in (tmp_path / ".env").read_text()
     assert not get_settings().odin_api_secret.get_secret_value()
 
@@ -115,12 +115,12 @@ def test_defaults_are_written_and_mistakes_named(home: Path, tmp_path: Path) -> 
     app.text_input(language).set_value("de")
     app.text_input(share).set_value("-7")
     app.button("save-recognition").click()
-    drawn(app)
+    run_page(app)
     assert "KB_LONGEST_PAUSE_S" in app.error[0].value.replace("\\", "")
     assert get_settings().language == "auto"
     app.text_input(share).set_value("0.9")
     app.button("save-recognition").click()
-    drawn(app)
+    run_page(app)
     assert (get_settings().language, get_settings().longest_pause_s) == ("de", 0.9)
     written = (tmp_path / ".env").read_text()
     assert written.startswith("# mine\n")
@@ -140,7 +140,7 @@ def test_every_setting_that_is_no_secret_can_be_set() -> None:
 def test_following_and_no_longer(home: Path) -> None:
     app = part(page(tab="Settings"), "follow")
     press(app, "follow_add")
-    assert text("follow_nothing_hint") in words_of(app)
+    assert text("follow_nothing_hint") in page_text(app)
     app.text_input("follow_new").set_value("@talks")
     app.selectbox("follow_every").select(24)
     press(app, "follow_add")
@@ -154,8 +154,8 @@ def test_following_and_no_longer(home: Path) -> None:
 
 def test_health_begins_by_itself_and_shows_every_check(home: Path) -> None:
     app = part(page(tab="Settings"), "health")
-    until(app, lambda: "ffmpeg" in words_of(app))
-    assert "Silero" in words_of(app)
+    until(app, lambda: "ffmpeg" in page_text(app))
+    assert "Silero" in page_text(app)
 
 
 def test_the_log_hides_what_is_secret(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +172,6 @@ def test_the_log_hides_what_is_secret(home: Path, monkeypatch: pytest.MonkeyPatc
     log.unlink()  # the last test of the run finds no secret anywhere
     assert "  key=…" in shown
     assert len(shown.splitlines()) <= settings_about._TAIL_LINES
-    about = words_of(part(app, "about"))
+    about = page_text(part(app, "about"))
     assert "streamlit" in about
     assert str(home) in about

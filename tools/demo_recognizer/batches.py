@@ -97,12 +97,12 @@ class Batches:
             language = "de" if self.windows.languages[i] else "en"
             targets.append(make_target(moved, language, self.ids, self.rng))
         inputs, labels, spans = self._pad(targets, offsets, frames)
-        heard = torch.from_numpy(mels)
+        window_frames = torch.from_numpy(mels)
         if augment:
-            heard = warp(heard, self.rng)
+            window_frames = warp(window_frames, self.rng)
         positions = torch.stack([self.sinusoids[o : o + frames] for o in offsets])
         tensors = (torch.from_numpy(a) for a in (word, next_word, place, edges))
-        return Batch(heard, positions, *tensors, inputs, labels, spans)
+        return Batch(window_frames, positions, *tensors, inputs, labels, spans)
 
     def _crop(self, words: list[Word], frames: int) -> int:
         """Where to begin: mostly in the gap or pause before some word, sometimes anywhere."""

@@ -56,17 +56,17 @@ class Score:
         )
 
 
-def align(said: Sequence[str], heard: Sequence[str]) -> list[tuple[int | None, int | None]]:
+def align(said: Sequence[str], recognized: Sequence[str]) -> list[tuple[int | None, int | None]]:
     """Pair the words of two texts with the fewest edits; None stands for a missing partner."""
-    cost = np.zeros((len(said) + 1, len(heard) + 1), int)
-    cost[:, 0], cost[0] = np.arange(len(said) + 1), np.arange(len(heard) + 1)
+    cost = np.zeros((len(said) + 1, len(recognized) + 1), int)
+    cost[:, 0], cost[0] = np.arange(len(said) + 1), np.arange(len(recognized) + 1)
     for i, a in enumerate(said, 1):
-        for j, b in enumerate(heard, 1):
+        for j, b in enumerate(recognized, 1):
             cost[i, j] = min(cost[i - 1, j] + 1, cost[i, j - 1] + 1, cost[i - 1, j - 1] + (a != b))
     pairs: list[tuple[int | None, int | None]] = []
-    i, j = len(said), len(heard)
+    i, j = len(said), len(recognized)
     while i or j:
-        if i and j and cost[i, j] == cost[i - 1, j - 1] + (said[i - 1] != heard[j - 1]):
+        if i and j and cost[i, j] == cost[i - 1, j - 1] + (said[i - 1] != recognized[j - 1]):
             i, j = i - 1, j - 1
             pairs.append((i, j))
         elif i and cost[i, j] == cost[i - 1, j] + 1:
@@ -93,13 +93,13 @@ class Evaluator:
         tokenizer = self.processor.tokenizer
         for begin in range(0, len(windows), BATCH):
             audio = [w.audio for w in windows[begin : begin + BATCH]]
-            heard = self.processor(
+            frames = self.processor(
                 audio, sampling_rate=SAMPLE_RATE, return_tensors="pt", return_attention_mask=True
             )
-            languages = self.model.detect_language(heard.input_features)
+            languages = self.model.detect_language(frames.input_features)
             done = self.model.generate(
-                heard.input_features,
-                attention_mask=heard.attention_mask,  # where the sound ends, for the word times
+                frames.input_features,
+                attention_mask=frames.attention_mask,  # where the sound ends, for the word times
                 return_timestamps=True,
                 return_token_timestamps=True,
                 do_sample=False,
@@ -118,33 +118,33 @@ class Evaluator:
         return out
 
     def _features(self, audio: Sequence[np.ndarray]) -> torch.Tensor:
-        heard = self.processor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt")
-        return heard.input_features
+        frames = self.processor(audio, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        return frames.input_features
 
     def score(self, windows: Sequence[Window], vocabulary: Sequence[str]) -> Score:
         """Compare with what was said."""
         score = Score()
         for window, (code, words, _) in zip(windows, self.transcribe(windows), strict=True):
             said = [vocabulary[w.index] for w in window.words]
-            heard = [text for text, _, _ in words]
+            recognized = [text for text, _, _ in words]
             score.words += len(said)
             pure = len({language_of(word) for word in said}) == 1
             score.one_language += pure
             score.wrong_language += pure and code != window.language
             errors = 0
-            for i, j in align(said, heard):
+            for i, j in align(said, recognized):
                 if i is None:
                     score.insertions += 1
                 elif j is None:
                     score.deletions += 1
-                elif said[i] != heard[j]:
+                elif said[i] != recognized[j]:
                     score.substitutions += 1
                 else:
                     score.start_errors.append(words[j][1] - window.words[i].start)
                     score.end_errors.append(words[j][2] - window.words[i].end)
                     continue
                 errors += 1
-            score.worst.append((errors, " ".join(said), " ".join(heard)))
+            score.worst.append((errors, " ".join(said), " ".join(recognized)))
         return score
 
     @torch.no_grad()

@@ -17,8 +17,8 @@ STAMP_REACH, STAMP_WIDTH = 3, 1.2  # frames: a timestamp 20 ms off is nearly rig
 def token_loss(logits: Tensor, batch: Batch, ids: TokenIds) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the tokens (timestamps against a narrow Gaussian) and their accuracy."""
     labels = batch.labels
-    asked = labels != IGNORE
-    log_p, labels = logits[asked].float().log_softmax(-1), labels[asked]
+    supervised = labels != IGNORE
+    log_p, labels = logits[supervised].float().log_softmax(-1), labels[supervised]
     steps = torch.arange(-STAMP_REACH, STAMP_REACH + 1)
     near = torch.exp(-0.5 * (steps / STAMP_WIDTH) ** 2)
     near = near / near.sum()

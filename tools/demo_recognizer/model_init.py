@@ -64,7 +64,7 @@ def make_model(ids: TokenIds) -> WhisperForConditionalGeneration:
     encoder, decoder = model.model.encoder, model.model.decoder
     for layer, offsets in zip(encoder.layers, HEAD_OFFSETS, strict=True):
         for head, offset in enumerate(offsets):
-            _look_at_offset(layer.self_attn, head, offset)
+            _set_offset_head(layer.self_attn, head, offset)
     sinusoids = encoder.embed_positions.weight
     nn.init.normal_(decoder.embed_tokens.weight, std=0.05)
     first = ids.first_timestamp
@@ -99,7 +99,7 @@ def take_up(model: WhisperForConditionalGeneration, folder: Path) -> None:
                 linear.bias.zero_()
 
 
-def _look_at_offset(attention: nn.Module, head: int, offset: int) -> None:
+def _set_offset_head(attention: nn.Module, head: int, offset: int) -> None:
     """Start head ``head`` so that frame i attends softly to frame i + ``offset``.
 
     Query and key read the same 16 sinusoids (periods from 6 to about 300 frames) from the

@@ -79,8 +79,8 @@ def decode(
         attention, y = layer.encoder_attn, layer.encoder_attn_layer_norm(x)
         q, k = _heads(attention.q_proj(y)), _heads(attention.k_proj(states))
         v = _heads(attention.v_proj(states))
-        look = (q @ k.transpose(2, 3) * WIDTH**-0.5).float().softmax(-1)
-        looks.append(look)
-        x = x + attention.out_proj(_merge(look.to(v.dtype) @ v))
+        attention_weights = (q @ k.transpose(2, 3) * WIDTH**-0.5).float().softmax(-1)
+        looks.append(attention_weights)
+        x = x + attention.out_proj(_merge(attention_weights.to(v.dtype) @ v))
         x = x + layer.fc2(fn.gelu(layer.fc1(layer.final_layer_norm(x))))
     return fn.linear(decoder.layer_norm(x), decoder.embed_tokens.weight), looks

@@ -106,8 +106,8 @@ def through_aac(audio: np.ndarray, ffmpeg: str, kilobits: int) -> np.ndarray:
         [*quiet, "-i", "-", *raw, "-"], input=packed, capture_output=True, check=True
     ).stdout
     out = np.zeros_like(audio)
-    heard = np.frombuffer(back, np.float32)[: len(audio)]
-    out[: len(heard)] = heard
+    decoded = np.frombuffer(back, np.float32)[: len(audio)]
+    out[: len(decoded)] = decoded
     return out
 
 

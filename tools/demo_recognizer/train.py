@@ -122,7 +122,7 @@ class Trainer:
             self.optimiser = self._optimiser()
         seen: dict[str, list[float]] = {}
         clock = time.monotonic()
-        batches = _ahead(lambda: draw.draw(stage.batch, stage.frames), stage.steps - begin)
+        batches = _prefetch(lambda: draw.draw(stage.batch, stage.frames), stage.steps - begin)
         for step, batch in enumerate(batches, begin):
             for group in self.optimiser.param_groups:
                 group["lr"] = rate(stage, step)
@@ -168,7 +168,7 @@ def rate(stage: Stage, step: int) -> float:
     )
 
 
-def _ahead(draw: Callable[[], Batch], count: int) -> Iterator[Batch]:
+def _prefetch(draw: Callable[[], Batch], count: int) -> Iterator[Batch]:
     """Draw each batch in a thread while the one before it is being learnt."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(draw)

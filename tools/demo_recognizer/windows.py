@@ -102,7 +102,7 @@ class Composer:
             end = int(words[-1].end * SAMPLE_RATE) + 1
             dry[end:] = 0
             dry = dry[: end + int(rng.uniform(0.02, 0.6) * SAMPLE_RATE)]
-        audio = self._in_noise(dry, rng) if plain else self._wear(dry, rng)
+        audio = self._in_noise(dry, rng) if plain else self._degrade(dry, rng)
         spoken = {"en": 0.0, "de": 0.0}
         for word in words:
             code = "de" if word.index in self.recordings.by_language["de"] else "en"
@@ -185,7 +185,7 @@ class Composer:
             dry = dry + sounds.noise(len(dry), rng) * _below(loudness, rng.uniform(8, 45))
         return _level(dry, rng.uniform(-30, -1)).astype(np.float32)
 
-    def _wear(self, dry: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _degrade(self, dry: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Give clean speech a room, a microphone, noise, a codec and a level."""
         audio = dry
         if rng.random() < 0.15:

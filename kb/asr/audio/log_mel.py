@@ -42,8 +42,8 @@ class LogMel:
         frames = self._samples // self._hop
         longest = max((min(piece.size, self._samples) for piece in audio), default=0)
         # Beyond the longest piece all is silence, whose figure is known: nothing to compute.
-        heard = min(frames, -(-(longest + self._n_fft) // self._hop))
-        size = min(self._samples, heard * self._hop + self._n_fft)
+        used_frames = min(frames, -(-(longest + self._n_fft) // self._hop))
+        size = min(self._samples, used_frames * self._hop + self._n_fft)
         batch = np.zeros((len(audio), size), np.float32)
         for row, piece in zip(batch, audio, strict=True):
             row[: min(piece.size, size)] = piece[:size]
@@ -51,8 +51,8 @@ class LogMel:
         spectrum = torch.stft(
             signal, self._n_fft, self._hop, window=self._window, return_complex=True
         )
-        power = spectrum[..., :heard].abs().square()
+        power = spectrum[..., :used_frames].abs().square()
         mel = torch.clamp(self._filters.T @ power, min=_LEAST).log10()
         loudest = mel.amax(dim=(1, 2), keepdim=True)
-        mel = torch.nn.functional.pad(mel, (0, frames - heard), value=math.log10(_LEAST))
+        mel = torch.nn.functional.pad(mel, (0, frames - used_frames), value=math.log10(_LEAST))
         return (torch.maximum(mel, loudest - 8.0) + 4.0) / 4.0

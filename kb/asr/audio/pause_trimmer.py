@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from kb.asr.audio.time_map import Clock
+from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import FRAME, FRAME_S, HYSTERESIS, LEDGER_THRESHOLD, Audio
 
 QUIET = LEDGER_THRESHOLD - HYSTERESIS  # below it, speech ends for the looser detection too
 LEAST_CUT_S = 0.3  # not worth a cut
 
 
-class Condenser:
+class PauseTrimmer:
     """Takes the middle out of long pauses of a stream of sound; `clock` knows where.
 
     `longest_s`: what is left of a longer pause, half of it on each side of the cut; infinite:
@@ -26,49 +26,49 @@ class Condenser:
     """
 
     def __init__(self, longest_s: float) -> None:
-        self.clock = Clock()
+        self.time_map = TimestampMap()
         # In frames from here on.
         self._side = round(min(longest_s, 1e6) / 2 / FRAME_S)
         self._least = round(LEAST_CUT_S / FRAME_S)
         self._audio = np.zeros(0, np.float32)
         self._probabilities = np.zeros(0, np.float32)
         self._passed = 0  # in all
-        self._before = 0  # of the pause that the buffer begins in: passed on,
-        self._taken = 0  # and left out
+        self._kept_of_pause = 0  # of the pause that the buffer begins in: passed on,
+        self._removed = 0  # and left out
 
     def push(self, audio: Audio, probabilities: Audio) -> tuple[Audio, Audio]:
         """Takes sound and the probabilities (one a FRAME) known by now; gives what is left."""
         self._audio = np.concatenate([self._audio, audio])
         self._probabilities = np.concatenate([self._probabilities, probabilities])
-        return self._condense(final=False)
+        return self._trim(final=False)
 
     def finish(self, probabilities: Audio) -> tuple[Audio, Audio]:
         """Takes the last probabilities; gives the rest."""
         self._probabilities = np.concatenate([self._probabilities, probabilities])
-        return self._condense(final=True)
+        return self._trim(final=True)
 
-    def _condense(self, *, final: bool) -> tuple[Audio, Audio]:
+    def _trim(self, *, final: bool) -> tuple[Audio, Audio]:
         known = self._probabilities.size
         steps = np.flatnonzero(np.diff(self._probabilities < QUIET, prepend=False, append=False))
         kept: list[slice] = []
         at = 0
-        before, taken = self._before, self._taken
-        self._before = self._taken = 0
+        kept_of_pause, removed = self._kept_of_pause, self._removed
+        self._kept_of_pause = self._removed = 0
         for first, end in zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True):
             if first > 0:
-                before = taken = 0
-            head = min(end, first + max(0, self._side - before))
+                kept_of_pause = removed = 0
+            head = min(end, first + max(0, self._side - kept_of_pause))
             tail = max(head, end - self._side)
             kept.append(slice(at, head))
             at = head
-            if tail - head >= (1 if taken else self._least):
+            if tail - head >= (1 if removed else self._least):
                 passed = self._passed + sum(part.stop - part.start for part in kept)
-                self.clock.cut(passed * FRAME_S, (tail - head) * FRAME_S)
-                taken += tail - head
+                self.time_map.cut(passed * FRAME_S, (tail - head) * FRAME_S)
+                removed += tail - head
                 at = tail
             if end == known and not final:
                 # It may go on: what may be its last stretch waits until that is known.
-                self._before, self._taken = before + head - first, taken
+                self._kept_of_pause, self._removed = kept_of_pause + head - first, removed
                 known = at
         kept.append(slice(at, known))
         self._passed += sum(part.stop - part.start for part in kept)

@@ -10,7 +10,7 @@ from kb.types import Word
 
 
 @dataclass(slots=True)
-class Clock:
+class TimestampMap:
     """From the seconds of what is left to the seconds of the medium.
 
     At a cut two times of the medium fall on one: what begins there begins after the pause, what
@@ -18,34 +18,34 @@ class Clock:
     """
 
     _cuts: list[float] = field(default_factory=list)  # where something was taken out
-    _left_out: list[float] = field(default_factory=lambda: [0.0])  # in all, before each cut
+    _removed: list[float] = field(default_factory=lambda: [0.0])  # in all, before each cut
 
-    def cut(self, at_s: float, taken_s: float) -> None:
-        """`taken_s` were left out at `at_s`; cuts come in order."""
+    def cut(self, at_s: float, removed_s: float) -> None:
+        """`removed_s` were left out at `at_s`; cuts come in order."""
         # In this order: others may ask meanwhile.
-        self._left_out.append(self._left_out[-1] + taken_s)
+        self._removed.append(self._removed[-1] + removed_s)
         self._cuts.append(at_s)
 
-    def begin(self, at_s: float) -> float:
+    def start(self, at_s: float) -> float:
         """The medium's time of what begins at `at_s`."""
-        return at_s + self._left_out[bisect_right(self._cuts, at_s)]
+        return at_s + self._removed[bisect_right(self._cuts, at_s)]
 
     def end(self, at_s: float) -> float:
         """The medium's time of what ends at `at_s`."""
-        return at_s + self._left_out[bisect_left(self._cuts, at_s)]
+        return at_s + self._removed[bisect_left(self._cuts, at_s)]
 
     def span(self, start_s: float, end_s: float) -> tuple[float, float]:
         """The medium's times of what lies between two times."""
-        return round(self.begin(start_s), 3), round(self.end(end_s), 3)
+        return round(self.start(start_s), 3), round(self.end(end_s), 3)
 
     def word(self, word: Word) -> Word:
         """A word is said in one piece: one that reaches over a cut is where most of it lies."""
         piece = self.piece(word)
-        left_out_s = self._left_out[piece]
+        removed_s = self._removed[piece]
         start_s = max(word.start_s, self._cuts[piece - 1]) if piece else word.start_s
         end_s = min(word.end_s, self._cuts[piece]) if piece < len(self._cuts) else word.end_s
         return replace(
-            word, start_s=round(start_s + left_out_s, 3), end_s=round(end_s + left_out_s, 3)
+            word, start_s=round(start_s + removed_s, 3), end_s=round(end_s + removed_s, 3)
         )
 
     def piece(self, word: Word) -> int:

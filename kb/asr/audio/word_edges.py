@@ -54,27 +54,27 @@ def loudness_db(audio: Audio) -> npt.NDArray[np.float64]:
     return np.asarray(10.0 * np.log10(power + 1e-12))
 
 
-def to_speech(words: Sequence[Word], speech: Sequence[SpeechSpan]) -> list[Word]:
+def snap_to_speech(words: Sequence[Word], speech: Sequence[SpeechSpan]) -> list[Word]:
     """Words that reach back over a pause, begun where detected speech begins again.
 
     In noise the level alone does not show the pause. Only pauses of at least `PAUSE_S` count:
     a shorter one may be the closure of a plosive inside the word.
     """
-    begins = [span.start_s for span in speech[:1]] + [
+    starts_s = [span.start_s for span in speech[:1]] + [
         span.start_s for last, span in pairwise(speech) if span.start_s - last.end_s >= PAUSE_S
     ]
     moved: list[Word] = []
     for word in words:
         inside = [
             at_s - BEFORE_S
-            for at_s in begins
+            for at_s in starts_s
             if word.start_s < at_s - BEFORE_S and at_s < word.end_s - SHORTEST_SPEECH_S
         ]
         moved.append(replace(word, start_s=round(inside[-1], 3)) if inside else word)
     return moved
 
 
-def draw_in(words: Sequence[Word], audio: Audio, start_s: float) -> tuple[Word, ...]:
+def snap_to_sound(words: Sequence[Word], audio: Audio, start_s: float) -> tuple[Word, ...]:
     """The words with edges moved to where their sound begins and ends.
 
     `words` in order, all of one window; `audio` is the window's sound, `start_s` its place in
@@ -85,7 +85,7 @@ def draw_in(words: Sequence[Word], audio: Audio, start_s: float) -> tuple[Word, 
     if not level.size or not words:
         return tuple(words)
     floor_db = float(np.percentile(level, 5))
-    stretches = [_drawn(word, level, floor_db, start_s) for word in words]
+    stretches = [_locate_sound(word, level, floor_db, start_s) for word in words]
     result: list[Word] = []
     for place, (word, stretch) in enumerate(zip(words, stretches, strict=True)):
         if stretch is None:
@@ -114,7 +114,7 @@ def draw_in(words: Sequence[Word], audio: Audio, start_s: float) -> tuple[Word, 
     return tuple(result)
 
 
-def _drawn(
+def _locate_sound(
     word: Word, level: npt.NDArray[np.float64], floor_db: float, start_s: float
 ) -> _Stretch | None:
     """Where a word sounds between its edges, or None where that cannot be told."""

@@ -1,4 +1,4 @@
-"""Places for those who prepare (fetch, decode, cut): as many as the media under way ask for."""
+"""A FIFO semaphore whose size follows the presets of the items in progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Places:
+class AdjustableSemaphore:
     """A semaphore whose number follows the presets of what is under way.
 
     Several media may ask for different numbers: the largest holds. What is taken is never taken
@@ -17,10 +17,10 @@ class Places:
 
     def __init__(self, count: int) -> None:
         """`count`: places while nobody asks for a number."""
-        self._usual = count
-        self._taken = 0
-        self._line: deque[object] = deque()
-        self._asked: Counter[int] = Counter()
+        self._default_count = count
+        self._in_use = 0
+        self._waiters: deque[object] = deque()
+        self._limits: Counter[int] = Counter()
         self._changed = threading.Condition()
 
     @property
@@ -30,44 +30,44 @@ class Places:
             return self._count()
 
     @contextmanager
-    def asking(self, count: int) -> Iterator[None]:
+    def limited_to(self, count: int) -> Iterator[None]:
         """A medium of a preset with so many workers is under way."""
         with self._changed:
-            self._asked[count] += 1
+            self._limits[count] += 1
             self._changed.notify_all()
         try:
             yield
         finally:
             with self._changed:
-                self._asked[count] -= 1
-                if not self._asked[count]:
-                    del self._asked[count]
+                self._limits[count] -= 1
+                if not self._limits[count]:
+                    del self._limits[count]
 
     def acquire(self, timeout: float | None = None) -> bool:
         """Takes a place; False if none came free in so many seconds.
 
         Who came first has the first one: items are to be prepared in their order.
         """
-        mine = object()
+        waiter = object()
 
-        def my_turn() -> bool:
-            return self._line[0] is mine and self._taken < self._count()
+        def is_next() -> bool:
+            return self._waiters[0] is waiter and self._in_use < self._count()
 
         with self._changed:
-            self._line.append(mine)
+            self._waiters.append(waiter)
             try:
-                got = self._changed.wait_for(my_turn, timeout)
-                self._taken += got
+                got = self._changed.wait_for(is_next, timeout)
+                self._in_use += got
                 return got
             finally:
-                self._line.remove(mine)
+                self._waiters.remove(waiter)
                 self._changed.notify_all()
 
     def release(self) -> None:
         """Gives a place back."""
         with self._changed:
-            self._taken -= 1
+            self._in_use -= 1
             self._changed.notify_all()
 
     def _count(self) -> int:
-        return max(self._asked, default=self._usual)
+        return max(self._limits, default=self._default_count)

@@ -19,22 +19,22 @@ log = logging.getLogger(__name__)
 
 GROW_AFTER = 20  # batches without trouble before the batch may grow again
 SLOWEST_GROWTH = 16  # times that, at most
-LOOK_EVERY = 10  # batches between two looks at the free memory
-HUNGRY_HASTE = 4  # a device that is not busy enough is given more so many times sooner
+MEMORY_POLL_BATCHES = 10  # batches between two looks at the free memory
+UNDERUTILISED_STEP = 4  # a device that is not busy enough is given more so many times sooner
 
 
-class BatchSize:
+class AdaptiveBatchSize:
     """The batch in force. One thread changes it; any may read `size`, `ceiling`, `reason`."""
 
     def __init__(
         self,
         ceiling: int,
-        room: Callable[[], BatchCeiling] | None = None,
+        max_batch: Callable[[], BatchCeiling] | None = None,
         grow_after: int = GROW_AFTER,
     ) -> None:
-        """`ceiling`: the preset's most; `room`: what memory allows now, and why not more."""
+        """`ceiling`: the preset's most; `max_batch`: what memory allows now, and why not more."""
         self.ceiling = max(1, ceiling)
-        self._room = room
+        self._max_batch = max_batch
         self._first_wait = self._grow_after = grow_after
         self._quiet = self._batches = self._full = 0
         self._proven = 0  # the most windows that went through since the last fall
@@ -49,7 +49,7 @@ class BatchSize:
         self._grow_after = self._first_wait
         self.size, self.reason = self._start()
 
-    def refused(self, count: int) -> bool:
+    def on_out_of_memory(self, count: int) -> bool:
         """Memory ran out with `count` windows; whether they are to be tried again, `size` at once.
 
         Where that is still `count` they are repeated as they are. The caller cleans up first.
@@ -70,19 +70,19 @@ class BatchSize:
         log.warning("The device's memory is full; going on with %d windows a batch", self.size)
         return True
 
-    def went(self, count: int, *, hungry: bool = False) -> None:
-        """A batch of `count` windows went through; `hungry`: the device could do more."""
+    def on_success(self, count: int, *, underutilised: bool = False) -> None:
+        """A batch of `count` windows went through; `underutilised`: the device could do more."""
         if self._repeating:
             self.repeated += count == self._repeating
             self._repeating = 0
         self._proven = max(self._proven, count)
         self._batches += 1
-        if self._batches % LOOK_EVERY == 0:
-            self._look()
+        if self._batches % MEMORY_POLL_BATCHES == 0:
+            self._poll_memory()
         if self.size >= self.ceiling:
-            self._trust(count)
+            self._shorten_growth_wait(count)
             return
-        self._quiet += HUNGRY_HASTE if hungry else 1
+        self._quiet += UNDERUTILISED_STEP if underutilised else 1
         if self._quiet < self._grow_after:
             return
         self._quiet = 0
@@ -91,7 +91,7 @@ class BatchSize:
         if self.size < limit:
             self.reason = f"growing again, to {limit} windows"
 
-    def _trust(self, count: int) -> None:
+    def _shorten_growth_wait(self, count: int) -> None:
         """Full batches that go through make falls from the full size forgotten, by and by."""
         self._full += count >= self.ceiling
         if self._full >= self._grow_after:
@@ -101,15 +101,15 @@ class BatchSize:
     def _start(self) -> tuple[int, str]:
         return self._limit()
 
-    def _look(self) -> None:
+    def _poll_memory(self) -> None:
         """Others may have taken memory meanwhile: better smaller at once than refused."""
         limit, why = self._limit()
         if limit < self.size:
             self.size, self.reason, self._quiet = limit, why, 0
 
     def _limit(self) -> tuple[int, str]:
-        room = self._room() if self._room else None
-        if room is not None and room.size < self.ceiling:
-            return max(1, room.size), room.reason or "the device allows no more"
-        reason = room.reason if room is not None and room.reason else ""
+        memory_limit = self._max_batch() if self._max_batch else None
+        if memory_limit is not None and memory_limit.size < self.ceiling:
+            return max(1, memory_limit.size), memory_limit.reason or "the device allows no more"
+        reason = memory_limit.reason if memory_limit is not None and memory_limit.reason else ""
         return self.ceiling, reason or f"the preset's most is {self.ceiling}"

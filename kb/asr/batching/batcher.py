@@ -22,10 +22,10 @@ from gpu.manager import BatchCeiling, GPUManager
 from gpu.status import BatchState
 from gpu.throttle import Throttle
 from kb.asr.batching import batch_size
-from kb.asr.batching.batch_size import BatchSize
-from kb.asr.batching.scheduler import Ticket, Turns
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Engine
-from kb.asr.engines.errors import closed, explain
+from kb.asr.batching.batch_size import AdaptiveBatchSize
+from kb.asr.batching.scheduler import FairScheduler, Ticket
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, Engine
+from kb.asr.engines.errors import explain, recognizer_closed
 from kb.asr.windows.windowing import Window
 from kb.errors import DeviceLost
 
@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 TRANSCRIBE = "transcribe"
 
 PATIENCE_S = 0.03  # how long a batch that is not full waits for more windows
-ROOM = 2  # full batches that wait at most; 16 windows of 30 s are 31 MB
+QUEUED_BATCHES = 2  # full batches that wait at most; 16 windows of 30 s are 31 MB
 IDLE_S = 20.0  # without work for so long, the device gets back what no tensor needs
-LOOK_EVERY_S = 5.0  # at the throttle, while the device rests
+THROTTLE_POLL_S = 5.0  # at the throttle, while the device rests
 
 
-class LanguageVote(Protocol):
+class LanguageSelector(Protocol):
     """Decides which language each window of an item is read in."""
 
     @property
@@ -57,10 +57,10 @@ class LanguageVote(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class BatchedWindow:
     """A window's text with its share of the model's busy time, in seconds."""
 
-    decoded: Decoded
+    decoded: DecodingResult
     asr_s: float
     align_s: float
 
@@ -68,9 +68,9 @@ class Answer:
 @dataclass(slots=True, eq=False)
 class _Job:
     window: Window
-    vote: LanguageVote
-    how: Decoding = GREEDY
-    future: Future[Answer] = field(default_factory=Future)
+    vote: LanguageSelector
+    options: DecodingOptions = GREEDY
+    future: Future[BatchedWindow] = field(default_factory=Future)
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class _Counts:
     last: int = 0
     batches: int = 0
     windows: int = 0
-    heard_s: float = 0.0
+    audio_s: float = 0.0
     busy_s: float = 0.0
     rested_s: float = 0.0
 
@@ -92,22 +92,22 @@ class Batcher:
         manager: GPUManager,
         ceiling: int,
         *,
-        room: Callable[[], BatchCeiling] | None = None,
+        max_batch: Callable[[], BatchCeiling] | None = None,
         throttle: Callable[[], Throttle] = Throttle,
         window_bytes: int = 0,
     ) -> None:
         """`ceiling`: most windows a batch (the preset's, or what the device allows).
 
-        `room`: what memory allows at the moment; `throttle`: which share of the time the device
-        is to rest; `window_bytes`: what one window is reckoned to take, for showing.
+        `max_batch`: what memory allows at the moment; `throttle`: which share of the time the
+        device is to rest; `window_bytes`: what one window is reckoned to take, for showing.
         """
         self.engine = engine
-        self.lost: DeviceLost | None = None  # set once the device's context is broken
+        self.device_error: DeviceLost | None = None  # set once the device's context is broken
         self._manager = manager
         self._throttle = throttle
         self._window_bytes = window_bytes
-        self._size = BatchSize(ceiling, room, batch_size.GROW_AFTER)
-        self._turns: Turns[_Job] = Turns()
+        self._size = AdaptiveBatchSize(ceiling, max_batch, batch_size.GROW_AFTER)
+        self._scheduler: FairScheduler[_Job] = FairScheduler()
         self._counts = _Counts()
         self._changed = threading.Condition()
         self._closing = False
@@ -125,19 +125,19 @@ class Batcher:
         return self._size.ceiling
 
     @property
-    def room(self) -> int:
+    def queue_capacity(self) -> int:
         """How many windows may wait."""
-        return ROOM * self._size.ceiling
+        return QUEUED_BATCHES * self._size.ceiling
 
     @property
-    def heard_s(self) -> float:
+    def audio_s(self) -> float:
         """Seconds of sound that were read so far."""
-        return self._counts.heard_s
+        return self._counts.audio_s
 
     def state(self) -> BatchState:
         """The batch, why it is not larger, and what was done so far."""
         with self._changed:
-            waiting, items = len(self._turns), len(self._turns.owners)
+            waiting, items = len(self._scheduler), len(self._scheduler.owners)
         size, counts = self._size, self._counts
         return BatchState(
             size=size.size,
@@ -150,7 +150,7 @@ class Batcher:
             windows=counts.windows,
             halved=size.halved,
             repeated=size.repeated,
-            heard_s=round(counts.heard_s, 1),
+            heard_s=round(counts.audio_s, 1),
             busy_s=round(counts.busy_s, 6),
             rested_s=round(counts.rested_s, 6),
             window_bytes=self._window_bytes,
@@ -160,50 +160,50 @@ class Batcher:
         self,
         owner: Hashable,
         window: Window,
-        vote: LanguageVote,
+        vote: LanguageSelector,
         check: Callable[[], None] | None = None,
-        how: Decoding = GREEDY,
+        options: DecodingOptions = GREEDY,
         *,
         task: str = TRANSCRIBE,
-        aside: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> Future[Answer]:
+        while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Future[BatchedWindow]:
         """Queues a window of `owner`; `vote` names its language once it has been heard.
 
-        Waits while the queue is full; `check` is called meanwhile and may raise, and the wait
-        takes place inside `aside()`, so that the caller can let others go on. An owner with few
+        Waits while the queue is full; `check` is called meanwhile and may raise, and the wait takes
+        place inside `while_waiting()`, so that the caller can let others go on. An owner with few
         windows in the queue need not wait for one with many.
         """
-        job = _Job(window, vote, how)
+        job = _Job(window, vote, options)
         length_s = sum(span.duration_s for span in window.speech) or window.duration_s
-        ticket = Ticket(owner, job, (task, how), length_s, lambda: vote.expected)
-        if not self._enter(ticket):
-            with aside():
-                while not self._enter(ticket):
+        ticket = Ticket(owner, job, (task, options), length_s, lambda: vote.expected)
+        if not self._try_enqueue(ticket):
+            with while_waiting():
+                while not self._try_enqueue(ticket):
                     with self._changed:
                         self._changed.wait(0.2)
                     if check:
                         check()
         return job.future
 
-    def _enter(self, ticket: Ticket[_Job]) -> bool:
+    def _try_enqueue(self, ticket: Ticket[_Job]) -> bool:
         """Queues a ticket if there is room for it."""
         with self._changed:
             if self._closing:
-                raise self.lost or closed()
-            turns, owners = self._turns, len(self._turns.owners)
-            own = turns.of(ticket.owner)
+                raise self.device_error or recognizer_closed()
+            scheduler, owners = self._scheduler, len(self._scheduler.owners)
+            own = scheduler.queued_of(ticket.owner)
             # Everybody has a share of one batch, however full the queue is.
             share = max(1, self._size.ceiling // max(1, owners + (own == 0)))
-            if len(turns) >= self.room and own >= share:
+            if len(scheduler) >= self.queue_capacity and own >= share:
                 return False
-            turns.add(ticket)
+            scheduler.add(ticket)
             self._changed.notify_all()
             return True
 
     def cancel(self, owner: Hashable) -> None:
         """Drops what waits of `owner`; what is on the device is finished and thrown away."""
         with self._changed:
-            dropped = self._turns.drop(owner)
+            dropped = self._scheduler.remove(owner)
             self._changed.notify_all()
         for job in dropped:
             job.future.cancel()
@@ -245,36 +245,38 @@ class Batcher:
 
     def _drop_all(self) -> None:
         with self._changed:
-            owners = self._turns.owners
+            owners = self._scheduler.owners
         for owner in owners:
             self.cancel(owner)
 
     def _next(self) -> list[_Job] | None:
         """The next batch, waited for; None at the end."""
         tidy = False
-        while not self._come(None if tidy else IDLE_S):
+        while not self._wait_for_work(None if tidy else IDLE_S):
             # Outside of the lock: nobody who submits should have to wait for it.
             self._manager.cleanup()
             tidy = True
         with self._changed:
             deadline = time.monotonic() + PATIENCE_S
-            while len(self._turns) < self._size.size and not self._closing:
+            while len(self._scheduler) < self._size.size and not self._closing:
                 left = deadline - time.monotonic()
-                before = len(self._turns)
+                before = len(self._scheduler)
                 if left <= 0 or not self._changed.wait(left):
                     break
-                if len(self._turns) > before:
+                if len(self._scheduler) > before:
                     deadline = time.monotonic() + PATIENCE_S
             if self._closing:
                 return None
-            batch = self._turns.take(self._size.size)
+            batch = self._scheduler.next_batch(self._size.size)
             self._changed.notify_all()
             return batch
 
-    def _come(self, timeout_s: float | None) -> bool:
+    def _wait_for_work(self, timeout_s: float | None) -> bool:
         """Waits for a window or the end; False if neither came in time."""
         with self._changed:
-            return self._changed.wait_for(lambda: len(self._turns) > 0 or self._closing, timeout_s)
+            return self._changed.wait_for(
+                lambda: len(self._scheduler) > 0 or self._closing, timeout_s
+            )
 
     def _run(self, batch: list[_Job]) -> None:
         """Answers every window of a batch, with its text or with what went wrong."""
@@ -283,12 +285,12 @@ class Batcher:
         alone = 0  # so many of the first go one by one: together they failed
         while batch:
             part = batch[: 1 if alone else self._size.size]
-            error = self._answer(part)
+            error = self._process(part)
             if error is None:
                 if not alone:
-                    self._size.went(len(part), hungry=self._throttle().hungry)
+                    self._size.on_success(len(part), underutilised=self._throttle().hungry)
             elif self._manager.device_lost(error):
-                self._lose(error, batch)
+                self._fail_all(error, batch)
                 return
             else:
                 full = self._manager.out_of_memory(error)
@@ -296,7 +298,7 @@ class Batcher:
                 # Here and not where it was caught: its traceback holds the failure's tensors.
                 del error
                 self._manager.cleanup()
-                if full and self._size.refused(len(part)):
+                if full and self._size.on_out_of_memory(len(part)):
                     continue
                 if not full and len(part) > 1:
                     log.warning("%d windows failed, now one by one: %s", len(part), reason.message)
@@ -307,26 +309,28 @@ class Batcher:
             batch = batch[len(part) :]
             alone = max(0, alone - len(part))
 
-    def _lose(self, error: Exception, unanswered: list[_Job]) -> None:
+    def _fail_all(self, error: Exception, unanswered: list[_Job]) -> None:
         """The device's context is broken: tells everybody who waits, and takes no more."""
-        found = explain(error, self._manager)
-        assert isinstance(found, DeviceLost)
-        log.error("%s", found.message)
+        device_error = explain(error, self._manager)
+        assert isinstance(device_error, DeviceLost)
+        log.error("%s", device_error.message)
         with self._changed:
-            self.lost, self._closing = found, True
-            waiting = [job for owner in self._turns.owners for job in self._turns.drop(owner)]
+            self.device_error, self._closing = device_error, True
+            waiting = [
+                job for owner in self._scheduler.owners for job in self._scheduler.remove(owner)
+            ]
             self._changed.notify_all()
         for job in unanswered:
-            job.future.set_exception(found)
+            job.future.set_exception(device_error)
         for job in waiting:
             if job.future.set_running_or_notify_cancel():
-                job.future.set_exception(found)
+                job.future.set_exception(device_error)
 
-    def _answer(self, jobs: list[_Job]) -> Exception | None:
+    def _process(self, jobs: list[_Job]) -> Exception | None:
         """Decodes and hands out the answers; gives back what went wrong instead of raising."""
         began = time.perf_counter()
         try:
-            answers = self._decode(jobs)
+            results = self._decode(jobs)
         except Exception as error:
             return error
         finally:
@@ -334,26 +338,28 @@ class Batcher:
         counts = self._counts
         counts.batches += 1
         counts.windows += len(jobs)
-        counts.heard_s += sum(job.window.medium_s for job in jobs)
-        for job, answer in zip(jobs, answers, strict=True):
-            job.future.set_result(answer)
+        counts.audio_s += sum(job.window.medium_s for job in jobs)
+        for job, result in zip(jobs, results, strict=True):
+            job.future.set_result(result)
         return None
 
-    def _decode(self, jobs: list[_Job]) -> list[Answer]:
+    def _decode(self, jobs: list[_Job]) -> list[BatchedWindow]:
         engine = self.engine
         began, aligned = time.perf_counter(), engine.align_s
-        heard = engine.hear([job.window for job in jobs])
-        found = list(zip(jobs, heard.languages, strict=True))
-        for job, heard_languages in found:
-            job.vote.add(job.window, heard_languages)
-        languages = [job.vote.choose(job.window, about) for job, about in found]
-        # All of a batch are decoded alike: `Turns` never mixes two ways.
-        decoded = engine.decode(heard, languages, jobs[0].how)
+        encoded = engine.encode([job.window for job in jobs])
+        found = list(zip(jobs, encoded.languages, strict=True))
+        for job, logprobs in found:
+            job.vote.add(job.window, logprobs)
+        languages = [
+            job.vote.choose(job.window, logprobs_of_window) for job, logprobs_of_window in found
+        ]
+        # All of a batch are decoded alike: `FairScheduler` never mixes two ways.
+        decoded = engine.decode(encoded, languages, jobs[0].options)
         align_s = (engine.align_s - aligned) / len(jobs)
         asr_s = (time.perf_counter() - began) / len(jobs) - align_s
         if len(decoded) != len(jobs):
             raise RuntimeError(f"{len(jobs)} windows were given {len(decoded)} texts")
-        return [Answer(text, asr_s, align_s) for text in decoded]
+        return [BatchedWindow(text, asr_s, align_s) for text in decoded]
 
     def _rest(self, busy_s: float) -> None:
         """Lets the device rest its share of the time, after `busy_s` of work."""
@@ -366,12 +372,12 @@ class Batcher:
                 if left_s <= 0:
                     break
                 # It may have cooled down meanwhile.
-                self._changed.wait_for(lambda: self._closing, min(LOOK_EVERY_S, left_s))
+                self._changed.wait_for(lambda: self._closing, min(THROTTLE_POLL_S, left_s))
                 rested_s = time.perf_counter() - began
         self._counts.rested_s += rested_s
 
 
-def wait(future: Future[Answer], check: Callable[[], None]) -> Answer:
+def wait(future: Future[BatchedWindow], check: Callable[[], None]) -> BatchedWindow:
     """The answer; `check` is called while it is waited for, and may raise."""
     while True:
         try:
@@ -380,5 +386,5 @@ def wait(future: Future[Answer], check: Callable[[], None]) -> Answer:
             if future.done():
                 raise
         except CancelledError:
-            raise closed() from None
+            raise recognizer_closed() from None
         check()

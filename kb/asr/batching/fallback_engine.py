@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class SecondEngine:
+class FallbackEngine:
     """Loaded at its first use and kept; safe to use from several threads.
 
     An engine that cannot be loaded is not tried again: the first one's words stand.
@@ -64,7 +64,7 @@ class SecondEngine:
                 grown = manager.memory().used - before
                 shape = shape_of(self._model)
                 weights = shape.weights_bytes(manager.dtype.itemsize) if shape else 0
-                manager.settle(max(grown, weights))
+                manager.add_permanent(max(grown, weights))
                 each = shape.window_bytes(manager.dtype.itemsize) if shape else 0
                 spare = WORKSPACE_BYTES if manager.on_gpu else 0
                 self._batcher = Batcher(
@@ -72,7 +72,7 @@ class SecondEngine:
                     manager,
                     self._batch_size,
                     # What the first engine's windows hold at the moment is not to be had.
-                    room=lambda: manager.batch_ceiling(weights_bytes=spare, window_bytes=each),
+                    max_batch=lambda: manager.batch_ceiling(weights_bytes=spare, window_bytes=each),
                     throttle=self._throttle,
                     window_bytes=each,
                 )

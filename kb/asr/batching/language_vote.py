@@ -13,14 +13,14 @@ LEAST_LOGPROB = -7.0  # a floor, so that one window that is quite sure cannot ou
 OWN_LANGUAGE = 0.2  # a language in which this share of an item is spoken is one of its own
 
 
-class Vote:
+class LanguageVote:
     """Which language an item is in: log-probabilities summed over its windows."""
 
     def __init__(self, fixed: str | None) -> None:
         """`fixed`: the language that was asked for; then nothing is voted."""
         self.fixed = fixed
         self._sums: dict[str, float] = {}
-        self._likeliest: dict[tuple[float, float], tuple[str, float]] = {}
+        self._best_guesses: dict[tuple[float, float], tuple[str, float]] = {}
         self._spoken_s: dict[str, float] = {}
 
     def add(self, window: Window, languages: Mapping[str, float]) -> None:
@@ -29,10 +29,10 @@ class Vote:
         Once a window: a batch that is decoded again must not be counted twice.
         """
         place = (window.start_s, window.end_s)
-        if place in self._likeliest or not languages:
+        if place in self._best_guesses or not languages:
             return
         best = max(languages, key=languages.__getitem__)
-        self._likeliest[place] = best, float(np.exp(languages[best]))
+        self._best_guesses[place] = best, float(np.exp(languages[best]))
         weight_s = sum(s.duration_s for s in window.speech) or window.duration_s
         for code, logprob in languages.items():
             self._sums[code] = self._sums.get(code, 0.0) + weight_s * max(logprob, LEAST_LOGPROB)
@@ -41,18 +41,18 @@ class Vote:
     @property
     def expected(self) -> str:
         """The language that the next window is likely in; empty before any was heard."""
-        return self.fixed or (self.winner if self._sums else "")
+        return self.fixed or (self.language if self._sums else "")
 
     def choose(self, _window: Window, languages: Mapping[str, float]) -> str:
         """The item's language, unless this window is surely in another."""
         if self.fixed or not languages:
-            return self.winner
+            return self.language
         best = max(languages, key=languages.__getitem__)
-        return best if np.exp(languages[best]) >= OTHER_LANGUAGE else self.winner
+        return best if np.exp(languages[best]) >= OTHER_LANGUAGE else self.language
 
-    def likeliest(self, window: Window) -> tuple[str, float]:
+    def best_guess(self, window: Window) -> tuple[str, float]:
         """The language that a window sounds most like, with its probability."""
-        return self._likeliest.get((window.start_s, window.end_s), ("", 0.0))
+        return self._best_guesses.get((window.start_s, window.end_s), ("", 0.0))
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -62,16 +62,16 @@ class Vote:
         spoken_s = dict(self._spoken_s)  # the recognizer's thread may add to it meanwhile
         least_s = OWN_LANGUAGE * sum(spoken_s.values())
         others = [code for code, seconds in spoken_s.items() if seconds >= least_s]
-        return tuple(dict.fromkeys((self.winner, *others)))
+        return tuple(dict.fromkeys((self.language, *others)))
 
     @property
-    def winner(self) -> str:
+    def language(self) -> str:
         if self.fixed:
             return self.fixed
         return max(self._sums, key=self._sums.__getitem__) if self._sums else "en"
 
 
-class Agreed:
+class FixedLanguage:
     """The vote of a window that is read again: its language is known."""
 
     def __init__(self, language: str) -> None:

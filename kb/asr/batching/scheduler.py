@@ -30,10 +30,10 @@ class Ticket(Generic[Job]):
     kind: Hashable
     length_s: float
     language: Callable[[], str]
-    passed: int = 0
+    skipped: int = 0
 
 
-class Turns(Generic[Job]):
+class FairScheduler(Generic[Job]):
     """Jobs that wait, by owner. Not thread-safe."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Turns(Generic[Job]):
         """Everybody who waits, whose turn is next first."""
         return list(self._waiting)
 
-    def of(self, owner: Hashable) -> int:
+    def queued_of(self, owner: Hashable) -> int:
         """How many jobs of `owner` wait."""
         return len(self._waiting.get(owner, ()))
 
@@ -57,48 +57,48 @@ class Turns(Generic[Job]):
         self._waiting.setdefault(ticket.owner, deque()).append(ticket)
         self._count += 1
 
-    def drop(self, owner: Hashable) -> list[Job]:
+    def remove(self, owner: Hashable) -> list[Job]:
         """Takes out everything of `owner`."""
         dropped = self._waiting.pop(owner, deque())
         self._count -= len(dropped)
         return [ticket.job for ticket in dropped]
 
-    def take(self, size: int) -> list[Job]:
+    def next_batch(self, size: int) -> list[Job]:
         """Up to `size` jobs that go together, longest first; they are taken out."""
-        turns = self._in_turn(HORIZON * size)
-        if not turns:
+        candidates = self._round_robin(HORIZON * size)
+        if not candidates:
             return []
-        leader = next((t for t in turns if t.passed >= MOST_PASSES), turns[0])
-        alike = [ticket for ticket in turns if ticket.kind == leader.kind]
+        leader = next((t for t in candidates if t.skipped >= MOST_PASSES), candidates[0])
+        compatible = [ticket for ticket in candidates if ticket.kind == leader.kind]
         language = leader.language()
-        alike.sort(
+        compatible.sort(
             key=lambda t: (
-                t.passed < MOST_PASSES,  # those who have waited long enough come first
+                t.skipped < MOST_PASSES,  # those who have waited long enough come first
                 t.language() != language,  # then the leader's language; others fill up
                 -t.length_s,
             )
         )
-        taken = alike[:size]
-        chosen = set(map(id, taken))
-        for ticket in turns[:size]:
-            ticket.passed += id(ticket) not in chosen
-        for owner in dict.fromkeys(ticket.owner for ticket in turns if id(ticket) in chosen):
+        batch = compatible[:size]
+        chosen = set(map(id, batch))
+        for ticket in candidates[:size]:
+            ticket.skipped += id(ticket) not in chosen
+        for owner in dict.fromkeys(ticket.owner for ticket in candidates if id(ticket) in chosen):
             rest = deque(t for t in self._waiting[owner] if id(t) not in chosen)
             if rest:
                 self._waiting[owner] = rest
                 self._waiting.move_to_end(owner)  # the next item's turn
             else:
                 del self._waiting[owner]
-        self._count -= len(taken)
-        return [t.job for t in sorted(taken, key=lambda t: -t.length_s)]
+        self._count -= len(batch)
+        return [t.job for t in sorted(batch, key=lambda t: -t.length_s)]
 
-    def _in_turn(self, most: int) -> list[Ticket[Job]]:
+    def _round_robin(self, most: int) -> list[Ticket[Job]]:
         """The first `most` tickets when owners take turns."""
-        turns: list[Ticket[Job]] = []
+        tickets_in_order: list[Ticket[Job]] = []
         round_number = 0
-        while len(turns) < min(most, self._count):
+        while len(tickets_in_order) < min(most, self._count):
             for tickets in self._waiting.values():
-                if round_number < len(tickets) and len(turns) < most:
-                    turns.append(tickets[round_number])
+                if round_number < len(tickets) and len(tickets_in_order) < most:
+                    tickets_in_order.append(tickets[round_number])
             round_number += 1
-        return turns
+        return tickets_in_order

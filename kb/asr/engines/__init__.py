@@ -27,7 +27,7 @@ INSTALL: dict[str, tuple[str, str]] = {
 }
 
 # Engines whose memory torch knows nothing of: its peak says nothing about a window's need.
-OUTSIDE_TORCH = frozenset({"faster-whisper"})
+MEMORY_OUTSIDE_TORCH = frozenset({"faster-whisper"})
 
 
 def load_engine(name: str, model: str, manager: GPUManager) -> Engine:
@@ -42,7 +42,7 @@ def load_engine(name: str, model: str, manager: GPUManager) -> Engine:
     try:
         engine: Engine = getattr(import_module(module), attribute).load(model, manager)
     except Exception as error:
-        found = errors.loading(error, model, manager)
+        found = errors.loading_error(error, model, manager)
         if found is None or found is error:
             raise
         raise found from error
@@ -56,13 +56,13 @@ def check_engine(name: str) -> None:
             f"Unknown engine {name!r}.", hint=f"Known engines: {', '.join(sorted(ENGINES))}."
         )
     package, command = INSTALL.get(name, ("", ""))
-    if package and not _is_there(package):
+    if package and not _is_installed(package):
         raise SettingsError(
             f"The engine {name} needs {package}, which is not installed.", hint=f"Run: {command}"
         )
 
 
-def _is_there(package: str) -> bool:
+def _is_installed(package: str) -> bool:
     """Whether a package, or a package inside one, can be imported; the inner one is not."""
     from importlib.util import find_spec
 

@@ -11,7 +11,7 @@ from kb.types import Segment
 
 
 @dataclass(frozen=True, slots=True)
-class Decoding:
+class DecodingOptions:
     """How a window's text is looked for.
 
     `temperature` 0 takes the likeliest token each time, above 0 draws (the same each time it is
@@ -22,11 +22,11 @@ class Decoding:
     beams: int = 1
 
 
-GREEDY = Decoding()
+GREEDY = DecodingOptions()
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodingResult:
     """The text of one window, times on the medium's clock.
 
     `avg_logprob` is the mean log-probability of the tokens; `no_speech` the model's own
@@ -42,7 +42,7 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class EncodedBatch:
     """A batch after the encoder: what it says about language, and its states for `decode`.
 
     `languages`: for each window log-probabilities by language code, empty for a model of one
@@ -63,9 +63,11 @@ class Engine(Protocol):
     receptive_field_s: float
     load_s: float
     align_s: float  # seconds spent on word times so far
-    ways: frozenset[str]  # of `temperature`, `beam`: what it can do beside greedy decoding
+    decoding_methods: frozenset[
+        str
+    ]  # of `temperature`, `beam`: what it can do beside greedy decoding
 
-    def hear(self, windows: Sequence[Window]) -> Heard:
+    def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         """Runs the encoder once over up to a batch of windows.
 
         Raises whatever the device raises when its memory is full.
@@ -73,15 +75,15 @@ class Engine(Protocol):
         ...
 
     def decode(
-        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-    ) -> list[Decoded]:
+        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+    ) -> list[DecodingResult]:
         """Texts and word times of the windows heard, in order, each in its language.
 
-        `how` is greedy unless `ways` says that the engine can do more.
+        `options` is greedy unless `ways` says that the engine can do more.
         """
         ...
 
-    def knows_language(self, code: str) -> bool:
+    def supports_language(self, code: str) -> bool:
         """Whether `code` can be asked for."""
         ...
 

@@ -6,7 +6,7 @@ from gpu.manager import GPUManager
 from kb.errors import DeviceLost, GPUError, KBError, TranscriptionError
 
 
-def closed() -> TranscriptionError:
+def recognizer_closed() -> TranscriptionError:
     """The batcher was closed while somebody waited for it."""
     return TranscriptionError(
         "The recognizer was closed before it had read everything.", hint="Try again."
@@ -34,7 +34,7 @@ def explain(error: Exception, manager: GPUManager) -> KBError:
     )
 
 
-def loading(error: Exception, model: str, manager: GPUManager) -> KBError | None:
+def loading_error(error: Exception, model: str, manager: GPUManager) -> KBError | None:
     """What the device has against a model that is being loaded; None if it is not the device."""
     if isinstance(error, KBError):
         return error

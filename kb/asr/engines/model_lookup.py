@@ -148,7 +148,7 @@ def read_pretrained(
             model, processor = read(False)
         model.eval().requires_grad_(False).to(manager.device)
     except Exception as error:
-        found = errors.loading(error, ref.name, manager) or _explain(ref, error)
+        found = errors.loading_error(error, ref.name, manager) or _explain(ref, error)
         if found is error:
             raise
         raise found from error
@@ -177,13 +177,13 @@ def fetch(ref: ModelRef) -> None:
     _reach_hub(ref)
     try:
         names = HfApi().list_repo_files(ref.target)
-        wanted = files_to_fetch(names)
-        if not any(name.endswith((".safetensors", ".bin")) for name in wanted):
+        files = files_to_fetch(names)
+        if not any(name.endswith((".safetensors", ".bin")) for name in files):
             raise ModelUnavailable(
                 f"Model {ref.target}: the hub holds no weights that can be used here.",
                 hint=f"Choose another model. {_alternatives()}",
             )
-        snapshot_download(ref.target, allow_patterns=wanted)
+        snapshot_download(ref.target, allow_patterns=files)
     except ModelUnavailable:
         raise
     except Exception as error:
@@ -236,8 +236,8 @@ def _reach_hub(ref: ModelRef) -> None:
 
 
 def _check_folder(folder: Path) -> None:
-    wanted = ("config.json", "preprocessor_config.json", "generation_config.json")
-    missing = [name for name in wanted if not (folder / name).is_file()]
+    required = ("config.json", "preprocessor_config.json", "generation_config.json")
+    missing = [name for name in required if not (folder / name).is_file()]
     if (folder / "processor_config.json").is_file() and "preprocessor_config.json" in missing:
         missing.remove("preprocessor_config.json")  # transformers 5 saves it under this name
     if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
@@ -250,10 +250,10 @@ def _check_folder(folder: Path) -> None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _explain(ref: ModelRef, error: Exception) -> ModelUnavailable:

@@ -17,7 +17,7 @@ ENGLISH = 1
 WHISPER_LANGUAGES, WHISPER_V3_LANGUAGES = 99, 100
 QWEN_LANGUAGES = 30
 
-_OLD, _NEW, _ENGLISH_ONLY = 51865, 51866, 51864  # vocabularies
+_VOCABULARY_V2, _VOCABULARY_V3, _ENGLISH_ONLY = 51865, 51866, 51864  # vocabularies
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class KnownModel:
     stored_bytes: int
     languages: int
     engine: str = "whisper"
-    told_parameters: int = 0
+    given_parameters: int = 0
 
     @property
     def parameters(self) -> int:
         """Numbers in its weights."""
-        return self.shape.parameters if self.shape else self.told_parameters
+        return self.shape.parameters if self.shape else self.given_parameters
 
     @property
     def download_bytes(self) -> int:
@@ -51,15 +51,19 @@ def _whisper(
     layers: tuple[int, int],
     width: int,
     *,
-    vocabulary: int = _OLD,
+    vocabulary: int = _VOCABULARY_V2,
     mels: int = 80,
     stored: int = 4,
     owner: str = "openai/whisper-",
 ) -> KnownModel:
     shape = ModelShape(layers[0], layers[1], width, width // 64, 4 * width, vocabulary, mels)
-    languages = {_OLD: WHISPER_LANGUAGES, _NEW: WHISPER_V3_LANGUAGES, _ENGLISH_ONLY: ENGLISH}
-    heard = ENGLISH if name.startswith("distil") else languages[vocabulary]
-    return KnownModel(name, f"{owner}{name}", shape, stored, heard)
+    languages = {
+        _VOCABULARY_V2: WHISPER_LANGUAGES,
+        _VOCABULARY_V3: WHISPER_V3_LANGUAGES,
+        _ENGLISH_ONLY: ENGLISH,
+    }
+    language_count = ENGLISH if name.startswith("distil") else languages[vocabulary]
+    return KnownModel(name, f"{owner}{name}", shape, stored, language_count)
 
 
 def _distil(name: str, layers: tuple[int, int], width: int, **more: int) -> KnownModel:
@@ -68,8 +72,8 @@ def _distil(name: str, layers: tuple[int, int], width: int, **more: int) -> Know
 
 # Largest first: the order of `kb models`.
 MODELS: tuple[KnownModel, ...] = (
-    _whisper("large-v3", (32, 32), 1280, vocabulary=_NEW, mels=128, stored=2),
-    _whisper("large-v3-turbo", (32, 4), 1280, vocabulary=_NEW, mels=128, stored=2),
+    _whisper("large-v3", (32, 32), 1280, vocabulary=_VOCABULARY_V3, mels=128, stored=2),
+    _whisper("large-v3-turbo", (32, 4), 1280, vocabulary=_VOCABULARY_V3, mels=128, stored=2),
     _whisper("large-v2", (32, 32), 1280),
     _whisper("large", (32, 32), 1280),
     _whisper("medium", (24, 24), 1024),
@@ -80,8 +84,8 @@ MODELS: tuple[KnownModel, ...] = (
     _whisper("base.en", (6, 6), 512, vocabulary=_ENGLISH_ONLY),
     _whisper("tiny", (4, 4), 384),
     _whisper("tiny.en", (4, 4), 384, vocabulary=_ENGLISH_ONLY),
-    _distil("distil-large-v3.5", (32, 2), 1280, vocabulary=_NEW, mels=128, stored=4),
-    _distil("distil-large-v3", (32, 2), 1280, vocabulary=_NEW, mels=128, stored=2),
+    _distil("distil-large-v3.5", (32, 2), 1280, vocabulary=_VOCABULARY_V3, mels=128, stored=4),
+    _distil("distil-large-v3", (32, 2), 1280, vocabulary=_VOCABULARY_V3, mels=128, stored=2),
     _distil("distil-large-v2", (32, 2), 1280, stored=2),
     _distil("distil-medium.en", (24, 2), 1024, vocabulary=_ENGLISH_ONLY, stored=2),
     _distil("distil-small.en", (12, 4), 768, vocabulary=_ENGLISH_ONLY, stored=2),

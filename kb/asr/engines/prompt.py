@@ -30,11 +30,11 @@ class Prompter:
         self.prefix = lru_cache(maxsize=64)(self._prefix)
 
     @property
-    def possible(self) -> bool:
+    def supports_prompt(self) -> bool:
         """Whether the model's vocabulary has the token that begins a prompt."""
         return self._previous is not None
 
-    def _prefix(self, names: tuple[str, ...], most: int = MOST_TOKENS) -> tuple[int, ...]:
+    def _prefix(self, hotwords: tuple[str, ...], most: int = MOST_TOKENS) -> tuple[int, ...]:
         """Tokens to go before the start token; empty without names.
 
         At most `most` tokens of text: names that come first stay, whole ones only. They stand
@@ -43,7 +43,7 @@ class Prompter:
         most = min(most, MOST_TOKENS)
         kept: list[str] = []
         tokens: list[int] = []
-        for name in names:
+        for name in hotwords:
             longer = self._text([*kept, name])
             if len(longer) <= most:
                 kept.append(name)
@@ -52,26 +52,26 @@ class Prompter:
             return ()
         return (self._previous, *tokens)
 
-    def _text(self, names: Sequence[str]) -> list[int]:
-        text = f" {', '.join(reversed(names))}."
+    def _text(self, hotwords: Sequence[str]) -> list[int]:
+        text = f" {', '.join(reversed(hotwords))}."
         found = self._tokenizer.encode(text, add_special_tokens=False)
         # A title may spell out a special token: it must stay text, or be nothing.
         return [int(number) for number in found if number < self._eos]
 
-    def echoed(self, names: tuple[str, ...], numbers: Sequence[int]) -> bool:
+    def echoes_prompt(self, hotwords: tuple[str, ...], numbers: Sequence[int]) -> bool:
         """Whether a text ([tokens]) holds two names in a row as the prompt has them."""
         text = self._tokenizer.decode([n for n in numbers if n < self._eos])
-        return echoed(tuple(reversed(names)), text)
+        return echoes_hotwords(tuple(reversed(hotwords)), text)
 
 
-def echoed(told: Sequence[str], text: str) -> bool:
+def echoes_hotwords(hotwords: Sequence[str], text: str) -> bool:
     """Whether a text holds two names in a row, in the order in which they were told.
 
     Speech seldom does, and then a second look without the prompt does no harm.
     """
-    names = [name for name in map(_words, told) if name]
-    said = f" {' '.join(_words(text))} "
-    return any(f" {' '.join([*first, *second])} " in said for first, second in pairwise(names))
+    names = [name for name in map(_words, hotwords) if name]
+    spoken = f" {' '.join(_words(text))} "
+    return any(f" {' '.join([*first, *second])} " in spoken for first, second in pairwise(names))
 
 
 def _words(text: str) -> list[str]:

@@ -11,7 +11,7 @@ LONGEST_S = 15.0
 ENDS = (".", "?", "!", "。", "？", "！")
 
 
-def phrases(words: Sequence[Word]) -> list[tuple[Word, ...]]:
+def split_into_segments(words: Sequence[Word]) -> list[tuple[Word, ...]]:
     """Words in stretches: a new one after a pause, after a full stop, or when one is long."""
     groups: list[list[Word]] = []
     for word in words:

@@ -13,23 +13,23 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kb.asr.coverage import REACH_S, clipped, gaps, union
-from kb.asr.engines.base import Decoded
-from kb.asr.quality.known_hallucinations import STOCK
-from kb.asr.stitching import plain
+from kb.asr.coverage import REACH_S, clip_spans, gaps, union
+from kb.asr.engines.base import DecodingResult
+from kb.asr.quality.known_hallucinations import KNOWN_HALLUCINATIONS
+from kb.asr.stitching import normalize_word
 from kb.settings import Settings
-from kb.types import Sign, SpeechSpan, Word
+from kb.types import QualityFlag, SpeechSpan, Word
 
 LONGEST_PHRASE = 8  # words of a phrase whose repeats are looked for
 WORD_MORE = 2  # a single word is said again more easily than a phrase ("no, no, no, no")
 BURST = 4  # words in a row whose pace is looked at
-ENOUGH_SPEECH_S = 5.0  # too little speech says nothing about pace
-SURE_SPEECH_S = 1.0  # detection may be wrong for less
-BEFORE = 24  # words of the window before that repeats are looked for in
+MIN_SPEECH_FOR_RATE_S = 5.0  # too little speech says nothing about pace
+MIN_SPEECH_S = 1.0  # detection may be wrong for less
+PREVIOUS_WORDS = 24  # words of the window before that repeats are looked for in
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Thresholds:
     """From where on each sign speaks; the settings of the same names tell what each means."""
 
     uncovered_s: float
@@ -44,7 +44,7 @@ class Limits:
     backwards_s: float
 
     @classmethod
-    def of(cls, settings: Settings) -> Limits:
+    def of(cls, settings: Settings) -> Thresholds:
         """The limits that the settings name."""
         return cls(
             uncovered_s=settings.suspect_uncovered_s,
@@ -61,7 +61,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class WindowContext:
     """A window's text and what else is known of its sound. Times on the medium's clock.
 
     `from_s`..`to_s` is what this window has to answer for: where it overlaps a neighbour, up to
@@ -74,11 +74,11 @@ class Evidence:
     end_s: float
     from_s: float
     to_s: float
-    decoded: Decoded
+    decoded: DecodingResult
     speech: tuple[SpeechSpan, ...]
-    before: tuple[Word, ...] = ()
+    previous_words: tuple[Word, ...] = ()
     languages: tuple[str, ...] = ()
-    heard: tuple[str, float] = ("", 0.0)
+    detected_language: tuple[str, float] = ("", 0.0)
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -86,57 +86,59 @@ class Evidence:
 
     @property
     def speech_s(self) -> float:
-        return sum(s.duration_s for s in clipped(self.speech, self.from_s, self.to_s))
+        return sum(s.duration_s for s in clip_spans(self.speech, self.from_s, self.to_s))
 
-    def over_all(self, name: str, value: float, limit: float) -> list[Sign]:
+    def flag_window(self, name: str, value: float, limit: float) -> list[QualityFlag]:
         """A sign against everything in the window."""
         words = self.words
         start_s = min(words[0].start_s, words[-1].start_s) if words else self.from_s
         end_s = max(words[0].end_s, words[-1].end_s) if words else self.to_s
-        return [sign(name, max(start_s, self.start_s), min(end_s, self.end_s), value, limit)]
+        return [make_flag(name, max(start_s, self.start_s), min(end_s, self.end_s), value, limit)]
 
 
-def sign(name: str, start_s: float, end_s: float, value: float, limit: float) -> Sign:
+def make_flag(name: str, start_s: float, end_s: float, value: float, limit: float) -> QualityFlag:
     """A sign with figures as they are kept, never shorter than nothing."""
-    return Sign(name, round(start_s, 3), round(max(start_s, end_s), 3), round(value, 3), limit)
+    return QualityFlag(
+        name, round(start_s, 3), round(max(start_s, end_s), 3), round(value, 3), limit
+    )
 
 
-def uncovered(seen: Evidence, limits: Limits) -> list[Sign]:
+def uncovered(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`uncovered`: detected speech without a word near it. Value: seconds in a row.
 
     The coverage ledger's rule (`kb.asr.coverage`, ours), applied to one window.
     """
-    speech = clipped(seen.speech, seen.from_s, seen.to_s)
+    speech = clip_spans(context.speech, context.from_s, context.to_s)
     return [
-        sign("uncovered", gap.start_s, gap.end_s, gap.duration_s, limits.uncovered_s)
-        for gap in gaps(speech, seen.words, limits.uncovered_s)
+        make_flag("uncovered", gap.start_s, gap.end_s, gap.duration_s, limits.uncovered_s)
+        for gap in gaps(speech, context.words, limits.uncovered_s)
     ]
 
 
-def compression(seen: Evidence, limits: Limits) -> list[Sign]:
+def compression(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`compression`: bytes of the text over bytes of it compressed. Value: that ratio.
 
     openai/whisper's rule and figure (`compression_ratio_threshold`, transcribe.py).
     """
-    data = " ".join(word.text for word in seen.words).encode()
+    data = " ".join(word.text for word in context.words).encode()
     if not data:
         return []
     ratio = len(data) / len(zlib.compress(data))
     if ratio <= limits.compression:
         return []
-    return seen.over_all("compression", ratio, limits.compression)
+    return context.flag_window("compression", ratio, limits.compression)
 
 
-def repeats(seen: Evidence, limits: Limits) -> list[Sign]:
+def repeats(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`repeats`: a phrase of up to eight words again and again. Value: how often in a row.
 
     The words of the window before are looked at too: a loop goes on over the border. The idea
     is that of the n-gram guards of decoders (`no_repeat_ngram_size`), as a sign and not a ban.
     """
-    words = seen.words
-    before = seen.before[-BEFORE:]
-    texts = [plain(word.text) for word in (*before, *words)]
-    found: list[Sign] = []
+    words = context.words
+    before = context.previous_words[-PREVIOUS_WORDS:]
+    texts = [normalize_word(word.text) for word in (*before, *words)]
+    found: list[QualityFlag] = []
     for size in range(1, LONGEST_PHRASE + 1):
         limit = limits.repeats + (WORD_MORE if size == 1 else 0)
         first = 0
@@ -148,163 +150,171 @@ def repeats(seen: Evidence, limits: Limits) -> list[Sign]:
             last = end + size - 1  # place of the row's last word
             if times >= limit and last >= len(before):
                 own = words[max(0, first - len(before)) : last - len(before) + 1]
-                found.append(sign("repeats", own[0].start_s, own[-1].end_s, times, limit))
+                found.append(make_flag("repeats", own[0].start_s, own[-1].end_s, times, limit))
             first = max(end, first + 1)
     # One row is seen by phrases of two, four and six words alike.
     return [max(found, key=lambda s: (s.end_s - s.start_s, s.value))] if found else []
 
 
-def rate(seen: Evidence, limits: Limits) -> list[Sign]:
+def rate(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`rate`: more or fewer words than anybody says. Value: words a second.
 
     Fast speech has about 5 words a second (Tauroza and Allison, "Speech Rates in British
     English", 1990: up to 260 words a minute in conversation); a short burst may have more.
     """
-    words, found = seen.words, list[Sign]()
-    speech_s = seen.speech_s
-    if speech_s >= ENOUGH_SPEECH_S and words:
+    words, found = context.words, list[QualityFlag]()
+    speech_s = context.speech_s
+    if speech_s >= MIN_SPEECH_FOR_RATE_S and words:
         pace = len(words) / speech_s
         for limit, beyond in (
             (limits.words_per_s, pace > limits.words_per_s),
             (limits.words_per_s_least, pace < limits.words_per_s_least),
         ):
             if beyond:
-                return seen.over_all("rate", pace, limit)
+                return context.flag_window("rate", pace, limit)
     fastest = 2 * limits.words_per_s
     for place in range(len(words) - BURST + 1):
         first, last = words[place], words[place + BURST - 1]
-        took_s = last.end_s - first.start_s
-        if 0 <= took_s < BURST / fastest:
-            pace = BURST / max(took_s, 0.01)
+        duration_s = last.end_s - first.start_s
+        if 0 <= duration_s < BURST / fastest:
+            pace = BURST / max(duration_s, 0.01)
             if found and first.start_s <= found[-1].end_s:
                 worst = max(pace, found[-1].value)
-                found[-1] = sign("rate", found[-1].start_s, last.end_s, worst, fastest)
+                found[-1] = make_flag("rate", found[-1].start_s, last.end_s, worst, fastest)
             else:
-                found.append(sign("rate", first.start_s, last.end_s, pace, fastest))
+                found.append(make_flag("rate", first.start_s, last.end_s, pace, fastest))
     return found
 
 
-def logprob(seen: Evidence, limits: Limits) -> list[Sign]:
+def logprob(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`logprob`: the recognizer itself is unsure. Value: mean log-probability of the tokens.
 
     openai/whisper's rule and figure (`logprob_threshold`, transcribe.py).
     """
-    value = seen.decoded.avg_logprob
-    if not seen.words or value >= limits.logprob:
+    value = context.decoded.avg_logprob
+    if not context.words or value >= limits.logprob:
         return []
-    return seen.over_all("logprob", value, limits.logprob)
+    return context.flag_window("logprob", value, limits.logprob)
 
 
-def no_speech(seen: Evidence, limits: Limits) -> list[Sign]:
+def no_speech(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`no_speech`: the recognizer says that nobody speaks, detection says that somebody does.
 
     Value: the probability. openai/whisper's figure (`no_speech_threshold`), here against a
     detector instead of against its own confidence. Without words `uncovered` tells it.
     """
-    value = seen.decoded.no_speech
-    if not seen.words or value <= limits.no_speech or seen.speech_s <= SURE_SPEECH_S:
+    value = context.decoded.no_speech
+    if not context.words or value <= limits.no_speech or context.speech_s <= MIN_SPEECH_S:
         return []
-    return seen.over_all("no_speech", value, limits.no_speech)
+    return context.flag_window("no_speech", value, limits.no_speech)
 
 
-def on_silence(seen: Evidence, limits: Limits) -> list[Sign]:
+def on_silence(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`silence`: words where no speech was detected. Value: their seconds in a row.
 
     Against invention on silence and noise (Koenecke et al., "Careless Whisper", 2024,
     arXiv:2402.08021), which comes with good confidence. Detection may be late: a word within
     0.3 s of speech counts as spoken.
     """
-    near = [SpeechSpan(s.start_s - REACH_S, s.end_s + REACH_S) for s in seen.speech]
-    found: list[Sign] = []
+    near = [SpeechSpan(s.start_s - REACH_S, s.end_s + REACH_S) for s in context.speech]
+    found: list[QualityFlag] = []
     row: list[Word] = []
-    for word in (*seen.words, None):
+    for word in (*context.words, None):
         if word is not None and _inside_s(word, near) < (word.end_s - word.start_s) / 2:
             row.append(word)
             continue
         silent_s = sum(w.end_s - w.start_s for w in row)
         if silent_s > limits.silent_s:
-            found.append(sign("silence", row[0].start_s, row[-1].end_s, silent_s, limits.silent_s))
+            found.append(
+                make_flag("silence", row[0].start_s, row[-1].end_s, silent_s, limits.silent_s)
+            )
         row = []
     return found
 
 
-def language(seen: Evidence, limits: Limits) -> list[Sign]:
+def language(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`language`: this window sounds like another language than the item. Value: how likely.
 
     The vote over an item's windows is ours. A language in which a fair share of the item is
     spoken is one of its own; a lone window in another one is often music or a bad line, on
     which Whisper's language token drifts.
     """
-    code, likely = seen.heard
-    if not seen.words or not code or code in seen.languages or likely < limits.language:
+    code, probability = context.detected_language
+    if not context.words or not code or code in context.languages or probability < limits.language:
         return []
-    return seen.over_all("language", likely, limits.language)
+    return context.flag_window("language", probability, limits.language)
 
 
-def phrase(seen: Evidence, limits: Limits) -> list[Sign]:
+def phrase(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`phrase`: a known hallucination where the sound is no speech.
 
     Value: the share of it that lies outside detected speech; more than half is too much.
     """
-    words = [word for word in seen.words if plain(word.text)]
-    texts = [plain(word.text) for word in words]
-    found: list[Sign] = []
+    words = [word for word in context.words if normalize_word(word.text)]
+    texts = [normalize_word(word.text) for word in words]
+    found: list[QualityFlag] = []
     place = 0
     while place < len(texts):
-        known = next((s for s in STOCK if tuple(texts[place : place + len(s)]) == s), None)
+        known = next(
+            (s for s in KNOWN_HALLUCINATIONS if tuple(texts[place : place + len(s)]) == s), None
+        )
         if known is None:
             place += 1
             continue
         own = words[place : place + len(known)]
         total_s = sum(w.end_s - w.start_s for w in own)
-        outside = 1 - sum(_inside_s(w, seen.speech) for w in own) / total_s if total_s > 0 else 1.0
+        outside = (
+            1 - sum(_inside_s(w, context.speech) for w in own) / total_s if total_s > 0 else 1.0
+        )
         if outside > 0.5:
-            found.append(sign("phrase", own[0].start_s, own[-1].end_s, outside, 0.5))
+            found.append(make_flag("phrase", own[0].start_s, own[-1].end_s, outside, 0.5))
         place += len(known)
     return found
 
 
-def times(seen: Evidence, limits: Limits) -> list[Sign]:
+def times(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
     """`times`: words that begin before the one before them has ended, or lie past the window.
 
     Value: seconds too far. Ours: what no sound can be, no listener has to judge.
     """
-    words, limit = seen.words, limits.backwards_s
+    words, limit = context.words, limits.backwards_s
     found = [
-        sign("times", min(a.start_s, b.start_s), max(a.end_s, b.end_s), a.end_s - b.start_s, limit)
+        make_flag(
+            "times", min(a.start_s, b.start_s), max(a.end_s, b.end_s), a.end_s - b.start_s, limit
+        )
         for a, b in pairwise(words)
         if a.end_s - b.start_s > limit
     ]
     for word in words:
-        past_s = max(word.end_s - seen.end_s, seen.start_s - word.start_s)
+        past_s = max(word.end_s - context.end_s, context.start_s - word.start_s)
         if past_s > limit:
-            found.append(sign("times", word.start_s, word.end_s, past_s, limit))
+            found.append(make_flag("times", word.start_s, word.end_s, past_s, limit))
     return found
 
 
-SIGNS: tuple[Callable[[Evidence, Limits], list[Sign]], ...] = (
+CHECKS: tuple[Callable[[WindowContext, Thresholds], list[QualityFlag]], ...] = (
     uncovered, compression, repeats, rate, logprob, no_speech, on_silence, language, phrase, times,
 )  # fmt: skip
 
 # What a second reading of the same words answers: people do repeat themselves, speak fast and
 # change the language. That speech is missing, or that words stand on silence, it does not.
-ANSWERED_BY_AGREEMENT = frozenset({"compression", "repeats", "rate", "language"})
+RESOLVED_BY_AGREEMENT = frozenset({"compression", "repeats", "rate", "language"})
 
 
-def signs_of(seen: Evidence, limits: Limits) -> tuple[Sign, ...]:
+def check(context: WindowContext, limits: Thresholds) -> tuple[QualityFlag, ...]:
     """All signs against a window's text, in order of time."""
-    found = [each for look in SIGNS for each in look(seen, limits)]
+    found = [each for rule in CHECKS for each in rule(context, limits)]
     return tuple(sorted(found, key=lambda s: (s.start_s, s.name)))
 
 
-def doubtful_s(signs: Iterable[Sign], without: Sequence[SpeechSpan] = ()) -> float:
+def flagged_seconds(flags: Iterable[QualityFlag], without: Sequence[SpeechSpan] = ()) -> float:
     """Seconds that signs speak against, each once, less those that lie in `without`."""
-    spans = [SpeechSpan(*pair) for pair in union((s.start_s, s.end_s) for s in signs)]
+    spans = [SpeechSpan(*pair) for pair in union((s.start_s, s.end_s) for s in flags)]
     counted = sum(
-        part.duration_s for gap in without for part in clipped(spans, gap.start_s, gap.end_s)
+        part.duration_s for gap in without for part in clip_spans(spans, gap.start_s, gap.end_s)
     )
     return max(0.0, sum(span.duration_s for span in spans) - counted)
 
 
 def _inside_s(word: Word, speech: Sequence[SpeechSpan]) -> float:
-    return sum(s.duration_s for s in clipped(speech, word.start_s, word.end_s))
+    return sum(s.duration_s for s in clip_spans(speech, word.start_s, word.end_s))

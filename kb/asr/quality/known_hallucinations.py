@@ -60,7 +60,7 @@ _PHRASES = """
     请不吝点赞 订阅 转发 打赏支持明镜与点点栏目
 """
 
-STOCK: tuple[tuple[str, ...], ...] = tuple(
+KNOWN_HALLUCINATIONS: tuple[tuple[str, ...], ...] = tuple(
     sorted((tuple(line.split()) for line in _PHRASES.strip().splitlines()), key=len, reverse=True)
 )
 """Phrases as words without case and punctuation, the longest first."""

@@ -14,7 +14,7 @@ import numpy as np
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.vad import Audio
 from kb.asr.coverage import LONGEST_UNCOVERED_S, LONGEST_WORD_S, REACH_S
-from kb.asr.engines.base import Decoded
+from kb.asr.engines.base import DecodingResult
 from kb.asr.windows.windowing import Window
 from kb.types import SpeechSpan
 
@@ -30,7 +30,7 @@ LOW_LOGPROB = -1.0
 _HOP_S = 0.02  # resolution at which the quietest place is sought
 
 
-def is_silence(decoded: Decoded) -> bool:
+def is_silence(decoded: DecodingResult) -> bool:
     """Whether the model says itself that its words are no speech.
 
     High no-speech probability alone is not enough: sure words outweigh it.
@@ -38,7 +38,7 @@ def is_silence(decoded: Decoded) -> bool:
     return decoded.no_speech > NO_SPEECH and decoded.avg_logprob < LOW_LOGPROB
 
 
-def unread(window: Window, decoded: Decoded, *, part: bool) -> list[Window]:
+def find_missing_speech(window: Window, decoded: DecodingResult, *, part: bool) -> list[Window]:
     """Parts of a window to be read again: detected speech without words, in order.
 
     `part`: the window is one itself. A part that gave no words is left alone, so that this
@@ -52,16 +52,16 @@ def unread(window: Window, decoded: Decoded, *, part: bool) -> list[Window]:
         if sum(span.duration_s for span in missing) <= LONGEST_UNCOVERED_S:
             return []
         if part or decoded.no_speech > NO_SPEECH:
-            from_s, to_s = window.clock.span(window.start_s, window.end_s)
+            from_s, to_s = window.time_map.span(window.start_s, window.end_s)
             log.debug("No words in %.2f-%.2f s", from_s, to_s)
             return []
         return _halves(window)
     # Speech between two words counts as a whole, whatever dips detection sees in it.
-    befores = [window.start_s, *(w.end_s for w in words)]
+    previous_ends_s = [window.start_s, *(w.end_s for w in words)]
     # (A word that is stretched over a hole has its true place at its end.)
-    afters = [*(max(w.start_s, w.end_s - LONGEST_WORD_S) for w in words), window.end_s]
+    next_starts_s = [*(max(w.start_s, w.end_s - LONGEST_WORD_S) for w in words), window.end_s]
     parts: list[Window] = []
-    for place, (before_s, after_s) in enumerate(zip(befores, afters, strict=True)):
+    for place, (before_s, after_s) in enumerate(zip(previous_ends_s, next_starts_s, strict=True)):
         from_s = before_s + REACH_S if place else before_s
         to_s = after_s - REACH_S if place < len(words) else own_end_s
         missing = _speech_between(window, from_s, to_s)

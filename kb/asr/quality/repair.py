@@ -40,12 +40,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.batching.batcher import Answer
-from kb.asr.engines.base import GREEDY, Decoded, Decoding
-from kb.asr.quality.candidates import PARTS, SHIFTED, UNCOVERED, Case
-from kb.asr.quality.missing_speech import MOST_REPAIRS, is_silence, unread
-from kb.asr.quality.repair_budget import Purse
-from kb.asr.stitching import Read, whole
+from kb.asr.batching.batcher import BatchedWindow
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult
+from kb.asr.quality.candidates import PARTS, SHIFTED, UNCOVERED, RepairCandidate
+from kb.asr.quality.missing_speech import MOST_REPAIRS, find_missing_speech, is_silence
+from kb.asr.quality.repair_budget import RepairBudget
+from kb.asr.stitching import WindowText, merge_parts
 from kb.asr.windows.windowing import Window
 from kb.errors import DeviceLost, KBError
 from kb.settings import Settings
@@ -62,7 +62,7 @@ MOST_WAITING = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RepairPlan:
     """What may be done about suspect windows (settings `KB_REPAIR_...`)."""
 
     share: float
@@ -70,7 +70,7 @@ class Plan:
     beams: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Plan:
+    def of(cls, settings: Settings) -> RepairPlan:
         """The plan that the settings name."""
         values = settings.repair_temperatures.split(",")
         return cls(
@@ -81,29 +81,29 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RepairRequest:
     """A window, or a `part` of one, to be read again; `other`: by the other engine."""
 
     window: Window
     language: str
-    how: Decoding = GREEDY
-    other: bool = False
+    options: DecodingOptions = GREEDY
+    fallback: bool = False
 
     part: bool = False
 
     def cost(self, limit_s: float) -> float:
         """In windows' worth of the first reading's time."""
-        if self.how.beams > 1:
+        if self.options.beams > 1:
             return BEAM_COST
         return max(LEAST_COST, self.window.duration_s / limit_s) if self.part else 1.0
 
 
-Ask = Callable[[Request], "Future[Answer] | None"]
+SubmitRequest = Callable[[RepairRequest], "Future[BatchedWindow] | None"]
 """Has a request read; None where that cannot be had."""
-Ladder = Generator[list[Request], list[Decoded], None]
+RequestSteps = Generator[list[RepairRequest], list[DecodingResult], None]
 
 
-def shifted(window: Window, limit_s: float) -> Window:
+def shift_window(window: Window, limit_s: float) -> Window:
     """The same speech with other borders, so that the recognizer meets it in another place.
 
     Silence is put before the window; where the recognizer could not hold more, silence at the
@@ -127,184 +127,195 @@ def shifted(window: Window, limit_s: float) -> Window:
 
 
 @dataclass(slots=True)
-class _Climb:
+class RepairLadder:
     """A case on its ladder: what it asks for next, and what of that is with the recognizer."""
 
-    case: Case
-    ladder: Ladder
-    requests: list[Request] = field(default_factory=list)
-    futures: list[Future[Answer]] = field(default_factory=list)
+    candidate: RepairCandidate
+    steps: RequestSteps
+    requests: list[RepairRequest] = field(default_factory=list)
+    futures: list[Future[BatchedWindow]] = field(default_factory=list)
 
 
-class Repairs:
+class RepairQueue:
     """The suspect windows of one medium, and the budget for reading them again."""
 
     def __init__(
         self,
-        ask: Ask,
-        plan: Plan,
+        submit: SubmitRequest,
+        plan: RepairPlan,
         *,
         limit_s: float,
-        ways: frozenset[str],
-        other: str = "",
+        decoding_methods: frozenset[str],
+        fallback: str = "",
         check: Callable[[], None],
-        purse: Purse | None = None,
+        budget: RepairBudget | None = None,
     ) -> None:
-        """`limit_s`: the longest window that the recognizer holds; `ways`: what its engine
-        can do; `other`: name of the other engine, if there is one; `check` may raise; `purse`:
-        the run's, else one for this medium alone."""
-        self._ask = ask
+        """Arguments beside the engine's own:
+
+        `limit_s`: longest window of the recognizer; `decoding_methods`: methods that its engine
+        supports; `fallback`: name of the other engine, if there is one; `check` may raise;
+        `budget`: the run's, else one for this medium alone.
+        """
+        self._submit = submit
         self._plan = plan
         self._limit_s = limit_s
-        self._ways = ways
-        self._other = other
+        self._decoding_methods = decoding_methods
+        self._fallback = fallback
         self._check = check
-        self._waiting: list[_Climb] = []
-        self._going: list[_Climb] = []
-        self._done: list[Case] = []
+        self._waiting: list[RepairLadder] = []
+        self._running: list[RepairLadder] = []
+        self._finished: list[RepairCandidate] = []
         self._first_s = 0.0
         self._windows = 0
-        self._purse = purse or Purse()
+        self._budget = budget or RepairBudget()
         self.count = 0  # readings after the first
-        self.took_s = 0.0  # the model's busy time for them
+        self.busy_s = 0.0  # the model's busy time for them
         self.align_s = 0.0  # the part of it that word times took
 
-    def first_read(self, answer: Answer) -> None:
+    def add_first_attempt(self, result: BatchedWindow) -> None:
         """A window was read for the first time: the budget grows."""
         self._windows += 1
-        self._purse.earn()
-        self._first_s += answer.asr_s + answer.align_s
+        self._budget.add_window()
+        self._first_s += result.asr_s + result.align_s
 
-    def add(self, case: Case) -> None:
+    def add(self, candidate: RepairCandidate) -> None:
         """Takes a suspect window in."""
         if self._plan.share <= 0:
-            self._done.append(case)
+            self._finished.append(candidate)
             return
-        climb = _Climb(case, self._rungs(case))
-        self._go_on(climb, lambda: next(climb.ladder))
+        ladder = RepairLadder(candidate, self._repair_steps(candidate))
+        self._advance(ladder, lambda: next(ladder.steps))
         if len(self._waiting) > MOST_WAITING:
-            least = min(self._waiting, key=lambda climb: climb.case.doubt_s)
+            least = min(self._waiting, key=lambda climb: climb.candidate.doubt_s)
             self._waiting.remove(least)
-            self._done.append(least.case)
+            self._finished.append(least.candidate)
 
-    def step(self) -> list[Case]:
+    def step(self) -> list[RepairCandidate]:
         """Starts what the budget allows, takes what is read; returns the windows settled."""
-        self._waiting.sort(key=lambda climb: -climb.case.doubt_s)
-        for climb in list(self._waiting):
-            cost = self._cost(climb.requests)
-            if not self._purse.pay(cost, self._plan.share):
+        self._waiting.sort(key=lambda climb: -climb.candidate.doubt_s)
+        for ladder in list(self._waiting):
+            cost = self._cost(ladder.requests)
+            if not self._budget.try_spend(cost, self._plan.share):
                 continue
-            self._waiting.remove(climb)
-            asked = [(request, self._ask(request)) for request in climb.requests]
-            climb.requests = [request for request, future in asked if future is not None]
-            climb.futures = [future for _, future in asked if future is not None]
-            self._purse.owe(self._cost(climb.requests) - cost)  # what could not be asked
-            self._going.append(climb)
-        for climb in list(self._going):
-            if all(future.done() for future in climb.futures):
-                self._going.remove(climb)
-                self._take(climb)
-        done, self._done = self._done, []
+            self._waiting.remove(ladder)
+            submitted = [(request, self._submit(request)) for request in ladder.requests]
+            ladder.requests = [request for request, future in submitted if future is not None]
+            ladder.futures = [future for _, future in submitted if future is not None]
+            self._budget.adjust(self._cost(ladder.requests) - cost)  # what could not be asked
+            self._running.append(ladder)
+        for ladder in list(self._running):
+            if all(future.done() for future in ladder.futures):
+                self._running.remove(ladder)
+                self._collect(ladder)
+        done, self._finished = self._finished, []
         return done
 
-    def finish(self) -> list[Case]:
+    def finish(self) -> list[RepairCandidate]:
         """Goes on until every window is settled; what the budget does not reach stays as it is."""
-        done: list[Case] = []
+        done: list[RepairCandidate] = []
         while True:
             done += self.step()
-            for future in [future for climb in self._going for future in climb.futures]:
+            for future in [future for ladder in self._running for future in ladder.futures]:
                 while not future.done():
                     self._check()
                     futures.wait([future], timeout=0.2)
             affordable = any(
-                self._purse.affords(self._cost(climb.requests), self._plan.share)
+                self._budget.can_spend(self._cost(climb.requests), self._plan.share)
                 for climb in self._waiting
             )
-            if not self._going and not affordable:
+            if not self._running and not affordable:
                 break
-        done += [climb.case for climb in self._waiting]
+        done += [climb.candidate for climb in self._waiting]
         self._waiting.clear()
         return done
 
-    def _cost(self, requests: Sequence[Request]) -> float:
+    def _cost(self, requests: Sequence[RepairRequest]) -> float:
         return sum(request.cost(self._limit_s) for request in requests)
 
-    def _go_on(self, climb: _Climb, following: Callable[[], list[Request]]) -> None:
+    def _advance(self, ladder: RepairLadder, following: Callable[[], list[RepairRequest]]) -> None:
         try:
-            climb.requests = following()
+            ladder.requests = following()
         except StopIteration:
-            self._done.append(climb.case)
+            self._finished.append(ladder.candidate)
         else:
-            self._waiting.append(climb)
+            self._waiting.append(ladder)
 
-    def _take(self, climb: _Climb) -> None:
-        answers = []
-        for request, future in zip(climb.requests, climb.futures, strict=True):
+    def _collect(self, ladder: RepairLadder) -> None:
+        results = []
+        for request, future in zip(ladder.requests, ladder.futures, strict=True):
             try:
-                answer = future.result()
+                result = future.result()
             except KBError as error:
-                if not request.other or isinstance(error, DeviceLost):
+                if not request.fallback or isinstance(error, DeviceLost):
                     raise  # (A device that is lost is so for both.)
                 log.warning("The other engine failed: %s", error.message)
                 continue
-            answers.append(answer.decoded)
-            took_s = answer.asr_s + answer.align_s
+            results.append(result.decoded)
+            busy_s = result.asr_s + result.align_s
             self.count += 1
-            self.took_s += took_s
-            self.align_s += answer.align_s
-            if request.other and self._first_s > 0:
-                self._purse.owe(max(0.0, took_s / (self._first_s / self._windows) - 1.0))
-        self._go_on(climb, lambda: climb.ladder.send(answers))
+            self.busy_s += busy_s
+            self.align_s += result.align_s
+            if request.fallback and self._first_s > 0:
+                self._budget.adjust(max(0.0, busy_s / (self._first_s / self._windows) - 1.0))
+        self._advance(ladder, lambda: ladder.steps.send(results))
 
-    def _rungs(self, case: Case) -> Ladder:
+    def _repair_steps(self, candidate: RepairCandidate) -> RequestSteps:
         """The rungs for one window, as requests; ends when nothing more is to be done."""
-        window = case.window
-        tongue = case.first.language
-        if any(sign.name == "language" for sign in case.signs):
-            tongue = case.seen.languages[0]
-        again = shifted(window, self._limit_s)
-        answers = yield [Request(again, tongue, part=case.outside)]
-        for decoded in answers:
-            if case.judge(SHIFTED, decoded):
+        window = candidate.window
+        language = candidate.first_result.language
+        if any(sign.name == "language" for sign in candidate.flags):
+            language = candidate.context.languages[0]
+        again = shift_window(window, self._limit_s)
+        results = yield [RepairRequest(again, language, part=candidate.residual)]
+        for decoded in results:
+            if candidate.add_attempt(SHIFTED, decoded):
                 return
-        if case.outside:
+        if candidate.residual:
             return
-        agreed = case.agree()
-        if any(sign.name == UNCOVERED for sign in case.signs):
-            yield from self._fill(case)
-        if agreed or not case.signs:
+        agreed = candidate.resolve_if_agreed()
+        if any(sign.name == UNCOVERED for sign in candidate.flags):
+            yield from self._fill(candidate)
+        if agreed or not candidate.flags:
             return
-        hows = [Decoding(t) for t in self._plan.temperatures if "temperature" in self._ways]
-        if self._plan.beams > 1 and "beam" in self._ways:
-            hows.append(Decoding(beams=self._plan.beams))
-        for how in hows:
-            answers = yield [Request(window, tongue, how)]
-            name = f"beam {how.beams}" if how.beams > 1 else f"temperature {how.temperature:g}"
-            for decoded in answers:
-                if case.judge(name, decoded):
+        escalation = [
+            DecodingOptions(t)
+            for t in self._plan.temperatures
+            if "temperature" in self._decoding_methods
+        ]
+        if self._plan.beams > 1 and "beam" in self._decoding_methods:
+            escalation.append(DecodingOptions(beams=self._plan.beams))
+        for options in escalation:
+            results = yield [RepairRequest(window, language, options)]
+            name = (
+                f"beam {options.beams}"
+                if options.beams > 1
+                else f"temperature {options.temperature:g}"
+            )
+            for decoded in results:
+                if candidate.add_attempt(name, decoded):
                     return
-        if self._other:
-            answers = yield [Request(window, tongue, other=True)]
-            for decoded in answers:
-                case.judge(f"engine {self._other}", decoded)
+        if self._fallback:
+            results = yield [RepairRequest(window, language, fallback=True)]
+            for decoded in results:
+                candidate.add_attempt(f"engine {self._fallback}", decoded)
 
-    def _fill(self, case: Case) -> Ladder:
+    def _fill(self, candidate: RepairCandidate) -> RequestSteps:
         """The stretches without words, read by themselves and put into their places."""
-        window, first = case.window, case.text
-        reads = [Read(window.index, window.start_s, window.overlap_s, first)]
-        parts = unread(window, first, part=False)[:MOST_REPAIRS]
+        window, first = candidate.window, candidate.best_result
+        texts = [WindowText(window.index, window.start_s, window.overlap_s, first)]
+        parts = find_missing_speech(window, first, part=False)[:MOST_REPAIRS]
         left = MOST_REPAIRS - len(parts)
         while parts:
-            requests = [Request(part, first.language, part=True) for part in parts]
+            requests = [RepairRequest(part, first.language, part=True) for part in parts]
             if self._cost(requests) > MOST_FOR_PARTS:
                 break
-            answers = yield requests
-            again: list[Window] = []
-            for part, decoded in zip(parts, answers, strict=True):
+            results = yield requests
+            still_missing: list[Window] = []
+            for part, decoded in zip(parts, results, strict=True):
                 read = replace(decoded, segments=()) if is_silence(decoded) else decoded
-                reads.append(Read(window.index, part.start_s, 0.0, read))
-                again += unread(part, read, part=True)
-            parts = again[:left]
+                texts.append(WindowText(window.index, part.start_s, 0.0, read))
+                still_missing += find_missing_speech(part, read, part=True)
+            parts = still_missing[:left]
             left -= len(parts)
-        if len(reads) > 1:
-            case.judge(PARTS, replace(first, segments=whole(reads)))
+        if len(texts) > 1:
+            candidate.add_attempt(PARTS, replace(first, segments=merge_parts(texts)))

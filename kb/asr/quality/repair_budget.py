@@ -7,7 +7,7 @@ import threading
 ADVANCE = 6.0
 
 
-class Purse:
+class RepairBudget:
     """Windows' worth of time that may be spent on reading again, over all media of a run.
 
     At most `share` of the windows read so far may be spent; before there are enough of them,
@@ -34,28 +34,28 @@ class Purse:
         """What was paid so far, in windows' worth."""
         return self._spent
 
-    def earn(self) -> None:
+    def add_window(self) -> None:
         """A window was read for the first time."""
         with self._lock:
             self._windows += 1
 
-    def affords(self, cost: float, share: float) -> bool:
+    def can_spend(self, cost: float, share: float) -> bool:
         """Whether so much may be spent now."""
         with self._lock:
-            return self._affords(cost, share)
+            return self._can_spend(cost, share)
 
-    def pay(self, cost: float, share: float) -> bool:
+    def try_spend(self, cost: float, share: float) -> bool:
         """Spends so much, if it may be."""
         with self._lock:
-            if not self._affords(cost, share):
+            if not self._can_spend(cost, share):
                 return False
             self._spent += cost
             return True
 
-    def owe(self, cost: float) -> None:
+    def adjust(self, cost: float) -> None:
         """Spends what turned out to have been spent, or less than was paid (negative)."""
         with self._lock:
             self._spent += cost
 
-    def _affords(self, cost: float, share: float) -> bool:
+    def _can_spend(self, cost: float, share: float) -> bool:
         return self._spent + cost <= max(ADVANCE, share * self._windows)

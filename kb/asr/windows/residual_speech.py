@@ -24,7 +24,7 @@ Speech = Callable[[float, float], Sequence[SpeechSpan]]
 
 
 @dataclass(slots=True)
-class Outside:
+class ResidualSpeech:
     """Follows a stream of sound; `found` are the stretches that no window holds.
 
     `limit_s`: the longest stretch; `least_s`: seconds of speech from which one counts. Held in
@@ -33,28 +33,28 @@ class Outside:
 
     limit_s: float
     least_s: float
-    found: list[Window] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
     _audio: Audio = field(default_factory=lambda: np.zeros(0, np.float32))
     _base: int = 0  # number of the first sample held
     _at_s: float = 0.0  # looked at until here
-    _windows: list[tuple[float, float]] = field(default_factory=list)
+    _excluded: list[tuple[float, float]] = field(default_factory=list)
 
     def push(self, block: Audio) -> None:
         """Takes the next sound."""
         self._audio = np.concatenate([self._audio, block])
 
-    def covered(self, window: Window) -> None:
+    def exclude(self, window: Window) -> None:
         """A window was cut."""
-        self._windows.append((window.start_s, window.end_s))
+        self._excluded.append((window.start_s, window.end_s))
 
-    def look(self, until_s: float | None, speech: Speech) -> None:
+    def scan(self, until_s: float | None, speech: Speech) -> None:
         """Looks on to `until_s`, before which no more windows begin; None: to the end."""
         known_s = (self._base + self._audio.size) / SAMPLE_RATE
         final = until_s is None
         until_s = known_s if until_s is None else min(until_s, known_s)
         if until_s <= self._at_s:
             return
-        rows = self._rows(self._free(speech(self._at_s, until_s), until_s))
+        rows = self._rows(self._uncovered(speech(self._at_s, until_s), until_s))
         next_s = until_s
         for row in rows:
             # The last one may go on.
@@ -62,19 +62,19 @@ class Outside:
             if open_ and until_s - row[0].start_s < self.limit_s / 2:
                 next_s = row[0].start_s
                 break
-            self._keep(row, until_s)
+            self._add_window(row, until_s)
         self._at_s = max(self._at_s, next_s)
         drop = int((self._at_s - PAD_S) * SAMPLE_RATE) - self._base
         if drop > 0:
             self._audio = self._audio[drop:].copy()
             self._base += drop
 
-    def _free(self, spans: Sequence[SpeechSpan], until_s: float) -> list[SpeechSpan]:
+    def _uncovered(self, spans: Sequence[SpeechSpan], until_s: float) -> list[SpeechSpan]:
         """The parts of spans that no window holds."""
         free: list[SpeechSpan] = []
         for span in spans:
             at_s, end_s = max(span.start_s, self._at_s), min(span.end_s, until_s)
-            for begin, end in self._windows:
+            for begin, end in self._excluded:
                 if end <= at_s or begin >= end_s:
                     continue
                 if begin > at_s:
@@ -99,25 +99,25 @@ class Outside:
                 last is not None
                 and piece.start_s - last[-1].end_s <= PAUSE_S
                 and piece.end_s - last[0].start_s <= most_s
-                and not any(last[-1].end_s <= begin < piece.end_s for begin, _ in self._windows)
+                and not any(last[-1].end_s <= begin < piece.end_s for begin, _ in self._excluded)
             ):
                 last.append(piece)
             else:
                 rows.append([piece])
         return rows
 
-    def _keep(self, row: Sequence[SpeechSpan], until_s: float) -> None:
+    def _add_window(self, row: Sequence[SpeechSpan], until_s: float) -> None:
         if sum(piece.duration_s for piece in row) <= self.least_s:
             return
         # Not into a window: its words are read there.
-        before_s = max((end for _, end in self._windows if end <= row[0].start_s), default=0.0)
-        after_s = min((b for b, _ in self._windows if b >= row[-1].end_s), default=until_s)
+        before_s = max((end for _, end in self._excluded if end <= row[0].start_s), default=0.0)
+        after_s = min((b for b, _ in self._excluded if b >= row[-1].end_s), default=until_s)
         begin_s = max(before_s, row[0].start_s - PAD_S, self._base / SAMPLE_RATE)
         end_s = min(after_s, row[-1].end_s + PAD_S)
         first, last = (round(at_s * SAMPLE_RATE) - self._base for at_s in (begin_s, end_s))
         # It goes with the window before it (-1: there is none), behind which it is put in.
-        index = sum(begin <= begin_s for begin, _ in self._windows) - 1
+        index = sum(begin <= begin_s for begin, _ in self._excluded) - 1
         audio = self._audio[first:last].copy()
-        self.found.append(Window(index, begin_s, audio, tuple(row)))
-        if len(self.found) > MOST_KEPT:
-            self.found.remove(min(self.found, key=lambda window: window.duration_s))
+        self.windows.append(Window(index, begin_s, audio, tuple(row)))
+        if len(self.windows) > MOST_KEPT:
+            self.windows.remove(min(self.windows, key=lambda window: window.duration_s))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.time_map import Clock
+from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import FRAME, FRAME_S, Audio, SpeechRule, spans
 from kb.types import SpeechSpan
 
@@ -43,8 +43,8 @@ class Window:
     speech: tuple[SpeechSpan, ...] = ()
     overlap_s: float = 0.0
     shared_s: float = 0.0
-    names: tuple[str, ...] = ()
-    clock: Clock = field(default_factory=Clock)
+    hotwords: tuple[str, ...] = ()
+    time_map: TimestampMap = field(default_factory=TimestampMap)
 
     @property
     def duration_s(self) -> float:
@@ -57,7 +57,7 @@ class Window:
     @property
     def medium_s(self) -> float:
         """Seconds of the medium that it spans."""
-        return self.clock.end(self.end_s) - self.clock.begin(self.start_s)
+        return self.time_map.end(self.end_s) - self.time_map.start(self.start_s)
 
     def part(self, start_s: float, end_s: float) -> Window:
         """The same sound between two times, as a window of its own."""

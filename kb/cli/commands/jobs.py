@@ -26,7 +26,7 @@ from kb.cli.options import (
     TimestampsOption,
     Workers,
     own_metadata,
-    takes_filters,
+    with_filter_options,
 )
 from kb.cli.output import console
 from kb.errors import UsageError
@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-@takes_filters
+@with_filter_options
 def ingest(
     sources: Annotated[
         list[str], typer.Argument(help="Files, folders, channels, playlists, videos, pages.")
@@ -93,8 +93,10 @@ def ingest(
     if wait:
         # What somebody else had queued before is waited for too: it was asked for here.
         ids = [*report.enqueued, *(s.id for s in report.skipped if s.reason == "already queued")]
-        for lane in service.jobs.lanes():
-            console.note(f"The {lane.name} lane is paused: {lane.reason}. Go on with: kb resume")
+        for lane in service.queue.lanes():
+            console.print_note(
+                f"The {lane.name} lane is paused: {lane.reason}. Go on with: kb resume"
+            )
         with console.ingest_progress(len(ids), shown=sys.stderr.isatty()) as listener:
             items = tuple(service.follow(ids, listener, options=options))
         report = IngestReport(report.enqueued, report.skipped, items, report.refused)
@@ -103,9 +105,11 @@ def ingest(
     else:
         console.print_report(report, waited=wait)
         if wait and any(item.state == "waiting" for item in items):
-            console.note("What waits goes on by itself while a worker runs: kb worker --detach")
-        if report.enqueued and not wait and not service.jobs.workers():
-            console.note("No worker is running. Start one with: kb worker --detach")
+            console.print_note(
+                "What waits goes on by itself while a worker runs: kb worker --detach"
+            )
+        if report.enqueued and not wait and not service.queue.workers():
+            console.print_note("No worker is running. Start one with: kb worker --detach")
     for error in report.refused:
         console.print_error(error)
     if report.refused or any(item.state == "failed" for item in items):
@@ -130,42 +134,43 @@ def worker(
         return
     if detach:
         service.library.prepare()
-        if service.jobs.own_worker():
-            console.note(f"A worker is running already: {service.jobs.own_name}.")
+        if service.queue.own_worker_alive():
+            console.print_note(f"A worker is running already: {service.queue.own_executor_id}.")
             return
         options = RunOptions(preset, workers=workers)
         options.resolve_preset(service.settings)
         pid = service.start_worker(exit_when_idle=exit_when_idle, options=options)
         log = service.settings.home / "logs" / "worker.log"
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and not service.jobs.own_worker():
+        while time.monotonic() < deadline and not service.queue.own_worker_alive():
             time.sleep(0.2)
-        if not service.jobs.own_worker():
+        if not service.queue.own_worker_alive():
             raise UsageError("The worker did not come up.", hint=f"See {log}")
-        console.note(f"Worker started (process {pid}); log: {log}. Stop it: kb worker --stop")
+        console.print_note(f"Worker started (process {pid}); log: {log}. Stop it: kb worker --stop")
         return
     from kb.jobs.worker.worker import Worker
 
-    console.note("Working; Ctrl-C stops, and what was begun goes on with the next start.")
+    console.print_note("Working; Ctrl-C stops, and what was begun goes on with the next start.")
     chosen = {"preset": preset or service.settings.preset}
     settings = service.settings.replace(**chosen, workers=workers or service.settings.workers)
     Worker(settings, exit_when_idle=exit_when_idle).run()
 
 
 def _stop_workers(service: Service) -> None:
-    names = service.jobs.stop_workers()
+    names = service.queue.stop_workers()
     if not names:
-        console.note("No worker is running.")
+        console.print_note("No worker is running.")
         return
     deadline = time.monotonic() + 20
-    while service.jobs.workers() and time.monotonic() < deadline:
+    while service.queue.workers() and time.monotonic() < deadline:
         time.sleep(0.2)
-    left = service.jobs.workers()
-    if left:
+    remaining = service.queue.workers()
+    if remaining:
         raise UsageError(
-            f"Still running: {', '.join(w.executor_id for w in left)}.", hint="Wait and try again."
+            f"Still running: {', '.join(w.executor_id for w in remaining)}.",
+            hint="Wait and try again.",
         )
-    console.note(f"Stopped: {', '.join(names)}. What was begun goes on with the next start.")
+    console.print_note(f"Stopped: {', '.join(names)}. What was begun goes on with the next start.")
 
 
 def status(
@@ -190,32 +195,34 @@ def status(
         console.print_json(
             {
                 "items": [console.status_document(item) for item in items],
-                "counts": service.jobs.counts(),
-                "publications": service.jobs.deliveries.counts(),
-                "lanes": [asdict(lane) for lane in service.jobs.lanes()],
+                "counts": service.queue.counts(),
+                "publications": service.queue.outbox.counts(),
+                "lanes": [asdict(lane) for lane in service.queue.lanes()],
                 "machines": [m.as_dict(history=False) for m in service.hardware.machines()],
             }
         )
     elif items:
         console.out.print(console.status_view(service, state, limit, items))
-        console.print_troubles(items)
+        console.print_problems(items)
     else:
-        console.note("No items. Begin with: kb ingest FILE")
+        console.print_note("No items. Begin with: kb ingest FILE")
 
 
 def cancel(ids: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
     """Stop items that are queued, waiting or running, and publications that wait."""
     service = Service()
     chosen = service.resolve_ids(ids)
-    dropped = service.jobs.cancel_publications(chosen)
-    done = service.jobs.cancel(chosen)
+    dropped = service.queue.cancel_publications(chosen)
+    done = service.queue.cancel(chosen)
     if done:
-        console.note(f"Cancelled: {', '.join(done)}")
+        console.print_note(f"Cancelled: {', '.join(done)}")
     if dropped:
         shown = ", ".join(f"{item_id} → {sink}" for sink, item_id in dropped)
-        console.note(f"Not to be published any more: {shown}. To send it after all: kb retry ID")
+        console.print_note(
+            f"Not to be published any more: {shown}. To send it after all: kb retry ID"
+        )
     if not done and not dropped:
-        console.note("Nothing to cancel: all had ended.")
+        console.print_note("Nothing to cancel: all had ended.")
 
 
 def retry(
@@ -229,35 +236,37 @@ def retry(
     if not ids and not failed:
         raise UsageError("Which items?", hint="kb retry ID…, or kb retry --failed")
     chosen = service.resolve_ids(ids or [])
-    sent = service.jobs.retry_publications(chosen) if chosen else []
-    done = service.jobs.retry(chosen)
+    sent = service.queue.retry_publications(chosen) if chosen else []
+    done = service.queue.retry(chosen)
     if failed:
-        sent += service.jobs.retry_publications()
-        done += service.jobs.retry_failed()
+        sent += service.queue.retry_publications()
+        done += service.queue.retry_failed()
     if done:
-        console.note(f"Queued again: {', '.join(done)}")
+        console.print_note(f"Queued again: {', '.join(done)}")
     if sent:
         shown = ", ".join(f"{item_id} → {sink}" for sink, item_id in sent)
-        console.note(f"To be published again: {shown}")
+        console.print_note(f"To be published again: {shown}")
     if not done and not sent:
-        console.note("Nothing to try again.")
-    if (done or sent) and not service.jobs.workers():
-        console.note("No worker is running. Start one with: kb worker --detach")
+        console.print_note("Nothing to try again.")
+    if (done or sent) and not service.queue.workers():
+        console.print_note("No worker is running. Start one with: kb worker --detach")
 
 
 def pause(ids: Ids = None) -> None:
     """Pause items, or the whole queue."""
     service = Service()
     if ids:
-        done = service.jobs.pause(service.resolve_ids(ids))
-        console.note(f"Paused: {', '.join(done)}" if done else "Nothing to pause: all had ended.")
+        done = service.queue.pause(service.resolve_ids(ids))
+        console.print_note(
+            f"Paused: {', '.join(done)}" if done else "Nothing to pause: all had ended."
+        )
         return
-    service.jobs.pause()
-    console.note("The queue is paused: what runs ends, nothing new begins. Go on: kb resume")
+    service.queue.pause()
+    console.print_note("The queue is paused: what runs ends, nothing new begins. Go on: kb resume")
 
 
 def resume(ids: Ids = None) -> None:
     """Take a pause back."""
     service = Service()
-    done = service.jobs.resume(service.resolve_ids(ids or []))
-    console.note("Going on." + (f" Queued again: {', '.join(done)}" if done else ""))
+    done = service.queue.resume(service.resolve_ids(ids or []))
+    console.print_note("Going on." + (f" Queued again: {', '.join(done)}" if done else ""))

@@ -38,11 +38,11 @@ def calibrate(
     try:
         with console.media_progress("calibrating", shown=sys.stderr.isatty()) as progress:
             measured = service.hardware.calibrate(
-                service.recognition, service.recipe(options), seconds, progress
+                service.inference_session, service.transcription_options(options), seconds, progress
             )
     finally:
         service.close()
-    forecasts = service.hardware.forecasts(options)
+    forecasts = service.hardware.estimates(options)
     if as_json:
         document = {**measured.as_dict(), "presets": [asdict(each) for each in forecasts]}
         console.print_json(document)
@@ -57,12 +57,12 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     service = Service()
-    found = service.hardware.models(service.recognition)
+    found = service.hardware.models(service.inference_session)
     if as_json:
         console.print_json([asdict(model) for model in found])
         return
     console.out.print(machine.models_table(found))
-    console.note("* is used where none is named. Fetch one with: kb models pull NAME")
+    console.print_note("* is used where none is named. Fetch one with: kb models pull NAME")
 
 
 @models_app.command()
@@ -78,4 +78,4 @@ def pull(
     if as_json:
         console.print_json({"name": fetched.name, "repository": fetched.target, "ready": True})
     else:
-        console.note(f"{fetched.target} is on this machine now: --model {fetched.name}")
+        console.print_note(f"{fetched.target} is on this machine now: --model {fetched.name}")

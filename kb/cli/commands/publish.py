@@ -19,7 +19,7 @@ from kb.sinks import check_sink
 from kb.types import MediaItem
 
 if TYPE_CHECKING:
-    from kb.sinks.odin.sync import Outcome
+    from kb.sinks.odin.sync import SyncResult
 
 To = Annotated[str, typer.Option("--to", help="Which knowledge base.")]
 
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def publish(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every finished item.")] = False,
+    all_items: Annotated[bool, typer.Option("--all", help="Every finished item.")] = False,
     to: To = "odin",
     meta: Meta = None,
     as_json: Json = False,
@@ -43,18 +43,18 @@ def publish(
         raise UsageError(
             "The local index follows the library by itself.", hint="Rebuild it with: kb reindex"
         )
-    if not ids and not everything:
+    if not ids and not all_items:
         raise UsageError("Which items?", hint="kb publish ID…, or kb publish --all")
     service = Service()
     metadata = own_metadata(meta)
-    service.remote.check(to, metadata)
-    chosen = service.remote.ready() if everything else service.resolve_ids(ids or [])
-    held = service.remote.held() if everything else []
+    service.publisher.check(to, metadata)
+    chosen = service.publisher.publishable_ids() if all_items else service.resolve_ids(ids or [])
+    held = service.publisher.held_items() if all_items else []
     if to == "odin" and len(chosen) > 1:
-        console_remote.print_estimate(service.remote.estimate(chosen))
+        console_remote.print_estimate(service.publisher.estimate(chosen))
     with console.count_progress("publish", len(chosen), shown=sys.stderr.isatty()) as progress:
-        outcome = service.remote.publish(to, chosen, metadata, progress)
-    _tell(outcome, held, as_json)
+        result = service.publisher.publish(to, chosen, metadata, progress)
+    _print_result(result, held, as_json)
 
 
 def sync(
@@ -75,23 +75,25 @@ def sync(
         )
     service = Service()
     metadata = own_metadata(meta)
-    plan = service.remote.plan(metadata)
-    held = service.remote.held()
+    plan = service.publisher.plan(metadata)
+    held = service.publisher.held_items()
     if not as_json:
         console_remote.print_plan(plan)
     elif dry_run:
         console.print_json(console_remote.plan_document(plan, held))
     if dry_run:
         if not as_json:
-            console_remote.print_left_out(held)
+            console_remote.print_held(held)
         return
-    todo = len(plan.to_do(prune=prune))
+    todo = len(plan.selected_steps(prune=prune))
     with console.count_progress("sync", todo, shown=sys.stderr.isatty()) as progress:
-        outcome = service.remote.apply(plan, prune=prune, metadata=metadata, progress=progress)
-    left = [step for step in plan.steps if step.kind == "remote_only"]
-    if left and not prune and not as_json:
-        console.note(f"{len(left)} items are only there, and stay; delete them: kb sync --prune")
-    _tell(outcome, held, as_json)
+        result = service.publisher.apply(plan, prune=prune, metadata=metadata, progress=progress)
+    remote_only = [step for step in plan.steps if step.kind == "remote_only"]
+    if remote_only and not prune and not as_json:
+        console.print_note(
+            f"{len(remote_only)} items are only there, and stay; delete them: kb sync --prune"
+        )
+    _print_result(result, held, as_json)
 
 
 def ask(
@@ -112,7 +114,7 @@ def ask(
         return
     if to != "odin":
         raise UsageError(f"{to!r} cannot be asked.", hint="Ask odin or local.")
-    answer = service.remote.ask(question)
+    answer = service.publisher.ask(question)
     if as_json:
         console.print_json(asdict(answer))
     else:
@@ -129,7 +131,7 @@ def upload(
 
     service = Service()
     metadata = own_metadata(meta)
-    service.remote.check("odin")
+    service.publisher.check("odin")
     service.library.prepare()
     files: list[Path] = []
     for path in paths:
@@ -139,47 +141,48 @@ def upload(
     number = 0
     with console.count_progress("upload", len(files), shown=sys.stderr.isatty()) as progress:
 
-        def over(result: FileResult) -> None:
+        def on_file_done(result: FileResult) -> None:
             nonlocal number
             number += 1
             progress(result.path.name, result.status, number, len(files))
 
-        results = upload_files(service.remote.odin, files, metadata, over)
+        results = upload_files(service.publisher.odin, files, metadata, on_file_done)
     if as_json:
         console.print_json([{**asdict(r), "path": str(r.path)} for r in results])
     else:
         for result in results:
-            console.note(f"{result.status}: {result.path} {result.error} {result.hint}".rstrip())
+            console.print_note(
+                f"{result.status}: {result.path} {result.error} {result.hint}".rstrip()
+            )
         if any(result.status == "syncing" for result in results):
-            console.note("Sent, not all indexed yet; run the command again later.")
+            console.print_note("Sent, not all indexed yet; run the command again later.")
     if any(result.status != "synced" for result in results):
         raise typer.Exit(FAILED)
 
 
-def _tell(outcome: Outcome, held: Sequence[MediaItem], as_json: bool) -> None:
+def _print_result(result: SyncResult, held: Sequence[MediaItem], as_json: bool) -> None:
     if as_json:
         console.print_json(
             {
-                "done": outcome.done,
-                "waiting": outcome.waiting,
-                "failed": {i: _words(error) for i, error in outcome.failed.items()},
+                "done": result.done,
+                "waiting": result.waiting,
+                "failed": {i: _error_document(error) for i, error in result.failed.items()},
                 "held": [item.id for item in held],
             }
         )
     else:
-        for item_id, error in outcome.failed.items():
-            console.note(item_id)
+        for item_id, error in result.failed.items():
+            console.print_note(item_id)
             console.print_error(error)
-        for item_id in outcome.waiting:
-            console.note(f"{item_id}: sent, not indexed yet; run the command again later.")
-        console_remote.print_left_out(held)
-        console.note(
-            f"{len(outcome.done)} done, {len(outcome.waiting)} waiting, "
-            f"{len(outcome.failed)} failed."
+        for item_id in result.waiting:
+            console.print_note(f"{item_id}: sent, not indexed yet; run the command again later.")
+        console_remote.print_held(held)
+        console.print_note(
+            f"{len(result.done)} done, {len(result.waiting)} waiting, {len(result.failed)} failed."
         )
-    if not outcome.ok:
+    if not result.ok:
         raise typer.Exit(FAILED)
 
 
-def _words(error: KBError) -> dict[str, str]:
+def _error_document(error: KBError) -> dict[str, str]:
     return {"error": error.message, "hint": error.hint}

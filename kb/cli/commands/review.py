@@ -14,8 +14,8 @@ from kb.cli.output import console
 from kb.errors import KBError, UsageError
 from kb.media.clip import parse_time
 from kb.service import Service
-from kb.service.review import Doubt, UnderReview
-from kb.transcript.chunks import clock
+from kb.service.review import ReviewItem, UncertainSpan
+from kb.transcript.chunks import format_timestamp
 from kb.types import Revision
 
 _SHOWN = 10  # stretches of one item in a listing of several
@@ -67,43 +67,53 @@ def review(
         return
     item_id = service.entry(item_id).item.id
     if export is not None:
-        made = service.review.export(item_id, export)
-        told: dict[str, Any] = {
-            "id": item_id, "sheet": str(made.sheet), "clips": [str(path) for path in made.clips],
+        exported = service.review.export(item_id, export)
+        result: dict[str, Any] = {
+            "id": item_id,
+            "sheet": str(exported.sheet),
+            "clips": [str(path) for path in exported.clips],
         }  # fmt: skip
-        _tell(told, f"{len(made.clips)} clips and {made.sheet.name} in {export}", as_json)
+        _print_result(
+            result, f"{len(exported.clips)} clips and {exported.sheet.name} in {export}", as_json
+        )
     elif accept:
         sinks = service.review.accept(item_id, note=note)
         on = f"; on its way to {', '.join(sinks)}" if sinks else ""
-        _tell({"id": item_id, "state": "done", "sent_to": list(sinks)}, f"Released{on}.", as_json)
-        _no_worker(service, bool(sinks))
+        _print_result(
+            {"id": item_id, "state": "done", "sent_to": list(sinks)}, f"Released{on}.", as_json
+        )
+        _warn_no_worker(service, bool(sinks))
     elif edit:
         _edit(service, item_id, edit, note, as_json)
     elif retry:
         lost = service.review.retry(item_id, model=model, engine=engine)
-        gone = f" {lost} changes by hand are replaced with it; their record stays." if lost else ""
-        _tell({"id": item_id, "state": "queued", "edits": lost}, f"Queued again.{gone}", as_json)
-        _no_worker(service, True)
+        lost_note = (
+            f" {lost} changes by hand are replaced with it; their record stays." if lost else ""
+        )
+        _print_result(
+            {"id": item_id, "state": "queued", "edits": lost}, f"Queued again.{lost_note}", as_json
+        )
+        _warn_no_worker(service, True)
     elif as_json:
-        console.print_json(document(service.review.of(item_id)))
+        console.print_json(review_document(service.review.item(item_id)))
     else:
-        _print(service.review.of(item_id), most=None)
+        _print_item(service.review.item(item_id), max_spans=None)
 
 
 def _list(service: Service, limit: int, as_json: bool) -> None:
     found = list(service.review.waiting(limit))
     if as_json:
-        console.print_json({"items": [document(each) for each in found]})
+        console.print_json({"items": [review_document(each) for each in found]})
         return
     for each in found:
-        _print(each, most=_SHOWN)
+        _print_item(each, max_spans=_SHOWN)
     if not found:
-        console.note("Nothing waits for review.")
+        console.print_note("Nothing waits for review.")
     elif len(found) == limit:
-        console.note(f"The first {limit}; more with --limit.")
+        console.print_note(f"The first {limit}; more with --limit.")
 
 
-def document(found: UnderReview) -> dict[str, Any]:
+def review_document(found: ReviewItem) -> dict[str, Any]:
     """An item as `kb review --json` shows it; times in seconds."""
     return {
         "id": found.item.id,
@@ -114,18 +124,18 @@ def document(found: UnderReview) -> dict[str, Any]:
         "grade": found.grade,
         "error": found.error,
         "hint": found.hint,
-        "doubtful_s": round(found.doubtful_s, 3),
+        "doubtful_s": round(found.uncertain_s, 3),
         "revisions": found.revisions,
-        "doubts": [_doubt(doubt) for doubt in found.doubts],
+        "doubts": [_uncertain_span_document(doubt) for doubt in found.spans],
     }
 
 
-def _doubt(doubt: Doubt) -> dict[str, Any]:
-    values = asdict(doubt)
+def _uncertain_span_document(span: UncertainSpan) -> dict[str, Any]:
+    values = asdict(span)
     return {"start": values.pop("start_s"), "end": values.pop("end_s"), **values}
 
 
-def _print(found: UnderReview, most: int | None) -> None:
+def _print_item(found: ReviewItem, max_spans: int | None) -> None:
     state = "accepted" if found.accepted else found.state
     console.out.print(
         Text.assemble(
@@ -133,25 +143,25 @@ def _print(found: UnderReview, most: int | None) -> None:
             (f"{found.grade}  ", "bold"),
             (found.item.title, "bold"),
             (f"  {found.item.id}  ", "dim"),
-            f"{found.doubtful_s:.1f} s in {len(found.doubts)} places",
+            f"{found.uncertain_s:.1f} s in {len(found.spans)} places",
         )
     )
     if found.error:
         console.out.print(Text(f"  {found.error}"))
-    for doubt in found.doubts[:most]:
-        places = ", ".join(str(place) for place in doubt.segments)
+    for span in found.spans[:max_spans]:
+        places = ", ".join(str(place) for place in span.segments)
         console.out.print(
             Text.assemble(
-                f"  {clock(doubt.start_s)} - {clock(doubt.end_s)}  ",
-                (", ".join(doubt.reasons), "yellow"),
+                f"  {format_timestamp(span.start_s)} - {format_timestamp(span.end_s)}  ",
+                (", ".join(span.reasons), "yellow"),
                 (f"  [segment {places}]" if places else "", "dim"),
-                ("  edited" if doubt.edited else "", "green"),
+                ("  edited" if span.edited else "", "green"),
             )
         )
-        if doubt.text:
-            console.out.print(Text(f"      {doubt.text}"))
-    if most is not None and len(found.doubts) > most:
-        console.out.print(f"  … and {len(found.doubts) - most} more: kb review {found.item.id}")
+        if span.text:
+            console.out.print(Text(f"      {span.text}"))
+    if max_spans is not None and len(found.spans) > max_spans:
+        console.out.print(f"  … and {len(found.spans) - max_spans} more: kb review {found.item.id}")
 
 
 def _edit(service: Service, item_id: str, edits: list[str], note: str, as_json: bool) -> None:
@@ -159,11 +169,11 @@ def _edit(service: Service, item_id: str, edits: list[str], note: str, as_json: 
     # Backwards, and stretches last: what is taken out or put in moves the numbers behind it.
     todo.sort(key=lambda each: -each[0] if isinstance(each[0], int) else 1)
     done: list[Revision] = []
-    for where, text in todo:
-        if isinstance(where, int):
-            revision = service.revisions.edit(item_id, where, text, note=note)
+    for target, text in todo:
+        if isinstance(target, int):
+            revision = service.revisions.edit(item_id, target, text, note=note)
         else:
-            revision = service.revisions.edit_span(item_id, *where, text, note=note)
+            revision = service.revisions.edit_span(item_id, *target, text, note=note)
         if revision is not None:
             done.append(revision)
     changes = [change for revision in done for change in revision.changes]
@@ -187,34 +197,36 @@ def _edit(service: Service, item_id: str, edits: list[str], note: str, as_json: 
             console.out.print(Text(f"- {change.before.text}", style="red"))
         if change.after:
             console.out.print(Text(f"+ {change.after.text}", style="green"))
-    console.note(f"{len(changes)} changed." if changes else "That is what stands there already.")
+    console.print_note(
+        f"{len(changes)} changed." if changes else "That is what stands there already."
+    )
 
 
 def _parse_edit(text: str) -> tuple[int | tuple[float, float], str]:
-    where, sign, words = text.partition("=")
-    if not sign:
+    target, separator, words = text.partition("=")
+    if not separator:
         raise UsageError(f"--edit {text!r} is not WHERE=TEXT.", hint='--edit "12=the new text"')
-    if where.strip().isdecimal():
-        return int(where), words
-    start, dash, end = where.partition("-")
+    if target.strip().isdecimal():
+        return int(target), words
+    start, dash, end = target.partition("-")
     if not dash:
         raise UsageError(
-            f"{where!r} is neither a segment's number nor a stretch of time.",
+            f"{target!r} is neither a segment's number nor a stretch of time.",
             hint='--edit "12=…" or --edit "1:05-1:12.5=…"',
         )
     return (parse_time(start), parse_time(end)), words
 
 
-def _tell(values: dict[str, Any], sentence: str, as_json: bool) -> None:
+def _print_result(values: dict[str, Any], sentence: str, as_json: bool) -> None:
     if as_json:
         console.print_json(values)
     else:
-        console.note(sentence)
+        console.print_note(sentence)
 
 
-def _no_worker(service: Service, wanted: bool) -> None:
-    if wanted and not service.jobs.workers():
-        console.note("No worker is running. Start one with: kb worker --detach")
+def _warn_no_worker(service: Service, needed: bool) -> None:
+    if needed and not service.queue.workers():
+        console.print_note("No worker is running. Start one with: kb worker --detach")
 
 
 def clip(
@@ -231,7 +243,7 @@ def clip(
     start_s, end_s = parse_time(start), parse_time(end)
     entry = service.entry(item_id)
     made = service.review.clip(entry.item.id, start_s, end_s, output)
-    _tell({"id": entry.item.id, "clip": str(made)}, f"Written: {made}", as_json)
+    _print_result({"id": entry.item.id, "clip": str(made)}, f"Written: {made}", as_json)
 
 
 def vocabulary(
@@ -246,19 +258,21 @@ def vocabulary(
     service = Service()
     if add or remove:
         service.vocabulary.change(channel, add or [], remove or [])
-    found = service.vocabulary.of(channel, service.jobs.catalogue)
+    found = service.vocabulary.for_channel(channel, service.queue.database)
     if as_json:
         console.print_json(asdict(found))
         return
     for word in found.words:
         console.out.print(Text(word))
     if found.words:
-        console.note(f"With {len(found.names)} names from titles, chapters and descriptions: "
+        console.print_note(f"With {len(found.names)} names from titles, chapters and descriptions: "
                      f"{', '.join(found.names[:12])}".rstrip(": "))  # fmt: skip
     else:
-        console.note("No list: nothing is told. Begin one with: kb vocabulary CHANNEL --add WORD")
+        console.print_note(
+            "No list: nothing is told. Begin one with: kb vocabulary CHANNEL --add WORD"
+        )
         if found.names:
-            console.note(f"Names found: {', '.join(found.names[:12])}")
+            console.print_note(f"Names found: {', '.join(found.names[:12])}")
 
 
 def correct(
@@ -288,15 +302,15 @@ def correct(
         )
     else:
         for change in changes:
-            head = f"{change.title}  [{clock(change.at_s)}]  {change.item_id}"
+            head = f"{change.title}  [{format_timestamp(change.at_s)}]  {change.item_id}"
             console.out.print(Text(head, style="bold"))
             console.out.print(Text(f"- {change.before}", style="red"))
             console.out.print(Text(f"+ {change.after}", style="green"))
         count = len({change.item_id for change in changes})
-        told = "changed" if apply else "would change; make the changes with --apply"
-        console.note(f"{len(changes)} segments in {count} items {told}.")
+        summary = "changed" if apply else "would change; make the changes with --apply"
+        console.print_note(f"{len(changes)} segments in {count} items {summary}.")
         for item_id, error in failed:
-            console.note(item_id)
+            console.print_note(item_id)
             console.print_error(error)
     if failed:
         raise typer.Exit(FAILED)

@@ -12,15 +12,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import Json, Keep, ModelName, PresetName, takes_filters
+from kb.cli.options import Json, Keep, ModelName, PresetName, with_filter_options
 from kb.cli.output import console
-from kb.errors import Later, UsageError
+from kb.errors import RetryLater, UsageError
 from kb.options import RunOptions
 from kb.service import Service
 from kb.sources.listing.filters import VideoFilters, parse_span
 from kb.sources.listing.scan import Scan
 from kb.sources.subscriptions import Subscription
-from kb.transcript.chunks import clock
+from kb.transcript.chunks import format_timestamp
 
 MOST_SHOWN = 200
 
@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-@takes_filters
+@with_filter_options
 def scan(
     source: Reference,
     filters: VideoFilters,
@@ -51,7 +51,7 @@ def scan(
         print_scan(found)
 
 
-@takes_filters
+@with_filter_options
 def follow(
     source: Annotated[str | None, typer.Argument(metavar="SOURCE")] = None,
     every: Annotated[str, typer.Option("--every", help="How often to look: 6h, 1d.")] = "6h",
@@ -70,7 +70,7 @@ def follow(
         if as_json:
             console.print_json([asdict(each) for each in followed])
         else:
-            print_followed(followed)
+            print_subscriptions(followed)
         return
     if source is None:
         raise UsageError("What is to be followed?", hint="kb follow SOURCE, or kb follow --list")
@@ -81,33 +81,33 @@ def follow(
     path = Path(source).expanduser()
     if path.exists():
         source = str(path.absolute())  # the worker may run elsewhere
-    with suppress(Later):  # a spent quota comes back; what leads nowhere is said now
-        service.jobs.sourcing.open(source, filters)
-    made = service.subscriptions.follow(
+    with suppress(RetryLater):  # a spent quota comes back; what leads nowhere is said now
+        service.queue.source_factory.open(source, filters)
+    subscription = service.subscriptions.follow(
         source, every_s=every_s, filters=filters, options=options.as_dict()
     )
     if as_json:
-        console.print_json(asdict(made))
-    console.note(
-        f"Following {made.reference}: what is not in the library yet is ingested, now and "
+        console.print_json(asdict(subscription))
+    console.print_note(
+        f"Following {subscription.reference}: what is not in the library yet is ingested, now and "
         f"every {every}. Stop: kb unfollow {source}"
     )
-    if not service.jobs.workers():
-        console.note("No worker is running. Start one with: kb worker --detach")
+    if not service.queue.workers():
+        console.print_note("No worker is running. Start one with: kb worker --detach")
 
 
 def unfollow(source: Reference) -> None:
     """Stop following a source."""
     if not Service().unfollow(source):
         raise UsageError(f"{source!r} is not followed.", hint="See: kb follow --list")
-    console.note(f"No longer following {source}.")
+    console.print_note(f"No longer following {source}.")
 
 
 def print_scan(found: Scan) -> None:
     """The items in a table, the plan in two lines, notes below."""
     for item in found.items[:MOST_SHOWN]:
-        length = clock(item.item.duration_s) if item.item.duration_s is not None else "?"
-        style = "" if item.is_wanted else "dim"
+        length = format_timestamp(item.item.duration_s) if item.item.duration_s is not None else "?"
+        style = "" if item.should_ingest else "dim"
         console.out.print(
             Text(f"{item.item.published or '?':10}  {length:>8}  {item.state:11} ", style=style)
             + Text(item.item.title, style=style)
@@ -119,7 +119,7 @@ def print_scan(found: Scan) -> None:
     console.out.print("  " + " · ".join(_counts(found)))
     console.out.print("  " + " · ".join(_costs(found)))
     for sentence in found.notes:
-        console.note(sentence)
+        console.print_note(sentence)
 
 
 def _counts(found: Scan) -> list[str]:
@@ -141,38 +141,39 @@ def _counts(found: Scan) -> list[str]:
 
 def _costs(found: Scan) -> list[str]:
     """What an ingest would take."""
-    parts = [f"{_span(found.audio_s)} of sound"]
+    parts = [f"{_format_duration(found.audio_s)} of sound"]
     if found.report.units:
         parts.append(f"{found.report.units} API units")
     free = f" of {found.disk_free / 1e9:.0f} GB free" if found.disk_free is not None else ""
-    parts.append(f"{_size(found.disk_bytes)}{free}")
+    parts.append(f"{_format_size(found.disk_bytes)}{free}")
     if found.download_s:
-        parts.append(f"download about {_span(found.download_s)}")
-    parts.append(f"recognition {_span(found.recognition_s)}")
+        parts.append(f"download about {_format_duration(found.download_s)}")
+    parts.append(f"recognition {_format_duration(found.recognition_s)}")
     return parts
 
 
-def print_followed(followed: Sequence[Subscription]) -> None:
+def print_subscriptions(followed: Sequence[Subscription]) -> None:
     """What is followed, when it was looked at and when it will be."""
     for each in followed:
-        last = _moment(each.last_at) if each.last_at else "never"
+        last = _format_time(each.last_at) if each.last_at else "never"
         console.out.print(
             Text.assemble(
                 (each.reference, "bold"),
-                f"  every {_span(each.every_s)} · last {last} · next {_moment(each.next_at)}",
+                f"  every {_format_duration(each.every_s)} · last {last}"
+                f" · next {_format_time(each.next_at)}",
             )
         )
         if each.error:
             console.out.print(Text(f"  {each.error}", style="red"))
     if not followed:
-        console.note("Nothing is followed. Begin with: kb follow SOURCE")
+        console.print_note("Nothing is followed. Begin with: kb follow SOURCE")
 
 
-def _moment(seconds: float) -> str:
+def _format_time(seconds: float) -> str:
     return time.strftime("%d %b %H:%M", time.localtime(seconds))
 
 
-def _span(seconds: float | None) -> str:
+def _format_duration(seconds: float | None) -> str:
     if seconds is None:
         return "time unknown (kb calibrate measures it)"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -181,5 +182,5 @@ def _span(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
-def _size(count: int) -> str:
+def _format_size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -28,7 +28,7 @@ from kb.cli.output.machine import machine_lines
 from kb.errors import KBError
 from kb.service import IngestReport, ItemListener, ItemStatus, SearchResult, Service
 from kb.service.results import Publication
-from kb.transcript.chunks import clock
+from kb.transcript.chunks import format_timestamp
 from kb.types import MediaItem, Transcript
 
 out = Console(highlight=False, soft_wrap=True)
@@ -67,7 +67,7 @@ def print_warning(message: str) -> None:
     err.print(Text.assemble(("Warning: ", "bold yellow"), message), soft_wrap=True)
 
 
-def note(message: str) -> None:
+def print_note(message: str) -> None:
     """A sentence for the person at the terminal, not part of the result."""
     err.print(Text(message), soft_wrap=True)
 
@@ -77,7 +77,9 @@ def status_document(status: ItemStatus) -> dict[str, Any]:
     document = asdict(status)
     document["progress"] = round(status.progress, 4)
     document["share"] = round(status.share, 4)
-    document["publish"] = {told.pop("sink"): told for told in document.pop("publications")}
+    document["publish"] = {
+        publication.pop("sink"): publication for publication in document.pop("publications")
+    }
     return document
 
 
@@ -96,7 +98,7 @@ def search_document(result: SearchResult) -> dict[str, Any]:
     return {
         "query": result.query,
         "mode": result.mode,
-        "took_ms": result.took_ms,
+        "took_ms": result.elapsed_ms,
         "hits": [
             {
                 "item_id": hit.item_id,
@@ -119,20 +121,20 @@ def search_document(result: SearchResult) -> dict[str, Any]:
 def print_search(result: SearchResult) -> None:
     """Hits for reading: title and time, the snippet with the hit in bold, the link."""
     if not result.hits:
-        note(f"Nothing found for {result.query!r}.")
+        print_note(f"Nothing found for {result.query!r}.")
         return
     for number, hit in enumerate(result.hits, start=1):
         out.print(
             Text.assemble(
                 (f"{number}. ", "dim"),
                 (hit.title, "bold"),
-                f"  [{clock(hit.at_s)}]",
+                f"  [{format_timestamp(hit.at_s)}]",
                 (f"  {hit.tier}" if hit.tier else "", "yellow"),
             )
         )
-        out.print(Text("   ").append_text(_marked(hit.snippet)))
+        out.print(Text("   ").append_text(_highlighted(hit.snippet)))
         out.print(Text(f"   {hit.deep_link}", style="dim"))
-    note(f"{len(result.hits)} passages in {result.took_ms:.0f} ms")
+    print_note(f"{len(result.hits)} passages in {result.elapsed_ms:.0f} ms")
 
 
 def status_view(
@@ -144,18 +146,18 @@ def status_view(
     """Totals, why a lane stands still, and one table of items."""
     if items is None:
         items = service.statuses(state=state, limit=limit)
-    counts = {name: count for name, count in service.jobs.counts().items() if count}
-    alive = service.jobs.workers()
+    counts = {name: count for name, count in service.queue.counts().items() if count}
+    alive = service.queue.workers()
     head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
     head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
     lines: list[Text | Table] = [head]
     if alive:
-        lines += machine_lines(service.hardware.at_work())
-    for sink, found in service.jobs.deliveries.counts().items():
+        lines += machine_lines(service.hardware.with_workers())
+    for sink, found in service.queue.outbox.counts().items():
         if sink != "local":
             words = "  ".join(f"{count} {status}" for status, count in found.items())
             lines.append(Text(f"{sink}: {words}", style="dim"))
-    for lane in service.jobs.lanes():
+    for lane in service.queue.lanes():
         until = "" if lane.until > 4e9 else time.strftime(" until %d %b %H:%M", _local(lane.until))
         lines.append(Text(f"The {lane.name} lane is paused{until}: {lane.reason}", style="yellow"))
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -181,11 +183,11 @@ def status_view(
 def _published(publications: Sequence[Publication]) -> Text:
     """`local, odin waiting`: each knowledge base that has the item, or how far it is there."""
     text = Text()
-    for told in publications:
+    for publication in publications:
         text.append(", " if text else "")
-        text.append(told.sink, style=_STYLE.get(told.status, ""))
-        if told.status != "synced":
-            text.append(f" {told.status}", style=_STYLE.get(told.status, ""))
+        text.append(publication.sink, style=_STYLE.get(publication.status, ""))
+        if publication.status != "synced":
+            text.append(f" {publication.status}", style=_STYLE.get(publication.status, ""))
     return text
 
 
@@ -196,29 +198,35 @@ def _local(seconds: float) -> time.struct_time:
 def print_report(report: IngestReport, *, waited: bool) -> None:
     """What an ingest took up, passed over and, if it was waited for, how it ended."""
     for skipped in report.skipped:
-        note(f"{skipped.id}: {skipped.reason}")
+        print_note(f"{skipped.id}: {skipped.reason}")
     if not waited:
-        note(f"{len(report.enqueued)} queued.")
+        print_note(f"{len(report.enqueued)} queued.")
         return
-    print_troubles(report.items)
-    ended: dict[str, int] = {}
+    print_problems(report.items)
+    state_counts: dict[str, int] = {}
     for item in report.items:
-        ended[item.state] = ended.get(item.state, 0) + 1
-    words = ", ".join(f"{count} {state}" for state, count in ended.items())
-    note(words or "Nothing to do: everything is already in the library.")
+        state_counts[item.state] = state_counts.get(item.state, 0) + 1
+    words = ", ".join(f"{count} {state}" for state, count in state_counts.items())
+    print_note(words or "Nothing to do: everything is already in the library.")
 
 
-def print_troubles(items: Sequence[ItemStatus]) -> None:
+def print_problems(items: Sequence[ItemStatus]) -> None:
     """Why items failed or are held, what knowledge bases say of them, and what to do."""
     for item in items:
-        _trouble(item.state, item.title, item.error, item.hint)
-        for told in item.publications:
-            if told.status != "held":  # the item itself says why
-                state = f"{told.sink} {told.status}"
-                _trouble(state, item.title, told.error, told.hint, _STYLE.get(told.status))
+        _print_problem(item.state, item.title, item.error, item.hint)
+        for publication in item.publications:
+            if publication.status != "held":  # the item itself says why
+                state = f"{publication.sink} {publication.status}"
+                _print_problem(
+                    state,
+                    item.title,
+                    publication.error,
+                    publication.hint,
+                    _STYLE.get(publication.status),
+                )
 
 
-def _trouble(state: str, title: str, error: str, hint: str, style: str | None = None) -> None:
+def _print_problem(state: str, title: str, error: str, hint: str, style: str | None = None) -> None:
     if error:
         style = style or _STYLE.get(state, "bold")
         out.print(Text.assemble((f"{state}: ", style), (title, "bold")))
@@ -227,20 +235,22 @@ def _trouble(state: str, title: str, error: str, hint: str, style: str | None = 
             out.print(Text(f"  → {hint}"))
 
 
-def print_doubtful(transcript: Transcript, most: int = 10) -> None:
+def print_uncertain_spans(transcript: Transcript, limit: int = 10) -> None:
     """Where somebody should listen, and why; nothing where there is no doubt."""
-    spans = transcript.doubtful
+    spans = transcript.doubtful_spans
     if not spans:
         return
-    signs = [sign for window in transcript.windows for sign in window.signs]
+    flags = [sign for window in transcript.windows for sign in window.flags]
     total_s = sum(span.duration_s for span in spans)
-    note(f"Doubtful: {total_s:.1f} s in {len(spans)} places")
-    for span in spans[:most]:
-        names = {s.name for s in signs if s.start_s < span.end_s and s.end_s > span.start_s}
-        why = ", ".join(sorted(names)) or "no words"
-        note(f"  {clock(span.start_s)} - {clock(span.end_s)}  {why}")
-    if len(spans) > most:
-        note(f"  … and {len(spans) - most} more (see --json)")
+    print_note(f"Doubtful: {total_s:.1f} s in {len(spans)} places")
+    for span in spans[:limit]:
+        names = {s.name for s in flags if s.start_s < span.end_s and s.end_s > span.start_s}
+        reasons = ", ".join(sorted(names)) or "no words"
+        print_note(
+            f"  {format_timestamp(span.start_s)} - {format_timestamp(span.end_s)}  {reasons}"
+        )
+    if len(spans) > limit:
+        print_note(f"  … and {len(spans) - limit} more (see --json)")
 
 
 def print_checks(checks: Sequence[Any]) -> None:
@@ -271,7 +281,7 @@ def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
     with _bars(shown) as bars:
         overall = bars.add_task(f"{'all':10} {total} items", total=float(total))
         tasks: dict[str, TaskID] = {}
-        ended: set[str] = set()
+        finished: set[str] = set()
 
         def listen(item: MediaItem, status: ItemStatus) -> None:
             if status.state in ("queued", "running"):
@@ -284,8 +294,8 @@ def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
                 return
             if item.id in tasks:
                 bars.remove_task(tasks.pop(item.id))
-            ended.add(item.id)
-            bars.update(overall, completed=float(len(ended)))
+            finished.add(item.id)
+            bars.update(overall, completed=float(len(finished)))
             style = _STYLE.get(status.state, "")
             bars.console.print(Text.assemble((f"{status.state:9}", style), item.title))
 
@@ -300,12 +310,12 @@ def count_progress(
     with _bars(shown) as bars:
         task = bars.add_task(what, total=float(total))
 
-        def tell(item_id: str, state: str, number: int, total: int) -> None:
+        def update(item_id: str, state: str, number: int, total: int) -> None:
             bars.update(task, completed=float(number), total=float(total))
             if state == "failed":
                 bars.console.print(Text.assemble((f"{state:9}", _STYLE["failed"]), item_id))
 
-        yield tell
+        yield update
 
 
 def _bars(shown: bool) -> Progress:
@@ -321,7 +331,7 @@ def _bars(shown: bool) -> Progress:
     )
 
 
-def _marked(snippet: str) -> Text:
+def _highlighted(snippet: str) -> Text:
     text = Text()
     for number, part in enumerate(re.split(r"\*\*(.+?)\*\*", snippet)):
         text.append(part, style="bold yellow" if number % 2 else "")

@@ -12,7 +12,7 @@ from rich.text import Text
 from gpu.monitor import Sample
 from gpu.presets import Preset, load_presets
 from gpu.status import Machine
-from gpu.throughput import Calibration, Forecast
+from gpu.throughput import Calibration, Estimate
 from kb.errors import KBError
 from kb.inference.downloads import ModelFacts
 
@@ -48,7 +48,7 @@ def machine_lines(machines: Sequence[Machine]) -> list[Text]:
         if machine.rtfx_hour:
             words.append(f"{machine.rtfx_hour:.0f}× real time in the last hour")
         if machine.budget is not None:
-            words.append(machine.budget.words(presets))
+            words.append(machine.budget.describe(presets))
         lines.append(Text("  ·  ".join(word for word in words if word), style="dim"))
         if machine.trouble:
             lines.append(Text(f"{machine.executor_id}: {machine.trouble}", style="yellow"))
@@ -71,7 +71,7 @@ def _figures(sample: Sample) -> str:
     return ", ".join(words)
 
 
-def calibration_table(measured: Calibration, forecasts: Sequence[Forecast]) -> list[Text | Table]:
+def calibration_table(measured: Calibration, forecasts: Sequence[Estimate]) -> list[Text | Table]:
     """What `kb calibrate` found, and what follows for the presets."""
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(measured.at))
     head = Text(
@@ -89,7 +89,7 @@ def calibration_table(measured: Calibration, forecasts: Sequence[Forecast]) -> l
         table.add_column(column, justify="right")
     best = measured.best
     for each in measured.batches:
-        mark = " *" if each is best and measured.enough else ""
+        mark = " *" if each is best and measured.saturating_batch else ""
         table.add_row(
             str(each.batch),
             f"{each.hear_s * 1000:.0f}",
@@ -99,7 +99,7 @@ def calibration_table(measured: Calibration, forecasts: Sequence[Forecast]) -> l
             f"{each.peak_bytes / GB:.2f} GB" if each.peak_bytes else "",
         )
     lines: list[Text | Table] = [head, prepare, table]
-    if measured.enough:
+    if measured.saturating_batch:
         lines.append(Text("* larger batches gain nothing", style="dim"))
     if measured.refused:
         lines.append(Text(f"{measured.refused} windows did not fit into memory.", style="yellow"))
@@ -107,7 +107,7 @@ def calibration_table(measured: Calibration, forecasts: Sequence[Forecast]) -> l
     return lines
 
 
-def forecast_lines(forecasts: Sequence[Forecast]) -> list[str]:
+def forecast_lines(forecasts: Sequence[Estimate]) -> list[str]:
     """One line a preset: what it will do here."""
     lines = []
     for forecast in forecasts:
@@ -132,19 +132,19 @@ def models_table(models: Sequence[ModelFacts]) -> Table:
     table.add_column("here")
     for model in models:
         name = f"{model.name} *" if model.default else model.name
-        memory = f"{_size(model.memory_bytes)} – {_size(model.memory_bytes_16)}"
+        memory = f"{_format_size(model.memory_bytes)} – {_format_size(model.memory_bytes_16)}"
         table.add_row(
             name,
             model.engine,
             "English" if model.languages == 1 else str(model.languages or ""),
-            _size(model.disk_bytes or model.download_bytes),
+            _format_size(model.disk_bytes or model.download_bytes),
             memory if model.memory_bytes else "",
             model.where,
         )
     return table
 
 
-def _size(count: int) -> str:
+def _format_size(count: int) -> str:
     if not count:
         return ""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from kb.cli.output.console import note, out
-from kb.transcript.chunks import clock
+from kb.cli.output.console import out, print_note
+from kb.transcript.chunks import format_timestamp
 from kb.types import MediaItem
 
 if TYPE_CHECKING:
-    from kb.jobs.publisher import Estimate
+    from kb.jobs.publisher import CostEstimate
     from kb.sinks.odin.chat import Answer, Reference
     from kb.sinks.odin.sync import SyncPlan
 
@@ -28,8 +28,8 @@ def plan_document(plan: SyncPlan, held: Sequence[MediaItem]) -> dict[str, Any]:
     return {
         "steps": [asdict(step) for step in plan.steps],
         "counts": plan.counts,
-        "in_step": plan.in_step,
-        "others": plan.others,
+        "in_step": plan.in_sync,
+        "others": plan.foreign,
         "documents": plan.documents,
         "words": plan.words,
         "credits": round(plan.credits, 2),
@@ -46,26 +46,26 @@ def print_plan(plan: SyncPlan) -> None:
             )
         )
     out.print(
-        f"{len(plan.steps)} differences, {plan.in_step} in step, {plan.others} documents of "
+        f"{len(plan.steps)} differences, {plan.in_sync} in step, {plan.foreign} documents of "
         f"others · to send: {plan.documents} documents, {plan.words} words, about "
         f"{plan.credits:.1f} credits"
     )
 
 
-def print_left_out(held: Sequence[MediaItem], most: int = 10) -> None:
+def print_held(held: Sequence[MediaItem], limit: int = 10) -> None:
     """Items that are held for review and stay away from everybody else."""
     if not held:
         return
-    note(f"{len(held)} held for review, not sent: kb review")
-    for item in held[:most]:
-        note(f"  {item.id}  {item.title}")
-    if len(held) > most:
-        note(f"  … and {len(held) - most} more (kb status --state held)")
+    print_note(f"{len(held)} held for review, not sent: kb review")
+    for item in held[:limit]:
+        print_note(f"  {item.id}  {item.title}")
+    if len(held) > limit:
+        print_note(f"  … and {len(held) - limit} more (kb status --state held)")
 
 
-def print_estimate(estimate: Estimate) -> None:
+def print_estimate(estimate: CostEstimate) -> None:
     """What sending costs at most, said before it begins."""
-    note(
+    print_note(
         f"{estimate.items} items, {estimate.words} words: at most about "
         f"{estimate.credits:.1f} credits; what is there already costs nothing."
     )
@@ -80,7 +80,7 @@ def print_answer(answer: Answer) -> None:
 def print_sources(sources: Sequence[Reference]) -> None:
     """Where something is said."""
     for number, source in enumerate(sources, start=1):
-        at = f"  [{clock(source.start_s)}]" if source.start_s is not None else ""
+        at = f"  [{format_timestamp(source.start_s)}]" if source.start_s is not None else ""
         out.print(
             Text.assemble((f"{number}. ", "dim"), (source.title or source.document, "bold"), at)
         )
@@ -92,7 +92,7 @@ def print_sources(sources: Sequence[Reference]) -> None:
 
 
 def remote_search_document(
-    query: str, took_ms: float, found: Sequence[Reference]
+    query: str, elapsed_ms: float, found: Sequence[Reference]
 ) -> dict[str, Any]:
     """What `kb search --remote --json` prints: as of the library, plus the remote document.
 
@@ -101,7 +101,7 @@ def remote_search_document(
     return {
         "query": query,
         "mode": "remote",
-        "took_ms": took_ms,
+        "took_ms": elapsed_ms,
         "hits": [
             {
                 "item_id": hit.item_id,
@@ -119,10 +119,10 @@ def remote_search_document(
     }
 
 
-def print_remote_search(query: str, took_ms: float, found: Sequence[Reference]) -> None:
+def print_remote_search(query: str, elapsed_ms: float, found: Sequence[Reference]) -> None:
     """Hits of a remote knowledge base for reading."""
     if not found:
-        note(f"Nothing found for {query!r}.")
+        print_note(f"Nothing found for {query!r}.")
         return
     print_sources(found)
-    note(f"{len(found)} hits in {took_ms:.0f} ms")
+    print_note(f"{len(found)} hits in {elapsed_ms:.0f} ms")

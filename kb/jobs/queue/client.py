@@ -10,16 +10,24 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kb import storage
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import KBError
 from kb.jobs.queue import heartbeat, outbox, views, workflow_ids
-from kb.jobs.queue.item_states import CANCELLED, FAILED, PAUSED, QUEUED, WAITING, Brief, Row
+from kb.jobs.queue.item_states import (
+    CANCELLED,
+    FAILED,
+    PAUSED,
+    QUEUED,
+    WAITING,
+    ItemRow,
+    ItemSummary,
+)
 from kb.jobs.queue.items import ItemStore
-from kb.jobs.queue.library_sync import known, learn
-from kb.jobs.queue.listing_jobs import ask, listing_item
-from kb.jobs.queue.outbox import RESTING, Deliveries
-from kb.jobs.queue.source_factory import Sourcing
-from kb.jobs.queue.views import BoardFigures, BoardPage, BoardRow
+from kb.jobs.queue.library_sync import library_row, sync_from_library
+from kb.jobs.queue.listing_jobs import enqueue_listing, listing_item
+from kb.jobs.queue.outbox import DEFERRED, Outbox
+from kb.jobs.queue.source_factory import SourceFactory
+from kb.jobs.queue.views import QueueFigures, QueuePage, QueueRow
 from kb.library import Library
 from kb.options import RunOptions
 from kb.pipeline import publish_record
@@ -28,7 +36,7 @@ from kb.sources.listing.filters import VideoFilters
 from kb.types import MediaItem
 
 if TYPE_CHECKING:
-    from kb.jobs.queue.dbos_client import JobClient
+    from kb.jobs.queue.dbos_client import DbosClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ class LaneState:
     reason: str
 
 
-class Jobs:
+class JobQueue:
     """The queue of one library. Opens the database at first use; every method may raise
     LibraryError."""
 
@@ -49,65 +57,65 @@ class Jobs:
         self._library = library
 
     @cached_property
-    def catalogue(self) -> Catalogue:
+    def database(self) -> Database:
         """The database, with the folder's items taken in if it is new."""
-        catalogue = Catalogue.open(self._settings)
-        store = ItemStore(catalogue)
+        database = Database.open(self._settings)
+        store = ItemStore(database)
         if not any(store.counts().values()):
             entries = self._library.entries()
-            store.adopt(known(entry) for entry in entries)
-            Deliveries(catalogue).adopt(entries)
-        return catalogue
+            store.adopt(library_row(entry) for entry in entries)
+            Outbox(database).adopt(entries)
+        return database
 
     @cached_property
     def items(self) -> ItemStore:
-        return ItemStore(self.catalogue)
+        return ItemStore(self.database)
 
     @property
-    def deliveries(self) -> Deliveries:
+    def outbox(self) -> Outbox:
         """What each knowledge base says of each item, and what is on its way there."""
-        return Deliveries(self.catalogue)
+        return Outbox(self.database)
 
     @cached_property
-    def _client(self) -> JobClient:
-        from kb.jobs.queue.dbos_client import JobClient
+    def _client(self) -> DbosClient:
+        from kb.jobs.queue.dbos_client import DbosClient
 
-        return JobClient(self.catalogue)
+        return DbosClient(self.database)
 
     def close(self) -> None:
         """Lets go of the database."""
         if "_client" in self.__dict__:
             self._client.close()
-        if "catalogue" in self.__dict__:
-            self.catalogue.close()
+        if "database" in self.__dict__:
+            self.database.close()
 
     @property
-    def sourcing(self) -> Sourcing:
+    def source_factory(self) -> SourceFactory:
         """The sources that items come from."""
-        return Sourcing(self._settings, self.catalogue)
+        return SourceFactory(self._settings, self.database)
 
     # Asking
 
     def submit(
-        self, wanted: Sequence[MediaItem], options: RunOptions
+        self, media_items: Sequence[MediaItem], options: RunOptions
     ) -> tuple[list[str], list[tuple[str, str]]]:
         """Queues items: (ids taken, [(id, why not)])."""
-        learn(self.items, self._library, [item.id for item in wanted])
+        sync_from_library(self.items, self._library, [item.id for item in media_items])
         enqueue = self._client.enqueue(captions_first=options.wants_captions(self._settings))
-        return self.items.submit(wanted, options.as_dict(), enqueue, again=options.again)
+        return self.items.submit(media_items, options.as_dict(), enqueue, again=options.again)
 
     def submit_listing(
         self, reference: str, filters: VideoFilters, options: RunOptions
     ) -> list[str]:
         """Queues a listing, to be made by a worker as soon as it is possible; its id."""
         item = listing_item(reference, filters)
-        ask(self.items, item, options.as_dict(), self._client.ingest)
+        enqueue_listing(self.items, item, options.as_dict(), self._client.ingest)
         return [item.id]
 
     def states_of(self, ids: Sequence[str]) -> dict[str, str]:
         """The states of those ids that the library or the queue has."""
-        learn(self.items, self._library, ids)
-        return {each.id: each.state for each in self.briefs(ids=ids)} if ids else {}
+        sync_from_library(self.items, self._library, ids)
+        return {each.id: each.state for each in self.summaries(ids=ids)} if ids else {}
 
     def retry(self, ids: Sequence[str]) -> list[str]:
         """Queues failed, cancelled, paused or waiting items again; returns their ids.
@@ -128,8 +136,8 @@ class Jobs:
 
         Of these items what failed, waits or was cancelled, without ids all that failed.
         """
-        statuses = (FAILED,) if ids is None else (FAILED, CANCELLED, *RESTING)
-        return self.deliveries.retry(self._client.publish, statuses, ids)
+        statuses = (FAILED,) if ids is None else (FAILED, CANCELLED, *DEFERRED)
+        return self.outbox.retry(self._client.publish, statuses, ids)
 
     def cancel(self, ids: Sequence[str], state: str = CANCELLED) -> list[str]:
         """Ends items that have not ended; a running one stops within a second or two.
@@ -138,7 +146,7 @@ class Jobs:
         """
         stopped = self.items.stop(ids, state)
         self._client.cancel([workflow_ids.ingest_id(*key) for key in stopped])
-        # After that: an item that is just done queues its publications no more (`ItemWork`).
+        # After that: an item that is just done queues its publications no more (`ItemSteps`).
         dropped = self.cancel_publications(ids) if state == CANCELLED else []
         return list(dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped)]))
 
@@ -148,7 +156,7 @@ class Jobs:
         What is being sent right now finishes its document. `retry` or another asking sends it
         all the same. Publications of held items stay: they wait for a person anyway.
         """
-        dropped = self.deliveries.cancel(ids)
+        dropped = self.outbox.cancel(ids)
         self._client.cancel(
             [
                 workflow_ids.publish_id(row.sink, row.item_id, row.serial)
@@ -167,7 +175,7 @@ class Jobs:
         new begins."""
         if ids:
             return self.cancel(ids, PAUSED)
-        self.items.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOR_EVER, "paused by hand")
+        self.items.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
         return []
 
     def resume(self, ids: Sequence[str] = ()) -> list[str]:
@@ -175,7 +183,7 @@ class Jobs:
         if not ids:
             for lane in self.lanes():
                 self.items.pause_lane(lane.name, None, "")
-            self.deliveries.hurry()
+            self.outbox.retry_now()
             ids = [*self.items.ids(PAUSED), *self.items.ids(WAITING)]
         resumed = self.items.retry(ids, self._client.ingest, states=(PAUSED, WAITING))
         return [item_id for item_id, _ in resumed]
@@ -193,63 +201,70 @@ class Jobs:
         """Queues an item for remote knowledge bases, to be brought into step with the library."""
         if not sinks:
             return
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             for sink in sinks:
-                self.deliveries.submit(connection, sink, item_id, self._client.publish)
+                self.outbox.submit(connection, sink, item_id, self._client.publish)
 
     # Looking
 
-    def rows(self, ids: Sequence[str]) -> list[Row]:
+    def rows(self, ids: Sequence[str]) -> list[ItemRow]:
         """These items whole, newest first. What a dead worker has is shown as queued."""
-        return self.items.rows(ids, self._alive())
+        return self.items.rows(ids, self._live_workers())
 
-    def briefs(
+    def summaries(
         self, *, state: str | None = None, limit: int | None = None, ids: Sequence[str] = ()
-    ) -> list[Brief]:
+    ) -> list[ItemSummary]:
         """Items, newest first. What a dead worker has is shown as queued: it goes on later."""
-        return self.items.briefs(state=state, limit=limit, ids=ids, alive=self._alive())
+        return self.items.summaries(
+            state=state, limit=limit, ids=ids, live_workers=self._live_workers()
+        )
 
     def unfinished(self) -> dict[str, str]:
         """The state of every item that is not done, by id."""
-        return self.items.unfinished(self._alive())
+        return self.items.unfinished(self._live_workers())
 
     def counts(self) -> dict[str, int]:
         """How many items are shown in each state."""
-        return self.items.counts(self._alive())
+        return self.items.counts(self._live_workers())
 
-    def board(
+    def page(
         self, *, states: Sequence[str] = (), words: str = "", offset: int = 0, limit: int = 100
-    ) -> BoardPage:
+    ) -> QueuePage:
         """A page of the queue in the order of interest (see `kb.jobs.queue.views`)."""
         return views.page(
-            self.catalogue, self._alive(), states=states, words=words, offset=offset, limit=limit
+            self.database,
+            self._live_workers(),
+            states=states,
+            words=words,
+            offset=offset,
+            limit=limit,
         )
 
-    def board_rows(self, ids: Sequence[str]) -> tuple[BoardRow, ...]:
+    def page_rows(self, ids: Sequence[str]) -> tuple[QueueRow, ...]:
         """These few items as the board shows them."""
-        return views.page(self.catalogue, self._alive(), ids=ids, limit=len(ids)).rows
+        return views.page(self.database, self._live_workers(), ids=ids, limit=len(ids)).rows
 
-    def figures(self, since: float) -> BoardFigures:
+    def figures(self, since: float) -> QueueFigures:
         """The queue in numbers; `since` (epoch seconds) is where "done" begins to count."""
-        return views.figures(self.catalogue, self._alive(), since)
+        return views.figures(self.database, self._live_workers(), since)
 
-    def ids_beginning_with(self, start: str) -> list[str]:
+    def ids_with_prefix(self, prefix: str) -> list[str]:
         """Ids whose part after the last colon begins so."""
-        return self.items.beginning_with(start)
+        return self.items.ids_with_prefix(prefix)
 
     def workers(self) -> list[heartbeat.WorkerInfo]:
         """Workers that are alive now."""
         now = time.time()
-        return [w for w in heartbeat.list_workers(self.catalogue) if w.alive(now)]
+        return [w for w in heartbeat.list_workers(self.database) if w.is_alive(now)]
 
     @property
-    def own_name(self) -> str:
+    def own_executor_id(self) -> str:
         """The name of a worker with these settings on this machine."""
         return heartbeat.executor_id(self._settings)
 
-    def own_worker(self) -> bool:
+    def own_worker_alive(self) -> bool:
         """Whether the worker of that name is alive; there may be others of other names."""
-        return any(worker.executor_id == self.own_name for worker in self.workers())
+        return any(worker.executor_id == self.own_executor_id for worker in self.workers())
 
     def lanes(self) -> list[LaneState]:
         """Lanes that stand still now: items, downloads, knowledge bases."""
@@ -265,8 +280,8 @@ class Jobs:
     def adopt_folder(self) -> int:
         """Takes in items of the folder that the table does not know; returns how many."""
         entries = self._library.entries()
-        self.deliveries.adopt(entries)
-        return self.items.adopt(known(entry) for entry in entries)
+        self.outbox.adopt(entries)
+        return self.items.adopt(library_row(entry) for entry in entries)
 
-    def _alive(self) -> set[str]:
+    def _live_workers(self) -> set[str]:
         return {worker.executor_id for worker in self.workers()}

@@ -11,22 +11,22 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
 
-from kb.database import Catalogue, deliveries, items
+from kb.database import Database, deliveries, items
 from kb.jobs.queue import workflow_ids as names
 from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.jobs.queue.items import Enqueue
-from kb.jobs.queue.outbox import GOING
+from kb.jobs.queue.outbox import IN_PROGRESS
 
 _GOING = ("PENDING", "ENQUEUED", "DELAYED")  # workflows that will still run, in DBOS's words
 _MIGRATION_LOCK = 7261502
 _LOCK_EVERY_S = 0.2
 
 
-def config(catalogue: Catalogue, executor_id: str, threads: int) -> DBOSConfig:
+def config(database: Database, executor_id: str, threads: int) -> DBOSConfig:
     """The configuration of a worker. `threads`: workflows that may run at once."""
     return DBOSConfig(
         name=names.APPLICATION,
-        system_database_engine=catalogue.engine,
+        system_database_engine=database.engine,
         application_version=names.APPLICATION_VERSION,
         executor_id=executor_id,
         log_level="WARNING",
@@ -36,21 +36,21 @@ def config(catalogue: Catalogue, executor_id: str, threads: int) -> DBOSConfig:
     )
 
 
-class JobClient:
+class DbosClient:
     """The asking side: puts workflows on queues. Opening one makes DBOS's tables if needed."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, database: Database) -> None:
         """Raises LibraryError when the database cannot be used."""
-        self._catalogue = catalogue
-        schema = None if catalogue.is_sqlite else "dbos"
+        self._database = database
+        schema = None if database.is_sqlite else "dbos"
         # The first migration alone logs some 65 lines.
         logging.getLogger("dbos").setLevel(logging.WARNING)
-        with catalogue.errors():
-            with self._alone():
-                if not sa.inspect(catalogue.engine).has_table("workflow_status", schema=schema):
-                    DBOS.migrate(catalogue.engine.url.render_as_string(hide_password=False))
+        with database.errors():
+            with self._migration_lock():
+                if not sa.inspect(database.engine).has_table("workflow_status", schema=schema):
+                    DBOS.migrate(database.engine.url.render_as_string(hide_password=False))
             self._client = DBOSClient(
-                system_database_engine=catalogue.engine,
+                system_database_engine=database.engine,
                 serializer=DBOSPortableJSONSerializer(),
                 application_name=names.APPLICATION,
             )
@@ -62,16 +62,16 @@ class JobClient:
         )
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _migration_lock(self) -> Iterator[None]:
         """Two processes that open a new database at once must not both make its tables.
 
         On SQLite DBOS sees to that by itself.
         """
-        if self._catalogue.is_sqlite:
+        if self._database.is_sqlite:
             yield
             return
         number = {"number": _MIGRATION_LOCK}
-        with self._catalogue.engine.connect() as plain:
+        with self._database.engine.connect() as plain:
             # Asked for again and again, each time for itself: a transaction that waited for
             # the lock would hold up the making of indices, and so the lock's holder.
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
@@ -123,7 +123,7 @@ class JobClient:
     def cancel(self, workflow_ids: list[str]) -> None:
         """Keeps workflows from starting, and from going on after their present step."""
         if workflow_ids:
-            with self._catalogue.errors():
+            with self._database.errors():
                 self._client.cancel_workflows(workflow_ids)
 
     def take_over(self, executor_id: str) -> list[str]:
@@ -131,7 +131,7 @@ class JobClient:
 
         Two workers may do so at once: only what is still the dead one's is put back.
         """
-        with self._catalogue.errors():
+        with self._database.errors():
             found = self._client.list_workflows(
                 status="PENDING", executor_id=executor_id, load_input=False, load_output=False
             )
@@ -162,7 +162,7 @@ class JobClient:
                 sa.or_(found.c.status.is_(None), found.c.status.not_in(_GOING)),
             )
         )
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             return {str(row.id): int(row.serial) for row in connection.execute(query)}
 
     def abandoned_deliveries(self) -> list[tuple[str, str, int]]:
@@ -174,16 +174,16 @@ class JobClient:
             sa.select(c.sink, c.item_id, c.serial)
             .join_from(deliveries, found, found.c.workflow_uuid == workflow_id, isouter=True)
             .where(
-                c.status.in_(GOING),
+                c.status.in_(IN_PROGRESS),
                 sa.or_(found.c.status.is_(None), found.c.status.not_in(_GOING)),
             )
         )
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             return [(str(s), str(i), int(n)) for s, i, n in connection.execute(query)]
 
     def publishing(self) -> bool:
         """Whether items are on their way to remote knowledge bases."""
-        with self._catalogue.errors():
+        with self._database.errors():
             return bool(
                 self._client.list_workflows(
                     queue_name=names.PUBLISH_QUEUE, status=list(_GOING), limit=1,
@@ -191,9 +191,9 @@ class JobClient:
                 )
             )  # fmt: skip
 
-    def forget(self, before_s: float) -> int:
+    def delete_finished(self, before_s: float) -> int:
         """Deletes records of workflows that ended before a time (seconds since the epoch)."""
-        with self._catalogue.errors():
+        with self._database.errors():
             old = self._client.list_workflows(
                 status=["SUCCESS", "ERROR", "CANCELLED"],
                 completed_before=datetime.fromtimestamp(before_s, UTC).isoformat(),

@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from kb import storage
-from kb.database import Catalogue, workers
+from kb.database import Database, workers
 from kb.errors import UsageError
 from kb.settings import Settings
 
 HEARTBEAT_S = 2.0
-SILENT_S = 10.0  # without a sign for so long a worker is shown as gone
+HEARTBEAT_TIMEOUT_S = 10.0  # without a sign for so long a worker is shown as gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class WorkerInfo:
     seen_at: float
     ended: bool
 
-    def alive(self, now: float) -> bool:
+    def is_alive(self, now: float) -> bool:
         """Whether it can be counted on: it gave a sign just now, and its process is there."""
-        if self.ended or abs(now - self.seen_at) > SILENT_S:
+        if self.ended or abs(now - self.seen_at) > HEARTBEAT_TIMEOUT_S:
             return False
         return self.host != socket.gethostname() or psutil.pid_exists(self.pid)
 
@@ -46,17 +46,17 @@ def executor_id(settings: Settings) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", settings.executor_id or socket.gethostname()) or "worker"
 
 
-class Presence:
+class Heartbeat:
     """One worker's sign of life. `take` before anything else, `leave` at the end."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
         self.executor = executor_id(settings)
-        self._catalogue = catalogue
+        self._database = database
         self._lock_file = settings.home / ".workers" / f"{self.executor}.lock"
         self._lock = FileLock(self._lock_file)
         self.stop_file = stop_file(settings, self.executor)
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Becomes the one worker of this name.
 
         Raises UsageError if there is one already: two of the same name would steal each
@@ -69,7 +69,7 @@ class Presence:
         except Timeout:
             raise UsageError(
                 f"A worker named {self.executor!r} is running already on this library"
-                f"{self._who()}.",
+                f"{self._holder()}.",
                 hint="One is enough for each GPU. For a second GPU give it another name: "
                 "KB_EXECUTOR_ID=second kb worker. To stop the first: kb worker --stop",
             ) from None
@@ -84,30 +84,30 @@ class Presence:
             "ended_at": None,
             "facts": {"python": sys.version.split()[0]},
         }
-        with self._catalogue.begin() as connection:
-            self._catalogue.ensure_row(
+        with self._database.begin() as connection:
+            self._database.insert_if_missing(
                 connection, workers, executor_id=self.executor, started_at=now, seen_at=now
             )
-            mine = workers.c.executor_id == self.executor
-            connection.execute(sa.update(workers).where(mine).values(**values))
+            own_row = workers.c.executor_id == self.executor
+            connection.execute(sa.update(workers).where(own_row).values(**values))
 
     def beat(self) -> bool:
-        """A sign of life; False if this worker has been taken for dead (see `bury`)."""
+        """A sign of life; False if this worker has been taken for dead (see `mark_dead`)."""
         return self._update(seen_at=time.time())
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Says good-bye and lets go of the name."""
         self._update(ended_at=time.time())
         self._lock.release()
 
-    def at_home(self) -> bool:
+    def library_available(self) -> bool:
         """Whether the library folder is still where it was (not moved, its disk connected)."""
         try:
             return self._lock_file.exists()
         except OSError:
             return False  # a share that has gone away answers with errors of many kinds
 
-    def asked_to_stop(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether somebody has laid down the stop file."""
         try:
             return self.stop_file.exists()
@@ -115,20 +115,20 @@ class Presence:
             return False
 
     def _update(self, **values: float) -> bool:
-        mine = sa.and_(workers.c.executor_id == self.executor, workers.c.ended_at.is_(None))
-        with self._catalogue.begin() as connection:
+        own_row = sa.and_(workers.c.executor_id == self.executor, workers.c.ended_at.is_(None))
+        with self._database.begin() as connection:
             return bool(
-                connection.execute(sa.update(workers).where(mine).values(**values)).rowcount
+                connection.execute(sa.update(workers).where(own_row).values(**values)).rowcount
             )
 
-    def _who(self) -> str:
-        for worker in list_workers(self._catalogue):
+    def _holder(self) -> str:
+        for worker in list_workers(self._database):
             if worker.executor_id == self.executor and not worker.ended:
                 return f" (process {worker.pid} on {worker.host})"
         return ""
 
 
-class Watch:
+class DeadWorkerDetector:
     """Finds workers that have gone silent, by this process's own clock.
 
     What counts is that a heartbeat stopped changing, not how old it looks: clocks of two
@@ -137,26 +137,26 @@ class Watch:
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._seen: dict[str, tuple[float, float]] = {}  # id -> (heartbeat, when it was new)
+        self._last_beats: dict[str, tuple[float, float]] = {}  # id -> (heartbeat, when it was new)
 
-    def silent(self, found: list[WorkerInfo], me: str, now: float) -> list[str]:
+    def find(self, worker_infos: list[WorkerInfo], own_id: str, now: float) -> list[str]:
         """Ids that must be taken for dead. `now`: a monotonic time in seconds."""
-        dead: list[str] = []
-        for worker in found:
-            if worker.executor_id == me or worker.ended:
-                self._seen.pop(worker.executor_id, None)
+        dead_ids: list[str] = []
+        for worker in worker_infos:
+            if worker.executor_id == own_id or worker.ended:
+                self._last_beats.pop(worker.executor_id, None)
                 continue
-            beat, since = self._seen.get(worker.executor_id, (None, now))
+            beat, since = self._last_beats.get(worker.executor_id, (None, now))
             if beat != worker.seen_at:
-                self._seen[worker.executor_id] = (worker.seen_at, now)
+                self._last_beats[worker.executor_id] = (worker.seen_at, now)
             elif now - since >= self._timeout_s:
-                dead.append(worker.executor_id)
-        return dead
+                dead_ids.append(worker.executor_id)
+        return dead_ids
 
 
-def list_workers(catalogue: Catalogue) -> list[WorkerInfo]:
+def list_workers(database: Database) -> list[WorkerInfo]:
     """Every worker that ever was, by name."""
-    with catalogue.begin() as connection:
+    with database.begin() as connection:
         rows = connection.execute(sa.select(workers).order_by(workers.c.executor_id)).all()
     return [
         WorkerInfo(
@@ -167,16 +167,16 @@ def list_workers(catalogue: Catalogue) -> list[WorkerInfo]:
     ]  # fmt: skip
 
 
-def bury(catalogue: Catalogue, executor: str, reaper: str) -> None:
+def mark_dead(database: Database, executor: str, reaper: str) -> None:
     """Marks a dead worker as ended, so that it is taken over once, and counts it."""
     now = time.time()
-    with catalogue.begin() as connection:
-        dead = sa.and_(workers.c.executor_id == executor, workers.c.ended_at.is_(None))
-        if connection.execute(sa.update(workers).where(dead).values(ended_at=now)).rowcount:
-            mine = workers.c.executor_id == reaper
-            facts = dict(connection.scalar(sa.select(workers.c.facts).where(mine)) or {})
+    with database.begin() as connection:
+        unfinished = sa.and_(workers.c.executor_id == executor, workers.c.ended_at.is_(None))
+        if connection.execute(sa.update(workers).where(unfinished).values(ended_at=now)).rowcount:
+            reaper_row = workers.c.executor_id == reaper
+            facts = dict(connection.scalar(sa.select(workers.c.facts).where(reaper_row)) or {})
             facts["reaped"] = facts.get("reaped", 0) + 1
-            connection.execute(sa.update(workers).where(mine).values(facts=facts))
+            connection.execute(sa.update(workers).where(reaper_row).values(facts=facts))
 
 
 def stop_file(settings: Settings, executor: str) -> Path:

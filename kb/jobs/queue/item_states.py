@@ -20,7 +20,7 @@ ENDED = (DONE, FAILED, CANCELLED, HELD)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ItemRow:
     """One item as the table has it; times in seconds since the epoch."""
 
     id: str
@@ -47,7 +47,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Brief:
+class ItemSummary:
     """What a listing shows of an item: no JSON is read for it, so that thousands are cheap."""
 
     id: str
@@ -63,7 +63,7 @@ class Brief:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class LibraryRow:
     """An item that the library folder holds; `run` is the asking that its transcript answers."""
 
     item: MediaItem
@@ -74,8 +74,8 @@ class Known:
     grade: str = ""
 
 
-def brief_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any], ...]:
-    """The columns of a `Brief`, in its order; `state` is the state to be shown."""
+def summary_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any], ...]:
+    """The columns of a `ItemSummary`, in its order; `state` is the state to be shown."""
     c = items.c
     return (
         c.id, c.title, c.stage, state, c.progress, c.error, c.hint, c.attempts, c.wait_until,
@@ -92,29 +92,29 @@ def described(item: MediaItem) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def row_from(found: Mapping[str, Any]) -> Row:
+def row_from(columns: Mapping[str, Any]) -> ItemRow:
     """A row of the table as a value."""
-    item = item_from_document(found["item"])
-    return Row(
-        id=found["id"], item=replace(item, id=found["id"]), options=found["options"] or {},
-        state=found["state"], stage=found["stage"], progress=found["progress"],
-        error=found["error"], hint=found["hint"], attempts=found["attempts"],
-        deaths=found["deaths"], run=found["run"], serial=found["serial"],
-        executor=found["executor"], priority=found["priority"],
-        wait_until=found["wait_until"], updated_at=found["updated_at"],
-        grade=found["grade"],
+    item = item_from_document(columns["item"])
+    return ItemRow(
+        id=columns["id"], item=replace(item, id=columns["id"]), options=columns["options"] or {},
+        state=columns["state"], stage=columns["stage"], progress=columns["progress"],
+        error=columns["error"], hint=columns["hint"], attempts=columns["attempts"],
+        deaths=columns["deaths"], run=columns["run"], serial=columns["serial"],
+        executor=columns["executor"], priority=columns["priority"],
+        wait_until=columns["wait_until"], updated_at=columns["updated_at"],
+        grade=columns["grade"],
     )  # fmt: skip
 
 
-def shown_state(alive: Collection[str] | None) -> sa.ColumnElement[str]:
+def effective_state(live_workers: Collection[str] | None) -> sa.ColumnElement[str]:
     """The state to be shown: what a worker that is gone was running goes on later."""
-    if alive is None:
+    if live_workers is None:
         return items.c.state
-    left = sa.and_(items.c.state == RUNNING, items.c.executor.not_in(list(alive)))
+    left = sa.and_(items.c.state == RUNNING, items.c.executor.not_in(list(live_workers)))
     return sa.case((left, QUEUED), else_=items.c.state)
 
 
-def why_not(row: Row, again: bool) -> str:
+def skip_reason(row: ItemRow, again: bool) -> str:
     """Why an item that was asked for needs nothing done; empty if it does."""
     if row.state in (QUEUED, RUNNING):
         return "already queued"

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kb.database import Catalogue, items, lanes
+from kb.database import Database, items, lanes
 from kb.jobs.queue.item_states import (
     ACTIVE,
     CANCELLED,
@@ -26,16 +26,16 @@ from kb.jobs.queue.item_states import (
     RUNNING,
     STATES,
     WAITING,
-    Brief,
-    Known,
-    Row,
-    brief_columns,
+    ItemRow,
+    ItemSummary,
+    LibraryRow,
     described,
+    effective_state,
     row_from,
-    shown_state,
-    why_not,
+    skip_reason,
+    summary_columns,
 )
-from kb.jobs.queue.workflow_ids import FOR_EVER
+from kb.jobs.queue.workflow_ids import FOREVER
 from kb.types import MediaItem
 
 FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small goes first
@@ -53,14 +53,14 @@ Enqueue = Callable[[sa.Connection, str, int, int], None]
 class ItemStore:
     """Reads and changes items. Every method raises LibraryError when the database fails."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
+    def __init__(self, database: Database) -> None:
+        self.database = database
 
     # Asking for work
 
     def submit(
         self,
-        wanted: Sequence[MediaItem],
+        media_items: Sequence[MediaItem],
         options: Mapping[str, Any],
         enqueue: Enqueue,
         *,
@@ -71,26 +71,26 @@ class ItemStore:
 
         Two processes asking at once queue an item once.
         """
-        taken: list[str] = []
+        queued_ids: list[str] = []
         skipped: list[tuple[str, str]] = []
-        with self.catalogue.begin() as connection:
-            for item in wanted:
+        with self.database.begin() as connection:
+            for item in media_items:
                 row = _read(connection, item.id)
                 if row is None:
                     serial, reason = 1, ""
                     queued = self._insert(connection, item, options, priority)
                 else:
-                    serial, reason = row.serial + 1, why_not(row, again)
+                    serial, reason = row.serial + 1, skip_reason(row, again)
                     queued = not reason and self._requeue(
                         connection, row, priority, run=row.run + again, attempts=0, deaths=0,
                         options=dict(options), **described(item),
                     )  # fmt: skip
                 if queued:
                     enqueue(connection, item.id, serial, priority)
-                    taken.append(item.id)
+                    queued_ids.append(item.id)
                 else:
                     skipped.append((item.id, reason or "already queued"))
-        return taken, skipped
+        return queued_ids, skipped
 
     def retry(
         self,
@@ -108,7 +108,7 @@ class ItemStore:
         Returns what was queued before: id and serial.
         """
         queued: list[Key] = []
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             for item_id in ids:
                 row = _read(connection, item_id)
                 if row is None or row.state not in states:
@@ -127,7 +127,7 @@ class ItemStore:
         stopped: list[Key] = []
         now = time.time()
         ended = now if state in ENDED else None
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             for part in _parts(ids):
                 found = connection.execute(
                     sa.update(items)
@@ -144,9 +144,9 @@ class ItemStore:
 
     # Doing the work
 
-    def claim(self, item_id: str, serial: int, executor: str) -> Row | None:
+    def claim(self, item_id: str, serial: int, executor: str) -> ItemRow | None:
         """Takes an item for a worker; None if it was cancelled or queued anew meanwhile."""
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             done = connection.execute(
                 sa.update(items)
                 .where(
@@ -164,27 +164,27 @@ class ItemStore:
         """Notes how far a running item is; False if it is no longer this worker's."""
         return self._change(item_id, serial, executor, stage=stage, progress=progress)
 
-    def still_has(
+    def is_owned_by(
         self, connection: sa.Connection, item_id: str, serial: int, executor: str
     ) -> bool:
         """Whether an item is this worker's, and stays so to the end of the transaction."""
-        mine = sa.and_(
+        own_row = sa.and_(
             items.c.id == item_id, items.c.serial == serial, items.c.executor == executor,
             items.c.state == RUNNING,
         )  # fmt: skip
-        query = sa.select(items.c.id).where(mine).with_for_update()
+        query = sa.select(items.c.id).where(own_row).with_for_update()
         return connection.execute(query).first() is not None
 
-    def tell_length(self, item_id: str, duration_s: float) -> None:
+    def record_duration(self, item_id: str, duration_s: float) -> None:
         """Notes how long an item is, in seconds, where that was not known."""
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             connection.execute(
                 sa.update(items)
                 .where(items.c.id == item_id, items.c.duration_s.is_(None))
                 .values(duration_s=duration_s)
             )
 
-    def set_aside(self, item_id: str, serial: int, executor: str) -> bool:
+    def mark_queued(self, item_id: str, serial: int, executor: str) -> bool:
         """Shows an item as queued while its lane is paused; `claim` takes it again."""
         return self._change(item_id, serial, executor, state=QUEUED)
 
@@ -209,23 +209,23 @@ class ItemStore:
             changes |= {"progress": 1.0, "deaths": 0}
         return self._change(
             item_id, serial, executor,
-            state=state, error=error, hint=hint, wait_until=wait_until, held_by="",
+            state=state, error=error, hint=hint, wait_until=wait_until, new_executor="",
             ended_at=time.time() if state in ENDED else None, **changes,
         )  # fmt: skip
 
-    def settle(self, item_id: str, grade: str, *, release: bool = False) -> None:
+    def record_review(self, item_id: str, grade: str, *, release: bool = False) -> None:
         """Notes what a review by hand came to: the grade, and (`release`) an end of the hold."""
-        mine = sa.update(items).where(items.c.id == item_id, items.c.state.in_(ENDED))
+        update = sa.update(items).where(items.c.id == item_id, items.c.state.in_(ENDED))
         now = time.time()
-        with self.catalogue.begin() as connection:
-            connection.execute(mine.values(grade=grade, updated_at=now))
+        with self.database.begin() as connection:
+            connection.execute(update.values(grade=grade, updated_at=now))
             if release:
                 done = {"state": DONE, "error": "", "hint": "", "updated_at": now}
-                connection.execute(mine.where(items.c.state == HELD).values(**done))
+                connection.execute(update.where(items.c.state == HELD).values(**done))
 
-    def add_death(self, item_id: str, serial: int) -> int:
+    def count_crash(self, item_id: str, serial: int) -> int:
         """Counts a death of the model host during this item; returns how many so far."""
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             connection.execute(
                 sa.update(items)
                 .where(items.c.id == item_id, items.c.serial == serial)
@@ -235,7 +235,7 @@ class ItemStore:
 
     def release(self, executor: str) -> None:
         """A worker that stops shows its running items as queued; they go on later."""
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             connection.execute(
                 sa.update(items)
                 .where(items.c.executor == executor, items.c.state == RUNNING)
@@ -244,80 +244,84 @@ class ItemStore:
 
     # Looking
 
-    def read(self, item_id: str) -> Row | None:
+    def read(self, item_id: str) -> ItemRow | None:
         """One item, or None."""
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             return _read(connection, item_id)
 
-    def rows(self, ids: Sequence[str], alive: Collection[str] | None = None) -> list[Row]:
-        """These items whole, newest publication first; `alive` as in `briefs`."""
-        query = sa.select(items, shown_state(alive).label("shown"))
-        found: list[Row] = []
-        with self.catalogue.begin() as connection:
+    def rows(
+        self, ids: Sequence[str], live_workers: Collection[str] | None = None
+    ) -> list[ItemRow]:
+        """These items whole, newest publication first; `live_workers` as in `summaries`."""
+        query = sa.select(items, effective_state(live_workers).label("shown"))
+        found: list[ItemRow] = []
+        with self.database.begin() as connection:
             for part in _parts(ids):
                 selected = connection.execute(query.where(items.c.id.in_(part))).mappings()
                 found.extend(row_from({**row, "state": row["shown"]}) for row in selected)
         found.sort(key=lambda row: row.id)
         return sorted(found, key=lambda row: row.item.published, reverse=True)
 
-    def briefs(
+    def summaries(
         self,
         *,
         state: str | None = None,
         limit: int | None = None,
         ids: Sequence[str] = (),
-        alive: Collection[str] | None = None,
-    ) -> list[Brief]:
+        live_workers: Collection[str] | None = None,
+    ) -> list[ItemSummary]:
         """Items for a listing, newest publication first.
 
-        With `alive`, the workers at work, what any other one has is shown as queued.
+        With `live_workers`, the workers at work, what any other one has is shown as queued.
         """
-        shown = shown_state(alive)
-        query = sa.select(*brief_columns(shown)).order_by(items.c.published.desc(), items.c.id)
+        shown = effective_state(live_workers)
+        query = sa.select(*summary_columns(shown)).order_by(items.c.published.desc(), items.c.id)
         if state is not None:
             query = query.where(shown == state)
         if limit is not None:
             query = query.limit(limit)
         queries = [query.where(items.c.id.in_(part)) for part in _parts(ids)] or [query]
-        with self.catalogue.begin() as connection:
-            return [Brief(*row) for each in queries for row in connection.execute(each)][:limit]
+        with self.database.begin() as connection:
+            return [ItemSummary(*row) for each in queries for row in connection.execute(each)][
+                :limit
+            ]
 
-    def unfinished(self, alive: Collection[str] | None = None) -> dict[str, str]:
-        """The state of every item that is not done, by id; `alive` as in `briefs`."""
-        shown = shown_state(alive)
+    def unfinished(self, live_workers: Collection[str] | None = None) -> dict[str, str]:
+        """The state of every item that is not done, by id; `live_workers` as in `summaries`."""
+        shown = effective_state(live_workers)
         query = sa.select(items.c.id, shown).where(shown != DONE)
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             return {str(item_id): str(state) for item_id, state in connection.execute(query)}
 
     def ids(self, state: str) -> list[str]:
         """Ids of all items in a state."""
         query = sa.select(items.c.id).where(items.c.state == state)
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             return [str(item_id) for item_id in connection.scalars(query)]
 
-    def beginning_with(self, start: str) -> list[str]:
+    def ids_with_prefix(self, prefix: str) -> list[str]:
         """Ids whose part after the last colon begins so."""
-        pattern = items.c.id.contains(f":{start}", autoescape=True)
-        with self.catalogue.begin() as connection:
+        pattern = items.c.id.contains(f":{prefix}", autoescape=True)
+        with self.database.begin() as connection:
             found = connection.scalars(sa.select(items.c.id).where(pattern))
-            return [str(i) for i in found if str(i).rsplit(":", 1)[-1].startswith(start)]
+            return [str(i) for i in found if str(i).rsplit(":", 1)[-1].startswith(prefix)]
 
-    def unknown(self, ids: Sequence[str], before: float | None = None) -> list[str]:
-        """Which of these ids the table does not have, or did not have queued `before` then."""
+    def unknown_ids(self, ids: Sequence[str], queued_before: float | None = None) -> list[str]:
+        """Ids that the table does not have, or did not have queued at `queued_before`."""
         query = sa.select(items.c.id)
-        if before is not None:
-            query = query.where(items.c.enqueued_at < before)
+        if queued_before is not None:
+            query = query.where(items.c.enqueued_at < queued_before)
         known: set[str] = set()
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             for part in _parts(ids):
                 known.update(connection.scalars(query.where(items.c.id.in_(part))))
         return [item_id for item_id in ids if item_id not in known]
 
-    def counts(self, alive: Collection[str] | None = None) -> dict[str, int]:
-        """How many items are in each state; every state is there. `alive` as in `briefs`."""
-        shown = shown_state(alive)
+    def counts(self, live_workers: Collection[str] | None = None) -> dict[str, int]:
+        """Number of items by state, for every state. `live_workers` as in `summaries`."""
+        shown = effective_state(live_workers)
         query = sa.select(shown, sa.func.count()).group_by(shown)
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}
 
@@ -326,7 +330,7 @@ class ItemStore:
         query = sa.select(items.c.id, items.c.serial).where(
             items.c.executor == executor, items.c.state == RUNNING
         )
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             return {(str(item_id), int(serial)) for item_id, serial in connection.execute(query)}
 
     def due(self, now: float) -> list[str]:
@@ -335,15 +339,15 @@ class ItemStore:
             items.c.state == WAITING,
             sa.or_(items.c.wait_until <= now, items.c.updated_at > now + CLOCK_SLACK_S),
         )
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             return [str(item_id) for item_id in connection.scalars(query)]
 
-    def adopt(self, found: Iterable[Known]) -> int:
+    def adopt(self, library_rows: Iterable[LibraryRow]) -> int:
         """Takes in items of the folder that the table does not know; returns how many."""
         added = 0
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             known = set(connection.scalars(sa.select(items.c.id)))
-            for entry in found:
+            for entry in library_rows:
                 if entry.item.id in known:
                     continue
                 kept = entry.state if entry.state in ENDED else CANCELLED
@@ -359,11 +363,11 @@ class ItemStore:
 
     def paused(self, lane: str, now: float) -> tuple[float, str] | None:
         """Until when a lane is paused and why; None if it is open."""
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             row = connection.execute(sa.select(lanes).where(lanes.c.name == lane)).first()
         if row is None or row.paused_until is None or row.paused_until <= now:
             return None
-        if row.paused_until < FOR_EVER and row.updated_at > now + CLOCK_SLACK_S:
+        if row.paused_until < FOREVER and row.updated_at > now + CLOCK_SLACK_S:
             return None
         return float(row.paused_until), str(row.reason)
 
@@ -372,7 +376,7 @@ class ItemStore:
         query = sa.select(lanes.c.name, lanes.c.paused_until, lanes.c.reason).where(
             lanes.c.paused_until > now
         )
-        with self.catalogue.begin() as connection:
+        with self.database.begin() as connection:
             return [
                 (str(name), float(until), str(reason))
                 for name, until, reason in connection.execute(query.order_by(lanes.c.name))
@@ -385,8 +389,8 @@ class ItemStore:
         if until is not None:
             longer = lanes.c.paused_until
             change = change.where(sa.or_(longer.is_(None), longer < until))
-        with self.catalogue.begin() as connection:
-            self.catalogue.ensure_row(connection, lanes, name=lane)
+        with self.database.begin() as connection:
+            self.database.insert_if_missing(connection, lanes, name=lane)
             connection.execute(change.values(**values))
 
     # Below: single statements
@@ -405,12 +409,14 @@ class ItemStore:
             "options": dict(options), "priority": priority,
             "enqueued_at": now, "updated_at": now, **values,
         }  # fmt: skip
-        dialect = sqlite if self.catalogue.is_sqlite else postgresql
+        dialect = sqlite if self.database.is_sqlite else postgresql
         insert = dialect.insert(items).values(**row).on_conflict_do_nothing()
         # Asked for, because PostgreSQL's driver counts no rows of such an insert.
         return connection.execute(insert.returning(items.c.id)).first() is not None
 
-    def _requeue(self, connection: sa.Connection, row: Row, priority: int, **values: Any) -> bool:
+    def _requeue(
+        self, connection: sa.Connection, row: ItemRow, priority: int, **values: Any
+    ) -> bool:
         now = time.time()
         done = connection.execute(
             sa.update(items)
@@ -425,11 +431,16 @@ class ItemStore:
         return bool(done.rowcount)
 
     def _change(
-        self, item_id: str, serial: int, executor: str, held_by: str | None = None, **values: Any
+        self,
+        item_id: str,
+        serial: int,
+        executor: str,
+        new_executor: str | None = None,
+        **values: Any,
     ) -> bool:
-        if held_by is not None:
-            values["executor"] = held_by
-        with self.catalogue.begin() as connection:
+        if new_executor is not None:
+            values["executor"] = new_executor
+        with self.database.begin() as connection:
             done = connection.execute(
                 sa.update(items)
                 .where(
@@ -448,6 +459,6 @@ def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[start : start + _AT_ONCE]
 
 
-def _read(connection: sa.Connection, item_id: str) -> Row | None:
+def _read(connection: sa.Connection, item_id: str) -> ItemRow | None:
     found = connection.execute(sa.select(items).where(items.c.id == item_id)).mappings().first()
     return row_from(dict(found)) if found is not None else None

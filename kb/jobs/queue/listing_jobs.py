@@ -10,10 +10,10 @@ from typing import Any
 
 from kb.errors import KBError
 from kb.jobs.queue import workflow_ids
-from kb.jobs.queue.item_states import DONE, Row
+from kb.jobs.queue.item_states import DONE, ItemRow
 from kb.jobs.queue.items import FIRST, Enqueue, ItemStore
-from kb.jobs.queue.library_sync import learn
-from kb.jobs.queue.source_factory import KnownIds, Sourcing, batches, wanted
+from kb.jobs.queue.library_sync import sync_from_library
+from kb.jobs.queue.source_factory import KnownIds, SourceFactory, available_items, batches
 from kb.library import Library
 from kb.options import RunOptions
 from kb.sources.listing.filters import VideoFilters
@@ -21,9 +21,9 @@ from kb.sources.subscriptions import Subscription, Subscriptions
 from kb.types import MediaItem
 
 
-def listing_item(reference: str, filters: VideoFilters, followed: str = "") -> MediaItem:
-    """A listing as an item; `followed` is the key of the subscription that it is a look of."""
-    exact = f"{reference}\n{sorted(filters.as_dict().items())}\n{followed}"
+def listing_item(reference: str, filters: VideoFilters, subscription_key: str = "") -> MediaItem:
+    """A listing as an item; `subscription_key` names the subscription that asked for it."""
+    exact = f"{reference}\n{sorted(filters.as_dict().items())}\n{subscription_key}"
     digest = hashlib.sha256(exact.encode()).hexdigest()[:12]
     return MediaItem(
         id=f"{workflow_ids.LISTING}:{digest}",
@@ -31,17 +31,19 @@ def listing_item(reference: str, filters: VideoFilters, followed: str = "") -> M
         url=reference,
         title=f"Listing of {reference}",
         published="",
-        extra={"filters": filters.as_dict(), "followed": followed},
+        extra={"filters": filters.as_dict(), "followed": subscription_key},
     )
 
 
-def look_item(subscription: Subscription) -> MediaItem:
+def subscription_listing(subscription: Subscription) -> MediaItem:
     """The listing that a look at a subscription is."""
     new = replace(subscription.filters, new=True)
     return listing_item(subscription.reference, new, subscription.key)
 
 
-def ask(items: ItemStore, item: MediaItem, options: Mapping[str, Any], enqueue: Enqueue) -> None:
+def enqueue_listing(
+    items: ItemStore, item: MediaItem, options: Mapping[str, Any], enqueue: Enqueue
+) -> None:
     """Queues a listing, even if the same one was made before; one still queued stays as it is.
 
     `asked_at` marks what was known when it was first asked for: a listing that was broken off
@@ -51,14 +53,14 @@ def ask(items: ItemStore, item: MediaItem, options: Mapping[str, Any], enqueue: 
     asked_at: float = time.time()
     if before is not None and before.state != DONE:
         asked_at = before.item.extra.get("asked_at", asked_at)
-    asked = replace(item, extra={**item.extra, "asked_at": asked_at})
+    stamped = replace(item, extra={**item.extra, "asked_at": asked_at})
     # First in the row: behind a thousand downloads, each with its pause, it would wait for hours.
-    items.submit([asked], options, enqueue, again=True, priority=FIRST)
+    items.submit([stamped], options, enqueue, again=True, priority=FIRST)
 
 
-def make(
-    row: Row,
-    sourcing: Sourcing,
+def run_listing(
+    row: ItemRow,
+    sourcing: SourceFactory,
     items: ItemStore,
     library: Library,
     enqueue: Enqueue,
@@ -79,13 +81,15 @@ def make(
         check=check,
     )
     again = RunOptions.from_dict(row.options).again
-    for part in batches(wanted(listing)):
-        learn(items, library, [item.id for item in part])
+    for part in batches(available_items(listing)):
+        sync_from_library(items, library, [item.id for item in part])
         items.submit(part, row.options, enqueue, again=again)
 
 
-def note_look(subscriptions: Subscriptions, item: MediaItem, error: KBError | None = None) -> None:
+def record_poll(
+    subscriptions: Subscriptions, item: MediaItem, error: KBError | None = None
+) -> None:
     """Notes with the subscription how a look at it ended; nothing for any other item."""
     if item.source == workflow_ids.LISTING and (key := item.extra.get("followed")):
         said = f"{error.message} {error.hint}".strip() if error else ""
-        subscriptions.done(key, error=said)
+        subscriptions.record_result(key, error=said)

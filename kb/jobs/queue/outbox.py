@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import Catalogue, deliveries
+from kb.database import Database, deliveries
 from kb.jobs.queue.items import CLOCK_SLACK_S, NORMAL
 from kb.library import LibraryEntry
 
@@ -24,9 +24,9 @@ SYNCING = "syncing"  # sent; the knowledge base works on it, and is asked again 
 SYNCED, FAILED = "synced", "failed"
 HELD = "held"  # wanted there, but the item is held for review
 CANCELLED = "cancelled"  # stopped by hand; sent only when it is asked for again
-GOING, RESTING = (QUEUED, SENDING), (WAITING, SYNCING)
+IN_PROGRESS, DEFERRED = (QUEUED, SENDING), (WAITING, SYNCING)
 
-FIRST_LOOK_S = 10.0  # after what a knowledge base was still busy with, and then ever later
+FIRST_POLL_S = 10.0  # after what a knowledge base was still busy with, and then ever later
 
 _AT_ONCE = 500  # taken up in one transaction: others want to write as well
 
@@ -37,7 +37,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class OutboxEntry:
     """One row; times in seconds since the epoch. `extra` None: own metadata as last time."""
 
     sink: str
@@ -52,11 +52,11 @@ class Delivery:
     since: float
 
 
-class Deliveries:
+class Outbox:
     """Reads and changes the rows. Every method raises LibraryError when the database fails."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     # Asking for it
 
@@ -90,55 +90,55 @@ class Deliveries:
         self, enqueue: Enqueue, statuses: Collection[str], ids: Sequence[str] | None = None
     ) -> list[Key]:
         """Queues again what stands so, of these items or of all; returns what was queued."""
-        return self._take_up(
+        return self._requeue(
             enqueue, deliveries.c.status.in_(list(statuses)), ids, attempts=0, since=time.time()
         )
 
-    def cancel(self, ids: Sequence[str]) -> list[Delivery]:
+    def cancel(self, ids: Sequence[str]) -> list[OutboxEntry]:
         """Drops what waits to be sent of these items; returns the rows as they stood.
 
         What is being sent finishes its document, and is tried no second time (see `finish`).
         What a knowledge base is indexing is there already: it is only looked at.
         """
-        c, wanted = deliveries.c, frozenset(ids)
-        waits = sa.and_(c.status.in_((*GOING, WAITING)), c.sink != "local")
+        c, item_ids = deliveries.c, frozenset(ids)
+        waits = sa.and_(c.status.in_((*IN_PROGRESS, WAITING)), c.sink != "local")
         query = sa.select(deliveries).where(waits).order_by(c.sink, c.item_id)
         values = {"status": CANCELLED, "error": "", "hint": "", "due_at": None}
-        dropped: list[Delivery] = []
-        with self._catalogue.begin() as connection:
+        dropped: list[OutboxEntry] = []
+        with self._database.begin() as connection:
             for row in connection.execute(query.with_for_update()).all():
-                if row.item_id in wanted:
+                if row.item_id in item_ids:
                     change = sa.update(deliveries).where(_key(row.sink, row.item_id))
                     connection.execute(change.values(updated_at=time.time(), **values))
-                    dropped.append(_delivery(row))
+                    dropped.append(_entry(row))
         return dropped
 
-    def hurry(self) -> None:
+    def retry_now(self) -> None:
         """What waits is due now, whatever it waited for."""
-        change = sa.update(deliveries).where(deliveries.c.status.in_(RESTING))
-        with self._catalogue.begin() as connection:
+        change = sa.update(deliveries).where(deliveries.c.status.in_(DEFERRED))
+        with self._database.begin() as connection:
             connection.execute(change.values(due_at=time.time()))
 
     # Doing it
 
-    def claim(self, sink: str, item_id: str, serial: int) -> Delivery | None:
+    def claim(self, sink: str, item_id: str, serial: int) -> OutboxEntry | None:
         """Takes what a workflow is to send; None if it was asked for anew, or is done."""
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             self._ensure(connection, sink, item_id, serial=serial, status=QUEUED)
             done = connection.execute(
                 sa.update(deliveries)
                 .where(
                     _key(sink, item_id),
                     deliveries.c.serial == serial,
-                    deliveries.c.status.in_(GOING),
+                    deliveries.c.status.in_(IN_PROGRESS),
                 )
                 .values(status=SENDING, updated_at=time.time())
             )
-            return _delivery(self._locked(connection, sink, item_id)) if done.rowcount else None
+            return _entry(self._locked(connection, sink, item_id)) if done.rowcount else None
 
     def finish(
         self,
-        delivery: Delivery,
+        entry: OutboxEntry,
         status: str,
         *,
         error: str = "",
@@ -152,12 +152,12 @@ class Deliveries:
         """
         values: dict[str, Any] = {"extra": None} if status == SYNCED else {}
         open_ = (SENDING, CANCELLED) if status in (SYNCED, SYNCING) else (SENDING,)
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             done = connection.execute(
                 sa.update(deliveries)
                 .where(
-                    _key(delivery.sink, delivery.item_id),
-                    deliveries.c.serial == delivery.serial,
+                    _key(entry.sink, entry.item_id),
+                    deliveries.c.serial == entry.serial,
                     deliveries.c.status.in_(open_),
                 )
                 .values(
@@ -167,68 +167,68 @@ class Deliveries:
             )  # fmt: skip
             return bool(done.rowcount)
 
-    def take_due(
-        self, now: float, enqueue: Enqueue, resting_sinks: Collection[str] = ()
+    def claim_due(
+        self, now: float, enqueue: Enqueue, paused_sinks: Collection[str] = ()
     ) -> list[Key]:
         """Queues what has waited long enough; two workers at once take each row once.
 
-        What goes to `resting_sinks` stays where it is.
+        What goes to `paused_sinks` stays where it is.
         """
-        return self._take_up(enqueue, sa.and_(*_due(now, resting_sinks)))
+        return self._requeue(enqueue, sa.and_(*_due(now, paused_sinks)))
 
-    def mend(self, lost: Iterable[tuple[str, str, int]], enqueue: Enqueue) -> list[Key]:
+    def requeue_lost(self, lost: Iterable[tuple[str, str, int]], enqueue: Enqueue) -> list[Key]:
         """Queues again what no workflow will end: (knowledge base, item id, serial)."""
         found: list[Key] = []
         for sink, item_id, serial in lost:
-            found += self._take_up(
+            found += self._requeue(
                 enqueue,
                 sa.and_(
                     _key(sink, item_id),
                     deliveries.c.serial == serial,
-                    deliveries.c.status.in_(GOING),
+                    deliveries.c.status.in_(IN_PROGRESS),
                 ),
             )
         return found
 
     # Telling what came of it elsewhere
 
-    def tell(
+    def record(
         self,
         sink: str,
         item_id: str,
         status: str,
         due_at: float | None = None,
         *,
-        begun: float | None = None,
+        started_at: float | None = None,
     ) -> None:
         """Notes what a knowledge base holds, whoever sent it; what is on its way stays so.
 
-        `begun`: when the sender began (epoch seconds); what was asked for before that and no
+        `started_at`: when the sender began (epoch seconds); what was asked for before that and no
         worker has begun is done with it.
         """
         more: dict[str, Any] = {"extra": None} if status == SYNCED else {}
         # What was asked for meanwhile may be newer, and sending the same again costs nothing.
-        free: sa.ColumnElement[bool] = deliveries.c.status.not_in(GOING)
-        if begun is not None:
-            older = sa.and_(deliveries.c.status == QUEUED, deliveries.c.since <= begun)
+        free: sa.ColumnElement[bool] = deliveries.c.status.not_in(IN_PROGRESS)
+        if started_at is not None:
+            older = sa.and_(deliveries.c.status == QUEUED, deliveries.c.since <= started_at)
             free = sa.or_(free, older)
         more |= {"status": status, "error": "", "hint": "", "attempts": 0, "due_at": due_at}
         self._set(sink, item_id, free, **more)
 
-    def tell_trouble(self, sink: str, item_id: str, error: str, hint: str) -> None:
+    def record_error(self, sink: str, item_id: str, error: str, hint: str) -> None:
         """Notes why somebody could not send it; what a worker will do anyway stays."""
-        free = deliveries.c.status.not_in((*GOING, WAITING))
+        free = deliveries.c.status.not_in((*IN_PROGRESS, WAITING))
         self._set(sink, item_id, free, status=FAILED, error=error, hint=hint, due_at=None)
 
-    def forget(self, sink: str, item_id: str) -> None:
+    def delete(self, sink: str, item_id: str) -> None:
         """The item is wanted there no more."""
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(sa.delete(deliveries).where(_key(sink, item_id)))
 
     def adopt(self, entries: Iterable[LibraryEntry]) -> int:
         """Takes in what the folder tells and the table does not know; returns how many."""
         added = 0
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             known = set(connection.execute(sa.select(deliveries.c.sink, deliveries.c.item_id)))
             for entry in entries:
                 for sink, record in entry.published.items():
@@ -240,22 +240,22 @@ class Deliveries:
                         connection, sink, entry.item.id, status=status,
                         error=str(record.get("error") or ""), hint=str(record.get("hint") or ""),
                         attempts=attempts if isinstance(attempts, int) else 0,
-                        due_at=time.time() if status in RESTING else None,
+                        due_at=time.time() if status in DEFERRED else None,
                     )  # fmt: skip
                     added += 1
         return added
 
     # Looking
 
-    def of(self, ids: Sequence[str]) -> dict[str, tuple[Delivery, ...]]:
+    def for_items(self, ids: Sequence[str]) -> dict[str, tuple[OutboxEntry, ...]]:
         """What is known of these items, in order of the knowledge bases' names."""
-        found: dict[str, list[Delivery]] = {}
+        found: dict[str, list[OutboxEntry]] = {}
         query = sa.select(deliveries).order_by(deliveries.c.sink)
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             for start in range(0, len(ids), 10_000):
                 part = ids[start : start + 10_000]
                 for row in connection.execute(query.where(deliveries.c.item_id.in_(part))):
-                    found.setdefault(row.item_id, []).append(_delivery(row))
+                    found.setdefault(row.item_id, []).append(_entry(row))
         return {item_id: tuple(rows) for item_id, rows in found.items()}
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -263,20 +263,20 @@ class Deliveries:
         c = deliveries.c
         query = sa.select(c.sink, c.status, sa.func.count()).group_by(c.sink, c.status)
         found: dict[str, dict[str, int]] = {}
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             for sink, status, count in connection.execute(query.order_by(c.sink, c.status)):
                 found.setdefault(str(sink), {})[str(status)] = int(count)
         return found
 
-    def busy(self, soon: float, resting_sinks: Collection[str] = ()) -> bool:
+    def has_work(self, until: float, paused_sinks: Collection[str] = ()) -> bool:
         """Whether something is on its way, or due by then (seconds since the epoch)."""
-        going = sa.or_(deliveries.c.status.in_(GOING), sa.and_(*_due(soon, resting_sinks)))
-        with self._catalogue.begin() as connection:
-            return connection.scalar(sa.select(sa.exists().where(going))) or False
+        active = sa.or_(deliveries.c.status.in_(IN_PROGRESS), sa.and_(*_due(until, paused_sinks)))
+        with self._database.begin() as connection:
+            return connection.scalar(sa.select(sa.exists().where(active))) or False
 
     # Below: single statements
 
-    def _take_up(
+    def _requeue(
         self,
         enqueue: Enqueue,
         condition: sa.ColumnElement[bool],
@@ -286,13 +286,15 @@ class Deliveries:
         c = deliveries.c
         query = sa.select(deliveries).where(condition).order_by(c.sink, c.item_id)
         found: list[Key] = []
-        wanted = None if ids is None else frozenset(ids)
+        item_ids = None if ids is None else frozenset(ids)
         # The local index is no workflow's matter: it belongs to the item's own way.
         query = query.where(c.sink != "local")
-        with self._catalogue.begin() as connection:
-            rows = [r for r in connection.execute(query) if wanted is None or r.item_id in wanted]
+        with self._database.begin() as connection:
+            rows = [
+                r for r in connection.execute(query) if item_ids is None or r.item_id in item_ids
+            ]
         for start in range(0, len(rows), _AT_ONCE):
-            with self._catalogue.begin() as connection:
+            with self._database.begin() as connection:
                 found += [
                     (row.sink, row.item_id)
                     for row in rows[start : start + _AT_ONCE]
@@ -332,7 +334,7 @@ class Deliveries:
     def _ensure(self, connection: sa.Connection, sink: str, item_id: str, **values: Any) -> None:
         now = time.time()
         row = {"status": HELD, "serial": 0, "since": now, "updated_at": now, **values}
-        self._catalogue.ensure_row(connection, deliveries, sink=sink, item_id=item_id, **row)
+        self._database.insert_if_missing(connection, deliveries, sink=sink, item_id=item_id, **row)
 
     def _locked(self, connection: sa.Connection, sink: str, item_id: str) -> sa.Row[Any]:
         query = sa.select(deliveries).where(_key(sink, item_id)).with_for_update()
@@ -348,7 +350,7 @@ class Deliveries:
         change = sa.update(deliveries).where(_key(sink, item_id))
         if condition is not None:
             change = change.where(condition)
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             self._ensure(connection, sink, item_id)
             connection.execute(change.values(updated_at=time.time(), **values))
 
@@ -357,15 +359,15 @@ def _key(sink: str, item_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(deliveries.c.sink == sink, deliveries.c.item_id == item_id)
 
 
-def _due(now: float, resting_sinks: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
+def _due(now: float, paused_sinks: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
     c = deliveries.c
     # A row changed later than now was changed before the clock was set back.
     in_time = sa.or_(c.due_at <= now, c.updated_at > now + CLOCK_SLACK_S)
-    return (c.status.in_(RESTING), in_time, c.sink.not_in(list(resting_sinks)))
+    return (c.status.in_(DEFERRED), in_time, c.sink.not_in(list(paused_sinks)))
 
 
-def _delivery(row: sa.Row[Any]) -> Delivery:
-    return Delivery(
+def _entry(row: sa.Row[Any]) -> OutboxEntry:
+    return OutboxEntry(
         row.sink, row.item_id, row.status, row.error, row.hint, row.attempts, row.serial,
         row.extra, row.due_at, row.since,
     )  # fmt: skip

@@ -12,12 +12,12 @@ from kb.jobs.queue.item_states import DONE, HELD
 
 STAGES = ("fetch", "transcribe", "write", "publish")
 # Where each stage begins, of the whole. A file is only copied; a download takes its time.
-_OF_A_FILE = (0.0, 0.05, 0.93, 0.97, 1.0)
-_OF_A_DOWNLOAD = (0.0, 0.25, 0.93, 0.97, 1.0)
+_FILE_BOUNDS = (0.0, 0.05, 0.93, 0.97, 1.0)
+_DOWNLOAD_BOUNDS = (0.0, 0.25, 0.93, 0.97, 1.0)
 _FILE = "file:"  # ids begin with their source's name
 
 
-def share(item_id: str, state: str, stage: str, progress: float) -> float:
+def overall(item_id: str, state: str, stage: str, progress: float) -> float:
     """How much of an item is done, 0..1, from its stage and the stage's own progress, 0..1.
 
     It grows for as long as the item goes on; what is begun anew (a retry, a recognizer that
@@ -26,8 +26,8 @@ def share(item_id: str, state: str, stage: str, progress: float) -> float:
     if state in (DONE, HELD):
         return 1.0
     done = min(1.0, max(0.0, progress))
-    bounds = _OF_A_FILE if item_id.startswith(_FILE) else _OF_A_DOWNLOAD
-    for name, (begins, ends) in zip(STAGES, pairwise(bounds), strict=True):
+    bounds = _FILE_BOUNDS if item_id.startswith(_FILE) else _DOWNLOAD_BOUNDS
+    for name, (start, ends) in zip(STAGES, pairwise(bounds), strict=True):
         if name == stage:
-            return begins + (ends - begins) * done
+            return start + (ends - start) * done
     return 0.0  # not begun, or a listing: nobody knows how long it is

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.jobs.queue.items import ItemStore
 from kb.settings import Settings
 from kb.sources import get_source, source_for
@@ -30,11 +30,11 @@ def measure(path: Path) -> float:
 
 
 @dataclass(frozen=True)
-class Sourcing:
+class SourceFactory:
     """The sources of one library, made with its settings and database."""
 
     settings: Settings
-    catalogue: Catalogue
+    database: Database
 
     def open(
         self,
@@ -49,13 +49,13 @@ class Sourcing:
         """A listing of what a reference leads to; `fresh` asks the service anew, `lengths`
         looks into local files for how long they are.
 
-        Raises UsageError when it leads nowhere; iterating may raise Later errors.
+        Raises UsageError when it leads nowhere; iterating may raise RetryLater errors.
         """
-        source = source_for(reference, **self._given(self.settings))
-        if isinstance(source, FileSource) and (lengths or filters.by_duration):
+        source = source_for(reference, **self._source_arguments(self.settings))
+        if isinstance(source, FileSource) and (lengths or filters.needs_duration):
             from kb.media.probe import probe
 
-            source.length = lambda path: probe(path).duration_s
+            source.read_duration = lambda path: probe(path).duration_s
         if fresh and source.name == "youtube":
             from kb.sources.youtube.source import YouTubeSource
 
@@ -66,10 +66,10 @@ class Sourcing:
     def source_of(self, item: MediaItem, keep: str | None = None) -> Source:
         """The source that fetches an item; `keep`: audio, mp3 or mp4."""
         settings = self.settings.replace(keep=keep) if keep else self.settings
-        return get_source(item.source, **self._given(settings))
+        return get_source(item.source, **self._source_arguments(settings))
 
-    def _given(self, settings: Settings) -> dict[str, Any]:
-        return {"settings": settings, "catalogue": self.catalogue, "measure": measure}
+    def _source_arguments(self, settings: Settings) -> dict[str, Any]:
+        return {"settings": settings, "database": self.database, "measure": measure}
 
 
 class KnownIds(Container[str]):
@@ -83,10 +83,10 @@ class KnownIds(Container[str]):
         self._before = before
 
     def __contains__(self, item_id: object) -> bool:
-        return isinstance(item_id, str) and not self._items.unknown([item_id], self._before)
+        return isinstance(item_id, str) and not self._items.unknown_ids([item_id], self._before)
 
 
-def wanted(listing: Iterator[MediaItem] | Listing) -> Iterator[MediaItem]:
+def available_items(listing: Iterator[MediaItem] | Listing) -> Iterator[MediaItem]:
     """What of a listing can be queued: not what the source says is private or removed."""
     return (item for item in listing if "unavailable" not in item.extra)
 

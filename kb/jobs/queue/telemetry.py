@@ -15,10 +15,10 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from gpu.devices import cpu_device
-from gpu.monitor import Card, Sample, look, thinned
+from gpu.monitor import GpuCard, Sample, downsample, poll
 from gpu.status import Device, Machine, Snapshot
 from gpu.throughput import Calibration, Speed
-from kb.database import Catalogue, calibrations, machines, speeds
+from kb.database import Database, calibrations, machines, speeds
 from kb.errors import LibraryError
 from kb.jobs.queue import heartbeat
 from kb.types import Transcript
@@ -32,24 +32,24 @@ HOUR_S = 3600.0
 KEEP_SPEEDS_S = 90 * 86400.0
 
 
-class Teller:
+class TelemetryWriter:
     """A worker's side: takes what its model host tells, and writes it down now and then."""
 
-    def __init__(self, catalogue: Catalogue, executor_id: str) -> None:
-        self._catalogue = catalogue
+    def __init__(self, database: Database, executor_id: str) -> None:
+        self._database = database
         self._executor = executor_id
         self._points: deque[Sample] = deque(maxlen=POINTS)
         self._fresh: list[Sample] = []
-        self._written = 0.0
+        self._history_written_at = 0.0
 
-    def tell(
-        self, snapshot: Snapshot | None, samples: Sequence[Sample], restarts: int, trouble: str
+    def write(
+        self, snapshot: Snapshot | None, samples: Sequence[Sample], restarts: int, error: str
     ) -> None:
         """Writes the newest state; `samples` came since the last call.
 
         Raises LibraryError when the database cannot be written.
         """
-        if snapshot is None and not trouble:
+        if snapshot is None and not error:
             return
         self._fresh += samples
         now = time.time()
@@ -58,23 +58,23 @@ class Teller:
             "now": {
                 "snapshot": snapshot.as_dict() if snapshot else None,
                 "restarts": restarts,
-                "trouble": trouble,
+                "trouble": error,
             },
         }
-        if now - self._written >= POINT_EVERY_S and self._fresh:
-            self._points.append(thinned(self._fresh))
-            self._fresh, self._written = [], now
+        if now - self._history_written_at >= POINT_EVERY_S and self._fresh:
+            self._points.append(downsample(self._fresh))
+            self._fresh, self._history_written_at = [], now
             values["history"] = [point.as_row() for point in self._points]
-        with self._catalogue.begin() as connection:
-            self._catalogue.ensure_row(
+        with self._database.begin() as connection:
+            self._database.insert_if_missing(
                 connection, machines, executor_id=self._executor, at=now, now={}, history=[]
             )
-            mine = machines.c.executor_id == self._executor
-            connection.execute(sa.update(machines).where(mine).values(**values))
+            own_row = machines.c.executor_id == self._executor
+            connection.execute(sa.update(machines).where(own_row).values(**values))
 
 
-def note_speed(
-    catalogue: Catalogue, executor: str, item_id: str, run: int, transcript: Transcript
+def record_throughput(
+    database: Database, executor: str, item_id: str, run: int, transcript: Transcript
 ) -> None:
     """Writes down how fast an item was transcribed. Raises LibraryError."""
     timing, now = transcript.timing, time.time()
@@ -91,15 +91,15 @@ def note_speed(
         "asr_s": timing.asr_s + timing.align_s,
         "total_s": timing.total_s,
     }
-    with catalogue.begin() as connection:
-        catalogue.ensure_row(connection, speeds, item_id=item_id, run=run, **values)
-        mine = sa.and_(speeds.c.item_id == item_id, speeds.c.run == run)
-        connection.execute(sa.update(speeds).where(mine).values(**values))
+    with database.begin() as connection:
+        database.insert_if_missing(connection, speeds, item_id=item_id, run=run, **values)
+        own_row = sa.and_(speeds.c.item_id == item_id, speeds.c.run == run)
+        connection.execute(sa.update(speeds).where(own_row).values(**values))
         connection.execute(sa.delete(speeds).where(speeds.c.ended_at < now - KEEP_SPEEDS_S))
 
 
 def read_speeds(
-    catalogue: Catalogue,
+    database: Database,
     *,
     since: float = 0.0,
     item_ids: Sequence[str] = (),
@@ -115,7 +115,7 @@ def read_speeds(
         query = query.where(speeds.c.executor_id == executor)
     if host is not None:
         query = query.where(speeds.c.host == host)
-    with catalogue.begin() as connection:
+    with database.begin() as connection:
         rows = connection.execute(query.order_by(speeds.c.ended_at.desc()).limit(limit)).all()
     return [
         Speed(
@@ -126,11 +126,11 @@ def read_speeds(
     ]  # fmt: skip
 
 
-def read_machines(catalogue: Catalogue) -> list[Machine]:
+def read_machines(database: Database) -> list[Machine]:
     """Every machine whose worker is alive, by its worker's name. Raises LibraryError."""
     now = time.time()
-    alive = {w.executor_id: w for w in heartbeat.list_workers(catalogue) if w.alive(now)}
-    with catalogue.begin() as connection:
+    alive = {w.executor_id: w for w in heartbeat.list_workers(database) if w.is_alive(now)}
+    with database.begin() as connection:
         rows = {
             row.executor_id: row
             for row in connection.execute(
@@ -138,7 +138,7 @@ def read_machines(catalogue: Catalogue) -> list[Machine]:
             )
         }
     hour: dict[str, list[Speed]] = {}
-    for speed in read_speeds(catalogue, since=now - HOUR_S, limit=100_000):
+    for speed in read_speeds(database, since=now - HOUR_S, limit=100_000):
         hour.setdefault(speed.executor_id, []).append(speed)
     return [
         _with_hour(_machine(name, worker.host, rows.get(name), now), hour.get(name, []))
@@ -150,14 +150,14 @@ def _machine(name: str, host: str, row: sa.Row[tuple[object, ...]] | None, now: 
     nothing = Snapshot(Device("", "", ""))
     if row is None:
         return Machine(name, host, False, now, nothing, None)
-    told: dict[str, object] = row.now if isinstance(row.now, dict) else {}
+    state: dict[str, object] = row.now if isinstance(row.now, dict) else {}
     snapshot = nothing
     history: tuple[Sample, ...] = ()
     with suppress(TypeError, KeyError, ValueError):  # written by another version
-        raw = told.get("snapshot")
+        raw = state.get("snapshot")
         snapshot = Snapshot.from_dict(raw) if isinstance(raw, dict) else nothing
         history = tuple(Sample.from_row(point) for point in row.history or ())
-    restarts = told.get("restarts")
+    restarts = state.get("restarts")
     return Machine(
         executor_id=name,
         host=host,
@@ -167,25 +167,25 @@ def _machine(name: str, host: str, row: sa.Row[tuple[object, ...]] | None, now: 
         now=snapshot.sample,
         history=history,
         restarts=restarts if isinstance(restarts, int) else 0,
-        trouble=str(told.get("trouble") or ""),
+        trouble=str(state.get("trouble") or ""),
     )
 
 
-def _with_hour(machine: Machine, ended: Sequence[Speed]) -> Machine:
-    media_s, asr_s = sum(s.media_s for s in ended), sum(s.asr_s for s in ended)
+def _with_hour(machine: Machine, finished: Sequence[Speed]) -> Machine:
+    media_s, asr_s = sum(s.media_s for s in finished), sum(s.asr_s for s in finished)
     return replace(
         machine,
         rtfx_hour=media_s / asr_s if asr_s > 0 else None,
-        items_hour=len(ended),
+        items_hour=len(finished),
         media_hour_s=media_s,
     )
 
 
-def read_calibrations(catalogue: Catalogue) -> list[Calibration]:
+def read_calibrations(database: Database) -> list[Calibration]:
     """What `kb calibrate` measured, newest first. Never raises: it is not needed."""
     found = []
     with suppress(LibraryError):
-        with catalogue.begin() as connection:
+        with database.begin() as connection:
             rows = connection.execute(sa.select(calibrations.c.document)).scalars().all()
         for document in rows:
             with suppress(TypeError, KeyError, ValueError):  # written by another version
@@ -193,19 +193,19 @@ def read_calibrations(catalogue: Catalogue) -> list[Calibration]:
     return sorted(found, key=lambda each: -each.at)
 
 
-def write_calibration(catalogue: Catalogue, measured: Calibration) -> None:
+def write_calibration(database: Database, calibration: Calibration) -> None:
     """Keeps a measurement in the place of the last one of the same kind. Raises LibraryError."""
-    values = {"at": measured.at, "document": measured.as_dict()}
-    with catalogue.begin() as connection:
-        catalogue.ensure_row(connection, calibrations, key=measured.key, **values)
-        mine = calibrations.c.key == measured.key
-        connection.execute(sa.update(calibrations).where(mine).values(**values))
+    values = {"at": calibration.at, "document": calibration.as_dict()}
+    with database.begin() as connection:
+        database.insert_if_missing(connection, calibrations, key=calibration.key, **values)
+        own_row = calibrations.c.key == calibration.key
+        connection.execute(sa.update(calibrations).where(own_row).values(**values))
 
 
 def this_machine(request: str) -> Machine:
     """This machine, looked at by this program; `request` is KB_DEVICE. Loads no torch."""
-    card = None if request == "cpu" else Card.find(index=_index(request))
-    sample = look(card, cpu_over_s=0.1)
+    card = None if request == "cpu" else GpuCard.find(index=_index(request))
+    sample = poll(card, cpu_over_s=0.1)
     device = Device("", "CUDA", card.name) if card else Device("cpu", "CPU", cpu_device().name)
     return Machine(
         "", socket.gethostname(), True, sample.at, Snapshot(device, sample=sample), sample
@@ -215,9 +215,9 @@ def this_machine(request: str) -> Machine:
 def _index(request: str) -> int:
     """The card that a request for a device means, as the driver counts; 0 where it says none."""
     match = re.search(r":(\d+)$", request)
-    wanted = int(match[1]) if match else 0
+    index = int(match[1]) if match else 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     if re.fullmatch(r"\d+(,\d+)*", visible):
         numbers = [int(number) for number in visible.split(",")]
-        return numbers[wanted] if wanted < len(numbers) else numbers[0]
-    return wanted
+        return numbers[index] if index < len(numbers) else numbers[0]
+    return index

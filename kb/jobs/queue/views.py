@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import Catalogue, items
+from kb.database import Database, items
 from kb.jobs.queue.item_states import (
     DONE,
     HELD,
@@ -17,7 +17,7 @@ from kb.jobs.queue.item_states import (
     RUNNING,
     STATES,
     WAITING,
-    shown_state,
+    effective_state,
 )
 
 PENDING = (QUEUED, WAITING, PAUSED)
@@ -25,7 +25,7 @@ READ_STAGES = ("write", "publish")  # what is behind transcription
 
 
 @dataclass(frozen=True, slots=True)
-class BoardRow:
+class QueueRow:
     """One line of the board; times in seconds since the epoch, `progress` of the stage 0..1."""
 
     id: str
@@ -47,15 +47,15 @@ class BoardRow:
 
 
 @dataclass(frozen=True, slots=True)
-class BoardPage:
+class QueuePage:
     """Rows `offset` and following of the `total` that were asked for."""
 
-    rows: tuple[BoardRow, ...]
+    rows: tuple[QueueRow, ...]
     total: int
 
 
 @dataclass(frozen=True, slots=True)
-class BoardFigures:
+class QueueFigures:
     """The queue in numbers.
 
     `done_since` counts what was finished since the time that was asked about. `left_s` is the
@@ -66,9 +66,9 @@ class BoardFigures:
 
     counts: Mapping[str, int]
     done_since: int
-    left_s: float
+    remaining_s: float
     unmeasured: int
-    read_s: float
+    transcribed_s: float
 
     @property
     def pending(self) -> int:
@@ -77,30 +77,30 @@ class BoardFigures:
 
 
 def page(
-    catalogue: Catalogue,
-    alive: Collection[str],
+    database: Database,
+    live_workers: Collection[str],
     *,
     states: Sequence[str] = (),
     words: str = "",
     ids: Sequence[str] | None = None,
     offset: int = 0,
     limit: int = 100,
-) -> BoardPage:
+) -> QueuePage:
     """What runs, then what waits in the order of its turn, then what ended, newest first.
 
-    `states`, `words` (in title, id or address) and `ids` narrow it. `alive`: the workers at work;
-    what any other one has is shown as queued. Raises LibraryError.
+    `states`, `words` (in title, id or address) and `ids` narrow it. `live_workers`: the workers at
+    work; what any other one has is shown as queued. Raises LibraryError.
     """
-    state = shown_state(alive)
+    state = effective_state(live_workers)
     c = items.c
-    wanted: list[sa.ColumnElement[bool]] = []
+    conditions: list[sa.ColumnElement[bool]] = []
     if states:
-        wanted.append(state.in_(list(states)))
+        conditions.append(state.in_(list(states)))
     if ids is not None:
-        wanted.append(c.id.in_(list(ids)))
+        conditions.append(c.id.in_(list(ids)))
     for word in words.split():
         columns = (c.title, c.id, c.reference)
-        wanted.append(sa.or_(*(column.icontains(word, autoescape=True) for column in columns)))
+        conditions.append(sa.or_(*(column.icontains(word, autoescape=True) for column in columns)))
     rank = sa.case((state == RUNNING, 0), (state.in_(PENDING), 1), else_=2)
     query = (
         sa.select(
@@ -108,7 +108,7 @@ def page(
             c.error, c.hint, c.attempts, c.priority, c.wait_until, c.enqueued_at, c.updated_at,
             c.ended_at,
         )
-        .where(*wanted)
+        .where(*conditions)
         .order_by(
             rank,
             sa.case((rank == 1, c.priority), else_=0),
@@ -118,18 +118,18 @@ def page(
         .limit(limit)
         .offset(offset)
     )  # fmt: skip
-    count = sa.select(sa.func.count()).select_from(items).where(*wanted)
-    with catalogue.begin() as connection:
-        rows = tuple(BoardRow(*row) for row in connection.execute(query))
-        return BoardPage(rows, int(connection.scalar(count) or 0))
+    count = sa.select(sa.func.count()).select_from(items).where(*conditions)
+    with database.begin() as connection:
+        rows = tuple(QueueRow(*row) for row in connection.execute(query))
+        return QueuePage(rows, int(connection.scalar(count) or 0))
 
 
-def figures(catalogue: Catalogue, alive: Collection[str], since: float) -> BoardFigures:
+def figures(database: Database, live_workers: Collection[str], since: float) -> QueueFigures:
     """The queue in numbers; `since` is a time in seconds since the epoch. Raises LibraryError."""
     c = items.c
-    state = shown_state(alive)
+    state = effective_state(live_workers)
     length = sa.func.coalesce(c.duration_s, 0.0)
-    going = state.in_((RUNNING, *PENDING))
+    unfinished = state.in_((RUNNING, *PENDING))
     done_part: sa.ColumnElement[Any] = sa.case(
         (c.stage.in_(READ_STAGES), 1.0), (c.stage == "transcribe", c.progress), else_=0.0
     )
@@ -139,17 +139,17 @@ def figures(catalogue: Catalogue, alive: Collection[str], since: float) -> Board
         state,
         sa.func.count(),
         sa.func.sum(sa.case((sa.and_(ended, c.ended_at >= since), 1), else_=0)),
-        sa.func.sum(sa.case((going, length * (1.0 - part)), else_=0.0)),
-        sa.func.sum(sa.case((sa.and_(going, c.duration_s.is_(None)), 1), else_=0)),
+        sa.func.sum(sa.case((unfinished, length * (1.0 - part)), else_=0.0)),
+        sa.func.sum(sa.case((sa.and_(unfinished, c.duration_s.is_(None)), 1), else_=0)),
         sa.func.sum(sa.case((ended, length), (state == RUNNING, length * part), else_=0.0)),
     ).group_by(state)
-    with catalogue.begin() as connection:
+    with database.begin() as connection:
         found = connection.execute(query).all()
     counts = dict.fromkeys(STATES, 0) | {str(row[0]): int(row[1]) for row in found}
-    return BoardFigures(
+    return QueueFigures(
         counts=counts,
         done_since=sum(int(row[2]) for row in found),
-        left_s=sum(float(row[3]) for row in found),
+        remaining_s=sum(float(row[3]) for row in found),
         unmeasured=sum(int(row[4]) for row in found),
-        read_s=sum(float(row[5]) for row in found),
+        transcribed_s=sum(float(row[5]) for row in found),
     )

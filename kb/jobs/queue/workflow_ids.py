@@ -21,7 +21,7 @@ DOWNLOAD_LANE = "download"
 
 LISTING = "listing"  # the source of items that are listings still to be made
 
-FOR_EVER = 4102444800.0  # 2100-01-01: paused by hand
+FOREVER = 4102444800.0  # 2100-01-01: paused by hand
 
 
 def ingest_id(item_id: str, serial: int) -> str:

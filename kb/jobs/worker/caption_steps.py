@@ -5,27 +5,27 @@ from __future__ import annotations
 import logging
 import time
 
-from kb.errors import KBError, Later
-from kb.jobs.queue.item_states import ACTIVE, Row
-from kb.jobs.worker.context import Workplace, park
+from kb.errors import KBError, RetryLater
+from kb.jobs.queue.item_states import ACTIVE, ItemRow
+from kb.jobs.worker.context import WorkerContext, block_forever
 from kb.library import LibraryEntry
 from kb.options import RunOptions
 from kb.pipeline import captions, stages
 from kb.sinks import open_sink
-from kb.sources.base import Captioned
+from kb.sources.base import CaptionSource
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0
+POLL_S = 1.0
 LONGEST_WAIT_S = 300.0  # between two looks at whether it is still wanted
 TRIES = 3
 
 
-class CaptionsWork:
+class CaptionSteps:
     """One item's captions on their way into the local index; never into any other one."""
 
-    def __init__(self, place: Workplace, item_id: str) -> None:
-        self._place = place
+    def __init__(self, context: WorkerContext, item_id: str) -> None:
+        self._context = context
         self._id = item_id
 
     def run(self) -> str:
@@ -34,7 +34,7 @@ class CaptionsWork:
         while True:
             try:
                 return self._once()
-            except Later as error:
+            except RetryLater as error:
                 # The lane rests or the medium is not out: it costs nothing to wait here, all
                 # others in this queue wait for the same.
                 self._wait(error.until or time.time() + LONGEST_WAIT_S)
@@ -43,60 +43,60 @@ class CaptionsWork:
                 log.warning("%s: captions: %s", self._id, error.message)
                 if not error.retryable or tries >= TRIES:
                     return "failed"
-                self._wait(time.time() + LOOK_S * 2**tries)
+                self._wait(time.time() + POLL_S * 2**tries)
             except Exception:
                 log.exception("%s: captions", self._id)
                 return "failed"
 
     def _once(self) -> str:
-        place = self._place
-        while place.lane_is_paused():
-            self._wait(time.time() + LOOK_S)
-        entry = place.library.find(self._id)
+        context = self._context
+        while context.lane_is_paused():
+            self._wait(time.time() + POLL_S)
+        entry = context.library.find(self._id)
         if entry is not None and entry.transcript_path is not None:
-            return self._give_way(entry)
-        row = place.items.read(self._id)
+            return self._publish_transcript(entry)
+        row = context.items.read(self._id)
         if row is None or row.state not in ACTIVE:
             return "not wanted"
         sinks = RunOptions.from_dict(row.options).sinks
-        if "local" not in (sinks if sinks is not None else place.settings.sink_names):
+        if "local" not in (sinks if sinks is not None else context.settings.sink_names):
             return "not wanted"
-        if entry is None or not captions.files_of(place.library, entry):
+        if entry is None or not captions.files_of(context.library, entry):
             entry = self._fetch(row)
         else:
-            entry = captions.keep(place.library, entry.item, (), shown=True)
-        found = captions.stand_in_passages(place.library, entry) if entry else ()
+            entry = captions.keep(context.library, entry.item, (), shown=True)
+        found = captions.interim_passages(context.library, entry) if entry else ()
         if entry is None or not found:
             return "none"
-        open_sink("local", place.settings).publish(entry.item, found)
+        open_sink("local", context.settings).publish(entry.item, found)
         # The transcript may have landed meanwhile, and have been indexed before them.
-        entry = place.library.find(self._id) or entry
-        return self._give_way(entry) if entry.transcript_path is not None else "shown"
+        entry = context.library.find(self._id) or entry
+        return self._publish_transcript(entry) if entry.transcript_path is not None else "shown"
 
-    def _fetch(self, row: Row) -> LibraryEntry | None:
-        place = self._place
-        source = place.sourcing.source_of(row.item)
-        if not isinstance(source, Captioned):
+    def _fetch(self, row: ItemRow) -> LibraryEntry | None:
+        context = self._context
+        source = context.source_factory.source_of(row.item)
+        if not isinstance(source, CaptionSource):
             return None
         item, files = source.captions(
-            row.item, place.library.home / stages.DOWNLOADS, lambda *_: self._stop_if_asked()
+            row.item, context.library.home / stages.DOWNLOADS, lambda *_: self._stop_if_asked()
         )
-        return captions.keep(place.library, item, files, shown=True) if files else None
+        return captions.keep(context.library, item, files, shown=True) if files else None
 
-    def _give_way(self, entry: LibraryEntry) -> str:
+    def _publish_transcript(self, entry: LibraryEntry) -> str:
         """The transcript is there: the index must hold it, whatever was written last."""
-        place = self._place
-        transcript = stages.read_transcript(place.library, entry)
-        stages.publish(place.library, place.settings, entry.item, transcript, "local")
+        context = self._context
+        transcript = stages.read_transcript(context.library, entry)
+        stages.publish(context.library, context.settings, entry.item, transcript, "local")
         return "replaced"
 
     def _wait(self, until: float) -> None:
         end = min(until, time.time() + LONGEST_WAIT_S)
         while time.time() < end:
             self._stop_if_asked()
-            self._place.stopping.wait(min(LOOK_S, max(0.0, end - time.time())))
+            self._context.stopping.wait(min(POLL_S, max(0.0, end - time.time())))
         self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
-        if self._place.stopping.is_set():
-            park()
+        if self._context.stopping.is_set():
+            block_forever()

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn, TypeVar
 
-from kb.asr.batching.adjustable_semaphore import Places
+from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.errors import Cancelled, KBError
-from kb.inference.process import ModelHost
-from kb.inference.session import Recognition
-from kb.jobs.publisher import Remote
+from kb.inference.process import InferenceProcess
+from kb.inference.session import InferenceSession
+from kb.jobs.publisher import Publisher
 from kb.jobs.queue import items as store
 from kb.jobs.queue import workflow_ids
-from kb.jobs.queue.dbos_client import JobClient
-from kb.jobs.queue.heartbeat import Presence
-from kb.jobs.queue.outbox import Deliveries
-from kb.jobs.queue.source_factory import Sourcing
+from kb.jobs.queue.dbos_client import DbosClient
+from kb.jobs.queue.heartbeat import Heartbeat
+from kb.jobs.queue.outbox import Outbox
+from kb.jobs.queue.source_factory import SourceFactory
 from kb.jobs.worker import retry_policy
 from kb.library import Library
 from kb.settings import Settings
@@ -30,108 +30,108 @@ from kb.types import LocalMedia
 
 log = logging.getLogger(__name__)
 
-COMPLAIN_EVERY_S = 60.0
-GATE_S = 0.2
+WARN_EVERY_S = 60.0
+LANE_POLL_S = 0.2
 LONGEST_RETRY_S = 30.0
 
 Result = TypeVar("Result")
 
 
-class Stopping(KBError):
+class WorkerStopping(KBError):
     """The worker is going down; the item goes on with the next one."""
 
 
-def park() -> NoReturn:
+def block_forever() -> NoReturn:
     """Ends a step without its workflow's ending: the process is about to go."""
     while True:
         threading.Event().wait()
 
 
 @dataclass
-class Workplace:
+class WorkerContext:
     """All that the steps of one worker share."""
 
     settings: Settings
     library: Library
     items: store.ItemStore
-    client: JobClient
-    host: ModelHost
-    recognition: Recognition  # for the choice of model only; nothing is loaded here
-    presence: Presence
-    preparations: Places
+    client: DbosClient
+    inference_process: InferenceProcess
+    inference_session: InferenceSession  # for the choice of model only; nothing is loaded here
+    heartbeat: Heartbeat
+    preparations: AdjustableSemaphore
     stopping: threading.Event = field(default_factory=threading.Event)
-    mine: set[store.Key] = field(default_factory=set)
-    lost: set[store.Key] = field(default_factory=set)
+    running: set[store.Key] = field(default_factory=set)
+    cancelled: set[store.Key] = field(default_factory=set)
     lane_pause: tuple[float, str] | None = None
     prepared_bytes: int = 0
-    complained: dict[str, float] = field(default_factory=dict)
+    warned_at: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
-    def deliveries(self) -> Deliveries:
+    def outbox(self) -> Outbox:
         """What is on its way to knowledge bases."""
-        return Deliveries(self.items.catalogue)
+        return Outbox(self.items.database)
 
     @cached_property
-    def remote(self) -> Remote:
+    def publisher(self) -> Publisher:
         """The knowledge bases elsewhere."""
-        return Remote(self.settings, self.library, self.items.catalogue)
+        return Publisher(self.settings, self.library, self.items.database)
 
     @property
-    def sourcing(self) -> Sourcing:
+    def source_factory(self) -> SourceFactory:
         """The sources that items come from."""
-        return Sourcing(self.settings, self.items.catalogue)
+        return SourceFactory(self.settings, self.items.database)
 
     @property
     def subscriptions(self) -> Subscriptions:
         """What is followed."""
-        return Subscriptions(self.items.catalogue, self.library)
+        return Subscriptions(self.items.database, self.library)
 
     @property
     def executor(self) -> str:
         """The name of this worker."""
-        return self.presence.executor
+        return self.heartbeat.executor
 
-    def gone(self, key: store.Key) -> bool:
+    def is_cancelled(self, key: store.Key) -> bool:
         """Whether an item must be let go: cancelled, paused, or the worker stops."""
-        return key in self.lost or self.stopping.is_set()
+        return key in self.cancelled or self.stopping.is_set()
 
     def check(self, key: store.Key) -> None:
-        """Raises Stopping or Cancelled, and LibraryError when the folder is gone."""
+        """Raises WorkerStopping or Cancelled, and LibraryError when the folder is gone."""
         if self.stopping.is_set():
-            raise Stopping("The worker is stopping.")
-        if key in self.lost:
+            raise WorkerStopping("The worker is stopping.")
+        if key in self.cancelled:
             raise Cancelled("Cancelled; nothing half written is left.")
-        if not self.presence.at_home():
+        if not self.heartbeat.library_available():
             # Before anything is written: that would make an empty library in its place.
-            raise retry_policy.homeless(self.settings.home)
+            raise retry_policy.library_missing(self.settings.home)
 
-    def complain(self, error: KBError) -> None:
+    def warn_throttled(self, error: KBError) -> None:
         """Logs trouble that passes by itself, and the same at most once a minute."""
         now = time.monotonic()
         with self.lock:
-            if now - self.complained.get(error.message, -COMPLAIN_EVERY_S) < COMPLAIN_EVERY_S:
+            if now - self.warned_at.get(error.message, -WARN_EVERY_S) < WARN_EVERY_S:
                 return
-            self.complained[error.message] = now
+            self.warned_at[error.message] = now
         log.warning("%s %s", error.message, error.hint)
 
-    def patiently(self, action: Callable[[], Result]) -> Result:
+    def until_accepted(self, action: Callable[[], Result]) -> Result:
         """A change in the database, tried until it is taken.
 
         A workflow that ended without it would leave its item as it was for ever.
         """
-        pause_s = GATE_S
+        pause_s = LANE_POLL_S
         while True:
             if self.stopping.is_set():
-                park()
+                block_forever()
             try:
                 return action()
             except KBError as error:
-                self.complain(error)
+                self.warn_throttled(error)
                 self.stopping.wait(pause_s)
                 pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
 
-    def look_at_lane(self) -> None:
+    def refresh_lane_pause(self) -> None:
         """Learns of a pause at once. Raises LibraryError when the database cannot be read."""
         pause = self.items.paused(workflow_ids.ITEM_LANE, time.time())
         if pause is not None:
@@ -148,9 +148,12 @@ class Workplace:
         with contextlib.suppress(KBError):
             self.items.pause_lane(workflow_ids.ITEM_LANE, until, reason)
 
-    def is_everybodys(self, error: KBError) -> bool:
+    def is_systemic(self, error: KBError) -> bool:
         """Whether an error is no item's own but the library's or the machine's."""
-        return retry_policy.is_everybodys(error, self.settings.home) or not self.presence.at_home()
+        return (
+            retry_policy.is_systemic(error, self.settings.home)
+            or not self.heartbeat.library_available()
+        )
 
     @contextlib.contextmanager
     def prepared(self, media: LocalMedia) -> Iterator[None]:

@@ -15,12 +15,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 from kb.errors import Cancelled, KBError, LibraryError
-from kb.inference.process import HostDied
-from kb.inference.session import Recipe
+from kb.inference.process import InferenceProcessCrashed
+from kb.inference.session import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox, workflow_ids
-from kb.jobs.queue.telemetry import note_speed
+from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.worker import retry_policy
-from kb.jobs.worker.context import GATE_S, Stopping, Workplace, park
+from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, WorkerStopping, block_forever
 from kb.options import RunOptions
 from kb.pipeline import captions, hold, stages
 from kb.pipeline.vocabulary import Vocabulary
@@ -28,24 +28,24 @@ from kb.types import LocalMedia, MediaItem, Transcript
 
 log = logging.getLogger(__name__)
 
-POISON_DEATHS = 3
+CRASHES_MAX = 3
 DEVICE_LOSSES = 3  # with one item aboard, before it is suspected itself
-STILLBIRTHS = 3  # of the model host in a row, before it has loaded its model
+STARTUP_FAILURES_MAX = 3  # of the model host in a row, before it has loaded its model
 
-GO_ON, ENDED = "go on", "ended"
+CONTINUE, ENDED = "go on", "ended"
 
 Result = TypeVar("Result")
 
 
-class ItemWork:
+class ItemSteps:
     """One workflow's item at a workplace."""
 
-    def __init__(self, place: Workplace, item_id: str, serial: int) -> None:
-        self._place = place
+    def __init__(self, context: WorkerContext, item_id: str, serial: int) -> None:
+        self._context = context
         self._id = item_id
         self._serial = serial
         self._key = (item_id, serial)
-        self._told = (0.0, "")
+        self._last_progress = (0.0, "")
 
     def fetch(self) -> str:
         """Brings the medium into the library."""
@@ -53,19 +53,19 @@ class ItemWork:
         with self._guard() as row:
             if row is None:
                 return ENDED
-            place = self._place
+            context = self._context
             if row.item.source == workflow_ids.LISTING:
-                self._list(row)
+                self._run_listing(row)
                 return ENDED
             self._advance("fetch", 0.0)
-            workers = RunOptions.from_dict(row.options).preparing(place.settings)
-            with place.preparations.asking(workers):
-                self._take_turn()
+            workers = RunOptions.from_dict(row.options).preparation_workers(context.settings)
+            with context.preparations.limited_to(workers):
+                self._acquire_preparation()
                 try:
-                    self._tell_length(row, self._ensure_media(row))
+                    self._record_duration(row, self._ensure_media(row))
                 finally:
-                    place.preparations.release()
-            return GO_ON
+                    context.preparations.release()
+            return CONTINUE
         return ENDED
 
     def transcribe(self) -> str:
@@ -74,26 +74,30 @@ class ItemWork:
         with self._guard() as row:
             if row is None:
                 return ENDED
-            place = self._place
-            entry = place.library.find(self._id)
+            context = self._context
+            entry = context.library.find(self._id)
             if entry and entry.transcript_path and entry.transcribed.get("run") == row.run:
-                return GO_ON
-            recipe = place.recognition.recipe(RunOptions.from_dict(row.options))
+                return CONTINUE
+            options = context.inference_session.transcription_options(
+                RunOptions.from_dict(row.options)
+            )
             media = self._ensure_media(row)
-            recipe = replace(recipe, names=self._names(media.item))
-            with place.prepared(media):
-                transcript = self._decode(media, recipe, row.deaths)
-            place.check(self._key)
+            options = replace(options, hotwords=self._hotwords(media.item))
+            with context.prepared(media):
+                transcript = self._decode(media, options, row.deaths)
+            context.check(self._key)
             self._advance("write", 0.0)
-            transcript = captions.with_witness(
-                place.library, media.item, transcript, place.settings
+            transcript = captions.with_caption_agreement(
+                context.library, media.item, transcript, context.settings
             )
             stages.write(
-                place.library, media.item, transcript, place.settings.hold_below, run=row.run
+                context.library, media.item, transcript, context.settings.hold_below, run=row.run
             )
             with contextlib.suppress(KBError):  # only for show
-                note_speed(place.items.catalogue, place.executor, self._id, row.run, transcript)
-            return GO_ON
+                record_throughput(
+                    context.items.database, context.executor, self._id, row.run, transcript
+                )
+            return CONTINUE
         return ENDED
 
     def publish(self) -> str:
@@ -101,69 +105,69 @@ class ItemWork:
         with self._guard() as row:
             if row is None:
                 return ENDED
-            place = self._place
+            context = self._context
             self._advance("publish", 0.0)
-            entry = place.library.find(self._id)
+            entry = context.library.find(self._id)
             if entry is None:
                 raise LibraryError(
-                    f"The files of {row.item.title!r} are gone from {place.settings.home}.",
+                    f"The files of {row.item.title!r} are gone from {context.settings.home}.",
                     hint="Put them back, or ingest it again.",
                 )
-            transcript = stages.read_transcript(place.library, entry)
-            outcome = hold.judge(transcript, place.settings.hold_below, entry)
+            transcript = stages.read_transcript(context.library, entry)
+            decision = hold.decide(transcript, context.settings.hold_below, entry)
             options = RunOptions.from_dict(row.options)
-            sinks = options.sinks if options.sinks is not None else place.settings.sink_names
+            sinks = options.sinks if options.sinks is not None else context.settings.sink_names
             for sink in sinks:
                 if sink == "local":
-                    stages.publish(place.library, place.settings, entry.item, transcript, sink)
-                    place.deliveries.tell(sink, self._id, outbox.SYNCED)
-                elif outcome.state == "done":
-                    with place.items.catalogue.begin() as connection:
+                    stages.publish(context.library, context.settings, entry.item, transcript, sink)
+                    context.outbox.record(sink, self._id, outbox.SYNCED)
+                elif decision.state == "done":
+                    with context.items.database.begin() as connection:
                         # Cancelled a moment ago: nothing of it may be sent from then on.
-                        if not place.items.still_has(
-                            connection, self._id, self._serial, place.executor
+                        if not context.items.is_owned_by(
+                            connection, self._id, self._serial, context.executor
                         ):
                             raise Cancelled("Cancelled; nothing of it is published.")
-                        place.deliveries.submit(
-                            connection, sink, self._id, place.client.publish,
+                        context.outbox.submit(
+                            connection, sink, self._id, context.client.publish,
                             priority=row.priority, extra=options.metadata,
                         )  # fmt: skip
                 else:
                     # Held items are searchable here, and stay away from everybody else.
-                    place.deliveries.hold(sink, self._id, outcome.reason, options.metadata)
-            place.library.amend(
+                    context.outbox.hold(sink, self._id, decision.reason, options.metadata)
+            context.library.amend(
                 self._id,
                 {
-                    "state": outcome.state,
-                    "error": outcome.reason or None,
-                    "hint": outcome.hint or None,
+                    "state": decision.state,
+                    "error": decision.reason or None,
+                    "hint": decision.hint or None,
                 },
             )
             self._finish(
-                outcome.state,
-                error=outcome.reason,
-                hint=outcome.hint,
+                decision.state,
+                error=decision.reason,
+                hint=decision.hint,
                 grade=transcript.coverage.grade,
             )
         return ENDED
 
-    def _names(self, item: MediaItem) -> tuple[str, ...]:
+    def _hotwords(self, item: MediaItem) -> tuple[str, ...]:
         """What the recognizer is told about the item; without it, it goes on."""
-        place = self._place
-        if not place.settings.prompt_tokens:
+        context = self._context
+        if not context.settings.prompt_tokens:
             return ()
         try:
-            return Vocabulary(place.library).told(item, place.items.catalogue)
+            return Vocabulary(context.library).hotwords_for(item, context.items.database)
         except KBError as error:
-            place.complain(error)
+            context.warn_throttled(error)
             return ()
 
-    def _ensure_media(self, row: item_states.Row) -> LocalMedia:
-        place = self._place
-        source = place.sourcing.source_of(row.item, RunOptions.from_dict(row.options).keep)
-        return stages.ensure_media(place.library, row.item, self._advance_or_stop, source)
+    def _ensure_media(self, row: item_states.ItemRow) -> LocalMedia:
+        context = self._context
+        source = context.source_factory.source_of(row.item, RunOptions.from_dict(row.options).keep)
+        return stages.ensure_media(context.library, row.item, self._advance_or_stop, source)
 
-    def _tell_length(self, row: item_states.Row, media: LocalMedia) -> None:
+    def _record_duration(self, row: item_states.ItemRow, media: LocalMedia) -> None:
         """Notes how long the medium claims to be, where its source did not tell."""
         if row.item.duration_s is not None:
             return
@@ -172,39 +176,40 @@ class ItemWork:
         with contextlib.suppress(KBError):  # only for show
             length_s = media.duration_s or probe(media.path).duration_s
             if length_s:
-                self._place.items.tell_length(self._id, length_s)
+                self._context.items.record_duration(self._id, length_s)
 
-    def _list(self, row: item_states.Row) -> None:
+    def _run_listing(self, row: item_states.ItemRow) -> None:
         """Makes a listing that had to wait, and queues what it gives."""
-        place = self._place
+        context = self._context
         self._advance("list", 0.0)
-        wants_captions = RunOptions.from_dict(row.options).wants_captions(place.settings)
-        listing_jobs.make(
-            row, place.sourcing, place.items, place.library,
-            place.client.enqueue(captions_first=wants_captions),
-            lambda: place.check(self._key),
+        wants_captions = RunOptions.from_dict(row.options).wants_captions(context.settings)
+        listing_jobs.run_listing(
+            row, context.source_factory, context.items, context.library,
+            context.client.enqueue(captions_first=wants_captions),
+            lambda: context.check(self._key),
         )  # fmt: skip
-        self._patiently(lambda: listing_jobs.note_look(place.subscriptions, row.item))
+        self._until_accepted(lambda: listing_jobs.record_poll(context.subscriptions, row.item))
         self._finish(item_states.DONE, error="", hint="")
 
-    def _decode(self, media: LocalMedia, recipe: Recipe, deaths: int) -> Transcript:
+    def _decode(self, media: LocalMedia, options: TranscriptionOptions, crashes: int) -> Transcript:
         """The words, over as many lives of the model host as it takes."""
-        place, stillbirths, losses = self._place, 0, 0
+        context, startup_failures, losses = self._context, 0, 0
         while True:
-            self._told = (0.0, "")
+            self._last_progress = (0.0, "")
             try:
                 # After a death alone, so that the next one can be laid at the right door.
                 return stages.transcribe(
-                    media, recipe, place.host, self._advance, lambda: place.gone(self._key),
-                    exclusive=deaths > 0,
+                    media, options, context.inference_process, self._advance,
+                    lambda: context.is_cancelled(self._key),
+                    exclusive=crashes > 0,
                 )  # fmt: skip
-            except HostDied as error:
-                place.check(self._key)
+            except InferenceProcessCrashed as error:
+                context.check(self._key)
                 if not error.ready and not error.device_lost:
                     # It never came to this item: its own start is what fails.
-                    stillbirths += 1
+                    startup_failures += 1
                     log.warning("%s", error.message)
-                    if stillbirths >= STILLBIRTHS:
+                    if startup_failures >= STARTUP_FAILURES_MAX:
                         raise
                     continue
                 if error.device_lost and losses < DEVICE_LOSSES:
@@ -212,11 +217,12 @@ class ItemWork:
                     losses += 1
                     log.warning("%s: %s", self._id, error.message)
                     continue
-                deaths = place.items.add_death(self._id, self._serial)
-                log.warning("%s: %s (death %d)", self._id, error.message, deaths)
-                if deaths >= POISON_DEATHS:
+                crashes = context.items.count_crash(self._id, self._serial)
+                log.warning("%s: %s (death %d)", self._id, error.message, crashes)
+                if crashes >= CRASHES_MAX:
                     raise KBError(
-                        f"The recognizer's process died {deaths} times while it decoded this item.",
+                        f"The recognizer's process died {crashes} times while it decoded this "
+                        "item.",
                         hint="The file may crash a driver or need more memory than there is; try "
                         "a smaller --batch-size or another model, then: kb retry "
                         f"{self._id}",
@@ -224,35 +230,37 @@ class ItemWork:
 
     def _wait_for_lane(self) -> None:
         """Waits while the lane is paused; the item is shown as queued meanwhile."""
-        place, aside = self._place, False
+        context, marked_queued = self._context, False
         # The worker's own picture of the lane may be half a second old.
-        self._patiently(place.look_at_lane)
-        while place.lane_is_paused():
-            if not aside:
-                aside = True
-                self._patiently(
-                    lambda: place.items.set_aside(self._id, self._serial, place.executor)
+        self._until_accepted(context.refresh_lane_pause)
+        while context.lane_is_paused():
+            if not marked_queued:
+                marked_queued = True
+                self._until_accepted(
+                    lambda: context.items.mark_queued(self._id, self._serial, context.executor)
                 )
-            time.sleep(GATE_S)
-            if place.stopping.is_set():
-                park()
+            time.sleep(LANE_POLL_S)
+            if context.stopping.is_set():
+                block_forever()
 
     @contextlib.contextmanager
-    def _guard(self) -> Iterator[item_states.Row | None]:
+    def _guard(self) -> Iterator[item_states.ItemRow | None]:
         """Claims the item; turns what goes wrong into the row's state."""
-        place = self._place
-        row = self._patiently(lambda: place.items.claim(self._id, self._serial, place.executor))
+        context = self._context
+        row = self._until_accepted(
+            lambda: context.items.claim(self._id, self._serial, context.executor)
+        )
         if row is not None:
-            with place.lock:
-                place.mine.add(self._key)
-                place.lost.discard(self._key)
+            with context.lock:
+                context.running.add(self._key)
+                context.cancelled.discard(self._key)
         try:
             try:
                 yield row
-            except (Stopping, Cancelled):
-                if place.stopping.is_set():
+            except (WorkerStopping, Cancelled):
+                if context.stopping.is_set():
                     # Not ended: the workflow stays as it is, for the next worker to take up.
-                    park()
+                    block_forever()
                 log.info("%s: cancelled", self._id)
             except KBError as error:
                 if row is not None:
@@ -262,23 +270,25 @@ class ItemWork:
                 if row is not None:
                     self._fail(row, retry_policy.unexpected(error))
         finally:
-            with place.lock:
-                place.mine.discard(self._key)
-                place.lost.discard(self._key)
+            with context.lock:
+                context.running.discard(self._key)
+                context.cancelled.discard(self._key)
 
-    def _fail(self, row: item_states.Row, error: KBError) -> None:
+    def _fail(self, row: item_states.ItemRow, error: KBError) -> None:
         """Later, again, or never: by what the error says of itself."""
-        place = self._place
-        verdict = retry_policy.judge(error, row.attempts, everybody=place.is_everybodys(error))
-        if verdict.lane_reason and verdict.until is not None:
-            place.pause_lane(verdict.until, verdict.lane_reason)
-        self._patiently(lambda: listing_jobs.note_look(place.subscriptions, row.item, error))
-        told = self._finish(
-            verdict.state, error=error.message, hint=error.hint,
-            wait_until=verdict.until, attempts=verdict.attempts,
+        context = self._context
+        decision = retry_policy.decide(error, row.attempts, systemic=context.is_systemic(error))
+        if decision.lane_reason and decision.until is not None:
+            context.pause_lane(decision.until, decision.lane_reason)
+        self._until_accepted(
+            lambda: listing_jobs.record_poll(context.subscriptions, row.item, error)
+        )
+        recorded = self._finish(
+            decision.state, error=error.message, hint=error.hint,
+            wait_until=decision.until, attempts=decision.attempts,
         )  # fmt: skip
-        if told and verdict.state == item_states.FAILED:
-            self._note_failure(row.item, error, verdict.attempts)
+        if recorded and decision.state == item_states.FAILED:
+            self._record_failure(row.item, error, decision.attempts)
 
     def _finish(
         self,
@@ -290,28 +300,28 @@ class ItemWork:
         attempts: int | None = None,
         grade: str | None = None,
     ) -> bool:
-        place = self._place
-        told = self._patiently(
-            lambda: place.items.finish(
-                self._id, self._serial, place.executor, state,
+        context = self._context
+        recorded = self._until_accepted(
+            lambda: context.items.finish(
+                self._id, self._serial, context.executor, state,
                 error=error, hint=hint, wait_until=wait_until, attempts=attempts, grade=grade,
             )
         )  # fmt: skip
-        if not told and place.stopping.is_set():
+        if not recorded and context.stopping.is_set():
             # This worker has let go of the item already; the next one ends it.
-            park()
-        return told
+            block_forever()
+        return recorded
 
-    def _patiently(self, action: Callable[[], Result]) -> Result:
+    def _until_accepted(self, action: Callable[[], Result]) -> Result:
         """A change of the item's row, tried until the database takes it."""
-        return self._place.patiently(action)
+        return self._context.until_accepted(action)
 
-    def _note_failure(self, item: MediaItem, error: KBError, attempts: int) -> None:
+    def _record_failure(self, item: MediaItem, error: KBError, attempts: int) -> None:
         with contextlib.suppress(KBError):
-            entry = self._place.library.find(item.id)
+            entry = self._context.library.find(item.id)
             if entry is None or entry.transcript_path is not None:
                 return  # nothing of it is in the folder, or what was there before still stands
-            self._place.library.amend(
+            self._context.library.amend(
                 item.id,
                 {
                     "state": "failed",
@@ -323,35 +333,35 @@ class ItemWork:
 
     def _advance(self, stage: str, progress: float) -> None:
         now = time.monotonic()
-        last, told = self._told
+        last, recorded_stage = self._last_progress
         # One row, updated in place, at most once a second, but each stage at once.
-        if stage == told and now - last < 1.0 and progress < 1.0:
+        if stage == recorded_stage and now - last < 1.0 and progress < 1.0:
             return
-        self._told = (now, stage)
-        place = self._place
+        self._last_progress = (now, stage)
+        context = self._context
         # Only for show: a database that is locked just now must not end the work.
         with contextlib.suppress(KBError):
-            if not place.items.advance(self._id, self._serial, place.executor, stage, progress):
-                place.lost.add(self._key)
+            if not context.items.advance(self._id, self._serial, context.executor, stage, progress):
+                context.cancelled.add(self._key)
 
     def _advance_or_stop(self, stage: str, progress: float) -> None:
         """For stages that have no other way to be told of a stop."""
         self._advance(stage, progress)
-        if self._place.gone(self._key):
+        if self._context.is_cancelled(self._key):
             raise Cancelled("Cancelled; nothing half written is left.")
 
-    def _take_turn(self) -> None:
+    def _acquire_preparation(self) -> None:
         """Waits for a place among those who prepare, and for room on the disk.
 
         Looked at again with the place in hand: what went before has filled the disk meanwhile.
         """
-        place = self._place
+        context = self._context
         while True:
-            while not place.preparations.acquire(timeout=GATE_S):
-                place.check(self._key)
-            full = place.prepared_bytes > place.settings.prefetch_gb * 2**30
-            if not full and not place.lane_is_paused():
+            while not context.preparations.acquire(timeout=LANE_POLL_S):
+                context.check(self._key)
+            full = context.prepared_bytes > context.settings.prefetch_gb * 2**30
+            if not full and not context.lane_is_paused():
                 return
-            place.preparations.release()
-            place.check(self._key)
-            time.sleep(GATE_S)
+            context.preparations.release()
+            context.check(self._key)
+            time.sleep(LANE_POLL_S)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kb.errors import KBError, Later, LibraryError, ModelUnavailable
-from kb.inference.process import HostDied
+from kb.errors import KBError, LibraryError, ModelUnavailable, RetryLater
+from kb.inference.process import InferenceProcessCrashed
 from kb.jobs.queue.item_states import FAILED, WAITING
 
 MAX_ATTEMPTS = 5
@@ -22,7 +22,7 @@ LANE_PAUSE_S = 60.0  # after a full disk, a locked database, a folder that is go
 FULL_DISK_BYTES = 8 * 2**20
 
 # Of the whole disk, whichever item met it first.
-_OF_THE_DISK = {
+_DISK_ERRNOS = {
     getattr(errno, name)
     for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ENODEV", "ESTALE")
     if hasattr(errno, name)
@@ -30,7 +30,7 @@ _OF_THE_DISK = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RetryDecision:
     """The state an item gets; `until` when it is tried again; `lane_reason` closes the lane."""
 
     state: str
@@ -39,39 +39,39 @@ class Verdict:
     lane_reason: str = ""
 
 
-def judge(error: KBError, attempts: int, *, everybody: bool) -> Verdict:
+def decide(error: KBError, attempts: int, *, systemic: bool) -> RetryDecision:
     """What becomes of an item that failed with `error` after so many earlier attempts.
 
     Trouble that is everybody's, and what is only not possible yet, counts for nobody.
     """
     now = time.time()
-    if isinstance(error, Later):
-        return Verdict(WAITING, attempts, error.until or now + LONGEST_BACKOFF_S)
-    if everybody:
-        return Verdict(WAITING, attempts, now + LANE_PAUSE_S, error.message)
+    if isinstance(error, RetryLater):
+        return RetryDecision(WAITING, attempts, error.until or now + LONGEST_BACKOFF_S)
+    if systemic:
+        return RetryDecision(WAITING, attempts, now + LANE_PAUSE_S, error.message)
     attempts += 1
     if error.retryable and attempts < MAX_ATTEMPTS:
-        return Verdict(WAITING, attempts, now + backoff_s(attempts))
-    return Verdict(FAILED, attempts)
+        return RetryDecision(WAITING, attempts, now + backoff_s(attempts))
+    return RetryDecision(FAILED, attempts)
 
 
-def is_everybodys(error: KBError, home: Path) -> bool:
+def is_systemic(error: KBError, home: Path) -> bool:
     """Whether an error is no item's own: disk full, folder read-only, database locked, a
     recognizer that cannot even start."""
-    if isinstance(error, HostDied):
+    if isinstance(error, InferenceProcessCrashed):
         return True
     if isinstance(error, ModelUnavailable) and error.retryable:
         return True  # the hub is out of reach: for every item alike
     if isinstance(error, LibraryError):
         cause = error.__cause__
-        if error.retryable or (isinstance(cause, OSError) and cause.errno in _OF_THE_DISK):
+        if error.retryable or (isinstance(cause, OSError) and cause.errno in _DISK_ERRNOS):
             return True
         if isinstance(cause, PermissionError) and not os.access(home / "media", os.W_OK):
             return True
     return _disk_is_full(home)
 
 
-def homeless(home: Path) -> LibraryError:
+def library_missing(home: Path) -> LibraryError:
     """The error for a library folder that is no longer where it was."""
     return LibraryError(
         f"The library folder {home} is not there any more.",
@@ -81,7 +81,7 @@ def homeless(home: Path) -> LibraryError:
     )
 
 
-def given_up(home: Path, waited_s: float) -> LibraryError:
+def library_missing_too_long(home: Path, waited_s: float) -> LibraryError:
     """The error of a worker whose library folder did not come back."""
     return LibraryError(
         f"The library folder {home} has been gone for {waited_s:.0f} s: this worker ends.",

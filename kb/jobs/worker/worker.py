@@ -13,19 +13,19 @@ from contextlib import suppress
 
 from dbos import DBOS
 
-from kb.asr.batching.adjustable_semaphore import Places
-from kb.database import Catalogue
+from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
+from kb.database import Database
 from kb.errors import KBError
-from kb.inference.process import ModelHost
-from kb.inference.session import Recognition
+from kb.inference.process import InferenceProcess
+from kb.inference.session import InferenceSession
 from kb.jobs.queue import heartbeat, listing_jobs, workflow_ids
-from kb.jobs.queue.dbos_client import JobClient, config
+from kb.jobs.queue.dbos_client import DbosClient, config
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
 from kb.jobs.queue.items import ItemStore, Key
-from kb.jobs.queue.telemetry import Teller, read_calibrations
+from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
 from kb.jobs.worker import publish_steps, retry_policy, workflows
-from kb.jobs.worker.context import Workplace
-from kb.jobs.worker.item_steps import ItemWork
+from kb.jobs.worker.context import WorkerContext
+from kb.jobs.worker.item_steps import ItemSteps
 from kb.jobs.worker.spawn import _command
 from kb.library import Library
 from kb.options import RunOptions
@@ -37,14 +37,14 @@ TICK_S = 0.5
 POLL_S = 0.3  # how often the queue of items is asked for work
 PUBLISH_POLL_S = 1.0
 REAP_EVERY_S = 5.0
-MEND_EVERY_S = 15.0
+REQUEUE_LOST_EVERY_S = 15.0
 FOLLOW_EVERY_S = 20.0
 PUBLISH_EVERY_S = 10.0
-FORGET_EVERY_S = 3600.0
-IDLE_ENDS_AFTER_S = 3.0
+CLEANUP_EVERY_S = 3600.0
+IDLE_TIMEOUT_S = 3.0
 # A share may be gone for a moment. After that nobody brings it back, or it may as well be
 # started again; who waits for a worker that ends by itself is not kept waiting as long.
-AWAY_ENDS_AFTER_S, AWAY_ENDS_IDLE_AFTER_S = 120.0, 20.0
+LIBRARY_MISSING_TIMEOUT_S, LIBRARY_MISSING_IDLE_TIMEOUT_S = 120.0, 20.0
 PUBLISHERS = 4
 CAPTIONERS = 2  # they wait for their turn among the downloads
 
@@ -52,8 +52,8 @@ CAPTIONERS = 2  # they wait for their turn among the downloads
 class Worker:
     """One worker process. `run` ends the process when it has been asked to stop."""
 
-    work: type[ItemWork] = ItemWork
-    host: type[ModelHost] = ModelHost
+    steps_class: type[ItemSteps] = ItemSteps
+    process_class: type[InferenceProcess] = InferenceProcess
 
     def __init__(self, settings: Settings, *, exit_when_idle: bool = False) -> None:
         self._settings = settings
@@ -61,9 +61,9 @@ class Worker:
         self._stop = threading.Event()
         self._stopping = threading.Event()
         self._idle_since: float | None = None
-        self._orphans: set[Key] = set()
-        self._buried = False
-        self._away_since: float | None = None
+        self._abandoned: set[Key] = set()
+        self._declared_dead = False
+        self._library_missing_since: float | None = None
         self._exit_code = 0
 
     def run(self) -> None:
@@ -77,32 +77,32 @@ class Worker:
         library.prepare()
         preset = RunOptions(workers=settings.workers or None).resolve_preset(settings)
         in_flight = settings.in_flight or min(64, 2 * preset.batch_size)
-        self._catalogue = catalogue = Catalogue.open(settings)
-        self._presence = heartbeat.Presence(settings, catalogue)
-        self._presence.take()
+        self._database = database = Database.open(settings)
+        self._heartbeat = heartbeat.Heartbeat(settings, database)
+        self._heartbeat.acquire()
         library.sweep_temporary()
-        self._client = JobClient(catalogue)
-        self._teller = Teller(catalogue, self._presence.executor)
-        self._place = place = Workplace(
+        self._client = DbosClient(database)
+        self._telemetry = TelemetryWriter(database, self._heartbeat.executor)
+        self._context = context = WorkerContext(
             settings=settings,
             library=library,
-            items=ItemStore(catalogue),
+            items=ItemStore(database),
             client=self._client,
-            host=self.host(
-                settings, preset.workers, calibrations=lambda: read_calibrations(catalogue)
+            inference_process=self.process_class(
+                settings, preset.workers, calibrations=lambda: read_calibrations(database)
             ),
-            recognition=Recognition(settings),
-            presence=self._presence,
-            preparations=Places(preset.workers),
+            inference_session=InferenceSession(settings),
+            heartbeat=self._heartbeat,
+            preparations=AdjustableSemaphore(preset.workers),
             stopping=self._stopping,
         )
         # What this name was running when it was killed is only queued until it is begun again.
-        place.items.release(place.executor)
-        place.lane_pause = place.items.paused(workflow_ids.ITEM_LANE, time.time())
-        workflows.install(place, self.work)
-        DBOS(config=config(catalogue, place.executor, in_flight + PUBLISHERS + CAPTIONERS + 4))
+        context.items.release(context.executor)
+        context.lane_pause = context.items.paused(workflow_ids.ITEM_LANE, time.time())
+        workflows.install(context, self.steps_class)
+        DBOS(config=config(database, context.executor, in_flight + PUBLISHERS + CAPTIONERS + 4))
         DBOS.listen_queues(list(workflow_ids.QUEUES))
-        with catalogue.errors():
+        with database.errors():
             DBOS.launch()
             DBOS.register_queue(
                 workflow_ids.ITEM_QUEUE, worker_concurrency=in_flight, polling_interval_sec=POLL_S
@@ -117,8 +117,8 @@ class Worker:
                 worker_concurrency=CAPTIONERS,
                 polling_interval_sec=PUBLISH_POLL_S,
             )
-        log.info("worker %s: %d items in flight", place.executor, in_flight)
-        self._do(lambda: publish_steps.adopt(self._place))
+        log.info("worker %s: %d items in flight", context.executor, in_flight)
+        self._do(lambda: publish_steps.adopt(self._context))
         self._loop()
         self._end()
 
@@ -133,55 +133,59 @@ class Worker:
                 signal.signal(getattr(signal, name), stop)
 
     def _loop(self) -> None:
-        watch = heartbeat.Watch(self._settings.worker_timeout_s)
+        watch = heartbeat.DeadWorkerDetector(self._settings.worker_timeout_s)
         chores: list[tuple[float, Callable[[], None]]] = [
-            (0.0, self._look_at_mine),
+            (0.0, self._refresh_running),
             (heartbeat.HEARTBEAT_S, self._beat),
             (heartbeat.HEARTBEAT_S, self._requeue_due),
-            (heartbeat.HEARTBEAT_S, self._tell_machine),
+            (heartbeat.HEARTBEAT_S, self._write_telemetry),
             (REAP_EVERY_S, lambda: self._reap(watch)),
-            (MEND_EVERY_S, self._mend),
-            (FORGET_EVERY_S, self._forget),
-            (FOLLOW_EVERY_S, self._look_at_followed),
-            (PUBLISH_EVERY_S, lambda: publish_steps.look_again(self._place)),
+            (REQUEUE_LOST_EVERY_S, self._requeue_lost),
+            (CLEANUP_EVERY_S, self._delete_old_records),
+            (FOLLOW_EVERY_S, self._poll_subscriptions),
+            (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(self._context)),
         ]
         # All at once at first, save mending: what was begun just now looks abandoned.
-        later = time.monotonic() + MEND_EVERY_S
-        next_at = [later if chore == self._mend else 0.0 for _, chore in chores]
+        later = time.monotonic() + REQUEUE_LOST_EVERY_S
+        next_at = [later if chore == self._requeue_lost else 0.0 for _, chore in chores]
         while not self._stop.wait(TICK_S):
-            if not self._presence.at_home():
-                self._wait_for_home()
+            if not self._heartbeat.library_available():
+                self._wait_for_library()
                 continue
-            self._away_since = None
+            self._library_missing_since = None
             for number, (every_s, chore) in enumerate(chores):
                 now = time.monotonic()
                 if now >= next_at[number] and not self._stop.is_set():
                     next_at[number] = now + every_s
                     self._do(chore)
-            if self._presence.asked_to_stop():
+            if self._heartbeat.stop_requested():
                 self._stop.set()
             if self._exit_when_idle and self._idle():
                 self._stop.set()
 
-    def _wait_for_home(self) -> None:
+    def _wait_for_library(self) -> None:
         """Begins nothing while the library is away, and ends when it stays so."""
-        error, now = retry_policy.homeless(self._settings.home), time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
+        error, now = retry_policy.library_missing(self._settings.home), time.monotonic()
+        if self._library_missing_since is None:
+            self._library_missing_since = now
             log.error("%s %s", error.message, error.hint)
-        self._place.lane_pause = (time.time() + retry_policy.LANE_PAUSE_S, error.message)
-        patience_s = AWAY_ENDS_IDLE_AFTER_S if self._exit_when_idle else AWAY_ENDS_AFTER_S
-        if now - self._away_since >= patience_s:
-            error = retry_policy.given_up(self._settings.home, patience_s)
+        self._context.lane_pause = (time.time() + retry_policy.LANE_PAUSE_S, error.message)
+        timeout_s = (
+            LIBRARY_MISSING_IDLE_TIMEOUT_S if self._exit_when_idle else LIBRARY_MISSING_TIMEOUT_S
+        )
+        if now - self._library_missing_since >= timeout_s:
+            error = retry_policy.library_missing_too_long(self._settings.home, timeout_s)
             log.error("%s %s", error.message, error.hint)
             self._exit_code = error.exit_code
             self._stop.set()
 
-    def _look_at_followed(self) -> None:
+    def _poll_subscriptions(self) -> None:
         """Queues a listing for every subscription whose time has come, missed ones once."""
-        items, enqueue = self._place.items, self._client.ingest
-        self._place.subscriptions.look(
-            lambda due: listing_jobs.ask(items, listing_jobs.look_item(due), due.options, enqueue)
+        items, enqueue = self._context.items, self._client.ingest
+        self._context.subscriptions.poll(
+            lambda due: listing_jobs.enqueue_listing(
+                items, listing_jobs.subscription_listing(due), due.options, enqueue
+            )
         )
 
     def _do(self, chore: Callable[[], None]) -> None:
@@ -190,83 +194,87 @@ class Worker:
             chore()
         except KBError as error:
             # A locked database or a full disk passes; the items wait in their own way.
-            self._place.complain(error)
+            self._context.warn_throttled(error)
         except Exception:
             log.exception("a chore of the worker failed")
 
     def _beat(self) -> None:
-        if not self._presence.beat():
+        if not self._heartbeat.beat():
             # Asleep for too long, or the database is new: others have our items by now.
-            log.warning("worker %s was taken for dead and begins anew", self._place.executor)
-            self._buried = True
-            self._place.stopping.set()
+            log.warning("worker %s was taken for dead and begins anew", self._context.executor)
+            self._declared_dead = True
+            self._context.stopping.set()
             self._stop.set()
 
-    def _tell_machine(self) -> None:
-        host = self._place.host
-        self._teller.tell(host.snapshot, host.take_samples(), host.restarts, host.without_gpu)
+    def _write_telemetry(self) -> None:
+        host = self._context.inference_process
+        self._telemetry.write(host.snapshot, host.drain_samples(), host.restarts, host.cpu_reason)
 
-    def _look_at_mine(self) -> None:
-        place = self._place
-        with place.lock:
-            mine = set(place.mine)
-        if mine:
-            lost = mine - place.items.running(place.executor)
-            with place.lock:
-                place.lost |= lost & place.mine  # and not what has ended by itself meanwhile
-        place.lane_pause = place.items.paused(workflow_ids.ITEM_LANE, time.time())
+    def _refresh_running(self) -> None:
+        context = self._context
+        with context.lock:
+            running = set(context.running)
+        if running:
+            cancelled = running - context.items.running(context.executor)
+            with context.lock:
+                context.cancelled |= (
+                    cancelled & context.running
+                )  # and not what has ended by itself meanwhile
+        context.lane_pause = context.items.paused(workflow_ids.ITEM_LANE, time.time())
 
     def _requeue_due(self) -> None:
-        due = self._place.items.due(time.time())
+        due = self._context.items.due(time.time())
         if due:
-            self._place.items.retry(due, self._client.ingest, states=(WAITING,), fresh=False)
+            self._context.items.retry(due, self._client.ingest, states=(WAITING,), fresh=False)
 
-    def _reap(self, watch: heartbeat.Watch) -> None:
-        found = heartbeat.list_workers(self._catalogue)
-        for executor in watch.silent(found, self._place.executor, time.monotonic()):
-            self._place.library.sweep_temporary()  # what it was writing
-            taken = self._client.take_over(executor)
-            self._place.items.release(executor)
-            heartbeat.bury(self._catalogue, executor, self._place.executor)
+    def _reap(self, detector: heartbeat.DeadWorkerDetector) -> None:
+        found = heartbeat.list_workers(self._database)
+        for executor in detector.find(found, self._context.executor, time.monotonic()):
+            self._context.library.sweep_temporary()  # what it was writing
+            taken_over = self._client.take_over(executor)
+            self._context.items.release(executor)
+            heartbeat.mark_dead(self._database, executor, self._context.executor)
             log.warning(
-                "worker %s is gone; %d of its items go on here or elsewhere", executor, len(taken)
+                "worker %s is gone; %d of its items go on here or elsewhere",
+                executor,
+                len(taken_over),
             )
 
-    def _mend(self) -> None:
+    def _requeue_lost(self) -> None:
         """Queues items again that no workflow will ever end.
 
         Those of this worker that none of its threads has, twice in a row, are such too: a
         workflow's thread ends when the database refuses its record.
         """
-        items, client = self._place.items, self._client
-        lost = client.abandoned()
-        with self._place.lock:
-            mine = set(self._place.mine)
-        idle = items.running(self._place.executor) - mine
-        lost.update(idle & self._orphans)
-        self._orphans = idle
+        items, client = self._context.items, self._client
+        abandoned = client.abandoned()
+        with self._context.lock:
+            running = set(self._context.running)
+        idle = items.running(self._context.executor) - running
+        abandoned.update(idle & self._abandoned)
+        self._abandoned = idle
         again = items.retry(
-            list(lost), client.ingest, states=(QUEUED, RUNNING), fresh=False, serials=lost
+            list(abandoned), client.ingest, states=(QUEUED, RUNNING), fresh=False, serials=abandoned
         )
         if again:
             client.cancel([workflow_ids.ingest_id(*key) for key in again])
             log.warning("queued again, after trouble with the database: %s", [i for i, _ in again])
-        publish_steps.mend(self._place)
+        publish_steps.requeue_lost(self._context)
 
-    def _forget(self) -> None:
-        self._client.forget(time.time() - self._settings.keep_records_days * 86400)
+    def _delete_old_records(self) -> None:
+        self._client.delete_finished(time.time() - self._settings.keep_records_days * 86400)
 
     def _idle(self) -> bool:
         try:
-            counts = self._place.items.counts()
+            counts = self._context.items.counts()
             soon = time.time() + retry_policy.LONGEST_BACKOFF_S
             busy = (
                 counts[QUEUED]
                 or counts[RUNNING]
                 # What waits for hours (quota, a premiere) is for another worker.
-                or (counts[WAITING] and self._place.items.due(soon))
+                or (counts[WAITING] and self._context.items.due(soon))
                 # Nor is a lane that rests until somebody mends the credentials.
-                or self._place.deliveries.busy(soon, publish_steps.resting(self._place))
+                or self._context.outbox.has_work(soon, publish_steps.paused_sinks(self._context))
             )
         except KBError:
             busy = True
@@ -275,7 +283,7 @@ class Worker:
             return False
         now = time.monotonic()
         self._idle_since = self._idle_since or now
-        return now - self._idle_since >= IDLE_ENDS_AFTER_S
+        return now - self._idle_since >= IDLE_TIMEOUT_S
 
     def _end(self) -> None:
         """Lets go of everything and ends the process.
@@ -283,19 +291,19 @@ class Worker:
         Running items are not waited for: they stay recorded and go on where they were, with
         this worker's next start or with another one.
         """
-        place = self._place
-        place.stopping.set()
-        place.host.close()
+        context = self._context
+        context.stopping.set()
+        context.inference_process.close()
         with suppress(KBError, OSError):
-            if self._presence.at_home() and not self._buried:
-                place.items.release(place.executor)
-                self._presence.stop_file.unlink(missing_ok=True)
-                self._presence.leave()
-            place.library.sweep_temporary()
+            if self._heartbeat.library_available() and not self._declared_dead:
+                context.items.release(context.executor)
+                self._heartbeat.stop_file.unlink(missing_ok=True)
+                self._heartbeat.release()
+            context.library.sweep_temporary()
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        if self._buried:
+        if self._declared_dead:
             # A fresh process under the same name; the lock goes with this one.
             os.execv(sys.executable, _command(exit_when_idle=self._exit_when_idle))
         # DBOS's threads may sit in a step for hours; nothing of theirs is worth waiting for.

@@ -8,30 +8,30 @@ from __future__ import annotations
 from dbos import DBOS
 
 from kb.jobs.queue import workflow_ids
-from kb.jobs.worker.caption_steps import CaptionsWork
-from kb.jobs.worker.context import Workplace
-from kb.jobs.worker.item_steps import ENDED, ItemWork
-from kb.jobs.worker.publish_steps import PublishWork
+from kb.jobs.worker.caption_steps import CaptionSteps
+from kb.jobs.worker.context import WorkerContext
+from kb.jobs.worker.item_steps import ENDED, ItemSteps
+from kb.jobs.worker.publish_steps import PublishSteps
 
 # A killed worker is nobody's fault: no number of recoveries fails an item.
-_NEVER = 1_000_000
+_UNLIMITED = 1_000_000
 
-_place: Workplace | None = None
-_work: type[ItemWork] = ItemWork
+_context: WorkerContext | None = None
+_steps: type[ItemSteps] = ItemSteps
 
 
-def install(place: Workplace, work: type[ItemWork] = ItemWork) -> None:
+def install(context: WorkerContext, steps: type[ItemSteps] = ItemSteps) -> None:
     """Sets what the steps of this process work with, and what does their work."""
-    global _place, _work
-    _place, _work = place, work
+    global _context, _steps
+    _context, _steps = context, steps
 
 
-def _here() -> Workplace:
-    assert _place is not None, "install() comes before launch"
-    return _place
+def _require_context() -> WorkerContext:
+    assert _context is not None, "install() comes before launch"
+    return _context
 
 
-@DBOS.workflow(name=workflow_ids.INGEST, max_recovery_attempts=_NEVER)
+@DBOS.workflow(name=workflow_ids.INGEST, max_recovery_attempts=_UNLIMITED)
 def ingest(item_id: str, serial: int) -> None:
     """One item: fetch → transcribe and write → publish."""
     for stage in (fetch, transcribe, publish):
@@ -41,20 +41,20 @@ def ingest(item_id: str, serial: int) -> None:
 
 @DBOS.step(name="fetch")
 def fetch(item_id: str, serial: int) -> str:
-    return _work(_here(), item_id, serial).fetch()
+    return _steps(_require_context(), item_id, serial).fetch()
 
 
 @DBOS.step(name="transcribe")
 def transcribe(item_id: str, serial: int) -> str:
-    return _work(_here(), item_id, serial).transcribe()
+    return _steps(_require_context(), item_id, serial).transcribe()
 
 
 @DBOS.step(name="publish")
 def publish(item_id: str, serial: int) -> str:
-    return _work(_here(), item_id, serial).publish()
+    return _steps(_require_context(), item_id, serial).publish()
 
 
-@DBOS.workflow(name=workflow_ids.PUBLISH, max_recovery_attempts=_NEVER)
+@DBOS.workflow(name=workflow_ids.PUBLISH, max_recovery_attempts=_UNLIMITED)
 def publish_remote(sink: str, item_id: str, serial: int) -> None:
     """One item to one remote knowledge base; holds no place among the items."""
     send(sink, item_id, serial)
@@ -62,10 +62,10 @@ def publish_remote(sink: str, item_id: str, serial: int) -> None:
 
 @DBOS.step(name="send")
 def send(sink: str, item_id: str, serial: int) -> str:
-    return PublishWork(_here(), sink, item_id, serial).run()
+    return PublishSteps(_require_context(), sink, item_id, serial).run()
 
 
-@DBOS.workflow(name=workflow_ids.CAPTIONS, max_recovery_attempts=_NEVER)
+@DBOS.workflow(name=workflow_ids.CAPTIONS, max_recovery_attempts=_UNLIMITED)
 def captions_first(item_id: str) -> None:
     """One item's captions into the local index, ahead of its own turn."""
     show_captions(item_id)
@@ -73,4 +73,4 @@ def captions_first(item_id: str) -> None:
 
 @DBOS.step(name="captions")
 def show_captions(item_id: str) -> str:
-    return CaptionsWork(_here(), item_id).run()
+    return CaptionSteps(_require_context(), item_id).run()

@@ -43,11 +43,11 @@ def keyword(table: Any, terms: Sequence[Term], limit: int) -> list[Row]:
     """The best passages by words, `score` being BM25."""
     if not terms:
         return []
-    full = _by_words(table, _all_of(terms), limit + _SPARE)
+    full = _full_text_search(table, _all_of(terms), limit + _SPARE)
     if len(full) >= limit or len(terms) == 1 or all(term.required for term in terms):
         return full[:limit]
     known = {row["id"] for row in full}
-    wider = _by_words(table, _some_of(terms), limit + len(full) + _SPARE)
+    wider = _full_text_search(table, _some_of(terms), limit + len(full) + _SPARE)
     partial = [row for row in wider if row["id"] not in known]
     if full and partial:
         scale = min(1.0, _BELOW * full[-1]["score"] / partial[0]["score"])
@@ -68,7 +68,7 @@ def semantic(table: Any, vector: Vectors, limit: int) -> list[Row]:
     )
     for row in found:
         row["score"] = 1.0 - row.pop("_distance")
-    return _ordered(found)[:limit]
+    return _sorted_rows(found)[:limit]
 
 
 def hybrid(table: Any, terms: Sequence[Term], vector: Vectors, limit: int) -> list[Row]:
@@ -79,12 +79,12 @@ def hybrid(table: Any, terms: Sequence[Term], vector: Vectors, limit: int) -> li
         for rank, row in enumerate(ranking, start=1):
             entry = fused.setdefault(row["id"], {**row, "score": 0.0})
             entry["score"] += 1.0 / (_RRF_K + rank)
-    return _ordered(fused.values())[:limit]
+    return _sorted_rows(fused.values())[:limit]
 
 
 def hit(row: Row, terms: Sequence[Term]) -> Hit:
     """A row as the answer that a face shows, leading to the first word that was found."""
-    at_s = _moment(row, terms)
+    at_s = _hit_time_s(row, terms)
     return Hit(
         item_id=row["item_id"],
         title=row["title"],
@@ -101,13 +101,13 @@ def hit(row: Row, terms: Sequence[Term]) -> Hit:
     )
 
 
-def _moment(row: Row, terms: Sequence[Term]) -> float:
+def _hit_time_s(row: Row, terms: Sequence[Term]) -> float:
     starts = row["word_starts_s"] or ()
     place = first_word(row["text"], terms)
     return float(starts[place]) if place < len(starts) else float(row["start_s"])
 
 
-def _by_words(table: Any, query: Any, limit: int) -> list[Row]:
+def _full_text_search(table: Any, query: Any, limit: int) -> list[Row]:
     found = (
         table.search(query, query_type="fts")
         .select(columns_of(table, [*_COLUMNS, "_score"]))
@@ -117,10 +117,10 @@ def _by_words(table: Any, query: Any, limit: int) -> list[Row]:
     )
     for row in found:
         row["score"] = row.pop("_score")
-    return _ordered(found)
+    return _sorted_rows(found)
 
 
-def _ordered(rows: Iterable[Row]) -> list[Row]:
+def _sorted_rows(rows: Iterable[Row]) -> list[Row]:
     # Rounded, because the last bits depend on how the index happens to be divided.
     return sorted(rows, key=lambda row: (-round(row["score"], 5), row["item_id"], row["seq"]))
 

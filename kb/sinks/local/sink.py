@@ -25,10 +25,10 @@ from kb.sinks.local.tables import (
     PASSAGE_COLUMNS,
     REINDEX_HINT,
     PassageTables,
-    add_tier,
+    add_tier_column,
     columns_of,
+    item_filter,
     model_of,
-    of_item,
     passage_of,
     rows,
     schema,
@@ -75,7 +75,7 @@ class LocalSink:
         Raises ModelUnavailable when an embedding model is set and cannot be loaded.
         """
         sha256 = content_sha256(passages)
-        self._tables.write(lambda table: self._put(table, item.id, passages), self._schema)
+        self._tables.write(lambda table: self._write_item(table, item.id, passages), self._schema)
         return Published(self.name, item.id, sha256, "synced")
 
     def status(self, item_id: str) -> Published:
@@ -92,7 +92,7 @@ class LocalSink:
     def delete(self, item_id: str) -> None:
         """Remove the item; removing what is not there is no error."""
         if self.status(item_id).status != "missing":
-            self._tables.write(lambda table: table.delete(of_item(item_id)), self._schema)
+            self._tables.write(lambda table: table.delete(item_filter(item_id)), self._schema)
 
     def count(self) -> int:
         """How many passages are held."""
@@ -109,8 +109,8 @@ class LocalSink:
     def search(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> Hits:
         """At most `limit` passages, best first; equal scores in order of item and time.
 
-        Words must all occur, in any order; text in quotation marks must occur as it stands;
-        where too few passages have all words, those with some follow below. Case and accents
+        Words must all occur, in any order; text in quotation marks must occur as it stands; where
+        too few passages have all words, those with some follow below. Case and accents
         do not matter. `kb.sinks.local.ranking` says what the scores are.
 
         Raises UsageError for an empty query, an unknown mode, a limit below 1 or a mode for
@@ -154,19 +154,19 @@ class LocalSink:
         name = f"{FIRST_TABLE}-{os.getpid()}-{time.time_ns() // 1_000_000}"
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(tables.remove, name)
-            with tables.explained("cannot be rebuilt"):
+            with tables.wrap_errors("cannot be rebuilt"):
                 tables.make_folder()
                 table = tables.create(name, self._schema(), with_indices=False)
             written = self._fill(table, items)
-            with tables.explained("cannot be rebuilt"):
+            with tables.wrap_errors("cannot be rebuilt"):
                 tables.ensure_indices(table)
                 tables.maintain(table, force=True)
-                now = self._carry_over(old, before, table, written)
+                now = self._replay_changes(old, before, table, written)
                 replaced = tables.make_current(name)
             on_failure.pop_all()
-        with tables.explained("cannot be rebuilt"):
+        with tables.wrap_errors("cannot be rebuilt"):
             # Again, for what was published in the moment of the change.
-            self._carry_over(old, now, table, written)
+            self._replay_changes(old, now, table, written)
             tables.remove_leftovers(replaced)
             return int(table.count_rows(f"seq > {HEAD}"))
 
@@ -186,11 +186,11 @@ class LocalSink:
                 own = None if vectors is None else vectors[start : start + len(found)]
                 start += len(found)
                 chunks.append(rows(item_id, found, written[item_id], table.schema, own))
-            with self._tables.explained("cannot be rebuilt"):
+            with self._tables.wrap_errors("cannot be rebuilt"):
                 table.add(pa.concat_tables(chunks), on_bad_vectors="null")
         return written
 
-    def _put(self, table: Any, item_id: str, passages: Sequence[Passage]) -> None:
+    def _write_item(self, table: Any, item_id: str, passages: Sequence[Passage]) -> None:
         sha256 = content_sha256(passages)
         model = model_of(table)
         if model != self._model and not self._warned:
@@ -201,19 +201,19 @@ class LocalSink:
                 model,
                 self._model,
             )
-        wanted = model if model == self._model else ""
+        target_model = model if model == self._model else ""
         head = _heads(table, item_id).get(item_id)
         # Vectors that another process could make are not thrown away by one that cannot.
-        if head and head[0] == sha256 and wanted in ("", head[1]):
+        if head and head[0] == sha256 and target_model in ("", head[1]):
             return
         if any(passage.tier for passage in passages):
-            add_tier(table)
-        vectors = self._vectors([passage.text for passage in passages]) if wanted else None
+            add_tier_column(table)
+        vectors = self._vectors([passage.text for passage in passages]) if target_model else None
         (
             table.merge_insert("id")
             .when_matched_update_all()
             .when_not_matched_insert_all()
-            .when_not_matched_by_source_delete(of_item(item_id))
+            .when_not_matched_by_source_delete(item_filter(item_id))
             .execute(rows(item_id, passages, sha256, table.schema, vectors), on_bad_vectors="null")
         )
         self._tables.maintain(table)
@@ -258,7 +258,7 @@ class LocalSink:
             return self._tables.read(lambda table: (_heads(table), table)[1])
         return None
 
-    def _carry_over(
+    def _replay_changes(
         self, old: Any | None, before: _Heads, table: Any, written: dict[str, str]
     ) -> _Heads:
         """Repeat on the new table what happened to the old one since `before`.
@@ -268,16 +268,16 @@ class LocalSink:
         """
         if old is None:
             return before
-        now, there = _heads(old), _heads(table)
+        now, new_heads = _heads(old), _heads(table)
         for item_id in sorted(before.keys() | now.keys()):
             changed = now.get(item_id) != before.get(item_id)
-            if not changed or there.get(item_id, ("", ""))[0] != written.get(item_id, ""):
+            if not changed or new_heads.get(item_id, ("", ""))[0] != written.get(item_id, ""):
                 continue
             if item_id in now:
-                self._put(table, item_id, _passages(old, item_id))
+                self._write_item(table, item_id, _passages(old, item_id))
                 written[item_id] = now[item_id][0]
             else:
-                table.delete(of_item(item_id))
+                table.delete(item_filter(item_id))
                 written.pop(item_id, None)
         return now
 
@@ -287,14 +287,14 @@ _Heads = dict[str, tuple[str, str]]
 
 
 def _heads(table: Any, item_id: str | None = None) -> _Heads:
-    where = f"seq = {HEAD}" if item_id is None else f"seq = {HEAD} AND {of_item(item_id)}"
+    where = f"seq = {HEAD}" if item_id is None else f"seq = {HEAD} AND {item_filter(item_id)}"
     columns = ["item_id", "content_sha256", "embedding_model"]
     found = table.search().where(where).select(columns).to_arrow().to_pylist()
     return {row["item_id"]: (row["content_sha256"], row["embedding_model"]) for row in found}
 
 
 def _passages(table: Any, item_id: str) -> list[Passage]:
-    where = f"seq > {HEAD} AND {of_item(item_id)}"
+    where = f"seq > {HEAD} AND {item_filter(item_id)}"
     columns = ["seq", *columns_of(table, PASSAGE_COLUMNS)]
     found = table.search().where(where).select(columns).to_arrow().to_pylist()
     return [passage_of(row) for row in sorted(found, key=lambda row: int(row["seq"]))]

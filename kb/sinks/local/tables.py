@@ -157,19 +157,19 @@ PASSAGE_COLUMNS = [
 ]
 
 
-def columns_of(table: Any, wanted: Sequence[str]) -> list[str]:
+def columns_of(table: Any, requested: Sequence[str]) -> list[str]:
     """Those of the columns that the table has: one of an older version lacks the newest."""
-    there = frozenset(table.schema.names)
-    return [name for name in wanted if name in there or name.startswith("_")]
+    existing = frozenset(table.schema.names)
+    return [name for name in requested if name in existing or name.startswith("_")]
 
 
-def add_tier(table: Any) -> None:
+def add_tier_column(table: Any) -> None:
     """Gives a table of an older version the column for what stands in for transcripts."""
     if "tier" not in table.schema.names:
         table.add_columns({"tier": "cast('' as string)"})
 
 
-def of_item(item_id: str) -> str:
+def item_filter(item_id: str) -> str:
     """The filter that selects an item's rows."""
     quoted = _utf8(item_id).replace("'", "''")
     return f"item_id = '{quoted}'"
@@ -196,12 +196,12 @@ class PassageTables:
         Raises KnowledgeBaseError when the table is damaged.
         """
         try:
-            with self.explained("cannot be read"):
+            with self.wrap_errors("cannot be read"):
                 return self._query(query)
         except KnowledgeBaseError:
             # A rebuild may have removed the table under a query that had begun.
             self._opened = None
-        with self.explained("cannot be read"):
+        with self.wrap_errors("cannot be read"):
             return self._query(query)
 
     def _query(self, query: Callable[[Any], Result]) -> Result | None:
@@ -216,7 +216,7 @@ class PassageTables:
         Raises KnowledgeBaseError.
         """
         for attempt in range(1, WRITE_ATTEMPTS + 1):
-            with self.explained("cannot be written"):
+            with self.wrap_errors("cannot be written"):
                 name = self.current()
                 try:
                     table = self._open(name)  # an empty table is false, so ask for None
@@ -252,7 +252,7 @@ class PassageTables:
     def current(self) -> str:
         """The name of the table in use."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            name = _patiently((self.folder / POINTER).read_text, "utf-8").strip()
+            name = _retry_on_permission_error((self.folder / POINTER).read_text, "utf-8").strip()
             # Half of a name, or anything else that was never one of ours, is damage.
             if not name.startswith(FIRST_TABLE) or not name.replace("-", "").isalnum():
                 raise ValueError(f"{self.folder / POINTER} does not name a table")
@@ -270,7 +270,7 @@ class PassageTables:
             file.write(name + "\n")
             file.flush()
             os.fsync(file.fileno())
-        _patiently(beside.replace, self.folder / POINTER)
+        _retry_on_permission_error(beside.replace, self.folder / POINTER)
         return replaced
 
     def remove_leftovers(self, replaced: str) -> None:
@@ -370,7 +370,7 @@ class PassageTables:
         return table
 
     @contextlib.contextmanager
-    def explained(self, what: str) -> Iterator[None]:
+    def wrap_errors(self, what: str) -> Iterator[None]:
         """Turn what LanceDB raises into KnowledgeBaseError."""
         try:
             yield
@@ -389,7 +389,7 @@ def _first_line(error: Exception) -> str:
     return first.split(", /")[0][:300]
 
 
-def _patiently(call: Callable[..., Result], *arguments: Any) -> Result:
+def _retry_on_permission_error(call: Callable[..., Result], *arguments: Any) -> Result:
     """The call, repeated while Windows denies access because another process is at it."""
     for _ in range(20):
         try:

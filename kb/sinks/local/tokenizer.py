@@ -64,10 +64,10 @@ def _fold(char: str) -> str:
         else:
             kept.append(" ")
     folded = unicodedata.normalize("NFC", "".join(kept))
-    return "".join(f" {part} " if _stands_alone(part) else part for part in folded)
+    return "".join(f" {part} " if _is_single_character_word(part) else part for part in folded)
 
 
-def _stands_alone(char: str) -> bool:
+def _is_single_character_word(char: str) -> bool:
     return any(first <= ord(char) <= last for first, last in _ONE_WORD_PER_CHARACTER)
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from kb.errors import UsageError
-from kb.sinks.odin.documents import ReadPassage, is_name_of, read_passages
+from kb.sinks.odin.documents import ParsedPassage, is_name_of, parse_passages
 from kb.sinks.odin.sink import OdinSink
 from kb.types import Passage
 
@@ -29,7 +29,7 @@ _SCORE_KEYS = ("score", "similarity", "relevance", "rerank_score")
 SHORTEST_RUN = 3  # words in a row that an excerpt shares with a passage to be led back to it
 _LINK = re.compile(r"\[(?:\d+(?::\d\d)+)\]\((?:<[^>\n]*>|[^)\s]*)\)")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+_[0-9a-f]{8}(?:_p\d{2,})?\.md")
-_TIMED = re.compile(r"https?://[^\s)>\"']+[?&#]t=(\d+)")
+_TIMED_URL = re.compile(r"https?://[^\s)>\"']+[?&#]t=(\d+)")
 
 Passages = Callable[[str], Sequence[Passage]]
 
@@ -79,7 +79,7 @@ def ask(
     # Assistants that list no sources quote links or names in their words.
     excerpts.extend(Reference("", text) for text in _paragraphs_with_links(reply.message))
     excerpts.extend(Reference(name, "") for name in _NAME.findall(reply.message))
-    return Answer(reply.message, _led_back(sink, excerpts, passages), reply.chat_id)
+    return Answer(reply.message, _resolve_references(sink, excerpts, passages), reply.chat_id)
 
 
 def search(
@@ -91,17 +91,17 @@ def search(
     if limit < 1:
         raise UsageError(f"The limit must be at least 1, not {limit}.")
     found = [row for result in sink.client.search(query, limit) for row in _rows(result)]
-    return _led_back(sink, found, passages)[:limit]
+    return _resolve_references(sink, found, passages)[:limit]
 
 
-def _led_back(
+def _resolve_references(
     sink: OdinSink, excerpts: Sequence[Reference], passages: Passages | None
 ) -> tuple[Reference, ...]:
     """The excerpts with item and second where they can be had, each place once."""
-    owners = _Owners(sink)
+    owners = _DocumentOwners(sink)
     found: dict[tuple[str, object], Reference] = {}
     for excerpt in excerpts:
-        reference = _lead_back(excerpt, owners, passages)
+        reference = _resolve_reference(excerpt, owners, passages)
         place = reference.start_s if reference.start_s is not None else reference.text
         found.setdefault((reference.item_id or reference.document, place), reference)
     # A document named without words says nothing beside one that leads to a second.
@@ -113,11 +113,13 @@ def _led_back(
     )
 
 
-def _lead_back(excerpt: Reference, owners: _Owners, passages: Passages | None) -> Reference:
-    read = read_passages(excerpt.text)
+def _resolve_reference(
+    excerpt: Reference, owners: _DocumentOwners, passages: Passages | None
+) -> Reference:
+    parsed = parse_passages(excerpt.text)
     item_id, title = owners.of_document(excerpt.document)
-    if not item_id and read:
-        item_id, title = owners.of_link(read[0].deep_link)
+    if not item_id and parsed:
+        item_id, title = owners.of_link(parsed[0].deep_link)
     excerpt = replace(excerpt, item_id=item_id, title=title)
     known = passages(item_id) if passages and item_id else ()
     at = _best_passage(excerpt.text, known) if known else None
@@ -126,22 +128,22 @@ def _lead_back(excerpt: Reference, owners: _Owners, passages: Passages | None) -
             excerpt, start_s=at.start_s, end_s=at.end_s, deep_link=at.deep_link, path=at.path,
             title=at.title or title,
         )  # fmt: skip
-    if read:
-        first: ReadPassage = read[0]
+    if parsed:
+        first: ParsedPassage = parsed[0]
         return replace(excerpt, start_s=float(first.start_s), deep_link=first.deep_link)
-    if timed := _TIMED.search(excerpt.text):
+    if timed := _TIMED_URL.search(excerpt.text):
         return replace(excerpt, start_s=float(timed[1]), deep_link=timed[0])
     return excerpt
 
 
 def _best_passage(text: str, known: Sequence[Passage]) -> Passage | None:
     """The passage that shares the most runs of words with the excerpt; the first of equals."""
-    wanted = Counter(_runs(_LINK.sub(" ", text)))
-    best, most = None, 0
+    excerpt_runs = Counter(_runs(_LINK.sub(" ", text)))
+    best, best_count = None, 0
     for passage in known:
-        common = sum((wanted & Counter(_runs(passage.text))).values())
-        if common > most:
-            best, most = passage, common
+        common = sum((excerpt_runs & Counter(_runs(passage.text))).values())
+        if common > best_count:
+            best, best_count = passage, common
     return best
 
 
@@ -152,13 +154,13 @@ def _runs(text: str) -> Iterator[tuple[str, ...]]:
         yield tuple(words[start : start + size])
 
 
-class _Owners:
+class _DocumentOwners:
     """Whose document a name or link is: by our notes, else by the project's list."""
 
     def __init__(self, sink: OdinSink) -> None:
         self._sink = sink
-        notes = sink.records.all()
-        self._by_name = {name: note.item_id for note in notes.values() for name in note.names}
+        states = sink.publish_states.all()
+        self._by_name = {name: note.item_id for note in states.values() for name in note.names}
         self._titles: dict[str, str] | None = None
 
     def of_document(self, name: str) -> tuple[str, str]:
@@ -167,13 +169,13 @@ class _Owners:
             return "", ""
         item_id = self._by_name.get(name, "")
         if not item_id:
-            self._listed()
+            self._load_titles()
             item_id = self._by_name.get(name, "")
         return item_id, self._title(item_id)
 
     def of_link(self, link: str) -> tuple[str, str]:
         """The item whose documents' names hold the id that stands in the link."""
-        self._listed()
+        self._load_titles()
         for part in re.findall(r"[A-Za-z0-9_-]{11,}", link):
             for name, item_id in self._by_name.items():
                 if is_name_of(name, part):
@@ -181,9 +183,9 @@ class _Owners:
         return "", ""
 
     def _title(self, item_id: str) -> str:
-        return self._listed().get(item_id, "") if item_id else ""
+        return self._load_titles().get(item_id, "") if item_id else ""
 
-    def _listed(self) -> Mapping[str, str]:
+    def _load_titles(self) -> Mapping[str, str]:
         if self._titles is None:
             self._titles = {}
             for item_id, documents in self._sink.inventory(reuse=True).items.items():
@@ -227,9 +229,9 @@ def _is_number(value: object) -> bool:
 
 def _paragraphs_with_links(message: str) -> Iterator[str]:
     """From each time link to the next, as the assistant quoted them."""
-    begins = [match.start() for match in _LINK.finditer(message)]
-    for start, end in pairwise([*begins, len(message)]):
+    starts = [match.start() for match in _LINK.finditer(message)]
+    for start, end in pairwise([*starts, len(message)]):
         yield message[start:end].strip()
-    if not begins:
-        for match in _TIMED.finditer(message):
+    if not starts:
+        for match in _TIMED_URL.finditer(message):
             yield match[0]

@@ -1,7 +1,7 @@
 """ODIN's API as typed calls; no logic of ours beyond its field names.
 
 Every call raises CredentialsRefused (key, secret or project), OdinRefused (with ODIN's own
-words), Unanswered (an upload or message whose fate is unknown), KnowledgeBaseError (cannot be
+words), OutcomeUnknown (an upload or message whose fate is unknown), KnowledgeBaseError (cannot be
 reached) or Cancelled (the stop was set).
 """
 
@@ -20,7 +20,7 @@ from urllib.parse import quote
 from kb.errors import CredentialsRefused, KnowledgeBaseError
 from kb.settings import Settings
 from kb.sinks.odin.multipart import FormStream
-from kb.sinks.odin.transport import Connection, OdinRefused, words_of
+from kb.sinks.odin.transport import Connection, OdinRefused, error_message
 
 FILE_LIMIT_BYTES = 200_000_000
 PAGE_SIZE = 100
@@ -43,7 +43,7 @@ class RemoteDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class UploadResult:
     """The answer to an upload: taken in, which does not yet mean indexed."""
 
     name: str
@@ -86,11 +86,11 @@ class OdinClient:
         self._paged = settings.odin_listing == "paged"
         self._connection = Connection(settings, self.stop)
 
-    def add_bytes(self, name: str, content: bytes, metadata: Mapping[str, Any]) -> Accepted:
+    def add_bytes(self, name: str, content: bytes, metadata: Mapping[str, Any]) -> UploadResult:
         """Upload a document; the same name again makes a second one."""
         return self._add(name, metadata, len(content), lambda: io.BytesIO(content))
 
-    def add_file(self, name: str, path: Path, metadata: Mapping[str, Any]) -> Accepted:
+    def add_file(self, name: str, path: Path, metadata: Mapping[str, Any]) -> UploadResult:
         """Upload a file as it is, read while it is sent.
 
         Raises KnowledgeBaseError when it cannot be read or is larger than ODIN takes.
@@ -105,11 +105,11 @@ class OdinClient:
                 )
             with path.open("rb") as file:
 
-                def again() -> io.BufferedReader:
+                def reopen() -> io.BufferedReader:
                     file.seek(0)
                     return file
 
-                return self._add(name, metadata, size, again)
+                return self._add(name, metadata, size, reopen)
         except OSError as error:
             raise KnowledgeBaseError(
                 f"{path} cannot be read: {error.strerror or error}.", hint="Check the file."
@@ -117,12 +117,12 @@ class OdinClient:
 
     def add_text(
         self, name: str, content: str, extension: str, metadata: Mapping[str, Any]
-    ) -> Accepted:
+    ) -> UploadResult:
         """Make a document out of text on the other side."""
         answer = self._connection.call(
             "POST",
             "/v2/project/knowledge/create/file",
-            safe=False,
+            idempotent=False,
             data={
                 "project_id": self.project,
                 "file_name": name,
@@ -131,7 +131,7 @@ class OdinClient:
                 "metadata": json.dumps(metadata),
             },
         )
-        return _accepted(answer, name)
+        return _upload_result(answer, name)
 
     def status(self, name: str) -> RemoteStatus:
         """How far a document is; `missing` when there is none of that name."""
@@ -139,7 +139,7 @@ class OdinClient:
             answer = self._connection.call(
                 "GET",
                 "/project/knowledge/status",
-                safe=True,
+                idempotent=True,
                 params={"project_id": self.project, "file_name": name},
             )
         except OdinRefused as error:
@@ -147,13 +147,13 @@ class OdinClient:
                 raise
             return RemoteStatus(MISSING)
         status = str(answer.get("status") or MISSING)
-        told = {key: value for key, value in answer.items() if key != "status"}
-        return RemoteStatus(status, self._connection.scrub(words_of(told)))
+        details = {key: value for key, value in answer.items() if key != "status"}
+        return RemoteStatus(status, self._connection.redact(error_message(details)))
 
     def documents(self) -> dict[str, RemoteDocument]:
         """Everything that the project holds, by name."""
-        with self._project_there():
-            found = self._listed_by_page() if self._paged else self._listed()
+        with self._require_project():
+            found = self._list_paged() if self._paged else self._list_all()
             return {document.name: document for document in found}
 
     def page(self, number: int, search: str = "", size: int = PAGE_SIZE) -> list[RemoteDocument]:
@@ -161,7 +161,7 @@ class OdinClient:
         answer = self._connection.call(
             "POST",
             f"/v3/project/{quote(self.project)}/knowledgebase",
-            safe=True,
+            idempotent=True,
             json={
                 "page": number,
                 "items_per_page": size,
@@ -179,14 +179,14 @@ class OdinClient:
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove documents; those that are not there are no error."""
-        wanted = sorted(set(names))
-        for start in range(0, len(wanted), DELETE_AT_ONCE):
-            some = wanted[start : start + DELETE_AT_ONCE]
+        unique_names = sorted(set(names))
+        for start in range(0, len(unique_names), DELETE_AT_ONCE):
+            some = unique_names[start : start + DELETE_AT_ONCE]
             try:
                 self._connection.call(
                     "DELETE",
                     "/project/knowledge/delete",
-                    safe=True,
+                    idempotent=True,
                     json={
                         "project_id": self.project,
                         "resources": [{"name": name, "key": name} for name in some],
@@ -198,7 +198,7 @@ class OdinClient:
 
     def projects(self) -> list[Project]:
         """The projects that the credentials open."""
-        rows = self._connection.call("GET", "/projects", safe=True).get("projects")
+        rows = self._connection.call("GET", "/projects", idempotent=True).get("projects")
         return [
             Project(str(row.get("id", "")), str(row.get("name", "")))
             for row in (rows if isinstance(rows, list) else [])
@@ -207,7 +207,7 @@ class OdinClient:
 
     def project_data(self) -> Mapping[str, Any]:
         """What ODIN tells of the project; proves that credentials and project fit."""
-        answer = self._connection.call("GET", f"/project/{quote(self.project)}", safe=True)
+        answer = self._connection.call("GET", f"/project/{quote(self.project)}", idempotent=True)
         data = answer.get("project_data")
         return data if isinstance(data, dict) else answer
 
@@ -216,7 +216,7 @@ class OdinClient:
         answer = self._connection.call(
             "POST",
             "/v2/project/search",
-            safe=True,
+            idempotent=True,
             json={"project_id": self.project, "query": query, "max_results": limit},
         )
         rows = answer.get("results")
@@ -225,14 +225,14 @@ class OdinClient:
     def chat(self, message: str, chat_id: str = "") -> ChatReply:
         """Ask the project's assistant, in a new conversation unless `chat_id` names one."""
         if not chat_id:
-            made = self._connection.call(
-                "POST", "/chat/create", safe=True, json={"project_id": self.project}
+            created = self._connection.call(
+                "POST", "/chat/create", idempotent=True, json={"project_id": self.project}
             )
-            chat_id = str(made.get("chat_id") or made.get("id") or "")
+            chat_id = str(created.get("chat_id") or created.get("id") or "")
         answer = self._connection.call(
             "POST",
             "/v3/chat/message",
-            safe=False,
+            idempotent=False,
             json={
                 "message": message,
                 "project_id": self.project,
@@ -241,11 +241,11 @@ class OdinClient:
                 "skip_stream": True,
             },
         )
-        said = answer.get("message")
-        if isinstance(said, dict):
-            said = said.get("content") or said.get("message") or said.get("text")
+        content = answer.get("message")
+        if isinstance(content, dict):
+            content = content.get("content") or content.get("message") or content.get("text")
         return ChatReply(
-            str(said or ""),
+            str(content or ""),
             str(answer.get("chat_id") or chat_id),
             str(answer.get("message_id") or ""),
             answer,
@@ -253,19 +253,19 @@ class OdinClient:
 
     def _add(
         self, name: str, metadata: Mapping[str, Any], size: int, opened: Callable[[], IO[bytes]]
-    ) -> Accepted:
+    ) -> UploadResult:
         fields = {"project_id": self.project, "metadata": json.dumps(metadata)}
-        with self._project_there():
+        with self._require_project():
             answer = self._connection.call(
                 "POST",
                 f"/{self._version}/project/knowledge/add/file",
-                safe=False,
+                idempotent=False,
                 body=lambda: FormStream(fields, name, opened(), size),
             )
-        return _accepted(answer, name)
+        return _upload_result(answer, name)
 
     @contextmanager
-    def _project_there(self) -> Iterator[None]:
+    def _require_project(self) -> Iterator[None]:
         """A project that is not there fails every item alike, so it is said once."""
         try:
             yield
@@ -278,9 +278,9 @@ class OdinClient:
                 hint=error.hint,
             ) from None
 
-    def _listed(self) -> Iterator[RemoteDocument]:
+    def _list_all(self) -> Iterator[RemoteDocument]:
         answer = self._connection.call(
-            "GET", f"/project/{quote(self.project)}/knowledge", safe=True
+            "GET", f"/project/{quote(self.project)}/knowledge", idempotent=True
         )
         rows = answer.get("knowledge_base")
         if not isinstance(rows, dict):
@@ -293,7 +293,7 @@ class OdinClient:
         for name, row in rows.items():
             yield _document(name, row if isinstance(row, dict) else {})
 
-    def _listed_by_page(self) -> Iterator[RemoteDocument]:
+    def _list_paged(self) -> Iterator[RemoteDocument]:
         number, seen = 1, set[str]()
         while found := self.page(number):
             fresh = [document for document in found if document.name not in seen]
@@ -304,8 +304,10 @@ class OdinClient:
             number += 1
 
 
-def _accepted(answer: Mapping[str, Any], name: str) -> Accepted:
-    return Accepted(str(answer.get("document_key") or name), str(answer.get("status") or "queued"))
+def _upload_result(answer: Mapping[str, Any], name: str) -> UploadResult:
+    return UploadResult(
+        str(answer.get("document_key") or name), str(answer.get("status") or "queued")
+    )
 
 
 def _document(name: str, row: Mapping[str, Any]) -> RemoteDocument:

@@ -5,7 +5,7 @@ r"""An item as Markdown documents: passages under headings, each beginning with 
     - Channel: ...                              [02:03](https://youtu.be/ID?t=123) Words of the
     - Coverage: 99.1 % of the speech (A)        passage ...
 
-A passage reads back exactly (`read_passages`): of Markdown's signs only those are escaped that
+A passage reads back exactly (`parse_passages`): of Markdown's signs only those are escaped that
 would change what is shown, and each by one backslash.
 """
 
@@ -31,7 +31,7 @@ HASH_LENGTH = 8  # hexadecimal digits of the content's hash in a document's name
 
 # What our metadata is told by from a colleague's own uploads into the same project.
 PRODUCER = "kb-ingest"
-OWN_KEYS = frozenset(
+RESERVED_KEYS = frozenset(
     (
         *("producer", "id", "url", "title", "channel", "published", "description"),
         *("duration_s", "language", "model", "engine", "preset", "coverage", "grade"),
@@ -79,7 +79,7 @@ class DocumentSet:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPassage:
+class ParsedPassage:
     """A passage as it stands in a document."""
 
     start_s: int
@@ -104,7 +104,7 @@ def make_documents(
     extra = dict(extra or {})
     check_own_metadata(extra)
     header = _header(item, facts)
-    cut = _cut(item, passages, limit - len(_bytes(header)) - 400)
+    cut = _split_into_parts(item, passages, limit - len(_bytes(header)) - 400)
     about = {**_metadata(item, facts), **extra}
     seen = [[p.start_s, p.end_s, p.text, p.deep_link] for p in passages]
     chapters = [[chapter.start_s, chapter.title] for chapter in item.chapters]
@@ -121,7 +121,7 @@ def make_documents(
         names = [f"{stem}_p{number:02d}.md" for number in range(1, len(cut) + 1)]
     documents = []
     for number, part in enumerate(cut):
-        blocks = [header, *_siblings(names, number), *part]
+        blocks = [header, *_part_links(names, number), *part]
         words = sum(len(block.split()) for block in part)
         metadata = {
             **about,
@@ -136,27 +136,27 @@ def make_documents(
 
 def check_own_metadata(extra: Mapping[str, str]) -> None:
     """Raises UsageError when one of the user's own fields has a name of ours."""
-    if taken := sorted(OWN_KEYS & extra.keys()):
+    if reserved := sorted(RESERVED_KEYS & extra.keys()):
         raise UsageError(
-            f"The metadata field {taken[0]!r} is set by KB Ingest itself.",
+            f"The metadata field {reserved[0]!r} is set by KB Ingest itself.",
             hint="Choose another name for your own field.",
         )
 
 
-def read_passages(content: bytes | str) -> list[ReadPassage]:
+def parse_passages(content: bytes | str) -> list[ParsedPassage]:
     """The passages of a document, or of any excerpt of one that contains their beginnings."""
     text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
     found = []
-    begins = list(_PASSAGE.finditer(text))
-    for number, begin in enumerate(begins):
-        end = begins[number + 1].start() if number + 1 < len(begins) else len(text)
+    starts = list(_PASSAGE.finditer(text))
+    for number, start in enumerate(starts):
+        end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
         # A heading can only be ours: a passage's own `#` at a line's start is escaped.
-        body = _PASSAGE_END.sub("", text[begin.end() : end])
+        body = _PASSAGE_END.sub("", text[start.end() : end])
         start_s = 0
-        for figure in begin[1].split(":"):
+        for figure in start[1].split(":"):
             start_s = start_s * 60 + int(figure)
-        link = begin[2].removeprefix("<").removesuffix(">")
-        found.append(ReadPassage(start_s, link, _ESCAPED.sub(r"\1", body)))
+        link = start[2].removeprefix("<").removesuffix(">")
+        found.append(ParsedPassage(start_s, link, _ESCAPED.sub(r"\1", body)))
     return found
 
 
@@ -174,7 +174,7 @@ def ascii_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", plain).strip("-._")
 
 
-def clock(seconds: float) -> str:
+def format_timestamp(seconds: float) -> str:
     """`02:03`, from one hour on `1:02:03`."""
     whole = max(0, int(seconds))
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
@@ -191,7 +191,7 @@ def _escaped_start(match: re.Match[str]) -> str:
     return f"{match[1]}{match[2]}\\" if match[2].isdecimal() else f"{match[1]}\\{match[2]}"
 
 
-def _cut(item: MediaItem, passages: Sequence[Passage], room: int) -> list[list[str]]:
+def _split_into_parts(item: MediaItem, passages: Sequence[Passage], room: int) -> list[list[str]]:
     """Blocks of Markdown, a list for each part; at least one part, of at most `room` bytes."""
     parts: list[list[str]] = [[]]
     used = 0
@@ -204,9 +204,9 @@ def _cut(item: MediaItem, passages: Sequence[Passage], room: int) -> list[list[s
                 heading = f"## {escape(_one_line(chapters.pop(0).title))}\n\n"
         else:
             start = int(max(0.0, passage.start_s)) // HEADING_EVERY_S * HEADING_EVERY_S
-            heading = f"## {clock(start)}\n\n"
+            heading = f"## {format_timestamp(start)}\n\n"
         link = _target(passage.deep_link)
-        block = f"[{clock(passage.start_s)}]({link}) {escape(passage.text)}\n\n"
+        block = f"[{format_timestamp(passage.start_s)}]({link}) {escape(passage.text)}\n\n"
         size = len(_bytes(block)) + (len(_bytes(heading)) if heading != shown else 0)
         if used + size > room and parts[-1]:
             parts.append([])
@@ -233,7 +233,7 @@ def _header(item: MediaItem, facts: DocumentFacts) -> str:
         ("Channel", item.channel),
         ("Date", item.published),
         ("Link", item.url),
-        ("Length", clock(length_s) if length_s else ""),
+        ("Length", format_timestamp(length_s) if length_s else ""),
         ("Language", facts.language or item.language or ""),
         ("Model", " · ".join(filter(None, (facts.model, facts.engine, facts.preset)))),
         ("Coverage", coverage),
@@ -246,7 +246,7 @@ def _header(item: MediaItem, facts: DocumentFacts) -> str:
     return f"# {escape(_one_line(item.title)) or UNTITLED}\n\n{listed}\n"
 
 
-def _siblings(names: Sequence[str], number: int) -> list[str]:
+def _part_links(names: Sequence[str], number: int) -> list[str]:
     """One line that says which part this is and links the parts beside it."""
     if len(names) == 1:
         return []

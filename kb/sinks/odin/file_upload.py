@@ -13,12 +13,12 @@ from kb.errors import CredentialsRefused, KnowledgeBaseError, UsageError
 from kb.sinks.odin.client import FAILED, FILE_LIMIT_BYTES, MISSING, SYNCED, RemoteDocument
 from kb.sinks.odin.documents import HASH_LENGTH, PRODUCER, ascii_name
 from kb.sinks.odin.sink import CONFLICT, LONGEST_POLL, OdinSink
-from kb.sinks.odin.transport import OdinRefused, Unanswered, pause
+from kb.sinks.odin.transport import OdinRefused, OutcomeUnknown, pause
 from kb.storage import library_error
 
 FILE_TYPES = (".txt", ".pdf", ".mp4", ".docx", ".html", ".json", ".xml", ".csv", ".mp3", ".md")
 NAME_LENGTH = 100
-OWN_KEYS = frozenset(("producer", "file_name", "sha256", "bytes"))
+RESERVED_KEYS = frozenset(("producer", "file_name", "sha256", "bytes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +84,19 @@ def upload_files(
     CredentialsRefused at once, and UsageError for own metadata with a name of ours.
     """
     own = dict(metadata or {})
-    if taken := sorted(OWN_KEYS & own.keys()):
-        raise UsageError(f"The metadata field {taken[0]!r} is set by KB Ingest itself.")
-    held = sink.client.documents()
+    if reserved := sorted(RESERVED_KEYS & own.keys()):
+        raise UsageError(f"The metadata field {reserved[0]!r} is set by KB Ingest itself.")
+    remote_documents = sink.client.documents()
     results: list[FileResult] = []
     for path in paths:
-        results.append(_guarded(path, partial(_upload, sink, path, own, held)))
+        results.append(_catch_errors(path, partial(_upload, sink, path, own, remote_documents)))
         if progress and results[-1].status == "failed":
             progress(results[-1])
     give_up_at = time.monotonic() + sink.settings.odin_poll_wait_s
-    for number, sent in enumerate(results):
-        if sent.status == "failed":
+    for number, result in enumerate(results):
+        if result.status == "failed":
             continue
-        results[number] = _guarded(sent.path, partial(_wait, sink, sent, give_up_at))
+        results[number] = _catch_errors(result.path, partial(_wait, sink, result, give_up_at))
         if results[number].status == SYNCED:
             give_up_at = time.monotonic() + sink.settings.odin_poll_wait_s
         if progress:
@@ -104,7 +104,7 @@ def upload_files(
     return results
 
 
-def _guarded(path: Path, action: Callable[[], FileResult]) -> FileResult:
+def _catch_errors(path: Path, action: Callable[[], FileResult]) -> FileResult:
     try:
         return action()
     except CredentialsRefused:
@@ -114,22 +114,22 @@ def _guarded(path: Path, action: Callable[[], FileResult]) -> FileResult:
 
 
 def _upload(
-    sink: OdinSink, path: Path, own: Mapping[str, str], held: dict[str, RemoteDocument]
+    sink: OdinSink, path: Path, own: Mapping[str, str], remote_documents: dict[str, RemoteDocument]
 ) -> FileResult:
     """Sends a file unless it is there; the result's status is ODIN's own."""
     size = check_file(path)
     sha256 = _hash(path)
     name = remote_name(path, sha256)
-    there = held.get(name)
-    if there is not None and there.status in FAILED:
+    existing = remote_documents.get(name)
+    if existing is not None and existing.status in FAILED:
         sink.remove([name])
-        there = None
-    if there is not None:
-        status = there.status
+        existing = None
+    if existing is not None:
+        status = existing.status
     else:
         about = {"producer": PRODUCER, "file_name": path.name, "sha256": sha256, "bytes": size}
         status = _send(sink, path, name, {**about, **own})
-    held[name] = RemoteDocument(name, status)
+    remote_documents[name] = RemoteDocument(name, status)
     # One that ODIN refuses to index is told as that when its turn to be awaited comes.
     return FileResult(path, name, "syncing" if status in FAILED else status)
 
@@ -139,7 +139,7 @@ def _send(sink: OdinSink, path: Path, name: str, metadata: Mapping[str, object])
     for attempt in range(settings.odin_retries + 1):
         try:
             return sink.client.add_file(name, path, metadata).status
-        except (Unanswered, OdinRefused) as error:
+        except (OutcomeUnknown, OdinRefused) as error:
             if isinstance(error, OdinRefused) and error.status != CONFLICT:
                 raise
             pause(settings.odin_settle_s, sink.stop)
@@ -152,25 +152,25 @@ def _send(sink: OdinSink, path: Path, name: str, metadata: Mapping[str, object])
     raise AssertionError("the last attempt returns or raises")
 
 
-def _wait(sink: OdinSink, sent: FileResult, give_up_at: float) -> FileResult:
+def _wait(sink: OdinSink, result: FileResult, give_up_at: float) -> FileResult:
     """How indexing ends; `syncing` when it has not by then (time.monotonic)."""
-    poll_s, status, message = sink.settings.odin_poll_s, sent.status, ""
+    poll_s, status, message = sink.settings.odin_poll_s, result.status, ""
     while status != SYNCED:
-        answer = sink.client.status(sent.name)
+        answer = sink.client.status(result.name)
         status, message = answer.status, answer.message
         if status in FAILED:
             words = f": {message}" if message else ""
-            problem = f"ODIN could not index {sent.name} ({status}){words}"
+            problem = f"ODIN could not index {result.name} ({status}){words}"
             hint = "Upload it again: the failed copy goes."
-            return FileResult(sent.path, sent.name, "failed", problem, hint)
+            return FileResult(result.path, result.name, "failed", problem, hint)
         if status == SYNCED:
             break
         left_s = give_up_at - time.monotonic()
         if left_s <= 0:
-            return FileResult(sent.path, sent.name, "syncing")
+            return FileResult(result.path, result.name, "syncing")
         pause(min(poll_s, left_s), sink.stop)
         poll_s = min(poll_s * 1.5, sink.settings.odin_poll_s * LONGEST_POLL)
-    return FileResult(sent.path, sent.name, SYNCED)
+    return FileResult(result.path, result.name, SYNCED)
 
 
 def _hash(path: Path) -> str:

@@ -27,7 +27,7 @@ class FormStream:
         self._head = head.encode("utf-8", "backslashreplace")
         self._tail = f"\r\n--{self._boundary}--\r\n".encode("ascii")
         self._file = file
-        self._left = size
+        self._remaining = size
         self._length = len(self._head) + size + len(self._tail)
         self.content_type = f"multipart/form-data; boundary={self._boundary}"
 
@@ -38,13 +38,13 @@ class FormStream:
         """The next bytes; at most `size`, a megabyte when that is negative."""
         size = 1 << 20 if size < 0 else size
         if self._head:
-            taken, self._head = self._head[:size], self._head[size:]
-            return taken
-        if self._left:
-            taken = self._file.read(min(size, self._left))
-            if not taken:
+            chunk, self._head = self._head[:size], self._head[size:]
+            return chunk
+        if self._remaining:
+            chunk = self._file.read(min(size, self._remaining))
+            if not chunk:
                 raise OSError("the file became shorter while it was sent")
-            self._left -= len(taken)
-            return taken
-        taken, self._tail = self._tail[:size], self._tail[size:]
-        return taken
+            self._remaining -= len(chunk)
+            return chunk
+        chunk, self._tail = self._tail[:size], self._tail[size:]
+        return chunk

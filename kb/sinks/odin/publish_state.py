@@ -14,15 +14,15 @@ from typing import Any
 import psutil
 import sqlalchemy as sa
 
-from kb.database import Catalogue, publications
+from kb.database import Database, publications
 from kb.errors import KnowledgeBaseError
 from kb.sinks.odin.transport import pause
 
 # Another machine's process cannot be asked whether it lives.
 FOREIGN_OWNER_S = 900.0
-LOOK_AGAIN_S = 0.25
+CLAIM_POLL_S = 0.25
 
-NOTHING = ""  # claimed, but as far as this database knows nothing was ever sent
+NOT_SENT = ""  # claimed, but as far as this database knows nothing was ever sent
 SENDING = "sending"  # written before anything is sent: what the remote holds is uncertain
 SYNCING = "syncing"  # everything is sent; the remote works on it
 SYNCED = "synced"
@@ -30,7 +30,7 @@ FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class PublishState:
     """One item's row: what was last sent, under which names, with which own metadata."""
 
     item_id: str
@@ -42,29 +42,29 @@ class Record:
     updated_at: float = 0.0  # epoch seconds
 
 
-class Records:
+class PublishStateStore:
     """The rows of one sink and project; safe for threads, processes and machines."""
 
-    def __init__(self, catalogue: Catalogue, sink: str, project: str) -> None:
-        self._catalogue = catalogue
+    def __init__(self, database: Database, sink: str, project: str) -> None:
+        self._database = database
         self._sink = sink
         self._project = project
 
-    def find(self, item_id: str) -> Record | None:
+    def find(self, item_id: str) -> PublishState | None:
         """The item's row, or None when nothing was ever sent."""
-        query = sa.select(publications).where(self._key(item_id), *self._sent())
-        with self._catalogue.begin() as connection:
+        query = sa.select(publications).where(self._key(item_id), *self._was_sent())
+        with self._database.begin() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else _record(row)
+        return None if row is None else _publish_state(row)
 
-    def all(self) -> dict[str, Record]:
+    def all(self) -> dict[str, PublishState]:
         """Every row by item id."""
-        query = sa.select(publications).where(*self._scope(), *self._sent())
-        with self._catalogue.begin() as connection:
-            return {row.item_id: _record(row) for row in connection.execute(query)}
+        query = sa.select(publications).where(*self._scope(), *self._was_sent())
+        with self._database.begin() as connection:
+            return {row.item_id: _publish_state(row) for row in connection.execute(query)}
 
     @contextmanager
-    def claimed(self, item_id: str, wait_s: float, stop: threading.Event) -> Iterator[None]:
+    def claim(self, item_id: str, wait_s: float, stop: threading.Event) -> Iterator[None]:
         """Nobody else publishes this item inside the block, in any process.
 
         Whoever died holding it has lost it. Raises KnowledgeBaseError (retryable) when the
@@ -78,17 +78,17 @@ class Records:
                     hint="Wait for it, or stop it; then run this again.",
                     retryable=True,
                 )
-            pause(LOOK_AGAIN_S, stop)
+            pause(CLAIM_POLL_S, stop)
         try:
             yield
         finally:
-            with self._catalogue.begin() as connection:
+            with self._database.begin() as connection:
                 # The time of the last change stays: a listing begun after it is good enough.
                 connection.execute(
                     sa.update(publications).where(self._key(item_id)).values(owner="")
                 )
 
-    def begin(
+    def record_documents(
         self,
         item_id: str,
         sha256: str,
@@ -106,16 +106,16 @@ class Records:
             error="",
         )
 
-    def note(self, item_id: str, status: str, error: str = "") -> None:
+    def record_status(self, item_id: str, status: str, error: str = "") -> None:
         self._update(item_id, status=status, error=error)
 
-    def forget(self, item_id: str) -> None:
-        with self._catalogue.begin() as connection:
+    def delete(self, item_id: str) -> None:
+        with self._database.begin() as connection:
             connection.execute(sa.delete(publications).where(self._key(item_id)))
 
     def _claim(self, item_id: str) -> bool:
-        with self._catalogue.begin() as connection:
-            self._catalogue.ensure_row(
+        with self._database.begin() as connection:
+            self._database.insert_if_missing(
                 connection,
                 publications,
                 sink=self._sink,
@@ -123,12 +123,12 @@ class Records:
                 item_id=item_id,
                 names=[],
                 extra={},
-                status=NOTHING,
+                status=NOT_SENT,
                 updated_at=time.time(),
             )
             query = sa.select(publications).where(self._key(item_id)).with_for_update()
             row = connection.execute(query).one()
-            if _alive(row.owner, row.owned_at):
+            if _is_alive(row.owner, row.owned_at):
                 return False
             connection.execute(
                 sa.update(publications)
@@ -138,7 +138,7 @@ class Records:
         return True
 
     def _update(self, item_id: str, **values: Any) -> None:
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(
                 sa.update(publications)
                 .where(self._key(item_id))
@@ -148,15 +148,15 @@ class Records:
     def _scope(self) -> tuple[sa.ColumnElement[bool], ...]:
         return (publications.c.sink == self._sink, publications.c.project == self._project)
 
-    def _sent(self) -> tuple[sa.ColumnElement[bool], ...]:
-        return (publications.c.status != NOTHING,)
+    def _was_sent(self) -> tuple[sa.ColumnElement[bool], ...]:
+        return (publications.c.status != NOT_SENT,)
 
     def _key(self, item_id: str) -> sa.ColumnElement[bool]:
         return sa.and_(*self._scope(), publications.c.item_id == item_id)
 
 
-def _record(row: sa.Row[Any]) -> Record:
-    return Record(
+def _publish_state(row: sa.Row[Any]) -> PublishState:
+    return PublishState(
         row.item_id,
         row.content_sha256,
         tuple(row.names),
@@ -172,7 +172,7 @@ def _owner() -> str:
     return f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time():.1f}"
 
 
-def _alive(owner: str, owned_at: float) -> bool:
+def _is_alive(owner: str, owned_at: float) -> bool:
     if not owner:
         return False
     host, _, rest = owner.partition("|")

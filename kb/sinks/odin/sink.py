@@ -13,15 +13,22 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import KnowledgeBaseError
 from kb.settings import Settings
 from kb.sinks.odin import publish_state
 from kb.sinks.odin.client import DELETING, FAILED, MISSING, SYNCED, OdinClient, RemoteDocument
 from kb.sinks.odin.documents import Document, DocumentSet, make_documents
-from kb.sinks.odin.inventory import OTHERS, Inventory, match, own_metadata, summary, view_of
-from kb.sinks.odin.publish_state import Record, Records
-from kb.sinks.odin.transport import OdinRefused, Unanswered, pause
+from kb.sinks.odin.inventory import (
+    FOREIGN,
+    Inventory,
+    find_match,
+    inventory_view_for,
+    own_metadata,
+    summary,
+)
+from kb.sinks.odin.publish_state import PublishState, PublishStateStore
+from kb.sinks.odin.transport import OdinRefused, OutcomeUnknown, pause
 from kb.types import DocumentFacts, MediaItem, Passage, Published
 
 LONGEST_POLL = 6  # times the first pause between two looks at the same document
@@ -38,32 +45,34 @@ class OdinSink:
 
     name = "odin"
 
-    def __init__(self, settings: Settings, *, catalogue: Catalogue | None = None) -> None:
+    def __init__(self, settings: Settings, *, database: Database | None = None) -> None:
         self.settings = settings
         self.stop = threading.Event()
         self.client = OdinClient(settings, self.stop)
-        self._view = view_of(settings)
-        self._own_catalogue = catalogue is None
-        self._catalogue = catalogue
-        self._records: Records | None = None
+        self._inventory_view = inventory_view_for(settings)
+        self._owns_database = database is None
+        self._database = database
+        self._publish_states: PublishStateStore | None = None
         self._opening = threading.Lock()
 
     @property
-    def records(self) -> Records:
+    def publish_states(self) -> PublishStateStore:
         """Our notes of what was sent, in the library's database."""
         with self._opening:
-            if self._records is None:
-                if self._catalogue is None:
-                    self._catalogue = Catalogue.open(self.settings)
-                self._records = Records(self._catalogue, self.name, self.settings.odin_project_id)
-            return self._records
+            if self._publish_states is None:
+                if self._database is None:
+                    self._database = Database.open(self.settings)
+                self._publish_states = PublishStateStore(
+                    self._database, self.name, self.settings.odin_project_id
+                )
+            return self._publish_states
 
     def close(self) -> None:
         """Let go of the database; the sink opens it again when it is used again."""
         with self._opening:
-            if self._own_catalogue and self._catalogue is not None:
-                self._catalogue.close()
-                self._catalogue = self._records = None
+            if self._owns_database and self._database is not None:
+                self._database.close()
+                self._database = self._publish_states = None
 
     def publish(
         self,
@@ -85,25 +94,31 @@ class OdinSink:
         own words, and UsageError for own fields with names of ours.
         """
         wait_s = self.settings.odin_poll_wait_s if wait_s is None else wait_s
-        with self._claimed(item.id):
-            before = self.records.find(item.id)
-            if before and before.status == publish_state.SYNCED and verify_after is None:
-                extra = before.extra if extra_metadata is None else extra_metadata
-                made = self.documents(item, passages, facts, extra)
-                if made.sha256 == before.content_sha256:
-                    return self._published(made, publish_state.SYNCED)
-            held = self._held(item.id, before, self._enough(before, verify_after))
+        with self._claim(item.id):
+            previous = self.publish_states.find(item.id)
+            if previous and previous.status == publish_state.SYNCED and verify_after is None:
+                extra = previous.extra if extra_metadata is None else extra_metadata
+                document_set = self.documents(item, passages, facts, extra)
+                if document_set.sha256 == previous.content_sha256:
+                    return self._result(document_set, publish_state.SYNCED)
+            remote_documents = self._remote_documents(
+                item.id, previous, self._required_listing_time(previous, verify_after)
+            )
             if extra_metadata is None:
-                extra_metadata = before.extra if before else own_metadata(held.values())
-            made = self.documents(item, passages, facts, extra_metadata)
+                extra_metadata = (
+                    previous.extra if previous else own_metadata(remote_documents.values())
+                )
+            document_set = self.documents(item, passages, facts, extra_metadata)
             # A failure of what this run has just sent is told; an older one is mended.
             just_sent = (
-                before is not None
-                and before.status == publish_state.SYNCING
-                and before.content_sha256 == made.sha256
-                and before.updated_at > (verify_after or 0.0)
+                previous is not None
+                and previous.status == publish_state.SYNCING
+                and previous.content_sha256 == document_set.sha256
+                and previous.updated_at > (verify_after or 0.0)
             )
-            return self._bring(made, extra_metadata, held, before, wait_s, just_sent)
+            return self._publish_documents(
+                document_set, extra_metadata, remote_documents, previous, wait_s, just_sent
+            )
 
     def documents(
         self,
@@ -119,19 +134,19 @@ class OdinSink:
 
     def inventory(self, *, reuse: bool = False) -> Inventory:
         """What the project holds now, or a few minutes ago if `reuse`."""
-        return self._view.look(self.client, 0.0 if reuse else None)
+        return self._inventory_view.refresh(self.client, 0.0 if reuse else None)
 
     def status(self, item_id: str) -> Published:
         """What the project holds of the item, by its own listing."""
-        record = self.records.find(item_id)
-        held = self._held(item_id, record)
-        return summary(self.name, item_id, list(held.values()), record)
+        publish_state = self.publish_states.find(item_id)
+        remote_documents = self._remote_documents(item_id, publish_state)
+        return summary(self.name, item_id, list(remote_documents.values()), publish_state)
 
     def list(self) -> Iterator[Published]:
         """Every item of ours that the project holds, in order of the first document's name."""
-        known = self.records.all()
+        known = self.publish_states.all()
         found = self.inventory().by_item(known)
-        found.pop(OTHERS, None)
+        found.pop(FOREIGN, None)
         published = [
             summary(self.name, item_id, list(held.values()), known.get(item_id))
             for item_id, held in found.items()
@@ -140,65 +155,75 @@ class OdinSink:
 
     def delete(self, item_id: str) -> None:
         """Remove all documents of the item from the project, and our note of them."""
-        with self._claimed(item_id):
-            record = self.records.find(item_id)
-            names = set(self._held(item_id, record))
-            if record is not None and names:
+        with self._claim(item_id):
+            state = self.publish_states.find(item_id)
+            names = set(self._remote_documents(item_id, state))
+            if state is not None and names:
                 # Killed from here on, the note must not claim that it is there.
-                self.records.note(item_id, publish_state.SENDING)
+                self.publish_states.record_status(item_id, publish_state.SENDING)
             self.remove(names)
-            self.records.forget(item_id)
+            self.publish_states.delete(item_id)
 
     def remove(self, names: Collection[str]) -> None:
         """Remove documents by name and see that they are gone (or on their way)."""
         if not names:
             return
         self.client.delete(names)
-        self._gone(names, (MISSING, DELETING))
+        self._wait_removed(names, (MISSING, DELETING))
 
     # One item on its way
 
-    def _bring(
+    def _publish_documents(
         self,
-        made: DocumentSet,
+        document_set: DocumentSet,
         extra: Mapping[str, str],
-        held: Mapping[str, RemoteDocument],
-        before: Record | None,
+        remote_documents: Mapping[str, RemoteDocument],
+        previous: PublishState | None,
         wait_s: float,
         just_sent: bool,
     ) -> Published:
-        item_id = made.item_id
+        item_id = document_set.item_id
         # The old names stay noted: a service that loses our metadata tells them by nothing else.
-        old = before.names if before else ()
-        self.records.begin(item_id, made.sha256, (*made.names, *old), extra)
+        old = previous.names if previous else ()
+        self.publish_states.record_documents(
+            item_id, document_set.sha256, (*document_set.names, *old), extra
+        )
         remote: dict[str, str] = {}
         sent = uncertain = False
-        for document in made.documents:
-            there = match(held, document)
-            if there is not None and (just_sent or there.status not in FAILED):
-                remote[there.name] = there.status
+        for document in document_set.documents:
+            existing = find_match(remote_documents, document)
+            if existing is not None and (just_sent or existing.status not in FAILED):
+                remote[existing.name] = existing.status
                 continue
-            if there is not None:
-                self.client.delete([there.name])
-                self._gone([there.name], (MISSING,))
+            if existing is not None:
+                self.client.delete([existing.name])
+                self._wait_removed([existing.name], (MISSING,))
             name, status, doubtful = self._send(item_id, document)
             remote[name] = status
             sent, uncertain = True, uncertain or doubtful
         # The service may have given other names than we asked for.
-        self.records.begin(item_id, made.sha256, (*remote, *old), extra, publish_state.SYNCING)
-        if not self._indexed(item_id, remote, wait_s):
-            return self._published(made, publish_state.SYNCING, remote)
-        if before or held or uncertain:
+        self.publish_states.record_documents(
+            item_id, document_set.sha256, (*remote, *old), extra, publish_state.SYNCING
+        )
+        if not self._wait_indexed(item_id, remote, wait_s):
+            return self._result(document_set, publish_state.SYNCING, remote)
+        if previous or remote_documents or uncertain:
             # What was listed before something was sent cannot tell what came of it.
-            found = self._held(item_id, self.records.find(item_id)) if sent else held
+            found = (
+                self._remote_documents(item_id, self.publish_states.find(item_id))
+                if sent
+                else remote_documents
+            )
             ready = {name for name, document in found.items() if document.status == SYNCED}
             if sent and not remote.keys() <= ready:
                 # Its status says that it is indexed and its list does not (yet): the old
                 # version stays until both agree.
-                return self._published(made, publish_state.SYNCING, remote)
+                return self._result(document_set, publish_state.SYNCING, remote)
             self.remove(found.keys() - remote.keys())
-        self.records.begin(item_id, made.sha256, tuple(remote), extra, publish_state.SYNCED)
-        return self._published(made, publish_state.SYNCED, remote)
+        self.publish_states.record_documents(
+            item_id, document_set.sha256, tuple(remote), extra, publish_state.SYNCED
+        )
+        return self._result(document_set, publish_state.SYNCED, remote)
 
     def _send(self, item_id: str, document: Document) -> tuple[str, str, bool]:
         """Uploads a document; its remote name and status, and whether an answer was lost.
@@ -210,12 +235,12 @@ class OdinSink:
             try:
                 accepted = self.client.add_bytes(document.name, document.content, document.metadata)
                 return accepted.name, accepted.status, doubtful
-            except (Unanswered, OdinRefused) as error:
+            except (OutcomeUnknown, OdinRefused) as error:
                 if isinstance(error, OdinRefused) and error.status != CONFLICT:
                     raise
                 doubtful = True
                 pause(self.settings.odin_settle_s, self.stop)
-                found = match(self._held(item_id, None), document)
+                found = find_match(self._remote_documents(item_id, None), document)
                 if found is not None:
                     return found.name, found.status, doubtful
                 if attempt == self.settings.odin_retries:
@@ -223,7 +248,7 @@ class OdinSink:
                 pause(self.settings.odin_backoff_s * 2 ** min(attempt, 6), self.stop)
         raise AssertionError("the last attempt returns or raises")
 
-    def _indexed(self, item_id: str, remote: dict[str, str], wait_s: float) -> bool:
+    def _wait_indexed(self, item_id: str, remote: dict[str, str], wait_s: float) -> bool:
         """Whether all are indexed within the time; raises what ODIN says of a failed one."""
         give_up_at = time.monotonic() + wait_s
         poll_s = self.settings.odin_poll_s
@@ -234,7 +259,7 @@ class OdinSink:
                     message = message or self.client.status(name).message
                     words = f": {message}" if message else ""
                     problem = f"ODIN could not index {name} ({status}){words}"
-                    self.records.note(item_id, publish_state.FAILED, problem)
+                    self.publish_states.record_status(item_id, publish_state.FAILED, problem)
                     raise KnowledgeBaseError(
                         problem,
                         hint="Run kb publish for it again: the failed copy is replaced.",
@@ -256,44 +281,48 @@ class OdinSink:
                         message = answer.message
                         break
 
-    def _gone(self, names: Collection[str], enough: Collection[str]) -> None:
+    def _wait_removed(self, names: Collection[str], enough: Collection[str]) -> None:
         """Waits until every one of the documents has a status that is `enough`."""
         give_up_at = time.monotonic() + self.settings.odin_poll_wait_s
-        left = set(names)
+        remaining = set(names)
         while True:
-            left = {name for name in left if self.client.status(name).status not in enough}
-            if not left:
+            remaining = {
+                name for name in remaining if self.client.status(name).status not in enough
+            }
+            if not remaining:
                 return
             if time.monotonic() > give_up_at:
                 raise KnowledgeBaseError(
-                    f"ODIN did not remove {sorted(left)[0]} (of {len(left)}).",
+                    f"ODIN did not remove {sorted(remaining)[0]} (of {len(remaining)}).",
                     hint="Run it again later; or remove it in ODIN itself.",
                     retryable=True,
                 )
             pause(self.settings.odin_poll_s, self.stop)
 
-    def _claimed(self, item_id: str) -> AbstractContextManager[None]:
-        return self.records.claimed(item_id, self.settings.odin_poll_wait_s, self.stop)
+    def _claim(self, item_id: str) -> AbstractContextManager[None]:
+        return self.publish_states.claim(item_id, self.settings.odin_poll_wait_s, self.stop)
 
-    def _enough(self, before: Record | None, verify_after: float | None) -> float:
+    def _required_listing_time(
+        self, previous: PublishState | None, verify_after: float | None
+    ) -> float:
         """The time after which the project has to be looked at, to rely on what it lists."""
         after = verify_after or 0.0
-        if before is not None:
-            after = max(after, before.updated_at)
-            if before.status == publish_state.SENDING:
+        if previous is not None:
+            after = max(after, previous.updated_at)
+            if previous.status == publish_state.SENDING:
                 # Whoever sent it was killed; its last upload may still be on its way.
-                after = max(after, before.updated_at + self.settings.odin_settle_s)
+                after = max(after, previous.updated_at + self.settings.odin_settle_s)
         pause(min(after - time.time(), self.settings.odin_settle_s), self.stop)
         return after
 
-    def _held(
-        self, item_id: str, record: Record | None, after: float | None = None
+    def _remote_documents(
+        self, item_id: str, publish_state: PublishState | None, after: float | None = None
     ) -> dict[str, RemoteDocument]:
-        now = self._view.look(self.client, after)
-        return now.of_item(item_id, record.names if record else ())
+        now = self._inventory_view.refresh(self.client, after)
+        return now.of_item(item_id, publish_state.names if publish_state else ())
 
-    def _published(
-        self, made: DocumentSet, status: str, remote: Mapping[str, str] | None = None
+    def _result(
+        self, document_set: DocumentSet, status: str, remote: Mapping[str, str] | None = None
     ) -> Published:
-        names = tuple(remote) if remote else made.names
-        return Published(self.name, names[0], made.sha256, status)
+        names = tuple(remote) if remote else document_set.names
+        return Published(self.name, names[0], document_set.sha256, status)

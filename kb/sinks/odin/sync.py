@@ -14,7 +14,7 @@ from kb.errors import Cancelled, CredentialsRefused, KBError
 from kb.sinks.odin import publish_state
 from kb.sinks.odin.client import FAILED, SYNCED, RemoteDocument
 from kb.sinks.odin.documents import DocumentSet
-from kb.sinks.odin.inventory import OTHERS, match, own_metadata
+from kb.sinks.odin.inventory import FOREIGN, find_match, own_metadata
 from kb.sinks.odin.sink import OdinSink
 from kb.types import DocumentFacts, MediaItem, Passage
 
@@ -28,7 +28,7 @@ MOST_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SyncItem:
     """What the library has of one item, ready to be sent."""
 
     item: MediaItem
@@ -36,7 +36,7 @@ class Source:
     facts: DocumentFacts | None = None
 
 
-Load = Callable[[str], Source | None]
+LoadItem = Callable[[str], SyncItem | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class SyncPlan:
     """All differences; `in_step` items need nothing, `others` documents are not ours."""
 
     steps: tuple[Step, ...]
-    in_step: int = 0
-    others: int = 0
+    in_sync: int = 0
+    foreign: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -83,13 +83,13 @@ class SyncPlan:
         """The estimate for everything that would be sent."""
         return sum(step.credits for step in self.steps)
 
-    def to_do(self, *, prune: bool = False) -> tuple[Step, ...]:
+    def selected_steps(self, *, prune: bool = False) -> tuple[Step, ...]:
         """The steps that an apply takes: what is only remote stays unless `prune`."""
         return tuple(step for step in self.steps if prune or step.kind != "remote_only")
 
 
 @dataclass(slots=True)
-class Outcome:
+class SyncResult:
     """What a run came to: item ids, and the error of each that failed."""
 
     done: list[str] = field(default_factory=list)
@@ -104,14 +104,14 @@ class Outcome:
 
 # Told when an item's part of a run is over: item id; `done`, `waiting`, `failed` or `deleted`;
 # and what went wrong.
-Ended = Callable[[str, str, KBError | None], None]
+OnItemDone = Callable[[str, str, KBError | None], None]
 # Told after each change: item id, `done`, `waiting` or `failed`, how many of how many are over.
-Progress = Callable[[str, str, int, int], None]
+OnProgress = Callable[[str, str, int, int], None]
 
 
 def make_plan(
     sink: OdinSink,
-    sources: Iterable[Source],
+    sources: Iterable[SyncItem],
     known: Collection[str] = (),
     extra_metadata: Mapping[str, str] | None = None,
 ) -> SyncPlan:
@@ -121,25 +121,28 @@ def make_plan(
     what the project has of them is not called remote-only. Documents of others are counted
     and otherwise never touched.
     """
-    notes = sink.records.all()
+    states = sink.publish_states.all()
     inventory = sink.inventory()
-    found = inventory.by_item(notes)
-    others = found.pop(OTHERS, {})
+    found = inventory.by_item(states)
+    foreign = found.pop(FOREIGN, {})
     steps: list[Step] = []
     in_step = 0
     for source in sources:
         item_id = source.item.id
-        note = notes.get(item_id)
+        state = states.get(item_id)
         # Also what the service has lost the metadata of and we the note: by its name.
-        held = {**inventory.of_item(item_id, note.names if note else ()), **found.pop(item_id, {})}
-        for name in held:
-            others.pop(name, None)
+        remote_documents = {
+            **inventory.of_item(item_id, state.names if state else ()),
+            **found.pop(item_id, {}),
+        }
+        for name in remote_documents:
+            foreign.pop(name, None)
         extra = extra_metadata
         if extra is None:
-            extra = note.extra if note else own_metadata(held.values())
-        made = sink.documents(source.item, source.passages, source.facts, extra)
-        step = _compare(sink, source, made, held)
-        if step is None and (note is None or note.status != SYNCED):
+            extra = state.extra if state else own_metadata(remote_documents.values())
+        document_set = sink.documents(source.item, source.passages, source.facts, extra)
+        step = _compare(sink, source, document_set, remote_documents)
+        if step is None and (state is None or state.status != SYNCED):
             # All is there, only our note is behind; taking it up costs nothing.
             step = Step("waiting", item_id, source.item.title, detail="there, not yet noted")
         if step is None:
@@ -147,96 +150,100 @@ def make_plan(
         else:
             steps.append(step)
     listed = frozenset(known)
-    for item_id, held in sorted(found.items()):
+    for item_id, remote_documents in sorted(found.items()):
         if item_id not in listed:
-            title = next((str(d.metadata.get("title") or "") for d in held.values()), "")
-            names = tuple(sorted(held))
+            title = next(
+                (str(d.metadata.get("title") or "") for d in remote_documents.values()), ""
+            )
+            names = tuple(sorted(remote_documents))
             steps.append(Step("remote_only", item_id, title, names=names))
     steps.sort(key=lambda step: KINDS.index(step.kind))
-    return SyncPlan(tuple(steps), in_step, len(others))
+    return SyncPlan(tuple(steps), in_step, len(foreign))
 
 
 def apply_plan(
     sink: OdinSink,
     plan: SyncPlan,
-    load: Load,
+    load: LoadItem,
     *,
     prune: bool = False,
     extra_metadata: Mapping[str, str] | None = None,
-    progress: Progress | None = None,
-    ended: Ended | None = None,
-) -> Outcome:
+    progress: OnProgress | None = None,
+    on_item_done: OnItemDone | None = None,
+) -> SyncResult:
     """Does what the plan lists; killed anywhere, the next plan holds what is left.
 
     Raises CredentialsRefused and Cancelled at once; every other error fails its item alone.
     """
-    steps = plan.to_do(prune=prune)
-    bring = [step.item_id for step in steps if step.kind != "remote_only"]
-    outcome = publish_many(
+    steps = plan.selected_steps(prune=prune)
+    to_publish = [step.item_id for step in steps if step.kind != "remote_only"]
+    result = publish_many(
         sink,
-        bring,
+        to_publish,
         load,
         extra_metadata=extra_metadata,
         verify_after=time.time(),
         progress=progress,
-        ended=ended,
+        on_item_done=on_item_done,
     )
-    gone = [step.item_id for step in steps if step.kind == "remote_only"]
-    for number, item_id in enumerate(gone, start=1):
+    to_delete = [step.item_id for step in steps if step.kind == "remote_only"]
+    for number, item_id in enumerate(to_delete, start=1):
         try:
             sink.delete(item_id)
             state = "done"
-            outcome.done.append(item_id)
+            result.done.append(item_id)
         except (CredentialsRefused, Cancelled):
             raise
         except KBError as error:
             state = "failed"
-            outcome.failed[item_id] = error
-        if ended:
-            ended(item_id, "deleted" if state == "done" else state, outcome.failed.get(item_id))
+            result.failed[item_id] = error
+        if on_item_done:
+            on_item_done(
+                item_id, "deleted" if state == "done" else state, result.failed.get(item_id)
+            )
         if progress:
-            progress(item_id, state, len(bring) + number, len(steps))
-    return outcome
+            progress(item_id, state, len(to_publish) + number, len(steps))
+    return result
 
 
 def publish_many(
     sink: OdinSink,
     item_ids: Sequence[str],
-    load: Load,
+    load: LoadItem,
     *,
     extra_metadata: Mapping[str, str] | None = None,
     verify_after: float | None = None,
-    progress: Progress | None = None,
-    ended: Ended | None = None,
-) -> Outcome:
+    progress: OnProgress | None = None,
+    on_item_done: OnItemDone | None = None,
+) -> SyncResult:
     """Publishes many items: all are sent first, then their indexing is awaited together.
 
     `load` gives an item when its turn comes; None (gone since) passes it over. The wait for
     indexing is bounded by the setting, counted anew whenever a document becomes ready.
-    `ended` is called from several threads at once, as soon as it is known of an item.
+    `on_item_done` is called from several threads at once, as soon as it is known of an item.
     Raises CredentialsRefused and Cancelled at once; every other error fails its item alone.
     """
-    outcome = Outcome()
+    result = SyncResult()
     lock = threading.Lock()
 
-    def over(item_id: str, state: str, error: KBError | None = None) -> None:
-        if ended:
-            ended(item_id, state, error)
+    def finish(item_id: str, state: str, error: KBError | None = None) -> None:
+        if on_item_done:
+            on_item_done(item_id, state, error)
         with lock:
             if error is not None:
-                outcome.failed[item_id] = error
+                result.failed[item_id] = error
             else:
-                outcome.done.append(item_id)
-            number = len(outcome.failed) + len(outcome.done)
+                result.done.append(item_id)
+            number = len(result.failed) + len(result.done)
             if progress:
                 progress(item_id, state, number, len(item_ids))
 
-    def bring(item_id: str) -> str | None:
+    def publish_one(item_id: str) -> str | None:
         """Returns the id when its indexing has to be waited for."""
         try:
             source = load(item_id)
             if source is None:
-                over(item_id, "done")
+                finish(item_id, "done")
                 return None
             published = sink.publish(
                 source.item,
@@ -249,15 +256,15 @@ def publish_many(
         except (CredentialsRefused, Cancelled):
             raise
         except KBError as error:
-            over(item_id, "failed", error)
+            finish(item_id, "failed", error)
             return None
         if published.status == SYNCED:
-            over(item_id, "done")
+            finish(item_id, "done")
             return None
         return item_id
 
     workers = sink.settings.odin_concurrency
-    pending = list(_in_threads(sink, bring, item_ids, workers))
+    pending = list(_in_threads(sink, publish_one, item_ids, workers))
     settings = sink.settings
     give_up_at = time.monotonic() + settings.odin_poll_wait_s
     poll_s = settings.odin_poll_s
@@ -272,15 +279,17 @@ def publish_many(
             continue
         poll_s = settings.odin_poll_s
         give_up_at = time.monotonic() + settings.odin_poll_wait_s
-        again = set(_in_threads(sink, bring, ready, workers))
-        pending = [item_id for item_id in pending if item_id in again or item_id not in ready]
-    outcome.waiting = pending
+        still_pending = set(_in_threads(sink, publish_one, ready, workers))
+        pending = [
+            item_id for item_id in pending if item_id in still_pending or item_id not in ready
+        ]
+    result.waiting = pending
     for item_id in pending:
-        if ended:
-            ended(item_id, "waiting", None)
+        if on_item_done:
+            on_item_done(item_id, "waiting", None)
         if progress:
-            progress(item_id, "waiting", len(outcome.failed) + len(outcome.done), len(item_ids))
-    return outcome
+            progress(item_id, "waiting", len(result.failed) + len(result.done), len(item_ids))
+    return result
 
 
 def _in_threads(
@@ -292,11 +301,11 @@ def _in_threads(
     """The action's results other than None; the first error that it raises ends all."""
     with ThreadPoolExecutor(workers, thread_name_prefix="odin") as pool:
         # A few at a time: what is loaded and waits would fill the memory.
-        left = iter(item_ids)
+        remaining = iter(item_ids)
         running: set[Future[str | None]] = set()
         try:
             while True:
-                for item_id in left:
+                for item_id in remaining:
                     running.add(pool.submit(action, item_id))
                     if len(running) >= 2 * workers:
                         break
@@ -320,36 +329,41 @@ def _in_threads(
 
 def _ready(sink: OdinSink, pending: Collection[str]) -> list[str]:
     """Those of the items whose last version is through, well or not, by one listing."""
-    notes = sink.records.all()
-    found = sink.inventory().by_item(notes)
+    states = sink.publish_states.all()
+    found = sink.inventory().by_item(states)
     ready = []
     for item_id in pending:
-        note, held = notes.get(item_id), found.get(item_id, {})
-        if note is None or note.status != publish_state.SYNCING:
+        state, remote_documents = states.get(item_id), found.get(item_id, {})
+        if state is None or state.status != publish_state.SYNCING:
             ready.append(item_id)
             continue
-        current = [d for name, d in held.items() if note.content_sha256[:8] in name]
+        current = [d for name, d in remote_documents.items() if state.content_sha256[:8] in name]
         if not current or all(d.status == SYNCED or d.status in FAILED for d in current):
             ready.append(item_id)
     return ready
 
 
 def _compare(
-    sink: OdinSink, source: Source, made: DocumentSet, held: Mapping[str, RemoteDocument]
+    sink: OdinSink,
+    source: SyncItem,
+    document_set: DocumentSet,
+    remote_documents: Mapping[str, RemoteDocument],
 ) -> Step | None:
     """The one thing that stands between this item and being in step; None if nothing."""
-    there = {document.name: match(held, document) for document in made.documents}
-    absent = [name for name, document in there.items() if document is None]
-    bad = [name for name, document in there.items() if document and document.status in FAILED]
-    kept = {document.name for document in there.values() if document}
-    spare = sorted(held.keys() - kept)
+    existing = {
+        document.name: find_match(remote_documents, document) for document in document_set.documents
+    }
+    absent = [name for name, document in existing.items() if document is None]
+    bad = [name for name, document in existing.items() if document and document.status in FAILED]
+    matched = {document.name for document in existing.values() if document}
+    spare = sorted(remote_documents.keys() - matched)
 
     def step(kind: Kind, send: Collection[str], names: Iterable[str], detail: str) -> Step:
-        words = sum(document.words for document in made.documents if document.name in send)
+        words = sum(document.words for document in document_set.documents if document.name in send)
         cost = words / 10_000 * sink.settings.odin_credits_per_10k_words
         return Step(
             kind,
-            made.item_id,
+            document_set.item_id,
             source.item.title,
             len(send),
             words,
@@ -360,13 +374,13 @@ def _compare(
 
     if bad:
         return step("failed", [*bad, *absent], bad, f"{len(bad)} could not be indexed")
-    if absent and len(absent) == len(made.documents) and held:
-        old_failed = all(document.status in FAILED for document in held.values())
+    if absent and len(absent) == len(document_set.documents) and remote_documents:
+        old_failed = all(document.status in FAILED for document in remote_documents.values())
         return step("failed" if old_failed else "changed", absent, spare, "an older version")
     if absent:
-        return step("missing", absent, (), f"{len(absent)} of {len(made.documents)} parts")
+        return step("missing", absent, (), f"{len(absent)} of {len(document_set.documents)} parts")
     if spare:
         return step("duplicated", (), spare, f"{len(spare)} more than needed")
-    if any(document and document.status != SYNCED for document in there.values()):
-        return step("waiting", (), kept, "being indexed")
+    if any(document and document.status != SYNCED for document in existing.values()):
+        return step("waiting", (), matched, "being indexed")
     return None

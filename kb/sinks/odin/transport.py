@@ -38,7 +38,7 @@ LONGEST_PAUSE_S = 120.0  # between two attempts, unless the service asks for mor
 LONGEST_RETRY_AFTER_S = 900.0
 LONGEST_WORDS = 400  # characters of the other side's own words that are shown
 
-TELL_FROM_S = 5.0  # a shorter pause needs no words
+LOG_PAUSE_FROM_S = 5.0  # a shorter pause needs no words
 
 log = logging.getLogger(__name__)
 
@@ -55,22 +55,22 @@ class OdinRefused(KnowledgeBaseError):
     status = 0
 
 
-class Unanswered(KnowledgeBaseError):
+class OutcomeUnknown(KnowledgeBaseError):
     """Nobody knows whether the request was carried out: look before sending it again."""
 
     retryable = True
 
 
-class Pace:
+class RateLimiter:
     """At most so many requests a second and at once, for all threads and clients of a process."""
 
     def __init__(self, rate: float, concurrency: int) -> None:
-        self._gap_s = 1 / rate if rate > 0 else 0.0
+        self._interval_s = 1 / rate if rate > 0 else 0.0
         self._slots = threading.BoundedSemaphore(concurrency)
         self._lock = threading.Lock()
         self._next_at = 0.0
 
-    def hold(self, seconds: float) -> None:
+    def pause_for(self, seconds: float) -> None:
         """Nobody sends anything for so long (the service asked for it)."""
         with self._lock:
             self._next_at = max(self._next_at, time.monotonic() + seconds)
@@ -82,12 +82,12 @@ class Pace:
                 now = time.monotonic()
                 wait_s = self._next_at - now
                 if wait_s <= 0:
-                    self._next_at = now + self._gap_s
+                    self._next_at = now + self._interval_s
             if wait_s <= 0:
                 pause(0.0, stop)
                 return
             # Drawn a little apart, so that a hold does not end in a burst.
-            pause(wait_s + random.uniform(0, self._gap_s), stop)
+            pause(wait_s + random.uniform(0, self._interval_s), stop)
 
     def __enter__(self) -> None:
         self._slots.acquire()
@@ -102,19 +102,21 @@ def pause(seconds: float, stop: threading.Event) -> None:
         raise Cancelled("Publishing was stopped.", hint="Run it again; it does what is left.")
 
 
-_paces: dict[tuple[str, float, int], Pace] = {}
-_paces_lock = threading.Lock()
+_rate_limiters: dict[tuple[str, float, int], RateLimiter] = {}
+_rate_limiters_lock = threading.Lock()
 
 
-def pace_of(settings: Settings) -> Pace:
+def rate_limiter_for(settings: Settings) -> RateLimiter:
     """The pace that all clients of one service in this process share."""
     key = (settings.odin_base_url, settings.odin_rate, settings.odin_concurrency)
-    with _paces_lock:
-        return _paces.setdefault(key, Pace(settings.odin_rate, settings.odin_concurrency))
+    with _rate_limiters_lock:
+        return _rate_limiters.setdefault(
+            key, RateLimiter(settings.odin_rate, settings.odin_concurrency)
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class _NoAnswer:
+class _RequestFailure:
     """Why a request was not answered; `final` where trying again is of no use."""
 
     problem: KnowledgeBaseError
@@ -125,8 +127,8 @@ class _NoAnswer:
 def check_credentials(settings: Settings) -> None:
     """Raises CredentialsMissing unless key and secret are set and could be ones, and
     UsageError where they would travel readable. Asks nobody."""
-    given = {"API_KEY": settings.odin_api_key, "API_SECRET": settings.odin_api_secret}
-    plain = {name: secret.get_secret_value().strip() for name, secret in given.items()}
+    credentials = {"API_KEY": settings.odin_api_key, "API_SECRET": settings.odin_api_secret}
+    plain = {name: secret.get_secret_value().strip() for name, secret in credentials.items()}
     missing = [name for name, secret in plain.items() if not secret]
     # What is no header would be quoted whole in the HTTP library's own error.
     odd = [name for name, secret in plain.items() if not re.fullmatch(r"[!-~]*", secret)]
@@ -159,7 +161,7 @@ class Connection:
         self._settings = settings
         self._secrets = (settings.odin_api_key, settings.odin_api_secret)
         self._stop = stop
-        self._pace = pace_of(settings)
+        self._rate_limiter = rate_limiter_for(settings)
         self._timeout = (min(CONNECT_TIMEOUT_S, settings.odin_timeout_s), settings.odin_timeout_s)
         self._retries = settings.odin_retries
         self._backoff_s = settings.odin_backoff_s
@@ -171,25 +173,25 @@ class Connection:
         method: str,
         path: str,
         *,
-        safe: bool,
+        idempotent: bool,
         body: Callable[[], FormStream] | None = None,
         **options: Any,
     ) -> dict[str, Any]:
         """One request, repeated while the service is busy or away; the JSON object it answers.
 
-        `safe` requests may be carried out twice without harm. An unsafe one whose fate is
-        unknown raises Unanswered; 401 and 403 raise CredentialsRefused; other refusals
+        `idempotent` requests may be carried out twice without harm. An unsafe one whose fate is
+        unknown raises OutcomeUnknown; 401 and 403 raise CredentialsRefused; other refusals
         OdinRefused; a service that stays away KnowledgeBaseError; a stop Cancelled.
         """
         check_credentials(self._settings)
         for attempt in range(self._retries + 1):
             last = attempt == self._retries
-            self._pace.wait(self._stop)
-            response = self._answered(method, path, body, options)
-            if isinstance(response, _NoAnswer):
+            self._rate_limiter.wait(self._stop)
+            response = self._try_send(method, path, body, options)
+            if isinstance(response, _RequestFailure):
                 problem = response.problem
-                if not safe and not response.never_sent:
-                    raise Unanswered(problem.message, hint=problem.hint)
+                if not idempotent and not response.never_sent:
+                    raise OutcomeUnknown(problem.message, hint=problem.hint)
                 if last or response.final:
                     raise problem
                 pause(self._pause_s(attempt), self._stop)
@@ -199,22 +201,24 @@ class Connection:
             if status == 429 or (status == 503 and asked_s is not None):
                 # Refused before it was looked at: nothing was carried out.
                 if last:
-                    raise self._refusal(response, retryable=True)
-                if asked_s is not None and asked_s >= TELL_FROM_S:
+                    raise self._refusal_error(response, retryable=True)
+                if asked_s is not None and asked_s >= LOG_PAUSE_FROM_S:
                     log.warning("ODIN is busy and asks for a pause of %.0f s.", asked_s)
-                self._pace.hold(asked_s if asked_s is not None else self._pause_s(attempt))
+                self._rate_limiter.pause_for(
+                    asked_s if asked_s is not None else self._pause_s(attempt)
+                )
                 continue
             if status in (408, 425) or status >= 500:
-                if not safe:
-                    raise Unanswered(self._refusal(response).message)
+                if not idempotent:
+                    raise OutcomeUnknown(self._refusal_error(response).message)
                 if last:
-                    raise self._refusal(response, retryable=True)
+                    raise self._refusal_error(response, retryable=True)
                 pause(self._pause_s(attempt), self._stop)
                 continue
-            return self._answer(response, safe)
+            return self._parse_response(response, idempotent)
         raise AssertionError("the last attempt returns or raises")
 
-    def scrub(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text without the credentials, on one line, of a length that can be shown."""
         for secret in self._secrets:
             if plain := secret.get_secret_value().strip():
@@ -222,24 +226,24 @@ class Connection:
         text = " ".join(re.sub(r"<[^>]*>", " ", text).split())
         return text if len(text) <= LONGEST_WORDS else text[: LONGEST_WORDS - 1] + "…"
 
-    def _answered(
+    def _try_send(
         self,
         method: str,
         path: str,
         body: Callable[[], FormStream] | None,
         options: dict[str, Any],
-    ) -> requests.Response | _NoAnswer:
+    ) -> requests.Response | _RequestFailure:
         """The answer, or in plain words why there is none.
 
         The library's own exception ends here: it holds the request, and that the credentials,
         so that nothing raised from here on may have it for its context.
         """
         try:
-            with self._pace:
+            with self._rate_limiter:
                 return self._send(method, path, body, options)
         except requests.RequestException as error:
             final = isinstance(error, requests.exceptions.SSLError)
-            return _NoAnswer(self._unreached(error), _never_sent(error), final)
+            return _RequestFailure(self._connection_error(error), _never_sent(error), final)
 
     def _send(
         self,
@@ -275,47 +279,50 @@ class Connection:
             self._sessions.session = session
         return session
 
-    def _answer(self, response: requests.Response, safe: bool) -> dict[str, Any]:
+    def _parse_response(self, response: requests.Response, idempotent: bool) -> dict[str, Any]:
         status = response.status_code
         if status in (401, 403):
             raise CredentialsRefused(
-                f"ODIN refused the credentials or the project ({status}): {self._words(response)}",
+                f"ODIN refused the credentials or the project ({status}): "
+                f"{self._error_text(response)}",
                 hint=_CREDENTIALS_HINT,
             )
         if not 200 <= status < 300:
-            raise self._refusal(response)
+            raise self._refusal_error(response)
         if not response.content:
             return {}
         document: Any = _NOT_JSON
         with contextlib.suppress(ValueError):
             document = response.json()
         if document is _NOT_JSON:
-            kind = OdinRefused if safe else Unanswered
+            kind = OdinRefused if idempotent else OutcomeUnknown
             raise kind(
                 f"{self.host} answered {status} with something that is not JSON: "
-                f"{self._words(response)}",
+                f"{self._error_text(response)}",
                 hint="Check ODIN_BASE_URL; a proxy may answer in its place.",
             )
         return document if isinstance(document, dict) else {"results": document}
 
-    def _refusal(self, response: requests.Response, *, retryable: bool = False) -> OdinRefused:
+    def _refusal_error(
+        self, response: requests.Response, *, retryable: bool = False
+    ) -> OdinRefused:
         status = response.status_code
         error = OdinRefused(
-            f"ODIN refused ({status}): {self._words(response)}",
+            f"ODIN refused ({status}): {self._error_text(response)}",
             hint=_HINTS.get(status, _HINTS[500] if status >= 500 else ""),
             retryable=retryable,
         )
         error.status = status
         return error
 
-    def _words(self, response: requests.Response) -> str:
+    def _error_text(self, response: requests.Response) -> str:
         """What the other side says went wrong: `detail` in any of its forms, or its text."""
         text = response.text[:20_000]
         with contextlib.suppress(ValueError):
-            text = words_of(json.loads(response.text)) or text
-        return self.scrub(text) or (response.reason or "no reason given")
+            text = error_message(json.loads(response.text)) or text
+        return self.redact(text) or (response.reason or "no reason given")
 
-    def _unreached(self, error: requests.RequestException) -> KnowledgeBaseError:
+    def _connection_error(self, error: requests.RequestException) -> KnowledgeBaseError:
         if isinstance(error, requests.exceptions.SSLError):
             cause = "its certificate is not accepted"
         elif isinstance(error, requests.exceptions.ProxyError):
@@ -347,19 +354,19 @@ _HINTS = {
 }
 
 
-def words_of(document: object) -> str:
+def error_message(document: object) -> str:
     """The message inside an error body, whatever its form; empty when there is none."""
     if isinstance(document, str):
         return document
     if isinstance(document, list):
-        return "; ".join(filter(None, map(words_of, document)))
+        return "; ".join(filter(None, map(error_message, document)))
     if isinstance(document, dict):
         if isinstance(document.get("msg"), str):  # {"loc": ["body", "project_id"], "msg": ...}
             place = document.get("loc")
-            where = ".".join(map(str, place)) if isinstance(place, list) else ""
-            return f"{where}: {document['msg']}" if where else str(document["msg"])
+            field = ".".join(map(str, place)) if isinstance(place, list) else ""
+            return f"{field}: {document['msg']}" if field else str(document["msg"])
         for key in ("detail", "error", "message", "reason", "error_message"):
-            if words := words_of(document.get(key)):
+            if words := error_message(document.get(key)):
                 return words
     return ""
 

@@ -10,7 +10,7 @@ from kb.settings import PROJECT_ROOT, Settings
 from kb.sources.keys.key_ring import ApiKey, is_key, keys_file, read_keys
 
 
-def place(settings: Settings) -> Path:
+def key_file_path(settings: Settings) -> Path:
     """The file that is read, or the one that would be made: in the project, else here."""
     found = keys_file(settings.yt_api_keys_file)
     if found is not None:
@@ -21,9 +21,9 @@ def place(settings: Settings) -> Path:
     return path if path.is_absolute() else (PROJECT_ROOT if project else Path.cwd()) / path
 
 
-def in_file(settings: Settings, key: ApiKey) -> bool:
+def is_in_file(settings: Settings, key: ApiKey) -> bool:
     """Whether a key stands in the file (and not in the environment)."""
-    return any(_secret(line) == key.secret for line in _lines(place(settings)))
+    return any(_secret(line) == key.secret for line in _lines(key_file_path(settings)))
 
 
 def add_key(settings: Settings, secret: str) -> ApiKey:
@@ -41,7 +41,7 @@ def add_key(settings: Settings, secret: str) -> ApiKey:
     key = ApiKey.of(secret)
     if any(known.fingerprint == key.fingerprint for known in read_keys(settings)):
         raise SettingsError(f"The key {key.shown} is there already.", hint="Add another one.")
-    path = place(settings)
+    path = key_file_path(settings)
     lines = _lines(path)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
@@ -51,16 +51,16 @@ def add_key(settings: Settings, secret: str) -> ApiKey:
 
 def remove_key(settings: Settings, fingerprint: str) -> bool:
     """Take a key out of the file; whether it was there. Raises LibraryError."""
-    path = place(settings)
+    path = key_file_path(settings)
     lines = _lines(path)
-    kept = [line for line in lines if not _is(line, fingerprint)]
+    kept = [line for line in lines if not _has_fingerprint(line, fingerprint)]
     if len(kept) == len(lines):
         return False
     storage.write_private(path, "".join(kept))
     return True
 
 
-def _is(line: str, fingerprint: str) -> bool:
+def _has_fingerprint(line: str, fingerprint: str) -> bool:
     secret = _secret(line)
     return bool(secret) and ApiKey.of(secret).fingerprint == fingerprint
 

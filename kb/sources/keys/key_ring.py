@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from kb.database import Catalogue, api_keys
+from kb.database import Database, api_keys
 from kb.errors import QuotaExhausted, SettingsError
 from kb.settings import PROJECT_ROOT, Settings
 
@@ -132,10 +132,10 @@ class KeyRing:
     """
 
     def __init__(
-        self, keys: Iterable[ApiKey], catalogue: Catalogue, *, clock: Clock = time.time
+        self, keys: Iterable[ApiKey], database: Database, *, clock: Clock = time.time
     ) -> None:
         self.keys = tuple(keys)
-        self._catalogue = catalogue
+        self._database = database
         self._clock = clock
 
     @property
@@ -146,7 +146,7 @@ class KeyRing:
     def statuses(self) -> tuple[KeyStatus, ...]:
         """How every key stands now, in the order of use."""
         now = self._clock()
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             rows = {
                 row.fingerprint: row
                 for row in connection.execute(
@@ -179,36 +179,36 @@ class KeyRing:
             until=until,
         )
 
-    def spend(self, key: ApiKey, units: int) -> None:
+    def record_usage(self, key: ApiKey, units: int) -> None:
         """Count units spent by a key on the current Pacific day."""
         today = pacific_day(self._clock())
         spent = sa.case((api_keys.c.day == today, api_keys.c.units + units), else_=units)
-        self._change(key, units=spent, day=today)
+        self._update(key, units=spent, day=today)
 
-    def exhaust(self, key: ApiKey, reason: str) -> None:
+    def mark_exhausted(self, key: ApiKey, reason: str) -> None:
         """The key's day is used up: bench it until the next reset."""
-        self._change(key, state="exhausted", reason=reason, until=next_reset(self._clock()))
+        self._update(key, state="exhausted", reason=reason, until=next_reset(self._clock()))
 
-    def set_aside(self, key: ApiKey, reason: str, *, for_s: float | None = None) -> None:
+    def mark_invalid(self, key: ApiKey, reason: str, *, for_s: float | None = None) -> None:
         """The key cannot be used as it is; without `for_s` (seconds) until it is changed."""
         until = None if for_s is None else self._clock() + for_s
-        self._change(key, state="invalid", reason=reason, until=until)
+        self._update(key, state="invalid", reason=reason, until=until)
 
-    def forgive(self) -> None:
+    def reset(self) -> None:
         """Every key counts as ready again (the owner has mended something); tallies stay."""
         for key in self.keys:
-            self._change(key, state="ready", reason="", until=None)
+            self._update(key, state="ready", reason="", until=None)
 
-    def _change(self, key: ApiKey, **values: object) -> None:
+    def _update(self, key: ApiKey, **values: object) -> None:
         change = (
             sa.update(api_keys)
             .where(api_keys.c.fingerprint == key.fingerprint)
             .values(updated_at=self._clock(), **values)
         )
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             if connection.execute(change).rowcount:
                 return
-            self._catalogue.ensure_row(
+            self._database.insert_if_missing(
                 connection,
                 api_keys,
                 fingerprint=key.fingerprint,

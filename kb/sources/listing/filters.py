@@ -57,7 +57,7 @@ class VideoFilters(Filters):
         return asdict(self)
 
     @property
-    def by_duration(self) -> bool:
+    def needs_duration(self) -> bool:
         """Whether it matters how long an item is."""
         return self.min_duration_s is not None or self.max_duration_s is not None
 
@@ -93,12 +93,12 @@ class VideoFilters(Filters):
                 return False
             if self.max_duration_s is not None and duration > self.max_duration_s:
                 return False
-        if self.no_shorts and looks_short(item):
+        if self.no_shorts and is_short(item):
             return False
         return not self.title or re.search(self.title, item.title, re.IGNORECASE) is not None
 
 
-def looks_short(item: MediaItem) -> bool:
+def is_short(item: MediaItem) -> bool:
     """Whether the item is a YouTube short: as listed, else guessed by length and its tag."""
     listed = item.extra.get("short")
     if isinstance(listed, bool):

@@ -53,7 +53,7 @@ class Listing:
         self.report = report
         self.filters = filters
         self.known = known
-        self._items = self._wanted(produce(self))
+        self._items = self._filtered(produce(self))
 
     def __iter__(self) -> Iterator[MediaItem]:
         return self._items
@@ -62,12 +62,12 @@ class Listing:
         """Change fields of the report."""
         self.report = replace(self.report, **changes)  # type: ignore[arg-type]
 
-    def note(self, sentence: str) -> None:
+    def add_note(self, sentence: str) -> None:
         """Add a sentence to the report's notes, once."""
         if sentence not in self.report.notes:
             self.update(notes=(*self.report.notes, sentence))
 
-    def _wanted(self, items: Iterator[MediaItem]) -> Iterator[MediaItem]:
+    def _filtered(self, items: Iterator[MediaItem]) -> Iterator[MediaItem]:
         seen: set[str] = set()
 
         def pass_through() -> Iterator[MediaItem]:

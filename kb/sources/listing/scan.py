@@ -18,7 +18,7 @@ BYTES_PER_S = {"audio": 128_000 / 8, "mp3": 128_000 / 8, "mp4": 2_500_000 / 8}
 OVERHEAD_S = 3.0
 # What an ingest would take up: what nobody has asked for yet, and what ended without words.
 _NEW = ("new", "upcoming", "live")
-_AGAIN = ("failed", "cancelled")
+_RETRY_STATES = ("failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,16 @@ class ScannedItem:
     state: str
 
     @property
-    def is_wanted(self) -> bool:
+    def should_ingest(self) -> bool:
         """Whether an ingest would queue it."""
-        return self.state in (*_NEW, *_AGAIN)
+        return self.state in (*_NEW, *_RETRY_STATES)
 
     @property
-    def counts_as(self) -> str:
+    def category(self) -> str:
         """`new`, `known`, `failed`, `cancelled` or `unavailable`."""
         if self.state in _NEW:
             return "new"
-        return self.state if self.state in (*_AGAIN, "unavailable") else "known"
+        return self.state if self.state in (*_RETRY_STATES, "unavailable") else "known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class Scan:
     def counts(self) -> dict[str, int]:
         """How many items are new, known (done, held or on the queue), failed or cancelled
         before, and how many entries cannot be had."""
-        found = dict.fromkeys(("new", "known", *_AGAIN, "unavailable"), 0)
+        found = dict.fromkeys(("new", "known", *_RETRY_STATES, "unavailable"), 0)
         for each in self.items:
-            found[each.counts_as] += 1
+            found[each.category] += 1
         # Those of a list are counted by the report, and a single one stands among the items.
         found["unavailable"] = max(found["unavailable"], self.report.unavailable)
         return found
@@ -139,11 +139,11 @@ def scan(
     found = list(listing)
     states = states_of([item.id for item in found])
     items = tuple(ScannedItem(item, states.get(item.id) or _state(item)) for item in found)
-    taken = [each.item for each in items if each.is_wanted]
-    audio_s = sum(item.duration_s or 0.0 for item in taken)
+    to_ingest = [each.item for each in items if each.should_ingest]
+    audio_s = sum(item.duration_s or 0.0 for item in to_ingest)
     local = listing.report.via == "file"
     if local:
-        disk_bytes = sum(int(item.extra.get("size", 0)) for item in taken)
+        disk_bytes = sum(int(item.extra.get("size", 0)) for item in to_ingest)
     else:
         disk_bytes = int(audio_s * BYTES_PER_S[settings.keep])
     low = settings.download_pause_s
@@ -154,10 +154,10 @@ def scan(
         report=listing.report,
         items=items,
         audio_s=audio_s,
-        unmeasured=sum(item.duration_s is None for item in taken),
+        unmeasured=sum(item.duration_s is None for item in to_ingest),
         disk_bytes=disk_bytes,
-        disk_free=_free(settings.home),
-        download_s=0.0 if local else max(len(taken) * max(pause_s, OVERHEAD_S), transfer_s),
+        disk_free=_free_bytes(settings.home),
+        download_s=0.0 if local else max(len(to_ingest) * max(pause_s, OVERHEAD_S), transfer_s),
         recognition_s=audio_s / rtfx if rtfx else None,
     )
 
@@ -168,7 +168,7 @@ def _state(item: MediaItem) -> str:
     return str(item.extra.get("live", "new"))
 
 
-def _free(home: Path) -> int | None:
+def _free_bytes(home: Path) -> int | None:
     """Free bytes where the library is or will be."""
     for folder in (home, *home.parents):
         try:

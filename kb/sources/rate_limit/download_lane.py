@@ -16,16 +16,16 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from kb.database import Catalogue, lanes
+from kb.database import Database, lanes
 from kb.errors import LanePaused
 from kb.settings import Settings
-from kb.sources.rate_limit.machine_lock import MachineGate
+from kb.sources.rate_limit.machine_lock import MachineWideLock
 
 DOWNLOADS = "download"
 # One medium may be forbidden for reasons of its own; so many different ones in a row mean us.
 FORBIDDEN_IN_A_ROW = 3
 # Without a further complaint for this many cool-downs the next one counts as the first again.
-FORGET_AFTER = 4.0
+STRIKE_EXPIRY_COOLDOWNS = 4.0
 _SLICE_S = 0.5
 
 
@@ -39,7 +39,7 @@ class LaneStatus:
     strikes: int
 
 
-class Lane:
+class DownloadRateLimiter:
     """The lane of downloads on this machine; safe between threads and processes.
 
     `clock` gives epoch seconds, `sleep` waits, `draw(low, high)` picks a pause; `gate` is shared
@@ -49,38 +49,38 @@ class Lane:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        database: Database,
         settings: Settings,
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
-        draw: Callable[[float, float], float] = random.uniform,
-        gate: MachineGate | None = None,
+        uniform: Callable[[float, float], float] = random.uniform,
+        machine_lock: MachineWideLock | None = None,
     ) -> None:
         # Machines that share a database have addresses of their own, and so do their limits.
-        self.name = DOWNLOADS if catalogue.is_sqlite else f"{DOWNLOADS}@{socket.gethostname()}"
+        self.name = DOWNLOADS if database.is_sqlite else f"{DOWNLOADS}@{socket.gethostname()}"
         self._forbidden_name = f"{self.name}:403"
-        self._catalogue = catalogue
+        self._database = database
         self._settings = settings
         self._clock = clock
         self._sleep = sleep
-        self._draw = draw
+        self._uniform = uniform
         # A clock of one's own says nothing about the machine's moments.
-        self._gate = gate or (MachineGate() if clock is time.time else None)
+        self._machine_lock = machine_lock or (MachineWideLock() if clock is time.time else None)
 
-    def wait(self, check: Callable[[], None] = lambda: None) -> None:
+    def acquire(self, check: Callable[[], None] = lambda: None) -> None:
         """Wait for the next free moment to begin a download, and take it.
 
         `check` is called while waiting and may raise Cancelled. Raises LanePaused.
         """
         while True:
             check()
-            left_s = self._take()
+            left_s = self._try_acquire()
             if left_s <= 0:
                 return
             self._sleep(min(left_s, _SLICE_S))
 
-    def _take(self) -> float:
+    def _try_acquire(self) -> float:
         """Take the moment if it is free; the seconds until it may be, if it is not.
 
         Moments are never given out ahead: those of processes that died would be lost, and
@@ -88,22 +88,22 @@ class Lane:
         """
         low = self._settings.download_pause_s
         high = max(low, self._settings.download_pause_max_s) if low else 0.0
-        if not low or self._gate is None:
-            return self._take_here(low, high)[0]
-        with self._gate.held():
+        if not low or self._machine_lock is None:
+            return self._try_acquire_local(low, high)[0]
+        with self._machine_lock.acquire():
             # More than the longest pause away: of a library with longer ones, or the clock was
             # set back.
-            left_s = self._gate.next_at() - self._clock()
+            left_s = self._machine_lock.next_at() - self._clock()
             if 0 < left_s <= high:
                 return left_s
-            left_s, pause_s = self._take_here(low, high)
+            left_s, pause_s = self._try_acquire_local(low, high)
             if left_s <= 0:
-                self._gate.take(self._clock() + pause_s)
+                self._machine_lock.set_next_at(self._clock() + pause_s)
             return left_s
 
-    def _take_here(self, low: float, high: float) -> tuple[float, float]:
+    def _try_acquire_local(self, low: float, high: float) -> tuple[float, float]:
         """The same by this library's own row; with the pause that was drawn."""
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             row = self._row(connection, self.name)
             now = self._clock()
             paused_until = row.paused_until
@@ -112,27 +112,27 @@ class Lane:
                 # More than the longest pause away: the clock was set back.
                 if 0 < left_s <= high:
                     return left_s, 0.0
-                pause_s = self._draw(low, high) if low else 0.0
+                pause_s = self._uniform(low, high) if low else 0.0
                 connection.execute(
                     sa.update(lanes).where(lanes.c.name == self.name).values(next_at=now + pause_s)
                 )
                 return 0.0, pause_s
-        raise self._paused(paused_until, row.reason)
+        raise self._pause_error(paused_until, row.reason)
 
-    def strike(self, reason: str) -> LanePaused:
+    def report_throttled(self, reason: str) -> LanePaused:
         """The site said that it is too much: pause the lane. Returns the error to raise.
 
         While the lane is paused already, complaints of downloads still under way change
         nothing.
         """
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             row = self._row(connection, self.name)
             now = self._clock()
             if row.paused_until is not None and row.paused_until > now:
-                return self._paused(row.paused_until, row.reason)
+                return self._pause_error(row.paused_until, row.reason)
             quiet_s = now - (row.paused_until or 0.0)
             strikes = row.strikes
-            if quiet_s > FORGET_AFTER * self._cooldown_s(max(strikes, 1)):
+            if quiet_s > STRIKE_EXPIRY_COOLDOWNS * self._cooldown_s(max(strikes, 1)):
                 strikes = 0
             strikes += 1
             until = now + self._cooldown_s(strikes)
@@ -141,14 +141,14 @@ class Lane:
                 .where(lanes.c.name == self.name)
                 .values(paused_until=until, reason=reason, strikes=strikes, updated_at=now)
             )
-        return self._paused(until, reason)
+        return self._pause_error(until, reason)
 
-    def forbidden(self, item_id: str, reason: str) -> LanePaused | None:
+    def report_forbidden(self, item_id: str, reason: str) -> LanePaused | None:
         """Count a medium that was forbidden (403) to the end.
 
         Returns the error to raise when that many different ones in a row pause the lane.
         """
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             row = self._row(connection, self._forbidden_name)
             if row.reason == item_id:
                 return None  # the same one again tells nothing new
@@ -164,11 +164,11 @@ class Lane:
             )
         if count < FORBIDDEN_IN_A_ROW:
             return None
-        return self.strike(f"{count} media in a row were forbidden: {reason}")
+        return self.report_throttled(f"{count} media in a row were forbidden: {reason}")
 
-    def succeeded(self) -> None:
+    def report_success(self) -> None:
         """A download arrived: the row of forbidden ones is broken."""
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(
                 sa.update(lanes)
                 .where(lanes.c.name == self._forbidden_name, lanes.c.strikes > 0)
@@ -177,7 +177,7 @@ class Lane:
 
     def status(self) -> LaneStatus:
         """How the lane stands now."""
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             row = connection.execute(
                 sa.select(lanes).where(lanes.c.name == self.name)
             ).one_or_none()
@@ -193,7 +193,7 @@ class Lane:
 
     def resume(self) -> None:
         """Lift the pause by hand; the growth of the next one is forgotten too."""
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(
                 sa.update(lanes)
                 .where(lanes.c.name == self.name)
@@ -207,14 +207,14 @@ class Lane:
 
     def _row(self, connection: sa.Connection, name: str) -> sa.Row[tuple[object, ...]]:
         """The lane's row, made if missing and held to the end of the transaction."""
-        self._catalogue.ensure_row(
+        self._database.insert_if_missing(
             connection, lanes, name=name, reason="", strikes=0, next_at=0.0, updated_at=0.0
         )
         return connection.execute(
             sa.select(lanes).where(lanes.c.name == name).with_for_update()
         ).one()
 
-    def _paused(self, until: float, reason: str) -> LanePaused:
+    def _pause_error(self, until: float, reason: str) -> LanePaused:
         when = datetime.fromtimestamp(until).astimezone()
         error = LanePaused(
             f"Downloads rest until {when:%H:%M:%S}: {reason}",

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 LOCK_WAIT_S = 10.0
 
 
-class MachineGate:
+class MachineWideLock:
     """When the next download on this machine may begin, in epoch seconds.
 
     A temporary folder that cannot be used closes nothing: each library then keeps its own pace.
@@ -31,7 +31,7 @@ class MachineGate:
         self._file = (folder or Path(tempfile.gettempdir())) / f"kb-ingest-{_user()}.pace"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def acquire(self) -> Iterator[None]:
         """Nobody else looks or takes meanwhile."""
         lock = FileLock(f"{self._file}.lock", timeout=LOCK_WAIT_S)
         try:
@@ -52,7 +52,7 @@ class MachineGate:
         except (OSError, ValueError):
             return 0.0
 
-    def take(self, until: float) -> None:
+    def set_next_at(self, until: float) -> None:
         """The next one has to wait until then."""
         try:
             self._file.write_text(repr(until), encoding="ascii")

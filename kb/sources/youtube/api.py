@@ -20,7 +20,7 @@ import requests
 from kb.errors import MediaUnavailable
 from kb.settings import Settings
 from kb.sources.keys.key_ring import ApiKey, KeyRing
-from kb.sources.redact import scrub
+from kb.sources.redact import redact
 
 PAGE_SIZE = 50  # the most that the service gives at once
 UNITS_A_CALL = 1
@@ -30,7 +30,7 @@ WAIT_MAX_S = 60.0
 RETRY_AFTER_MAX_S = 300.0
 # A key whose project lacks something is asked again after this long: its owner can mend that
 # without changing the key.
-SET_ASIDE_S = 3600.0
+KEY_RETRY_S = 3600.0
 
 DAILY = {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"}
 TOO_FAST = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
@@ -63,7 +63,7 @@ class ApiRefused(MediaUnavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
+class _ApiError:
     """What an error answer says."""
 
     status: int
@@ -146,13 +146,13 @@ class YouTubeApi:
                 answer: dict[str, Any] = request.execute()
             except HttpError as error:
                 refusal = _parse(error.resp, error.content)
-                cause = self._judge(refusal, key)
+                cause = self._classify(refusal, key)
                 wait_s = refusal.retry_after_s
             except (OSError, ValueError) as error:
                 # Network failures are OSErrors here; a ValueError is an answer that is no JSON.
-                cause = scrub(error, (*self._ring.secrets, self._proxy))
+                cause = redact(error, (*self._ring.secrets, self._proxy))
             else:
-                self._count(key)
+                self._record_usage(key)
                 return answer
             finally:
                 request.headers.pop("X-Goog-Api-Key", None)
@@ -170,29 +170,29 @@ class YouTubeApi:
             log.info("YouTube Data API: %s Waiting %.1f s.", cause, wait_s)
             self._sleep(min(wait_s, RETRY_AFTER_MAX_S))
 
-    def _judge(self, refusal: _Refusal, key: ApiKey) -> str:
+    def _classify(self, refusal: _ApiError, key: ApiKey) -> str:
         """The cause to wait for; empty when another key is to be tried at once.
 
         Raises ApiRefused for what neither waiting nor another key would change.
         """
         reasons = refusal.reasons
-        message = scrub(refusal.message, self._ring.secrets)
+        message = redact(refusal.message, self._ring.secrets)
         if reasons & DAILY or (refusal.daily and reasons & TOO_FAST):
             log.info("YouTube Data API: key %s has used up its day.", key)
-            self._ring.exhaust(key, "its daily allowance is used up")
+            self._ring.mark_exhausted(key, "its daily allowance is used up")
             return ""
         if reasons & BAD_KEY:
             log.warning("YouTube Data API: key %s is not valid.", key)
-            self._ring.set_aside(key, "the service does not know it (wrong, expired or deleted)")
+            self._ring.mark_invalid(key, "the service does not know it (wrong, expired or deleted)")
             return ""
         for reason in sorted(reasons & KEY_NOT_ALLOWED.keys()):
-            why = KEY_NOT_ALLOWED[reason]
-            log.warning("YouTube Data API: key %s cannot be used: %s.", key, why)
-            self._ring.set_aside(key, why, for_s=SET_ASIDE_S)
+            explanation = KEY_NOT_ALLOWED[reason]
+            log.warning("YouTube Data API: key %s cannot be used: %s.", key, explanation)
+            self._ring.mark_invalid(key, explanation, for_s=KEY_RETRY_S)
             return ""
         if reasons & TOO_FAST or refusal.status == 429 or refusal.status >= 500:
             return f"HTTP {refusal.status}: {message or 'no reason given'}."
-        self._count(key)
+        self._record_usage(key)
         refused = ApiRefused(
             f"YouTube refused: {message or f'HTTP {refusal.status}'}",
             hint="Check the link; private and removed playlists cannot be listed.",
@@ -200,12 +200,12 @@ class YouTubeApi:
         refused.reason = min(reasons, default="")
         raise refused from None  # the cause's own text is not scrubbed
 
-    def _count(self, key: ApiKey) -> None:
+    def _record_usage(self, key: ApiKey) -> None:
         self.units += UNITS_A_CALL
-        self._ring.spend(key, UNITS_A_CALL)
+        self._ring.record_usage(key, UNITS_A_CALL)
 
 
-def _parse(response: Any, content: bytes) -> _Refusal:
+def _parse(response: Any, content: bytes) -> _ApiError:
     error: Any = {}
     with suppress(ValueError, KeyError, TypeError):
         # Else it is a proxy's page or nothing at all, and the status must do.
@@ -224,7 +224,7 @@ def _parse(response: Any, content: bytes) -> _Refusal:
         retry_after = float(response.get("retry-after"))
     except (TypeError, ValueError):
         retry_after = None
-    return _Refusal(
+    return _ApiError(
         status=int(response.status),
         reasons=frozenset(reasons),
         message=message,

@@ -13,7 +13,7 @@ from kb.sources.youtube.page_cache import Page
 from kb.types import MediaItem
 
 SITE = "https://www.youtube.com"
-GONE = {"deleted", "failed", "rejected"}
+UNAVAILABLE_STATUSES = {"deleted", "failed", "rejected"}
 
 _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 
@@ -27,9 +27,9 @@ def list_page(api: YouTubeApi, playlist_id: str, token: str) -> tuple[Page, str]
         resources = api.videos(ids[:PAGE_SIZE]).get("items", [])
     by_id = {resource["id"]: resource for resource in resources}
     # In the order of the playlist, whatever the order of the answer.
-    items = [item_of(by_id[each]) for each in ids if each in by_id]
-    kept = tuple(item for item in items if "unavailable" not in item.extra)
-    return Page(kept, len(ids) - len(kept)), answer.get("nextPageToken", "")
+    items = [item_from_resource(by_id[each]) for each in ids if each in by_id]
+    available = tuple(item for item in items if "unavailable" not in item.extra)
+    return Page(available, len(ids) - len(available)), answer.get("nextPageToken", "")
 
 
 def video_ids(answer: dict[str, Any]) -> list[str]:
@@ -37,7 +37,7 @@ def video_ids(answer: dict[str, Any]) -> list[str]:
     return [entry["contentDetails"]["videoId"] for entry in answer.get("items", [])]
 
 
-def bare_item(video_id: str, **extra: object) -> MediaItem:
+def placeholder_item(video_id: str, **extra: object) -> MediaItem:
     """A video of which only the id is known."""
     return MediaItem(
         id=f"youtube:{video_id}",
@@ -49,7 +49,7 @@ def bare_item(video_id: str, **extra: object) -> MediaItem:
     )
 
 
-def item_of(resource: dict[str, Any]) -> MediaItem:
+def item_from_resource(resource: dict[str, Any]) -> MediaItem:
     """A `video` resource of the Data API as our item.
 
     `extra` has `channel_id`, `published_at` (ISO), `captions` (bool), `thumbnail` (address),
@@ -76,7 +76,7 @@ def item_of(resource: dict[str, Any]) -> MediaItem:
         scheduled = resource.get("liveStreamingDetails", {}).get("scheduledStartTime", "")
         if scheduled:
             extra["available_at"] = _epoch(scheduled)
-    if status.get("uploadStatus") in GONE:
+    if status.get("uploadStatus") in UNAVAILABLE_STATUSES:
         extra["unavailable"] = status["uploadStatus"]
     return MediaItem(
         id=f"youtube:{resource['id']}",

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import QuotaExhausted, UsageError
 from kb.settings import Settings
 from kb.sources.keys.key_ring import KeyRing, read_keys
@@ -18,7 +18,7 @@ FIRST_VIDEO = "jNQXAC9IVRw"  # the first that was ever uploaded; any id would do
 PAUSE_MAX_S = 2.0  # somebody waits for the answer
 
 
-def check_key(settings: Settings, catalogue: Catalogue, fingerprint: str) -> Mapping[str, Any]:
+def check_key(settings: Settings, database: Database, fingerprint: str) -> Mapping[str, Any]:
     """Asks one unit's worth with one key and notes how it stands, as plain values.
 
     Raises UsageError when there is no such key, MediaUnavailable when there is no answer.
@@ -26,8 +26,8 @@ def check_key(settings: Settings, catalogue: Catalogue, fingerprint: str) -> Map
     keys = [key for key in read_keys(settings) if key.fingerprint == fingerprint]
     if not keys:
         raise UsageError("This key is not there any more.", hint="Look at the list again.")
-    ring = KeyRing(keys, catalogue)
-    ring.forgive()  # what was wrong before may have been mended
+    ring = KeyRing(keys, database)
+    ring.reset()  # what was wrong before may have been mended
 
     def briefly(seconds: float) -> None:
         time.sleep(min(seconds, PAUSE_MAX_S))

@@ -90,24 +90,24 @@ class Link:
         return f"{site}{page}{tab}"
 
 
-def recognize(reference: str) -> Link | None:
+def parse_link(reference: str) -> Link | None:
     """What a link, handle or bare id names; None for anything that is not YouTube's.
 
     Tracking parameters are ignored, redirects and consent pages looked through. A bare video
     id needs a digit, a dash or mixed case, or a plain word would be one.
     """
-    return _recognize(reference, 3)
+    return _parse_link(reference, 3)
 
 
-def _recognize(reference: str, depth: int) -> Link | None:
+def _parse_link(reference: str, depth: int) -> Link | None:
     text = reference.strip().strip("<>\"'")
     if not text or any(character.isspace() for character in text):
         return None
-    if bare := _bare(text):
-        return bare
+    if bare_link := _parse_bare_id(text):
+        return bare_link
     if text.lower().startswith(("vnd.youtube:", "youtube:")):
         text = text.split(":", 1)[1].removeprefix("//")
-        return _bare(text) or (_recognize(text, depth - 1) if depth else None)
+        return _parse_bare_id(text) or (_parse_link(text, depth - 1) if depth else None)
     if "://" not in text:
         text = f"https://{text.removeprefix('//')}"
     try:
@@ -119,7 +119,7 @@ def _recognize(reference: str, depth: int) -> Link | None:
         return None
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     if host in ("google.com", "www.google.com") and parts.path == "/url" and depth:
-        return _recognize(query.get("q") or query.get("url") or "", depth - 1)
+        return _parse_link(query.get("q") or query.get("url") or "", depth - 1)
     while host.startswith(_PREFIXES):
         host = host.split(".", 1)[1]
     if host not in _HOSTS:
@@ -127,23 +127,23 @@ def _recognize(reference: str, depth: int) -> Link | None:
     path = [unquote(part) for part in parts.path.split("/") if part]
     if host in ("youtu.be", "yt.be"):
         return _video(path[0], query, parts.fragment) if path else _playlist(query.get("list", ""))
-    return _page(path, query, parts.fragment, depth)
+    return _parse_page(path, query, parts.fragment, depth)
 
 
-def _bare(text: str) -> Link | None:
+def _parse_bare_id(text: str) -> Link | None:
     if _CHANNEL.fullmatch(text):
         return Link("channel", text)
     if _HANDLE.fullmatch(text):
         return Link("handle", text)
     if _PLAYLIST.fullmatch(text) and len(text) >= 13:
         return Link("playlist", text)
-    telling = re.search(r"[0-9_-]", text) or (text != text.lower() and text != text.title())
-    if _VIDEO.fullmatch(text) and telling:
+    looks_like_id = re.search(r"[0-9_-]", text) or (text != text.lower() and text != text.title())
+    if _VIDEO.fullmatch(text) and looks_like_id:
         return Link("video", text)
     return None
 
 
-def _page(path: list[str], query: dict[str, str], fragment: str, depth: int) -> Link | None:
+def _parse_page(path: list[str], query: dict[str, str], fragment: str, depth: int) -> Link | None:
     first = path[0] if path else ""
     rest = path[1:]
     for name in ("continue", "next", "u", "url", "q"):
@@ -152,7 +152,7 @@ def _page(path: list[str], query: dict[str, str], fragment: str, depth: int) -> 
         if depth and first in ("m", "ml", "", "signin", "attribution_link", "oembed", "redirect"):
             if target.startswith("/"):
                 target = f"https://www.youtube.com{target}"
-            if target and (link := _recognize(target, depth - 1)):
+            if target and (link := _parse_link(target, depth - 1)):
                 return link
     if first.startswith("@"):
         return _channel("handle", first, rest) if _HANDLE.fullmatch(first) else None

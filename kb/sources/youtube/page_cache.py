@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from kb.database import Catalogue, listing_pages, listings
+from kb.database import Database, listing_pages, listings
 from kb.types import Chapter, MediaItem
 
 # An unfinished listing older than this is begun again; the wait for a quota takes a day.
@@ -37,20 +37,20 @@ class PageStore:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        database: Database,
         listing_id: str,
         *,
         clock: Callable[[], float] = time.time,
         reuse_s: float = 0.0,
     ) -> None:
         self.id = listing_id
-        self._catalogue = catalogue
+        self._database = database
         self._clock = clock
         self._reuse_s = reuse_s
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop what is kept of this listing."""
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             self._delete(connection)
 
     def _delete(self, connection: sa.Connection) -> None:
@@ -63,9 +63,9 @@ class PageStore:
         A listing finished within `reuse_s` answers from what is kept. One broken off longer
         ago than that begins with a look at the head, where what is new since then stands.
         """
-        row = self._row(fresh=True)
+        row = self._row(discard_stale=True)
         if row.pages and row.finished_at is None and self._age(row.started_at) > self._reuse_s:
-            yield from self._head(fetch)
+            yield from self._fetch_new(fetch)
         number = 0
         while True:
             if number > row.pages:
@@ -81,26 +81,26 @@ class PageStore:
                 self._store(number, *fetch(row.next_token))
             row = self._row()
 
-    def _head(self, fetch: FetchPage) -> Iterator[Page]:
+    def _fetch_new(self, fetch: FetchPage) -> Iterator[Page]:
         first = self._load(0)
-        kept = {item.id for item in first.items} if first else set()
+        stored_ids = {item.id for item in first.items} if first else set()
         token = ""
         while True:
             page, token = fetch(token)
             yield page
-            if not token or not kept or any(item.id in kept for item in page.items):
+            if not token or not stored_ids or any(item.id in stored_ids for item in page.items):
                 return
 
-    def _row(self, *, fresh: bool = False) -> sa.Row[Any]:
-        """The listing's row, made if it is missing; with `fresh` a stale one is begun anew."""
+    def _row(self, *, discard_stale: bool = False) -> sa.Row[Any]:
+        """The listing's row, made if missing; `discard_stale` starts a stale one again."""
         query = sa.select(listings).where(listings.c.id == self.id)
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             row = connection.execute(query).one_or_none()
-            if row is not None and fresh and self._is_stale(row):
+            if row is not None and discard_stale and self._is_stale(row):
                 self._delete(connection)
                 row = None
             if row is None:
-                self._catalogue.ensure_row(
+                self._database.insert_if_missing(
                     connection,
                     listings,
                     id=self.id,
@@ -120,19 +120,19 @@ class PageStore:
         return self._clock() - moment
 
     def _load(self, number: int) -> Page | None:
-        with self._catalogue.begin() as connection:
-            kept = connection.scalar(
+        with self._database.begin() as connection:
+            stored = connection.scalar(
                 sa.select(listing_pages.c["items"]).where(
                     listing_pages.c.listing_id == self.id, listing_pages.c.number == number
                 )
             )
-        if kept is None:
+        if stored is None:
             return None
-        return Page(tuple(map(item_from_dict, kept["items"])), kept["unavailable"])
+        return Page(tuple(map(item_from_dict, stored["items"])), stored["unavailable"])
 
     def _store(self, number: int, page: Page, token: str) -> None:
         document = {"items": list(map(item_to_dict, page.items)), "unavailable": page.unavailable}
-        with self._catalogue.begin() as connection:
+        with self._database.begin() as connection:
             # Counted up only by the first of two processes that fetched the same page.
             advanced = connection.execute(
                 sa.update(listings)
@@ -148,7 +148,7 @@ class PageStore:
                 )
             )
             if advanced.rowcount:
-                self._catalogue.ensure_row(
+                self._database.insert_if_missing(
                     connection,
                     listing_pages,
                     listing_id=self.id,
@@ -157,9 +157,9 @@ class PageStore:
                 )
 
 
-def prune(catalogue: Catalogue, *, clock: Callable[[], float] = time.time) -> None:
+def prune(database: Database, *, clock: Callable[[], float] = time.time) -> None:
     """Drop the listings that nobody will go on with."""
-    with catalogue.begin() as connection:
+    with database.begin() as connection:
         old = sa.select(listings.c.id).where(listings.c.started_at < clock() - STALE_S)
         connection.execute(sa.delete(listing_pages).where(listing_pages.c.listing_id.in_(old)))
         connection.execute(sa.delete(listings).where(listings.c.id.in_(old)))

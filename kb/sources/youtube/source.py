@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import QuotaExhausted, UsageError
 from kb.settings import Settings
 from kb.sources.base import Filters
@@ -15,8 +15,15 @@ from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
-from kb.sources.youtube.items import SITE, bare_item, item_of, list_page, picture_of, video_ids
-from kb.sources.youtube.links import Link, recognize
+from kb.sources.youtube.items import (
+    SITE,
+    item_from_resource,
+    list_page,
+    picture_of,
+    placeholder_item,
+    video_ids,
+)
+from kb.sources.youtube.links import Link, parse_link
 from kb.sources.youtube.page_cache import Page, PageStore, prune
 from kb.sources.ytdlp.online_source import OnlineSource
 from kb.types import MediaItem
@@ -38,17 +45,17 @@ class YouTubeSource(OnlineSource):
     def __init__(
         self,
         settings: Settings | None = None,
-        catalogue: Catalogue | None = None,
+        database: Database | None = None,
         *,
         site: str = SITE,
         **more: Any,
     ) -> None:
-        super().__init__(settings, catalogue, **more)
+        super().__init__(settings, database, **more)
         self._site = site
 
     def accepts(self, reference: str) -> bool:
         """Whether it is a link to YouTube, a handle or a bare id, and no file of that name."""
-        link = recognize(reference)
+        link = parse_link(reference)
         if link is None or "/" in reference:
             return link is not None
         try:
@@ -79,33 +86,35 @@ class YouTubeSource(OnlineSource):
         Raises UsageError at once when the reference leads nowhere, QuotaExhausted when all
         keys are spent, MediaUnavailable without an answer, LibraryError.
         """
-        link = recognize(reference)
+        link = parse_link(reference)
         if link is None:
             raise UsageError(
                 f"{reference!r} is no link to a YouTube video, playlist or channel.",
                 hint="Give a link, a handle such as @name, or an id.",
             )
-        wanted = VideoFilters.of(filters).checked()
+        video_filters = VideoFilters.of(filters).checked()
         api = YouTubeApi(
-            KeyRing(read_keys(self.settings), self.catalogue, clock=self._clock),
+            KeyRing(read_keys(self.settings), self.database, clock=self._clock),
             self.settings,
             sleep=self._sleep,
             check=check,
         )
         report = ListingReport(reference, link.kind)
         try:
-            return self._open(api, link, report, wanted, known, reuse_s, check)
+            return self._open_with_api(api, link, report, video_filters, known, reuse_s, check)
         except NoUsableKey:
-            return self._without_key(link, report, wanted, known, check)
+            return self._open_without_key(link, report, video_filters, known, check)
         except QuotaExhausted:
             if link.kind != "video":
                 raise
             # One video needs no listing: what is missing comes with the download.
-            listing = Listing(report, lambda _: iter([bare_item(link.id)]), wanted, known)
-            listing.note("The keys have used up their day; the details come with the download.")
+            listing = Listing(
+                report, lambda _: iter([placeholder_item(link.id)]), video_filters, known
+            )
+            listing.add_note("The keys have used up their day; the details come with the download.")
             return listing
 
-    def _open(
+    def _open_with_api(
         self,
         api: YouTubeApi,
         link: Link,
@@ -127,32 +136,34 @@ class YouTubeSource(OnlineSource):
                 complete=True,
             )
             if link.playlist:
-                listing.note("Only this video was taken; for its playlist give the list's link.")
+                listing.add_note(
+                    "Only this video was taken; for its playlist give the list's link."
+                )
             return listing
         if link.kind == "playlist":
             playlist_id, facts = link.id, self._playlist(api, link.id)
         else:
             channel = self._channel(api, link)
-            playlist_id, facts = self._channel_list(api, channel, link, filters)
+            playlist_id, facts = self._channel_playlist(api, channel, link, filters)
         by_date = playlist_id.startswith("UU")
 
         def produce(listing: Listing) -> Iterator[MediaItem]:
             try:
-                yield from self._listed(api, playlist_id, listing, by_date, reuse_s)
+                yield from self._list_items(api, playlist_id, listing, by_date, reuse_s)
             except NoUsableKey:
-                listing.note(_WITHOUT_KEY)
-                yield from self._page(link, listing, check)
+                listing.add_note(_WITHOUT_KEY)
+                yield from self._list_with_ytdlp(link, listing, check)
 
         listing = Listing(report, produce, filters, known)
         listing.update(units=api.units, **facts)
         if by_date and (listing.report.reported or 0) > UPLOADS_LIMIT:
-            listing.note(
+            listing.add_note(
                 f"YouTube lists only the newest {UPLOADS_LIMIT:,} or so uploads of a channel; "
                 "older ones can be reached through its playlists."
             )
         return listing
 
-    def _listed(
+    def _list_items(
         self,
         api: YouTubeApi,
         playlist_id: str,
@@ -173,8 +184,8 @@ class YouTubeSource(OnlineSource):
                 if shorts is None:
                     yield item
                 else:
-                    told = {**item.extra, "short": item.short_id in shorts}
-                    yield replace(item, extra=told)
+                    extra = {**item.extra, "short": item.short_id in shorts}
+                    yield replace(item, extra=extra)
             if not by_date or not page.items:
                 continue
             # Newest first: nothing behind such a page is wanted.
@@ -186,8 +197,8 @@ class YouTubeSource(OnlineSource):
 
     def _pages(self, api: YouTubeApi, playlist_id: str, reuse_s: float | None) -> Iterator[Page]:
         reuse = self.settings.listing_reuse_s if reuse_s is None else reuse_s
-        prune(self.catalogue, clock=self._clock)
-        store = PageStore(self.catalogue, playlist_id, clock=self._clock, reuse_s=reuse)
+        prune(self.database, clock=self._clock)
+        store = PageStore(self.database, playlist_id, clock=self._clock, reuse_s=reuse)
 
         def fetch(token: str) -> tuple[Page, str]:
             return list_page(api, playlist_id, token)
@@ -199,7 +210,7 @@ class YouTubeSource(OnlineSource):
                 return  # a channel that has never uploaded anything
             if error.reason != "invalidPageToken":
                 raise
-            store.forget()
+            store.clear()
             yield from store.pages(fetch)
 
     def _shorts(self, api: YouTubeApi, playlist_id: str) -> set[str] | None:
@@ -221,8 +232,8 @@ class YouTubeSource(OnlineSource):
     def _video(self, api: YouTubeApi, video_id: str) -> MediaItem:
         resources = api.videos([video_id]).get("items", [])
         if not resources:
-            return bare_item(video_id, unavailable="private or removed, or never there")
-        return item_of(resources[0])
+            return placeholder_item(video_id, unavailable="private or removed, or never there")
+        return item_from_resource(resources[0])
 
     def _playlist(self, api: YouTubeApi, playlist_id: str) -> dict[str, Any]:
         resources = api.playlists(id=playlist_id).get("items", [])
@@ -240,14 +251,14 @@ class YouTubeSource(OnlineSource):
 
     def _channel(self, api: YouTubeApi, link: Link) -> dict[str, Any]:
         # An old custom name usually lives on as handle; there is no cheap call for it.
-        ways = {
+        lookups = {
             "channel": ({"id": link.id},),
             "handle": ({"forHandle": link.id},),
             "user": ({"forUsername": link.id}, {"forHandle": f"@{link.id}"}),
             "custom": ({"forHandle": f"@{link.id}"}, {"forUsername": link.id}),
         }[link.kind]
-        for way in ways:
-            if resources := api.channels(**way).get("items", []):
+        for lookup in lookups:
+            if resources := api.channels(**lookup).get("items", []):
                 channel: dict[str, Any] = resources[0]
                 return channel
         raise UsageError(
@@ -255,13 +266,13 @@ class YouTubeSource(OnlineSource):
             hint="Check the spelling, or give the channel's address from the browser.",
         )
 
-    def _channel_list(
+    def _channel_playlist(
         self, api: YouTubeApi, channel: dict[str, Any], link: Link, filters: VideoFilters
     ) -> tuple[str, dict[str, Any]]:
         title = channel["snippet"]["title"]
         picture = picture_of(channel["snippet"], PICTURE_PX)
         if filters.playlist:
-            found, facts = self._named_playlist(api, channel["id"], title, filters.playlist)
+            found, facts = self._find_playlist(api, channel["id"], title, filters.playlist)
             return found, {**facts, "picture": picture}
         uploads = channel["contentDetails"]["relatedPlaylists"]["uploads"]
         if link.tab:
@@ -271,10 +282,10 @@ class YouTubeSource(OnlineSource):
         reported = None if count is None else int(count)
         return uploads, {"title": title, "reported": reported, "picture": picture}
 
-    def _named_playlist(
-        self, api: YouTubeApi, channel_id: str, channel_title: str, wanted: str
+    def _find_playlist(
+        self, api: YouTubeApi, channel_id: str, channel_title: str, playlist: str
     ) -> tuple[str, dict[str, Any]]:
-        link = recognize(wanted)
+        link = parse_link(playlist)
         if link is not None and (link.kind == "playlist" or link.playlist):
             playlist_id = link.id if link.kind == "playlist" else link.playlist
             return playlist_id, self._playlist(api, playlist_id)
@@ -284,7 +295,7 @@ class YouTubeSource(OnlineSource):
             answer = api.playlists(token, channelId=channel_id)
             for resource in answer.get("items", []):
                 titles.append(resource["snippet"]["title"])
-                if titles[-1].casefold() == wanted.casefold():
+                if titles[-1].casefold() == playlist.casefold():
                     return resource["id"], {
                         "title": f"{channel_title}: {titles[-1]}",
                         "reported": int(resource["contentDetails"]["itemCount"]),
@@ -294,10 +305,10 @@ class YouTubeSource(OnlineSource):
                 break
         shown = ", ".join(repr(title) for title in titles[:10]) or "none"
         raise UsageError(
-            f"{channel_title} has no public playlist {wanted!r}.", hint=f"It has: {shown}."
+            f"{channel_title} has no public playlist {playlist!r}.", hint=f"It has: {shown}."
         )
 
-    def _without_key(
+    def _open_without_key(
         self,
         link: Link,
         report: ListingReport,
@@ -306,22 +317,26 @@ class YouTubeSource(OnlineSource):
         check: Callable[[], None],
     ) -> Listing:
         if link.kind == "video":
-            listing = Listing(report, lambda _: iter([bare_item(link.id)]), filters, known)
+            listing = Listing(report, lambda _: iter([placeholder_item(link.id)]), filters, known)
             listing.update(via="yt-dlp", reported=1, listed=1, complete=True)
-            listing.note("Without a YouTube Data API key the details come with the download.")
+            listing.add_note("Without a YouTube Data API key the details come with the download.")
             return listing
         if filters.playlist:
-            named = recognize(filters.playlist)
+            named = parse_link(filters.playlist)
             if named is None or named.kind != "playlist":
                 raise UsageError(
                     "Without a YouTube Data API key a playlist cannot be found by its title.",
                     hint="Give the playlist's own link.",
                 )
             link = named
-        listing = Listing(report, lambda each: self._page(link, each, check), filters, known)
-        listing.note(_WITHOUT_KEY)
+        listing = Listing(
+            report, lambda each: self._list_with_ytdlp(link, each, check), filters, known
+        )
+        listing.add_note(_WITHOUT_KEY)
         return listing
 
-    def _page(self, link: Link, listing: Listing, check: Callable[[], None]) -> Iterator[MediaItem]:
+    def _list_with_ytdlp(
+        self, link: Link, listing: Listing, check: Callable[[], None]
+    ) -> Iterator[MediaItem]:
         listing.update(via="yt-dlp", listed=0, unavailable=0)
-        yield from self._flat(listing, link.url.replace(SITE, self._site, 1), check)
+        yield from self._list_flat(listing, link.url.replace(SITE, self._site, 1), check)

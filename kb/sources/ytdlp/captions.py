@@ -14,7 +14,7 @@ _CHATS = ("live_chat", "rechat", "danmaku", "comments")  # listed beside caption
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class CaptionTrack:
     """One language's captions as yt-dlp describes them; `ext` is one of `FORMATS`."""
 
     language: str
@@ -23,9 +23,9 @@ class Offer:
     info: Mapping[str, Any]
 
 
-def choose(
+def select_track(
     info: Mapping[str, Any], language: str | None, *, automatic: bool = False
-) -> Offer | None:
+) -> CaptionTrack | None:
     """The captions in the language spoken, people's before a machine's.
 
     `language` is what is known of it beforehand (`de`, `en-US`), else the info's own. Where
@@ -33,37 +33,37 @@ def choose(
     translation is no witness. `automatic`: a machine's will do too, but no translation.
     """
     spoken = (language or str(info.get("language") or "")).lower()
-    human = _readable(info.get("subtitles"))
+    human = _readable_tracks(info.get("subtitles"))
     found = _in_language(human, spoken)
-    if found is None and not spoken and len({_base(code) for code in human}) == 1:
+    if found is None and not spoken and len({_primary_language(code) for code in human}) == 1:
         found = next(iter(human))
     if found is not None:
-        return Offer(found, False, *human[found])
+        return CaptionTrack(found, False, *human[found])
     if not automatic:
         return None
-    machine = _readable(info.get("automatic_captions"))
+    machine = _readable_tracks(info.get("automatic_captions"))
     # Of some hundred languages only this one was heard; all others are translations of it.
-    heard = [code for code in machine if code.endswith("-orig")]
-    found = heard[0] if heard else _in_language(machine, spoken)
+    originals = [code for code in machine if code.endswith("-orig")]
+    found = originals[0] if originals else _in_language(machine, spoken)
     if found is None and len(machine) == 1:
         found = next(iter(machine))
-    return None if found is None else Offer(found, True, *machine[found])
+    return None if found is None else CaptionTrack(found, True, *machine[found])
 
 
-def _readable(offered: Any) -> dict[str, tuple[str, Mapping[str, Any]]]:
+def _readable_tracks(offered: Any) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Languages with the best format that can be read."""
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for code, formats in (offered or {}).items():
         if code in _CHATS:
             continue
-        by_ext = {str(each.get("ext")): each for each in _of(formats)}
+        by_ext = {str(each.get("ext")): each for each in _downloadable(formats)}
         ext = next((ext for ext in FORMATS if ext in by_ext), None)
         if ext is not None:
             found[str(code)] = (ext, by_ext[ext])
     return found
 
 
-def _of(formats: Any) -> Sequence[Mapping[str, Any]]:
+def _downloadable(formats: Any) -> Sequence[Mapping[str, Any]]:
     return [f for f in formats or () if f.get("url") or f.get("data") is not None]
 
 
@@ -72,30 +72,30 @@ def _in_language(offered: Mapping[str, Any], spoken: str) -> str | None:
     if not spoken:
         return None
     ranked = sorted(
-        (code for code in offered if _base(code) == _base(spoken)),
-        key=lambda code: (code.lower() != spoken, code.lower() != _base(spoken), code),
+        (code for code in offered if _primary_language(code) == _primary_language(spoken)),
+        key=lambda code: (code.lower() != spoken, code.lower() != _primary_language(spoken), code),
     )
     return ranked[0] if ranked else None
 
 
-def _base(code: str) -> str:
+def _primary_language(code: str) -> str:
     return code.lower().replace("_", "-").split("-")[0]
 
 
-def save(ydl: Any, info: Mapping[str, Any], offer: Offer, base: Path) -> CaptionFile:
+def save_track(ydl: Any, info: Mapping[str, Any], track: CaptionTrack, base: Path) -> CaptionFile:
     """Writes an offer to `<base>.<language>[.auto].<ext>` with yt-dlp's own downloader.
 
     Raises whatever yt-dlp does.
     """
-    kind = ".auto" if offer.automatic else ""
-    plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in offer.language)
-    target = base.with_name(f"{base.name}.{plain}{kind}.{offer.ext}")
+    kind = ".auto" if track.automatic else ""
+    plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in track.language)
+    target = base.with_name(f"{base.name}.{plain}{kind}.{track.ext}")
     target.unlink(missing_ok=True)
-    if offer.info.get("data") is not None:
-        target.write_text(str(offer.info["data"]), encoding="utf-8", newline="")
+    if track.info.get("data") is not None:
+        target.write_text(str(track.info["data"]), encoding="utf-8", newline="")
     else:
-        headers = offer.info.get("http_headers") or info.get("http_headers")
-        ydl.dl(str(target), {**offer.info, "http_headers": headers}, subtitle=True)
+        headers = track.info.get("http_headers") or info.get("http_headers")
+        ydl.dl(str(target), {**track.info, "http_headers": headers}, subtitle=True)
     if not target.is_file() or not target.stat().st_size:
-        raise OSError(f"no captions arrived for {offer.language}")
-    return CaptionFile(target, offer.language, offer.automatic)
+        raise OSError(f"no captions arrived for {track.language}")
+    return CaptionFile(target, track.language, track.automatic)

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.errors import MediaUnavailable, SettingsError
 from kb.settings import Settings
 from kb.sources.keys.key_ring import read_keys
-from kb.sources.rate_limit.download_lane import Lane
-from kb.sources.redact import scrub
-from kb.sources.ytdlp.errors import judge, refusal
-from kb.sources.ytdlp.metadata import item_of_info
+from kb.sources.rate_limit.download_lane import DownloadRateLimiter
+from kb.sources.redact import redact
+from kb.sources.ytdlp.errors import classify, failure_error
+from kb.sources.ytdlp.metadata import item_from_info
 from kb.types import MediaItem
 
 TIMEOUT_S = 30.0
@@ -42,7 +42,7 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     return tuple(filter(None, found))
 
 
-class _Log:
+class _YtdlpLogger:
     """yt-dlp's messages in our log, scrubbed."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
@@ -50,7 +50,7 @@ class _Log:
 
     def debug(self, message: str) -> None:
         if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s", scrub(message, self._secrets))
+            log.debug("%s", redact(message, self._secrets))
 
     # Errors are raised too, and our callers say what became of them.
     info = warning = error = debug
@@ -64,7 +64,7 @@ def base_options(settings: Settings, secrets: tuple[str, ...] = ()) -> dict[str,
         "noprogress": True,
         "no_warnings": False,
         "color": "no_color",
-        "logger": _Log(secrets),
+        "logger": _YtdlpLogger(secrets),
         "socket_timeout": TIMEOUT_S,
         # Not set by default when it is used as a library.
         "retries": settings.download_retries,
@@ -120,7 +120,7 @@ def ffmpeg_path() -> str | None:
 def flat_items(
     url: str,
     settings: Settings,
-    catalogue: Catalogue,
+    database: Database,
     *,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
@@ -128,11 +128,11 @@ def flat_items(
 ) -> Iterator[tuple[str, MediaItem]]:
     """What a page lists, without opening each entry; a page with one medium gives that one.
 
-    Yields the list's title and an item. Raises LanePaused, Later, MediaUnavailable.
+    Yields the list's title and an item. Raises LanePaused, RetryLater, MediaUnavailable.
     """
     import yt_dlp
 
-    lane = Lane(catalogue, settings, clock=clock, sleep=sleep)
+    rate_limiter = DownloadRateLimiter(database, settings, clock=clock, sleep=sleep)
     secrets = secrets_of(settings)
     options = base_options(settings, secrets) | {
         "extract_flat": "in_playlist",
@@ -142,16 +142,18 @@ def flat_items(
     }
 
     def extract(address: str, depth: int) -> Iterator[tuple[str, MediaItem]]:
-        lane.wait(check)
+        rate_limiter.acquire(check)
         try:
             with yt_dlp.YoutubeDL(options) as ydl:
                 info = ydl.extract_info(address, download=False)
         except Exception as error:  # whatever an extractor stumbles over
-            raise refusal(judge(error, secrets, clock=clock), lane, address) from None
+            raise failure_error(
+                classify(error, secrets, clock=clock), rate_limiter, address
+            ) from None
         if not info:
-            raise MediaUnavailable(f"Nothing was found at {scrub(address, secrets)}.")
+            raise MediaUnavailable(f"Nothing was found at {redact(address, secrets)}.")
         if "entries" not in info:
-            yield info.get("title") or "", item_of_info(info, address)
+            yield info.get("title") or "", item_from_info(info, address)
             return
         for place, entry in enumerate(info["entries"] or (), start=1):
             if not entry:
@@ -165,7 +167,7 @@ def flat_items(
                 # Several media of one page share its address: their place tells them apart.
                 yield (
                     info.get("title") or "",
-                    item_of_info(
+                    item_from_info(
                         entry, entry.get("url") if link else address, 0 if link else place
                     ),
                 )

@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kb.database import Catalogue
-from kb.errors import KBError, Later, LibraryError, MediaUnavailable
+from kb.database import Database
+from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater
 from kb.settings import Settings
-from kb.sources.base import Fetched, Progress, no_progress
-from kb.sources.rate_limit.download_lane import Lane
-from kb.sources.redact import scrub
-from kb.sources.ytdlp.captions import choose, save
+from kb.sources.base import FetchResult, Progress, no_progress
+from kb.sources.rate_limit.download_lane import DownloadRateLimiter
+from kb.sources.redact import redact
+from kb.sources.ytdlp.captions import save_track, select_track
 from kb.sources.ytdlp.client import base_options, secrets_of
-from kb.sources.ytdlp.errors import LATER_S, Verdict, judge, refusal
-from kb.sources.ytdlp.metadata import enriched, item_of_info
+from kb.sources.ytdlp.errors import DEFAULT_RETRY_S, YtdlpFailure, classify, failure_error
+from kb.sources.ytdlp.metadata import item_from_info, merge_metadata
 from kb.types import CaptionFile, MediaItem
 
 # The decoded length of a file in seconds; raises KBError for what cannot be decoded.
@@ -33,7 +33,7 @@ SHORT_BY_SHARE = 0.005
 SHORT_BY_SHARE_MAX = 0.35
 _PROGRESS_EVERY_S = 0.2
 _BLOCK = 1 << 20
-_WITNESS = "kb_witness"  # where an info holds the captions that were saved beside it
+_CAPTIONS_KEY = "kb_witness"  # where an info holds the captions that were saved beside it
 
 _FORMATS = {
     "audio": "bestaudio/best",
@@ -50,7 +50,7 @@ class Downloader:
     def __init__(
         self,
         settings: Settings,
-        catalogue: Catalogue,
+        database: Database,
         *,
         measure: Measure | None = None,
         clock: Callable[[], float] = time.time,
@@ -60,7 +60,7 @@ class Downloader:
         self._measure = measure
         self._clock = clock
         self._secrets = secrets_of(settings)
-        self.lane = Lane(catalogue, settings, clock=clock, sleep=sleep)
+        self.rate_limiter = DownloadRateLimiter(database, settings, clock=clock, sleep=sleep)
 
     def fetch(
         self,
@@ -69,7 +69,7 @@ class Downloader:
         progress: Progress = no_progress,
         *,
         keep: str | None = None,
-    ) -> Fetched:
+    ) -> FetchResult:
         """Download into `folder`, going on from what a broken attempt left there.
 
         `keep` is `audio` (as the site has it, the default of the settings), `mp3` or `mp4`.
@@ -78,24 +78,24 @@ class Downloader:
         themselves, others when the settings ask for them. What the caller does not move stays
         in `folder`.
 
-        Raises MediaUnavailable (`retryable` tells whether another time may help), Later for
+        Raises MediaUnavailable (`retryable` tells whether another time may help), RetryLater for
         what is not out yet, LanePaused when the site wants a rest, LibraryError when the disk
         is full, and whatever `progress` raises to stop; then the next call resumes.
         """
-        self._refuse_hopeless(item)
+        self._check_available(item)
         keep = keep or self._settings.keep
-        fresh, failed = False, Verdict("transient", "nothing was tried")
+        fresh, failed = False, YtdlpFailure("transient", "nothing was tried")
         forbidden = 0
         for _ in range(self._settings.download_attempts):
-            self.lane.wait(lambda: progress(0, 0))
+            self.rate_limiter.acquire(lambda: progress(0, 0))
             try:
                 path, info = self._download(item, folder, progress, keep=keep, fresh=fresh)
                 self._verify(path, item, info)
-            except _Broken as broken:
-                failed, fresh = broken.verdict, True
+            except _DamagedFile as broken:
+                failed, fresh = broken.failure, True
                 self._remove(folder, item)
-            except _Failed as error:
-                failed = error.verdict
+            except _AttemptFailed as error:
+                failed = error.failure
                 if failed.kind == "disk":
                     raise LibraryError(
                         f"The disk is full; {self._name(item)} cannot be fetched.",
@@ -103,28 +103,29 @@ class Downloader:
                         retryable=True,
                     ) from None
                 if failed.kind in ("busy", "later", "gone"):
-                    raise refusal(failed, self.lane, self._name(item)) from None
+                    raise failure_error(failed, self.rate_limiter, self._name(item)) from None
                 # An address may have grown old meanwhile: once more with a new one.
                 forbidden += failed.kind == "forbidden"
                 if forbidden > 1:
                     break
             else:
-                self.lane.succeeded()
-                return self._fetched(item, path, info, folder)
+                self.rate_limiter.report_success()
+                return self._result(item, path, info, folder)
         if failed.kind == "forbidden":
-            paused = self.lane.forbidden(item.id, failed.message)
+            paused = self.rate_limiter.report_forbidden(item.id, failed.message)
             if paused is not None:
                 raise paused
-        raise refusal(failed, self.lane, self._name(item))
+        raise failure_error(failed, self.rate_limiter, self._name(item))
 
-    def _refuse_hopeless(self, item: MediaItem) -> None:
-        if why := item.extra.get("unavailable"):
+    def _check_available(self, item: MediaItem) -> None:
+        if reason := item.extra.get("unavailable"):
             raise MediaUnavailable(
-                f"{self._name(item)} cannot be had: {why}.", hint="Only its owner can change that."
+                f"{self._name(item)} cannot be had: {reason}.",
+                hint="Only its owner can change that.",
             )
         moment = item.extra.get("available_at")
         if isinstance(moment, int | float) and moment > self._clock():
-            raise Later(
+            raise RetryLater(
                 f"{self._name(item)} is not out yet.",
                 hint="It is fetched by itself when it is.",
                 until=float(moment),
@@ -135,30 +136,32 @@ class Downloader:
     ) -> tuple[Path, dict[str, Any]]:
         import yt_dlp
 
-        hook = _Hook(progress)
+        hook = _ProgressHook(progress)
         options = self._options(item, folder, keep, fresh) | {"progress_hooks": [hook]}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with yt_dlp.YoutubeDL(options) as ydl:
-                info = _single(ydl.extract_info(self._url(item), download=True))
-                if self._settings.witness and hook.stopped is None:
+                info = _first_entry(ydl.extract_info(self._url(item), download=True))
+                if self._settings.witness and hook.stop_error is None:
                     hook.muted = True  # what is told is how much of the medium is there
-                    self._add_witness(ydl, item, info, folder)
+                    self._save_captions(ydl, item, info, folder)
         except Exception as error:  # whatever an extractor stumbles over
-            if hook.stopped is not None:
-                raise hook.stopped from None
-            raise _Failed(judge(error, self._secrets, clock=self._clock)) from None
-        if hook.stopped is not None:
-            raise hook.stopped
+            if hook.stop_error is not None:
+                raise hook.stop_error from None
+            raise _AttemptFailed(classify(error, self._secrets, clock=self._clock)) from None
+        if hook.stop_error is not None:
+            raise hook.stop_error
         if info.get("live_status") in ("is_live", "is_upcoming") or info.get("is_live"):
             until = info.get("release_timestamp") or 0
-            until = until if until > self._clock() else self._clock() + LATER_S
-            raise _Failed(Verdict("later", "it is still live or to come.", until=float(until)))
+            until = until if until > self._clock() else self._clock() + DEFAULT_RETRY_S
+            raise _AttemptFailed(
+                YtdlpFailure("later", "it is still live or to come.", until=float(until))
+            )
         done = info.get("requested_downloads") or [{}]
         path = Path(done[0].get("filepath") or "")
         # No exception is not yet success.
         if not path.is_file() or path.stat().st_size == 0:
-            raise _Failed(Verdict("transient", "no file arrived."))
+            raise _AttemptFailed(YtdlpFailure("transient", "no file arrived."))
         return path, info
 
     def captions(
@@ -171,9 +174,9 @@ class Downloader:
         """
         import yt_dlp
 
-        self._refuse_hopeless(item)
-        self.lane.wait(lambda: progress(0, 0))
-        hook = _Hook(progress)
+        self._check_available(item)
+        self.rate_limiter.acquire(lambda: progress(0, 0))
+        hook = _ProgressHook(progress)
         options = self._options(item, folder, "audio", True) | {
             "skip_download": True,
             "ignore_no_formats_error": True,
@@ -183,30 +186,30 @@ class Downloader:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with yt_dlp.YoutubeDL(options) as ydl:
-                info = _single(ydl.extract_info(self._url(item), download=False))
-                offer = choose(info, item.language, automatic=True)
-                if offer is not None:
-                    saved.append(save(ydl, info, offer, folder / f"{_stem(item)}-captions"))
+                info = _first_entry(ydl.extract_info(self._url(item), download=False))
+                track = select_track(info, item.language, automatic=True)
+                if track is not None:
+                    saved.append(save_track(ydl, info, track, folder / f"{_stem(item)}-captions"))
         except Exception as error:
-            if hook.stopped is not None:
-                raise hook.stopped from None
-            verdict = judge(error, self._secrets, clock=self._clock)
-            raise refusal(verdict, self.lane, self._name(item)) from None
-        if hook.stopped is not None:
-            raise hook.stopped
-        self.lane.succeeded()
-        return enriched(item, item_of_info(info, item.url)), tuple(saved)
+            if hook.stop_error is not None:
+                raise hook.stop_error from None
+            failure = classify(error, self._secrets, clock=self._clock)
+            raise failure_error(failure, self.rate_limiter, self._name(item)) from None
+        if hook.stop_error is not None:
+            raise hook.stop_error
+        self.rate_limiter.report_success()
+        return merge_metadata(item, item_from_info(info, item.url)), tuple(saved)
 
-    def _add_witness(self, ydl: Any, item: MediaItem, info: dict[str, Any], folder: Path) -> None:
+    def _save_captions(self, ydl: Any, item: MediaItem, info: dict[str, Any], folder: Path) -> None:
         """Saves captions made by people, where there are any; without them it goes on."""
-        offer = choose(info, item.language)
-        asked = info.get("requested_subtitles") or {}
-        if offer is None or offer.language in asked:
+        track = select_track(info, item.language)
+        requested = info.get("requested_subtitles") or {}
+        if track is None or track.language in requested:
             return
         try:
-            info[_WITNESS] = save(ydl, info, offer, folder / _stem(item))
+            info[_CAPTIONS_KEY] = save_track(ydl, info, track, folder / _stem(item))
         except Exception as error:  # the medium is here; it must not be lost for its captions
-            log.info("%s: no captions: %s", item.id, scrub(error, self._secrets))
+            log.info("%s: no captions: %s", item.id, redact(error, self._secrets))
 
     def _options(self, item: MediaItem, folder: Path, keep: str, fresh: bool) -> dict[str, Any]:
         settings = self._settings
@@ -246,37 +249,43 @@ class Downloader:
         try:
             measured = self._measure(path)
         except KBError as error:
-            raise _Broken(Verdict("transient", f"what arrived is damaged: {error}")) from None
-        if declared and measured < declared - _leeway_s(declared):
+            raise _DamagedFile(
+                YtdlpFailure("transient", f"what arrived is damaged: {error}")
+            ) from None
+        if declared and measured < declared - _tolerance_s(declared):
             log.info("%s: %.1f s of %.1f s arrived.", item.id, measured, declared)
-            raise _Broken(
-                Verdict("transient", f"only {measured:.1f} s of {declared:.1f} s arrived.")
+            raise _DamagedFile(
+                YtdlpFailure("transient", f"only {measured:.1f} s of {declared:.1f} s arrived.")
             )
 
-    def _fetched(self, item: MediaItem, path: Path, info: dict[str, Any], folder: Path) -> Fetched:
+    def _result(
+        self, item: MediaItem, path: Path, info: dict[str, Any], folder: Path
+    ) -> FetchResult:
         human = info.get("subtitles") or {}
         captions = [
             CaptionFile(Path(each["filepath"]), language, automatic=language not in human)
             for language, each in (info.get("requested_subtitles") or {}).items()
             if each.get("filepath") and Path(each["filepath"]).is_file()
         ]
-        if _WITNESS in info:
-            captions.append(info[_WITNESS])
+        if _CAPTIONS_KEY in info:
+            captions.append(info[_CAPTIONS_KEY])
         beside = [
             str(each["filepath"])
             for each in info.get("thumbnails") or ()
             if each.get("filepath") and Path(each["filepath"]).is_file()
         ]
-        kept = {path, *map(Path, beside), *(each.path for each in captions)}
-        self._remove(folder, item, but=kept)
-        found = enriched(item, item_of_info(info, item.url))
+        keep_paths = {path, *map(Path, beside), *(each.path for each in captions)}
+        self._remove(folder, item, but=keep_paths)
+        found = merge_metadata(item, item_from_info(info, item.url))
         if beside:
             found = replace(found, extra={**found.extra, "files": beside})
         digest = hashlib.sha256()
         with path.open("rb") as stream:
             while block := stream.read(_BLOCK):
                 digest.update(block)
-        return Fetched(found, path, digest.hexdigest(), temporary=True, captions=tuple(captions))
+        return FetchResult(
+            found, path, digest.hexdigest(), temporary=True, captions=tuple(captions)
+        )
 
     def _remove(self, folder: Path, item: MediaItem, but: Container[Path] = ()) -> None:
         for path in folder.glob(f"{_stem(item)}.*"):
@@ -291,26 +300,26 @@ class Downloader:
         return item.url
 
     def _name(self, item: MediaItem) -> str:
-        return scrub(item.title or item.id, self._secrets)
+        return redact(item.title or item.id, self._secrets)
 
 
-class _Failed(Exception):
+class _AttemptFailed(Exception):
     """An attempt failed."""
 
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(verdict.message)
-        self.verdict = verdict
+    def __init__(self, failure: YtdlpFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
-class _Broken(_Failed):
+class _DamagedFile(_AttemptFailed):
     """A file arrived and is not what was declared."""
 
 
-class _Hook:
+class _ProgressHook:
     """Passes progress on, a few times a second, and remembers what made it stop."""
 
     def __init__(self, progress: Progress) -> None:
-        self.stopped: BaseException | None = None
+        self.stop_error: BaseException | None = None
         self.muted = False
         self._progress = progress
         self._next = 0.0
@@ -327,11 +336,11 @@ class _Hook:
             self._progress(int(status.get("downloaded_bytes") or 0), int(total))
         except BaseException as error:
             # yt-dlp would take some exceptions for failures of its own and try again.
-            self.stopped = error
+            self.stop_error = error
             raise DownloadCancelled from error
 
 
-def _single(info: dict[str, Any] | None) -> dict[str, Any]:
+def _first_entry(info: dict[str, Any] | None) -> dict[str, Any]:
     """The medium of an answer, which may be a list of one."""
     found = info or {}
     if "entries" not in found:
@@ -347,10 +356,10 @@ def _not_live(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
     return None
 
 
-def _leeway_s(declared_s: float) -> float:
+def _tolerance_s(declared_s: float) -> float:
     """By how much a medium may be shorter than declared."""
-    least = min(SHORT_BY_S, declared_s * SHORT_BY_SHARE_MAX)
-    return max(least, declared_s * SHORT_BY_SHARE)
+    floor_s = min(SHORT_BY_S, declared_s * SHORT_BY_SHARE_MAX)
+    return max(floor_s, declared_s * SHORT_BY_SHARE)
 
 
 def _stem(item: MediaItem) -> str:

@@ -9,31 +9,31 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from kb.errors import KBError, Later, MediaUnavailable
-from kb.sources.rate_limit.download_lane import Lane
-from kb.sources.redact import scrub
+from kb.errors import KBError, MediaUnavailable, RetryLater
+from kb.sources.rate_limit.download_lane import DownloadRateLimiter
+from kb.sources.redact import redact
 
-LATER_S = 3600.0
+DEFAULT_RETRY_S = 3600.0
 
 
 _DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
-VerdictKind = Literal["busy", "forbidden", "later", "gone", "disk", "transient"]
+YtdlpFailureKind = Literal["busy", "forbidden", "later", "gone", "disk", "transient"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class YtdlpFailure:
     """What an error of yt-dlp means; `message` is safe to show, `until` in epoch seconds."""
 
-    kind: VerdictKind
+    kind: YtdlpFailureKind
     message: str
     hint: str = ""
     until: float | None = None
 
 
 # Kind, hint and the words that show it, in this order; the first that matches counts.
-_WORDS: tuple[tuple[VerdictKind, str, str], ...] = (
+_WORDS: tuple[tuple[YtdlpFailureKind, str, str], ...] = (
     ("disk", "", r"no space left on device|errno 28\b|disk is full|not enough space on the disk"),
     (
         "busy",
@@ -86,7 +86,7 @@ _WORDS: tuple[tuple[VerdictKind, str, str], ...] = (
 )
 
 
-_SIGNS = tuple((k, hint, re.compile(words, re.IGNORECASE)) for k, hint, words in _WORDS)
+_COMPILED_PATTERNS = tuple((k, hint, re.compile(words, re.IGNORECASE)) for k, hint, words in _WORDS)
 
 
 _PREFIX = re.compile(r"^(?:ERROR:\s*)?(?:\[[\w:+.-]+\]\s*)?(?:[\w.-]+:\s+)?")
@@ -105,31 +105,31 @@ _IN_TIME = re.compile(r"\bin (?:about )?(?:a |an )?(\d+)?\s*(minute|hour|day|wee
 _TIME_S = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0, "week": 604_800.0}
 
 
-def judge(
+def classify(
     error: BaseException, secrets: tuple[str, ...] = (), *, clock: Callable[[], float] = time.time
-) -> Verdict:
+) -> YtdlpFailure:
     """What went wrong, from the words and the HTTP status of an error.
 
     Words come first: a site answers 403 to what is private and to what is too much.
     """
-    message = _ADVICE.sub("", _PREFIX.sub("", scrub(error, secrets), count=1)) or "no reason given"
+    message = _ADVICE.sub("", _PREFIX.sub("", redact(error, secrets), count=1)) or "no reason given"
     for link in _chain(error):
         if isinstance(link, OSError) and link.errno in _DISK_FULL:
-            return Verdict("disk", message)
+            return YtdlpFailure("disk", message)
     status = _status(error)
-    for kind, hint, words in _SIGNS:
+    for kind, hint, words in _COMPILED_PATTERNS:
         if words.search(message):
-            until = _until(message, clock()) if kind == "later" else None
-            return Verdict(kind, message, hint, until)
+            until = _available_at(message, clock()) if kind == "later" else None
+            return YtdlpFailure(kind, message, hint, until)
     if status == 429:
-        return Verdict("busy", message)
+        return YtdlpFailure("busy", message)
     if status == 403:
-        return Verdict("forbidden", message, "The site may want a pause or a login.")
+        return YtdlpFailure("forbidden", message, "The site may want a pause or a login.")
     if status in (401, 404, 410, 451):
-        return Verdict("gone", message, "Check the address in a browser.")
+        return YtdlpFailure("gone", message, "Check the address in a browser.")
     if "GeoRestricted" in "".join(type(link).__name__ for link in _chain(error)):
-        return Verdict("gone", message, "It is not shown in this country.")
-    return Verdict("transient", message, "Check the network; it is tried again.")
+        return YtdlpFailure("gone", message, "It is not shown in this country.")
+    return YtdlpFailure("transient", message, "Check the network; it is tried again.")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -154,23 +154,23 @@ def _status(error: BaseException) -> int | None:
     return next((status for status in statuses if isinstance(status, int)), None)
 
 
-def _until(message: str, now: float) -> float:
+def _available_at(message: str, now: float) -> float:
     match = _IN_TIME.search(message)
     if not match:
-        return now + LATER_S
+        return now + DEFAULT_RETRY_S
     return now + float(match[1] or 1) * _TIME_S[match[2].lower()]
 
 
-def refusal(verdict: Verdict, lane: Lane, what: str) -> KBError:
+def failure_error(failure: YtdlpFailure, rate_limiter: DownloadRateLimiter, what: str) -> KBError:
     """The error to raise for a verdict; a busy site pauses the lane."""
-    if verdict.kind == "busy":
-        return lane.strike(verdict.message)
-    if verdict.kind == "later":
-        return Later(
-            f"{what} is not out yet: {verdict.message}", hint=verdict.hint, until=verdict.until
+    if failure.kind == "busy":
+        return rate_limiter.report_throttled(failure.message)
+    if failure.kind == "later":
+        return RetryLater(
+            f"{what} is not out yet: {failure.message}", hint=failure.hint, until=failure.until
         )
     return MediaUnavailable(
-        f"{what} cannot be fetched: {verdict.message}",
-        hint=verdict.hint,
-        retryable=verdict.kind != "gone",
+        f"{what} cannot be fetched: {failure.message}",
+        hint=failure.hint,
+        retryable=failure.kind != "gone",
     )

@@ -11,7 +11,7 @@ from typing import Any
 from kb.types import Chapter, MediaItem
 
 
-def item_of_info(info: dict[str, Any], url: str | None, place: int = 0) -> MediaItem:
+def item_from_info(info: dict[str, Any], url: str | None, place: int = 0) -> MediaItem:
     """An info dictionary of yt-dlp as our item; `place` is its number on a page with several.
 
     Its id is `youtube:<id>` or `web:<extractor>:<id>`; the generic extractor's ids are mere
@@ -27,7 +27,7 @@ def item_of_info(info: dict[str, Any], url: str | None, place: int = 0) -> Media
         if extractor in ("generic", "html5mediaembed") or not name:
             address = f"{page}#{place}" if place > 1 else page
             extractor, name = "generic", hashlib.sha256(address.encode()).hexdigest()[:12]
-        item_id, source = f"web:{_plain(extractor)}:{_plain(name)}", "web"
+        item_id, source = f"web:{_safe_id(extractor)}:{_safe_id(name)}", "web"
     extra: dict[str, Any] = {"place": place} if place > 1 else {}
     if thumbnail := info.get("thumbnail"):
         extra["thumbnail"] = thumbnail
@@ -67,7 +67,7 @@ def _published(info: dict[str, Any]) -> tuple[str, bool]:
     return "", False
 
 
-def _plain(name: str) -> str:
+def _safe_id(name: str) -> str:
     """A name for an id: letters, digits, dash and underscore, told apart if anything changed."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:48]
     if plain == name:
@@ -75,9 +75,9 @@ def _plain(name: str) -> str:
     return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def enriched(item: MediaItem, found: MediaItem) -> MediaItem:
+def merge_metadata(item: MediaItem, found: MediaItem) -> MediaItem:
     """The item with its gaps filled from what the download told."""
-    bare = not item.title or item.title == item.short_id
+    title_missing = not item.title or item.title == item.short_id
     dated = item.published and not item.extra.get("published_approximate")
     extra = {**found.extra, **item.extra}
     if found.published and not dated:
@@ -86,7 +86,7 @@ def enriched(item: MediaItem, found: MediaItem) -> MediaItem:
         extra.pop(passing, None)
     return replace(
         item,
-        title=found.title if bare and found.title else item.title,
+        title=found.title if title_missing and found.title else item.title,
         published=item.published if dated else found.published or item.published,
         duration_s=item.duration_s or found.duration_s,
         channel=item.channel or found.channel,

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kb.database import Catalogue
+from kb.database import Database
 from kb.settings import Settings, get_settings
-from kb.sources.base import Fetched, Progress, no_progress
+from kb.sources.base import FetchResult, Progress, no_progress
 from kb.sources.listing.listing import Listing
 from kb.sources.ytdlp.client import flat_items
 from kb.sources.ytdlp.download import Downloader, Measure
@@ -25,14 +25,14 @@ class OnlineSource:
     def __init__(
         self,
         settings: Settings | None = None,
-        catalogue: Catalogue | None = None,
+        database: Database | None = None,
         *,
         measure: Measure | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._settings = settings
-        self._catalogue = catalogue
+        self._database = database
         self._measure = measure
         self._clock = clock
         self._sleep = sleep
@@ -44,12 +44,12 @@ class OnlineSource:
         return self._settings
 
     @property
-    def catalogue(self) -> Catalogue:
-        if self._catalogue is None:
-            self._catalogue = Catalogue.open(self.settings)
-        return self._catalogue
+    def database(self) -> Database:
+        if self._database is None:
+            self._database = Database.open(self.settings)
+        return self._database
 
-    def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> Fetched:
+    def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> FetchResult:
         """Download into `folder`; see `kb.sources.ytdlp.download.Downloader.fetch`."""
         return self._downloader().fetch(item, folder, progress)
 
@@ -62,18 +62,20 @@ class OnlineSource:
     def _downloader(self) -> Downloader:
         return Downloader(
             self.settings,
-            self.catalogue,
+            self.database,
             measure=self._measure,
             clock=self._clock,
             sleep=self._sleep,
         )
 
-    def _flat(self, listing: Listing, url: str, check: Callable[[], None]) -> Iterator[MediaItem]:
+    def _list_flat(
+        self, listing: Listing, url: str, check: Callable[[], None]
+    ) -> Iterator[MediaItem]:
         """What yt-dlp lists at an address, counted in the listing's report."""
         found = flat_items(
             url,
             self.settings,
-            self.catalogue,
+            self.database,
             clock=self._clock,
             sleep=self._sleep,
             check=check,

@@ -14,24 +14,24 @@ from typing import Any
 from kb.errors import TranscriptionError
 from kb.storage import Fields, read_json
 from kb.transcript.formats.json_parts import (
+    caption_agreement_document,
+    caption_agreement_of,
     revision_document,
     revision_of,
     segment_document,
     segment_of,
-    witness_document,
-    witness_of,
 )
 from kb.types import (
     Coverage,
+    DecodingAttempt,
     MediaItem,
     MediaRef,
-    Reading,
-    Sign,
+    QualityFlag,
     SpeechSpan,
     Timestamps,
     Timing,
     Transcript,
-    WindowLedger,
+    WindowReport,
 )
 
 _HINT = "The transcript file is damaged: transcribe the medium again (kb ingest ... --again)."
@@ -83,7 +83,11 @@ def to_document(transcript: Transcript) -> dict[str, Any]:
         "timing": {**{name: getattr(timing, name) for name in _TIMINGS}, "rtfx": timing.rtfx},
         "warnings": list(transcript.warnings),
         "windows": [_window_document(window) for window in transcript.windows],
-        **({"witness": witness_document(transcript.witness)} if transcript.witness else {}),
+        **(
+            {"witness": caption_agreement_document(transcript.witness)}
+            if transcript.witness
+            else {}
+        ),
         "revisions": [revision_document(revision) for revision in transcript.revisions],
     }
 
@@ -92,7 +96,7 @@ def _spans_document(spans: Iterable[SpeechSpan]) -> list[dict[str, float]]:
     return [{"start": span.start_s, "end": span.end_s} for span in spans]
 
 
-def _window_document(window: WindowLedger) -> dict[str, Any]:
+def _window_document(window: WindowReport) -> dict[str, Any]:
     """What is empty is left out: most windows have nothing but their place and speech."""
     document: dict[str, Any] = {
         "start": window.start_s,
@@ -102,29 +106,29 @@ def _window_document(window: WindowLedger) -> dict[str, Any]:
     }
     if window.gaps:
         document["gaps"] = _spans_document(window.gaps)
-    if window.signs:
-        document["signs"] = [_sign_document(sign) for sign in window.signs]
-    if window.readings:
+    if window.flags:
+        document["signs"] = [_flag_document(sign) for sign in window.flags]
+    if window.attempts:
         document["chosen"] = window.chosen
         document["readings"] = [
             {
-                "how": reading.how,
+                "how": reading.method,
                 "score": reading.score,
-                "signs": [_sign_document(sign) for sign in reading.signs],
+                "signs": [_flag_document(sign) for sign in reading.flags],
                 "segments": [segment_document(segment) for segment in reading.segments],
             }
-            for reading in window.readings
+            for reading in window.attempts
         ]
     return document
 
 
-def _sign_document(sign: Sign) -> dict[str, Any]:
+def _flag_document(flag: QualityFlag) -> dict[str, Any]:
     return {
-        "name": sign.name,
-        "start": sign.start_s,
-        "end": sign.end_s,
-        "value": sign.value,
-        "limit": sign.limit,
+        "name": flag.name,
+        "start": flag.start_s,
+        "end": flag.end_s,
+        "value": flag.value,
+        "limit": flag.limit,
     }
 
 
@@ -158,7 +162,9 @@ def from_document(document: Mapping[str, Any], *, source: str = "transcript") ->
         timestamps=_timestamps(fields),
         warnings=fields.texts("warnings"),
         windows=tuple(_window(row) for row in fields.objects("windows")),
-        witness=witness_of(fields.inner("witness")) if fields.mapping("witness", None) else None,
+        witness=caption_agreement_of(fields.inner("witness"))
+        if fields.mapping("witness", None)
+        else None,
         revisions=tuple(revision_of(row) for row in fields.objects("revisions")),
     )
 
@@ -184,9 +190,9 @@ def _spans(row: Fields, name: str) -> tuple[SpeechSpan, ...]:
     return tuple(SpeechSpan(s.number("start"), s.number("end")) for s in row.objects(name))
 
 
-def _signs(row: Fields) -> tuple[Sign, ...]:
+def _flags(row: Fields) -> tuple[QualityFlag, ...]:
     return tuple(
-        Sign(
+        QualityFlag(
             name=sign.text("name"),
             start_s=sign.number("start"),
             end_s=sign.number("end"),
@@ -197,19 +203,19 @@ def _signs(row: Fields) -> tuple[Sign, ...]:
     )
 
 
-def _window(row: Fields) -> WindowLedger:
-    return WindowLedger(
+def _window(row: Fields) -> WindowReport:
+    return WindowReport(
         start_s=row.number("start"),
         end_s=row.number("end"),
         speech_s=row.number("speech_s"),
         covered_s=row.number("covered_s"),
         gaps=_spans(row, "gaps"),
-        signs=_signs(row),
-        readings=tuple(
-            Reading(
-                how=reading.text("how"),
+        flags=_flags(row),
+        attempts=tuple(
+            DecodingAttempt(
+                method=reading.text("how"),
                 segments=tuple(segment_of(segment) for segment in reading.objects("segments")),
-                signs=_signs(reading),
+                flags=_flags(reading),
                 score=reading.number("score"),
             )
             for reading in row.objects("readings")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kb.storage import Fields
-from kb.types import MinuteAgreement, Revision, Segment, TextChange, Witness, Word
+from kb.types import CaptionAgreement, MinuteAgreement, Revision, Segment, TextChange, Word
 
 
 def segment_document(segment: Segment) -> dict[str, Any]:
@@ -86,12 +86,12 @@ def revision_of(row: Fields) -> Revision:
     )
 
 
-def witness_document(witness: Witness) -> dict[str, Any]:
+def caption_agreement_document(agreement: CaptionAgreement) -> dict[str, Any]:
     """What captions say to the transcript, minute by minute."""
     return {
-        "source": witness.source,
-        "language": witness.language,
-        "agreement": witness.agreement,
+        "source": agreement.source,
+        "language": agreement.language,
+        "agreement": agreement.agreement,
         "minutes": [
             {
                 "start": minute.start_s,
@@ -100,14 +100,14 @@ def witness_document(witness: Witness) -> dict[str, Any]:
                 "words": minute.words,
                 "caption_words": minute.caption_words,
             }
-            for minute in witness.minutes
+            for minute in agreement.minutes
         ],
     }
 
 
-def witness_of(row: Fields) -> Witness:
-    """The comparison that `witness_document` wrote."""
-    return Witness(
+def caption_agreement_of(row: Fields) -> CaptionAgreement:
+    """The comparison that `caption_agreement_document` wrote."""
+    return CaptionAgreement(
         source=row.text("source", ""),
         language=row.text("language", ""),
         agreement=row.number("agreement"),

@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 
 from kb.library import deep_link
-from kb.transcript.chunks import Chunk, chunks, clock, clock_span, squeeze
+from kb.transcript.chunks import (
+    Chunk,
+    chunks,
+    collapse_whitespace,
+    format_time_range,
+    format_timestamp,
+)
 from kb.types import MediaItem, Transcript
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$]|==)")
@@ -32,14 +38,14 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
 def escape(text: str) -> str:
     """The text on one line so that Markdown shows it as it is."""
-    escaped = _SPECIAL.sub(r"\\\1", squeeze(text))
+    escaped = _SPECIAL.sub(r"\\\1", collapse_whitespace(text))
     return _LINE_START.sub(r"\1\\", escaped)
 
 
 def _time(chunk: Chunk, item: MediaItem | None) -> str:
     if item is None:
-        return clock_span(chunk.start_s, chunk.end_s)
-    return f"[{clock(chunk.start_s)}]({_target(deep_link(item, chunk.start_s))})"
+        return format_time_range(chunk.start_s, chunk.end_s)
+    return f"[{format_timestamp(chunk.start_s)}]({_target(deep_link(item, chunk.start_s))})"
 
 
 def _target(link: str) -> str:
@@ -54,7 +60,10 @@ def _header(transcript: Transcript, item: MediaItem) -> list[str]:
         ("Channel", escape(item.channel)),
         ("Date", escape(item.published)),
         ("Link", f"<{item.url}>" if re.fullmatch(r"\w+:[^\s<>]+", item.url) else escape(item.url)),
-        ("Length", clock(transcript.media.duration_s) if transcript.media.duration_s else ""),
+        (
+            "Length",
+            format_timestamp(transcript.media.duration_s) if transcript.media.duration_s else "",
+        ),
         ("Language", escape(transcript.language)),
         ("Model", escape(transcript.model)),
         ("Id", escape(item.id)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kb.transcript.chunks import chunks, clock_span, squeeze
+from kb.transcript.chunks import chunks, collapse_whitespace, format_time_range
 from kb.types import Coverage, MediaItem, MediaRef, Segment, Timing, Transcript
 
 _CLOCK = r"(?:(\d+):)?(\d+):(\d\d)"
@@ -14,7 +14,7 @@ _LINE = re.compile(rf"\[{_CLOCK} - {_CLOCK}\]\s*(.*)")
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """One line a chunk of up to `transcript.chunk_s` seconds; empty without words."""
     return "".join(
-        f"[{clock_span(chunk.start_s, chunk.end_s)}] {chunk.text}\n"
+        f"[{format_time_range(chunk.start_s, chunk.end_s)}] {chunk.text}\n"
         for chunk in chunks(transcript, transcript.chunk_s)
     )
 
@@ -36,7 +36,7 @@ def parse(text: str, media: MediaRef, *, language: str = "") -> Transcript:
                 rows.append((0.0, 0.0, []))
             rows[-1][2].append(line)
     segments = tuple(
-        Segment(start_s, max(start_s, end_s), squeeze(" ".join(parts)), ())
+        Segment(start_s, max(start_s, end_s), collapse_whitespace(" ".join(parts)), ())
         for start_s, end_s, parts in rows
     )
     return Transcript(

@@ -48,13 +48,13 @@ class Cue:
 def phrase_cues(transcript: Transcript) -> tuple[Cue, ...]:
     """The transcript as readable cues in order of time, none overlapping."""
     drafts: list[Sequence[_Atom]] = []
-    for stretch in _stretches(_atoms(transcript)):
+    for stretch in _split_at_pauses(_atoms(transcript)):
         drafts.extend(_best_cut(stretch))
     spans: list[tuple[float, float]] = []
     for index, draft in enumerate(drafts):
         start, spoken_until = draft[0].piece.start_s, max(atom.piece.end_s for atom in draft)
-        wanted = max(MIN_CUE_S, _length(draft) / READING_SPEED)
-        end = min(max(spoken_until, start + wanted), start + MAX_CUE_S)
+        min_duration_s = max(MIN_CUE_S, _length(draft) / READING_SPEED)
+        end = min(max(spoken_until, start + min_duration_s), start + MAX_CUE_S)
         if index + 1 < len(drafts):
             end = min(end, drafts[index + 1][0].piece.start_s)
         spans.append((start, end))
@@ -70,7 +70,7 @@ def word_cues(transcript: Transcript) -> tuple[Cue, ...]:
     Alignment sometimes gives several words the same instant: they share the time until the
     next one.
     """
-    words = _forwards([piece for segment in transcript.segments for piece in pieces(segment)])
+    words = _monotonic([piece for segment in transcript.segments for piece in pieces(segment)])
     starts = [round(word.start_s * 1000) for word in words]
     first = 0
     while first < len(starts):
@@ -79,9 +79,9 @@ def word_cues(transcript: Transcript) -> tuple[Cue, ...]:
             after += 1
         until = starts[after] if after < len(starts) else round(words[after - 1].end_s * 1000)
         until = max(until, starts[first] + (after - first))
-        begin = starts[first]
+        start_ms = starts[first]
         for index in range(first, after):
-            starts[index] = begin + (until - begin) * (index - first) // (after - first)
+            starts[index] = start_ms + (until - start_ms) * (index - first) // (after - first)
         first = after
     spans: list[tuple[float, float]] = []
     for index, word in enumerate(words):
@@ -126,7 +126,7 @@ def _length(atoms: Sequence[_Atom]) -> int:
     return sum(atom.width for atom in atoms)
 
 
-def _forwards(words: Sequence[Piece]) -> list[Piece]:
+def _monotonic(words: Sequence[Piece]) -> list[Piece]:
     """Overlapping segments put in order: a start is never before the one before it."""
     result: list[Piece] = []
     latest = 0.0
@@ -140,12 +140,12 @@ def _atoms(transcript: Transcript) -> list[_Atom]:
     words: list[Piece] = []
     last_of_segment: set[int] = set()
     for segment in transcript.segments:
-        for piece in _unbroken(pieces(segment)):
-            words.extend(_short_enough(piece))
+        for piece in _merge_glued(pieces(segment)):
+            words.extend(_split_long(piece))
         last_of_segment.add(len(words) - 1)
     return [
         _Atom(piece, 0.0 if index in last_of_segment else _break_cost(piece.text))
-        for index, piece in enumerate(_forwards(words))
+        for index, piece in enumerate(_monotonic(words))
     ]
 
 
@@ -156,26 +156,26 @@ def _break_cost(text: str) -> float:
     return 0.6 if mark in ",;:–—、，；：" else MID_PHRASE_COST
 
 
-def _unbroken(parts: Sequence[Piece]) -> Iterator[Piece]:
+def _merge_glued(parts: Sequence[Piece]) -> Iterator[Piece]:
     """Halves of one word as one piece; scripts without spaces may break between any two."""
-    held: Piece | None = None
+    pending: Piece | None = None
     for part in parts:
-        if held is None:
-            held = part
+        if pending is None:
+            pending = part
         elif (
             part.glued
-            and len(held.text) + len(part.text) <= _GLUED_CHARACTERS
-            and unicodedata.east_asian_width(held.text[-1]) not in "WF"
+            and len(pending.text) + len(part.text) <= _GLUED_CHARACTERS
+            and unicodedata.east_asian_width(pending.text[-1]) not in "WF"
         ):
-            held = Piece(held.start_s, part.end_s, held.text + part.text, held.glued)
+            pending = Piece(pending.start_s, part.end_s, pending.text + part.text, pending.glued)
         else:
-            yield held
-            held = part
-    if held is not None:
-        yield held
+            yield pending
+            pending = part
+    if pending is not None:
+        yield pending
 
 
-def _short_enough(piece: Piece) -> Iterator[Piece]:
+def _split_long(piece: Piece) -> Iterator[Piece]:
     """A piece longer than a line (an address, a script without spaces) cut into lines."""
     size = len(piece.text)
     span = piece.end_s - piece.start_s
@@ -193,7 +193,7 @@ def _short_enough(piece: Piece) -> Iterator[Piece]:
         done += len(part)
 
 
-def _stretches(atoms: Sequence[_Atom]) -> Iterator[Sequence[_Atom]]:
+def _split_at_pauses(atoms: Sequence[_Atom]) -> Iterator[Sequence[_Atom]]:
     first = 0
     for index in range(1, len(atoms) + 1):
         if (

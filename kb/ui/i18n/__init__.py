@@ -39,12 +39,12 @@ def text(key: str, **values: object) -> str:
     return message.format(**values) if values else message
 
 
-def counted(key: str, count: int, **values: object) -> str:
+def plural_text(key: str, count: int, **values: object) -> str:
     """The sentence for a number: its `_one` form for one of it. `{count}` has thousands' marks."""
-    return text(f"{key}_one" if count == 1 else key, count=number(count), **values)
+    return text(f"{key}_one" if count == 1 else key, count=format_number(count), **values)
 
 
-def number(value: float, digits: int = 0) -> str:
+def format_number(value: float, digits: int = 0) -> str:
     """A number as the page's language writes it: 1,234.5 or 1.234,5."""
     shown = f"{value:,.{digits}f}"
     return shown.translate(str.maketrans(",.", ".,")) if language() == "de" else shown

@@ -46,15 +46,15 @@ _OPTION = re.compile(
 )
 
 
-def told(words: str) -> str:
+def translate_error(words: str) -> str:
     """A message or a hint of the core, as the page says it."""
     if language() != DEFAULT_LANGUAGE:
         for name, pattern in _SENTENCES.items():
-            words = pattern.sub(partial(_said, name), words)
+            words = pattern.sub(partial(_translate_match, name), words)
     return _OPTION.sub(_field, words)
 
 
-def _said(name: str, found: re.Match[str]) -> str:
+def _translate_match(name: str, found: re.Match[str]) -> str:
     return text(f"problem_{name}", **found.groupdict())
 
 

@@ -29,7 +29,7 @@ _TYPES = {".mkv": "video/webm", ".m4b": "audio/mp4", ".opus": "audio/ogg", ".web
 """Types under which browsers play what they can; their own would be refused unseen."""
 
 
-def address(item_id: str) -> str:
+def media_url(item_id: str) -> str:
     """The address of an item's medium, relative to the page."""
     return f"{PREFIX}/{quote(item_id, safe='')}?key={token(f'media {item_id}')}"
 
@@ -53,7 +53,7 @@ def media_file(item_id: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def answer(request: Request) -> Response:
+def serve_media(request: Request) -> Response:
     """A medium, or the range of it that is asked for."""
     item_id = request.path_params["item_id"]
     path = media_file(item_id)
@@ -68,10 +68,10 @@ def token(purpose: str) -> str:
     return hmac.new(_KEY, purpose.encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def holds(request: Request, purpose: str) -> bool:
+def has_token(request: Request, purpose: str) -> bool:
     """Whether a request carries the token for this purpose."""
-    given = request.query_params.get("key", "")
-    return hmac.compare_digest(given.encode(), token(purpose).encode())
+    key = request.query_params.get("key", "")
+    return hmac.compare_digest(key.encode(), token(purpose).encode())
 
 
 @lru_cache(maxsize=1)

@@ -13,30 +13,30 @@ from kb.settings import Settings
 from kb.ui.i18n import text
 
 
-def oidc() -> bool:
+def oidc_enabled() -> bool:
     """Whether `.streamlit/secrets.toml` has an `[auth]` section."""
     return bool(secrets_singleton.load_if_toml_exists() and secrets_singleton.get("auth"))
 
 
-def admitted(settings: Settings) -> bool:
+def check_access(settings: Settings) -> bool:
     """Whether this visitor of the page may come in; draws what he has to do if not."""
-    if not oidc():
+    if not oidc_enabled():
         return True
     if not st.user.is_logged_in:
         st.markdown(f"## {text('app')}")
         st.markdown(text("sign_in_asked"))
         st.button(text("sign_in"), on_click=st.login, type="primary", key="sign-in")
         return False
-    if not may_enter(settings, st.user.to_dict()):
+    if not is_allowed_user(settings, st.user.to_dict()):
         st.error(text("sign_in_refused", who=str(st.user.get("email") or "")))
         st.button(text("sign_out"), on_click=st.logout, key="sign-out")
         return False
     return True
 
 
-def route_admits(settings: Settings, connection: HTTPConnection) -> bool:
+def is_request_allowed(settings: Settings, connection: HTTPConnection) -> bool:
     """The same for a request to a route of ours, by the cookie that the page's sign-in left."""
-    if not oidc():
+    if not oidc_enabled():
         return True
     # Streamlit's own way of reading it; it signs and splits the cookie.
     from streamlit.web.server.starlette.starlette_websocket import (
@@ -46,16 +46,16 @@ def route_admits(settings: Settings, connection: HTTPConnection) -> bool:
 
     raw = _get_signed_cookie_with_chunks(dict(connection.cookies), USER_COOKIE_NAME)
     try:
-        who = json.loads(raw) if raw else {}
+        user = json.loads(raw) if raw else {}
     except ValueError:
         return False
-    return bool(who.get("is_logged_in")) and may_enter(settings, who)
+    return bool(user.get("is_logged_in")) and is_allowed_user(settings, user)
 
 
-def may_enter(settings: Settings, who: Mapping[str, object]) -> bool:
+def is_allowed_user(settings: Settings, user: Mapping[str, object]) -> bool:
     """Whether somebody who has signed in is one of those who may (`KB_USERS`)."""
     allowed = {name.strip().casefold() for name in settings.users.split(",") if name.strip()}
     if not allowed:
         return True
-    verified = who.get("email_verified", True) not in (False, "false")
-    return verified and str(who.get("email", "")).casefold() in allowed
+    verified = user.get("email_verified", True) not in (False, "false")
+    return verified and str(user.get("email", "")).casefold() in allowed

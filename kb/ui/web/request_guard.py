@@ -62,7 +62,7 @@ def check_binding(address: str | None, settings: Settings, *, oidc: bool) -> Non
     )
 
 
-class Guard:
+class RequestGuard:
     """ASGI middleware: foreign hosts and origins are refused, then the password is asked for.
 
     `hosts` are the names under which the server may be called (empty: any); calls under
@@ -73,16 +73,16 @@ class Guard:
         self._app = app
         self._password = password
         self._hosts = {name.lower() for name in hosts}
-        self._failed: dict[str, deque[float]] = defaultdict(deque)
+        self._failed_attempts: dict[str, deque[float]] = defaultdict(deque)
         self._signer = URLSafeTimedSerializer(_key(password), salt=COOKIE) if password else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
+        refusal = self._check_origin(scope)
         if refusal is None and self._signer is not None:
-            refusal = await self._ask(scope, receive)
+            refusal = await self._authenticate(scope, receive)
         if refusal is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -90,7 +90,7 @@ class Guard:
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _check_origin(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._hosts and _name(host) not in self._hosts:
@@ -104,7 +104,7 @@ class Guard:
             return PlainTextResponse("A page of another site may not do this.", 403)
         return None
 
-    async def _ask(self, scope: Scope, receive: Receive) -> Response | None:
+    async def _authenticate(self, scope: Scope, receive: Receive) -> Response | None:
         path = scope["path"]
         if path == HEALTH:
             return None
@@ -114,17 +114,17 @@ class Guard:
             return answer
         if path == SIGN_IN and scope["type"] == "http" and scope["method"] == "POST":
             return await self._sign_in(Request(scope, receive))
-        known = self._knows(HTTPConnection(scope))
+        known = self._has_session(HTTPConnection(scope))
         if path == SIGN_IN:
             return RedirectResponse("/", 303) if known else _form(scope)
         if known:
             return None
         if scope["type"] == "http" and "text/html" in Headers(scope=scope).get("accept", ""):
             query = scope.get("query_string", b"").decode("latin-1")
-            return _form(scope, onward=f"{path}?{query}" if query else path)
+            return _form(scope, next_url=f"{path}?{query}" if query else path)
         return PlainTextResponse("Sign in first.", 401)
 
-    def _knows(self, connection: HTTPConnection) -> bool:
+    def _has_session(self, connection: HTTPConnection) -> bool:
         assert self._signer is not None
         try:
             self._signer.loads(connection.cookies.get(COOKIE, ""), max_age=COOKIE_S)
@@ -134,8 +134,8 @@ class Guard:
 
     async def _sign_in(self, request: Request) -> Response:
         assert self._signer is not None
-        who = request.client.host if request.client else ""
-        wait_s = self._must_wait(who)
+        address = request.client.host if request.client else ""
+        wait_s = self._retry_after_s(address)
         if wait_s:
             answer = _form(request.scope, "sign_in_wait", status=429)
             answer.headers["Retry-After"] = str(round(wait_s))
@@ -145,24 +145,24 @@ class Guard:
             body += block
             if len(body) > BODY_BYTES:
                 return PlainTextResponse("Too long.", 413)
-        given = parse_qs(body.decode("utf-8", "replace"))
-        password = given.get("password", [""])[0]
-        onward = _inside(given.get("next", ["/"])[0])
+        form = parse_qs(body.decode("utf-8", "replace"))
+        password = form.get("password", [""])[0]
+        next_url = _local_url(form.get("next", ["/"])[0])
         if not hmac.compare_digest(_digest(password), _digest(self._password)):
-            self._failed[who].append(time.monotonic())
-            log.warning("A wrong password for the dashboard, from %s", who)
-            return _form(request.scope, "sign_in_wrong", onward=onward, status=401)
-        self._failed.pop(who, None)
-        done = RedirectResponse(onward, 303)
+            self._failed_attempts[address].append(time.monotonic())
+            log.warning("A wrong password for the dashboard, from %s", address)
+            return _form(request.scope, "sign_in_wrong", next_url=next_url, status=401)
+        self._failed_attempts.pop(address, None)
+        done = RedirectResponse(next_url, 303)
         done.set_cookie(
             COOKIE, self._signer.dumps("in"), max_age=COOKIE_S, httponly=True, samesite="lax",
             secure=request.url.scheme == "https",
         )  # fmt: skip
         return done
 
-    def _must_wait(self, who: str) -> float:
+    def _retry_after_s(self, address: str) -> float:
         """Seconds until an address may try again."""
-        tries, now = self._failed[who], time.monotonic()
+        tries, now = self._failed_attempts[address], time.monotonic()
         while tries and now - tries[0] > TRIES_S:
             tries.popleft()
         return TRIES_S - (now - tries[0]) if len(tries) >= TRIES else 0.0
@@ -185,7 +185,7 @@ def _name(host: str) -> str:
         return ""
 
 
-def _inside(target: str) -> str:
+def _local_url(target: str) -> str:
     """An address of this server; `/` for any other."""
     parts = urlsplit(target)
     safe = target.startswith("/") and not target.startswith(("//", "/\\"))
@@ -194,18 +194,18 @@ def _inside(target: str) -> str:
     return quote(target, safe="/?&=%:+,;@!$'()*~#[]")
 
 
-def _form(scope: Scope, problem: str = "", *, onward: str = "/", status: int = 401) -> Response:
-    wanted = Headers(scope=scope).get("accept-language", "")
-    words = MESSAGES["de" if wanted.lower().startswith("de") else "en"]
-    told = f'<p role="alert">{html.escape(words[problem])}</p>' if problem else ""
+def _form(scope: Scope, problem: str = "", *, next_url: str = "/", status: int = 401) -> Response:
+    accepted_languages = Headers(scope=scope).get("accept-language", "")
+    words = MESSAGES["de" if accepted_languages.lower().startswith("de") else "en"]
+    alert = f'<p role="alert">{html.escape(words[problem])}</p>' if problem else ""
     page = _PAGE.format(
         lang="de" if words is MESSAGES["de"] else "en",
         app=html.escape(words["app"]),
         label=html.escape(words["password"]),
         button=html.escape(words["sign_in"]),
-        told=told,
+        told=alert,
         action=SIGN_IN,
-        onward=html.escape(onward, quote=True),
+        onward=html.escape(next_url, quote=True),
     )
     return HTMLResponse(page, status, headers={"Cache-Control": "no-store"})
 

@@ -19,10 +19,10 @@ from starlette.routing import Route
 
 from kb.errors import KBError
 from kb.library import Library
-from kb.library.cache import shelf
+from kb.library.cache import library_cache
 from kb.service import open_browser
 from kb.settings import Settings, get_settings
-from kb.ui.runner import keeper
+from kb.ui.runner import worker_supervisor
 from kb.ui.web import media_route, oidc, request_guard, upload_route
 
 UPLOAD = "kb-upload"
@@ -30,12 +30,12 @@ _REFUSED = "This link belongs to an earlier page: load the page again."
 
 # What every page needs; then what tables, a search and charts need. They wait until the visitor
 # whose browser opens with the program has a page: they would take the processor from it.
-_AT_ONCE, _LATER = "kb.ui.page", ("pandas", "kb.sinks.local.sink", "altair")
-LATER_S = 3.0
+_PRELOAD, _DEFERRED_PRELOAD = "kb.ui.page", ("pandas", "kb.sinks.local.sink", "altair")
+DEFERRED_PRELOAD_S = 3.0
 
 log = logging.getLogger(__name__)
 
-_guarded = False
+_guard_installed = False
 
 
 def routes() -> list[Route]:
@@ -46,7 +46,7 @@ def routes() -> list[Route]:
     ]
 
 
-def upload_address() -> str:
+def upload_url() -> str:
     """Where files are sent to, relative to the page; `&name=` is to be added."""
     return f"{UPLOAD}?key={media_route.token(UPLOAD)}"
 
@@ -57,37 +57,37 @@ def middleware(address: str | None, allowed_hosts: Sequence[str] = ()) -> list[M
     `allowed_hosts` are the names it may be called by elsewhere than on loopback; empty or `*`
     for any. Raises UsageError where it would let in everybody, SettingsError.
     """
-    global _guarded
+    global _guard_installed
     settings = get_settings()
-    request_guard.check_binding(address, settings, oidc=oidc.oidc())
+    request_guard.check_binding(address, settings, oidc=oidc.oidc_enabled())
     hosts: tuple[str, ...] = tuple(name for name in allowed_hosts if "*" not in name)
     if request_guard.is_loopback(address):
         hosts = request_guard.LOOPBACK_NAMES
-    _guarded = True
+    _guard_installed = True
     password = settings.password.get_secret_value()
-    return [Middleware(request_guard.Guard, password=password, hosts=hosts)]
+    return [Middleware(request_guard.RequestGuard, password=password, hosts=hosts)]
 
 
-def asks_for_password(settings: Settings) -> bool:
+def is_password_enforced(settings: Settings) -> bool:
     """Whether this process does ask, where a password is set."""
-    return _guarded or not settings.password.get_secret_value()
+    return _guard_installed or not settings.password.get_secret_value()
 
 
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[None]:
     """While the server runs, the worker is looked after."""
-    leaving = threading.Event()
-    threading.Thread(target=_make_ready, args=(leaving, get_settings().home), daemon=True).start()
-    if open_browser.ASKED in sys.argv:
-        threading.Thread(target=_open, args=(leaving,), name="open", daemon=True).start()
+    stopping = threading.Event()
+    threading.Thread(target=_preload, args=(stopping, get_settings().home), daemon=True).start()
+    if open_browser.OPEN_BROWSER_FLAG in sys.argv:
+        threading.Thread(target=_open_browser, args=(stopping,), name="open", daemon=True).start()
     if get_settings().app_worker:
-        keeper().watch()
+        worker_supervisor().start_polling()
     yield
-    leaving.set()
-    keeper().leave()
+    stopping.set()
+    worker_supervisor().stop_polling()
 
 
-def _open(leaving: threading.Event) -> None:
+def _open_browser(stopping: threading.Event) -> None:
     """Show the page to whoever started the server (`kb app`)."""
     url = open_browser.address(
         st.get_option("server.address"),
@@ -96,39 +96,39 @@ def _open(leaving: threading.Event) -> None:
         tls=bool(st.get_option("server.sslCertFile")),
     )
     if (
-        not open_browser.open_when_ready(url, request_guard.HEALTH, leaving)
-        and not leaving.is_set()
+        not open_browser.open_when_ready(url, request_guard.HEALTH, stopping)
+        and not stopping.is_set()
     ):
         log.warning("No browser could be opened: open %s yourself.", url)
 
 
-def _make_ready(leaving: threading.Event, home: Path) -> None:
+def _preload(stopping: threading.Event, home: Path) -> None:
     """Load what the page needs: better now than under the first visitor's eyes."""
-    importlib.import_module(_AT_ONCE)
-    if leaving.wait(LATER_S):
+    importlib.import_module(_PRELOAD)
+    if stopping.wait(DEFERRED_PRELOAD_S):
         return
     try:
-        shelf(Library(home).media_folder).listing()
+        library_cache(Library(home).media_folder).listing()
     except KBError as error:
         log.warning("%s %s", error.message, error.hint)  # the page says it in its place
-    for name in _LATER:
+    for name in _DEFERRED_PRELOAD:
         importlib.import_module(name)
 
 
 def _media(request: Request) -> Response:
     # Not a coroutine: Starlette then runs it in a thread, and the disk holds nobody up.
-    if not oidc.route_admits(get_settings(), request):
+    if not oidc.is_request_allowed(get_settings(), request):
         return PlainTextResponse("Sign in first.", 401)
-    if not media_route.holds(request, f"media {request.path_params['item_id']}"):
+    if not media_route.has_token(request, f"media {request.path_params['item_id']}"):
         return PlainTextResponse(_REFUSED, 403)
-    return media_route.answer(request)
+    return media_route.serve_media(request)
 
 
 async def _upload(request: Request) -> Response:
     settings = get_settings()
-    if not oidc.route_admits(settings, request):
+    if not oidc.is_request_allowed(settings, request):
         return PlainTextResponse("Sign in first.", 401)
     # A browser always says where such a request comes from; the guard has compared it.
-    if not request.headers.get("origin") or not media_route.holds(request, UPLOAD):
+    if not request.headers.get("origin") or not media_route.has_token(request, UPLOAD):
         return PlainTextResponse(_REFUSED, 403)
     return await upload_route.receive(request, settings.home)

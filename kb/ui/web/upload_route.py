@@ -62,12 +62,12 @@ async def _write(request: Request, target: Path) -> int:
     try:
         async for block in request.stream():
             written += await to_thread.run_sync(file.write, block)
-        await to_thread.run_sync(_settle, file)
+        await to_thread.run_sync(_flush, file)
     finally:
         file.close()
     return written
 
 
-def _settle(file: BinaryIO) -> None:
+def _flush(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())

@@ -40,7 +40,7 @@ def dropzone() -> list[Path]:
         key=f"{KEY}-{_round()}",
         data={
             "round": _round(),
-            "address": server.upload_address(),
+            "address": server.upload_url(),
             "texts": {
                 "drop": text("upload"),
                 "pick": text("upload_pick"),
@@ -54,12 +54,12 @@ def dropzone() -> list[Path]:
         on_files_change=lambda: None,
     )
     home = session.service().settings.home
-    told: list[dict[str, Any]] = result.files or []
-    found = [uploads.path_of(home, str(each.get("id", ""))) for each in told]
+    uploaded: list[dict[str, Any]] = result.files or []
+    found = [uploads.path_of(home, str(each.get("id", ""))) for each in uploaded]
     return [path for path in found if path is not None]
 
 
-def empty() -> None:
+def clear() -> None:
     """Begin with an empty list again. For callbacks."""
     st.session_state[_ROUND] = _round() + 1
 

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from kb.errors import KBError
-from kb.ui.i18n import MESSAGES, error_messages, language, number, text
+from kb.ui.i18n import MESSAGES, error_messages, format_number, language, text
 
-TOLD_FOR_S = 20.0
-COMPLAINED_FOR_S = 300.0
+FLASH_S = 20.0
+FLASH_ERROR_S = 300.0
 
 _MARKED = re.compile(r"\*\*(.+?)\*\*")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
@@ -46,16 +46,16 @@ _FACTS = """<style>
 _STATE_COLORS = {"done": "green", "failed": "red", "held": "orange", "running": "blue"}
 
 
-def plain(words: str) -> str:
+def escape_markdown(words: str) -> str:
     """Text of others as Markdown shows it letter by letter: titles and transcripts."""
     return _MARKDOWN.sub(r"\\\1", words.replace("\n", " "))
 
 
-def marked(snippet: str) -> str:
+def highlight_markdown(snippet: str) -> str:
     """A search's snippet as Markdown, its hit words (`**word**`) on a coloured ground."""
     parts = _MARKED.split(snippet)
     return "".join(
-        f":orange-background[{plain(part)}]" if number % 2 else plain(part)
+        f":orange-background[{escape_markdown(part)}]" if number % 2 else escape_markdown(part)
         for number, part in enumerate(parts)
     )
 
@@ -67,38 +67,38 @@ def state(name: str) -> str:
 
 def colored_state(name: str) -> str:
     """A state with its sign and colour, as Markdown."""
-    return f":{_STATE_COLORS.get(name, 'gray')}[{plain(state(name))}]"
+    return f":{_STATE_COLORS.get(name, 'gray')}[{escape_markdown(state(name))}]"
 
 
 def error(problem: KBError) -> None:
     """An error with its next step."""
-    trouble(problem.message, problem.hint)
+    show_error(problem.message, problem.hint)
 
 
-def trouble(message: str, hint: str = "", *, severe: bool = True) -> None:
-    """What is wrong and what to do about it, the core's words in the page's (`wording`)."""
-    body = plain(error_messages.told(message))
+def show_error(message: str, hint: str = "", *, severe: bool = True) -> None:
+    """What is wrong and what to do about it, the core's words in the page's (`phrase_pattern`)."""
+    body = escape_markdown(error_messages.translate_error(message))
     if hint:
-        body += "\n\n" + text("hint", hint=plain(error_messages.told(hint)))
+        body += "\n\n" + text("hint", hint=escape_markdown(error_messages.translate_error(hint)))
     (st.error if severe else st.warning)(body)
 
 
-def tell(place: str, words: str) -> None:
-    """Say what came of a button, at that place of the page. For callbacks; see `news`."""
-    st.session_state[f"news-{place}"] = (words, time.monotonic() + TOLD_FOR_S)
+def flash(place: str, words: str) -> None:
+    """Say what came of a button, at that place of the page. For callbacks; see `show_flash`."""
+    st.session_state[f"news-{place}"] = (words, time.monotonic() + FLASH_S)
 
 
-def complain(place: str, problem: KBError) -> None:
-    """Say what stood in a button's way, at that place of the page. For callbacks; see `news`."""
-    st.session_state[f"news-{place}"] = (problem, time.monotonic() + COMPLAINED_FOR_S)
+def flash_error(place: str, problem: KBError) -> None:
+    """Keep an error of a callback to be shown at this place of the page; see `show_flash`."""
+    st.session_state[f"news-{place}"] = (problem, time.monotonic() + FLASH_ERROR_S)
 
 
-def forget(place: str) -> None:
+def clear_flash(place: str) -> None:
     """What was said there is past. For callbacks."""
     st.session_state.pop(f"news-{place}", None)
 
 
-def news(place: str) -> None:
+def show_flash(place: str) -> None:
     """Draw what was last said of this place.
 
     It stays for a while: the page may be drawn anew by itself before anybody has read it.
@@ -112,7 +112,7 @@ def news(place: str) -> None:
         st.success(words)
 
 
-def folder(path: Path) -> str:
+def display_path(path: Path) -> str:
     """A folder as people write it, `~` for their own."""
     try:
         return str(Path("~") / path.relative_to(Path.home()))
@@ -120,7 +120,7 @@ def folder(path: Path) -> str:
         return str(path)
 
 
-def length(seconds: float | None) -> str:
+def format_length(seconds: float | None) -> str:
     """A length as `M:SS` or `H:MM:SS`; a dash when it is not known."""
     if seconds is None:
         return "–"
@@ -129,13 +129,13 @@ def length(seconds: float | None) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def moment(epoch_s: float | None) -> str:
+def format_datetime(epoch_s: float | None) -> str:
     """A time as `14:32` for today, else with its day; a dash when it is not known."""
     if epoch_s is None:
         return "–"
-    here = _zone()
-    when = datetime.fromtimestamp(epoch_s, here)
-    today = datetime.now(here).date()
+    zone = _zone()
+    when = datetime.fromtimestamp(epoch_s, zone)
+    today = datetime.now(zone).date()
     if when.date() == today:
         return when.strftime("%H:%M")
     german = language() == "de"
@@ -145,7 +145,7 @@ def moment(epoch_s: float | None) -> str:
     return f"{day} {when:%H:%M}"
 
 
-def span(seconds: float | None) -> str:
+def format_timedelta(seconds: float | None) -> str:
     """About how long something takes: `3 h 10 min`, `12 min`, `40 s`; a dash when unknown."""
     if seconds is None:
         return "–"
@@ -157,18 +157,18 @@ def span(seconds: float | None) -> str:
     hours, minute = divmod(minutes, 60)
     if hours < 48:
         return f"{hours} h {minute} min" if minute and hours < 10 else f"{round(minutes / 60)} h"
-    return text("days", count=number(minutes / 1440, 1))
+    return text("days", count=format_number(minutes / 1440, 1))
 
 
-def size(octets: float | None) -> str:
+def format_size(octets: float | None) -> str:
     """A size in decimal units, as disks are sold: `18 GB`; a dash when unknown."""
     if octets is None:
         return "–"
     for unit in ("B", "kB", "MB", "GB"):
         if octets < 999.5:
-            return f"{number(octets, 1 if 0 < octets < 9.95 and unit != 'B' else 0)} {unit}"
+            return f"{format_number(octets, 1 if 0 < octets < 9.95 and unit != 'B' else 0)} {unit}"
         octets /= 1000
-    return f"{number(octets, 1)} TB"
+    return f"{format_number(octets, 1)} TB"
 
 
 def published(status: str) -> str:

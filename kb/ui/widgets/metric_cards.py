@@ -29,33 +29,33 @@ _STYLE = """<style>
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class MetricCard:
     """One figure: `values` oldest first are its curve, `alt` says the same in words."""
 
     name: str
     value: str
-    more: str
+    details: str
     values: tuple[float, ...]
     alt: str
 
 
-def cards(found: Sequence[Card]) -> None:
+def cards(found: Sequence[MetricCard]) -> None:
     """Draw cards beside each other, as many as the room allows."""
     st.html(f"{_STYLE}<div class='kb-cards'>{''.join(map(_card, found))}</div>")
 
 
-def _card(card: Card) -> str:
+def _card(card: MetricCard) -> str:
     say = html.escape
-    more = f"<small>{say(card.more)}</small>" if card.more else ""
+    more = f"<small>{say(card.details)}</small>" if card.details else ""
     return (
         f"<figure class='kb-card'><figcaption>{say(card.name)}</figcaption>"
-        f"<strong>{say(card.value)}</strong>{curve(card.values, card.alt)}{more}</figure>"
+        f"<strong>{say(card.value)}</strong>{sparkline(card.values, card.alt)}{more}</figure>"
     )
 
 
-def curve(values: Sequence[float], alt: str) -> str:
+def sparkline(values: Sequence[float], alt: str) -> str:
     """A picture of an area under the values; a line on the ground where all are the same."""
-    shown = thinned(values)
+    shown = downsample(values)
     low, high = min(shown, default=0.0), max(shown, default=0.0)
     span = high - low
     step = _WIDTH / max(1, len(shown) - 1)
@@ -80,7 +80,7 @@ def curve(values: Sequence[float], alt: str) -> str:
     return f'<img alt="{html.escape(alt)}" src="data:image/svg+xml,{quote(drawn)}">'
 
 
-def thinned(values: Sequence[float]) -> list[float]:
+def downsample(values: Sequence[float]) -> list[float]:
     """No more values than can be drawn, each the highest of its stretch."""
     if len(values) <= _POINTS:
         return list(values)

@@ -54,7 +54,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class PlayerState:
     """What the player shows: `source` is the medium's address, "" when there is none.
 
     `revision` names the lines: the same one again draws nothing anew. `start_s` is where
@@ -67,25 +67,25 @@ class Scene:
     revision: str
     title: str
     source: str
-    picture: bool
+    has_video: bool
     duration_s: float
     segments: Sequence[Segment]
     gaps: Sequence[SpeechSpan] = ()
-    doubts: Sequence[tuple[SpeechSpan, str]] = ()
+    uncertain_spans: Sequence[tuple[SpeechSpan, str]] = ()
     chapters: Sequence[Chapter] = ()
     edited: frozenset[int] = field(default_factory=frozenset)
     editable: bool = False
     marks: Sequence[str] = ()
     start_s: float | None = None
-    wish: int = 0
+    seek_id: int = 0
 
 
-def player(scene: Scene, *, key: str, on_edit: Callable[[], None]) -> None:
+def player(state: PlayerState, *, key: str, on_edit: Callable[[], None]) -> None:
     """Draw player and transcript; `on_edit` is called when a line was written anew."""
-    _mount(key=key, data=as_data(scene), on_edit_change=on_edit)
+    _mount(key=key, data=as_data(state), on_edit_change=on_edit)
 
 
-def edit_of(value: object) -> Edit | None:
+def parse_edit(value: object) -> Edit | None:
     """What the browser sent as an edit; None when it is none."""
     if not isinstance(value, Mapping):
         return None
@@ -97,32 +97,37 @@ def edit_of(value: object) -> Edit | None:
     return Edit(item, int(line), was, " ".join(now.split()))
 
 
-def as_data(scene: Scene) -> dict[str, Any]:
+def as_data(state: PlayerState) -> dict[str, Any]:
     """The scene as the component's JSON."""
     return {
-        "item": scene.item_id,
-        "rev": "|".join((scene.revision, text("player_lines"), *scene.marks)),
-        "wish": scene.wish,
-        "start": scene.start_s,
-        "src": scene.source,
-        "picture": scene.picture,
-        "duration": scene.duration_s,
-        "label": text("player_alt", title=scene.title),
-        "editable": scene.editable,
+        "item": state.item_id,
+        "rev": "|".join((state.revision, text("player_lines"), *state.marks)),
+        "wish": state.seek_id,
+        "start": state.start_s,
+        "src": state.source,
+        "picture": state.has_video,
+        "duration": state.duration_s,
+        "label": text("player_alt", title=state.title),
+        "editable": state.editable,
         "lines": [
-            [s.start_s, clock(s.start_s), s.text, _kind(scene, number, s)]
-            for number, s in enumerate(scene.segments)
+            [s.start_s, format_timestamp(s.start_s), s.text, _kind(state, number, s)]
+            for number, s in enumerate(state.segments)
         ],
         "gaps": [
-            [g.start_s, g.end_s, _span(g), text("player_gap", start=clock(g.start_s))]
-            for g in scene.gaps
+            [g.start_s, g.end_s, _span(g), text("player_gap", start=format_timestamp(g.start_s))]
+            for g in state.gaps
         ],
         "doubts": [
-            [d.start_s, d.end_s, _span(d), f"{text('player_hear', start=clock(d.start_s))}: {why}"]
-            for d, why in scene.doubts
+            [
+                d.start_s,
+                d.end_s,
+                _span(d),
+                f"{text('player_hear', start=format_timestamp(d.start_s))}: {why}",
+            ]
+            for d, why in state.uncertain_spans
         ],
-        "chapters": [[c.start_s, clock(c.start_s), c.title] for c in scene.chapters],
-        "marks": list(scene.marks),
+        "chapters": [[c.start_s, format_timestamp(c.start_s), c.title] for c in state.chapters],
+        "marks": list(state.marks),
         "texts": {
             name: text(f"player_{name}")
             for name in (
@@ -133,7 +138,7 @@ def as_data(scene: Scene) -> dict[str, Any]:
     }
 
 
-def clock(seconds: float) -> str:
+def format_timestamp(seconds: float) -> str:
     """A second of a medium as players show it: rounded down, `M:SS` or `H:MM:SS`."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
@@ -142,13 +147,15 @@ def clock(seconds: float) -> str:
 
 def _span(span: SpeechSpan) -> str:
     """`1:05 · 3.2 s`: where a stretch begins and how long it is."""
-    return f"{clock(span.start_s)} · {span.duration_s:.1f} s"
+    return f"{format_timestamp(span.start_s)} · {span.duration_s:.1f} s"
 
 
-def _kind(scene: Scene, number: int, segment: Segment) -> str:
+def _kind(state: PlayerState, number: int, segment: Segment) -> str:
     kinds = []
-    if any(d.start_s < segment.end_s and segment.start_s < d.end_s for d, _ in scene.doubts):
+    if any(
+        d.start_s < segment.end_s and segment.start_s < d.end_s for d, _ in state.uncertain_spans
+    ):
         kinds.append("doubtful")
-    if number in scene.edited:
+    if number in state.edited:
         kinds.append("edited")
     return " ".join(kinds)

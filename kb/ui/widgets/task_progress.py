@@ -11,10 +11,10 @@ from kb.errors import KBError
 from kb.service import tasks
 from kb.service.tasks import Task
 from kb.ui import session
-from kb.ui.i18n import MESSAGES, number, text
+from kb.ui.i18n import MESSAGES, format_number, text
 from kb.ui.widgets import messages
 
-LOOK_EVERY_S = 1.0
+REFRESH_S = 1.0
 
 
 def start(name: str, arguments: Mapping[str, Any] | None = None) -> None:
@@ -24,9 +24,9 @@ def start(name: str, arguments: Mapping[str, Any] | None = None) -> None:
         service.library.prepare()
         tasks.start(service.settings, name, arguments)
     except KBError as error:
-        messages.complain(_place(name), error)
+        messages.flash_error(_flash_key(name), error)
     else:
-        messages.forget(_place(name))
+        messages.clear_flash(_flash_key(name))
     session.redraw()
 
 
@@ -35,7 +35,7 @@ def stop(name: str) -> None:
     try:
         tasks.stop(session.service().settings, name)
     except KBError as error:
-        messages.complain(_place(name), error)
+        messages.flash_error(_flash_key(name), error)
     session.redraw()
 
 
@@ -50,26 +50,26 @@ def running(name: str) -> bool:
     return task is not None and task.running
 
 
-def told(name: str) -> Task | None:
+def task_status(name: str) -> Task | None:
     """Draw how the task goes while it runs, and what went wrong; returns where it stands.
 
     What came of a good end is the caller's to draw.
     """
-    messages.news(_place(name))
+    messages.show_flash(_flash_key(name))
     task = state(name)
     if task is None:
         return None
     if task.running:
-        st.fragment(_going, run_every=LOOK_EVERY_S)(name)
+        st.fragment(_progress, run_every=REFRESH_S)(name)
     elif task.state == "stopped":
         st.info(text("task_stopped"))
     elif task.error:
-        messages.trouble(task.error, task.hint)
+        messages.show_error(task.error, task.hint)
     return task
 
 
-def _going(name: str) -> None:
-    if session.redraw_asked():
+def _progress(name: str) -> None:
+    if session.redraw_requested():
         st.rerun()
     task = state(name)
     if task is None or not task.running:
@@ -77,20 +77,22 @@ def _going(name: str) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key=f"task-{name}"):
         with st.container():
-            st.progress(task.done / task.total if task.total else 0.0, text=_words(task))
+            st.progress(task.done / task.total if task.total else 0.0, text=_progress_text(task))
         st.button(
             text("task_stop"), key=f"stop-{name}", on_click=stop, args=(name,), width="content"
         )
 
 
-def _words(task: Task) -> str:
+def _progress_text(task: Task) -> str:
     key = f"task_{task.name}"
     what = text(key) if key in MESSAGES["en"] else text("task_running")
     if not task.total:
         return f"{what} …"
-    words = text("task_progress", what=what, done=number(task.done), all=number(task.total))
-    return f"{words} · {messages.plain(task.note)}" if task.note else words
+    words = text(
+        "task_progress", what=what, done=format_number(task.done), all=format_number(task.total)
+    )
+    return f"{words} · {messages.escape_markdown(task.note)}" if task.note else words
 
 
-def _place(name: str) -> str:
+def _flash_key(name: str) -> str:
     return f"task-{name}"

@@ -22,10 +22,10 @@ from kb.settings import get_settings
 log = logging.getLogger(__name__)
 
 WEIGHTS = "model.bin"
-_WATCHED = ("*.safetensors", "*.bin", "*.json")  # what a converted model is made of
+_FINGERPRINT_PATTERNS = ("*.safetensors", "*.bin", "*.json")  # what a converted model is made of
 
 
-def converted(name: str) -> Path:
+def converted_model_folder(name: str) -> Path:
     """The folder of a model in CTranslate2's format, beside its processor's files.
 
     It is made at the first use and again when the original has changed. Raises
@@ -35,7 +35,7 @@ def converted(name: str) -> Path:
     source = _source(ref)
     processor = None
     if source is None:
-        processor = _fetched(name)
+        processor = _load_processor(name)
         source = _source(ref)
     if source is None:
         raise ModelUnavailable(
@@ -49,7 +49,7 @@ def converted(name: str) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
             if not (folder / WEIGHTS).is_file():
-                _convert(ref, source, folder, processor or _fetched(name))
+                _convert(ref, source, folder, processor or _load_processor(name))
     except OSError as error:
         raise ModelUnavailable(
             f"Model {ref.name} cannot be converted into {folder.parent}: {error}",
@@ -85,14 +85,14 @@ def _source(ref: ModelRef) -> Path | None:
     return folder if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) else None
 
 
-def _fetched(name: str) -> Any:
+def _load_processor(name: str) -> Any:
     """The model's processor, once the model itself is seen to be whole and of the right kind."""
     return load_whisper(name, GPUManager("cpu")).processor
 
 
 def _fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
-    for pattern in _WATCHED:
+    for pattern in _FINGERPRINT_PATTERNS:
         for path in sorted(folder.glob(pattern)):
             state = path.stat()
             digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}\n".encode())

@@ -19,11 +19,11 @@ import numpy as np
 
 from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines import errors
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
-from kb.asr.engines.faster_whisper.conversion import converted
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
+from kb.asr.engines.faster_whisper.conversion import converted_model_folder
 from kb.asr.engines.whisper.alignment import FRAME_S
 from kb.asr.engines.whisper.greedy_search import MAX_NEW_TOKENS
-from kb.asr.engines.whisper.token_words import Reader, Tokens
+from kb.asr.engines.whisper.token_words import TokenizedText, WordAligner
 from kb.asr.windows.windowing import Window
 from kb.errors import ModelUnavailable, SettingsError
 from kb.settings import get_settings
@@ -36,7 +36,7 @@ class FasterWhisperEngine:
     """`ctranslate2.models.Whisper` behind the engine interface."""
 
     name = "faster-whisper"
-    ways = frozenset({"beam"})  # its draws cannot be made the same each time
+    decoding_methods = frozenset({"beam"})  # its draws cannot be made the same each time
 
     def __init__(self, folder: Path, model_name: str, manager: GPUManager) -> None:
         """Loads the converted model in `folder`.
@@ -68,7 +68,7 @@ class FasterWhisperEngine:
                 inter_threads=1,
             )
         except RuntimeError as error:
-            raise errors.loading(error, model_name, manager) or ModelUnavailable(
+            raise errors.loading_error(error, model_name, manager) or ModelUnavailable(
                 f"Model {model_name} cannot be loaded by CTranslate2: {error}",
                 hint="Use it as it is with: --engine whisper",
             ) from error
@@ -84,7 +84,7 @@ class FasterWhisperEngine:
         self._eos = int(_first(generation.eos_token_id))
         # (Not -1, CTranslate2's word for the model's own list: not every model has one.)
         self._suppress = list(generation.suppress_tokens or []) or [self._timestamp_begin - 1]
-        self._reader = Reader(
+        self._word_aligner = WordAligner(
             processor.tokenizer, eos=self._eos, timestamp_begin=self._timestamp_begin
         )
         self._stopped = threading.Event()
@@ -96,9 +96,9 @@ class FasterWhisperEngine:
 
         Raises ModelUnavailable, GPUError and SettingsError.
         """
-        return cls(converted(model), model, manager)
+        return cls(converted_model_folder(model), model, manager)
 
-    def knows_language(self, code: str) -> bool:
+    def supports_language(self, code: str) -> bool:
         return code in self._languages if self._multilingual else code == "en"
 
     def stop(self) -> None:
@@ -108,10 +108,10 @@ class FasterWhisperEngine:
         del self._whisper
         self._manager.cleanup()
 
-    def hear(self, windows: Sequence[Window]) -> Heard:
+    def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         mel = self._mel([window.audio for window in windows])
-        given = mel if mel.is_cuda else mel.numpy()
-        states = self._whisper.encode(self._runtime.StorageView.from_array(given))
+        features = mel if mel.is_cuda else mel.numpy()
+        states = self._whisper.encode(self._runtime.StorageView.from_array(features))
         languages: list[dict[str, float]] = [{} for _ in windows]
         if self._multilingual:
             languages = [
@@ -119,25 +119,27 @@ class FasterWhisperEngine:
                 for row in self._whisper.detect_language(states)
             ]
         # It tells about silence only once it has written.
-        return Heard(tuple(windows), tuple(languages), (0.0,) * len(windows), states)
+        return EncodedBatch(tuple(windows), tuple(languages), (0.0,) * len(windows), states)
 
     def decode(
-        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-    ) -> list[Decoded]:
+        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+    ) -> list[DecodingResult]:
         prompts = [self._prompt(code) for code in languages]
-        found = [] if self._stopped.is_set() else self._write(heard.states, prompts, how)
+        found = [] if self._stopped.is_set() else self._write(encoded.states, prompts, options)
         if not found:
             return [
-                Decoded((), code, 0.0, 0.0, window.start_s)
-                for window, code in zip(heard.windows, languages, strict=True)
+                DecodingResult((), code, 0.0, 0.0, window.start_s)
+                for window, code in zip(encoded.windows, languages, strict=True)
             ]
         rows = [[t for t in one.sequences_ids[0] if t != self._eos] for one in found]
         began = time.perf_counter()
-        tokens = self._timed(heard, prompts, rows, [one.scores[0] for one in found])
+        tokens = self._align(encoded, prompts, rows, [one.scores[0] for one in found])
         self.align_s += time.perf_counter() - began
         return [
-            self._reader.read(window, own, code, float(one.no_speech_prob))
-            for window, own, code, one in zip(heard.windows, tokens, languages, found, strict=True)
+            self._word_aligner.align(window, own, code, float(one.no_speech_prob))
+            for window, own, code, one in zip(
+                encoded.windows, tokens, languages, found, strict=True
+            )
         ]
 
     def _prompt(self, language: str) -> list[int]:
@@ -145,11 +147,11 @@ class FasterWhisperEngine:
             return [self._start]
         return [self._start, self._languages[language], self._task]
 
-    def _write(self, states: Any, prompts: list[list[int]], how: Decoding) -> list[Any]:
+    def _write(self, states: Any, prompts: list[list[int]], options: DecodingOptions) -> list[Any]:
         results: list[Any] = self._whisper.generate(
             states,
             prompts,
-            beam_size=max(1, how.beams),
+            beam_size=max(1, options.beams),
             # It allows half of what it is told, less the prompt.
             max_length=2 * MAX_NEW_TOKENS,
             suppress_blank=False,
@@ -160,36 +162,36 @@ class FasterWhisperEngine:
         )
         return results
 
-    def _timed(
+    def _align(
         self,
-        heard: Heard,
+        encoded: EncodedBatch,
         prompts: list[list[int]],
         rows: list[list[int]],
         means: Sequence[float],
-    ) -> list[Tokens]:
+    ) -> list[TokenizedText]:
         """Rows with the times and chances that CTranslate2's alignment gives their text."""
         texts = [[t for t in row if t < self._eos] for row in rows]
-        frames = [min(3000, 2 * (int(w.duration_s / FRAME_S) + 1)) for w in heard.windows]
+        frames = [min(3000, 2 * (int(w.duration_s / FRAME_S) + 1)) for w in encoded.windows]
         aligned: list[Any] = [None] * len(rows)
         # All rows of a call have one prompt; so calls go by language.
         for prompt in {tuple(prompt) for prompt in prompts}:
             same = [n for n, own in enumerate(prompts) if tuple(own) == prompt and texts[n]]
             if not same:
                 continue
-            states = heard.states
+            states = encoded.states
             if len(same) < len(rows):
-                states = self._some(states, same)
+                states = self._select_states(states, same)
             results = self._whisper.align(
                 states, list(prompt), [texts[n] for n in same], [frames[n] for n in same]
             )
             for number, result in zip(same, results, strict=True):
                 aligned[number] = result
         return [
-            self._spread(row, result, mean, window.duration_s)
-            for row, result, mean, window in zip(rows, aligned, means, heard.windows, strict=True)
+            self._expand_to_row(row, result, mean, window.duration_s)
+            for row, result, mean, window in zip(rows, aligned, means, encoded.windows, strict=True)
         ]
 
-    def _some(self, states: Any, rows: Sequence[int]) -> Any:
+    def _select_states(self, states: Any, rows: Sequence[int]) -> Any:
         """Encoder states of some windows."""
         import torch
 
@@ -202,10 +204,12 @@ class FasterWhisperEngine:
         chosen = self._runtime.StorageView.from_array(whole[list(rows)])
         return chosen if chosen.dtype == kind else chosen.to(kind)
 
-    def _spread(self, row: list[int], result: Any, mean: float, end_s: float) -> Tokens:
+    def _expand_to_row(
+        self, row: list[int], result: Any, mean: float, end_s: float
+    ) -> TokenizedText:
         """Edges and chances of text tokens, laid out for the row with its timestamps."""
         if result is None:
-            return Tokens(row, [end_s] * (len(row) + 1), [mean] * len(row))
+            return TokenizedText(row, [end_s] * (len(row) + 1), [mean] * len(row))
         starts = _entries(result.alignments) * FRAME_S
         chances = [math.log(max(chance, 1e-10)) for chance in result.text_token_probs]
         edges: list[float] = []
@@ -219,12 +223,12 @@ class FasterWhisperEngine:
                 text += 1
             else:
                 # A timestamp closes the word before it; where, it says itself.
-                told = (token - self._timestamp_begin) * FRAME_S
+                stated_s = (token - self._timestamp_begin) * FRAME_S
                 before = edges[-1] if edges else 0.0
-                edges.append(min(max(told, before), after) if text else after)
+                edges.append(min(max(stated_s, before), after) if text else after)
                 logprobs.append(mean)
         edges.append(float(starts[-1]))
-        return Tokens(row, edges, logprobs)
+        return TokenizedText(row, edges, logprobs)
 
 
 def compute_type(kind: str, manager: GPUManager) -> str:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.word_edges import draw_in, to_speech
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.audio.word_edges import snap_to_sound, snap_to_speech
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
 from kb.asr.engines.model_lookup import check_weights, read_pretrained, resolve
-from kb.asr.engines.segmentation import phrases
+from kb.asr.engines.segmentation import split_into_segments
 from kb.asr.windows.windowing import Window
 from kb.errors import ModelUnavailable
 from kb.types import Segment, Word
@@ -55,7 +55,7 @@ class ParakeetEngine:
     """A Parakeet model behind the engine interface."""
 
     name = "parakeet"
-    ways: frozenset[str] = frozenset()
+    decoding_methods: frozenset[str] = frozenset()
     receptive_field_s = RECEPTIVE_FIELD_S
 
     def __init__(
@@ -118,7 +118,7 @@ class ParakeetEngine:
         loaded, processor = read_pretrained(ref, read, manager)
         return cls(loaded, processor, model, manager, time.perf_counter() - began)
 
-    def knows_language(self, code: str) -> bool:
+    def supports_language(self, code: str) -> bool:
         return code in _EUROPEAN
 
     def stop(self) -> None:
@@ -129,20 +129,20 @@ class ParakeetEngine:
         self._manager.cleanup()
 
     @torch.inference_mode()
-    def hear(self, windows: Sequence[Window]) -> Heard:
+    def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         # It has no language to be voted on and nothing is heard twice: all is done in `decode`.
-        return Heard(tuple(windows), ({},) * len(windows), (0.0,) * len(windows))
+        return EncodedBatch(tuple(windows), ({},) * len(windows), (0.0,) * len(windows))
 
     @torch.inference_mode()
     def decode(
-        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-    ) -> list[Decoded]:
-        features, mask = self._features(heard.windows)
+        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+    ) -> list[DecodingResult]:
+        features, mask = self._features(encoded.windows)
         write = self._write_ctc if self._ctc else self._write_tdt
         return [
             self._read(window, tokens, code)
             for window, tokens, code in zip(
-                heard.windows, write(features, mask), languages, strict=True
+                encoded.windows, write(features, mask), languages, strict=True
             )
         ]
 
@@ -181,24 +181,26 @@ class ParakeetEngine:
     def _write_tdt(self, features: torch.Tensor, mask: torch.Tensor) -> list[list[_Token]]:
         steps: list[torch.Tensor] = []
 
-        def note(_tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        def record_logprobs(_tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
             steps.append(scores[:, : self._vocabulary].float().log_softmax(-1).amax(-1))
             return scores
 
-        heard = self._parakeet.encoder._get_subsampling_output_length(mask.sum(-1)).tolist()
+        frame_counts = self._parakeet.encoder._get_subsampling_output_length(mask.sum(-1)).tolist()
         output = self._parakeet.generate(
             input_features=features,
             attention_mask=mask,
             # It ends by itself where the sound does; this is the most that can come until then.
-            max_new_tokens=int(self._parakeet.max_symbols_per_step) * max(heard),
-            logits_processor=[note],
-            stopping_criteria=[self._asked_to_stop],
+            max_new_tokens=int(self._parakeet.max_symbols_per_step) * max(frame_counts),
+            logits_processor=[record_logprobs],
+            stopping_criteria=[self._stopping_criterion],
         )
         chances = torch.stack(steps, 1).tolist()
         # The start token has a place in the sequence and none among the steps.
         numbers, durations = output.sequences[:, 1:].tolist(), output.durations[:, 1:].tolist()
         rows: list[list[_Token]] = []
-        for own, lasts, chance, frames in zip(numbers, durations, chances, heard, strict=True):
+        for own, lasts, chance, frames in zip(
+            numbers, durations, chances, frame_counts, strict=True
+        ):
             row: list[_Token] = []
             frame = 0
             for number, last, logprob in zip(own, lasts, chance, strict=True):
@@ -211,16 +213,16 @@ class ParakeetEngine:
             rows.append(row)
         return rows
 
-    def _asked_to_stop(self, tokens: torch.Tensor, _scores: Any) -> torch.Tensor:
+    def _stopping_criterion(self, tokens: torch.Tensor, _scores: Any) -> torch.Tensor:
         return torch.full((tokens.shape[0],), self._stopped.is_set(), device=tokens.device)
 
-    def _read(self, window: Window, tokens: Sequence[_Token], language: str) -> Decoded:
-        loose = to_speech(self._words(window, tokens), window.speech)
-        words = draw_in(loose, window.audio, window.start_s)
-        segments = [_segment(own, language) for own in phrases(words)]
+    def _read(self, window: Window, tokens: Sequence[_Token], language: str) -> DecodingResult:
+        loose = snap_to_speech(self._words(window, tokens), window.speech)
+        words = snap_to_sound(loose, window.audio, window.start_s)
+        segments = [_segment(own, language) for own in split_into_segments(words)]
         mean = sum(token.logprob for token in tokens) / len(tokens) if tokens else 0.0
         last_s = words[-1].end_s if words else window.start_s
-        return Decoded(tuple(segments), language, mean, 0.0, last_s)
+        return DecodingResult(tuple(segments), language, mean, 0.0, last_s)
 
     def _words(self, window: Window, tokens: Sequence[_Token]) -> list[Word]:
         groups: list[list[_Token]] = []

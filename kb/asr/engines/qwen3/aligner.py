@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kb.asr.audio.word_edges import draw_in, to_speech
-from kb.asr.engines.segmentation import phrases
+from kb.asr.audio.word_edges import snap_to_sound, snap_to_speech
+from kb.asr.engines.segmentation import split_into_segments
 from kb.asr.windows.windowing import Window
 from kb.types import Segment, Word
 
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
 
-TOGETHER = 16  # windows that are aligned at once: 5,000 classes for every token of each
+BATCH_SIZE = 16  # windows that are aligned at once: 5,000 classes for every token of each
 SHORTEST_S = 0.08  # the aligner's step: a word may begin and end in the same one
 
 
@@ -36,7 +36,7 @@ class Text:
     ends: tuple[int, ...] = ()
 
     @classmethod
-    def spelled(cls, tokenizer: Any, numbers: Sequence[int], logprobs: Sequence[float]) -> Text:
+    def from_tokens(cls, tokenizer: Any, numbers: Sequence[int], logprobs: Sequence[float]) -> Text:
         """The text of some tokens; those of control are none of it."""
         control = set(tokenizer.all_special_ids)
         kept = [number for number in numbers if number not in control]
@@ -73,7 +73,9 @@ class Piece:
     spoken: str
 
 
-def ask(processor: Any, prompts: Sequence[str], counts: Sequence[int], device: Any) -> Any:
+def prepare_inputs(
+    processor: Any, prompts: Sequence[str], counts: Sequence[int], device: Any
+) -> Any:
     """Prompts as tokens on the device, each with so many places for its sound."""
     sound = processor.audio_token
     whole = [p.replace(sound, sound * count) for p, count in zip(prompts, counts, strict=True)]
@@ -109,8 +111,8 @@ class Aligner:
         pieces = [self.pieces(text.text) for text in texts]
         edges: dict[int, list[tuple[float, float]]] = {}
         rows = [row for row, own in enumerate(pieces) if own]
-        for first in range(0, len(rows), TOGETHER):
-            some = rows[first : first + TOGETHER]
+        for first in range(0, len(rows), BATCH_SIZE):
+            some = rows[first : first + BATCH_SIZE]
             spoken = [[piece.spoken for piece in pieces[row]] for row in some]
             found = self._edges(spoken, features[some], mask[some], [counts[row] for row in some])
             edges.update(zip(some, found, strict=True))
@@ -151,7 +153,7 @@ class Aligner:
         counts: Sequence[int],
     ) -> list[list[tuple[float, float]]]:
         """For every word of every window where it begins and ends, in seconds of the window."""
-        talks = [
+        conversations = [
             [
                 {
                     "role": "user",
@@ -163,8 +165,8 @@ class Aligner:
             ]
             for words in spoken
         ]
-        prompts = self._processor.apply_chat_template(talks, tokenize=False)
-        inputs = ask(self._processor, prompts, counts, self._manager.device)
+        prompts = self._processor.apply_chat_template(conversations, tokenize=False)
+        inputs = prepare_inputs(self._processor, prompts, counts, self._manager.device)
         logits = self._model(
             **inputs, input_features=features, input_features_mask=mask, use_cache=False
         ).logits
@@ -186,10 +188,12 @@ def _segments(
 ) -> tuple[Segment, ...]:
     if not pieces:
         return ()
-    begins = [min(begin, window.duration_s) for begin, _ in edges]
-    nexts = [*begins[1:], window.duration_s]
+    starts_s = [min(begin, window.duration_s) for begin, _ in edges]
+    next_starts_s = [*starts_s[1:], window.duration_s]
     loose: list[Word] = []
-    for piece, begin_s, (_, end_s), next_s in zip(pieces, begins, edges, nexts, strict=True):
+    for piece, begin_s, (_, end_s), next_s in zip(
+        pieces, starts_s, edges, next_starts_s, strict=True
+    ):
         stop_s = max(min(end_s, window.duration_s), min(begin_s + SHORTEST_S, next_s), begin_s)
         loose.append(
             Word(
@@ -199,13 +203,13 @@ def _segments(
                 round(text.chance(piece.first, piece.end), 4),
             )
         )
-    words = draw_in(to_speech(loose, window.speech), window.audio, window.start_s)
+    words = snap_to_sound(snap_to_speech(loose, window.speech), window.audio, window.start_s)
     segments: list[Segment] = []
     place = 0
-    for own in phrases(words):
+    for own in split_into_segments(words):
         last = place + len(own) - 1
         # (Not the words joined by spaces: some scripts have none.)
-        said = " ".join(text.text[pieces[place].first : pieces[last].end].split())
-        segments.append(Segment(own[0].start_s, own[-1].end_s, said, own, language))
+        segment_text = " ".join(text.text[pieces[place].first : pieces[last].end].split())
+        segments.append(Segment(own[0].start_s, own[-1].end_s, segment_text, own, language))
         place = last + 1
     return tuple(segments)

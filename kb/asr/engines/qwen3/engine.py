@@ -25,9 +25,9 @@ import torch
 from transformers.models.qwen3_asr.processing_qwen3_asr import LANGUAGE_CODE_TO_NAME
 
 from kb.asr import SAMPLE_RATE
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
-from kb.asr.engines.prompt import echoed
-from kb.asr.engines.qwen3.aligner import Aligner, Text, ask
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
+from kb.asr.engines.prompt import echoes_hotwords
+from kb.asr.engines.qwen3.aligner import Aligner, Text, prepare_inputs
 from kb.asr.engines.qwen3.loader import load_pair
 from kb.asr.windows.windowing import Window
 from kb.settings import get_settings
@@ -41,7 +41,7 @@ RECEPTIVE_FIELD_S = 30.0
 # 512 tokens in 30 s are what Qwen's own program allows; no script needs more.
 TOKENS_PER_S, LEAST_TOKENS = 16, 32
 
-_ASKED, _TEXT, _SILENCE = "language", "<asr_text>", "None"
+_LANGUAGE_PREFIX, _TEXT, _SILENCE = "language", "<asr_text>", "None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class Qwen3AsrEngine:
     """A Qwen3-ASR model and its aligner behind the engine interface."""
 
     name = "qwen3-asr"
-    ways: frozenset[str] = frozenset()
+    decoding_methods: frozenset[str] = frozenset()
     receptive_field_s = RECEPTIVE_FIELD_S
-    takes_names = True
+    supports_hotwords = True
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Qwen3AsrEngine:
         self._tokenizer = self._processor.tokenizer
         # A language is told by its name's first token: no two names begin alike.
         named = (*LANGUAGE_CODE_TO_NAME.values(), _SILENCE)
-        self._named = [self._tokenizer.encode(f" {name}")[0] for name in named]
+        self._language_tokens = [self._tokenizer.encode(f" {name}")[0] for name in named]
         self._text = self._tokenizer.convert_tokens_to_ids(_TEXT)
         self._most_names = get_settings().prompt_tokens
         self._stopped = threading.Event()
@@ -95,7 +95,7 @@ class Qwen3AsrEngine:
         recognizer, aligner = load_pair(model, get_settings().qwen_aligner, manager)
         return cls(recognizer, aligner, model, manager, time.perf_counter() - began)
 
-    def knows_language(self, code: str) -> bool:
+    def supports_language(self, code: str) -> bool:
         return code in LANGUAGE_CODE_TO_NAME
 
     def stop(self) -> None:
@@ -106,28 +106,30 @@ class Qwen3AsrEngine:
         self._manager.cleanup()
 
     @torch.inference_mode()
-    def hear(self, windows: Sequence[Window]) -> Heard:
-        states = self._encode(windows)
-        asked = self._prompts(windows, [_ASKED] * len(windows))
-        logits = self._qwen(**self._embedded(asked, states.sounds), logits_to_keep=1).logits
-        among = logits[:, -1, self._named].float()
-        no_speech = among.softmax(-1)[:, -1].tolist()
-        chances = among[:, :-1].log_softmax(-1).tolist()
+    def encode(self, windows: Sequence[Window]) -> EncodedBatch:
+        states = self._run_encoder(windows)
+        prompts = self._prompts(windows, [_LANGUAGE_PREFIX] * len(windows))
+        logits = self._qwen(**self._embed(prompts, states.sounds), logits_to_keep=1).logits
+        language_logits = logits[:, -1, self._language_tokens].float()
+        no_speech = language_logits.softmax(-1)[:, -1].tolist()
+        chances = language_logits[:, :-1].log_softmax(-1).tolist()
         languages = tuple(dict(zip(LANGUAGE_CODE_TO_NAME, row, strict=True)) for row in chances)
-        return Heard(tuple(windows), languages, tuple(no_speech), states)
+        return EncodedBatch(tuple(windows), languages, tuple(no_speech), states)
 
     @torch.inference_mode()
     def decode(
-        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-    ) -> list[Decoded]:
-        windows, states = heard.windows, heard.states
+        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+    ) -> list[DecodingResult]:
+        windows, states = encoded.windows, encoded.states
         texts = self._write(windows, languages, states.sounds)
-        again = [n for n, window in enumerate(windows) if echoed(window.names, texts[n].text)]
-        if again:
-            untold = [replace(windows[n], names=()) for n in again]
-            sounds = [states.sounds[n] for n in again]
-            plain = self._write(untold, [languages[n] for n in again], sounds)
-            for n, text in zip(again, plain, strict=True):
+        echoing = [
+            n for n, window in enumerate(windows) if echoes_hotwords(window.hotwords, texts[n].text)
+        ]
+        if echoing:
+            without_hotwords = [replace(windows[n], hotwords=()) for n in echoing]
+            sounds = [states.sounds[n] for n in echoing]
+            plain = self._write(without_hotwords, [languages[n] for n in echoing], sounds)
+            for n, text in zip(echoing, plain, strict=True):
                 texts[n] = text
         if self._stopped.is_set():
             texts = [Text() for _ in texts]
@@ -136,7 +138,7 @@ class Qwen3AsrEngine:
         found = self._aligner.read(windows, texts, languages, states.features, states.mask, counts)
         self.align_s += time.perf_counter() - began
         return [
-            Decoded(
+            DecodingResult(
                 segments,
                 code,
                 text.mean,
@@ -144,11 +146,11 @@ class Qwen3AsrEngine:
                 segments[-1].end_s if segments else window.start_s,
             )
             for window, segments, text, code, no_speech in zip(
-                windows, found, texts, languages, heard.no_speech, strict=True
+                windows, found, texts, languages, encoded.no_speech, strict=True
             )
         ]
 
-    def _encode(self, windows: Sequence[Window]) -> _States:
+    def _run_encoder(self, windows: Sequence[Window]) -> _States:
         found = [
             # One by one, so that no window's sound depends on which others are there.
             self._processor.feature_extractor(
@@ -182,26 +184,26 @@ class Qwen3AsrEngine:
 
     def _prompts(self, windows: Sequence[Window], answers: Sequence[str]) -> list[str]:
         """What is asked about each window, up to where its answer goes on."""
-        talks = []
+        conversations = []
         for window, answer in zip(windows, answers, strict=True):
-            told = {"type": "text", "text": self._told(window.names)}
-            begun = {"type": "text", "text": answer}
-            talks.append(
+            system_message = {"type": "text", "text": self._hotword_text(window.hotwords)}
+            answer_start = {"type": "text", "text": answer}
+            conversations.append(
                 [
-                    {"role": "system", "content": [told]},
+                    {"role": "system", "content": [system_message]},
                     {"role": "user", "content": [{"type": "audio"}]},
-                    {"role": "assistant", "content": [begun]},
+                    {"role": "assistant", "content": [answer_start]},
                 ]
             )
         found: list[str] = self._processor.apply_chat_template(
-            talks, tokenize=False, continue_final_message=True
+            conversations, tokenize=False, continue_final_message=True
         )
         return found
 
-    def _told(self, names: Sequence[str]) -> str:
+    def _hotword_text(self, hotwords: Sequence[str]) -> str:
         """The names that come first, as many as fit; nothing in them is a token of control."""
         kept = ""
-        for name in names:
+        for name in hotwords:
             plain = name.replace("<", " ").replace(">", " ")
             longer = f"{kept}, {plain}" if kept else plain
             if len(self._tokenizer.encode(longer)) > self._most_names:
@@ -209,17 +211,17 @@ class Qwen3AsrEngine:
             kept = longer
         return kept
 
-    def _embedded(
+    def _embed(
         self, prompts: Sequence[str], sounds: Sequence[torch.Tensor]
     ) -> dict[str, torch.Tensor]:
         """Prompts with their sound in its place, as the language model takes them."""
         counts = [len(sound) for sound in sounds]
-        inputs = ask(self._processor, prompts, counts, self._manager.device)
+        inputs = prepare_inputs(self._processor, prompts, counts, self._manager.device)
         numbers = inputs.pop("input_ids")
         embedded = self._qwen.get_input_embeddings()(numbers)
         places = (numbers == self._processor.audio_token_id)[..., None]
-        told = torch.cat(tuple(sounds)).to(embedded.dtype)
-        return {**inputs, "inputs_embeds": embedded.masked_scatter(places, told)}
+        audio_states = torch.cat(tuple(sounds)).to(embedded.dtype)
+        return {**inputs, "inputs_embeds": embedded.masked_scatter(places, audio_states)}
 
     def _write(
         self, windows: Sequence[Window], languages: Sequence[str], sounds: Sequence[torch.Tensor]
@@ -229,22 +231,22 @@ class Qwen3AsrEngine:
         limits = torch.tensor(most, device=self._manager.device)
         steps: list[torch.Tensor] = []
 
-        def note(_tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        def record_logprobs(_tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
             steps.append(scores.float().log_softmax(-1).amax(-1))
             return scores
 
-        def enough(tokens: torch.Tensor, _scores: Any) -> torch.Tensor:
+        def length_reached(tokens: torch.Tensor, _scores: Any) -> torch.Tensor:
             return (limits <= tokens.shape[1]) | self._stopped.is_set()
 
-        answers = [f"{_ASKED} {LANGUAGE_CODE_TO_NAME[code]}{_TEXT}" for code in languages]
-        inputs = self._embedded(self._prompts(windows, answers), sounds)
+        answers = [f"{_LANGUAGE_PREFIX} {LANGUAGE_CODE_TO_NAME[code]}{_TEXT}" for code in languages]
+        inputs = self._embed(self._prompts(windows, answers), sounds)
         numbers = self._qwen.generate(
             **inputs,
             do_sample=False,
             num_beams=1,
             max_new_tokens=max(most),
-            logits_processor=[note],
-            stopping_criteria=[enough],
+            logits_processor=[record_logprobs],
+            stopping_criteria=[length_reached],
         ).tolist()
         logprobs = torch.stack(steps, 1).tolist()
         ends = self._qwen.generation_config.eos_token_id
@@ -256,5 +258,5 @@ class Qwen3AsrEngine:
             first = 1 + max((n for n, x in enumerate(own[:end]) if x == self._text), default=-1)
             # (That it ends is a token too, unless time was up.)
             sure = chances[first : min(end + 1, count)]
-            texts.append(Text.spelled(self._tokenizer, own[first:end], sure))
+            texts.append(Text.from_tokens(self._tokenizer, own[first:end], sure))
         return texts

@@ -51,9 +51,9 @@ class QwenShape:
     def window_bytes(self, number_bytes: int = 2) -> int:
         """What one more window of the greatest length takes in a batch (see the module)."""
         halved = self.channels * (FRAMES // 2) * (self.mels // 2)
-        heard = number_bytes * (FRAMES * self.mels + 2 * halved)
+        encoder_bytes = number_bytes * (FRAMES * self.mels + 2 * halved)
         cached = 2 * number_bytes * self.layers * self.key_width * PLACES
-        return max(heard, cached + 12 * self.vocabulary)
+        return max(encoder_bytes, cached + 12 * self.vocabulary)
 
     def batch_bytes(self, windows: int, number_bytes: int = 2) -> int:
         """Weights and a batch of so many windows."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 FRAME_S = 0.02  # seconds an encoder position
-_TOGETHER = 8  # matrices warped at once: some 30 MB at 200 tokens by 1,500 positions
-_TOGETHER_ON_GPU = 32  # four times that, but a quarter of the launches
+_BATCH_SIZE = 8  # matrices warped at once: some 30 MB at 200 tokens by 1,500 positions
+_BATCH_SIZE_ON_GPU = 32  # four times that, but a quarter of the launches
 _ROWS = 32  # whose medians a processor looks for at once: with their copies some 2 MB
 
 
@@ -31,10 +31,10 @@ def monotonic_paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
     cost is the least over k of (what it cost to come to k from above) + (the row's sum from k to
     j), and that is a running minimum once the row's running sums are taken off.
     """
-    together = _TOGETHER if not costs or costs[0].device.type == "cpu" else _TOGETHER_ON_GPU
+    batch_size = _BATCH_SIZE if not costs or costs[0].device.type == "cpu" else _BATCH_SIZE_ON_GPU
     found: list[list[int]] = []
-    for first in range(0, len(costs), together):
-        found.extend(_paths(costs[first : first + together]))
+    for first in range(0, len(costs), batch_size):
+        found.extend(_paths(costs[first : first + batch_size]))
     return found
 
 

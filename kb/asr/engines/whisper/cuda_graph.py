@@ -24,11 +24,13 @@ class GraphStep:
         decoder: Decoder,
         rows: int,
         longest: int,
-        made: Callable[[int], None] | None = None,
+        on_allocated: Callable[[int], None] | None = None,
     ) -> None:
-        """`longest`: most steps of a window, the prompt's included. `made` is told the bytes of
-        the caches, once they are there to stay."""
-        self._told = made
+        """`longest`: most steps of a window, the prompt's included.
+
+        `on_allocated` is called with the bytes of the caches once they are allocated.
+        """
+        self._on_allocated = on_allocated
         self._decoder = decoder
         self._rows = rows
         self._longest = longest
@@ -37,7 +39,7 @@ class GraphStep:
         self._graph: torch.cuda.CUDAGraph | None = None
         self._tokens = self._at = self._logits = self._weights = torch.empty(0)
 
-    def over(self, caches: Caches) -> GraphStep | None:
+    def bind(self, caches: Caches) -> GraphStep | None:
         """Takes a batch in; None for one that is too large, or so small that it is no gain."""
         if not self._rows // 2 < caches.rows <= self._rows:
             return None
@@ -46,9 +48,9 @@ class GraphStep:
         static = self._static
         assert static is not None
         self._used = caches.rows
-        for kept, fresh in zip(static.cross, caches.cross, strict=True):
+        for kept, fresh in zip(static.cross_attention, caches.cross_attention, strict=True):
             kept[:, : self._used] = fresh
-        for kept, fresh in zip(static.own, caches.own, strict=True):
+        for kept, fresh in zip(static.self_attention, caches.self_attention, strict=True):
             steps = min(kept.shape[3], fresh.shape[3])
             kept[:, : self._used, :, :steps] = fresh[:, :, :, :steps]
         return self
@@ -69,18 +71,23 @@ class GraphStep:
         self._logits, self._weights = self._decoder.step(self._tokens, self._at, self._static)
 
     def _make(self, like: Caches) -> None:
-        def room(cache: torch.Tensor, steps: int) -> torch.Tensor:
+        def new_cache(cache: torch.Tensor, steps: int) -> torch.Tensor:
             shape = list(cache.shape)
             shape[1], shape[3] = self._rows, steps
             return cache.new_zeros(shape)
 
         self._static = Caches(
-            [room(cache, self._longest) for cache in like.own],
-            [room(cache, cache.shape[3]) for cache in like.cross],
+            [new_cache(cache, self._longest) for cache in like.self_attention],
+            [new_cache(cache, cache.shape[3]) for cache in like.cross_attention],
         )
-        if self._told:
-            self._told(sum(cache.nbytes for cache in (*self._static.own, *self._static.cross)))
-        device = like.own[0].device
+        if self._on_allocated:
+            self._on_allocated(
+                sum(
+                    cache.nbytes
+                    for cache in (*self._static.self_attention, *self._static.cross_attention)
+                )
+            )
+        device = like.self_attention[0].device
         self._tokens = torch.zeros(self._rows, dtype=torch.long, device=device)
         self._at = torch.zeros(1, dtype=torch.long, device=device)
         if device.type != "cuda":

@@ -43,38 +43,41 @@ class Caches:
     One tensor a layer: `own` holds keys and values of the tokens so far,
     [2, windows, heads, steps, width]; `cross` those of the sound,
     [2, windows, heads, positions, width]. On a CPU the values of the sound lie across,
-    [windows, heads, width, positions] in the same memory (`_across`).
+    [windows, heads, width, positions] in the same memory (`_transposed_view`).
     """
 
-    own: list[torch.Tensor]
-    cross: list[torch.Tensor]
+    self_attention: list[torch.Tensor]
+    cross_attention: list[torch.Tensor]
 
     def keep(self, rows: torch.Tensor) -> None:
         """Only these windows ([kept] numbers) go on; the others' memory is given back."""
         # One layer after the other, so that never two copies of all of it are held.
-        for caches in (self.own, self.cross):
+        for caches in (self.self_attention, self.cross_attention):
             for place, cache in enumerate(caches):
                 caches[place] = cache.index_select(1, rows)
 
     def spread(self, texts: int) -> Caches:
         """For writing several texts of each window: every window's own caches, so many times."""
-        return Caches([cache.repeat_interleave(texts, 1) for cache in self.own], list(self.cross))
+        return Caches(
+            [cache.repeat_interleave(texts, 1) for cache in self.self_attention],
+            list(self.cross_attention),
+        )
 
     def reorder(self, rows: torch.Tensor) -> None:
         """Each text goes on as the one whose number `rows` ([texts]) has in its place."""
-        self.own = [cache.index_select(1, rows) for cache in self.own]
+        self.self_attention = [cache.index_select(1, rows) for cache in self.self_attention]
 
     def grow(self) -> None:
         """Room for more steps."""
-        self.own = [F.pad(cache, (0, 0, 0, _ROOM)) for cache in self.own]
+        self.self_attention = [F.pad(cache, (0, 0, 0, _ROOM)) for cache in self.self_attention]
 
     @property
-    def room(self) -> int:
-        return int(self.own[0].shape[3])
+    def capacity(self) -> int:
+        return int(self.self_attention[0].shape[3])
 
     @property
     def rows(self) -> int:
-        return int(self.own[0].shape[1])
+        return int(self.self_attention[0].shape[1])
 
 
 class Decoder:
@@ -88,7 +91,7 @@ class Decoder:
         config, decoder = model.config, model.model.decoder
         self._heads = int(config.decoder_attention_heads)
         self._width = int(config.d_model) // self._heads
-        self._positions_heard = int(config.max_source_positions)
+        self._source_positions = int(config.max_source_positions)
         self.longest = int(config.max_target_positions)
         self._act = decoder.layers[0].activation_fn
         self._tokens = decoder.embed_tokens.weight
@@ -104,7 +107,7 @@ class Decoder:
         by_layer: dict[int, list[int]] = {}
         for layer, head in heads:
             by_layer.setdefault(int(layer), []).append(int(head))
-        self.watched = sum(map(len, by_layer.values()))
+        self.alignment_head_count = sum(map(len, by_layer.values()))
         self._layers = [
             self._layer(layer, by_layer.get(number, []))
             for number, layer in enumerate(decoder.layers)
@@ -113,16 +116,16 @@ class Decoder:
     def caches(self, states: torch.Tensor) -> Caches:
         """Caches for encoder states [windows, positions, model width]."""
         rows = states.shape[0]
-        shape = (2, rows, self._heads, self._positions_heard, self._width)
+        shape = (2, rows, self._heads, self._source_positions, self._width)
         cross = [states.new_empty(shape) for _ in self._layers]
         for layer, cache in zip(self._layers, cross, strict=True):
             for first, some in _portions(states):
                 pair = layer.cross_kv(some).unflatten(-1, (2, self._heads, self._width))
                 pair = pair.permute(2, 0, 3, 1, 4)
                 part = cache[:, first : first + some.shape[0]]
-                if _lies_across(cache):
+                if _is_transposed(cache):
                     part[0] = pair[0]
-                    _across(part[1]).copy_(pair[1].transpose(-1, -2))
+                    _transposed_view(part[1]).copy_(pair[1].transpose(-1, -2))
                 else:
                     part.copy_(pair)
         own = [states.new_zeros(2, rows, self._heads, _ROOM, self._width) for _ in self._layers]
@@ -144,32 +147,34 @@ class Decoder:
         mask = None
         if isinstance(at, torch.Tensor):
             x = F.embedding(tokens, self._tokens) + self._positions.index_select(0, at)
-            mask = torch.arange(caches.room, device=at.device)[None, None, None] <= at
+            mask = torch.arange(caches.capacity, device=at.device)[None, None, None] <= at
         else:
-            if at >= caches.room:
+            if at >= caches.capacity:
                 caches.grow()
             x = F.embedding(tokens, self._tokens) + self._positions[at]
-        watched: list[torch.Tensor] = []
-        for layer, own, cross in zip(self._layers, caches.own, caches.cross, strict=True):
+        alignment_attention: list[torch.Tensor] = []
+        for layer, own, cross in zip(
+            self._layers, caches.self_attention, caches.cross_attention, strict=True
+        ):
             qkv = layer.self_qkv(layer.self_norm(x)).view(rows, 3, self._heads, 1, self._width)
             fresh = qkv[:, 1:].transpose(0, 1)
             if isinstance(at, torch.Tensor):
                 own.index_copy_(3, at, fresh)
-                seen = own
+                past = own
             else:
                 own[:, :, :, at : at + 1] = fresh
-                seen = own[:, :, :, : at + 1]
+                past = own[:, :, :, : at + 1]
             found = F.scaled_dot_product_attention(
-                qkv[:, 0], seen[0], seen[1], attn_mask=mask, scale=1.0
+                qkv[:, 0], past[0], past[1], attn_mask=mask, scale=1.0
             )
             x = x + layer.self_out(found.reshape(rows, -1))
             # Texts of one window ask its sound together: [windows, heads, texts, width].
             query = layer.cross_q(layer.cross_norm(x))
             query = query.view(cross.shape[1], -1, self._heads, self._width).transpose(1, 2)
-            if _lies_across(cross):
+            if _is_transposed(cross):
                 # Matrix times column reads memory in order; row times matrix takes longer.
                 weights = (cross[0] @ query.transpose(-1, -2)).transpose(-1, -2).softmax(-1)
-                found = (_across(cross[1]) @ weights.transpose(-1, -2)).transpose(-1, -2)
+                found = (_transposed_view(cross[1]) @ weights.transpose(-1, -2)).transpose(-1, -2)
             elif layer.heads is not None:
                 weights = (query @ cross[0].transpose(-1, -2)).softmax(-1)
                 found = weights @ cross[1]
@@ -177,10 +182,10 @@ class Decoder:
                 found = F.scaled_dot_product_attention(query, cross[0], cross[1], scale=1.0)
             if layer.heads is not None:
                 chosen = weights.index_select(1, layer.heads)
-                watched.append(chosen.transpose(1, 2).flatten(0, 1))
+                alignment_attention.append(chosen.transpose(1, 2).flatten(0, 1))
             x = x + layer.cross_out(found.transpose(1, 2).reshape(rows, -1))
             x = x + layer.down(self._act(layer.up(layer.norm(x))))
-        return self._project(self._norm(x)), torch.cat(watched, dim=1)
+        return self._project(self._norm(x)), torch.cat(alignment_attention, dim=1)
 
     def _layer(self, layer: Any, heads: list[int]) -> _Layer:
         own, cross = layer.self_attn, layer.encoder_attn
@@ -188,11 +193,11 @@ class Decoder:
         scale = float(self._width) ** -0.5
         return _Layer(
             layer.self_attn_layer_norm,
-            _joined([(own.q_proj, scale), (own.k_proj, 1.0), (own.v_proj, 1.0)], _ROWS),
+            _fuse_linears([(own.q_proj, scale), (own.k_proj, 1.0), (own.v_proj, 1.0)], _ROWS),
             Linear(own.out_proj.weight, own.out_proj.bias, _ROWS),
             layer.encoder_attn_layer_norm,
-            _joined([(cross.q_proj, scale)], _ROWS),
-            _joined([(cross.k_proj, 1.0), (cross.v_proj, 1.0)], self._positions_heard),
+            _fuse_linears([(cross.q_proj, scale)], _ROWS),
+            _fuse_linears([(cross.k_proj, 1.0), (cross.v_proj, 1.0)], self._source_positions),
             Linear(cross.out_proj.weight, cross.out_proj.bias, _ROWS),
             layer.final_layer_norm,
             Linear(layer.fc1.weight, layer.fc1.bias, _ROWS),
@@ -207,11 +212,11 @@ def columns(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[tor
     return torch.tensor([list(prompt) for prompt in prompts], device=device)[:, 1:].unbind(1)
 
 
-def _lies_across(cross: torch.Tensor) -> bool:
+def _is_transposed(cross: torch.Tensor) -> bool:
     return cross.device.type == "cpu"
 
 
-def _across(values: torch.Tensor) -> torch.Tensor:
+def _transposed_view(values: torch.Tensor) -> torch.Tensor:
     """[windows, heads, width, positions] in the memory of [windows, heads, positions, width]."""
     return values.view(*values.shape[:2], values.shape[3], values.shape[2])
 
@@ -223,7 +228,7 @@ def _portions(states: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
     return [(row, states[row : row + 1]) for row in range(states.shape[0])]
 
 
-def _joined(parts: Sequence[tuple[Any, float]], rows: int) -> Linear:
+def _fuse_linears(parts: Sequence[tuple[Any, float]], rows: int) -> Linear:
     """Linear layers side by side as one, each scaled."""
     weights = [part.weight * scale for part, scale in parts]
     biases = [

@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kb.asr.audio.log_mel import LogMel
-from kb.asr.engines.base import GREEDY, Decoded, Decoding, Heard
+from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
 from kb.asr.engines.model_lookup import is_demo
 from kb.asr.engines.prompt import MOST_TOKENS, Prompter
 from kb.asr.engines.whisper.cuda_graph import GraphStep
 from kb.asr.engines.whisper.decoder import Decoder
-from kb.asr.engines.whisper.greedy_search import LONGEST_PROMPT, MAX_NEW_TOKENS, Begun, Greedy
-from kb.asr.engines.whisper.loader import Loaded, load_whisper
+from kb.asr.engines.whisper.greedy_search import (
+    LONGEST_PROMPT,
+    MAX_NEW_TOKENS,
+    DecoderState,
+    GreedyDecoder,
+)
+from kb.asr.engines.whisper.loader import LoadedModel, load_whisper
 from kb.asr.engines.whisper.packed_linear import pack_linears
-from kb.asr.engines.whisper.timestamp_rules import Rules
-from kb.asr.engines.whisper.token_words import Reader, Tokens
+from kb.asr.engines.whisper.timestamp_rules import TimestampRules
+from kb.asr.engines.whisper.token_words import TokenizedText, WordAligner
 from kb.asr.windows.windowing import Window
 from kb.settings import get_settings
 
@@ -46,11 +51,11 @@ class WhisperEngine:
     """`WhisperForConditionalGeneration` behind the engine interface."""
 
     name = "whisper"
-    ways = frozenset({"temperature", "beam"})
+    decoding_methods = frozenset({"temperature", "beam"})
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: LoadedModel,
         model_name: str,
         manager: GPUManager,
         speedups: Speedups | None = None,
@@ -83,26 +88,26 @@ class WhisperEngine:
         decoder = Decoder(loaded.model)
         # Its weights have been taken over; what was joined or laid out anew is not kept twice.
         loaded.model.model.decoder.layers = torch.nn.ModuleList()
-        rules = Rules(generation, self._eos, int(config.vocab_size), manager.device)
+        rules = TimestampRules(generation, self._eos, int(config.vocab_size), manager.device)
         graph = None
         if speedups.cuda_graphs:
             rows = manager.preset.batch_size if manager.preset else _GRAPH_ROWS
             longest = min(decoder.longest, LONGEST_PROMPT + MAX_NEW_TOKENS)
-            graph = GraphStep(decoder, rows, longest, manager.settle)
-        self._greedy = Greedy(
+            graph = GraphStep(decoder, rows, longest, manager.add_permanent)
+        self._greedy = GreedyDecoder(
             decoder,
             rules,
-            start=self._start,
+            start_token=self._start,
             median_width=int(getattr(config, "median_filter_width", 7)),
             graph=graph,
         )
-        self._reader = Reader(
+        self._word_aligner = WordAligner(
             loaded.processor.tokenizer, eos=self._eos, timestamp_begin=rules.timestamp_begin
         )
         self._prompter = Prompter(loaded.processor.tokenizer, eos=self._eos)
         # The demo recognizer never saw a prompt; of all others some half of the training had one.
-        self.takes_names = (
-            self._prompter.possible
+        self.supports_hotwords = (
+            self._prompter.supports_prompt
             and decoder.longest > MOST_TOKENS + LONGEST_PROMPT
             and not is_demo(model_name)
         )
@@ -122,7 +127,7 @@ class WhisperEngine:
         """Loads `model` (hub name, folder or `demo`). Raises ModelUnavailable."""
         return cls(load_whisper(model, manager), model, manager)
 
-    def knows_language(self, code: str) -> bool:
+    def supports_language(self, code: str) -> bool:
         return code in self._languages if self._multilingual else code == "en"
 
     def stop(self) -> None:
@@ -133,17 +138,19 @@ class WhisperEngine:
         self._manager.cleanup()
 
     @torch.inference_mode()
-    def hear(self, windows: Sequence[Window]) -> Heard:
-        begun = self._greedy.begin(self._encode(windows))
-        logits = begun.logits.float()
+    def encode(self, windows: Sequence[Window]) -> EncodedBatch:
+        state = self._greedy.start(self._run_encoder(windows))
+        logits = state.logits.float()
         no_speech = logits.softmax(-1)[:, self._no_speech].tolist()
         languages: list[dict[str, float]] = [{} for _ in windows]
         if self._multilingual:
-            among = logits[:, self._language_tokens].log_softmax(-1)
-            languages = [dict(zip(self._languages, row, strict=True)) for row in among.tolist()]
-        return Heard(tuple(windows), tuple(languages), tuple(no_speech), begun)
+            language_logprobs = logits[:, self._language_tokens].log_softmax(-1)
+            languages = [
+                dict(zip(self._languages, row, strict=True)) for row in language_logprobs.tolist()
+            ]
+        return EncodedBatch(tuple(windows), tuple(languages), tuple(no_speech), state)
 
-    def _encode(self, windows: Sequence[Window]) -> torch.Tensor:
+    def _run_encoder(self, windows: Sequence[Window]) -> torch.Tensor:
         """Encoder states [windows, positions, width]."""
         mel = self._mel([window.audio for window in windows]).to(self._manager.dtype)
         if not self._manager.on_gpu:
@@ -159,70 +166,70 @@ class WhisperEngine:
 
     @torch.inference_mode()
     def decode(
-        self, heard: Heard, languages: Sequence[str], how: Decoding = GREEDY
-    ) -> list[Decoded]:
+        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
+    ) -> list[DecodingResult]:
         prompts = [[self._start] for _ in languages]
         if self._multilingual:
             prompts = [[self._start, self._languages[code], self._task] for code in languages]
-        durations_s = [window.duration_s for window in heard.windows]
-        names = [window.names for window in heard.windows]
+        durations_s = [window.duration_s for window in encoded.windows]
+        hotwords = [window.hotwords for window in encoded.windows]
         # Only the first reading is told names: later ones are to be independent of them.
-        if how == GREEDY and self.takes_names and any(names):
-            tokens = self._told(heard.states, prompts, durations_s, names)
+        if options == GREEDY and self.supports_hotwords and any(hotwords):
+            tokens = self._decode_with_hotwords(encoded.states, prompts, durations_s, hotwords)
         else:
-            tokens = self._written(heard.states, prompts, durations_s, how)
+            tokens = self._decode_batch(encoded.states, prompts, durations_s, options)
         return [
-            self._reader.read(window, found, language, no_speech)
+            self._word_aligner.align(window, found, language, no_speech)
             for window, found, language, no_speech in zip(
-                heard.windows, tokens, languages, heard.no_speech, strict=True
+                encoded.windows, tokens, languages, encoded.no_speech, strict=True
             )
         ]
 
-    def _written(
+    def _decode_batch(
         self,
-        begun: Begun,
+        state: DecoderState,
         prompts: Sequence[Sequence[int]],
         durations_s: Sequence[float],
-        how: Decoding = GREEDY,
-    ) -> list[Tokens]:
-        given = None
-        if how.beams > 1 and not how.temperature:
-            given = self._greedy.search(begun, prompts, how.beams)
-        written = self._greedy.write(begun, prompts, temperature=how.temperature, given=given)
+        options: DecodingOptions = GREEDY,
+    ) -> list[TokenizedText]:
+        fixed = None
+        if options.beams > 1 and not options.temperature:
+            fixed = self._greedy.beam_search(state, prompts, options.beams)
+        result = self._greedy.decode(state, prompts, temperature=options.temperature, fixed=fixed)
         began = time.perf_counter()
-        tokens = self._greedy.time(written, durations_s)
+        tokens = self._greedy.align(result, durations_s)
         self.align_s += time.perf_counter() - began
         return tokens
 
-    def _told(
+    def _decode_with_hotwords(
         self,
-        begun: Begun,
+        state: DecoderState,
         prompts: Sequence[Sequence[int]],
         durations_s: Sequence[float],
-        names: Sequence[tuple[str, ...]],
-    ) -> list[Tokens]:
+        hotwords: Sequence[tuple[str, ...]],
+    ) -> list[TokenizedText]:
         """Windows with names told beforehand, those of one prompt together.
 
         What comes back as the names themselves is written once more without them.
         """
-        found: dict[int, Tokens] = {}
+        found: dict[int, TokenizedText] = {}
         rest = set(range(len(prompts)))
-        for own in dict.fromkeys(names):
+        for own in dict.fromkeys(hotwords):
             prefix = self._prompter.prefix(own, self._most_prompt)
             if not prefix:
                 continue
-            rows = [n for n, given in enumerate(names) if given == own]
-            part = self._greedy.again(begun.of(rows), prefix[0])
+            rows = [n for n, of_window in enumerate(hotwords) if of_window == own]
+            part = self._greedy.restart(state.select(rows), prefix[0])
             longer = [[*prefix, *prompts[n]] for n in rows]
-            told = self._written(part, longer, [durations_s[n] for n in rows])
-            for n, tokens in zip(rows, told, strict=True):
-                if not self._prompter.echoed(own, tokens.numbers):
+            texts = self._decode_batch(part, longer, [durations_s[n] for n in rows])
+            for n, tokens in zip(rows, texts, strict=True):
+                if not self._prompter.echoes_prompt(own, tokens.token_ids):
                     found[n] = tokens
                     rest.discard(n)
         if rest:
             rows = sorted(rest)
-            plain = self._written(
-                begun.of(rows), [prompts[n] for n in rows], [durations_s[n] for n in rows]
+            plain = self._decode_batch(
+                state.select(rows), [prompts[n] for n in rows], [durations_s[n] for n in rows]
             )
             found.update(zip(rows, plain, strict=True))
         return [found[n] for n in range(len(prompts))]

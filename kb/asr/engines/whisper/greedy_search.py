@@ -10,11 +10,16 @@ from functools import partial
 import torch
 
 from kb.asr.engines.whisper.alignment import FRAME_S, alignment, monotonic_paths
-from kb.asr.engines.whisper.beam_search import Beams
+from kb.asr.engines.whisper.beam_search import BeamSearchDecoder
 from kb.asr.engines.whisper.cuda_graph import GraphStep
 from kb.asr.engines.whisper.decoder import Caches, Decoder, columns
-from kb.asr.engines.whisper.timestamp_rules import Choice, Drawn, Given, Rules
-from kb.asr.engines.whisper.token_words import Tokens
+from kb.asr.engines.whisper.timestamp_rules import (
+    FixedTokens,
+    SampledTokens,
+    TimestampRules,
+    TokenChoice,
+)
+from kb.asr.engines.whisper.token_words import TokenizedText
 
 LONGEST_PROMPT = 3  # start, language, task; names go before them
 MAX_NEW_TOKENS = 224  # half of Whisper's text context, as openai-whisper has it
@@ -24,25 +29,25 @@ _BLOCK = 64  # steps of attention that are reserved at once
 
 
 @dataclass(slots=True)
-class Begun:
+class DecoderState:
     """A batch whose first step, over the start token alone, has been taken."""
 
     caches: Caches
     logits: torch.Tensor  # [windows, vocabulary]
     weights: torch.Tensor  # attention of the alignment heads, [windows, heads, positions]
 
-    def of(self, rows: Sequence[int]) -> Begun:
+    def select(self, rows: Sequence[int]) -> DecoderState:
         """Only these windows; all of them in order cost nothing."""
         if list(rows) == list(range(self.caches.rows)):
             return self
         kept = torch.tensor(list(rows), device=self.logits.device)
-        caches = Caches(list(self.caches.own), list(self.caches.cross))
+        caches = Caches(list(self.caches.self_attention), list(self.caches.cross_attention))
         caches.keep(kept)
-        return Begun(caches, self.logits[kept], self.weights[kept])
+        return DecoderState(caches, self.logits[kept], self.weights[kept])
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class GreedyResult:
     """What was decoded: tokens of each window, without prompt and end, and about each token.
 
     `prompt` counts the prompt's tokens.
@@ -50,12 +55,12 @@ class Written:
 
     rows: list[list[int]]
     logprobs: list[list[float]]
-    watched: Watched
-    prompt: int
+    attention: AttentionTrace
+    prompt_length: int
 
 
 @dataclass(slots=True)
-class Watched:
+class AttentionTrace:
     """Attention of the alignment heads, [windows, steps, heads, positions], grown in blocks."""
 
     rows: int
@@ -73,27 +78,27 @@ class Watched:
             self._blocks[-1][rows, place] = weights
         self._steps += 1
 
-    def of(self, row: int, first: int, end: int) -> torch.Tensor:
+    def steps_of(self, row: int, first: int, end: int) -> torch.Tensor:
         """[heads, steps, positions] of one window."""
         steps = torch.cat([block[row] for block in self._blocks])[first:end]
         return steps.transpose(0, 1)
 
 
-class Greedy:
+class GreedyDecoder:
     """Writing with one decoder. `stop` ends it from another thread."""
 
     def __init__(
         self,
         decoder: Decoder,
-        rules: Rules,
+        rules: TimestampRules,
         *,
-        start: int,
+        start_token: int,
         median_width: int = 7,
         graph: GraphStep | None = None,
     ) -> None:
         self._decoder = decoder
         self._rules = rules
-        self._start = start
+        self._start = start_token
         self._median = median_width
         self._graph = graph
         self._stopped = threading.Event()
@@ -101,110 +106,114 @@ class Greedy:
     def stop(self) -> None:
         self._stopped.set()
 
-    def begin(self, states: torch.Tensor) -> Begun:
+    def start(self, states: torch.Tensor) -> DecoderState:
         """The first step of encoder states [windows, positions, width]."""
         caches = self._decoder.caches(states)
         tokens = torch.full((states.shape[0],), self._start, device=states.device)
         logits, weights = self._decoder.step(tokens, 0, caches)
-        return Begun(caches, logits, weights)
+        return DecoderState(caches, logits, weights)
 
-    def again(self, begun: Begun, first: int) -> Begun:
+    def restart(self, state: DecoderState, first: int) -> DecoderState:
         """The first step of the same sound anew, over another token than the start token."""
-        own = [torch.zeros_like(cache) for cache in begun.caches.own]
-        caches = Caches(own, list(begun.caches.cross))
-        tokens = torch.full((caches.rows,), first, device=begun.logits.device)
+        own = [torch.zeros_like(cache) for cache in state.caches.self_attention]
+        caches = Caches(own, list(state.caches.cross_attention))
+        tokens = torch.full((caches.rows,), first, device=state.logits.device)
         logits, weights = self._decoder.step(tokens, 0, caches)
-        return Begun(caches, logits, weights)
+        return DecoderState(caches, logits, weights)
 
-    def write(
+    def decode(
         self,
-        begun: Begun,
+        state: DecoderState,
         prompts: Sequence[Sequence[int]],
         *,
         temperature: float = 0.0,
-        given: Sequence[Sequence[int]] | None = None,
-    ) -> Written:
-        """Writes every window; `prompts` are of one length and begin with the token of `begun`.
+        fixed: Sequence[Sequence[int]] | None = None,
+    ) -> GreedyResult:
+        """Writes every window; `prompts` are of one length and begin with the token of `state`.
 
-        `temperature` above 0 draws, the same each time for the same batch. `given`: what is to
-        be written, so that only its chances and its attention are found out. `begun` may be
+        `temperature` above 0 draws, the same each time for the same batch. `fixed`: what is to
+        be written, so that only its chances and its attention are found out. `state` may be
         written again, with other prompts.
         """
-        logits, device = begun.logits, begun.logits.device
-        caches = Caches(list(begun.caches.own), list(begun.caches.cross))
-        watched = Watched(caches.rows)
-        watched.add(None, begun.weights)
+        logits, device = state.logits, state.logits.device
+        caches = Caches(list(state.caches.self_attention), list(state.caches.cross_attention))
+        attention = AttentionTrace(caches.rows)
+        attention.add(None, state.weights)
         # A step is recorded for the usual length; a prompt of names is longer.
         usual = len(prompts[0]) <= LONGEST_PROMPT
-        step = self._graph.over(caches) if self._graph and usual else None
+        step = self._graph.bind(caches) if self._graph and usual else None
 
-        def take(tokens: torch.Tensor) -> torch.Tensor:
+        def run_step(tokens: torch.Tensor) -> torch.Tensor:
             run = step or partial(self._decoder.step, caches=caches)
             logits, weights = run(tokens, at)
-            watched.add(alive, weights)
+            attention.add(alive, weights)
             return logits
 
         alive: torch.Tensor | None = None  # numbers of the rows that go on; None: all
         at = 1
         for tokens in columns(prompts, device):
-            logits = take(tokens)
+            logits = run_step(tokens)
             at += 1
-        choose = self._chooser(len(prompts), device, temperature, given)
-        written: list[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]] = []
+        choose = self._token_choice(len(prompts), device, temperature, fixed)
+        chosen: list[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]] = []
         on_cpu = device.type == "cpu"
-        for number in range(self.room(len(prompts[0]))):
+        for number in range(self.max_new_tokens(len(prompts[0]))):
             if self._stopped.is_set():
                 break
             tokens, logprobs = choose(logits)
-            written.append((alive, tokens, logprobs))
+            chosen.append((alive, tokens, logprobs))
             if on_cpu or number % CHECK_EVERY == CHECK_EVERY - 1:
-                going = (~choose.finished).nonzero()[:, 0]
-                if not going.numel():
+                unfinished = (~choose.finished).nonzero()[:, 0]
+                if not unfinished.numel():
                     break
-                if step is None and going.numel() <= (1 - WORTH_DROPPING) * tokens.shape[0]:
-                    alive = going if alive is None else alive[going]
-                    tokens = tokens[going]
-                    caches.keep(going)
-                    choose.keep(going)
-            logits = take(tokens)
+                if step is None and unfinished.numel() <= (1 - WORTH_DROPPING) * tokens.shape[0]:
+                    alive = unfinished if alive is None else alive[unfinished]
+                    tokens = tokens[unfinished]
+                    caches.keep(unfinished)
+                    choose.keep(unfinished)
+            logits = run_step(tokens)
             at += 1
-        return Written(*self._gathered(written, len(prompts)), watched, len(prompts[0]))
+        return GreedyResult(*self._gather(chosen, len(prompts)), attention, len(prompts[0]))
 
-    def room(self, prompt: int) -> int:
+    def max_new_tokens(self, prompt: int) -> int:
         """Most tokens that may follow a prompt of so many."""
         return min(MAX_NEW_TOKENS, self._decoder.longest - prompt)
 
-    def search(self, begun: Begun, prompts: Sequence[Sequence[int]], beams: int) -> list[list[int]]:
+    def beam_search(
+        self, state: DecoderState, prompts: Sequence[Sequence[int]], beams: int
+    ) -> list[list[int]]:
         """The likeliest texts found by `beams` at once; `write` them as `given` for the rest."""
-        room = self.room(len(prompts[0]))
-        search = Beams(self._decoder, self._rules, beams, room, self._stopped.is_set)
-        return search(begun.caches, begun.logits, prompts)
+        max_length = self.max_new_tokens(len(prompts[0]))
+        search = BeamSearchDecoder(
+            self._decoder, self._rules, beams, max_length, self._stopped.is_set
+        )
+        return search(state.caches, state.logits, prompts)
 
-    def _chooser(
+    def _token_choice(
         self,
         rows: int,
         device: torch.device,
         temperature: float,
-        given: Sequence[Sequence[int]] | None,
-    ) -> Choice:
-        if given is not None:
-            longest = max(map(len, given), default=0) + 1
-            padded = [[*row, *[self._rules.eos] * (longest - len(row))] for row in given]
-            return Given(self._rules, torch.tensor(padded, device=device))
+        fixed: Sequence[Sequence[int]] | None,
+    ) -> TokenChoice:
+        if fixed is not None:
+            longest = max(map(len, fixed), default=0) + 1
+            padded = [[*row, *[self._rules.eos] * (longest - len(row))] for row in fixed]
+            return FixedTokens(self._rules, torch.tensor(padded, device=device))
         if temperature > 0:
-            return Drawn(self._rules, rows, temperature)
-        return Choice(self._rules, rows)
+            return SampledTokens(self._rules, rows, temperature)
+        return TokenChoice(self._rules, rows)
 
-    def _gathered(
-        self, written: Sequence[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]], rows: int
+    def _gather(
+        self, steps: Sequence[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]], rows: int
     ) -> tuple[list[list[int]], list[list[float]]]:
         """From tensors a step to lists a row, up to the end token."""
-        if not written:
+        if not steps:
             return [[] for _ in range(rows)], [[] for _ in range(rows)]
-        device = written[0][1].device
-        tokens = torch.full((rows, len(written)), self._rules.eos, device=device)
-        logprobs = torch.zeros((rows, len(written)), device=device)
-        for place, (alive, step_tokens, step_logprobs) in enumerate(written):
+        device = steps[0][1].device
+        tokens = torch.full((rows, len(steps)), self._rules.eos, device=device)
+        logprobs = torch.zeros((rows, len(steps)), device=device)
+        for place, (alive, step_tokens, step_logprobs) in enumerate(steps):
             own = slice(None) if alive is None else alive
             tokens[own, place] = step_tokens
             logprobs[own, place] = step_logprobs
@@ -215,19 +224,19 @@ class Greedy:
             [row[:end] for row, end in zip(logprobs.tolist(), ends, strict=True)],
         )
 
-    def time(self, written: Written, durations_s: Sequence[float]) -> list[Tokens]:
+    def align(self, result: GreedyResult, durations_s: Sequence[float]) -> list[TokenizedText]:
         """The rows with the time of each token, from the attention that was watched.
 
         `durations_s`: how much of each window is sound and not padding.
         """
-        rows = written.rows
+        rows = result.rows
         # The step that reads the prompt's last token predicts the first token, and looks at
         # its sound.
-        first = written.prompt - 1
+        first = result.prompt_length - 1
         costs = []
         spoken = [place for place, row in enumerate(rows) if row]
         for place in spoken:
-            weights = written.watched.of(place, first, first + len(rows[place]) + 1)
+            weights = result.attention.steps_of(place, first, first + len(rows[place]) + 1)
             frames = min(weights.shape[-1], int(durations_s[place] / FRAME_S) + 1)
             costs.append(-alignment(weights, frames, self._median))
         edges: list[list[float]] = [[0.0] for _ in rows]
@@ -236,6 +245,6 @@ class Greedy:
             # A decode that was stopped lacks the step that would have told the end.
             edges[place] += edges[place][-1:] * (len(rows[place]) + 1 - len(path))
         return [
-            Tokens(row, edge, chances)
-            for row, edge, chances in zip(rows, edges, written.logprobs, strict=True)
+            TokenizedText(row, edge, chances)
+            for row, edge, chances in zip(rows, edges, result.logprobs, strict=True)
         ]

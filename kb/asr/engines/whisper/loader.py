@@ -23,7 +23,7 @@ from kb.asr.engines.model_lookup import (
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """A model in memory: the transformers model, its processor, and the seconds it took."""
 
     model: Any
@@ -31,7 +31,7 @@ class Loaded:
     load_s: float
 
 
-def load_whisper(name: str, manager: GPUManager) -> Loaded:
+def load_whisper(name: str, manager: GPUManager) -> LoadedModel:
     """Loads a Whisper model and its processor onto the manager's device.
 
     Raises ModelUnavailable (unknown name, no network and nothing cached, damaged folder, not a
@@ -44,7 +44,7 @@ def load_whisper(name: str, manager: GPUManager) -> Loaded:
     model, processor = read_pretrained(
         ref, lambda offline: _read(ref, manager, offline=offline), manager
     )
-    return Loaded(model, processor, time.perf_counter() - began)
+    return LoadedModel(model, processor, time.perf_counter() - began)
 
 
 def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, Any]:

@@ -36,7 +36,7 @@ from typing import Any
 POSITIONS = 1500
 FRAMES = 3000
 TOKENS = 448
-WATCHED = 256  # steps of attention that are kept: 224 tokens and a prompt, in whole blocks
+TRACED_STEPS = 256  # steps of attention that are kept: 224 tokens and a prompt, in whole blocks
 KEPT = 0.75  # of the windows go on at most, when a batch's caches are copied without the others
 FIRST_STEPS = 64  # of the text in caches that have not grown yet
 GROWN_STEPS = 192 + 256  # before and after they have grown for the last time
@@ -92,15 +92,15 @@ class ModelShape:
     def window_bytes(self, number_bytes: int = 2) -> int:
         """What one more window in a batch takes (see the module)."""
         b, d = number_bytes, self.width
-        heard = 4 * self.mels * FRAMES + b * POSITIONS * (2 * self.inner + 5 * d)
+        encoder_bytes = 4 * self.mels * FRAMES + b * POSITIONS * (2 * self.inner + 5 * d)
         own_steps = FIRST_STEPS + int(KEPT * GROWN_STEPS)
-        written = (
+        decoder_bytes = (
             int((1 + KEPT) * self.cross_cache_bytes(b))
             + 2 * b * own_steps * d * self.decoder_layers
-            + b * POSITIONS * self.timing_heads * WATCHED
+            + b * POSITIONS * self.timing_heads * TRACED_STEPS
             + 16 * self.vocabulary
         )
-        return max(heard, written)
+        return max(encoder_bytes, decoder_bytes)
 
     def batch_bytes(self, windows: int, number_bytes: int = 2) -> int:
         """Weights and a batch of so many windows."""

@@ -15,7 +15,7 @@ import torch
 _NEVER = float("-inf")
 
 
-class Rules:
+class TimestampRules:
     """What a model's generation config forbids."""
 
     def __init__(self, generation: Any, eos: int, vocabulary: int, device: str) -> None:
@@ -33,10 +33,10 @@ class Rules:
         self.times = torch.arange(self.timestamp_begin, vocabulary, device=device)
 
 
-class Choice:
+class TokenChoice:
     """The rules over one batch: call it with the logits of each step."""
 
-    def __init__(self, rules: Rules, rows: int) -> None:
+    def __init__(self, rules: TimestampRules, rows: int) -> None:
         device = rules.bias.device
         self._rules = rules
         self._fresh = True
@@ -80,7 +80,7 @@ class Choice:
             # If a timestamp, whichever, is likelier than any single word, it is one.
             is_time = times.logsumexp(-1) > torch.maximum(text, special)
             token = torch.where(is_time, times.argmax(-1) + begin, word)
-        return self._taken(token, logits)
+        return self._accept(token, logits)
 
     def masked(self, logits: torch.Tensor) -> torch.Tensor:
         """The logits [rows, vocabulary] with minus infinity for what may not come next."""
@@ -101,7 +101,7 @@ class Choice:
         allowed[:, :begin].masked_fill_(is_time[:, None], _NEVER)
         return allowed
 
-    def _taken(
+    def _accept(
         self, token: torch.Tensor, logits: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         token = torch.where(self.finished, self._rules.eos, token)
@@ -119,10 +119,10 @@ class Choice:
         self._fresh = False
 
 
-class Drawn(Choice):
+class SampledTokens(TokenChoice):
     """Tokens drawn by their probability at a temperature above 0, the same in every run."""
 
-    def __init__(self, rules: Rules, rows: int, temperature: float) -> None:
+    def __init__(self, rules: TimestampRules, rows: int, temperature: float) -> None:
         super().__init__(rules, rows)
         self._temperature = temperature
         self._generator = torch.Generator(rules.bias.device).manual_seed(0)
@@ -134,13 +134,13 @@ class Drawn(Choice):
         # looks at the chances on the host before.
         times = torch.empty_like(chances).exponential_(1.0, generator=self._generator)
         token = (chances / times).argmax(-1)
-        return self._taken(token, logits.float())
+        return self._accept(token, logits.float())
 
 
-class Given(Choice):
+class FixedTokens(TokenChoice):
     """No choice: tokens [rows, longest] that are known, each row closed by the end token."""
 
-    def __init__(self, rules: Rules, tokens: torch.Tensor) -> None:
+    def __init__(self, rules: TimestampRules, tokens: torch.Tensor) -> None:
         super().__init__(rules, tokens.shape[0])
         self._tokens = tokens
         self._place = 0
@@ -153,4 +153,4 @@ class Given(Choice):
         # (On a GPU some steps are taken after the last end.)
         token = self._tokens[:, min(self._place, self._tokens.shape[1] - 1)]
         self._place += 1
-        return self._taken(token, logits.float())
+        return self._accept(token, logits.float())

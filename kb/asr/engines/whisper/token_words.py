@@ -9,15 +9,15 @@ from typing import Any
 
 from transformers.models.whisper.tokenization_whisper import LANGUAGES, _combine_tokens_into_words
 
-from kb.asr.audio.word_edges import draw_in, to_speech
-from kb.asr.engines.base import Decoded
+from kb.asr.audio.word_edges import snap_to_sound, snap_to_speech
+from kb.asr.engines.base import DecodingResult
 from kb.asr.engines.whisper.alignment import FRAME_S
 from kb.asr.windows.windowing import Window
 from kb.types import Segment, Word
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenizedText:
     """One window as a recognizer wrote it.
 
     `numbers`: text and timestamp tokens, without prompt and end; `edges`: seconds from the
@@ -25,7 +25,7 @@ class Tokens:
     token.
     """
 
-    numbers: Sequence[int]
+    token_ids: Sequence[int]
     edges: Sequence[float]
     logprobs: Sequence[float]
 
@@ -40,7 +40,7 @@ class _Phrase:
     end_s: float | None
 
 
-class Reader:
+class WordAligner:
     """Reads tokens with the tokenizer of their model."""
 
     def __init__(self, tokenizer: Any, *, eos: int, timestamp_begin: int) -> None:
@@ -48,16 +48,18 @@ class Reader:
         self._eos = eos
         self._timestamp_begin = timestamp_begin
 
-    def read(self, window: Window, tokens: Tokens, language: str, no_speech: float) -> Decoded:
+    def align(
+        self, window: Window, tokens: TokenizedText, language: str, no_speech: float
+    ) -> DecodingResult:
         """Segments with their words, on the medium's clock."""
-        phrases = self.phrases(tokens.numbers)
+        phrases = self.phrases(tokens.token_ids)
         counts: list[int] = []
         loose: list[Word] = []
         for phrase in phrases:
             found = self._words(window, tokens, phrase, language)
             loose.extend(found)
             counts.append(len(found))
-        words = draw_in(to_speech(loose, window.speech), window.audio, window.start_s)
+        words = snap_to_sound(snap_to_speech(loose, window.speech), window.audio, window.start_s)
         segments: list[Segment] = []
         last_s, place = window.start_s, 0
         for phrase, count in zip(phrases, counts, strict=True):
@@ -65,13 +67,13 @@ class Reader:
             place += count
             if not own:
                 continue
-            told = own[-1].end_s if phrase.end_s is None else window.start_s + phrase.end_s
-            last_s = max(last_s, min(told, window.end_s))
-            text = self._tokenizer.decode(tokens.numbers[phrase.first : phrase.end]).strip()
+            segment_end_s = own[-1].end_s if phrase.end_s is None else window.start_s + phrase.end_s
+            last_s = max(last_s, min(segment_end_s, window.end_s))
+            text = self._tokenizer.decode(tokens.token_ids[phrase.first : phrase.end]).strip()
             segments.append(Segment(own[0].start_s, own[-1].end_s, text, own, language))
         logprobs = tokens.logprobs
         mean = sum(logprobs) / len(logprobs) if len(logprobs) else 0.0
-        return Decoded(tuple(segments), language, mean, no_speech, last_s)
+        return DecodingResult(tuple(segments), language, mean, no_speech, last_s)
 
     def phrases(self, tokens: Sequence[int]) -> list[_Phrase]:
         """Where the text stands between the timestamps."""
@@ -92,8 +94,10 @@ class Reader:
             phrases.append(_Phrase(first, len(tokens), start_s, None))
         return phrases
 
-    def _words(self, window: Window, tokens: Tokens, phrase: _Phrase, language: str) -> list[Word]:
-        inside = list(tokens.numbers[phrase.first : phrase.end])
+    def _words(
+        self, window: Window, tokens: TokenizedText, phrase: _Phrase, language: str
+    ) -> list[Word]:
+        inside = list(tokens.token_ids[phrase.first : phrase.end])
         texts, _, places = _combine_tokens_into_words(
             self._tokenizer, inside, LANGUAGES.get(language, "english")
         )

@@ -14,7 +14,7 @@ from kb.ui import session
 from kb.ui.i18n import text
 from kb.ui.widgets import messages
 
-_CHOICE, _MADE, _PLACE = "preset_edit", "preset_made", "presets"
+_CHOICE, _CREATED, _FLASH_KEY = "preset_edit", "preset_made", "presets"
 _TEXT = "preset_text"
 _NEW = ""
 # Wider than what is accepted: what is wrong is told in words, not swallowed by a field.
@@ -27,8 +27,8 @@ def render() -> None:
     """Draw the editor."""
     st.markdown(f"##### {text('gpu_presets')}")
     path = presets_path()
-    st.caption(text("gpu_presets_file", path=messages.plain(messages.folder(path))))
-    messages.news(_PLACE)
+    st.caption(text("gpu_presets_file", path=messages.escape_markdown(messages.display_path(path))))
+    messages.show_flash(_FLASH_KEY)
     try:
         content = read_text(path)
     except KBError as error:
@@ -40,13 +40,13 @@ def render() -> None:
         messages.error(error)  # and the text below mends it
     else:
         _form(presets, content, path)
-    _as_text(content, path)
+    _text_editor(content, path)
 
 
 def _form(presets: Mapping[str, Preset], content: str, path: Path) -> None:
-    wanted = st.session_state.pop(_MADE, None)
-    if wanted in presets:
-        st.session_state[_CHOICE] = wanted
+    created = st.session_state.pop(_CREATED, None)
+    if created in presets:
+        st.session_state[_CHOICE] = created
     elif st.session_state.get(_CHOICE, _NEW) not in (*presets, _NEW):
         st.session_state.pop(_CHOICE, None)
     chosen = st.selectbox(
@@ -56,7 +56,7 @@ def _form(presets: Mapping[str, Preset], content: str, path: Path) -> None:
         key=_CHOICE,
         persist_state="session",
     )
-    shown = presets.get(str(chosen)) or _blank(presets)
+    shown = presets.get(str(chosen)) or _new_preset(presets)
     # Another preset has other figures: fields of its own.
     mark = f"{chosen}-{abs(hash(shown))}"
     with st.form(f"preset-{mark}", border=True):
@@ -78,12 +78,12 @@ def _form(presets: Mapping[str, Preset], content: str, path: Path) -> None:
             removed = bool(chosen) and st.form_submit_button(text("gpu_preset_remove"))
     if saved:
         known = "" if chosen else next((n for n in presets if n == str(name).strip()), "")
-        _save(str(name).strip(), {"label": label, **values}, content, path, taken=known)
+        _save(str(name).strip(), {"label": label, **values}, content, path, existing=known)
     elif removed:
         _remove(str(chosen), content, path)
 
 
-def _blank(presets: Mapping[str, Preset]) -> Preset:
+def _new_preset(presets: Mapping[str, Preset]) -> Preset:
     """What a new preset begins with: the figures of the one in force."""
     try:
         return find_preset(session.service().settings.preset, presets)
@@ -116,21 +116,23 @@ def _fields(shown: Preset, mark: str) -> dict[str, object]:
     return values
 
 
-def _save(name: str, values: Mapping[str, object], content: str, path: Path, *, taken: str) -> None:
+def _save(
+    name: str, values: Mapping[str, object], content: str, path: Path, *, existing: str
+) -> None:
     try:
-        if taken:
+        if existing:
             raise SettingsError(
-                text("gpu_preset_taken", name=taken), hint=text("gpu_preset_taken_hint")
+                text("gpu_preset_taken", name=existing), hint=text("gpu_preset_taken_hint")
             )
         label = str(values["label"]).strip()
         figures = {key: value for key, value in values.items() if key != "label"}
-        wanted = {"label": label, **figures} if label else figures
-        write_text(path, with_preset(content, name, wanted, path), seen=content)
+        preset_values = {"label": label, **figures} if label else figures
+        write_text(path, with_preset(content, name, preset_values, path), expected=content)
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
         st.rerun()
-    st.session_state[_MADE] = name
-    _tell(text("gpu_preset_saved", name=name))
+    st.session_state[_CREATED] = name
+    _flash_and_rerun(text("gpu_preset_saved", name=name))
 
 
 def _remove(name: str, content: str, path: Path) -> None:
@@ -138,15 +140,15 @@ def _remove(name: str, content: str, path: Path) -> None:
         in_force = session.service().settings.preset
         if find_preset(in_force, check_presets(content, path)).name == name:
             raise SettingsError(text("gpu_preset_in_use"))
-        write_text(path, without_preset(content, name, path), seen=content)
+        write_text(path, without_preset(content, name, path), expected=content)
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
         st.rerun()
-    _tell(text("gpu_preset_removed", name=name))
+    _flash_and_rerun(text("gpu_preset_removed", name=name))
 
 
-def _tell(words: str) -> None:
-    messages.tell(_PLACE, words)
+def _flash_and_rerun(words: str) -> None:
+    messages.flash(_FLASH_KEY, words)
     st.session_state.pop(_TEXT, None)
     st.rerun()
 
@@ -154,7 +156,7 @@ def _tell(words: str) -> None:
 # The file as text
 
 
-def _as_text(content: str, path: Path) -> None:
+def _text_editor(content: str, path: Path) -> None:
     with (
         st.expander(text("gpu_preset_text"), key="preset-as-text"),
         st.form("preset-text", border=False),
@@ -171,10 +173,13 @@ def _as_text(content: str, path: Path) -> None:
 
 def _save_text(seen: str) -> None:
     path = presets_path()
-    wanted = str(st.session_state.get(_TEXT) or "")
+    edited = str(st.session_state.get(_TEXT) or "")
     try:
-        write_text(path, wanted if wanted.endswith("\n") else f"{wanted}\n", seen=seen)
+        write_text(path, edited if edited.endswith("\n") else f"{edited}\n", expected=seen)
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
         return
-    messages.tell(_PLACE, text("gpu_preset_text_saved", path=messages.plain(messages.folder(path))))
+    messages.flash(
+        _FLASH_KEY,
+        text("gpu_preset_text_saved", path=messages.escape_markdown(messages.display_path(path))),
+    )

@@ -7,21 +7,21 @@ import streamlit as st
 from gpu.throughput import Calibration, Speed
 from kb.errors import KBError
 from kb.ui import session
-from kb.ui.i18n import number, text
+from kb.ui.i18n import format_number, text
 from kb.ui.widgets import charts, messages, task_progress
 
 _SHOWN = 200
-LOOK_EVERY_S = 10.0
+REFRESH_S = 10.0
 
 
 def render() -> None:
     """Draw the speeds and the measurement."""
     st.markdown(f"##### {text('gpu_speeds')}")
-    st.fragment(_newest, run_every=LOOK_EVERY_S)()
+    st.fragment(_recent, run_every=REFRESH_S)()
     _calibration()
 
 
-def _newest() -> None:
+def _recent() -> None:
     try:
         found = session.service().hardware.speeds(limit=_SHOWN)
     except KBError as error:
@@ -34,7 +34,7 @@ def _speeds(found: list[Speed]) -> None:
     if not found:
         st.caption(text("gpu_speeds_none"))
         return
-    titles = {entry.item.id: entry.item.title for entry in session.shelf().entries}
+    titles = {entry.item.id: entry.item.title for entry in session.library_listing().entries}
     oldest_first = found[::-1]
     charts.bars(
         list(range(1, len(found) + 1)),
@@ -49,11 +49,11 @@ def _speeds(found: list[Speed]) -> None:
             {
                 "item": [titles.get(s.item_id, s.item_id) for s in found],
                 "rtfx": [round(s.rtfx, 1) for s in found],
-                "length": [messages.length(s.media_s) for s in found],
-                "took": [messages.span(s.total_s) for s in found],
+                "length": [messages.format_length(s.media_s) for s in found],
+                "took": [messages.format_timedelta(s.total_s) for s in found],
                 "model": [s.model.rstrip("/").rsplit("/", 1)[-1] for s in found],
                 "preset": [s.preset for s in found],
-                "when": [messages.moment(s.ended_at) for s in found],
+                "when": [messages.format_datetime(s.ended_at) for s in found],
             },
             hide_index=True,
             key="speeds",
@@ -81,7 +81,7 @@ def _calibration() -> None:
         args=("calibrate",),
         disabled=task_progress.running("calibrate"),
     )
-    task_progress.told("calibrate")
+    task_progress.task_status("calibrate")
     try:
         found = session.service().hardware.calibrations()
     except KBError as error:
@@ -90,20 +90,20 @@ def _calibration() -> None:
     if not found:
         st.caption(text("gpu_calibrated_never"))
     for calibration in found[:3]:
-        _measured(calibration)
+        _calibration_result(calibration)
 
 
-def _measured(found: Calibration) -> None:
+def _calibration_result(found: Calibration) -> None:
     best = found.best
     if best is None:
         return
     st.markdown(
         text(
             "gpu_calibrated",
-            when=messages.moment(found.at),
-            model=messages.plain(found.model.rstrip("/").rsplit("/", 1)[-1]),
-            batch=number(best.batch),
-            rtfx=number(best.rtfx, 1),
+            when=messages.format_datetime(found.at),
+            model=messages.escape_markdown(found.model.rstrip("/").rsplit("/", 1)[-1]),
+            batch=format_number(best.batch),
+            rtfx=format_number(best.rtfx, 1),
         )
     )
     charts.bars(

@@ -15,51 +15,51 @@ from gpu.presets import Preset, load_presets
 from gpu.status import BudgetUse, Machine
 from kb.errors import KBError
 from kb.ui import session
-from kb.ui.i18n import counted, number, text
+from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.gpu import presets as gpu_presets
 from kb.ui.tabs.gpu import speed
 from kb.ui.widgets import charts, messages, metric_cards
 
 GB = 2**30
-LOOK_EVERY_S = 2.0
+REFRESH_S = 2.0
 POINTS = 450  # a quarter of an hour
 _MACHINE, _SEEN = "gpu_machine", "gpu_seen"
 
 
 def render() -> None:
     """Draw the tab."""
-    st.fragment(_live, run_every=LOOK_EVERY_S)()
+    st.fragment(_live, run_every=REFRESH_S)()
     speed.render()
     gpu_presets.render()
 
 
 def _live() -> None:
     """Everything that changes by itself."""
-    machine = _with_own(_chosen(session.service().hardware.machines()))
+    machine = _with_page_samples(_select_machine(session.service().hardware.machines()))
     _device(machine)
     _figures(machine)
     _history(machine)
     _batch(machine)
 
 
-def _chosen(machines: Sequence[Machine]) -> Machine:
+def _select_machine(machines: Sequence[Machine]) -> Machine:
     if len(machines) == 1:
         return machines[0]
     names = [m.executor_id or m.host for m in machines]
-    here = text("gpu_here", host=names[0])
+    this_machine = text("gpu_here", host=names[0])
     chosen = st.segmented_control(
         text("gpu_machine"),
         range(len(machines)),
         default=0,
         required=True,
-        format_func=lambda place: names[place] if place else here,
+        format_func=lambda place: names[place] if place else this_machine,
         key=_MACHINE,
         persist_state="session",
     )
     return machines[min(int(chosen or 0), len(machines) - 1)]
 
 
-def _with_own(machine: Machine) -> Machine:
+def _with_page_samples(machine: Machine) -> Machine:
     """The machine with what this page has seen of it itself, where its worker tells nothing."""
     name = machine.executor_id or machine.host
     seen: deque[Sample] = st.session_state.setdefault(f"{_SEEN}-{name}", deque(maxlen=POINTS))
@@ -74,20 +74,20 @@ def _device(machine: Machine) -> None:
     device = machine.device
     parts = [device.name or machine.host, device.kind, device.dtype, machine.snapshot.model]
     st.markdown(f"##### {text('gpu_device')}")
-    st.markdown(" · ".join(messages.plain(part) for part in parts if part))
+    st.markdown(" · ".join(messages.escape_markdown(part) for part in parts if part))
     if device.reason:
-        st.info(text("gpu_on_cpu", reason=messages.plain(device.reason)))
+        st.info(text("gpu_on_cpu", reason=messages.escape_markdown(device.reason)))
     if machine.now is not None and machine.now.slowed:
-        st.warning(text("gpu_slowed", reason=messages.plain(machine.now.slowed)))
+        st.warning(text("gpu_slowed", reason=messages.escape_markdown(machine.now.slowed)))
     if machine.restarts:
-        trouble = messages.plain(machine.trouble)
-        st.warning(counted("gpu_restarts", machine.restarts, trouble=trouble))
+        error_text = messages.escape_markdown(machine.trouble)
+        st.warning(plural_text("gpu_restarts", machine.restarts, trouble=error_text))
     elif machine.trouble:
-        messages.trouble(machine.trouble)
+        messages.show_error(machine.trouble)
     if not machine.executor_id:
         st.caption(text("gpu_no_worker"))
     elif not machine.live:
-        st.caption(text("gpu_silent", when=messages.moment(machine.at)))
+        st.caption(text("gpu_silent", when=messages.format_datetime(machine.at)))
 
 
 # Figures with their last hour
@@ -98,15 +98,15 @@ class Figure:
     """One live figure: its label's key, the value of a sample, how it is written, more to say."""
 
     key: str
-    of: Callable[[Sample], float | None]
+    value_of: Callable[[Sample], float | None]
     unit: str
     digits: int = 0
     help: str = ""
 
-    def shown(self, sample: Sample) -> str:
+    def formatted(self, sample: Sample) -> str:
         """The value with its unit; a dash where nobody tells it."""
-        value = self.of(sample)
-        return "–" if value is None else f"{number(value, self.digits)} {self.unit}"
+        value = self.value_of(sample)
+        return "–" if value is None else f"{format_number(value, self.digits)} {self.unit}"
 
 
 def figures_of(machine: Machine) -> list[Figure]:
@@ -117,17 +117,17 @@ def figures_of(machine: Machine) -> list[Figure]:
     budget = machine.device.budget_bytes
     peak = max((s.own_peak or 0 for s in (*machine.history, now)), default=0)
     found = [
-        Figure("gpu_busy", lambda s: _times(s.gpu, 100), "%"),
+        Figure("gpu_busy", lambda s: _scaled(s.gpu, 100), "%"),
         Figure(
             "gpu_memory",
-            lambda s: _times(s.memory_used, 1 / GB),
+            lambda s: _scaled(s.memory_used, 1 / GB),
             "GB",
             1,
             text("gpu_memory_help", total=_gb(now.memory_total)),
         ),
         Figure(
             "gpu_own",
-            lambda s: _times(s.own_used, 1 / GB),
+            lambda s: _scaled(s.own_used, 1 / GB),
             "GB",
             1,
             text("gpu_own_help", peak=_gb(peak), budget=_gb(budget)),
@@ -138,14 +138,16 @@ def figures_of(machine: Machine) -> list[Figure]:
             lambda s: s.power_w,
             "W",
             0,
-            text("gpu_power_help", limit=number(now.power_limit_w)) if now.power_limit_w else "",
+            text("gpu_power_help", limit=format_number(now.power_limit_w))
+            if now.power_limit_w
+            else "",
         ),
         Figure(
             "gpu_cpu",
             lambda s: 100 * s.cpu,
             "%",
             0,
-            text("gpu_cores", cores=number(psutil.cpu_count() or 1)),
+            text("gpu_cores", cores=format_number(psutil.cpu_count() or 1)),
         ),
         Figure(
             "gpu_ram",
@@ -158,15 +160,15 @@ def figures_of(machine: Machine) -> list[Figure]:
     if now.memory_used is None:  # a processor: ours is a part of the main memory
         found.append(found.pop(2))
     # What this machine does not have (a card) is not shown as a row of dashes.
-    return [figure for figure in found if figure.of(now) is not None]
+    return [figure for figure in found if figure.value_of(now) is not None]
 
 
-def _times(value: float | None, factor: float) -> float | None:
+def _scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
 def _gb(octets: float | None) -> str:
-    return number((octets or 0) / GB, 1)
+    return format_number((octets or 0) / GB, 1)
 
 
 def _figures(machine: Machine) -> None:
@@ -175,11 +177,11 @@ def _figures(machine: Machine) -> None:
         return
     cards = []
     for figure in figures_of(machine):
-        values = [figure.of(sample) or 0.0 for sample in (*machine.history, now)]
-        name, shown = text(figure.key), figure.shown(now)
-        alt = text("gpu_spark_alt", what=name, now=shown, low=number(min(values), figure.digits),
-                   high=number(max(values), figure.digits), unit=figure.unit)  # fmt: skip
-        cards.append(metric_cards.Card(name, shown, figure.help, tuple(values), alt))
+        values = [figure.value_of(sample) or 0.0 for sample in (*machine.history, now)]
+        name, shown = text(figure.key), figure.formatted(now)
+        low, high = (format_number(limit, figure.digits) for limit in (min(values), max(values)))
+        alt = text("gpu_spark_alt", what=name, now=shown, low=low, high=high, unit=figure.unit)
+        cards.append(metric_cards.MetricCard(name, shown, figure.help, tuple(values), alt))
     metric_cards.cards(cards)
 
 
@@ -199,7 +201,7 @@ def _history(machine: Machine) -> None:
             charts.lines(
                 minutes,
                 {
-                    name: [figure.of(sample) for sample in samples]
+                    name: [figure.value_of(sample) for sample in samples]
                     for name, figure in zip(names, figures, strict=True)
                 },
                 x_label="min",
@@ -213,23 +215,23 @@ def _history(machine: Machine) -> None:
 
 def budget_text(use: BudgetUse) -> str:
     """Which share of the memory budget is in use, and what would use more."""
-    said = text(
+    sentence = text(
         "gpu_budget",
         used=_gb(use.used_bytes),
         budget=_gb(use.budget_bytes),
-        share=number(100 * use.share),
+        share=format_number(100 * use.share),
     )
     if use.limit != "preset":
-        return f"{said} {text(f'gpu_budget_{use.limit}')}"
-    said += " " + text("gpu_budget_preset", ceiling=number(use.ceiling))
+        return f"{sentence} {text(f'gpu_budget_{use.limit}')}"
+    sentence += " " + text("gpu_budget_preset", ceiling=format_number(use.ceiling))
     presets: list[Preset] = []
     with suppress(KBError):  # the presets below tell of a bad file
         presets = list(load_presets().values())
-    if name := use.larger(presets):
-        said += " " + text("gpu_budget_larger", preset=messages.plain(name))
+    if name := use.next_larger_preset(presets):
+        sentence += " " + text("gpu_budget_larger", preset=messages.escape_markdown(name))
     if use.filling:
-        said += " " + text("gpu_budget_filling", count=number(use.filling))
-    return said
+        sentence += " " + text("gpu_budget_filling", count=format_number(use.filling))
+    return sentence
 
 
 def _batch(machine: Machine) -> None:
@@ -241,44 +243,46 @@ def _batch(machine: Machine) -> None:
         with st.container(horizontal=True, key="figures-batch"):
             st.metric(
                 text("gpu_batch_size"),
-                number(batch.size),
-                delta=text("gpu_batch_of", ceiling=number(batch.ceiling)),
+                format_number(batch.size),
+                delta=text("gpu_batch_of", ceiling=format_number(batch.ceiling)),
                 delta_color="off",
                 delta_arrow="off",
                 border=True,
                 width="content",
             )
-            st.metric(text("gpu_batch_last"), number(batch.last), border=True, width="content")
+            st.metric(
+                text("gpu_batch_last"), format_number(batch.last), border=True, width="content"
+            )
             st.metric(
                 text("gpu_batch_waiting"),
-                number(batch.waiting),
+                format_number(batch.waiting),
                 border=True,
                 width="content",
-                help=text("gpu_batch_waiting_help", items=number(batch.items)),
+                help=text("gpu_batch_waiting_help", items=format_number(batch.items)),
             )
             st.metric(
                 text("gpu_batch_halved"),
-                number(batch.halved),
+                format_number(batch.halved),
                 border=True,
                 width="content",
-                help=text("gpu_batch_halved_help", repeated=number(batch.repeated)),
+                help=text("gpu_batch_halved_help", repeated=format_number(batch.repeated)),
             )
             if machine.rtfx_hour is not None:
                 st.metric(
                     text("gpu_batch_speed"),
-                    number(machine.rtfx_hour, 1),
+                    format_number(machine.rtfx_hour, 1),
                     border=True,
                     width="content",
                     help=text(
                         "gpu_batch_speed_help",
-                        items=number(machine.items_hour),
-                        length=messages.length(machine.media_hour_s),
+                        items=format_number(machine.items_hour),
+                        length=messages.format_length(machine.media_hour_s),
                     ),
                 )
-        st.markdown(text("gpu_batch_why", reason=messages.plain(batch.reason)))
+        st.markdown(text("gpu_batch_why", reason=messages.escape_markdown(batch.reason)))
         if machine.budget is not None:
             st.markdown(budget_text(machine.budget))
-    reason = messages.plain(machine.throttle.reason)
+    reason = messages.escape_markdown(machine.throttle.reason)
     why = (
         text("bound_throttle", reason=reason)
         if machine.bound == "throttle"

@@ -9,14 +9,14 @@ from typing import Any
 import streamlit as st
 
 from gpu.presets import Preset, find_preset
-from gpu.throughput import Forecast
+from gpu.throughput import Estimate
 from kb.asr.engines import ENGINES
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
 from kb.sinks import SINKS
-from kb.ui.i18n import number, text
+from kb.ui.i18n import format_number, text
 from kb.ui.widgets import messages
 
 PRESET, MODEL, ENGINE, LANGUAGE = "run_preset", "run_model", "run_engine", "run_language"
@@ -48,7 +48,7 @@ def chosen_preset(service: Service) -> Preset:
     )  # fmt: skip
 
 
-def cards(service: Service, audio_s: float, left_s: float) -> Forecast:
+def cards(service: Service, audio_s: float, left_s: float) -> Estimate:
     """Draw the presets to choose from; returns what the chosen one is expected to do.
 
     `audio_s` of sound would be added to the `left_s` that wait already. Raises SettingsError,
@@ -57,8 +57,8 @@ def cards(service: Service, audio_s: float, left_s: float) -> Forecast:
     presets = service.presets()
     chosen = chosen_preset(service)
     state = st.session_state
-    asked = RunOptions(model=state.get(MODEL) or None, engine=state.get(ENGINE) or None)
-    forecasts = {each.preset: each for each in service.hardware.forecasts(asked)}
+    run_options = RunOptions(model=state.get(MODEL) or None, engine=state.get(ENGINE) or None)
+    forecasts = {each.preset: each for each in service.hardware.estimates(run_options)}
     st.markdown(f"**{text('preset')}**", help=text("preset_help"))
     names = list(presets)
     for start in range(0, len(names), CARDS_A_ROW):
@@ -70,18 +70,18 @@ def cards(service: Service, audio_s: float, left_s: float) -> Forecast:
     return forecasts[chosen.name]
 
 
-def _card(preset: Preset, speed: Forecast, here: bool, audio_s: float, left_s: float) -> None:
-    kind = "chosen" if here else "other"
+def _card(preset: Preset, speed: Estimate, selected: bool, audio_s: float, left_s: float) -> None:
+    kind = "chosen" if selected else "other"
     with st.container(
         border=True, key=f"preset-{kind}-{preset.name}", gap="xxsmall", height="stretch"
     ):
         st.button(
-            f"{preset.label}{' ✓' if here else ''}", key=f"preset-{preset.name}",
-            type="primary" if here else "secondary", width="stretch",
-            on_click=_choose, args=(preset.name,),
+            f"{preset.label}{' ✓' if selected else ''}", key=f"preset-{preset.name}",
+            type="primary" if selected else "secondary", width="stretch",
+            on_click=_select_preset, args=(preset.name,),
         )  # fmt: skip
         st.caption(_figures(preset))
-        st.caption(_told(speed, audio_s, left_s), help=_why(speed))
+        st.caption(_speed_text(speed, audio_s, left_s), help=_speed_help(speed))
 
 
 def _figures(preset: Preset) -> str:
@@ -93,36 +93,36 @@ def _figures(preset: Preset) -> str:
     )  # fmt: skip
 
 
-def _told(speed: Forecast, audio_s: float, left_s: float) -> str:
+def _speed_text(speed: Estimate, audio_s: float, left_s: float) -> str:
     if not speed.rtfx:
         return text("speed_unknown")
-    words = text("speed_known", speed=number(speed.rtfx, 0 if speed.rtfx >= 20 else 1))
+    words = text("speed_known", speed=format_number(speed.rtfx, 0 if speed.rtfx >= 20 else 1))
     if audio_s:
         end = time.time() + (audio_s + left_s) / speed.rtfx
-        words += " · " + text("speed_end", time=messages.moment(end))
+        words += " · " + text("speed_end", time=messages.format_datetime(end))
     return words
 
 
-def _why(speed: Forecast) -> str | None:
+def _speed_help(speed: Estimate) -> str | None:
     """What the figures of a card are taken from."""
     if not speed.rtfx:
         return text("speed_unknown_help")
-    words = text("speed_help", basis=messages.plain(speed.basis))
+    words = text("speed_help", basis=messages.escape_markdown(speed.basis))
     if speed.batch_reason:
         words += " " + text(
-            "speed_batch", batch=speed.batch, reason=messages.plain(speed.batch_reason)
+            "speed_batch", batch=speed.batch, reason=messages.escape_markdown(speed.batch_reason)
         )
     return words
 
 
-def _choose(name: str) -> None:
+def _select_preset(name: str) -> None:
     st.session_state[PRESET] = name
 
 
 def knobs(preset: Preset) -> None:
     """Draw the preset's figures for this run to be changed."""
     with st.expander(text("knobs")):
-        st.caption(text("knobs_help", preset=messages.plain(preset.label)))
+        st.caption(text("knobs_help", preset=messages.escape_markdown(preset.label)))
         columns = st.columns(5, gap="small")
         for column, (field, (low, high, step)) in zip(columns, _KNOBS.items(), strict=False):
             kind = int if isinstance(getattr(preset, field), int) else float
@@ -200,7 +200,7 @@ def options(service: Service) -> RunOptions:
         if _knob(preset, field) != getattr(preset, field)
     }
     sinks = state.get(SINK_CHOICE)
-    made = RunOptions(
+    run_options = RunOptions(
         preset=preset.name,
         model=state.get(MODEL) or None,
         engine=state.get(ENGINE) or None,
@@ -211,16 +211,16 @@ def options(service: Service) -> RunOptions:
         metadata=_metadata(str(state.get(METADATA) or "")),
         **changed,
     )
-    made.resolve_preset(service.settings)
-    return made
+    run_options.resolve_preset(service.settings)
+    return run_options
 
 
 def _metadata(typed: str) -> Mapping[str, str] | None:
     """`key=value` pairs, separated by commas. Raises UsageError."""
     found: dict[str, str] = {}
     for pair in filter(None, (part.strip() for part in typed.split(","))):
-        key, sign, value = pair.partition("=")
-        if not sign or not key.strip():
+        key, separator, value = pair.partition("=")
+        if not separator or not key.strip():
             raise UsageError(text("metadata_wrong", pair=pair), hint=text("metadata_wrong_hint"))
         found[key.strip()] = value.strip()
     return found or None

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kb.errors import Cancelled, KBError, Later
+from kb.errors import Cancelled, KBError, RetryLater
 from kb.options import RunOptions
 from kb.service import IngestReport, Service
 from kb.settings import Settings
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ScanResult:
     """What is known of one reference so far: first the report, then the scan, or the error.
 
     `later` says that the error passes by itself: the listing can be queued all the same.
@@ -34,7 +34,7 @@ class Finding:
     report: ListingReport | None = None
     scan: Scan | None = None
     error: KBError | None = None
-    later: bool = False
+    temporary: bool = False
 
     @property
     def done(self) -> bool:
@@ -42,35 +42,35 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ScanRequest:
     """What is looked at: the references and the filters. The same wish is looked at once."""
 
     references: tuple[str, ...] = ()
     filters: VideoFilters = VideoFilters()  # noqa: RUF009 - frozen itself
 
 
-class Look:
+class ScanThread:
     """One look, begun at once. A newer one of the same visitor makes it `cancel`."""
 
-    def __init__(self, settings: Settings, wish: Wish) -> None:
-        self.wish = wish
+    def __init__(self, settings: Settings, request: ScanRequest) -> None:
+        self.request = request
         self._settings = settings
         self._lock = threading.Lock()
-        self._findings = [Finding(reference) for reference in wish.references]
+        self._results = [ScanResult(reference) for reference in request.references]
         self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="look", daemon=True)
         self._thread.start()
 
     @property
-    def findings(self) -> list[Finding]:
+    def results(self) -> list[ScanResult]:
         """How it stands, in the order of the references."""
         with self._lock:
-            return list(self._findings)
+            return list(self._results)
 
     @property
     def done(self) -> bool:
         """Whether everything has been looked at."""
-        return all(finding.done for finding in self.findings)
+        return all(finding.done for finding in self.results)
 
     def cancel(self) -> None:
         """Stop at the next request."""
@@ -79,38 +79,38 @@ class Look:
     def _run(self) -> None:
         service = Service(self._settings)
         try:
-            for number, reference in enumerate(self.wish.references):
-                self._look(service, number, reference)
+            for number, reference in enumerate(self.request.references):
+                self._scan(service, number, reference)
         except Cancelled:
             pass
         finally:
             service.close()
 
-    def _look(self, service: Service, number: int, reference: str) -> None:
-        def told(report: ListingReport) -> None:
+    def _scan(self, service: Service, number: int, reference: str) -> None:
+        def on_report(report: ListingReport) -> None:
             if self._cancelled.is_set():
                 raise Cancelled("Something else is looked at now.")
-            self._note(number, report=report)
+            self._update(number, report=report)
 
         try:
-            found = service.scan(reference, self.wish.filters, told=told)
-            self._note(number, scan=found, report=found.report)
+            found = service.scan(reference, self.request.filters, on_progress=on_report)
+            self._update(number, scan=found, report=found.report)
         except Cancelled:
             raise
         except KBError as error:
-            self._note(number, error=error, later=isinstance(error, Later))
+            self._update(number, error=error, temporary=isinstance(error, RetryLater))
         except Exception as error:
             # A thread ends without a word to anybody: the page has to say that it did.
             log.exception("Looking at %r failed", reference)
-            self._note(number, error=unexpected(error))
+            self._update(number, error=unexpected_error(error))
 
-    def _note(self, number: int, **changes: object) -> None:
+    def _update(self, number: int, **changes: object) -> None:
         with self._lock:
-            self._findings[number] = replace(self._findings[number], **changes)  # type: ignore[arg-type]
+            self._results[number] = replace(self._results[number], **changes)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class IngestRequest:
     """What is to be queued: items that were found, and listings that a worker has to make."""
 
     items: tuple[MediaItem, ...]
@@ -119,11 +119,11 @@ class Order:
     options: RunOptions
 
 
-class Sending:
+class IngestThread:
     """An order on its way to the queue, in a thread: thousands of items take seconds."""
 
-    def __init__(self, settings: Settings, order: Order) -> None:
-        self.order = order
+    def __init__(self, settings: Settings, request: IngestRequest) -> None:
+        self.request = request
         self.report: IngestReport | None = None
         self.error: KBError | None = None
         self._settings = settings
@@ -140,42 +140,44 @@ class Sending:
         return self.done
 
     def _run(self) -> None:
-        from kb.ui.runner import keeper  # it watches over uploads, which are looked at here
+        from kb.ui.runner import (
+            worker_supervisor,  # it watches over uploads, which are looked at here
+        )
 
         service = Service(self._settings)
         try:
-            taken: list[str] = []
-            order = self.order
-            for reference in order.listings:
-                taken += service.enqueue_listing(reference, order.filters, order.options)
-            report = service.enqueue(order.items, order.options)
-            self.report = replace(report, enqueued=(*taken, *report.enqueued))
+            enqueued: list[str] = []
+            request = self.request
+            for reference in request.listings:
+                enqueued += service.enqueue_listing(reference, request.filters, request.options)
+            report = service.enqueue(request.items, request.options)
+            self.report = replace(report, enqueued=(*enqueued, *report.enqueued))
             if self.report.enqueued and self._settings.app_worker:
-                keeper().start(service, order.options)
+                worker_supervisor().start(service, request.options)
         except KBError as error:
             self.error = error
         except Exception as error:
             log.exception("Queueing failed")
-            self.error = unexpected(error)
+            self.error = unexpected_error(error)
         finally:
             service.close()
 
 
-def unexpected(error: Exception) -> KBError:
+def unexpected_error(error: Exception) -> KBError:
     """An error of the program's own, for whoever looks at the page."""
     return KBError(f"{type(error).__name__}: {error}", hint=text("see_log"))
 
 
-def wanted(findings: Sequence[Finding], *, again: bool) -> list[MediaItem]:
+def items_to_ingest(results: Sequence[ScanResult], *, again: bool) -> list[MediaItem]:
     """The items of finished looks that would be queued, each once."""
     found: dict[str, MediaItem] = {}
-    for finding in findings:
+    for finding in results:
         for each in finding.scan.items if finding.scan else ():
-            if each.is_wanted or (again and each.state in ("done", "held")):
+            if each.should_ingest or (again and each.state in ("done", "held")):
                 found.setdefault(each.item.id, each.item)
     return list(found.values())
 
 
-def unfinished(findings: Sequence[Finding]) -> list[str]:
+def unfinished_references(results: Sequence[ScanResult]) -> list[str]:
     """References that a worker has to list: not at the end yet, or to be had later."""
-    return [f.reference for f in findings if not f.done or f.later]
+    return [f.reference for f in results if not f.done or f.temporary]

@@ -12,25 +12,25 @@ from datetime import date
 
 import streamlit as st
 
-from gpu.throughput import Forecast
+from gpu.throughput import Estimate
 from kb.errors import KBError, UsageError
-from kb.jobs.queue.views import BoardFigures
+from kb.jobs.queue.views import QueueFigures
 from kb.options import RunOptions
 from kb.service import Service
 from kb.sources.listing.filters import VideoFilters, parse_span
 from kb.sources.listing.scan import BYTES_PER_S
 from kb.types import MediaItem
 from kb.ui import session
-from kb.ui.i18n import counted, number, text
+from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.ingest import options_form, scan_results, scan_thread
 from kb.ui.tabs.queue import tab
 from kb.ui.widgets import messages
-from kb.ui.widgets.dropzone import dropzone, empty
+from kb.ui.widgets.dropzone import clear, dropzone
 
-_SOURCES, _LOOK, _SENDING, _PROBLEM = "sources", "look", "sending", "ingest_problem"
+_SOURCES, _SCAN, _INGEST, _PROBLEM = "sources", "look", "sending", "ingest_problem"
 _BUSY = "ingest_busy"
 EVERY_S = 0.7
-PATIENCE_S = 1.5  # how long a click waits for the queue before the page says that it is at it
+QUEUE_WAIT_S = 1.5  # how long a click waits for the queue before the page says that it is at it
 
 
 def render() -> None:
@@ -50,29 +50,29 @@ def render() -> None:
 
 
 def _body() -> None:
-    if session.redraw_asked():
+    if session.redraw_requested():
         st.rerun()
     service = session.service()
-    sending: scan_thread.Sending | None = st.session_state.get(_SENDING)
-    if sending is not None and sending.done:
+    ingest_thread: scan_thread.IngestThread | None = st.session_state.get(_INGEST)
+    if ingest_thread is not None and ingest_thread.done:
         st.rerun()  # the whole page begins with `settle`
-    look = _look(service)
-    found = look.findings if look else []
+    scan = _current_scan(service)
+    found = scan.results if scan else []
     try:
         scan_results.cards(found)
         items = scan_results.table(found)
         again = bool(st.session_state.get(options_form.AGAIN))
         if items is None:
-            items = scan_thread.wanted(found, again=again)
-        figures = service.jobs.figures(tab.midnight())
-        speed = options_form.cards(service, sound_s(items), figures.left_s)
+            items = scan_thread.items_to_ingest(found, again=again)
+        figures = service.queue.figures(tab.midnight())
+        speed = options_form.cards(service, audio_duration_s(items), figures.remaining_s)
         options_form.knobs(options_form.chosen_preset(service))
         options_form.choices(service.settings)
-        _plan_and_button(service, found, items, speed, figures, sending)
+        _plan_and_button(service, found, items, speed, figures, ingest_thread)
     except KBError as error:
         messages.error(error)
     # As it was drawn: a look that has ended since must be drawn once more.
-    busy = not all(each.done for each in found) or sending is not None
+    busy = not all(each.done for each in found) or ingest_thread is not None
     if busy != bool(st.session_state.get(_BUSY)):
         st.session_state[_BUSY] = busy
         st.rerun()  # the whole page: this part then renews itself, or stops to
@@ -88,28 +88,28 @@ def references() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*lines, *st.session_state.get("uploaded", ()))))
 
 
-def _look(service: Service) -> scan_thread.Look | None:
+def _current_scan(service: Service) -> scan_thread.ScanThread | None:
     """The look at what is named now; begun if there is none of it yet."""
     try:
         filters = _filters()
     except KBError as error:
         messages.error(error)
         return None
-    wish = scan_thread.Wish(references(), filters)
-    known: scan_thread.Look | None = st.session_state.get(_LOOK)
-    if known is not None and known.wish == wish:
+    request = scan_thread.ScanRequest(references(), filters)
+    known: scan_thread.ScanThread | None = st.session_state.get(_SCAN)
+    if known is not None and known.request == request:
         return known
     if known is not None:
         known.cancel()
-    made = scan_thread.Look(service.settings, wish) if wish.references else None
-    st.session_state[_LOOK] = made
-    scan_results.forget()
-    return made
+    started = scan_thread.ScanThread(service.settings, request) if request.references else None
+    st.session_state[_SCAN] = started
+    scan_results.clear_selection()
+    return started
 
 
 def _filters() -> VideoFilters:
     """Draw the filters; returns them. Raises UsageError."""
-    active = _filters_now()
+    active = _filters_from_state()
     label = text("filters_active") if active != VideoFilters() else text("filters")
     with st.expander(label, key="filters"):
         first = st.columns([2, 2, 3, 2], gap="small")
@@ -144,13 +144,16 @@ def _filters() -> VideoFilters:
         with second[3]:
             st.checkbox(text("filter_no_shorts"), key="filter_no_shorts", persist_state="session")
             st.checkbox(text("filter_new"), key="filter_new", persist_state="session")
-    return _filters_now(checked=True)
+    return _filters_from_state(checked=True)
 
 
-def _filters_now(*, checked: bool = False) -> VideoFilters:
+def _filters_from_state(*, checked: bool = False) -> VideoFilters:
     state = st.session_state
     after, before = state.get("filter_after"), state.get("filter_before")
-    least, most = str(state.get("filter_min") or ""), str(state.get("filter_max") or "")
+    min_duration, max_duration = (
+        str(state.get("filter_min") or ""),
+        str(state.get("filter_max") or ""),
+    )
     filters = VideoFilters(
         after=after.isoformat() if after else "",
         before=before.isoformat() if before else "",
@@ -161,11 +164,11 @@ def _filters_now(*, checked: bool = False) -> VideoFilters:
         limit=int(state.get("filter_limit") or 0),
     )
     if not checked:
-        return replace(filters, limit=filters.limit or int(bool(least or most)))
+        return replace(filters, limit=filters.limit or int(bool(min_duration or max_duration)))
     return replace(
         filters,
-        min_duration_s=parse_span(least) if least else None,
-        max_duration_s=parse_span(most) if most else None,
+        min_duration_s=parse_span(min_duration) if min_duration else None,
+        max_duration_s=parse_span(max_duration) if max_duration else None,
     ).checked()
 
 
@@ -174,36 +177,40 @@ def _filters_now(*, checked: bool = False) -> VideoFilters:
 
 def _plan_and_button(
     service: Service,
-    found: Sequence[scan_thread.Finding],
+    found: Sequence[scan_thread.ScanResult],
     items: Sequence[MediaItem],
-    speed: Forecast,
-    figures: BoardFigures,
-    sending: scan_thread.Sending | None,
+    speed: Estimate,
+    figures: QueueFigures,
+    ingest_thread: scan_thread.IngestThread | None,
 ) -> None:
-    listings = scan_thread.unfinished(found)
+    listings = scan_thread.unfinished_references(found)
     with st.container(border=True, key="plan"):
         st.markdown(plan(found, items, listings, speed, str(st.session_state[options_form.KEEP])))
-        if figures.left_s and speed.rtfx and items:
-            st.caption(text("plan_before", time=messages.span(figures.left_s / speed.rtfx)))
+        if figures.remaining_s and speed.rtfx and items:
+            st.caption(
+                text(
+                    "plan_before", time=messages.format_timedelta(figures.remaining_s / speed.rtfx)
+                )
+            )
         problem: KBError | None = st.session_state.pop(_PROBLEM, None)
         if problem is not None:
             messages.error(problem)
         count = len(items)
         label = text("start_listing") if listings else text("start")
         if count and not listings:
-            label = counted("start_items", count)
+            label = plural_text("start_items", count)
         st.button(
-            text("sending") if sending else label, type="primary", key="start",
-            disabled=sending is not None or not (items or listings),
+            text("sending") if ingest_thread else label, type="primary", key="start",
+            disabled=ingest_thread is not None or not (items or listings),
             on_click=_start, args=(tuple(items), tuple(listings)),
         )  # fmt: skip
 
 
 def plan(
-    found: Sequence[scan_thread.Finding],
+    found: Sequence[scan_thread.ScanResult],
     items: Sequence[MediaItem],
     listings: Sequence[str],
-    speed: Forecast,
+    speed: Estimate,
     keep: str,
 ) -> str:
     """The line before the button: how many, how long, at what cost."""
@@ -214,18 +221,18 @@ def plan(
         return text("plan_later") if listings else text("plan_none")
     parts = [
         text(
-            "plan_count", new=number(len(items)),
-            all=number(sum(len(scan.items) for scan in scans)),
+            "plan_count", new=format_number(len(items)),
+            all=format_number(sum(len(scan.items) for scan in scans)),
         )
     ]  # fmt: skip
-    audio_s = sound_s(items)
+    audio_s = audio_duration_s(items)
     unmeasured = sum(item.duration_s is None for item in items)
     if audio_s:
-        parts.append(text("plan_audio", length=messages.span(audio_s)))
+        parts.append(text("plan_audio", length=messages.format_timedelta(audio_s)))
     if unmeasured:
-        parts.append(counted("plan_unmeasured", unmeasured))
+        parts.append(plural_text("plan_unmeasured", unmeasured))
     if units := sum(scan.report.units for scan in scans):
-        parts.append(counted("plan_units", units))
+        parts.append(plural_text("plan_units", units))
     if audio_s:
         if not speed.rtfx:
             parts.append(text("plan_unknown"))
@@ -234,29 +241,38 @@ def plan(
             share = online / max(
                 1,
                 sum(
-                    each.is_wanted and each.item.source != "file" for s in scans for each in s.items
+                    each.should_ingest and each.item.source != "file"
+                    for s in scans
+                    for each in s.items
                 ),
             )
             download_s = sum(scan.download_s for scan in scans) * min(1.0, share)
             parts.append(
-                text("plan_time", time=messages.span(max(audio_s / speed.rtfx, download_s)))
+                text(
+                    "plan_time",
+                    time=messages.format_timedelta(max(audio_s / speed.rtfx, download_s)),
+                )
             )
     free = next((scan.disk_free for scan in scans if scan.disk_free is not None), None)
     if items:
         parts.append(
-            text("plan_disk", size=messages.size(_octets(items, keep)), free=messages.size(free))
+            text(
+                "plan_disk",
+                size=messages.format_size(_size_bytes(items, keep)),
+                free=messages.format_size(free),
+            )
         )
     if listings:
-        parts.append(counted("plan_listings", len(listings)))
+        parts.append(plural_text("plan_listings", len(listings)))
     return " · ".join(parts)
 
 
-def sound_s(items: Sequence[MediaItem]) -> float:
+def audio_duration_s(items: Sequence[MediaItem]) -> float:
     """How much sound items have, in seconds, as far as their sources tell."""
     return sum(item.duration_s or 0.0 for item in items)
 
 
-def _octets(items: Sequence[MediaItem], keep: str) -> float:
+def _size_bytes(items: Sequence[MediaItem], keep: str) -> float:
     return sum(
         int(item.extra.get("size", 0))
         if item.source == "file"
@@ -274,33 +290,35 @@ def _start(items: tuple[MediaItem, ...], listings: tuple[str, ...]) -> None:
         options: RunOptions = options_form.options(service)
         if not items and not listings:
             raise UsageError(text("nothing_given"), hint=text("nothing_given_hint"))
-        order = scan_thread.Order(items, listings, _filters_now(checked=True), options)
+        request = scan_thread.IngestRequest(
+            items, listings, _filters_from_state(checked=True), options
+        )
     except KBError as error:
         st.session_state[_PROBLEM] = error
         return
-    sending = scan_thread.Sending(service.settings, order)
-    st.session_state[_SENDING] = sending
-    if sending.wait(PATIENCE_S):
-        settle()
+    ingest_thread = scan_thread.IngestThread(service.settings, request)
+    st.session_state[_INGEST] = ingest_thread
+    if ingest_thread.wait(QUEUE_WAIT_S):
+        finish_ingest()
 
 
-def settle() -> None:
+def finish_ingest() -> None:
     """Tell what came of an order that has arrived on the queue; before anything is drawn."""
-    sending: scan_thread.Sending | None = st.session_state.get(_SENDING)
-    if sending is None or not sending.done:
+    ingest_thread: scan_thread.IngestThread | None = st.session_state.get(_INGEST)
+    if ingest_thread is None or not ingest_thread.done:
         return
-    del st.session_state[_SENDING]
-    if sending.error is not None:
-        st.session_state[_PROBLEM] = sending.error
+    del st.session_state[_INGEST]
+    if ingest_thread.error is not None:
+        st.session_state[_PROBLEM] = ingest_thread.error
         return
-    assert sending.report is not None
-    if not sending.report.enqueued:
-        reason = sending.report.skipped[0].reason if sending.report.skipped else ""
+    assert ingest_thread.report is not None
+    if not ingest_thread.report.enqueued:
+        reason = ingest_thread.report.skipped[0].reason if ingest_thread.report.skipped else ""
         st.session_state[_PROBLEM] = UsageError(text("nothing_taken", reason=reason))
         return
     st.session_state[_SOURCES] = ""
-    st.session_state.pop(_LOOK, None)
-    scan_results.forget()
-    empty()
-    tab.tell(counted("taken", len(sending.report.enqueued)))
+    st.session_state.pop(_SCAN, None)
+    scan_results.clear_selection()
+    clear()
+    tab.flash(plural_text("taken", len(ingest_thread.report.enqueued)))
     session.go_to("tab_queue")

@@ -10,7 +10,7 @@ import streamlit as st
 from kb.ui import session
 from kb.ui.i18n import text
 from kb.ui.widgets import messages, task_progress
-from kb.ui.widgets.player import clock
+from kb.ui.widgets.player import format_timestamp
 
 _QUESTION = "question"
 
@@ -34,7 +34,7 @@ def render() -> None:
             on_click=_ask,
             disabled=task_progress.running("ask"),
         )
-    task = task_progress.told("ask")
+    task = task_progress.task_status("ask")
     if task is not None and task.state == "done":
         _answer(str(task.arguments.get("question", "")), task.result)
 
@@ -45,7 +45,7 @@ def _ask() -> None:
 
 def _answer(question: str, answer: Mapping[str, Any]) -> None:
     with st.container(border=True, key="answer"):
-        st.caption(text("knowledge_asked", question=messages.plain(question)))
+        st.caption(text("knowledge_asked", question=messages.escape_markdown(question)))
         st.text(str(answer.get("text", "")))
         sources = answer.get("sources") or []
         if not sources:
@@ -58,10 +58,10 @@ def _answer(question: str, answer: Mapping[str, Any]) -> None:
 
 def _source(place: int, source: Mapping[str, Any]) -> None:
     start_s, item_id = source.get("start_s"), str(source.get("item_id") or "")
-    title = messages.plain(str(source.get("title") or source.get("document") or ""))
+    title = messages.escape_markdown(str(source.get("title") or source.get("document") or ""))
     with st.container(key=f"source-{place}", gap="xxsmall"):
         if item_id and session.service().library.find(item_id) is not None:
-            at = f"**{clock(start_s)}** · " if isinstance(start_s, int | float) else ""
+            at = f"**{format_timestamp(start_s)}** · " if isinstance(start_s, int | float) else ""
             st.button(
                 f"▶ {at}{title}",
                 key=f"source-open-{place}",
@@ -72,4 +72,4 @@ def _source(place: int, source: Mapping[str, Any]) -> None:
         else:
             st.markdown(f"{title} ({text('knowledge_elsewhere')})")
         if source.get("text"):
-            st.caption(messages.plain(str(source["text"])))
+            st.caption(messages.escape_markdown(str(source["text"])))

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from kb.service.tasks import Task
-from kb.ui.i18n import number, text
+from kb.ui.i18n import format_number, text
 from kb.ui.widgets import messages, task_progress
 
 _PRUNE = "prune"
@@ -26,9 +26,9 @@ def render() -> None:
         args=("plan",),
         disabled=busy,
     )
-    plan, sync = task_progress.told("plan"), task_progress.told("sync")
+    plan, sync = task_progress.task_status("plan"), task_progress.task_status("sync")
     if sync is not None and sync.state == "done":
-        _synced(sync)
+        _sync_result(sync)
     # A plan from before the last sync says nothing about what is there now.
     newer = sync is None or (plan is not None and plan.started_at > sync.started_at)
     if plan is not None and plan.state == "done" and newer:
@@ -41,9 +41,9 @@ def _plan(task: Task, *, busy: bool) -> None:
     st.caption(
         text(
             "knowledge_planned",
-            when=messages.moment(task.ended_at),
-            in_step=number(found["in_step"]),
-            others=number(found["others"]),
+            when=messages.format_datetime(task.ended_at),
+            in_step=format_number(found["in_step"]),
+            others=format_number(found["others"]),
         )
     )
     if not steps:
@@ -52,7 +52,7 @@ def _plan(task: Task, *, busy: bool) -> None:
     with st.container(horizontal=True, key="figures-plan"):
         for kind, count in found["counts"].items():
             if count:
-                st.metric(text(f"kind_{kind}"), number(count), border=True, width="content")
+                st.metric(text(f"kind_{kind}"), format_number(count), border=True, width="content")
     column = st.column_config
     st.dataframe(
         {
@@ -77,18 +77,18 @@ def _plan(task: Task, *, busy: bool) -> None:
     st.markdown(
         text(
             "knowledge_cost",
-            documents=number(found["documents"]),
-            words=number(found["words"]),
-            credits=number(found["credits"], 2),
+            documents=format_number(found["documents"]),
+            words=format_number(found["words"]),
+            credits=format_number(found["credits"], 2),
         )
     )
     only_there = found["counts"].get("remote_only", 0)
     prune = bool(only_there) and st.checkbox(
-        text("knowledge_prune", count=number(only_there)), key=_PRUNE
+        text("knowledge_prune", count=format_number(only_there)), key=_PRUNE
     )
     todo = len(steps) - (0 if prune else only_there)
     st.button(
-        text("knowledge_apply", count=number(todo)),
+        text("knowledge_apply", count=format_number(todo)),
         key="sync",
         type="primary",
         on_click=task_progress.start,
@@ -97,15 +97,15 @@ def _plan(task: Task, *, busy: bool) -> None:
     )
 
 
-def _synced(task: Task) -> None:
+def _sync_result(task: Task) -> None:
     done, waiting, failed = (task.result[name] for name in ("done", "waiting", "failed"))
     words = text(
         "knowledge_synced",
-        when=messages.moment(task.ended_at),
-        done=number(len(done)),
-        waiting=number(len(waiting)),
-        failed=number(len(failed)),
+        when=messages.format_datetime(task.ended_at),
+        done=format_number(len(done)),
+        waiting=format_number(len(waiting)),
+        failed=format_number(len(failed)),
     )
     (st.warning if failed or waiting else st.success)(words)
-    for item_id, why in list(failed.items())[:20]:
-        messages.trouble(f"{item_id}: {why['error']}", why["hint"])
+    for item_id, problem in list(failed.items())[:20]:
+        messages.show_error(f"{item_id}: {problem['error']}", problem["hint"])

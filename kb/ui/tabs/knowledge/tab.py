@@ -12,29 +12,38 @@ from collections.abc import Sequence
 import streamlit as st
 
 from kb.errors import KBError
-from kb.jobs.queue.outbox import CANCELLED, FAILED, GOING, HELD, SYNCED, SYNCING, WAITING, Delivery
+from kb.jobs.queue.outbox import (
+    CANCELLED,
+    FAILED,
+    HELD,
+    IN_PROGRESS,
+    SYNCED,
+    SYNCING,
+    WAITING,
+    OutboxEntry,
+)
 from kb.library import LibraryEntry
 from kb.settings import Settings
 from kb.ui import session
-from kb.ui.i18n import counted, number, text
+from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.knowledge import ask, sync, upload
 from kb.ui.widgets import messages, row_selection, task_progress
 
 ODIN = "odin"
-UNSENT = "missing"
-LOOK_EVERY_S = 2.0
+NOT_SENT = "missing"
+REFRESH_S = 2.0
 
 _TABLE, _ONLY = "knowledge_items", "knowledge_only"
-_PLACE = "knowledge"
+_FLASH_KEY = "knowledge"
 
 # Kinds of states as the page counts them, in its order.
 _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("knowledge_in_step", (SYNCED,)),
-    ("knowledge_going", (*GOING, SYNCING)),
+    ("knowledge_going", (*IN_PROGRESS, SYNCING)),
     ("knowledge_waiting", (WAITING,)),
     ("knowledge_failed", (FAILED,)),
     ("knowledge_held", (HELD,)),
-    ("knowledge_unsent", (UNSENT, CANCELLED)),
+    ("knowledge_unsent", (NOT_SENT, CANCELLED)),
 )
 
 
@@ -42,7 +51,7 @@ def render() -> None:
     """Draw the tab."""
     settings = session.service().settings
     ready = _connection(settings)
-    _news()
+    _show_flash()
     if ready:
         ask.render()
     _items(ready)
@@ -68,7 +77,9 @@ def _connection(settings: Settings) -> bool:
             ]
         )
         if not ready:
-            messages.trouble(text("knowledge_no_key"), text("knowledge_no_key_hint"), severe=False)
+            messages.show_error(
+                text("knowledge_no_key"), text("knowledge_no_key_hint"), severe=False
+            )
             st.button(
                 text("knowledge_open_settings"),
                 key="knowledge-settings",
@@ -83,24 +94,24 @@ def _connection(settings: Settings) -> bool:
             args=("check",),
             disabled=task_progress.running("check"),
         )
-        task = task_progress.told("check")
+        task = task_progress.task_status("check")
         if task is not None and task.state == "done":
             found = task.result
             st.success(
                 text(
                     "knowledge_checked",
-                    project=messages.plain(str(found["project"])),
-                    items=number(found["items"]),
-                    documents=number(found["documents"]),
-                    others=number(found["others"]),
-                    when=messages.moment(task.ended_at),
+                    project=messages.escape_markdown(str(found["project"])),
+                    items=format_number(found["items"]),
+                    documents=format_number(found["documents"]),
+                    others=format_number(found["others"]),
+                    when=messages.format_datetime(task.ended_at),
                 )
             )
     return True
 
 
-def _news() -> None:
-    messages.news(_PLACE)
+def _show_flash() -> None:
+    messages.show_flash(_FLASH_KEY)
 
 
 # Items
@@ -109,7 +120,7 @@ def _news() -> None:
 def _items(ready: bool) -> None:
     st.markdown(f"##### {text('knowledge_items')}")
     try:
-        entries = [e for e in session.shelf().entries if e.transcript_path is not None]
+        entries = [e for e in session.library_listing().entries if e.transcript_path is not None]
         found = _deliveries([e.item.id for e in entries])
     except KBError as error:
         messages.error(error)
@@ -117,16 +128,16 @@ def _items(ready: bool) -> None:
     if not entries:
         st.info(text("knowledge_none"))
         return
-    busy = any(d.status in (*GOING, SYNCING, WAITING) for d in found.values())
-    st.fragment(_standing, run_every=LOOK_EVERY_S if busy else None)(ready)
+    busy = any(d.status in (*IN_PROGRESS, SYNCING, WAITING) for d in found.values())
+    st.fragment(_item_states, run_every=REFRESH_S if busy else None)(ready)
 
 
-def _standing(ready: bool) -> None:
+def _item_states(ready: bool) -> None:
     """How every item stands, renewed while something is on its way."""
-    if session.redraw_asked():
+    if session.redraw_requested():
         st.rerun()
     try:
-        entries = [e for e in session.shelf().entries if e.transcript_path is not None]
+        entries = [e for e in session.library_listing().entries if e.transcript_path is not None]
         found = _deliveries([e.item.id for e in entries])
     except KBError as error:
         messages.error(error)
@@ -135,8 +146,8 @@ def _standing(ready: bool) -> None:
     counts = Counter(kind_of(state) for _, state in states)
     with st.container(horizontal=True, key="figures-knowledge"):
         for kind, _ in _KINDS:
-            st.metric(text(kind), number(counts[kind]), border=True, width="content")
-    only = _choice(counts)
+            st.metric(text(kind), format_number(counts[kind]), border=True, width="content")
+    only = _select_state(counts)
     shown = [(e, s) for e, s in states if only in ("", kind_of(s))]
     chosen = _table(shown, found, selectable=ready)
     if ready:
@@ -148,8 +159,8 @@ def kind_of(state: str) -> str:
     return next((kind for kind, states in _KINDS if state in states), "knowledge_waiting")
 
 
-def _deliveries(ids: Sequence[str]) -> dict[str, Delivery]:
-    found = session.service().jobs.deliveries.of(ids)
+def _deliveries(ids: Sequence[str]) -> dict[str, OutboxEntry]:
+    found = session.service().queue.outbox.for_items(ids)
     return {
         item_id: delivery
         for item_id, rows in found.items()
@@ -158,15 +169,17 @@ def _deliveries(ids: Sequence[str]) -> dict[str, Delivery]:
     }
 
 
-def _state(entry: LibraryEntry, delivery: Delivery | None) -> str:
+def _state(entry: LibraryEntry, delivery: OutboxEntry | None) -> str:
     if delivery is not None:
         return delivery.status
-    return HELD if entry.state == "held" else UNSENT
+    return HELD if entry.state == "held" else NOT_SENT
 
 
-def _choice(counts: Counter[str]) -> str:
+def _select_state(counts: Counter[str]) -> str:
     labels = {"": text("knowledge_show_all")}
-    labels |= {kind: f"{text(kind)} ({number(counts[kind])})" for kind, _ in _KINDS if counts[kind]}
+    labels |= {
+        kind: f"{text(kind)} ({format_number(counts[kind])})" for kind, _ in _KINDS if counts[kind]
+    }
     if len(labels) < 3:
         return ""
     if st.session_state.get(_ONLY) not in labels:
@@ -185,7 +198,7 @@ def _choice(counts: Counter[str]) -> str:
 
 
 def _table(
-    shown: Sequence[tuple[LibraryEntry, str]], found: dict[str, Delivery], *, selectable: bool
+    shown: Sequence[tuple[LibraryEntry, str]], found: dict[str, OutboxEntry], *, selectable: bool
 ) -> list[str]:
     """Draws the items; ids of those that are ticked."""
     ids = [entry.item.id for entry, _ in shown]
@@ -196,13 +209,13 @@ def _table(
             f"{messages.PUBLISHED_SIGNS.get(s, '…')} {messages.published(s)}" for _, s in shown
         ],
         "words": [entry.transcribed.get("words") for entry, _ in shown],
-        "since": [messages.moment(until) if until else "" for until in waits],
+        "since": [messages.format_datetime(until) if until else "" for until in waits],
         "error": [found[i].error if i in found else "" for i in ids],
     }
     for name in ("since", "error"):
         if not any(columns[name]):
             del columns[name]
-    key = row_selection.anew(
+    key = row_selection.key_for_rows(
         _TABLE, ids
     )  # ticks are positions: with other rows they would be others'
     column = st.column_config
@@ -231,25 +244,25 @@ def _table(
 def _buttons(states: Sequence[tuple[LibraryEntry, str]], chosen: Sequence[str]) -> None:
     ready = [e.item.id for e, _ in states if e.state != "held"]
     allowed = frozenset(ready)
-    wanted = [item_id for item_id in chosen if item_id in allowed]
-    unsent = [e.item.id for e, s in states if s == UNSENT]
+    selected = [item_id for item_id in chosen if item_id in allowed]
+    unsent = [e.item.id for e, s in states if s == NOT_SENT]
     failed = [e.item.id for e, s in states if s == FAILED]
     st.caption(text("knowledge_choose_help"))
     with st.container(horizontal=True, key="knowledge-buttons", vertical_alignment="center"):
-        if wanted:
-            _button("knowledge_send", wanted, primary=True)
+        if selected:
+            _button("knowledge_send", selected, primary=True)
         if unsent:
-            _button("knowledge_send_all", unsent, primary=not wanted)
+            _button("knowledge_send_all", unsent, primary=not selected)
         if failed:
             _button("knowledge_retry", failed, primary=False)
-        cost = _estimate(states, wanted or unsent)
+        cost = _estimate(states, selected or unsent)
         if cost:
             st.caption(cost, width="content")
 
 
 def _button(label: str, ids: list[str], *, primary: bool) -> None:
     st.button(
-        text(label, count=number(len(ids))),
+        text(label, count=format_number(len(ids))),
         key=label.replace("_", "-"),
         type="primary" if primary else "secondary",
         on_click=_send,
@@ -260,22 +273,26 @@ def _button(label: str, ids: list[str], *, primary: bool) -> None:
 def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) -> str:
     if not ids:
         return ""
-    wanted = frozenset(ids)
+    selected = frozenset(ids)
     words = sum(
         count
         for entry, _ in states
-        if entry.item.id in wanted and isinstance(count := entry.transcribed.get("words"), int)
+        if entry.item.id in selected and isinstance(count := entry.transcribed.get("words"), int)
     )
     rate = session.service().settings.odin_credits_per_10k_words
-    return text("knowledge_estimate", words=number(words), credits=number(words / 10_000 * rate, 2))
+    return text(
+        "knowledge_estimate",
+        words=format_number(words),
+        credits=format_number(words / 10_000 * rate, 2),
+    )
 
 
 def _send(ids: list[str]) -> None:
     try:
         for item_id in ids:
-            session.service().jobs.send(item_id, [ODIN])
+            session.service().queue.send(item_id, [ODIN])
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
     else:
-        messages.tell(_PLACE, counted("knowledge_sent", len(ids)))
+        messages.flash(_FLASH_KEY, plural_text("knowledge_sent", len(ids)))
     session.redraw()

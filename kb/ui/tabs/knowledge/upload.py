@@ -8,11 +8,11 @@ import streamlit as st
 
 from kb.errors import KBError, UsageError
 from kb.service.tasks import Task
-from kb.ui.i18n import counted, number, text
+from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.widgets import messages, task_progress
 
-_FOLDER, _META, _PLACE = "upload_folder", "upload_meta", "upload"
-_LOOK_AT = 2_000  # files: a look at a whole disk must not hold the page up
+_FOLDER, _META, _FLASH_KEY = "upload_folder", "upload_meta", "upload"
+_MAX_FILES_CHECKED = 2_000  # files: a look at a whole disk must not hold the page up
 
 
 def render() -> None:
@@ -27,22 +27,22 @@ def render() -> None:
             placeholder=text("knowledge_folder_placeholder"),
             persist_state="session",
         )
-        ready = _look(str(folder or ""))
+        ready = _scan_folder(str(folder or ""))
     with right:
         st.text_area(text("knowledge_meta"), key=_META, height=80, persist_state="session")
-    messages.news(_PLACE)
+    messages.show_flash(_FLASH_KEY)
     st.button(
         text("knowledge_send_files"),
         key="upload",
         on_click=_upload,
         disabled=not ready or task_progress.running("upload"),
     )
-    task = task_progress.told("upload")
+    task = task_progress.task_status("upload")
     if task is not None and task.state == "done":
-        _uploaded(task)
+        _upload_result(task)
 
 
-def _look(folder: str) -> bool:
+def _scan_folder(folder: str) -> bool:
     """Says what would be sent; whether there is anything."""
     if not folder.strip():
         return False
@@ -56,37 +56,37 @@ def _look(folder: str) -> bool:
             st.warning(text("knowledge_no_folder"))
             return False
         files = files_in(place) if place.is_dir() else [place]
-        sizes = [file.stat().st_size for file in files[:_LOOK_AT]]
+        sizes = [file.stat().st_size for file in files[:_MAX_FILES_CHECKED]]
     except OSError as error:
-        st.warning(messages.plain(error.strerror or str(error)))
+        st.warning(messages.escape_markdown(error.strerror or str(error)))
         return False
     if not files:
         st.warning(text("knowledge_no_files"))
         return False
-    st.caption(counted("knowledge_files", len(files), size=messages.size(sum(sizes))))
+    st.caption(plural_text("knowledge_files", len(files), size=messages.format_size(sum(sizes))))
     large = sum(size > FILE_LIMIT_BYTES for size in sizes)
     if large:
-        st.warning(text("knowledge_too_large", count=number(large)))
+        st.warning(text("knowledge_too_large", count=format_number(large)))
     return True
 
 
 def _upload() -> None:
     try:
-        metadata = metadata_of(str(st.session_state.get(_META) or ""))
+        metadata = parse_metadata(str(st.session_state.get(_META) or ""))
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
         return
     folder = str(st.session_state.get(_FOLDER) or "").strip()
-    messages.forget(_PLACE)
+    messages.clear_flash(_FLASH_KEY)
     task_progress.start("upload", {"folder": folder, "metadata": metadata})
 
 
-def metadata_of(lines: str) -> dict[str, str]:
+def parse_metadata(lines: str) -> dict[str, str]:
     """Own metadata from lines of `key=value`. Raises UsageError naming the line."""
     found: dict[str, str] = {}
     for line in filter(None, map(str.strip, lines.splitlines())):
-        key, sign, value = line.partition("=")
-        if not sign or not key.strip():
+        key, separator, value = line.partition("=")
+        if not separator or not key.strip():
             raise UsageError(
                 text("knowledge_meta_wrong", line=repr(line)), hint=text("knowledge_meta_hint")
             )
@@ -94,14 +94,14 @@ def metadata_of(lines: str) -> dict[str, str]:
     return found
 
 
-def _uploaded(task: Task) -> None:
+def _upload_result(task: Task) -> None:
     files = task.result["files"]
     failed = [file for file in files if file["error"]]
     words = text(
         "knowledge_uploaded",
-        when=messages.moment(task.ended_at),
-        done=number(len(files) - len(failed)),
-        failed=number(len(failed)),
+        when=messages.format_datetime(task.ended_at),
+        done=format_number(len(files) - len(failed)),
+        failed=format_number(len(failed)),
     )
     (st.warning if failed else st.success)(words)
     st.dataframe(

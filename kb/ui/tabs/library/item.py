@@ -14,11 +14,11 @@ from kb.service import ItemStatus, Service
 from kb.transcript.formats import json_document
 from kb.types import SpeechSpan, Transcript
 from kb.ui import session
-from kb.ui.i18n import number, text
+from kb.ui.i18n import format_number, text
 from kb.ui.tabs.library import item_details
 from kb.ui.web import media_route
 from kb.ui.widgets import messages
-from kb.ui.widgets.player import Scene, edit_of, player
+from kb.ui.widgets.player import PlayerState, parse_edit, player
 
 _PLAYER, _EDITS = "player", "item_edits"
 _MIME = {"json": "application/json", "csv": "text/csv", "vtt": "text/vtt"}
@@ -33,7 +33,7 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
         entry = service.entry(item_id)
     except UsageError:
         _back(query)
-        messages.trouble(text("unknown_item", item=item_id), text("unknown_item_hint"))
+        messages.show_error(text("unknown_item", item=item_id), text("unknown_item_hint"))
         return
     except KBError as error:
         _back(query)
@@ -43,18 +43,18 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
     status = _status(service, entry)
     with st.container(key="item-head", gap="xxsmall"):
         _back(query)
-        st.markdown(f"### {messages.plain(entry.item.title)}")
+        st.markdown(f"### {messages.escape_markdown(entry.item.title)}")
         st.markdown(_subtitle(entry, status))
-    messages.news(_place(entry.item.id))
-    _troubles(entry, status, transcript, problem)
-    player(_scene(entry, transcript, start_s, query), key=_PLAYER, on_edit=_edited)
+    messages.show_flash(_flash_key(entry.item.id))
+    _problems(entry, status, transcript, problem)
+    player(_player_state(entry, transcript, start_s, query), key=_PLAYER, on_edit=_on_edit)
     if transcript is not None:
         _facts(transcript)
         _exports(service, entry, transcript)
-    item_details.render(service, entry, transcript, place=_place(entry.item.id))
+    item_details.render(service, entry, transcript, place=_flash_key(entry.item.id))
 
 
-def state_in_folder(entry: LibraryEntry) -> str:
+def state_from_files(entry: LibraryEntry) -> str:
     """An item's state as its files tell it."""
     if entry.state != "new":
         return entry.state
@@ -62,7 +62,9 @@ def state_in_folder(entry: LibraryEntry) -> str:
 
 
 def _back(query: str) -> None:
-    label = text("back_hits", query=messages.plain(query)) if query else text("back_items")
+    label = (
+        text("back_hits", query=messages.escape_markdown(query)) if query else text("back_items")
+    )
     st.button(f"← {label}", on_click=session.close_item, type="tertiary", key="back")
 
 
@@ -73,21 +75,25 @@ def _subtitle(entry: LibraryEntry, status: ItemStatus) -> str:
         parts.append(f":{color}-badge[{text('grade', grade=entry.grade)}]")
     if entry.accepted:
         parts.append(f":green-badge[{text('review_accepted')}]")
-    parts += [messages.plain(part) for part in (entry.item.published, entry.item.channel) if part]
+    parts += [
+        messages.escape_markdown(part)
+        for part in (entry.item.published, entry.item.channel)
+        if part
+    ]
     return " · ".join(parts)
 
 
-def _troubles(
+def _problems(
     entry: LibraryEntry, status: ItemStatus, transcript: Transcript | None, problem: KBError | None
 ) -> None:
     if status.error:
-        messages.trouble(status.error, status.hint, severe=status.state == "failed")
+        messages.show_error(status.error, status.hint, severe=status.state == "failed")
     elif problem is not None:
         messages.error(problem)
     for warning in transcript.warnings if transcript else ():
         if warning != status.error:
-            messages.trouble(warning, severe=False)
-    doubtful = transcript is not None and bool(transcript.doubtful)
+            messages.show_error(warning, severe=False)
+    doubtful = transcript is not None and bool(transcript.doubtful_spans)
     if transcript is not None and (status.state == "held" or (doubtful and not entry.accepted)):
         with st.container(horizontal=True, vertical_alignment="center", key="review"):
             st.button(
@@ -106,7 +112,7 @@ def _status(service: Service, entry: LibraryEntry) -> ItemStatus:
     except KBError:
         # Laid into the folder by hand: the queue does not know it.
         return ItemStatus(
-            entry.item.id, entry.item.title, "", state_in_folder(entry), 0.0,
+            entry.item.id, entry.item.title, "", state_from_files(entry), 0.0,
             entry.error, entry.hint,
         )  # fmt: skip
 
@@ -137,14 +143,14 @@ def _accept(item_id: str) -> None:
     try:
         session.service().review.accept(item_id)
     except KBError as error:
-        messages.complain(_place(item_id), error)
+        messages.flash_error(_flash_key(item_id), error)
         return
-    messages.tell(_place(item_id), text("accepted"))
+    messages.flash(_flash_key(item_id), text("accepted"))
 
 
-def _edited() -> None:
+def _on_edit() -> None:
     """A line was written anew in the browser."""
-    edit = edit_of(st.session_state[_PLAYER].edit)
+    edit = parse_edit(st.session_state[_PLAYER].edit)
     if edit is None:
         return
     # Drawn anew in any case: what cannot be written must not look as if it were.
@@ -152,13 +158,13 @@ def _edited() -> None:
     try:
         done = session.service().edit(edit.item_id, edit.line, edit.after, expected=edit.before)
     except KBError as error:
-        messages.complain(_place(edit.item_id), error)
+        messages.flash_error(_flash_key(edit.item_id), error)
         return
     if done is not None:
-        messages.tell(_place(edit.item_id), text("edited", line=number(edit.line + 1)))
+        messages.flash(_flash_key(edit.item_id), text("edited", line=format_number(edit.line + 1)))
 
 
-def _place(item_id: str) -> str:
+def _flash_key(item_id: str) -> str:
     """Where it is said what came of an item's buttons."""
     return f"item-{item_id}"
 
@@ -166,44 +172,44 @@ def _place(item_id: str) -> str:
 # The parts
 
 
-def _scene(
+def _player_state(
     entry: LibraryEntry, transcript: Transcript | None, start_s: float | None, query: str
-) -> Scene:
-    made = str(entry.transcribed.get("at", ""))
+) -> PlayerState:
+    transcribed_at = str(entry.transcribed.get("at", ""))
     edits = st.session_state.get(_EDITS, 0)
     revisions = len(transcript.revisions) if transcript else 0
     lines = len(transcript.segments) if transcript else 0
     found = media_route.media_file(entry.item.id)
-    return Scene(
+    return PlayerState(
         item_id=entry.item.id,
-        revision=f"{entry.item.id}|{made}|{lines}|{revisions}|{edits}",
+        revision=f"{entry.item.id}|{transcribed_at}|{lines}|{revisions}|{edits}",
         title=entry.item.title,
-        source=media_route.address(entry.item.id) if found else "",
-        picture=found is not None and not media_route.media_type(found).startswith("audio/"),
+        source=media_route.media_url(entry.item.id) if found else "",
+        has_video=found is not None and not media_route.media_type(found).startswith("audio/"),
         duration_s=transcript.media.duration_s if transcript else entry.duration_s or 0.0,
         segments=transcript.segments if transcript else (),
         gaps=transcript.coverage.gaps if transcript else (),
-        doubts=_doubts(transcript),
+        uncertain_spans=_uncertain_spans(transcript),
         chapters=entry.item.chapters,
         edited=_changed_lines(transcript),
         editable=transcript is not None,
         marks=tuple(dict.fromkeys(word.lower() for word in _WORD.findall(query))),
         start_s=_line_start(transcript, start_s),
-        wish=session.seeks(),
+        seek_id=session.seek_count(),
     )
 
 
-def _doubts(transcript: Transcript | None) -> list[tuple[SpeechSpan, str]]:
+def _uncertain_spans(transcript: Transcript | None) -> list[tuple[SpeechSpan, str]]:
     """Stretches that a sign speaks against; those without words are shown as gaps already."""
     if transcript is None:
         return []
     gaps = {(gap.start_s, gap.end_s) for gap in transcript.coverage.gaps}
     spans: dict[tuple[float, float], list[str]] = {}
     for window in transcript.windows:
-        for sign in window.signs:
-            if (sign.start_s, sign.end_s) not in gaps:
-                names = spans.setdefault((sign.start_s, sign.end_s), [])
-                names.append(item_details.sign(sign.name))
+        for flag in window.flags:
+            if (flag.start_s, flag.end_s) not in gaps:
+                names = spans.setdefault((flag.start_s, flag.end_s), [])
+                names.append(item_details.flag_label(flag.name))
     return [
         (SpeechSpan(*span), ", ".join(dict.fromkeys(why))) for span, why in sorted(spans.items())
     ]
@@ -227,20 +233,20 @@ def _line_start(transcript: Transcript | None, start_s: float | None) -> float |
 
 def _facts(transcript: Transcript) -> None:
     coverage = transcript.coverage
-    gaps, repaired = number(len(coverage.gaps)), number(coverage.repaired)
+    gaps, repaired = format_number(len(coverage.gaps)), format_number(coverage.repaired)
     facts: list[tuple[str, str, str | None]] = [
-        ("fact_length", messages.length(transcript.media.duration_s), None),
-        ("fact_words", number(len(transcript.words)), None),
+        ("fact_length", messages.format_length(transcript.media.duration_s), None),
+        ("fact_words", format_number(len(transcript.words)), None),
         ("fact_language", transcript.language or "–", None),
         (
             "fact_coverage",
-            f"{number(100 * coverage.ratio, 1)} %",
+            f"{format_number(100 * coverage.ratio, 1)} %",
             text("fact_coverage_help", gaps=gaps, repaired=repaired),
         ),
         (
             "fact_grade",
             coverage.grade,
-            text("fact_grade_help", suspect=number(coverage.suspect_s, 1)),
+            text("fact_grade_help", suspect=format_number(coverage.suspect_s, 1)),
         ),
         (
             "fact_model",
@@ -248,7 +254,7 @@ def _facts(transcript: Transcript) -> None:
             text(
                 "fact_model_help",
                 preset=transcript.preset,
-                speed=number(transcript.timing.rtfx),
+                speed=format_number(transcript.timing.rtfx),
             ),
         ),
     ]

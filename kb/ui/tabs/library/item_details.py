@@ -9,11 +9,11 @@ import streamlit as st
 from kb.errors import KBError
 from kb.library import LibraryEntry
 from kb.service import Service
-from kb.types import Revision, Transcript, WindowLedger
+from kb.types import Revision, Transcript, WindowReport
 from kb.ui import session
-from kb.ui.i18n import MESSAGES, number, text
+from kb.ui.i18n import MESSAGES, format_number, text
 from kb.ui.widgets import messages
-from kb.ui.widgets.player import clock
+from kb.ui.widgets.player import format_timestamp
 
 
 def render(
@@ -26,12 +26,12 @@ def render(
     """Draw the parts; what comes of their buttons is said at `place` (see `show.tell`)."""
     _published(service, entry, place, ready=transcript is not None)
     if transcript is not None:
-        _ledger(transcript)
+        _quality_table(transcript)
         _revisions(entry, transcript, place)
     _metadata(entry, transcript)
 
 
-def sign(name: str) -> str:
+def flag_label(name: str) -> str:
     """A sign of doubt in words."""
     key = f"sign_{name}"
     return text(key) if key in MESSAGES["en"] else name.replace("_", " ")
@@ -43,25 +43,27 @@ def sign(name: str) -> str:
 def _published(service: Service, entry: LibraryEntry, place: str, *, ready: bool) -> None:
     st.markdown(f"**{text('published_in')}**")
     try:
-        found = service.jobs.deliveries.of([entry.item.id]).get(entry.item.id, ())
+        found = service.queue.outbox.for_items([entry.item.id]).get(entry.item.id, ())
     except KBError as error:
         messages.error(error)
         return
-    told = {delivery.sink: delivery for delivery in found}
+    by_sink = {delivery.sink: delivery for delivery in found}
     states = {sink: str(r.get("status", "")) for sink, r in entry.published.items()
               if isinstance(r, dict)}  # fmt: skip
-    states |= {sink: delivery.status for sink, delivery in told.items()}
+    states |= {sink: delivery.status for sink, delivery in by_sink.items()}
     if not states:
         st.caption(text("published_nowhere"))
     for sink, status in states.items():
-        until = told[sink].due_at if sink in told else None
-        when = f" ({text('published_until', until=messages.moment(until))})" if until else ""
+        until = by_sink[sink].due_at if sink in by_sink else None
+        when = (
+            f" ({text('published_until', until=messages.format_datetime(until))})" if until else ""
+        )
         st.markdown(
             f"{messages.publish_sign(status)} {messages.published(sink)}: "
             f"{messages.published(status)}{when}"
         )
-        if sink in told and told[sink].error:
-            messages.trouble(told[sink].error, told[sink].hint, severe=status == "failed")
+        if sink in by_sink and by_sink[sink].error:
+            messages.show_error(by_sink[sink].error, by_sink[sink].hint, severe=status == "failed")
     settings = service.settings
     if ready and entry.state != "held" and settings.odin_api_key.get_secret_value():
         # What it does stands beside it: a tooltip would stay open over a page drawn anew.
@@ -77,26 +79,30 @@ def _published(service: Service, entry: LibraryEntry, place: str, *, ready: bool
 
 def _send(item_id: str, place: str) -> None:
     try:
-        session.service().jobs.send(item_id, ["odin"])
+        session.service().queue.send(item_id, ["odin"])
     except KBError as error:
-        messages.complain(place, error)
+        messages.flash_error(place, error)
 
 
 # Doubts
 
 
-def _ledger(transcript: Transcript) -> None:
-    windows = [w for w in transcript.windows if w.signs or w.readings]
+def _quality_table(transcript: Transcript) -> None:
+    windows = [w for w in transcript.windows if w.flags or w.attempts]
     if not windows:
         return
-    with st.expander(f"{text('ledger')} ({number(len(windows))})"):
+    with st.expander(f"{text('ledger')} ({format_number(len(windows))})"):
         st.caption(text("ledger_help"))
         st.dataframe(
             {
-                "time": [f"{clock(w.start_s)} – {clock(w.end_s)}" for w in windows],
-                "signs": [", ".join(dict.fromkeys(sign(s.name) for s in w.signs)) for w in windows],
-                "how": [w.readings[w.chosen].how if w.readings else "" for w in windows],
-                "readings": ["\n".join(_reading(w, n) for n in range(len(w.readings)))
+                "time": [
+                    f"{format_timestamp(w.start_s)} – {format_timestamp(w.end_s)}" for w in windows
+                ],
+                "signs": [
+                    ", ".join(dict.fromkeys(flag_label(s.name) for s in w.flags)) for w in windows
+                ],
+                "how": [w.attempts[w.chosen].method if w.attempts else "" for w in windows],
+                "readings": ["\n".join(_attempt_text(w, n) for n in range(len(w.attempts)))
                              for w in windows],
             },
             hide_index=True,
@@ -109,10 +115,10 @@ def _ledger(transcript: Transcript) -> None:
         )  # fmt: skip
 
 
-def _reading(window: WindowLedger, place: int) -> str:
-    reading = window.readings[place]
+def _attempt_text(window: WindowReport, place: int) -> str:
+    reading = window.attempts[place]
     words = " ".join(segment.text for segment in reading.segments)
-    return f"{reading.how} ({number(reading.score, 2)}): {words}"
+    return f"{reading.method} ({format_number(reading.score, 2)}): {words}"
 
 
 # Changes by hand
@@ -121,17 +127,20 @@ def _reading(window: WindowLedger, place: int) -> str:
 def _revisions(entry: LibraryEntry, transcript: Transcript, place: str) -> None:
     if not transcript.revisions:
         return
-    with st.expander(f"{text('revisions')} ({number(len(transcript.revisions))})"):
+    with st.expander(f"{text('revisions')} ({format_number(len(transcript.revisions))})"):
         for revision in reversed(transcript.revisions):
-            when = messages.moment(_seconds(revision.at))
+            when = messages.format_datetime(_seconds(revision.at))
             by = f" · {revision.by}" if revision.by else ""
-            st.markdown(f"**{messages.plain(when + by)}**")
+            st.markdown(f"**{messages.escape_markdown(when + by)}**")
             for change in revision.changes:
                 before = change.before.text if change.before else ""
                 after = change.after.text if change.after else ""
-                st.markdown(f":gray[~~{messages.plain(before)}~~]  \n{messages.plain(after)}")
+                st.markdown(
+                    f":gray[~~{messages.escape_markdown(before)}~~]  \n"
+                    f"{messages.escape_markdown(after)}"
+                )
         last = transcript.revisions[-1]
-        if _can_be_undone(last, transcript):
+        if _can_undo(last, transcript):
             st.button(
                 text("revision_undo"), key="undo", on_click=_undo, args=(entry.item.id, last, place)
             )
@@ -144,7 +153,7 @@ def _seconds(at: str) -> float | None:
         return None
 
 
-def _can_be_undone(revision: Revision, transcript: Transcript) -> bool:
+def _can_undo(revision: Revision, transcript: Transcript) -> bool:
     """Whether one line was written anew and is still as it was written."""
     if len(revision.changes) != 1:
         return False
@@ -167,23 +176,26 @@ def _undo(item_id: str, revision: Revision, place: str) -> None:
             item_id, change.segment, change.before.text, expected=change.after.text
         )
     except KBError as error:
-        messages.complain(place, error)
+        messages.flash_error(place, error)
         return
-    messages.tell(place, text("revision_undone"))
+    messages.flash(place, text("revision_undone"))
 
 
 # Metadata
 
 
 def _metadata(entry: LibraryEntry, transcript: Transcript | None) -> None:
-    item, made = entry.item, entry.transcribed
+    item, transcription = entry.item, entry.transcribed
     rows = [
         ("detail_url", item.url if item.url.startswith(("http://", "https://")) else ""),
         ("detail_channel", item.channel),
         ("detail_date", item.published),
         ("detail_tags", ", ".join(item.tags)),
-        ("detail_engine", " · ".join(str(made[k]) for k in ("engine", "model") if made.get(k))),
-        ("detail_made", messages.moment(_seconds(str(made.get("at", ""))))),
+        (
+            "detail_engine",
+            " · ".join(str(transcription[k]) for k in ("engine", "model") if transcription.get(k)),
+        ),
+        ("detail_made", messages.format_datetime(_seconds(str(transcription.get("at", ""))))),
         ("detail_id", item.id),
         ("detail_source", item.source),
         ("detail_file", str(entry.media_path or "")),

@@ -13,27 +13,27 @@ from kb.errors import KBError
 from kb.library import LibraryEntry
 from kb.service import STATES
 from kb.sinks.base import SEARCH_MODES, SearchMode
-from kb.transcript.caption_parser import BY_MACHINE, BY_PEOPLE
+from kb.transcript.caption_parser import AUTOMATIC_CAPTIONS, HUMAN_CAPTIONS
 from kb.types import Hit
 from kb.ui import session
-from kb.ui.i18n import counted, number, text
+from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.library import item
 from kb.ui.widgets import messages, row_selection
-from kb.ui.widgets.player import clock
+from kb.ui.widgets.player import format_timestamp
 
 _TABLE, _ONLY, _MODE = "items", "library_only", "search_mode"
 _ALL = "all"
-_TIERS = {BY_PEOPLE: "tier_people", BY_MACHINE: "tier_machine"}
+_TIERS = {HUMAN_CAPTIONS: "tier_people", AUTOMATIC_CAPTIONS: "tier_machine"}
 
 
 def render() -> None:
     """Draw the tab."""
-    item_id, start_s = session.opened()
+    item_id, start_s = session.current_item()
     query, mode = _search_box()
     if item_id:
         item.render(item_id, start_s, query)
     elif query:
-        _answers(query, mode)
+        _search_results(query, mode)
     else:
         _items()
 
@@ -68,59 +68,59 @@ def _search_box() -> tuple[str, SearchMode]:
     return str(words or "").strip(), cast(SearchMode, mode or modes[0])
 
 
-def _answers(query: str, mode: SearchMode) -> None:
+def _search_results(query: str, mode: SearchMode) -> None:
     try:
         result = session.service().search(query, mode=mode)
     except KBError as error:
         messages.error(error)
         return
     if not result.hits:
-        show_nothing = text("search_none", query=messages.plain(query))
+        show_nothing = text("search_none", query=messages.escape_markdown(query))
         st.info(f"{show_nothing}\n\n{text('search_none_hint')}")
         return
-    st.caption(counted("search_found", len(result.hits), took=number(result.took_ms)))
+    st.caption(plural_text("search_found", len(result.hits), took=format_number(result.elapsed_ms)))
     for place, hit in enumerate(result.hits):
-        _answer(place, hit)
+        _search_hit(place, hit)
 
 
-def _answer(place: int, hit: Hit) -> None:
+def _search_hit(place: int, hit: Hit) -> None:
     with st.container(border=True, key=f"hit-{place}", gap="xsmall"):
         st.button(
-            f"▶ **{clock(hit.at_s)}** · {messages.plain(hit.title)}",
+            f"▶ **{format_timestamp(hit.at_s)}** · {messages.escape_markdown(hit.title)}",
             key=f"open-{place}",
             type="tertiary",
             on_click=session.open_item,
             args=(hit.item_id, hit.at_s),
         )
-        st.markdown(_stands_in(hit) + messages.marked(hit.snippet))
+        st.markdown(_tier_badge(hit) + messages.highlight_markdown(hit.snippet))
 
 
-def _stands_in(hit: Hit) -> str:
+def _tier_badge(hit: Hit) -> str:
     """A badge before what no transcript says yet."""
     if not hit.tier:
         return ""
     known = _TIERS.get(hit.tier)
-    return f":orange-badge[{text(known) if known else messages.plain(hit.tier)}] "
+    return f":orange-badge[{text(known) if known else messages.escape_markdown(hit.tier)}] "
 
 
 def _items() -> None:
     try:
-        listing = session.shelf()
+        listing = session.library_listing()
         # The queue's word, where it says more than the folder: what is done, both know.
-        states = session.service().jobs.unfinished()
+        states = session.service().queue.unfinished()
     except KBError as error:
         messages.error(error)
         return
     for problem in listing.problems:
-        messages.trouble(problem.message, problem.hint, severe=False)
+        messages.show_error(problem.message, problem.hint, severe=False)
     if not listing.entries:
         _empty()
         return
-    found = [(entry, states.get(entry.item.id) or item.state_in_folder(entry))
+    found = [(entry, states.get(entry.item.id) or item.state_from_files(entry))
              for entry in listing.entries]  # fmt: skip
     counts = Counter(state for _, state in found)
     _totals(listing.entries, counts)
-    only = _choice(counts)
+    only = _select_state(counts)
     _table([(entry, state) for entry, state in found if only in (_ALL, state)])
 
 
@@ -135,22 +135,24 @@ def _empty() -> None:
 
 def _totals(entries: Sequence[LibraryEntry], counts: Counter[str]) -> None:
     figures = [
-        ("items", number(len(entries))),
-        ("hours", messages.length(sum(entry.duration_s or 0.0 for entry in entries))),
-        ("words", number(sum(_words(entry) or 0 for entry in entries))),
+        ("items", format_number(len(entries))),
+        ("hours", messages.format_length(sum(entry.duration_s or 0.0 for entry in entries))),
+        ("words", format_number(sum(_words(entry) or 0 for entry in entries))),
     ]
-    figures += [(state, number(counts[state])) for state in ("held", "failed")]
+    figures += [(state, format_number(counts[state])) for state in ("held", "failed")]
     with st.container(horizontal=True, key="figures-library"):
         for label, value in figures:
             st.metric(text(label), value, border=True, width="content")
 
 
-def _choice(counts: Counter[str]) -> str:
-    there = [state for state in STATES if counts[state]]
-    if len(there) < 2:
+def _select_state(counts: Counter[str]) -> str:
+    present = [state for state in STATES if counts[state]]
+    if len(present) < 2:
         return _ALL
     labels = {_ALL: text("show_all")}
-    labels |= {state: f"{messages.state(state)} ({number(counts[state])})" for state in there}
+    labels |= {
+        state: f"{messages.state(state)} ({format_number(counts[state])})" for state in present
+    }
     if st.session_state.get(_ONLY) not in labels:
         st.session_state.pop(_ONLY, None)  # the last item of that state is another one now
     chosen = st.segmented_control(
@@ -169,13 +171,13 @@ def _choice(counts: Counter[str]) -> str:
 def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
     entries = [entry for entry, _ in found]
     # A table whose rows are others than before would take no click, or open another item.
-    drawn = row_selection.anew(_TABLE, [entry.item.id for entry in entries])
+    table_key = row_selection.key_for_rows(_TABLE, [entry.item.id for entry in entries])
     columns: dict[str, list[object]] = {
         "title": [entry.item.title for entry in entries],
         "state": [messages.state(state) for _, state in found],
         "grade": [entry.grade for entry in entries],
-        "coverage": [_covered(entry) for entry in entries],
-        "length": [messages.length(entry.duration_s) for entry in entries],
+        "coverage": [_coverage_ratio(entry) for entry in entries],
+        "length": [messages.format_length(entry.duration_s) for entry in entries],
         "words": [_words(entry) for entry in entries],
         "channel": [entry.item.channel for entry in entries],
         "language": [str(entry.transcribed.get("language", "")) for entry in entries],
@@ -187,8 +189,8 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
     st.dataframe(
         columns,
         hide_index=True,
-        key=drawn,
-        on_select=partial(_chosen, drawn),
+        key=table_key,
+        on_select=partial(_on_select, table_key),
         selection_mode=["single-row", "single-cell"],
         height=min(38 + 35 * max(1, len(entries)), 640),
         column_config={
@@ -209,12 +211,12 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
     st.caption(text("items_help"))
 
 
-def _chosen(drawn: str) -> None:
-    if drawn != row_selection.key(_TABLE):
+def _on_select(table_key: str) -> None:
+    if table_key != row_selection.key(_TABLE):
         return  # a click in a table that has been drawn anew since
-    selection = st.session_state[drawn].selection
+    selection = st.session_state[table_key].selection
     rows = [*selection.rows, *(row for row, _ in selection.cells)]
-    shown = row_selection.drawn(_TABLE)
+    shown = row_selection.row_ids(_TABLE)
     if rows and rows[0] < len(shown):
         session.open_item(shown[rows[0]])
 
@@ -224,7 +226,7 @@ def _words(entry: LibraryEntry) -> int | None:
     return words if isinstance(words, int) else None
 
 
-def _covered(entry: LibraryEntry) -> float | None:
+def _coverage_ratio(entry: LibraryEntry) -> float | None:
     coverage = entry.transcribed.get("coverage")
     ratio = coverage.get("ratio") if isinstance(coverage, dict) else None
     return float(ratio) if isinstance(ratio, int | float) else None

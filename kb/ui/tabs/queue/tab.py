@@ -12,24 +12,24 @@ from kb.errors import KBError
 from kb.jobs.queue.client import LaneState
 from kb.jobs.queue.item_states import ACTIVE, STATES
 from kb.jobs.queue.items import FIRST
-from kb.jobs.queue.views import PENDING, BoardFigures, BoardPage, BoardRow
-from kb.jobs.queue.workflow_ids import FOR_EVER
+from kb.jobs.queue.views import PENDING, QueueFigures, QueuePage, QueueRow
+from kb.jobs.queue.workflow_ids import FOREVER
 from kb.service import Service
 from kb.ui import session
-from kb.ui.i18n import counted, number, text
-from kb.ui.runner import keeper, meter
+from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.runner import throughput_meter, worker_supervisor
 from kb.ui.tabs.queue.table import (
     _FILTER,
     _FIND,
     _PAGE,
     PAGE_ROWS,
-    _clear,
+    _clear_selection,
+    _go_to_page,
     _jobs,
     _offset,
     _pager,
     _select_all,
     _table,
-    _turn_to,
     selected,
     stage,
 )
@@ -38,7 +38,7 @@ from kb.ui.widgets import messages
 BUSY_EVERY_S, IDLE_EVERY_S = 1, 3
 DETAILS = 8  # selected items that are shown in full
 
-_NEWS, _PROBLEM, _BUSY = "queue_news", "queue_problem", "queue_busy"
+_FLASH, _PROBLEM, _BUSY = "queue_news", "queue_problem", "queue_busy"
 # What the filter offers, by its label; an empty tuple is everything.
 _FILTERS: dict[str, tuple[str, ...]] = {
     "queue_all": (),
@@ -58,25 +58,25 @@ def render() -> None:
 
 
 def _board() -> None:
-    if session.redraw_asked():
+    if session.redraw_requested():
         st.rerun()
     service = session.service()
     try:
-        figures = service.jobs.figures(midnight())
-        lanes = service.jobs.lanes()
-        working = bool(service.jobs.workers())
+        figures = service.queue.figures(midnight())
+        lanes = service.queue.lanes()
+        working = bool(service.queue.workers())
     except KBError as error:
         messages.error(error)
         return
-    _news()
+    _show_flash()
     if not sum(figures.counts.values()):
         st.info(f"{text('queue_empty')} {text('queue_empty_hint')}")
     else:
         _figures(figures, working)
         _lanes(lanes)
         going = sum(figures.counts[state] for state in ACTIVE)
-        if going and not working and keeper().view(service).state != "starting":
-            messages.trouble(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
+        if going and not working and worker_supervisor().view(service).state != "starting":
+            messages.show_error(text("queue_no_worker"), text("queue_no_worker_hint"), severe=False)
         _rows(service, figures, lanes)
     busy = working and bool(figures.counts["running"] + figures.counts["queued"])
     if busy != st.session_state.get(_BUSY, True):
@@ -89,22 +89,26 @@ def midnight() -> float:
     return time.mktime(date.today().timetuple())
 
 
-def _figures(figures: BoardFigures, working: bool) -> None:
-    meter().take(figures.read_s)
-    speed = meter().speed() if working and figures.counts["running"] else None
-    left_s = figures.left_s / speed if speed else None
-    told = [text("queue_left_help", sound=messages.span(figures.left_s))]
+def _figures(figures: QueueFigures, working: bool) -> None:
+    throughput_meter().record(figures.transcribed_s)
+    speed = throughput_meter().speed() if working and figures.counts["running"] else None
+    left_s = figures.remaining_s / speed if speed else None
+    help_parts = [text("queue_left_help", sound=messages.format_timedelta(figures.remaining_s))]
     if left_s is None:
-        told = [text("queue_left_unknown")]
+        help_parts = [text("queue_left_unknown")]
     if figures.unmeasured:
-        told.append(counted("queue_unmeasured", figures.unmeasured))
+        help_parts.append(plural_text("queue_unmeasured", figures.unmeasured))
     cells = [
-        ("queue_running", number(figures.counts["running"]), None),
-        ("queue_waiting", number(figures.pending), None),
-        ("queue_done", number(figures.done_since), None),
-        ("queue_failed", number(figures.counts["failed"]), None),
-        ("queue_speed", number(speed, 1) if speed else "–", text("queue_speed_help")),
-        ("queue_left", messages.span(left_s if figures.left_s else 0), " ".join(told)),
+        ("queue_running", format_number(figures.counts["running"]), None),
+        ("queue_waiting", format_number(figures.pending), None),
+        ("queue_done", format_number(figures.done_since), None),
+        ("queue_failed", format_number(figures.counts["failed"]), None),
+        ("queue_speed", format_number(speed, 1) if speed else "–", text("queue_speed_help")),
+        (
+            "queue_left",
+            messages.format_timedelta(left_s if figures.remaining_s else 0),
+            " ".join(help_parts),
+        ),
     ]
     with st.container(horizontal=True, key="figures-queue"):
         for label, value, help_text in cells:
@@ -117,15 +121,17 @@ def _lanes(lanes: Sequence[LaneState]) -> None:
         reason = lane.reason.rstrip(".")
         words = (
             text("lane_by_hand", lane=name, reason=reason)
-            if lane.until >= FOR_EVER
-            else text("lane_until", lane=name, time=messages.moment(lane.until), reason=reason)
+            if lane.until >= FOREVER
+            else text(
+                "lane_until", lane=name, time=messages.format_datetime(lane.until), reason=reason
+            )
         )
         with st.container(border=True, key=f"lane-{lane.name}", horizontal=True,
                           vertical_alignment="center"):  # fmt: skip
-            st.markdown(f":orange[‖] {messages.plain(words)}", width="stretch")
+            st.markdown(f":orange[‖] {messages.escape_markdown(words)}", width="stretch")
             st.button(
                 text("lane_resume"), key=f"lane-resume-{lane.name}",
-                on_click=_acting, args=("queue_did_retry", lambda: _jobs().resume()),
+                on_click=_run_action, args=("queue_did_retry", lambda: _jobs().resume()),
             )  # fmt: skip
 
 
@@ -140,15 +146,15 @@ def _lane_name(name: str) -> str:
 # The table
 
 
-def _rows(service: Service, figures: BoardFigures, lanes: Sequence[LaneState]) -> None:
+def _rows(service: Service, figures: QueueFigures, lanes: Sequence[LaneState]) -> None:
     states, words = _filters(figures)
     try:
-        page = service.jobs.board(
+        page = service.queue.page(
             states=states, words=words, offset=_offset(), limit=PAGE_ROWS
         )  # fmt: skip
         if not page.rows and page.total:
             st.session_state[_PAGE] = (page.total - 1) // PAGE_ROWS
-            page = service.jobs.board(states=states, words=words, offset=_offset(), limit=PAGE_ROWS)
+            page = service.queue.page(states=states, words=words, offset=_offset(), limit=PAGE_ROWS)
     except KBError as error:
         messages.error(error)
         return
@@ -161,7 +167,7 @@ def _rows(service: Service, figures: BoardFigures, lanes: Sequence[LaneState]) -
     _details(service)
 
 
-def _filters(figures: BoardFigures) -> tuple[tuple[str, ...], str]:
+def _filters(figures: QueueFigures) -> tuple[tuple[str, ...], str]:
     counts = {
         label: sum(figures.counts[state] for state in states or STATES)
         for label, states in _FILTERS.items()
@@ -174,14 +180,14 @@ def _filters(figures: BoardFigures) -> tuple[tuple[str, ...], str]:
             default="queue_all",
             required=True,
             key=_FILTER,
-            on_change=_turn_to,
+            on_change=_go_to_page,
             args=(0,),
             label_visibility="collapsed",
             persist_state="session",
         )
         words = st.text_input(
             text("queue_find"), key=_FIND, placeholder=text("queue_find_placeholder"), live=True,
-            on_change=_turn_to, args=(0,), persist_state="session", width=260,
+            on_change=_go_to_page, args=(0,), persist_state="session", width=260,
             label_visibility="collapsed",
         )  # fmt: skip
     return _FILTERS[chosen or "queue_all"], str(words or "")
@@ -189,15 +195,15 @@ def _filters(figures: BoardFigures) -> tuple[tuple[str, ...], str]:
 
 def _filter_label(label: str, count: int) -> str:
     if label == "queue_all":
-        return text(label, count=number(count))
-    return f"{text(label).capitalize()} {number(count)}"
+        return text(label, count=format_number(count))
+    return f"{text(label).capitalize()} {format_number(count)}"
 
 
 def _actions(
-    page: BoardPage,
+    page: QueuePage,
     states: tuple[str, ...],
     words: str,
-    figures: BoardFigures,
+    figures: QueueFigures,
     lanes: Sequence[LaneState],
 ) -> None:
     chosen = selected()
@@ -207,27 +213,27 @@ def _actions(
         for label, action in _ACTIONS.items():
             st.button(
                 text(label), key=label, disabled=none,
-                on_click=_acting, args=(f"queue_did_{label.removeprefix('queue_')}", action),
+                on_click=_run_action, args=(f"queue_did_{label.removeprefix('queue_')}", action),
             )  # fmt: skip
         if page.total > max(1, len(chosen)):
             st.button(
-                text("queue_select_all", count=number(page.total)), key="queue-select-all",
+                text("queue_select_all", count=format_number(page.total)), key="queue-select-all",
                 type="tertiary", on_click=_select_all, args=(states, words),
             )  # fmt: skip
         if chosen:
-            st.markdown(counted("queue_selected", len(chosen)), width="content")
+            st.markdown(plural_text("queue_selected", len(chosen)), width="content")
             st.button(
-                text("queue_clear"), key="queue-clear", type="tertiary", on_click=_clear
+                text("queue_clear"), key="queue-clear", type="tertiary", on_click=_clear_selection
             )  # fmt: skip
         if figures.counts["failed"] and none:
             st.button(
                 text("queue_retry_failed"), key="queue-retry-failed", type="tertiary",
-                on_click=_acting, args=("queue_did_retry", lambda: _jobs().retry_failed()),
+                on_click=_run_action, args=("queue_did_retry", lambda: _jobs().retry_failed()),
             )  # fmt: skip
         if not any(lane.name == "items" for lane in lanes) and none:
             st.button(
                 text("queue_pause_all"), key="queue-pause-all", type="tertiary",
-                on_click=_acting, args=("", lambda: _jobs().pause()),
+                on_click=_run_action, args=("", lambda: _jobs().pause()),
             )  # fmt: skip
 
 
@@ -238,23 +244,23 @@ def _details(service: Service) -> None:
     chosen = selected()
     if not chosen:
         return
-    for row in service.jobs.board_rows(chosen[:DETAILS]):
+    for row in service.queue.page_rows(chosen[:DETAILS]):
         _detail(row)
     if len(chosen) > DETAILS:
-        st.caption(counted("queue_more", len(chosen) - DETAILS))
+        st.caption(plural_text("queue_more", len(chosen) - DETAILS))
 
 
-def _detail(row: BoardRow) -> None:
+def _detail(row: QueueRow) -> None:
     with st.container(border=True, key=f"detail-{row.id}", gap="xsmall"):
         facts = [messages.colored_state(row.state)]
         if row.state in ("running", "failed") and row.stage:
             facts.append(stage(row.stage))
         if row.attempts:
-            facts.append(counted("queue_tries", row.attempts))
+            facts.append(plural_text("queue_tries", row.attempts))
         facts.append(f"`{row.id}`")
-        st.markdown(f"**{messages.plain(row.title)}**  \n{' · '.join(facts)}")
+        st.markdown(f"**{messages.escape_markdown(row.title)}**  \n{' · '.join(facts)}")
         if row.error:
-            messages.trouble(row.error, row.hint, severe=row.state == "failed")
+            messages.show_error(row.error, row.hint, severe=row.state == "failed")
         if row.state in ("done", "held"):
             st.button(
                 text("queue_open"), key=f"queue-open-{row.id}", type="tertiary",
@@ -273,7 +279,7 @@ _ACTIONS: dict[str, Callable[[], Sequence[str]]] = {
 }
 
 
-def _acting(news: str, action: Callable[[], Sequence[str]]) -> None:
+def _run_action(message_key: str, action: Callable[[], Sequence[str]]) -> None:
     """Do it, and keep what it did (or what went wrong) for the drawing that follows."""
     try:
         done = action()
@@ -281,19 +287,22 @@ def _acting(news: str, action: Callable[[], Sequence[str]]) -> None:
         st.session_state[_PROBLEM] = error
         return
     if done:
-        st.session_state[_NEWS] = counted(news, len(done))
-    elif news.removeprefix("queue_did_") in ("first", "pause", "retry", "cancel") and selected():
-        st.session_state[_NEWS] = text("queue_did_nothing")
+        st.session_state[_FLASH] = plural_text(message_key, len(done))
+    elif (
+        message_key.removeprefix("queue_did_") in ("first", "pause", "retry", "cancel")
+        and selected()
+    ):
+        st.session_state[_FLASH] = text("queue_did_nothing")
 
 
-def tell(words: str) -> None:
+def flash(words: str) -> None:
     """Say something when the board is drawn the next time."""
-    st.session_state[_NEWS] = words
+    st.session_state[_FLASH] = words
 
 
-def _news() -> None:
+def _show_flash() -> None:
     problem: KBError | None = st.session_state.pop(_PROBLEM, None)
     if problem is not None:
         messages.error(problem)
-    if told := st.session_state.pop(_NEWS, ""):
-        st.toast(told)
+    if message := st.session_state.pop(_FLASH, ""):
+        st.toast(message)

@@ -6,12 +6,12 @@ from functools import partial
 
 import streamlit as st
 
-from kb.jobs.queue.client import Jobs
+from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.items import NORMAL
-from kb.jobs.queue.progress import share
-from kb.jobs.queue.views import PENDING, BoardPage, BoardRow
+from kb.jobs.queue.progress import overall
+from kb.jobs.queue.views import PENDING, QueuePage, QueueRow
 from kb.ui import session
-from kb.ui.i18n import error_messages, number, text
+from kb.ui.i18n import error_messages, format_number, text
 from kb.ui.widgets import messages, row_selection
 
 PAGE_ROWS = 100
@@ -26,26 +26,26 @@ _TABLE, _SELECTED = "queue_table", "queue_selected"
 _FILTER, _FIND, _PAGE = "queue_state", "queue_find", "queue_page"
 
 
-def _table(page: BoardPage) -> None:
+def _table(page: QueuePage) -> None:
     ids = [row.id for row in page.rows]
-    drawn = row_selection.put_back(_TABLE, ids, selected())
+    table_key = row_selection.restore_selection(_TABLE, ids, selected())
     columns = {
         "title": [row.title for row in page.rows],
         "state": [_state(row) for row in page.rows],
         "stage": [stage(row.stage) if row.state == "running" else "" for row in page.rows],
         "progress": [_progress(row) for row in page.rows],
-        "length": [messages.length(row.duration_s) for row in page.rows],
+        "length": [messages.format_length(row.duration_s) for row in page.rows],
         "when": [_when(row) for row in page.rows],
         "attempts": [str(row.attempts or "") for row in page.rows],
-        "error": [error_messages.told(row.error) for row in page.rows],
+        "error": [error_messages.translate_error(row.error) for row in page.rows],
     }
     column = st.column_config
     st.dataframe(
         columns,
         hide_index=True,
-        key=drawn,
+        key=table_key,
         height=min(len(ids), ROWS_SHOWN) * 35 + 38,
-        on_select=partial(_chosen, drawn),
+        on_select=partial(_on_select, table_key),
         selection_mode="multi-row",
         column_config={
             "title": column.TextColumn(text("queue_column_title"), width="medium"),
@@ -64,7 +64,7 @@ def _table(page: BoardPage) -> None:
     )  # fmt: skip
 
 
-def _state(row: BoardRow) -> str:
+def _state(row: QueueRow) -> str:
     ahead = row.priority < NORMAL and row.state in PENDING
     return (
         f"{messages.state(row.state)} ({text('queue_priority')})"
@@ -78,22 +78,22 @@ def stage(name: str) -> str:
     return text(f"stage_{name}")
 
 
-def _progress(row: BoardRow) -> float | None:
+def _progress(row: QueueRow) -> float | None:
     if row.state not in ("running", "done", "held"):
         return None
     # Whole hundredths: the bars keep one length below each other.
-    return round(share(row.id, row.state, row.stage, row.progress), 2)
+    return round(overall(row.id, row.state, row.stage, row.progress), 2)
 
 
-def _when(row: BoardRow) -> str:
+def _when(row: QueueRow) -> str:
     if row.state == "waiting" and row.wait_until is not None:
-        return text("queue_until", time=messages.moment(row.wait_until))
+        return text("queue_until", time=messages.format_datetime(row.wait_until))
     if row.state in PENDING:
-        return messages.moment(row.enqueued_at)
-    return messages.moment(row.ended_at or row.updated_at)
+        return messages.format_datetime(row.enqueued_at)
+    return messages.format_datetime(row.ended_at or row.updated_at)
 
 
-def _pager(page: BoardPage) -> None:
+def _pager(page: QueuePage) -> None:
     if page.total <= PAGE_ROWS:
         st.caption(text("queue_help"))
         return
@@ -102,15 +102,20 @@ def _pager(page: BoardPage) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="queue-pager"):
         st.button(
             "‹", key="queue-before", help=text("queue_before"), disabled=first == 1,
-            on_click=_turn_to, args=(_page() - 1,),
+            on_click=_go_to_page, args=(_page() - 1,),
         )  # fmt: skip
         st.markdown(
-            text("queue_page", first=number(first), last=number(last), count=number(page.total)),
+            text(
+                "queue_page",
+                first=format_number(first),
+                last=format_number(last),
+                count=format_number(page.total),
+            ),
             width="content",
         )
         st.button(
             "›", key="queue-after", help=text("queue_after"), disabled=last >= page.total,
-            on_click=_turn_to, args=(_page() + 1,),
+            on_click=_go_to_page, args=(_page() + 1,),
         )  # fmt: skip
         st.caption(text("queue_help"), width="content")
 
@@ -123,7 +128,7 @@ def _offset() -> int:
     return _page() * PAGE_ROWS
 
 
-def _turn_to(page: int) -> None:
+def _go_to_page(page: int) -> None:
     st.session_state[_PAGE] = max(0, page)
 
 
@@ -132,22 +137,22 @@ def selected() -> list[str]:
     return list(st.session_state.get(_SELECTED, []))
 
 
-def _chosen(drawn: str) -> None:
-    if drawn != row_selection.key(_TABLE):
+def _on_select(table_key: str) -> None:
+    if table_key != row_selection.key(_TABLE):
         return  # a click in a table that has been drawn anew since
-    here = set(row_selection.drawn(_TABLE))
-    elsewhere = [item_id for item_id in selected() if item_id not in here]
-    st.session_state[_SELECTED] = elsewhere + row_selection.ticked(_TABLE)
+    visible = set(row_selection.row_ids(_TABLE))
+    on_other_pages = [item_id for item_id in selected() if item_id not in visible]
+    st.session_state[_SELECTED] = on_other_pages + row_selection.selected_ids(_TABLE)
 
 
 def _select_all(states: tuple[str, ...], words: str) -> None:
-    found = _jobs().board(states=states, words=words, limit=1_000_000)
+    found = _jobs().page(states=states, words=words, limit=1_000_000)
     st.session_state[_SELECTED] = [row.id for row in found.rows]
 
 
-def _clear() -> None:
+def _clear_selection() -> None:
     st.session_state[_SELECTED] = []
 
 
-def _jobs() -> Jobs:
-    return session.service().jobs
+def _jobs() -> JobQueue:
+    return session.service().queue

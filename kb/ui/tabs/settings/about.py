@@ -19,7 +19,7 @@ from kb.errors import KBError
 from kb.settings import Settings, env_file
 from kb.sources.keys import key_file
 from kb.sources.keys.key_ring import read_keys
-from kb.sources.redact import scrub
+from kb.sources.redact import redact
 from kb.ui import session
 from kb.ui.i18n import text
 from kb.ui.widgets import messages
@@ -47,7 +47,7 @@ def log() -> None:
     )
     path = settings.home / "logs" / _LOGS[str(which or "worker")]
     lines = tail(path, secrets_of(settings))
-    st.caption(text("log_help", path=messages.plain(messages.folder(path))))
+    st.caption(text("log_help", path=messages.escape_markdown(messages.display_path(path))))
     if lines:
         st.code("\n".join(lines), language=None, height=520, wrap_lines=True)
     else:
@@ -67,10 +67,10 @@ def tail(path: Path, secrets: Iterable[str]) -> list[str]:
     hidden = tuple(secrets)
     if size > _TAIL_BYTES:
         lines = lines[1:]  # begins somewhere in a line, perhaps in the middle of a secret
-    return [_margin(line) + scrub(line, hidden) for line in lines[-_TAIL_LINES:]]
+    return [_indentation(line) + redact(line, hidden) for line in lines[-_TAIL_LINES:]]
 
 
-def _margin(line: str) -> str:
+def _indentation(line: str) -> str:
     return line[: len(line) - len(line.lstrip(" "))]
 
 
@@ -92,18 +92,18 @@ def render() -> None:
     home = settings.home
     free = shutil.disk_usage(home).free if home.exists() else None
     try:
-        database = service.jobs.catalogue.place
+        database = service.queue.database.location
     except KBError as error:
         database = error.message
     cache = os.environ.get("HF_HOME") or "~/.cache/huggingface"
     rows = [
-        ("about_library", messages.folder(home)),
-        ("about_free", messages.size(free)),
+        ("about_library", messages.display_path(home)),
+        ("about_free", messages.format_size(free)),
         ("about_database", database),
-        ("about_settings", messages.folder(env_file.env_file())),
-        ("about_presets", messages.folder(presets_path())),
-        ("about_keys", messages.folder(key_file.place(settings))),
-        ("about_logs", messages.folder(home / "logs")),
+        ("about_settings", messages.display_path(env_file.env_file())),
+        ("about_presets", messages.display_path(presets_path())),
+        ("about_keys", messages.display_path(key_file.key_file_path(settings))),
+        ("about_logs", messages.display_path(home / "logs")),
         ("about_models", cache),
     ]
     messages.facts([(text(label), value) for label, value in rows])

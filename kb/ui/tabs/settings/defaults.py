@@ -15,15 +15,15 @@ from kb.ui import session
 from kb.ui.i18n import text
 from kb.ui.widgets import messages
 
-_PLACE = "defaults"
+_FLASH_KEY = "defaults"
 _OPEN = ("library", "recognition")  # groups that are changed most
 
 
 def render() -> None:
     """Draw the part."""
-    place = messages.plain(messages.folder(env_file.env_file()))
+    place = messages.escape_markdown(messages.display_path(env_file.env_file()))
     st.caption(text("defaults_help", path=place))
-    messages.news(_PLACE)
+    messages.show_flash(_FLASH_KEY)
     settings = session.service().settings
     for group, names in grouped().items():
         with st.expander(text(f"group_{group}"), expanded=group in _OPEN, key=f"open-{group}"):
@@ -68,7 +68,7 @@ def _field(settings: Settings, name: str) -> None:
     key, choices = _key(name, value), _choices(name, field)
     if fixed:
         # One kind of field for all: of the others, the labels are too pale when they are off.
-        st.text_input(alias, value=written(value), key=key, help=words, disabled=True)
+        st.text_input(alias, value=env_value(value), key=key, help=words, disabled=True)
     elif isinstance(value, bool):
         st.checkbox(alias, value=value, key=key, help=words)
     elif name == "sinks":
@@ -80,10 +80,10 @@ def _field(settings: Settings, name: str) -> None:
         known = list(dict.fromkeys([*choices, str(value)]))
         st.selectbox(alias, known, index=known.index(str(value)), key=key, help=words)
     else:
-        default = written(field.get_default(call_default_factory=True))
+        default = env_value(field.get_default(call_default_factory=True))
         st.text_input(
             alias,
-            value=written(value),
+            value=env_value(value),
             key=key,
             help=words,
             placeholder=text("defaults_default", value=default) if default else None,
@@ -92,7 +92,7 @@ def _field(settings: Settings, name: str) -> None:
 
 def _key(name: str, value: object) -> str:
     # Written by somebody else meanwhile, a field must show the new value: another key.
-    return f"setting-{name}-{written(value)}"
+    return f"setting-{name}-{env_value(value)}"
 
 
 def _choices(name: str, field: FieldInfo) -> list[str]:
@@ -106,7 +106,7 @@ def _choices(name: str, field: FieldInfo) -> list[str]:
     return []
 
 
-def written(value: object) -> str:
+def env_value(value: object) -> str:
     """A value as it stands in `.env`."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -119,20 +119,20 @@ def _save(names: list[str]) -> None:
     settings = session.service().settings
     changes: dict[str, str] = {}
     for name in names:
-        before = getattr(settings, name)
-        given = st.session_state.get(_key(name, before))
+        current = getattr(settings, name)
+        entered = st.session_state.get(_key(name, current))
         alias = str(Settings.model_fields[name].alias)
-        if given is None or env_file.from_environment(alias):
+        if entered is None or env_file.from_environment(alias):
             continue
-        wanted = ",".join(given) if isinstance(given, list) else written(given).strip()
-        if wanted != written(before):
-            changes[alias] = wanted
+        new_value = ",".join(entered) if isinstance(entered, list) else env_value(entered).strip()
+        if new_value != env_value(current):
+            changes[alias] = new_value
     if not changes:
-        messages.tell(_PLACE, text("defaults_unchanged"))
+        messages.flash(_FLASH_KEY, text("defaults_unchanged"))
         return
     try:
         env_file.change(changes)
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
         return
-    messages.tell(_PLACE, text("defaults_saved", names=", ".join(f"`{a}`" for a in changes)))
+    messages.flash(_FLASH_KEY, text("defaults_saved", names=", ".join(f"`{a}`" for a in changes)))

@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from kb.ui.i18n import counted, text
+from kb.ui.i18n import plural_text, text
 from kb.ui.widgets import messages, task_progress
 
-_SIGNS = {"ok": ":green[✓]", "warn": ":orange[!]", "fail": ":red[✕]"}
+_STATE_MARKS = {"ok": ":green[✓]", "warn": ":orange[!]", "fail": ":red[✕]"}
 
 
 def render() -> None:
@@ -18,10 +18,10 @@ def render() -> None:
     st.markdown(f"##### {text('health')}")
     if task_progress.state("doctor") is None:
         task_progress.start("doctor")
-    task = task_progress.told("doctor")
+    task = task_progress.task_status("doctor")
     if task is not None and task.state == "done":
         _checks(task.result["checks"])
-        st.caption(text("health_when", when=messages.moment(task.ended_at)))
+        st.caption(text("health_when", when=messages.format_datetime(task.ended_at)))
     st.button(
         text("health_again"),
         key="health-again",
@@ -36,11 +36,14 @@ def _checks(checks: Sequence[Mapping[str, Any]]) -> None:
     if "fail" in worst:
         st.error(text("health_fail"))
     elif "warn" in worst:
-        st.warning(counted("health_warn", sum(check["state"] == "warn" for check in checks)))
+        st.warning(plural_text("health_warn", sum(check["state"] == "warn" for check in checks)))
     else:
         st.success(text("health_ok"))
     for check in checks:
-        name, detail = messages.plain(str(check["name"])), messages.plain(str(check["detail"]))
-        st.markdown(f"{_SIGNS.get(str(check['state']), '')} **{name}** · {detail}")
+        name, detail = (
+            messages.escape_markdown(str(check["name"])),
+            messages.escape_markdown(str(check["detail"])),
+        )
+        st.markdown(f"{_STATE_MARKS.get(str(check['state']), '')} **{name}** · {detail}")
         if check["fix"]:
             st.code(str(check["fix"]), language=None, wrap_lines=True)

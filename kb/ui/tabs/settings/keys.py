@@ -10,16 +10,16 @@ from kb.settings import Settings, env_file
 from kb.sources.keys import key_file
 from kb.sources.keys.key_ring import ApiKey, KeyRing, KeyStatus, read_keys
 from kb.ui import session
-from kb.ui.i18n import number, text
+from kb.ui.i18n import format_number, text
 from kb.ui.widgets import messages, task_progress
 
-_PLACE, _NEW = "keys", "keys_new"
+_FLASH_KEY, _NEW = "keys", "keys_new"
 _COLORS = {"ready": "green", "exhausted": "orange", "invalid": "red"}
 
 
 def render() -> None:
     """Draw the part."""
-    messages.news(_PLACE)
+    messages.show_flash(_FLASH_KEY)
     _youtube()
     _secrets()
 
@@ -30,11 +30,11 @@ def render() -> None:
 def _youtube() -> None:
     settings = session.service().settings
     st.markdown(f"##### {text('keys_youtube')}")
-    place = messages.folder(key_file.place(settings))
-    st.caption(text("keys_youtube_help", path=messages.plain(place)))
+    place = messages.display_path(key_file.key_file_path(settings))
+    st.caption(text("keys_youtube_help", path=messages.escape_markdown(place)))
     try:
         keys = read_keys(settings)
-        statuses = KeyRing(keys, session.service().jobs.catalogue).statuses()
+        statuses = KeyRing(keys, session.service().queue.database).statuses()
     except KBError as error:
         messages.error(error)
         return
@@ -42,7 +42,7 @@ def _youtube() -> None:
         st.info(text("keys_none"))
     for key, status in zip(keys, statuses, strict=True):
         _key(settings, key, status)
-    _tested(keys, statuses)
+    _test_result(keys, statuses)
     with (
         st.form("key-new", border=False, clear_on_submit=True),
         st.container(horizontal=True, vertical_alignment="bottom"),
@@ -62,14 +62,14 @@ def _key(settings: Settings, key: ApiKey, status: KeyStatus) -> None:
         border=True, horizontal=True, vertical_alignment="center", key=f"key-{key.fingerprint}"
     ):
         with st.container(gap="xxsmall"):
-            state = f":{_COLORS[status.state]}[{messages.plain(state_of(status))}]"
+            state = f":{_COLORS[status.state]}[{messages.escape_markdown(state_text(status))}]"
             st.markdown(f"`{status.shown}` · {state}")
-            more = [text("keys_units", count=number(status.units_today))]
-            inside = key_file.in_file(settings, key)
+            more = [text("keys_units", count=format_number(status.units_today))]
+            inside = key_file.is_in_file(settings, key)
             if not inside:
                 more.append(text("keys_from_environment"))
             if status.reason:
-                more.append(messages.plain(status.reason))
+                more.append(messages.escape_markdown(status.reason))
             st.caption(" · ".join(more))
         st.button(
             text("keys_test"),
@@ -91,19 +91,21 @@ def _key(settings: Settings, key: ApiKey, status: KeyStatus) -> None:
             )
 
 
-def state_of(status: KeyStatus) -> str:
+def state_text(status: KeyStatus) -> str:
     """How a key stands, in words."""
-    return text(f"keys_{status.state}", until=messages.moment(status.until))
+    return text(f"keys_{status.state}", until=messages.format_datetime(status.until))
 
 
-def _tested(keys: tuple[ApiKey, ...], statuses: tuple[KeyStatus, ...]) -> None:
-    task = task_progress.told("test_key")
+def _test_result(keys: tuple[ApiKey, ...], statuses: tuple[KeyStatus, ...]) -> None:
+    task = task_progress.task_status("test_key")
     if task is None or task.state != "done":
         return
     for key, status in zip(keys, statuses, strict=True):
         if key.fingerprint == task.arguments.get("fingerprint"):
             words = text(
-                "keys_tested", shown=f"`{key.shown}`", state=messages.plain(state_of(status))
+                "keys_tested",
+                shown=f"`{key.shown}`",
+                state=messages.escape_markdown(state_text(status)),
             )
             (st.success if status.state == "ready" else st.warning)(words)
 
@@ -113,18 +115,18 @@ def _add() -> None:
     try:
         key = key_file.add_key(session.service().settings, secret)
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
         return
-    messages.tell(_PLACE, text("keys_added", shown=f"`{key.shown}`"))
+    messages.flash(_FLASH_KEY, text("keys_added", shown=f"`{key.shown}`"))
 
 
 def _remove(fingerprint: str, shown: str) -> None:
     try:
         key_file.remove_key(session.service().settings, fingerprint)
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
         return
-    messages.tell(_PLACE, text("keys_removed", shown=f"`{shown}`"))
+    messages.flash(_FLASH_KEY, text("keys_removed", shown=f"`{shown}`"))
 
 
 # Other secrets
@@ -133,7 +135,12 @@ def _remove(fingerprint: str, shown: str) -> None:
 def _secrets() -> None:
     settings = session.service().settings
     st.markdown(f"##### {text('secrets')}")
-    st.caption(text("secrets_help", path=messages.plain(messages.folder(env_file.env_file()))))
+    st.caption(
+        text(
+            "secrets_help",
+            path=messages.escape_markdown(messages.display_path(env_file.env_file())),
+        )
+    )
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, SecretStr) and name != "yt_api_keys":
@@ -149,8 +156,8 @@ def _secret(alias: str, description: str, *, known: bool) -> None:
     ):
         with st.container(gap="xxsmall"):
             color = "green" if known else "gray"
-            st.markdown(f"`{alias}` · :{color}[{messages.plain(state)}]")
-            st.caption(messages.plain(description))
+            st.markdown(f"`{alias}` · :{color}[{messages.escape_markdown(state)}]")
+            st.caption(messages.escape_markdown(description))
         if fixed:
             return
         with (
@@ -163,7 +170,9 @@ def _secret(alias: str, description: str, *, known: bool) -> None:
                 type="password",
                 autocomplete="off",
             )
-            st.form_submit_button(text("secret_save"), type="primary", on_click=_set, args=(alias,))
+            st.form_submit_button(
+                text("secret_save"), type="primary", on_click=_save_secret, args=(alias,)
+            )
         if known:
             st.button(
                 text("secret_remove"),
@@ -174,16 +183,16 @@ def _secret(alias: str, description: str, *, known: bool) -> None:
             )
 
 
-def _set(alias: str) -> None:
+def _save_secret(alias: str) -> None:
     value = str(st.session_state.get(f"secret-value-{alias}") or "").strip()
     if value:
         _write(alias, value, "secret_saved")
 
 
-def _write(alias: str, value: str, told: str) -> None:
+def _write(alias: str, value: str, message_key: str) -> None:
     try:
         env_file.change({alias: value})
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
         return
-    messages.tell(_PLACE, text(told, name=f"`{alias}`"))
+    messages.flash(_FLASH_KEY, text(message_key, name=f"`{alias}`"))

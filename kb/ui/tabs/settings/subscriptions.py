@@ -15,7 +15,7 @@ from kb.ui.i18n import text
 from kb.ui.widgets import messages
 
 _NEW, _EVERY, _SHORTS = "follow_new", "follow_every", "follow_no_shorts"
-_PLACE = "follow"
+_FLASH_KEY = "follow"
 _HOUR_S = 3600.0
 _CHOICES = (1, 3, 6, 12, 24, 168)
 
@@ -23,11 +23,11 @@ _CHOICES = (1, 3, 6, 12, 24, 168)
 def render() -> None:
     """Draw the part."""
     st.caption(text("follow_help"))
-    messages.news(_PLACE)
+    messages.show_flash(_FLASH_KEY)
     service = session.service()
     try:
         followed = service.subscriptions.list()
-        idle = bool(followed) and not service.jobs.workers()
+        idle = bool(followed) and not service.queue.workers()
     except KBError as error:
         messages.error(error)
         return
@@ -36,26 +36,26 @@ def render() -> None:
     if not followed:
         st.info(text("follow_none"))
     for place, each in enumerate(followed):
-        _followed(place, each)
+        _subscription_card(place, each)
     _form()
 
 
-def _followed(place: int, each: Subscription) -> None:
+def _subscription_card(place: int, each: Subscription) -> None:
     with st.container(
         border=True, horizontal=True, vertical_alignment="center", key=f"followed-{place}"
     ):
         with st.container(gap="xxsmall"):
-            st.markdown(f"**{messages.plain(each.reference)}**")
+            st.markdown(f"**{messages.escape_markdown(each.reference)}**")
             st.caption(
                 text(
                     "follow_line",
-                    every=messages.span(each.every_s),
-                    next=messages.moment(each.next_at),
-                    last=messages.moment(each.last_at),
+                    every=messages.format_timedelta(each.every_s),
+                    next=messages.format_datetime(each.next_at),
+                    last=messages.format_datetime(each.last_at),
                 )
             )
             if each.error:
-                st.caption(f":red[{messages.plain(each.error)}]")
+                st.caption(f":red[{messages.escape_markdown(each.error)}]")
         st.button(
             text("follow_remove"),
             key=f"unfollow-{place}",
@@ -101,16 +101,18 @@ def _follow() -> None:
             options=RunOptions().as_dict(),
         )
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
         return
     state[_NEW] = ""
-    messages.tell(_PLACE, text("follow_added", reference=messages.plain(reference)))
+    messages.flash(_FLASH_KEY, text("follow_added", reference=messages.escape_markdown(reference)))
 
 
 def _unfollow(reference: str) -> None:
     try:
         session.service().subscriptions.unfollow(reference)
     except KBError as error:
-        messages.complain(_PLACE, error)
+        messages.flash_error(_FLASH_KEY, error)
         return
-    messages.tell(_PLACE, text("follow_removed", reference=messages.plain(reference)))
+    messages.flash(
+        _FLASH_KEY, text("follow_removed", reference=messages.escape_markdown(reference))
+    )
