@@ -111,7 +111,7 @@ def transcribe(
         target = output / _file_name(file.stem, name)
         storage.write_text(target, text)
         console.print_note(f"Written: {target}")
-    if any("truncated" in warning for warning in transcript.warnings):
+    if transcript.truncated:
         raise typer.Exit(FAILED)
 
 

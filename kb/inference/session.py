@@ -202,7 +202,10 @@ class InferenceSession:
             warnings = (stream.warning, *warnings)
         elapsed = round(time.perf_counter() - began, 3)
         return replace(
-            transcript, warnings=warnings, timing=replace(transcript.timing, total_s=elapsed)
+            transcript,
+            warnings=warnings,
+            truncated=stream.truncated,
+            timing=replace(transcript.timing, total_s=elapsed),
         )
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import IO, Any, NamedTuple, Self, cast
 
 import imageio_ffmpeg
 import numpy as np
@@ -82,7 +82,7 @@ class AudioStream:
         self._block_samples = max(1, round(block_s * SAMPLE_RATE_HZ))
         self._samples = 0
         self._finished = False
-        self._warning: str | None = None
+        self._damage: _Damage | None = None
         # Weak, or the circle would keep an abandoned iteration and its process alive.
         self._running: weakref.ref[Generator[Samples]] | None = None
 
@@ -99,11 +99,16 @@ class AudioStream:
     @property
     def warning(self) -> str | None:
         """After the end: a sentence when the file is truncated or damaged, else None."""
-        return self._warning
+        return self._damage.warning if self._damage else None
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the last iteration met the end of the file before the declared end."""
+        return self._damage is not None and self._damage.truncated
 
     def __iter__(self) -> Iterator[Samples]:
         self.close()
-        self._samples, self._finished, self._warning = 0, False, None
+        self._samples, self._finished, self._damage = 0, False, None
         blocks = self._decode_blocks()
         self._running = weakref.ref(blocks)
         return blocks
@@ -157,7 +162,7 @@ class AudioStream:
                 f"The sound of {path} cannot be decoded: {cause}.",
                 hint="Check that it plays in a media player; if not, download or copy it again.",
             )
-        self._warning = _damage_warning(self.probe, self.duration_s, code, log)
+        self._damage = _find_damage(self.probe, self.duration_s, code, log)
         self._finished = True
 
 
@@ -300,8 +305,15 @@ class _Log:
             self.duration_is_estimate = True
 
 
-def _damage_warning(found: MediaProbe, decoded_s: float, code: int, log: _Log) -> str | None:
-    """What a reader of the transcript must know about the file, or None."""
+class _Damage(NamedTuple):
+    """Damage that a reader of the transcript must know about, as a sentence."""
+
+    warning: str
+    truncated: bool = False
+
+
+def _find_damage(found: MediaProbe, decoded_s: float, code: int, log: _Log) -> _Damage | None:
+    """Compare what was decoded with what the file declares; None for a whole file."""
     declared_s = found.sound_end_s or found.duration_s
     if log.duration_is_estimate:
         declared_s = None
@@ -313,18 +325,20 @@ def _damage_warning(found: MediaProbe, decoded_s: float, code: int, log: _Log) -
         if missing_s > allowed_s:
             where = f"ends at {clock(decoded_s)} of {clock(declared_s)} declared"
             if log.is_truncated or found.sound_end_s is not None or not found.has_video:
-                return f"The file {where}: it looks truncated."
+                return _Damage(f"The file {where}: it looks truncated.", truncated=True)
             # The picture may simply go on without sound; the header does not tell.
-            return f"The sound {where}: the file may be truncated."
+            return _Damage(f"The sound {where}: the file may be truncated.", truncated=True)
     elif log.is_truncated:
-        return f"The file breaks off at {clock(decoded_s)}: it looks truncated."
+        return _Damage(
+            f"The file breaks off at {clock(decoded_s)}: it looks truncated.", truncated=True
+        )
     dropped_s = log.dropped_samples / SAMPLE_RATE_HZ
     if dropped_s > _TOLERANCE_S:
-        return (
+        return _Damage(
             f"The file's clock jumps back (are several files joined in it?): {clock(dropped_s)} of "
             "sound lies where a player does not get to and was left out."
         )
     if code or log.broken_container or log.damaged_packets >= _DAMAGED_PACKETS:
         cause = f" ({log.first_error})" if log.first_error else ""
-        return f"The file is damaged in places{cause}: words may be missing there."
+        return _Damage(f"The file is damaged in places{cause}: words may be missing there.")
     return None

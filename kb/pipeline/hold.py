@@ -26,11 +26,10 @@ def decide(
     """
     if entry is not None and entry.accepted:
         return HoldDecision("done")
-    truncated = [w for w in transcript.warnings if "truncated" in w]
-    if truncated:
+    if transcript.truncated:
         return HoldDecision(
             "held",
-            truncated[0],
+            next(iter(transcript.warnings), "The file looks truncated."),
             "Bring the whole file and ingest it again; the words that are there are searchable.",
         )
     found = transcript.coverage

@@ -51,6 +51,15 @@ class Fields:
         """A whole number."""
         return self._value(name, (int,), "a whole number", default)
 
+    def flag(self, name: str, default: Any = ...) -> Any:
+        """True or false."""
+        value = self._document.get(name)
+        if isinstance(value, bool):
+            return value
+        if value is None and default is not _REQUIRED:
+            return default
+        raise self.error(name, f"true or false expected, found {_shown(value)}")
+
     def mapping(self, name: str, default: Any = ...) -> Any:
         """A JSON object as dict."""
         return self._value(name, (dict,), "an object", default)

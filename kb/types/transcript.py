@@ -73,7 +73,8 @@ class Transcript:
     `windows` is the ledger window by window (empty for transcripts of others);
     `witness` compares it with captions made by people; `revisions` are changes by hand, the
     first one first, those of earlier transcripts of the medium included;
-    `warnings` are sentences for the reader (a truncated medium, no speech, ...).
+    `warnings` are sentences for the reader (a truncated medium, no speech, ...);
+    `truncated`: the medium ends before its declared end, and the first warning says where.
     """
 
     media: MediaRef
@@ -87,6 +88,7 @@ class Transcript:
     chunk_s: float = 30.0
     timestamps: Timestamps = "segment"
     warnings: tuple[str, ...] = ()
+    truncated: bool = False
     windows: tuple[WindowReport, ...] = ()
     witness: CaptionAgreement | None = None
     revisions: tuple[Revision, ...] = ()

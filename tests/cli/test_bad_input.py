@@ -141,6 +141,7 @@ def test_a_truncated_file_gives_the_words_that_are_there(
     found = json.loads(out)
     assert code == 1
     assert "truncated" in err
+    assert found["truncated"] is True
     assert any("truncated" in warning for warning in found["warnings"])
     end_s = found["media"]["duration_s"]
     said = [word for word in SAID if word[2] < end_s - 0.3]

@@ -212,6 +212,7 @@ def test_a_truncated_film_is_noticed(
     assert 10 < decoded_s < 30
     expected = f"The file ends at {clock(decoded_s)}{ends_at}: it looks truncated."
     assert stream.warning == expected
+    assert stream.truncated
 
 
 def test_truncation_without_a_declared_length_is_noticed(films: dict[str, Path]) -> None:
@@ -246,6 +247,7 @@ def test_damage_in_the_middle_keeps_the_length_and_is_told(films: dict[str, Path
     stream = decode(path)
     assert sum(block.size for block in stream) / SAMPLE_RATE_HZ == pytest.approx(40, abs=0.1)
     assert "damaged in places" in (stream.warning or "")
+    assert not stream.truncated
 
 
 def test_a_recording_piped_into_wav_is_not_called_truncated(tmp_path: Path) -> None:

@@ -104,6 +104,13 @@ def test_an_item_is_held_below_the_setting_and_its_reason_is_told() -> None:
     assert publish_record.facts_of(doubtful).grade == "C"
 
 
+def test_a_truncated_medium_is_held_whatever_its_warnings_say() -> None:
+    whole = replace(transcript(Coverage(100.0, 100.0)), warnings=("The word truncated.",))
+    assert hold.decide(whole, 0.9).state == "done"
+    decision = hold.decide(replace(whole, truncated=True), 0.9)
+    assert (decision.state, decision.reason) == ("held", "The word truncated.")
+
+
 def test_the_grade_stands_in_the_metadata_and_in_the_table(tmp_path: Path) -> None:
     library = Library(tmp_path)
     library.prepare()

@@ -256,6 +256,7 @@ def test_json_has_the_promised_fields() -> None:
     assert {"language", "engine", "model", "preset", "chunk_s", "timestamps", "warnings"} <= set(
         document
     )
+    assert document["truncated"] is False
 
 
 def damaged() -> Iterator[tuple[str, Any]]:
@@ -275,6 +276,7 @@ def damaged() -> Iterator[tuple[str, Any]]:
     yield "speech_s", {**good, "coverage": {"speech_s": True}}
     yield "timestamps", {**good, "timestamps": "letters"}
     yield "warnings", {**good, "warnings": [1]}
+    yield "truncated", {**good, "truncated": "yes"}
     yield "chunk_s", {**good, "chunk_s": float("nan")}
     yield "media", {**good, "media": []}
 
@@ -293,6 +295,31 @@ def test_json_of_an_older_version_and_of_a_newer_one() -> None:
         {"segments": [{"start": 0, "end": 1, "text": "x"}], "a": 1}
     )
     assert transcript.text == "x" and transcript.chunk_s == 30.0
+
+
+@pytest.mark.parametrize(
+    ("warning", "truncated"),
+    [
+        ("The file ends at 0:03 of 0:06 declared: it looks truncated.", True),
+        ("The sound ends at 0:03 of 0:06 declared: the file may be truncated.", True),
+        ("The file breaks off at 0:03: it looks truncated.", True),
+        ("The file is damaged in places (truncated packet): words may be missing there.", False),
+        ("No speech was found in this medium.", False),
+    ],
+)
+def test_truncation_is_read_from_the_warning_of_a_document_without_the_key(
+    warning: str, truncated: bool
+) -> None:
+    document = json_document.to_document(make_transcript(()))
+    document["warnings"] = [warning]
+    assert not json_document.from_document(document).truncated
+    del document["truncated"]
+    assert json_document.from_document(document).truncated is truncated
+
+
+def test_json_keeps_that_a_medium_is_truncated() -> None:
+    transcript = replace(make_transcript(()), truncated=True)
+    assert json_document.from_document(json_document.to_document(transcript)).truncated
 
 
 def test_json_refuses_what_is_no_number() -> None:

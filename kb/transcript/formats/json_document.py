@@ -1,7 +1,8 @@
 """The exact transcript as one JSON document, written and read back without a difference.
 
 Times are seconds from the start of the medium. `ratio`, `trusted`, `grade` and `rtfx` are for
-readers and are computed anew on reading. Fields that this version does not know are passed over.
+readers and are computed again on reading. Fields that this version does not know are passed over.
+`truncated` is always written: without it, a document comes from a version that did not know it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _HINT = "The transcript file is damaged: transcribe the medium again (kb ingest 
 _TIMINGS = (
     "load_s", "decode_s", "vad_s", "asr_s", "align_s", "repair_s", "total_s", "media_s",
 )  # fmt: skip
+_TRUNCATED_ENDINGS = (": it looks truncated.", ": the file may be truncated.")
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
@@ -82,6 +84,7 @@ def to_document(transcript: Transcript) -> dict[str, Any]:
         },
         "timing": {**{name: getattr(timing, name) for name in _TIMINGS}, "rtfx": timing.rtfx},
         "warnings": list(transcript.warnings),
+        "truncated": transcript.truncated,
         "windows": [_window_document(window) for window in transcript.windows],
         **(
             {"witness": caption_agreement_document(transcript.witness)}
@@ -143,6 +146,7 @@ def from_document(document: Mapping[str, Any], *, source: str = "transcript") ->
     timing = fields.inner("timing")
     duration_s = media.number("duration_s", 0.0)
     times = {name: timing.number(name, 0.0) for name in _TIMINGS if name != "media_s"}
+    warnings = fields.texts("warnings")
     return Transcript(
         media=MediaRef(media.text("path", ""), media.text("sha256", ""), duration_s),
         segments=tuple(segment_of(row) for row in fields.objects("segments", required=True)),
@@ -160,13 +164,23 @@ def from_document(document: Mapping[str, Any], *, source: str = "transcript") ->
         timing=Timing(**times, media_s=timing.number("media_s", duration_s)),
         chunk_s=fields.number("chunk_s", 30.0),
         timestamps=_timestamps(fields),
-        warnings=fields.texts("warnings"),
+        warnings=warnings,
+        truncated=fields.flag("truncated", _truncated_by_warnings(warnings)),
         windows=tuple(_window(row) for row in fields.objects("windows")),
         witness=caption_agreement_of(fields.inner("witness"))
         if fields.mapping("witness", None)
         else None,
         revisions=tuple(revision_of(row) for row in fields.objects("revisions")),
     )
+
+
+def _truncated_by_warnings(warnings: Iterable[str]) -> bool:
+    """Return the value of `truncated` for a document that was written before the key existed.
+
+    Such a document has the decoder's warning alone. The decoder had three sentences for a
+    truncated file, which ended in these two ways; no other warning of that time ends so.
+    """
+    return any(warning.endswith(_TRUNCATED_ENDINGS) for warning in warnings)
 
 
 def read(path: Path) -> Transcript:
