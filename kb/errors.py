@@ -4,41 +4,102 @@
     ├── UsageError            wrong use or configuration: nothing was started      (exit code 2)
     │   ├── SettingsError     a setting, a preset file or an option has a bad value
     │   └── ModelUnavailable  the recognizer cannot be loaded (name, cache, network, files)
-    ├── MediaUnavailable      this medium cannot be had or read; the others go on
+    ├── MediaUnavailable      this medium cannot be fetched or read; the others go on
     ├── TranscriptionError    the recognizer failed on this medium
     ├── GPUError              the accelerator failed; the CPU can take over
     │   └── DeviceLost        its context is broken: only a fresh process can go on
     ├── KnowledgeBaseError    an index or a remote knowledge base refused or is out of step
     │   └── CredentialsRefused a remote refused key, secret or project: stop its whole lane
-    │       └── CredentialsMissing they are not (all) set, or cannot be any    (exit code 2)
+    │       └── CredentialsMissing they are not (all) set, or malformed        (exit code 2)
     ├── RetryLater                 not now, but by itself from a known time on (`until`)
     │   ├── QuotaExhausted    a service's allowance is used up until it is renewed
     │   └── LanePaused        a whole lane of work (downloads) rests, for the reason it names
     ├── LibraryError          the library folder cannot be read or written
-    └── Cancelled             somebody asked for a stop; nothing half written is left
+    └── Cancelled             a user asked for a stop; nothing half written is left
 
 Every error has a `hint` (the next step, as a sentence or a command) and says whether trying
-again may help without anybody's doing (`retryable`).
+again may help without a change by the user (`retryable`).
+
+An error carries a `code` and the `values` of its sentence, so that a caller, a JSON output or a
+page in another language can work with it without reading the English text:
+
+    raise MediaUnavailable(
+        "media.empty",
+        "{path} is empty (0 bytes).",
+        hint="Download or copy the file again.",
+        path=shown(path),
+    )
+
+One code stands for one sentence. Code, template and hint are literals at the raise;
+`kb.ui.i18n.errors` has the German text of every code. Values are shown and stored: never put a
+secret into them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+# The stored form of an error: {"code": ..., "values": {...}}; a nested one has its English too.
+Problem = dict[str, Any]
+_Kind = TypeVar("_Kind", bound="KBError")
 
 
 class KBError(Exception):
     """Base of all errors that are shown to a user.
 
+    `KBError(code, template, hint=..., **values)` renders template and hint with the values
+    (`str.format`: conversions and format specs work, a literal brace is doubled).
+    `KBError(message)` takes a finished sentence, without a code.
+
     `message` names the file or field and the cause; `hint` the next step.
+
+    A value is a str, int, float or bool; another type becomes its str. A value that is a KBError
+    renders as its message, and as its hint by `{name.hint}`.
     """
 
     retryable = False
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "", retryable: bool | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(
+        self,
+        code: str,
+        template: str | None = None,
+        /,
+        *,
+        hint: str = "",
+        retryable: bool | None = None,
+        **values: object,
+    ) -> None:
+        self.code = ""
+        self.values: dict[str, Any] = {}
+        self.message = code
         self.hint = hint
+        if template is not None:
+            self.code = code
+            self.values = {name: _stored(value) for name, value in values.items()}
+            self.message = render(template, self.values)
+            self.hint = render(hint, self.values)
+        elif values:
+            raise TypeError(f"values without a template: {', '.join(values)}")
         if retryable is not None:
             self.retryable = retryable
+        super().__init__(self.message)
+
+    @property
+    def problem(self) -> Problem | None:
+        """Code and values for storage and JSON; None for an error without a code."""
+        return {"code": self.code, "values": self.values} if self.code else None
+
+    def recast(self, kind: type[_Kind], *, retryable: bool | None = None) -> _Kind:
+        """Return this message, hint, code and values as an error of another class.
+
+        For another hint, raise an error with a code of its own and this one as a value.
+        """
+        error = _rebuild(kind, self.message, self.hint, self.code, self.values)
+        if retryable is not None:
+            error.retryable = retryable
+        return error
 
     def __str__(self) -> str:
         return self.message
@@ -46,11 +107,57 @@ class KBError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # The default rebuilds from args alone and would lose the hint between processes; the
         # state carries what a subclass adds, which its constructor must not require.
-        return _rebuild, (type(self), self.message, self.hint, self.retryable), dict(vars(self))
+        parts = (type(self), self.message, self.hint, self.code, self.values)
+        return _rebuild, parts, dict(vars(self))
 
 
-def _rebuild(kind: type[KBError], message: str, hint: str, retryable: bool) -> KBError:
-    return kind(message, hint=hint, retryable=retryable)
+class NestedText(str):
+    """The message of an error that is a value of another; `hint` is its next step."""
+
+    hint: str
+
+    def __new__(cls, message: str, hint: str = "") -> NestedText:
+        text = super().__new__(cls, message)
+        text.hint = hint
+        return text
+
+
+def english(problem: Problem) -> NestedText:
+    """Return the stored English of a nested error."""
+    return NestedText(problem["message"], problem.get("hint", ""))
+
+
+def render(
+    template: str,
+    values: Mapping[str, Any],
+    nested: Callable[[Problem], NestedText] = english,
+) -> str:
+    """Fill a template with stored values; `nested` gives the text of a nested error."""
+    filled = {
+        name: nested(value) if isinstance(value, dict) else value for name, value in values.items()
+    }
+    return template.format(**filled)
+
+
+def _stored(value: object) -> object:
+    """Return a value as JSON can hold it."""
+    if isinstance(value, KBError):
+        nested = {"code": value.code, "values": value.values, "message": value.message}
+        return {**nested, "hint": value.hint} if value.hint else nested
+    for kind in (bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return str(value)
+
+
+def _rebuild(
+    kind: type[_Kind], message: str, hint: str, code: str, values: dict[str, Any]
+) -> _Kind:
+    """Make an error of a finished message; its class's constructor need not take one."""
+    error = kind.__new__(kind, message)
+    KBError.__init__(error, message, hint=hint)
+    error.code, error.values = code, values
+    return error
 
 
 class UsageError(KBError):
@@ -68,7 +175,7 @@ class ModelUnavailable(UsageError):
 
 
 class MediaUnavailable(KBError):
-    """A medium cannot be had or read (missing, no sound, damaged, private, removed)."""
+    """A medium cannot be fetched or read (missing, no sound, damaged, private, removed)."""
 
 
 class TranscriptionError(KBError):
@@ -94,33 +201,37 @@ class KnowledgeBaseError(KBError):
 class CredentialsRefused(KnowledgeBaseError):
     """A remote knowledge base refused key, secret or project.
 
-    Every further request would fail alike: stop that lane once and leave its items waiting.
+    Every further request would fail too: stop that lane once and leave its items waiting.
     """
 
 
 class CredentialsMissing(CredentialsRefused):
-    """Key, secret or project are not set, or are nothing that could be one."""
+    """Key, secret or project are not set, or are malformed."""
 
     exit_code = 2
 
 
 class RetryLater(KBError):
-    """Not possible now, but by itself later; nothing is wrong and nobody need do anything.
+    """Not possible now, but possible later without a change by the user.
 
     `until` is the time to try again in epoch seconds, None when it is not known.
     """
 
     retryable = True
+    until: float | None = None
 
     def __init__(
         self,
-        message: str,
+        code: str,
+        template: str | None = None,
+        /,
         *,
         hint: str = "",
         retryable: bool | None = None,
         until: float | None = None,
+        **values: object,
     ) -> None:
-        super().__init__(message, hint=hint, retryable=retryable)
+        super().__init__(code, template, hint=hint, retryable=retryable, **values)
         self.until = until
 
 
@@ -139,6 +250,6 @@ class LibraryError(KBError):
 
 
 class Cancelled(KBError):
-    """Somebody asked for a stop; the item can be taken up again."""
+    """A user asked for a stop; the item can be taken up again."""
 
     exit_code = 130
