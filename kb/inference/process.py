@@ -219,7 +219,7 @@ class InferenceProcess:
         process = context.Process(
             target=self._main,
             args=(child_connection, self._settings, self._workers),
-            kwargs={"without_gpu": self.cpu_reason, "calibrations": tuple(self._calibrations())},
+            kwargs={"cpu_reason": self.cpu_reason, "calibrations": tuple(self._calibrations())},
             name="kb-model-host",
             daemon=True,
         )
