@@ -15,7 +15,6 @@ from gpu.throttle import Throttle
 
 USABLE_BUDGET_SHARE = 0.9  # of the memory budget: more cannot be asked for
 LARGEST_BATCH = 256  # that a preset may have
-MEMORY_OUTSIDE_TORCH = ("faster-whisper",)  # engines that keep memory which torch does not count
 
 Bound = Literal["idle", "recognition", "preparation", "throttle", "loading"]
 
@@ -157,7 +156,8 @@ class Machine:
     `history` holds a sample every ten seconds of the last hour, oldest first. `rtfx_hour`:
     seconds of sound per second of the recognizer's own time, of the `items_hour` items
     (`media_hour_s` seconds) that ended within the last hour; None if none did. `restarts`
-    counts the times its device failed and its recognizer was begun anew.
+    counts the times its device failed and its recognizer was started again.
+    `memory_outside_torch`: the engine's memory is not counted, so `budget` is None.
     """
 
     executor_id: str
@@ -172,6 +172,7 @@ class Machine:
     media_hour_s: float = 0.0
     restarts: int = 0
     trouble: str = ""
+    memory_outside_torch: bool = False
 
     @property
     def device(self) -> Device:
@@ -196,7 +197,7 @@ class Machine:
         if batch is None or now is None or not batch.batches or self.device.kind == "CPU":
             return None
         used = now.own_peak or now.own_used or 0
-        if not used or not budget or self.snapshot.engine in MEMORY_OUTSIDE_TORCH:
+        if not used or not budget or self.memory_outside_torch:
             return None
         limit: Literal["full", "work", "device", "preset"] = "preset"
         filling = 0

@@ -157,7 +157,7 @@ def _batches(
 
     The peak stays 0, for unknown, on a CPU and where another library than torch computes.
     """
-    from kb.asr.engines import MEMORY_OUTSIDE_TORCH
+    from kb.asr.engines import engine_spec
 
     rows: list[BatchSpeed] = []
     end = time.perf_counter() + seconds
@@ -181,7 +181,7 @@ def _batches(
             del error
             manager.cleanup()
             return rows, size
-        if manager.on_gpu and engine.name not in MEMORY_OUTSIDE_TORCH:
+        if manager.on_gpu and not engine_spec(engine.name).memory_outside_torch:
             peak = max(0, manager.memory().peak - baseline_bytes)
             rows[-1] = replace(rows[-1], peak_bytes=peak)
         report(min(1.0, 1 - (end - time.perf_counter()) / seconds))

@@ -6,12 +6,10 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kb.asr.engines import ENGINES
-from kb.asr.engines.model_lookup import DEMO, DEMO_FOLDER, ModelRef, fetch, resolve, shape_of
-from kb.asr.engines.model_registry import MODELS, find
-from kb.asr.engines.parakeet.memory import ParakeetShape
-from kb.asr.engines.qwen3.memory import QwenShape
-from kb.asr.engines.whisper.memory import ModelShape
+from kb.asr.engines import engine_spec
+from kb.asr.engines.model_lookup import DEMO, DEMO_FOLDER, ModelRef, fetch, identify, resolve
+from kb.asr.engines.model_registry import find_model, known_models
+from kb.asr.engines.spec import ModelShape, batch_bytes
 
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo
@@ -23,12 +21,10 @@ def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
     `number_bytes`: bytes a number takes on the device here.
     """
     cached = _cached_repositories()
-    standard = find(default)
+    standard = find_model(default)
     chosen = standard.repository if standard else default
     rows = []
-    for model in MODELS:
-        if model.engine not in ENGINES:
-            continue
+    for model in known_models():
         cached_repo = cached.pop(model.repository, None)
         rows.append(
             ModelFacts(
@@ -55,10 +51,7 @@ def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
 
 
 def _describe_model(name: str, size: int, default: bool, number_bytes: int) -> ModelFacts:
-    shape = shape_of(name)
-    engine = "parakeet" if isinstance(shape, ParakeetShape) else "whisper" if shape else ""
-    if isinstance(shape, QwenShape):
-        engine = "qwen3-asr"
+    engine, shape = identify(name)
     return ModelFacts(
         name=name,
         repository=name,
@@ -74,10 +67,8 @@ def _describe_model(name: str, size: int, default: bool, number_bytes: int) -> M
     )
 
 
-def _memory(
-    shape: ModelShape | ParakeetShape | QwenShape | None, windows: int, number_bytes: int
-) -> int:
-    return shape.batch_bytes(windows, number_bytes) if shape else 0
+def _memory(shape: ModelShape | None, windows: int, number_bytes: int) -> int:
+    return batch_bytes(shape, windows, number_bytes) if shape else 0
 
 
 def _cached_repositories() -> dict[str, CachedRepoInfo]:
@@ -87,7 +78,9 @@ def _cached_repositories() -> dict[str, CachedRepoInfo]:
     from kb.asr.engines.model_lookup import cached_models
 
     names = set(cached_models())
-    names |= {model.repository for model in MODELS if model.engine != "whisper"}
+    names |= {
+        model.repository for model in known_models() if not engine_spec(model.engine).processor_file
+    }
     with contextlib.suppress(Exception):  # no cache yet, or one of another layout
         return {repo.repo_id: repo for repo in scan_cache_dir().repos if repo.repo_id in names}
     return {}

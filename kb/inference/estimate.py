@@ -11,7 +11,7 @@ from gpu.manager import CPU_BATCH_CEILING, GB
 from gpu.presets import Preset
 from gpu.throughput import Calibration, Estimate, Speed
 from kb.asr.engines.model_lookup import DEFAULT_CPU, DEFAULT_GPU, shape_of
-from kb.asr.engines.whisper.memory import WORKSPACE_BYTES
+from kb.asr.engines.spec import WORKSPACE_BYTES
 from kb.options import RunOptions
 from kb.settings import Settings
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gpu.presets import Preset
 from gpu.status import Device
 from gpu.throughput import Calibration, calibration_key
-from kb.asr.engines.whisper.memory import WORKSPACE_BYTES
+from kb.asr.engines.spec import WORKSPACE_BYTES
 
 if TYPE_CHECKING:
     from gpu.manager import BatchCeiling, GPUManager

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gpu.manager import GPUManager
-from kb.asr import SAMPLE_RATE, engines
+from kb.asr import SAMPLE_RATE
 from kb.asr.batching.batcher import Batcher
-from kb.asr.engines import ENGINES, check_engine, load_engine
+from kb.asr.engines import ENGINES, check_engine, engine_spec, load_engine
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, Engine
 from kb.asr.engines.faster_whisper.engine import FasterWhisperEngine
 from kb.asr.engines.model_lookup import DEMO_FOLDER
@@ -202,7 +203,10 @@ def test_unknown_engines_and_missing_packages_tell_the_next_step(
     with pytest.raises(SettingsError, match="Unknown engine 'kaldi'") as caught:
         load_engine("kaldi", "demo", CPU)
     assert all(name in caught.value.hint for name in ENGINES)
-    monkeypatch.setitem(engines.INSTALL, "parakeet", ("not_there.at_all", "pip install it"))
+    broken = replace(
+        engine_spec("parakeet"), package="not_there.at_all", install_hint="pip install it"
+    )
+    monkeypatch.setattr("kb.asr.engines.parakeet.spec.SPEC", broken)
     with pytest.raises(SettingsError, match="not_there") as caught:
         check_engine("parakeet")
     assert caught.value.hint == "Run: pip install it"

@@ -34,7 +34,7 @@ from kb.asr.batching.language_vote import FixedLanguage
 from kb.asr.engines import load_engine
 from kb.asr.engines.faster_whisper.engine import compute_type
 from kb.asr.engines.model_lookup import shape_of
-from kb.asr.engines.model_registry import find
+from kb.asr.engines.model_registry import find_model
 from kb.asr.engines.parakeet.engine import ParakeetEngine
 from kb.asr.engines.parakeet.memory import FRAMES, shape_from_config
 from kb.asr.engines.whisper.decoder import Decoder
@@ -337,7 +337,7 @@ def test_parakeet_s_batch_starts_with_what_fits(tmp_path: Path) -> None:
     cuda = FakeCuda(("A small card", (8, 6), 6 * 2**30), allocated=2 * 2**30)
     manager = GPUManager("auto", preset=find_preset("max"), torch=FakeTorch(cuda), reserve_gb=0)
     fits = estimate_memory("parakeet", "parakeet-tdt-0.6b-v3", manager, (), 2 * 2**30)
-    known = find("parakeet-tdt-0.6b-v3")
+    known = find_model("parakeet-tdt-0.6b-v3")
     assert known is not None and known.shape is not None
     assert fits.window_bytes == known.shape.window_bytes() > 190e6
     room = fits.max_batch(find_preset("max"), manager)

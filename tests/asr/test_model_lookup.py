@@ -14,7 +14,8 @@ import torch
 
 from gpu.manager import GPUManager
 from kb.asr.engines import model_lookup
-from kb.asr.engines.model_lookup import DEMO_FOLDER, FAMILY, resolve
+from kb.asr.engines.model_lookup import DEMO_FOLDER, resolve
+from kb.asr.engines.model_registry import known_models
 from kb.asr.engines.whisper.loader import load_whisper
 from kb.errors import GPUError, ModelUnavailable
 from kb.settings import PROJECT_ROOT
@@ -54,7 +55,8 @@ def test_names(folder: Path) -> None:
 def test_an_unknown_name_is_told_with_the_known_ones(name: str) -> None:
     with pytest.raises(ModelUnavailable, match="Unknown model") as caught:
         resolve(name)
-    assert all(known in caught.value.hint for known in (*FAMILY, "--model demo"))
+    names = [model.name for model in known_models()]
+    assert all(known in caught.value.hint for known in (*names, "--model demo"))
     assert caught.value.exit_code == 2
 
 

@@ -23,7 +23,7 @@ from gpu.manager import GPUManager
 from kb.asr.engines import load_engine
 from kb.asr.engines.base import DecodingResult
 from kb.asr.engines.model_lookup import shape_of
-from kb.asr.engines.model_registry import MODELS
+from kb.asr.engines.model_registry import known_models
 from kb.asr.engines.qwen3 import memory
 from kb.asr.engines.qwen3.aligner import Piece, Text
 from kb.asr.engines.qwen3.engine import LEAST_TOKENS, TOKENS_PER_S
@@ -350,7 +350,7 @@ def test_a_shape_read_from_its_config_counts_every_number(engine: Any, folder: P
 
 def test_the_known_models_are_as_large_as_said() -> None:
     sizes = {"qwen3-asr-0.6b": (18, 896, 1024, 3072), "qwen3-asr-1.7b": (24, 1024, 2048, 6144)}
-    for known in MODELS:
+    for known in known_models():
         if known.name not in sizes:
             continue
         layers, width, hidden, inner = sizes.pop(known.name)

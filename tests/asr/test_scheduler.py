@@ -15,10 +15,10 @@ from kb.asr.batching.batch_size import (
 )
 from kb.asr.batching.scheduler import MOST_PASSES, FairScheduler, Ticket
 from kb.asr.engines.model_lookup import DEMO_FOLDER, shape_of
-from kb.asr.engines.model_registry import MODELS, find
+from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.whisper.memory import (
     POSITIONS,
-    ModelShape,
+    WhisperShape,
     shape_from_config,
     shape_from_folder,
 )
@@ -260,8 +260,8 @@ def test_a_hungry_device_gets_more_sooner() -> None:
     "name", ["tiny", "base.en", "large-v3", "large-v3-turbo", "distil-small.en"]
 )
 def test_the_arithmetic_counts_every_number_of_the_real_architecture(name: str) -> None:
-    known = find(name)
-    assert known is not None and known.shape is not None
+    known = find_model(name)
+    assert known is not None and isinstance(known.shape, WhisperShape)
     shape = known.shape
     config = WhisperConfig(
         encoder_layers=shape.encoder_layers, decoder_layers=shape.decoder_layers,
@@ -276,8 +276,9 @@ def test_the_arithmetic_counts_every_number_of_the_real_architecture(name: str) 
 
 
 def test_figures_of_the_design() -> None:
-    large, turbo = find("large-v3"), find("openai/whisper-large-v3-turbo")
-    assert large is not None and turbo is not None and large.shape and turbo.shape
+    large, turbo = find_model("large-v3"), find_model("openai/whisper-large-v3-turbo")
+    assert large is not None and isinstance(large.shape, WhisperShape)
+    assert turbo is not None and isinstance(turbo.shape, WhisperShape)
     assert large.shape.cross_cache_bytes() == 2 * 2 * POSITIONS * 1280 * 32 == 245_760_000
     assert turbo.shape.cross_cache_bytes() == 30_720_000
     assert 56 * large.shape.cross_cache_bytes() + large.shape.weights_bytes() < 20 * 2**30
@@ -285,15 +286,16 @@ def test_figures_of_the_design() -> None:
     assert large.shape.window_bytes() == pytest.approx(430.1e6 + 65.5e6 + 18.4e6 + 0.8e6, rel=0.001)
     assert turbo.shape.window_bytes() == pytest.approx(53.8e6 + 8.2e6 + 18.4e6 + 0.8e6, rel=0.001)
     # Without a large decoder it is the encoder that counts.
-    light = ModelShape(32, 1, 1280, 20, 5120, 51866, 128, timing_heads=2)
+    light = WhisperShape(32, 1, 1280, 20, 5120, 51866, 128, timing_heads=2)
     assert light.window_bytes() == 4 * 128 * 3000 + 2 * 1500 * (2 * 5120 + 5 * 1280)
-    assert find("nothing of the kind") is None
-    assert len({model.name for model in MODELS}) == len(MODELS)
+    assert find_model("nothing of the kind") is None
+    models = known_models()
+    assert len({model.name for model in models}) == len(models)
 
 
 def test_shapes_are_read_from_a_model_of_ones_own() -> None:
     shape = shape_of("demo")
-    assert shape is not None and (shape.encoder_layers, shape.width) == (4, 128)
+    assert isinstance(shape, WhisperShape) and (shape.encoder_layers, shape.width) == (4, 128)
     weights = DEMO_FOLDER / "model.safetensors"
     # Half-precision or float32 files: the numbers are the same.
     assert weights.stat().st_size == pytest.approx(shape.weights_bytes(4), rel=0.15) or (

@@ -20,6 +20,7 @@ from kb.asr.engines.whisper.greedy_search import GreedyDecoder
 from kb.asr.engines.whisper.memory import (
     POSITIONS,
     TIMING_HEADS,
+    WhisperShape,
     shape_from_config,
     shape_from_folder,
 )
@@ -94,7 +95,7 @@ def test_a_batch_holds_what_the_arithmetic_says() -> None:
 def test_heads_that_time_words_are_read_beside_the_shape(tmp_path: Path) -> None:
     demo = shape_of("demo")
     named = json.loads((DEMO_FOLDER / "generation_config.json").read_text())["alignment_heads"]
-    assert demo is not None and demo.timing_heads == len(named)
+    assert isinstance(demo, WhisperShape) and demo.timing_heads == len(named)
     config = json.loads((DEMO_FOLDER / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config))
     unnamed = shape_from_folder(tmp_path)

@@ -365,7 +365,7 @@ def test_a_budget_that_nobody_can_tell_about_is_not_made_up() -> None:
         at_work(0, batch),
         at_work(5, replace(batch, batches=0)),
         at_work(5, batch, device=CPU),
-        at_work(5, batch, engine="faster-whisper"),  # its memory is not counted by torch
+        replace(at_work(5, batch), memory_outside_torch=True),
     ):
         used = replace(machine.now, own_used=machine.now.own_peak) if machine.now else None
         assert replace(machine, now=used).budget is None

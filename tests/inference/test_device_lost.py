@@ -122,7 +122,7 @@ def test_a_foreground_run_says_what_to_do(
 ) -> None:
     from kb.asr import engines
 
-    monkeypatch.setitem(engines.ENGINES, "whisper", "tests.support.device_trouble:FlakyEngine")
+    monkeypatch.setitem(engines.ENGINES, "whisper", "tests.support.device_trouble:SPEC")
     trouble.write_text("1")
     (talk,) = write_talks(tmp_path / "in", 1, words=3)
     with (

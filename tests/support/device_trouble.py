@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from filelock import FileLock
 from kb.asr import engines
 from kb.asr.engines.base import EncodedBatch
 from kb.asr.engines.whisper.engine import WhisperEngine
+from kb.asr.engines.whisper.spec import SPEC as WHISPER
 from kb.asr.windows.windowing import Window
 from kb.inference.process import InferenceProcess, serve
 from kb.jobs.worker.worker import Worker
@@ -36,6 +38,9 @@ class FlakyEngine(WhisperEngine):
         return super().encode(windows)
 
 
+SPEC = replace(WHISPER, load=FlakyEngine.load)
+
+
 def consume_failure() -> bool:
     """Whether a failure was still to come; it is used up."""
     file = Path(os.environ[FAILURES_ENV])
@@ -47,7 +52,7 @@ def consume_failure() -> bool:
 
 def main(connection: Connection, settings: Settings, workers: int, **more: Any) -> None:
     """The model host's process."""
-    engines.ENGINES["whisper"] = "tests.support.device_trouble:FlakyEngine"
+    engines.ENGINES["whisper"] = "tests.support.device_trouble:SPEC"
     serve(connection, settings, workers, **more)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from kb.asr import engines
 from kb.asr.engines.base import EncodedBatch
 from kb.asr.engines.whisper.engine import WhisperEngine
+from kb.asr.engines.whisper.spec import SPEC as WHISPER
 from kb.asr.windows.windowing import Window
 from kb.inference.process import serve
 from kb.settings import Settings
@@ -28,7 +30,10 @@ class HeldEngine(WhisperEngine):
         return super().encode(windows)
 
 
+SPEC = replace(WHISPER, load=HeldEngine.load)
+
+
 def main(connection: Connection, settings: Settings, workers: int, **more: Any) -> None:
     """The model host's process."""
-    engines.ENGINES["whisper"] = "tests.support.held_host:HeldEngine"
+    engines.ENGINES["whisper"] = "tests.support.held_host:SPEC"
     serve(connection, settings, workers, **more)

@@ -11,7 +11,7 @@ from gpu.throttle import Throttle
 from kb.asr.batching.batcher import Batcher
 from kb.asr.engines import load_engine
 from kb.asr.engines.model_lookup import shape_of
-from kb.asr.engines.whisper.memory import WORKSPACE_BYTES
+from kb.asr.engines.spec import WORKSPACE_BYTES
 from kb.errors import DeviceLost, KBError
 
 if TYPE_CHECKING:

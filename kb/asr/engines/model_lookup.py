@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb.asr.engines import errors, model_registry
-from kb.asr.engines.parakeet import memory
-from kb.asr.engines.parakeet.memory import ParakeetShape
-from kb.asr.engines.qwen3 import memory as qwen3_memory
-from kb.asr.engines.qwen3.memory import QwenShape
-from kb.asr.engines.whisper.memory import ModelShape, shape_from_folder
+from kb.asr.engines import ENGINES, engine_spec, errors
+from kb.asr.engines.model_registry import find_model, known_models
+from kb.asr.engines.spec import ModelShape
 from kb.errors import ModelUnavailable
 from kb.settings import PROJECT_ROOT
 
@@ -28,9 +24,6 @@ DEFAULT_GPU = "openai/whisper-large-v3-turbo"
 DEFAULT_CPU = "openai/whisper-base"
 
 HUB_PATIENCE_S = 8.0  # for the hub's first answer
-
-# What may be asked for without the organisation in front.
-FAMILY = tuple(model.name for model in model_registry.MODELS if model.engine == "whisper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +46,7 @@ def resolve(name: str) -> ModelRef:
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return ModelRef(name, str(folder), local=True)
-    known = model_registry.find(name)
+    known = find_model(name)
     if known is not None:
         return ModelRef(name, known.repository, local=False)
     if name.count("/") == 1 and all(part and not part.startswith(".") for part in name.split("/")):
@@ -61,40 +54,41 @@ def resolve(name: str) -> ModelRef:
     raise ModelUnavailable(
         f"Unknown model {name!r}: neither a folder, nor a model of the Whisper family, "
         "nor a hub name like openai/whisper-base.",
-        hint=f"{_alternatives()} Names of the family: {', '.join(FAMILY)}.",
+        hint=f"{_alternatives()} Known names: {_known_names()}.",
     )
 
 
-def shape_of(name: str) -> ModelShape | ParakeetShape | QwenShape | None:
-    """The shape of a model by its name, None where it is not known or not on this machine."""
+def shape_of(name: str) -> ModelShape | None:
+    """Return the shape of a model by its name, None if it is unknown or not on this machine."""
+    return identify(name)[1]
+
+
+def identify(name: str) -> tuple[str, ModelShape | None]:
+    """Return the name of a model's engine and its shape by the model's name.
+
+    `("", None)` where the model is unknown, not on this machine or of no known engine.
+    """
     try:
         ref = resolve(name)
     except ModelUnavailable:
-        return None
+        return "", None
     if ref.local:
-        return _shape_in(Path(ref.target))
-    known = model_registry.find(ref.target)
+        return _identify_folder(Path(ref.target))
+    known = find_model(ref.target)
     if known is not None:
-        return known.shape
+        return known.engine, known.shape
     from huggingface_hub import try_to_load_from_cache
 
     path = try_to_load_from_cache(ref.target, "config.json")
-    if not isinstance(path, str):
-        return None
-    return _shape_in(Path(path).parent)
+    return _identify_folder(Path(path).parent) if isinstance(path, str) else ("", None)
 
 
-def _shape_in(folder: Path) -> ModelShape | ParakeetShape | QwenShape | None:
-    found = shape_from_folder(folder)
-    if found is not None:
-        return found
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(config, dict):
-        return None
-    return memory.shape_from_config(config) or qwen3_memory.shape_from_config(config)
+def _identify_folder(folder: Path) -> tuple[str, ModelShape | None]:
+    for engine in ENGINES:
+        shape = engine_spec(engine).shape_from_folder(folder)
+        if shape is not None:
+            return engine, shape
+    return "", None
 
 
 def is_demo(name: str) -> bool:
@@ -106,7 +100,10 @@ def is_demo(name: str) -> bool:
 
 
 def cached_models() -> list[str]:
-    """Hub names whose Whisper weights are complete in the local cache, sorted."""
+    """Return the hub names whose weights and processor are complete in the local cache, sorted.
+
+    Only repositories that hold the `processor_file` of an engine are found.
+    """
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -114,11 +111,12 @@ def cached_models() -> list[str]:
         cache = scan_cache_dir()
     except (CacheNotFound, OSError, ValueError):
         return []
+    processor_files = {engine_spec(engine).processor_file for engine in ENGINES} - {""}
     names = []
     for repo in cache.repos:
         files = {file.file_name for revision in repo.revisions for file in revision.files}
         has_weights = any(f.endswith((".safetensors", ".bin")) for f in files)
-        if repo.repo_type == "model" and has_weights and "preprocessor_config.json" in files:
+        if repo.repo_type == "model" and has_weights and processor_files & files:
             names.append(str(repo.repo_id))
     return sorted(names)
 
@@ -295,6 +293,10 @@ def _explain(ref: ModelRef, error: Exception) -> ModelUnavailable:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
+
+
+def _known_names() -> str:
+    return ", ".join(model.name for model in known_models())
 
 
 def _alternatives() -> str:

@@ -18,6 +18,7 @@ from gpu.devices import cpu_device
 from gpu.monitor import GpuCard, Sample, downsample, poll
 from gpu.status import Device, Machine, Snapshot
 from gpu.throughput import Calibration, Speed
+from kb.asr.engines import ENGINES, engine_spec
 from kb.database import Database, calibrations, machines, speeds
 from kb.errors import LibraryError
 from kb.jobs.queue import heartbeat
@@ -168,6 +169,9 @@ def _machine(name: str, host: str, row: sa.Row[tuple[object, ...]] | None, now: 
         history=history,
         restarts=restarts if isinstance(restarts, int) else 0,
         trouble=str(state.get("trouble") or ""),
+        memory_outside_torch=(
+            snapshot.engine in ENGINES and engine_spec(snapshot.engine).memory_outside_torch
+        ),
     )
 
 

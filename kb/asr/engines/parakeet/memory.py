@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from kb.asr.engines.whisper.memory import WORKSPACE_BYTES
+from kb.asr.engines.spec import read_json_object
 
 LONGEST_S = 60.0
 FRAMES = round(LONGEST_S * 100)
@@ -42,13 +43,10 @@ class ParakeetShape:
         halved = self.channels * (FRAMES // 2) * (self.mels // 2)
         return number_bytes * (FRAMES * self.mels + 2 * halved)
 
-    def batch_bytes(self, windows: int, number_bytes: int = 2) -> int:
-        """Weights and a batch of so many windows."""
-        return (
-            self.weights_bytes(number_bytes)
-            + WORKSPACE_BYTES
-            + windows * self.window_bytes(number_bytes)
-        )
+
+def shape_from_folder(folder: Path) -> ParakeetShape | None:
+    """Return the shape of the model in a folder, None if it is of another engine."""
+    return shape_from_config(read_json_object(folder / "config.json"))
 
 
 def shape_from_config(config: Mapping[str, Any]) -> ParakeetShape | None:

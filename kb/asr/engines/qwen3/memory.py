@@ -21,11 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from kb.asr.engines.whisper.memory import FRAMES, WORKSPACE_BYTES
+from kb.asr.engines.spec import read_json_object
 
 ALIGNER_PARAMETERS = 917_597_824  # Qwen3-ForcedAligner-0.6B
+FRAMES = 3000  # of 10 ms
 PLACES = 390 + 512 + 100
 
 
@@ -55,13 +57,10 @@ class QwenShape:
         cached = 2 * number_bytes * self.layers * self.key_width * PLACES
         return max(encoder_bytes, cached + 12 * self.vocabulary)
 
-    def batch_bytes(self, windows: int, number_bytes: int = 2) -> int:
-        """Weights and a batch of so many windows."""
-        return (
-            self.weights_bytes(number_bytes)
-            + WORKSPACE_BYTES
-            + windows * self.window_bytes(number_bytes)
-        )
+
+def shape_from_folder(folder: Path) -> QwenShape | None:
+    """Return the shape of the model in a folder, None if it is of another engine."""
+    return shape_from_config(read_json_object(folder / "config.json"))
 
 
 def shape_from_config(config: Mapping[str, Any]) -> QwenShape | None:

@@ -12,7 +12,6 @@ from kb.errors import ModelUnavailable
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
 from kb.asr.engines.model_lookup import (
-    FAMILY,
     ModelRef,
     _alternatives,
     _check_folder,
@@ -20,6 +19,7 @@ from kb.asr.engines.model_lookup import (
     read_pretrained,
     resolve,
 )
+from kb.asr.engines.whisper.spec import FAMILY
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,12 @@ token embedding): 1,543 million numbers for large-v3, 3.1 GB in half precision.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from kb.asr.engines.spec import read_json_object
 
 POSITIONS = 1500
 FRAMES = 3000
@@ -41,11 +42,10 @@ KEPT = 0.75  # of the windows go on at most, when a batch's caches are copied wi
 FIRST_STEPS = 64  # of the text in caches that have not grown yet
 GROWN_STEPS = 192 + 256  # before and after they have grown for the last time
 TIMING_HEADS = 24  # at most, of models that name theirs (large-v2: 23)
-WORKSPACE_BYTES = 256 * 2**20  # libraries' work areas, whatever the batch
 
 
 @dataclass(frozen=True, slots=True)
-class ModelShape:
+class WhisperShape:
     """A Whisper model's figures: layers, width, heads and inner width, vocabulary, mel bands.
 
     `timing_heads` of the decoder have their attention watched.
@@ -102,21 +102,13 @@ class ModelShape:
         )
         return max(encoder_bytes, decoder_bytes)
 
-    def batch_bytes(self, windows: int, number_bytes: int = 2) -> int:
-        """Weights and a batch of so many windows."""
-        return (
-            self.weights_bytes(number_bytes)
-            + WORKSPACE_BYTES
-            + windows * self.window_bytes(number_bytes)
-        )
 
-
-def shape_from_config(config: Mapping[str, Any]) -> ModelShape | None:
+def shape_from_config(config: Mapping[str, Any]) -> WhisperShape | None:
     """The shape in a `config.json`, None if it is not Whisper's."""
     if config.get("model_type") != "whisper":
         return None
     try:
-        return ModelShape(
+        return WhisperShape(
             encoder_layers=int(config["encoder_layers"]),
             decoder_layers=int(config["decoder_layers"]),
             width=int(config["d_model"]),
@@ -129,23 +121,15 @@ def shape_from_config(config: Mapping[str, Any]) -> ModelShape | None:
         return None
 
 
-def shape_from_folder(folder: Path) -> ModelShape | None:
+def shape_from_folder(folder: Path) -> WhisperShape | None:
     """The shape of the model in a folder, None if that cannot be told."""
-    config = _read(folder / "config.json")
+    config = read_json_object(folder / "config.json")
     shape = shape_from_config(config)
     if shape is None:
         return None
-    named = _read(folder / "generation_config.json").get("alignment_heads")
+    named = read_json_object(folder / "generation_config.json").get("alignment_heads")
     if isinstance(named, list) and named:
         return replace(shape, timing_heads=len(named))
     # As the decoder has it: all heads of the later half of its layers.
     layers = shape.decoder_layers - shape.decoder_layers // 2
     return replace(shape, timing_heads=layers * shape.heads)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
