@@ -20,7 +20,7 @@ from kb.sources import get_source, source_for
 from kb.sources.files import FileSource
 from kb.sources.keys.key_ring import ApiKey, KeyRing, read_keys
 from kb.storage import library_error
-from kb.ui.i18n import MESSAGES, error_messages, errors
+from kb.ui.i18n import MESSAGES, error_messages, error_sentences
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.keys import fake_key
 from tests.support.library_pages import page, page_text, run_page
@@ -143,11 +143,11 @@ def test_the_core_s_own_errors_are_told_in_german(kind: str, tmp_path: Path) -> 
     ) == (problem.message)
 
 
-@pytest.mark.parametrize("key", [key for key in errors.EN if key.startswith("problem_")])
+@pytest.mark.parametrize("key", [key for key in error_sentences.EN if key.startswith("problem_")])
 def test_every_sentence_is_found_by_its_own_words(key: str) -> None:
     """With any values, and the values come through."""
     values = {each: f"<{each}>" for each in error_messages._FIELD.findall(
-        errors.EN[key].replace("{", r"\{").replace("}", r"\}"))}  # fmt: skip
+        error_sentences.EN[key].replace("{", r"\{").replace("}", r"\}"))}  # fmt: skip
     english, german = (MESSAGES[lang][key].format(**values) for lang in ("en", "de"))
     assert said(KBError(english))[0] == german.strip()
 

@@ -12,9 +12,18 @@ from types import ModuleType
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from kb.ui.i18n import errors, frame, gpu, ingest, knowledge, library, queue, settings
+from kb.ui.i18n import error_sentences, frame, gpu, ingest, knowledge, library, queue, settings
 
-TABLES: tuple[ModuleType, ...] = (frame, ingest, queue, library, knowledge, gpu, settings, errors)
+TABLES: tuple[ModuleType, ...] = (
+    frame,
+    ingest,
+    queue,
+    library,
+    knowledge,
+    gpu,
+    settings,
+    error_sentences,
+)
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 DEFAULT_LANGUAGE = "en"
 STATE = "lang"  # where a visitor's choice stands in the session

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
-from kb.ui.i18n import DEFAULT_LANGUAGE, errors, language, text
+from kb.ui.i18n import DEFAULT_LANGUAGE, error_sentences, language, text
 
 _PREFIX = "problem_"
 _FIELD = re.compile(r"\\\{(\w+)\\\}")
@@ -24,7 +24,7 @@ def _pattern(sentence: str) -> re.Pattern[str]:
 
 _SENTENCES: Mapping[str, re.Pattern[str]] = {
     key.removeprefix(_PREFIX): _pattern(words)
-    for key, words in errors.EN.items()
+    for key, words in error_sentences.EN.items()
     if key.startswith(_PREFIX)
 }
 # Where an option stands on the page; the last three mostly carry a value.

@@ -1,0 +1,6 @@
+"""German of the recognizer's errors (`kb.asr`, `kb.inference`, `gpu`, `kb.options`), by code."""
+
+DE: dict[str, tuple[str, str]] = {}
+
+# English of the page where it must differ from the command line's.
+EN_PAGE: dict[str, tuple[str, str]] = {}
