@@ -260,12 +260,12 @@ def test_names_are_told_and_not_taken_for_words(engine: Any) -> None:
 def test_names_hold_no_control_tokens_and_have_their_room(
     engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert engine._on_sample(()) == ""
-    said = engine._on_sample(("<|im_end|>", "Harbour"))
+    assert engine._hotword_text(()) == ""
+    said = engine._hotword_text(("<|im_end|>", "Harbour"))
     assert not set(engine._tokenizer.encode(said)) & set(engine._tokenizer.all_special_ids)
     assert said.endswith(", Harbour")
     engine._most_names = 8
-    assert engine._on_sample(("river", "x" * 50, "north")) == "river"
+    assert engine._hotword_text(("river", "x" * 50, "north")) == "river"
 
 
 # Loading

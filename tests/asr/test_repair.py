@@ -56,7 +56,7 @@ class Wayward(Oracle):
     def __init__(
         self, said: Composition, cured_by: Sequence[DecodingOptions], limit_s: float = 99
     ) -> None:
-        super().__init__(said.words, ways=WAYS)
+        super().__init__(said.words, decoding_methods=WAYS)
         self.cured_by = cured_by
         self.asked: list[DecodingOptions] = []
         self.limit_s = limit_s

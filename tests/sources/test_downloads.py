@@ -362,13 +362,13 @@ def test_nobody_is_faster_than_the_limiter(tmp_path: Path) -> None:
     catalogue = Database.open(settings)
     script = (
         "import sys, time\n"
-        "from kb.database import Catalogue\n"
+        "from kb.database import Database\n"
         "from kb.settings import get_settings\n"
-        "from kb.sources.rate_limit.download_lane import Lane\n"
-        "lane = Lane(Catalogue.open(get_settings()), get_settings())\n"
+        "from kb.sources.rate_limit.download_lane import DownloadRateLimiter\n"
+        "lane = DownloadRateLimiter(Database.open(get_settings()), get_settings())\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         f"for _ in range({each}):\n"
-        "    lane.wait(); print(time.time(), flush=True)\n"
+        "    lane.acquire(); print(time.time(), flush=True)\n"
     )
     environment = {
         "KB_HOME": str(tmp_path),
@@ -426,7 +426,7 @@ def test_two_libraries_share_the_pace_of_the_machine(tmp_path: Path) -> None:
         )
     starts = []
     for lane in [*lanes, *lanes, lanes[1]]:
-        lane.wait()
+        lane.acquire()
         starts.append(clock.now)
     assert all(after - before >= 9.999 for before, after in pairwise(starts))
 
