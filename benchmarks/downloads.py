@@ -69,7 +69,7 @@ def prepare(site: Site, count: int) -> list[str]:
 def run(lab: Lab, folder: Path, count: int) -> Observations:
     """Takes the channel in and watches until nothing is left to do."""
     observations = Observations()
-    lab.service.ingest(["@talks"], RunOptions())
+    lab.service.ingest.run(["@talks"], RunOptions())
     lab.start()
     last = time.monotonic()
     while time.monotonic() - observations.started_at < DEADLINE_S:

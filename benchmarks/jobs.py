@@ -144,14 +144,14 @@ def status_page(folder: Path) -> bool:
             )
 
         def page(state: str | None) -> None:
-            lab.service.statuses(state=state, limit=PAGE)
+            lab.service.items.statuses(state=state, limit=PAGE)
             lab.jobs.counts()
             lab.jobs.lanes()
 
         page(None)
         asked = [None, QUEUED, RUNNING, DONE] * 10
         met = figure("jobs.status_page.10000", p95(timed_ms(page, asked)), "ms", at_most=100)
-        whole = timed_ms(lambda _: lab.service.statuses(), range(3))
+        whole = timed_ms(lambda _: lab.service.items.statuses(), range(3))
         figure("jobs.status_all.10000", median(whole), "ms")
         return met
 
@@ -190,7 +190,7 @@ def while_working(lab: Lab, folder: Path) -> bool:
 
     command = timed_ms(ask, range(5))
     met = figure("jobs.status_latency_while_working", p95(command) / 1000, "s", at_most=1)
-    response_ms = timed_ms(lambda _: lab.service.statuses(limit=PAGE), range(50))
+    response_ms = timed_ms(lambda _: lab.service.items.statuses(limit=PAGE), range(50))
     figure("jobs.status_call_while_working", p95(response_ms), "ms")
     assert lab.states([first])[first].state == RUNNING, "too short to be looked at"
     # One place in the lane: the next item can begin only when the cancelled one has let go.

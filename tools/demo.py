@@ -63,15 +63,15 @@ def main() -> int:
 
 def ingest(service: Service) -> list[ItemStatus]:
     """Take the samples in, with bars; returns how each of them stands."""
-    report = service.ingest([str(SAMPLES)], RunOptions())
+    report = service.ingest.run([str(SAMPLES)], RunOptions())
     for problem in report.refused:
         console.print_error(problem)
     if report.enqueued:
         with console.ingest_progress(len(report.enqueued), shown=sys.stderr.isatty()) as listener:
-            service.follow(report.enqueued, listener)
+            service.follow.run(report.enqueued, listener)
     ids = [*report.enqueued, *(skipped.id for skipped in report.skipped)]
-    statuses = service.statuses(ids=ids)
-    words = sum(len(service.transcript(s.id).words) for s in statuses if s.state in OK_STATES)
+    statuses = service.items.statuses(ids=ids)
+    words = sum(len(service.items.transcript(s.id).words) for s in statuses if s.state in OK_STATES)
     if report.enqueued:
         say(f"  {len(statuses)} talks, {words} words.")
     else:
@@ -81,7 +81,7 @@ def ingest(service: Service) -> list[ItemStatus]:
 
 def best(service: Service) -> Hit | None:
     """The passage that answers the question, from the knowledge base."""
-    hits = service.search(QUESTION, limit=1).hits
+    hits = service.search.run(QUESTION, limit=1).hits
     return hits[0] if hits else None
 
 

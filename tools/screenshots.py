@@ -105,10 +105,10 @@ def fill(home: Path) -> str:
     from kb.service import Service
 
     service = Service()
-    report = service.ingest([str(SAMPLES)], RunOptions())
-    ended = service.follow(report.enqueued)
+    report = service.ingest.run([str(SAMPLES)], RunOptions())
+    ended = service.follow.run(report.enqueued)
     assert all(status.state in ("done", "held") for status in ended), ended
-    hit = service.search(QUERY, limit=1).hits[0]
+    hit = service.search.run(QUERY, limit=1).hits[0]
     service.close()
     query = {"tab": "Library", "q": QUERY, "item": hit.item_id, "t": int(hit.at_s)}
     return f"/?{urlencode(query, quote_via=quote)}"
@@ -152,7 +152,7 @@ def fill_with_failures(home: Path) -> None:
 
     service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo"))
     store = service.queue.items
-    service.ingest([str(next(SAMPLES.glob("*.mp4")))], RunOptions())
+    service.ingest.run([str(next(SAMPLES.glob("*.mp4")))], RunOptions())
     (row,) = service.queue.page().rows
     item = service.queue.rows([row.id])[0].item
     many = [replace(item, id=f"web:t:{n:06d}", title=f"Talk {n} on water") for n in range(5000)]

@@ -86,16 +86,17 @@ def transcribe(
     )  # fmt: skip
     name = "json" if as_json else format
     service = Service()
-    if name not in service.formats():
+    if name not in service.items.formats():
         raise UsageError(
-            f"Unknown format {name!r}.", hint=f"Known formats: {', '.join(service.formats())}."
+            f"Unknown format {name!r}.",
+            hint=f"Known formats: {', '.join(service.items.formats())}.",
         )
     if output is not None:
         _check_output(output)
     try:
         with console.media_progress(file.name, shown=sys.stderr.isatty()) as progress:
-            transcript = service.transcribe(file, options, progress)
-        text = service.render(transcript, name)
+            transcript = service.transcription.run(file, options, progress)
+        text = service.items.render(transcript, name)
     except MediaUnavailable as error:
         # It was all that was given: nothing usable.
         raise UsageError(error.message, hint=error.hint) from error
@@ -155,7 +156,7 @@ def search(
         return
     if mode not in SEARCH_MODES:
         raise UsageError(f"Unknown mode {mode!r}.", hint=f"Known: {', '.join(SEARCH_MODES)}.")
-    result = Service().search(query, mode, limit)  # type: ignore[arg-type]
+    result = Service().search.run(query, mode, limit)  # type: ignore[arg-type]
     if as_json:
         console.print_json(console.search_document(result))
     else:
@@ -166,10 +167,10 @@ def search(
 def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
     """An item's metadata and transcript."""
     service = Service()
-    entry = service.entry(item_id)
+    entry = service.items.entry(item_id)
     if as_json:
-        transcript = service.transcript(item_id) if entry.transcript_path else None
-        captions = None if transcript else service.captions(item_id)
+        transcript = service.items.transcript(item_id) if entry.transcript_path else None
+        captions = None if transcript else service.items.captions(item_id)
         console.print_json(
             {
                 "id": entry.item.id,
@@ -188,13 +189,13 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
             }
         )
         return
-    captions = service.captions(item_id)
+    captions = service.items.captions(item_id)
     if captions is not None:
         console.print_note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
         console.print_warning(" ".join(captions.warnings))
-        sys.stdout.write(service.render(captions, "txt", item=entry.item))
+        sys.stdout.write(service.items.render(captions, "txt", item=entry.item))
         return
-    transcript = service.transcript(item_id)
+    transcript = service.items.transcript(item_id)
     found = transcript.coverage
     console.print_note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
     console.print_note(
@@ -208,7 +209,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
     for problem in (entry.error, *transcript.warnings):
         if problem:
             console.print_warning(problem)
-    sys.stdout.write(service.render(transcript, "txt", item=entry.item))
+    sys.stdout.write(service.items.render(transcript, "txt", item=entry.item))
 
 
 @app.command()
@@ -222,13 +223,13 @@ def export(
 ) -> None:
     """A transcript in another format."""
     service = Service()
-    text = service.export(item_id, format, timestamps)
+    text = service.items.export(item_id, format, timestamps)
     if output is None:
         sys.stdout.write(text)
         return
     from kb import storage
 
-    target = output / f"{service.entry(item_id).stem}.{format}"
+    target = output / f"{service.items.entry(item_id).stem}.{format}"
     storage.write_text(target, text)
     console.print_note(f"Written: {target}")
 
@@ -236,7 +237,7 @@ def export(
 @app.command()
 def reindex(as_json: Json = False) -> None:
     """Rebuild the index from the folder, taking in what was laid there by hand."""
-    report = Service().reindex()
+    report = Service().search.reindex()
     if as_json:
         console.print_json(asdict(report))
     else:
@@ -252,7 +253,7 @@ def reindex(as_json: Json = False) -> None:
 @app.command()
 def presets(as_json: Json = False) -> None:
     """The performance presets and their figures."""
-    found = Service().presets()
+    found = Service().presets.all()
     if as_json:
         console.print_json([asdict(preset) for preset in found.values()])
         return

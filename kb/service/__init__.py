@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from kb.jobs.queue.item_states import STATES
+from kb.service.follow import ItemListener
 from kb.service.results import IngestReport, ItemStatus, SearchResult
-from kb.service.service import STATES, ItemListener, Service
+from kb.service.service import Service
 
 __all__ = ["STATES", "IngestReport", "ItemListener", "ItemStatus", "SearchResult", "Service"]

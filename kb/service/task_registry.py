@@ -123,12 +123,12 @@ def calibrate(
 ) -> Mapping[str, Any]:
     """Measures this machine with the model in force, and keeps what was found."""
     with _service(settings) as service:
-        options = service.transcription_options(RunOptions())
+        options = service.transcription.options(RunOptions())
 
         def on_progress(share: float) -> None:
             progress(round(100 * share), 100)
 
-        found = service.hardware.calibrate(service.inference_session, options, progress=on_progress)
+        found = service.machines.calibrate(options, progress=on_progress)
         return {"model": found.model, "took_s": found.took_s}
 
 

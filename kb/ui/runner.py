@@ -148,7 +148,7 @@ class WorkerSupervisor:
         service.library.prepare()
         self._tries += 1
         self._came_up = False
-        self._pid = service.start_worker(options=options)
+        self._pid = service.workers.start(options=options)
         self._started_at = time.monotonic()
 
     def _is_starting(self) -> bool:

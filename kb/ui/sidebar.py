@@ -124,7 +124,7 @@ def word_count(transcribed: object) -> int:
 
 def _preset(service: Service) -> str:
     try:
-        preset = find_preset(service.settings.preset, service.presets())
+        preset = find_preset(service.settings.preset, service.presets.all())
     except KBError as error:
         return messages.escape_markdown(error.message)
     return messages.escape_markdown(preset.label)

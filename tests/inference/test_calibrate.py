@@ -147,7 +147,7 @@ def test_forecasts_come_from_calibration_else_from_past_items_else_not_at_all(
 ) -> None:
     service = Service(get_settings())
     options = RunOptions(model="large-v3")
-    unknown = {f.preset: f for f in service.hardware.estimates(options)}
+    unknown = {f.preset: f for f in service.machines.estimates(options)}
     assert list(unknown) == ["stabil", "optimiert", "schnell", "max"]
     assert {f.rtfx for f in unknown.values()} == {None}
     assert "kb calibrate" in unknown["max"].basis
@@ -158,23 +158,23 @@ def test_forecasts_come_from_calibration_else_from_past_items_else_not_at_all(
         Timing(asr_s=3.0, align_s=1.0, total_s=9.0, media_s=120.0),
     )  # fmt: skip
     record_throughput(catalogue, "one", "file:1", 1, transcript)
-    past = {f.preset: f for f in service.hardware.estimates(options)}
+    past = {f.preset: f for f in service.machines.estimates(options)}
     assert past["max"].rtfx == 30.0 and "1 items" in past["max"].basis
-    assert service.hardware.estimates(RunOptions(model="medium"))[0].rtfx is None
+    assert service.machines.estimates(RunOptions(model="medium"))[0].rtfx is None
     # A measurement of this machine counts for more.
     made = measured(decode_rtfx=4000.0, detect_rtfx=4000.0)
     write_calibration(catalogue, made)
     write_calibration(catalogue, replace(made, took_s=2.0))  # takes the first one's place
     write_calibration(catalogue, measured(host="elsewhere", batches=rows((1, 9999))))
-    assert len(service.hardware.calibrations()) == 2
-    found = {f.preset: f for f in service.hardware.estimates(options)}
+    assert len(service.machines.calibrations()) == 2
+    found = {f.preset: f for f in service.machines.estimates(options)}
     assert [found[name].rtfx for name in ("stabil", "optimiert", "max")] == [400, 800, 800]
     assert "measured" in found["max"].basis
     # large-v3 in 22 GB: the caches of 56 windows, copied once, and the weights do not fit.
     assert 36 <= found["max"].batch < 40 and "GB are left" in found["max"].batch_reason
     assert 20 * GB < found["max"].memory_bytes <= 22 * GB
     assert found["stabil"].batch == 8 and found["stabil"].batch_reason == ""
-    assert service.hardware.estimate(replace(options, preset="max", batch_size=4)).batch == 4
+    assert service.machines.estimate(replace(options, preset="max", batch_size=4)).batch == 4
     service.close()
 
 
@@ -184,22 +184,20 @@ def test_calibrating_measures_every_part_and_feeds_the_plan(clean_environment: P
     service = Service(get_settings())
     told: list[float] = []
     options = RunOptions(model="demo")
-    found = service.hardware.calibrate(
-        service.inference_session, service.transcription_options(options), 4.0, told.append
-    )
+    found = service.machines.calibrate(service.transcription.options(options), 4.0, told.append)
     assert told == sorted(told) and told[-1] == 1.0
     assert found.decode_rtfx > 1 and found.detect_rtfx > 1
     assert found.batches[0].batch == 1
     assert all(each.hear_s > 0 and each.decode_s > 0 and each.rtfx > 0 for each in found.batches)
     assert 5 < found.window_s <= 30 and found.model == "demo" and found.refused == 0
     assert {"python", "torch", "transformers", "kb-ingest"} <= set(found.versions)
-    assert service.hardware.calibrations() == [found]
-    plan = service.scan(str(calibrate.SAMPLES), options=options)
+    assert service.machines.calibrations() == [found]
+    plan = service.ingest.scan(str(calibrate.SAMPLES), options=options)
     assert plan.estimate_s is not None and plan.recognition_s is not None
-    speed = service.hardware.estimate(options).rtfx
+    speed = service.machines.estimate(options).rtfx
     assert speed is not None and plan.recognition_s == pytest.approx(plan.audio_s / speed)
     # The recognizer that is loaded afterwards knows of it.
-    service.inference_session.prepare(service.transcription_options(options))
+    service.inference_session.prepare(service.transcription.options(options))
     batch = service.inference_session.snapshot().batch
     assert batch is not None and batch.size >= 1
     service.close()
@@ -273,14 +271,14 @@ def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None
     document = json.loads(json.dumps(machine.as_dict()))
     assert document["batch"]["reason"] == "room for 16" and len(document["history"]) == 3
     service = Service(settings)
-    assert service.machine() == service.hardware.machines()[0]
-    assert service.machine().executor_id == presence.executor
+    assert service.machines.current() == service.machines.list()[0]
+    assert service.machines.current().executor_id == presence.executor
     (line, trouble) = machine_lines([machine])
     assert "batch 16 (room for 16)" in line.plain and "60× real time" in line.plain
     assert "GPU 90%, 70 °C" in line.plain and "the GPU failed" in trouble.plain
     presence.release()
     assert read_machines(catalogue) == []
-    alone = service.machine()
+    alone = service.machines.current()
     assert alone.executor_id == "" and alone.now is not None and alone.device.name
     service.close()
     catalogue.close()

@@ -91,21 +91,23 @@ def test_a_worker_goes_on_and_shows_what_happened(trouble: Path, tmp_path: Path)
         assert [row.deaths for row in rows if row] == [0, 0, 0]  # nobody's fault
         lab.wait(
             lambda: (
-                (machine := lab.service.machine()).trouble and machine.now and machine.device.reason
+                (machine := lab.service.machines.current()).trouble
+                and machine.now
+                and machine.device.reason
             ),
             "the worker tells of its trouble",
         )
-        machine = lab.service.machine()
+        machine = lab.service.machines.current()
         assert machine.executor_id == "one" and machine.live
         assert CUDA_ERROR in machine.trouble and machine.restarts == MAX_DEVICE_LOSSES
         assert machine.device.kind == "CPU" and machine.device.reason == machine.trouble
         lab.wait(
-            lambda: (batch := lab.service.machine().batch) and batch.windows >= 3,
+            lambda: (batch := lab.service.machines.current().batch) and batch.windows >= 3,
             "three windows in the worker's figures",
         )
-        lab.wait(lambda: lab.service.machine().items_hour == 3, "three measured items")
-        assert (lab.service.machine().rtfx_hour or 0) > 0
-        speeds = lab.service.hardware.speeds(ids)
+        lab.wait(lambda: lab.service.machines.current().items_hour == 3, "three measured items")
+        assert (lab.service.machines.current().rtfx_hour or 0) > 0
+        speeds = lab.service.machines.speeds(ids)
         assert {speed.item_id for speed in speeds} == set(ids)
         assert all(speed.rtfx > 0 and speed.model == "demo" for speed in speeds)
         status = json.loads(lab.kb("status", "--json").stdout)

@@ -163,7 +163,7 @@ def test_nothing_is_uploaded_once_it_is_cancelled(tmp_path: Path) -> None:
         assert told(lab, waits)["status"] == "cancelled"
         # Neither when the lane opens nor when a line is corrected.
         lab.jobs.resume()
-        assert lab.service.edit(waits, 0, "other words")
+        assert lab.service.revisions.edit(waits, 0, "other words")
         lab.jobs.send(goes, ["odin"])
         lab.wait(lambda: told(lab, goes).get("status") == "synced", "the other one's document")
         assert told(lab, waits)["status"] == "cancelled"

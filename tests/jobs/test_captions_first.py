@@ -70,7 +70,7 @@ def test_captions_stand_in_until_the_transcript_is_there(
 
             def hits(query: str) -> list[Any]:
                 try:
-                    return [h for h in lab.service.search(query).hits if h.item_id == ids[0]]
+                    return [h for h in lab.service.search.run(query).hits if h.item_id == ids[0]]
                 except KBError:
                     return []  # nothing is indexed yet
 
@@ -86,10 +86,10 @@ def test_captions_stand_in_until_the_transcript_is_there(
             assert document["transcript"] is None
             assert document["captions"]["engine"] == "captions"
             # Not the final words: nothing is exported or sent, and no transcript lies there.
-            assert lab.service.entry(ids[0]).transcript_path is None
+            assert lab.service.items.entry(ids[0]).transcript_path is None
             assert "no transcript yet" in kb(lab, "export", true, "--format", "txt", code=1)[1]
             assert not list((lab.home / "markdown").glob("*.md"))
-            assert lab.service.reindex().problems == ()
+            assert lab.service.search.reindex().problems == ()
             assert hits("zeppelin")[0].tier == "captions by people"
 
             for name in (true, false):
@@ -105,15 +105,15 @@ def test_captions_stand_in_until_the_transcript_is_there(
             assert {s.state for s in done.values()} == {"done"}, done
             # The transcript has taken their place everywhere.
             assert hits("zeppelin") == []
-            word = lab.service.transcript(ids[0]).words[0].text
+            word = lab.service.items.transcript(ids[0]).words[0].text
             assert [h.tier for h in hits(word)] == [""]
-            assert lab.service.captions(ids[0]) is None
+            assert lab.service.items.captions(ids[0]) is None
             names = [p.name for p in lab.library.media_folder.iterdir() if true in p.name]
             assert sorted(n.rsplit(true, 1)[1] for n in names) == [
                 ".en.vtt", ".json", ".transcript.json", ".txt", ".webm",
             ]  # fmt: skip
             # And they are its witness: the one agrees, the other does not.
-            agreeing, other = (lab.service.transcript(item_id) for item_id in ids)
+            agreeing, other = (lab.service.items.transcript(item_id) for item_id in ids)
             assert agreeing.witness is not None and other.witness is not None
             assert agreeing.witness.agreement > 0.8
             assert not [s for w in agreeing.windows for s in w.flags if s.name == "witness"]

@@ -68,7 +68,7 @@ def test_the_page_and_the_command_line_show_it(working: tuple[Service, str, str]
     for stage in STAGES:
         assert store.advance(item_id, 1, me, stage, 0.0)
         (shown,) = page(tab="Queue").dataframe[0].value["progress"]
-        assert shown == service.status(item_id).share
+        assert shown == service.items.status(item_id).share
         seen.append(shown)
     assert seen == sorted(set(seen)) and seen[-1] > 0.9
 
@@ -81,10 +81,10 @@ def test_a_retry_does_not_begin_where_the_last_try_ended(
     assert store.claim(item_id, 1, me)
     assert store.advance(item_id, 1, me, "publish", 0.0)
     assert store.finish(item_id, 1, me, FAILED, error="It broke.", attempts=1)
-    assert service.status(item_id).share > 0.9
+    assert service.items.status(item_id).share > 0.9
     service.queue.retry([item_id])
     assert store.claim(item_id, 2, me)
-    assert service.status(item_id).share == 0.0
+    assert service.items.status(item_id).share == 0.0
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def test_items_are_published_as_they_are_finished(tmp_path: Path) -> None:
         assert lab.service.publisher.publish("odin", ids).ok
         assert odin.count("POST", "/add/file") == 3
         (entry, *_) = lab.library.entries()
-        lab.service.edit(entry.item.id, 0, "other words")
+        lab.service.revisions.edit(entry.item.id, 0, "other words")
         assert lab.service.publisher.publish("odin", ids).ok
         sent = [json.loads(row["metadata"]) for row in odin.documents().values()]
         assert len(sent) == 3 and {m["team"] for m in sent} == {"research"}

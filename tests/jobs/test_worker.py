@@ -197,7 +197,7 @@ def test_again_replaces_and_doubles_nothing(warm: Warm) -> None:
     after = warm.files_of(item_id)
     (exact,) = [name for name in before if name.endswith(".transcript.json")]
     assert after[exact] > before[exact]
-    assert warm.service.transcript(item_id).preset == "optimiert"
+    assert warm.service.items.transcript(item_id).preset == "optimiert"
     assert sorted(warm.passages()) == held
 
 

@@ -106,22 +106,22 @@ def test_what_is_told_begins_with_the_list_and_needs_one(service: Service) -> No
 
 
 def test_a_correction_is_shown_and_then_made_across_the_channel(service: Service) -> None:
-    before = service.transcript(TALKS[0].id)
+    before = service.items.transcript(TALKS[0].id)
     (shown,) = service.corrections.preview("talks", "zwingly", "Zwingli")
     assert (shown.item_id, shown.segment, shown.at_s) == (TALKS[0].id, 0, 2.0)
     assert shown.before == "then zwingly spoke of Zwingly's ice"
     assert shown.after == "then Zwingli spoke of Zwingli's ice"
-    assert service.transcript(TALKS[0].id) == before  # a preview changes nothing
+    assert service.items.transcript(TALKS[0].id) == before  # a preview changes nothing
     done = service.corrections.apply("UCtalks", "zwingly", "Zwingli", by="anna")
     assert (done.changes, done.failed) == ((shown,), ())
-    found = service.transcript(TALKS[0].id)
+    found = service.items.transcript(TALKS[0].id)
     assert found.text == shown.after
     (revision,) = found.revisions
     assert (revision.kind, revision.by, revision.note) == ("correct", "anna", "zwingly → Zwingli")
     assert [(w.start_s, w.end_s) for w in found.words] == [
         (w.start_s, w.end_s) for w in before.words
     ]
-    assert [hit.item_id for hit in service.search("zwingly").hits] == [TALKS[2].id]
+    assert [hit.item_id for hit in service.search.run("zwingly").hits] == [TALKS[2].id]
     assert service.corrections.apply("Talks", "zwingly", "Zwingli").changes == ()
     # Every channel, and one that is being made anew is passed over with its cause.
     service.queue.items.submit([TALKS[2]], {}, lambda *_: None, again=True)

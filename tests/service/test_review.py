@@ -161,7 +161,7 @@ def test_held_seconds_are_listed_cut_out_and_released(
     where = f"{first['start']:.2f}-{first['end']:.2f}=zeppelin over Zanzibar"
     changes = desk.told("review", short, "--edit", where)["changes"]
     assert sum("zeppelin" in (change["after"] or "") for change in changes) == 1
-    assert [hit.item_id for hit in held.service.search('"zeppelin over zanzibar"').hits] == [
+    assert [hit.item_id for hit in held.service.search.run('"zeppelin over zanzibar"').hits] == [
         item_id
     ]
     assert not any(short in name for name in held.published())
@@ -173,7 +173,7 @@ def test_held_seconds_are_listed_cut_out_and_released(
     assert accepted == {"id": item_id, "state": "done", "sent_to": ["folder"]}
     held.wait(lambda: any(short in name for name in held.published()), "the published item")
     assert held.states([item_id])[item_id].state == "done"
-    entry = held.service.entry(item_id)
+    entry = held.service.items.entry(item_id)
     assert (entry.state, entry.error, entry.accepted) == ("done", "", True)
     assert entry.review["note"] == "listened to it twice"
     assert entry.review["at"].startswith("20") and "Grade" in entry.review["held_for"]
@@ -193,7 +193,7 @@ def test_held_seconds_are_listed_cut_out_and_released(
 def test_another_reading_replaces_words_and_decision(held: Held, desk: Desk) -> None:
     listed = list(held.service.review.waiting())
     item_id = next(each.item.id for each in reversed(listed) if each.held)
-    assert held.service.edit(item_id, 0, "by hand") is not None
+    assert held.service.revisions.edit(item_id, 0, "by hand") is not None
     assert "which model" in desk.kb("review", item_id, "--retry", code=2)
     unknown = desk.kb("review", item_id, "--retry", "--model", "no such model", code=2)
     assert "Unknown model" in unknown
@@ -201,9 +201,9 @@ def test_another_reading_replaces_words_and_decision(held: Held, desk: Desk) -> 
     assert (told["state"], told["edits"]) == ("queued", 1)
     # It is being made anew: nobody may change the old one now.
     held.wait_finished([item_id])
-    entry = held.service.entry(item_id)
+    entry = held.service.items.entry(item_id)
     assert entry.transcribed["run"] == 2
-    found = held.service.transcript(item_id)
+    found = held.service.items.transcript(item_id)
     assert "by hand" not in found.text
     assert [r.run for r in found.revisions] == [1]
     assert held.service.review.item(item_id).revisions == 0

@@ -44,5 +44,5 @@ def queued(count: int = 0) -> Service:
     """A library whose queue has the samples; no worker is there to take them."""
     service = Service()
     paths = sorted(SAMPLES.glob("*.mp4"))[: count or None]
-    service.ingest([str(path) for path in paths], RunOptions())
+    service.ingest.run([str(path) for path in paths], RunOptions())
     return service

@@ -48,5 +48,5 @@ def shelve(lab: Lab, count: int, covered: float = 1.0) -> list[str]:
 
 def told(lab: Lab, item_id: str) -> dict[str, Any]:
     """What `kb status` says that ODIN says of an item."""
-    found: dict[str, Any] = status_document(lab.service.status(item_id))["publish"]
+    found: dict[str, Any] = status_document(lab.service.items.status(item_id))["publish"]
     return dict(found.get("odin", {}))

@@ -179,12 +179,12 @@ class Lab:
     def ingest(self, paths: Iterable[Path], **options: object) -> list[str]:
         """Queues files; returns the ids that were taken."""
         chosen = RunOptions(**options)  # type: ignore[arg-type]
-        report = self.service.ingest([str(path) for path in paths], chosen)
+        report = self.service.ingest.run([str(path) for path in paths], chosen)
         return list(report.enqueued)
 
     def states(self, ids: Sequence[str] = ()) -> dict[str, ItemStatus]:
         """Where items stand, by id."""
-        return {status.id: status for status in self.service.statuses(ids=ids)}
+        return {status.id: status for status in self.service.items.statuses(ids=ids)}
 
     def wait(
         self,
@@ -217,7 +217,7 @@ class Lab:
         return {
             entry.item.id: [
                 (word.text, round(word.start_s, 2))
-                for word in self.service.transcript(entry.item.id).words
+                for word in self.service.items.transcript(entry.item.id).words
             ]
             for entry in self.library.entries()
             if entry.transcript_path is not None

@@ -142,49 +142,53 @@ def service(tmp_path: Path) -> Service:
 
 
 def test_an_edit_reaches_files_index_and_grade(service: Service) -> None:
-    revision = service.edit("0123", 0, "the harbour freezes", expected="the harbor freezes")
+    revision = service.revisions.edit(
+        "0123", 0, "the harbour freezes", expected="the harbor freezes"
+    )
     assert revision is not None
     (change,) = revision.changes
     assert change.before is not None and change.before.text == "the harbor freezes"
-    entry = service.entry(ITEM.id)
+    entry = service.items.entry(ITEM.id)
     assert entry.text_path is not None
     assert "[00:01 - 00:09] the harbour freezes" in entry.text_path.read_text(encoding="utf-8")
-    found = service.transcript(ITEM.id)
+    found = service.items.transcript(ITEM.id)
     assert found.revisions == (revision,)
     assert json_document.from_document(json.loads(json_document.render(found))) == found
-    assert [hit.item_id for hit in service.search("harbour").hits] == [ITEM.id]
-    assert service.search("harbor").hits == ()
+    assert [hit.item_id for hit in service.search.run("harbour").hits] == [ITEM.id]
+    assert service.search.run("harbor").hits == ()
     assert entry.transcribed["revised"] == {
         "at": revision.at, "by": revision.by, "times": 1,
     }  # fmt: skip
     # Words in the gap: it is gone, and the grade follows everywhere.
     service.revisions.edit_span(ITEM.id, 4.0, 6.0, "the boats lie still")
-    found = service.transcript(ITEM.id)
+    found = service.items.transcript(ITEM.id)
     assert [s.text for s in found.segments][1] == "the boats lie still"
     assert (found.coverage.gaps, found.coverage.grade) == ((), "A")
-    assert service.status(ITEM.id).grade == "A"
-    assert service.entry(ITEM.id).grade == "A"
+    assert service.items.status(ITEM.id).grade == "A"
+    assert service.items.entry(ITEM.id).grade == "A"
 
 
 def test_an_edit_that_cannot_be_is_refused_and_changes_nothing(service: Service) -> None:
-    before = service.transcript(ITEM.id)
+    before = service.items.transcript(ITEM.id)
     with pytest.raises(UsageError, match="no segment 7"):
-        service.edit(ITEM.id, 7, "x")
+        service.revisions.edit(ITEM.id, 7, "x")
     with pytest.raises(UsageError, match="changed meanwhile"):
-        service.edit(ITEM.id, 0, "x", expected="what stood here yesterday")
+        service.revisions.edit(ITEM.id, 0, "x", expected="what stood here yesterday")
     with pytest.raises(UsageError, match="no stretch"):
         service.revisions.edit_span(ITEM.id, 5.0, 5.0, "x")
-    assert service.edit(ITEM.id, 0, " the harbor  freezes ") is None
+    assert service.revisions.edit(ITEM.id, 0, " the harbor  freezes ") is None
     service.queue.items.submit([ITEM], {}, lambda *_: None, again=True)
     with pytest.raises(UsageError, match="queued"):
-        service.edit(ITEM.id, 0, "x")
-    assert service.transcript(ITEM.id) == before
+        service.revisions.edit(ITEM.id, 0, "x")
+    assert service.items.transcript(ITEM.id) == before
 
 
 def test_a_new_transcript_keeps_the_history(service: Service) -> None:
-    revision = service.edit(ITEM.id, 0, "the harbour freezes")
-    fresh = replace(service.transcript(ITEM.id), revisions=(), segments=(segment(1.0, "anew"),))
+    revision = service.revisions.edit(ITEM.id, 0, "the harbour freezes")
+    fresh = replace(
+        service.items.transcript(ITEM.id), revisions=(), segments=(segment(1.0, "anew"),)
+    )
     stages.write(service.library, ITEM, fresh, 0.0, run=2)
-    found = service.transcript(ITEM.id)
+    found = service.items.transcript(ITEM.id)
     assert (found.text, found.revisions) == ("anew", (revision,))
-    assert service.edit(ITEM.id, 0, "once more").run == 2  # type: ignore[union-attr]
+    assert service.revisions.edit(ITEM.id, 0, "once more").run == 2  # type: ignore[union-attr]

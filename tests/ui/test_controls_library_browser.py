@@ -102,7 +102,7 @@ def filled(folder: Path, home: Path) -> tuple[str, str]:
             copies.append(add_item(copy))
         service = Service()
         service.queue.outbox.record_error("odin", copies[0], "It broke.", "Mend it.")
-        transcript = service.transcript(harbour)
+        transcript = service.items.transcript(harbour)
         transcript = replace(transcript, timing=replace(transcript.timing, asr_s=2.0))
         record_throughput(service.queue.database, socket.gethostname(), harbour, 1, transcript)
         service.close()
@@ -192,15 +192,15 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     changed = tab.locator(".lines .edited", has_text=f"{before} corrected")
     changed.wait_for()
     service = site.service()
-    assert service.transcript(site.harbour).segments[2].text == f"{before} corrected"
+    assert service.items.transcript(site.harbour).segments[2].text == f"{before} corrected"
     tab.locator("summary", has_text=text("revisions")).click()
     press(tab, text("revision_undo"))
     tab.get_by_text(text("revision_undone")).wait_for()
     changed.wait_for(state="detached")
-    assert service.transcript(site.harbour).segments[2].text == before
+    assert service.items.transcript(site.harbour).segments[2].text == before
 
     # Every kind of export
-    for name in service.formats():
+    for name in service.items.formats():
         button = tab.get_by_role("button", name=name.upper(), exact=True)
         with tab.expect_download() as download:
             button.click()

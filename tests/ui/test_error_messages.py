@@ -167,7 +167,7 @@ def test_a_channel_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("YT_API_KEYS", key)
         get_settings.cache_clear()
         service = Service()
-        message, hint = said(raised(lambda: service.scan("@nobody")))
+        message, hint = said(raised(lambda: service.ingest.scan("@nobody")))
         service.close()
     assert message == "Einen YouTube-Kanal @nobody gibt es nicht."
     assert "die Adresse des Kanals aus dem Browser angeben" in hint

@@ -290,14 +290,14 @@ def test_selected_items_are_changed_by_id(home: Path) -> None:
     assert "(first)" in app.dataframe[0].value["state"][0]
     app.button("queue_pause").click()
     run_page(app)
-    assert service.status(ids[1]).state == "paused"
+    assert service.items.status(ids[1]).state == "paused"
     app.button("queue_cancel").click()
     run_page(app)
-    assert service.status(ids[1]).state == "cancelled"
+    assert service.items.status(ids[1]).state == "cancelled"
     app.button("queue_retry").click()
     run_page(app)
-    assert service.status(ids[1]).state == "queued"
-    assert [service.status(item_id).state for item_id in (ids[0], ids[2])] == ["queued"] * 2
+    assert service.items.status(ids[1]).state == "queued"
+    assert [service.items.status(item_id).state for item_id in (ids[0], ids[2])] == ["queued"] * 2
     service.close()
 
 
@@ -338,7 +338,7 @@ def test_a_failure_is_shown_with_its_hint(home: Path) -> None:
     run_page(app)
     app.button("queue-retry-failed").click()
     run_page(app)
-    assert service.status(row.id).state == "queued"
+    assert service.items.status(row.id).state == "queued"
     service.close()
 
 

@@ -213,7 +213,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
 def said(home: Path, video_id: str) -> list[str]:
     """The words that were recognised of a talk."""
     service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo"))
-    words = [word.text.strip(".,!?").lower() for word in service.transcript(video_id).words]
+    words = [word.text.strip(".,!?").lower() for word in service.items.transcript(video_id).words]
     service.close()
     return words
 
@@ -229,7 +229,7 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
     home = folder / "library"
     service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo"))
     samples = sorted(HARBOUR.parent.glob("*.mp4"))
-    report = service.ingest([str(path) for path in samples], RunOptions())
+    report = service.ingest.run([str(path) for path in samples], RunOptions())
     first = report.enqueued[0]
     assert service.queue.items.claim(first, 1, "me")
     service.queue.items.finish(first, 1, "me", "failed", error="It broke.", hint="Mend it.")

@@ -82,8 +82,8 @@ def test_held_item_says_why_and_is_accepted(home: Path) -> None:
     assert text("accepted") in page_text(app)
     assert not app.warning
     service = Service()
-    assert service.status(item_id).state == "done"
-    assert service.entry(item_id).accepted
+    assert service.items.status(item_id).state == "done"
+    assert service.items.entry(item_id).accepted
     service.close()
 
 
@@ -149,7 +149,7 @@ def test_an_edit_is_one_line() -> None:
 
 def test_doubts_leave_out_what_is_shown_as_a_gap(shelf: str) -> None:
     service = Service()
-    transcript = service.transcript(shelf)
+    transcript = service.items.transcript(shelf)
     service.close()
     windows = (
         WindowReport(
@@ -174,16 +174,16 @@ def test_every_sign_has_its_words() -> None:
 
 def test_changed_lines_are_marked_and_can_be_put_back(shelf: str) -> None:
     service = Service()
-    before = service.transcript(shelf).segments[2].text
-    service.edit(shelf, 2, f"{before} indeed", expected=before)
-    transcript = service.transcript(shelf)
+    before = service.items.transcript(shelf).segments[2].text
+    service.revisions.edit(shelf, 2, f"{before} indeed", expected=before)
+    transcript = service.items.transcript(shelf)
     assert item._changed_lines(transcript) == {2}
     app = page(tab="Library", item=shelf)
     assert f"{before} indeed" in page_text(app)
     app.button("undo").click()
     run_page(app)
     assert text("revision_undone") in page_text(app)
-    assert service.transcript(shelf).segments[2].text == before
+    assert service.items.transcript(shelf).segments[2].text == before
     assert not app.get("undo")
     service.close()
 
@@ -247,8 +247,8 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
         tab.get_by_text(text("edited", line="3")[:20]).wait_for()
         tab.locator(".lines .edited", has_text=f"{before} corrected").wait_for()
         service = Service()
-        assert service.transcript(item_id).segments[2].text == f"{before} corrected"
-        assert service.search("corrected").hits[0].item_id == item_id
+        assert service.items.transcript(item_id).segments[2].text == f"{before} corrected"
+        assert service.search.run("corrected").hits[0].item_id == item_id
         service.close()
 
         # Not saved: Escape leaves it as it was

@@ -153,7 +153,7 @@ def test_media_needs_the_page_s_own_link(home: Path) -> None:
 def test_media_leads_out_of_the_folder_by_no_way(home: Path) -> None:
     item_id = add_item()
     service = Service()
-    entry = service.entry(item_id)
+    entry = service.items.entry(item_id)
     assert entry.media_path is not None
     outside = home.parent / "secret.mp4"
     outside.write_bytes(b"secret")
@@ -193,7 +193,7 @@ def test_an_upload_arrives_in_pieces_and_is_taken_in_and_swept(home: Path) -> No
         assert answer.json()["size"] == 2_000_000
     service = Service()
     assert uploads.sweep(service) == 0  # nobody has asked for it yet: it has a day
-    service.ingest([str(kept)], RunOptions())
+    service.ingest.run([str(kept)], RunOptions())
     later = time.time() + 2 * uploads.UNUSED_S
     assert uploads.sweep(service, later) == 0  # it is on the queue
     (row,) = service.queue.page().rows

@@ -88,7 +88,7 @@ def ingest(
         captions_first=captions_first,
     )  # fmt: skip
     service = Service()
-    report = service.ingest(sources, options, filters)
+    report = service.ingest.run(sources, options, filters)
     items = report.items
     if wait:
         # What somebody else had queued before is waited for too: it was asked for here.
@@ -98,7 +98,7 @@ def ingest(
                 f"The {lane.name} lane is paused: {lane.reason}. Go on with: kb resume"
             )
         with console.ingest_progress(len(ids), shown=sys.stderr.isatty()) as listener:
-            items = tuple(service.follow(ids, listener, options=options))
+            items = tuple(service.follow.run(ids, listener, options=options))
         report = IngestReport(report.enqueued, report.skipped, items, report.refused)
     if as_json:
         console.print_json(console.report_document(report))
@@ -139,7 +139,7 @@ def worker(
             return
         options = RunOptions(preset, workers=workers)
         options.resolve_preset(service.settings)
-        pid = service.start_worker(exit_when_idle=exit_when_idle, options=options)
+        pid = service.workers.start(exit_when_idle=exit_when_idle, options=options)
         log = service.settings.home / "logs" / "worker.log"
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and not service.queue.own_worker_alive():
@@ -189,8 +189,8 @@ def status(
             while True:
                 live.update(console.status_view(service, state, limit or 20), refresh=True)
                 time.sleep(1.0)
-    ids = service.resolve_ids([item_id]) if item_id else []
-    items = service.statuses(state=state, limit=limit, ids=ids)
+    ids = service.items.resolve_ids([item_id]) if item_id else []
+    items = service.items.statuses(state=state, limit=limit, ids=ids)
     if as_json:
         console.print_json(
             {
@@ -198,7 +198,7 @@ def status(
                 "counts": service.queue.counts(),
                 "publications": service.queue.outbox.counts(),
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
-                "machines": [m.as_dict(history=False) for m in service.hardware.machines()],
+                "machines": [m.as_dict(history=False) for m in service.machines.list()],
             }
         )
     elif items:
@@ -211,7 +211,7 @@ def status(
 def cancel(ids: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
     """Stop items that are queued, waiting or running, and publications that wait."""
     service = Service()
-    chosen = service.resolve_ids(ids)
+    chosen = service.items.resolve_ids(ids)
     dropped = service.queue.cancel_publications(chosen)
     done = service.queue.cancel(chosen)
     if done:
@@ -235,7 +235,7 @@ def retry(
     service = Service()
     if not ids and not failed:
         raise UsageError("Which items?", hint="kb retry ID…, or kb retry --failed")
-    chosen = service.resolve_ids(ids or [])
+    chosen = service.items.resolve_ids(ids or [])
     sent = service.queue.retry_publications(chosen) if chosen else []
     done = service.queue.retry(chosen)
     if failed:
@@ -256,7 +256,7 @@ def pause(ids: Ids = None) -> None:
     """Pause items, or the whole queue."""
     service = Service()
     if ids:
-        done = service.queue.pause(service.resolve_ids(ids))
+        done = service.queue.pause(service.items.resolve_ids(ids))
         console.print_note(
             f"Paused: {', '.join(done)}" if done else "Nothing to pause: all had ended."
         )
@@ -268,5 +268,5 @@ def pause(ids: Ids = None) -> None:
 def resume(ids: Ids = None) -> None:
     """Take a pause back."""
     service = Service()
-    done = service.queue.resume(service.resolve_ids(ids or []))
+    done = service.queue.resume(service.items.resolve_ids(ids or []))
     console.print_note("Going on." + (f" Queued again: {', '.join(done)}" if done else ""))

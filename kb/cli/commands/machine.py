@@ -37,12 +37,12 @@ def calibrate(
     options = RunOptions(model=model, engine=engine)
     try:
         with console.media_progress("calibrating", shown=sys.stderr.isatty()) as progress:
-            measured = service.hardware.calibrate(
-                service.inference_session, service.transcription_options(options), seconds, progress
+            measured = service.machines.calibrate(
+                service.transcription.options(options), seconds, progress
             )
     finally:
         service.close()
-    forecasts = service.hardware.estimates(options)
+    forecasts = service.machines.estimates(options)
     if as_json:
         document = {**measured.as_dict(), "presets": [asdict(each) for each in forecasts]}
         console.print_json(document)
@@ -57,7 +57,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     service = Service()
-    found = service.hardware.models(service.inference_session)
+    found = service.models.list()
     if as_json:
         console.print_json([asdict(model) for model in found])
         return
@@ -74,7 +74,7 @@ def pull(
 ) -> None:
     """Fetch a recognizer's files, so that it works without a network from then on."""
     service = Service()
-    fetched = service.hardware.pull(name)
+    fetched = service.models.pull(name)
     if as_json:
         console.print_json({"name": fetched.name, "repository": fetched.target, "ready": True})
     else:

@@ -48,7 +48,9 @@ def publish(
     service = Service()
     metadata = own_metadata(meta)
     service.publisher.check(to, metadata)
-    chosen = service.publisher.publishable_ids() if all_items else service.resolve_ids(ids or [])
+    chosen = (
+        service.publisher.publishable_ids() if all_items else service.items.resolve_ids(ids or [])
+    )
     held = service.publisher.held_items() if all_items else []
     if to == "odin" and len(chosen) > 1:
         console_remote.print_estimate(service.publisher.estimate(chosen))
@@ -106,7 +108,7 @@ def ask(
     """Ask a knowledge base; sources lead to video and second."""
     service = Service()
     if to == "local":
-        found = service.search(question, limit=5)
+        found = service.search.run(question, limit=5)
         if as_json:
             console.print_json(console.search_document(found))
         else:

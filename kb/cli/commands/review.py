@@ -65,7 +65,7 @@ def review(
             raise UsageError("Which item?", hint="What waits for review: kb review")
         _list(service, limit, as_json)
         return
-    item_id = service.entry(item_id).item.id
+    item_id = service.items.entry(item_id).item.id
     if export is not None:
         exported = service.review.export(item_id, export)
         result: dict[str, Any] = {
@@ -241,7 +241,7 @@ def clip(
     """Cut a stretch out of an item's medium."""
     service = Service()
     start_s, end_s = parse_time(start), parse_time(end)
-    entry = service.entry(item_id)
+    entry = service.items.entry(item_id)
     made = service.review.clip(entry.item.id, start_s, end_s, output)
     _print_result({"id": entry.item.id, "clip": str(made)}, f"Written: {made}", as_json)
 

@@ -44,7 +44,7 @@ def scan(
     as_json: Json = False,
 ) -> None:
     """What would be ingested and at what cost; nothing is queued."""
-    found = Service().scan(source, filters, RunOptions(preset=preset, keep=keep))
+    found = Service().ingest.scan(source, filters, RunOptions(preset=preset, keep=keep))
     if as_json:
         console.print_json(found.as_dict())
     else:
@@ -98,7 +98,7 @@ def follow(
 
 def unfollow(source: Reference) -> None:
     """Stop following a source."""
-    if not Service().unfollow(source):
+    if not Service().subscriptions.unfollow(source):
         raise UsageError(f"{source!r} is not followed.", hint="See: kb follow --list")
     console.print_note(f"No longer following {source}.")
 

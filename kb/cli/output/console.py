@@ -145,14 +145,14 @@ def status_view(
 ) -> Group:
     """Totals, why a lane stands still, and one table of items."""
     if items is None:
-        items = service.statuses(state=state, limit=limit)
+        items = service.items.statuses(state=state, limit=limit)
     counts = {name: count for name, count in service.queue.counts().items() if count}
     alive = service.queue.workers()
     head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
     head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
     lines: list[Text | Table] = [head]
     if alive:
-        lines += machine_lines(service.hardware.with_workers())
+        lines += machine_lines(service.machines.with_workers())
     for sink, found in service.queue.outbox.counts().items():
         if sink != "local":
             words = "  ".join(f"{count} {status}" for status, count in found.items())

@@ -23,7 +23,7 @@ def render() -> None:
 
 def _recent() -> None:
     try:
-        found = session.service().hardware.speeds(limit=_SHOWN)
+        found = session.service().machines.speeds(limit=_SHOWN)
     except KBError as error:
         messages.error(error)
         return
@@ -83,7 +83,7 @@ def _calibration() -> None:
     )
     task_progress.task_status("calibrate")
     try:
-        found = session.service().hardware.calibrations()
+        found = session.service().machines.calibrations()
     except KBError as error:
         messages.error(error)
         return

@@ -35,7 +35,7 @@ def render() -> None:
 
 def _live() -> None:
     """Everything that changes by itself."""
-    machine = _with_page_samples(_select_machine(session.service().hardware.machines()))
+    machine = _with_page_samples(_select_machine(session.service().machines.list()))
     _device(machine)
     _figures(machine)
     _history(machine)

@@ -44,7 +44,7 @@ _KNOBS: dict[str, tuple[float, float, float]] = {
 def chosen_preset(service: Service) -> Preset:
     """The preset of this run. Raises SettingsError."""
     return find_preset(
-        st.session_state.get(PRESET) or service.settings.preset, service.presets()
+        st.session_state.get(PRESET) or service.settings.preset, service.presets.all()
     )  # fmt: skip
 
 
@@ -54,11 +54,11 @@ def cards(service: Service, audio_s: float, left_s: float) -> Estimate:
     `audio_s` of sound would be added to the `left_s` that wait already. Raises SettingsError,
     LibraryError.
     """
-    presets = service.presets()
+    presets = service.presets.all()
     chosen = chosen_preset(service)
     state = st.session_state
     run_options = RunOptions(model=state.get(MODEL) or None, engine=state.get(ENGINE) or None)
-    forecasts = {each.preset: each for each in service.hardware.estimates(run_options)}
+    forecasts = {each.preset: each for each in service.machines.estimates(run_options)}
     st.markdown(f"**{text('preset')}**", help=text("preset_help"))
     names = list(presets)
     for start in range(0, len(names), CARDS_A_ROW):

@@ -93,7 +93,7 @@ class ScanThread:
             self._update(number, report=report)
 
         try:
-            found = service.scan(reference, self.request.filters, on_progress=on_report)
+            found = service.ingest.scan(reference, self.request.filters, on_progress=on_report)
             self._update(number, scan=found, report=found.report)
         except Cancelled:
             raise
@@ -149,8 +149,10 @@ class IngestThread:
             enqueued: list[str] = []
             request = self.request
             for reference in request.listings:
-                enqueued += service.enqueue_listing(reference, request.filters, request.options)
-            report = service.enqueue(request.items, request.options)
+                enqueued += service.ingest.enqueue_listing(
+                    reference, request.filters, request.options
+                )
+            report = service.ingest.enqueue(request.items, request.options)
             self.report = replace(report, enqueued=(*enqueued, *report.enqueued))
             if self.report.enqueued and self._settings.app_worker:
                 worker_supervisor().start(service, request.options)

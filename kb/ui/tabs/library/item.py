@@ -30,7 +30,7 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
     """Draw the item, from a second on, with the words of a search marked."""
     service = session.service()
     try:
-        entry = service.entry(item_id)
+        entry = service.items.entry(item_id)
     except UsageError:
         _back(query)
         messages.show_error(text("unknown_item", item=item_id), text("unknown_item_hint"))
@@ -108,7 +108,7 @@ def _problems(
 
 def _status(service: Service, entry: LibraryEntry) -> ItemStatus:
     try:
-        return service.status(entry.item.id)
+        return service.items.status(entry.item.id)
     except KBError:
         # Laid into the folder by hand: the queue does not know it.
         return ItemStatus(
@@ -156,7 +156,9 @@ def _on_edit() -> None:
     # Drawn anew in any case: what cannot be written must not look as if it were.
     st.session_state[_EDITS] = st.session_state.get(_EDITS, 0) + 1
     try:
-        done = session.service().edit(edit.item_id, edit.line, edit.after, expected=edit.before)
+        done = session.service().revisions.edit(
+            edit.item_id, edit.line, edit.after, expected=edit.before
+        )
     except KBError as error:
         messages.flash_error(_flash_key(edit.item_id), error)
         return
@@ -266,11 +268,11 @@ def _facts(transcript: Transcript) -> None:
 def _exports(service: Service, entry: LibraryEntry, transcript: Transcript) -> None:
     st.markdown(f"**{text('export')}**")
     with st.container(horizontal=True, key="exports", gap="small"):
-        for name in service.formats():
+        for name in service.items.formats():
             st.download_button(
                 name.upper(),
                 # Made only when it is asked for: a long transcript in six formats takes its time.
-                partial(service.render, transcript, name, item=entry.item),
+                partial(service.items.render, transcript, name, item=entry.item),
                 file_name=f"{entry.stem}.{name}",
                 mime=_MIME.get(name, "text/plain"),
                 help=text("export_help", format=name.upper()),

@@ -172,7 +172,7 @@ def _undo(item_id: str, revision: Revision, place: str) -> None:
     assert change.before is not None
     assert change.after is not None
     try:
-        session.service().edit(
+        session.service().revisions.edit(
             item_id, change.segment, change.before.text, expected=change.after.text
         )
     except KBError as error:

@@ -70,7 +70,7 @@ def _search_box() -> tuple[str, SearchMode]:
 
 def _search_results(query: str, mode: SearchMode) -> None:
     try:
-        result = session.service().search(query, mode=mode)
+        result = session.service().search.run(query, mode=mode)
     except KBError as error:
         messages.error(error)
         return

@@ -98,7 +98,7 @@ def _key(name: str, value: object) -> str:
 def _choices(name: str, field: FieldInfo) -> list[str]:
     if name == "preset":
         try:
-            return list(session.service().presets())
+            return list(session.service().presets.all())
         except KBError:
             return []
     if get_origin(field.annotation) is Literal:

@@ -1,0 +1,161 @@
+"""Ingest: scan references and queue the media that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.source_factory import KnownIds, available_items
+from kb.library import Library
+from kb.options import RunOptions
+from kb.service.items import Items
+from kb.service.machines import Machines
+from kb.service.results import IngestReport, Skipped
+from kb.service.transcription import Transcription
+from kb.settings import Settings
+from kb.sinks import check_sink
+from kb.sources.listing.filters import VideoFilters
+from kb.sources.listing.listing import Listing, ListingReport
+from kb.sources.listing.scan import Scan, scan
+from kb.types import MediaItem
+
+
+@dataclass
+class Ingest:
+    """Queues media of one library; workers do the rest."""
+
+    settings: Settings
+    library: Library
+    queue: JobQueue
+    items: Items
+    transcription: Transcription
+    machines: Machines
+
+    def run(
+        self,
+        references: Sequence[str],
+        options: RunOptions,
+        filters: VideoFilters | None = None,
+    ) -> IngestReport:
+        """Queue the media of references.
+
+        A reference that leads nowhere is reported and the others continue. A listing that has
+        to wait (quota) is queued itself. Raises UsageError when none of the references can be
+        used, and KBError for a problem that concerns every item (preset, model name, library
+        folder, database).
+        """
+        self._prepare(options)
+        filters = (filters or VideoFilters()).checked()
+        found: dict[str, MediaItem] = {}
+        skipped: list[Skipped] = []
+        refused: list[KBError] = []
+        queued_ids: list[str] = []
+        for reference in references:
+            try:
+                known = KnownIds(self.queue.items)
+                # With lengths: the queue's view estimates when it will be empty.
+                listing = self.queue.source_factory.open(
+                    reference, filters, known=known, lengths=True
+                )
+                for item in available_items(listing):
+                    if item.id in found:
+                        skipped.append(Skipped(item.id, f"the same medium as {item.title!r}"))
+                    found.setdefault(item.id, item)
+            except RetryLater:
+                queued_ids += self.queue.submit_listing(reference, filters, options)
+            except (UsageError, MediaUnavailable) as error:
+                refused.append(error)
+        if not found and not queued_ids and refused:
+            raise UsageError(refused[0].message, hint=refused[0].hint) from refused[0]
+        queued, passed = self.queue.submit(list(found.values()), options)
+        queued_ids += queued
+        skipped.extend(Skipped(item_id, reason) for item_id, reason in passed)
+        return IngestReport(
+            tuple(queued_ids),
+            tuple(skipped),
+            tuple(self.items.statuses(ids=queued_ids)),
+            tuple(refused),
+        )
+
+    def enqueue(self, media_items: Sequence[MediaItem], options: RunOptions) -> IngestReport:
+        """Queue media that a scan has found, without asking their source again.
+
+        Raises as `run` does for a problem that concerns every item.
+        """
+        self._prepare(options)
+        queued, passed = self.queue.submit(media_items, options)
+        skipped = tuple(Skipped(item_id, reason) for item_id, reason in passed)
+        return IngestReport(tuple(queued), skipped, tuple(self.items.statuses(ids=queued)), ())
+
+    def enqueue_listing(
+        self, reference: str, filters: VideoFilters, options: RunOptions
+    ) -> list[str]:
+        """Queue a listing itself: a worker makes it and queues its media. Return its id.
+
+        Raises as `run` does for a problem that concerns every item.
+        """
+        self._prepare(options)
+        return self.queue.submit_listing(reference, filters.checked(), options)
+
+    def scan(
+        self,
+        reference: str,
+        filters: VideoFilters | None = None,
+        options: RunOptions | None = None,
+        on_progress: Callable[[ListingReport], None] | None = None,
+    ) -> Scan:
+        """List the media that a reference would bring, and their cost; nothing is queued.
+
+        `on_progress` is called as soon as the kind of the reference is known, and before every
+        further request; it may raise Cancelled. Raises UsageError, QuotaExhausted or another
+        RetryLater error, and LibraryError.
+        """
+        (options or RunOptions()).resolve_preset(self.settings)
+        settings = self.settings
+        if options and options.keep:
+            settings = settings.replace(keep=options.keep)
+        known = KnownIds(self.queue.items)
+        opened: list[Listing] = []
+
+        def report_progress() -> None:
+            if on_progress and opened:
+                on_progress(opened[0].report)
+
+        listing = self.queue.source_factory.open(
+            reference, filters or VideoFilters(), known=known, check=report_progress, lengths=True
+        )
+        opened.append(listing)
+        report_progress()
+        speed = self.machines.estimate(options).rtfx
+        return scan(listing, settings, states_of=self.queue.states_of, rtfx=speed)
+
+    def sinks(self, options: RunOptions) -> tuple[str, ...]:
+        """Return the knowledge bases of a run. Raises UsageError for an unknown one."""
+        names = options.sinks if options.sinks is not None else self.settings.sink_names
+        for name in names:
+            check_sink(name)
+        return names
+
+    def _prepare(self, options: RunOptions) -> None:
+        try:
+            self.library.prepare()
+        except LibraryError as error:
+            # Nothing was started: the cause is a setting, not an item.
+            raise UsageError(error.message, hint=error.hint) from error
+        self._check_choices(options)
+
+    def _check_choices(self, options: RunOptions) -> None:
+        """Refuse a bad choice now: a worker would find it only an hour later."""
+        from kb.asr.engines import check_engine
+        from kb.asr.engines.model_lookup import resolve
+
+        transcription_options = self.transcription.options(options)
+        check_engine(transcription_options.engine)
+        resolve(transcription_options.model)
+        sinks = self.sinks(options)
+        if options.metadata or set(sinks) - {"local"}:
+            from kb.jobs.publisher import check_ready
+
+            check_ready(sinks, self.settings, options.metadata)

@@ -1,0 +1,25 @@
+"""Subscriptions as a face manages them: ending one also ends its poll."""
+
+from __future__ import annotations
+
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.listing_jobs import subscription_listing
+from kb.library import Library
+from kb.sources import subscriptions
+
+
+class Subscriptions(subscriptions.Subscriptions):
+    """The subscriptions of one library, joined to its queue."""
+
+    def __init__(self, queue: JobQueue, library: Library) -> None:
+        super().__init__(queue.database, library)
+        self._queue = queue
+
+    def unfollow(self, reference: str) -> bool:
+        """Stop following, and cancel a poll that is in progress; return whether it was
+        followed."""
+        key = subscriptions.subscription_key(reference)
+        listing_ids = [subscription_listing(each).id for each in self.list() if each.key == key]
+        followed = super().unfollow(reference)
+        self._queue.cancel(listing_ids)
+        return followed

@@ -1,0 +1,42 @@
+"""Transcripts of single files; the library is not touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kb.inference.session import InferenceSession, TranscriptionOptions
+from kb.options import RunOptions
+from kb.types import Transcript
+
+
+@dataclass
+class Transcription:
+    """Transcribes files in the foreground."""
+
+    session: InferenceSession
+
+    def options(self, options: RunOptions) -> TranscriptionOptions:
+        """Return what a run with these options uses. Raises SettingsError."""
+        return self.session.transcription_options(options)
+
+    def run(
+        self,
+        path: Path,
+        options: RunOptions,
+        progress: Callable[[float], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Transcript:
+        """Return the transcript of one file; nothing is kept. Raises any KBError."""
+        from kb.media import sha256_of
+        from kb.media.probe import probe
+
+        probe(path)  # refuses a bad path before a model is loaded
+        return self.session.transcribe(
+            path,
+            self.options(options),
+            sha256=sha256_of(path),
+            progress=progress,
+            cancelled=cancelled,
+        )
