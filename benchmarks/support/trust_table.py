@@ -50,7 +50,7 @@ def document(
         "Composed speech with known words, known voices of the demo recognizer. `before` is the",
         "first reading, `after` what stands after suspect windows were read again. Figures in",
         "per cent of the words said; *lost* are deletions, *loops* stretches in which a phrase",
-        "comes again and again though nobody said it so.",
+        "is repeated though it was spoken once.",
         "",
         "## Undisturbed",
         "",
@@ -80,7 +80,7 @@ def document(
         f"Cost of repair: {percent(faults.cost)} % of the first reading's time. "
         f"Items held: {faults.held} of {faults.items}.",
         "",
-        "| fault | injected | found | mended | not mended, and told so |",
+        "| fault | injected | found | mended | not mended, but flagged |",
         "|---|---|---|---|---|",
     ]
     for kind, struck in faults.kinds.items():
@@ -130,7 +130,7 @@ def document(
         "",
         "Lower is better; bold is the lowest word error rate of a line. "
         + (
-            f"Somebody else has fewer word errors here: {', '.join(worse)}."
+            f"Another program has fewer word errors here: {', '.join(worse)}."
             if worse
             else "Nobody has fewer word errors in any line."
         ),
