@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
 from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.item_states import SkipCode, Skipped
 from kb.jobs.queue.source_factory import KnownIds, available_items
 from kb.library import Library
 from kb.options import RunOptions
 from kb.service.items import Items
 from kb.service.machines import Machines
-from kb.service.results import IngestReport, Skipped
+from kb.service.results import IngestReport
 from kb.service.transcription import Transcription
 from kb.settings import Settings
 from kb.sinks import check_sink
@@ -61,7 +62,8 @@ class Ingest:
                 )
                 for item in available_items(listing):
                     if item.id in found:
-                        skipped.append(Skipped(item.id, f"the same medium as {item.title!r}"))
+                        reason = f"the same medium as {item.title!r}"
+                        skipped.append(Skipped(item.id, reason, SkipCode.DUPLICATE))
                     found.setdefault(item.id, item)
             except RetryLater:
                 queued_ids += self.queue.submit_listing(reference, filters, options)
@@ -71,7 +73,7 @@ class Ingest:
             raise UsageError(refused[0].message, hint=refused[0].hint) from refused[0]
         queued, passed = self.queue.submit(list(found.values()), options)
         queued_ids += queued
-        skipped.extend(Skipped(item_id, reason) for item_id, reason in passed)
+        skipped.extend(passed)
         return IngestReport(
             tuple(queued_ids),
             tuple(skipped),
@@ -86,8 +88,7 @@ class Ingest:
         """
         self._prepare(options)
         queued, passed = self.queue.submit(media_items, options)
-        skipped = tuple(Skipped(item_id, reason) for item_id, reason in passed)
-        return IngestReport(tuple(queued), skipped, tuple(self.items.statuses(ids=queued)), ())
+        return IngestReport(tuple(queued), tuple(passed), tuple(self.items.statuses(ids=queued)), ())
 
     def enqueue_listing(
         self, reference: str, filters: VideoFilters, options: RunOptions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kb.errors import KBError
+from kb.jobs.queue.item_states import Skipped
 from kb.types import Hit
 
 
@@ -44,14 +45,6 @@ class ItemStatus:
     grade: str = ""
     publications: tuple[Publication, ...] = ()
     share: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """An item that needs nothing done, and why."""
-
-    id: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from kb.database import Database
+from kb.database import Database, items
 from kb.jobs.queue import heartbeat, workflow_ids
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
@@ -26,6 +26,8 @@ from kb.jobs.queue.item_states import (
     RUNNING,
     STATES,
     WAITING,
+    SkipCode,
+    Skipped,
 )
 from kb.jobs.queue.items import FIRST, NORMAL, ItemStore
 from kb.jobs.worker import retry_policy
@@ -112,26 +114,52 @@ def test_nobody_writes_over_what_is_not_his(store: ItemStore, state: str) -> Non
 
 def test_what_is_there_is_not_queued_again(store: ItemStore) -> None:
     (one,), queue = queued(store)
-    for state, reason in ((QUEUED, "already queued"), (RUNNING, "already queued")):
+    for state in (QUEUED, RUNNING):
         assert state_of(store, one) == state
-        assert store.submit([item(0)], {}, queue) == ([], [(one, reason)])
+        skipped = Skipped(one, "already queued", SkipCode.QUEUED)
+        assert store.submit([item(0)], {}, queue) == ([], [skipped])
         store.claim(one, 1, ME)
     store.finish(one, 1, ME, DONE)
-    assert store.submit([item(0)], {}, queue) == ([], [(one, "already in the library")])
+    skipped = Skipped(one, "already in the library", SkipCode.DONE)
+    assert store.submit([item(0)], {}, queue) == ([], [skipped])
     assert len(queue.put) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "is_pending"),
+    [
+        (QUEUED, SkipCode.QUEUED, True),
+        (RUNNING, SkipCode.QUEUED, True),
+        (WAITING, SkipCode.WAITING, True),
+        (PAUSED, SkipCode.PAUSED, False),
+        (DONE, SkipCode.DONE, False),
+        (HELD, SkipCode.HELD, False),
+    ],
+)
+def test_a_skipped_item_says_by_a_code_whether_it_is_pending(
+    store: ItemStore, state: str, code: SkipCode, is_pending: bool
+) -> None:
+    (one,), queue = queued(store)
+    with store.database.begin() as connection:
+        connection.execute(sa.update(items).values(state=state))
+    _, (skipped,) = store.submit([item(0)], {}, queue)
+    assert (skipped.id, skipped.code, skipped.is_pending) == (one, code, is_pending)
 
 
 def test_the_same_item_twice_in_one_asking(store: ItemStore) -> None:
     taken, skipped = store.submit([item(1), item(1)], {}, Queue())
     assert len(taken) == 1
-    assert skipped == [(taken[0], "already queued")]
+    assert skipped == [Skipped(taken[0], "already queued", SkipCode.QUEUED)]
 
 
 def test_again_asks_anew_and_counts(store: ItemStore) -> None:
     (one,), queue = queued(store)
     store.claim(one, 1, ME)
     store.finish(one, 1, ME, HELD, error="gaps")
-    assert store.submit([item(0)], {}, queue) == ([], [(one, "held for review: gaps")])
+    assert store.submit([item(0)], {}, queue) == (
+        [],
+        [Skipped(one, "held for review: gaps", SkipCode.HELD)],
+    )
     renamed = item(0, title="A better title")
     assert store.submit([renamed], {"model": "m"}, queue, again=True) == ([one], [])
     row = store.read(one)
@@ -342,7 +370,7 @@ def test_a_folder_with_transcripts_teaches_the_table(tmp_path: Path) -> None:
     jobs = JobQueue(settings, library)
     taken, skipped = jobs.submit([item(1), item(2)], RunOptions())
     assert taken == [item(2).id]
-    assert skipped == [(item(1).id, "already in the library")]
+    assert skipped == [Skipped(item(1).id, "already in the library", SkipCode.DONE)]
     taken, _ = jobs.submit([item(1)], RunOptions(again=True))
     row = jobs.items.read(item(1).id)
     assert row is not None and row.run == 4

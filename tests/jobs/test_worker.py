@@ -19,8 +19,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
+from kb.database import items
 from kb.settings import PROJECT_ROOT
+from kb.sources.listing.filters import VideoFilters
 from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
@@ -46,6 +49,19 @@ class Warm(Lab):
     def running(self, item_id: str) -> bool:
         status = self.states([item_id])[item_id]
         return (status.state, status.stage) == ("running", "transcribe") and status.progress > 0
+
+    def waiting(self, seconds: float) -> tuple[str, Path]:
+        """An item on the queue that waits so long before it is tried again, and its file."""
+        (path,) = self.talks(1)
+        (item,) = self.jobs.source_factory.open(str(path), VideoFilters())
+        self.jobs.items.submit([item], {"model": "demo"}, lambda *_: None)
+        with self.jobs.database.begin() as connection:
+            connection.execute(
+                sa.update(items)
+                .where(items.c.id == item.id)
+                .values(state="waiting", wait_until=time.time() + seconds)
+            )
+        return item.id, path
 
     def deaths(self, item_id: str) -> int:
         row = self.jobs.items.read(item_id)
@@ -87,6 +103,24 @@ def test_ingest_to_done_and_the_same_sound_once(warm: Warm) -> None:
     assert len(warm.files_of(ids[0])) == 4  # medium, metadata, text, exact transcript
     assert warm.words()[ids[0]]
     assert warm.leftovers() == []
+
+
+def test_wait_follows_an_item_that_comes_back_soon_and_lists_one_that_does_not(
+    warm: Warm,
+) -> None:
+    _ = warm.worker
+    (soon, soon_path), (late, late_path) = warm.waiting(4.0), warm.waiting(3600.0)
+    out = warm.kb("ingest", str(soon_path), str(late_path), "--wait", "--json").stdout
+    report = json.loads(out)
+    assert {each["id"]: each["code"] for each in report["skipped"]} == {
+        soon: "waiting",
+        late: "waiting",
+    }
+    assert {each["id"]: each["state"] for each in report["items"]} == {
+        soon: "done",
+        late: "waiting",
+    }
+    warm.kb("cancel", late)
 
 
 def test_cancel_leaves_nothing_half_written_and_retry_completes_it(warm: Warm) -> None:

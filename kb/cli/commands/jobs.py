@@ -91,8 +91,9 @@ def ingest(
     report = service.ingest.run(sources, options, filters)
     items = report.items
     if wait:
-        # What somebody else had queued before is waited for too: it was asked for here.
-        ids = [*report.enqueued, *(s.id for s in report.skipped if s.reason == "already queued")]
+        # Items that were on the queue before are waited for too: they were asked for here. One
+        # that waits for a later time is followed only if that time is near (`Follow.run`).
+        ids = [*report.enqueued, *(each.id for each in report.skipped if each.is_pending)]
         for lane in service.queue.lanes():
             console.print_note(
                 f"The {lane.name} lane is paused: {lane.reason}. Go on with: kb resume"

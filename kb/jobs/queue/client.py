@@ -21,6 +21,7 @@ from kb.jobs.queue.item_states import (
     WAITING,
     ItemRow,
     ItemSummary,
+    Skipped,
 )
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.library_sync import library_row, sync_from_library
@@ -98,8 +99,8 @@ class JobQueue:
 
     def submit(
         self, media_items: Sequence[MediaItem], options: RunOptions
-    ) -> tuple[list[str], list[tuple[str, str]]]:
-        """Queues items: (ids taken, [(id, why not)])."""
+    ) -> tuple[list[str], list[Skipped]]:
+        """Queue items: (ids queued, those skipped)."""
         sync_from_library(self.items, self._library, [item.id for item in media_items])
         enqueue = self._client.enqueue(captions_first=options.wants_captions(self._settings))
         return self.items.submit(media_items, options.as_dict(), enqueue, again=options.again)

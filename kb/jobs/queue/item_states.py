@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,6 +75,31 @@ class LibraryRow:
     grade: str = ""
 
 
+class SkipCode(StrEnum):
+    """The reasons for which an item that was asked for is not queued."""
+
+    QUEUED = "queued"  # on the queue, or a worker has it
+    WAITING = "waiting"  # on the queue for a later time
+    PAUSED = "paused"  # stopped by hand
+    DONE = "done"
+    HELD = "held"
+    DUPLICATE = "duplicate"  # asked for twice in one call
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An item that was asked for and not queued; `reason` is the sentence for `code`."""
+
+    id: str
+    reason: str
+    code: SkipCode
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a worker takes the item up without being asked again."""
+        return self.code in (SkipCode.QUEUED, SkipCode.WAITING)
+
+
 def summary_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any], ...]:
     """The columns of a `ItemSummary`, in its order; `state` is the state to be shown."""
     c = items.c
@@ -114,16 +140,21 @@ def effective_state(live_workers: Collection[str] | None) -> sa.ColumnElement[st
     return sa.case((left, QUEUED), else_=items.c.state)
 
 
-def skip_reason(row: ItemRow, again: bool) -> str:
-    """Why an item that was asked for needs nothing done; empty if it does."""
+def already_queued(item_id: str) -> Skipped:
+    """Return the answer for an item that is on the queue or being worked on."""
+    return Skipped(item_id, "already queued", SkipCode.QUEUED)
+
+
+def check_skipped(row: ItemRow, again: bool) -> Skipped | None:
+    """Return why an item that was asked for is not queued; None if it has to be."""
     if row.state in (QUEUED, RUNNING):
-        return "already queued"
+        return already_queued(row.id)
     if row.state in (PAUSED, WAITING):
-        return f"already queued ({row.state})"
+        return Skipped(row.id, f"already queued ({row.state})", SkipCode(row.state))
     if again:
-        return ""
+        return None
     if row.state == DONE:
-        return "already in the library"
+        return Skipped(row.id, "already in the library", SkipCode.DONE)
     if row.state == HELD:
-        return f"held for review: {row.error}"
-    return ""
+        return Skipped(row.id, f"held for review: {row.error}", SkipCode.HELD)
+    return None

@@ -29,10 +29,12 @@ from kb.jobs.queue.item_states import (
     ItemRow,
     ItemSummary,
     LibraryRow,
+    Skipped,
+    already_queued,
+    check_skipped,
     described,
     effective_state,
     row_from,
-    skip_reason,
     summary_columns,
 )
 from kb.jobs.queue.workflow_ids import FOREVER
@@ -66,22 +68,22 @@ class ItemStore:
         *,
         again: bool = False,
         priority: int = NORMAL,
-    ) -> tuple[list[str], list[tuple[str, str]]]:
-        """Puts items on the queue, all in one transaction: (ids taken, [(id, why not)]).
+    ) -> tuple[list[str], list[Skipped]]:
+        """Put items on the queue, all in one transaction: (ids queued, those skipped).
 
         Two processes asking at once queue an item once.
         """
         queued_ids: list[str] = []
-        skipped: list[tuple[str, str]] = []
+        skipped: list[Skipped] = []
         with self.database.begin() as connection:
             for item in media_items:
                 row = _read(connection, item.id)
                 if row is None:
-                    serial, reason = 1, ""
+                    serial, skip = 1, None
                     queued = self._insert(connection, item, options, priority)
                 else:
-                    serial, reason = row.serial + 1, skip_reason(row, again)
-                    queued = not reason and self._requeue(
+                    serial, skip = row.serial + 1, check_skipped(row, again)
+                    queued = skip is None and self._requeue(
                         connection, row, priority, run=row.run + again, attempts=0, deaths=0,
                         options=dict(options), **described(item),
                     )  # fmt: skip
@@ -89,7 +91,7 @@ class ItemStore:
                     enqueue(connection, item.id, serial, priority)
                     queued_ids.append(item.id)
                 else:
-                    skipped.append((item.id, reason or "already queued"))
+                    skipped.append(skip or already_queued(item.id))
         return queued_ids, skipped
 
     def retry(
