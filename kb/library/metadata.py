@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kb.storage import Fields
-from kb.types import Chapter, MediaItem
+from kb.types import Availability, AvailabilityState, Chapter, MediaItem
 
 METADATA_VERSION = 1
 TRANSCRIPT_SUFFIX = ".transcript.json"
@@ -154,8 +154,8 @@ def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> Li
 
 
 def item_document(item: MediaItem) -> dict[str, Any]:
-    """The item as JSON."""
-    return {
+    """Return the item as JSON; the key `availability` only where the medium is not available."""
+    document = {
         "id": item.id,
         "source": item.source,
         "url": item.url,
@@ -169,6 +169,13 @@ def item_document(item: MediaItem) -> dict[str, Any]:
         "language": item.language,
         "extra": dict(item.extra),
     }
+    if item.availability != Availability():
+        document["availability"] = {
+            "state": str(item.availability.state),
+            "reason": item.availability.reason,
+            "starts_at": item.availability.starts_at,
+        }
+    return document
 
 
 def item_from_document(document: Mapping[str, Any], source: str = "item") -> MediaItem:
@@ -178,6 +185,7 @@ def item_from_document(document: Mapping[str, Any], source: str = "item") -> Med
 
 def _item(fields: Fields) -> MediaItem:
     item_id = fields.text("id")
+    extra = dict(fields.mapping("extra", {}))
     return MediaItem(
         id=item_id,
         source=fields.text("source", item_id.split(":", 1)[0]),
@@ -193,8 +201,33 @@ def _item(fields: Fields) -> MediaItem:
             for row in fields.objects("chapters")
         ),
         language=fields.text("language", None),
-        extra=fields.mapping("extra", {}),
+        availability=_availability(fields, extra),
+        extra=extra,
     )
+
+
+def _availability(fields: Fields, extra: dict[str, Any]) -> Availability:
+    """Return an item's availability.
+
+    Items stored by the version before have it as keys of `extra`, which are taken out of it.
+    """
+    starts_at, live = extra.pop("available_at", None), extra.pop("live", None)
+    unreadable, unavailable = extra.pop("unreadable", None), extra.pop("unavailable", None)
+    if fields.mapping("availability", None):
+        row = fields.inner("availability")
+        state = row.text("state")
+        if state not in list(AvailabilityState):
+            raise row.error("state", f"one of {', '.join(AvailabilityState)} expected")
+        return Availability(
+            AvailabilityState(state), row.text("reason", ""), row.number("starts_at", None)
+        )
+    if unavailable is not None:
+        return Availability(AvailabilityState.UNAVAILABLE, str(unavailable))
+    if unreadable is not None:
+        return Availability(AvailabilityState.UNREADABLE, str(unreadable))
+    if live in (AvailabilityState.UPCOMING, AvailabilityState.LIVE):
+        return Availability(AvailabilityState(live), starts_at=starts_at)
+    return Availability()
 
 
 def merge_record(record: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from kb.errors import MediaUnavailable, UsageError
 from kb.library import MEDIA_EXTENSIONS
 from kb.library.filenames import split_stem, tidy_title
 from kb.sources.base import FetchResult, Filters, Progress, no_progress
-from kb.types import MediaItem
+from kb.types import Availability, AvailabilityState, MediaItem
 
 __all__ = ["MEDIA_EXTENSIONS", "FileSource"]
 
@@ -89,7 +89,7 @@ class FileSource:
 
     def _item(self, path: Path) -> MediaItem:
         item = _item(path)
-        if self.read_duration is None or "unreadable" in item.extra:
+        if self.read_duration is None or item.availability.is_unreadable:
             return item
         try:
             return replace(item, duration_s=self.read_duration(path))
@@ -102,9 +102,9 @@ class FileSource:
         Raises MediaUnavailable when it is gone, unreadable or no longer the same content.
         """
         path = Path(str(item.extra.get("path", "")))
-        if "unreadable" in item.extra:
+        if item.availability.is_unreadable:
             raise MediaUnavailable(
-                f"Cannot read {path}: {item.extra['unreadable']}.",
+                f"Cannot read {path}: {item.availability.reason}.",
                 hint="Check the file's permissions and its disk.",
             )
         try:
@@ -142,7 +142,7 @@ def _path(reference: str) -> Path:
 
 def _item(path: Path) -> MediaItem:
     extra: dict[str, object] = {"path": str(path)}
-    published = ""
+    published, availability = "", Availability()
     try:
         status = path.stat()
         published = datetime.fromtimestamp(status.st_mtime, UTC).date().isoformat()
@@ -152,7 +152,8 @@ def _item(path: Path) -> MediaItem:
         # Still an item, so that it is counted and named among the failed ones; without its
         # content the path stands for it.
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()
-        extra["unreadable"] = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or str(error)
+        availability = Availability(AvailabilityState.UNREADABLE, reason)
     title = path.stem
     parts = split_stem(title)
     if parts and (parts.is_file or (parts.is_youtube and not _WORD.fullmatch(parts.short_id))):
@@ -165,6 +166,7 @@ def _item(path: Path) -> MediaItem:
         title=tidy_title(title) or "Untitled",
         published=published,
         extra=extra,
+        availability=availability,
     )
 
 

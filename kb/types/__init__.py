@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from kb.types.media import CaptionFile, Chapter, LocalMedia, MediaItem, MediaRef
+from kb.types.media import (
+    Availability,
+    AvailabilityState,
+    CaptionFile,
+    Chapter,
+    LocalMedia,
+    MediaItem,
+    MediaRef,
+)
 from kb.types.passages import DocumentFacts, Hit, Passage, Published
 from kb.types.quality import (
     CaptionAgreement,
@@ -16,6 +24,8 @@ from kb.types.transcript import Revision, TextChange, Timing, Transcript
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
 __all__ = [
+    "Availability",
+    "AvailabilityState",
     "CaptionAgreement",
     "CaptionFile",
     "Chapter",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,39 @@ class Chapter:
     title: str
 
 
+class AvailabilityState(StrEnum):
+    """The states of a listed medium at its source."""
+
+    AVAILABLE = "available"
+    UPCOMING = "upcoming"  # announced, not published yet
+    LIVE = "live"  # being broadcast
+    UNAVAILABLE = "unavailable"  # private, removed or blocked at its source
+    UNREADABLE = "unreadable"  # a local file that cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """The state of a medium at its source; the default is available.
+
+    `reason` is the source's own word for unavailable and unreadable ones; `starts_at` is when an
+    upcoming or live one starts, in seconds since the epoch, or None if unknown.
+    """
+
+    state: AvailabilityState = AvailabilityState.AVAILABLE
+    reason: str = ""
+    starts_at: float | None = None
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether the source does not give the medium out."""
+        return self.state is AvailabilityState.UNAVAILABLE
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the medium is a local file that cannot be read."""
+        return self.state is AvailabilityState.UNREADABLE
+
+
 @dataclass(frozen=True, slots=True)
 class MediaItem:
     """One medium as its source describes it, before anything is fetched.
@@ -23,6 +57,7 @@ class MediaItem:
     `id` is permanent and unique over all sources: `youtube:<videoId>`,
     `web:<extractor>:<id>` or `file:<first 12 of the SHA-256>`.
     `published` is an ISO date (`YYYY-MM-DD`); `duration_s` is the source's claim, or None.
+    `availability` is the state when it was listed.
     """
 
     id: str
@@ -37,6 +72,7 @@ class MediaItem:
     chapters: tuple[Chapter, ...] = ()
     language: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    availability: Availability = Availability()
 
     @property
     def short_id(self) -> str:

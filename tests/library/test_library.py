@@ -23,7 +23,8 @@ from kb import storage
 from kb.errors import LibraryError, MediaUnavailable
 from kb.library import Library, deep_link
 from kb.library.filenames import PATH_LIMIT, file_id, make_stem, split_stem
-from kb.types import Chapter, MediaItem
+from kb.library.metadata import item_document, item_from_document
+from kb.types import Availability, AvailabilityState, Chapter, MediaItem
 
 
 def make_item(title: str = "A talk", **changes: Any) -> MediaItem:
@@ -594,3 +595,34 @@ def test_deep_links() -> None:
     web = make_item(id="web:vimeo:1", source="web", url="https://v.example/1?a=b#t=5")
     assert deep_link(web, 7) == "https://v.example/1?a=b#t=7"
     assert deep_link(replace(web, url="https://v.example/#/1"), 7) == "https://v.example/#/1"
+
+
+@pytest.mark.parametrize(
+    ("extra", "availability"),
+    [
+        ({}, Availability()),
+        ({"unavailable": "private"}, Availability(AvailabilityState.UNAVAILABLE, "private")),
+        ({"unreadable": "No access"}, Availability(AvailabilityState.UNREADABLE, "No access")),
+        ({"live": "live"}, Availability(AvailabilityState.LIVE)),
+        (
+            {"live": "upcoming", "available_at": 1_798_135_200.0},
+            Availability(AvailabilityState.UPCOMING, starts_at=1_798_135_200.0),
+        ),
+    ],
+)
+def test_availability_is_stored_and_read_from_the_keys_of_the_version_before(
+    extra: dict[str, Any], availability: Availability
+) -> None:
+    item = make_item(extra={"place": 2}, availability=availability)
+    document = json.loads(json.dumps(item_document(item)))
+    assert ("availability" in document) == bool(extra)
+    assert item_from_document(document) == item
+    document.pop("availability", None)
+    document["extra"] |= extra
+    assert item_from_document(document) == item
+
+
+def test_an_unknown_availability_is_named_with_its_field() -> None:
+    document = {**item_document(make_item()), "availability": {"state": "eaten"}}
+    with pytest.raises(LibraryError, match=r"talk\.json.*'state'"):
+        item_from_document(document, "talk.json")

@@ -32,7 +32,7 @@ from kb.sources.youtube.source import YouTubeSource
 from kb.sources.ytdlp.client import ffmpeg_path
 from kb.sources.ytdlp.download import Downloader
 from kb.sources.ytdlp.errors import classify
-from kb.types import MediaItem
+from kb.types import Availability, AvailabilityState, MediaItem
 from tests.fakes.media import FakeMedia, ScriptStep
 from tests.support.keys import Clock, fake_key
 
@@ -256,7 +256,7 @@ def test_what_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
     assert not isinstance(caught.value, LanePaused)
     # Known from the listing: nobody is asked at all.
     soon = desk.clock.now + 500
-    item = placeholder_item("premiere002", live="upcoming", available_at=soon)
+    item = placeholder_item("premiere002", Availability(AvailabilityState.UPCOMING, starts_at=soon))
     with pytest.raises(RetryLater) as caught:
         desk.downloader.fetch(item, desk.folder)
     assert caught.value.until == soon
@@ -264,8 +264,8 @@ def test_what_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
     # When it is out, what was said of it before no longer counts.
     desk.clock.now = soon + 1
     fetched = desk.downloader.fetch(item, desk.folder)
-    assert "live" not in fetched.item.extra
-    gone = placeholder_item("removed0001", unavailable="deleted")
+    assert fetched.item.availability == Availability()
+    gone = placeholder_item("removed0001", Availability(AvailabilityState.UNAVAILABLE, "deleted"))
     with pytest.raises(MediaUnavailable) as refused:
         desk.downloader.fetch(gone, desk.folder)
     assert not refused.value.retryable

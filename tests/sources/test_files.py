@@ -179,6 +179,7 @@ def test_one_unreadable_file_does_not_end_the_listing(
     items = listed(tmp_path)
     assert [item.title for item in items] == ["a", "b", "c"]
     assert len({item.id for item in items}) == 3
+    assert [item.availability.is_unreadable for item in items] == [False, True, False]
     with pytest.raises(MediaUnavailable, match="Permission denied") as caught:
         source.fetch(items[1], tmp_path)
     assert str(tmp_path / "b.mp4") in caught.value.message and caught.value.hint

@@ -22,6 +22,7 @@ from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing
 from kb.sources.subscriptions import Subscription, Subscriptions
 from kb.sources.youtube.source import YouTubeSource
+from kb.types import Availability, AvailabilityState
 from tests.fakes.media import FakeMedia
 from tests.fakes.youtube import QUOTA, Channel, FakeYouTube, Refusal
 from tests.support.keys import Clock, fake_key
@@ -205,8 +206,9 @@ def test_private_deleted_coming_and_short_ones(tmp_path: Path) -> None:
         assert (listing.report.listed, listing.report.unavailable) == (120, 2)
         assert len(items) == 118
         premiere = items[channel.video_id(0)]
-        assert premiere.extra["live"] == "upcoming"
-        assert premiere.extra["available_at"] == 1_798_135_200.0
+        assert premiere.availability == Availability(
+            AvailabilityState.UPCOMING, starts_at=1_798_135_200.0
+        )
         assert premiere.duration_s is None
         without = bench.ids(no_shorts=True)
         assert len(without) == 115
@@ -216,7 +218,7 @@ def test_private_deleted_coming_and_short_ones(tmp_path: Path) -> None:
         ]
         # A single video is given whatever its state, so that it can be said what is wrong.
         (private,) = bench.open(channel.video_id(3))
-        assert "unavailable" in private.extra
+        assert private.availability.is_unavailable and private.availability.reason
 
 
 @pytest.mark.slow

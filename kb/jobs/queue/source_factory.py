@@ -88,7 +88,7 @@ class KnownIds(Container[str]):
 
 def available_items(listing: Iterator[MediaItem] | Listing) -> Iterator[MediaItem]:
     """What of a listing can be queued: not what the source says is private or removed."""
-    return (item for item in listing if "unavailable" not in item.extra)
+    return (item for item in listing if not item.availability.is_unavailable)
 
 
 def batches(items: Iterator[MediaItem], size: int = 200) -> Iterator[Sequence[MediaItem]]:

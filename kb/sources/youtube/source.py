@@ -26,7 +26,7 @@ from kb.sources.youtube.items import (
 from kb.sources.youtube.links import Link, parse_link
 from kb.sources.youtube.page_cache import Page, PageStore, prune
 from kb.sources.ytdlp.online_source import OnlineSource
-from kb.types import MediaItem
+from kb.types import Availability, AvailabilityState, MediaItem
 
 # The service's list of a channel's uploads ends at about this many.
 UPLOADS_LIMIT = 20_000
@@ -131,7 +131,7 @@ class YouTubeSource(OnlineSource):
                 title=item.title,
                 reported=1,
                 listed=1,
-                unavailable=int("unavailable" in item.extra),
+                unavailable=int(item.availability.is_unavailable),
                 units=api.units,
                 complete=True,
             )
@@ -232,7 +232,8 @@ class YouTubeSource(OnlineSource):
     def _video(self, api: YouTubeApi, video_id: str) -> MediaItem:
         resources = api.videos([video_id]).get("items", [])
         if not resources:
-            return placeholder_item(video_id, unavailable="private or removed, or never there")
+            reason = "private or removed, or never there"
+            return placeholder_item(video_id, Availability(AvailabilityState.UNAVAILABLE, reason))
         return item_from_resource(resources[0])
 
     def _playlist(self, api: YouTubeApi, playlist_id: str) -> dict[str, Any]:

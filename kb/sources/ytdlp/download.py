@@ -118,17 +118,17 @@ class Downloader:
         raise failure_error(failed, self.rate_limiter, self._name(item))
 
     def _check_available(self, item: MediaItem) -> None:
-        if reason := item.extra.get("unavailable"):
+        if item.availability.is_unavailable:
             raise MediaUnavailable(
-                f"{self._name(item)} cannot be had: {reason}.",
+                f"{self._name(item)} cannot be had: {item.availability.reason}.",
                 hint="Only its owner can change that.",
             )
-        moment = item.extra.get("available_at")
-        if isinstance(moment, int | float) and moment > self._clock():
+        moment = item.availability.starts_at
+        if moment is not None and moment > self._clock():
             raise RetryLater(
                 f"{self._name(item)} is not out yet.",
                 hint="It is fetched by itself when it is.",
-                until=float(moment),
+                until=moment,
             )
 
     def _download(
