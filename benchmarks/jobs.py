@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.support.common import figure, median, p95, timed_ms
 from kb.jobs.queue.item_states import DONE, QUEUED, RUNNING
-from kb.jobs.worker.item_steps import CONTINUE, ENDED, ItemSteps
+from kb.jobs.worker.item_steps import ItemSteps, StepResult
 from kb.jobs.worker.worker import Worker
 from kb.options import RunOptions
 from kb.settings import get_settings
@@ -43,22 +43,22 @@ NO_STAGES = "--no-stages"  # this script as a worker
 class NoStages(ItemSteps):
     """Everything that happens to an item, save its work."""
 
-    def fetch(self) -> str:
+    def fetch(self) -> StepResult:
         return self._pass()
 
-    def transcribe(self) -> str:
+    def transcribe(self) -> StepResult:
         return self._pass()
 
-    def publish(self) -> str:
+    def publish(self) -> StepResult:
         with self._guard():
             self._finish(DONE, error="", hint="")
-        return ENDED
+        return StepResult.ENDED
 
-    def _pass(self) -> str:
+    def _pass(self) -> StepResult:
         self._wait_for_lane()
         with self._guard() as row:
-            return CONTINUE if row else ENDED
-        return ENDED
+            return StepResult.CONTINUE if row else StepResult.ENDED
+        return StepResult.ENDED
 
 
 class EmptyWorker(Worker):

@@ -16,11 +16,10 @@ from kb.service.items import Items, status_of
 from kb.service.results import ItemStatus
 from kb.service.workers import Workers
 from kb.settings import Settings
-from kb.types import MediaItem
 
 SHORT_WAIT_S = 60.0  # the first retry of a transient error; longer waits are only listed
 
-ItemListener = Callable[[MediaItem, ItemStatus], None]
+ItemListener = Callable[[ItemStatus], None]
 
 
 @dataclass
@@ -51,7 +50,7 @@ class Follow:
             for row in self.queue.rows(pending):
                 status = status_of(row)
                 if listener and last.get(row.id) != status:
-                    listener(row.item, status)
+                    listener(status)
                 last[row.id] = status
             pending = [i for i in pending if i in last and last[i].state not in ENDED]
             if not any(_is_worth_waiting(last[item_id]) for item_id in pending):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,10 +32,12 @@ from kb.jobs.queue.item_states import (
     Skipped,
 )
 from kb.jobs.queue.items import FIRST, NORMAL, ItemStore
+from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.worker import retry_policy
 from kb.library import Library
 from kb.options import RunOptions
 from kb.settings import PROJECT_ROOT, Settings
+from kb.sources.listing.filters import VideoFilters
 from tests.support.items import item
 
 ME, OTHER = "me", "other"
@@ -243,6 +247,44 @@ def test_what_a_dead_worker_has_is_shown_as_queued(store: ItemStore) -> None:
     assert len(store.summaries(state=QUEUED, limit=1, live_workers=alive)) == 1
     assert {row.state for row in store.rows([ids[1]], alive)} == {QUEUED}
     assert store.counts(set())[RUNNING] == 0
+
+
+LISTING_BEFORE = json.loads(
+    """{"id": "listing:2cbef14b910d", "source": "listing",
+    "url": "https://www.youtube.com/@talks",
+    "title": "Listing of https://www.youtube.com/@talks", "published": "", "duration_s": null,
+    "channel": "", "description": "", "tags": [], "chapters": [], "language": null,
+    "extra": {"filters": {"after": "", "before": "", "playlist": "", "min_duration_s": null,
+    "max_duration_s": null, "title": "", "no_shorts": false, "new": true, "limit": 0},
+    "followed": "channel:UC1", "asked_at": 1700000000.5}}"""
+)
+
+
+def test_a_listing_job_has_the_id_and_the_row_of_the_version_before(store: ItemStore) -> None:
+    job = listing_job("https://www.youtube.com/@talks", VideoFilters(new=True), "channel:UC1")
+    assert job.id == LISTING_BEFORE["id"]
+    enqueue_listing(store, job, {}, Queue())
+    with store.database.begin() as connection:
+        row = connection.execute(sa.select(items)).mappings().one()
+        assert (row["source"], row["reference"]) == ("listing", LISTING_BEFORE["url"])
+        assert (row["title"], row["published"], row["duration_s"]) == (
+            LISTING_BEFORE["title"], "", None,
+        )  # fmt: skip
+        extra = {**LISTING_BEFORE["extra"], "asked_at": row["item"]["extra"]["asked_at"]}
+        assert row["item"]["extra"] == extra
+        assert row["item"].items() <= {**LISTING_BEFORE, "extra": extra}.items()
+        # The row as the version before left it.
+        connection.execute(sa.update(items).values(item=LISTING_BEFORE))
+    found = store.read(job.id)
+    assert found is not None
+    assert found.job == replace(job, asked_at=1700000000.5)
+    with pytest.raises(TypeError, match="listing"):
+        _ = found.item
+    # Asked for again before it is done: what was new then is still new.
+    store.stop([job.id])
+    enqueue_listing(store, job, {}, Queue())
+    again = store.read(job.id)
+    assert again is not None and again.job == found.job
 
 
 def test_a_listing_is_newest_first_and_bounded(store: ItemStore) -> None:

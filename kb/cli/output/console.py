@@ -29,7 +29,7 @@ from kb.errors import KBError
 from kb.service import IngestReport, ItemListener, ItemStatus, SearchResult, Service
 from kb.service.results import Publication
 from kb.transcript.chunks import format_timestamp
-from kb.types import MediaItem, Transcript
+from kb.types import Transcript
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)
@@ -283,21 +283,21 @@ def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
         tasks: dict[str, TaskID] = {}
         finished: set[str] = set()
 
-        def listen(item: MediaItem, status: ItemStatus) -> None:
+        def listen(status: ItemStatus) -> None:
             if status.state in ("queued", "running"):
-                task = tasks.get(item.id)
+                task = tasks.get(status.id)
                 if task is None and status.state == "running":
-                    task = tasks[item.id] = bars.add_task(item.title, total=1.0)
+                    task = tasks[status.id] = bars.add_task(status.title, total=1.0)
                 if task is not None:
-                    text = f"{status.stage:10} {item.title}"
+                    text = f"{status.stage:10} {status.title}"
                     bars.update(task, completed=status.share, description=text)
                 return
-            if item.id in tasks:
-                bars.remove_task(tasks.pop(item.id))
-            finished.add(item.id)
+            if status.id in tasks:
+                bars.remove_task(tasks.pop(status.id))
+            finished.add(status.id)
             bars.update(overall, completed=float(len(finished)))
             style = _STYLE.get(status.state, "")
-            bars.console.print(Text.assemble((f"{status.state:9}", style), item.title))
+            bars.console.print(Text.assemble((f"{status.state:9}", style), status.title))
 
         yield listen
 

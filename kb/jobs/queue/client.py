@@ -25,7 +25,7 @@ from kb.jobs.queue.item_states import (
 )
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.library_sync import library_row, sync_from_library
-from kb.jobs.queue.listing_jobs import enqueue_listing, listing_item
+from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.queue.outbox import DEFERRED, Outbox
 from kb.jobs.queue.source_factory import SourceFactory
 from kb.jobs.queue.views import QueueFigures, QueuePage, QueueRow
@@ -109,9 +109,9 @@ class JobQueue:
         self, reference: str, filters: VideoFilters, options: RunOptions
     ) -> list[str]:
         """Queues a listing, to be made by a worker as soon as it is possible; its id."""
-        item = listing_item(reference, filters)
-        enqueue_listing(self.items, item, options.as_dict(), self._client.ingest)
-        return [item.id]
+        job = listing_job(reference, filters)
+        enqueue_listing(self.items, job, options.as_dict(), self._client.ingest)
+        return [job.id]
 
     def states_of(self, ids: Sequence[str]) -> dict[str, str]:
         """The states of those ids that the library or the queue has."""

@@ -10,7 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import items
+from kb.jobs.queue.workflow_ids import LISTING
 from kb.library.metadata import item_document, item_from_document
+from kb.sources.listing.filters import VideoFilters
 from kb.types import MediaItem
 
 QUEUED, RUNNING, PAUSED, WAITING = "queued", "running", "paused", "waiting"
@@ -21,11 +23,34 @@ ENDED = (DONE, FAILED, CANCELLED, HELD)
 
 
 @dataclass(frozen=True, slots=True)
-class ItemRow:
-    """One item as the table has it; times in seconds since the epoch."""
+class ListingJob:
+    """A listing that a worker makes, and whose media it queues.
+
+    `subscription_key` names the subscription that asked for it; empty without one. `asked_at` is
+    when it was first asked for, in seconds since the epoch, or None if that is not recorded.
+    """
 
     id: str
-    item: MediaItem
+    reference: str
+    filters: VideoFilters
+    subscription_key: str = ""
+    asked_at: float | None = None
+
+    @property
+    def title(self) -> str:
+        return f"Listing of {self.reference}"
+
+
+Job = MediaItem | ListingJob
+"""What a row of the table asks a worker for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """One row of the items table; times in seconds since the epoch."""
+
+    id: str
+    job: Job
     options: Mapping[str, Any]
     state: str
     stage: str
@@ -44,7 +69,19 @@ class ItemRow:
 
     @property
     def title(self) -> str:
-        return self.item.title
+        return self.job.title
+
+    @property
+    def published(self) -> str:
+        """The medium's ISO date; empty for a listing."""
+        return self.job.published if isinstance(self.job, MediaItem) else ""
+
+    @property
+    def item(self) -> MediaItem:
+        """The medium. Raises TypeError for a listing: check `job` where it may be one."""
+        if not isinstance(self.job, MediaItem):
+            raise TypeError(f"{self.id} is a listing and not a medium")
+        return self.job
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +146,48 @@ def summary_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any]
     )  # fmt: skip
 
 
-def described(item: MediaItem) -> dict[str, Any]:
-    """The columns that say what an item is."""
+def described(job: Job) -> dict[str, Any]:
+    """Return the columns that describe a job."""
+    if isinstance(job, ListingJob):
+        return {
+            "title": job.title, "source": LISTING, "reference": job.reference,
+            "published": "", "duration_s": None, "item": _listing_document(job),
+        }  # fmt: skip
     return {
-        "title": item.title, "source": item.source, "reference": item.url,
-        "published": item.published, "duration_s": item.duration_s,
-        "item": item_document(item),
+        "title": job.title, "source": job.source, "reference": job.url,
+        "published": job.published, "duration_s": job.duration_s,
+        "item": item_document(job),
     }  # fmt: skip
+
+
+def _listing_document(job: ListingJob) -> dict[str, Any]:
+    # These keys are permanent: rows of the version before have them too.
+    extra: dict[str, Any] = {"filters": job.filters.as_dict(), "followed": job.subscription_key}
+    if job.asked_at is not None:
+        extra["asked_at"] = job.asked_at
+    return {
+        "id": job.id, "source": LISTING, "url": job.reference, "title": job.title, "extra": extra,
+    }  # fmt: skip
+
+
+def _job_from(columns: Mapping[str, Any]) -> Job:
+    document = columns["item"]
+    if columns["source"] != LISTING:
+        return replace(item_from_document(document), id=columns["id"])
+    extra = document["extra"]
+    return ListingJob(
+        id=columns["id"],
+        reference=document["url"],
+        filters=VideoFilters.from_dict(extra.get("filters", {})),
+        subscription_key=extra.get("followed", ""),
+        asked_at=extra.get("asked_at"),
+    )
 
 
 def row_from(columns: Mapping[str, Any]) -> ItemRow:
     """A row of the table as a value."""
-    item = item_from_document(columns["item"])
     return ItemRow(
-        id=columns["id"], item=replace(item, id=columns["id"]), options=columns["options"] or {},
+        id=columns["id"], job=_job_from(columns), options=columns["options"] or {},
         state=columns["state"], stage=columns["stage"], progress=columns["progress"],
         error=columns["error"], hint=columns["hint"], attempts=columns["attempts"],
         deaths=columns["deaths"], run=columns["run"], serial=columns["serial"],

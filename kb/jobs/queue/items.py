@@ -28,6 +28,7 @@ from kb.jobs.queue.item_states import (
     WAITING,
     ItemRow,
     ItemSummary,
+    Job,
     LibraryRow,
     Skipped,
     already_queued,
@@ -38,7 +39,6 @@ from kb.jobs.queue.item_states import (
     summary_columns,
 )
 from kb.jobs.queue.workflow_ids import FOREVER
-from kb.types import MediaItem
 
 FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small goes first
 # Half an hour: a row changed later than now by more than this was changed before the clock
@@ -62,7 +62,7 @@ class ItemStore:
 
     def submit(
         self,
-        media_items: Sequence[MediaItem],
+        jobs: Sequence[Job],
         options: Mapping[str, Any],
         enqueue: Enqueue,
         *,
@@ -76,7 +76,7 @@ class ItemStore:
         queued_ids: list[str] = []
         skipped: list[Skipped] = []
         with self.database.begin() as connection:
-            for item in media_items:
+            for item in jobs:
                 row = _read(connection, item.id)
                 if row is None:
                     serial, skip = 1, None
@@ -262,7 +262,7 @@ class ItemStore:
                 selected = connection.execute(query.where(items.c.id.in_(part))).mappings()
                 found.extend(row_from({**row, "state": row["shown"]}) for row in selected)
         found.sort(key=lambda row: row.id)
-        return sorted(found, key=lambda row: row.item.published, reverse=True)
+        return sorted(found, key=lambda row: row.published, reverse=True)
 
     def summaries(
         self,
@@ -400,7 +400,7 @@ class ItemStore:
     def _insert(
         self,
         connection: sa.Connection,
-        item: MediaItem,
+        item: Job,
         options: Mapping[str, Any],
         priority: int,
         **values: Any,

@@ -1,4 +1,4 @@
-"""Listings as items of the queue: for when one cannot be made now, or again and again."""
+"""Listings that workers make: those that cannot be made now, and those of subscriptions."""
 
 from __future__ import annotations
 
@@ -9,87 +9,79 @@ from dataclasses import replace
 from typing import Any
 
 from kb.errors import KBError
-from kb.jobs.queue import workflow_ids
-from kb.jobs.queue.item_states import DONE, ItemRow
+from kb.jobs.queue.item_states import DONE, Job, ListingJob
 from kb.jobs.queue.items import FIRST, Enqueue, ItemStore
 from kb.jobs.queue.library_sync import sync_from_library
 from kb.jobs.queue.source_factory import KnownIds, SourceFactory, available_items, batches
+from kb.jobs.queue.workflow_ids import LISTING
 from kb.library import Library
 from kb.options import RunOptions
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.subscriptions import Subscription, Subscriptions
-from kb.types import MediaItem
 
 
-def listing_item(reference: str, filters: VideoFilters, subscription_key: str = "") -> MediaItem:
-    """A listing as an item; `subscription_key` names the subscription that asked for it."""
+def listing_job(reference: str, filters: VideoFilters, subscription_key: str = "") -> ListingJob:
+    """Return the job for a listing; its id is the same whenever the same listing is asked for.
+
+    `subscription_key` names the subscription that asked for it.
+    """
     exact = f"{reference}\n{sorted(filters.as_dict().items())}\n{subscription_key}"
     digest = hashlib.sha256(exact.encode()).hexdigest()[:12]
-    return MediaItem(
-        id=f"{workflow_ids.LISTING}:{digest}",
-        source=workflow_ids.LISTING,
-        url=reference,
-        title=f"Listing of {reference}",
-        published="",
-        extra={"filters": filters.as_dict(), "followed": subscription_key},
-    )
+    return ListingJob(f"{LISTING}:{digest}", reference, filters, subscription_key)
 
 
-def subscription_listing(subscription: Subscription) -> MediaItem:
-    """The listing that a look at a subscription is."""
+def subscription_listing(subscription: Subscription) -> ListingJob:
+    """Return the job that lists the new media of a subscription."""
     new = replace(subscription.filters, new=True)
-    return listing_item(subscription.reference, new, subscription.key)
+    return listing_job(subscription.reference, new, subscription.key)
 
 
 def enqueue_listing(
-    items: ItemStore, item: MediaItem, options: Mapping[str, Any], enqueue: Enqueue
+    items: ItemStore, job: ListingJob, options: Mapping[str, Any], enqueue: Enqueue
 ) -> None:
-    """Queues a listing, even if the same one was made before; one still queued stays as it is.
+    """Queue a listing, even if the same one was made before; one still queued stays as it is.
 
     `asked_at` marks what was known when it was first asked for: a listing that was broken off
     has queued its newest items already, and they must not be taken for the end of what is new.
     """
-    before = items.read(item.id)
-    asked_at: float = time.time()
-    if before is not None and before.state != DONE:
-        asked_at = before.item.extra.get("asked_at", asked_at)
-    stamped = replace(item, extra={**item.extra, "asked_at": asked_at})
+    before = items.read(job.id)
+    asked_at: float | None = time.time()
+    if before is not None and before.state != DONE and isinstance(before.job, ListingJob):
+        asked_at = before.job.asked_at or asked_at
     # First in the row: behind a thousand downloads, each with its pause, it would wait for hours.
-    items.submit([stamped], options, enqueue, again=True, priority=FIRST)
+    items.submit([replace(job, asked_at=asked_at)], options, enqueue, again=True, priority=FIRST)
 
 
 def run_listing(
-    row: ItemRow,
+    job: ListingJob,
+    options: Mapping[str, Any],
     sourcing: SourceFactory,
     items: ItemStore,
     library: Library,
     enqueue: Enqueue,
     check: Callable[[], None],
 ) -> None:
-    """Makes a listing and queues what it gives, a few hundred items at a time.
+    """Make a listing and queue its media, a few hundred at a time.
 
-    `check` may raise to stop it. Raises what the source raises; made again it goes on where
-    it stopped, and queues nothing twice.
+    `options` are the row's, as plain JSON values. `check` may raise to stop it. Raises what the
+    source raises; called again it continues where it stopped, and queues nothing twice.
     """
-    filters = VideoFilters.from_dict(row.item.extra.get("filters", {}))
-    known: Container[str] = KnownIds(items, before=row.item.extra.get("asked_at"))
+    known: Container[str] = KnownIds(items, before=job.asked_at)
     listing = sourcing.open(
-        row.item.url,
-        filters,
-        fresh=filters.new,  # whoever asks for what is new wants no remembered pages
+        job.reference,
+        job.filters,
+        fresh=job.filters.new,  # a search for new media must not read remembered pages
         known=known,
         check=check,
     )
-    again = RunOptions.from_dict(row.options).again
+    again = RunOptions.from_dict(options).again
     for part in batches(available_items(listing)):
         sync_from_library(items, library, [item.id for item in part])
-        items.submit(part, row.options, enqueue, again=again)
+        items.submit(part, options, enqueue, again=again)
 
 
-def record_poll(
-    subscriptions: Subscriptions, item: MediaItem, error: KBError | None = None
-) -> None:
-    """Notes with the subscription how a look at it ended; nothing for any other item."""
-    if item.source == workflow_ids.LISTING and (key := item.extra.get("followed")):
-        said = f"{error.message} {error.hint}".strip() if error else ""
-        subscriptions.record_result(key, error=said)
+def record_poll(subscriptions: Subscriptions, job: Job, error: KBError | None = None) -> None:
+    """Record with the subscription how its listing ended; does nothing for any other job."""
+    if isinstance(job, ListingJob) and job.subscription_key:
+        message = f"{error.message} {error.hint}".strip() if error else ""
+        subscriptions.record_result(job.subscription_key, error=message)

@@ -19,7 +19,7 @@ CAPTIONS = "captions_v1"
 ITEM_LANE = "items"
 DOWNLOAD_LANE = "download"
 
-LISTING = "listing"  # the source of items that are listings still to be made
+LISTING = "listing"  # the `source` column of rows that are listings (`ListingJob`)
 
 FOREVER = 4102444800.0  # 2100-01-01: paused by hand
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from kb.errors import Cancelled, KBError, LibraryError
 from kb.inference.process import InferenceProcessCrashed
 from kb.inference.session import TranscriptionOptions
-from kb.jobs.queue import item_states, listing_jobs, outbox, workflow_ids
+from kb.jobs.queue import item_states, listing_jobs, outbox
 from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, WorkerStopping, block_forever
@@ -32,9 +33,14 @@ CRASHES_MAX = 3
 DEVICE_LOSSES = 3  # with one item aboard, before it is suspected itself
 STARTUP_FAILURES_MAX = 3  # of the model host in a row, before it has loaded its model
 
-CONTINUE, ENDED = "go on", "ended"
-
 Result = TypeVar("Result")
+
+
+class StepResult(StrEnum):
+    """The result of one step; the values are permanent, because DBOS records them."""
+
+    CONTINUE = "go on"
+    ENDED = "ended"
 
 
 class ItemSteps:
@@ -47,16 +53,16 @@ class ItemSteps:
         self._key = (item_id, serial)
         self._last_progress = (0.0, "")
 
-    def fetch(self) -> str:
+    def fetch(self) -> StepResult:
         """Brings the medium into the library."""
         self._wait_for_lane()
         with self._guard() as row:
             if row is None:
-                return ENDED
+                return StepResult.ENDED
             context = self._context
-            if row.item.source == workflow_ids.LISTING:
-                self._run_listing(row)
-                return ENDED
+            if isinstance(row.job, item_states.ListingJob):
+                self._run_listing(row.job, row.options)
+                return StepResult.ENDED
             self._advance("fetch", 0.0)
             workers = RunOptions.from_dict(row.options).preparation_workers(context.settings)
             with context.preparations.limited_to(workers):
@@ -65,19 +71,19 @@ class ItemSteps:
                     self._record_duration(row, self._ensure_media(row))
                 finally:
                     context.preparations.release()
-            return CONTINUE
-        return ENDED
+            return StepResult.CONTINUE
+        return StepResult.ENDED
 
-    def transcribe(self) -> str:
+    def transcribe(self) -> StepResult:
         """Words into files; the checkpoint is the transcript with this run's number."""
         self._wait_for_lane()
         with self._guard() as row:
             if row is None:
-                return ENDED
+                return StepResult.ENDED
             context = self._context
             entry = context.library.find(self._id)
             if entry and entry.transcript_path and entry.transcribed.get("run") == row.run:
-                return CONTINUE
+                return StepResult.CONTINUE
             options = context.inference_session.transcription_options(
                 RunOptions.from_dict(row.options)
             )
@@ -97,14 +103,14 @@ class ItemSteps:
                 record_throughput(
                     context.items.database, context.executor, self._id, row.run, transcript
                 )
-            return CONTINUE
-        return ENDED
+            return StepResult.CONTINUE
+        return StepResult.ENDED
 
-    def publish(self) -> str:
+    def publish(self) -> StepResult:
         """Into the local index; remote knowledge bases get workflows of their own."""
         with self._guard() as row:
             if row is None:
-                return ENDED
+                return StepResult.ENDED
             context = self._context
             self._advance("publish", 0.0)
             entry = context.library.find(self._id)
@@ -149,7 +155,7 @@ class ItemSteps:
                 hint=decision.hint,
                 grade=transcript.coverage.grade,
             )
-        return ENDED
+        return StepResult.ENDED
 
     def _hotwords(self, item: MediaItem) -> tuple[str, ...]:
         """What the recognizer is told about the item; without it, it goes on."""
@@ -178,17 +184,17 @@ class ItemSteps:
             if length_s:
                 self._context.items.record_duration(self._id, length_s)
 
-    def _run_listing(self, row: item_states.ItemRow) -> None:
-        """Makes a listing that had to wait, and queues what it gives."""
+    def _run_listing(self, job: item_states.ListingJob, options: Mapping[str, Any]) -> None:
+        """Make a listing that had to wait, and queue its media."""
         context = self._context
         self._advance("list", 0.0)
-        wants_captions = RunOptions.from_dict(row.options).wants_captions(context.settings)
+        wants_captions = RunOptions.from_dict(options).wants_captions(context.settings)
         listing_jobs.run_listing(
-            row, context.source_factory, context.items, context.library,
+            job, options, context.source_factory, context.items, context.library,
             context.client.enqueue(captions_first=wants_captions),
             lambda: context.check(self._key),
         )  # fmt: skip
-        self._until_accepted(lambda: listing_jobs.record_poll(context.subscriptions, row.item))
+        self._until_accepted(lambda: listing_jobs.record_poll(context.subscriptions, job))
         self._finish(item_states.DONE, error="", hint="")
 
     def _decode(self, media: LocalMedia, options: TranscriptionOptions, crashes: int) -> Transcript:
@@ -281,14 +287,14 @@ class ItemSteps:
         if decision.lane_reason and decision.until is not None:
             context.pause_lane(decision.until, decision.lane_reason)
         self._until_accepted(
-            lambda: listing_jobs.record_poll(context.subscriptions, row.item, error)
+            lambda: listing_jobs.record_poll(context.subscriptions, row.job, error)
         )
         recorded = self._finish(
             decision.state, error=error.message, hint=error.hint,
             wait_until=decision.until, attempts=decision.attempts,
         )  # fmt: skip
         if recorded and decision.state == item_states.FAILED:
-            self._record_failure(row.item, error, decision.attempts)
+            self._record_failure(error, decision.attempts)
 
     def _finish(
         self,
@@ -316,13 +322,13 @@ class ItemSteps:
         """A change of the item's row, tried until the database takes it."""
         return self._context.until_accepted(action)
 
-    def _record_failure(self, item: MediaItem, error: KBError, attempts: int) -> None:
+    def _record_failure(self, error: KBError, attempts: int) -> None:
         with contextlib.suppress(KBError):
-            entry = self._context.library.find(item.id)
+            entry = self._context.library.find(self._id)
             if entry is None or entry.transcript_path is not None:
                 return  # nothing of it is in the folder, or what was there before still stands
             self._context.library.amend(
-                item.id,
+                self._id,
                 {
                     "state": "failed",
                     "error": error.message,

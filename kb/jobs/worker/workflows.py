@@ -10,7 +10,7 @@ from dbos import DBOS
 from kb.jobs.queue import workflow_ids
 from kb.jobs.worker.caption_steps import CaptionSteps
 from kb.jobs.worker.context import WorkerContext
-from kb.jobs.worker.item_steps import ENDED, ItemSteps
+from kb.jobs.worker.item_steps import ItemSteps, StepResult
 from kb.jobs.worker.publish_steps import PublishSteps
 
 # A killed worker is nobody's fault: no number of recoveries fails an item.
@@ -33,25 +33,29 @@ def _require_context() -> WorkerContext:
 
 @DBOS.workflow(name=workflow_ids.INGEST, max_recovery_attempts=_UNLIMITED)
 def ingest(item_id: str, serial: int) -> None:
-    """One item: fetch → transcribe and write → publish."""
+    """One item: fetch → transcribe and write → publish.
+
+    The steps return the values of `StepResult` as plain strings: DBOS pickles what they return,
+    and a record must not depend on a class of ours.
+    """
     for stage in (fetch, transcribe, publish):
-        if stage(item_id, serial) == ENDED:
+        if stage(item_id, serial) == StepResult.ENDED:
             return
 
 
 @DBOS.step(name="fetch")
 def fetch(item_id: str, serial: int) -> str:
-    return _steps(_require_context(), item_id, serial).fetch()
+    return _steps(_require_context(), item_id, serial).fetch().value
 
 
 @DBOS.step(name="transcribe")
 def transcribe(item_id: str, serial: int) -> str:
-    return _steps(_require_context(), item_id, serial).transcribe()
+    return _steps(_require_context(), item_id, serial).transcribe().value
 
 
 @DBOS.step(name="publish")
 def publish(item_id: str, serial: int) -> str:
-    return _steps(_require_context(), item_id, serial).publish()
+    return _steps(_require_context(), item_id, serial).publish().value
 
 
 @DBOS.workflow(name=workflow_ids.PUBLISH, max_recovery_attempts=_UNLIMITED)
