@@ -6,6 +6,7 @@ A new sink is one file with a class that takes `Settings`, and one line in `SINK
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from kb.errors import UsageError
 from kb.settings import Settings
@@ -32,10 +33,20 @@ def open_sink(name: str, settings: Settings) -> Sink:
 
     Raises UsageError for an unknown name, listing the known ones.
     """
+    sink: Sink = _sink_class(name)(settings)
+    return sink
+
+
+def is_local_sink(name: str) -> bool:
+    """Return `is_local` of the sink of that name. Raises UsageError for an unknown name."""
+    local: bool = _sink_class(name).is_local
+    return local
+
+
+def _sink_class(name: str) -> Any:
     check_sink(name)
     module, _, kind = SINKS[name].partition(":")
-    sink: Sink = getattr(import_module(module), kind)(settings)
-    return sink
+    return getattr(import_module(module), kind)
 
 
 def open_search(name: str, settings: Settings) -> SearchableSink:

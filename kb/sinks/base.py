@@ -22,9 +22,12 @@ class Sink(Protocol):
     """A knowledge base that holds passages, one set of them per item.
 
     Every method raises KnowledgeBaseError when the knowledge base refuses or is damaged.
+    `is_local`: it is a part of the library. An item is published to it within the item's own
+    work, held items included; to every other sink the outbox publishes, and no held item.
     """
 
     name: str
+    is_local: bool
 
     def publish(
         self,

@@ -31,6 +31,7 @@ class FolderSink:
     """
 
     name = "folder"
+    is_local = False
 
     def __init__(self, settings: Settings) -> None:
         chosen = settings.folder_sink

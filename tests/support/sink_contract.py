@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from kb.sinks import is_local_sink
 from kb.sinks.base import Sink
 from kb.types import MediaItem, Passage
 
@@ -56,6 +57,11 @@ class SinkContract:
         published = sink.publish(item, make_passages(item, texts))
         assert published.sink == sink.name
         return published.content_sha256
+
+    def test_its_name_leads_to_its_place(self, sink: Sink) -> None:
+        """Only the local index gets held items, within the item's own work."""
+        assert isinstance(sink, Sink)
+        assert sink.is_local == is_local_sink(sink.name) == (sink.name == "local")
 
     def test_published_is_listed_with_its_hash(self, sink: Sink) -> None:
         digest = self.put(sink, "test:one", ["first words", "second words"])

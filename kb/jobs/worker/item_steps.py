@@ -25,6 +25,7 @@ from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, WorkerStopping, b
 from kb.options import RunOptions
 from kb.pipeline import captions, hold, stages
 from kb.pipeline.vocabulary import Vocabulary
+from kb.sinks import is_local_sink
 from kb.types import LocalMedia, MediaItem, Transcript
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class ItemSteps:
             options = RunOptions.from_dict(row.options)
             sinks = options.sinks if options.sinks is not None else context.settings.sink_names
             for sink in sinks:
-                if sink == "local":
+                if is_local_sink(sink):
                     stages.publish(context.library, context.settings, entry.item, transcript, sink)
                     context.outbox.record(sink, self._id, outbox.SYNCED)
                 elif decision.state == "done":

@@ -54,6 +54,7 @@ class LocalSink:
     """
 
     name = "local"
+    is_local = True
 
     def __init__(self, settings: Settings) -> None:
         self._model = settings.embedding_model

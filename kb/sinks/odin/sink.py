@@ -44,6 +44,7 @@ class OdinSink:
     """
 
     name = "odin"
+    is_local = False
 
     def __init__(self, settings: Settings, *, database: Database | None = None) -> None:
         self.settings = settings
