@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from kb.database import Database
@@ -73,20 +74,22 @@ class Publisher:
     settings: Settings
     library: Library
     database: Database
+    _exit_stack: ExitStack = field(default_factory=ExitStack, init=False, repr=False)
 
     @cached_property
     def odin(self) -> OdinSink:
         """The ODIN project of the settings."""
-        return OdinSink(self.settings, database=self.database)
+        sink = OdinSink(self.settings, database=self.database)
+        self._exit_stack.callback(sink.close)
+        return sink
 
     @cached_property
     def _outbox(self) -> Outbox:
         return Outbox(self.database)
 
     def close(self) -> None:
-        """Lets go of connections."""
-        if "odin" in self.__dict__:
-            self.odin.close()
+        """Close the connections to knowledge bases, if any were opened."""
+        self._exit_stack.close()
 
     def check(self, sink: str, metadata: Mapping[str, str] | None = None) -> None:
         """Raises UsageError or CredentialsMissing before anything is begun: see `check_ready`."""

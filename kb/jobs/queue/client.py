@@ -56,11 +56,13 @@ class JobQueue:
     def __init__(self, settings: Settings, library: Library) -> None:
         self._settings = settings
         self._library = library
+        self._exit_stack = contextlib.ExitStack()  # what was opened, and so must be closed
 
     @cached_property
     def database(self) -> Database:
         """The database, with the folder's items taken in if it is new."""
         database = Database.open(self._settings)
+        self._exit_stack.callback(database.close)
         store = ItemStore(database)
         if not any(store.counts().values()):
             entries = self._library.entries()
@@ -81,14 +83,13 @@ class JobQueue:
     def _client(self) -> DbosClient:
         from kb.jobs.queue.dbos_client import DbosClient
 
-        return DbosClient(self.database)
+        client = DbosClient(self.database)
+        self._exit_stack.callback(client.close)
+        return client
 
     def close(self) -> None:
-        """Lets go of the database."""
-        if "_client" in self.__dict__:
-            self._client.close()
-        if "database" in self.__dict__:
-            self.database.close()
+        """Close the database, if it was opened."""
+        self._exit_stack.close()
 
     @property
     def source_factory(self) -> SourceFactory:
