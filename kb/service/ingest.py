@@ -88,7 +88,9 @@ class Ingest:
         """
         self._prepare(options)
         queued, passed = self.queue.submit(media_items, options)
-        return IngestReport(tuple(queued), tuple(passed), tuple(self.items.statuses(ids=queued)), ())
+        return IngestReport(
+            tuple(queued), tuple(passed), tuple(self.items.statuses(ids=queued)), ()
+        )
 
     def enqueue_listing(
         self, reference: str, filters: VideoFilters, options: RunOptions
