@@ -4,8 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 KB := $(BIN)/kb
 STAMP := $(VENV)/.installed
+# Two test processes beside each other, each on one thread; the one that ends first takes over
+# half of what the other still has before it.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: setup demo app test quick lint bench bench-full
+.PHONY: setup demo app test quick test-long lint bench bench-full
 
 setup: $(STAMP)
 
@@ -24,10 +27,13 @@ app: setup
 	$(KB) app
 
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST) -m 'not long'
 
 quick: setup
-	$(BIN)/python -m pytest -m 'not slow and not browser'
+	$(PYTEST) -m 'not slow and not browser and not long'
+
+test-long: setup
+	$(PYTEST) -m 'long or whole_run'
 
 lint: setup
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,19 @@ def pytest_configure(config: pytest.Config) -> None:
     secret_watch.start(config)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # They check what all other tests said and left behind.
-    items.sort(key=lambda item: item.path.name == "test_secrets.py")
+@pytest.fixture(scope="session", autouse=True)
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A temporary folder for this process and those that it starts.
+
+    Test processes run beside each other, and in the machine's own folder all of them would share
+    the file that keeps downloads of all libraries apart.
+    """
+    folder = tmp_path_factory.mktemp("tmp")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TMPDIR", "TMP", "TEMP"):
+            patch.setenv(name, str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
 
 
 @pytest.fixture(autouse=True)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from kb.errors import KBError
+from kb.settings import PROJECT_ROOT
 from tests.fakes.odin import KEY, SECRET
 from tests.support.keys import fake_key
 from tests.support.secret_watch import SECRET as ANY_SECRET
@@ -19,6 +25,7 @@ from tests.support.secret_watch import SecretWatch, watch
 THEIR_PLACE = re.compile(r"YT_API_keys\.txt|(my-)?keys\.txt|\.env")
 
 
+@pytest.mark.whole_run
 def test_no_secret_in_any_file_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> None:
     looked_at = 0
     for path in tmp_path_factory.getbasetemp().rglob("*"):
@@ -33,6 +40,7 @@ def test_no_secret_in_any_file_of_the_run(tmp_path_factory: pytest.TempPathFacto
     assert looked_at
 
 
+@pytest.mark.whole_run
 def test_no_secret_in_anything_said(request: pytest.FixtureRequest) -> None:
     assert watch.seen == []
     if request.session.testscollected > 300:  # a whole run, or what `make quick` leaves of it
@@ -62,3 +70,66 @@ def test_everything_said_is_looked_at(capfd: pytest.CaptureFixture[str]) -> None
     after = watch.scanned - before
     assert after["error"] == after["traceback"] == after["log"] == 1
     assert after["output"] == 2
+
+
+# A run of two worker processes; the tests that look at it are those of this file.
+INNER = {
+    "conftest.py": """
+        from tests.support import secret_watch
+
+        def pytest_configure(config):
+            secret_watch.start(config)
+    """,
+    "pytest.ini": "[pytest]\naddopts = -p no:cacheprovider\nmarkers = whole_run: comes last\n",
+    "test_others.py": """
+        import os
+        import pytest
+        from kb.errors import KBError
+        from tests.support.keys import fake_key
+
+        @pytest.mark.parametrize("n", range(6))
+        def test_other(n, tmp_path):
+            said = {os.environ["PLACE"]: fake_key("z")} if n == 5 else {}
+            (tmp_path / "left").write_text(said.get("file", "nothing"))
+            print(said.get("print", "nothing"))
+            KBError(said.get("error", "nothing"), hint="")
+    """,
+    "test_secrets.py": """
+        from tests.test_secrets import (
+            test_no_secret_in_any_file_of_the_run, test_no_secret_in_anything_said,
+        )
+    """,
+}
+
+
+@pytest.fixture
+def inner(tmp_path: Path) -> Iterator[Path]:
+    """A folder with the inner run's tests; its secrets are removed before the outer run looks."""
+    folder = tmp_path / "inner"
+    folder.mkdir()
+    for name, content in INNER.items():
+        (folder / name).write_text(dedent(content))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("place", "workers"), [("none", 2), ("file", 2), ("print", 2), ("error", 2), ("error", 0)]
+)
+def test_a_secret_of_any_process_fails_the_run(inner: Path, place: str, workers: int) -> None:
+    command = [
+        sys.executable, "-m", "pytest", "-n", str(workers), "--dist", "worksteal",
+        "--basetemp", str(inner / "run"), str(inner),
+    ]  # fmt: skip
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    environment = {**clean, "PYTHONPATH": str(PROJECT_ROOT), "PLACE": place}
+    with (inner / "output").open("wb") as output:  # the outer run looks at what it captures
+        done = subprocess.run(
+            command, cwd=inner, env=environment, stdout=output, stderr=output, check=False
+        )
+    last = (inner / "output").read_text(errors="replace").splitlines()[-1]
+    if place == "none":
+        assert done.returncode == 0 and "8 passed" in last, last
+    else:
+        assert done.returncode == 1 and "1 failed, 7 passed" in last, last

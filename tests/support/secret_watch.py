@@ -2,8 +2,11 @@
 
 `start()` listens to what would be seen by a user or lie in a log: the texts of our errors, the
 tracebacks that tests look at, log records, output that is captured (of processes too), and what
-the dashboard sends to a browser. The last test of the run asks `watch` what it saw, and looks
+the dashboard sends to a browser. The last tests of the run ask `watch` what it saw, and look
 through the files that the run left behind (see test_secrets.py).
+
+Under pytest-xdist each worker process has a `watch` of its own. A worker sends what it saw to the
+controller when it ends, and the controller then collects and runs the tests marked `whole_run`.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import re
 import subprocess
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import wraps
 from typing import Any
 
@@ -34,7 +37,16 @@ class SecretWatch:
         self.scanned: Counter[str] = Counter()
         self.seen: list[str] = []
 
-    def scan(self, kind: str, output: object) -> None:
+    def report(self) -> dict[str, Any]:
+        """What it has looked at and seen, as plain values for another process."""
+        return {"scanned": dict(self.scanned), "seen": list(self.seen)}
+
+    def add(self, report: dict[str, Any]) -> None:
+        """Add the report of another process."""
+        self.scanned.update(report["scanned"])
+        self.seen.extend(report["seen"])
+
+    def scan(self, kind: str, output: object, test: str = "") -> None:
         """Look at a text or at bytes; anything else is empty."""
         data = output.encode(errors="replace") if isinstance(output, str) else output
         if not isinstance(data, bytes) or not data:
@@ -43,7 +55,7 @@ class SecretWatch:
         if match := SECRET.search(data):
             before = data[max(0, match.start() - 60) : match.start()].decode(errors="replace")
             around = re.sub(r"[\w-]+$", "", before)
-            test = os.environ.get("PYTEST_CURRENT_TEST", "between tests")
+            test = test or os.environ.get("PYTEST_CURRENT_TEST", "between tests")
             self.seen.append(f"{kind} in {test}: {around!r}…")
 
 
@@ -58,16 +70,56 @@ class _Handler(logging.Handler):
 
 
 class Plugin:
-    """What pytest itself captures."""
+    """Looks at what pytest captures, and runs the tests marked `whole_run` after all others."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.is_worker = hasattr(config, "workerinput")  # a process that pytest-xdist started
+        self.last: list[str] = []  # node ids that the workers leave to the controller
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if self.is_worker:
+            return  # the controller gets the same report
         for _, content in report.sections:
-            watch.scan("output", content)
+            watch.scan("output", content, report.nodeid)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        last = [item for item in items if item.get_closest_marker("whole_run")]
+        others = [item for item in items if item not in last]
+        if self.is_worker:
+            self.last = [item.nodeid for item in last]
+            items[:] = others
+        else:
+            items[:] = others + last
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.is_worker:
+            session.config.workeroutput["secret_watch"] = {  # type: ignore[attr-defined]
+                **watch.report(),
+                "last": self.last,
+            }
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        report = getattr(node, "workeroutput", {}).get("secret_watch")
+        if report:  # nothing comes from a worker that crashed, which fails its test anyway
+            watch.add(report)
+            self.last = report["last"]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        result = yield
+        if self.last and not self.is_worker:
+            collected = session.testscollected
+            items = session.perform_collect(self.last)
+            session.testscollected = collected + len(items)
+            for item, following in zip(items, [*items[1:], None], strict=True):
+                session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        return result
 
 
 def start(config: pytest.Config) -> None:
     """Listen from now on, for the whole run."""
-    config.pluginmanager.register(Plugin())
+    config.pluginmanager.register(Plugin(config))
     logging.getLogger().addHandler(_Handler())
     _after(
         KBError, "__init__", lambda error, _: watch.scan("error", f"{error.message} {error.hint}")
