@@ -11,7 +11,7 @@ from benchmarks.torture import WORDS, run_undisturbed, torture
 from tests.support.workers import Lab, write_talks
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_six_kills_over_eight_items(tmp_path: Path) -> None:
     files = write_talks(tmp_path / "in", 8, words=WORDS, seed=7)
     calm = run_undisturbed(tmp_path / "calm", files)
