@@ -1,6 +1,6 @@
-"""Where media come from: one file a source, found by name in `SOURCES`.
+"""Sources of media: one file per source, found by name in `SOURCES`.
 
-A new source is one file with a class after `kb.sources.base.Source` and one line here.
+A new source is one file with a class like `kb.sources.base.Source` and one line here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any, cast
 from kb.errors import UsageError
 from kb.sources.base import Source
 
-# name -> "module:Class", asked in this order; loaded on use.
+# name -> "module:Class", tried in this order; loaded on use.
 SOURCES: dict[str, str] = {
-    # Before files: youtube.com/@name looks like a path, and YouTube's forms are told exactly.
+    # Before files: youtube.com/@name looks like a path, and YouTube's forms are unambiguous.
     "youtube": "kb.sources.youtube.source:YouTubeSource",
     "file": "kb.sources.files:FileSource",
     "web": "kb.sources.web:WebSource",
@@ -21,22 +21,26 @@ SOURCES: dict[str, str] = {
 
 
 def get_source(name: str, **kwargs: Any) -> Source:
-    """The source of this name (`MediaItem.source`).
+    """Return the source of this name (`MediaItem.source`).
 
-    `kwargs` is handed to its constructor: `settings`, `database`, and `measure`, which tells
-    the decoded length of a file. Raises UsageError naming the known ones.
+    `kwargs` are the arguments of its constructor: `settings`, `database`, and `measure`, which
+    returns the decoded length of a file in seconds. Raises UsageError for an unknown name.
     """
     try:
         module, cls = SOURCES[name].split(":")
     except KeyError:
         raise UsageError(
-            f"Unknown source {name!r}.", hint=f"Known sources: {', '.join(SOURCES)}."
+            "source.unknown",
+            "Unknown source {name!r}.",
+            hint="Known sources: {known}.",
+            name=name,
+            known=", ".join(SOURCES),
         ) from None
     return cast(Source, getattr(import_module(module), cls)(**kwargs))
 
 
 def source_for(reference: str, **kwargs: Any) -> Source:
-    """The first source that accepts what a user typed, made with `kwargs` (see `get_source`).
+    """Return the first source that accepts a reference; `kwargs` as in `get_source`.
 
     Raises UsageError when none does.
     """

@@ -1,4 +1,4 @@
-"""What a source of media must offer."""
+"""The interface of a source of media."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from typing import Protocol, runtime_checkable
 
 from kb.types import CaptionFile, MediaItem
 
+# `extra["unavailable"]` of a video that the service does not know or does not show.
+MISSING = "private or removed, or never there"
+
 # Called with done and total (0 if unknown) in bytes; may raise Cancelled to stop.
 Progress = Callable[[int, int], None]
 
 
 def no_progress(done: int, total: int) -> None:
-    """The progress of one who does not look."""
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which items are wanted; `after` and `before` are ISO dates and included."""
+    """Filters by date of publication; `after` and `before` are ISO dates, both inclusive."""
 
     after: str = ""
     before: str = ""
 
     def keep(self, item: MediaItem) -> bool:
-        """Whether the item is wanted; one without a date passes only without date filters."""
+        """Return True if the item is wanted; without a date only if there is no date filter."""
         if not item.published:
             return not (self.after or self.before)
         return (not self.after or item.published >= self.after) and (
@@ -37,8 +40,8 @@ class Filters:
 class FetchResult:
     """A medium on disk; nothing of it is measured yet.
 
-    `temporary` says that the file was made by the source and is the caller's to move or
-    remove; otherwise it is the user's own and must stay as it is. `captions` are temporary too.
+    `temporary` is true for a file made by the source, which the caller moves or removes;
+    otherwise it is the user's own file and must stay as it is. `captions` are temporary too.
     """
 
     item: MediaItem
@@ -49,42 +52,42 @@ class FetchResult:
 
 
 class Source(Protocol):
-    """A kind of place that media come from."""
+    """A kind of origin of media."""
 
     name: str
 
     def accepts(self, reference: str) -> bool:
-        """Whether a reference, as a user types it, belongs to this source.
+        """Return True if a reference, as a user types it, belongs to this source.
 
-        Asks no network and raises nothing.
+        Uses no network and raises nothing.
         """
         ...
 
     def items(self, reference: str, filters: Filters = ...) -> Iterator[MediaItem]:
-        """The media behind a reference, in the source's own stable order, as they are found.
+        """Return the media of a reference, in the source's own stable order, as they are found.
 
-        Raises UsageError at once when the reference leads nowhere. One medium that cannot be
-        read never ends the listing: it is yielded too, and `fetch` says what is wrong.
+        Raises UsageError at once when the reference leads nowhere. A medium that cannot be
+        read does not end the listing: it is yielded too, and `fetch` raises its error.
         """
         ...
 
     def fetch(self, item: MediaItem, folder: Path, progress: Progress = ...) -> FetchResult:
         """Bring the medium to this machine, into `folder` if it is not here yet.
 
-        Safe to repeat. Raises MediaUnavailable.
+        Can be repeated. Raises MediaUnavailable.
         """
         ...
 
 
 @runtime_checkable
 class CaptionSource(Protocol):
-    """A source that can give captions without the medium."""
+    """A source that offers captions without the medium."""
 
     def captions(
         self, item: MediaItem, folder: Path, progress: Progress = ...
     ) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
-        """The item, described more fully, and its captions in `folder`; none where it has none.
+        """Return the item with more metadata, and its captions in `folder`, if it has any.
 
-        What people wrote comes before what a machine did. Raises as `Source.fetch` does.
+        Captions written by people are preferred to automatic ones. Raises as `Source.fetch`.
         """
         ...

@@ -1,4 +1,4 @@
-"""Local media: a file, or every media file of a folder and its subfolders."""
+"""The source of local media: a file, or every media file of a folder and its subfolders."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ from kb.errors import MediaUnavailable, UsageError
 from kb.library import MEDIA_EXTENSIONS
 from kb.library.filenames import split_stem, tidy_title
 from kb.sources.base import FetchResult, Filters, Progress, no_progress
-from kb.types import Availability, AvailabilityState, MediaItem
+from kb.types import MediaItem
 
 __all__ = ["MEDIA_EXTENSIONS", "FileSource"]
 
 _BLOCK = 1 << 20
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-# Downloaders work under such names until a file is whole: `talk.temp.mp4`, `talk.part.mp4`.
+# Downloaders use such names for incomplete files: `talk.temp.mp4`, `talk.part.mp4`.
 _UNFINISHED = (".part", ".temp", ".tmp")
-# A dated name such as 2024-03-05_Quarterly_development ends in a word and not in an id.
+# A dated name such as 2024-03-05_Quarterly_development ends with a word, not with an id.
 _WORD = re.compile(r"[A-Z]?[a-z]+")
 
 log = logging.getLogger(__name__)
 
 
 class FileSource:
-    """Paths on this machine. The id of a file is its content, whatever its name or place."""
+    """Paths on this machine. The id of a file depends on its content, not on its path."""
 
     name = "file"
 
     def __init__(self, **_kwargs: Any) -> None:
-        """Takes what every source is given, and needs none of it."""
-        # Tells what a file claims to last, where somebody needs to know before it is fetched.
+        """Accept the arguments of every source; this one needs none."""
+        # Returns the declared length of a file in seconds, for callers that need it before `fetch`.
         self.read_duration: Callable[[Path], float | None] | None = None
 
     def accepts(self, reference: str) -> bool:
-        """Whether it is a path that exists, a `file://` address, or looks like a path."""
+        """Return True for an existing path, a `file://` address, or text that looks like a path."""
         if _URL.match(reference):
             return reference.lower().startswith("file://")
         try:
             if Path(reference).expanduser().exists():
                 return True
         except (OSError, RuntimeError, ValueError):
-            pass  # too long, an unknown home, a NUL: no path, but it may still look like one
+            pass  # too long, an unknown home, a NUL: it may still look like a path
         return "/" in reference or "\\" in reference or reference.lower().endswith(MEDIA_EXTENSIONS)
 
     def items(self, reference: str, filters: Filters = Filters()) -> Iterator[MediaItem]:  # noqa: B008
-        """A file as one item, a folder as one for each media file in it, in order of names.
+        """Return one item for a file, and one per media file of a folder, in order of names.
 
-        Every file is read once for its id, when its turn comes. A file named by the user is
-        taken whatever its extension; a folder gives media files only, without hidden and
-        unfinished ones. The same content under two names comes twice, with the same id.
-        Raises UsageError at once for a missing path, an empty file, a folder without media.
+        Every file is read once for its id, when it is yielded. A file named by the user may
+        have any extension; a folder gives media files only, without hidden and unfinished ones.
+        The same content under two names comes twice, with the same id. Raises UsageError at
+        once for a missing path, an empty file, a folder without media.
         """
         path = _path(reference)
         try:
@@ -84,28 +84,36 @@ class FileSource:
                 )
             files = [path]
         else:
-            raise UsageError(f"{path} is neither a file nor a folder.")
+            raise UsageError(
+                "file.special",
+                "{path} is neither a file nor a folder.",
+                hint="Give the path of a media file or of a folder.",
+                path=path,
+            )
         return (item for item in map(self._item, files) if filters.keep(item))
 
     def _item(self, path: Path) -> MediaItem:
         item = _item(path)
-        if self.read_duration is None or item.availability.is_unreadable:
+        if self.read_duration is None or "unreadable" in item.extra:
             return item
         try:
             return replace(item, duration_s=self.read_duration(path))
         except MediaUnavailable:
-            return item  # `fetch` says what is wrong with it
+            return item  # `fetch` raises its error
 
     def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> FetchResult:
-        """The file where it lies; nothing is copied, and `folder` is not used.
+        """Return the file in its own place; nothing is copied, and `folder` is not used.
 
-        Raises MediaUnavailable when it is gone, unreadable or no longer the same content.
+        Raises MediaUnavailable when it is gone, unreadable or has other content now.
         """
         path = Path(str(item.extra.get("path", "")))
-        if item.availability.is_unreadable:
+        if "unreadable" in item.extra:
             raise MediaUnavailable(
-                f"Cannot read {path}: {item.availability.reason}.",
+                "file.unreadable",
+                "Cannot read {path}: {reason}.",
                 hint="Check the file's permissions and its disk.",
+                path=path,
+                reason=item.extra["unreadable"],
             )
         try:
             status = path.stat()
@@ -119,12 +127,18 @@ class FileSource:
                 sha256 = _sha256(path, progress)
         except OSError as error:
             raise MediaUnavailable(
-                f"Cannot read {path}: {error.strerror or error}.",
+                "file.not_there",
+                "Cannot read {path}: {reason}.",
                 hint="Check that the file is still there and its disk connected.",
+                path=path,
+                reason=error.strerror or error,
             ) from error
         if sha256[:12] != item.short_id:
             raise MediaUnavailable(
-                f"{path} has changed since it was listed.", hint="Ingest it again."
+                "file.changed",
+                "{path} has changed since it was listed.",
+                hint="Ingest it again.",
+                path=path,
             )
         return FetchResult(item, path, sha256, temporary=False)
 
@@ -136,24 +150,29 @@ def _path(reference: str) -> Path:
         return Path(url2pathname(f"//{host}{parts.path}" if host else parts.path))
     try:
         return Path(reference).expanduser().absolute()
-    except RuntimeError as error:  # ~somebody who is not known here
-        raise UsageError(f"Cannot find {reference}: {error}.") from error
+    except RuntimeError as error:  # ~name of an unknown account
+        raise UsageError(
+            "file.unknown_home",
+            "Cannot find {path}: {reason}.",
+            hint="Write the path of the home folder in full.",
+            path=reference,
+            reason=error,
+        ) from error
 
 
 def _item(path: Path) -> MediaItem:
     extra: dict[str, object] = {"path": str(path)}
-    published, availability = "", Availability()
+    published = ""
     try:
         status = path.stat()
         published = datetime.fromtimestamp(status.st_mtime, UTC).date().isoformat()
         digest = _sha256(path, no_progress)
         extra |= {"sha256": digest, "size": status.st_size, "modified_ns": status.st_mtime_ns}
     except (OSError, OverflowError, ValueError) as error:
-        # Still an item, so that it is counted and named among the failed ones; without its
-        # content the path stands for it.
+        # Still an item, so that it is counted and named among the failed ones; its id is made
+        # of the path instead of the content.
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()
-        reason = getattr(error, "strerror", None) or str(error)
-        availability = Availability(AvailabilityState.UNREADABLE, reason)
+        extra["unreadable"] = getattr(error, "strerror", None) or str(error)
     title = path.stem
     parts = split_stem(title)
     if parts and (parts.is_file or (parts.is_youtube and not _WORD.fullmatch(parts.short_id))):
@@ -166,7 +185,6 @@ def _item(path: Path) -> MediaItem:
         title=tidy_title(title) or "Untitled",
         published=published,
         extra=extra,
-        availability=availability,
     )
 
 
@@ -182,13 +200,13 @@ def _sha256(path: Path, progress: Progress) -> str:
 
 
 def _walk(folder: Path) -> list[Path]:
-    """The media files below a folder, in order of names, every folder visited once."""
+    """Return the media files below a folder, in order of names; every folder is visited once."""
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()
 
     def visit(place: Path) -> None:
         status = place.stat()
-        # Links may lead back up, or twice to the same place.
+        # Links may lead back up, or twice to the same folder.
         identity = (status.st_dev, status.st_ino)
         if identity in seen:
             return
@@ -205,12 +223,18 @@ def _walk(folder: Path) -> list[Path]:
                 elif entry.is_file() and _is_media(entry.name):
                     found.append(path)
             except OSError as error:
-                log.warning("Passed over %s: %s", entry.path, error.strerror or error)
+                log.warning("Skipped %s: %s", entry.path, error.strerror or error)
 
     try:
         visit(folder)
     except OSError as error:
-        raise UsageError(f"Cannot read the folder {folder}: {error.strerror or error}.") from error
+        raise UsageError(
+            "file.folder_unreadable",
+            "Cannot read the folder {path}: {reason}.",
+            hint="Check the folder's permissions and its disk.",
+            path=folder,
+            reason=error.strerror or error,
+        ) from error
     return found
 
 

@@ -1,7 +1,7 @@
-"""Foreign texts made safe to show: no key, cookie or password stays in them.
+"""Foreign texts made safe to show: keys, cookies and passwords are removed.
 
-Whatever a library says (an exception, a log line) passes through here before it becomes
-ours, because libraries put whole addresses and headers into their texts.
+Every text of a library (an exception, a log line) passes through `redact` before it is shown,
+because libraries put whole addresses and headers into their texts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# Each pattern keeps its first group and hides what follows.
+# Each pattern keeps its first group and hides the rest of the match.
 _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -26,7 +26,7 @@ HIDDEN = "…"
 
 
 def redact(text: object, secrets: Iterable[str] = ()) -> str:
-    """The text as one line without secrets: the given ones, and all that look like one.
+    """Return the text on one line without secrets: the given ones, and all that look like one.
 
     `secrets` shorter than four characters are not searched for: they would hide half the
     text and are no secrets.

@@ -1,6 +1,6 @@
-"""Subscriptions: what is looked at again and again, and when the next look is due.
+"""Subscriptions: references that are checked for new media again and again.
 
-They live in the database for the workers and beside the media (`library.json`) for good.
+The workers read them from the database; `library.json` beside the media keeps a copy.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ LEAST_EVERY_S = 60.0
 class Subscription:
     """One followed reference; times in epoch seconds, `every_s` in seconds.
 
-    `options` are the choices of the run as plain JSON values; `error` is what the last look
-    ended with, empty when it went well.
+    `options` are the options of the run as plain JSON values; `error` is the error of the last
+    check, empty if it succeeded.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Subscription:
 
 
 def subscription_key(reference: str) -> str:
-    """The same for every form of a link to the same channel or playlist."""
+    """Return a key that is the same for every form of a link to one channel or playlist."""
     link = parse_link(reference)
     return link.key if link else reference.strip()
 
@@ -52,7 +52,7 @@ def subscription_key(reference: str) -> str:
 class Subscriptions:
     """The subscriptions of one library. Methods raise LibraryError when it cannot be used.
 
-    `clock` gives epoch seconds.
+    `clock` returns epoch seconds.
     """
 
     def __init__(
@@ -74,18 +74,27 @@ class Subscriptions:
         filters: VideoFilters | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Subscription:
-        """Follow a reference from now on, due at once; following it again changes the terms
-        and is due at once too.
+        """Subscribe to a reference, due at once.
 
-        Raises UsageError for a single video, or more often than once a minute.
+        A second call for the same reference changes its terms; it is due at once too.
+        Raises UsageError for a single video, and for an interval under a minute.
         """
         link = parse_link(reference)
         if link is not None and link.kind == "video":
             raise UsageError(
-                "A single video brings nothing new.", hint="Follow its channel or a playlist."
+                "subscription.single_video",
+                "{reference} is a single video, which brings nothing new.",
+                hint="Follow its channel or a playlist.",
+                reference=reference.strip(),
             )
         if not math.isfinite(every_s) or every_s < LEAST_EVERY_S:
-            raise UsageError("Once a minute is the most often.", hint="Every 6 h is the default.")
+            raise UsageError(
+                "subscription.interval",
+                "The interval of a subscription must be at least {least:g} s, not {given} s.",
+                hint="Give a longer interval; every 6 h is the default.",
+                least=LEAST_EVERY_S,
+                given=f"{every_s:g}",
+            )
         now = self._clock()
         key = subscription_key(reference)
         terms = {
@@ -107,7 +116,7 @@ class Subscriptions:
         return next(each for each in self.list() if each.key == key)
 
     def unfollow(self, reference: str) -> bool:
-        """Stop following; returns whether it was followed."""
+        """Remove a subscription; return False if there was none."""
         with self._database.begin() as connection:
             removed = connection.execute(
                 sa.delete(subscriptions).where(
@@ -118,7 +127,7 @@ class Subscriptions:
         return bool(removed.rowcount)
 
     def list(self) -> tuple[Subscription, ...]:
-        """All of them, in the order in which they were followed."""
+        """Return all subscriptions, the oldest first."""
         with self._database.begin() as connection:
             rows = connection.execute(
                 sa.select(subscriptions).order_by(subscriptions.c.created_at, subscriptions.c.key)
@@ -126,16 +135,17 @@ class Subscriptions:
         return tuple(map(_subscription, rows))
 
     def poll(self, start: Callable[[Subscription], None]) -> int:
-        """Begin a look at each whose time has come, and set it to its next time; how many.
+        """Start a check of each subscription that is due; return the number started.
 
-        Looks that were missed (the machine was off) are made up by this one: the next time is
-        in the future, on the old beat. `start` must bear being called twice for one look: after
-        a crash between the two it is, and when two workers come at once it may be.
+        A check stands for all that were missed (the machine was off): the next time is in the
+        future, on the old rhythm. `start` must be idempotent: after a crash between the start
+        and the update of the next time, and when two workers poll at once, it is called twice
+        for one check.
         """
         now = self._clock()
         count = 0
         for each in self.list():
-            # Further away than one beat: the clock was set back.
+            # Further away than one interval: the clock was set back.
             if now < each.next_at <= now + each.every_s:
                 continue
             start(each)
@@ -150,14 +160,14 @@ class Subscriptions:
         return count
 
     def record_result(self, key: str, *, error: str = "") -> None:
-        """Note how a look ended, or why it has to wait; without an error it went well."""
+        """Store the error of a check, or the reason why it waits; empty after a success."""
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(subscriptions).where(subscriptions.c.key == key).values(error=error)
             )
 
     def restore(self) -> int:
-        """Take up those that `library.json` knows and the database does not; how many."""
+        """Add the subscriptions of `library.json` that the database lacks; return their number."""
         if self._library is None:
             return 0
         known = {each.key for each in self.list()}

@@ -1,4 +1,4 @@
-"""Any page that yt-dlp knows, and what YouTube shares with it."""
+"""The source of web pages: every site that yt-dlp supports."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from kb.types import MediaItem
 
 
 class WebSource(OnlineSource):
-    """Any page that yt-dlp knows: TikTok, Instagram, Vimeo, podcasts, plain media files."""
+    """Pages of all sites of yt-dlp: TikTok, Instagram, Vimeo, podcasts, plain media files."""
 
     name = "web"
 
     def accepts(self, reference: str) -> bool:
-        """Whether it is a web address."""
+        """Return True for a web address."""
         return reference.strip().lower().startswith(("http://", "https://"))
 
     def items(self, reference: str, filters: Filters = Filters()) -> Iterator[MediaItem]:  # noqa: B008
-        """The media of a page; see `open`."""
+        """Return the media of a page; see `open`."""
         return iter(self.open(reference, filters))
 
     def open(
@@ -33,10 +33,10 @@ class WebSource(OnlineSource):
         known: Container[str] = (),
         check: Callable[[], None] = lambda: None,
     ) -> Listing:
-        """A listing of the media of a page or feed, in its own order.
+        """Return a listing of the media of a page or feed, in its own order.
 
-        Raises UsageError for what is no web address; iterating it raises LanePaused, RetryLater
-        and MediaUnavailable.
+        Raises UsageError for anything but a web address; iterating the listing raises
+        LanePaused, RetryLater and MediaUnavailable.
         """
         if not self.accepts(reference):
             raise UsageError(f"{reference!r} is no web address.", hint="It begins with https://")

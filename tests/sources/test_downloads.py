@@ -24,6 +24,7 @@ from kb.media.decode import decode
 from kb.service.health_sources import check_sources, ytdlp_age_days
 from kb.settings import Settings
 from kb.sources import get_source
+from kb.sources.base import MISSING
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.rate_limit.machine_lock import MachineWideLock
 from kb.sources.web import WebSource
@@ -32,7 +33,7 @@ from kb.sources.youtube.source import YouTubeSource
 from kb.sources.ytdlp.client import ffmpeg_path
 from kb.sources.ytdlp.download import Downloader
 from kb.sources.ytdlp.errors import classify
-from kb.types import Availability, AvailabilityState, MediaItem
+from kb.types import MediaItem
 from tests.fakes.media import FakeMedia, ScriptStep
 from tests.support.keys import Clock, fake_key
 
@@ -217,33 +218,44 @@ def test_a_stopped_download_resumes(tmp_path: Path, site: FakeMedia, sound: byte
 def test_a_medium_that_stays_short_is_refused(tmp_path: Path, site: FakeMedia) -> None:
     desk = Desk(tmp_path, site)
     site.script["tooshort001"] = ["truncate"]
-    with pytest.raises(MediaUnavailable, match=r"only \d\.\d s of 6\.0 s arrived") as caught:
+    with pytest.raises(MediaUnavailable) as caught:
         desk.fetch("tooshort001")
+    assert caught.value.code == "download.too_short"
+    assert caught.value.values["declared"] == 6.0
+    assert 0 < caught.value.values["measured"] < 6.0
     assert caught.value.retryable
     assert len(site.requests_of("media", "tooshort001")) == 3
     assert all(request.start == 0 for request in site.requests_of("media", "tooshort001"))
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"),
+    ("step", "code"),
     [
-        ((403, "Private video"), "owner"),
-        ((403, "This video has been removed by the uploader"), "owner"),
-        ((403, "Join this channel to get access to members-only content"), "members"),
-        ((403, "The uploader has not made this video available in your country"), "country"),
-        ((403, "Sign in to confirm your age"), "age"),
-        (404, "browser"),
-        (410, "browser"),
+        ((403, "Private video"), "download.private_or_removed"),
+        ((403, "This video has been removed by the uploader"), "download.private_or_removed"),
+        (
+            (403, "Join this channel to get access to members-only content"),
+            "download.members_only",
+        ),
+        (
+            (403, "The uploader has not made this video available in your country"),
+            "download.country_blocked",
+        ),
+        ((403, "Sign in to confirm your age"), "download.age_restricted"),
+        (404, "download.not_found"),
+        (410, "download.not_found"),
     ],
 )
-def test_what_cannot_be_had(word: ScriptStep, hint: str, tmp_path: Path, site: FakeMedia) -> None:
+def test_an_unavailable_medium_names_its_cause(
+    step: ScriptStep, code: str, tmp_path: Path, site: FakeMedia
+) -> None:
     desk = Desk(tmp_path, site)
-    site.pages["notthere001"] = [word]
+    site.pages["notthere001"] = [step]
     with pytest.raises(MediaUnavailable) as caught:
         desk.fetch("notthere001")
     assert not caught.value.retryable
-    assert hint in caught.value.hint
-    assert len(site.requests_of("watch", "notthere001")) == 1  # asked once and not pestered
+    assert caught.value.code == code
+    assert len(site.requests_of("watch", "notthere001")) == 1  # one request, no retry
     assert desk.downloader.rate_limiter.status().paused_until is None
 
 
@@ -252,23 +264,32 @@ def test_what_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
     site.pages["premiere001"] = [(403, "Premieres in 3 hours")]
     with pytest.raises(RetryLater) as caught:
         desk.fetch("premiere001")
+    assert caught.value.code == "download.not_out_yet"
     assert caught.value.until == pytest.approx(desk.clock.now + 3 * 3600)
     assert not isinstance(caught.value, LanePaused)
     # Known from the listing: nobody is asked at all.
     soon = desk.clock.now + 500
-    item = placeholder_item("premiere002", Availability(AvailabilityState.UPCOMING, starts_at=soon))
+    item = placeholder_item("premiere002", live="upcoming", available_at=soon)
     with pytest.raises(RetryLater) as caught:
         desk.downloader.fetch(item, desk.folder)
-    assert caught.value.until == soon
+    assert (caught.value.code, caught.value.until) == ("download.scheduled", soon)
     assert site.requests_of("watch", "premiere002") == []
     # When it is out, what was said of it before no longer counts.
     desk.clock.now = soon + 1
     fetched = desk.downloader.fetch(item, desk.folder)
-    assert fetched.item.availability == Availability()
-    gone = placeholder_item("removed0001", Availability(AvailabilityState.UNAVAILABLE, "deleted"))
+    assert "live" not in fetched.item.extra
+    gone = placeholder_item("removed0001", unavailable="deleted")
     with pytest.raises(MediaUnavailable) as refused:
         desk.downloader.fetch(gone, desk.folder)
     assert not refused.value.retryable
+    assert (refused.value.code, refused.value.values["state"]) == (
+        "download.unavailable",
+        "deleted",
+    )
+    missing = placeholder_item("missing0001", unavailable=MISSING)
+    with pytest.raises(MediaUnavailable) as refused:
+        desk.downloader.fetch(missing, desk.folder)
+    assert refused.value.code == "download.missing"
 
 
 @pytest.mark.parametrize("word", [BOT, 429, (403, "Our systems have detected unusual traffic")])
@@ -596,8 +617,14 @@ def test_no_secret_is_to_be_seen(
         assert all(secret not in each for each in texts)
         assert secret.encode() not in stored
     missing = desk.settings.replace(cookies_file=str(tmp_path / "none"), proxy="")
-    with pytest.raises(SettingsError, match="cookies file"):
+    with pytest.raises(SettingsError) as unreadable:
         Downloader(missing, desk.catalogue).fetch(placeholder_item("x"), desk.folder)
+    assert unreadable.value.code == "cookies.unreadable"
+    assert unreadable.value.values["path"] == str(tmp_path / "none")
+    cookies.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError) as unreadable:
+        direct.downloader.fetch(placeholder_item("x"), desk.folder)
+    assert unreadable.value.code == "cookies.not_text"
 
 
 def test_sources_fetch_with_what_they_were_given(

@@ -66,8 +66,9 @@ def test_keys_are_read_from_file_and_environment(
         read_keys(Settings())
     assert "AIza" not in str(caught.value)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SettingsError, match="UTF-8"):
+    with pytest.raises(SettingsError) as caught:
         read_keys(Settings())
+    assert (caught.value.code, caught.value.values) == ("key.file_not_text", {"path": str(path)})
 
 
 def test_a_key_is_known_by_its_ends_only(catalogue: Database, clock: Clock) -> None:
@@ -179,6 +180,7 @@ def test_what_waits_on_the_same_key(refusal: Refusal, catalogue: Database, clock
         left[:] = [refusal] * 99
         with pytest.raises(MediaUnavailable) as caught:
             api.channels(forHandle="@talks")
+        assert caught.value.code == "youtube.no_answer"
         assert caught.value.retryable
 
 
@@ -188,6 +190,7 @@ def test_no_server_at_all(catalogue: Database, clock: Clock) -> None:
     api = YouTubeApi(ring, dead, sleep=clock.sleep)
     with pytest.raises(MediaUnavailable) as caught:
         api.channels(forHandle="@talks")
+    assert caught.value.code == "youtube.no_answer"
     assert caught.value.retryable
     assert api.units == 0
 

@@ -17,7 +17,7 @@ from kb.sources.subscriptions import subscription_key
 from kb.sources.youtube.chapters import parse_chapters
 from kb.sources.youtube.items import parse_duration, placeholder_item
 from kb.sources.youtube.links import Link, parse_link
-from kb.types import Availability, AvailabilityState, MediaItem
+from kb.types import MediaItem
 
 V = "dQw4w9WgXcQ"
 UC = "UC_x5XG1OV2P6uZZ5FSM9Ttw"
@@ -221,11 +221,13 @@ def test_words_for_dates_and_spans() -> None:
     ):
         assert parse_span(text) == seconds
     for text in ("", "soon", "2024-13", "5x", "99999999999d"):
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError) as caught:
             parse_day(text)
+        assert (caught.value.code, caught.value.values) == ("filters.date", {"text": text})
     for text in ("", "soon", "5x", "-3"):
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError) as caught:
             parse_span(text)
+        assert (caught.value.code, caught.value.values) == ("filters.duration", {"text": text})
     for text, seconds in (("PT1H2M3S", 3723), ("P1DT1S", 86_401), ("P0D", 0), ("PT7M", 420)):
         assert parse_duration(text) == seconds
     assert parse_duration("P") is None
@@ -254,8 +256,8 @@ def test_a_scan_adds_up_what_is_new(tmp_path: Path) -> None:
         item(id="youtube:a", duration_s=100.0),
         item(id="youtube:b", duration_s=200.0),
         item(id="youtube:b", duration_s=200.0),  # twice in the list
-        item(id="youtube:c", availability=Availability(AvailabilityState.UPCOMING)),
-        placeholder_item("d", Availability(AvailabilityState.UNAVAILABLE, "private")),
+        item(id="youtube:c", extra={"live": "upcoming"}),
+        placeholder_item("d", unavailable="private"),
         item(id="youtube:e", duration_s=50.0),
         item(id="youtube:f", duration_s=60.0),
         item(id="youtube:g", duration_s=70.0),

@@ -1,4 +1,4 @@
-"""The file of YouTube Data API keys, changed a line at a time: everything else in it stays."""
+"""The file of YouTube Data API keys, changed one line at a time; all other lines stay."""
 
 from __future__ import annotations
 
@@ -7,40 +7,46 @@ from pathlib import Path
 from kb import storage
 from kb.errors import SettingsError
 from kb.settings import PROJECT_ROOT, Settings
-from kb.sources.keys.key_ring import ApiKey, is_key, keys_file, read_keys
+from kb.sources.keys.key_ring import ApiKey, is_key, key_file_error, keys_file, read_keys
 
 
 def key_file_path(settings: Settings) -> Path:
-    """The file that is read, or the one that would be made: in the project, else here."""
+    """Return the file that is read, or the one that would be made: in the project, else here."""
     found = keys_file(settings.yt_api_keys_file)
     if found is not None:
         return found
     path = Path(settings.yt_api_keys_file).expanduser()
-    # An installed package's folder is no place for what a user writes.
+    # An installed package's folder must not hold files of the user.
     project = (PROJECT_ROOT / "pyproject.toml").is_file()
     return path if path.is_absolute() else (PROJECT_ROOT if project else Path.cwd()) / path
 
 
 def is_in_file(settings: Settings, key: ApiKey) -> bool:
-    """Whether a key stands in the file (and not in the environment)."""
+    """Return True if a key is in the file (and not in the environment)."""
     return any(_secret(line) == key.secret for line in _lines(key_file_path(settings)))
 
 
 def add_key(settings: Settings, secret: str) -> ApiKey:
-    """Put a key at the end of the file, which is made if need be, for its owner's eyes only.
+    """Append a key to the file, which is created if needed, readable by its owner only.
 
-    Raises SettingsError for what cannot be a key or is there already, and LibraryError when
-    the file cannot be written. No message holds the key.
+    Raises SettingsError for text that cannot be a key and for a known key, and LibraryError
+    when the file cannot be written. No message holds the key.
     """
     secret = secret.strip().strip("'\"")
     if not is_key(secret):
         raise SettingsError(
+            "key.malformed",
             "This is not a YouTube Data API key.",
             hint="Copy it whole from the Google Cloud console: letters, digits, - and _ only.",
         )
     key = ApiKey.of(secret)
     if any(known.fingerprint == key.fingerprint for known in read_keys(settings)):
-        raise SettingsError(f"The key {key.shown} is there already.", hint="Add another one.")
+        raise SettingsError(
+            "key.duplicate",
+            "The key {key} is there already.",
+            hint="Add another one.",
+            key=key.shown,
+        )
     path = key_file_path(settings)
     lines = _lines(path)
     if lines and not lines[-1].endswith("\n"):
@@ -50,7 +56,7 @@ def add_key(settings: Settings, secret: str) -> ApiKey:
 
 
 def remove_key(settings: Settings, fingerprint: str) -> bool:
-    """Take a key out of the file; whether it was there. Raises LibraryError."""
+    """Remove a key from the file; return False if it was not there. Raises LibraryError."""
     path = key_file_path(settings)
     lines = _lines(path)
     kept = [line for line in lines if not _has_fingerprint(line, fingerprint)]
@@ -75,7 +81,4 @@ def _lines(path: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SettingsError(
-            f"Cannot read {path}: {reason}.", hint="Mend it or change YT_API_KEYS_FILE."
-        ) from None
+        raise key_file_error(path, error) from None

@@ -1,12 +1,12 @@
-"""The ring of YouTube Data API keys: which one to use now, and what each has spent today.
+"""The ring of YouTube Data API keys: the key to use now, and the units each has spent today.
 
-A key lives in the user's file or environment only. The database knows it by the beginning of
-its SHA-256, people by its first and last four characters. State and tally are shared by all
-processes of the library and survive restarts.
+A key is stored in the user's file or environment only. The database identifies it by the first
+digits of its SHA-256, the reports by its first and last four characters. All processes of the
+library share states and counts, which survive restarts.
 
 Google counts units per Cloud project and renews them at midnight Pacific time. The ring
-rotates only when a key's day is used up; asking several projects of one owner merely to
-multiply the allowance is against the service's terms.
+rotates only when a key's daily quota is used up; several projects of one owner that only
+multiply the quota are against the service's terms.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from kb.errors import QuotaExhausted, SettingsError
 from kb.settings import PROJECT_ROOT, Settings
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
-# What a key may be made of: anything else would not survive in an HTTP header.
+# The characters of a key: others would not survive in an HTTP header.
 _KEY = re.compile(r"[0-9A-Za-z_.~+/=-]{16,200}")
 
 KeyState = Literal["ready", "exhausted", "invalid"]
@@ -37,7 +37,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One key. Its text is in `secret` alone, which stays out of every representation."""
+    """One key. Only `secret` holds its text, and no representation shows it."""
 
     secret: str = field(repr=False)
     fingerprint: str
@@ -45,7 +45,7 @@ class ApiKey:
 
     @classmethod
     def of(cls, secret: str) -> ApiKey:
-        """The key with what it is known by."""
+        """Return the key with its fingerprint and its short form."""
         digest = hashlib.sha256(secret.encode()).hexdigest()
         return cls(secret, digest[:16], f"{secret[:4]}…{secret[-4:]}")
 
@@ -55,7 +55,7 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """How a key stands. `until` (epoch seconds) is when it is asked again, None if never."""
+    """The state of a key; it is used again from `until` (epoch seconds), never if None."""
 
     shown: str
     state: KeyState
@@ -65,22 +65,22 @@ class KeyStatus:
 
 
 def next_reset(now: float) -> float:
-    """The next midnight in Los Angeles, in epoch seconds, for `now` in epoch seconds."""
+    """Return the next midnight in Los Angeles in epoch seconds, for `now` in epoch seconds."""
     today = datetime.fromtimestamp(now, PACIFIC).date()
     midnight = datetime.combine(today + timedelta(days=1), datetime.min.time(), PACIFIC)
     return midnight.timestamp()
 
 
 def pacific_day(now: float) -> str:
-    """The date in Los Angeles, the day that quota is counted by."""
+    """Return the ISO date in Los Angeles, by which quota is counted."""
     return datetime.fromtimestamp(now, PACIFIC).date().isoformat()
 
 
 def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
-    """The keys of the file and the environment, in order, each once.
+    """Return the keys of the file and the environment, in order, each once.
 
-    A missing file is no error. Raises SettingsError, with the line's number and never its
-    text, for a line that cannot be a key, and for a file that cannot be read.
+    A missing file is no error. Raises SettingsError for a line that cannot be a key, with the
+    number of the line and never its text, and for a file that cannot be read.
     """
     found: dict[str, ApiKey] = {}
 
@@ -101,10 +101,7 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
             # utf-8-sig: editors on Windows put a byte order mark in front.
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise SettingsError(
-                f"Cannot read {path}: {reason}.", hint="Mend it or change YT_API_KEYS_FILE."
-            ) from None
+            raise key_file_error(path, error) from None
         for number, line in enumerate(lines, start=1):
             add(line.split("#", 1)[0], f"{path.name}, line {number},")
     for number, part in enumerate(settings.yt_api_keys.get_secret_value().split(","), start=1):
@@ -112,13 +109,31 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
     return tuple(found.values())
 
 
+def key_file_error(path: Path, error: Exception) -> SettingsError:
+    """Return the error for a file of keys that cannot be read; it holds no text of the file."""
+    if isinstance(error, UnicodeError):
+        return SettingsError(
+            "key.file_not_text",
+            "Cannot read {path}: it is not UTF-8 text.",
+            hint="Correct the file or change YT_API_KEYS_FILE.",
+            path=path,
+        )
+    return SettingsError(
+        "key.file_unreadable",
+        "Cannot read {path}: {reason}.",
+        hint="Correct the file or change YT_API_KEYS_FILE.",
+        path=path,
+        reason=getattr(error, "strerror", None) or type(error).__name__,
+    )
+
+
 def is_key(text: str) -> bool:
-    """Whether a text can be a key at all."""
+    """Return True if a text has the form of a key."""
     return bool(_KEY.fullmatch(text))
 
 
 def keys_file(name: str) -> Path | None:
-    """The file of keys that is read for this setting: here, else beside the package."""
+    """Return the existing file of keys for this setting: here, else beside the package."""
     path = Path(name).expanduser()
     candidates = [path] if path.is_absolute() else [Path.cwd() / path, PROJECT_ROOT / path]
     return next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -127,7 +142,7 @@ def keys_file(name: str) -> Path | None:
 class KeyRing:
     """The keys in the order of the file; the first that is ready is used.
 
-    `clock` gives epoch seconds. Methods raise LibraryError when the database cannot be used.
+    `clock` returns epoch seconds. Methods raise LibraryError when the database cannot be used.
     Safe to share between threads and processes.
     """
 
@@ -140,11 +155,11 @@ class KeyRing:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The keys' texts, for scrubbing."""
+        """The texts of the keys, for `redact`."""
         return tuple(key.secret for key in self.keys)
 
     def statuses(self) -> tuple[KeyStatus, ...]:
-        """How every key stands now, in the order of use."""
+        """Return the current state of every key, in the order of use."""
         now = self._clock()
         with self._database.begin() as connection:
             rows = {
@@ -158,7 +173,7 @@ class KeyRing:
         return tuple(_status(key, rows.get(key.fingerprint), now) for key in self.keys)
 
     def current(self) -> ApiKey | None:
-        """The key to use now; None when there is none that could ever be used.
+        """Return the key to use now, None when no key can ever be used.
 
         Raises QuotaExhausted, with the time of the reset, when all usable keys are spent.
         """
@@ -186,16 +201,16 @@ class KeyRing:
         self._update(key, units=spent, day=today)
 
     def mark_exhausted(self, key: ApiKey, reason: str) -> None:
-        """The key's day is used up: bench it until the next reset."""
+        """Leave out the key until the next reset: its daily quota is used up."""
         self._update(key, state="exhausted", reason=reason, until=next_reset(self._clock()))
 
     def mark_invalid(self, key: ApiKey, reason: str, *, for_s: float | None = None) -> None:
-        """The key cannot be used as it is; without `for_s` (seconds) until it is changed."""
+        """Leave out the key for `for_s` seconds, without `for_s` until it is changed."""
         until = None if for_s is None else self._clock() + for_s
         self._update(key, state="invalid", reason=reason, until=until)
 
     def reset(self) -> None:
-        """Every key counts as ready again (the owner has mended something); tallies stay."""
+        """Set every key to ready (its owner has corrected something); the unit counts stay."""
         for key in self.keys:
             self._update(key, state="ready", reason="", until=None)
 

@@ -1,4 +1,4 @@
-"""Which media of a listing are wanted, and the words in which people say it."""
+"""Filters of a listing, and the parser of the dates and lengths that users write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kb.errors import UsageError
 from kb.sources.base import Filters
 from kb.types import MediaItem
 
-# Up to three minutes and upright make a short; the API tells only the length.
+# A short is upright and at most three minutes long; the API gives only the length.
 SHORT_MAX_S = 180.0
 SHORT_SURE_S = 61.0
 
@@ -25,10 +25,11 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{2})")
 class VideoFilters(Filters):
     """The filters of `kb scan` and `kb ingest`; the defaults let everything through.
 
-    `after` and `before` are ISO dates and included. `playlist` narrows a channel to one of
-    its playlists (id, link or title). `title` is a regular expression, found anywhere, in any
-    case. `new` leaves out what is known already. `limit` is the most items, 0 for all.
-    An item whose duration is unknown passes the duration filters: it may be wanted.
+    `after` and `before` are ISO dates, both inclusive. `playlist` narrows a channel to one of
+    its playlists (id, link or title). `title` is a regular expression that matches anywhere in
+    the title, ignoring case. `new` leaves out the items that are known already. `limit` is the
+    largest number of items, 0 for all. An item of unknown duration passes the duration filters,
+    because it may be wanted.
     """
 
     playlist: str = ""
@@ -41,49 +42,75 @@ class VideoFilters(Filters):
 
     @classmethod
     def of(cls, filters: Filters) -> VideoFilters:
-        """Any filters as these."""
+        """Return any filters as video filters."""
         if isinstance(filters, cls):
             return filters
         return cls(after=filters.after, before=filters.before)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> VideoFilters:
-        """The inverse of `as_dict`; unknown names are passed over."""
+        """Return the filters of an `as_dict`; unknown names are ignored."""
         known = {each.name for each in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
 
     def as_dict(self) -> dict[str, Any]:
-        """The filters as plain JSON values."""
+        """Return the filters as plain JSON values."""
         return asdict(self)
 
     @property
     def needs_duration(self) -> bool:
-        """Whether it matters how long an item is."""
+        """True if a filter needs the duration of an item."""
         return self.min_duration_s is not None or self.max_duration_s is not None
 
     def checked(self) -> VideoFilters:
-        """These filters. Raises UsageError for dates, a pattern or numbers that make no sense."""
+        """Return these filters.
+
+        Raises UsageError for an invalid date, pattern or number, and for an empty range.
+        """
         for name in ("after", "before"):
             if value := getattr(self, name):
                 parse_day(value, end=name == "before")
         if self.after and self.before and self.after > self.before:
-            raise UsageError(f"Nothing lies after {self.after} and before {self.before}.")
+            raise UsageError(
+                "filters.days_reversed",
+                "No day is both after {after} and before {before}.",
+                hint="Choose an earlier first day or a later last day.",
+                after=self.after,
+                before=self.before,
+            )
         try:
             re.compile(self.title)
         except re.error as error:
             raise UsageError(
-                f"The title pattern {self.title!r} is no regular expression: {error}.",
+                "filters.title_pattern",
+                "The title pattern {pattern!r} is no regular expression: {reason}.",
                 hint="Put a backslash before characters such as ( [ + ? to mean themselves.",
+                pattern=self.title,
+                reason=error,
             ) from None
         low, high = self.min_duration_s, self.max_duration_s
         if low is not None and high is not None and low > high:
-            raise UsageError(f"No duration is over {low:g} s and under {high:g} s.")
+            raise UsageError(
+                "filters.durations_reversed",
+                "No duration is over {low:g} s and under {high:g} s.",
+                hint="Choose a shorter minimum or a longer maximum duration.",
+                low=low,
+                high=high,
+            )
         if self.limit < 0:
-            raise UsageError("The limit must be 0 (all) or more.")
+            raise UsageError(
+                "filters.limit",
+                "The limit must be 0 (all) or more, not {limit}.",
+                hint="Give the largest number of media, or 0 for all.",
+                limit=self.limit,
+            )
         return self
 
     def keep(self, item: MediaItem) -> bool:
-        """Whether the item is wanted, `new` and `limit` left aside: those need the listing."""
+        """Return True if the item passes the filters that look at one item alone.
+
+        `new` and `limit` need the listing and are not applied here.
+        """
         # Not super(): the zero-argument form breaks in dataclasses with slots.
         if not Filters.keep(self, item):
             return False
@@ -99,7 +126,7 @@ class VideoFilters(Filters):
 
 
 def is_short(item: MediaItem) -> bool:
-    """Whether the item is a YouTube short: as listed, else guessed by length and its tag."""
+    """Return True for a YouTube short: as listed, else estimated from length and tag."""
     listed = item.extra.get("short")
     if isinstance(listed, bool):
         return listed
@@ -110,10 +137,10 @@ def is_short(item: MediaItem) -> bool:
 
 
 def parse_day(text: str, *, end: bool = False, today: date | None = None) -> str:
-    """A date as people write it, as an ISO date.
+    """Return a date in one of the forms that users write as an ISO date.
 
     `2024-03-05`, `2024-03`, `2024` (their first day, or the last with `end`), `today`,
-    `yesterday`, or a span back from today such as `30d` or `2w`. Raises UsageError.
+    `yesterday`, or a time before today such as `30d` or `2w`. Raises UsageError for other text.
     """
     now = today or date.today()
     word = text.strip().lower()
@@ -136,14 +163,18 @@ def parse_day(text: str, *, end: bool = False, today: date | None = None) -> str
     except (ValueError, OverflowError):
         pass
     raise UsageError(
-        f"{text!r} is not a date.", hint="Write 2024-03-05, 2024-03, 2024, yesterday or 30d."
+        "filters.date",
+        "{text!r} is not a date.",
+        hint="Write 2024-03-05, 2024-03, 2024, yesterday or 30d.",
+        text=text,
     )
 
 
 def parse_span(text: str) -> float:
-    """A length of time in seconds: `90`, `90s`, `1:30`, `1:02:03`, `10m`, `1h30m`, `6h`, `1d`.
+    """Return a length of time in seconds.
 
-    Raises UsageError.
+    Accepts `90`, `90s`, `1:30`, `1:02:03`, `10m`, `1h30m`, `6h` and `1d`. Raises UsageError for
+    other text.
     """
     word = text.strip().lower().replace(" ", "")
     if re.fullmatch(r"\d+(?:\.\d+)?", word):
@@ -157,5 +188,8 @@ def parse_span(text: str) -> float:
             for number, unit in re.findall(r"(\d+(?:\.\d+)?)([wdhms])", word)
         )
     raise UsageError(
-        f"{text!r} is not a length of time.", hint="Write 90s, 10m, 1h30m, 6h, 1d or 1:02:03."
+        "filters.duration",
+        "{text!r} is not a length of time.",
+        hint="Write 90s, 10m, 1h30m, 6h, 1d or 1:02:03.",
+        text=text,
     )

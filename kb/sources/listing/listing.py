@@ -1,4 +1,4 @@
-"""A listing: the media behind a reference as they come in, and the report that grows with them."""
+"""A listing: the media of a reference as they arrive, and a report that is updated with them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kb.types import MediaItem
 
 @dataclass(frozen=True, slots=True)
 class ListingReport:
-    """What a listing has found out so far.
+    """The state of a listing.
 
-    `reported` is the service's own count (None if it tells none), `listed` how many were
-    seen before filtering, `unavailable` those that are private, removed or blocked, `units`
-    the API units spent, `via` who listed. `picture` is the address of the channel's own, empty
-    if there is none. `complete` turns true at the true end; `notes` are sentences for the
-    reader.
+    `reported` is the service's own count (None if it gives none), `listed` the number of
+    entries before filtering, `unavailable` the number of private, removed or blocked ones,
+    `units` the API units spent, `via` the name of the lister. `picture` is the address of the
+    channel's picture, empty if there is none. `complete` is true once the last entry was seen;
+    `notes` are sentences for the reader.
     """
 
     reference: str
@@ -37,9 +37,9 @@ class ListingReport:
 
 
 class Listing:
-    """Iterate over it for the wanted items; look at `report` at any time.
+    """The wanted items of a reference, by iteration; `report` can be read at any time.
 
-    It can be iterated once. Errors of the service come out of the iteration: QuotaExhausted,
+    It can be iterated once. The iteration raises the errors of the service: QuotaExhausted,
     MediaUnavailable, LanePaused, LibraryError.
     """
 
@@ -72,7 +72,7 @@ class Listing:
 
         def pass_through() -> Iterator[MediaItem]:
             for item in items:
-                # A video may stand in a playlist twice, and pages shift while one is listed.
+                # A playlist can hold a video twice, and its pages shift while it is listed.
                 if item.id in seen:
                     continue
                 seen.add(item.id)
@@ -86,7 +86,7 @@ class Listing:
 
 @runtime_checkable
 class ListingSource(Protocol):
-    """A source that reports while it lists."""
+    """A source whose listings have a report."""
 
     def open(
         self,
@@ -96,7 +96,7 @@ class ListingSource(Protocol):
         known: Container[str] = ...,
         check: Callable[[], None] = ...,
     ) -> Listing:
-        """A listing of what is behind a reference. Raises UsageError when that is nothing."""
+        """Return the listing of a reference. Raises UsageError when it leads nowhere."""
         ...
 
 
@@ -108,10 +108,10 @@ def open_listing(
     known: Container[str] = (),
     check: Callable[[], None] = lambda: None,
 ) -> Listing:
-    """A listing from any source, with all filters, whether it reports itself or not.
+    """Return a listing of any source with all filters applied.
 
-    `known` holds ids for the filter `new`; `check` may raise Cancelled. Raises what the
-    source raises, UsageError at once when the reference leads nowhere.
+    `known` holds ids for the filter `new`; `check` may raise Cancelled. Raises the errors of
+    the source, UsageError at once when the reference leads nowhere.
     """
     if isinstance(source, ListingSource):
         return source.open(reference, filters, known=known, check=check)

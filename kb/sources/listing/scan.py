@@ -1,4 +1,4 @@
-"""What a reference would bring, before anything is queued: how many, how long, at what cost."""
+"""A scan: the number, length and cost of the media of a reference, before any is queued."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from typing import Any
 
 from kb.settings import Settings
 from kb.sources.listing.listing import Listing, ListingReport
-from kb.types import AvailabilityState, MediaItem
+from kb.types import MediaItem
 
-# What a second of medium takes on disk: 128 kbit/s of sound, 2.5 Mbit/s of picture.
+# Bytes on disk per second of medium: 128 kbit/s of sound, 2.5 Mbit/s of picture.
 BYTES_PER_S = {"audio": 128_000 / 8, "mp3": 128_000 / 8, "mp4": 2_500_000 / 8}
-# Opening a page and choosing a format, beside the pause and the transfer.
+# Seconds to open a page and choose a format, in addition to the pause and the transfer.
 OVERHEAD_S = 3.0
-# What an ingest would take up: what nobody has asked for yet, and what ended without words.
+# States that an ingest would queue: not requested before, or ended without a transcript.
 _NEW = ("new", "upcoming", "live")
 _RETRY_STATES = ("failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedItem:
-    """An item and how it stands: `new`, `upcoming`, `live`, `unavailable`, or its state in the
-    library or the queue."""
+    """An item and its state.
+
+    The state is `new`, `upcoming`, `live`, `unavailable`, or the one in the library or queue.
+    """
 
     item: MediaItem
     state: str
 
     @property
     def should_ingest(self) -> bool:
-        """Whether an ingest would queue it."""
+        """True if an ingest would queue it."""
         return self.state in (*_NEW, *_RETRY_STATES)
 
     @property
@@ -44,9 +46,9 @@ class ScannedItem:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The result of a scan. Times in seconds, sizes in bytes, all for what an ingest would queue.
+    """The result of a scan. Times in seconds, sizes in bytes, all for the items to be queued.
 
-    `unmeasured` counts such items whose length the source does not tell: they are missing in
+    `unmeasured` counts those items whose length the source does not give: they are missing in
     the sums. `recognition_s` is None without a measured speed; `disk_free` None if unknown.
     """
 
@@ -61,18 +63,20 @@ class Scan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many items are new, known (done, held or on the queue), failed or cancelled
-        before, and how many entries cannot be had."""
+        """Numbers of items by category; `known` ones are done, held or on the queue.
+
+        `unavailable` counts the entries that cannot be fetched.
+        """
         found = dict.fromkeys(("new", "known", *_RETRY_STATES, "unavailable"), 0)
         for each in self.items:
             found[each.category] += 1
-        # Those of a list are counted by the report, and a single one stands among the items.
+        # The report counts those of a list; a single unavailable video is one of the items.
         found["unavailable"] = max(found["unavailable"], self.report.unavailable)
         return found
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences for the reader: those of the listing, and whether the disk is too small."""
+        """Sentences for the reader: those of the listing, and a warning about a small disk."""
         notes = self.report.notes
         if self.disk_free is not None and self.disk_bytes > self.disk_free:
             notes += (
@@ -84,13 +88,13 @@ class Scan:
 
     @property
     def estimate_s(self) -> float | None:
-        """The whole wall time: downloads and recognition run side by side; None if unknown."""
+        """The whole wall time in seconds, None if unknown; downloads and recognition overlap."""
         if self.recognition_s is None:
             return None
         return max(self.download_s, self.recognition_s)
 
     def as_dict(self) -> dict[str, Any]:
-        """The document of `kb scan --json`."""
+        """Return the document of `kb scan --json`."""
         return {
             "source": self.report.reference,
             "kind": self.report.kind,
@@ -130,11 +134,11 @@ def scan(
     states_of: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {},
     rtfx: float | None = None,
 ) -> Scan:
-    """Exhaust a listing and add it up.
+    """Read a listing to its end and sum it up.
 
-    `states_of` tells the states of those ids that the library or the queue has; `rtfx` is the
+    `states_of` returns the states of those ids that the library or the queue has; `rtfx` is the
     measured speed of recognition (seconds of sound per second), None if unknown.
-    Raises what the listing raises.
+    Raises the errors of the listing.
     """
     found = list(listing)
     states = states_of([item.id for item in found])
@@ -148,7 +152,7 @@ def scan(
         disk_bytes = int(audio_s * BYTES_PER_S[settings.keep])
     low = settings.download_pause_s
     pause_s = (low + max(low, settings.download_pause_max_s)) / 2 if low else 0.0
-    # The limiter spaces the starts; a transfer longer than the pause is the other bound.
+    # The limiter spaces the starts; transfers longer than the pause are the other bound.
     transfer_s = disk_bytes / settings.download_rate if settings.download_rate else 0.0
     return Scan(
         report=listing.report,
@@ -163,14 +167,13 @@ def scan(
 
 
 def _state(item: MediaItem) -> str:
-    state = item.availability.state
-    if state in (AvailabilityState.AVAILABLE, AvailabilityState.UNREADABLE):
-        return "new"
-    return str(state)
+    if "unavailable" in item.extra:
+        return "unavailable"
+    return str(item.extra.get("live", "new"))
 
 
 def _free_bytes(home: Path) -> int | None:
-    """Free bytes where the library is or will be."""
+    """Return the free bytes on the disk of the library, which may not exist yet."""
     for folder in (home, *home.parents):
         try:
             return shutil.disk_usage(folder).free

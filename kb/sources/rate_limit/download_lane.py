@@ -1,8 +1,8 @@
-"""The pace of downloads: one limiter and one brake for all processes on a machine.
+"""The rate limit of downloads: start times and pauses, shared by all processes of a machine.
 
-Both live in a row of the database. Whoever wants to begin a download draws the next free
-moment; a site that says "too much" stops the lane for everybody, each time in a row for twice
-as long, while what is fetched already goes on through the other stages.
+Both are stored in a row of the database. A download starts at the next free time; a site that
+refuses for too many requests pauses the whole lane, each time in a row for twice as long.
+Media that are fetched already go on through the other stages.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from kb.settings import Settings
 from kb.sources.rate_limit.machine_lock import MachineWideLock
 
 DOWNLOADS = "download"
-# One medium may be forbidden for reasons of its own; so many different ones in a row mean us.
+# One medium may be forbidden for its own reasons; so many in a row mean that we are blocked.
 FORBIDDEN_IN_A_ROW = 3
-# Without a further complaint for this many cool-downs the next one counts as the first again.
+# After this many cool-downs without a refusal the next one counts as the first again.
 STRIKE_EXPIRY_COOLDOWNS = 4.0
 _SLICE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """How a lane stands; `paused_until` in epoch seconds, None when it runs."""
+    """The state of a lane; `paused_until` in epoch seconds, None when it runs."""
 
     name: str
     paused_until: float | None
@@ -42,9 +42,9 @@ class LaneStatus:
 class DownloadRateLimiter:
     """The lane of downloads on this machine; safe between threads and processes.
 
-    `clock` gives epoch seconds, `sleep` waits, `draw(low, high)` picks a pause; `gate` is shared
-    with the other libraries on the machine. Methods raise LibraryError when the database cannot
-    be used.
+    `clock` returns epoch seconds, `sleep` waits, `uniform(low, high)` draws a pause in seconds;
+    `machine_lock` is shared with the other libraries on the machine. Methods raise LibraryError
+    when the database cannot be used.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class DownloadRateLimiter:
         uniform: Callable[[float, float], float] = random.uniform,
         machine_lock: MachineWideLock | None = None,
     ) -> None:
-        # Machines that share a database have addresses of their own, and so do their limits.
+        # Machines that share a database have their own addresses, and so their own limits.
         self.name = DOWNLOADS if database.is_sqlite else f"{DOWNLOADS}@{socket.gethostname()}"
         self._forbidden_name = f"{self.name}:403"
         self._database = database
@@ -65,11 +65,11 @@ class DownloadRateLimiter:
         self._clock = clock
         self._sleep = sleep
         self._uniform = uniform
-        # A clock of one's own says nothing about the machine's moments.
+        # A test's clock has nothing to do with the start times of the machine.
         self._machine_lock = machine_lock or (MachineWideLock() if clock is time.time else None)
 
     def acquire(self, check: Callable[[], None] = lambda: None) -> None:
-        """Wait for the next free moment to begin a download, and take it.
+        """Wait for the next free time to start a download, and take it.
 
         `check` is called while waiting and may raise Cancelled. Raises LanePaused.
         """
@@ -81,9 +81,9 @@ class DownloadRateLimiter:
             self._sleep(min(left_s, _SLICE_S))
 
     def _try_acquire(self) -> float:
-        """Take the moment if it is free; the seconds until it may be, if it is not.
+        """Take the current time if it is free, else return the seconds until it may be.
 
-        Moments are never given out ahead: those of processes that died would be lost, and
+        Times are never reserved in advance: those of processes that died would be lost, and
         the lane would stand still for nothing.
         """
         low = self._settings.download_pause_s
@@ -91,8 +91,8 @@ class DownloadRateLimiter:
         if not low or self._machine_lock is None:
             return self._try_acquire_local(low, high)[0]
         with self._machine_lock.acquire():
-            # More than the longest pause away: of a library with longer ones, or the clock was
-            # set back.
+            # More than the longest pause away: set by a library with longer ones, or the clock
+            # was set back.
             left_s = self._machine_lock.next_at() - self._clock()
             if 0 < left_s <= high:
                 return left_s
@@ -102,7 +102,7 @@ class DownloadRateLimiter:
             return left_s
 
     def _try_acquire_local(self, low: float, high: float) -> tuple[float, float]:
-        """The same by this library's own row; with the pause that was drawn."""
+        """Do the same with this library's own row; return the pause that was drawn as well."""
         with self._database.begin() as connection:
             row = self._row(connection, self.name)
             now = self._clock()
@@ -120,10 +120,9 @@ class DownloadRateLimiter:
         raise self._pause_error(paused_until, row.reason)
 
     def report_throttled(self, reason: str) -> LanePaused:
-        """The site said that it is too much: pause the lane. Returns the error to raise.
+        """Pause the lane after a refusal for too many requests; return the error to raise.
 
-        While the lane is paused already, complaints of downloads still under way change
-        nothing.
+        While the lane is paused already, refusals of downloads under way change nothing.
         """
         with self._database.begin() as connection:
             row = self._row(connection, self.name)
@@ -144,14 +143,14 @@ class DownloadRateLimiter:
         return self._pause_error(until, reason)
 
     def report_forbidden(self, item_id: str, reason: str) -> LanePaused | None:
-        """Count a medium that was forbidden (403) to the end.
+        """Count a medium that stayed forbidden (403) after all attempts.
 
-        Returns the error to raise when that many different ones in a row pause the lane.
+        Returns the error to raise when `FORBIDDEN_IN_A_ROW` different ones pause the lane.
         """
         with self._database.begin() as connection:
             row = self._row(connection, self._forbidden_name)
             if row.reason == item_id:
-                return None  # the same one again tells nothing new
+                return None  # the same medium again is no new evidence
             count = row.strikes + 1
             connection.execute(
                 sa.update(lanes)
@@ -167,7 +166,7 @@ class DownloadRateLimiter:
         return self.report_throttled(f"{count} media in a row were forbidden: {reason}")
 
     def report_success(self) -> None:
-        """A download arrived: the row of forbidden ones is broken."""
+        """Count a download that arrived: the series of forbidden ones ends."""
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(lanes)
@@ -176,7 +175,7 @@ class DownloadRateLimiter:
             )
 
     def status(self) -> LaneStatus:
-        """How the lane stands now."""
+        """Return the current state of the lane."""
         with self._database.begin() as connection:
             row = connection.execute(
                 sa.select(lanes).where(lanes.c.name == self.name)
@@ -192,7 +191,7 @@ class DownloadRateLimiter:
         )
 
     def resume(self) -> None:
-        """Lift the pause by hand; the growth of the next one is forgotten too."""
+        """End the pause; the next one is as short as the first."""
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(lanes)
@@ -206,7 +205,7 @@ class DownloadRateLimiter:
         return float(min(longest, self._settings.download_cooldown_s * 2.0 ** min(strikes - 1, 30)))
 
     def _row(self, connection: sa.Connection, name: str) -> sa.Row[tuple[object, ...]]:
-        """The lane's row, made if missing and held to the end of the transaction."""
+        """Return the lane's row, made if missing and locked to the end of the transaction."""
         self._database.insert_if_missing(
             connection, lanes, name=name, reason="", strikes=0, next_at=0.0, updated_at=0.0
         )
@@ -217,10 +216,13 @@ class DownloadRateLimiter:
     def _pause_error(self, until: float, reason: str) -> LanePaused:
         when = datetime.fromtimestamp(until).astimezone()
         error = LanePaused(
-            f"Downloads rest until {when:%H:%M:%S}: {reason}",
+            "downloads.paused",
+            "Downloads rest until {time}: {reason}",
             hint="They go on by themselves, more slowly if it happens again; recognition of what "
             "is fetched goes on meanwhile. A longer KB_DOWNLOAD_PAUSE_S avoids it.",
             until=until,
+            time=f"{when:%H:%M:%S}",
+            reason=reason,
         )
         error.lane = self.name
         return error

@@ -1,8 +1,8 @@
-"""One gate for the downloads of all libraries on this machine.
+"""One lock for the downloads of all libraries on this machine.
 
-The lane's moments (`kb.sources.rate_limit.download_lane`) lie in a library's database. Two
-libraries of one analyst would begin twice as many downloads from one address, so the latest moment
-is also noted in a small file that all of them share.
+The start times of the lane (`kb.sources.rate_limit.download_lane`) are in a library's database.
+Two libraries of one analyst would start twice as many downloads from one address, so the next
+free time is also written to a small file that all of them share.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ LOCK_WAIT_S = 10.0
 
 
 class MachineWideLock:
-    """When the next download on this machine may begin, in epoch seconds.
+    """The time at which the next download on this machine may start, in epoch seconds.
 
-    A temporary folder that cannot be used closes nothing: each library then keeps its own pace.
+    Without a usable temporary folder each library keeps its own rate.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -32,12 +32,12 @@ class MachineWideLock:
 
     @contextmanager
     def acquire(self) -> Iterator[None]:
-        """Nobody else looks or takes meanwhile."""
+        """Hold the lock: no other process reads or sets the time meanwhile."""
         lock = FileLock(f"{self._file}.lock", timeout=LOCK_WAIT_S)
         try:
             lock.acquire()
         except (OSError, Timeout, NotImplementedError) as error:
-            log.debug("no gate for the machine's downloads: %s", error)
+            log.debug("no lock for the machine's downloads: %s", error)
             yield
             return
         try:
@@ -46,18 +46,18 @@ class MachineWideLock:
             lock.release()
 
     def next_at(self) -> float:
-        """The next free moment; 0.0 when none was taken yet."""
+        """Return the next free time, 0.0 when none was set yet."""
         try:
             return float(self._file.read_text(encoding="ascii"))
         except (OSError, ValueError):
             return 0.0
 
     def set_next_at(self, until: float) -> None:
-        """The next one has to wait until then."""
+        """Set the time before which no download may start."""
         try:
             self._file.write_text(repr(until), encoding="ascii")
         except OSError as error:
-            log.debug("the machine's pace cannot be noted: %s", error)
+            log.debug("the time of the next download cannot be stored: %s", error)
 
 
 def _user() -> str:

@@ -1,7 +1,7 @@
-"""The YouTube Data API as this program needs it: four cheap calls, keys that rotate, errors told.
+"""A client of the YouTube Data API: four cheap calls, rotation of keys, classified errors.
 
-Every call costs one unit of quota. The key goes in a header and nowhere else: the client's own
-way puts it into the address, from where it reaches exceptions and logs.
+Every call costs one unit of quota. The key is sent in a header only: the client library would
+put it into the address, which appears in exceptions and logs.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from kb.settings import Settings
 from kb.sources.keys.key_ring import ApiKey, KeyRing
 from kb.sources.redact import redact
 
-PAGE_SIZE = 50  # the most that the service gives at once
+PAGE_SIZE = 50  # the largest page of the service
 UNITS_A_CALL = 1
 TIMEOUT_S = 30.0
 ATTEMPTS = 6
 WAIT_MAX_S = 60.0
 RETRY_AFTER_MAX_S = 300.0
-# A key whose project lacks something is asked again after this long: its owner can mend that
-# without changing the key.
+# A key whose project lacks a permission is tried again after this time: its owner can correct
+# that without changing the key.
 KEY_RETRY_S = 3600.0
 
 DAILY = {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"}
@@ -53,18 +53,18 @@ log = logging.getLogger(__name__)
 
 
 class NoUsableKey(Exception):
-    """There is no key that could be used now or after a reset."""
+    """Signal that no key can be used, neither now nor after a reset."""
 
 
 class ApiRefused(MediaUnavailable):
-    """The service refused a request for what it asks, not for its key; `reason` is its word."""
+    """A request refused for its content, not for its key; `reason` is the service's own word."""
 
     reason = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _ApiError:
-    """What an error answer says."""
+    """The content of an error answer."""
 
     status: int
     reasons: frozenset[str]
@@ -74,10 +74,10 @@ class _ApiError:
 
 
 class YouTubeApi:
-    """Calls of one listing; `units` counts what they cost.
+    """The calls of one listing; `units` is the quota they have cost.
 
-    Every method raises QuotaExhausted (all keys spent), NoUsableKey, ApiRefused (nothing
-    there, not allowed), MediaUnavailable (no answer, retryable) and LibraryError.
+    Every method raises QuotaExhausted (all keys spent), NoUsableKey, ApiRefused (not found,
+    not allowed), MediaUnavailable (no answer, retryable) and LibraryError.
     """
 
     def __init__(
@@ -94,17 +94,17 @@ class YouTubeApi:
         self._check = check
         self._proxy = settings.proxy.get_secret_value()
         service = _build(settings.yt_api_endpoint, _transport(self._proxy))
-        # Each of these builds a class with all its methods: once is enough.
+        # Each call builds a class with all its methods, so the results are kept.
         self._channels, self._playlists = service.channels(), service.playlists()
         self._playlist_items, self._videos = service.playlistItems(), service.videos()
 
     def channels(self, **which: str) -> dict[str, Any]:
-        """`channels.list` for `id=`, `forHandle=` or `forUsername=`."""
+        """Call `channels.list` with `id=`, `forHandle=` or `forUsername=`."""
         part = "snippet,contentDetails,statistics"
         return self._call(lambda: self._channels.list(part=part, **which))
 
     def playlists(self, token: str = "", **which: str) -> dict[str, Any]:
-        """A page of `playlists.list` for `id=` or `channelId=`."""
+        """Return a page of `playlists.list` with `id=` or `channelId=`."""
         return self._call(
             lambda: self._playlists.list(
                 part="snippet,contentDetails",
@@ -115,7 +115,7 @@ class YouTubeApi:
         )
 
     def playlist_items(self, playlist_id: str, token: str = "") -> dict[str, Any]:
-        """A page of `playlistItems.list`: ids, 50 at most."""
+        """Return a page of `playlistItems.list`: at most 50 ids."""
         return self._call(
             lambda: self._playlist_items.list(
                 part="contentDetails",
@@ -126,7 +126,7 @@ class YouTubeApi:
         )
 
     def videos(self, ids: Sequence[str]) -> dict[str, Any]:
-        """`videos.list` for at most 50 ids; private and removed ones are missing in it."""
+        """Call `videos.list` for at most 50 ids; private and removed ones are missing in it."""
         part = "snippet,contentDetails,status,liveStreamingDetails"
         return self._call(lambda: self._videos.list(part=part, id=",".join(ids)))
 
@@ -149,7 +149,7 @@ class YouTubeApi:
                 cause = self._classify(refusal, key)
                 wait_s = refusal.retry_after_s
             except (OSError, ValueError) as error:
-                # Network failures are OSErrors here; a ValueError is an answer that is no JSON.
+                # Network failures are OSErrors here; a ValueError is an answer that is not JSON.
                 cause = redact(error, (*self._ring.secrets, self._proxy))
             else:
                 self._record_usage(key)
@@ -161,9 +161,11 @@ class YouTubeApi:
             failures += 1
             if failures >= ATTEMPTS:
                 raise MediaUnavailable(
-                    f"The YouTube Data API does not answer: {cause}",
+                    "youtube.no_answer",
+                    "The YouTube Data API does not answer: {reason}",
                     hint="Check the network (and KB_PROXY); a retry goes on where it stopped.",
                     retryable=True,
+                    reason=cause,
                 ) from None
             if wait_s is None:
                 wait_s = min(WAIT_MAX_S, 2.0 ** (failures - 1)) * random.uniform(0.75, 1.25)
@@ -171,9 +173,9 @@ class YouTubeApi:
             self._sleep(min(wait_s, RETRY_AFTER_MAX_S))
 
     def _classify(self, refusal: _ApiError, key: ApiKey) -> str:
-        """The cause to wait for; empty when another key is to be tried at once.
+        """Return the cause to wait for, empty when another key is to be tried at once.
 
-        Raises ApiRefused for what neither waiting nor another key would change.
+        Raises ApiRefused when neither waiting nor another key would help.
         """
         reasons = refusal.reasons
         message = redact(refusal.message, self._ring.secrets)
@@ -194,11 +196,13 @@ class YouTubeApi:
             return f"HTTP {refusal.status}: {message or 'no reason given'}."
         self._record_usage(key)
         refused = ApiRefused(
-            f"YouTube refused: {message or f'HTTP {refusal.status}'}",
+            "youtube.refused",
+            "YouTube refused: {reason}",
             hint="Check the link; private and removed playlists cannot be listed.",
+            reason=message or f"HTTP {refusal.status}",
         )
         refused.reason = min(reasons, default="")
-        raise refused from None  # the cause's own text is not scrubbed
+        raise refused from None  # the text of the cause is not redacted
 
     def _record_usage(self, key: ApiKey) -> None:
         self.units += UNITS_A_CALL
@@ -208,7 +212,7 @@ class YouTubeApi:
 def _parse(response: Any, content: bytes) -> _ApiError:
     error: Any = {}
     with suppress(ValueError, KeyError, TypeError):
-        # Else it is a proxy's page or nothing at all, and the status must do.
+        # Without an error object it is a proxy's page or empty, and only the status counts.
         error = json.loads(content)["error"]
     error = error if isinstance(error, dict) else {"message": str(error)}
     details = error.get("details") or []
@@ -253,10 +257,10 @@ def _build(endpoint: str, transport: Any) -> Any:
 
 
 def _transport(proxy: str) -> Callable[[], Any]:
-    """What the client takes for an `httplib2.Http`, on top of requests.
+    """Return a class with the interface of `httplib2.Http`, based on requests.
 
-    httplib2 itself speaks to no proxy without a further package, and when redirected it hands
-    the key's header on to whatever host it is sent to.
+    httplib2 supports no proxy without a further package, and it sends the header with the key
+    to any host that it is redirected to.
     """
     import httplib2  # type: ignore[import-untyped]
 

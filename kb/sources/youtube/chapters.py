@@ -1,4 +1,4 @@
-"""Chapters, as publishers write them into a description."""
+"""Parser of the chapters in a video's description."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LEAST = 3
 
 
 def parse_chapters(description: str, duration_s: float | None = None) -> tuple[Chapter, ...]:
-    """The chapters in a description, by the site's own rule.
+    """Return the chapters in a description, by the site's own rule.
 
-    One a line, a time (`M:SS` or `H:MM:SS`) before or after its title; the first at 0:00, at
-    least three, in rising order. Anything else is prose that mentions times: no chapters.
+    One per line, with a time (`M:SS` or `H:MM:SS`) before or after the title; the first at 0:00,
+    at least three, in rising order. Other text with times in it gives no chapters.
     """
     found: list[Chapter] = []
     for line in description.splitlines():

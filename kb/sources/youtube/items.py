@@ -1,4 +1,4 @@
-"""What the YouTube Data API answers, as our items."""
+"""The resources of the YouTube Data API, converted to our items."""
 
 from __future__ import annotations
 
@@ -10,53 +10,55 @@ from typing import Any
 from kb.sources.youtube.api import PAGE_SIZE, YouTubeApi
 from kb.sources.youtube.chapters import parse_chapters
 from kb.sources.youtube.page_cache import Page
-from kb.types import Availability, AvailabilityState, MediaItem
+from kb.types import MediaItem
 
 SITE = "https://www.youtube.com"
 UNAVAILABLE_STATUSES = {"deleted", "failed", "rejected"}
-AVAILABLE = Availability()
 
 _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 
 
 def list_page(api: YouTubeApi, playlist_id: str, token: str) -> tuple[Page, str]:
-    """A page of a playlist with the details of its videos, and the next token; two units."""
+    """Return a page of a playlist with the details of its videos, and the next token; two units."""
     answer = api.playlist_items(playlist_id, token)
     ids = video_ids(answer)
     resources: Sequence[dict[str, Any]] = []
     if ids:
         resources = api.videos(ids[:PAGE_SIZE]).get("items", [])
     by_id = {resource["id"]: resource for resource in resources}
-    # In the order of the playlist, whatever the order of the answer.
+    # In the order of the playlist: the answer may have another one.
     items = [item_from_resource(by_id[each]) for each in ids if each in by_id]
-    available = tuple(item for item in items if not item.availability.is_unavailable)
+    available = tuple(item for item in items if "unavailable" not in item.extra)
     return Page(available, len(ids) - len(available)), answer.get("nextPageToken", "")
 
 
 def video_ids(answer: dict[str, Any]) -> list[str]:
-    """The ids in an answer of `playlistItems.list`."""
+    """Return the ids in an answer of `playlistItems.list`."""
     return [entry["contentDetails"]["videoId"] for entry in answer.get("items", [])]
 
 
-def placeholder_item(video_id: str, availability: Availability = AVAILABLE) -> MediaItem:
-    """Return a video of which only the id and the availability are known."""
+def placeholder_item(video_id: str, **extra: object) -> MediaItem:
+    """Return an item for a video of which only the id is known."""
     return MediaItem(
         id=f"youtube:{video_id}",
         source="youtube",
         url=f"{SITE}/watch?v={video_id}",
         title=video_id,
         published="",
-        availability=availability,
+        extra=extra,
     )
 
 
 def item_from_resource(resource: dict[str, Any]) -> MediaItem:
-    """A `video` resource of the Data API as our item.
+    """Return a `video` resource of the Data API as an item.
 
-    `extra` has `channel_id`, `published_at` (ISO), `captions` (bool) and `thumbnail` (address).
+    `extra` has `channel_id`, `published_at` (ISO), `captions` (bool), `thumbnail` (address),
+    and if they apply `live` (`upcoming` or `live`), `available_at` (epoch seconds) and
+    `unavailable` (the upload status).
     """
     snippet = resource["snippet"]
     content = resource.get("contentDetails", {})
+    status = resource.get("status", {})
     published_at = snippet.get("publishedAt", "")
     duration_s = parse_duration(content.get("duration", ""))
     description = snippet.get("description", "")
@@ -68,36 +70,32 @@ def item_from_resource(resource: dict[str, Any]) -> MediaItem:
     thumbnails = snippet.get("thumbnails") or {}
     if thumbnails:
         extra["thumbnail"] = max(thumbnails.values(), key=lambda each: each.get("width", 0))["url"]
+    live = snippet.get("liveBroadcastContent", "none")
+    if live != "none":
+        extra["live"] = live
+        scheduled = resource.get("liveStreamingDetails", {}).get("scheduledStartTime", "")
+        if scheduled:
+            extra["available_at"] = _epoch(scheduled)
+    if status.get("uploadStatus") in UNAVAILABLE_STATUSES:
+        extra["unavailable"] = status["uploadStatus"]
     return MediaItem(
         id=f"youtube:{resource['id']}",
         source="youtube",
         url=f"{SITE}/watch?v={resource['id']}",
         title=snippet.get("title", ""),
         published=published_at[:10],
-        duration_s=duration_s or None,  # live and coming ones say zero
+        duration_s=duration_s or None,  # zero for live and scheduled ones
         channel=snippet.get("channelTitle", ""),
         description=description,
         tags=tuple(snippet.get("tags", ())),
         chapters=parse_chapters(description, duration_s),
         language=snippet.get("defaultAudioLanguage") or snippet.get("defaultLanguage"),
         extra=extra,
-        availability=_availability(resource),
     )
 
 
-def _availability(resource: dict[str, Any]) -> Availability:
-    status = resource.get("status", {}).get("uploadStatus")
-    if status in UNAVAILABLE_STATUSES:
-        return Availability(AvailabilityState.UNAVAILABLE, status)
-    live = resource["snippet"].get("liveBroadcastContent", "none")
-    if live not in (AvailabilityState.UPCOMING, AvailabilityState.LIVE):
-        return Availability()
-    scheduled = resource.get("liveStreamingDetails", {}).get("scheduledStartTime", "")
-    return Availability(AvailabilityState(live), starts_at=_epoch(scheduled) if scheduled else None)
-
-
 def picture_of(snippet: dict[str, Any], wide_px: int) -> str:
-    """The address of the smallest picture that is so wide, else of the widest; or empty."""
+    """Return the address of the smallest picture of this width, else of the widest; or empty."""
     found = sorted((snippet.get("thumbnails") or {}).values(), key=lambda e: e.get("width") or 0)
     if not found:
         return ""
@@ -106,7 +104,7 @@ def picture_of(snippet: dict[str, Any], wide_px: int) -> str:
 
 
 def parse_duration(text: str) -> float | None:
-    """An ISO 8601 duration (`PT1H2M3S`, `P1DT2H`) in seconds; None for anything else."""
+    """Return an ISO 8601 duration (`PT1H2M3S`, `P1DT2H`) in seconds; None for other text."""
     match = _DURATION.fullmatch(text)
     if not match or not any(match.groups()):
         return None

@@ -1,4 +1,4 @@
-"""Whether one key works: the cheapest question that YouTube's Data API answers."""
+"""The check of one API key, with the cheapest call of YouTube's Data API."""
 
 from __future__ import annotations
 
@@ -14,25 +14,30 @@ from kb.settings import Settings
 from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
 
-FIRST_VIDEO = "jNQXAC9IVRw"  # the first that was ever uploaded; any id would do
-PAUSE_MAX_S = 2.0  # somebody waits for the answer
+FIRST_VIDEO = "jNQXAC9IVRw"  # the first video on YouTube; any id would do
+PAUSE_MAX_S = 2.0  # a user waits for the answer
 
 
 def check_key(settings: Settings, database: Database, fingerprint: str) -> Mapping[str, Any]:
-    """Asks one unit's worth with one key and notes how it stands, as plain values.
+    """Make a call of one unit with one key; store and return the state of the key.
 
-    Raises UsageError when there is no such key, MediaUnavailable when there is no answer.
+    The result has the fields of `KeyStatus` as plain values. Raises UsageError when there is no
+    such key, MediaUnavailable when there is no answer.
     """
     keys = [key for key in read_keys(settings) if key.fingerprint == fingerprint]
     if not keys:
-        raise UsageError("This key is not there any more.", hint="Look at the list again.")
+        raise UsageError(
+            "key.removed",
+            "This YouTube Data API key is not there any more.",
+            hint="Look at the list again.",
+        )
     ring = KeyRing(keys, database)
-    ring.reset()  # what was wrong before may have been mended
+    ring.reset()  # its owner may have corrected the key
 
     def briefly(seconds: float) -> None:
         time.sleep(min(seconds, PAUSE_MAX_S))
 
-    # The ring notes what concerns the key; a refusal of the question is not the key's fault.
+    # The ring stores failures of the key; a refusal of the video is not the key's fault.
     with suppress(QuotaExhausted, NoUsableKey, ApiRefused):
         YouTubeApi(ring, settings, sleep=briefly).videos([FIRST_VIDEO])
     (status,) = ring.statuses()

@@ -1,7 +1,7 @@
-"""What a YouTube link is: a video, a playlist or a channel, in all the forms they come in.
+"""Parser of links to YouTube: videos, playlists and channels in all their forms.
 
-Nothing here asks the network. A handle or an old custom name is told apart from a channel id,
-but which channel it belongs to only the service knows.
+It uses no network. Handles and old custom names are recognized; the service alone can map them
+to a channel id.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ Tab = Literal["", "shorts", "live"]
 
 _VIDEO = re.compile(r"[A-Za-z0-9_-]{11}")
 _CHANNEL = re.compile(r"UC[A-Za-z0-9_-]{22}")
-# PL lists, UU… uploads, OLAK5uy_ albums, RD mixes, FL favourites, LL/WL one's own.
+# PL lists, UU… uploads, OLAK5uy_ albums, RD mixes, FL favourites, LL/WL the viewer's own.
 _PLAYLIST = re.compile(r"(?:PL|UU|UULF|UUSH|UULV|FL|RD|OLAK5uy_|EC|LP)[A-Za-z0-9_-]{10,}")
 _LIST = re.compile(r"[A-Za-z0-9_-]{2,64}")
-# Letters of any script, with dots, dashes and a middle dot; some scripts need only one letter.
+# Letters of any script, dots, dashes and the middle dot; one letter is enough in some scripts.
 _HANDLE = re.compile(r"@[\w.·-]{1,60}")
 _NAME = re.compile(r"[\w.-]{1,100}")
 
@@ -27,7 +27,7 @@ _HOSTS = {"youtube.com", "youtube-nocookie.com", "youtubekids.com", "youtu.be", 
 _PREFIXES = ("www.", "m.", "music.", "gaming.", "studio.", "tv.", "consent.")
 _VIDEO_PATHS = {"shorts", "live", "embed", "v", "e", "vi", "watch"}
 _TABS: dict[str, Tab] = {"shorts": "shorts", "streams": "live", "live": "live"}
-# First parts of a path that are pages of the site and never a channel's custom name.
+# First parts of a path that are pages of the site, not custom names of channels.
 _PAGES = {
     "about",
     "account",
@@ -55,11 +55,11 @@ _PAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a link names.
+    """A parsed link.
 
     `id` is the video's, playlist's or channel's id, the handle with its @, or the old name.
-    `playlist` is the list that a video was watched in, `start_s` the second linked to,
-    `tab` the part of a channel that was linked.
+    `playlist` is the playlist in a link to a video, `start_s` the start time in seconds, `tab`
+    the linked part of a channel.
     """
 
     kind: LinkKind
@@ -70,13 +70,13 @@ class Link:
 
     @property
     def key(self) -> str:
-        """The same for every form of a link to the same thing."""
+        """A key that is the same for every form of a link to one video, playlist or channel."""
         name = self.id.casefold() if self.kind in ("handle", "user", "custom") else self.id
         return ":".join(filter(None, ("youtube", self.kind, name, self.tab)))
 
     @property
     def url(self) -> str:
-        """The site's own address for it."""
+        """The address of the page on the site."""
         site = "https://www.youtube.com"
         page = {
             "video": f"/watch?v={self.id}",
@@ -91,10 +91,10 @@ class Link:
 
 
 def parse_link(reference: str) -> Link | None:
-    """What a link, handle or bare id names; None for anything that is not YouTube's.
+    """Parse a link, handle or bare id; return None if it is not one of YouTube's.
 
-    Tracking parameters are ignored, redirects and consent pages looked through. A bare video
-    id needs a digit, a dash or mixed case, or a plain word would be one.
+    Tracking parameters are ignored; the target of redirects and consent pages is parsed. A bare
+    video id needs a digit, a dash or mixed case, to distinguish it from a plain word.
     """
     return _parse_link(reference, 3)
 
@@ -147,7 +147,7 @@ def _parse_page(path: list[str], query: dict[str, str], fragment: str, depth: in
     first = path[0] if path else ""
     rest = path[1:]
     for name in ("continue", "next", "u", "url", "q"):
-        # Consent, sign-in, attribution, oEmbed and redirect pages carry the real address.
+        # Consent, sign-in, attribution, oEmbed and redirect pages hold the real address.
         target = query.get(name, "")
         if depth and first in ("m", "ml", "", "signin", "attribution_link", "oembed", "redirect"):
             if target.startswith("/"):
@@ -182,7 +182,7 @@ def _parse_page(path: list[str], query: dict[str, str], fragment: str, depth: in
 
 
 def _video(text: str, query: dict[str, str], fragment: str) -> Link | None:
-    # Some programs append their tracking to the id itself: dQw4…&feature=share.
+    # Some programs append tracking parameters to the id: dQw4…&feature=share.
     match = _VIDEO.match(text)
     if not match or re.match(r"[A-Za-z0-9_-]", text[match.end() :]):
         return None
@@ -209,7 +209,7 @@ def _channel(kind: LinkKind, name: str, rest: list[str]) -> Link | None:
 
 
 def _seconds(stamp: str) -> float | None:
-    """`90`, `90s`, `1m30s`, `1h2m3s` in seconds; None for anything else."""
+    """Return `90`, `90s`, `1m30s`, `1h2m3s` in seconds; None for other text."""
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", stamp)
     if not stamp or not match:
         return None

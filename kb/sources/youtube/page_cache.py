@@ -1,40 +1,39 @@
-"""The pages of a listing, kept in the database so that a broken one goes on where it stopped.
+"""The pages of a listing, stored in the database so that an interrupted listing can resume.
 
-Each page is written, with the token of the next, before anything of it is used. Several
-processes may list the same thing at once: each page is fetched by whoever comes first.
+Each page is stored, with the token of the next, before its items are used. Several processes
+can list the same playlist at once: each page is fetched by the process that needs it first.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from kb.database import Database, listing_pages, listings
-from kb.library.metadata import item_document, item_from_document
-from kb.types import MediaItem
+from kb.types import Chapter, MediaItem
 
-# An unfinished listing older than this is begun again; the wait for a quota takes a day.
+# An unfinished listing older than this is started again; the wait for quota takes a day.
 STALE_S = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: what it lists, and how many entries of it cannot be had."""
+    """One page: its items, and the number of its entries that are unavailable."""
 
     items: tuple[MediaItem, ...]
     unavailable: int = 0
 
 
-# From the token of a page (empty for the first) to the page and the next token (empty: last).
+# Maps the token of a page (empty: the first) to the page and the next token (empty: the last).
 FetchPage = Callable[[str], tuple[Page, str]]
 
 
 class PageStore:
-    """One listing, by id. Methods raise LibraryError when the database cannot be used."""
+    """The store of one listing. Methods raise LibraryError when the database cannot be used."""
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class PageStore:
         self._reuse_s = reuse_s
 
     def clear(self) -> None:
-        """Drop what is kept of this listing."""
+        """Delete the stored pages of this listing."""
         with self._database.begin() as connection:
             self._delete(connection)
 
@@ -59,10 +58,10 @@ class PageStore:
         connection.execute(sa.delete(listings).where(listings.c.id == self.id))
 
     def pages(self, fetch: FetchPage) -> Iterator[Page]:
-        """All pages in order: those kept, then those fetched, each kept before it is given.
+        """Yield all pages in order: the stored ones, then fetched ones, stored before use.
 
-        A listing finished within `reuse_s` answers from what is kept. One broken off longer
-        ago than that begins with a look at the head, where what is new since then stands.
+        A listing finished within `reuse_s` seconds gives its stored pages. One interrupted
+        longer ago than that fetches the first pages again, which hold what is new since then.
         """
         row = self._row(discard_stale=True)
         if row.pages and row.finished_at is None and self._age(row.started_at) > self._reuse_s:
@@ -70,7 +69,7 @@ class PageStore:
         number = 0
         while True:
             if number > row.pages:
-                number = 0  # another process began the listing anew
+                number = 0  # another process started the listing again
             page = self._load(number) if number < row.pages else None
             if page is not None:
                 number += 1
@@ -93,7 +92,7 @@ class PageStore:
                 return
 
     def _row(self, *, discard_stale: bool = False) -> sa.Row[Any]:
-        """The listing's row, made if missing; `discard_stale` starts a stale one again."""
+        """Return the listing's row, made if missing; `discard_stale` starts a stale one again."""
         query = sa.select(listings).where(listings.c.id == self.id)
         with self._database.begin() as connection:
             row = connection.execute(query).one_or_none()
@@ -129,12 +128,12 @@ class PageStore:
             )
         if stored is None:
             return None
-        return Page(tuple(map(item_from_document, stored["items"])), stored["unavailable"])
+        return Page(tuple(map(item_from_dict, stored["items"])), stored["unavailable"])
 
     def _store(self, number: int, page: Page, token: str) -> None:
-        document = {"items": list(map(item_document, page.items)), "unavailable": page.unavailable}
+        document = {"items": list(map(item_to_dict, page.items)), "unavailable": page.unavailable}
         with self._database.begin() as connection:
-            # Counted up only by the first of two processes that fetched the same page.
+            # Only the first of two processes that fetched the same page advances the count.
             advanced = connection.execute(
                 sa.update(listings)
                 .where(
@@ -159,8 +158,29 @@ class PageStore:
 
 
 def prune(database: Database, *, clock: Callable[[], float] = time.time) -> None:
-    """Drop the listings that nobody will go on with."""
+    """Delete listings that are too old to be resumed."""
     with database.begin() as connection:
         old = sa.select(listings.c.id).where(listings.c.started_at < clock() - STALE_S)
         connection.execute(sa.delete(listing_pages).where(listing_pages.c.listing_id.in_(old)))
         connection.execute(sa.delete(listings).where(listings.c.id.in_(old)))
+
+
+_FIELDS = tuple(each.name for each in fields(MediaItem))
+
+
+def item_to_dict(item: MediaItem) -> dict[str, Any]:
+    """Return the item as plain JSON values; `dataclasses.asdict` copies deeply and is slow."""
+    values = {name: getattr(item, name) for name in _FIELDS}
+    values["chapters"] = [{"start_s": c.start_s, "title": c.title} for c in item.chapters]
+    return values
+
+
+def item_from_dict(values: Mapping[str, Any]) -> MediaItem:
+    """Return the item of an `item_to_dict` that was stored as JSON."""
+    return MediaItem(
+        **{
+            **values,
+            "tags": tuple(values["tags"]),
+            "chapters": tuple(Chapter(**chapter) for chapter in values["chapters"]),
+        }
+    )

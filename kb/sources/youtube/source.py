@@ -1,4 +1,4 @@
-"""YouTube: channels, playlists and videos, listed through the Data API or without a key."""
+"""The source of YouTube: channels, playlists and videos, with the Data API or without a key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from kb.database import Database
 from kb.errors import QuotaExhausted, UsageError
 from kb.settings import Settings
-from kb.sources.base import Filters
+from kb.sources.base import MISSING, Filters
 from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
@@ -26,9 +26,9 @@ from kb.sources.youtube.items import (
 from kb.sources.youtube.links import Link, parse_link
 from kb.sources.youtube.page_cache import Page, PageStore, prune
 from kb.sources.ytdlp.online_source import OnlineSource
-from kb.types import Availability, AvailabilityState, MediaItem
+from kb.types import MediaItem
 
-# The service's list of a channel's uploads ends at about this many.
+# The service lists about this many uploads of a channel at most.
 UPLOADS_LIMIT = 20_000
 PICTURE_PX = 160  # a channel's picture is shown small
 _WITHOUT_KEY = (
@@ -38,7 +38,7 @@ _WITHOUT_KEY = (
 
 
 class YouTubeSource(OnlineSource):
-    """YouTube as a source; `site` is where listings without a key start."""
+    """YouTube as a source; `site` is the base address of listings without a key."""
 
     name = "youtube"
 
@@ -54,7 +54,7 @@ class YouTubeSource(OnlineSource):
         self._site = site
 
     def accepts(self, reference: str) -> bool:
-        """Whether it is a link to YouTube, a handle or a bare id, and no file of that name."""
+        """Return True for a link, handle or bare id of YouTube, unless a file has that name."""
         link = parse_link(reference)
         if link is None or "/" in reference:
             return link is not None
@@ -64,7 +64,7 @@ class YouTubeSource(OnlineSource):
             return True
 
     def items(self, reference: str, filters: Filters = Filters()) -> Iterator[MediaItem]:  # noqa: B008
-        """The videos behind a reference; see `open`."""
+        """Return the videos of a reference; see `open`."""
         return iter(self.open(reference, filters))
 
     def open(
@@ -76,12 +76,12 @@ class YouTubeSource(OnlineSource):
         check: Callable[[], None] = lambda: None,
         reuse_s: float | None = None,
     ) -> Listing:
-        """A listing of the videos behind a reference, newest first for a channel.
+        """Return a listing of the videos of a reference, newest first for a channel.
 
         `known` holds the ids that the filter `new` leaves out; a channel's listing then ends
-        at the first page without anything new. `check` is called before every request and may
+        at the first page without a new video. `check` is called before every request and may
         raise Cancelled. `reuse_s` overrides the setting. Private and removed entries of a
-        list are counted and not given; a single video is given whatever its state.
+        list are counted and left out; a single video is returned in any state.
 
         Raises UsageError at once when the reference leads nowhere, QuotaExhausted when all
         keys are spent, MediaUnavailable without an answer, LibraryError.
@@ -107,7 +107,7 @@ class YouTubeSource(OnlineSource):
         except QuotaExhausted:
             if link.kind != "video":
                 raise
-            # One video needs no listing: what is missing comes with the download.
+            # One video needs no listing: the download brings the missing metadata.
             listing = Listing(
                 report, lambda _: iter([placeholder_item(link.id)]), video_filters, known
             )
@@ -131,7 +131,7 @@ class YouTubeSource(OnlineSource):
                 title=item.title,
                 reported=1,
                 listed=1,
-                unavailable=int(item.availability.is_unavailable),
+                unavailable=int("unavailable" in item.extra),
                 units=api.units,
                 complete=True,
             )
@@ -188,7 +188,7 @@ class YouTubeSource(OnlineSource):
                     yield replace(item, extra=extra)
             if not by_date or not page.items:
                 continue
-            # Newest first: nothing behind such a page is wanted.
+            # Newest first: no later page holds a wanted item.
             if filters.new and all(item.id in listing.known for item in page.items):
                 return
             if filters.after and all(item.published < filters.after for item in page.items):
@@ -207,14 +207,14 @@ class YouTubeSource(OnlineSource):
             yield from store.pages(fetch)
         except ApiRefused as error:
             if error.reason == "playlistNotFound" and playlist_id.startswith("UU"):
-                return  # a channel that has never uploaded anything
+                return  # a channel without uploads
             if error.reason != "invalidPageToken":
                 raise
             store.clear()
             yield from store.pages(fetch)
 
     def _shorts(self, api: YouTubeApi, playlist_id: str) -> set[str] | None:
-        """The ids of the channel's shorts, None where the service does not list them apart."""
+        """Return the ids of the channel's shorts, None if the service has no list of them."""
         if playlist_id.startswith(("UULF", "UUSH", "UULV")):
             return None
         found: set[str] = set()
@@ -232,8 +232,7 @@ class YouTubeSource(OnlineSource):
     def _video(self, api: YouTubeApi, video_id: str) -> MediaItem:
         resources = api.videos([video_id]).get("items", [])
         if not resources:
-            reason = "private or removed, or never there"
-            return placeholder_item(video_id, Availability(AvailabilityState.UNAVAILABLE, reason))
+            return placeholder_item(video_id, unavailable=MISSING)
         return item_from_resource(resources[0])
 
     def _playlist(self, api: YouTubeApi, playlist_id: str) -> dict[str, Any]:
@@ -244,14 +243,14 @@ class YouTubeSource(OnlineSource):
                 "reported": int(resources[0]["contentDetails"]["itemCount"]),
             }
         if playlist_id.startswith("UU"):
-            return {}  # lists of uploads need not be found by the call for playlists
+            return {}  # `playlists.list` does not find every list of uploads
         raise UsageError(
             f"There is no playlist {playlist_id} that can be listed.",
             hint="It may be private, removed, or a mix made for one viewer.",
         )
 
     def _channel(self, api: YouTubeApi, link: Link) -> dict[str, Any]:
-        # An old custom name usually lives on as handle; there is no cheap call for it.
+        # An old custom name usually became a handle; there is no cheap call for it.
         lookups = {
             "channel": ({"id": link.id},),
             "handle": ({"forHandle": link.id},),
@@ -304,9 +303,21 @@ class YouTubeSource(OnlineSource):
             token = answer.get("nextPageToken", "")
             if not token:
                 break
-        shown = ", ".join(repr(title) for title in titles[:10]) or "none"
+        if not titles:
+            raise UsageError(
+                "youtube.no_playlists",
+                "{channel} has no public playlists; {playlist!r} was asked for.",
+                hint="Leave out the playlist to take all uploads of the channel.",
+                channel=channel_title,
+                playlist=playlist,
+            )
         raise UsageError(
-            f"{channel_title} has no public playlist {playlist!r}.", hint=f"It has: {shown}."
+            "youtube.playlist_title",
+            "{channel} has no public playlist {playlist!r}.",
+            hint="It has: {titles}.",
+            channel=channel_title,
+            playlist=playlist,
+            titles=", ".join(repr(title) for title in titles[:10]),
         )
 
     def _open_without_key(
@@ -326,8 +337,11 @@ class YouTubeSource(OnlineSource):
             named = parse_link(filters.playlist)
             if named is None or named.kind != "playlist":
                 raise UsageError(
-                    "Without a YouTube Data API key a playlist cannot be found by its title.",
+                    "youtube.playlist_without_key",
+                    "Without a YouTube Data API key the playlist {playlist!r} cannot be found by "
+                    "its title.",
                     hint="Give the playlist's own link.",
+                    playlist=filters.playlist,
                 )
             link = named
         listing = Listing(

@@ -1,4 +1,4 @@
-"""Which captions of a medium to take, out of what yt-dlp tells about them, and taking them."""
+"""Selection and download of the captions of a medium, from the metadata of yt-dlp."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from kb.types import CaptionFile
 
-FORMATS = ("json3", "vtt", "srt")  # the best first; others are not read
-_CHATS = ("live_chat", "rechat", "danmaku", "comments")  # listed beside captions, and are none
+FORMATS = ("json3", "vtt", "srt")  # the best first; others are not supported
+_CHATS = ("live_chat", "rechat", "danmaku", "comments")  # listed among the captions
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class CaptionTrack:
 def select_track(
     info: Mapping[str, Any], language: str | None, *, automatic: bool = False
 ) -> CaptionTrack | None:
-    """The captions in the language spoken, people's before a machine's.
+    """Return the captions in the spoken language, human ones before automatic ones.
 
-    `language` is what is known of it beforehand (`de`, `en-US`), else the info's own. Where
-    neither tells it, people's captions are taken if they are all in one language: a
-    translation is no witness. `automatic`: a machine's will do too, but no translation.
+    `language` is the language if known (`de`, `en-US`), else that of `info` is used. Without
+    either, human captions are taken if they are all in one language: a translation is no
+    evidence of the spoken words. `automatic` accepts automatic captions too, but no translation.
     """
     spoken = (language or str(info.get("language") or "")).lower()
     human = _readable_tracks(info.get("subtitles"))
@@ -42,7 +42,7 @@ def select_track(
     if not automatic:
         return None
     machine = _readable_tracks(info.get("automatic_captions"))
-    # Of some hundred languages only this one was heard; all others are translations of it.
+    # Of some hundred languages only this one was recognized; the others are translations.
     originals = [code for code in machine if code.endswith("-orig")]
     found = originals[0] if originals else _in_language(machine, spoken)
     if found is None and len(machine) == 1:
@@ -51,7 +51,7 @@ def select_track(
 
 
 def _readable_tracks(offered: Any) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Languages with the best format that can be read."""
+    """Return the languages, each with its best supported format."""
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for code, formats in (offered or {}).items():
         if code in _CHATS:
@@ -68,7 +68,7 @@ def _downloadable(formats: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def _in_language(offered: Mapping[str, Any], spoken: str) -> str | None:
-    """The offered code that is the language: exactly, without region, or with one."""
+    """Return the offered code of the language: exact, without region, or with one."""
     if not spoken:
         return None
     ranked = sorted(
@@ -83,9 +83,9 @@ def _primary_language(code: str) -> str:
 
 
 def save_track(ydl: Any, info: Mapping[str, Any], track: CaptionTrack, base: Path) -> CaptionFile:
-    """Writes an offer to `<base>.<language>[.auto].<ext>` with yt-dlp's own downloader.
+    """Write a track to `<base>.<language>[.auto].<ext>` with yt-dlp's own downloader.
 
-    Raises whatever yt-dlp does.
+    Raises the errors of yt-dlp, and OSError when no captions arrive.
     """
     kind = ".auto" if track.automatic else ""
     plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in track.language)

@@ -1,4 +1,4 @@
-"""yt-dlp as a library: how it is set up, what its errors mean, and listing without details."""
+"""yt-dlp as a library: its options, and listings without details."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kb.sources.ytdlp.metadata import item_from_info
 from kb.types import MediaItem
 
 TIMEOUT_S = 30.0
-# Between the requests of one download, as the makers of yt-dlp recommend.
+# Seconds between the requests of one download, as yt-dlp's manual recommends.
 REQUEST_PAUSE_S = 0.75
 _DEPTH = 2
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """What must never be shown: keys, the proxy with its password, cookies' values."""
+    """Return the texts that must never be shown: keys, proxy address, values of cookies."""
     found = [settings.proxy.get_secret_value()]
     try:
         found += [key.secret for key in read_keys(settings)]
@@ -38,12 +38,12 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
             if len(fields) == 7 and len(fields[6]) >= 8:
                 found.append(fields[6].strip())
     except SettingsError:
-        pass  # said elsewhere; what cannot be read cannot leak
+        pass  # reported elsewhere; a file that cannot be read cannot leak
     return tuple(filter(None, found))
 
 
 class _YtdlpLogger:
-    """yt-dlp's messages in our log, scrubbed."""
+    """yt-dlp's messages in our log, redacted."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         self._secrets = secrets
@@ -52,12 +52,15 @@ class _YtdlpLogger:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s", redact(message, self._secrets))
 
-    # Errors are raised too, and our callers say what became of them.
+    # Errors are raised too, and our callers report them.
     info = warning = error = debug
 
 
 def base_options(settings: Settings, secrets: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What every use of yt-dlp has in common. Raises SettingsError for the cookies file."""
+    """Return the options common to all uses of yt-dlp.
+
+    Raises SettingsError when the cookies file cannot be read.
+    """
     cookies = _cookies(settings)
     return {
         "quiet": True,
@@ -66,7 +69,7 @@ def base_options(settings: Settings, secrets: tuple[str, ...] = ()) -> dict[str,
         "color": "no_color",
         "logger": _YtdlpLogger(secrets),
         "socket_timeout": TIMEOUT_S,
-        # Not set by default when it is used as a library.
+        # yt-dlp sets these only for its command line.
         "retries": settings.download_retries,
         "fragment_retries": settings.download_retries,
         "extractor_retries": 3,
@@ -91,14 +94,24 @@ def _cookies(settings: Settings) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        if isinstance(error, UnicodeError):
+            raise SettingsError(
+                "cookies.not_text",
+                "Cannot read the cookies file {path}: it is not UTF-8 text.",
+                hint="Correct KB_COOKIES_FILE.",
+                path=path,
+            ) from None
         raise SettingsError(
-            f"Cannot read the cookies file {path}: {reason}.", hint="Correct KB_COOKIES_FILE."
+            "cookies.unreadable",
+            "Cannot read the cookies file {path}: {reason}.",
+            hint="Correct KB_COOKIES_FILE.",
+            path=path,
+            reason=error.strerror or type(error).__name__,
         ) from None
 
 
 def javascript_runtime() -> str | None:
-    """The path of the JavaScript runtime that YouTube needs, None if there is none."""
+    """Return the path of the JavaScript runtime that YouTube needs, None if there is none."""
     try:
         from deno import find_deno_bin  # type: ignore[import-untyped]
 
@@ -108,7 +121,7 @@ def javascript_runtime() -> str | None:
 
 
 def ffmpeg_path() -> str | None:
-    """The path of the ffmpeg program, None if there is none."""
+    """Return the path of the ffmpeg program, None if there is none."""
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
 
@@ -126,9 +139,10 @@ def flat_items(
     sleep: Callable[[float], None] = time.sleep,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[str, MediaItem]]:
-    """What a page lists, without opening each entry; a page with one medium gives that one.
+    """Yield the title of a list and an item, for each medium that a page lists.
 
-    Yields the list's title and an item. Raises LanePaused, RetryLater, MediaUnavailable.
+    The entries are not opened. A page with one medium gives that one. Raises LanePaused,
+    RetryLater, MediaUnavailable.
     """
     import yt_dlp
 
@@ -146,12 +160,17 @@ def flat_items(
         try:
             with yt_dlp.YoutubeDL(options) as ydl:
                 info = ydl.extract_info(address, download=False)
-        except Exception as error:  # whatever an extractor stumbles over
+        except Exception as error:  # extractors raise errors of any class
             raise failure_error(
                 classify(error, secrets, clock=clock), rate_limiter, address
             ) from None
         if not info:
-            raise MediaUnavailable(f"Nothing was found at {redact(address, secrets)}.")
+            raise MediaUnavailable(
+                "listing.nothing_found",
+                "Nothing was found at {address}.",
+                hint="Check the address in a browser.",
+                address=redact(address, secrets),
+            )
         if "entries" not in info:
             yield info.get("title") or "", item_from_info(info, address)
             return
@@ -160,11 +179,11 @@ def flat_items(
                 continue
             inner = "entries" in entry or entry.get("ie_key") == "YoutubeTab"
             if inner and depth:
-                # A channel's page lists its tabs, each a list of its own.
+                # A channel's page lists its tabs, and each is a list.
                 yield from extract(entry.get("url") or entry["webpage_url"], depth - 1)
             elif not inner:
                 link = entry.get("_type") in ("url", "url_transparent")
-                # Several media of one page share its address: their place tells them apart.
+                # Several media of one page share its address: their place distinguishes them.
                 yield (
                     info.get("title") or "",
                     item_from_info(

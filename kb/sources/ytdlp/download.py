@@ -1,4 +1,4 @@
-"""Downloads through yt-dlp: fetched whole, resumed, checked, politely."""
+"""Downloads through yt-dlp: resumed, verified, at a limited rate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from kb.database import Database
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater
 from kb.settings import Settings
-from kb.sources.base import FetchResult, Progress, no_progress
+from kb.sources.base import MISSING, FetchResult, Progress, no_progress
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.redact import redact
 from kb.sources.ytdlp.captions import save_track, select_track
@@ -26,14 +26,14 @@ from kb.types import CaptionFile, MediaItem
 # The decoded length of a file in seconds; raises KBError for what cannot be decoded.
 Measure = Callable[[Path], float]
 
-# Declared lengths are rounded to seconds, and a sound track may end a moment before the
-# picture; of a very short medium that leeway would be half.
+# Declared lengths are rounded to seconds, and a sound track may end shortly before the
+# picture; for a very short medium that tolerance would be half of it.
 SHORT_BY_S = 2.0
 SHORT_BY_SHARE = 0.005
 SHORT_BY_SHARE_MAX = 0.35
 _PROGRESS_EVERY_S = 0.2
 _BLOCK = 1 << 20
-_CAPTIONS_KEY = "kb_witness"  # where an info holds the captions that were saved beside it
+_CAPTIONS_KEY = "kb_witness"  # key of an info for the captions that were saved beside the medium
 
 _FORMATS = {
     "audio": "bestaudio/best",
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class Downloader:
-    """Fetches one medium at a time; make one per thread or share it, both are safe."""
+    """A client for downloads, one medium at a time; can be shared between threads."""
 
     def __init__(
         self,
@@ -70,21 +70,21 @@ class Downloader:
         *,
         keep: str | None = None,
     ) -> FetchResult:
-        """Download into `folder`, going on from what a broken attempt left there.
+        """Download into `folder`, resuming an interrupted attempt.
 
         `keep` is `audio` (as the site has it, the default of the settings), `mp3` or `mp4`.
-        The item comes back with what the download told about it; a picture, when the settings
-        ask for it, is named in `extra["files"]`. Captions made by people come along by
-        themselves, others when the settings ask for them. What the caller does not move stays
-        in `folder`.
+        The item of the result has the metadata of the download; a picture, when the settings
+        ask for it, is named in `extra["files"]`. Human captions are saved too, others when the
+        settings ask for them. Files that the caller does not move stay in `folder`.
 
-        Raises MediaUnavailable (`retryable` tells whether another time may help), RetryLater for
-        what is not out yet, LanePaused when the site wants a rest, LibraryError when the disk
-        is full, and whatever `progress` raises to stop; then the next call resumes.
+        Raises MediaUnavailable (`retryable` if another attempt may help), RetryLater for a
+        medium that is not out yet, LanePaused when the site refuses for too many requests,
+        LibraryError when the disk is full, and the error that `progress` raises to stop; then
+        the next call resumes.
         """
         self._check_available(item)
         keep = keep or self._settings.keep
-        fresh, failed = False, YtdlpFailure("transient", "nothing was tried")
+        fresh, failed = False, YtdlpFailure("transient", "network", "nothing was tried")
         forbidden = 0
         for _ in range(self._settings.download_attempts):
             self.rate_limiter.acquire(lambda: progress(0, 0))
@@ -104,7 +104,7 @@ class Downloader:
                     ) from None
                 if failed.kind in ("busy", "later", "gone"):
                     raise failure_error(failed, self.rate_limiter, self._name(item)) from None
-                # An address may have grown old meanwhile: once more with a new one.
+                # The address of the file may have expired: try once more with a new one.
                 forbidden += failed.kind == "forbidden"
                 if forbidden > 1:
                     break
@@ -118,17 +118,29 @@ class Downloader:
         raise failure_error(failed, self.rate_limiter, self._name(item))
 
     def _check_available(self, item: MediaItem) -> None:
-        if item.availability.is_unavailable:
+        if reason := item.extra.get("unavailable"):
+            if reason == MISSING:
+                raise MediaUnavailable(
+                    "download.missing",
+                    "{what} cannot be fetched: it is private or removed, or never existed.",
+                    hint="Only its owner can change that.",
+                    what=self._name(item),
+                )
             raise MediaUnavailable(
-                f"{self._name(item)} cannot be had: {item.availability.reason}.",
+                "download.unavailable",
+                "{what} cannot be fetched: its state is {state!r}.",
                 hint="Only its owner can change that.",
+                what=self._name(item),
+                state=reason,
             )
-        moment = item.availability.starts_at
-        if moment is not None and moment > self._clock():
+        moment = item.extra.get("available_at")
+        if isinstance(moment, int | float) and moment > self._clock():
             raise RetryLater(
-                f"{self._name(item)} is not out yet.",
+                "download.scheduled",
+                "{what} is not out yet.",
                 hint="It is fetched by itself when it is.",
-                until=moment,
+                until=float(moment),
+                what=self._name(item),
             )
 
     def _download(
@@ -143,9 +155,9 @@ class Downloader:
             with yt_dlp.YoutubeDL(options) as ydl:
                 info = _first_entry(ydl.extract_info(self._url(item), download=True))
                 if self._settings.witness and hook.stop_error is None:
-                    hook.muted = True  # what is told is how much of the medium is there
+                    hook.muted = True  # the progress is that of the medium, not of its captions
                     self._save_captions(ydl, item, info, folder)
-        except Exception as error:  # whatever an extractor stumbles over
+        except Exception as error:  # extractors raise errors of any class
             if hook.stop_error is not None:
                 raise hook.stop_error from None
             raise _AttemptFailed(classify(error, self._secrets, clock=self._clock)) from None
@@ -154,23 +166,22 @@ class Downloader:
         if info.get("live_status") in ("is_live", "is_upcoming") or info.get("is_live"):
             until = info.get("release_timestamp") or 0
             until = until if until > self._clock() else self._clock() + DEFAULT_RETRY_S
-            raise _AttemptFailed(
-                YtdlpFailure("later", "it is still live or to come.", until=float(until))
-            )
+            raise _AttemptFailed(YtdlpFailure("later", "live", until=float(until)))
         done = info.get("requested_downloads") or [{}]
         path = Path(done[0].get("filepath") or "")
-        # No exception is not yet success.
+        # yt-dlp can return without an exception and without a file.
         if not path.is_file() or path.stat().st_size == 0:
-            raise _AttemptFailed(YtdlpFailure("transient", "no file arrived."))
+            raise _AttemptFailed(YtdlpFailure("transient", "no_file"))
         return path, info
 
     def captions(
         self, item: MediaItem, folder: Path, progress: Progress = no_progress
     ) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
-        """The captions alone, in `folder`, and the item as its page describes it.
+        """Download the captions alone into `folder`; return the item with its metadata too.
 
-        In the item's language, made by people where there are such, else by a machine; empty
-        where there are none. Waits its turn among the downloads. Raises as `fetch` does.
+        The captions are in the item's language, human ones if there are any, else automatic
+        ones; none if there are no captions. Waits for its turn among the downloads. Raises the
+        errors of `fetch`.
         """
         import yt_dlp
 
@@ -201,19 +212,19 @@ class Downloader:
         return merge_metadata(item, item_from_info(info, item.url)), tuple(saved)
 
     def _save_captions(self, ydl: Any, item: MediaItem, info: dict[str, Any], folder: Path) -> None:
-        """Saves captions made by people, where there are any; without them it goes on."""
+        """Save human captions if there are any; an error is logged and no failure."""
         track = select_track(info, item.language)
         requested = info.get("requested_subtitles") or {}
         if track is None or track.language in requested:
             return
         try:
             info[_CAPTIONS_KEY] = save_track(ydl, info, track, folder / _stem(item))
-        except Exception as error:  # the medium is here; it must not be lost for its captions
+        except Exception as error:  # the medium is here and must not be lost for its captions
             log.info("%s: no captions: %s", item.id, redact(error, self._secrets))
 
     def _options(self, item: MediaItem, folder: Path, keep: str, fresh: bool) -> dict[str, Any]:
         settings = self._settings
-        # The format is part of the name, so that half of one is never continued with another.
+        # The format is part of the name: a part of one format is never resumed with another.
         pattern = f"{folder.absolute()}/{_stem(item)}".replace("%", "%%")
         options = base_options(settings, self._secrets) | {
             "format": _FORMATS[keep],
@@ -249,13 +260,11 @@ class Downloader:
         try:
             measured = self._measure(path)
         except KBError as error:
-            raise _DamagedFile(
-                YtdlpFailure("transient", f"what arrived is damaged: {error}")
-            ) from None
+            raise _DamagedFile(YtdlpFailure("transient", "damaged", error=error)) from None
         if declared and measured < declared - _tolerance_s(declared):
             log.info("%s: %.1f s of %.1f s arrived.", item.id, measured, declared)
             raise _DamagedFile(
-                YtdlpFailure("transient", f"only {measured:.1f} s of {declared:.1f} s arrived.")
+                YtdlpFailure("transient", "short", measured_s=measured, declared_s=declared)
             )
 
     def _result(
@@ -290,7 +299,7 @@ class Downloader:
     def _remove(self, folder: Path, item: MediaItem, but: Container[Path] = ()) -> None:
         for path in folder.glob(f"{_stem(item)}.*"):
             if path not in but:
-                # On Windows somebody may have it open; it is overwritten then.
+                # On Windows another program may have it open; it is overwritten then.
                 with suppress(OSError):
                     path.unlink()
 
@@ -304,19 +313,19 @@ class Downloader:
 
 
 class _AttemptFailed(Exception):
-    """An attempt failed."""
+    """A failed attempt of a download."""
 
     def __init__(self, failure: YtdlpFailure) -> None:
-        super().__init__(failure.message)
+        super().__init__(failure.cause)
         self.failure = failure
 
 
 class _DamagedFile(_AttemptFailed):
-    """A file arrived and is not what was declared."""
+    """A file that arrived damaged or shorter than declared."""
 
 
 class _ProgressHook:
-    """Passes progress on, a few times a second, and remembers what made it stop."""
+    """A hook of yt-dlp that reports progress a few times a second and keeps a stop error."""
 
     def __init__(self, progress: Progress) -> None:
         self.stop_error: BaseException | None = None
@@ -335,13 +344,13 @@ class _ProgressHook:
         try:
             self._progress(int(status.get("downloaded_bytes") or 0), int(total))
         except BaseException as error:
-            # yt-dlp would take some exceptions for failures of its own and try again.
+            # yt-dlp would treat some exceptions as its own failures and try again.
             self.stop_error = error
             raise DownloadCancelled from error
 
 
 def _first_entry(info: dict[str, Any] | None) -> dict[str, Any]:
-    """The medium of an answer, which may be a list of one."""
+    """Return the medium of an info, which may be a list of one."""
     found = info or {}
     if "entries" not in found:
         return found
@@ -350,19 +359,19 @@ def _first_entry(info: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _not_live(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
-    """yt-dlp's question whether to leave a medium out: a stream would run for ever."""
+    """Return yt-dlp's reason to skip a medium, None for none: a live stream never ends."""
     if info.get("live_status") in ("is_live", "is_upcoming") or info.get("is_live"):
         return "It is still live or to come."
     return None
 
 
 def _tolerance_s(declared_s: float) -> float:
-    """By how much a medium may be shorter than declared."""
+    """Return the seconds by which a medium may be shorter than declared."""
     floor_s = min(SHORT_BY_S, declared_s * SHORT_BY_SHARE_MAX)
     return max(floor_s, declared_s * SHORT_BY_SHARE)
 
 
 def _stem(item: MediaItem) -> str:
-    # The hash tells apart ids that differ in case alone, which are one name on Windows.
+    # The hash distinguishes ids that differ in case only, which are one name on Windows.
     plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in item.short_id)[:40]
     return f"{plain}-{hashlib.sha256(item.id.encode()).hexdigest()[:8]}"

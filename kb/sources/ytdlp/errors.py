@@ -1,4 +1,4 @@
-"""Classifies failures of yt-dlp by its messages."""
+"""The failures of yt-dlp, classified by its messages, and the errors to raise for them."""
 
 from __future__ import annotations
 
@@ -15,35 +15,63 @@ from kb.sources.redact import redact
 
 DEFAULT_RETRY_S = 3600.0
 
-
 _DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
-
 YtdlpFailureKind = Literal["busy", "forbidden", "later", "gone", "disk", "transient"]
+Cause = Literal[
+    "busy",
+    "disk",
+    "not_out",
+    "live",
+    "members",
+    "age",
+    "country",
+    "owner",
+    "address",
+    "browser",
+    "extractor",
+    "forbidden",
+    "no_file",
+    "damaged",
+    "short",
+    "network",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class YtdlpFailure:
-    """What an error of yt-dlp means; `message` is safe to show, `until` in epoch seconds."""
+    """The meaning of an error of yt-dlp.
+
+    `kind` decides what is done about it, `cause` which error is raised. `message` is safe to
+    show; `until` is in epoch seconds. The cause `damaged` has the `error` of the decoder, the cause
+    `short` has `measured_s` and `declared_s`.
+    """
 
     kind: YtdlpFailureKind
-    message: str
-    hint: str = ""
+    cause: Cause
+    message: str = ""
     until: float | None = None
+    error: KBError | None = None
+    measured_s: float = 0.0
+    declared_s: float = 0.0
 
 
-# Kind, hint and the words that show it, in this order; the first that matches counts.
-_WORDS: tuple[tuple[YtdlpFailureKind, str, str], ...] = (
-    ("disk", "", r"no space left on device|errno 28\b|disk is full|not enough space on the disk"),
+# Kind, cause and a pattern of the message, in order of precedence; the first match counts.
+_WORDS: tuple[tuple[YtdlpFailureKind, Cause, str], ...] = (
+    (
+        "disk",
+        "disk",
+        r"no space left on device|errno 28\b|disk is full|not enough space on the disk",
+    ),
     (
         "busy",
-        "",
+        "busy",
         r"not a (?:ro)?bot|captcha|rate.?limit|too many requests|unusual traffic"
         r"|content isn.t available, try again later",
     ),
     (
         "later",
-        "It is fetched by itself when it is out.",
+        "not_out",
         r"premieres? (?:in|will)|will begin|live event (?:has not|hasn.t)"
         r"|not yet (?:started|aired)"
         r"|is not currently live|live stream is (?:still )?(?:running|being processed)"
@@ -51,89 +79,80 @@ _WORDS: tuple[tuple[YtdlpFailureKind, str, str], ...] = (
     ),
     (
         "gone",
-        "It is for members only; an account's cookies (KB_COOKIES_FILE) could open it.",
+        "members",
         r"members.only|join this channel|requires? (?:a )?(?:payment|purchase|subscription)",
     ),
     (
         "gone",
-        "It asks for a login to prove an age; an account's cookies (KB_COOKIES_FILE) could "
-        "open it.",
+        "age",
         r"confirm your age|age.restricted|inappropriate for some users",
     ),
     (
         "gone",
-        "It is not shown in this country; a proxy (KB_PROXY) elsewhere could fetch it.",
+        "country",
         r"not (?:made )?(?:this video )?available (?:in|from) your (?:country|location|region)"
         r"|geo.?restrict|blocked it in your country|not available in your country",
     ),
     (
         "gone",
-        "Only its owner can change that.",
+        "owner",
         r"private video|video is private|this video is unavailable|video unavailable"
         r"|has been removed|been deleted|no longer available|account.{0,40}terminated"
         r"|copyright|does not exist|drm.protected|drm protection|no longer exists",
     ),
     (
         "gone",
-        "This address is not one that media can be fetched from.",
+        "address",
         r"unsupported url|no media found|is not a valid url",
     ),
     (
         "transient",
-        "yt-dlp may be too old for this site; `kb doctor` tells its age.",
+        "extractor",
         r"no video formats found|requested format is not available|unable to extract",
     ),
 )
 
 
-_COMPILED_PATTERNS = tuple((k, hint, re.compile(words, re.IGNORECASE)) for k, hint, words in _WORDS)
-
-
+_PATTERNS = tuple((kind, cause, re.compile(words, re.IGNORECASE)) for kind, cause, words in _WORDS)
 _PREFIX = re.compile(r"^(?:ERROR:\s*)?(?:\[[\w:+.-]+\]\s*)?(?:[\w.-]+:\s+)?")
-
-
 _ADVICE = re.compile(
     r"\s*(?:;|\.)?\s*(?:please report this issue on|Confirm you are on the latest"
     r"|See\s+https?://|Use --cookies|\(caused by).*$",
     re.IGNORECASE | re.DOTALL,
 )
-
-
 _IN_TIME = re.compile(r"\bin (?:about )?(?:a |an )?(\d+)?\s*(minute|hour|day|week)", re.IGNORECASE)
-
-
 _TIME_S = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0, "week": 604_800.0}
 
 
 def classify(
     error: BaseException, secrets: tuple[str, ...] = (), *, clock: Callable[[], float] = time.time
 ) -> YtdlpFailure:
-    """What went wrong, from the words and the HTTP status of an error.
+    """Classify an error by its message, then by its HTTP status.
 
-    Words come first: a site answers 403 to what is private and to what is too much.
+    The message comes first: a site answers 403 for a private video and for too many requests.
     """
     message = _ADVICE.sub("", _PREFIX.sub("", redact(error, secrets), count=1)) or "no reason given"
     for link in _chain(error):
         if isinstance(link, OSError) and link.errno in _DISK_FULL:
-            return YtdlpFailure("disk", message)
+            return YtdlpFailure("disk", "disk", message)
     status = _status(error)
-    for kind, hint, words in _COMPILED_PATTERNS:
+    for kind, cause, words in _PATTERNS:
         if words.search(message):
             until = _available_at(message, clock()) if kind == "later" else None
-            return YtdlpFailure(kind, message, hint, until)
+            return YtdlpFailure(kind, cause, message, until)
     if status == 429:
-        return YtdlpFailure("busy", message)
+        return YtdlpFailure("busy", "busy", message)
     if status == 403:
-        return YtdlpFailure("forbidden", message, "The site may want a pause or a login.")
+        return YtdlpFailure("forbidden", "forbidden", message)
     if status in (401, 404, 410, 451):
-        return YtdlpFailure("gone", message, "Check the address in a browser.")
+        return YtdlpFailure("gone", "browser", message)
     if "GeoRestricted" in "".join(type(link).__name__ for link in _chain(error)):
-        return YtdlpFailure("gone", message, "It is not shown in this country.")
-    return YtdlpFailure("transient", message, "Check the network; it is tried again.")
+        return YtdlpFailure("gone", "country", message)
+    return YtdlpFailure("transient", "network", message)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what caused it, in every way that yt-dlp links them."""
+    """Yield the error and its causes, by every attribute in which yt-dlp stores them."""
     seen: set[int] = set()
     queue: list[BaseException | None] = [error]
     while queue:
@@ -162,15 +181,141 @@ def _available_at(message: str, now: float) -> float:
 
 
 def failure_error(failure: YtdlpFailure, rate_limiter: DownloadRateLimiter, what: str) -> KBError:
-    """The error to raise for a verdict; a busy site pauses the lane."""
+    """Return the error to raise for a failure with the medium `what`.
+
+    A site that refuses for too many requests pauses the lane of `rate_limiter`.
+    """
     if failure.kind == "busy":
         return rate_limiter.report_throttled(failure.message)
+    if failure.cause == "live":
+        return RetryLater(
+            "download.still_live",
+            "{what} is not out yet: it is still live or to come.",
+            hint="It is fetched by itself when it is out.",
+            until=failure.until,
+            what=what,
+        )
     if failure.kind == "later":
         return RetryLater(
-            f"{what} is not out yet: {failure.message}", hint=failure.hint, until=failure.until
+            "download.not_out_yet",
+            "{what} is not out yet: {reason}",
+            hint="It is fetched by itself when it is out.",
+            until=failure.until,
+            what=what,
+            reason=failure.message,
         )
-    return MediaUnavailable(
-        f"{what} cannot be fetched: {failure.message}",
-        hint=failure.hint,
-        retryable=failure.kind != "gone",
-    )
+    error = _unavailable(failure, what)
+    error.retryable = failure.kind != "gone"
+    return error
+
+
+def _unavailable(failure: YtdlpFailure, what: str) -> MediaUnavailable:
+    reason = failure.message
+    match failure.cause:
+        case "members":
+            return MediaUnavailable(
+                "download.members_only",
+                "{what} cannot be fetched: {reason}",
+                hint="It is for members only; an account's cookies (KB_COOKIES_FILE) could open "
+                "it.",
+                what=what,
+                reason=reason,
+            )
+        case "age":
+            return MediaUnavailable(
+                "download.age_restricted",
+                "{what} cannot be fetched: {reason}",
+                hint="It asks for a login to prove an age; an account's cookies "
+                "(KB_COOKIES_FILE) could open it.",
+                what=what,
+                reason=reason,
+            )
+        case "country":
+            return MediaUnavailable(
+                "download.country_blocked",
+                "{what} cannot be fetched: {reason}",
+                hint="It is not shown in this country; a proxy (KB_PROXY) elsewhere could fetch "
+                "it.",
+                what=what,
+                reason=reason,
+            )
+        case "owner":
+            return MediaUnavailable(
+                "download.private_or_removed",
+                "{what} cannot be fetched: {reason}",
+                hint="Only its owner can change that.",
+                what=what,
+                reason=reason,
+            )
+        case "address":
+            return MediaUnavailable(
+                "download.address_unsupported",
+                "{what} cannot be fetched: {reason}",
+                hint="This address is not one that media can be fetched from.",
+                what=what,
+                reason=reason,
+            )
+        case "browser":
+            return MediaUnavailable(
+                "download.not_found",
+                "{what} cannot be fetched: {reason}",
+                hint="Check the address in a browser.",
+                what=what,
+                reason=reason,
+            )
+        case "extractor":
+            return MediaUnavailable(
+                "download.extractor_failed",
+                "{what} cannot be fetched: {reason}",
+                hint="yt-dlp may be too old for this site; `kb doctor` shows its age.",
+                what=what,
+                reason=reason,
+            )
+        case "forbidden":
+            return MediaUnavailable(
+                "download.forbidden",
+                "{what} cannot be fetched: {reason}",
+                hint="The site may want a pause or a login.",
+                what=what,
+                reason=reason,
+            )
+        case "disk":
+            return MediaUnavailable(
+                "download.disk",
+                "{what} cannot be fetched: {reason}",
+                hint="Free some space on the disk; it is tried again.",
+                what=what,
+                reason=reason,
+            )
+        case "no_file":
+            return MediaUnavailable(
+                "download.no_file",
+                "{what} cannot be fetched: no file arrived.",
+                hint="Check the network; it is tried again.",
+                what=what,
+            )
+        case "damaged":
+            return MediaUnavailable(
+                "download.damaged",
+                "{what} cannot be fetched: what arrived is damaged: {reason}",
+                hint="Check the network; it is tried again.",
+                what=what,
+                reason=failure.error or reason,
+            )
+        case "short":
+            return MediaUnavailable(
+                "download.too_short",
+                "{what} cannot be fetched: only {measured:.1f} s of {declared:.1f} s arrived.",
+                hint="Check the network; it is tried again.",
+                what=what,
+                measured=failure.measured_s,
+                declared=failure.declared_s,
+            )
+        case _:
+            return MediaUnavailable(
+                "download.failed",
+                "{what} cannot be fetched: {reason}",
+                hint="Check the network; it is tried again.",
+                what=what,
+                reason=reason,
+            )

@@ -1,4 +1,4 @@
-"""What yt-dlp tells about a medium, as our item."""
+"""The metadata of yt-dlp, converted to our items."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from kb.types import Availability, AvailabilityState, Chapter, MediaItem
-
-_LIVE_STATES = {"is_live": AvailabilityState.LIVE, "is_upcoming": AvailabilityState.UPCOMING}
+from kb.types import Chapter, MediaItem
 
 
 def item_from_info(info: dict[str, Any], url: str | None, place: int = 0) -> MediaItem:
-    """An info dictionary of yt-dlp as our item; `place` is its number on a page with several.
+    """Return an info dictionary of yt-dlp as an item.
 
-    Its id is `youtube:<id>` or `web:<extractor>:<id>`; the generic extractor's ids are mere
-    file names, so a hash of the address stands for them.
+    `place` is its number on a page with several media. The id is `youtube:<id>` or
+    `web:<extractor>:<id>`; the generic extractor's ids are mere file names, so a hash of the
+    address is used instead.
     """
     extractor = str(info.get("extractor_key") or info.get("ie_key") or "generic").lower()
     page = str(info.get("webpage_url") or url or "")
@@ -33,6 +32,10 @@ def item_from_info(info: dict[str, Any], url: str | None, place: int = 0) -> Med
     extra: dict[str, Any] = {"place": place} if place > 1 else {}
     if thumbnail := info.get("thumbnail"):
         extra["thumbnail"] = thumbnail
+    if info.get("live_status") in ("is_live", "is_upcoming"):
+        extra["live"] = "live" if info["live_status"] == "is_live" else "upcoming"
+        if moment := info.get("release_timestamp"):
+            extra["available_at"] = float(moment)
     published, exact = _published(info)
     if published and not exact:
         extra["published_approximate"] = True
@@ -53,16 +56,7 @@ def item_from_info(info: dict[str, Any], url: str | None, place: int = 0) -> Med
         ),
         language=info.get("language"),
         extra=extra,
-        availability=_availability(info),
     )
-
-
-def _availability(info: dict[str, Any]) -> Availability:
-    state = _LIVE_STATES.get(str(info.get("live_status")))
-    if state is None:
-        return Availability()
-    moment = info.get("release_timestamp")
-    return Availability(state, starts_at=float(moment) if moment else None)
 
 
 def _published(info: dict[str, Any]) -> tuple[str, bool]:
@@ -75,7 +69,7 @@ def _published(info: dict[str, Any]) -> tuple[str, bool]:
 
 
 def _safe_id(name: str) -> str:
-    """A name for an id: letters, digits, dash and underscore, told apart if anything changed."""
+    """Return a name of letters, digits, dash and underscore; a changed one gets a hash."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:48]
     if plain == name:
         return plain
@@ -83,12 +77,14 @@ def _safe_id(name: str) -> str:
 
 
 def merge_metadata(item: MediaItem, found: MediaItem) -> MediaItem:
-    """The item with its gaps filled from what the download told."""
+    """Return the item with its missing fields filled from the metadata of the download."""
     title_missing = not item.title or item.title == item.short_id
     dated = item.published and not item.extra.get("published_approximate")
     extra = {**found.extra, **item.extra}
     if found.published and not dated:
         extra.pop("published_approximate", None)
+    for passing in ("live", "available_at"):
+        extra.pop(passing, None)
     return replace(
         item,
         title=found.title if title_missing and found.title else item.title,
@@ -100,5 +96,4 @@ def merge_metadata(item: MediaItem, found: MediaItem) -> MediaItem:
         chapters=item.chapters or found.chapters,
         language=item.language or found.language,
         extra=extra,
-        availability=Availability(),  # it is here now
     )

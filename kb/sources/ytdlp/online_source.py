@@ -1,4 +1,4 @@
-"""Base of the sources that download through yt-dlp."""
+"""The base class of the sources that download through yt-dlp."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from kb.types import CaptionFile, MediaItem
 
 
 class OnlineSource:
-    """What all sources that download have in common. Nothing is opened before it is used.
+    """Base of all sources that download. Settings and database are opened on first use.
 
-    `measure` gives the decoded length of a file in seconds; without it a download is not
-    checked against the declared duration. `clock` gives epoch seconds, `sleep` waits.
+    `measure` returns the decoded length of a file in seconds; without it a download is not
+    compared with the declared duration. `clock` returns epoch seconds, `sleep` waits.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class OnlineSource:
     def captions(
         self, item: MediaItem, folder: Path, progress: Progress = no_progress
     ) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
-        """Captions without the medium; see `kb.sources.ytdlp.download.Downloader.captions`."""
+        """Download the captions alone; see `kb.sources.ytdlp.download.Downloader.captions`."""
         return self._downloader().captions(item, folder, progress)
 
     def _downloader(self) -> Downloader:
@@ -71,7 +71,7 @@ class OnlineSource:
     def _list_flat(
         self, listing: Listing, url: str, check: Callable[[], None]
     ) -> Iterator[MediaItem]:
-        """What yt-dlp lists at an address, counted in the listing's report."""
+        """Yield the items that yt-dlp lists at an address, counted in the listing's report."""
         found = flat_items(
             url,
             self.settings,

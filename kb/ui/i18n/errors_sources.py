@@ -1,6 +1,198 @@
 """German texts of the errors of `kb.sources`, by code: message and hint."""
 
-DE: dict[str, tuple[str, str]] = {}
+DE: dict[str, tuple[str, str]] = {
+    # Filters
+    "filters.days_reversed": (
+        "Kein Tag liegt zugleich nach {after} und vor {before}.",
+        "Einen früheren ersten oder einen späteren letzten Tag wählen.",
+    ),
+    "filters.title_pattern": (
+        "Das Titelmuster „{pattern}“ ist kein regulärer Ausdruck: {reason}.",
+        "Vor Zeichen wie ( [ + ? einen Backslash setzen, wenn sie sich selbst bedeuten sollen.",
+    ),
+    "filters.durations_reversed": (
+        "Keine Dauer liegt über {low:g} s und unter {high:g} s.",
+        "Eine kürzere Mindestdauer oder eine längere Höchstdauer wählen.",
+    ),
+    "filters.limit": (
+        "Die Höchstzahl muss 0 (alle) oder größer sein, nicht {limit}.",
+        "Die größte Zahl von Medien angeben, oder 0 für alle.",
+    ),
+    "filters.date": (
+        "„{text}“ ist kein Datum.",
+        "2024-03-05, 2024-03, 2024, yesterday oder 30d schreiben.",
+    ),
+    "filters.duration": (
+        "„{text}“ ist keine Dauer.",
+        "90s, 10m, 1h30m, 6h, 1d oder 1:02:03 schreiben.",
+    ),
+    # Sources and subscriptions
+    "source.unknown": ("Unbekannte Quelle „{name}“.", "Bekannte Quellen: {known}."),
+    "subscription.single_video": (
+        "{reference} ist ein einzelnes Video, das nichts Neues bringt.",
+        "Seinen Kanal oder eine Playlist abonnieren.",
+    ),
+    "subscription.interval": (
+        "Der Abstand eines Abonnements muss mindestens {least:g} s sein, nicht {given} s.",
+        "Einen längeren Abstand angeben; üblich ist alle 6 h.",
+    ),
+    "listing.nothing_found": (
+        "Unter {address} wurde nichts gefunden.",
+        "Die Adresse im Browser prüfen.",
+    ),
+    # Files
+    "file.special": (
+        "{path} ist weder eine Datei noch ein Ordner.",
+        "Den Pfad einer Mediendatei oder eines Ordners angeben.",
+    ),
+    "file.unreadable": (
+        "{path} lässt sich nicht lesen: {reason}.",
+        "Die Rechte der Datei und ihre Platte prüfen.",
+    ),
+    "file.not_there": (
+        "{path} lässt sich nicht lesen: {reason}.",
+        "Prüfen, ob die Datei noch da und ihre Platte angeschlossen ist.",
+    ),
+    "file.changed": (
+        "{path} hat sich seit dem Auflisten verändert.",
+        "Die Datei noch einmal einlesen.",
+    ),
+    "file.unknown_home": (
+        "{path} ist nicht zu finden: {reason}.",
+        "Den Pfad des Benutzerordners ausschreiben.",
+    ),
+    "file.folder_unreadable": (
+        "Der Ordner {path} lässt sich nicht lesen: {reason}.",
+        "Die Rechte des Ordners und seine Platte prüfen.",
+    ),
+    # API keys
+    "key.file_not_text": (
+        "{path} lässt sich nicht lesen: kein UTF-8-Text.",
+        "Die Datei berichtigen oder YT_API_KEYS_FILE ändern.",
+    ),
+    "key.file_unreadable": (
+        "{path} lässt sich nicht lesen: {reason}.",
+        "Die Datei berichtigen oder YT_API_KEYS_FILE ändern.",
+    ),
+    "key.malformed": (
+        "Das ist kein Schlüssel der YouTube Data API.",
+        "Ihn ganz aus der Google Cloud Console kopieren: nur Buchstaben, Ziffern, - und _.",
+    ),
+    "key.duplicate": ("Den Schlüssel {key} gibt es schon.", "Einen anderen hinzufügen."),
+    "key.removed": (
+        "Diesen Schlüssel der YouTube Data API gibt es nicht mehr.",
+        "Die Liste noch einmal ansehen.",
+    ),
+    # YouTube
+    "youtube.no_answer": (
+        "Die YouTube Data API antwortet nicht: {reason}",
+        "Das Netz (und KB_PROXY) prüfen; ein neuer Versuch geht weiter, wo es stehen blieb.",
+    ),
+    "youtube.refused": (
+        "YouTube hat abgelehnt: {reason}",
+        "Den Link prüfen; private und entfernte Playlists lassen sich nicht auflisten.",
+    ),
+    "youtube.no_playlists": (
+        "{channel} hat keine öffentlichen Playlists; verlangt war „{playlist}“.",
+        "Die Playlist weglassen, um alle Uploads des Kanals zu nehmen.",
+    ),
+    "youtube.playlist_title": (
+        "{channel} hat keine öffentliche Playlist „{playlist}“.",
+        "Es gibt: {titles}.",
+    ),
+    "youtube.playlist_without_key": (
+        "Ohne einen Schlüssel der YouTube Data API lässt sich die Playlist „{playlist}“ nicht "
+        "über ihren Titel finden.",
+        "Den Link der Playlist selbst angeben.",
+    ),
+    # Downloads
+    "downloads.paused": (
+        "Downloads ruhen bis {time}: {reason}",
+        "Sie gehen von selbst weiter, und langsamer, wenn es wieder geschieht; das Erkennen des "
+        "schon Geholten läuft unterdessen weiter. Ein längeres KB_DOWNLOAD_PAUSE_S vermeidet es.",
+    ),
+    "cookies.not_text": (
+        "Die Cookie-Datei {path} lässt sich nicht lesen: kein UTF-8-Text.",
+        "KB_COOKIES_FILE berichtigen.",
+    ),
+    "cookies.unreadable": (
+        "Die Cookie-Datei {path} lässt sich nicht lesen: {reason}.",
+        "KB_COOKIES_FILE berichtigen.",
+    ),
+    "download.missing": (
+        "{what} lässt sich nicht holen: privat oder entfernt, oder es gab es nie.",
+        "Das kann nur der Eigentümer ändern.",
+    ),
+    "download.unavailable": (
+        "{what} lässt sich nicht holen: der Zustand ist „{state}“.",
+        "Das kann nur der Eigentümer ändern.",
+    ),
+    "download.scheduled": (
+        "{what} ist noch nicht erschienen.",
+        "Es wird von selbst geholt, sobald es erschienen ist.",
+    ),
+    "download.still_live": (
+        "{what} ist noch nicht erschienen: es läuft noch live oder steht bevor.",
+        "Es wird von selbst geholt, sobald es erschienen ist.",
+    ),
+    "download.not_out_yet": (
+        "{what} ist noch nicht erschienen: {reason}",
+        "Es wird von selbst geholt, sobald es erschienen ist.",
+    ),
+    "download.members_only": (
+        "{what} lässt sich nicht holen: {reason}",
+        "Es ist nur für Mitglieder; die Cookies eines Kontos (KB_COOKIES_FILE) könnten es öffnen.",
+    ),
+    "download.age_restricted": (
+        "{what} lässt sich nicht holen: {reason}",
+        "Es verlangt eine Anmeldung mit Altersnachweis; die Cookies eines Kontos "
+        "(KB_COOKIES_FILE) könnten es öffnen.",
+    ),
+    "download.country_blocked": (
+        "{what} lässt sich nicht holen: {reason}",
+        "In diesem Land wird es nicht gezeigt; ein Proxy (KB_PROXY) anderswo könnte es holen.",
+    ),
+    "download.private_or_removed": (
+        "{what} lässt sich nicht holen: {reason}",
+        "Das kann nur der Eigentümer ändern.",
+    ),
+    "download.address_unsupported": (
+        "{what} lässt sich nicht holen: {reason}",
+        "Von dieser Adresse lassen sich keine Medien holen.",
+    ),
+    "download.not_found": (
+        "{what} lässt sich nicht holen: {reason}",
+        "Die Adresse im Browser prüfen.",
+    ),
+    "download.extractor_failed": (
+        "{what} lässt sich nicht holen: {reason}",
+        "yt-dlp ist vielleicht zu alt für diese Seite; `kb doctor` zeigt sein Alter.",
+    ),
+    "download.forbidden": (
+        "{what} lässt sich nicht holen: {reason}",
+        "Die Seite verlangt vielleicht eine Pause oder eine Anmeldung.",
+    ),
+    "download.disk": (
+        "{what} lässt sich nicht holen: {reason}",
+        "Platz auf der Platte schaffen; es wird noch einmal versucht.",
+    ),
+    "download.no_file": (
+        "{what} lässt sich nicht holen: es kam keine Datei an.",
+        "Das Netz prüfen; es wird noch einmal versucht.",
+    ),
+    "download.damaged": (
+        "{what} lässt sich nicht holen: was ankam, ist beschädigt: {reason}",
+        "Das Netz prüfen; es wird noch einmal versucht.",
+    ),
+    "download.too_short": (
+        "{what} lässt sich nicht holen: nur {measured:.1f} s von {declared:.1f} s kamen an.",
+        "Das Netz prüfen; es wird noch einmal versucht.",
+    ),
+    "download.failed": (
+        "{what} lässt sich nicht holen: {reason}",
+        "Das Netz prüfen; es wird noch einmal versucht.",
+    ),
+}
 
 # English of the page where it must differ from the command line's.
 EN_PAGE: dict[str, tuple[str, str]] = {}
