@@ -63,8 +63,10 @@ def parse_request(request: str) -> tuple[str, int | None]:
     match = _REQUEST.fullmatch(request.strip())
     if match is None:
         raise SettingsError(
-            f"Unknown device “{request}”. Accepted: auto, cuda, cuda:N, rocm, rocm:N, mps, cpu.",
+            "device.unknown",
+            "Unknown device “{request}”. Accepted: auto, cuda, cuda:N, rocm, rocm:N, mps, cpu.",
             hint="Correct KB_DEVICE or --device; auto takes what works.",
+            request=request,
         )
     kind = match[1].lower().split(":")[0]
     kind = "cuda" if kind in ("rocm", "hip") else kind

@@ -318,9 +318,11 @@ class GPUManager:
                     import torch
                 except (ImportError, OSError) as error:  # OSError: a missing DLL on Windows
                     raise GPUError(
-                        f"PyTorch cannot be loaded: {first_line(error)}.",
+                        "device.no_pytorch",
+                        "PyTorch cannot be loaded: {cause}.",
                         hint="Install it again: make setup",
                         retryable=False,
+                        cause=first_line(error),
                     ) from error
                 self._torch_module = torch
             return self._torch_module

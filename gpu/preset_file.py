@@ -28,8 +28,11 @@ def read_text(path: Path) -> str:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise SettingsError(
-            f"The preset file {path} cannot be read: {reason}.",
+            "presets.not_readable",
+            "The preset file {path} cannot be read: {reason}.",
             hint="Correct KB_PRESETS_FILE, or restore presets.yaml.",
+            path=path,
+            reason=reason,
         ) from None
 
 
@@ -41,7 +44,10 @@ def with_preset(text: str, name: str, values: Mapping[str, object], path: Path) 
     check_presets(text, path)  # what is wrong already is told by its own line
     if not name.isidentifier() or len(name) > _LONGEST_NAME:
         raise SettingsError(
-            f"“{name}” is no name for a preset.", hint="Use letters, digits and _, no spaces."
+            "presets.name",
+            "“{name}” is no name for a preset.",
+            hint="Use letters, digits and _, no spaces.",
+            name=name,
         )
     yaml, document = _parse(text)
     new = name not in document
@@ -59,9 +65,17 @@ def without_preset(text: str, name: str, path: Path) -> str:
     """The text without a preset. Raises SettingsError when it is unknown or the last one."""
     presets = check_presets(text, path)
     if name not in presets:
-        raise SettingsError(f"There is no preset {name} in {path}.", hint="See: kb presets")
+        raise SettingsError(
+            "presets.missing",
+            "There is no preset {name} in {path}.",
+            hint="See: kb presets",
+            name=name,
+            path=path,
+        )
     if len(presets) == 1:
-        raise SettingsError(f"{name} is the only preset.", hint="Add another one first.")
+        raise SettingsError(
+            "presets.last", "{name} is the only preset.", hint="Add another one first.", name=name
+        )
     yaml, document = _parse(text)
     del document[name]
     changed = _dump(yaml, document).rstrip("\n") + "\n"
@@ -78,13 +92,19 @@ def write_text(path: Path, text: str, *, expected: str) -> dict[str, Preset]:
     presets = check_presets(text, path)
     if read_text(path) != expected:
         raise UsageError(
-            f"{path} was changed meanwhile.", hint="Look at it again, then make your change."
+            "presets.changed",
+            "{path} was changed meanwhile.",
+            hint="Look at it again, then make your change.",
+            path=path,
         )
     try:
         storage.write_text(path.resolve(), text)
     except LibraryError as error:
         raise LibraryError(
-            error.message, hint="Make the file writable, or set KB_PRESETS_FILE to a copy of it."
+            "presets.not_writable",
+            "{cause}",
+            hint="Make the file writable, or set KB_PRESETS_FILE to a copy of it.",
+            cause=error,
         ) from error
     return presets
 

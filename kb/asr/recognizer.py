@@ -92,8 +92,11 @@ class Recognizer:
         Raises SettingsError if the model does not know the language asked for."""
         if language != AUTO and not batcher.engine.supports_language(language):
             raise SettingsError(
-                f"The model {batcher.engine.model} does not know the language {language!r}.",
+                "recognizer.language",
+                "The model {model} does not know the language {language!r}.",
                 hint="Give a two-letter code it knows (--language, KB_LANGUAGE), or auto.",
+                model=batcher.engine.model,
+                language=language,
             )
         self.batcher = batcher
         self.preset = preset
@@ -373,7 +376,7 @@ class _Run:
 
     def _check(self) -> None:
         if self._cancelled and self._cancelled():
-            raise Cancelled("Stopped before the end; nothing was written.")
+            raise Cancelled("recognizer.stopped", "Stopped before the end; nothing was written.")
 
     def _windows(self, blocks: Iterable[Audio]) -> Iterator[Window]:
         owner = self._owner

@@ -100,8 +100,10 @@ def _media() -> list[Path]:
     found = sorted(SAMPLES.glob("*.mp4"))
     if not found:
         raise MediaUnavailable(
-            f"There are no samples to measure with in {SAMPLES}.",
+            "calibration.no_samples",
+            "There are no samples to measure with in {folder}.",
             hint="Put the project's samples folder back.",
+            folder=SAMPLES,
         )
     return found
 

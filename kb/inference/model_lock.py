@@ -48,7 +48,7 @@ class ModelLock:
             while not self._may_proceed(waiter):
                 self._changed.wait(_POLL_S)
                 if cancelled and cancelled():
-                    raise Cancelled("Stopped before it began.")
+                    raise Cancelled("recognizer.stopped_waiting", "Stopped before it began.")
         finally:
             self._waiters.remove(waiter)
             self._changed.notify_all()

@@ -175,7 +175,7 @@ class InferenceProcess:
                 while self._exclusive or (self._active if exclusive else self._waiting_exclusive):
                     self._admission_changed.wait(_POLL_S)
                     if cancelled and cancelled():
-                        raise Cancelled("Stopped before it began.")
+                        raise Cancelled("recognizer.stopped_waiting", "Stopped before it began.")
             finally:
                 self._waiting_exclusive -= exclusive
             self._active += 1
@@ -193,13 +193,18 @@ class InferenceProcess:
     ) -> tuple[int, _Request]:
         with self._lock:
             if self._closed:
-                raise InferenceProcessCrashed("The worker is stopping.")
+                raise InferenceProcessCrashed(
+                    "recognizer.worker_stopping", "The worker is stopping."
+                )
             if self._process is None or not self._process.is_alive():
                 try:
                     self._start()
                 except OSError as error:
                     raise InferenceProcessCrashed(
-                        f"The recognizer cannot be started: {error}."
+                        "recognizer.not_started",
+                        "The recognizer cannot be started: {cause}.",
+                        hint="Check this machine with: kb doctor",
+                        cause=error,
                     ) from error
             assert self._connection is not None
             self._number += 1
@@ -279,9 +284,10 @@ class InferenceProcess:
                 del self._requests[number]
         for request in crashed.values():
             error = InferenceProcessCrashed(
-                "The recognizer's process ended "
-                f"({device_failure or f'exit code {process.exitcode}'}).",
+                "recognizer.crashed",
+                "The recognizer's process ended ({cause}).",
                 hint="Out of memory or a damaged driver? See: kb doctor",
+                cause=device_failure or f"exit code {process.exitcode}",
             )
             error.ready = request.ready
             error.device_lost = bool(device_failure)
@@ -354,7 +360,17 @@ def serve(
         except Exception as error:
             log.exception("%s", path)
             first = (str(error).splitlines() or [""])[0]
-            send(number, "error", TranscriptionError(f"{type(error).__name__}: {first}"))
+            send(
+                number,
+                "error",
+                TranscriptionError(
+                    "recognizer.unexpected",
+                    "{kind}: {cause}",
+                    hint="Try again; with the same result, see the details in logs/worker.log.",
+                    kind=type(error).__name__,
+                    cause=first,
+                ),
+            )
         else:
             send(number, "transcript", transcript)
         finally:

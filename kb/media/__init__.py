@@ -22,8 +22,11 @@ def sha256_of(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
         raise MediaUnavailable(
-            f"{shown(path)} cannot be read: {reason_of(error)}.",
+            "media.not_readable",
+            "{path} cannot be read: {reason}.",
             hint="Check that the file is there and that you may read it.",
+            path=shown(path),
+            reason=reason_of(error),
         ) from error
 
 

@@ -31,7 +31,10 @@ def parse_time(text: str) -> float:
     match = _CLOCK.fullmatch(word)
     if match is None:
         raise UsageError(
-            f"{text!r} is no time.", hint="Write seconds (75.5), MM:SS (1:15) or H:MM:SS (1:02:03)."
+            "clip.time",
+            "{text!r} is no time.",
+            hint="Write seconds (75.5), MM:SS (1:15) or H:MM:SS (1:02:03).",
+            text=text,
         )
     return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3])
 
@@ -62,15 +65,22 @@ def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
     video = _wants_video(found, target)
     if not 0 <= start_s < end_s:
         raise UsageError(
-            f"From {start_s:g} s to {end_s:g} s there is nothing to cut.",
+            "clip.nothing",
+            "From {start_s:g} s to {end_s:g} s there is nothing to cut.",
             hint="Give --from before --to.",
+            start_s=start_s,
+            end_s=end_s,
         )
     length_s = found.duration_s
     if length_s is not None and (start_s >= length_s or end_s > length_s + _LEEWAY_S):
         raise UsageError(
-            f"{shown(source.name)} ends at {_moment(length_s)}: there is nothing from "
-            f"{_moment(start_s)} to {_moment(end_s)}.",
+            "clip.outside",
+            "{name} ends at {length}: there is nothing from {start} to {end}.",
             hint="Give times within the medium.",
+            name=shown(source.name),
+            length=_moment(length_s),
+            start=_moment(start_s),
+            end=_moment(end_s),
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,8 +91,12 @@ def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
             unfinished.replace(target)
     except OSError as error:
         raise MediaUnavailable(
-            f"{shown(target)} cannot be cut from {shown(source.name)}: {_first_line(error)}.",
+            "clip.failed",
+            "{target} cannot be cut from {name}: {cause}.",
             hint="Check that the medium plays, and that the folder can be written.",
+            target=shown(target),
+            name=shown(source.name),
+            cause=_first_line(error),
         ) from error
     return target
 
@@ -92,16 +106,29 @@ def _wants_video(found: MediaProbe, target: Path) -> bool:
     if suffix in AUDIO_CODECS:
         if not found.has_audio:
             raise UsageError(
-                f"{shown(found.path.name)} has no sound.", hint="Cut it to a video: -o clip.mp4"
+                "clip.no_sound",
+                "{name} has no sound.",
+                hint="Cut it to a video: -o clip.mp4",
+                name=shown(found.path.name),
             )
         return False
     if suffix not in VIDEO_CODECS:
         known = " ".join((*VIDEO_CODECS, *AUDIO_CODECS))
-        raise UsageError(f"Unknown kind of clip {target.name!r}.", hint=f"It may end in: {known}")
+        raise UsageError(
+            "clip.unknown_kind",
+            "Unknown kind of clip {name!r}.",
+            hint="It may end in: {known}",
+            name=target.name,
+            known=known,
+        )
     if not found.has_video:
         raise UsageError(
-            f"{shown(found.path.name)} is sound alone and cannot become {suffix}.",
-            hint=f"Cut it to sound: -o {target.stem}.mp3",
+            "clip.no_picture",
+            "{name} is sound alone and cannot become {suffix}.",
+            hint="Cut it to sound: -o {stem}.mp3",
+            name=shown(found.path.name),
+            suffix=suffix,
+            stem=target.stem,
         )
     return True
 

@@ -58,8 +58,10 @@ def decode(path: str | Path, *, normalize: bool = False, block_s: float = BLOCK_
     found = probe(path)
     if not found.has_audio:
         raise MediaUnavailable(
-            f"{shown(path)} is a video without sound: there is nothing to transcribe.",
+            "media.no_sound",
+            "{path} is a video without sound: there is nothing to transcribe.",
             hint="Choose a version of the medium that has sound.",
+            path=shown(path),
         )
     return AudioStream(found, normalize=normalize, block_s=block_s)
 
@@ -152,15 +154,22 @@ class AudioStream:
         # A signal, Windows' code for a crash, or no word about the cause: ffmpeg gives one itself.
         if code < 0 or code > 255 or (code and not log.first_error):
             raise MediaUnavailable(
-                f"{path}: ffmpeg was ended from outside at {clock(self.duration_s)} (code {code}).",
+                "media.ffmpeg_killed",
+                "{path}: ffmpeg was ended from outside at {time} (code {code}).",
                 hint="Try again; if it stays, look at the machine's memory.",
                 retryable=True,
+                path=path,
+                time=clock(self.duration_s),
+                code=code,
             )
         if not self._samples:
             cause = log.first_error or "it gave no samples"
             raise MediaUnavailable(
-                f"The sound of {path} cannot be decoded: {cause}.",
+                "media.not_decodable",
+                "The sound of {path} cannot be decoded: {cause}.",
                 hint="Check that it plays in a media player; if not, download or copy it again.",
+                path=path,
+                cause=cause,
             )
         self._damage = _find_damage(self.probe, self.duration_s, code, log)
         self._finished = True
@@ -178,7 +187,9 @@ def _command(found: MediaProbe, *, normalize: bool) -> list[str]:
         binary = imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
         raise UsageError(
-            "No ffmpeg binary was found.", hint="Install it with: pip install imageio-ffmpeg"
+            "media.no_ffmpeg",
+            "No ffmpeg binary was found.",
+            hint="Install it with: pip install imageio-ffmpeg",
         ) from error
     # async and first_pts keep the medium's clock (see above); a lead or gap becomes silence.
     resample = f"aresample={SAMPLE_RATE_HZ}:async=1:first_pts=0:ochl=mono:osf=flt"
@@ -212,8 +223,10 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
         )
     except OSError as error:
         raise UsageError(
-            f"ffmpeg cannot be started: {error.strerror}.",
+            "media.ffmpeg_not_started",
+            "ffmpeg cannot be started: {cause}.",
             hint="Install it again with: pip install --force-reinstall imageio-ffmpeg",
+            cause=error.strerror,
         ) from error
 
 

@@ -80,28 +80,42 @@ def _file_facts(path: Path) -> tuple[int, bytes]:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
             raise MediaUnavailable(
-                f"{shown(path)} is a folder, not a media file.",
+                "media.folder",
+                "{path} is a folder, not a media file.",
                 hint="Name a file in it, or ingest the folder to take them all.",
+                path=shown(path),
             )
         if not stat.S_ISREG(status.st_mode):
             # Opening a pipe or a device could wait forever.
             raise MediaUnavailable(
-                f"{shown(path)} is not a regular file.", hint="Copy the medium to a file first."
+                "media.not_regular",
+                "{path} is not a regular file.",
+                hint="Copy the medium to a file first.",
+                path=shown(path),
             )
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except FileNotFoundError as error:
         raise MediaUnavailable(
-            f"{shown(path)} does not exist.", hint="Check the spelling and the folder."
+            "media.missing",
+            "{path} does not exist.",
+            hint="Check the spelling and the folder.",
+            path=shown(path),
         ) from error
     except (OSError, ValueError) as error:
         raise MediaUnavailable(
-            f"{shown(path)} cannot be opened: {reason_of(error)}.",
+            "media.not_opened",
+            "{path} cannot be opened: {reason}.",
             hint="Check the name and that you may read the file.",
+            path=shown(path),
+            reason=reason_of(error),
         ) from error
     if not head:
         raise MediaUnavailable(
-            f"{shown(path)} is empty (0 bytes).", hint="Download or copy the file again."
+            "media.empty",
+            "{path} is empty (0 bytes).",
+            hint="Download or copy the file again.",
+            path=shown(path),
         )
     return status.st_size, head
 
@@ -110,8 +124,11 @@ def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
     names = container.format.name.split(",")
     if not _PLAYLISTS.isdisjoint(names):
         raise MediaUnavailable(
-            f"{shown(path)} is a playlist ({names[0]}) that points to other files, not a medium.",
+            "media.playlist",
+            "{path} is a playlist ({kind}) that points to other files, not a medium.",
             hint="Name the media files themselves.",
+            path=shown(path),
+            kind=names[0],
         )
     suffix = path.suffix.lower().removeprefix(".")
     duration_s = container.duration / av.time_base if container.duration is not None else None
@@ -166,22 +183,35 @@ def _end_of(stream: Stream, container: InputContainer) -> float | None:
 def _unreadable(path: Path, head: bytes, error: Exception) -> MediaUnavailable:
     if head[4:8] == b"ftyp":
         return MediaUnavailable(
-            f"{shown(path)} cannot be read: its index is missing. It looks like a truncated MP4.",
+            "media.truncated_index",
+            "{path} cannot be read: its index is missing. It looks like a truncated MP4.",
             hint="Download or copy the file again; what is there cannot be decoded.",
+            path=shown(path),
         )
     if isinstance(error, av.error.InvalidDataError | av.error.EOFError):
         return _no_medium(path, head)
     return MediaUnavailable(
-        f"{shown(path)} cannot be read as a medium: {reason_of(error)}.",
+        "media.unreadable",
+        "{path} cannot be read as a medium: {reason}.",
         hint="Check that it plays in a media player; if not, download or copy it again.",
+        path=shown(path),
+        reason=reason_of(error),
     )
 
 
 def _no_medium(path: Path, head: bytes) -> MediaUnavailable:
-    what = "It holds text" if _is_text(head) else "It is of another kind, or damaged"
+    if _is_text(head):
+        return MediaUnavailable(
+            "media.text",
+            "{path} is not audio or video that can be read. It holds text.",
+            hint="Check that it plays in a media player; if not, download or copy it again.",
+            path=shown(path),
+        )
     return MediaUnavailable(
-        f"{shown(path)} is not audio or video that can be read. {what}.",
+        "media.other_kind",
+        "{path} is not audio or video that can be read. It is of another kind, or damaged.",
         hint="Check that it plays in a media player; if not, download or copy it again.",
+        path=shown(path),
     )
 
 

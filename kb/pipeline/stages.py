@@ -97,8 +97,10 @@ def _fetch(
         if fetched.temporary:
             fetched.path.unlink(missing_ok=True)
         raise MediaUnavailable(
-            f"{shown(fetched.path)} is a video without sound: there is nothing to transcribe.",
+            "media.no_sound",
+            "{path} is a video without sound: there is nothing to transcribe.",
             hint="Choose a version of the medium that has sound.",
+            path=shown(fetched.path),
         )
     beside = [Path(str(name)) for name in fetched.item.extra.get("files", ())]
     extra = {name: value for name, value in fetched.item.extra.items() if name != "files"}
@@ -112,8 +114,11 @@ def _fetch(
         fetched.path.unlink(missing_ok=True)
     if entry.media_path is None:
         raise LibraryError(
-            f"The medium of {item.title!r} is gone from {library.media_folder}.",
+            "media.gone",
+            "The medium of {title!r} is gone from {folder}.",
             hint="Another program may have removed it; try again: kb retry",
+            title=item.title,
+            folder=library.media_folder,
         )
     progress("fetch", 1.0)
     return entry
@@ -205,8 +210,20 @@ def publish(
 def read_transcript(library: Library, entry: LibraryEntry) -> Transcript:
     """The exact transcript of an entry. Raises LibraryError when it has none."""
     if entry.transcript_path is None:
+        if entry.error:
+            raise LibraryError(
+                "item.no_transcript_failed",
+                "{item_id} ({title}) has no transcript yet.",
+                hint="{cause}",
+                cause=entry.error,
+                item_id=entry.item.id,
+                title=entry.item.title,
+            )
         raise LibraryError(
-            f"{entry.item.id} ({entry.item.title}) has no transcript yet.",
-            hint=entry.error or "Ingest it: kb ingest, or try again: kb retry",
+            "item.no_transcript",
+            "{item_id} ({title}) has no transcript yet.",
+            hint="Ingest it: kb ingest, or try again: kb retry",
+            item_id=entry.item.id,
+            title=entry.item.title,
         )
     return json_document.read(entry.transcript_path)

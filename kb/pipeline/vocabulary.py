@@ -55,8 +55,10 @@ class Vocabulary:
         found = storage.read_json(self._path).get("channels", {})
         if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
             raise LibraryError(
-                f"{self._path}, field 'channels': lists of words by channel expected.",
+                "vocabulary.damaged",
+                "{path}, field 'channels': lists of words by channel expected.",
                 hint="Mend or remove the file.",
+                path=self._path,
             )
         return {name: tuple(str(word) for word in words) for name, words in found.items()}
 
@@ -79,15 +81,21 @@ class Vocabulary:
         for word in map(collapse_whitespace, remove):
             if word not in words:
                 raise UsageError(
-                    f"{word!r} is not in the vocabulary of {name!r}.",
-                    hint=f"See it with: kb vocabulary {name!r}",
+                    "vocabulary.word_missing",
+                    "{word!r} is not in the vocabulary of {name!r}.",
+                    hint="See it with: kb vocabulary {name!r}",
+                    word=word,
+                    name=name,
                 )
             words.remove(word)
         for word in map(collapse_whitespace, add):
             if not word or len(word) > LONGEST:
                 raise UsageError(
-                    f"{word[:LONGEST]!r} is no word for a vocabulary.",
-                    hint=f"Give names and terms of 1 to {LONGEST} characters.",
+                    "vocabulary.word",
+                    "{word!r} is no word for a vocabulary.",
+                    hint="Give names and terms of 1 to {longest} characters.",
+                    word=word[:LONGEST],
+                    longest=LONGEST,
                 )
             if word not in words:
                 words.append(word)

@@ -37,7 +37,11 @@ def renderer(format: str) -> Renderer:
         module, function = FORMATS[format].split(":")
     except KeyError:
         raise UsageError(
-            f"Unknown format {format!r}.", hint=f"Known formats: {', '.join(FORMATS)}."
+            "format.unknown",
+            "Unknown format {format!r}.",
+            hint="Known formats: {known}.",
+            format=format,
+            known=", ".join(FORMATS),
         ) from None
     return cast(Renderer, getattr(import_module(module), function))
 

@@ -69,22 +69,31 @@ def _cues(path: Path) -> list[_Cue]:
         content = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise LibraryError(
-            f"Cannot read the captions {path}: {error.strerror or error}.",
+            "captions.not_readable",
+            "Cannot read the captions {path}: {cause}.",
             hint="Fetch the item again, or put the file back.",
+            path=path,
+            cause=error.strerror or error,
         ) from error
     readers = {".json3": _json3, ".vtt": _vtt, ".srt": _srt}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise LibraryError(
-            f"{path} is of no kind of captions that is known here.",
-            hint=f"Known: {' '.join(readers)}",
+            "captions.unknown_kind",
+            "{path} is of no kind of captions that is known here.",
+            hint="Known: {known}",
+            path=path,
+            known=" ".join(readers),
         )
     try:
         return list(reader(content))
     except _PARSE_ERRORS as error:
         raise LibraryError(
-            f"The captions {path} are damaged: {(str(error).splitlines() or [''])[0][:200]}",
+            "captions.damaged",
+            "The captions {path} are damaged: {cause}",
             hint="Remove the file; without it nothing is compared.",
+            path=path,
+            cause=(str(error).splitlines() or [""])[0][:200],
         ) from error
 
 

@@ -44,6 +44,7 @@ def model_path() -> Path:
         if found:
             return found[-1]
     raise ModelUnavailable(
+        "model.no_speech_detector",
         "The speech detector is missing: the faster-whisper package carries no silero_vad*.onnx.",
         hint="Install it again: pip install 'faster-whisper==1.2.*'",
     )

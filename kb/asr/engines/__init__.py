@@ -26,7 +26,11 @@ def engine_spec(name: str) -> EngineSpec:
     """Return the description of an engine. Raises SettingsError for an unknown name."""
     if name not in ENGINES:
         raise SettingsError(
-            f"Unknown engine {name!r}.", hint=f"Known engines: {', '.join(sorted(ENGINES))}."
+            "engine.unknown",
+            "Unknown engine {name!r}.",
+            hint="Known engines: {known}.",
+            name=name,
+            known=", ".join(sorted(ENGINES)),
         )
     module, _, attribute = ENGINES[name].partition(":")
     spec: EngineSpec = getattr(import_module(module), attribute)
@@ -55,8 +59,12 @@ def check_engine(name: str) -> None:
     spec = engine_spec(name)
     if spec.package and not _is_installed(spec.package):
         raise SettingsError(
-            f"The engine {name} needs {spec.package}, which is not installed.",
-            hint=f"Run: {spec.install_hint}",
+            "engine.not_installed",
+            "The engine {name} needs {package}, which is not installed.",
+            hint="Run: {command}",
+            name=name,
+            package=spec.package,
+            command=spec.install_hint,
         )
 
 

@@ -9,7 +9,9 @@ from kb.errors import DeviceLost, GPUError, KBError, TranscriptionError
 def recognizer_closed() -> TranscriptionError:
     """The batcher was closed while somebody waited for it."""
     return TranscriptionError(
-        "The recognizer was closed before it had read everything.", hint="Try again."
+        "recognizer.closed",
+        "The recognizer was closed before it had read everything.",
+        hint="Try again.",
     )
 
 
@@ -20,17 +22,24 @@ def explain(error: Exception, manager: GPUManager) -> KBError:
     first = _first_line(error)
     if manager.out_of_memory(error):
         return GPUError(
-            f"Not even one window fits into the device's memory: {first}",
+            "device.window_too_large",
+            "Not even one window fits into the device's memory: {cause}",
             hint="Close other programs that use the GPU, choose a smaller model, or KB_DEVICE=cpu.",
+            cause=first,
         )
     if manager.device_lost(error):
         return DeviceLost(
-            f"The device failed: {first}",
+            "device.failed",
+            "The device failed: {cause}",
             hint="Look at its driver with: kb doctor. To go on without it: KB_DEVICE=cpu.",
+            cause=first,
         )
     return TranscriptionError(
-        f"The recognizer failed: {type(error).__name__}: {first}",
+        "recognizer.failed",
+        "The recognizer failed: {kind}: {cause}",
         hint="Try again; with the same result, try another model or a smaller --batch-size.",
+        kind=type(error).__name__,
+        cause=first,
     )
 
 
@@ -40,14 +49,20 @@ def loading_error(error: Exception, model: str, manager: GPUManager) -> KBError 
         return error
     if manager.out_of_memory(error):
         return GPUError(
-            f"Model {model} does not fit into the memory of {manager.name}.",
+            "device.model_too_large",
+            "Model {model} does not fit into the memory of {device}.",
             hint="Choose a smaller model, close other programs, or set KB_DEVICE=cpu.",
             retryable=False,
+            model=model,
+            device=manager.name,
         )
     if manager.device_lost(error):
         return DeviceLost(
-            f"{manager.name} failed while the model was loaded: {_first_line(error)}",
+            "device.failed_loading",
+            "{device} failed while the model was loaded: {cause}",
             hint="Look at its driver with: kb doctor. To go on without it: KB_DEVICE=cpu.",
+            device=manager.name,
+            cause=_first_line(error),
         )
     return None
 

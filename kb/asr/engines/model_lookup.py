@@ -52,9 +52,13 @@ def resolve(name: str) -> ModelRef:
     if name.count("/") == 1 and all(part and not part.startswith(".") for part in name.split("/")):
         return ModelRef(name, name, local=False)
     raise ModelUnavailable(
-        f"Unknown model {name!r}: neither a folder, nor a model of the Whisper family, "
-        "nor a hub name like openai/whisper-base.",
-        hint=f"{_alternatives()} Known names: {_known_names()}.",
+        "model.unknown",
+        "Unknown model {name!r}: neither a folder, nor a model of the Whisper family, nor a hub "
+        "name like openai/whisper-base.",
+        hint="On this machine now: {models_here}. Known names: {known}.",
+        name=name,
+        models_here=models_here(),
+        known=_known_names(),
     )
 
 
@@ -158,8 +162,12 @@ def check_weights(ref: ModelRef, info: Mapping[str, Any]) -> None:
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelUnavailable(
-            f"Model {ref.name}: the weights lack {len(missing)} tensors, {missing[0]} among them.",
+            "model.weights_missing",
+            "Model {name}: the weights lack {count} tensors, {tensor} among them.",
             hint="The files are damaged or of another architecture; fetch the model again.",
+            name=ref.name,
+            count=len(missing),
+            tensor=missing[0],
         )
 
 
@@ -178,8 +186,11 @@ def fetch(ref: ModelRef) -> None:
         files = files_to_fetch(names)
         if not any(name.endswith((".safetensors", ".bin")) for name in files):
             raise ModelUnavailable(
-                f"Model {ref.target}: the hub holds no weights that can be used here.",
-                hint=f"Choose another model. {_alternatives()}",
+                "model.no_weights",
+                "Model {name}: the hub holds no weights that can be used here.",
+                hint="Choose another model. On this machine now: {models_here}.",
+                name=ref.target,
+                models_here=models_here(),
             )
         snapshot_download(ref.target, allow_patterns=files)
     except ModelUnavailable:
@@ -221,9 +232,12 @@ def _reach_hub(ref: ModelRef) -> None:
     from huggingface_hub import constants
 
     offline = ModelUnavailable(
-        f"Model {ref.target} is not on this machine, and the model hub cannot be reached.",
-        hint=f"Connect to the network once to fetch it. {_alternatives()}",
+        "model.offline",
+        "Model {name} is not on this machine, and the model hub cannot be reached.",
+        hint="Connect to the network once to fetch it. On this machine now: {models_here}.",
         retryable=True,
+        name=ref.target,
+        models_here=models_here(),
     )
     if constants.HF_HUB_OFFLINE:
         raise offline
@@ -242,8 +256,11 @@ def _check_folder(folder: Path) -> None:
         missing.append("model.safetensors")
     if missing:
         raise ModelUnavailable(
-            f"Model folder {folder}: {', '.join(missing)} missing.",
+            "model.folder_incomplete",
+            "Model folder {folder}: {files} missing.",
             hint="Give a folder written by save_pretrained of a Whisper model and its processor.",
+            folder=folder,
+            files=", ".join(missing),
         )
 
 
@@ -259,34 +276,56 @@ def _explain(ref: ModelRef, error: Exception) -> ModelUnavailable:
 
     if ref.local:
         return ModelUnavailable(
-            f"Model folder {ref.target} cannot be loaded: {_first_line(error)}",
+            "model.folder_damaged",
+            "Model folder {folder} cannot be loaded: {cause}",
             hint="The files are damaged or not a Whisper model; copy the folder again, or use "
             "--model demo to try the rest.",
+            folder=ref.target,
+            cause=_first_line(error),
         )
     for cause in _causes(error):
         if isinstance(cause, GatedRepoError):
             return ModelUnavailable(
-                f"Model {ref.target}: access has to be granted on the hub first.",
+                "model.gated",
+                "Model {name}: access has to be granted on the hub first.",
                 hint="Accept its terms there and log in with: hf auth login",
+                name=ref.target,
             )
         if isinstance(cause, RepositoryNotFoundError):
             return ModelUnavailable(
-                f"Model {ref.target}: the hub knows no such model.", hint=_alternatives()
+                "model.not_on_hub",
+                "Model {name}: the hub knows no such model.",
+                hint="On this machine now: {models_here}.",
+                name=ref.target,
+                models_here=models_here(),
             )
     for cause in _causes(error):
         if isinstance(cause, HfHubHTTPError) and getattr(cause, "response", None) is not None:
             return ModelUnavailable(
-                f"Model {ref.target}: the hub answered {cause.response.status_code}.",
-                hint=f"Try again later. {_alternatives()}",
+                "model.hub_error",
+                "Model {name}: the hub answered {status}.",
+                hint="Try again later. On this machine now: {models_here}.",
+                name=ref.target,
+                status=cause.response.status_code,
+                models_here=models_here(),
             )
     if isinstance(error, OSError):
         return ModelUnavailable(
-            f"Model {ref.target} could not be fetched: {_first_line(error)}",
-            hint=f"Check the network and the space on the disk, and try again. {_alternatives()}",
+            "model.not_fetched",
+            "Model {name} could not be fetched: {cause}",
+            hint="Check the network and the space on the disk, and try again. On this machine "
+            "now: {models_here}.",
+            name=ref.target,
+            cause=_first_line(error),
+            models_here=models_here(),
         )
     return ModelUnavailable(
-        f"Model {ref.target} cannot be loaded: {_first_line(error)}",
-        hint=f"It may not be a Whisper model. {_alternatives()}",
+        "model.not_loaded",
+        "Model {name} cannot be loaded: {cause}",
+        hint="It may not be a Whisper model. On this machine now: {models_here}.",
+        name=ref.target,
+        cause=_first_line(error),
+        models_here=models_here(),
     )
 
 
@@ -299,8 +338,9 @@ def _known_names() -> str:
     return ", ".join(model.name for model in known_models())
 
 
-def _alternatives() -> str:
+def models_here() -> str:
+    """Return the names of the models on this machine, as options, separated by commas."""
     cached = [f"--model {name}" for name in cached_models()]
     if DEMO_FOLDER.is_dir():
         cached.append(f"--model {DEMO} (bundled: knows some 110 words)")
-    return f"On this machine now: {', '.join(cached)}." if cached else "None is cached here."
+    return ", ".join(cached) or "none"

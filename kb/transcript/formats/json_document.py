@@ -51,7 +51,11 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
         text = json.dumps(to_document(transcript), ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise TranscriptionError(
-            f"The transcript of {transcript.media.path} has a time that is not a number: {error}."
+            "transcript.bad_time",
+            "The transcript of {path} has a time that is not a number: {cause}.",
+            hint="Transcribe it again; with the same result, try another model.",
+            path=transcript.media.path,
+            cause=error,
         ) from error
     return text + "\n"
 

@@ -1,6 +1,136 @@
-"""German texts of the errors of `kb.media` and `kb.transcript`, by code: message and hint."""
+"""German of the errors of `kb.media`, `kb.transcript` and `kb.pipeline`, by code."""
 
-DE: dict[str, tuple[str, str]] = {}
+_PLAYS = (
+    "Prüfen, ob es in einem Medienspieler läuft; wenn nicht, noch einmal herunterladen oder "
+    "kopieren."
+)
+
+DE: dict[str, tuple[str, str]] = {
+    "media.not_readable": (
+        "{path} lässt sich nicht lesen: {reason}.",
+        "Prüfen, ob die Datei da ist und gelesen werden darf.",
+    ),
+    "media.no_sound": (
+        "{path} ist ein Video ohne Ton: es gibt nichts zu transkribieren.",
+        "Eine Fassung des Mediums wählen, die Ton hat.",
+    ),
+    "media.ffmpeg_killed": (
+        "{path}: ffmpeg wurde bei {time} von außen beendet (Code {code}).",
+        "Noch einmal versuchen; bleibt es dabei, den Arbeitsspeicher des Rechners prüfen.",
+    ),
+    "media.not_decodable": (
+        "Der Ton von {path} lässt sich nicht dekodieren: {cause}.",
+        _PLAYS,
+    ),
+    "media.no_ffmpeg": (
+        "Kein Programm ffmpeg gefunden.",
+        "Installieren mit: pip install imageio-ffmpeg",
+    ),
+    "media.ffmpeg_not_started": (
+        "ffmpeg lässt sich nicht starten: {cause}.",
+        "Neu installieren mit: pip install --force-reinstall imageio-ffmpeg",
+    ),
+    "media.folder": (
+        "{path} ist ein Ordner, keine Mediendatei.",
+        "Eine Datei darin nennen, oder den Ordner aufnehmen, um alle zu nehmen.",
+    ),
+    "media.not_regular": (
+        "{path} ist keine gewöhnliche Datei.",
+        "Das Medium zuerst in eine Datei kopieren.",
+    ),
+    "media.missing": ("{path} gibt es nicht.", "Schreibweise und Ordner prüfen."),
+    "media.not_opened": (
+        "{path} lässt sich nicht öffnen: {reason}.",
+        "Den Namen prüfen, und ob die Datei gelesen werden darf.",
+    ),
+    "media.empty": (
+        "{path} ist leer (0 Byte).",
+        "Die Datei noch einmal herunterladen oder kopieren.",
+    ),
+    "media.playlist": (
+        "{path} ist eine Playlist ({kind}), die auf andere Dateien zeigt, kein Medium.",
+        "Die Mediendateien selbst nennen.",
+    ),
+    "media.truncated_index": (
+        "{path} lässt sich nicht lesen: der Index fehlt. Es sieht nach einer abgeschnittenen "
+        "MP4-Datei aus.",
+        "Die Datei noch einmal herunterladen oder kopieren; was da ist, lässt sich nicht "
+        "dekodieren.",
+    ),
+    "media.unreadable": ("{path} lässt sich nicht als Medium lesen: {reason}.", _PLAYS),
+    "media.text": (
+        "{path} ist weder Ton noch Video, das sich lesen lässt. Die Datei enthält Text.",
+        _PLAYS,
+    ),
+    "media.other_kind": (
+        "{path} ist weder Ton noch Video, das sich lesen lässt. Die Datei ist von anderer Art "
+        "oder beschädigt.",
+        _PLAYS,
+    ),
+    "media.gone": (
+        "Das Medium von {title!r} ist aus {folder} verschwunden.",
+        "Vielleicht hat ein anderes Programm es entfernt; noch einmal versuchen: kb retry",
+    ),
+    "clip.time": (
+        "{text!r} ist keine Zeit.",
+        "Sekunden (75.5), MM:SS (1:15) oder H:MM:SS (1:02:03) angeben.",
+    ),
+    "clip.nothing": (
+        "Von {start_s:g} s bis {end_s:g} s gibt es nichts zu schneiden.",
+        "--from vor --to angeben.",
+    ),
+    "clip.outside": (
+        "{name} endet bei {length}: von {start} bis {end} gibt es nichts.",
+        "Zeiten innerhalb des Mediums angeben.",
+    ),
+    "clip.failed": (
+        "{target} lässt sich nicht aus {name} schneiden: {cause}.",
+        "Prüfen, ob das Medium läuft und der Ordner beschreibbar ist.",
+    ),
+    "clip.no_sound": ("{name} hat keinen Ton.", "Ein Video schneiden: -o clip.mp4"),
+    "clip.unknown_kind": (
+        "Unbekannte Art von Ausschnitt {name!r}.",
+        "Die Endung darf sein: {known}",
+    ),
+    "clip.no_picture": (
+        "{name} ist nur Ton und kann nicht {suffix} werden.",
+        "Als Ton schneiden: -o {stem}.mp3",
+    ),
+    "format.unknown": ("Unbekanntes Format {format!r}.", "Bekannte Formate: {known}."),
+    "captions.not_readable": (
+        "Die Untertitel {path} lassen sich nicht lesen: {cause}.",
+        "Das Medium noch einmal holen, oder die Datei zurücklegen.",
+    ),
+    "captions.unknown_kind": (
+        "{path} ist keine bekannte Art von Untertiteln.",
+        "Bekannt: {known}",
+    ),
+    "captions.damaged": (
+        "Die Untertitel {path} sind beschädigt: {cause}",
+        "Die Datei entfernen; ohne sie wird nichts verglichen.",
+    ),
+    "transcript.bad_time": (
+        "Das Transkript von {path} hat eine Zeit, die keine Zahl ist: {cause}.",
+        "Noch einmal transkribieren; bleibt es dabei, ein anderes Modell versuchen.",
+    ),
+    "item.no_transcript": (
+        "{item_id} ({title}) hat noch kein Transkript.",
+        "Aufnehmen: kb ingest, oder noch einmal versuchen: kb retry",
+    ),
+    "item.no_transcript_failed": ("{item_id} ({title}) hat noch kein Transkript.", "{cause}"),
+    "vocabulary.damaged": (
+        "{path}, Feld 'channels': erwartet werden Listen von Wörtern je Kanal.",
+        "Die Datei reparieren oder entfernen.",
+    ),
+    "vocabulary.word_missing": (
+        "{word!r} steht nicht im Vokabular von {name!r}.",
+        "Ansehen mit: kb vocabulary {name!r}",
+    ),
+    "vocabulary.word": (
+        "{word!r} ist kein Wort für ein Vokabular.",
+        "Namen und Begriffe von 1 bis {longest} Zeichen angeben.",
+    ),
+}
 
 # English of the page where it must differ from the command line's.
 EN_PAGE: dict[str, tuple[str, str]] = {}

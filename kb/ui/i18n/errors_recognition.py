@@ -1,6 +1,207 @@
 """German of the recognizer's errors (`kb.asr`, `kb.inference`, `gpu`, `kb.options`), by code."""
 
-DE: dict[str, tuple[str, str]] = {}
+_HERE = "Auf diesem Rechner gibt es: {models_here}."
+_DRIVER = "Den Treiber prüfen: kb doctor. Ohne das Gerät weiterarbeiten: KB_DEVICE=cpu."
+_WHISPER_INSTEAD = "Unverändert benutzen mit: --engine whisper"
+_QWEN_PARTS = (
+    "Die Erkennung ist --model oder KB_MODEL (Qwen/Qwen3-ASR-0.6B-hf und seinesgleichen), der "
+    "Aligner KB_QWEN_ALIGNER (Qwen/Qwen3-ForcedAligner-0.6B-hf)."
+)
+_DAMAGED = "Die Dateien sind beschädigt oder von anderer Bauart; das Modell noch einmal holen."
+
+DE: dict[str, tuple[str, str]] = {
+    "engine.unknown": ("Unbekannte Engine {name!r}.", "Bekannte Engines: {known}."),
+    "engine.not_installed": (
+        "Die Engine {name} braucht {package}, das nicht installiert ist.",
+        "Ausführen: {command}",
+    ),
+    "engine.compute_type": (
+        "KB_COMPUTE_TYPE: {value!r} gibt es auf diesem Gerät nicht.",
+        "Eines davon wählen: auto, {known}.",
+    ),
+    "recognizer.closed": (
+        "Die Erkennung wurde geschlossen, bevor sie alles gelesen hatte.",
+        "Noch einmal versuchen.",
+    ),
+    "recognizer.failed": (
+        "Die Erkennung ist gescheitert: {kind}: {cause}",
+        "Noch einmal versuchen; bei gleichem Ergebnis ein anderes Modell oder einen kleineren "
+        "Batch versuchen.",
+    ),
+    "recognizer.unexpected": (
+        "{kind}: {cause}",
+        "Noch einmal versuchen; bei gleichem Ergebnis die Einzelheiten in logs/worker.log ansehen.",
+    ),
+    "recognizer.language": (
+        "Das Modell {model} kennt die Sprache {language!r} nicht.",
+        "Einen Code aus zwei Buchstaben angeben, den es kennt (KB_LANGUAGE), oder auto.",
+    ),
+    "recognizer.stopped": ("Vor dem Ende abgebrochen; nichts wurde geschrieben.", ""),
+    "recognizer.stopped_waiting": ("Vor dem Beginn abgebrochen.", ""),
+    "recognizer.worker_stopping": ("Der Worker hält an.", ""),
+    "recognizer.not_started": (
+        "Die Erkennung lässt sich nicht starten: {cause}.",
+        "Den Rechner prüfen mit: kb doctor",
+    ),
+    "recognizer.crashed": (
+        "Der Prozess der Erkennung ist zu Ende gegangen ({cause}).",
+        "Zu wenig Speicher oder ein beschädigter Treiber? Prüfen mit: kb doctor",
+    ),
+    "device.window_too_large": (
+        "Nicht einmal ein Fenster passt in den Speicher des Geräts: {cause}",
+        "Andere Programme schließen, die die GPU benutzen, ein kleineres Modell wählen, oder "
+        "KB_DEVICE=cpu.",
+    ),
+    "device.failed": ("Das Gerät ist ausgefallen: {cause}", _DRIVER),
+    "device.failed_loading": (
+        "{device} ist beim Laden des Modells ausgefallen: {cause}",
+        _DRIVER,
+    ),
+    "device.model_too_large": (
+        "Das Modell {model} passt nicht in den Speicher von {device}.",
+        "Ein kleineres Modell wählen, andere Programme schließen, oder KB_DEVICE=cpu setzen.",
+    ),
+    "device.unknown": (
+        "Unbekanntes Gerät „{request}“. Erlaubt: auto, cuda, cuda:N, rocm, rocm:N, mps, cpu.",
+        "KB_DEVICE berichtigen; auto nimmt, was geht.",
+    ),
+    "device.no_pytorch": (
+        "PyTorch lässt sich nicht laden: {cause}.",
+        "Neu installieren: make setup",
+    ),
+    "model.no_speech_detector": (
+        "Die Spracherkennung im Ton fehlt: das Paket faster-whisper enthält kein silero_vad*.onnx.",
+        "Neu installieren: pip install 'faster-whisper==1.2.*'",
+    ),
+    "model.unknown": (
+        "Unbekanntes Modell {name!r}: weder ein Ordner, noch ein Modell der Whisper-Familie, "
+        "noch ein Name des Hubs wie openai/whisper-base.",
+        _HERE + " Bekannte Namen: {known}.",
+    ),
+    "model.weights_missing": (
+        "Modell {name}: den Gewichten fehlen {count} Tensoren, darunter {tensor}.",
+        _DAMAGED,
+    ),
+    "model.no_weights": (
+        "Modell {name}: der Hub hat keine Gewichte, die hier benutzbar sind.",
+        "Ein anderes Modell wählen. " + _HERE,
+    ),
+    "model.offline": (
+        "Modell {name} ist nicht auf diesem Rechner, und der Hub ist nicht erreichbar.",
+        "Einmal mit dem Netz verbinden, um es zu holen. " + _HERE,
+    ),
+    "model.folder_incomplete": (
+        "Modellordner {folder}: es fehlt {files}.",
+        "Einen Ordner angeben, den save_pretrained von einem Whisper-Modell und seinem Prozessor "
+        "geschrieben hat.",
+    ),
+    "model.folder_damaged": (
+        "Modellordner {folder} lässt sich nicht laden: {cause}",
+        "Die Dateien sind beschädigt oder kein Whisper-Modell; den Ordner noch einmal kopieren, "
+        "oder mit --model demo den Rest ausprobieren.",
+    ),
+    "model.gated": (
+        "Modell {name}: der Zugang muss erst auf dem Hub freigegeben werden.",
+        "Dort den Bedingungen zustimmen und anmelden mit: hf auth login",
+    ),
+    "model.not_on_hub": ("Modell {name}: der Hub kennt es nicht.", _HERE),
+    "model.hub_error": (
+        "Modell {name}: der Hub antwortete {status}.",
+        "Später noch einmal versuchen. " + _HERE,
+    ),
+    "model.not_fetched": (
+        "Modell {name} ließ sich nicht holen: {cause}",
+        "Netz und Platz auf der Platte prüfen, dann noch einmal. " + _HERE,
+    ),
+    "model.not_loaded": (
+        "Modell {name} lässt sich nicht laden: {cause}",
+        "Es ist vielleicht kein Whisper-Modell. " + _HERE,
+    ),
+    "model.not_whisper": (
+        "Modell {name} ist kein Whisper-Modell, sondern eines der Art {kind!r}.",
+        "Namen der Whisper-Familie: {known}. " + _HERE,
+    ),
+    "model.files_elsewhere": (
+        "Modell {name} wurde geholt, aber seine Dateien sind nicht dort, wo der Hub sie ablegt.",
+        "Stattdessen einen Ordner angeben: --model ORDNER, oder --engine whisper benutzen.",
+    ),
+    "model.not_converted_into": (
+        "Modell {name} lässt sich nicht nach {folder} umwandeln: {cause}",
+        "Dort Platz schaffen, oder in KB_MODEL_CACHE einen anderen Ordner nennen.",
+    ),
+    "model.not_converted": (
+        "Modell {name} lässt sich nicht für CTranslate2 umwandeln: {cause}",
+        _WHISPER_INSTEAD,
+    ),
+    "model.not_loaded_ctranslate2": (
+        "Modell {name} lässt sich von CTranslate2 nicht laden: {cause}",
+        _WHISPER_INSTEAD,
+    ),
+    "model.no_config_parakeet": (
+        "Modellordner {folder}: config.json fehlt.",
+        "Einen Ordner angeben, den save_pretrained von einem Parakeet-Modell und seinem "
+        "Prozessor geschrieben hat.",
+    ),
+    "model.not_parakeet": (
+        "Modell {name} ist kein Parakeet-Modell, sondern eines der Art {kind!r}.",
+        "Die Engine parakeet liest nvidia/parakeet-tdt-0.6b-v3 und seinesgleichen; für "
+        "Whisper-Modelle: --engine whisper.",
+    ),
+    "model.no_config_qwen3": (
+        "Modellordner {folder}: config.json fehlt.",
+        "Einen Ordner angeben, den save_pretrained von einem Qwen3-ASR-Modell und seinem "
+        "Prozessor geschrieben hat.",
+    ),
+    "model.not_qwen3": (
+        "Modell {name} ist kein Qwen3-ASR-Modell, sondern eines der Art {kind!r}.",
+        "Die Engine qwen3-asr liest Qwen/Qwen3-ASR-0.6B-hf und seinesgleichen; für "
+        "Whisper-Modelle: --engine whisper.",
+    ),
+    "model.qwen3_original_form": (
+        "Modell {name} hat die Form von Qwens eigenem Programm, die hier nicht lesbar ist.",
+        "Dasselbe Modell in der Form von transformers nehmen: sein Name endet auf -hf.",
+    ),
+    "model.aligner_as_recognizer": (
+        "Modell {name} ist ein Aligner.",
+        _QWEN_PARTS,
+    ),
+    "model.recognizer_as_aligner": (
+        "Modell {name} ist eine Erkennung.",
+        _QWEN_PARTS,
+    ),
+    "model.aligner_missing": (
+        "{cause}",
+        "Der Aligner bestimmt die Zeiten der Wörter; sein Name ist die Einstellung "
+        "KB_QWEN_ALIGNER, ein Name des Hubs oder ein Ordner. Holen mit: kb models pull {aligner}",
+    ),
+    "model.aligner_damaged": (
+        "{cause}",
+        "Der Aligner bestimmt die Zeiten der Wörter; sein Name ist die Einstellung "
+        "KB_QWEN_ALIGNER. {cause.hint}",
+    ),
+    "calibration.no_samples": (
+        "In {folder} gibt es keine Aufnahmen, mit denen sich messen lässt.",
+        "Den Ordner samples des Projekts zurücklegen.",
+    ),
+    "presets.not_readable": (
+        "Die Presetdatei {path} lässt sich nicht lesen: {reason}.",
+        "KB_PRESETS_FILE berichtigen, oder presets.yaml wiederherstellen.",
+    ),
+    "presets.name": (
+        "„{name}“ ist kein Name für ein Preset.",
+        "Buchstaben, Ziffern und _ benutzen, keine Leerzeichen.",
+    ),
+    "presets.missing": ("In {path} gibt es kein Preset {name}.", "Ansehen mit: kb presets"),
+    "presets.last": ("{name} ist das einzige Preset.", "Zuerst ein weiteres hinzufügen."),
+    "presets.changed": (
+        "{path} wurde inzwischen geändert.",
+        "Noch einmal ansehen, dann ändern.",
+    ),
+    "presets.not_writable": (
+        "{cause}",
+        "Die Datei beschreibbar machen, oder KB_PRESETS_FILE auf eine Kopie von ihr setzen.",
+    ),
+}
 
 # English of the page where it must differ from the command line's.
 EN_PAGE: dict[str, tuple[str, str]] = {}

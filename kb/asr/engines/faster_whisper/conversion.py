@@ -39,8 +39,10 @@ def converted_model_folder(name: str) -> Path:
         source = _source(ref)
     if source is None:
         raise ModelUnavailable(
-            f"Model {ref.target} was fetched, but its files are not where the hub keeps them.",
+            "model.files_elsewhere",
+            "Model {name} was fetched, but its files are not where the hub keeps them.",
             hint="Give a folder instead: --model FOLDER, or use --engine whisper.",
+            name=ref.target,
         )
     folder = cache_folder() / f"{_plain(ref.target)}-{_fingerprint(source)}"
     if (folder / WEIGHTS).is_file():
@@ -52,8 +54,12 @@ def converted_model_folder(name: str) -> Path:
                 _convert(ref, source, folder, processor or _load_processor(name))
     except OSError as error:
         raise ModelUnavailable(
-            f"Model {ref.name} cannot be converted into {folder.parent}: {error}",
+            "model.not_converted_into",
+            "Model {name} cannot be converted into {folder}: {cause}",
             hint="Make room there, or name another folder in KB_MODEL_CACHE.",
+            name=ref.name,
+            folder=folder.parent,
+            cause=error,
         ) from error
     return folder
 
@@ -122,8 +128,11 @@ def _convert(ref: ModelRef, source: Path, folder: Path, processor: Any) -> None:
         made.replace(folder)
     except (ValueError, RuntimeError, AttributeError, KeyError) as error:
         raise ModelUnavailable(
-            f"Model {ref.name} cannot be converted for CTranslate2: {error}",
+            "model.not_converted",
+            "Model {name} cannot be converted for CTranslate2: {cause}",
             hint="Use it as it is with: --engine whisper",
+            name=ref.name,
+            cause=error,
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -69,8 +69,11 @@ class FasterWhisperEngine:
             )
         except RuntimeError as error:
             raise errors.loading_error(error, model_name, manager) or ModelUnavailable(
-                f"Model {model_name} cannot be loaded by CTranslate2: {error}",
+                "model.not_loaded_ctranslate2",
+                "Model {name} cannot be loaded by CTranslate2: {cause}",
                 hint="Use it as it is with: --engine whisper",
+                name=model_name,
+                cause=error,
             ) from error
         self._multilingual = bool(self._whisper.is_multilingual)
         self._start = int(generation.decoder_start_token_id)
@@ -247,8 +250,11 @@ def compute_type(kind: str, manager: GPUManager) -> str:
     known = ctranslate2.get_supported_compute_types(kind)
     if chosen not in known:
         raise SettingsError(
-            f"KB_COMPUTE_TYPE: {chosen!r} is not to be had on this device.",
-            hint=f"Choose one of: auto, {', '.join(sorted(known))}.",
+            "engine.compute_type",
+            "KB_COMPUTE_TYPE: {value!r} is not to be had on this device.",
+            hint="Choose one of: auto, {known}.",
+            value=chosen,
+            known=", ".join(sorted(known)),
         )
     return chosen
 

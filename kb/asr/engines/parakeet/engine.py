@@ -91,9 +91,11 @@ class ParakeetEngine:
         ref = resolve(model)
         if ref.local and not Path(ref.target, "config.json").is_file():
             raise ModelUnavailable(
-                f"Model folder {ref.target}: config.json missing.",
+                "model.no_config_parakeet",
+                "Model folder {folder}: config.json missing.",
                 hint="Give a folder written by save_pretrained of a Parakeet model and its "
                 "processor.",
+                folder=ref.target,
             )
         began = time.perf_counter()
 
@@ -101,9 +103,12 @@ class ParakeetEngine:
             kind = AutoConfig.from_pretrained(ref.target, local_files_only=offline).model_type
             if kind not in _KINDS:
                 raise ModelUnavailable(
-                    f"Model {ref.name} is not a Parakeet model but one of the kind {kind!r}.",
+                    "model.not_parakeet",
+                    "Model {name} is not a Parakeet model but one of the kind {kind!r}.",
                     hint="The engine parakeet reads nvidia/parakeet-tdt-0.6b-v3 and its like; "
                     "for Whisper models: --engine whisper.",
+                    name=ref.name,
+                    kind=kind,
                 )
             processor = ParakeetProcessor.from_pretrained(ref.target, local_files_only=offline)
             found, info = getattr(transformers, _KINDS[kind]).from_pretrained(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 RECOGNIZER = "Qwen3ASRForConditionalGeneration"
 ALIGNER = "Qwen3ASRForTokenClassification"
 KIND = "qwen3_asr"
-_SETTING = "The aligner times the words; its name is the setting KB_QWEN_ALIGNER"
 
 Pair = tuple[Any, Any]
 
@@ -30,10 +29,24 @@ def load_pair(model: str, aligner: str, manager: GPUManager) -> tuple[Pair, Pair
         return recognizer, _load(resolve(aligner), ALIGNER, manager)
     except ModelUnavailable as error:
         if not Path(aligner).expanduser().is_dir():
-            step = f"{_SETTING}, a hub name or a folder. Fetch it with: kb models pull {aligner}"
-        else:
-            step = f"{_SETTING}. {error.hint}"
-        raise ModelUnavailable(error.message, hint=step, retryable=error.retryable) from error
+            raise ModelUnavailable(
+                "model.aligner_missing",
+                "{cause}",
+                hint="The aligner times the words; its name is the setting KB_QWEN_ALIGNER, a "
+                "hub name "
+                "or a folder. Fetch it with: kb models pull {aligner}",
+                retryable=error.retryable,
+                cause=error,
+                aligner=aligner,
+            ) from error
+        raise ModelUnavailable(
+            "model.aligner_damaged",
+            "{cause}",
+            hint="The aligner times the words; its name is the setting KB_QWEN_ALIGNER. "
+            "{cause.hint}",
+            retryable=error.retryable,
+            cause=error,
+        ) from error
 
 
 def _load(ref: ModelRef, kind: str, manager: GPUManager) -> Pair:
@@ -45,8 +58,10 @@ def _load(ref: ModelRef, kind: str, manager: GPUManager) -> Pair:
 def _check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ModelUnavailable(
-            f"Model folder {folder}: config.json missing.",
+            "model.no_config_qwen3",
+            "Model folder {folder}: config.json missing.",
             hint="Give a folder written by save_pretrained of a Qwen3-ASR model and its processor.",
+            folder=folder,
         )
 
 
@@ -68,20 +83,34 @@ def _check_kind(ref: ModelRef, kind: str, config: Any) -> None:
     """Raises ModelUnavailable for another model: its weights would be filled up at random."""
     if config.model_type != KIND:
         raise ModelUnavailable(
-            f"Model {ref.name} is not a Qwen3-ASR model but one of the kind {config.model_type!r}.",
-            hint="The engine qwen3-asr reads Qwen/Qwen3-ASR-0.6B-hf and its like; "
-            "for Whisper models: --engine whisper.",
+            "model.not_qwen3",
+            "Model {name} is not a Qwen3-ASR model but one of the kind {kind!r}.",
+            hint="The engine qwen3-asr reads Qwen/Qwen3-ASR-0.6B-hf and its like; for Whisper "
+            "models: --engine whisper.",
+            name=ref.name,
+            kind=config.model_type,
         )
     if hasattr(config, "thinker_config"):
         raise ModelUnavailable(
-            f"Model {ref.name} is in the form of Qwen's own program, which cannot be read here.",
+            "model.qwen3_original_form",
+            "Model {name} is in the form of Qwen's own program, which cannot be read here.",
             hint="Take the same model in the form of transformers: its name ends in -hf.",
+            name=ref.name,
         )
     built = config.architectures or [kind]
     if kind not in built:
-        what = "an aligner" if ALIGNER in built else "a recognizer"
+        if ALIGNER in built:
+            raise ModelUnavailable(
+                "model.aligner_as_recognizer",
+                "Model {name} is an aligner.",
+                hint="The recognizer is --model or KB_MODEL (Qwen/Qwen3-ASR-0.6B-hf and its like), "
+                "the aligner KB_QWEN_ALIGNER (Qwen/Qwen3-ForcedAligner-0.6B-hf).",
+                name=ref.name,
+            )
         raise ModelUnavailable(
-            f"Model {ref.name} is {what}.",
+            "model.recognizer_as_aligner",
+            "Model {name} is a recognizer.",
             hint="The recognizer is --model or KB_MODEL (Qwen/Qwen3-ASR-0.6B-hf and its like), "
             "the aligner KB_QWEN_ALIGNER (Qwen/Qwen3-ForcedAligner-0.6B-hf).",
+            name=ref.name,
         )

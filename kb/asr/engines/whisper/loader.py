@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from gpu.manager import GPUManager
 from kb.asr.engines.model_lookup import (
     ModelRef,
-    _alternatives,
     _check_folder,
     check_weights,
+    models_here,
     read_pretrained,
     resolve,
 )
@@ -54,8 +54,13 @@ def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, An
     if kind != "whisper":
         # transformers would load what fits and fill the rest with random numbers.
         raise ModelUnavailable(
-            f"Model {ref.name} is not a Whisper model but one of the kind {kind!r}.",
-            hint=f"Names of the Whisper family: {', '.join(FAMILY)}. {_alternatives()}",
+            "model.not_whisper",
+            "Model {name} is not a Whisper model but one of the kind {kind!r}.",
+            hint="Names of the Whisper family: {known}. On this machine now: {models_here}.",
+            name=ref.name,
+            kind=kind,
+            known=", ".join(FAMILY),
+            models_here=models_here(),
         )
     processor = WhisperProcessor.from_pretrained(ref.target, local_files_only=offline)
     model, info = WhisperForConditionalGeneration.from_pretrained(
