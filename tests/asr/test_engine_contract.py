@@ -23,7 +23,7 @@ from kb.errors import ModelUnavailable, SettingsError
 from kb.settings import get_settings
 from kb.types import MediaRef, Word
 from tests.support.compose import compose, noise, random_plan
-from tests.support.engines import CASES, SPEECH_CASES, load_case, model_path, write_parakeet
+from tests.support.engines import CASES, SPEECH_CASES, load_case, new_engine, write_parakeet
 from tests.support.speech import bank, blocks, detector, preset, score
 
 pytestmark = pytest.mark.slow
@@ -181,18 +181,22 @@ def test_after_a_stop_a_decode_ends_at_once(
 ) -> None:
     monkeypatch.setenv("KB_MODEL_CACHE", str(kept / "cache"))
     get_settings.cache_clear()
-    engine = load_engine(case.partition(":")[0], model_path(case, kept), CPU)
+    engine = new_engine(case, kept)
     heard = engine.encode(talks())
     whole = engine.decode(heard, ["en"] * 3)
     engine.stop()
     cut = engine.decode(heard, ["en"] * 3)
     assert len(cut) == 3
-    if case != "parakeet:ctc":  # which is one pass and has nothing to stop
+    if CASES[case].stops:
         assert sum(len(words(d)) for d in cut) < sum(len(words(d)) for d in whole)
     engine.close()
 
 
 # Loading
+
+
+def test_every_engine_has_a_case() -> None:
+    assert {case.engine for case in CASES.values()} == set(ENGINES)
 
 
 def test_unknown_engines_and_missing_packages_tell_the_next_step(

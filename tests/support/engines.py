@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -68,23 +70,56 @@ def write_parakeet(folder: Path, kind: str) -> Path:
     return folder
 
 
-def model_path(name: str, folder: Path) -> str:
-    """The model of a case, written to `folder` if need be, where KB_QWEN_ALIGNER finds it too."""
-    engine, _, kind = name.partition(":")
-    if engine == "parakeet":
-        place = folder / kind
-        return str(place if place.is_dir() else write_parakeet(place, kind))
-    if engine == "qwen3-asr":
-        return str(folder / "asr" if (folder / "asr").is_dir() else write_qwen3(folder)[0])
-    return "demo"
+def _write_once(folder: Path, write: Callable[[Path], object]) -> str:
+    if not folder.is_dir():
+        write(folder)
+    return str(folder)
+
+
+def _qwen3(folder: Path) -> str:
+    """Write the recognizer to `asr`; its aligner is beside it, for KB_QWEN_ALIGNER."""
+    if not (folder / "asr").is_dir():
+        write_qwen3(folder)
+    return str(folder / "asr")
+
+
+@dataclass(frozen=True)
+class Case:
+    """An engine with a model for its tests.
+
+    `model(folder)` returns the model's name, and writes it to `folder` if it has to be made;
+    `speech`: its weights know words; `stops`: `stop` ends a running `decode`.
+    """
+
+    engine: str
+    model: Callable[[Path], str] = lambda _: "demo"
+    speech: bool = False
+    stops: bool = True
+
+
+CASES = {
+    "whisper": Case("whisper", speech=True),
+    "faster-whisper": Case("faster-whisper", speech=True),
+    "parakeet:tdt": Case(
+        "parakeet", lambda folder: _write_once(folder / "tdt", lambda f: write_parakeet(f, "tdt"))
+    ),
+    "parakeet:ctc": Case(
+        "parakeet",
+        lambda folder: _write_once(folder / "ctc", lambda f: write_parakeet(f, "ctc")),
+        stops=False,  # it decodes in one pass
+    ),
+    "qwen3-asr": Case("qwen3-asr", _qwen3),
+}
+SPEECH_CASES = tuple(name for name, case in CASES.items() if case.speech)
 
 
 @cache
 def load_case(name: str, folder: Path) -> Engine:
-    """An engine by the name of a case; `folder` is for what it has to write."""
-    manager = GPUManager("cpu", cpu_threads=1)
-    return load_engine(name.partition(":")[0], model_path(name, folder), manager)
+    """Load the engine of a case; `folder` is for the models that have to be written."""
+    return new_engine(name, folder)
 
 
-CASES = ("whisper", "faster-whisper", "parakeet:tdt", "parakeet:ctc", "qwen3-asr")
-SPEECH_CASES = ("whisper", "faster-whisper")  # with weights that know words
+def new_engine(name: str, folder: Path) -> Engine:
+    """Load the engine of a case once more, for a test that stops or closes it."""
+    case = CASES[name]
+    return load_engine(case.engine, case.model(folder), GPUManager("cpu", cpu_threads=1))

@@ -1,0 +1,183 @@
+"""A new engine is one folder and one line in `ENGINES`; everything else finds it there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpu.manager import GPUManager
+from kb.asr.batching.batcher import Batcher
+from kb.asr.engines import ENGINES, check_engine, load_engine
+from kb.asr.engines.model_lookup import identify, resolve, shape_of
+from kb.asr.engines.model_registry import find_model, known_models
+from kb.asr.recognizer import Recognizer
+from kb.asr.windows.windowing import Window
+from kb.errors import ModelUnavailable, SettingsError
+from kb.inference.downloads import list_models
+from kb.inference.memory_fit import estimate_memory
+from kb.types import MediaRef
+from tests.support.compose import compose, random_plan
+from tests.support.speech import bank, blocks, detector, preset
+
+SPEC = """
+from dataclasses import dataclass
+
+from kb.asr.engines.spec import EngineSpec, KnownModel, read_json_object
+
+
+@dataclass(frozen=True, slots=True)
+class EchoShape:
+    parameters: int
+
+    def weights_bytes(self, number_bytes=2):
+        return self.parameters * number_bytes
+
+    def window_bytes(self, number_bytes=2):
+        return 1000 * number_bytes
+
+
+def shape_from_folder(folder):
+    config = read_json_object(folder / "config.json")
+    return EchoShape(config["size"]) if config.get("model_type") == "echo" else None
+
+
+def load(model, manager):
+    from echo_engine.engine import EchoEngine
+
+    return EchoEngine(model, manager)
+
+
+SPEC = EngineSpec(
+    load=load,
+    package="PACKAGE",
+    install_hint="pip install echo",
+    shape_from_folder=shape_from_folder,
+    models=(KnownModel("echo-large", "nowhere/echo-large", EchoShape(500_000), 4, 3),),
+    memory_outside_torch=True,
+)
+"""
+
+ENGINE = """
+from kb.asr.engines.base import GREEDY, DecodingResult, EncodedBatch
+from kb.asr.engines.model_lookup import resolve
+from kb.types import Segment, Word
+
+
+class EchoEngine:
+    name = "echo"
+    decoding_methods = frozenset()
+    receptive_field_s = 20.0
+    load_s = align_s = 0.0
+
+    def __init__(self, model, manager):
+        resolve(model)
+        self.model = model
+
+    def supports_language(self, code):
+        return code == "en"
+
+    def encode(self, windows):
+        return EncodedBatch(tuple(windows), ({"en": 0.0},) * len(windows), (0.0,) * len(windows))
+
+    def decode(self, encoded, languages, options=GREEDY):
+        return [self._result(window, code) for window, code in zip(encoded.windows, languages)]
+
+    def _result(self, window, code):
+        end_s = min(window.start_s + 0.4, window.end_s)
+        word = Word(window.start_s, end_s, "echo", 0.9)
+        segment = Segment(word.start_s, word.end_s, "echo", (word,), code)
+        return DecodingResult((segment,), code, -0.1, 0.0, end_s)
+
+    def stop(self):
+        pass
+
+    def close(self):
+        pass
+"""
+
+
+@pytest.fixture
+def manager() -> GPUManager:
+    return GPUManager("cpu", cpu_threads=1)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The two places: the engine's folder, and its line."""
+    package = tmp_path / "echo_engine"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "spec.py").write_text(SPEC.replace("PACKAGE", "echo_engine"))
+    (package / "engine.py").write_text(ENGINE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(ENGINES, "echo", "echo_engine.spec:SPEC")
+    return package
+
+
+@pytest.fixture(autouse=True)
+def forget_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    for name in ("echo_engine", "echo_engine.spec", "echo_engine.engine"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_it_is_checked_and_loaded_and_reads(manager: GPUManager) -> None:
+    check_engine("echo")
+    engine = load_engine("echo", "echo-large", manager)
+    window = Window(0, 5.0, np.zeros(16_000, np.float32))
+    (result,) = engine.decode(engine.encode([window]), ["en"])
+    assert [segment.text for segment in result.segments] == ["echo"]
+    with pytest.raises(ModelUnavailable, match="Unknown model 'nonsense'") as caught:
+        load_engine("echo", "nonsense", manager)
+    assert "echo-large" in caught.value.hint
+
+
+def test_the_recognizer_takes_it(manager: GPUManager) -> None:
+    batcher = Batcher(load_engine("echo", "echo-large", manager), manager, 4)
+    recognizer = Recognizer(batcher, preset(), detector=detector())
+    rng = np.random.default_rng(5)
+    said = compose(bank(), random_plan(bank(), 8, rng), rng=rng)
+    found = recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
+    batcher.close()
+    assert (found.engine, found.model) == ("echo", "echo-large")
+    assert "echo" in " ".join(segment.text for segment in found.segments)
+
+
+def test_its_missing_package_is_named_with_the_install_command(folder: Path) -> None:
+    (folder / "spec.py").write_text(SPEC.replace("PACKAGE", "not_there"))
+    with pytest.raises(SettingsError, match="not_there") as caught:
+        check_engine("echo")
+    assert caught.value.hint == "Run: pip install echo"
+
+
+def test_its_models_are_known_by_name() -> None:
+    model = find_model("echo-large")
+    assert model is not None and model.engine == "echo"
+    assert known_models()[-1] == model
+    assert resolve("echo-large").target == "nowhere/echo-large"
+
+
+def test_its_models_are_listed_with_their_memory() -> None:
+    rows = {row.name: row for row in list_models("echo-large", 2)}
+    row = rows["echo-large"]
+    assert (row.engine, row.languages, row.parameters) == ("echo", 3, 500_000)
+    assert row.download_bytes == 2_000_000
+    assert row.memory_bytes_16 - row.memory_bytes == 15 * 2000
+    assert row.default and not row.where
+
+
+def test_a_saved_model_of_it_is_recognized_by_its_config(
+    tmp_path: Path, manager: GPUManager
+) -> None:
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    (saved / "config.json").write_text(json.dumps({"model_type": "echo", "size": 70_000}))
+    engine, shape = identify(str(saved))
+    assert engine == "echo" and shape is not None and shape.parameters == 70_000
+    assert shape_of(str(saved)) == shape
+    memory = estimate_memory("echo", str(saved), manager, ())
+    assert (memory.window_bytes, memory.weights_bytes) == (4000, 280_000)
