@@ -46,6 +46,7 @@ from benchmarks.support.gpu_bench import (
 from benchmarks.support.pages import machine, replace_block, table
 from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
+from kb.settings import get_settings
 
 BATCHES = (1, 8, 16, 32, 56, 128, 256)
 PIPELINE_BATCHES = (16, 56, 128)
@@ -318,7 +319,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     until = time.monotonic() + options.seconds
-    manager = GPUManager("cpu" if options.tiny else "auto").apply()
+    settings = get_settings()
+    manager = GPUManager(
+        "cpu" if options.tiny else "auto",
+        cpu_threads=settings.cpu_threads,
+        reserve_gb=settings.gpu_reserve_gb,
+    ).apply()
     if not manager.on_gpu and not options.tiny:
         # (A table from a machine that has one stays.)
         print("No GPU on this machine: not measured. (--tiny tries the script.)", file=sys.stderr)

@@ -5,13 +5,14 @@ Nothing here is probed, and torch is not loaded, until a `GPUManager` is asked.
 
 from __future__ import annotations
 
+from gpu.devices import Device
 from gpu.failures import device_lost, out_of_memory
-from gpu.manager import BatchCeiling, DeviceInfo, GPUManager, MemoryUse
+from gpu.manager import BatchCeiling, GPUManager, MemoryUse
 from gpu.presets import Preset, find_preset, load_presets, override
 
 __all__ = [
     "BatchCeiling",
-    "DeviceInfo",
+    "Device",
     "GPUManager",
     "MemoryUse",
     "Preset",

@@ -13,7 +13,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,8 @@ import psutil
 
 from kb.errors import SettingsError
 
-Kind = Literal["CUDA", "ROCm", "MPS", "CPU"]
+Kind = Literal["CUDA", "ROCm", "MPS", "CPU", ""]
+"""Empty where no device is known yet."""
 
 _REQUEST = re.compile(r"(auto|cpu|mps|(?:cuda|rocm|hip)(?::(\d{1,3}))?)", re.IGNORECASE)
 # "sm_89" is machine code for 8.9, "compute_90" is code that newer cards translate for
@@ -33,22 +34,38 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that has shown that it works.
+    """A device in plain values.
 
     `address` is what torch takes (`cuda:0`, `mps`, `cpu`); `dtype` and `attention` are names
-    (`bfloat16`, `sdpa`); `total_bytes` is its memory; `tf32` whether float32 products may use its
-    shorter form; `fallback_reason` is a clause that says why this is the CPU although a GPU was
-    wanted, or empty.
+    (`bfloat16`, `sdpa`); `reason` is a clause that says why this is the CPU although a GPU was
+    wanted, or empty. `budget_bytes` of its `total_bytes` of memory may be used (0 if unknown);
+    `tf32`: float32 products may use the shorter form. The last three fields are not part of the
+    JSON document and do not count for equality.
     """
 
     address: str
     kind: Kind
     name: str
-    dtype: str
-    attention: str
-    total_bytes: int
-    tf32: bool = False
-    fallback_reason: str = ""
+    dtype: str = ""
+    reason: str = ""
+    budget_bytes: int = 0
+    attention: str = field(default="", compare=False)
+    total_bytes: int = field(default=0, compare=False)
+    tf32: bool = field(default=False, compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON document, from which `Device(**document)` makes an equal device."""
+        return {
+            "address": self.address,
+            "kind": self.kind,
+            "name": self.name,
+            "dtype": self.dtype,
+            "reason": self.reason,
+            "budget_bytes": self.budget_bytes,
+        }
+
+
+NO_DEVICE = Device("", "", "")
 
 
 class _DeviceUnusable(Exception):
@@ -101,7 +118,7 @@ def cpu_device(reason: str = "") -> Device:
                 name = line.partition(":")[2].strip()
                 break
     total = psutil.virtual_memory().total
-    return Device("cpu", "CPU", name, "float32", "sdpa", total, fallback_reason=reason)
+    return Device("cpu", "CPU", name, "float32", reason, total, attention="sdpa", total_bytes=total)
 
 
 def cpu_threads(setting: int = 0) -> int:
@@ -186,7 +203,10 @@ def _cuda_device(torch: Any, index: int, count: int) -> Device:
     address = f"cuda:{index}"
     dtype, attention = _probe_device(torch, address, properties.name, half)
     total = int(properties.total_memory)
-    return Device(address, kind, properties.name, dtype, attention, total, tf32)
+    return Device(
+        address, kind, properties.name, dtype, "", total,
+        attention=attention, total_bytes=total, tf32=tf32,
+    )  # fmt: skip
 
 
 def _check_architecture(torch: Any, name: str, capability: tuple[int, int]) -> None:
@@ -222,7 +242,8 @@ def _mps_device(torch: Any) -> Device:
         raise _DeviceUnusable("MPS is not available (it needs an Apple GPU and macOS 12.3)")
     name = f"Apple {platform.machine()}"
     dtype, attention = _probe_device(torch, "mps", name, "float16")
-    return Device("mps", "MPS", name, dtype, attention, int(torch.mps.recommended_max_memory()))
+    total = int(torch.mps.recommended_max_memory())
+    return Device("mps", "MPS", name, dtype, "", total, attention=attention, total_bytes=total)
 
 
 def _probe_device(torch: Any, address: str, name: str, half: str) -> tuple[str, str]:

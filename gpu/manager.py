@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
-import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import psutil
@@ -17,7 +16,6 @@ from gpu.devices import parse_request as _parse_request
 from gpu.failures import device_lost, out_of_memory
 from gpu.presets import Preset
 from kb.errors import GPUError
-from kb.settings import get_settings
 
 log = logging.getLogger(__name__)
 
@@ -51,56 +49,30 @@ class BatchCeiling:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceInfo:
-    """What `kb doctor` tells about the device; memory in GB of 2^30 bytes.
-
-    `reason` says why a GPU is not used, `batch_reason` why the batch is smaller than asked for.
-    """
-
-    device: str
-    kind: Kind
-    name: str
-    dtype: str
-    attention: str
-    tf32: bool
-    threads: int
-    total_gb: float
-    free_gb: float
-    budget_gb: float
-    batch_ceiling: int
-    batch_reason: str
-    allocator: str
-    reason: str
-
-
 class GPUManager:
     """Chooses the device once, on first use, and answers everything about it.
 
-    `request` is auto, cuda, cuda:N, rocm, mps or cpu (default: KB_DEVICE); `preset` sets the
-    memory budget and the batch; `cpu_threads` 0 takes the physical cores (default:
-    KB_CPU_THREADS); `torch` may be another namespace in tests. A GPU that is absent, too old or
+    `request` is auto, cuda, cuda:N, rocm, mps or cpu; `preset` sets the memory budget and the
+    batch; `cpu_threads` 0 takes the physical cores; `reserve_gb` of a card's memory are left to
+    other programs; `torch` may be another namespace in tests. A GPU that is absent, too old or
     broken never raises: the CPU takes over and `fallback_reason` says why. Raises SettingsError
     for a request that names no device, and GPUError, on first use, where torch cannot be loaded.
-    `reserve_gb` of a card's memory are left to others (default: KB_GPU_RESERVE_GB).
     """
 
     def __init__(
         self,
-        request: str | None = None,
+        request: str = "auto",
         *,
         preset: Preset | None = None,
-        cpu_threads: int | None = None,
+        cpu_threads: int = 0,
         torch: Any | None = None,
-        reserve_gb: float | None = None,
+        reserve_gb: float = 0.0,
     ) -> None:
-        self.request = get_settings().device if request is None else request
-        _parse_request(self.request)
+        _parse_request(request)
+        self.request = request
         self.preset = preset
-        if reserve_gb is None:
-            reserve_gb = get_settings().gpu_reserve_gb
-        self._reserve = int(reserve_gb * GB)
-        self._threads = get_settings().cpu_threads if cpu_threads is None else cpu_threads
+        self.reserve_bytes = int(reserve_gb * GB)
+        self._threads = cpu_threads
         self._torch_module = torch
         self._chosen: Device | None = None
         self._applied = False
@@ -139,7 +111,7 @@ class GPUManager:
     @property
     def fallback_reason(self) -> str:
         """Why the CPU is used although a GPU was wanted, as a clause; empty otherwise."""
-        return self._device.fallback_reason
+        return self._device.reason
 
     @property
     def threads(self) -> int:
@@ -202,7 +174,7 @@ class GPUManager:
                 free = total - used - cached
                 free = int(cuda.mem_get_info(device.address)[0])
         # What the allocator keeps for reuse is free to us, though the driver counts it as taken.
-        free = min(free + cached - self._reserve, budget - used)
+        free = min(free + cached - self.reserve_bytes, budget - used)
         return MemoryUse(total, budget, max(0, free), used, peak)
 
     def reset_peak(self) -> None:
@@ -267,26 +239,9 @@ class GPUManager:
                 return BatchCeiling(int(fitting), f"{remaining} of {window_bytes / GB:.2f} GB each")
         return ceiling
 
-    def describe(self, preset: Preset | None = None) -> DeviceInfo:
-        """Everything about the device in one record; never raises because of a GPU."""
-        device, memory = self._device, self.memory()
-        ceiling = self.batch_ceiling(preset)
-        return DeviceInfo(
-            device=device.address,
-            kind=device.kind,
-            name=device.name,
-            dtype=device.dtype,
-            attention=device.attention,
-            tf32=device.tf32,
-            threads=self.threads,
-            total_gb=memory.total / GB,
-            free_gb=memory.free / GB,
-            budget_gb=memory.budget / GB,
-            batch_ceiling=ceiling.size,
-            batch_reason=ceiling.reason,
-            allocator=_allocator() if device.kind in ("CUDA", "ROCm") else "",
-            reason=device.fallback_reason,
-        )
+    def describe(self) -> Device:
+        """Return the device with the memory budget of now; never raises because of a GPU."""
+        return replace(self._device, budget_bytes=self.memory().budget)
 
     @staticmethod
     def out_of_memory(error: BaseException) -> bool:
@@ -313,7 +268,6 @@ class GPUManager:
     def _torch(self) -> Any:
         with self._lock:
             if self._torch_module is None:
-                get_settings()  # sets the allocator's environment, which torch reads on import
                 try:
                     import torch
                 except (ImportError, OSError) as error:  # OSError: a missing DLL on Windows
@@ -332,8 +286,8 @@ class GPUManager:
         with self._lock:
             if self._chosen is None:
                 self._chosen = choose_device(self._torch, self.request)
-                if self._chosen.fallback_reason:
-                    log.info("Using the CPU: %s", self._chosen.fallback_reason)
+                if self._chosen.reason:
+                    log.info("Using the CPU: %s", self._chosen.reason)
             return self._chosen
 
     def _budget_bytes(self, device: Device) -> int:
@@ -346,8 +300,3 @@ def _main_memory() -> MemoryUse:
     machine, own = psutil.virtual_memory(), psutil.Process().memory_info()
     peak = getattr(own, "peak_wset", own.rss)  # only Windows keeps it
     return MemoryUse(machine.total, machine.total, machine.available, own.rss, max(peak, own.rss))
-
-
-def _allocator() -> str:
-    """The allocator's settings as torch reads them; the second name is the older one."""
-    return os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF", "")

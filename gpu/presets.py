@@ -16,8 +16,9 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from kb.errors import SettingsError
-from kb.settings import PROJECT_ROOT, get_settings
 from kb.types import Timestamps
+
+PRESETS_FILE = Path(__file__).resolve().parents[1] / "presets.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +82,18 @@ class Preset:
 
 
 def load_presets(path: str | Path | None = None) -> dict[str, Preset]:
-    """All presets by name, in the file's order.
+    """Return all presets by name, in the file's order.
 
-    Without a path: the setting KB_PRESETS_FILE, else the project's `presets.yaml`. Raises
-    SettingsError naming file, line, preset and key, the cause and the accepted values.
+    Without a path those of the project's `presets.yaml`. Raises SettingsError naming file, line,
+    preset and key, the cause and the accepted values.
     """
-    path = Path(path).expanduser() if path else presets_path()
+    path = presets_path(path)
     return check_presets(_read(path), path)
 
 
-def presets_path() -> Path:
-    """The preset file in force: the setting KB_PRESETS_FILE, else the project's."""
-    return Path(get_settings().presets_file or PROJECT_ROOT / "presets.yaml").expanduser()
+def presets_path(path: str | Path | None = None) -> Path:
+    """Return the preset file at `path`, or the project's where it is empty."""
+    return Path(path).expanduser() if path else PRESETS_FILE
 
 
 def check_presets(text: str, path: Path) -> dict[str, Preset]:
@@ -126,9 +127,10 @@ def _parse_presets(text: str, path: Path) -> Mapping[str, Preset]:
 
 
 def find_preset(name: str, presets: Mapping[str, Preset] | None = None) -> Preset:
-    """The preset of this name or label, in any case, with or without the label's signs.
+    """Return the preset of this name or label, in any case, with or without the label's signs.
 
-    Raises SettingsError listing the known names.
+    Without `presets` it is looked for in the project's `presets.yaml`. Raises SettingsError
+    listing the known names.
     """
     if presets is None:
         presets = load_presets()

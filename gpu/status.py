@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from gpu.devices import Device
 from gpu.monitor import Sample
 from gpu.presets import Preset
 from gpu.throttle import Throttle
@@ -47,18 +48,6 @@ class BatchState:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """The device in use; `reason` says why it is the CPU although a GPU was wanted."""
-
-    address: str
-    kind: str
-    name: str
-    dtype: str = ""
-    reason: str = ""
-    budget_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What a model host tells of itself every few seconds; `media` are with its model."""
 
@@ -84,7 +73,8 @@ class Snapshot:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "sample": self.sample.as_row() if self.sample else None}
+        sample = self.sample.as_row() if self.sample else None
+        return {**asdict(self), "device": self.device.as_dict(), "sample": sample}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Snapshot:
@@ -221,7 +211,7 @@ class Machine:
             "host": self.host,
             "live": self.live,
             "at": self.at,
-            "device": asdict(self.device),
+            "device": self.device.as_dict(),
             "engine": self.snapshot.engine,
             "model": self.snapshot.model,
             "preset": self.snapshot.preset,

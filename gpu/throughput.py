@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gpu.status import Device
+from gpu.devices import Device
 
 SATURATION_SHARE = 0.95
 
@@ -136,7 +136,11 @@ class Calibration:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, with the best batch named."""
         best = self.best
-        return {**asdict(self), "best_batch": best.batch if best else 0}
+        return {
+            **asdict(self),
+            "device": self.device.as_dict(),
+            "best_batch": best.batch if best else 0,
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from gpu.presets import Preset, find_preset, load_presets, override
@@ -44,7 +43,7 @@ class RunOptions:
 
         Raises SettingsError for an unknown preset or a figure out of range.
         """
-        presets = load_presets(Path(settings.presets_file) if settings.presets_file else None)
+        presets = load_presets(settings.presets_file)
         return override(
             find_preset(self.preset or settings.preset, presets),
             batch_size=self.batch_size,

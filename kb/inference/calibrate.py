@@ -26,7 +26,7 @@ import psutil
 from gpu.throughput import BatchSpeed, Calibration
 from kb import __version__
 from kb.errors import MediaUnavailable
-from kb.inference.memory_fit import describe_device, estimate_memory
+from kb.inference.memory_fit import estimate_memory
 from kb.inference.session import InferenceSession, TranscriptionOptions
 from kb.settings import PROJECT_ROOT
 
@@ -75,7 +75,7 @@ def calibrate(
             (1 - 2 * PREPARE_SHARE) * seconds,
             lambda share: report(2 * PREPARE_SHARE + share * (1 - 2 * PREPARE_SHARE)),
         )
-        device, threads = describe_device(manager), manager.threads
+        device, threads = manager.describe(), manager.threads
     report(1.0)
     return Calibration(
         at=time.time(),

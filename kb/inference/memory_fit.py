@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gpu.presets import Preset
-from gpu.status import Device
 from gpu.throughput import Calibration, calibration_key
 from kb.asr.engines.spec import WORKSPACE_BYTES
 
@@ -65,7 +64,7 @@ def estimate_memory(
     """What a batch of this model takes on the manager's device."""
     from kb.asr.engines.model_lookup import shape_of
 
-    device = describe_device(manager)
+    device = manager.describe()
     key = calibration_key(socket.gethostname(), device, engine, model)
     measured = next((c for c in calibrations if c.key == key), None)
     shape = shape_of(model)
@@ -75,11 +74,3 @@ def estimate_memory(
         window_bytes = shape.window_bytes(number_bytes)
     weights = shape.weights_bytes(number_bytes) if shape else 0
     return MemoryEstimate(window_bytes, baseline_bytes, weights, measured)
-
-
-def describe_device(manager: GPUManager) -> Device:
-    """The device of a manager in plain values."""
-    facts = manager.describe()
-    return Device(
-        facts.device, facts.kind, facts.name, facts.dtype, facts.reason, manager.memory().budget
-    )

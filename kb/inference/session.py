@@ -13,17 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from gpu.devices import NO_DEVICE, Device
 from gpu.monitor import GpuCard, Monitor, Sample
 from gpu.presets import Preset
-from gpu.status import Device, Snapshot
+from gpu.status import Snapshot
 from gpu.throttle import Governor, ThrottleLimits
 from gpu.throughput import Calibration
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.quality.repair_budget import RepairBudget
-from kb.inference.memory_fit import describe_device, estimate_memory
+from kb.inference.memory_fit import estimate_memory
 from kb.inference.model_lock import ModelLock
 from kb.options import RunOptions
-from kb.settings import Settings
+from kb.settings import Settings, get_settings
 from kb.types import MediaRef, Transcript
 
 if TYPE_CHECKING:
@@ -222,13 +223,13 @@ class InferenceSession:
     @property
     def device(self) -> Device:
         """The device in use, probed at first use."""
-        return describe_device(self.manager)
+        return self.manager.describe()
 
     def snapshot(self, sample: Sample | None = None) -> Snapshot:
         """What goes on here now. Waits for nobody, least of all for a model that is loading."""
         batcher, recipe = self._batcher, self._options
         return Snapshot(
-            device=describe_device(self._manager) if self._manager else Device("", "", ""),
+            device=self._manager.describe() if self._manager else NO_DEVICE,
             engine=recipe.engine if recipe else "",
             model=recipe.model if recipe else "",
             preset=recipe.preset.name if recipe else "",
@@ -273,6 +274,7 @@ class InferenceSession:
         if self._manager is None:
             from gpu.manager import GPUManager
 
+            get_settings()  # sets the allocator's environment, which torch reads on import
             self._manager = GPUManager(
                 self._settings.device,
                 cpu_threads=self._settings.cpu_threads,

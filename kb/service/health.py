@@ -6,7 +6,6 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,6 +18,7 @@ from kb.inference.session import InferenceSession
 from kb.jobs.queue.telemetry import read_machines
 from kb.library import Library
 from kb.service.health_sources import check_sources
+from kb.service.presets import Presets
 from kb.settings import Settings
 
 LOW_DISK_BYTES = 10 * 2**30
@@ -62,8 +62,8 @@ def _hardware(session: InferenceSession) -> HealthCheck:
         manager = session.manager
     except KBError as error:
         return _failed("Hardware", error)
-    facts = manager.describe()
-    detail = f"{facts.name} ({facts.device}, {facts.dtype}, {facts.threads} threads)"
+    device = manager.describe()
+    detail = f"{device.name} ({device.address}, {device.dtype}, {manager.threads} threads)"
     if manager.fallback_reason:
         return HealthCheck("Hardware", "warn", f"{detail}: {manager.fallback_reason}")
     return HealthCheck("Hardware", "ok", detail)
@@ -109,7 +109,7 @@ def _presets(settings: Settings) -> HealthCheck:
 
 
 def _load_presets(settings: Settings) -> dict[str, Preset]:
-    return load_presets(Path(settings.presets_file) if settings.presets_file else None)
+    return load_presets(settings.presets_file)
 
 
 def _library(settings: Settings) -> HealthCheck:
@@ -158,9 +158,7 @@ def _workers(settings: Settings) -> list[HealthCheck]:
         return [_failed("Workers", error)]
     finally:
         database.close()
-    presets: list[Preset] = []
-    with suppress(KBError):  # the check of the presets tells
-        presets = list(_load_presets(settings).values())
+    presets = Presets(settings).readable()
     return [_worker(machine, presets) for machine in found]
 
 

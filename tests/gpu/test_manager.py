@@ -21,7 +21,7 @@ from gpu.failures import device_lost, out_of_memory
 from gpu.manager import CPU_BATCH_CEILING, GB, GPUManager
 from gpu.presets import Preset, find_preset, override
 from kb.errors import GPUError, SettingsError
-from kb.settings import PROJECT_ROOT, get_settings
+from kb.settings import PROJECT_ROOT
 from tests.support.fake_cuda import RTX_4090, FakeCuda, FakeTorch
 
 GTX_780 = ("NVIDIA GeForce GTX 780", (3, 5), 3 * GB)
@@ -59,8 +59,9 @@ def test_an_rtx_4090() -> None:
     assert gpu.dtype is torch.bfloat16
     assert gpu.attention == "sdpa"
     assert gpu.fallback_reason == ""
-    info = gpu.describe()
-    assert (info.tf32, info.total_gb, info.budget_gb, info.batch_ceiling) == (True, 24, 22, 56)
+    device = gpu.describe()
+    assert (device.tf32, device.total_bytes, device.budget_bytes) == (True, 24 * GB, 22 * GB)
+    assert gpu.batch_ceiling().size == 56
     assert fake.calls == fake.cuda.calls == []
 
     gpu.apply()
@@ -252,7 +253,7 @@ def test_some_memory_is_left_to_the_desktop() -> None:
     cuda = FakeCuda(RTX_4090, free=10 * GB)
     device = GPUManager("auto", cpu_threads=1, torch=FakeTorch(cuda), reserve_gb=2)
     assert device.memory().free == 8 * GB
-    assert GPUManager("auto", cpu_threads=1, torch=FakeTorch(cuda)).memory().free == 9.5 * GB
+    assert GPUManager("auto", cpu_threads=1, torch=FakeTorch(cuda)).memory().free == 10 * GB
 
 
 @pytest.mark.parametrize(
@@ -402,11 +403,12 @@ def test_out_of_memory(error: Exception, expected: bool) -> None:
 
 
 def test_the_real_torch_of_this_machine() -> None:
-    info = GPUManager("auto", preset=find_preset("optimiert")).describe()
-    assert info.kind in ("CUDA", "ROCm", "MPS", "CPU")
-    assert (info.kind == "CPU") == bool(info.reason)
-    assert info.threads >= 1
-    assert 0 < info.free_gb <= info.total_gb
+    gpu = GPUManager("auto", preset=find_preset("optimiert"))
+    device, memory = gpu.describe(), gpu.memory()
+    assert device.kind in ("CUDA", "ROCm", "MPS", "CPU")
+    assert (device.kind == "CPU") == bool(device.reason)
+    assert gpu.threads >= 1
+    assert 0 < memory.free <= memory.total
     assert GPUManager("cpu").dtype is torch.float32
     threads = torch.get_num_threads()
     try:
@@ -424,15 +426,3 @@ def test_importing_and_constructing_load_no_torch() -> None:
         "sys.exit('torch' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PROJECT_ROOT)
-
-
-def test_the_settings_are_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KB_DEVICE", "cuda:1")
-    monkeypatch.setenv("KB_CPU_THREADS", "2")
-    get_settings.cache_clear()
-    try:
-        gpu = GPUManager(torch=FakeTorch(FakeCuda(RTX_4090, RTX_4090)))
-        assert (gpu.device, gpu.threads) == ("cuda:1", 2)
-    finally:
-        monkeypatch.undo()
-        get_settings.cache_clear()

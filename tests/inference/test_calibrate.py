@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from gpu.devices import Device
 from gpu.manager import BatchCeiling, GPUManager
 from gpu.monitor import Sample
 from gpu.presets import load_presets
-from gpu.status import BatchState, Device, Machine, Snapshot
+from gpu.status import BatchState, Machine, Snapshot
 from gpu.throttle import Throttle
 from gpu.throughput import BatchSpeed, Calibration, Estimate
 from kb.asr.windows.windowing import Window
@@ -350,7 +351,7 @@ def test_what_became_of_the_memory_budget(
     assert words in use.describe(presets)
     # 14.3 GB are missing to nine tenths of 22 GB: 58 windows of a quarter GB.
     assert use.filling == (74 if words.endswith("--batch-size") else 0)
-    (line, *_) = machine_lines([machine])
+    (line, *_) = machine_lines([machine], presets)
     assert words in line.plain
     assert words in _worker(machine, presets).detail
     assert machine.as_dict()["budget"]["limit"] == limit

@@ -13,7 +13,7 @@ from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.errors import Cancelled, MediaUnavailable, ModelUnavailable
 from kb.inference.session import InferenceSession
 from kb.options import RunOptions
-from kb.settings import get_settings
+from kb.settings import PROJECT_ROOT, get_settings
 from tests.support.compose import compose, random_plan, write_wav
 from tests.support.speech import bank, score
 
@@ -103,3 +103,26 @@ def test_a_stop_and_a_bad_medium_leave_the_model_usable(
     assert told == sorted(told)
     assert told[-1] == 1.0
     assert all(0 <= done <= 1 for done in told)
+
+
+def test_the_settings_set_up_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"DEVICE": "cuda:1", "CPU_THREADS": "2", "GPU_RESERVE_GB": "1.5"}
+    for name, value in values.items():
+        monkeypatch.setenv(f"KB_{name}", value)
+    get_settings.cache_clear()
+    manager = InferenceSession(get_settings()).manager
+    assert (manager.request, manager.threads) == ("cuda:1", 2)
+    assert manager.reserve_bytes == 1.5 * 2**30
+
+
+def test_the_presets_of_the_settings_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "presets.yaml"
+    text = (PROJECT_ROOT / "presets.yaml").read_text(encoding="utf-8")
+    file.write_text(text.replace("optimiert:", "mine:"), encoding="utf-8")
+    monkeypatch.setenv("KB_PRESETS_FILE", str(file))
+    monkeypatch.setenv("KB_PRESET", "mine")
+    get_settings.cache_clear()
+    options = InferenceSession(get_settings()).transcription_options(RunOptions(model="demo"))
+    assert options.preset.name == "mine"

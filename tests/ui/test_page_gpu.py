@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from gpu.devices import Device
 from gpu.monitor import Sample
 from gpu.presets import load_presets
-from gpu.status import BatchState, BudgetUse, Device, Machine, Snapshot
+from gpu.status import BatchState, BudgetUse, Machine, Snapshot
 from kb.database import Database
 from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.telemetry import TelemetryWriter
+from kb.service.presets import Presets
 from kb.settings import PROJECT_ROOT, get_settings
 from kb.ui.i18n import text
 from kb.ui.tabs.gpu import tab
@@ -86,13 +88,15 @@ def test_a_card_is_shown_with_memory_budget_and_peak() -> None:
 
 def test_the_page_names_what_would_use_more_of_the_memory(presets: Path) -> None:
     use = BudgetUse(int(5.5 * GB), 22 * GB, "preset", "the preset's most is 16", 16, 74)
-    said = tab.budget_text(use)
+    service = Presets(get_settings())
+    said = tab.budget_text(use, service.readable())
     assert "5.5 of 22.0 GB" in said and "25 %" in said
     for word in ("16 windows", "schnell", "74"):
         assert word in said
-    assert text("gpu_budget_work") in tab.budget_text(replace(use, limit="work"))
+    assert text("gpu_budget_work") in tab.budget_text(replace(use, limit="work"), ())
     presets.write_text("a mistake", encoding="utf-8")
-    assert "schnell" not in tab.budget_text(use) and "16 windows" in tab.budget_text(use)
+    said = tab.budget_text(use, service.readable())
+    assert "schnell" not in said and "16 windows" in said
 
 
 def test_what_a_worker_tells_of_its_budget_is_on_the_page(presets: Path) -> None:

@@ -152,7 +152,7 @@ def status_view(
     head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
     lines: list[Text | Table] = [head]
     if alive:
-        lines += machine_lines(service.machines.with_workers())
+        lines += machine_lines(service.machines.with_workers(), service.presets.readable())
     for sink, found in service.queue.outbox.counts().items():
         if sink != "local":
             words = "  ".join(f"{count} {status}" for status, count in found.items())

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 
 from rich.table import Table
 from rich.text import Text
 
 from gpu.monitor import Sample
-from gpu.presets import Preset, load_presets
+from gpu.presets import Preset
 from gpu.status import Machine
 from gpu.throughput import Calibration, Estimate
-from kb.errors import KBError
 from kb.inference.downloads import ModelFacts
 
 GB = 2**30
@@ -26,12 +24,9 @@ BOUND = {
 }
 
 
-def machine_lines(machines: Sequence[Machine]) -> list[Text]:
-    """A line or two for each machine at work."""
+def machine_lines(machines: Sequence[Machine], presets: Sequence[Preset] = ()) -> list[Text]:
+    """Return a line or two for each machine at work; a larger one of `presets` is named."""
     lines = []
-    presets: list[Preset] = []
-    with suppress(KBError):  # a bad preset file is told elsewhere
-        presets = list(load_presets().values())
     for machine in machines:
         words = [machine.executor_id or "this machine", machine.device.name]
         snapshot, batch = machine.snapshot, machine.batch

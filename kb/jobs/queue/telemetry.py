@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from gpu.devices import cpu_device
+from gpu.devices import NO_DEVICE, Device, cpu_device
 from gpu.monitor import GpuCard, Sample, downsample, poll
-from gpu.status import Device, Machine, Snapshot
+from gpu.status import Machine, Snapshot
 from gpu.throughput import Calibration, Speed
 from kb.asr.engines import ENGINES, engine_spec
 from kb.database import Database, calibrations, machines, speeds
@@ -148,7 +148,7 @@ def read_machines(database: Database) -> list[Machine]:
 
 
 def _machine(name: str, host: str, row: sa.Row[tuple[object, ...]] | None, now: float) -> Machine:
-    nothing = Snapshot(Device("", "", ""))
+    nothing = Snapshot(NO_DEVICE)
     if row is None:
         return Machine(name, host, False, now, nothing, None)
     state: dict[str, object] = row.now if isinstance(row.now, dict) else {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from gpu.preset_file import FIGURES, read_text, with_preset, without_preset, write_text
-from gpu.presets import Preset, check_presets, find_preset, presets_path
+from gpu.presets import Preset, check_presets, find_preset
 from kb.errors import KBError, SettingsError
 from kb.ui import session
 from kb.ui.i18n import text
@@ -26,7 +26,7 @@ _STEPS: dict[str, int | float] = {
 def render() -> None:
     """Draw the editor."""
     st.markdown(f"##### {text('gpu_presets')}")
-    path = presets_path()
+    path = session.service().presets.path
     st.caption(text("gpu_presets_file", path=messages.escape_markdown(messages.display_path(path))))
     messages.show_flash(_FLASH_KEY)
     try:
@@ -172,7 +172,7 @@ def _text_editor(content: str, path: Path) -> None:
 
 
 def _save_text(seen: str) -> None:
-    path = presets_path()
+    path = session.service().presets.path
     edited = str(st.session_state.get(_TEXT) or "")
     try:
         write_text(path, edited if edited.endswith("\n") else f"{edited}\n", expected=seen)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import psutil
 import streamlit as st
 
 from gpu.monitor import Sample
-from gpu.presets import Preset, load_presets
+from gpu.presets import Preset
 from gpu.status import BudgetUse, Machine
-from kb.errors import KBError
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.gpu import presets as gpu_presets
@@ -213,8 +211,8 @@ def _history(machine: Machine) -> None:
 # The batch
 
 
-def budget_text(use: BudgetUse) -> str:
-    """Which share of the memory budget is in use, and what would use more."""
+def budget_text(use: BudgetUse, presets: Sequence[Preset]) -> str:
+    """Return which share of the memory budget is in use, and which of `presets` uses more."""
     sentence = text(
         "gpu_budget",
         used=_gb(use.used_bytes),
@@ -224,9 +222,6 @@ def budget_text(use: BudgetUse) -> str:
     if use.limit != "preset":
         return f"{sentence} {text(f'gpu_budget_{use.limit}')}"
     sentence += " " + text("gpu_budget_preset", ceiling=format_number(use.ceiling))
-    presets: list[Preset] = []
-    with suppress(KBError):  # the presets below tell of a bad file
-        presets = list(load_presets().values())
     if name := use.next_larger_preset(presets):
         sentence += " " + text("gpu_budget_larger", preset=messages.escape_markdown(name))
     if use.filling:
@@ -281,7 +276,7 @@ def _batch(machine: Machine) -> None:
                 )
         st.markdown(text("gpu_batch_why", reason=messages.escape_markdown(batch.reason)))
         if machine.budget is not None:
-            st.markdown(budget_text(machine.budget))
+            st.markdown(budget_text(machine.budget, session.service().presets.readable()))
     reason = messages.escape_markdown(machine.throttle.reason)
     why = (
         text("bound_throttle", reason=reason)

@@ -14,7 +14,6 @@ import streamlit as st
 from pydantic import SecretStr
 
 import kb
-from gpu.presets import presets_path
 from kb.errors import KBError
 from kb.settings import Settings, env_file
 from kb.sources.keys import key_file
@@ -101,7 +100,7 @@ def render() -> None:
         ("about_free", messages.format_size(free)),
         ("about_database", database),
         ("about_settings", messages.display_path(env_file.env_file())),
-        ("about_presets", messages.display_path(presets_path())),
+        ("about_presets", messages.display_path(service.presets.path)),
         ("about_keys", messages.display_path(key_file.key_file_path(settings))),
         ("about_logs", messages.display_path(home / "logs")),
         ("about_models", cache),
