@@ -1,6 +1,6 @@
-"""From a stream of sound to a transcript: detect, cut, batch, decode, doubt, stitch, account.
+"""Turns a stream of sound into a transcript: windows, decoding, repair, stitching, report.
 
-Sound is taken block by block and let go as soon as its windows are read, so that memory does
+Sound is taken block by block and let go as soon as its windows are decoded, so that memory does
 not grow with the medium's length.
 """
 
@@ -16,21 +16,9 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from gpu.presets import Preset
 from kb.asr import SAMPLE_RATE
-from kb.asr.audio.pause_trimmer import PauseTrimmer
-from kb.asr.audio.vad import (
-    CUT_THRESHOLD,
-    FRAME,
-    FRAME_S,
-    LEDGER_THRESHOLD,
-    Audio,
-    SpeechDetector,
-    SpeechRule,
-    spans,
-)
+from kb.asr.audio.vad import Audio, SpeechDetector
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.batching.batcher import BatchedWindow, Batcher, wait
 from kb.asr.batching.fallback_engine import FallbackEngine
@@ -42,16 +30,15 @@ from kb.asr.quality.repair import RepairPlan, RepairQueue, RepairRequest
 from kb.asr.quality.repair_budget import RepairBudget
 from kb.asr.quality.report import WindowResult, quality_report, restore_result_times
 from kb.asr.stitching import WindowText, enforce_order, restore_segment_times, stitch
-from kb.asr.windows.residual_speech import ResidualSpeech
-from kb.asr.windows.windowing import Window, WindowCutter
+from kb.asr.windows.window_source import WindowSource
+from kb.asr.windows.windowing import Window
 from kb.errors import Cancelled, SettingsError
 from kb.settings import Settings, get_settings
-from kb.types import MediaRef, Segment, SpeechSpan, Timing, Transcript, Word
+from kb.types import MediaRef, Segment, Timing, Transcript, Word
 
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
-EDGE_S = 2.0  # detection at a window's edge depends on what was before it
 
 Progress = Callable[[float], None]
 SlotRelease = Callable[[], AbstractContextManager[None]]
@@ -173,13 +160,11 @@ class Recognizer:
             if self.fallback:
                 self.fallback.cancel(run)
         engine = self.batcher.engine
-        probabilities = np.concatenate(run.probabilities or [np.zeros(0, np.float32)])
-        audio_s = run.samples / SAMPLE_RATE
-        speech = spans(probabilities, SpeechRule(LEDGER_THRESHOLD)) if self.detect_speech else []
-        speech = [replace(s, end_s=min(s.end_s, audio_s)) for s in speech if s.start_s < audio_s]
+        source = run.source
+        audio_s = source.samples / SAMPLE_RATE
         segments, order_flags = enforce_order(segments, self.limits.backwards_s)
         coverage, windows = quality_report(
-            speech, segments, run.results, run.repairs.count, order_flags
+            source.speech(), segments, run.results, run.repairs.count, order_flags
         )
         total_s = time.perf_counter() - began
         return Transcript(
@@ -192,8 +177,8 @@ class Recognizer:
             coverage=coverage,
             timing=Timing(
                 load_s=round(engine.load_s, 3),
-                decode_s=round(run.decode_s, 3),
-                vad_s=round(run.vad_s, 3),
+                decode_s=round(source.decode_s, 3),
+                vad_s=round(source.vad_s, 3),
                 asr_s=round(run.asr_s, 3),
                 align_s=round(run.align_s, 3),
                 repair_s=round(run.repairs.busy_s, 3),
@@ -223,17 +208,19 @@ class _Run:
         self._cancelled = cancelled
         self._release_slot: SlotRelease = nullcontext
         self.vote = LanguageVote(owner.fixed_language)
-        self.probabilities: list[Audio] = []
-        self._frames = 0
-        self.samples = 0
-        self.decode_s = self.vad_s = self.asr_s = self.align_s = 0.0
+        self.asr_s = self.align_s = 0.0
+        engine = owner.batcher.engine
+        self.source = WindowSource(
+            owner.detector if owner.detect_speech else None,
+            limit_s=min(owner.preset.chunk_s, engine.receptive_field_s),
+            overlap_s=owner.preset.overlap_s,
+            longest_pause_s=owner.longest_pause_s,
+            residual_s=owner.limits.uncovered_s if owner.plan.share > 0 else None,
+        )
         self.results: list[WindowResult] = []
-        self._pause_trimmer = PauseTrimmer(owner.longest_pause_s)
-        # From here on all times are those of the condensed sound, until the text is finished.
-        self._trimmed_probabilities: list[Audio] = []  # its probabilities
+        # From here on all times are those of the trimmed sound, until the text is finished.
         self._window_texts: list[WindowText] = []
         self._previous_words: tuple[Word, ...] = ()
-        engine = owner.batcher.engine
         self.repairs = RepairQueue(
             self._submit_repair,
             owner.plan,
@@ -243,8 +230,6 @@ class _Run:
             check=self._check,
             budget=owner.repair_budget,
         )
-        limit_s = min(owner.preset.chunk_s, engine.receptive_field_s)
-        self._residual_speech = ResidualSpeech(limit_s, owner.limits.uncovered_s)
 
     def read_all(self, blocks: Iterable[Audio]) -> list[Segment]:
         """All segments in order of time.
@@ -253,7 +238,7 @@ class _Run:
         """
         pending: deque[_PendingWindow] = deque()
         with self._owner.preparation_slot(self._check) as self._release_slot:
-            for window in self._windows(blocks):
+            for window in self.source.windows(blocks, self._check):
                 pending.append(self._submit(self._with_context(window)))
                 while pending and pending[0].future.done():
                     self._collect(pending.popleft())
@@ -266,12 +251,12 @@ class _Run:
         self.asr_s += self.repairs.busy_s - self.repairs.align_s
         self.align_s += self.repairs.align_s
         self._report_progress(1.0)
-        time_map = self._pause_trimmer.time_map
+        time_map = self.source.time_map
         self.results = [restore_result_times(time_map, window) for window in self.results]
         return restore_segment_times(time_map, stitch(self._window_texts))
 
     def _with_context(self, window: Window) -> Window:
-        return replace(window, hotwords=self._owner.hotwords, time_map=self._pause_trimmer.time_map)
+        return replace(window, hotwords=self._owner.hotwords, time_map=self.source.time_map)
 
     def _submit(self, window: Window) -> _PendingWindow:
         batcher = self._owner.batcher
@@ -327,7 +312,7 @@ class _Run:
     def _queue_residual_speech(self) -> None:
         """Speech between the windows, in the item's language; where there is none, it is told."""
         language = self.vote.expected
-        for window in self._residual_speech.windows if language else ():
+        for window in self.source.residual_windows if language else ():
             empty = DecodingResult((), language, 0.0, 0.0, window.start_s)
             context = replace(
                 self._window_context(window, empty), previous_words=(), detected_language=("", 0.0)
@@ -351,87 +336,19 @@ class _Run:
             to_s=window.end_s - window.shared_s / 2,
             decoded=decoded,
             # Where nobody looked, everything may be speech, and no word stands on silence.
-            speech=self._speech(window) if self._owner.detect_speech else window.speech,
+            speech=(
+                self.source.speech_near(window.start_s, window.end_s)
+                if self._owner.detect_speech
+                else window.speech
+            ),
             previous_words=self._previous_words,
             languages=self.vote.languages,
             detected_language=self.vote.best_guess(window),
         )
 
-    def _speech(self, window: Window) -> tuple[SpeechSpan, ...]:
-        return self._ledger_speech(window.start_s, window.end_s)
-
-    def _ledger_speech(self, from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
-        """What the looser detection marks around here, by the probabilities known so far."""
-        first = max(0, round((from_s - EDGE_S) / FRAME_S))
-        last = round((to_s + EDGE_S) / FRAME_S)
-        pieces: list[Audio] = []
-        at = 0
-        for piece in self._trimmed_probabilities:
-            if at < last and at + piece.size > first:
-                pieces.append(piece[max(0, first - at) : last - at])
-            at += piece.size
-        probabilities = np.concatenate(pieces or [np.zeros(0, np.float32)])
-        found = spans(probabilities, SpeechRule(LEDGER_THRESHOLD), offset_s=first * FRAME_S)
-        return tuple(found)
-
     def _check(self) -> None:
         if self._cancelled and self._cancelled():
             raise Cancelled("recognizer.stopped", "Stopped before the end; nothing was written.")
-
-    def _windows(self, blocks: Iterable[Audio]) -> Iterator[Window]:
-        owner = self._owner
-        limit_s = min(owner.preset.chunk_s, owner.batcher.engine.receptive_field_s)
-        cutter = WindowCutter(
-            limit_s,
-            overlap_s=min(owner.preset.overlap_s, limit_s / 3),
-            detect=owner.detect_speech,
-            rule=SpeechRule(CUT_THRESHOLD),
-        )
-        stream = owner.detector.stream()
-        iterator = iter(blocks)
-        while True:
-            began = time.perf_counter()
-            block = next(iterator, None)
-            self.decode_s += time.perf_counter() - began
-            self._check()
-            if block is None:
-                break
-            self.samples += block.size
-            began = time.perf_counter()
-            found = stream.push(block) if owner.detect_speech else self._all_speech(self.samples)
-            self.vad_s += time.perf_counter() - began
-            yield from self._cut(
-                cutter, *self._pause_trimmer.push(block, self._record_probabilities(found))
-            )
-        rest = (
-            stream.finish() if owner.detect_speech else self._all_speech(self.samples + FRAME - 1)
-        )
-        yield from self._cut(
-            cutter, *self._pause_trimmer.finish(self._record_probabilities(rest)), final=True
-        )
-
-    def _cut(
-        self, cutter: WindowCutter, audio: Audio, probabilities: Audio, *, final: bool = False
-    ) -> Iterator[Window]:
-        """Windows of the sound that has come, as far as it is known; what lies between is kept."""
-        scan = self._owner.detect_speech and self._owner.plan.share > 0
-        self._trimmed_probabilities.append(probabilities)
-        if scan:
-            self._residual_speech.push(audio)
-        for window in cutter.push(audio, probabilities, final=final):
-            self._residual_speech.exclude(window)
-            yield window
-        if scan:
-            self._residual_speech.scan(None if final else cutter.decided_s, self._ledger_speech)
-
-    def _record_probabilities(self, probabilities: Audio) -> Audio:
-        self.probabilities.append(probabilities)
-        self._frames += probabilities.size
-        return probabilities
-
-    def _all_speech(self, samples: int) -> Audio:
-        """Probabilities where nobody looked: every frame may be speech."""
-        return np.ones(samples // FRAME - self._frames, np.float32)
 
     def _report_progress(self, fraction: float) -> None:
         if self._progress:
