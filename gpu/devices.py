@@ -1,4 +1,4 @@
-"""Which device computes: asked for, tried out, and otherwise the CPU with the reason kept.
+"""Chooses the device: the requested one if it works, else the CPU with the reason.
 
 Every function takes torch as an argument: importing this loads and probes nothing.
 """
@@ -69,11 +69,11 @@ NO_DEVICE = Device("", "", "")
 
 
 class _DeviceUnusable(Exception):
-    """Why a GPU cannot be used, as a sentence without a full stop."""
+    """A GPU that cannot be used; the message is the reason without a full stop."""
 
 
 def parse_request(request: str) -> tuple[str, int | None]:
-    """`(auto | cuda | mps | cpu, number or None)`; ROCm is `cuda` to torch.
+    """Return `(auto | cuda | mps | cpu, number or None)`; ROCm is `cuda` to torch.
 
     Raises SettingsError listing the accepted forms.
     """
@@ -91,9 +91,9 @@ def parse_request(request: str) -> tuple[str, int | None]:
 
 
 def choose_device(torch: Any, request: str) -> Device:
-    """The first device of the requested kind that computes, else the CPU; never raises for a GPU.
+    """Return the first device of the requested kind that works, else the CPU.
 
-    Raises SettingsError for a request that is no device at all.
+    A GPU that fails never raises. Raises SettingsError for a request that names no device.
     """
     kind, number = parse_request(request)
     if kind == "cpu":
@@ -102,7 +102,7 @@ def choose_device(torch: Any, request: str) -> Device:
     for attempt in _attempts(torch, kind, number):
         try:
             return attempt()
-        except Exception as error:  # a sick driver raises whatever it likes
+        except Exception as error:  # a faulty driver may raise anything
             reason = str(error) if isinstance(error, _DeviceUnusable) else first_line(error)
             if reason not in reasons:
                 reasons.append(reason)
@@ -110,7 +110,7 @@ def choose_device(torch: Any, request: str) -> Device:
 
 
 def cpu_device(reason: str = "") -> Device:
-    """The CPU: always there. `reason` is why it stands in for a GPU."""
+    """Return the CPU; `reason` says why it is used in place of a GPU."""
     name = platform.processor() or platform.machine() or "CPU"
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
@@ -122,7 +122,7 @@ def cpu_device(reason: str = "") -> Device:
 
 
 def cpu_threads(setting: int = 0) -> int:
-    """Threads for computing on the CPU: the setting, OMP_NUM_THREADS, else physical cores.
+    """Return the threads for the CPU: the setting, OMP_NUM_THREADS, else physical cores.
 
     Cores that this process may not use (affinity, a container's quota) do not count: more
     threads than cores make torch many times slower.
@@ -145,7 +145,7 @@ def cpu_threads(setting: int = 0) -> int:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text: torch's go on with advice for its developers."""
+    """Return the first line of an error's text; torch adds advice for its developers below."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")
 
@@ -159,7 +159,7 @@ def _attempts(torch: Any, kind: str, number: int | None) -> Iterator[Callable[[]
         else:
             for index in range(count) if number is None else [number]:
                 yield partial(_cuda_device, torch, index, count)
-    # Where there is no Mac, "auto" need not tell that MPS is missing.
+    # Only on a Mac is it worth saying that MPS is missing.
     if kind == "mps" or (kind == "auto" and platform.system() == "Darwin"):
         yield partial(_mps_device, torch)
 
@@ -169,7 +169,7 @@ def _fail(reason: str) -> Device:
 
 
 def _cuda_count(torch: Any) -> int:
-    """The number of CUDA or ROCm devices; raises _DeviceUnusable when there are none to use."""
+    """Return the number of CUDA or ROCm devices; raise _DeviceUnusable if there is none."""
     if not (torch.version.cuda or torch.version.hip):
         card = "; an NVIDIA driver is installed" if shutil.which("nvidia-smi") else ""
         raise _DeviceUnusable(f"this PyTorch is built without CUDA and ROCm{card}")
@@ -247,7 +247,7 @@ def _mps_device(torch: Any) -> Device:
 
 
 def _probe_device(torch: Any, address: str, name: str, half: str) -> tuple[str, str]:
-    """Compute a little on the device; the dtype and the attention that work there.
+    """Compute a little on the device; return the dtype and the attention that work there.
 
     A driver can list a card that fails at the first kernel. Raises _DeviceUnusable with its words.
     """

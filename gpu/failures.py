@@ -27,7 +27,7 @@ _DEVICE_LOST = (
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or one that it was raised from, says that memory ran out.
+    """Return whether an error, or one that it was raised from, says that memory ran out.
 
     Covers torch.OutOfMemoryError, the RuntimeErrors of CUDA, HIP, cuBLAS, cuDNN, MPS and the
     CPU's allocator, and Python's MemoryError. Needs no torch.
@@ -41,9 +41,9 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def device_lost(error: BaseException) -> bool:
-    """Whether an error says that the device's context is broken for this process.
+    """Return whether an error says that the device's context is broken for this process.
 
-    Out of memory is not among them: that passes. Needs no torch.
+    Out of memory is not such an error: the process can go on. Needs no torch.
     """
     return not out_of_memory(error) and any(
         type(link).__name__ == "AcceleratorError"

@@ -1,4 +1,4 @@
-"""The one place that knows the hardware: engines ask it and never probe for themselves."""
+"""The manager of the device: engines ask it and never probe the hardware themselves."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class BatchCeiling:
 
 
 class GPUManager:
-    """Chooses the device once, on first use, and answers everything about it.
+    """The device, chosen once on first use, with its memory and its limits.
 
     `request` is auto, cuda, cuda:N, rocm, mps or cpu; `preset` sets the memory budget and the
     batch; `cpu_threads` 0 takes the physical cores; `reserve_gb` of a card's memory are left to
@@ -154,7 +154,7 @@ class GPUManager:
                 self._torch.set_num_threads(self.threads)
 
     def memory(self) -> MemoryUse:
-        """The memory's state now; never raises (what a driver does not tell is taken as free)."""
+        """Return the memory's state; never raises (an unknown figure counts as free)."""
         device = self._device
         if device.kind == "CPU":
             return _main_memory()
@@ -185,13 +185,13 @@ class GPUManager:
 
     @property
     def permanent_bytes(self) -> int:
-        """Bytes that came to stay after the model: see `settle`."""
+        """Bytes that stay in use beside the model: see `add_permanent`."""
         return self._permanent_bytes
 
     def add_permanent(self, count: int) -> None:
-        """`count` bytes of what is used came to stay (a second model, caches made once).
+        """Count `count` bytes of the memory in use as permanent (a second model, fixed caches).
 
-        Whoever allocates them says so; `batch_ceiling` then does not take them for windows'.
+        The owner of the memory calls this; otherwise `batch_ceiling` counts it as windows'.
         """
         with self._lock:
             self._permanent_bytes += max(0, count)
@@ -213,13 +213,12 @@ class GPUManager:
         window_bytes: int = 0,
         baseline_bytes: int | None = None,
     ) -> BatchCeiling:
-        """The most windows for one call: the preset's batch, less where the device needs it.
+        """Return the most windows for one call: the preset's batch, or less if memory is short.
 
-        `weights_bytes` are still to be loaded and `window_bytes` is the need of one window; 0
-        leaves memory out of account. `baseline_bytes` are what this process used with the model
-        loaded and no window there, without what had settled: what it uses beyond both is
-        windows' already. Without a preset,
-        this manager's, else the device's limit.
+        `weights_bytes` are still to be loaded; `window_bytes` is the need of one window, and 0
+        ignores the memory. `baseline_bytes` is the memory in use with the model loaded and no
+        window, without the permanent bytes: memory in use beyond both belongs to windows
+        already. Without a preset, this manager's is used, else the device's limit.
         """
         preset = preset or self.preset
         size = preset.batch_size if preset is not None else _LARGEST_BATCH
@@ -245,23 +244,23 @@ class GPUManager:
 
     @staticmethod
     def out_of_memory(error: BaseException) -> bool:
-        """Whether a smaller batch may mend this error (see `gpu.failures.out_of_memory`)."""
+        """Return whether a smaller batch may avoid the error (see `gpu.failures.out_of_memory`)."""
         return out_of_memory(error)
 
     @staticmethod
     def device_lost(error: BaseException) -> bool:
-        """Whether only a fresh process can go on (see `gpu.failures.device_lost`)."""
+        """Return whether only a new process can go on (see `gpu.failures.device_lost`)."""
         return device_lost(error)
 
     @property
     def uuid(self) -> str:
-        """The card's own number, as its driver knows it; empty where there is none."""
+        """The card's UUID, as its driver knows it; empty where there is none."""
         if self._device.kind != "CUDA":
             return ""
         try:
             index = int(self._device.address.partition(":")[2])
             return str(self._torch.cuda.get_device_properties(index).uuid)
-        except Exception:  # older builds of torch do not tell
+        except Exception:  # older builds of torch do not have it
             return ""
 
     @property

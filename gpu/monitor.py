@@ -1,9 +1,9 @@
-"""What the machine is doing: utilisation, memory, temperature, power; one thread, one ring.
+"""Samples of the machine: utilisation, memory, temperature and power, in a ring buffer.
 
 The card is read through NVML, the driver's own library, and the rest through psutil. Nothing
-here needs torch or starts a CUDA context. What a driver does not tell is None, and without a
-driver only processor and main memory remain. A look costs well under a millisecond of the
-processor, so that the sampler runs as long as a model is loaded.
+here needs torch or starts a CUDA context. Figures that a driver does not give are None; without
+a driver only processor and main memory remain. A sample costs well under a millisecond of the
+processor, so the sampler runs as long as a model is loaded.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ HISTORY_SAMPLES = 450  # samples in the ring: a quarter of an hour
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at the machine; None is what nobody told.
+    """One sample of the machine; None marks a figure that is not known.
 
     `at`: seconds since the epoch. Shares (`gpu`, `cpu`, `desktop`) are 0..1: of the last moment
     in which the card was busy, of all cores, and of the card's time that programs with windows
-    on the screen took. `memory_*` is the card's memory in bytes, whoever uses it; `own_used` and
+    on the screen took. `memory_*` is the card's memory in bytes, of all programs; `own_used` and
     `own_peak` are this program's. `slowed` names why the driver holds the clock down. `rtfx`:
     seconds of sound recognized per second since the sample before.
     """
@@ -56,19 +56,19 @@ class Sample:
     rtfx: float | None = None
 
     def as_row(self) -> list[Any]:
-        """The values in the fields' order, for keeping."""
+        """Return the values in the fields' order, for storing."""
         return list(astuple(self))
 
     @classmethod
     def from_row(cls, row: Iterable[Any]) -> Sample:
-        """What `as_row` gave, also of a version with fewer or more fields."""
+        """Return the sample of an `as_row`, also of a version with fewer or more fields."""
         names = [field.name for field in fields(cls)]
         return cls(**dict(zip(names, row, strict=False)))
 
 
 @dataclass(frozen=True, slots=True)
 class GpuCardState:
-    """What NVML tells of one card; the fields are those of `Sample`."""
+    """One card's figures from NVML; the fields are those of `Sample`."""
 
     gpu: float | None = None
     memory_used: int | None = None
@@ -81,7 +81,7 @@ class GpuCardState:
 
 
 class GpuCard:
-    """One card as its driver tells of it. Never raises once it is made."""
+    """One card, read through its driver. Its methods never raise."""
 
     def __init__(self, nvml: Any, handle: Any) -> None:
         self._nvml = nvml
@@ -91,7 +91,7 @@ class GpuCard:
 
     @classmethod
     def find(cls, uuid: str = "", index: int = 0, *, nvml: Any | None = None) -> GpuCard | None:
-        """The card with this UUID, else the one at this place; None where there is no driver.
+        """Return the card with this UUID, else the one at this index; None without a driver.
 
         CUDA and the driver number cards differently, so that the UUID is what counts. `nvml`
         may be another namespace than pynvml's in tests.
@@ -112,12 +112,12 @@ class GpuCard:
 
     @property
     def name(self) -> str:
-        """The maker's name, empty if it is not told."""
+        """The maker's name, empty if it is not known."""
         name = self._query("nvmlDeviceGetName")
         return name.decode() if isinstance(name, bytes) else str(name or "")
 
     def read(self) -> GpuCardState:
-        """The card now."""
+        """Return the card's figures."""
         nvml = self._nvml
         rates = self._query("nvmlDeviceGetUtilizationRates")
         memory = self._query("nvmlDeviceGetMemoryInfo")
@@ -137,7 +137,7 @@ class GpuCard:
         )
 
     def _query(self, name: str, *more: Any) -> Any:
-        """One answer, None where the driver has none; what it never knows is asked once."""
+        """Return one answer, None if the driver has none; an unsupported query runs once."""
         if name in self._unsupported:
             return None
         try:
@@ -148,7 +148,7 @@ class GpuCard:
             return None
 
     def _desktop(self) -> float | None:
-        """The share of the card's time that other programs with windows took."""
+        """Return the share of the card's time that other programs with windows took."""
         shown = self._query("nvmlDeviceGetGraphicsRunningProcesses")
         if shown is None:
             return None
@@ -157,7 +157,7 @@ class GpuCard:
             return 0.0
         samples = self._query("nvmlDeviceGetProcessUtilization", self._seen_us)
         if samples is None:
-            # The driver says "not found" where nobody did anything since.
+            # The driver says "not found" where no program used the card since.
             return 0.0 if "nvmlDeviceGetProcessUtilization" not in self._unsupported else None
         newest: dict[int, Any] = {}
         for sample in samples:
@@ -169,7 +169,7 @@ class GpuCard:
         return min(1.0, busy / 100)
 
     def _throttle_reasons(self) -> str:
-        """Why the driver holds the clock down, in a word or two; empty where it does not."""
+        """Return why the driver lowers the clock, in a word or two; empty where it does not."""
         bits = self._query("nvmlDeviceGetCurrentClocksEventReasons")
         if bits is None:
             bits = self._query("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
@@ -192,7 +192,7 @@ def poll(
     rtfx: float | None = None,
     cpu_over_s: float | None = None,
 ) -> Sample:
-    """The machine now. `own`: (used, peak) bytes of this program on the card.
+    """Return a sample of the machine. `own`: (used, peak) bytes of this program on the card.
 
     `cpu_over_s`: seconds to watch the processor; None takes the time since the last look.
     """
@@ -218,10 +218,10 @@ def poll(
 
 
 class Monitor:
-    """One thread that looks at the machine every `interval_s` and remembers the last `kept`.
+    """A thread that samples the machine every `interval_s` and keeps `history_size` samples.
 
-    `own` gives (used, peak) bytes of this program on the card, `heard_s` the seconds of sound
-    recognized so far, `told` is called with every sample on the sampler's thread.
+    `own` gives (used, peak) bytes of this program on the card, `audio_s` the seconds of sound
+    recognized so far; `on_sample` is called with every sample on the sampler's thread.
     """
 
     def __init__(
@@ -245,13 +245,13 @@ class Monitor:
         self._thread = threading.Thread(target=self._work, name="monitor", daemon=True)
 
     def start(self) -> Self:
-        """Begins to look; once."""
+        """Start the thread; a second call does nothing."""
         psutil.cpu_percent(None)  # the first answer has nothing to compare with
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         self._stop.set()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
@@ -285,7 +285,7 @@ class Monitor:
                 if self._on_sample:
                     self._on_sample(sample)
             except Exception:
-                # Watching must never end what is watched, and must not stop by itself.
+                # An error in sampling must neither reach the recognizer nor end the sampling.
                 log.debug("A look at the machine failed", exc_info=True)
 
     def _speed(self) -> float | None:
@@ -299,7 +299,7 @@ class Monitor:
 
 
 def downsample(samples: Iterable[Sample]) -> Sample:
-    """One sample for several that follow each other: means, but the peak of memory.
+    """Return one sample for several in a row: means, but the peak of memory.
 
     Raises ValueError for none.
     """

@@ -33,7 +33,7 @@ class _Range:
     def problem(self, value: object) -> str | None:
         accepted = "a whole number" if self.kind is int else "a number"
         accepted = f"{accepted} from {self.low:g} to {self.high:g}"
-        # In Python a truth value is a number too; in a preset it is a slip.
+        # In Python a truth value is a number too; in a preset it is a mistake.
         is_number = isinstance(value, self.kind | int) and not isinstance(
             value, bool | ScalarBoolean
         )
@@ -56,7 +56,7 @@ _OPTIONS = {key: limits.option for key, limits in _RANGES.items()} | {"timestamp
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One set of performance figures; their meaning stands in `presets.yaml`.
+    """One set of performance figures; `presets.yaml` explains them.
 
     `batch_size` windows a call (a ceiling), `chunk_s` and `overlap_s` in seconds, `workers`
     items prepared at once, `vram_budget_gb` in units of 2^30 bytes. Making one with a value out
@@ -97,7 +97,7 @@ def presets_path(path: str | Path | None = None) -> Path:
 
 
 def check_presets(text: str, path: Path) -> dict[str, Preset]:
-    """All presets that the text of a preset file holds; `path` is what errors call it.
+    """Return all presets in the text of a preset file; errors name it `path`.
 
     Raises SettingsError as `load_presets` does.
     """
@@ -156,9 +156,9 @@ def override(
     timestamps: Timestamps | None = None,
     vram_budget_gb: float | None = None,
 ) -> Preset:
-    """The preset with some figures replaced for one run; None leaves a figure as it is.
+    """Return the preset with some figures replaced for one run; None keeps a figure.
 
-    A shorter chunk alone takes the overlap down in proportion, where it would not fit any more.
+    A shorter chunk alone lowers the overlap in proportion if it would not fit any more.
     Raises SettingsError naming the option and the accepted values.
     """
     overrides: dict[str, Any] = {
@@ -253,7 +253,7 @@ def _preset(path: Path, line: int, name: str, block: object) -> Preset:
 
 
 def _problem(key: str, value: Any, chunk_s: float) -> str | None:
-    """What is wrong with a value, as the end of a sentence that begins with its key."""
+    """Return the fault of a value, as the end of a sentence that begins with its key."""
     if key == "timestamps":
         known = isinstance(value, str) and value in _TIMESTAMPS
         return None if known else f"must be {' or '.join(_TIMESTAMPS)}, not {_quote(value)}"
@@ -266,12 +266,12 @@ def _problem(key: str, value: Any, chunk_s: float) -> str | None:
 
 
 def _plain(name: str) -> str:
-    """Letters and digits in lower case: what is left of `🔥 MAX. SCHNELL` is `maxschnell`."""
+    """Return the letters and digits in lower case: `maxschnell` for `🔥 MAX. SCHNELL`."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name))).casefold()
 
 
 def _quote(value: object) -> str:
-    """A value as its writer typed it, near enough to find it again."""
+    """Return a value about as its author typed it, so that it can be found in the file."""
     if isinstance(value, str):
         return f"“{value}”"
     if value is None:
@@ -288,7 +288,7 @@ def _keys() -> str:
 
 
 def _line(block: CommentedMap, key: object) -> int:
-    """The line of a key, counted from 1; a key that came by a YAML merge has its block's."""
+    """Return the line of a key, counted from 1; a key from a YAML merge has its block's."""
     try:
         return int(block.lc.key(key)[0]) + 1
     except (KeyError, TypeError, AttributeError):

@@ -1,6 +1,6 @@
-"""What is told about a machine at work: its device, its batch, its samples, its speed.
+"""The status of a machine at work: its device, its batch, its samples and its speed.
 
-Plain values that the model host makes, the catalogue keeps and the faces show.
+Plain values: the inference process makes them, the database stores them, the screens show them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class BatchState:
     a clause (never empty). `last` windows were in the newest batch; `waiting` wait, of `items`
     items. `halved` counts falls after "out of memory", `repeated` batches that went through
     after a clean-up alone. `heard_s` seconds of sound were read in `busy_s` of the model's time;
-    `rested_s` the device rested because it was told to.
+    `rested_s` the device rested because of the throttle.
     """
 
     size: int
@@ -49,7 +49,7 @@ class BatchState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a model host tells of itself every few seconds; `media` are with its model."""
+    """The state that an inference process reports every few seconds, with `media` in progress."""
 
     device: Device
     engine: str = ""
@@ -62,7 +62,7 @@ class Snapshot:
 
     @property
     def bound(self) -> Bound:
-        """What keeps it from being faster."""
+        """The part of the work that limits the speed."""
         if self.batch is None:
             return "loading" if self.model else "idle"
         if self.throttle.rest > 0:
@@ -72,13 +72,16 @@ class Snapshot:
         return "preparation" if self.media or self.batch.items else "idle"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         sample = self.sample.as_row() if self.sample else None
         return {**asdict(self), "device": self.device.as_dict(), "sample": sample}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Snapshot:
-        """What `as_dict` gave; raises TypeError or KeyError for what another version wrote."""
+        """Return the snapshot of an `as_dict`.
+
+        Raises TypeError or KeyError for a document of another version.
+        """
         batch, sample = values["batch"], values["sample"]
         return cls(
             **{
@@ -93,7 +96,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class BudgetUse:
-    """How much of the card's memory budget the recognizer took at most, and what keeps it there.
+    """The most of the card's memory budget that the recognizer took, and its limit.
 
     `limit`: `full` (nothing does), `work` (too few windows wait to fill a batch), `device` (the
     batch is smaller than the preset's, for `reason`) or `preset` (its batch, of `ceiling`
@@ -113,12 +116,12 @@ class BudgetUse:
         return min(1.0, self.used_bytes / self.budget_bytes)
 
     def next_larger_preset(self, presets: Iterable[Preset]) -> str:
-        """The preset with the next larger batch; empty if there is none."""
+        """Return the name of the preset with the next larger batch; empty if there is none."""
         more = [preset for preset in presets if preset.batch_size > self.ceiling]
         return min(more, key=lambda preset: preset.batch_size).name if more else ""
 
     def describe(self, presets: Iterable[Preset] = ()) -> str:
-        """The same as a clause, with the knob that would use more."""
+        """Return it as a clause, with the option that would use more memory."""
         gb = 2**30
         figures = (
             f"at most {self.used_bytes / gb:.1f} of the budget of {self.budget_bytes / gb:.0f} GB "
@@ -139,10 +142,10 @@ class BudgetUse:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine as a face shows it.
+    """A machine as a screen shows it.
 
-    `executor_id` is empty where no worker runs: then it is this machine, looked at by the
-    asking program itself, and only `now` is filled. `live`: told within the last seconds.
+    `executor_id` is empty where no worker runs: then it is this machine, sampled by
+    the calling program itself, and only `now` is filled. `live`: reported within the last seconds.
     `history` holds a sample every ten seconds of the last hour, oldest first. `rtfx_hour`:
     seconds of sound per second of the recognizer's own time, of the `items_hour` items
     (`media_hour_s` seconds) that ended within the last hour; None if none did. `restarts`
@@ -182,7 +185,7 @@ class Machine:
 
     @property
     def budget(self) -> BudgetUse | None:
-        """What became of the memory budget; None without a card, a batch or its figures."""
+        """The use of the memory budget; None without a card, a batch or its figures."""
         now, batch, budget = self.now, self.batch, self.device.budget_bytes
         if batch is None or now is None or not batch.batches or self.device.kind == "CPU":
             return None
@@ -204,7 +207,7 @@ class Machine:
         return BudgetUse(used, budget, limit, batch.reason, batch.ceiling, filling)
 
     def as_dict(self, *, history: bool = True) -> dict[str, Any]:
-        """The document that `--json` prints."""
+        """Return the document that `--json` prints."""
         use = self.budget
         return {
             "executor_id": self.executor_id,

@@ -1,10 +1,9 @@
-"""When the device must rest: heat, somebody at the screen, and the band it is kept in.
+"""Throttling: decides how much the device rests, by heat, desktop use and utilisation.
 
-The design wants the card busy 80 to 95 % of the time: below, it waits for somebody, above, the
-desktop stutters. `Governor` looks at each sample of `gpu.monitor` and says which share of the
-time the device is to rest; whoever computes rests that share after each batch. The rule is a
-plain integrator, a step up while the figure is too high, a step down while it is not, so that
-it settles where the figure does, whatever the card.
+The card should be busy 80 to 95 % of the time: below, it waits for work; above, the desktop
+stutters. `Governor` reads each sample of `gpu.monitor` and sets the share of the time that the
+device rests; the batcher rests that share after each batch. The rule is an integrator: a step up
+while the figure is too high, a step down while it is not, so that it settles on any card.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ DESKTOP_BUSY, DESKTOP_REST, DESKTOP_PATIENCE = 0.10, 0.5, 3
 
 @dataclass(frozen=True, slots=True)
 class ThrottleLimits:
-    """What the device is held to; 0 degrees and a utilisation of 1 switch that rule off."""
+    """Limits for the device; 0 degrees and a utilisation of 1 switch that rule off."""
 
     temperature_c: float = 85.0
     utilisation: float = 0.95
@@ -35,7 +34,7 @@ class ThrottleLimits:
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """Which share of the time (0..1) the device is to rest, and why, as a clause.
+    """The share of the time (0..1) that the device rests, and the reason as a clause.
 
     `hungry`: the device was busy for less than the band, so that more at once may help.
     """
@@ -46,7 +45,7 @@ class Throttle:
 
 
 class Governor:
-    """Turns samples into a `Throttle`. One thread calls `look`; any thread may read `now`."""
+    """Turns samples into a `Throttle`. One thread calls `update`; any thread may read `now`."""
 
     def __init__(self, limits: ThrottleLimits | None = None) -> None:
         self._limits = limits or ThrottleLimits()
@@ -56,7 +55,7 @@ class Governor:
         self.now = Throttle()
 
     def update(self, sample: Sample) -> Throttle:
-        """Takes a sample; the rest that follows from it."""
+        """Take a sample; return the throttle that follows from it."""
         rests = [
             (
                 self._heat(sample),

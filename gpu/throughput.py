@@ -1,4 +1,4 @@
-"""Measured speed of a device: calibrations and forecasts."""
+"""Measured speed of a device: calibrations and estimates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SATURATION_SHARE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast one item was transcribed; `rtfx` counts the recognizer's own time."""
+    """The speed at which one item was transcribed; `rtfx` counts the recognizer's own time."""
 
     item_id: str
     executor_id: str
@@ -33,7 +33,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class BatchSpeed:
-    """What one batch size took, in seconds for the whole batch.
+    """The time of one batch size, in seconds for the whole batch.
 
     `hear_s`: log-mel and encoder; `decode_s`: the text; `align_s`: word times. `rtfx` seconds of
     sound a second; `peak_bytes` of the device's memory, above the model alone (0 if unknown).
@@ -74,7 +74,7 @@ class Calibration:
 
     @property
     def key(self) -> str:
-        """Which machine, device and model it is about."""
+        """The machine, device and model, as one text."""
         return calibration_key(self.host, self.device, self.engine, self.model)
 
     @property
@@ -99,7 +99,7 @@ class Calibration:
         return max((each.batch for each in self.batches if each.batch < self.refused), default=1)
 
     def at_batch(self, batch: int) -> float:
-        """Seconds of sound a second with so many windows at once; 0 if nothing was measured."""
+        """Return seconds of sound a second for a batch size; 0 if nothing was measured."""
         below = [each for each in self.batches if each.batch <= batch]
         above = [each for each in self.batches if each.batch > batch]
         if not below or not above:
@@ -109,7 +109,7 @@ class Calibration:
         return low.rtfx + share * (high.rtfx - low.rtfx)
 
     def speed(self, batch: int, workers: int) -> float:
-        """Seconds of sound a second for the whole way, with so many preparing at once.
+        """Return seconds of sound a second for preparation and recognition together.
 
         On a card preparation goes on beside it, and the slower of the two counts; on a
         processor both take from the same cores.
@@ -134,7 +134,7 @@ class Calibration:
         return 1 / (1 / self.decode_rtfx + 1 / self.detect_rtfx)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values, with the best batch named."""
+        """Return plain JSON values, with the best batch named."""
         best = self.best
         return {
             **asdict(self),
@@ -144,7 +144,10 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
-        """What `as_dict` gave; raises TypeError or KeyError for what another version wrote."""
+        """Return the calibration of an `as_dict`.
+
+        Raises TypeError or KeyError for a document of another version.
+        """
         known = {name: value for name, value in values.items() if name != "best_batch"}
         known["device"] = Device(**values["device"])
         known["batches"] = tuple(BatchSpeed(**each) for each in values["batches"])
@@ -152,13 +155,13 @@ class Calibration:
 
 
 def calibration_key(host: str, device: Device, engine: str, model: str) -> str:
-    """What a calibration is kept under: another card, model or number format is another one."""
+    """Return a calibration's key; another card, model or number format has another one."""
     return "|".join((host, device.kind, device.name, device.dtype, engine, model))
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a preset will do on this machine.
+    """The expected speed and memory of a preset on this machine.
 
     `rtfx`: seconds of sound per second, None where nothing was measured; `basis` says what it
     is taken from, as a clause. `batch` windows go at once, and `batch_reason` says why not more

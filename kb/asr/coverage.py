@@ -1,4 +1,4 @@
-"""How much of the detected speech carries words."""
+"""Coverage: the share of the detected speech that carries words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def gaps(
     """Stretches with more than `longest_s` of detected speech and no word within 0.3 s.
 
     Short pauses do not end a stretch: of a phrase that is lost, each word by itself may be
-    shorter. Told are the pieces of speech, without the pauses.
+    shorter. The result holds the pieces of speech, without the pauses.
     """
     found: list[SpeechSpan] = []
     stretch: list[SpeechSpan] = []
@@ -75,7 +75,7 @@ def _uncovered_pieces(
 
 
 def clip_spans(spans: Iterable[SpeechSpan], from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
-    """What of the spans lies between two times."""
+    """Return the parts of the spans between two times."""
     return tuple(
         SpeechSpan(max(span.start_s, from_s), min(span.end_s, to_s))
         for span in spans

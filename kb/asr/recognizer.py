@@ -53,7 +53,7 @@ class _PendingWindow:
 
 
 class Recognizer:
-    """A loaded engine behind a batcher, with a preset. Media may be read from several threads."""
+    """A loaded engine behind a batcher, with a preset. Safe from several threads."""
 
     def __init__(
         self,
@@ -70,13 +70,14 @@ class Recognizer:
         hotwords: tuple[str, ...] = (),
         repair_budget: RepairBudget | None = None,
     ) -> None:
-        """`preparations` bounds how many media are decoded and cut at once; `settings` say what
-        is doubted and, unless there is a `plan`, what is done about it; `fallback` is the engine
-        that may be asked at last; `hotwords` are told to the recognizer beforehand, the most
-        important first, where it can be told any; `repair_budget` is what reading again may cost,
-        one for all media of a run (else one for those that this object reads).
+        """`preparations` limits how many media are decoded and cut at once. `settings` give the
+        limits of the checks and, without a `plan`, the repair steps; `fallback` is the engine
+        for the last step. `hotwords` go into the prompt, the most important first, if the model
+        supports them. `repair_budget` is shared by all media of a run (default: by those of this
+        object).
 
-        Raises SettingsError if the model does not know the language asked for."""
+        Raises SettingsError if the model does not know the language asked for.
+        """
         if language != AUTO and not batcher.engine.supports_language(language):
             raise SettingsError(
                 "recognizer.language",
@@ -103,10 +104,10 @@ class Recognizer:
 
     @contextmanager
     def preparation_slot(self, check: Callable[[], None]) -> Iterator[SlotRelease]:
-        """A place among those who prepare; `check` may raise while it is waited for.
+        """Hold one of the preparation slots; `check` is called while waiting, and may raise.
 
-        Gives what lets go of the place for a while: whoever waits for the recognizer only must
-        not hold up those who have something to prepare.
+        Gives a context manager that releases the slot for a while: an item that only waits for
+        the recognizer must not block the preparation of others.
         """
         semaphore = self._preparations
         if semaphore is None:
@@ -144,7 +145,7 @@ class Recognizer:
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Transcript:
-        """The transcript of one medium.
+        """Return the transcript of one medium.
 
         `blocks`: float32 arrays of 16 kHz mono sound in order; `expected_s`: the medium's
         claimed duration, for `progress` (0..1). Raises Cancelled when `cancelled` says so,
@@ -193,7 +194,7 @@ class Recognizer:
 
 
 class _Run:
-    """One medium on its way through a recognizer."""
+    """The transcription of one medium."""
 
     def __init__(
         self,
@@ -232,9 +233,9 @@ class _Run:
         )
 
     def read_all(self, blocks: Iterable[Audio]) -> list[Segment]:
-        """All segments in order of time.
+        """Return all segments in order of time.
 
-        Windows are let go as soon as they are read; how many wait is the batcher's bound.
+        Windows are dropped as soon as they are decoded; the batcher limits how many wait.
         """
         pending: deque[_PendingWindow] = deque()
         with self._owner.preparation_slot(self._check) as self._release_slot:
@@ -285,7 +286,7 @@ class _Run:
         )
 
     def _collect(self, pending: _PendingWindow) -> None:
-        """Waits for a window's first reading; what is suspect goes to be read again."""
+        """Wait for a window's first attempt; queue the window for repair if it is suspect."""
         window, result = pending.window, wait(pending.future, self._check)
         self.asr_s += result.asr_s
         self.align_s += result.align_s
@@ -310,7 +311,7 @@ class _Run:
             self._report_progress(min(window.time_map.end(window.end_s) / self._expected_s, 1.0))
 
     def _queue_residual_speech(self) -> None:
-        """Speech between the windows, in the item's language; where there is none, it is told."""
+        """Queue the speech between the windows, in the item's language; the report has the rest."""
         language = self.vote.expected
         for window in self.source.residual_windows if language else ():
             empty = DecodingResult((), language, 0.0, 0.0, window.start_s)
@@ -335,7 +336,7 @@ class _Run:
             from_s=window.start_s + window.overlap_s / 2,
             to_s=window.end_s - window.shared_s / 2,
             decoded=decoded,
-            # Where nobody looked, everything may be speech, and no word stands on silence.
+            # Without detection all sound counts as speech, and no word stands on silence.
             speech=(
                 self.source.speech_near(window.start_s, window.end_s)
                 if self._owner.detect_speech

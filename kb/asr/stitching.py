@@ -24,7 +24,7 @@ _UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my"})  # written without 
 
 @dataclass(frozen=True, slots=True)
 class WindowText:
-    """What was read of a window, or of a part of it that was read again.
+    """The decoded text of a window, or of a part of it that was decoded again.
 
     `index` is the window's, the same for its parts; `start_s` and `overlap_s` (how much of the
     beginning the window before has read too) are the part's own.
@@ -45,7 +45,7 @@ def normalize_word(text: str) -> str:
 def seam(
     before: Sequence[Word], after: Sequence[Word], from_s: float, to_s: float
 ) -> tuple[float, float]:
-    """Where the text of the earlier window ends and the later one's begins.
+    """Find the time at which the text changes from the earlier to the later window.
 
     `before` and `after` are the words of the two windows, `from_s`..`to_s` the overlap.
     Returns (keep earlier words whose middle is before this, keep later words whose middle is
@@ -101,7 +101,7 @@ def _matched(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Wo
 
 
 def _cut(left: Sequence[Word], right: Sequence[Word], from_s: float, to_s: float) -> float:
-    """Where to change over when the readings share no word: where most words are kept."""
+    """Return the time of the seam if the texts share no word: it keeps the most words."""
     middle = (from_s + to_s) / 2
     places = {middle, *(w.end_s for w in left), *(w.start_s for w in right)}
 
@@ -113,7 +113,7 @@ def _cut(left: Sequence[Word], right: Sequence[Word], from_s: float, to_s: float
 
 
 def join_words(words: Sequence[Word], language: str | None) -> str:
-    """The text of a row of words, as its language is written."""
+    """Return the text of words, joined as their language is written."""
     return ("" if language in _UNSPACED else " ").join(word.text for word in words)
 
 
@@ -191,9 +191,9 @@ def enforce_order(
 
     Where a window meets its neighbour, or a part the words around it, each reading has its own
     clock error, and a word may come to begin before the one before it. The order of the text
-    stands: it is that of the windows and parts. Such a word's beginning is moved up. Told as
-    `times` is what lies more than `limit_s` before the word that it follows: there the order
-    itself is in doubt.
+    stands: it is that of the windows and parts. Such a word's beginning is moved up. The
+    flag `times` marks a word more than `limit_s` before the word that it follows: there the
+    order itself is in doubt.
     """
     ordered: list[Segment] = []
     signs: list[QualityFlag] = []

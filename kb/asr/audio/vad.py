@@ -33,7 +33,7 @@ MIN_SILENCE_S = 0.1  # shorter dips stay inside a span
 
 
 def model_path() -> Path:
-    """Where the detector's ONNX file lies.
+    """Return the path of the detector's ONNX file.
 
     Raises ModelUnavailable if the package that carries it is missing or has no such file.
     """
@@ -106,7 +106,7 @@ class SpeechStream:
 
 @dataclass(frozen=True, slots=True)
 class SpeechRule:
-    """How probabilities become spans."""
+    """The rule that makes spans of probabilities."""
 
     threshold: float = CUT_THRESHOLD
     hysteresis: float = HYSTERESIS

@@ -55,7 +55,7 @@ def loudness_db(audio: Audio) -> npt.NDArray[np.float64]:
 
 
 def snap_to_speech(words: Sequence[Word], speech: Sequence[SpeechSpan]) -> list[Word]:
-    """Words that reach back over a pause, begun where detected speech begins again.
+    """Move words that reach back over a pause to the next start of detected speech.
 
     In noise the level alone does not show the pause. Only pauses of at least `PAUSE_S` count:
     a shorter one may be the closure of a plosive inside the word.
@@ -117,7 +117,7 @@ def snap_to_sound(words: Sequence[Word], audio: Audio, start_s: float) -> tuple[
 def _locate_sound(
     word: Word, level: npt.NDArray[np.float64], floor_db: float, start_s: float
 ) -> _Stretch | None:
-    """Where a word sounds between its edges, or None where that cannot be told."""
+    """Return the sounding stretch of a word between its edges, None if it is not clear."""
     first = max(0, round((word.start_s - start_s) / HOP_S))
     last = min(level.size, round((word.end_s - start_s) / HOP_S))
     if last - first < SHORTEST_S / HOP_S:

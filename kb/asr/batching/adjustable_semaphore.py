@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 
 class AdjustableSemaphore:
-    """A semaphore whose number follows the presets of what is under way.
+    """A semaphore whose size follows the presets of the items in progress.
 
-    Several media may ask for different numbers: the largest holds. What is taken is never taken
-    away; where the number falls, nobody else comes in until enough have gone. Thread-safe.
+    If several items ask for different sizes, the largest counts. A place in use is never taken
+    back; when the size falls, no more are given until enough are released. Thread-safe.
     """
 
     def __init__(self, count: int) -> None:
-        """`count`: places while nobody asks for a number."""
+        """`count`: places while no item asks for a size."""
         self._default_count = count
         self._in_use = 0
         self._waiters: deque[object] = deque()
@@ -25,13 +25,13 @@ class AdjustableSemaphore:
 
     @property
     def count(self) -> int:
-        """How many places there are now."""
+        """The number of places."""
         with self._changed:
             return self._count()
 
     @contextmanager
     def limited_to(self, count: int) -> Iterator[None]:
-        """A medium of a preset with so many workers is under way."""
+        """Ask for `count` places while an item is in progress."""
         with self._changed:
             self._limits[count] += 1
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""How many windows go at once: the preset's most, what memory holds, and what has failed.
+"""The batch size: limited by the preset, by free memory and by earlier failures.
 
 The batch begins with what fits by the arithmetic of `kb.asr.engines.whisper.memory` into the memory
 that is measured to be free. When memory runs out all the same, the same windows are repeated: first
@@ -43,7 +43,7 @@ class AdaptiveBatchSize:
         self.size, self.reason = self._start()
 
     def set_ceiling(self, ceiling: int) -> None:
-        """Another preset; begins anew."""
+        """Set the ceiling of another preset and start again from it."""
         self.ceiling = max(1, ceiling)
         self._quiet = self._proven = self._full = 0
         self._grow_after = self._first_wait

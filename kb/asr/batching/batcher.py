@@ -4,7 +4,7 @@ A batch goes when it is full, or when nothing new has come for a moment. Which w
 is decided in `kb.asr.batching.scheduler` (items take turns, languages together, longest first), how
 many in `kb.asr.batching.batch_size`. When the device's memory is full the batch is halved and the
 same windows are decoded again. When the device's context is broken nothing more can be done in this
-process: everybody is told so, and whoever owns the process begins a fresh one.
+process: all waiting calls fail with that error, and the owner of the process starts a new one.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Batcher:
 
     @property
     def queue_capacity(self) -> int:
-        """How many windows may wait."""
+        """The number of windows that may wait."""
         return QUEUED_BATCHES * self._size.ceiling
 
     @property
@@ -192,7 +192,7 @@ class Batcher:
                 raise self.device_error or recognizer_closed()
             scheduler, owners = self._scheduler, len(self._scheduler.owners)
             own = scheduler.queued_of(ticket.owner)
-            # Everybody has a share of one batch, however full the queue is.
+            # Every item has a share of one batch, even if the queue is full.
             share = max(1, self._size.ceiling // max(1, owners + (own == 0)))
             if len(scheduler) >= self.queue_capacity and own >= share:
                 return False
@@ -238,7 +238,7 @@ class Batcher:
                         if not job.future.done():
                             job.future.set_exception(explain(error, self._manager))
         finally:
-            # Nobody may wait for a thread that is gone.
+            # No call may wait for a thread that has ended.
             with self._changed:
                 self._closing = True
             self._drop_all()
@@ -253,7 +253,7 @@ class Batcher:
         """The next batch, waited for; None at the end."""
         tidy = False
         while not self._wait_for_work(None if tidy else IDLE_S):
-            # Outside of the lock: nobody who submits should have to wait for it.
+            # Outside of the lock, so that `submit` does not wait for it.
             self._manager.cleanup()
             tidy = True
         with self._changed:
@@ -310,7 +310,7 @@ class Batcher:
             alone = max(0, alone - len(part))
 
     def _fail_all(self, error: Exception, unanswered: list[_Job]) -> None:
-        """The device's context is broken: tells everybody who waits, and takes no more."""
+        """Fail all waiting windows because the device's context is broken, and accept no more."""
         device_error = explain(error, self._manager)
         assert isinstance(device_error, DeviceLost)
         log.error("%s", device_error.message)

@@ -45,11 +45,11 @@ class FairScheduler(Generic[Job]):
 
     @property
     def owners(self) -> list[Hashable]:
-        """Everybody who waits, whose turn is next first."""
+        """Return the owners that wait, in the order of their turns."""
         return list(self._waiting)
 
     def queued_of(self, owner: Hashable) -> int:
-        """How many jobs of `owner` wait."""
+        """Return the number of waiting jobs of `owner`."""
         return len(self._waiting.get(owner, ()))
 
     def add(self, ticket: Ticket[Job]) -> None:

@@ -1,4 +1,4 @@
-"""What every engine takes and gives."""
+"""The engine interface: its inputs, its results and its methods."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kb.types import Segment
 
 @dataclass(frozen=True, slots=True)
 class DecodingOptions:
-    """How a window's text is looked for.
+    """Options for decoding a window's text.
 
     `temperature` 0 takes the likeliest token each time, above 0 draws (the same each time it is
     asked); `beams` above 1 searches that many texts at once, at temperature 0 only.
@@ -30,7 +30,7 @@ class DecodingResult:
     """The text of one window, times on the medium's clock.
 
     `avg_logprob` is the mean log-probability of the tokens; `no_speech` the model's own
-    probability that nobody speaks; `last_s` where the recognizer says its text ends (the
+    probability of no speech; `last_s` where the recognizer says its text ends (the
     window's start if it found none).
     """
 
@@ -63,34 +63,32 @@ class Engine(Protocol):
     receptive_field_s: float
     load_s: float
     align_s: float  # seconds spent on word times so far
-    decoding_methods: frozenset[
-        str
-    ]  # of `temperature`, `beam`: what it can do beside greedy decoding
+    decoding_methods: frozenset[str]  # of `temperature`, `beam`: supported beside greedy decoding
 
     def encode(self, windows: Sequence[Window]) -> EncodedBatch:
-        """Runs the encoder once over up to a batch of windows.
+        """Run the encoder once over up to a batch of windows.
 
-        Raises whatever the device raises when its memory is full.
+        Raises the device's own error when its memory is full.
         """
         ...
 
     def decode(
         self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
     ) -> list[DecodingResult]:
-        """Texts and word times of the windows heard, in order, each in its language.
+        """Return texts and word times of the encoded windows, in order, each in its language.
 
-        `options` is greedy unless `ways` says that the engine can do more.
+        `options` is greedy unless `decoding_methods` allows more.
         """
         ...
 
     def supports_language(self, code: str) -> bool:
-        """Whether `code` can be asked for."""
+        """Return whether the model knows the language `code`."""
         ...
 
     def stop(self) -> None:
-        """Called from another thread: a running `decode` may end early with anything."""
+        """End a running `decode` early, from another thread; its result is discarded."""
         ...
 
     def close(self) -> None:
-        """Frees the model's memory."""
+        """Free the model's memory."""
         ...

@@ -7,7 +7,7 @@ from kb.errors import DeviceLost, GPUError, KBError, TranscriptionError
 
 
 def recognizer_closed() -> TranscriptionError:
-    """The batcher was closed while somebody waited for it."""
+    """Return the error of a call that waited while the batcher was closed."""
     return TranscriptionError(
         "recognizer.closed",
         "The recognizer was closed before it had read everything.",
@@ -16,7 +16,7 @@ def recognizer_closed() -> TranscriptionError:
 
 
 def explain(error: Exception, manager: GPUManager) -> KBError:
-    """Any failure of the engine as an error with a next step."""
+    """Return any failure of the engine as an error with a next step."""
     if isinstance(error, KBError):
         return error
     first = _first_line(error)
@@ -44,7 +44,7 @@ def explain(error: Exception, manager: GPUManager) -> KBError:
 
 
 def loading_error(error: Exception, model: str, manager: GPUManager) -> KBError | None:
-    """What the device has against a model that is being loaded; None if it is not the device."""
+    """Return the device's failure while a model is loaded; None if the device did not fail."""
     if isinstance(error, KBError):
         return error
     if manager.out_of_memory(error):

@@ -28,7 +28,7 @@ HUB_PATIENCE_S = 8.0  # for the hub's first answer
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """What a name stands for: `target` is a folder or a hub name."""
+    """The model that a name stands for: `target` is a folder or a hub name."""
 
     name: str
     target: str
@@ -36,7 +36,7 @@ class ModelRef:
 
 
 def resolve(name: str) -> ModelRef:
-    """What a user's model name stands for.
+    """Return the model that a user's name stands for.
 
     `demo` is the bundled recognizer, an existing folder is itself, `large-v3` and its like
     are OpenAI's, `org/name` is the hub's. Raises ModelUnavailable for anything else.
@@ -96,7 +96,7 @@ def _identify_folder(folder: Path) -> tuple[str, ModelShape | None]:
 
 
 def is_demo(name: str) -> bool:
-    """Whether a name stands for the bundled recognizer."""
+    """Return whether a name stands for the bundled recognizer."""
     if name == DEMO:
         return True
     folder = Path(name).expanduser()

@@ -1,4 +1,4 @@
-"""Names that a recognizer is told beforehand, and the guard against their turning up unsaid.
+"""Hotwords: names given to a recognizer in its prompt, and the guard against their echo.
 
 Whisper was trained to read what went before (`<|startofprev|>` and its tokens) in front of the
 text to be written; names written there are spelled so afterwards (openai-whisper's
@@ -31,7 +31,7 @@ class Prompter:
 
     @property
     def supports_prompt(self) -> bool:
-        """Whether the model's vocabulary has the token that begins a prompt."""
+        """Return whether the model's vocabulary has the token that begins a prompt."""
         return self._previous is not None
 
     def _prefix(self, hotwords: tuple[str, ...], most: int = MOST_TOKENS) -> tuple[int, ...]:
@@ -59,13 +59,13 @@ class Prompter:
         return [int(number) for number in found if number < self._eos]
 
     def echoes_prompt(self, hotwords: tuple[str, ...], numbers: Sequence[int]) -> bool:
-        """Whether a text ([tokens]) holds two names in a row as the prompt has them."""
+        """Return whether a text ([tokens]) holds two names in a row as the prompt has them."""
         text = self._tokenizer.decode([n for n in numbers if n < self._eos])
         return echoes_hotwords(tuple(reversed(hotwords)), text)
 
 
 def echoes_hotwords(hotwords: Sequence[str], text: str) -> bool:
-    """Whether a text holds two names in a row, in the order in which they were told.
+    """Return whether a text holds two names in a row, in the order of the prompt.
 
     Speech seldom does, and then a second look without the prompt does no harm.
     """

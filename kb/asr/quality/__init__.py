@@ -1,1 +1,1 @@
-"""How far a text can be trusted: signs that speak against it, and the ledger of what is left."""
+"""Quality of the text: checks that flag windows, their repair, and the quality report."""

@@ -35,7 +35,7 @@ NOT_READ = "not read"  # the empty first reading of what lies outside of all win
 
 @dataclass(slots=True)
 class RepairCandidate:
-    """A suspect window with all readings of it. `best` is the place of the one that stands."""
+    """A suspect window with all its attempts. `best` is the index of the chosen one."""
 
     window: Window
     context: WindowContext
@@ -51,7 +51,7 @@ class RepairCandidate:
         self.add_attempt(NOT_READ if self.residual else FIRST, self.context.decoded)
 
     def add_attempt(self, method: str, decoded: DecodingResult) -> bool:
-        """Takes another reading; returns whether nothing speaks against it."""
+        """Add an attempt; return whether it has no flags."""
         if is_silence(decoded):
             decoded = replace(decoded, segments=())
         context = replace(self.context, decoded=decoded)
@@ -69,10 +69,10 @@ class RepairCandidate:
         return not self.flags
 
     def resolve_if_agreed(self) -> bool:
-        """Whether the last reading says what the first one says; answers signs if it does.
+        """Return whether the last attempt agrees with the first; resolve its flags if it does.
 
-        On the whole, and in each place that a sign speaks against: a phrase that nobody said
-        is a small part of a window.
+        Both the whole text and each flagged place must agree: an invented phrase is a small
+        part of a window.
         """
         first, last = self.results[0], self.results[-1]
         places = [(s.start_s, s.end_s) for s in self.attempts[0].flags]
@@ -91,7 +91,7 @@ class RepairCandidate:
 
     @property
     def best_result(self) -> DecodingResult:
-        """The reading that stands."""
+        """The chosen attempt."""
         return self.results[self.best]
 
     @property
@@ -99,7 +99,7 @@ class RepairCandidate:
         return flagged_seconds(self.flags)
 
     def result(self) -> WindowResult:
-        """The window's entry for the ledger."""
+        """Return the window's entry for the quality report."""
         repaired = len(self.attempts) > 1
         return WindowResult(
             self.window.index,
@@ -112,7 +112,7 @@ class RepairCandidate:
 
 
 def score(context: WindowContext, flags: Sequence[QualityFlag]) -> float:
-    """How good a reading is; see the module's docstring."""
+    """Return the score of an attempt; see the module's docstring."""
     flags = [sign for sign in flags if sign.name != "language"]
     missing_s = sum(s.end_s - s.start_s for s in flags if s.name == UNCOVERED)
     covered = 1.0 - missing_s / context.speech_s if context.speech_s > 0 else 1.0
@@ -125,7 +125,7 @@ def score(context: WindowContext, flags: Sequence[QualityFlag]) -> float:
 def similarity(
     one: DecodingResult, other: DecodingResult, from_s: float = 0.0, to_s: float = math.inf
 ) -> float:
-    """Share of words that two readings have in common between two times, in order, 0..1."""
+    """Return the share of words (0..1) that two attempts share in order between two times."""
     left, right = (_words_between(read, from_s, to_s) for read in (one, other))
     return SequenceMatcher(None, left, right, autojunk=False).ratio()
 

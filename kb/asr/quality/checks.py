@@ -1,8 +1,8 @@
-"""Signs that speak against the text of a window, each from another side.
+"""Checks that flag a window's text as suspect.
 
-Each sign is a pure function of the evidence and the limits, and says where it sees what. Their
-limits are settings (`KB_SUSPECT_...`). None proves anything: a window with a sign is read again
-(`kb.asr.quality.repair`), and what is still doubtful then is told and counted
+Each check is a pure function of the evidence and the limits; its flags have times and values. The
+limits are settings (`KB_SUSPECT_...`). A flag is no proof: a flagged window is decoded again
+(`kb.asr.quality.repair`), and the flags that remain are reported and counted
 (`kb.asr.quality.report`).
 """
 
@@ -30,7 +30,7 @@ PREVIOUS_WORDS = 24  # words of the window before that repeats are looked for in
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """From where on each sign speaks; the settings of the same names tell what each means."""
+    """The limits of the checks; the settings of the same names explain them."""
 
     uncovered_s: float
     compression: float
@@ -45,7 +45,7 @@ class Thresholds:
 
     @classmethod
     def of(cls, settings: Settings) -> Thresholds:
-        """The limits that the settings name."""
+        """Return the limits of the settings."""
         return cls(
             uncovered_s=settings.suspect_uncovered_s,
             compression=settings.suspect_compression,
@@ -64,10 +64,10 @@ class Thresholds:
 class WindowContext:
     """A window's text and what else is known of its sound. Times on the medium's clock.
 
-    `from_s`..`to_s` is what this window has to answer for: where it overlaps a neighbour, up to
-    the overlap's middle. `speech` is what the looser detection marks;
-    `before` the last words of the window before; `languages` the item's, the main one first;
-    `heard` the language that this window sounds most like, with its probability.
+    `from_s`..`to_s` is what this window has to answer for: where it overlaps a neighbour, up to the
+    overlap's middle. `speech` is what the looser detection marks; `previous_words` the last words
+    of the window before; `languages` the item's, the main one first; `detected_language` the
+    likeliest language of this window, with its probability.
     """
 
     start_s: float
@@ -89,7 +89,7 @@ class WindowContext:
         return sum(s.duration_s for s in clip_spans(self.speech, self.from_s, self.to_s))
 
     def flag_window(self, name: str, value: float, limit: float) -> list[QualityFlag]:
-        """A sign against everything in the window."""
+        """Return a flag on the whole window."""
         words = self.words
         start_s = min(words[0].start_s, words[-1].start_s) if words else self.from_s
         end_s = max(words[0].end_s, words[-1].end_s) if words else self.to_s
@@ -97,7 +97,7 @@ class WindowContext:
 
 
 def make_flag(name: str, start_s: float, end_s: float, value: float, limit: float) -> QualityFlag:
-    """A sign with figures as they are kept, never shorter than nothing."""
+    """Return a flag with rounded figures; its end is never before its start."""
     return QualityFlag(
         name, round(start_s, 3), round(max(start_s, end_s), 3), round(value, 3), limit
     )
@@ -198,10 +198,10 @@ def logprob(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 
 def no_speech(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`no_speech`: the recognizer says that nobody speaks, detection says that somebody does.
+    """`no_speech`: the recognizer finds no speech where detection finds some.
 
-    Value: the probability. openai/whisper's figure (`no_speech_threshold`), here against a
-    detector instead of against its own confidence. Without words `uncovered` tells it.
+    Value: the probability. openai/whisper's figure (`no_speech_threshold`), here against a detector
+    instead of against its own confidence. For a window without words `uncovered` is the check.
     """
     value = context.decoded.no_speech
     if not context.words or value <= limits.no_speech or context.speech_s <= MIN_SPEECH_S:
@@ -302,13 +302,13 @@ RESOLVED_BY_AGREEMENT = frozenset({"compression", "repeats", "rate", "language"}
 
 
 def check(context: WindowContext, limits: Thresholds) -> tuple[QualityFlag, ...]:
-    """All signs against a window's text, in order of time."""
+    """Return all flags of a window's text, in order of time."""
     found = [each for rule in CHECKS for each in rule(context, limits)]
     return tuple(sorted(found, key=lambda s: (s.start_s, s.name)))
 
 
 def flagged_seconds(flags: Iterable[QualityFlag], without: Sequence[SpeechSpan] = ()) -> float:
-    """Seconds that signs speak against, each once, less those that lie in `without`."""
+    """Return the flagged seconds, each counted once, less those inside `without`."""
     spans = [SpeechSpan(*pair) for pair in union((s.start_s, s.end_s) for s in flags)]
     counted = sum(
         part.duration_s for gap in without for part in clip_spans(spans, gap.start_s, gap.end_s)

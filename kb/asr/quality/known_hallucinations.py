@@ -1,4 +1,4 @@
-"""What Whisper likes to write where nobody speaks.
+"""Phrases that Whisper often invents where there is no speech.
 
 Its training took subtitles as they were found, credits and farewells included, and on silence,
 noise or music they come back word by word. The list follows Barański et al., "Investigation of

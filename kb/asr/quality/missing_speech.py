@@ -1,4 +1,4 @@
-"""What a recognizer left unread, and is given once more.
+"""Finds detected speech without words, and cuts it into windows for another attempt.
 
 Every engine loses speech now and then: it stops before the end of a window, skips a phrase,
 or answers a window full of speech with nothing. The detected speech tells where words are
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 MOST_REPAIRS = 8  # parts of one window that are read again, at most
 SHORTEST_PART_S = 0.4
 
-# openai-whisper's figures: both together mean that nobody speaks.
+# openai-whisper's figures: both together mean no speech.
 NO_SPEECH = 0.6
 LOW_LOGPROB = -1.0
 
@@ -31,7 +31,7 @@ _HOP_S = 0.02  # resolution at which the quietest place is sought
 
 
 def is_silence(decoded: DecodingResult) -> bool:
-    """Whether the model says itself that its words are no speech.
+    """Return whether the model itself marks its words as no speech.
 
     High no-speech probability alone is not enough: sure words outweigh it.
     """
@@ -39,7 +39,7 @@ def is_silence(decoded: DecodingResult) -> bool:
 
 
 def find_missing_speech(window: Window, decoded: DecodingResult, *, part: bool) -> list[Window]:
-    """Parts of a window to be read again: detected speech without words, in order.
+    """Return parts of a window to decode again: detected speech without words, in order.
 
     `part`: the window is one itself. A part that gave no words is left alone, so that this
     comes to an end.

@@ -63,7 +63,7 @@ MOST_WAITING = 32
 
 @dataclass(frozen=True, slots=True)
 class RepairPlan:
-    """What may be done about suspect windows (settings `KB_REPAIR_...`)."""
+    """The steps allowed for suspect windows (settings `KB_REPAIR_...`)."""
 
     share: float
     temperatures: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""What reading suspect windows again may cost over a run."""
+"""The time budget for decoding suspect windows again, over a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RepairBudget:
     `ADVANCE / share` windows on (20 at 0.3, some nine minutes of speech) the share holds over
     the run. What clean media leave is there for the next bad one. The price: what a short
     medium may cost depends on what was read before it; a window that was not read again for
-    want of means keeps its signs and is told as doubtful. Safe from several threads.
+    lack of budget keeps its flags and is reported as doubtful. Safe from several threads.
     """
 
     def __init__(self) -> None:
@@ -26,26 +26,26 @@ class RepairBudget:
 
     @property
     def windows(self) -> int:
-        """How many windows were read for the first time."""
+        """The number of windows decoded for the first time."""
         return self._windows
 
     @property
     def spent(self) -> float:
-        """What was paid so far, in windows' worth."""
+        """The time spent so far, in windows' worth."""
         return self._spent
 
     def add_window(self) -> None:
-        """A window was read for the first time."""
+        """Count a window that was decoded for the first time."""
         with self._lock:
             self._windows += 1
 
     def can_spend(self, cost: float, share: float) -> bool:
-        """Whether so much may be spent now."""
+        """Return whether so much may be spent now."""
         with self._lock:
             return self._can_spend(cost, share)
 
     def try_spend(self, cost: float, share: float) -> bool:
-        """Spends so much, if it may be."""
+        """Spend so much if the budget allows it; return whether it did."""
         with self._lock:
             if not self._can_spend(cost, share):
                 return False
@@ -53,7 +53,7 @@ class RepairBudget:
             return True
 
     def adjust(self, cost: float) -> None:
-        """Spends what turned out to have been spent, or less than was paid (negative)."""
+        """Correct the time spent: more than was paid, or less (negative)."""
         with self._lock:
             self._spent += cost
 

@@ -14,7 +14,7 @@ from kb.types import Coverage, DecodingAttempt, QualityFlag, Segment, SpeechSpan
 
 @dataclass(frozen=True, slots=True)
 class WindowResult:
-    """A window that nothing more is done about.
+    """The final result of a window.
 
     `signs` are those left against the reading that stands (place `chosen` in `readings`, which
     is empty where the window was read once).
@@ -35,10 +35,10 @@ def quality_report(
     repaired: int,
     order_flags: Sequence[QualityFlag] = (),
 ) -> tuple[Coverage, tuple[WindowReport, ...]]:
-    """What the item and each window amount to, from the words as they stand after stitching.
+    """Return the item's coverage and each window's report, from the words after stitching.
 
-    Gaps are counted anew over the whole item: what a window lacked at its edge, its neighbour
-    may have. A gap belongs to the window in which it begins; one outside of all windows
+    Gaps are counted again over the whole item: words missing at a window's edge may be in its
+    neighbour. A gap belongs to the window in which it begins; one outside of all windows
     (speech that only the looser detection heard) to none. `order_flags`: signs against the row of
     words as a whole (`kb.asr.stitching.enforce_order`), given to the window in which they begin.
     """

@@ -31,9 +31,9 @@ class Window:
 
     `audio`: float32, shape [samples] at 16 kHz; `speech`: detected spans inside; `overlap_s`: how
     much of the beginning the window before has read too; `shared_s`: how much of the end the next
-    one may read too (where no pause allowed a cut); `names`: what the recognizer is told
-    beforehand, the most important first. All times are those of the sound that was cut; `clock`
-    leads to the medium's, where long pauses were taken out before (see
+    one may read too (where no pause allowed a cut); `hotwords`: names for the
+    prompt, the most important first. All times are those of the trimmed sound; `time_map` leads
+    to the medium's, where long pauses were taken out before (see
     `kb.asr.audio.pause_trimmer`).
     """
 

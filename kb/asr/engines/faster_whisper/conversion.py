@@ -65,7 +65,7 @@ def converted_model_folder(name: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where converted models are kept: KB_MODEL_CACHE or the user's cache folder."""
+    """Return the folder of converted models: KB_MODEL_CACHE or the user's cache folder."""
     chosen = get_settings().model_cache
     if chosen:
         return Path(chosen).expanduser()
@@ -123,7 +123,7 @@ def _convert(ref: ModelRef, source: Path, folder: Path, processor: Any) -> None:
         )
         processor.save_pretrained(made / "processor")
         GenerationConfig.from_pretrained(source).save_pretrained(made / "processor")
-        if folder.exists():  # an earlier attempt of somebody who did not lock
+        if folder.exists():  # of an earlier attempt without the lock
             shutil.rmtree(folder)
         made.replace(folder)
     except (ValueError, RuntimeError, AttributeError, KeyError) as error:

@@ -121,7 +121,7 @@ class FasterWhisperEngine:
                 {token.strip("<|>"): math.log(max(chance, 1e-30)) for token, chance in row}
                 for row in self._whisper.detect_language(states)
             ]
-        # It tells about silence only once it has written.
+        # The no-speech probability is known only after decoding.
         return EncodedBatch(tuple(windows), tuple(languages), (0.0,) * len(windows), states)
 
     def decode(
@@ -155,7 +155,7 @@ class FasterWhisperEngine:
             states,
             prompts,
             beam_size=max(1, options.beams),
-            # It allows half of what it is told, less the prompt.
+            # CTranslate2 allows half of this figure, less the prompt.
             max_length=2 * MAX_NEW_TOKENS,
             suppress_blank=False,
             suppress_tokens=self._suppress,

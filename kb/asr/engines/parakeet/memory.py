@@ -1,4 +1,4 @@
-"""What a Parakeet model needs of a device's memory, by arithmetic on its shape.
+"""The device memory of a Parakeet model, computed from its shape.
 
 What takes the room is the first step of the encoder: a convolution makes C channels of the
 log-mel, each half as long and half as high, and its non-linearity a second time as much. With
@@ -39,7 +39,7 @@ class ParakeetShape:
         return self.parameters * number_bytes
 
     def window_bytes(self, number_bytes: int = 2) -> int:
-        """What one more window of the greatest length takes in a batch (see the module)."""
+        """Return the bytes of one more window of the greatest length (see the module)."""
         halved = self.channels * (FRAMES // 2) * (self.mels // 2)
         return number_bytes * (FRAMES * self.mels + 2 * halved)
 

@@ -25,7 +25,7 @@ SHORTEST_S = 0.08  # the aligner's step: a word may begin and end in the same on
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What was written of a window.
+    """The decoded text of a window.
 
     `logprobs`: of each token, and of the end where it came to one; `ends`: where in the text,
     in bytes, each token ends.

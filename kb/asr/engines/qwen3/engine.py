@@ -1,10 +1,10 @@
 """Qwen3-ASR by transformers, with its forced aligner for the times of the words.
 
-An audio encoder in front of a language model: told a window's sound it answers
-`language English<asr_text>...`, and `language None<asr_text>` where nobody speaks. A language is
-asked for by beginning the answer with it. The text has no times: a second model of the same
-build is given sound and text together and says of every word when it begins and ends, in steps
-of 80 ms. (Qwen3-ASR Technical Report, 2026; https://huggingface.co/papers/2601.21337)
+An audio encoder in front of a language model: given a window's sound it answers `language
+English<asr_text>...`, and `language None<asr_text>` where there is no speech. A language is asked
+for by beginning the answer with it. The text has no times: a second model of the same build is
+given sound and text together and says of every word when it begins and ends, in steps of 80 ms.
+(Qwen3-ASR Technical Report, 2026; https://huggingface.co/papers/2601.21337)
 
 The aligner was trained on eleven of the thirty languages (Chinese, Cantonese, English, French,
 German, Italian, Japanese, Korean, Portuguese, Russian, Spanish); in the others its times are
@@ -78,7 +78,7 @@ class Qwen3AsrEngine:
         self._qwen, self._processor = recognizer
         self._aligner = Aligner(*aligner, manager)
         self._tokenizer = self._processor.tokenizer
-        # A language is told by its name's first token: no two names begin alike.
+        # A language is recognized by its name's first token: no two names begin alike.
         named = (*LANGUAGE_CODE_TO_NAME.values(), _SILENCE)
         self._language_tokens = [self._tokenizer.encode(f" {name}")[0] for name in named]
         self._text = self._tokenizer.convert_tokens_to_ids(_TEXT)
@@ -178,12 +178,12 @@ class Qwen3AsrEngine:
         return _States(features, mask, sounds.split([self._positions(n) for n in frames]))
 
     def _positions(self, frames: int) -> int:
-        """How many positions the encoder makes of so many frames: an eighth, chunk by chunk."""
+        """Return the encoder positions for so many frames: an eighth, chunk by chunk."""
         chunk = 2 * int(self._qwen.config.audio_config.n_window)
         return frames // chunk * -(-chunk // 8) + -(-(frames % chunk) // 8)
 
     def _prompts(self, windows: Sequence[Window], answers: Sequence[str]) -> list[str]:
-        """What is asked about each window, up to where its answer goes on."""
+        """Return the prompt of each window, with the beginning of its answer."""
         conversations = []
         for window, answer in zip(windows, answers, strict=True):
             system_message = {"type": "text", "text": self._hotword_text(window.hotwords)}
@@ -254,7 +254,7 @@ class Qwen3AsrEngine:
         texts = []
         for own, chances, count in zip(numbers, logprobs, most, strict=True):
             end = next((n for n, number in enumerate(own) if number in last), count)
-            # Should it begin its answer anew, what counts is what follows.
+            # If it starts its answer again, only the part after that counts.
             first = 1 + max((n for n, x in enumerate(own[:end]) if x == self._text), default=-1)
             # (That it ends is a token too, unless time was up.)
             sure = chances[first : min(end + 1, count)]

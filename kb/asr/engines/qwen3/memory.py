@@ -1,4 +1,4 @@
-"""What a Qwen3-ASR model needs of a device's memory, by arithmetic on its shape.
+"""The device memory of a Qwen3-ASR model, computed from its shape.
 
 Both sizes have a language model of 28 layers with 8 heads of 128 for keys and values. With b
 bytes a number, a window of 30 s takes, while it is heard,
@@ -51,7 +51,7 @@ class QwenShape:
         return (self.parameters + ALIGNER_PARAMETERS) * number_bytes
 
     def window_bytes(self, number_bytes: int = 2) -> int:
-        """What one more window of the greatest length takes in a batch (see the module)."""
+        """Return the bytes of one more window of the greatest length (see the module)."""
         halved = self.channels * (FRAMES // 2) * (self.mels // 2)
         encoder_bytes = number_bytes * (FRAMES * self.mels + 2 * halved)
         cached = 2 * number_bytes * self.layers * self.key_width * PLACES

@@ -79,7 +79,7 @@ def _paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
 
 
 def alignment(attention: torch.Tensor, frames: int, median_width: int = 7) -> torch.Tensor:
-    """How well each token goes with each position, from attention weights.
+    """Return the match of each token with each position, from attention weights.
 
     `attention`: [heads, tokens, positions]; `frames`: how many positions carry sound.
     Returns [tokens, frames], higher is better.

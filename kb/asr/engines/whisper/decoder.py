@@ -38,7 +38,7 @@ class _Layer:
 
 @dataclass(slots=True)
 class Caches:
-    """What a batch needs between steps.
+    """The state of a batch between steps.
 
     One tensor a layer: `own` holds keys and values of the tokens so far,
     [2, windows, heads, steps, width]; `cross` those of the sound,

@@ -36,7 +36,7 @@ _GRAPH_ROWS = 16  # windows a recorded step is made for, where the preset names 
 
 @dataclass(frozen=True, slots=True)
 class Speedups:
-    """What pays on some machines only (docs/performance.md)."""
+    """Options that pay on some machines only (docs/performance.md)."""
 
     cuda_graphs: bool = False
     compile_encoder: bool = False
@@ -86,7 +86,7 @@ class WhisperEngine:
             list(self._languages.values()), dtype=torch.long, device=manager.device
         )
         decoder = Decoder(loaded.model)
-        # Its weights have been taken over; what was joined or laid out anew is not kept twice.
+        # The decoder holds its weights in another layout; the first copy is not kept.
         loaded.model.model.decoder.layers = torch.nn.ModuleList()
         rules = TimestampRules(generation, self._eos, int(config.vocab_size), manager.device)
         graph = None
@@ -158,7 +158,7 @@ class WhisperEngine:
             return torch.cat([self._encoder(row).last_hidden_state for row in mel[:, None]])
         rows = len(windows)
         if self._compiled:
-            # Every new shape is compiled anew: sizes are kept to powers of two.
+            # Every new shape is compiled: sizes are kept to powers of two.
             spare = (1 << (rows - 1).bit_length()) - rows
             mel = torch.nn.functional.pad(mel, (0, 0, 0, 0, 0, spare))
         states: torch.Tensor = self._encoder(mel).last_hidden_state
@@ -173,7 +173,7 @@ class WhisperEngine:
             prompts = [[self._start, self._languages[code], self._task] for code in languages]
         durations_s = [window.duration_s for window in encoded.windows]
         hotwords = [window.hotwords for window in encoded.windows]
-        # Only the first reading is told names: later ones are to be independent of them.
+        # Only the first attempt has hotwords in its prompt: later ones stay independent of them.
         if options == GREEDY and self.supports_hotwords and any(hotwords):
             tokens = self._decode_with_hotwords(encoded.states, prompts, durations_s, hotwords)
         else:
@@ -208,7 +208,7 @@ class WhisperEngine:
         durations_s: Sequence[float],
         hotwords: Sequence[tuple[str, ...]],
     ) -> list[TokenizedText]:
-        """Windows with names told beforehand, those of one prompt together.
+        """Decode windows that have hotwords, those of one prompt together.
 
         What comes back as the names themselves is written once more without them.
         """

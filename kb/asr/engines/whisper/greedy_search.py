@@ -48,7 +48,7 @@ class DecoderState:
 
 @dataclass(frozen=True, slots=True)
 class GreedyResult:
-    """What was decoded: tokens of each window, without prompt and end, and about each token.
+    """The decoded batch: tokens of each window, without prompt and end, and about each token.
 
     `prompt` counts the prompt's tokens.
     """
@@ -114,7 +114,7 @@ class GreedyDecoder:
         return DecoderState(caches, logits, weights)
 
     def restart(self, state: DecoderState, first: int) -> DecoderState:
-        """The first step of the same sound anew, over another token than the start token."""
+        """Repeat the first step of the same sound with another token than the start token."""
         own = [torch.zeros_like(cache) for cache in state.caches.self_attention]
         caches = Caches(own, list(state.caches.cross_attention))
         tokens = torch.full((caches.rows,), first, device=state.logits.device)
@@ -242,7 +242,7 @@ class GreedyDecoder:
         edges: list[list[float]] = [[0.0] for _ in rows]
         for place, path in zip(spoken, monotonic_paths(costs), strict=True):
             edges[place] = [column * FRAME_S for column in path]
-            # A decode that was stopped lacks the step that would have told the end.
+            # A decode that was stopped lacks the step that gives the last word's end.
             edges[place] += edges[place][-1:] * (len(rows[place]) + 1 - len(path))
         return [
             TokenizedText(row, edge, chances)

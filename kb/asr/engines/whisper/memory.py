@@ -1,4 +1,4 @@
-"""What a Whisper model needs of a device's memory, by arithmetic on its shape.
+"""The device memory of a Whisper model, computed from its shape.
 
 With d the width, L layers of the decoder, b bytes a number and 1500 positions of the encoder
 (30 s in steps of 20 ms), one window takes, while it is written,
@@ -90,7 +90,7 @@ class WhisperShape:
         return 2 * number_bytes * POSITIONS * self.width * self.decoder_layers
 
     def window_bytes(self, number_bytes: int = 2) -> int:
-        """What one more window in a batch takes (see the module)."""
+        """Return the bytes of one more window in a batch (see the module)."""
         b, d = number_bytes, self.width
         encoder_bytes = 4 * self.mels * FRAMES + b * POSITIONS * (2 * self.inner + 5 * d)
         own_steps = FIRST_STEPS + int(KEPT * GROWN_STEPS)
@@ -122,7 +122,7 @@ def shape_from_config(config: Mapping[str, Any]) -> WhisperShape | None:
 
 
 def shape_from_folder(folder: Path) -> WhisperShape | None:
-    """The shape of the model in a folder, None if that cannot be told."""
+    """Return the shape of the model in a folder, None if it is no Whisper model."""
     config = read_json_object(folder / "config.json")
     shape = shape_from_config(config)
     if shape is None:

@@ -62,7 +62,7 @@ def _operators() -> Any:
 
 @cache
 def _usable() -> bool:
-    """Whether this torch has the operators and they multiply rightly."""
+    """Return whether this torch has the operators and they multiply correctly."""
     rows, inputs, outputs = _TRIAL
     x = torch.linspace(-1, 1, rows * inputs).view(rows, inputs)
     weight = torch.linspace(-1, 1, outputs * inputs).view(outputs, inputs)

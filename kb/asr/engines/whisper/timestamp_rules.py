@@ -16,7 +16,7 @@ _NEVER = float("-inf")
 
 
 class TimestampRules:
-    """What a model's generation config forbids."""
+    """The tokens that a model's generation config forbids at each step."""
 
     def __init__(self, generation: Any, eos: int, vocabulary: int, device: str) -> None:
         self.eos = eos

@@ -76,7 +76,7 @@ class WordAligner:
         return DecodingResult(tuple(segments), language, mean, no_speech, last_s)
 
     def phrases(self, tokens: Sequence[int]) -> list[_Phrase]:
-        """Where the text stands between the timestamps."""
+        """Return the phrases between the timestamps."""
         phrases: list[_Phrase] = []
         start_s, first = 0.0, None
         for place, token in enumerate(tokens):
