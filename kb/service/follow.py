@@ -6,16 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import psutil
-
-from kb.errors import LibraryError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ENDED
 from kb.options import RunOptions
 from kb.service.items import Items, status_of
 from kb.service.results import ItemStatus
+from kb.service.worker_supervisor import WorkerSupervisor
 from kb.service.workers import Workers
-from kb.settings import Settings
 
 SHORT_WAIT_S = 60.0  # the first retry of a transient error; longer waits are only listed
 
@@ -26,7 +23,6 @@ ItemListener = Callable[[ItemStatus], None]
 class Follow:
     """Follows items of one library to their end."""
 
-    settings: Settings
     queue: JobQueue
     items: Items
     workers: Workers
@@ -45,7 +41,7 @@ class Follow:
         """
         last: dict[str, ItemStatus] = {}
         pending = list(ids)
-        starter = _WorkerStarter(self.settings, self.queue, self.workers, options)
+        supervisor = WorkerSupervisor()
         while pending:
             for row in self.queue.rows(pending):
                 status = status_of(row)
@@ -55,39 +51,9 @@ class Follow:
             pending = [i for i in pending if i in last and last[i].state not in ENDED]
             if not any(_is_worth_waiting(last[item_id]) for item_id in pending):
                 break
-            starter.ensure_running()
+            supervisor.ensure_running(self, options)
             time.sleep(every_s)
         return self.items.with_publications([last[item_id] for item_id in ids if item_id in last])
-
-
-class _WorkerStarter:
-    """Keeps a worker alive as long as the caller waits for items."""
-
-    TRIES = 3
-
-    def __init__(
-        self, settings: Settings, queue: JobQueue, workers: Workers, options: RunOptions | None
-    ) -> None:
-        self._settings = settings
-        self._queue = queue
-        self._workers = workers
-        self._options = options
-        self._pid: int | None = None
-        self._tries = 0
-
-    def ensure_running(self) -> None:
-        """Start a worker if none is alive and none is starting."""
-        if self._queue.workers():
-            self._pid, self._tries = None, 0
-        elif self._pid is None or not psutil.pid_exists(self._pid):
-            if self._tries >= self.TRIES:
-                raise LibraryError(
-                    "The worker ends as soon as it is started.",
-                    hint=f"See {self._settings.home / 'logs' / 'worker.log'}, or run in "
-                    "the foreground: kb worker",
-                )
-            self._tries += 1
-            self._pid = self._workers.start(exit_when_idle=True, options=self._options)
 
 
 def _is_worth_waiting(status: ItemStatus) -> bool:

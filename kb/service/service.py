@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -40,9 +41,11 @@ class Service:
         self.library = Library(self.settings.home)
         self.inference_session: InferenceSession = InferenceSession(self.settings)
         self.queue: JobQueue = JobQueue(self.settings, self.library)
+        self._exit_stack = ExitStack()  # the parts made later that must be closed
 
     def close(self) -> None:
         """Free the model, if one was loaded, and close the database."""
+        self._exit_stack.close()
         self.inference_session.close()
         self.queue.close()
 
@@ -62,14 +65,14 @@ class Service:
         """Waiting for queued items."""
         from kb.service.follow import Follow
 
-        return Follow(self.settings, self.queue, self.items, self.workers)
+        return Follow(self.queue, self.items, self.workers)
 
     @cached_property
     def workers(self) -> Workers:
         """Worker processes on this machine."""
         from kb.service.workers import Workers
 
-        return Workers(self.settings)
+        return Workers(self.settings, self.library)
 
     @cached_property
     def subscriptions(self) -> Subscriptions:
@@ -136,7 +139,9 @@ class Service:
         """Publishing, syncing and asking, in the foreground."""
         from kb.jobs.publisher import Publisher
 
-        return Publisher(self.settings, self.library, self.queue.database)
+        publisher = Publisher(self.settings, self.library, self.queue.database)
+        self._exit_stack.callback(publisher.close)
+        return publisher
 
     # Machines
 

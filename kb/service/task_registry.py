@@ -150,8 +150,6 @@ def _service(settings: Settings) -> Iterator[Service]:
     try:
         yield service
     finally:
-        if "publisher" in service.__dict__:
-            service.publisher.close()
         service.close()
 
 

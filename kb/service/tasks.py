@@ -12,9 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -28,6 +26,7 @@ from filelock import FileLock, Timeout
 
 from kb import storage
 from kb.errors import KBError, UsageError
+from kb.jobs.worker.spawn import start_detached
 from kb.service.task_registry import TASKS
 from kb.settings import Settings, get_settings
 
@@ -102,25 +101,8 @@ def start(settings: Settings, name: str, arguments: Mapping[str, Any] | None = N
     now = time.time()
     task = Task(name, dict(arguments or {}), "running", now, now, host=socket.gethostname())
     _write(settings, task)
-    # The choices of this process, KB_HOME above all, must be the task's too.
-    environment = {**os.environ, "KB_HOME": str(settings.home)}
-    apart: dict[str, Any] = {"start_new_session": True}
-    if sys.platform == "win32":
-        detached = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-        apart = {"creationflags": detached}
-    log_file = _log_file(settings)
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        with log_file.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "kb.service.tasks", name],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
-                cwd=Path.cwd(), **apart,
-            )  # fmt: skip
-    except OSError as error:
-        raise storage.library_error(error, log_file, "write") from error
-    # Whoever started it must take note of its end, or its process id stays taken for alive.
-    threading.Thread(target=process.wait, name=f"task-{name}", daemon=True).start()
+    command = [sys.executable, "-m", "kb.service.tasks", name]
+    start_detached(command, settings, _log_file(settings))
     return task
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from kb.library import Library
 from kb.options import RunOptions
 from kb.settings import Settings
 
@@ -13,9 +15,18 @@ class Workers:
     """Starts workers on one library."""
 
     settings: Settings
+    library: Library
+
+    @property
+    def log_file(self) -> Path:
+        """The file that detached workers write their log to."""
+        from kb.jobs.worker.spawn import worker_log_file
+
+        return worker_log_file(self.settings)
 
     def start(self, *, exit_when_idle: bool = False, options: RunOptions | None = None) -> int:
-        """Start a worker that outlives this process; return its pid."""
-        from kb.jobs.worker.spawn import start_detached
+        """Start a worker that outlives this process; return its pid. Raises LibraryError."""
+        from kb.jobs.worker.spawn import start_worker
 
-        return start_detached(self.settings, exit_when_idle=exit_when_idle, options=options)
+        self.library.prepare()
+        return start_worker(self.settings, exit_when_idle=exit_when_idle, options=options)

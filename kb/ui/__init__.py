@@ -7,7 +7,6 @@ library         search, the list of items, one open item            item, player
 knowledge       knowledge bases elsewhere
 gpu             the device, its memory and speed
 settings        settings and what works on this machine
-runner          the worker behind the page
 media           the web route that gives media files to the player
 wording         what the core says of trouble, in the words of the page
 texts           every sentence of the page, English and German; words are put together nowhere else

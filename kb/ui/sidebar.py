@@ -7,9 +7,9 @@ import streamlit as st
 from gpu.presets import find_preset
 from kb.errors import KBError
 from kb.service import Service
+from kb.service.worker_supervisor import WorkerView, worker_supervisor
 from kb.ui import i18n, session
 from kb.ui.i18n import text
-from kb.ui.runner import WorkerView, worker_supervisor
 from kb.ui.web import oidc
 from kb.ui.web.request_guard import SIGN_OUT
 from kb.ui.widgets import messages

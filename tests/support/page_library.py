@@ -10,8 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 from kb.options import RunOptions
 from kb.service import Service
+from kb.service.throughput_meter import throughput_meter
+from kb.service.worker_supervisor import worker_supervisor
 from kb.settings import get_settings
-from kb.ui import runner
 from tests.support.library_pages import HARBOUR, run_page
 
 SAMPLES = HARBOUR.parent
@@ -27,10 +28,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "KB_APP_WORKER": "false",
     }.items():
         monkeypatch.setenv(name, value)
-    for cached in (get_settings, runner.worker_supervisor, runner.throughput_meter):
+    for cached in (get_settings, worker_supervisor, throughput_meter):
         cached.cache_clear()
     yield tmp_path / "library"
-    for cached in (get_settings, runner.worker_supervisor, runner.throughput_meter):
+    for cached in (get_settings, worker_supervisor, throughput_meter):
         cached.cache_clear()
 
 

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from kb.jobs.queue.items import FIRST
 from kb.service import Service
 from kb.settings import get_settings
-from kb.ui import i18n, runner, session
+from kb.ui import i18n, session
 from kb.ui.i18n import MESSAGES, TABLES, plural_text, text
 from kb.ui.tabs.ingest import options_form, scan_thread
 from kb.ui.widgets import messages
@@ -381,20 +381,6 @@ def test_thousands_come_in_pages(home: Path) -> None:
     run_page(app)
     assert list(app.dataframe[0].value["title"]) == ["Talk 249"]
     service.close()
-
-
-def test_speed_is_the_growth_of_what_was_read() -> None:
-    meter = runner.ThroughputMeter()
-    meter.record(100.0, now=0.0)
-    assert meter.speed() is None
-    for second in range(1, 11):
-        meter.record(100.0 + 20.0 * second, now=float(second))
-    assert meter.speed() == pytest.approx(20.0)
-    meter.record(50.0, now=11.0)  # something was begun anew
-    assert meter.speed() is None
-    for second in range(12, 200):
-        meter.record(50.0 + 5.0 * (second - 11), now=float(second))
-    assert meter.speed() == pytest.approx(5.0)
 
 
 # Parts

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -20,10 +19,8 @@ from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import Service, uploads
 from kb.settings import Settings, get_settings
-from kb.ui import runner
 from kb.ui.i18n import text
 from kb.ui.web import media_route, oidc, request_guard, server, upload_route
-from tests.support.app_server import end_workers
 from tests.support.library_pages import HARBOUR, add_item, page, page_text
 
 HERE = "http://127.0.0.1:8501"
@@ -412,65 +409,3 @@ def test_the_page_asks_who_it_is(home: Path, provider: None) -> None:
     assert text("sign_in_asked") in page_text(app)
     assert app.button("sign-in")
     assert not app.tabs
-
-
-# The worker beside the server
-
-
-@pytest.mark.slow
-def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KB_CPU_THREADS", "1")
-    monkeypatch.setenv("KB_WORKER_TIMEOUT_S", "5")
-    get_settings.cache_clear()
-    service = Service()
-    keeper = runner.WorkerSupervisor()
-
-    def alive() -> list[int]:
-        return [worker.pid for worker in service.queue.workers()]
-
-    try:
-        keeper.start_polling()
-        wait(lambda: alive(), "a worker")
-        (first,) = alive()
-        assert keeper.view(service).state == "running"
-        psutil.Process(first).kill()
-        wait(lambda: alive() and alive() != [first], "another worker in its place")
-        assert len(alive()) == 1
-        keeper.stop(service)
-        wait(lambda: not alive(), "the end of the worker")
-        assert keeper.view(service).state in ("stopped", "stopping")
-        looks = keeper.poll_count
-        wait(lambda: keeper.poll_count >= looks + 3, "three more looks")
-        assert not alive()
-        keeper.start(service)
-        keeper.start(service)  # on its way already
-        wait(lambda: alive(), "the worker that was asked for")
-        assert len(alive()) == 1
-    finally:
-        keeper.stop_polling()
-        if keeper.pid and psutil.pid_exists(keeper.pid):
-            family = [psutil.Process(keeper.pid)]
-            family += family[0].children(recursive=True)
-            for process in family:
-                process.kill()
-        end_workers(home)
-        service.close()
-
-
-def test_a_worker_that_cannot_start_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = Service()
-    keeper = runner.WorkerSupervisor()
-    monkeypatch.setenv("KB_PRESET", "nonsense")  # the worker's own: it ends at once
-    keeper.start(service)
-    wait(lambda: keeper.view(service).state == "ends", "the end")
-    assert (home / "logs" / "worker.log").stat().st_size > 0
-    service.close()
-
-
-def wait(condition: Any, what: str) -> None:
-    ends = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < ends, f"{what} did not come"
-        time.sleep(0.1)

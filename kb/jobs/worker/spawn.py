@@ -1,4 +1,4 @@
-"""Starts a worker as a process of its own."""
+"""Start of processes that outlive the one that starts them: workers and tasks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kb import storage
@@ -13,45 +14,66 @@ from kb.options import RunOptions
 from kb.settings import Settings
 
 
-def _command(*, exit_when_idle: bool) -> list[str]:
+def start_detached(
+    command: Sequence[str],
+    settings: Settings,
+    log_file: Path,
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Start a process that outlives this one and its terminal; return its pid.
+
+    It gets this process's environment with `KB_HOME` of the settings, changed by `environment`,
+    and writes its output to the end of `log_file`. Raises LibraryError when it cannot be started
+    or the log file cannot be written.
+    """
+    # The choices of this process (KB_HOME above all) must be the new one's too.
+    variables = {**os.environ, "KB_HOME": str(settings.home), **(environment or {})}
+    apart: dict[str, object] = {"start_new_session": True}
+    if sys.platform == "win32":
+        detached = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+        apart = {"creationflags": detached}
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("ab") as output:
+            process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=variables,
+                cwd=Path.cwd(),
+                **apart,  # type: ignore[call-overload]
+            )
+    except OSError as error:
+        raise storage.library_error(error, log_file, "write") from error
+    # Its end must be collected here, or its process id is still taken for a live process.
+    threading.Thread(target=process.wait, name=f"end-of-{process.pid}", daemon=True).start()
+    return int(process.pid)
+
+
+def worker_command(*, exit_when_idle: bool) -> list[str]:
+    """Return the command line of a worker."""
     idle = ["--exit-when-idle"] if exit_when_idle else []
     return [sys.executable, "-m", "kb.cli", "worker", *idle]
 
 
-def start_detached(
+def worker_log_file(settings: Settings) -> Path:
+    """Return the file that detached workers write their log to."""
+    return settings.home / "logs" / "worker.log"
+
+
+def start_worker(
     settings: Settings, *, exit_when_idle: bool = False, options: RunOptions | None = None
 ) -> int:
-    """Starts a worker that outlives this process and its terminal; returns its pid.
+    """Start a worker that outlives this process; return its pid.
 
-    A run's own preset and number of workers become the worker's.
-    Its output goes to `logs/worker.log` in the library folder.
+    The preset and the number of preparation threads in `options` become the worker's. Raises as
+    `start_detached` does.
     """
-    log_file = settings.home / "logs" / "worker.log"
-    # The choices of this process (KB_HOME above all) must be the worker's too.
-    environment = {**os.environ, "KB_HOME": str(settings.home)}
+    environment: dict[str, str] = {}
     if options is not None and options.preset:
         environment["KB_PRESET"] = options.preset
     if options is not None and options.workers:
         environment["KB_WORKERS"] = str(options.workers)
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        output = log_file.open("ab")
-    except OSError as error:
-        raise storage.library_error(error, log_file, "write") from error
-    with output:
-        apart: dict[str, object] = {"start_new_session": True}
-        if sys.platform == "win32":
-            detached = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-            apart = {"creationflags": detached}
-        process = subprocess.Popen(
-            _command(exit_when_idle=exit_when_idle),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            cwd=Path.cwd(),
-            **apart,  # type: ignore[call-overload]
-        )
-    # Whoever started it must take note of its end, or its process id stays taken for alive.
-    threading.Thread(target=process.wait, name="worker-end", daemon=True).start()
-    return int(process.pid)
+    command = worker_command(exit_when_idle=exit_when_idle)
+    return start_detached(command, settings, worker_log_file(settings), environment)

@@ -26,7 +26,7 @@ from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
 from kb.jobs.worker import publish_steps, retry_policy, workflows
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_steps import ItemSteps
-from kb.jobs.worker.spawn import _command
+from kb.jobs.worker.spawn import worker_command
 from kb.library import Library
 from kb.options import RunOptions
 from kb.settings import Settings
@@ -305,6 +305,6 @@ class Worker:
         sys.stderr.flush()
         if self._declared_dead:
             # A fresh process under the same name; the lock goes with this one.
-            os.execv(sys.executable, _command(exit_when_idle=self._exit_when_idle))
+            os.execv(sys.executable, worker_command(exit_when_idle=self._exit_when_idle))
         # DBOS's threads may sit in a step for hours; nothing of theirs is worth waiting for.
         os._exit(self._exit_code)

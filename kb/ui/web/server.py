@@ -20,9 +20,10 @@ from starlette.routing import Route
 from kb.errors import KBError
 from kb.library import Library
 from kb.library.cache import library_cache
-from kb.service import open_browser
+from kb.service import open_browser, uploads
+from kb.service.throughput_meter import record_throughput
+from kb.service.worker_supervisor import POLL_EVERY_S, Chore, worker_supervisor
 from kb.settings import Settings, get_settings
-from kb.ui.runner import worker_supervisor
 from kb.ui.web import media_route, oidc, request_guard, upload_route
 
 UPLOAD = "kb-upload"
@@ -32,6 +33,12 @@ _REFUSED = "This link belongs to an earlier page: load the page again."
 # whose browser opens with the program has a page: they would take the processor from it.
 _PRELOAD, _DEFERRED_PRELOAD = "kb.ui.page", ("pandas", "kb.sinks.local.sink", "altair")
 DEFERRED_PRELOAD_S = 3.0
+
+UPLOADS_SWEEP_EVERY_S = 300.0
+CHORES = (
+    Chore(uploads.sweep, UPLOADS_SWEEP_EVERY_S),
+    Chore(record_throughput, POLL_EVERY_S),
+)
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +88,7 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
     if open_browser.OPEN_BROWSER_FLAG in sys.argv:
         threading.Thread(target=_open_browser, args=(stopping,), name="open", daemon=True).start()
     if get_settings().app_worker:
-        worker_supervisor().start_polling()
+        worker_supervisor().start_polling(CHORES)
     yield
     stopping.set()
     worker_supervisor().stop_polling()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from kb.errors import Cancelled, KBError, RetryLater
 from kb.options import RunOptions
 from kb.service import IngestReport, Service
+from kb.service.worker_supervisor import worker_supervisor
 from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import ListingReport
@@ -140,10 +141,6 @@ class IngestThread:
         return self.done
 
     def _run(self) -> None:
-        from kb.ui.runner import (
-            worker_supervisor,  # it watches over uploads, which are looked at here
-        )
-
         service = Service(self._settings)
         try:
             enqueued: list[str] = []

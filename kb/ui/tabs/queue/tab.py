@@ -15,9 +15,10 @@ from kb.jobs.queue.items import FIRST
 from kb.jobs.queue.views import PENDING, QueueFigures, QueuePage, QueueRow
 from kb.jobs.queue.workflow_ids import FOREVER
 from kb.service import Service
+from kb.service.throughput_meter import throughput_meter
+from kb.service.worker_supervisor import worker_supervisor
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
-from kb.ui.runner import throughput_meter, worker_supervisor
 from kb.ui.tabs.queue.table import (
     _FILTER,
     _FIND,

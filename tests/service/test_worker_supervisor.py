@@ -1,0 +1,156 @@
+"""Supervision of the worker: real worker processes that come up, are killed, stopped or end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kb.errors import LibraryError
+from kb.jobs.worker.spawn import start_detached
+from kb.options import RunOptions
+from kb.service import Service, uploads
+from kb.service.worker_supervisor import MAX_STARTS, Chore, WorkerSupervisor
+from kb.settings import get_settings
+from tests.support.app_server import end_workers
+
+WAIT_S = 90.0
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty library of its own."""
+    monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
+    monkeypatch.setenv("KB_MODEL", "demo")
+    monkeypatch.setenv("KB_SINKS", "local")
+    get_settings.cache_clear()
+    yield tmp_path / "library"
+    get_settings.cache_clear()
+
+
+@pytest.mark.slow
+def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KB_CPU_THREADS", "1")
+    monkeypatch.setenv("KB_WORKER_TIMEOUT_S", "5")
+    get_settings.cache_clear()
+    service = Service()
+    supervisor = WorkerSupervisor()
+
+    def alive() -> list[int]:
+        return [worker.pid for worker in service.queue.workers()]
+
+    try:
+        supervisor.start_polling()
+        wait(lambda: bool(alive()), "a worker")
+        (first,) = alive()
+        assert supervisor.view(service).state == "running"
+        psutil.Process(first).kill()
+        wait(lambda: bool(alive()) and alive() != [first], "another worker in its place")
+        assert len(alive()) == 1
+        supervisor.stop(service)
+        wait(lambda: not alive(), "the end of the worker")
+        assert supervisor.view(service).state in ("stopped", "stopping")
+        polls = supervisor.poll_count
+        wait(lambda: supervisor.poll_count >= polls + 3, "three more polls")
+        assert not alive()
+        supervisor.start(service)
+        supervisor.start(service)  # it is starting already
+        wait(lambda: bool(alive()), "the worker that was asked for")
+        assert len(alive()) == 1
+        supervisor.ensure_running(service)  # nothing to do
+        assert len(alive()) == 1
+    finally:
+        supervisor.stop_polling()
+        if supervisor.pid and psutil.pid_exists(supervisor.pid):
+            family = [psutil.Process(supervisor.pid)]
+            family += family[0].children(recursive=True)
+            for process in family:
+                process.kill()
+        end_workers(home)
+        service.close()
+
+
+def test_a_worker_that_cannot_start_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = Service()
+    supervisor = WorkerSupervisor()
+    monkeypatch.setenv("KB_PRESET", "nonsense")  # the worker's own: it ends at once
+    supervisor.start(service)
+    wait(lambda: supervisor.view(service).state == "ends", "the end")
+    assert (home / "logs" / "worker.log").stat().st_size > 0
+    service.close()
+
+
+@pytest.mark.slow
+def test_waiting_for_items_ends_when_no_worker_comes_up(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service()
+    supervisor = WorkerSupervisor()
+    monkeypatch.setenv("KB_PRESET", "nonsense")
+    started: set[int | None] = set()
+    with pytest.raises(LibraryError, match="ends as soon as it is started") as caught:
+        ends = time.monotonic() + WAIT_S
+        while time.monotonic() < ends:
+            supervisor.ensure_running(service, RunOptions())
+            started.add(supervisor.pid)
+            time.sleep(0.1)
+    assert len(started) == MAX_STARTS
+    assert str(home / "logs" / "worker.log") in caught.value.hint
+    service.close()
+
+
+def test_chores_are_repeated_and_one_that_fails_stops_no_other(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KB_PRESET", "nonsense")  # no worker comes up: this is about the chores
+    calls: list[str] = []
+
+    def fail(service: Service) -> None:
+        calls.append("fails")
+        raise ValueError("a defect")
+
+    unused = home / uploads.FOLDER / ("0" * 32)
+    unused.mkdir(parents=True)
+    supervisor = WorkerSupervisor()
+    supervisor.start_polling(
+        [
+            Chore(fail, 0.0),
+            Chore(lambda service: uploads.sweep(service, time.time() + 2 * uploads.UNUSED_S), 0.0),
+            Chore(lambda service: calls.append("is due much later"), 3600.0),
+        ]
+    )
+    wait(lambda: not unused.exists(), "the sweep of uploads")
+    wait(lambda: calls.count("fails") >= 2, "the next poll")
+    supervisor.stop_polling()
+    assert set(calls) == {"fails"}
+
+
+def test_a_detached_process_gets_its_environment_and_writes_its_log(home: Path) -> None:
+    settings = get_settings()
+    log_file = home / "logs" / "one.log"
+    command = [
+        "python3", "-c", "import os; print(os.environ['KB_HOME'], os.environ['KB_EXTRA'])",
+    ]  # fmt: skip
+    for extra in ("first", "second"):
+        pid = start_detached(command, settings, log_file, {"KB_EXTRA": extra})
+        assert pid > 0
+        wait(lambda: extra in log_file.read_text(), "its output")  # noqa: B023
+    assert log_file.read_text().split() == [str(home), "first", str(home), "second"]
+    wait(lambda: not psutil.pid_exists(pid), "the end, collected by this process")
+
+
+def test_a_detached_process_that_cannot_start_is_an_error(home: Path) -> None:
+    with pytest.raises(LibraryError):
+        start_detached([str(home / "missing")], get_settings(), home / "logs" / "one.log")
+
+
+def wait(condition: Callable[[], bool], what: str) -> None:
+    ends = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < ends, f"{what} did not come"
+        time.sleep(0.1)
