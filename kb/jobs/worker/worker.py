@@ -18,12 +18,12 @@ from kb.database import Database
 from kb.errors import KBError
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
-from kb.jobs.queue import heartbeat, listing_jobs, workflow_ids
+from kb.jobs.queue import heartbeat, workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient, config
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
 from kb.jobs.queue.items import ItemStore, Key
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
-from kb.jobs.worker import publish_steps, retry_policy, workflows
+from kb.jobs.worker import chores, publish_steps, retry_policy, workflows
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_steps import ItemSteps
 from kb.jobs.worker.spawn import worker_command
@@ -61,7 +61,7 @@ class Worker:
         self._stop = threading.Event()
         self._stopping = threading.Event()
         self._idle_since: float | None = None
-        self._abandoned: set[Key] = set()
+        self._idle_items: set[Key] = set()  # see `chores.requeue_lost`
         self._declared_dead = False
         self._library_missing_since: float | None = None
         self._exit_code = 0
@@ -133,27 +133,28 @@ class Worker:
                 signal.signal(getattr(signal, name), stop)
 
     def _loop(self) -> None:
-        watch = heartbeat.DeadWorkerDetector(self._settings.worker_timeout_s)
-        chores: list[tuple[float, Callable[[], None]]] = [
-            (0.0, self._refresh_running),
+        detector = heartbeat.DeadWorkerDetector(self._settings.worker_timeout_s)
+        context = self._context
+        schedule: list[tuple[float, Callable[[], None]]] = [
+            (0.0, lambda: chores.refresh_running(context)),
             (heartbeat.HEARTBEAT_S, self._beat),
-            (heartbeat.HEARTBEAT_S, self._requeue_due),
+            (heartbeat.HEARTBEAT_S, lambda: chores.requeue_due(context)),
             (heartbeat.HEARTBEAT_S, self._write_telemetry),
-            (REAP_EVERY_S, lambda: self._reap(watch)),
+            (REAP_EVERY_S, lambda: chores.reap_dead_workers(context, detector)),
             (REQUEUE_LOST_EVERY_S, self._requeue_lost),
-            (CLEANUP_EVERY_S, self._delete_old_records),
-            (FOLLOW_EVERY_S, self._poll_subscriptions),
-            (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(self._context)),
+            (CLEANUP_EVERY_S, lambda: chores.delete_old_records(context)),
+            (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
+            (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
         ]
-        # All at once at first, save mending: what was begun just now looks abandoned.
+        # All at once at first, save lost items: one that has just been started looks lost.
         later = time.monotonic() + REQUEUE_LOST_EVERY_S
-        next_at = [later if chore == self._requeue_lost else 0.0 for _, chore in chores]
+        next_at = [later if chore == self._requeue_lost else 0.0 for _, chore in schedule]
         while not self._stop.wait(TICK_S):
             if not self._heartbeat.library_available():
                 self._wait_for_library()
                 continue
             self._library_missing_since = None
-            for number, (every_s, chore) in enumerate(chores):
+            for number, (every_s, chore) in enumerate(schedule):
                 now = time.monotonic()
                 if now >= next_at[number] and not self._stop.is_set():
                     next_at[number] = now + every_s
@@ -179,15 +180,6 @@ class Worker:
             self._exit_code = error.exit_code
             self._stop.set()
 
-    def _poll_subscriptions(self) -> None:
-        """Queues a listing for every subscription whose time has come, missed ones once."""
-        items, enqueue = self._context.items, self._client.ingest
-        self._context.subscriptions.poll(
-            lambda due: listing_jobs.enqueue_listing(
-                items, listing_jobs.subscription_listing(due), due.options, enqueue
-            )
-        )
-
     def _do(self, chore: Callable[[], None]) -> None:
         """A chore that fails is done again the next time; no trouble of its ends the worker."""
         try:
@@ -210,59 +202,8 @@ class Worker:
         host = self._context.inference_process
         self._telemetry.write(host.snapshot, host.drain_samples(), host.restarts, host.cpu_reason)
 
-    def _refresh_running(self) -> None:
-        context = self._context
-        with context.lock:
-            running = set(context.running)
-        if running:
-            cancelled = running - context.items.running(context.executor)
-            with context.lock:
-                context.cancelled |= (
-                    cancelled & context.running
-                )  # and not what has ended by itself meanwhile
-        context.lane_pause = context.items.paused(workflow_ids.ITEM_LANE, time.time())
-
-    def _requeue_due(self) -> None:
-        due = self._context.items.due(time.time())
-        if due:
-            self._context.items.retry(due, self._client.ingest, states=(WAITING,), fresh=False)
-
-    def _reap(self, detector: heartbeat.DeadWorkerDetector) -> None:
-        found = heartbeat.list_workers(self._database)
-        for executor in detector.find(found, self._context.executor, time.monotonic()):
-            self._context.library.sweep_temporary()  # what it was writing
-            taken_over = self._client.take_over(executor)
-            self._context.items.release(executor)
-            heartbeat.mark_dead(self._database, executor, self._context.executor)
-            log.warning(
-                "worker %s is gone; %d of its items go on here or elsewhere",
-                executor,
-                len(taken_over),
-            )
-
     def _requeue_lost(self) -> None:
-        """Queues items again that no workflow will ever end.
-
-        Those of this worker that none of its threads has, twice in a row, are such too: a
-        workflow's thread ends when the database refuses its record.
-        """
-        items, client = self._context.items, self._client
-        abandoned = client.abandoned()
-        with self._context.lock:
-            running = set(self._context.running)
-        idle = items.running(self._context.executor) - running
-        abandoned.update(idle & self._abandoned)
-        self._abandoned = idle
-        again = items.retry(
-            list(abandoned), client.ingest, states=(QUEUED, RUNNING), fresh=False, serials=abandoned
-        )
-        if again:
-            client.cancel([workflow_ids.ingest_id(*key) for key in again])
-            log.warning("queued again, after trouble with the database: %s", [i for i, _ in again])
-        publish_steps.requeue_lost(self._context)
-
-    def _delete_old_records(self) -> None:
-        self._client.delete_finished(time.time() - self._settings.keep_records_days * 86400)
+        self._idle_items = chores.requeue_lost(self._context, self._idle_items)
 
     def _idle(self) -> bool:
         try:

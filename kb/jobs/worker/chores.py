@@ -1,0 +1,95 @@
+"""Chores of a worker: what it does again and again beside its items.
+
+Each may raise KBError; the worker logs it and calls the chore again at its next time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from kb.jobs.queue import heartbeat, listing_jobs, workflow_ids
+from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
+from kb.jobs.queue.items import Key
+from kb.jobs.worker import publish_steps
+from kb.jobs.worker.context import WorkerContext
+
+log = logging.getLogger(__name__)
+
+DAY_S = 86_400.0
+
+
+def refresh_running(context: WorkerContext) -> None:
+    """Mark running items as cancelled that the table no longer gives to this worker, and read
+    the pause of the item lane."""
+    with context.lock:
+        running = set(context.running)
+    if running:
+        cancelled = running - context.items.running(context.executor)
+        with context.lock:
+            # Not those that have ended by themselves meanwhile.
+            context.cancelled |= cancelled & context.running
+    context.lane_pause = context.items.paused(workflow_ids.ITEM_LANE, time.time())
+
+
+def requeue_due(context: WorkerContext) -> None:
+    """Queue the waiting items whose time has come; their attempts go on counting."""
+    due = context.items.due(time.time())
+    if due:
+        context.items.retry(due, context.client.ingest, states=(WAITING,), fresh=False)
+
+
+def reap_dead_workers(context: WorkerContext, detector: heartbeat.DeadWorkerDetector) -> None:
+    """Put the items of dead workers back on the queue, and remove their unfinished files."""
+    database = context.items.database
+    found = heartbeat.list_workers(database)
+    for executor in detector.find(found, context.executor, time.monotonic()):
+        context.library.sweep_temporary()
+        taken_over = context.client.take_over(executor)
+        context.items.release(executor)
+        heartbeat.mark_dead(database, executor, context.executor)
+        log.warning(
+            "worker %s is gone; %d of its items go on here or elsewhere",
+            executor,
+            len(taken_over),
+        )
+
+
+def requeue_lost(context: WorkerContext, idle_before: set[Key]) -> set[Key]:
+    """Queue items again that no workflow will ever end; return this worker's idle items.
+
+    Idle items are this worker's by the table, and none of its threads has them: a workflow's
+    thread ends when the database refuses its record. Those that were idle at the call before,
+    `idle_before`, are lost too.
+    """
+    items, client = context.items, context.client
+    lost = client.abandoned()
+    with context.lock:
+        running = set(context.running)
+    idle = items.running(context.executor) - running
+    lost.update(idle & idle_before)
+    queued = items.retry(
+        list(lost), client.ingest, states=(QUEUED, RUNNING), fresh=False, serials=lost
+    )
+    if queued:
+        client.cancel([workflow_ids.ingest_id(*key) for key in queued])
+        log.warning("queued again, after a database error: %s", [i for i, _ in queued])
+    publish_steps.requeue_lost(context)
+    return idle
+
+
+def delete_old_records(context: WorkerContext) -> None:
+    """Delete the records of workflows that ended longer ago than the setting allows."""
+    context.client.delete_finished(time.time() - context.settings.keep_records_days * DAY_S)
+
+
+def poll_subscriptions(context: WorkerContext) -> None:
+    """Queue a listing for every subscription whose time has come, missed ones once."""
+    context.subscriptions.poll(
+        lambda due: listing_jobs.enqueue_listing(
+            context.items,
+            listing_jobs.subscription_listing(due),
+            due.options,
+            context.client.ingest,
+        )
+    )
