@@ -53,7 +53,7 @@ class Database:
 
     @property
     def location(self) -> str:
-        """Where the database is, without its password."""
+        """The database's address, without its password."""
         return self.engine.url.render_as_string(hide_password=True)
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class Database:
     def insert_if_missing(
         self, connection: sa.Connection, table: sa.Table, **values: object
     ) -> None:
-        """Insert a row unless its primary key is there already, whoever else does the same."""
+        """Insert a row unless its primary key exists already; safe against other processes."""
         dialect = sqlite if self.is_sqlite else postgresql
         connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
 
@@ -118,7 +118,7 @@ class Database:
         )
 
     def _migrate(self) -> None:
-        # A look first: whoever only asks should not have to wait for a writer.
+        # Read first: a process that only reads should not have to wait for a writer.
         if sa.inspect(self.engine).has_table(_schema.name):
             with self.engine.connect() as connection:
                 if self._version(connection) == len(MIGRATIONS):

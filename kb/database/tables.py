@@ -31,8 +31,8 @@ items = sa.Table(
     sa.Column("hint", sa.Text, nullable=False, default=""),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("deaths", sa.Integer, nullable=False, default=0),
-    # `run` counts how often the item was asked for anew (--again), `serial` the workflows that
-    # were started for it: the workflow's id contains it, so that an old one is told apart.
+    # `run` counts the transcriptions asked for (--again), `serial` the workflows started for
+    # the item: the workflow's id contains it, so that an old workflow is recognized.
     sa.Column("run", sa.Integer, nullable=False, default=1),
     sa.Column("serial", sa.Integer, nullable=False, default=1),
     sa.Column("executor", sa.Text, nullable=False, default=""),
@@ -125,8 +125,9 @@ subscriptions = sa.Table(
 )
 
 
-# What remote knowledge bases hold. A row is written before anything is sent, so that whoever
-# finds one that is not `synced` knows to look at the remote first; `owner` is who works on it.
+# Items held by remote knowledge bases. A row is written before anything is sent, so that a
+# process that finds one that is not `synced` reads the remote first; `owner` is the process that
+# works on it.
 publications = sa.Table(
     "kb_publications",
     metadata,

@@ -60,7 +60,7 @@ class HeldForReview(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """What sending items costs at most: what is there already costs nothing."""
+    """Upper limit of what sending items costs: items that are held already cost nothing."""
 
     items: int
     words: int
@@ -92,7 +92,7 @@ class Publisher:
         self._exit_stack.close()
 
     def check(self, sink: str, metadata: Mapping[str, str] | None = None) -> None:
-        """Raises UsageError or CredentialsMissing before anything is begun: see `check_ready`."""
+        """Raise UsageError or CredentialsMissing before any work starts: see `check_ready`."""
         check_ready((sink,), self.settings, metadata)
 
     def publishable_ids(self) -> list[str]:
@@ -104,7 +104,7 @@ class Publisher:
         ]
 
     def held_items(self) -> list[MediaItem]:
-        """The items that are left out until somebody has reviewed them."""
+        """Return the items that are left out until a person has reviewed them."""
         return [
             entry.item
             for entry in self.library.entries()
@@ -112,7 +112,7 @@ class Publisher:
         ]
 
     def estimate(self, ids: Collection[str]) -> CostEstimate:
-        """What sending these items would cost at most; nothing is asked of anybody."""
+        """Return an upper limit of what sending these items would cost; no request is made."""
         item_ids = frozenset(ids)
         chosen = [entry for entry in self.library.entries() if entry.item.id in item_ids]
         words = sum(_words(entry) for entry in chosen)
@@ -175,7 +175,7 @@ class Publisher:
         return result
 
     def plan(self, metadata: Mapping[str, str] | None = None) -> SyncPlan:
-        """What differs between the library and the ODIN project."""
+        """Return the differences between the library and the ODIN project."""
         self.check(ODIN, metadata)
         everything = [entry.item.id for entry in self.library.entries()]
         return make_plan(self.odin, self._sources(), everything, metadata)
@@ -200,7 +200,7 @@ class Publisher:
         return ask(self.odin, question, passages=self._passages)
 
     def search(self, query: str, limit: int) -> tuple[Reference, ...]:
-        """What the ODIN project finds."""
+        """Return the hits of the ODIN project."""
         self.check(ODIN)
         return search(self.odin, query, limit, passages=self._passages)
 
@@ -265,7 +265,7 @@ class Publisher:
     def _status_recorder(self, sink: str) -> OnItemDone:
         """Notes what became of each item, beside its medium and in the database, at once.
 
-        Whoever is killed, or refused half way, has told of everything that was done.
+        A process that is killed or refused half way has recorded everything that was done.
         """
         opened, started_at = threading.Event(), time.time()
 
@@ -304,7 +304,7 @@ class Publisher:
             self._outbox.record(sink, item_id, SYNCED, started_at=started_at)
 
     def _open_lane(self, sink: str) -> None:
-        """What works here works for the workers: those that rest need not wait any longer."""
+        """Open the lanes of these sinks: what works here works for the workers too."""
         lanes, lane = ItemStore(self.database), publish_lane(sink)
         if lanes.paused(lane, time.time()) is not None:
             lanes.pause_lane(lane, None, "")
@@ -315,7 +315,7 @@ def check_ready(
     sinks: Collection[str], settings: Settings, metadata: Mapping[str, str] | None = None
 ) -> None:
     """Raises UsageError for a knowledge base that is not known, lacks its credentials, or
-    cannot take these own fields: before anything is begun."""
+    cannot take these own fields: before any work starts."""
     for name in sinks:
         check_sink(name)
     check_own_metadata(metadata or {})

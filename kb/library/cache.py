@@ -1,4 +1,4 @@
-"""The library's entries for whoever looks often: only what has changed on disk is read again.
+"""A cache of the library's entries: only files that have changed on disk are read again.
 
 Every file of the library is written beside its name and moved into place, so that the media
 folder's own time of change tells whether anything at all has happened.
@@ -32,7 +32,7 @@ TICK_NS = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class _CachedFile:
-    """What was read of one metadata file, and how the file looked then."""
+    """The entry read from one metadata file, and the file's state at that time."""
 
     stamp: tuple[int, int]  # time of change in ns, size in bytes
     entry: LibraryEntry | None
@@ -50,7 +50,7 @@ class LibraryCache:
         self._changed_ns: int | None = None
 
     def listing(self) -> LibraryListing:
-        """What `Library.scan` answers. Raises LibraryError when the folder cannot be read."""
+        """Return the result of `Library.scan`. Raises LibraryError when it cannot be read."""
         with self._lock:
             try:
                 changed_ns = self._folder.stat().st_mtime_ns
@@ -106,7 +106,7 @@ class LibraryCache:
 
 @cache
 def library_cache(media_folder: Path) -> LibraryCache:
-    """The one shelf of this process for a folder."""
+    """Return the cache of this process for a folder."""
     return LibraryCache(media_folder)
 
 
@@ -116,7 +116,7 @@ def _split(name: str) -> tuple[str, str, str]:
 
 
 def _is_current(cached: _CachedFile, present: frozenset[str], media: set[str]) -> bool:
-    """Whether the files beside the metadata are the ones that were there when it was read."""
+    """Return whether the files beside the metadata are still those of the time of reading."""
     entry = cached.entry
     if entry is None:
         return True  # damaged, and still the same file

@@ -35,7 +35,7 @@ def list_directory(folder: Path) -> list[str]:
 
 
 def is_metadata(name: str) -> bool:
-    """Whether a file of this name holds an item's metadata (and not, say, its transcript)."""
+    """Return whether a file of this name holds an item's metadata, not another file of it."""
     return name.endswith(METADATA_SUFFIX) and not name.endswith((TRANSCRIPT_SUFFIX, ".info.json"))
 
 

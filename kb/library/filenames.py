@@ -36,7 +36,7 @@ _JOINERS = {"\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))}
 
 @dataclass(frozen=True, slots=True)
 class StemParts:
-    """What a name of this form tells; `published` is empty for an undated one."""
+    """The parts of a file name of ours; `published` is empty for an undated one."""
 
     published: str
     title: str
@@ -44,12 +44,12 @@ class StemParts:
 
     @property
     def is_youtube(self) -> bool:
-        """Whether the id has the form of a YouTube video's."""
+        """True if the id has the form of a YouTube video's."""
         return _YOUTUBE_ID.fullmatch(self.short_id) is not None
 
     @property
     def is_file(self) -> bool:
-        """Whether the id has the form of a local file's (12 hexadecimal digits)."""
+        """True if the id has the form of a local file's (12 hexadecimal digits)."""
         return _FILE_ID.fullmatch(self.short_id) is not None
 
 

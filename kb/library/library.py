@@ -123,7 +123,7 @@ class Library:
             number += 1
 
     def path(self, entry: LibraryEntry | str, suffix: str) -> Path:
-        """Where the file of an entry (or stem) with this suffix (`.txt`) lies or will lie."""
+        """Return the path of an entry's (or stem's) file with this suffix (`.txt`)."""
         stem = entry if isinstance(entry, str) else entry.stem
         return self.media_folder / f"{stem}{suffix}"
 
@@ -177,7 +177,7 @@ class Library:
 
     @contextmanager
     def metadata_lock(self, item_id: str) -> Iterator[None]:
-        """Nobody else changes the item's metadata inside the block, in any process.
+        """Lock the item's metadata for the block, against all threads and processes.
 
         The same thread may enter again. Raises LibraryError.
         """
@@ -231,7 +231,7 @@ class Library:
         """Write the item's metadata with `changes` to the record; returns the new entry.
 
         `files`, `media` and `published` are merged key by key, other keys replaced; None
-        removes a key. Keys that nobody here knows stay. Metadata of another program is kept
+        removes a key. Unknown keys stay. Metadata of another program is kept
         whole under `adopted`, damaged metadata beside as `.json.damaged`. `stem` is for files
         that have a name already. Raises LibraryError, also for metadata of a newer version.
         """
@@ -253,8 +253,8 @@ class Library:
     def amend(self, item_id: str, changes: Mapping[str, Any]) -> LibraryEntry | None:
         """Changes the record of an item that is there; None, and nothing written, if it is not.
 
-        Other than `write_metadata` it leaves the item's description as it is by now: whoever
-        read the item a while ago must not write an old title over a new one.
+        Unlike `write_metadata` it leaves the item's description as it is now: a caller that read
+        the item some time ago must not write an old title over a new one.
         """
         with self.metadata_lock(item_id):
             entry = self.find(item_id)

@@ -69,7 +69,7 @@ class LibraryEntry:
 
     @property
     def transcribed(self) -> Mapping[str, Any]:
-        """What the transcript was made with (model, engine, preset, ...); empty without one."""
+        """The transcript's origin (model, engine, preset, ...); empty without one."""
         value = self.record.get("transcribed")
         return value if isinstance(value, dict) else {}
 
@@ -81,13 +81,13 @@ class LibraryEntry:
 
     @property
     def review(self) -> Mapping[str, Any]:
-        """What somebody decided about a transcript (accepted, by, at, note, run); or empty."""
+        """The review of the transcript (accepted, by, at, note, run); empty without one."""
         value = self.record.get("review")
         return value if isinstance(value, dict) else {}
 
     @property
     def accepted(self) -> bool:
-        """Whether somebody has accepted the transcript that is there now."""
+        """True if a person has accepted the present transcript."""
         return bool(
             self.review.get("accepted")
             and self.review.get("run", 1) == self.transcribed.get("run", 1)
@@ -95,7 +95,7 @@ class LibraryEntry:
 
     @property
     def published(self) -> Mapping[str, Any]:
-        """What each knowledge base holds of the item, by sink name."""
+        """The item's publications, by sink name."""
         value = self.record.get("published")
         return value if isinstance(value, dict) else {}
 
@@ -120,7 +120,7 @@ class Files(Protocol):
 
 
 def is_record(document: Mapping[str, Any]) -> bool:
-    """Whether a JSON document is metadata of ours, damaged or not."""
+    """Return whether a JSON document is metadata of ours, damaged or not."""
     return "item" in document and "version" in document
 
 

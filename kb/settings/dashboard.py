@@ -18,7 +18,7 @@ class DashboardSettings(BaseModel):
         "",
         alias="KB_USERS",
         description="E-mail addresses that may come in through OIDC, separated by commas; empty "
-        "lets in everybody whom the provider signs in.",
+        "lets in every person whom the provider signs in.",
     )
     app_worker: bool = Field(
         True,

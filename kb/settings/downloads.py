@@ -84,7 +84,7 @@ class DownloadSettings(BaseModel):
         3,
         alias="KB_DOWNLOAD_ATTEMPTS",
         ge=1,
-        description="How often one download is begun before it counts as failed.",
+        description="Number of tries of one download before it counts as failed.",
     )
     download_rate: int = Field(
         0,

@@ -30,7 +30,7 @@ def env_file() -> Path:
 
 
 def from_environment(alias: str) -> bool:
-    """Whether the environment sets it: a value in `.env` would then be without effect."""
+    """Return whether the environment sets it: a value in `.env` would have no effect then."""
     return bool(os.environ.get(alias))
 
 

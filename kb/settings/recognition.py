@@ -51,9 +51,9 @@ class RecognitionSettings(BaseModel):
         alias="KB_PROMPT_TOKENS",
         ge=0,
         le=223,
-        description="Tokens, at most, that the recognizer is told beforehand: your list for a "
-        "channel (kb vocabulary) and names from its titles; 0 for none. Channels without a list "
-        "are told nothing.",
+        description="Tokens, at most, of the recognizer's prompt: your list for a channel "
+        "(kb vocabulary) and names from its titles; 0 for none. Channels without a list get "
+        "no prompt.",
     )
     device: str = Field(
         "auto",

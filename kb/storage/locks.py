@@ -20,11 +20,12 @@ LOCK_POLL_S = 0.01
 
 @contextmanager
 def locked(lock_file: Path) -> Iterator[None]:
-    """Nobody else is in a block with this lock file: no thread, no process.
+    """Exclude other threads and processes from blocks with this lock file.
 
-    Machines that share the folder are kept apart as well where its file system carries locks
-    to them. The same thread may enter again; whoever dies inside lets go. Raises LibraryError
-    when the file cannot be made, and a retryable one when a minute's wait was not enough.
+    Machines that share the folder are excluded too, where its file system supports locks across
+    machines. The same thread may enter again; the lock of a process that dies is released.
+    Raises LibraryError when the file cannot be made, and a retryable one when a minute's wait
+    was not enough.
     """
     # One object a file, so that a thread that holds it is known when it comes again.
     lock = FileLock(lock_file, is_singleton=True, poll_interval=LOCK_POLL_S)

@@ -41,12 +41,12 @@ class Availability:
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether the source does not give the medium out."""
+        """True if the source does not give the medium out."""
         return self.state is AvailabilityState.UNAVAILABLE
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether the medium is a local file that cannot be read."""
+        """True if the medium is a local file that cannot be read."""
         return self.state is AvailabilityState.UNREADABLE
 
 
@@ -82,7 +82,7 @@ class MediaItem:
 
 @dataclass(frozen=True, slots=True)
 class CaptionFile:
-    """Captions as their source had them; `automatic`: a machine's, and so no witness.
+    """Captions as their source had them; `automatic`: made by a machine, and so not compared.
 
     `path` ends in `.json3` (YouTube's own), `.vtt` or `.srt`; `language` as the source names it.
     """

@@ -55,7 +55,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What a sink holds of one item; `status` is `synced`, `syncing`, `failed` or `missing`."""
+    """An item as a sink holds it; `status` is `synced`, `syncing`, `failed` or `missing`."""
 
     sink: str
     remote_id: str
@@ -65,7 +65,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class DocumentFacts:
-    """How a transcript came about, for documents that people read apart from the library.
+    """The origin of a transcript, for documents that people read outside the library.
 
     `coverage` is the covered share of the speech, 0..1, `grade` its mark for readers; None
     and empty values are left out of the document.

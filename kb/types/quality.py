@@ -18,7 +18,7 @@ GRADE_B = 0.95  # share that is covered and free of doubt
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of the detected speech carries words, and how much of that can be trusted.
+    """Share of the detected speech that has words, and of that the share to be trusted.
 
     `gaps` are the stretches of more than 0.8 s of detected speech without a word within
     0.3 s; `covered_s` is `speech_s` less their sum; `repaired` counts windows decoded again;
@@ -40,7 +40,7 @@ class Coverage:
     def trusted(self) -> float:
         """Share of the speech that is covered and free of doubt, 0..1.
 
-        Where there is no speech: 1.0 without words, 0.0 with words that nobody said.
+        Where there is no speech: 1.0 without words, 0.0 with words that were not spoken.
         """
         if self.speech_s <= 0:
             return 0.0 if self.suspect_s > 0 else 1.0
@@ -103,7 +103,7 @@ class WindowReport:
 
 @dataclass(frozen=True, slots=True)
 class MinuteAgreement:
-    """How far transcript and captions say the same in one minute.
+    """Agreement of transcript and captions in one minute.
 
     `agreement`: 0..1, None where both have next to no words; `words` are the transcript's.
     """

@@ -14,7 +14,7 @@ from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the wall time of one item went, in seconds.
+    """The wall time of one item by stage, in seconds.
 
     `asr_s` is the item's share of the model's own busy time (windows decoded together
     share by number); `align_s` is word alignment's; `repair_s` is the part of both that
@@ -38,10 +38,10 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class TextChange:
-    """What somebody changed: the segment as it was and as it is.
+    """A change by hand: the segment as it was and as it is.
 
-    `segment` is its place among the segments at that time. Without `before` it was put in,
-    without `after` taken out.
+    `segment` is its index among the segments at that time. Without `before` it was inserted,
+    without `after` deleted.
     """
 
     segment: int
@@ -54,7 +54,7 @@ class Revision:
     """A change of a transcript's text by hand: when (ISO 8601, UTC), by whom, what.
 
     `kind`: `edit` for one place, `correct` for a correction across a channel; `run` is the
-    asking whose transcript was changed (a later one begins anew).
+    number of the transcription that was changed (a later one starts without changes).
     """
 
     at: str
@@ -67,7 +67,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The words of one medium with everything needed to trust or remake them.
+    """The words of one medium with everything needed to check or repeat them.
 
     `chunk_s` and `timestamps` say how text exports are cut (see `kb.transcript`);
     `windows` is the ledger window by window (empty for transcripts of others);
@@ -95,9 +95,9 @@ class Transcript:
 
     @property
     def doubtful_spans(self) -> tuple[SpeechSpan, ...]:
-        """The stretches that somebody should listen to: gaps and what signs speak against.
+        """The spans that a person should listen to: gaps and flagged spans.
 
-        In order of time, those that touch joined.
+        In order of time; spans that touch are joined.
         """
         spans = [(gap.start_s, gap.end_s) for gap in self.coverage.gaps]
         spans += [(s.start_s, s.end_s) for window in self.windows for s in window.flags]

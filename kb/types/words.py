@@ -22,7 +22,7 @@ class SpeechSpan:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One spoken word; `text` carries no surrounding space, `probability` lies in 0..1."""
+    """One spoken word; `text` carries no surrounding space, `probability` is 0..1."""
 
     start_s: float
     end_s: float

@@ -1,4 +1,4 @@
-"""The asking side of the queue: submit, look, cancel, retry, pause."""
+"""The queue for its clients: submit, read, cancel, retry, pause."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LaneState:
-    """Why a lane stands still and until when (seconds since the epoch)."""
+    """A paused lane: its reason and its end (seconds since the epoch)."""
 
     name: str
     until: float
@@ -60,7 +60,7 @@ class JobQueue:
 
     @cached_property
     def database(self) -> Database:
-        """The database, with the folder's items taken in if it is new."""
+        """The database, with the items of the library folder if it is new."""
         database = Database.open(self._settings)
         self._exit_stack.callback(database.close)
         store = ItemStore(database)
@@ -76,7 +76,7 @@ class JobQueue:
 
     @property
     def outbox(self) -> Outbox:
-        """What each knowledge base says of each item, and what is on its way there."""
+        """The publications of the items: their states and the queue of those to be sent."""
         return Outbox(self.database)
 
     @cached_property
@@ -96,7 +96,7 @@ class JobQueue:
         """The sources that items come from."""
         return SourceFactory(self._settings, self.database)
 
-    # Asking
+    # Requests
 
     def submit(
         self, media_items: Sequence[MediaItem], options: RunOptions
@@ -109,7 +109,7 @@ class JobQueue:
     def submit_listing(
         self, reference: str, filters: VideoFilters, options: RunOptions
     ) -> list[str]:
-        """Queues a listing, to be made by a worker as soon as it is possible; its id."""
+        """Queue a listing that a worker makes as soon as possible; return its id."""
         job = listing_job(reference, filters)
         enqueue_listing(self.items, job, options.as_dict(), self._client.ingest)
         return [job.id]
@@ -120,43 +120,43 @@ class JobQueue:
         return {each.id: each.state for each in self.summaries(ids=ids)} if ids else {}
 
     def retry(self, ids: Sequence[str]) -> list[str]:
-        """Queues failed, cancelled, paused or waiting items again; returns their ids.
+        """Queue failed, cancelled, paused or waiting items again; return their ids.
 
-        Publications of these items that failed or wait are queued too, by themselves: nothing
-        is transcribed again for them.
+        Failed or waiting publications of these items are queued too; nothing is transcribed
+        again for them.
         """
         queued = [item_id for item_id, _ in self.items.retry(ids, self._client.ingest)]
         return list(dict.fromkeys([*queued, *(i for _, i in self.retry_publications(ids))]))
 
     def retry_failed(self) -> list[str]:
-        """Queues every failed item and every failed publication again."""
+        """Queue every failed item and every failed publication again."""
         sent = self.retry_publications()
         return list(dict.fromkeys([*self.retry(self.items.ids(FAILED)), *(i for _, i in sent)]))
 
     def retry_publications(self, ids: Sequence[str] | None = None) -> list[tuple[str, str]]:
-        """Queues publications again: (knowledge base, item id) of each.
+        """Queue publications again; return (knowledge base, item id) of each.
 
-        Of these items what failed, waits or was cancelled, without ids all that failed.
+        With ids: failed, waiting and cancelled ones of these items; without: all failed ones.
         """
         statuses = (FAILED,) if ids is None else (FAILED, CANCELLED, *DEFERRED)
         return self.outbox.retry(self._client.publish, statuses, ids)
 
     def cancel(self, ids: Sequence[str], state: str = CANCELLED) -> list[str]:
-        """Ends items that have not ended; a running one stops within a second or two.
+        """Cancel items that have not ended; a running one stops within a second or two.
 
         Nothing of a cancelled item is uploaded from then on (see `cancel_publications`).
         """
         stopped = self.items.stop(ids, state)
         self._client.cancel([workflow_ids.ingest_id(*key) for key in stopped])
-        # After that: an item that is just done queues its publications no more (`ItemSteps`).
+        # After that: an item that has just been done no longer queues its publications (`ItemSteps`).
         dropped = self.cancel_publications(ids) if state == CANCELLED else []
         return list(dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped)]))
 
     def cancel_publications(self, ids: Sequence[str]) -> list[tuple[str, str]]:
-        """Drops what waits to be published of these items: (knowledge base, item id) of each.
+        """Cancel these items' waiting publications; return (knowledge base, item id) of each.
 
-        What is being sent right now finishes its document. `retry` or another asking sends it
-        all the same. Publications of held items stay: they wait for a person anyway.
+        A document that is being sent now is finished. `retry` or another request sends the rest
+        after all. Publications of held items stay: they wait for a person.
         """
         dropped = self.outbox.cancel(ids)
         self._client.cancel(
@@ -167,21 +167,21 @@ class JobQueue:
             ]
         )
         for row in dropped:
-            # A database that is made anew learns from the folder what still waits.
+            # A database that is made again reads from the folder what still waits.
             with contextlib.suppress(KBError):
                 publish_record.record_cancelled(self._library, row.item_id, row.sink)
         return [(row.sink, row.item_id) for row in dropped]
 
     def pause(self, ids: Sequence[str] = ()) -> list[str]:
-        """Pauses items, or without ids the whole queue: what is being decoded ends, nothing
-        new begins."""
+        """Pause items, or without ids the whole queue: running items are finished, no other one
+        is started."""
         if ids:
             return self.cancel(ids, PAUSED)
         self.items.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
         return []
 
     def resume(self, ids: Sequence[str] = ()) -> list[str]:
-        """Takes a pause back; without ids every lane's, and what waited for a lane goes on."""
+        """End the pause of items; without ids that of every lane, whose waiting items go on."""
         if not ids:
             for lane in self.lanes():
                 self.items.pause_lane(lane.name, None, "")
@@ -191,48 +191,48 @@ class JobQueue:
         return [item_id for item_id, _ in resumed]
 
     def prioritise(self, ids: Sequence[str], priority: int) -> list[str]:
-        """Moves items that have not begun: small priorities go first. Returns those moved."""
+        """Give queued items a priority: small ones go first. Return the ids of those moved."""
         moved = self.items.retry(
             ids, self._client.ingest, states=(QUEUED,), fresh=False, priority=priority
         )
-        # The old workflows would find their items gone on; they need not even start.
+        # The old workflows have nothing to do any more; they need not even start.
         self._client.cancel([workflow_ids.ingest_id(*key) for key in moved])
         return [item_id for item_id, _ in moved]
 
     def send(self, item_id: str, sinks: Sequence[str]) -> None:
-        """Queues an item for remote knowledge bases, to be brought into step with the library."""
+        """Queue an item for remote knowledge bases, to be synchronised with the library."""
         if not sinks:
             return
         with self.database.begin() as connection:
             for sink in sinks:
                 self.outbox.submit(connection, sink, item_id, self._client.publish)
 
-    # Looking
+    # Reading
 
     def rows(self, ids: Sequence[str]) -> list[ItemRow]:
-        """These items whole, newest first. What a dead worker has is shown as queued."""
+        """Return these rows, newest first. A dead worker's items are shown as queued."""
         return self.items.rows(ids, self._live_workers())
 
     def summaries(
         self, *, state: str | None = None, limit: int | None = None, ids: Sequence[str] = ()
     ) -> list[ItemSummary]:
-        """Items, newest first. What a dead worker has is shown as queued: it goes on later."""
+        """Return items, newest first. A dead worker's items are shown as queued."""
         return self.items.summaries(
             state=state, limit=limit, ids=ids, live_workers=self._live_workers()
         )
 
     def unfinished(self) -> dict[str, str]:
-        """The state of every item that is not done, by id."""
+        """Return the state of every item that is not done, by id."""
         return self.items.unfinished(self._live_workers())
 
     def counts(self) -> dict[str, int]:
-        """How many items are shown in each state."""
+        """Return the number of items shown in each state."""
         return self.items.counts(self._live_workers())
 
     def page(
         self, *, states: Sequence[str] = (), words: str = "", offset: int = 0, limit: int = 100
     ) -> QueuePage:
-        """A page of the queue in the order of interest (see `kb.jobs.queue.views`)."""
+        """Return a page of the queue, ordered as `kb.jobs.queue.views` says."""
         return views.page(
             self.database,
             self._live_workers(),
@@ -243,7 +243,7 @@ class JobQueue:
         )
 
     def page_rows(self, ids: Sequence[str]) -> tuple[QueueRow, ...]:
-        """These few items as the board shows them."""
+        """Return these few items as rows of the queue's page."""
         return views.page(self.database, self._live_workers(), ids=ids, limit=len(ids)).rows
 
     def figures(self, since: float) -> QueueFigures:
@@ -265,22 +265,22 @@ class JobQueue:
         return heartbeat.executor_id(self._settings)
 
     def own_worker_alive(self) -> bool:
-        """Whether the worker of that name is alive; there may be others of other names."""
+        """Return whether the worker of that name is alive; others may have other names."""
         return any(worker.executor_id == self.own_executor_id for worker in self.workers())
 
     def lanes(self) -> list[LaneState]:
-        """Lanes that stand still now: items, downloads, knowledge bases."""
+        """Return the lanes that are paused now: items, downloads, knowledge bases."""
         return [LaneState(*lane) for lane in self.items.paused_lanes(time.time())]
 
     def stop_workers(self) -> list[str]:
-        """Asks every worker on this library to stop; returns their names."""
+        """Ask every worker on this library to stop; return their names."""
         alive = self.workers()
         for worker in alive:
             storage.write_bytes(heartbeat.stop_file(self._settings, worker.executor_id), b"")
         return [worker.executor_id for worker in alive]
 
     def adopt_folder(self) -> int:
-        """Takes in items of the folder that the table does not know; returns how many."""
+        """Add the folder's items that the table does not have; return their number."""
         entries = self._library.entries()
         self.outbox.adopt(entries)
         return self.items.adopt(library_row(entry) for entry in entries)

@@ -83,7 +83,7 @@ class DbosClient:
                 connection.execute(sa.text("SELECT pg_advisory_unlock(:number)"), number)
 
     def ingest(self, connection: sa.Connection, item_id: str, serial: int, priority: int) -> None:
-        """Queues an item's workflow in the caller's transaction; a used id is a no-op."""
+        """Queue an item's workflow in the caller's transaction; a used id is a no-op."""
         self._client.enqueue_in_transaction(
             connection,
             _options(names.INGEST, names.ITEM_QUEUE, names.ingest_id(item_id, serial), priority),
@@ -92,7 +92,7 @@ class DbosClient:
         )
 
     def enqueue(self, *, captions_first: bool) -> Enqueue:
-        """What queues items: as `ingest` does, and their captions ahead of them if so asked."""
+        """Return the function that queues items, with `captions_first` their captions too."""
         if not captions_first:
             return self.ingest
 
@@ -110,7 +110,7 @@ class DbosClient:
     def publish(
         self, connection: sa.Connection, sink: str, item_id: str, serial: int, priority: int
     ) -> None:
-        """Queues a delivery's workflow in the caller's transaction; a used id is a no-op."""
+        """Queue a publication's workflow in the caller's transaction; a used id is a no-op."""
         workflow_id = names.publish_id(sink, item_id, serial)
         self._client.enqueue_in_transaction(
             connection,
@@ -121,13 +121,13 @@ class DbosClient:
         )
 
     def cancel(self, workflow_ids: list[str]) -> None:
-        """Keeps workflows from starting, and from going on after their present step."""
+        """Keep workflows from starting, and from going on after their present step."""
         if workflow_ids:
             with self._database.errors():
                 self._client.cancel_workflows(workflow_ids)
 
     def take_over(self, executor_id: str) -> list[str]:
-        """Puts a dead worker's running workflows back on their queues; returns their ids.
+        """Put a dead worker's running workflows back on their queues; return their ids.
 
         Two workers may do so at once: only what is still the dead one's is put back.
         """
@@ -136,7 +136,7 @@ class DbosClient:
                 status="PENDING", executor_id=executor_id, load_input=False, load_output=False
             )
             # Not resume_workflows(): that would put back, and so run twice, what another
-            # worker has taken over and begun meanwhile.
+            # worker has taken over and started meanwhile.
             put_back = self._client._sys_db.reenqueue_for_recovery
             return [
                 workflow.workflow_id
@@ -147,7 +147,7 @@ class DbosClient:
             ]
 
     def abandoned(self) -> dict[str, int]:
-        """Items shown as queued or running whose workflow has ended or is not there: id, serial.
+        """Return id and serial of active items whose workflow has ended or is missing.
 
         That happens only where the database refused at the wrong moment (a full disk).
         """
@@ -166,7 +166,7 @@ class DbosClient:
             return {str(row.id): int(row.serial) for row in connection.execute(query)}
 
     def abandoned_deliveries(self) -> list[tuple[str, str, int]]:
-        """The same of what is on its way to knowledge bases: (knowledge base, id, serial)."""
+        """Return the same for publications: (knowledge base, item id, serial)."""
         found, c = self._workflows, deliveries.c
         workflow_id = sa.literal("publish:").concat(c.sink).concat(":").concat(c.item_id)
         workflow_id = workflow_id.concat(":").concat(sa.cast(c.serial, sa.Text))
@@ -182,7 +182,7 @@ class DbosClient:
             return [(str(s), str(i), int(n)) for s, i, n in connection.execute(query)]
 
     def publishing(self) -> bool:
-        """Whether items are on their way to remote knowledge bases."""
+        """Return whether publications to remote knowledge bases are queued or running."""
         with self._database.errors():
             return bool(
                 self._client.list_workflows(
@@ -192,7 +192,7 @@ class DbosClient:
             )  # fmt: skip
 
     def delete_finished(self, before_s: float) -> int:
-        """Deletes records of workflows that ended before a time (seconds since the epoch)."""
+        """Delete records of workflows that ended before a time (seconds since the epoch)."""
         with self._database.errors():
             old = self._client.list_workflows(
                 status=["SUCCESS", "ERROR", "CANCELLED"],
@@ -206,7 +206,7 @@ class DbosClient:
         return len(old)
 
     def close(self) -> None:
-        """Lets go of the database."""
+        """Close the database."""
         self._client.destroy()
 
 

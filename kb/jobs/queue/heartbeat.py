@@ -1,4 +1,4 @@
-"""Who is at work: one lock an executor, a heartbeat in the database, and who has gone silent."""
+"""Workers that are alive: a lock for each name, a heartbeat in the database, silent workers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class WorkerInfo:
     ended: bool
 
     def is_alive(self, now: float) -> bool:
-        """Whether it can be counted on: it gave a sign just now, and its process is there."""
+        """Return whether its heartbeat is recent and its process exists."""
         if self.ended or abs(now - self.seen_at) > HEARTBEAT_TIMEOUT_S:
             return False
         return self.host != socket.gethostname() or psutil.pid_exists(self.pid)
@@ -57,7 +57,7 @@ class Heartbeat:
         self.stop_file = stop_file(settings, self.executor)
 
     def acquire(self) -> None:
-        """Becomes the one worker of this name.
+        """Become the one worker of this name.
 
         Raises UsageError if there is one already: two of the same name would steal each
         other's running items. Raises LibraryError when the folder cannot be written.
@@ -92,23 +92,23 @@ class Heartbeat:
             connection.execute(sa.update(workers).where(own_row).values(**values))
 
     def beat(self) -> bool:
-        """A sign of life; False if this worker has been taken for dead (see `mark_dead`)."""
+        """Write the heartbeat; return False if this worker was declared dead (`mark_dead`)."""
         return self._update(seen_at=time.time())
 
     def release(self) -> None:
-        """Says good-bye and lets go of the name."""
+        """Record the end of this worker, and release its name."""
         self._update(ended_at=time.time())
         self._lock.release()
 
     def library_available(self) -> bool:
-        """Whether the library folder is still where it was (not moved, its disk connected)."""
+        """Return whether the library folder is still there (not moved, its disk connected)."""
         try:
             return self._lock_file.exists()
         except OSError:
             return False  # a share that has gone away answers with errors of many kinds
 
     def stop_requested(self) -> bool:
-        """Whether somebody has laid down the stop file."""
+        """Return whether the stop file exists: the worker has been asked to stop."""
         try:
             return self.stop_file.exists()
         except OSError:
@@ -129,7 +129,7 @@ class Heartbeat:
 
 
 class DeadWorkerDetector:
-    """Finds workers that have gone silent, by this process's own clock.
+    """Finds workers without a heartbeat, by this process's own clock.
 
     What counts is that a heartbeat stopped changing, not how old it looks: clocks of two
     machines differ, and a clock may jump.
@@ -140,7 +140,7 @@ class DeadWorkerDetector:
         self._last_beats: dict[str, tuple[float, float]] = {}  # id -> (heartbeat, when it was new)
 
     def find(self, worker_infos: list[WorkerInfo], own_id: str, now: float) -> list[str]:
-        """Ids that must be taken for dead. `now`: a monotonic time in seconds."""
+        """Return the names of dead workers. `now`: a monotonic time in seconds."""
         dead_ids: list[str] = []
         for worker in worker_infos:
             if worker.executor_id == own_id or worker.ended:
@@ -155,7 +155,7 @@ class DeadWorkerDetector:
 
 
 def list_workers(database: Database) -> list[WorkerInfo]:
-    """Every worker that ever was, by name."""
+    """Return every worker that was ever started, by name."""
     with database.begin() as connection:
         rows = connection.execute(sa.select(workers).order_by(workers.c.executor_id)).all()
     return [
@@ -168,7 +168,7 @@ def list_workers(database: Database) -> list[WorkerInfo]:
 
 
 def mark_dead(database: Database, executor: str, reaper: str) -> None:
-    """Marks a dead worker as ended, so that it is taken over once, and counts it."""
+    """Record a dead worker as ended, so that it is taken over once, and count it."""
     now = time.time()
     with database.begin() as connection:
         unfinished = sa.and_(workers.c.executor_id == executor, workers.c.ended_at.is_(None))

@@ -86,7 +86,7 @@ class ItemRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemSummary:
-    """What a listing shows of an item: no JSON is read for it, so that thousands are cheap."""
+    """An item as lists show it: no JSON is read for it, so that thousands are cheap."""
 
     id: str
     title: str
@@ -102,7 +102,7 @@ class ItemSummary:
 
 @dataclass(frozen=True, slots=True)
 class LibraryRow:
-    """An item that the library folder holds; `run` is the asking that its transcript answers."""
+    """An item of the library folder; `run` is the run that its transcript was made in."""
 
     item: MediaItem
     state: str
@@ -133,12 +133,12 @@ class Skipped:
 
     @property
     def is_pending(self) -> bool:
-        """Whether a worker takes the item up without being asked again."""
+        """True if a worker takes the item up without a further request."""
         return self.code in (SkipCode.QUEUED, SkipCode.WAITING)
 
 
 def summary_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any], ...]:
-    """The columns of a `ItemSummary`, in its order; `state` is the state to be shown."""
+    """Return the columns of an `ItemSummary` in its order; `state` is the state to show."""
     c = items.c
     return (
         c.id, c.title, c.stage, state, c.progress, c.error, c.hint, c.attempts, c.wait_until,
@@ -185,7 +185,7 @@ def _job_from(columns: Mapping[str, Any]) -> Job:
 
 
 def row_from(columns: Mapping[str, Any]) -> ItemRow:
-    """A row of the table as a value."""
+    """Return a row of the table as a value."""
     return ItemRow(
         id=columns["id"], job=_job_from(columns), options=columns["options"] or {},
         state=columns["state"], stage=columns["stage"], progress=columns["progress"],
@@ -198,7 +198,7 @@ def row_from(columns: Mapping[str, Any]) -> ItemRow:
 
 
 def effective_state(live_workers: Collection[str] | None) -> sa.ColumnElement[str]:
-    """The state to be shown: what a worker that is gone was running goes on later."""
+    """Return the state to show: items of a worker that is gone are queued, they go on later."""
     if live_workers is None:
         return items.c.state
     left = sa.and_(items.c.state == RUNNING, items.c.executor.not_in(list(live_workers)))

@@ -1,4 +1,4 @@
-"""The items table: where each item stands, changed only by whoever it belongs to.
+"""The items table: the state of each item, changed only by the worker that owns it.
 
 Every change of a running item is conditional on its serial and on the worker that has it, so
 that a worker that was thought dead and comes back can no longer write over its successor.
@@ -58,7 +58,7 @@ class ItemStore:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    # Asking for work
+    # Requests for work
 
     def submit(
         self,
@@ -104,10 +104,10 @@ class ItemStore:
         priority: int | None = None,
         serials: Mapping[str, int] | None = None,
     ) -> list[Key]:
-        """Queues items again; what they left behind in the folder is not done again.
+        """Queue items again; finished steps, whose files are in the folder, are not repeated.
 
-        `fresh` counts attempts from zero; `serials` names the only ones that are meant.
-        Returns what was queued before: id and serial.
+        `fresh` counts attempts from zero; `serials` gives the only serials to queue, by id.
+        Return id and former serial of each item queued.
         """
         queued: list[Key] = []
         with self.database.begin() as connection:
@@ -125,7 +125,7 @@ class ItemStore:
         return queued
 
     def stop(self, ids: Sequence[str], state: str = CANCELLED) -> list[Key]:
-        """Ends (or pauses) items that are queued, waiting or running: [(id, serial)]."""
+        """Cancel or pause items that are queued, waiting or running; return [(id, serial)]."""
         stopped: list[Key] = []
         now = time.time()
         ended = now if state in ENDED else None
@@ -144,10 +144,10 @@ class ItemStore:
                 stopped.extend((str(item_id), int(serial)) for item_id, serial in found)
         return stopped
 
-    # Doing the work
+    # Work on items
 
     def claim(self, item_id: str, serial: int, executor: str) -> ItemRow | None:
-        """Takes an item for a worker; None if it was cancelled or queued anew meanwhile."""
+        """Take an item for a worker; return None if it was cancelled or queued again meanwhile."""
         with self.database.begin() as connection:
             done = connection.execute(
                 sa.update(items)
@@ -163,13 +163,13 @@ class ItemStore:
     def advance(
         self, item_id: str, serial: int, executor: str, stage: str, progress: float
     ) -> bool:
-        """Notes how far a running item is; False if it is no longer this worker's."""
+        """Record the progress of a running item; return False if it is no longer this worker's."""
         return self._change(item_id, serial, executor, stage=stage, progress=progress)
 
     def is_owned_by(
         self, connection: sa.Connection, item_id: str, serial: int, executor: str
     ) -> bool:
-        """Whether an item is this worker's, and stays so to the end of the transaction."""
+        """Return whether an item is this worker's; it stays so to the end of the transaction."""
         own_row = sa.and_(
             items.c.id == item_id, items.c.serial == serial, items.c.executor == executor,
             items.c.state == RUNNING,
@@ -178,7 +178,7 @@ class ItemStore:
         return connection.execute(query).first() is not None
 
     def record_duration(self, item_id: str, duration_s: float) -> None:
-        """Notes how long an item is, in seconds, where that was not known."""
+        """Record an item's length in seconds where it was not known."""
         with self.database.begin() as connection:
             connection.execute(
                 sa.update(items)
@@ -187,7 +187,7 @@ class ItemStore:
             )
 
     def mark_queued(self, item_id: str, serial: int, executor: str) -> bool:
-        """Shows an item as queued while its lane is paused; `claim` takes it again."""
+        """Show an item as queued while its lane is paused; `claim` takes it again."""
         return self._change(item_id, serial, executor, state=QUEUED)
 
     def finish(
@@ -203,7 +203,7 @@ class ItemStore:
         attempts: int | None = None,
         grade: str | None = None,
     ) -> bool:
-        """Ends a running item, or lets it wait; False if it is no longer this worker's."""
+        """End a running item, or let it wait; return False if it is no longer this worker's."""
         changes: dict[str, Any] = {"attempts": attempts} if attempts is not None else {}
         if grade is not None:
             changes["grade"] = grade
@@ -216,7 +216,7 @@ class ItemStore:
         )  # fmt: skip
 
     def record_review(self, item_id: str, grade: str, *, release: bool = False) -> None:
-        """Notes what a review by hand came to: the grade, and (`release`) an end of the hold."""
+        """Record the result of a review: the grade, and with `release` the end of the hold."""
         update = sa.update(items).where(items.c.id == item_id, items.c.state.in_(ENDED))
         now = time.time()
         with self.database.begin() as connection:
@@ -226,7 +226,7 @@ class ItemStore:
                 connection.execute(update.where(items.c.state == HELD).values(**done))
 
     def count_crash(self, item_id: str, serial: int) -> int:
-        """Counts a death of the model host during this item; returns how many so far."""
+        """Count a crash of the inference process during this item; return the number so far."""
         with self.database.begin() as connection:
             connection.execute(
                 sa.update(items)
@@ -236,7 +236,7 @@ class ItemStore:
             return connection.scalar(sa.select(items.c.deaths).where(items.c.id == item_id)) or 0
 
     def release(self, executor: str) -> None:
-        """A worker that stops shows its running items as queued; they go on later."""
+        """Show the running items of a worker that stops as queued; they go on later."""
         with self.database.begin() as connection:
             connection.execute(
                 sa.update(items)
@@ -244,17 +244,17 @@ class ItemStore:
                 .values(state=QUEUED, updated_at=time.time())
             )
 
-    # Looking
+    # Reading
 
     def read(self, item_id: str) -> ItemRow | None:
-        """One item, or None."""
+        """Return one item, or None."""
         with self.database.begin() as connection:
             return _read(connection, item_id)
 
     def rows(
         self, ids: Sequence[str], live_workers: Collection[str] | None = None
     ) -> list[ItemRow]:
-        """These items whole, newest publication first; `live_workers` as in `summaries`."""
+        """Return these rows, newest publication first; `live_workers` as in `summaries`."""
         query = sa.select(items, effective_state(live_workers).label("shown"))
         found: list[ItemRow] = []
         with self.database.begin() as connection:
@@ -272,9 +272,9 @@ class ItemStore:
         ids: Sequence[str] = (),
         live_workers: Collection[str] | None = None,
     ) -> list[ItemSummary]:
-        """Items for a listing, newest publication first.
+        """Return items for a list, newest publication first.
 
-        With `live_workers`, the workers at work, what any other one has is shown as queued.
+        With `live_workers`, items of any other worker are shown as queued.
         """
         shown = effective_state(live_workers)
         query = sa.select(*summary_columns(shown)).order_by(items.c.published.desc(), items.c.id)
@@ -289,27 +289,27 @@ class ItemStore:
             ]
 
     def unfinished(self, live_workers: Collection[str] | None = None) -> dict[str, str]:
-        """The state of every item that is not done, by id; `live_workers` as in `summaries`."""
+        """Return the state of every item that is not done, by id; `live_workers` as in `summaries`."""
         shown = effective_state(live_workers)
         query = sa.select(items.c.id, shown).where(shown != DONE)
         with self.database.begin() as connection:
             return {str(item_id): str(state) for item_id, state in connection.execute(query)}
 
     def ids(self, state: str) -> list[str]:
-        """Ids of all items in a state."""
+        """Return the ids of all items in a state."""
         query = sa.select(items.c.id).where(items.c.state == state)
         with self.database.begin() as connection:
             return [str(item_id) for item_id in connection.scalars(query)]
 
     def ids_with_prefix(self, prefix: str) -> list[str]:
-        """Ids whose part after the last colon begins so."""
+        """Return the ids whose part after the last colon begins with `prefix`."""
         pattern = items.c.id.contains(f":{prefix}", autoescape=True)
         with self.database.begin() as connection:
             found = connection.scalars(sa.select(items.c.id).where(pattern))
             return [str(i) for i in found if str(i).rsplit(":", 1)[-1].startswith(prefix)]
 
     def unknown_ids(self, ids: Sequence[str], queued_before: float | None = None) -> list[str]:
-        """Ids that the table does not have, or did not have queued at `queued_before`."""
+        """Return the ids that the table does not have, or had queued not before a time."""
         query = sa.select(items.c.id)
         if queued_before is not None:
             query = query.where(items.c.enqueued_at < queued_before)
@@ -320,7 +320,7 @@ class ItemStore:
         return [item_id for item_id in ids if item_id not in known]
 
     def counts(self, live_workers: Collection[str] | None = None) -> dict[str, int]:
-        """Number of items by state, for every state. `live_workers` as in `summaries`."""
+        """Return the number of items in every state. `live_workers` as in `summaries`."""
         shown = effective_state(live_workers)
         query = sa.select(shown, sa.func.count()).group_by(shown)
         with self.database.begin() as connection:
@@ -328,7 +328,7 @@ class ItemStore:
         return {state: found.get(state, 0) for state in STATES}
 
     def running(self, executor: str) -> set[Key]:
-        """What a worker has, by the table."""
+        """Return the items that a worker has, by the table."""
         query = sa.select(items.c.id, items.c.serial).where(
             items.c.executor == executor, items.c.state == RUNNING
         )
@@ -336,7 +336,7 @@ class ItemStore:
             return {(str(item_id), int(serial)) for item_id, serial in connection.execute(query)}
 
     def due(self, now: float) -> list[str]:
-        """Waiting items whose time has come."""
+        """Return the waiting items whose time has come."""
         query = sa.select(items.c.id).where(
             items.c.state == WAITING,
             sa.or_(items.c.wait_until <= now, items.c.updated_at > now + CLOCK_SLACK_S),
@@ -345,7 +345,7 @@ class ItemStore:
             return [str(item_id) for item_id in connection.scalars(query)]
 
     def adopt(self, library_rows: Iterable[LibraryRow]) -> int:
-        """Takes in items of the folder that the table does not know; returns how many."""
+        """Add the folder's items that the table does not have; return their number."""
         added = 0
         with self.database.begin() as connection:
             known = set(connection.scalars(sa.select(items.c.id)))
@@ -364,7 +364,7 @@ class ItemStore:
     # Lanes
 
     def paused(self, lane: str, now: float) -> tuple[float, str] | None:
-        """Until when a lane is paused and why; None if it is open."""
+        """Return the end and the reason of a lane's pause; None if it is open."""
         with self.database.begin() as connection:
             row = connection.execute(sa.select(lanes).where(lanes.c.name == lane)).first()
         if row is None or row.paused_until is None or row.paused_until <= now:
@@ -374,7 +374,7 @@ class ItemStore:
         return float(row.paused_until), str(row.reason)
 
     def paused_lanes(self, now: float) -> list[tuple[str, float, str]]:
-        """Every lane that is paused: name, until when, and why."""
+        """Return name, end and reason of every paused lane."""
         query = sa.select(lanes.c.name, lanes.c.paused_until, lanes.c.reason).where(
             lanes.c.paused_until > now
         )
@@ -385,7 +385,7 @@ class ItemStore:
             ]
 
     def pause_lane(self, lane: str, until: float | None, reason: str) -> None:
-        """Closes a lane until a time, unless it is closed for longer, or opens it (None)."""
+        """Pause a lane until a time, unless it is paused for longer, or open it (None)."""
         values = {"paused_until": until, "reason": reason, "updated_at": time.time()}
         change = sa.update(lanes).where(lanes.c.name == lane)
         if until is not None:
@@ -425,7 +425,7 @@ class ItemStore:
             .where(items.c.id == row.id, items.c.serial == row.serial, items.c.state == row.state)
             .values(
                 state=QUEUED, serial=row.serial + 1, priority=priority, executor="",
-                # It begins anew: nobody is to see the stage of the last try until it does.
+                # The stage of the last try must not be shown for the next one.
                 stage="", progress=0.0, error="", hint="", wait_until=None, ended_at=None,
                 enqueued_at=now, updated_at=now, **values,
             )

@@ -1,4 +1,4 @@
-"""What the library folder holds, told to the items table."""
+"""Adds items of the library folder to the items table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is on its way to knowledge bases, and what each of them says of every item.
+"""The outbox: publications to knowledge bases, queued and ended, and their states.
 
 One row an item and knowledge base, in the library's database, so that what waits belongs to no
 worker: any of them takes it up when its time has come, exactly one does, and a restart loses
@@ -114,7 +114,7 @@ class Outbox:
         return dropped
 
     def retry_now(self) -> None:
-        """What waits is due now, whatever it waited for."""
+        """Make every waiting entry due now."""
         change = sa.update(deliveries).where(deliveries.c.status.in_(DEFERRED))
         with self._database.begin() as connection:
             connection.execute(change.values(due_at=time.time()))
@@ -122,7 +122,7 @@ class Outbox:
     # Doing it
 
     def claim(self, sink: str, item_id: str, serial: int) -> OutboxEntry | None:
-        """Takes what a workflow is to send; None if it was asked for anew, or is done."""
+        """Take the entry that a workflow sends; None if it was queued again, or is done."""
         with self._database.begin() as connection:
             self._ensure(connection, sink, item_id, serial=serial, status=QUEUED)
             done = connection.execute(
@@ -146,7 +146,7 @@ class Outbox:
         attempts: int = 0,
         due_at: float | None = None,
     ) -> bool:
-        """Ends what was claimed, or lets it rest; False if somebody else has done so.
+        """End a claimed entry, or let it wait; return False if another process has done so.
 
         What was cancelled meanwhile stays so, unless it got there all the same.
         """
@@ -201,10 +201,10 @@ class Outbox:
         *,
         started_at: float | None = None,
     ) -> None:
-        """Notes what a knowledge base holds, whoever sent it; what is on its way stays so.
+        """Record what a knowledge base holds of an item; an entry that is being sent stays so.
 
-        `started_at`: when the sender began (epoch seconds); what was asked for before that and no
-        worker has begun is done with it.
+        `started_at`: when the sender started (epoch seconds); an entry queued before that, and
+        not started by a worker, is done with it.
         """
         more: dict[str, Any] = {"extra": None} if status == SYNCED else {}
         # What was asked for meanwhile may be newer, and sending the same again costs nothing.
@@ -216,7 +216,7 @@ class Outbox:
         self._set(sink, item_id, free, **more)
 
     def record_error(self, sink: str, item_id: str, error: str, hint: str) -> None:
-        """Notes why somebody could not send it; what a worker will do anyway stays."""
+        """Record why an item could not be sent; an entry that a worker will send stays."""
         free = deliveries.c.status.not_in((*IN_PROGRESS, WAITING))
         self._set(sink, item_id, free, status=FAILED, error=error, hint=hint, due_at=None)
 
@@ -248,7 +248,7 @@ class Outbox:
     # Looking
 
     def for_items(self, ids: Sequence[str]) -> dict[str, tuple[OutboxEntry, ...]]:
-        """What is known of these items, in order of the knowledge bases' names."""
+        """Return the entries of these items, in order of the knowledge bases' names."""
         found: dict[str, list[OutboxEntry]] = {}
         query = sa.select(deliveries).order_by(deliveries.c.sink)
         with self._database.begin() as connection:
@@ -259,7 +259,7 @@ class Outbox:
         return {item_id: tuple(rows) for item_id, rows in found.items()}
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many items stand how, by knowledge base."""
+        """Return the number of items in each state, by knowledge base."""
         c = deliveries.c
         query = sa.select(c.sink, c.status, sa.func.count()).group_by(c.sink, c.status)
         found: dict[str, dict[str, int]] = {}
@@ -269,7 +269,7 @@ class Outbox:
         return found
 
     def has_work(self, until: float, paused_sinks: Collection[str] = ()) -> bool:
-        """Whether something is on its way, or due by then (seconds since the epoch)."""
+        """Return whether an entry is in progress, or due by then (seconds since the epoch)."""
         active = sa.or_(deliveries.c.status.in_(IN_PROGRESS), sa.and_(*_due(until, paused_sinks)))
         with self._database.begin() as connection:
             return connection.scalar(sa.select(sa.exists().where(active))) or False
@@ -312,8 +312,8 @@ class Outbox:
         **values: Any,
     ) -> bool:
         """Gives a row a new workflow, unless it has changed since it was read."""
-        # Never a number that was used before, even if the row was made anew meanwhile: a used
-        # workflow id is run no second time.
+        # Never a number that was used before, even if the row was made again meanwhile: a used
+        # workflow id is not run a second time.
         serial = max(row.serial + 1, int(time.time()))
         done = connection.execute(
             sa.update(deliveries)

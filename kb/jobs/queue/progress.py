@@ -1,4 +1,4 @@
-"""How much of an item is done, over all its stages: one number for a bar that never turns back.
+"""Progress of an item over all its stages: one number for a bar that never turns back.
 
 A stage's own progress begins at nothing again with each stage. Here every stage has a stretch
 of the whole, about as long as it takes, and an item is somewhere in the stretch of its stage.
@@ -18,10 +18,10 @@ _FILE = "file:"  # ids begin with their source's name
 
 
 def overall(item_id: str, state: str, stage: str, progress: float) -> float:
-    """How much of an item is done, 0..1, from its stage and the stage's own progress, 0..1.
+    """Return an item's progress, 0..1, from its stage and the stage's own progress, 0..1.
 
-    It grows for as long as the item goes on; what is begun anew (a retry, a recognizer that
-    died) begins anew here too. An item that failed stays where it was.
+    It only grows while the item is in progress; a stage that is started again (a retry, a
+    crashed inference process) starts again here too. A failed item keeps its progress.
     """
     if state in (DONE, HELD):
         return 1.0
@@ -30,4 +30,4 @@ def overall(item_id: str, state: str, stage: str, progress: float) -> float:
     for name, (start, ends) in zip(STAGES, pairwise(bounds), strict=True):
         if name == stage:
             return start + (ends - start) * done
-    return 0.0  # not begun, or a listing: nobody knows how long it is
+    return 0.0  # not started, or a listing, whose length is not known

@@ -1,4 +1,4 @@
-"""From what a user typed to items on the queue: listings now, or later by a worker."""
+"""Makes sources, and listings of the references that a user gives."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class SourceFactory:
         fresh: bool = False,
         lengths: bool = False,
     ) -> Listing:
-        """A listing of what a reference leads to; `fresh` asks the service anew, `lengths`
-        looks into local files for how long they are.
+        """Return a listing of what a reference leads to; `fresh` reads no remembered pages,
+        `lengths` measures local files.
 
         Raises UsageError when it leads nowhere; iterating may raise RetryLater errors.
         """
@@ -73,7 +73,7 @@ class SourceFactory:
 
 
 class KnownIds(Container[str]):
-    """Which ids the table knows, asked one by one: a channel's listing looks at few of them.
+    """The ids of the table, read one by one: a channel's listing looks at few of them.
 
     With `before` (seconds since the epoch) only those that were queued before then.
     """
@@ -87,12 +87,12 @@ class KnownIds(Container[str]):
 
 
 def available_items(listing: Iterator[MediaItem] | Listing) -> Iterator[MediaItem]:
-    """What of a listing can be queued: not what the source says is private or removed."""
+    """Return the items of a listing that can be queued: not those that are unavailable."""
     return (item for item in listing if not item.availability.is_unavailable)
 
 
 def batches(items: Iterator[MediaItem], size: int = 200) -> Iterator[Sequence[MediaItem]]:
-    """Items in handfuls, so that a long listing is on the queue before it ends."""
+    """Yield items in batches, so that a long listing is queued before it ends."""
     held: list[MediaItem] = []
     for item in items:
         held.append(item)

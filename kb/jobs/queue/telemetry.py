@@ -1,4 +1,4 @@
-"""The machines at work, as the catalogue knows them: told by workers, read by faces."""
+"""Telemetry of the machines in the database: written by workers, read by faces."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def read_speeds(
     host: str | None = None,
     limit: int = 1000,
 ) -> list[Speed]:
-    """How fast items were transcribed, newest first. Raises LibraryError."""
+    """Return the speeds of finished transcriptions, newest first. Raises LibraryError."""
     query = sa.select(speeds).where(speeds.c.ended_at >= since)
     if item_ids:
         query = query.where(speeds.c.item_id.in_(item_ids))
@@ -186,7 +186,7 @@ def _with_hour(machine: Machine, finished: Sequence[Speed]) -> Machine:
 
 
 def read_calibrations(database: Database) -> list[Calibration]:
-    """What `kb calibrate` measured, newest first. Never raises: it is not needed."""
+    """Return the results of `kb calibrate`, newest first; none if they cannot be read."""
     found = []
     with suppress(LibraryError):
         with database.begin() as connection:

@@ -1,4 +1,4 @@
-"""The queue as a board shows it: pages of rows in the order of interest, and its figures."""
+"""Views of the queue for faces: pages of rows, running items first, and its figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ READ_STAGES = ("write", "publish")  # what is behind transcription
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One line of the board; times in seconds since the epoch, `progress` of the stage 0..1."""
+    """One row of a page; times in seconds since the epoch, `progress` of the stage 0..1."""
 
     id: str
     title: str
@@ -58,10 +58,10 @@ class QueuePage:
 class QueueFigures:
     """The queue in numbers.
 
-    `done_since` counts what was finished since the time that was asked about. `left_s` is the
-    sound that still has to be read, in seconds, over items of known length; `unmeasured` counts
-    the others. `read_s` is all sound read so far, parts of running items included: its growth
-    over time is the speed.
+    `done_since` counts the items finished since the given time. `remaining_s` is the sound that
+    still has to be transcribed, in seconds, over items of known length; `unmeasured` counts the
+    others. `transcribed_s` is all sound transcribed so far, parts of running items included: its
+    growth over time is the speed.
     """
 
     counts: Mapping[str, int]
@@ -72,7 +72,7 @@ class QueueFigures:
 
     @property
     def pending(self) -> int:
-        """Items that wait: for their turn, a time, or a hand."""
+        """Items that wait: for their turn, for a time, or for a person."""
         return sum(self.counts[state] for state in PENDING)
 
 
@@ -86,7 +86,7 @@ def page(
     offset: int = 0,
     limit: int = 100,
 ) -> QueuePage:
-    """What runs, then what waits in the order of its turn, then what ended, newest first.
+    """Return running items, then pending ones by priority, then ended ones, newest first.
 
     `states`, `words` (in title, id or address) and `ids` narrow it. `live_workers`: the workers at
     work; what any other one has is shown as queued. Raises LibraryError.

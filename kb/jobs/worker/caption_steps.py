@@ -17,7 +17,7 @@ from kb.sources.base import CaptionSource
 log = logging.getLogger(__name__)
 
 POLL_S = 1.0
-LONGEST_WAIT_S = 300.0  # between two looks at whether it is still wanted
+LONGEST_WAIT_S = 300.0  # between two checks whether the captions are still wanted
 TRIES = 3
 
 
@@ -29,14 +29,14 @@ class CaptionSteps:
         self._id = item_id
 
     def run(self) -> str:
-        """Fetches and indexes them; returns how it ended. Raises nothing: they are an extra."""
+        """Fetch and index the captions; return the result. Raises nothing: they are an extra."""
         tries = 0
         while True:
             try:
                 return self._once()
             except RetryLater as error:
-                # The lane rests or the medium is not out: it costs nothing to wait here, all
-                # others in this queue wait for the same.
+                # The lane is paused or the medium not published yet: waiting here costs nothing,
+                # all others in this queue wait for the same.
                 self._wait(error.until or time.time() + LONGEST_WAIT_S)
             except KBError as error:
                 tries += 1
@@ -84,7 +84,7 @@ class CaptionSteps:
         return captions.keep(context.library, item, files, shown=True) if files else None
 
     def _publish_transcript(self, entry: LibraryEntry) -> str:
-        """The transcript is there: the index must hold it, whatever was written last."""
+        """Publish the transcript: once it exists, the index must not hold the captions."""
         context = self._context
         transcript = stages.read_transcript(context.library, entry)
         stages.publish(context.library, context.settings, entry.item, transcript, "local")

@@ -1,4 +1,4 @@
-"""What the steps of one worker share, and how they learn that they must stop."""
+"""Worker context: shared dependencies, cancellation and back-off of the steps of one worker."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ Result = TypeVar("Result")
 
 
 class WorkerStopping(KBError):
-    """The worker is going down; the item goes on with the next one."""
+    """Raised in a step when the worker stops; the next worker goes on with the item."""
 
 
 def block_forever() -> NoReturn:
-    """Ends a step without its workflow's ending: the process is about to go."""
+    """Never return, so that the step's workflow does not end: the process is about to exit."""
     while True:
         threading.Event().wait()
 
 
 @dataclass
 class WorkerContext:
-    """All that the steps of one worker share."""
+    """Dependencies and state that the steps of one worker share."""
 
     settings: Settings
     library: Library
@@ -69,12 +69,12 @@ class WorkerContext:
 
     @cached_property
     def outbox(self) -> Outbox:
-        """What is on its way to knowledge bases."""
+        """The publications to knowledge bases."""
         return Outbox(self.items.database)
 
     @cached_property
     def publisher(self) -> Publisher:
-        """The knowledge bases elsewhere."""
+        """The client of remote knowledge bases."""
         return Publisher(self.settings, self.library, self.items.database)
 
     @property
@@ -84,7 +84,7 @@ class WorkerContext:
 
     @property
     def subscriptions(self) -> Subscriptions:
-        """What is followed."""
+        """The subscriptions of the library."""
         return Subscriptions(self.items.database, self.library)
 
     @property
@@ -93,11 +93,11 @@ class WorkerContext:
         return self.heartbeat.executor
 
     def is_cancelled(self, key: store.Key) -> bool:
-        """Whether an item must be let go: cancelled, paused, or the worker stops."""
+        """Return whether work on an item must stop: cancelled, paused, or the worker stops."""
         return key in self.cancelled or self.stopping.is_set()
 
     def check(self, key: store.Key) -> None:
-        """Raises WorkerStopping or Cancelled, and LibraryError when the folder is gone."""
+        """Raise WorkerStopping or Cancelled, and LibraryError when the folder is gone."""
         if self.stopping.is_set():
             raise WorkerStopping("The worker is stopping.")
         if key in self.cancelled:
@@ -107,7 +107,7 @@ class WorkerContext:
             raise retry_policy.library_missing(self.settings.home)
 
     def warn_throttled(self, error: KBError) -> None:
-        """Logs trouble that passes by itself, and the same at most once a minute."""
+        """Log an error that is temporary, the same one at most once a minute."""
         now = time.monotonic()
         with self.lock:
             if now - self.warned_at.get(error.message, -WARN_EVERY_S) < WARN_EVERY_S:
@@ -116,9 +116,9 @@ class WorkerContext:
         log.warning("%s %s", error.message, error.hint)
 
     def until_accepted(self, action: Callable[[], Result]) -> Result:
-        """A change in the database, tried until it is taken.
+        """Repeat a change in the database until it succeeds; return its result.
 
-        A workflow that ended without it would leave its item as it was for ever.
+        A workflow that ended without it would leave its item in its old state for ever.
         """
         pause_s = LANE_POLL_S
         while True:
@@ -132,24 +132,24 @@ class WorkerContext:
                 pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
 
     def refresh_lane_pause(self) -> None:
-        """Learns of a pause at once. Raises LibraryError when the database cannot be read."""
+        """Read the pause of the item lane. Raises LibraryError when the database cannot be read."""
         pause = self.items.paused(workflow_ids.ITEM_LANE, time.time())
         if pause is not None:
             self.lane_pause = pause
 
     def lane_is_paused(self) -> bool:
-        """Whether nothing new may begin."""
+        """Return whether no further item may be started."""
         pause = self.lane_pause
         return pause is not None and pause[0] > time.time()
 
     def pause_lane(self, until: float, reason: str) -> None:
-        """Closes the item lane for every worker, or at least for this one."""
+        """Pause the item lane for every worker, or at least for this one."""
         self.lane_pause = (until, reason)
         with contextlib.suppress(KBError):
             self.items.pause_lane(workflow_ids.ITEM_LANE, until, reason)
 
     def is_systemic(self, error: KBError) -> bool:
-        """Whether an error is no item's own but the library's or the machine's."""
+        """Return whether an error concerns the library or the machine and not one item."""
         return (
             retry_policy.is_systemic(error, self.settings.home)
             or not self.heartbeat.library_available()
@@ -157,7 +157,7 @@ class WorkerContext:
 
     @contextlib.contextmanager
     def prepared(self, media: LocalMedia) -> Iterator[None]:
-        """Counts a medium among those that wait for the recognizer or are with it."""
+        """Count a medium as prepared: it waits for the recognizer or is being transcribed."""
         size = media.path.stat().st_size
         with self.lock:
             self.prepared_bytes += size

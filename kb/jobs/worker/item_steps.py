@@ -1,8 +1,8 @@
-"""What a worker does with one item: the pipeline's stages as durable steps.
+"""The steps of one item: the pipeline's stages as durable steps of a workflow.
 
-A step never raises: what goes wrong is classified and written to the item's row, and the
-workflow ends. Later tries are new workflows, so that nothing that waits holds a place; what
-earlier ones left in the library folder is not done again.
+A step never raises: an error is classified and written to the item's row, and the workflow
+ends. Later tries are new workflows, so that a waiting item takes up no place; finished work, whose
+files are in the library folder, is not repeated.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from kb.types import LocalMedia, MediaItem, Transcript
 log = logging.getLogger(__name__)
 
 CRASHES_MAX = 3
-DEVICE_LOSSES = 3  # with one item aboard, before it is suspected itself
-STARTUP_FAILURES_MAX = 3  # of the model host in a row, before it has loaded its model
+DEVICE_LOSSES = 3  # during one item, before the item itself is suspected
+STARTUP_FAILURES_MAX = 3  # of the inference process in a row, before it has loaded its model
 
 Result = TypeVar("Result")
 
@@ -45,7 +45,7 @@ class StepResult(StrEnum):
 
 
 class ItemSteps:
-    """One workflow's item at a workplace."""
+    """The steps of one workflow for its item."""
 
     def __init__(self, context: WorkerContext, item_id: str, serial: int) -> None:
         self._context = context
@@ -55,7 +55,7 @@ class ItemSteps:
         self._last_progress = (0.0, "")
 
     def fetch(self) -> StepResult:
-        """Brings the medium into the library."""
+        """Fetch the medium into the library."""
         self._wait_for_lane()
         with self._guard() as row:
             if row is None:
@@ -76,7 +76,7 @@ class ItemSteps:
         return StepResult.ENDED
 
     def transcribe(self) -> StepResult:
-        """Words into files; the checkpoint is the transcript with this run's number."""
+        """Transcribe and write the files; the checkpoint is a transcript with this run's number."""
         self._wait_for_lane()
         with self._guard() as row:
             if row is None:
@@ -108,7 +108,7 @@ class ItemSteps:
         return StepResult.ENDED
 
     def publish(self) -> StepResult:
-        """Into the local index; remote knowledge bases get workflows of their own."""
+        """Publish to the local index; remote knowledge bases get workflows of their own."""
         with self._guard() as row:
             if row is None:
                 return StepResult.ENDED
@@ -140,7 +140,7 @@ class ItemSteps:
                             priority=row.priority, extra=options.metadata,
                         )  # fmt: skip
                 else:
-                    # Held items are searchable here, and stay away from everybody else.
+                    # Held items are searchable here, and are not published elsewhere.
                     context.outbox.hold(sink, self._id, decision.reason, options.metadata)
             context.library.amend(
                 self._id,
@@ -159,7 +159,7 @@ class ItemSteps:
         return StepResult.ENDED
 
     def _hotwords(self, item: MediaItem) -> tuple[str, ...]:
-        """What the recognizer is told about the item; without it, it goes on."""
+        """Return the hotwords for the item; none if they cannot be read."""
         context = self._context
         if not context.settings.prompt_tokens:
             return ()
@@ -175,7 +175,7 @@ class ItemSteps:
         return stages.ensure_media(context.library, row.item, self._advance_or_stop, source)
 
     def _record_duration(self, row: item_states.ItemRow, media: LocalMedia) -> None:
-        """Notes how long the medium claims to be, where its source did not tell."""
+        """Record the medium's declared length where its source did not give one."""
         if row.item.duration_s is not None:
             return
         from kb.media.probe import probe
@@ -199,12 +199,12 @@ class ItemSteps:
         self._finish(item_states.DONE, error="", hint="")
 
     def _decode(self, media: LocalMedia, options: TranscriptionOptions, crashes: int) -> Transcript:
-        """The words, over as many lives of the model host as it takes."""
+        """Return the transcript, with as many inference processes as it takes."""
         context, startup_failures, losses = self._context, 0, 0
         while True:
             self._last_progress = (0.0, "")
             try:
-                # After a death alone, so that the next one can be laid at the right door.
+                # Alone after a crash, so that the next crash is certainly this item's.
                 return stages.transcribe(
                     media, options, context.inference_process, self._advance,
                     lambda: context.is_cancelled(self._key),
@@ -213,19 +213,19 @@ class ItemSteps:
             except InferenceProcessCrashed as error:
                 context.check(self._key)
                 if not error.ready and not error.device_lost:
-                    # It never came to this item: its own start is what fails.
+                    # It did not get as far as this item: its own start fails.
                     startup_failures += 1
                     log.warning("%s", error.message)
                     if startup_failures >= STARTUP_FAILURES_MAX:
                         raise
                     continue
                 if error.device_lost and losses < DEVICE_LOSSES:
-                    # The device's doing: the item goes on in a fresh process.
+                    # The device failed: the item goes on in a new process.
                     losses += 1
                     log.warning("%s: %s", self._id, error.message)
                     continue
                 crashes = context.items.count_crash(self._id, self._serial)
-                log.warning("%s: %s (death %d)", self._id, error.message, crashes)
+                log.warning("%s: %s (crash %d)", self._id, error.message, crashes)
                 if crashes >= CRASHES_MAX:
                     raise KBError(
                         f"The recognizer's process died {crashes} times while it decoded this "
@@ -236,9 +236,9 @@ class ItemSteps:
                     ) from None
 
     def _wait_for_lane(self) -> None:
-        """Waits while the lane is paused; the item is shown as queued meanwhile."""
+        """Wait while the lane is paused; the item is shown as queued meanwhile."""
         context, marked_queued = self._context, False
-        # The worker's own picture of the lane may be half a second old.
+        # The worker's own state of the lane may be half a second old.
         self._until_accepted(context.refresh_lane_pause)
         while context.lane_is_paused():
             if not marked_queued:
@@ -252,7 +252,7 @@ class ItemSteps:
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[item_states.ItemRow | None]:
-        """Claims the item; turns what goes wrong into the row's state."""
+        """Claim the item; turn an error into the row's state."""
         context = self._context
         row = self._until_accepted(
             lambda: context.items.claim(self._id, self._serial, context.executor)
@@ -266,7 +266,7 @@ class ItemSteps:
                 yield row
             except (WorkerStopping, Cancelled):
                 if context.stopping.is_set():
-                    # Not ended: the workflow stays as it is, for the next worker to take up.
+                    # The workflow must not end: the next worker takes it up.
                     block_forever()
                 log.info("%s: cancelled", self._id)
             except KBError as error:
@@ -282,7 +282,7 @@ class ItemSteps:
                 context.cancelled.discard(self._key)
 
     def _fail(self, row: item_states.ItemRow, error: KBError) -> None:
-        """Later, again, or never: by what the error says of itself."""
+        """Postpone, retry or fail the item, as the retry policy decides."""
         context = self._context
         decision = retry_policy.decide(error, row.attempts, systemic=context.is_systemic(error))
         if decision.lane_reason and decision.until is not None:
@@ -315,12 +315,12 @@ class ItemSteps:
             )
         )  # fmt: skip
         if not recorded and context.stopping.is_set():
-            # This worker has let go of the item already; the next one ends it.
+            # This worker has released the item already; the next one ends it.
             block_forever()
         return recorded
 
     def _until_accepted(self, action: Callable[[], Result]) -> Result:
-        """A change of the item's row, tried until the database takes it."""
+        """Repeat a change of the item's row until the database takes it."""
         return self._context.until_accepted(action)
 
     def _record_failure(self, error: KBError, attempts: int) -> None:
@@ -346,21 +346,21 @@ class ItemSteps:
             return
         self._last_progress = (now, stage)
         context = self._context
-        # Only for show: a database that is locked just now must not end the work.
+        # For display only: a database that is locked now must not end the work.
         with contextlib.suppress(KBError):
             if not context.items.advance(self._id, self._serial, context.executor, stage, progress):
                 context.cancelled.add(self._key)
 
     def _advance_or_stop(self, stage: str, progress: float) -> None:
-        """For stages that have no other way to be told of a stop."""
+        """Record progress; raise Cancelled, for stages that check for a stop in no other way."""
         self._advance(stage, progress)
         if self._context.is_cancelled(self._key):
             raise Cancelled("Cancelled; nothing half written is left.")
 
     def _acquire_preparation(self) -> None:
-        """Waits for a place among those who prepare, and for room on the disk.
+        """Wait for a preparation slot, and for space on the disk.
 
-        Looked at again with the place in hand: what went before has filled the disk meanwhile.
+        The space is checked again with the slot in hand: earlier items may have filled the disk.
         """
         context = self._context
         while True:

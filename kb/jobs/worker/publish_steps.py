@@ -38,7 +38,7 @@ class PublishSteps:
         self._serial = serial
 
     def run(self) -> str:
-        """Publishes once; returns how it stands. Raises nothing: the workflow must end well."""
+        """Publish once; return the state. Raises nothing: the workflow must end well."""
         context = self._context
         outbox_entry = context.until_accepted(
             lambda: context.outbox.claim(self._sink, self._id, self._serial)
@@ -65,7 +65,7 @@ class PublishSteps:
         published = context.publisher.publish_one(self._sink, self._id, outbox_entry.extra)
         due_at = None
         if published.status == outbox.SYNCING:
-            # Indexing takes its time; it is looked at again and holds no place meanwhile.
+            # Indexing takes time; its state is polled, and it takes up no place meanwhile.
             due_at = next_poll_at(outbox_entry.since, time.time())
         context.until_accepted(
             lambda: context.outbox.finish(outbox_entry, published.status, due_at=due_at)
@@ -75,7 +75,7 @@ class PublishSteps:
     def _pause_lane_for_credentials(
         self, outbox_entry: OutboxEntry, error: CredentialsRefused
     ) -> str:
-        """Every other item would fail alike: it is said once, and the lane rests."""
+        """Pause the lane, and log the error once: every other item would fail alike."""
         context, until = self._context, time.time() + REFUSED_S
         with _refusing, suppress(KBError):
             pause = context.items.paused(lane_of(self._sink), time.time())
@@ -90,7 +90,7 @@ class PublishSteps:
         if self._context.stopping.is_set():
             block_forever()
         if self._context.is_systemic(error):
-            # A full disk or a folder that is gone says nothing against this item.
+            # A full disk or a missing folder is no fault of this item.
             self._context.warn_throttled(error)
             until = time.time() + retry_policy.LANE_PAUSE_S
             return self._wait(outbox_entry, until, error, outbox_entry.attempts)
@@ -119,7 +119,7 @@ class PublishSteps:
                 due_at=due_at,
             )
         )  # fmt: skip
-        # Whoever has taken it over meanwhile tells how it stands.
+        # Another process that has taken it over meanwhile records its state.
         if recorded and status != outbox.HELD:
             with suppress(KBError):
                 entry = context.library.find(self._id)
@@ -131,30 +131,30 @@ class PublishSteps:
 
 
 def next_poll_at(since: float, now: float) -> float:
-    """When to ask a busy knowledge base again: later, the longer it has been busy."""
+    """Return when to poll a busy knowledge base again: later, the longer it has been busy."""
     return now + min(MAX_POLL_S, max(FIRST_POLL_S, (now - since) / 2))
 
 
 def paused_sinks(context: WorkerContext) -> list[str]:
-    """The knowledge bases whose lane is closed now."""
+    """Return the knowledge bases whose lane is paused now."""
     prefix = lane_of("")
     closed = context.items.paused_lanes(time.time())
     return [name.removeprefix(prefix) for name, _, _ in closed if name.startswith(prefix)]
 
 
 def requeue_due(context: WorkerContext) -> None:
-    """Queues anew what waited for its time, whichever worker it began with."""
+    """Queue the waiting publications whose time has come, of whichever worker."""
     context.outbox.claim_due(time.time(), context.client.publish, paused_sinks(context))
 
 
 def requeue_lost(context: WorkerContext) -> None:
-    """Queues again what no workflow will ever end, after trouble with the database."""
+    """Queue publications again that no workflow will ever end, after a database error."""
     abandoned = context.client.abandoned_deliveries()
     if again := context.outbox.requeue_lost(abandoned, context.client.publish):
-        log.warning("to be published again, after trouble with the database: %s", again)
+        log.warning("to be published again, after a database error: %s", again)
 
 
 def adopt(context: WorkerContext) -> None:
-    """Takes in what the folder tells of publications, if the database is new."""
+    """Add the publications recorded in the folder, if the database is new."""
     if not context.outbox.counts():
         context.outbox.adopt(context.library.entries())

@@ -1,4 +1,6 @@
-"""What an error means for an item: later, again, or never; or is it everybody's?"""
+"""Retry policy: decides whether a failed item is retried, postponed or failed, and whether the
+whole lane pauses.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,9 @@ class RetryDecision:
 
 
 def decide(error: KBError, attempts: int, *, systemic: bool) -> RetryDecision:
-    """What becomes of an item that failed with `error` after so many earlier attempts.
+    """Decide on an item that failed with `error` after so many earlier attempts.
 
-    Trouble that is everybody's, and what is only not possible yet, counts for nobody.
+    System-wide and not-yet-available errors do not count as attempts.
     """
     now = time.time()
     if isinstance(error, RetryLater):
@@ -56,8 +58,8 @@ def decide(error: KBError, attempts: int, *, systemic: bool) -> RetryDecision:
 
 
 def is_systemic(error: KBError, home: Path) -> bool:
-    """Whether an error is no item's own: disk full, folder read-only, database locked, a
-    recognizer that cannot even start."""
+    """Return whether an error concerns no single item: disk full, folder read-only, database
+    locked, a recognizer that cannot even start."""
     if isinstance(error, InferenceProcessCrashed):
         return True
     if isinstance(error, ModelUnavailable) and error.retryable:
@@ -90,7 +92,7 @@ def library_missing_too_long(home: Path, waited_s: float) -> LibraryError:
 
 
 def unexpected(error: Exception) -> KBError:
-    """An error that nobody has foreseen, for the item's row."""
+    """Return an unexpected error as a KBError for the item's row."""
     first = (str(error).splitlines() or [""])[0]
     return KBError(
         f"{type(error).__name__}: {first}",
@@ -99,7 +101,7 @@ def unexpected(error: Exception) -> KBError:
 
 
 def backoff_s(attempt: int, pick: Callable[[float, float], float] = random.uniform) -> float:
-    """How long to wait before the next try: doubling, with full jitter in its upper half."""
+    """Return the seconds before the next try: doubling, with full jitter in the upper half."""
     longest = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** max(0, attempt - 1))
     return pick(longest / 2, longest)
 

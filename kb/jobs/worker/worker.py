@@ -1,4 +1,4 @@
-"""The worker: takes items from the queues until it is told to stop."""
+"""The worker: takes items from the queues until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ FOLLOW_EVERY_S = 20.0
 PUBLISH_EVERY_S = 10.0
 CLEANUP_EVERY_S = 3600.0
 IDLE_TIMEOUT_S = 3.0
-# A share may be gone for a moment. After that nobody brings it back, or it may as well be
-# started again; who waits for a worker that ends by itself is not kept waiting as long.
+# A network share may be gone for a moment. One that stays away longer needs a person, who can
+# start the worker again; a worker that ends when idle has a caller that waits for it.
 LIBRARY_MISSING_TIMEOUT_S, LIBRARY_MISSING_IDLE_TIMEOUT_S = 120.0, 20.0
 PUBLISHERS = 4
-CAPTIONERS = 2  # they wait for their turn among the downloads
+CAPTIONERS = 2  # they wait for their turn between the downloads
 
 
 class Worker:
@@ -67,7 +67,8 @@ class Worker:
         self._exit_code = 0
 
     def run(self) -> None:
-        """Works. Raises UsageError if the name is taken, LibraryError without a library.
+        """Work until asked to stop. Raises UsageError if the name is taken, LibraryError without a
+        library.
 
         The process ends with 0 when it was asked to, with 1 when its library is gone.
         """
@@ -96,7 +97,7 @@ class Worker:
             preparations=AdjustableSemaphore(preset.workers),
             stopping=self._stopping,
         )
-        # What this name was running when it was killed is only queued until it is begun again.
+        # Items that a worker of this name was running when it was killed are only queued now.
         context.items.release(context.executor)
         context.lane_pause = context.items.paused(workflow_ids.ITEM_LANE, time.time())
         workflows.install(context, self.steps_class)
@@ -124,7 +125,7 @@ class Worker:
 
     def _listen_to_signals(self) -> None:
         def stop(*_: object) -> None:
-            # The steps first: a recognizer that ends together with us is nobody's death.
+            # The steps first: an inference process that ends together with us is no crash.
             self._stopping.set()
             self._stop.set()
 
@@ -165,7 +166,7 @@ class Worker:
                 self._stop.set()
 
     def _wait_for_library(self) -> None:
-        """Begins nothing while the library is away, and ends when it stays so."""
+        """Start no item while the library is missing, and end when it stays missing."""
         error, now = retry_policy.library_missing(self._settings.home), time.monotonic()
         if self._library_missing_since is None:
             self._library_missing_since = now
@@ -181,19 +182,19 @@ class Worker:
             self._stop.set()
 
     def _do(self, chore: Callable[[], None]) -> None:
-        """A chore that fails is done again the next time; no trouble of its ends the worker."""
+        """Do a chore; one that fails is repeated at its next time, and never ends the worker."""
         try:
             chore()
         except KBError as error:
-            # A locked database or a full disk passes; the items wait in their own way.
+            # A locked database or a full disk is temporary; items wait by the retry policy.
             self._context.warn_throttled(error)
         except Exception:
             log.exception("a chore of the worker failed")
 
     def _beat(self) -> None:
         if not self._heartbeat.beat():
-            # Asleep for too long, or the database is new: others have our items by now.
-            log.warning("worker %s was taken for dead and begins anew", self._context.executor)
+            # Suspended for too long, or the database is new: other workers have its items by now.
+            log.warning("worker %s was declared dead and starts again", self._context.executor)
             self._declared_dead = True
             self._context.stopping.set()
             self._stop.set()
@@ -212,9 +213,9 @@ class Worker:
             busy = (
                 counts[QUEUED]
                 or counts[RUNNING]
-                # What waits for hours (quota, a premiere) is for another worker.
+                # Items that wait for hours (quota, a premiere) are for another worker.
                 or (counts[WAITING] and self._context.items.due(soon))
-                # Nor is a lane that rests until somebody mends the credentials.
+                # Nor does a lane count that pauses until the credentials are corrected.
                 or self._context.outbox.has_work(soon, publish_steps.paused_sinks(self._context))
             )
         except KBError:
@@ -227,7 +228,7 @@ class Worker:
         return now - self._idle_since >= IDLE_TIMEOUT_S
 
     def _end(self) -> None:
-        """Lets go of everything and ends the process.
+        """Release everything and end the process.
 
         Running items are not waited for: they stay recorded and go on where they were, with
         this worker's next start or with another one.
@@ -247,5 +248,5 @@ class Worker:
         if self._declared_dead:
             # A fresh process under the same name; the lock goes with this one.
             os.execv(sys.executable, worker_command(exit_when_idle=self._exit_when_idle))
-        # DBOS's threads may sit in a step for hours; nothing of theirs is worth waiting for.
+        # DBOS's threads may be in a step for hours; their work is taken up again later.
         os._exit(self._exit_code)

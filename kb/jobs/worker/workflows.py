@@ -13,7 +13,7 @@ from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_steps import ItemSteps, StepResult
 from kb.jobs.worker.publish_steps import PublishSteps
 
-# A killed worker is nobody's fault: no number of recoveries fails an item.
+# A killed worker is no fault of the item: no number of recoveries fails it.
 _UNLIMITED = 1_000_000
 
 _context: WorkerContext | None = None
@@ -21,7 +21,7 @@ _steps: type[ItemSteps] = ItemSteps
 
 
 def install(context: WorkerContext, steps: type[ItemSteps] = ItemSteps) -> None:
-    """Sets what the steps of this process work with, and what does their work."""
+    """Set the context of this process's steps, and the class that does them."""
     global _context, _steps
     _context, _steps = context, steps
 
@@ -60,7 +60,7 @@ def publish(item_id: str, serial: int) -> str:
 
 @DBOS.workflow(name=workflow_ids.PUBLISH, max_recovery_attempts=_UNLIMITED)
 def publish_remote(sink: str, item_id: str, serial: int) -> None:
-    """One item to one remote knowledge base; holds no place among the items."""
+    """One item to one remote knowledge base; it takes up no place in the queue of items."""
     send(sink, item_id, serial)
 
 
