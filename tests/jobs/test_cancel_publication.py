@@ -1,4 +1,4 @@
-"""What is cancelled is not uploaded afterwards: by the table, in a step, and by a real worker."""
+"""Cancelled publications are not uploaded afterwards: in the table, a step, a real worker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kb.options import RunOptions
 from kb.pipeline import publish_record
 from tests.fakes.odin import FakeOdin
 from tests.support.outbox import IDS, LATER_S, claim, serial_of, status
-from tests.support.publish_lane import environment, shelve, told
+from tests.support.publish_lane import add_items, at_odin, environment
 from tests.support.workers import Lab
 
 
@@ -55,7 +55,7 @@ def test_what_waits_is_dropped_and_can_be_asked_for_again(
     assert status(jobs, indexed) == outbox.SYNCING
     assert status(jobs, held) == outbox.HELD
     assert status(jobs, other) == outbox.QUEUED
-    # Nobody takes it up: not its workflow, no clock, no hand that opens lanes, no mending.
+    # It is not taken up: not by its workflow, not when due, not by resuming, not as lost.
     assert jobs.outbox.claim("odin", queued, serial) is None
     jobs.resume()
     taken = jobs.outbox.claim_due(time.time() + 2 * LATER_S, client.publish)
@@ -91,7 +91,7 @@ def test_what_is_being_sent_ends_and_is_not_tried_again(jobs: JobQueue) -> None:
 def test_a_new_database_does_not_take_it_up(tmp_path: Path) -> None:
     """The folder is the truth: what is noted there must not wait either."""
     with Lab(tmp_path / "lab") as lab:
-        (item_id,) = shelve(lab, 1)
+        (item_id,) = add_items(lab, 1)
         lab.library.amend(item_id, {"published": {"odin": {"status": "waiting", "error": "cut"}}})
         lab.jobs.adopt_folder()
         assert lab.jobs.cancel([item_id]) == [item_id]
@@ -105,7 +105,7 @@ def test_a_new_database_does_not_take_it_up(tmp_path: Path) -> None:
 
 
 class CancelledAtTheEnd(ItemSteps):
-    """Somebody cancels the item while it is being filed, its words all there."""
+    """The item is cancelled while its finished words are being published."""
 
     jobs: JobQueue
 
@@ -120,7 +120,7 @@ def test_an_item_cancelled_while_it_is_filed_is_not_sent(
     tmp_path: Path, work: type[ItemSteps]
 ) -> None:
     with Lab(tmp_path / "lab", KB_SINKS="folder") as lab:
-        (item_id,) = shelve(lab, 1)
+        (item_id,) = add_items(lab, 1)
         entry = lab.library.find(item_id)
         assert entry is not None
         jobs, settings = lab.jobs, lab.settings
@@ -153,44 +153,44 @@ def test_an_item_cancelled_while_it_is_filed_is_not_sent(
 @pytest.mark.slow
 def test_nothing_is_uploaded_once_it_is_cancelled(tmp_path: Path) -> None:
     with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
-        waits, goes = shelve(lab, 2)
+        waits, goes = add_items(lab, 2)
         lab.jobs.items.pause_lane("publish:odin", time.time() + LATER_S, "closed for a test")
         lab.start()
         lab.jobs.send(waits, ["odin"])
-        lab.wait(lambda: told(lab, waits).get("status") == "waiting", "a publication that waits")
+        lab.wait(lambda: at_odin(lab, waits).get("status") == "waiting", "a publication that waits")
         said = lab.kb("cancel", waits).stderr
         assert f"Not to be published any more: {waits} → odin" in " ".join(said.split())
-        assert told(lab, waits)["status"] == "cancelled"
+        assert at_odin(lab, waits)["status"] == "cancelled"
         # Neither when the lane opens nor when a line is corrected.
         lab.jobs.resume()
         assert lab.service.revisions.edit(waits, 0, "other words")
         lab.jobs.send(goes, ["odin"])
-        lab.wait(lambda: told(lab, goes).get("status") == "synced", "the other one's document")
-        assert told(lab, waits)["status"] == "cancelled"
+        lab.wait(lambda: at_odin(lab, goes).get("status") == "synced", "the other one's document")
+        assert at_odin(lab, waits)["status"] == "cancelled"
         assert len(odin.indexed()) == 1 == odin.count("POST", "/add/file")
         # Asked for again, it goes, with the words as they are now.
         assert f"{waits} → odin" in lab.kb("retry", waits).stderr
-        lab.wait(lambda: told(lab, waits)["status"] == "synced", "the document after all")
+        lab.wait(lambda: at_odin(lab, waits)["status"] == "synced", "the document after all")
         assert any(b"other words" in content for content in odin.indexed().values())
 
 
 @pytest.mark.slow
 def test_what_is_on_the_line_is_finished(tmp_path: Path) -> None:
-    """Cancelled in the middle of the upload: the document is whole, and told as it is."""
+    """Cancelled during the upload: the document is whole, and its state is the real one."""
     with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
-        (item_id,) = shelve(lab, 1)
+        (item_id,) = add_items(lab, 1)
         cancelled: list[list[str]] = []
         odin.on_upload = lambda _name: cancelled.append(lab.jobs.cancel([item_id]))
         lab.start()
         lab.jobs.send(item_id, ["odin"])
-        lab.wait(lambda: told(lab, item_id).get("status") == "synced", "the document")
+        lab.wait(lambda: at_odin(lab, item_id).get("status") == "synced", "the document")
         assert cancelled == [[item_id]]
         assert len(odin.documents()) == 1
 
 
 def test_what_is_there_stays_told_as_it_is(tmp_path: Path) -> None:
     with Lab(tmp_path / "lab") as lab:
-        (item_id,) = shelve(lab, 1)
+        (item_id,) = add_items(lab, 1)
         for known in ("synced", "failed"):
             lab.library.amend(item_id, {"published": {"odin": {"status": known}}})
             publish_record.record_cancelled(lab.library, item_id, "odin")

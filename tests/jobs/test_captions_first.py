@@ -37,14 +37,14 @@ def test_captions_stand_in_until_the_transcript_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def kb(lab: Lab, *arguments: str, code: int = 0) -> tuple[str, str]:
-        """What `kb` in this process prints and what it tells."""
+        """Return the output and the error output of `kb` in this process."""
         for name, value in lab.values.items():
             monkeypatch.setenv(name, value)
         get_settings.cache_clear()
         capsys.readouterr()
         assert run(list(arguments)) == code
-        told = capsys.readouterr()
-        return told.out, told.err
+        printed = capsys.readouterr()
+        return printed.out, printed.err
 
     bank = WordBank.load()
     rng = np.random.default_rng(5)
@@ -80,8 +80,8 @@ def test_captions_stand_in_until_the_transcript_is_there(
             assert hit.deep_link.startswith(f"https://youtu.be/{true}?t=")
             found = json.loads(kb(lab, "search", "zeppelin", "--json")[0])["hits"][0]
             assert found["tier"] == "captions by people"
-            text, told = kb(lab, "show", true)
-            assert "zeppelin" in text and "until the transcript" in told
+            text, printed = kb(lab, "show", true)
+            assert "zeppelin" in text and "until the transcript" in printed
             document = json.loads(kb(lab, "show", true, "--json")[0])
             assert document["transcript"] is None
             assert document["captions"]["engine"] == "captions"

@@ -63,7 +63,7 @@ def test_a_listing_killed_half_way_goes_on_and_three_keys_see_it_through(tmp_pat
         assert listed(lab) == {site.id_of(number) for number in range(count)}
         pages = Counter(site.api.requested_pages(site.channel.uploads))
         assert len(pages) == count // 50
-        # The head is looked at again for what is new; and nobody got the answer to the page at
+        # The head is read again for new media; and the answer to one page was lost, that at
         # which the worker was killed.
         assert {token for token, times in pages.items() if times > 1} <= {"", stop_at}
         assert [site.api.spent[key] for key in site.keys[:2]] == [6, 9]
@@ -90,8 +90,8 @@ def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
         assert waits.wait_until == pytest.approx(next_reset(time.time()), abs=1.0)
         assert "midnight Pacific" in waits.error
         assert 0 < len(listed(lab)) < count
-        (told,) = json.loads(lab.kb("follow", "--list", "--json").stdout)
-        assert "used up its day" in told["error"]
+        (shown_state,) = json.loads(lab.kb("follow", "--list", "--json").stdout)
+        assert "used up its day" in shown_state["error"]
         assert "used up its day" in lab.kb("follow", "--list").stdout
 
         lab.wait_finished()  # all that is listed waits for its download
@@ -106,8 +106,8 @@ def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
         assert len(pages) == count // 50
         # The head is looked at again, and the page whose details the last unit did not reach.
         assert len([token for token, times in pages.items() if times > 1]) <= 2
-        (told,) = json.loads(lab.kb("follow", "--list", "--json").stdout)
-        assert told["error"] == ""
+        (shown_state,) = json.loads(lab.kb("follow", "--list", "--json").stdout)
+        assert shown_state["error"] == ""
 
 
 @pytest.mark.timeout(600)
@@ -138,18 +138,18 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         counts = Counter(status.state for status in states.values())
         assert counts["done"] == fetched + 1
         assert counts["waiting"] == count - fetched - counts["failed"]
-        # Which are left is chance: they come in any order. Hardly any is begun after the check.
+        # Which are left is chance: they come in any order. Hardly any is started after the check.
         assert states[site.id_of(10)].state == "waiting"
         checked_at = site.media.requests_of("watch", ids[10])[0].at
-        begun = {asked.id for asked in site.media.requests_of("watch") if asked.at > checked_at}
-        assert len(begun) <= 4
+        started = {asked.id for asked in site.media.requests_of("watch") if asked.at > checked_at}
+        assert len(started) <= 4
         (lane,) = lab.jobs.lanes()
         assert (lane.name, "not a bot" in lane.reason) == ("download", True)
         for status in states.values():
             if status.state == "waiting" and "rest until" in status.error:
                 assert status.wait_until == pytest.approx(lane.until)
-        told = json.loads(lab.kb("status", "--json").stdout)
-        (shown,) = told["lanes"]
+        shown_state = json.loads(lab.kb("status", "--json").stdout)
+        (shown,) = shown_state["lanes"]
         assert shown == {"name": "download", "until": lane.until, "reason": lane.reason}
         until = time.strftime("%d %b %H:%M", time.localtime(lane.until))
         assert f"The download lane is paused until {until}" in lab.kb("status").stdout
@@ -181,6 +181,6 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         passages = lab.passages()
         assert len(set(passages)) == len(passages)
         assert lab.leftovers() == []
-        # The k-th download cannot have begun before its turn.
+        # The k-th download cannot have started before its turn.
         for number, request in enumerate(site.media.requests_of("watch")):
             assert request.at - began >= number * pause_s - 0.01

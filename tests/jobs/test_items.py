@@ -1,4 +1,4 @@
-"""The items table on SQLite: every change belongs to somebody, and nothing is queued twice."""
+"""The items table on SQLite: every change has one owner, and nothing is queued twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker whose library folder is deleted says so and ends; nobody makes an empty one."""
+"""A worker whose library folder is deleted says so and ends; no empty one is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits for a knowledge base belongs to no worker: the table, over a real database."""
+"""Waiting publications belong to no worker: the outbox table on a real database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.outbox import IDS, LATER_S, claim, serial_of, status
 
 
 def workflows(jobs: JobQueue) -> int:
-    """How many workflows there are on the queues, begun or not."""
+    """Return the number of workflows on the queues, started or not."""
     with jobs.database.begin() as connection:
         return connection.scalar(sa.text("SELECT count(*) FROM workflow_status")) or 0
 
@@ -65,14 +65,14 @@ def test_a_lane_that_rests_keeps_its_own(jobs: JobQueue) -> None:
     assert not queue.has_work(now + 2 * LATER_S, ["odin"])
     client = DbosClient(jobs.database)
     assert queue.claim_due(now + 2 * LATER_S, client.publish, ["odin"]) == []
-    # Somebody says that it goes on: what waited for an hour is due at once.
+    # Resumed by hand: a publication that waits for an hour is due at once.
     jobs.resume()
     assert queue.claim_due(time.time(), client.publish) == [("odin", IDS[0])]
     client.close()
 
 
 def test_an_old_workflow_does_nothing(jobs: JobQueue) -> None:
-    """The item was transcribed anew while its old words were being sent."""
+    """The item was transcribed again while its old words were being sent."""
     jobs.send(IDS[0], ["odin"])
     old = claim(jobs, IDS[0])
     assert jobs.outbox.claim("odin", IDS[0], old.serial) == old  # taken over after a kill
@@ -85,9 +85,9 @@ def test_an_old_workflow_does_nothing(jobs: JobQueue) -> None:
     # Nor does a foreground run that ends now, with what may be the old words.
     jobs.outbox.record("odin", IDS[0], outbox.SYNCED)
     jobs.outbox.record_error("odin", IDS[0], "no network", "")
-    begun = time.time()
+    started = time.time()
     jobs.send(IDS[0], ["odin"])
-    jobs.outbox.record("odin", IDS[0], outbox.SYNCED, started_at=begun)
+    jobs.outbox.record("odin", IDS[0], outbox.SYNCED, started_at=started)
     assert status(jobs, IDS[0]) == outbox.QUEUED
     # One that began afterwards has sent what was asked for: no worker need do it again.
     waiting = serial_of(jobs, IDS[0])
@@ -162,10 +162,10 @@ def test_a_new_database_learns_from_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_busy_knowledge_base_is_asked_ever_less() -> None:
-    begun = 1000.0
-    looks = [begun]
-    while looks[-1] < begun + 6 * 3600:
-        looks.append(next_poll_at(begun, looks[-1]))
+    started = 1000.0
+    looks = [started]
+    while looks[-1] < started + 6 * 3600:
+        looks.append(next_poll_at(started, looks[-1]))
     pauses = [after - before for before, after in pairwise(looks)]
     assert pauses[0] == 10 and pauses == sorted(pauses) and max(pauses) == 600
     assert len(looks) < 60

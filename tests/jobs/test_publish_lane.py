@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.odin import KEY, SECRET, FakeOdin
-from tests.support.publish_lane import environment, shelve, told
+from tests.support.publish_lane import add_items, at_odin, environment
 from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
 
 
 def state_of(lab: Lab, item_id: str) -> str:
-    """What is noted beside the medium of its place in the project."""
+    """Return what is recorded beside the medium of its document in the project."""
     entry = lab.library.find(item_id)
     record = entry.published.get("odin") if entry else None
     return str(record.get("status")) if isinstance(record, dict) else "nothing"
@@ -27,40 +27,40 @@ def test_what_waits_is_taken_up_by_whoever_is_there(tmp_path: Path) -> None:
         FakeOdin(tmp_path / "odin", index_s=3600) as odin,
         Lab(tmp_path / "lab", **environment(odin)) as lab,
     ):
-        ids = shelve(lab, 3)
+        ids = add_items(lab, 3)
         first = lab.start(name="one")
         for item_id in ids:
             lab.jobs.send(item_id, ["odin"])
-        lab.wait(lambda: all(told(lab, i).get("status") == "syncing" for i in ids), "three sent")
+        lab.wait(lambda: all(at_odin(lab, i).get("status") == "syncing" for i in ids), "three sent")
         lab.stop(first)
         odin.finish_indexing()
         lab.start(name="two")
-        lab.jobs.resume()  # nobody wants to wait for the next look
+        lab.jobs.resume()  # without waiting for the next poll
         lab.wait(lambda: all(state_of(lab, i) == "synced" for i in ids), "three documents")
-        assert {told(lab, i)["status"] for i in ids} == {"synced"}
+        assert {at_odin(lab, i)["status"] for i in ids} == {"synced"}
         assert len(odin.indexed()) == 3 == odin.count("POST", "/add/file")
 
 
 def test_a_failed_publication_is_shown_and_tried_again_alone(tmp_path: Path) -> None:
     with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
-        refused, held = shelve(lab, 2)
+        refused, held = add_items(lab, 2)
         lab.library.amend(held, {"state": "held", "error": "20 s are doubtful"})
         odin.queue_faults("422")
         lab.start()
         for item_id in (refused, held):
             lab.jobs.send(item_id, ["odin"])
-        lab.wait(lambda: told(lab, refused).get("status") == "failed", "a refusal")
-        lab.wait(lambda: told(lab, held).get("status") == "held", "a held item")
-        said = told(lab, refused)
+        lab.wait(lambda: at_odin(lab, refused).get("status") == "failed", "a refusal")
+        lab.wait(lambda: at_odin(lab, held).get("status") == "held", "a held item")
+        said = at_odin(lab, refused)
         assert "422" in said["error"] and said["hint"] and said["attempts"] == 1
         shown = lab.kb("status").stdout
         assert "odin failed" in " ".join(shown.split()) and "422" in shown
         files = {p: p.stat().st_mtime_ns for p in lab.home.glob("media/*.transcript.json")}
         assert lab.kb("retry", "--failed").stderr.count(refused) == 1
-        lab.wait(lambda: told(lab, refused)["status"] == "synced", "the document")
-        assert told(lab, refused)["error"] == "" and len(odin.indexed()) == 1
+        lab.wait(lambda: at_odin(lab, refused)["status"] == "synced", "the document")
+        assert at_odin(lab, refused)["error"] == "" and len(odin.indexed()) == 1
         assert {p: p.stat().st_mtime_ns for p in files} == files
-        # Held back until somebody releases it: trying again is no way around that.
+        # Held until a person releases it: a retry does not change that.
         assert lab.jobs.retry_failed() == [] == lab.jobs.retry([held])
 
 

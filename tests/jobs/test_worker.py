@@ -1,7 +1,7 @@
 """Real worker processes on real audio: what must hold when they are stopped, killed, fed nonsense.
 
 One library with a warm worker serves most tests, because loading a recognizer takes longer than
-all of the rest; whoever ends the worker starts it again.
+all of the rest; a test that ends the worker starts it again.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def test_failing_items_do_not_stop_others(warm: Warm) -> None:
     _ = warm.worker
     good, gone = warm.talks(2)
     text = good.with_name("no medium.mp4")
-    text.write_text("these are words, but nobody says them")
+    text.write_text("these are words, but they are not spoken")
     ids = {path: warm.ingest([path])[0] for path in (text, gone) if warm.jobs.pause() == []}
     gone.unlink()
     warm.jobs.resume()
@@ -290,7 +290,7 @@ def test_a_library_that_moves_away_and_comes_back(warm: Warm) -> None:
     away = warm.home.with_name("away")
     warm.home.rename(away)
     time.sleep(3)
-    assert not warm.home.exists()  # nobody made an empty one in its place
+    assert not warm.home.exists()  # no empty one was made in its place
     away.rename(warm.home)
     warm.wait(lambda: warm.states([item_id])[item_id].state in ("done", "waiting"), "its end")
     warm.jobs.resume()
@@ -369,12 +369,12 @@ def test_a_detached_worker_survives_its_terminal(warm: Warm) -> None:
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     terminal = os.getsid(shell.pid)
-    _, told = shell.communicate(timeout=60)
-    assert shell.returncode == 0, told
+    _, errors = shell.communicate(timeout=60)
+    assert shell.returncode == 0, errors
     (alive,) = warm.jobs.workers()
     worker = warm.track(alive.pid)
     assert os.getsid(worker.pid) not in (terminal, os.getsid(0))
-    with pytest.raises(ProcessLookupError):  # nobody of the terminal is left to be signalled
+    with pytest.raises(ProcessLookupError):  # no process of the terminal is left to be signalled
         os.killpg(terminal, signal.SIGHUP)
     ids = warm.ingest(warm.talks(1))
     assert {s.state for s in warm.wait_finished(ids).values()} == {"done"}

@@ -85,22 +85,22 @@ def test_one_thread_may_enter_twice_and_others_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kb.storage.locks.LOCK_TIMEOUT_S", 0.05)
-    library, told = Library(tmp_path), []
+    library, raised = Library(tmp_path), []
 
     def other() -> None:
         try:
             library.amend(ITEM.id, {"attempts": 1})
         except LibraryError as error:
-            told.append(error)
+            raised.append(error)
 
     with library.metadata_lock(ITEM.id), library.metadata_lock(ITEM.id):
         library.write_metadata(ITEM)
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
-        (error,) = told
+        (error,) = raised
         assert error.retryable and error.hint
     other()
-    assert len(told) == 1
+    assert len(raised) == 1
     entry = library.find(ITEM.id)
     assert entry is not None and entry.attempts == 1

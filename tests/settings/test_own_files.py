@@ -127,7 +127,7 @@ def test_a_link_to_the_keys_stays_a_link(tmp_path: Path) -> None:
     assert real.read_text() == f"{SECRET}\n"
 
 
-# The shelf
+# The cache
 
 
 def test_the_shelf_sees_what_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -137,19 +137,19 @@ def test_the_shelf_sees_what_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("KB_MODEL", "demo")
     get_settings.cache_clear()
     library = Library(tmp_path / "library")
-    shelf = LibraryCache(library.media_folder)
-    assert shelf.listing().entries == ()
+    cache = LibraryCache(library.media_folder)
+    assert cache.listing().entries == ()
     item_id = add_item()
-    assert shelf.listing() == library.scan()
-    (entry,) = shelf.listing().entries
+    assert cache.listing() == library.scan()
+    (entry,) = cache.listing().entries
     assert entry.item.id == item_id
     library.write_metadata(entry.item, {"state": "held"})
-    assert shelf.listing().entries[0].state == "held"
+    assert cache.listing().entries[0].state == "held"
     assert entry.text_path is not None
     entry.text_path.unlink()
-    assert shelf.listing() == library.scan()
+    assert cache.listing() == library.scan()
     damaged = library.path(entry, ".json")
     damaged.write_text("{", encoding="utf-8")
     os.utime(damaged.parent)  # as a file that was moved into place would
-    assert shelf.listing() == library.scan()
-    assert shelf.listing().problems
+    assert cache.listing() == library.scan()
+    assert cache.listing().problems

@@ -23,7 +23,7 @@ from kb.settings import (
 
 def test_the_example_has_every_setting_with_its_default() -> None:
     text = (PROJECT_ROOT / ".env.example").read_text(encoding="utf-8")
-    assert text == "\n".join(example_lines()) + "\n", "write it anew: see CONTRIBUTING.md"
+    assert text == "\n".join(example_lines()) + "\n", "write it again: see CONTRIBUTING.md"
     values = dotenv_values(PROJECT_ROOT / ".env.example")
     for field in Settings.model_fields.values():
         assert str(field.alias) in values

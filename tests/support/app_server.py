@@ -23,7 +23,7 @@ START_TIMEOUT_S = 90
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses now."""
+    """Return a loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -36,7 +36,7 @@ class Composition:
     """Audio and the truth about it.
 
     ``audio``: float32 (samples,) at 16 kHz; ``words``: (text, start, end) in order; ``language``:
-    "en" or "de", the one with more speech (None where nobody speaks).
+    "en" or "de", the one with more speech (None without speech).
     """
 
     audio: np.ndarray
@@ -50,7 +50,7 @@ class Composition:
 
     @property
     def seconds(self) -> float:
-        """How long the audio is."""
+        """The length of the audio."""
         return len(self.audio) / SAMPLE_RATE
 
 
@@ -222,7 +222,7 @@ def join(*parts: Composition, pause: float = 1.0) -> Composition:
 
 
 def without_speech(audio: np.ndarray) -> Composition:
-    """Wrap audio in which nobody speaks (noise, chords, silence), so that it can be joined."""
+    """Wrap audio without speech (noise, chords, silence), so that it can be joined."""
     return Composition(audio, [], None)
 
 

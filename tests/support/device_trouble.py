@@ -42,7 +42,7 @@ SPEC = replace(WHISPER, load=FlakyEngine.load)
 
 
 def consume_failure() -> bool:
-    """Whether a failure was still to come; it is used up."""
+    """Use up one failure; return whether one was left."""
     file = Path(os.environ[FAILURES_ENV])
     with FileLock(f"{file}.lock"):
         remaining = int(file.read_text())

@@ -86,7 +86,7 @@ def page(**query: str) -> AppTest:
 
 
 def run_page(app: AppTest) -> AppTest:
-    """The page drawn anew, without an error of the program's."""
+    """Run the page again; it must raise no error."""
     app.run()
     assert not app.exception
     return app

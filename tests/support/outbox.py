@@ -32,7 +32,7 @@ def serial_of(jobs: JobQueue, item_id: str) -> int:
 
 
 def claim(jobs: JobQueue, item_id: str) -> OutboxEntry:
-    """What the worker does that has begun the row's workflow."""
+    """Claim a row as the worker does that has started its workflow."""
     found = jobs.outbox.claim("odin", item_id, serial_of(jobs, item_id))
     assert found is not None
     return found

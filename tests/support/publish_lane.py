@@ -19,8 +19,8 @@ def environment(odin: FakeOdin, **more: Any) -> dict[str, str]:
     return {str(known[n].alias) if n in known else n: str(v) for n, v in given}
 
 
-def shelve(lab: Lab, count: int, covered: float = 1.0) -> list[str]:
-    """Items in the library with words of theirs, as transcribed some time ago."""
+def add_items(lab: Lab, count: int, covered: float = 1.0) -> list[str]:
+    """Add transcribed items to the library; return their ids."""
     made = []
     for number in range(count):
         item = MediaItem(
@@ -46,7 +46,7 @@ def shelve(lab: Lab, count: int, covered: float = 1.0) -> list[str]:
     return made
 
 
-def told(lab: Lab, item_id: str) -> dict[str, Any]:
-    """What `kb status` says that ODIN says of an item."""
+def at_odin(lab: Lab, item_id: str) -> dict[str, Any]:
+    """Return the state of an item at ODIN, as `kb status` prints it."""
     found: dict[str, Any] = status_document(lab.service.items.status(item_id))["publish"]
     return dict(found.get("odin", {}))

@@ -29,14 +29,14 @@ MARKS = ("<asr_text>", "<timestamp>")  # which are text to the tokenizer
 STEPS = 350  # of 80 ms: what the aligner may answer
 
 ASR_TEMPLATE = """\
-{%- set ns = namespace(told='', sound='') -%}
+{%- set ns = namespace(system='', sound='') -%}
 {%- for m in messages -%}{%- for c in m.content -%}
-{%- if m.role == 'system' -%}{%- set ns.told = ns.told + c.text -%}{%- endif -%}
+{%- if m.role == 'system' -%}{%- set ns.system = ns.system + c.text -%}{%- endif -%}
 {%- if c.type == 'audio' -%}
 {%- set ns.sound = ns.sound + '<|audio_start|><|audio_pad|><|audio_end|>' -%}
 {%- endif -%}
 {%- endfor -%}{%- endfor -%}
-{{- '<|im_start|>system\\n' + ns.told + '<|im_end|>\\n' -}}
+{{- '<|im_start|>system\\n' + ns.system + '<|im_end|>\\n' -}}
 {{- '<|im_start|>user\\n' + ns.sound + '<|im_end|>\\n' -}}
 {%- for m in messages -%}{%- if m.role == 'assistant' -%}
 {{- '<|im_start|>assistant\\n' -}}

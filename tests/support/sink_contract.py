@@ -1,4 +1,4 @@
-"""What every sink must do, as tests: subclass `SinkContract` and give it a `sink` fixture."""
+"""The contract of sinks as tests: subclass `SinkContract` and give it a `sink` fixture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of speech share: scoring against the truth, an oracle recognizer, a warm model.
+"""Shared parts of tests of speech: scoring against the truth, an oracle recognizer, a warm model.
 
 The oracle knows every spoken word and its time, and answers with exactly those that lie in the
 sound it is shown: what is lost or doubled then is the doing of the code around it.
@@ -129,7 +129,7 @@ def words_of(document: Mapping[str, object]) -> list[Word]:
 
 
 def trimmed_time(clock: TimestampMap, at_s: float) -> float:
-    """Where a time of the medium is in the sound that pauses were taken out of."""
+    """Return a time of the medium as a time in the sound without pauses."""
     low, high = 0.0, at_s
     while high - low > 1e-6:
         middle = (low + high) / 2

@@ -1,6 +1,6 @@
 """Real worker processes over a library of their own, for tests and benchmarks.
 
-Everything that a `Lab` starts, it ends: workers, detached ones and their model hosts, by
+Everything that a `Lab` starts, it ends: workers, detached ones and their inference processes, by
 process id and never by name.
 """
 
@@ -89,7 +89,7 @@ class Lab:
         return self.service.library
 
     def environment(self, **more: str) -> dict[str, str]:
-        """What a process of this library sees: no setting of the shell but the lab's own."""
+        """The environment of this library's processes: no setting of the shell in it."""
         clean = {name: value for name, value in os.environ.items() if name not in NO_SETTINGS}
         return {**clean, **self.values, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **more}
 
@@ -128,13 +128,13 @@ class Lab:
         return process
 
     def track(self, pid: int) -> psutil.Process:
-        """Takes charge of a process that somebody else started."""
+        """Take charge of a process that another one started."""
         process = psutil.Process(pid)
         self.processes.append(process)
         return process
 
     def inference_process_of(self, worker: psutil.Process) -> psutil.Process | None:
-        """The model host of a worker, if it has one now."""
+        """The inference process of a worker, if it has one now."""
         with suppress(psutil.Error):
             for child in worker.children():
                 with suppress(psutil.Error):
@@ -143,7 +143,7 @@ class Lab:
         return None
 
     def kill(self, worker: psutil.Process) -> None:
-        """SIGKILL, as a power cut or the kernel would; its model host must follow by itself."""
+        """SIGKILL, as a power cut or the kernel would; its inference process must end by itself."""
         with suppress(psutil.NoSuchProcess):
             worker.kill()
         self._reap(worker)
@@ -183,7 +183,7 @@ class Lab:
         return list(report.enqueued)
 
     def states(self, ids: Sequence[str] = ()) -> dict[str, ItemStatus]:
-        """Where items stand, by id."""
+        """Return the states of items, by id."""
         return {status.id: status for status in self.service.items.statuses(ids=ids)}
 
     def wait(

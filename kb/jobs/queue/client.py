@@ -148,7 +148,7 @@ class JobQueue:
         """
         stopped = self.items.stop(ids, state)
         self._client.cancel([workflow_ids.ingest_id(*key) for key in stopped])
-        # After that: an item that has just been done no longer queues its publications (`ItemSteps`).
+        # After that: an item that was just done queues no publications any more (`ItemSteps`).
         dropped = self.cancel_publications(ids) if state == CANCELLED else []
         return list(dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped)]))
 

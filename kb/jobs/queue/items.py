@@ -289,7 +289,7 @@ class ItemStore:
             ]
 
     def unfinished(self, live_workers: Collection[str] | None = None) -> dict[str, str]:
-        """Return the state of every item that is not done, by id; `live_workers` as in `summaries`."""
+        """Return the state of every unfinished item, by id; `live_workers` as in `summaries`."""
         shown = effective_state(live_workers)
         query = sa.select(items.c.id, shown).where(shown != DONE)
         with self.database.begin() as connection:
