@@ -1,4 +1,4 @@
-"""The catalogue database: one engine for jobs, keys, lanes and publish records.
+"""The database of a library: jobs, keys, lanes and publish records.
 
 SQLite in the library folder by default, PostgreSQL by URL. Holds nothing that cannot be
 rebuilt from the folder or done again, save counters. Schema changes are appended to
@@ -34,7 +34,7 @@ class Database:
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool = True) -> Database:
-        """Opens the library's database and brings its schema up to date.
+        """Open the library's database and bring its schema up to date.
 
         Raises LibraryError: no folder and `create` is off, file damaged or not a database,
         locked for half a minute by another program, made by a newer version, or the
@@ -74,7 +74,7 @@ class Database:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turns the driver's errors into LibraryError with the next step."""
+        """Turn the driver's errors into LibraryError with the next step."""
         try:
             yield
         except sa.exc.DBAPIError as error:

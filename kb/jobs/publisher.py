@@ -1,4 +1,4 @@
-"""Finished items on their way to knowledge bases elsewhere, and back as answers."""
+"""Publishes finished items to remote knowledge bases, synchronises and queries them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ItemProgress = Callable[[str, str, int, int], None]
 
 
 def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
-    """An item as a knowledge base gets it. Raises LibraryError without a transcript."""
+    """Return an item as a knowledge base gets it. Raises LibraryError without a transcript."""
     transcript = stages.read_transcript(library, entry)
     medium = entry.media_path
     path = f"media/{medium.name}" if medium else transcript.media.path
@@ -55,7 +55,7 @@ def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
 
 
 class HeldForReview(UsageError):
-    """The item is held for review: it is released by people, not by trying again."""
+    """Raised for an item that is held for review: a person releases it, not a retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class CostEstimate:
 
 @dataclass
 class Publisher:
-    """The knowledge bases of one library, seen from the foreground."""
+    """Publishing to the knowledge bases of one library, in the foreground."""
 
     settings: Settings
     library: Library
@@ -96,7 +96,7 @@ class Publisher:
         check_ready((sink,), self.settings, metadata)
 
     def publishable_ids(self) -> list[str]:
-        """Ids of the items that may be published: finished and not held."""
+        """Return the ids of the items that may be published: finished and not held."""
         return [
             entry.item.id
             for entry in self.library.entries()
@@ -126,7 +126,7 @@ class Publisher:
         metadata: Mapping[str, str] | None = None,
         progress: ItemProgress | None = None,
     ) -> SyncResult:
-        """Publishes items to the end. Raises UsageError, CredentialsRefused.
+        """Publish items and wait for their indexing. Raises UsageError, CredentialsRefused.
 
         An item that is held or has no transcript fails by itself; the rest goes on.
         """
@@ -188,14 +188,14 @@ class Publisher:
         metadata: Mapping[str, str] | None = None,
         progress: ItemProgress | None = None,
     ) -> SyncResult:
-        """Does what a plan says; `prune` also deletes documents of ours that are only there."""
+        """Carry out a plan; `prune` also deletes documents of ours that only the project has."""
         return apply_plan(
             self.odin, plan, self._load, prune=prune, extra_metadata=metadata,
             progress=progress, on_item_done=self._status_recorder(ODIN),
         )  # fmt: skip
 
     def ask(self, question: str) -> Answer:
-        """The ODIN project's answer, its sources traced to video and second."""
+        """Return the ODIN project's answer, with the video and second of each source."""
         self.check(ODIN)
         return ask(self.odin, question, passages=self._passages)
 
@@ -245,7 +245,7 @@ class Publisher:
     def publish_one(
         self, sink: str, item_id: str, metadata: Mapping[str, str] | None = None
     ) -> Published:
-        """Publishes one item without waiting for its indexing.
+        """Publish one item without waiting for its indexing.
 
         Raises HeldForReview for one that is held, and any other KBError.
         """
@@ -263,7 +263,7 @@ class Publisher:
         return published
 
     def _status_recorder(self, sink: str) -> OnItemDone:
-        """Notes what became of each item, beside its medium and in the database, at once.
+        """Record the result of each item at once, beside its medium and in the database.
 
         A process that is killed or refused half way has recorded everything that was done.
         """
@@ -314,7 +314,7 @@ class Publisher:
 def check_ready(
     sinks: Collection[str], settings: Settings, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Raises UsageError for a knowledge base that is not known, lacks its credentials, or
+    """Raise UsageError for a knowledge base that is not known, lacks its credentials, or
     cannot take these own fields: before any work starts."""
     for name in sinks:
         check_sink(name)

@@ -1,7 +1,7 @@
 """A cache of the library's entries: only files that have changed on disk are read again.
 
 Every file of the library is written beside its name and moved into place, so that the media
-folder's own time of change tells whether anything at all has happened.
+folder's own time of change shows whether anything has changed.
 """
 
 from __future__ import annotations

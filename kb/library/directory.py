@@ -41,7 +41,7 @@ def is_metadata(name: str) -> bool:
 
 @dataclass(frozen=True)
 class DirectorySnapshot:
-    """Answers which files are there: from `names`, read once for many questions, or the disk."""
+    """The files that exist: from `names`, read once for many queries, or from the disk."""
 
     path: Path
     names: frozenset[str] | None = None
@@ -64,9 +64,9 @@ class DirectorySnapshot:
 
 @dataclass
 class MetadataIndex:
-    """Which metadata file holds which item; safe to use from several threads.
+    """Maps item ids to metadata files; safe to use from several threads.
 
-    Other processes add files: an id that is not known leads to a fresh look at the folder.
+    Other processes add files: an id that is not known leads to another read of the folder.
     """
 
     folder: Path
@@ -97,7 +97,7 @@ class MetadataIndex:
     def owner_of(self, stem: str) -> str | None:
         """The id of another item's metadata under this stem, in whatever case; else None.
 
-        As of the last look at the folder, which `find` takes for an unknown id.
+        As of the last read of the folder, which `find` takes for an unknown id.
         """
         with self._lock:
             name = self._folded.get(f"{stem}{METADATA_SUFFIX}".casefold())

@@ -1,4 +1,4 @@
-"""Taking in what was laid into the media folder by hand or by an older tool."""
+"""Imports files put into the media folder by hand or by an older tool."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ Write = Callable[[MediaItem, Mapping[str, Any], str], LibraryEntry]
 def adopt(
     media_folder: Path, stem_of_id: Callable[[str], str | None], write: Write
 ) -> LibraryListing:
-    """See `Library.adopt`; `stem_of_id` maps an id to its stem, `write` writes metadata."""
+    """Import the files (see `Library.adopt`).
+
+    `stem_of_id` maps an id to its stem, `write` writes metadata.
+    """
     names = frozenset(list_directory(media_folder))
     folder = DirectorySnapshot(media_folder, names)
     entries: list[LibraryEntry] = []

@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 
 
 def deep_link(item: MediaItem, start_s: float) -> str:
-    """A link that opens the medium at the second in which `start_s` lies.
+    """A link that opens the medium at the second of `start_s`.
 
     YouTube: its short link; local files: the dashboard's page; anything else: the item's page
     with a media fragment (`#t=`, W3C Media Fragments), in place of a fragment it may have.
@@ -93,7 +93,7 @@ class Library:
         self._index = MetadataIndex(self.media_folder)
 
     def prepare(self) -> None:
-        """Make the folders and prove that they can be written to.
+        """Make the folders and check that they can be written to.
 
         Raises LibraryError with what is in the way; call it before long work.
         """
@@ -251,7 +251,7 @@ class Library:
             return entry_from_record(merged, stem, self._on_disk)
 
     def amend(self, item_id: str, changes: Mapping[str, Any]) -> LibraryEntry | None:
-        """Changes the record of an item that is there; None, and nothing written, if it is not.
+        """Change an item's record; return None, and write nothing, if there is no such item.
 
         Unlike `write_metadata` it leaves the item's description as it is now: a caller that read
         the item some time ago must not write an old title over a new one.
@@ -298,7 +298,7 @@ class Library:
     # Upkeep
 
     def sweep_temporary(self) -> tuple[Path, ...]:
-        """Remove what killed processes left half written; returns what was removed."""
+        """Remove temporary files of killed processes; return those removed."""
         return storage.sweep(self.home) + storage.sweep(self.media_folder)
 
     def adopt(self) -> LibraryListing:

@@ -102,14 +102,14 @@ class LibraryEntry:
 
 @dataclass(frozen=True, slots=True)
 class LibraryListing:
-    """Entries of the library and what stood in the way of reading others."""
+    """Entries of the library, and the problems of reading others."""
 
     entries: tuple[LibraryEntry, ...]
     problems: tuple[Problem, ...] = ()
 
 
 class Files(Protocol):
-    """Answers which files of an item are there (`kb.library.directory.DirectorySnapshot`)."""
+    """The files of an item that exist (`kb.library.directory.DirectorySnapshot`)."""
 
     @property
     def path(self) -> Path: ...

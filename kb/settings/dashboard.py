@@ -23,6 +23,6 @@ class DashboardSettings(BaseModel):
     app_worker: bool = Field(
         True,
         alias="KB_APP_WORKER",
-        description="The dashboard starts a worker on its machine when none is alive: with "
-        "itself, for what is taken in, and after one was killed. Off: by its button alone.",
+        description="The dashboard starts a worker on its machine when none is alive: at its "
+        "start, when items are queued, after one was killed. Off: by its button alone.",
     )

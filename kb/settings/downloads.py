@@ -42,43 +42,43 @@ class DownloadSettings(BaseModel):
         900.0,
         alias="KB_LISTING_REUSE_S",
         ge=0,
-        description="A finished listing this young, in seconds, answers again without quota.",
+        description="Age, in seconds, up to which a finished listing is used again, without quota.",
     )
     keep: Literal["audio", "mp3", "mp4"] = Field(
         "audio",
         alias="KB_KEEP",
-        description="What a download leaves: audio (as the site has it), mp3 or mp4.",
+        description="File that a download keeps: audio (as the site has it), mp3 or mp4.",
     )
     download_pause_s: float = Field(
         10.0,
         alias="KB_DOWNLOAD_PAUSE_S",
         ge=0,
-        description="Least seconds between the starts of two downloads on this machine.",
+        description="Minimum seconds between the starts of two downloads on this machine.",
     )
     download_pause_max_s: float = Field(
         20.0,
         alias="KB_DOWNLOAD_PAUSE_MAX_S",
         ge=0,
-        description="Most seconds between them; the pause is drawn between the two.",
+        description="Maximum seconds between them; the pause is random between the two.",
     )
     download_cooldown_s: float = Field(
         900.0,
         alias="KB_DOWNLOAD_COOLDOWN_S",
         ge=0,
-        description="Rest of all downloads, in seconds, when a site says that it is too much; "
+        description="Pause of all downloads, in seconds, when a site limits them; "
         "it doubles each time in a row.",
     )
     download_cooldown_max_s: float = Field(
         21_600.0,
         alias="KB_DOWNLOAD_COOLDOWN_MAX_S",
         ge=0,
-        description="Longest such rest, in seconds.",
+        description="Longest such pause, in seconds.",
     )
     download_retries: int = Field(
         10,
         alias="KB_DOWNLOAD_RETRIES",
         ge=0,
-        description="How often a broken connection is taken up again within one download.",
+        description="Number of reconnections within one download.",
     )
     download_attempts: int = Field(
         3,
@@ -90,7 +90,7 @@ class DownloadSettings(BaseModel):
         0,
         alias="KB_DOWNLOAD_RATE",
         ge=0,
-        description="Most bytes a second for one download; 0 for no limit.",
+        description="Maximum bytes a second of one download; 0 for no limit.",
     )
     proxy: SecretStr = Field(
         SecretStr(""),
@@ -112,7 +112,7 @@ class DownloadSettings(BaseModel):
         True,
         alias="KB_WITNESS",
         description="Fetch captions that people made, where a medium has any in its language, "
-        "and hold the transcript against them.",
+        "and compare the transcript with them.",
     )
     captions_first: bool = Field(
         False,

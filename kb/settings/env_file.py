@@ -1,4 +1,4 @@
-"""The `.env` file, changed a setting at a time: comments and other lines stay as they are.
+"""Changes single settings in the `.env` file; comments and other lines stay as they are.
 
 Nothing is written that would not be read back as the same value, or that the settings refuse.
 """
@@ -19,7 +19,7 @@ from kb.settings.settings import Settings, get_settings
 
 
 def env_file() -> Path:
-    """The file whose values win: here, else beside the package; where none is, the new one."""
+    """Return the `.env` file in use: here, else beside the package; without one, the new one."""
     working_dir_file = Path.cwd() / ".env"
     beside = settings.ENV_FOLDER / ".env"
     if working_dir_file.is_file():
@@ -61,7 +61,7 @@ def change(values: Mapping[str, str]) -> Settings:
 
 
 def _check(values: Mapping[str, str]) -> None:
-    """Raises SettingsError for what the settings refuse."""
+    """Raise SettingsError for a value that the settings refuse."""
     changes: dict[str, object] = {}
     for name, value in values.items():
         default = Settings.model_fields[name].get_default(call_default_factory=True)

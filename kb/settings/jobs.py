@@ -40,14 +40,14 @@ class JobSettings(BaseModel):
         60.0,
         alias="KB_WORKER_TIMEOUT_S",
         ge=2,
-        description="A worker that gives no sign of life for so long is taken for dead, and "
+        description="A worker without a heartbeat for so many seconds is declared dead, and "
         "another one takes over its items.",
     )
     keep_records_days: float = Field(
         30.0,
         alias="KB_KEEP_RECORDS_DAYS",
         gt=0,
-        description="How long the job records of ended items are kept.",
+        description="Days for which the job records of ended items are kept.",
     )
     log_level: str = Field(
         "WARNING",

@@ -1,4 +1,4 @@
-"""Settings of the library: its folder, its knowledge bases, what is held for review."""
+"""Settings of the library: its folder, its knowledge bases, the limit for review."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FolderPath = Annotated[Path, AfterValidator(_expand)]
 
 
 class LibrarySettings(BaseModel):
-    """Settings of the library: its folder, its knowledge bases, what is held for review."""
+    """Settings of the library: its folder, its knowledge bases, the limit for review."""
 
     home: FolderPath = Field(
         Path("~/KB-Ingest"),

@@ -54,14 +54,14 @@ class OdinSettings(BaseModel):
         5.0,
         alias="ODIN_POLL_S",
         gt=0,
-        description="ODIN: seconds between two looks at whether a document is indexed.",
+        description="ODIN: seconds between two checks whether a document is indexed.",
     )
     odin_poll_wait_s: float = Field(
         300.0,
         alias="ODIN_POLL_WAIT_S",
         ge=0,
-        description="ODIN: how long to wait for indexing, in seconds, before the item is left "
-        "waiting and looked at again later.",
+        description="ODIN: seconds to wait for indexing before the item is left waiting and "
+        "checked again later.",
     )
     odin_concurrency: int = Field(
         4,
@@ -86,7 +86,7 @@ class OdinSettings(BaseModel):
         6,
         alias="ODIN_RETRIES",
         ge=0,
-        description="ODIN: how often a request is repeated when the service is busy or away.",
+        description="ODIN: repetitions of a request when the service is busy or unreachable.",
     )
     odin_backoff_s: float = Field(
         1.0,

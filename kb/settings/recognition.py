@@ -43,8 +43,8 @@ class RecognitionSettings(BaseModel):
         1.0,
         alias="KB_LONGEST_PAUSE_S",
         ge=0,
-        description="Longer pauses are shortened to this many seconds in what the recognizer "
-        "hears; times in the text stay the medium's. 0: pauses are heard as they are.",
+        description="Longer pauses are shortened to this many seconds in the recognizer's "
+        "input; times in the text stay the medium's. 0 keeps pauses as they are.",
     )
     prompt_tokens: int = Field(
         100,
@@ -76,7 +76,7 @@ class RecognitionSettings(BaseModel):
         85.0,
         alias="KB_GPU_MAX_TEMPERATURE_C",
         ge=0,
-        description="The card rests between batches while it is hotter than this, in degrees "
+        description="The card pauses between batches while it is hotter than this, in degrees "
         "Celsius; 0 leaves that to its driver.",
     )
     gpu_max_utilisation: float = Field(
@@ -95,8 +95,8 @@ class RecognitionSettings(BaseModel):
     cuda_graphs: bool = Field(
         False,
         alias="KB_CUDA_GRAPHS",
-        description="Record the decoder's step once and play it back (NVIDIA; takes memory for "
-        "full batches).",
+        description="Record the decoder's step once as a CUDA graph and replay it (NVIDIA; "
+        "takes memory for full batches).",
     )
     compile_encoder: bool = Field(
         False,

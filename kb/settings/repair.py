@@ -75,21 +75,21 @@ class RepairSettings(BaseModel):
         alias="KB_REPAIR_SHARE",
         ge=0,
         le=10,
-        description="Reading suspect windows again may cost this share of the first reading; "
-        "0 reads nothing again. Over a run; its first six windows' worth are an advance.",
+        description="Decoding suspect windows again may cost this share of the first decoding; "
+        "0 disables it. Counted over a run, with six windows in advance.",
     )
     repair_temperatures: str = Field(
         "0.2,0.6",
         alias="KB_REPAIR_TEMPERATURES",
         pattern=r"^\s*(\d+(\.\d+)?(\s*,\s*\d+(\.\d+)?)*)?\s*$",
-        description="Temperatures at which a suspect window is read again, one after another.",
+        description="Temperatures at which a suspect window is decoded again, one after another.",
     )
     repair_beams: int = Field(
         5,
         alias="KB_REPAIR_BEAMS",
         ge=1,
         le=20,
-        description="Beams with which a suspect window is read again; 1 leaves that out.",
+        description="Beams with which a suspect window is decoded again; 1 leaves that out.",
     )
     repair_engine: str = Field(
         "",

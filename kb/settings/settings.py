@@ -1,4 +1,4 @@
-"""Settings: one table of name, default and meaning, read once from the environment and `.env`.
+"""Settings: name, default and meaning of each, read once from the environment and `.env`.
 
 The environment wins over `.env`; `.env` is looked for in the working directory and then
 beside this package. `.env.example` is rendered from this table (a test compares them).

@@ -204,7 +204,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _retry_denied(action: Callable[[], Result]) -> Result:
-    """The action, tried again for two seconds where a refusal may pass (Windows).
+    """Return the action's result; repeat it for two seconds where a refusal may pass (Windows).
 
     There a player, a virus scanner or another process moving its file into place has a file
     to itself for a moment; elsewhere a refusal is final.

@@ -45,7 +45,7 @@ _WINDOWS_PATH_TOO_LONG = 206
 
 
 def library_error(error: OSError, path: Path, action: str) -> LibraryError:
-    """The system's refusal in plain words: what was tried on which path, why, what next."""
+    """Return the system's error as a LibraryError: action, path, cause and next step."""
     code = error.errno or 0
     if getattr(error, "winerror", None) == _WINDOWS_PATH_TOO_LONG:
         code = errno.ENAMETOOLONG

@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A named stretch of a medium, as its publisher divided it."""
+    """A named span of a medium, as its publisher divided it."""
 
     start_s: float
     title: str
@@ -76,7 +76,7 @@ class MediaItem:
 
     @property
     def short_id(self) -> str:
-        """The part of the id that goes into file names: what follows the last colon."""
+        """The part of the id that goes into file names: the text after the last colon."""
         return self.id.rsplit(":", 1)[-1]
 
 
@@ -94,7 +94,7 @@ class CaptionFile:
 
 @dataclass(frozen=True, slots=True)
 class LocalMedia:
-    """A medium that lies on disk, measured by decoding and not by its header."""
+    """A medium on disk; its length is measured by decoding, not read from its header."""
 
     item: MediaItem
     path: Path
@@ -104,7 +104,7 @@ class LocalMedia:
 
 @dataclass(frozen=True, slots=True)
 class MediaRef:
-    """Which medium a transcript was made from."""
+    """The medium that a transcript was made from."""
 
     path: str
     sha256: str

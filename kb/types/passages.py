@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A stretch of transcript that a search can answer with.
+    """A span of transcript that a search can return.
 
     `word_starts_s` holds the second at which each word of `text` begins, words being what
     stands between spaces; empty where that is not known. `tier` says what stands in for the

@@ -1,4 +1,4 @@
-"""Coverage, quality signs and what the recognizer did with each window."""
+"""Coverage, failed quality checks and the report on each window."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ GRADE_B = 0.95  # share that is covered and free of doubt
 class Coverage:
     """Share of the detected speech that has words, and of that the share to be trusted.
 
-    `gaps` are the stretches of more than 0.8 s of detected speech without a word within
-    0.3 s; `covered_s` is `speech_s` less their sum; `repaired` counts windows decoded again;
-    `suspect_s` are the seconds, gaps left out, that a sign still speaks against after repair.
+    `gaps` are the spans of more than 0.8 s of detected speech without a word within 0.3 s;
+    `covered_s` is `speech_s` less their sum; `repaired` counts windows decoded again;
+    `suspect_s` are the seconds outside gaps that are still flagged after repair.
     """
 
     speech_s: float
@@ -56,9 +56,9 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class QualityFlag:
-    """Something that speaks against a text: which sign, where, what was measured, its limit.
+    """A failed quality check of a text: its name, its span, the value measured and its limit.
 
-    The names and what is measured: `kb.asr.quality.checks`.
+    The checks: `kb.asr.quality.checks`.
     """
 
     name: str
@@ -70,10 +70,10 @@ class QualityFlag:
 
 @dataclass(frozen=True, slots=True)
 class DecodingAttempt:
-    """One of several readings of a window.
+    """One of several decodings of a window.
 
-    `how`: `first`, `shifted`, `temperature T`, `beam N`, `engine NAME`; `signs` speak against
-    it; of all readings the one with the highest `score` stands (see `kb.asr.quality.repair`).
+    `method`: `first`, `shifted`, `temperature T`, `beam N`, `engine NAME`; `flags` are its failed
+    checks; the attempt with the highest `score` is chosen (see `kb.asr.quality.repair`).
     """
 
     method: str
@@ -84,11 +84,11 @@ class DecodingAttempt:
 
 @dataclass(frozen=True, slots=True)
 class WindowReport:
-    """The ledger of one window, as it stands after repair.
+    """The report on one window, after repair.
 
-    `speech_s`, `covered_s` and `gaps` as in `Coverage`; `signs` are those left; `readings` are
-    all that were made, the first one first, where the window was read again (else empty), and
-    `chosen` is the place of the one that stands.
+    `speech_s`, `covered_s` and `gaps` as in `Coverage`; `flags` are those left; `attempts` are all
+    decodings, the first one first, where the window was decoded again (else empty), and `chosen`
+    is the index of the one used.
     """
 
     start_s: float
@@ -105,7 +105,7 @@ class WindowReport:
 class MinuteAgreement:
     """Agreement of transcript and captions in one minute.
 
-    `agreement`: 0..1, None where both have next to no words; `words` are the transcript's.
+    `agreement`: 0..1, None where both have hardly any words; `words` are the transcript's.
     """
 
     start_s: float
@@ -117,7 +117,7 @@ class MinuteAgreement:
 
 @dataclass(frozen=True, slots=True)
 class CaptionAgreement:
-    """Captions made by people, held against the transcript; `source` is the file's name."""
+    """Comparison of the transcript with captions made by people; `source` is the file's name."""
 
     source: str
     language: str

@@ -51,7 +51,7 @@ class TextChange:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A change of a transcript's text by hand: when (ISO 8601, UTC), by whom, what.
+    """A change of a transcript's text by hand: time (ISO 8601, UTC), author, changes.
 
     `kind`: `edit` for one place, `correct` for a correction across a channel; `run` is the
     number of the transcription that was changed (a later one starts without changes).
@@ -70,7 +70,7 @@ class Transcript:
     """The words of one medium with everything needed to check or repeat them.
 
     `chunk_s` and `timestamps` say how text exports are cut (see `kb.transcript`);
-    `windows` is the ledger window by window (empty for transcripts of others);
+    `windows` are the reports on the windows (empty for transcripts of others);
     `witness` compares it with captions made by people; `revisions` are changes by hand, the
     first one first, those of earlier transcripts of the medium included;
     `warnings` are sentences for the reader (a truncated medium, no speech, ...);

@@ -10,7 +10,7 @@ Timestamps = Literal["segment", "word"]
 
 @dataclass(frozen=True, slots=True)
 class SpeechSpan:
-    """A stretch in which speech was detected (or, in a coverage gap, left without a word)."""
+    """A span in which speech was detected (or, in a coverage gap, left without a word)."""
 
     start_s: float
     end_s: float

@@ -115,7 +115,7 @@ class JobQueue:
         return [job.id]
 
     def states_of(self, ids: Sequence[str]) -> dict[str, str]:
-        """The states of those ids that the library or the queue has."""
+        """Return the states of those ids that the library or the queue has."""
         sync_from_library(self.items, self._library, ids)
         return {each.id: each.state for each in self.summaries(ids=ids)} if ids else {}
 
@@ -247,15 +247,15 @@ class JobQueue:
         return views.page(self.database, self._live_workers(), ids=ids, limit=len(ids)).rows
 
     def figures(self, since: float) -> QueueFigures:
-        """The queue in numbers; `since` (epoch seconds) is where "done" begins to count."""
+        """Return the queue in numbers; `since` (epoch seconds) is the start of "done" counts."""
         return views.figures(self.database, self._live_workers(), since)
 
     def ids_with_prefix(self, prefix: str) -> list[str]:
-        """Ids whose part after the last colon begins so."""
+        """Return the ids whose part after the last colon begins with `prefix`."""
         return self.items.ids_with_prefix(prefix)
 
     def workers(self) -> list[heartbeat.WorkerInfo]:
-        """Workers that are alive now."""
+        """Return the workers that are alive now."""
         now = time.time()
         return [w for w in heartbeat.list_workers(self.database) if w.is_alive(now)]
 

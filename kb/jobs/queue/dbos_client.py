@@ -1,4 +1,4 @@
-"""DBOS over the catalogue's database, for clients and for workers."""
+"""DBOS on the library's database, for clients and for workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def config(database: Database, executor_id: str, threads: int) -> DBOSConfig:
 
 
 class DbosClient:
-    """The asking side: puts workflows on queues. Opening one makes DBOS's tables if needed."""
+    """The client side: puts workflows on queues. Opening one makes DBOS's tables if needed."""
 
     def __init__(self, database: Database) -> None:
         """Raises LibraryError when the database cannot be used."""
@@ -63,9 +63,9 @@ class DbosClient:
 
     @contextmanager
     def _migration_lock(self) -> Iterator[None]:
-        """Two processes that open a new database at once must not both make its tables.
+        """Exclude other processes: two that open a new database must not both make its tables.
 
-        On SQLite DBOS sees to that by itself.
+        On SQLite DBOS does so itself.
         """
         if self._database.is_sqlite:
             yield

@@ -47,7 +47,7 @@ def executor_id(settings: Settings) -> str:
 
 
 class Heartbeat:
-    """One worker's sign of life. `take` before anything else, `leave` at the end."""
+    """One worker's heartbeat. Call `acquire` before anything else, `release` at the end."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.executor = executor_id(settings)
@@ -131,7 +131,7 @@ class Heartbeat:
 class DeadWorkerDetector:
     """Finds workers without a heartbeat, by this process's own clock.
 
-    What counts is that a heartbeat stopped changing, not how old it looks: clocks of two
+    A worker is dead when its heartbeat stopped changing, not when it looks old: clocks of two
     machines differ, and a clock may jump.
     """
 
@@ -180,5 +180,5 @@ def mark_dead(database: Database, executor: str, reaper: str) -> None:
 
 
 def stop_file(settings: Settings, executor: str) -> Path:
-    """The file whose appearance asks a worker to stop (Windows has no SIGTERM)."""
+    """Return the path of the file that asks a worker to stop (Windows has no SIGTERM)."""
     return settings.home / ".workers" / f"{executor}.stop"

@@ -12,9 +12,9 @@ _MAX_SINGLE_LOOKUPS = 20  # more than that are found faster by reading the whole
 
 
 def sync_from_library(items: ItemStore, library: Library, ids: Sequence[str]) -> None:
-    """Takes in those of the ids whose transcripts the folder has and the table does not know.
+    """Add those of the ids whose transcripts the folder has and the table does not.
 
-    Transcripts that another database or another machine made are not made again.
+    So a transcript that another database or machine made is not made again.
     """
     unknown = set(items.unknown_ids(ids))
     if len(unknown) <= _MAX_SINGLE_LOOKUPS:
@@ -27,7 +27,7 @@ def sync_from_library(items: ItemStore, library: Library, ids: Sequence[str]) ->
 
 
 def library_row(entry: LibraryEntry) -> LibraryRow:
-    """An entry of the folder as the table takes it in."""
+    """Return an entry of the folder as a row to add."""
     state = entry.state
     if entry.transcript_path is not None and state not in STATES:
         state = "done"

@@ -1,8 +1,8 @@
 """The outbox: publications to knowledge bases, queued and ended, and their states.
 
-One row an item and knowledge base, in the library's database, so that what waits belongs to no
-worker: any of them takes it up when its time has come, exactly one does, and a restart loses
-nothing. Workflows are numbered (`serial`); one whose number has gone on does nothing.
+One row an item and knowledge base, in the library's database, so that a waiting entry belongs
+to no worker: any of them takes it up when it is due, exactly one does, and a restart loses
+nothing. Workflows are numbered (`serial`); one that is not the entry's newest does nothing.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ class Outbox:
         priority: int = NORMAL,
         extra: Mapping[str, str] | None = None,
     ) -> None:
-        """Queues an item for a knowledge base in the caller's transaction.
+        """Queue an item for a knowledge base in the caller's transaction.
 
-        Own metadata of an earlier asking that has not got there yet stays, unless new is given.
+        Own metadata of an earlier request that was not sent yet stays, unless new is given.
         """
         self._ensure(connection, sink, item_id)
         row = self._locked(connection, sink, item_id)
@@ -82,20 +82,20 @@ class Outbox:
     def hold(
         self, sink: str, item_id: str, reason: str, extra: Mapping[str, str] | None = None
     ) -> None:
-        """Notes that an item is wanted there and held for review (see `release`)."""
+        """Record that an item is to be published and held for review (see `release`)."""
         values: dict[str, Any] = {} if extra is None else {"extra": dict(extra)}
         self._set(sink, item_id, status=HELD, error=reason, **values)
 
     def retry(
         self, enqueue: Enqueue, statuses: Collection[str], ids: Sequence[str] | None = None
     ) -> list[Key]:
-        """Queues again what stands so, of these items or of all; returns what was queued."""
+        """Queue entries of these states again, of these items or of all; return those queued."""
         return self._requeue(
             enqueue, deliveries.c.status.in_(list(statuses)), ids, attempts=0, since=time.time()
         )
 
     def cancel(self, ids: Sequence[str]) -> list[OutboxEntry]:
-        """Drops what waits to be sent of these items; returns the rows as they stood.
+        """Cancel the waiting entries of these items; return the rows as they were.
 
         What is being sent finishes its document, and is tried no second time (see `finish`).
         What a knowledge base is indexing is there already: it is only looked at.
@@ -170,14 +170,14 @@ class Outbox:
     def claim_due(
         self, now: float, enqueue: Enqueue, paused_sinks: Collection[str] = ()
     ) -> list[Key]:
-        """Queues what has waited long enough; two workers at once take each row once.
+        """Queue the waiting entries that are due; two workers at once take each row once.
 
-        What goes to `paused_sinks` stays where it is.
+        Entries for `paused_sinks` stay as they are.
         """
         return self._requeue(enqueue, sa.and_(*_due(now, paused_sinks)))
 
     def requeue_lost(self, lost: Iterable[tuple[str, str, int]], enqueue: Enqueue) -> list[Key]:
-        """Queues again what no workflow will end: (knowledge base, item id, serial)."""
+        """Queue lost entries again: (knowledge base, item id, serial)."""
         found: list[Key] = []
         for sink, item_id, serial in lost:
             found += self._requeue(
@@ -221,12 +221,12 @@ class Outbox:
         self._set(sink, item_id, free, status=FAILED, error=error, hint=hint, due_at=None)
 
     def delete(self, sink: str, item_id: str) -> None:
-        """The item is wanted there no more."""
+        """Delete an entry: the item is not to be published any more."""
         with self._database.begin() as connection:
             connection.execute(sa.delete(deliveries).where(_key(sink, item_id)))
 
     def adopt(self, entries: Iterable[LibraryEntry]) -> int:
-        """Takes in what the folder tells and the table does not know; returns how many."""
+        """Add the folder's publications that the table does not have; return their number."""
         added = 0
         with self._database.begin() as connection:
             known = set(connection.execute(sa.select(deliveries.c.sink, deliveries.c.item_id)))
@@ -311,7 +311,7 @@ class Outbox:
         priority: int,
         **values: Any,
     ) -> bool:
-        """Gives a row a new workflow, unless it has changed since it was read."""
+        """Give a row a new workflow, unless it has changed since it was read."""
         # Never a number that was used before, even if the row was made again meanwhile: a used
         # workflow id is not run a second time.
         serial = max(row.serial + 1, int(time.time()))

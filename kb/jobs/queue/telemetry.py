@@ -34,7 +34,7 @@ KEEP_SPEEDS_S = 90 * 86400.0
 
 
 class TelemetryWriter:
-    """A worker's side: takes what its model host tells, and writes it down now and then."""
+    """Writes the telemetry of a worker's inference process to the database, every few seconds."""
 
     def __init__(self, database: Database, executor_id: str) -> None:
         self._database = database
@@ -46,7 +46,7 @@ class TelemetryWriter:
     def write(
         self, snapshot: Snapshot | None, samples: Sequence[Sample], restarts: int, error: str
     ) -> None:
-        """Writes the newest state; `samples` came since the last call.
+        """Write the newest state; `samples` came since the last call.
 
         Raises LibraryError when the database cannot be written.
         """
@@ -77,7 +77,7 @@ class TelemetryWriter:
 def record_throughput(
     database: Database, executor: str, item_id: str, run: int, transcript: Transcript
 ) -> None:
-    """Writes down how fast an item was transcribed. Raises LibraryError."""
+    """Record the speed of an item's transcription. Raises LibraryError."""
     timing, now = transcript.timing, time.time()
     if timing.media_s <= 0:
         return
@@ -128,7 +128,7 @@ def read_speeds(
 
 
 def read_machines(database: Database) -> list[Machine]:
-    """Every machine whose worker is alive, by its worker's name. Raises LibraryError."""
+    """Return every machine whose worker is alive, by its worker's name. Raises LibraryError."""
     now = time.time()
     alive = {w.executor_id: w for w in heartbeat.list_workers(database) if w.is_alive(now)}
     with database.begin() as connection:
@@ -198,7 +198,7 @@ def read_calibrations(database: Database) -> list[Calibration]:
 
 
 def write_calibration(database: Database, calibration: Calibration) -> None:
-    """Keeps a measurement in the place of the last one of the same kind. Raises LibraryError."""
+    """Store a measurement, replacing the last one of the same kind. Raises LibraryError."""
     values = {"at": calibration.at, "document": calibration.as_dict()}
     with database.begin() as connection:
         database.insert_if_missing(connection, calibrations, key=calibration.key, **values)
@@ -207,7 +207,7 @@ def write_calibration(database: Database, calibration: Calibration) -> None:
 
 
 def this_machine(request: str) -> Machine:
-    """This machine, looked at by this program; `request` is KB_DEVICE. Loads no torch."""
+    """Return this machine as this process sees it; `request` is KB_DEVICE. Loads no torch."""
     card = None if request == "cpu" else GpuCard.find(index=_index(request))
     sample = poll(card, cpu_over_s=0.1)
     device = Device("", "CUDA", card.name) if card else Device("cpu", "CPU", cpu_device().name)

@@ -88,8 +88,8 @@ def page(
 ) -> QueuePage:
     """Return running items, then pending ones by priority, then ended ones, newest first.
 
-    `states`, `words` (in title, id or address) and `ids` narrow it. `live_workers`: the workers at
-    work; what any other one has is shown as queued. Raises LibraryError.
+    `states`, `words` (in title, id or address) and `ids` narrow it. `live_workers`: the workers
+    that are alive; items of any other one are shown as queued. Raises LibraryError.
     """
     state = effective_state(live_workers)
     c = items.c
@@ -125,7 +125,10 @@ def page(
 
 
 def figures(database: Database, live_workers: Collection[str], since: float) -> QueueFigures:
-    """The queue in numbers; `since` is a time in seconds since the epoch. Raises LibraryError."""
+    """Return the queue in numbers; `since` is a time in seconds since the epoch.
+
+    Raises LibraryError.
+    """
     c = items.c
     state = effective_state(live_workers)
     length = sa.func.coalesce(c.duration_s, 0.0)

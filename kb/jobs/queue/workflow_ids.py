@@ -1,7 +1,7 @@
-"""The names that client and worker must agree on.
+"""Names that client and worker must agree on.
 
-A wrong workflow or queue name would stay queued for ever without a word, so they stand here
-and nowhere else. A workflow whose steps change order gets a new name (`_v2`).
+A workflow with a wrong name or queue would stay queued for ever without an error, so the names
+are only here. A workflow whose steps change order gets a new name (`_v2`).
 """
 
 APPLICATION = "kb-ingest"
@@ -25,27 +25,27 @@ FOREVER = 4102444800.0  # 2100-01-01: paused by hand
 
 
 def ingest_id(item_id: str, serial: int) -> str:
-    """The id of the workflow that takes an item through; a used id is never run again."""
+    """Return the id of the workflow of an item; a used id is never run again."""
     return f"ingest:{item_id}:{serial}"
 
 
 def publish_id(sink: str, item_id: str, serial: int) -> str:
-    """The id of the workflow that publishes an item to a remote knowledge base."""
+    """Return the id of the workflow that publishes an item to a remote knowledge base."""
     return f"publish:{sink}:{item_id}:{serial}"
 
 
 def captions_id(item_id: str, serial: int) -> str:
-    """The id of the workflow that makes an item's captions searchable before its turn."""
+    """Return the id of the workflow that makes an item's captions searchable before its turn."""
     return f"captions:{item_id}:{serial}"
 
 
 def publish_lane(sink: str) -> str:
-    """The name of the lane of one knowledge base."""
+    """Return the name of the lane of one knowledge base."""
     return f"{PUBLISH_QUEUE}:{sink}"
 
 
 def queue_of(workflow_id: str) -> str:
-    """The queue a workflow belongs on, when it has to be put there again."""
+    """Return the queue that a workflow belongs to, to put it there again."""
     if workflow_id.startswith("captions:"):
         return CAPTIONS_QUEUE
     return PUBLISH_QUEUE if workflow_id.startswith("publish:") else ITEM_QUEUE

@@ -1,4 +1,4 @@
-"""Sending a finished item to a remote knowledge base, apart from the item's own way."""
+"""Steps that publish a finished item to a remote knowledge base, in a workflow of their own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _refusing = threading.Lock()
 
 
 class PublishSteps:
-    """One item on its way into one remote knowledge base.
+    """The publication of one item to one remote knowledge base.
 
     What cannot be done now rests in the database until its time comes, holding no place
     meanwhile, and is taken up by whichever worker is there then (see `requeue_due`).

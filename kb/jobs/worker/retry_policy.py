@@ -33,7 +33,7 @@ _DISK_ERRNOS = {
 
 @dataclass(frozen=True, slots=True)
 class RetryDecision:
-    """The state an item gets; `until` when it is tried again; `lane_reason` closes the lane."""
+    """The item's next state; `until`: time of the next try; `lane_reason` pauses the lane."""
 
     state: str
     attempts: int
@@ -74,7 +74,7 @@ def is_systemic(error: KBError, home: Path) -> bool:
 
 
 def library_missing(home: Path) -> LibraryError:
-    """The error for a library folder that is no longer where it was."""
+    """Return the error for a missing library folder."""
     return LibraryError(
         f"The library folder {home} is not there any more.",
         hint="Bring it back (or connect its disk) soon: work goes on by itself. If it has moved "
@@ -84,7 +84,7 @@ def library_missing(home: Path) -> LibraryError:
 
 
 def library_missing_too_long(home: Path, waited_s: float) -> LibraryError:
-    """The error of a worker whose library folder did not come back."""
+    """Return the error of a worker whose library folder did not come back."""
     return LibraryError(
         f"The library folder {home} has been gone for {waited_s:.0f} s: this worker ends.",
         hint="Bring it back, or set KB_HOME to where it is now; then start it again: kb worker",

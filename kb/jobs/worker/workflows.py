@@ -35,7 +35,7 @@ def _require_context() -> WorkerContext:
 def ingest(item_id: str, serial: int) -> None:
     """One item: fetch → transcribe and write → publish.
 
-    The steps return the values of `StepResult` as plain strings: DBOS pickles what they return,
+    The steps return the values of `StepResult` as plain strings: DBOS records what they return,
     and a record must not depend on a class of ours.
     """
     for stage in (fetch, transcribe, publish):
