@@ -139,16 +139,12 @@ def test_records_older_than_the_setting_are_deleted(context: WorkerContext) -> N
     workflows = [workflow_ids.ingest_id(item_id, 1) for item_id in ids]
     context.client.cancel(workflows)
     ages_days = (context.settings.keep_records_days + 1, context.settings.keep_records_days - 1)
-    table = context.client._workflows
+    table = sa.table("workflow_status", sa.column("workflow_uuid"), sa.column("completed_at"))
     for workflow_id, age in zip(workflows, ages_days, strict=True):
         at_ms = int((time.time() - age * chores.DAY_S) * 1000)
         with context.items.database.begin() as connection:
-            connection.execute(
-                sa.text(
-                    f"UPDATE {table.fullname} SET completed_at = :at WHERE workflow_uuid = :id"
-                ),
-                {"at": at_ms, "id": workflow_id},
-            )
+            this = table.c.workflow_uuid == workflow_id
+            connection.execute(sa.update(table).where(this).values(completed_at=at_ms))
     chores.delete_old_records(context)
     with context.items.database.begin() as connection:
         left = connection.scalars(sa.select(table.c.workflow_uuid)).all()
