@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
@@ -38,11 +39,14 @@ def chromium() -> str:
     Raises RuntimeError saying what was tried.
     """
     tried: list[str] = []
-    for locate in (_on_path, _debian, _bundled):
-        found = locate(tried)
-        if found:
-            return found
-    raise RuntimeError(f"No Chromium. Tried: {'; '.join(tried)}.")
+    if found := _on_path(tried):
+        return found
+    # Test processes run beside each other, and apt-get refuses to run twice at once.
+    with FileLock(Path(sys.prefix) / ".browser-install.lock", timeout=INSTALL_TIMEOUT_S):
+        for locate in (_on_path, _debian, _bundled):
+            if found := locate(tried):
+                return found
+    raise RuntimeError(f"No Chromium. Tried: {'; '.join(dict.fromkeys(tried))}.")
 
 
 @contextmanager
