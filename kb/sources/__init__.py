@@ -49,7 +49,9 @@ def source_for(reference: str, **kwargs: Any) -> Source:
         if source.accepts(reference):
             return source
     raise UsageError(
-        f"Nothing here knows what {reference!r} is.",
+        "reference.unknown",
+        "Nothing here knows what {reference!r} is.",
         hint="Give a path of a media file or folder, a YouTube link or handle, or the address of "
         "a page.",
+        reference=reference,
     )

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from kb.types import CaptionFile, MediaItem
 
-# `extra["unavailable"]` of a video that the service does not know or does not show.
+# `availability.reason` of a video that the service does not know or does not show.
 MISSING = "private or removed, or never there"
 
 # Called with done and total (0 if unknown) in bytes; may raise Cancelled to stop.

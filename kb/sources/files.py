@@ -19,7 +19,7 @@ from kb.errors import MediaUnavailable, UsageError
 from kb.library import MEDIA_EXTENSIONS
 from kb.library.filenames import split_stem, tidy_title
 from kb.sources.base import FetchResult, Filters, Progress, no_progress
-from kb.types import MediaItem
+from kb.types import Availability, AvailabilityState, MediaItem
 
 __all__ = ["MEDIA_EXTENSIONS", "FileSource"]
 
@@ -65,22 +65,38 @@ class FileSource:
         path = _path(reference)
         try:
             status = path.stat()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+        except FileNotFoundError as error:
             raise UsageError(
-                f"Cannot find {path}: {reason}.", hint="Check the path; quote it if it has spaces."
+                "file.missing",
+                "Cannot find {path}: No such file or directory.",
+                hint="Check the path; quote it if it has spaces.",
+                path=path,
+            ) from error
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                "file.not_found",
+                "Cannot find {path}: {reason}.",
+                hint="Check the path; quote it if it has spaces.",
+                path=path,
+                reason=getattr(error, "strerror", None) or error,
             ) from error
         if stat.S_ISDIR(status.st_mode):
             files = _walk(path)
             if not files:
                 raise UsageError(
-                    f"No media files in {path}.",
-                    hint=f"These extensions count: {' '.join(MEDIA_EXTENSIONS)}",
+                    "file.no_media",
+                    "No media files in {path}.",
+                    hint="These extensions count: {extensions}",
+                    path=path,
+                    extensions=" ".join(MEDIA_EXTENSIONS),
                 )
         elif stat.S_ISREG(status.st_mode):
             if not status.st_size:
                 raise UsageError(
-                    f"{path} is empty (0 bytes).", hint="Download or copy the file again."
+                    "file.empty",
+                    "{path} is empty (0 bytes).",
+                    hint="Download or copy the file again.",
+                    path=path,
                 )
             files = [path]
         else:
@@ -94,7 +110,7 @@ class FileSource:
 
     def _item(self, path: Path) -> MediaItem:
         item = _item(path)
-        if self.read_duration is None or "unreadable" in item.extra:
+        if self.read_duration is None or item.availability.is_unreadable:
             return item
         try:
             return replace(item, duration_s=self.read_duration(path))
@@ -107,13 +123,13 @@ class FileSource:
         Raises MediaUnavailable when it is gone, unreadable or has other content now.
         """
         path = Path(str(item.extra.get("path", "")))
-        if "unreadable" in item.extra:
+        if item.availability.is_unreadable:
             raise MediaUnavailable(
                 "file.unreadable",
                 "Cannot read {path}: {reason}.",
                 hint="Check the file's permissions and its disk.",
                 path=path,
-                reason=item.extra["unreadable"],
+                reason=item.availability.reason,
             )
         try:
             status = path.stat()
@@ -162,7 +178,7 @@ def _path(reference: str) -> Path:
 
 def _item(path: Path) -> MediaItem:
     extra: dict[str, object] = {"path": str(path)}
-    published = ""
+    published, availability = "", Availability()
     try:
         status = path.stat()
         published = datetime.fromtimestamp(status.st_mtime, UTC).date().isoformat()
@@ -172,7 +188,8 @@ def _item(path: Path) -> MediaItem:
         # Still an item, so that it is counted and named among the failed ones; its id is made
         # of the path instead of the content.
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()
-        extra["unreadable"] = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or str(error)
+        availability = Availability(AvailabilityState.UNREADABLE, reason)
     title = path.stem
     parts = split_stem(title)
     if parts and (parts.is_file or (parts.is_youtube and not _WORD.fullmatch(parts.short_id))):
@@ -185,6 +202,7 @@ def _item(path: Path) -> MediaItem:
         title=tidy_title(title) or "Untitled",
         published=published,
         extra=extra,
+        availability=availability,
     )
 
 

@@ -39,7 +39,12 @@ class WebSource(OnlineSource):
         LanePaused, RetryLater and MediaUnavailable.
         """
         if not self.accepts(reference):
-            raise UsageError(f"{reference!r} is no web address.", hint="It begins with https://")
+            raise UsageError(
+                "web.address",
+                "{reference!r} is no web address.",
+                hint="It begins with https://",
+                reference=reference,
+            )
 
         def produce(listing: Listing) -> Iterator[MediaItem]:
             yield from self._list_flat(listing, reference.strip(), check)

@@ -1,4 +1,4 @@
-"""Captions: which are taken, how they are read, and what they say to a transcript."""
+"""Captions: their selection, their parsers, and their comparison with a transcript."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def formats(*exts: str) -> list[dict[str, str]]:
          ("en", False, "srt")),
         ({"subtitles": {"de": formats("vtt")}, "language": "de-DE"}, None, False,
          ("de", False, "vtt")),
-        # A translation is no witness, whoever made it.
+        # A translation is no evidence, human or automatic.
         ({"subtitles": {"fr": formats("vtt")}}, "de", False, None),
         ({"subtitles": {"fr": formats("vtt")}}, None, False, ("fr", False, "vtt")),
         ({"subtitles": {"fr": formats("vtt"), "de": formats("vtt")}}, None, False, None),
-        # Chats and formats that nobody here reads.
+        # Chats and formats that are not supported.
         ({"subtitles": {"live_chat": formats("json")}}, None, True, None),
         ({"subtitles": {"de": formats("srv1", "ttml")}}, "de", True, None),
-        # A machine's only where asked for, and only what it heard itself.
+        # Automatic captions only on request, and no translations.
         ({"automatic_captions": {"en": formats("vtt")}}, "en", False, None),
         ({"automatic_captions": {"en": formats("vtt"), "de": formats("vtt")}}, "de", True,
          ("de", True, "vtt")),
@@ -60,7 +60,7 @@ def formats(*exts: str) -> list[dict[str, str]]:
         ({"subtitles": None, "automatic_captions": {}}, "en", True, None),
     ],
 )  # fmt: skip
-def test_which_captions_are_taken(
+def test_selection_of_captions(
     info: dict[str, Any], language: str | None, automatic: bool, chosen: tuple[Any, ...] | None
 ) -> None:
     offer = select_track(info, language, automatic=automatic)
@@ -71,7 +71,7 @@ def lines(found: Transcript) -> list[tuple[float, float, str]]:
     return [(s.start_s, s.end_s, s.text) for s in found.segments]
 
 
-def test_srt_and_vtt_without_what_nobody_says(tmp_path: Path) -> None:
+def test_srt_and_vtt_without_notes_and_styles(tmp_path: Path) -> None:
     srt = tmp_path / "a.en.srt"
     srt.write_text(
         "1\r\n00:00:01,000 --> 00:00:03,500\r\n<i>The harbour</i>\r\nfreezes.\r\n\r\n"
@@ -88,7 +88,7 @@ def test_srt_and_vtt_without_what_nobody_says(tmp_path: Path) -> None:
     assert "captions by people" in found.warnings[0]
     vtt = tmp_path / "a.de.vtt"
     vtt.write_text(
-        "WEBVTT - a title\n\nNOTE nobody says this\n\nSTYLE\n::cue {}\n\n"
+        "WEBVTT - a title\n\nNOTE not spoken\n\nSTYLE\n::cue {}\n\n"
         "eins\n00:01.000 --> 00:02.000 align:start\n<v Anna>Tee &amp; Kaffee</v>\n\n"
         "1:00:01.250 --> 1:00:02.000\n♪ la la ♪\nUnd <00:00:01.500><c>weiter</c>\n",
         encoding="utf-8",
@@ -97,7 +97,7 @@ def test_srt_and_vtt_without_what_nobody_says(tmp_path: Path) -> None:
     assert lines(found) == [(1.0, 2.0, "Tee & Kaffee"), (3601.25, 3602.0, "Und weiter")]
 
 
-def test_a_machines_captions_are_read_once(tmp_path: Path) -> None:
+def test_rolling_automatic_captions_are_read_once(tmp_path: Path) -> None:
     vtt = tmp_path / "a.en.auto.vtt"
     vtt.write_text(  # as YouTube rolls them over the screen
         "WEBVTT\nKind: captions\nLanguage: en\n\n"
@@ -139,7 +139,7 @@ def test_a_machines_captions_are_read_once(tmp_path: Path) -> None:
     [("a.vtt", "no captions"), ("a.json3", "{"), ("a.json3", '{"events": [{"segs": 3}]}'),
      ("a.json3", "[]"), ("a.srt", "1\nnothing\n"), ("a.ttml", "<tt/>"), ("a.vtt", None)],
 )  # fmt: skip
-def test_captions_that_cannot_be_read_are_named(
+def test_unreadable_captions_are_named_in_the_error(
     tmp_path: Path, name: str, content: str | None
 ) -> None:
     if content is not None:
@@ -154,12 +154,12 @@ def test_captions_that_cannot_be_read_are_named(
     [(">> Good evening.", "Good evening."), ("DR. WHO: Run!", "Run!"), ("(LAUGHTER)", ""),
      ("a (quiet) word", "a (quiet) word"), ("So: what now?", "So: what now?"), ("- No.", "No.")],
 )  # fmt: skip
-def test_what_is_said(line: str, said: str) -> None:
+def test_spoken_text_of_a_cue_line(line: str, said: str) -> None:
     assert spoken_text(line) == said
 
 
 def transcript(words: list[str], *, start_s: float = 0.0, step_s: float = 1.5) -> Transcript:
-    """A word every 1.5 s: 40 a minute; segments of ten."""
+    """Return one word every 1.5 s: 40 a minute; segments of ten."""
     segments = []
     for first in range(0, len(words), 10):
         own = tuple(
@@ -176,22 +176,22 @@ def transcript(words: list[str], *, start_s: float = 0.0, step_s: float = 1.5) -
 
 
 def as_captions(words: list[str], delay_s: float = 0.0) -> Transcript:
-    """Cues of five words without word times, shown a little late."""
-    told = transcript(words, start_s=delay_s)
+    """Return cues of five words without word times, shown a little late."""
+    delayed = transcript(words, start_s=delay_s)
     cues = []
-    for segment in told.segments:
+    for segment in delayed.segments:
         for first in range(0, len(segment.words), 5):
             own = segment.words[first : first + 5]
             text = " ".join(w.text for w in own).upper() + ","
             cues.append(Segment(own[0].start_s, own[-1].end_s, text, (), "en"))
-    return replace(told, segments=tuple(cues), language="en-GB")
+    return replace(delayed, segments=tuple(cues), language="en-GB")
 
 
 # Three minutes of words, every one different.
 SAID = [f"{a}{b}{c}" for a in "bdfgklm" for b in "aeiou" for c in ("rim", "san", "to", "lup")][:120]
 
 
-def test_captions_that_agree_speak_for_the_transcript() -> None:
+def test_matching_captions_confirm_the_transcript() -> None:
     made = transcript(SAID)
     found = add_caption_agreement(made, as_captions(SAID, delay_s=1.0), "talk.en.vtt", 0.5)
     assert found.witness is not None
@@ -205,7 +205,7 @@ def test_captions_that_agree_speak_for_the_transcript() -> None:
     assert json_document.from_document(json.loads(json_document.render(found))) == found
 
 
-def test_a_minute_of_invented_words_is_doubtful_and_only_that() -> None:
+def test_only_the_minute_of_invented_words_is_doubtful() -> None:
     invented = [*SAID[:44], *("thank you for watching " * 8).split(), *SAID[76:]]
     found = add_caption_agreement(transcript(invented), as_captions(SAID), "x.vtt", 0.5)
     assert found.witness is not None
@@ -223,7 +223,7 @@ def test_a_minute_of_invented_words_is_doubtful_and_only_that() -> None:
     assert sign.start_s in [d.start_s for d in found.doubtful_spans]
 
 
-def test_a_minute_without_our_words_is_doubtful() -> None:
+def test_a_minute_missing_in_the_transcript_is_doubtful() -> None:
     holed = transcript(SAID)
     kept = tuple(s for s in holed.segments if not 60 <= s.start_s < 120)
     found = add_caption_agreement(replace(holed, segments=kept), as_captions(SAID), "x.vtt", 0.5)
@@ -232,7 +232,7 @@ def test_a_minute_without_our_words_is_doubtful() -> None:
     assert sign.value < 0.1
 
 
-def test_few_words_decide_nothing_and_other_languages_are_no_witness() -> None:
+def test_short_or_foreign_captions_prove_nothing() -> None:
     one = transcript(["yes"])
     found = add_caption_agreement(one, as_captions(["no"]), "x.vtt", 0.5)
     assert found.witness is not None
@@ -244,7 +244,7 @@ def test_few_words_decide_nothing_and_other_languages_are_no_witness() -> None:
     assert compare(transcript(SAID), replace(as_captions(SAID), segments=()), "x.vtt") is None
 
 
-def test_scripts_without_spaces_are_compared_by_sign() -> None:
+def test_scripts_without_spaces_are_compared_by_character() -> None:
     text = "東京都に行くつもりですがまだ決めていません"
     ours = replace(transcript(["x"]), language="ja", segments=(Segment(0.0, 20.0, text, (), "ja"),))
     theirs = replace(ours, segments=(Segment(0.5, 20.0, text[:-3] + "ない", (), "ja"),))

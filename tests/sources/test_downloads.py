@@ -1,4 +1,4 @@
-"""Downloading through the real yt-dlp from a site on loopback that fails in every way."""
+"""Downloads through the real yt-dlp from a loopback site with all kinds of faults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from kb.sources.youtube.source import YouTubeSource
 from kb.sources.ytdlp.client import ffmpeg_path
 from kb.sources.ytdlp.download import Downloader
 from kb.sources.ytdlp.errors import classify
-from kb.types import MediaItem
+from kb.types import Availability, AvailabilityState, MediaItem
 from tests.fakes.media import FakeMedia, ScriptStep
 from tests.support.keys import Clock, fake_key
 
@@ -43,7 +43,7 @@ BOT = (403, "Sign in to confirm you're not a bot")
 
 
 def measured(path: Path) -> float:
-    """The decoded length, as the media stage tells it."""
+    """Return the decoded length in seconds, as the media stage does."""
     with decode(path) as sound:
         for _ in sound:
             pass
@@ -69,7 +69,7 @@ def site(sound: bytes) -> Iterator[FakeMedia]:
 
 
 class Desk:
-    """A downloader on a library of its own."""
+    """A downloader with its own library."""
 
     def __init__(self, tmp_path: Path, site: FakeMedia, **more: object) -> None:
         self.folder = tmp_path / "fetched"
@@ -104,15 +104,17 @@ def test_a_download(tmp_path: Path, site: FakeMedia, sound: bytes) -> None:
     assert fetched.sha256 == hashlib.sha256(sound).hexdigest()
     assert fetched.temporary
     assert fetched.item.id == "youtube:okokokok001"
-    assert fetched.item.title.startswith("Talk okokokok001")  # the gap is filled
+    assert fetched.item.title.startswith("Talk okokokok001")  # the missing title is filled in
     assert seen[-1] == (len(sound), len(sound))
-    # What lies there whole is not fetched again.
+    # A complete file is not fetched again.
     desk.fetch("okokokok001")
     assert len(site.requests_of("media", "okokokok001")) == 1
 
 
 @pytest.mark.parametrize(("keep", "start"), [("mp3", (b"ID3", b"\xff")), ("mp4", (b"\0\0\0",))])
-def test_what_to_keep(keep: str, start: tuple[bytes, ...], tmp_path: Path, site: FakeMedia) -> None:
+def test_formats_to_keep(
+    keep: str, start: tuple[bytes, ...], tmp_path: Path, site: FakeMedia
+) -> None:
     desk = Desk(tmp_path, site)
     fetched = desk.fetch("keepkeep001", keep=keep)
     assert fetched.path.suffix == f".{keep}"
@@ -132,17 +134,17 @@ def test_captions_and_picture_on_request(tmp_path: Path, site: FakeMedia) -> Non
     assert sorted(desk.folder.iterdir()) == sorted([fetched.path, picture, captions.path])
 
 
-def test_captions_of_people_come_along(tmp_path: Path, site: FakeMedia) -> None:
+def test_human_captions_are_saved_with_the_medium(tmp_path: Path, site: FakeMedia) -> None:
     site.captions["captions002"] = VTT
-    told: list[int] = []
+    reported: list[int] = []
     desk = Desk(tmp_path, site)
-    fetched = desk.fetch("captions002", lambda done, _: told.append(done))
+    fetched = desk.fetch("captions002", lambda done, _: reported.append(done))
     (captions,) = fetched.captions
     assert captions.path.read_text(encoding="utf-8") == VTT
     assert (captions.language, captions.automatic) == ("en", False)
-    assert told[-1] == fetched.path.stat().st_size  # and not that of the captions
+    assert reported[-1] == fetched.path.stat().st_size  # not the size of the captions
     assert "files" not in fetched.item.extra
-    # Not wanted, or empty: the medium comes all the same.
+    # Switched off, or empty: the medium is fetched without captions.
     assert Desk(tmp_path / "b", site, KB_WITNESS="false").fetch("captions002").captions == ()
     site.captions["captions003"] = ""
     assert Desk(tmp_path / "c", site).fetch("captions003").captions == ()
@@ -172,7 +174,7 @@ def test_captions_alone(tmp_path: Path, site: FakeMedia) -> None:
         (["truncate", "drop", "ok"], 3),
     ],
 )
-def test_faults_that_pass(
+def test_passing_faults_are_retried(
     words: list[ScriptStep], requests: int, tmp_path: Path, site: FakeMedia, sound: bytes
 ) -> None:
     desk = Desk(tmp_path, site)
@@ -183,7 +185,7 @@ def test_faults_that_pass(
     assert list(desk.folder.iterdir()) == [fetched.path]
 
 
-def test_a_broken_connection_asks_only_for_the_rest(
+def test_a_broken_connection_requests_only_the_rest(
     tmp_path: Path, site: FakeMedia, sound: bytes
 ) -> None:
     desk = Desk(tmp_path, site)
@@ -208,7 +210,7 @@ def test_a_stopped_download_resumes(tmp_path: Path, site: FakeMedia, sound: byte
     (part,) = desk.folder.glob("*.part")
     there = part.stat().st_size
     assert 0 < there < len(sound)
-    # In another process it would be the same: all that is known lies in the folder.
+    # The state is in the folder alone, so another process would resume too.
     again = Desk(tmp_path / "other", site)
     again.folder = desk.folder
     assert again.fetch("stopping001").path.read_bytes() == sound
@@ -259,7 +261,7 @@ def test_an_unavailable_medium_names_its_cause(
     assert desk.downloader.rate_limiter.status().paused_until is None
 
 
-def test_what_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
+def test_a_medium_that_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
     desk = Desk(tmp_path, site)
     site.pages["premiere001"] = [(403, "Premieres in 3 hours")]
     with pytest.raises(RetryLater) as caught:
@@ -267,18 +269,18 @@ def test_what_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
     assert caught.value.code == "download.not_out_yet"
     assert caught.value.until == pytest.approx(desk.clock.now + 3 * 3600)
     assert not isinstance(caught.value, LanePaused)
-    # Known from the listing: nobody is asked at all.
+    # Known from the listing: no request is made.
     soon = desk.clock.now + 500
-    item = placeholder_item("premiere002", live="upcoming", available_at=soon)
+    item = placeholder_item("premiere002", Availability(AvailabilityState.UPCOMING, starts_at=soon))
     with pytest.raises(RetryLater) as caught:
         desk.downloader.fetch(item, desk.folder)
     assert (caught.value.code, caught.value.until) == ("download.scheduled", soon)
     assert site.requests_of("watch", "premiere002") == []
-    # When it is out, what was said of it before no longer counts.
+    # Once it is out, the earlier state no longer counts.
     desk.clock.now = soon + 1
     fetched = desk.downloader.fetch(item, desk.folder)
-    assert "live" not in fetched.item.extra
-    gone = placeholder_item("removed0001", unavailable="deleted")
+    assert fetched.item.availability == Availability()
+    gone = placeholder_item("removed0001", Availability(AvailabilityState.UNAVAILABLE, "deleted"))
     with pytest.raises(MediaUnavailable) as refused:
         desk.downloader.fetch(gone, desk.folder)
     assert not refused.value.retryable
@@ -286,14 +288,14 @@ def test_what_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
         "download.unavailable",
         "deleted",
     )
-    missing = placeholder_item("missing0001", unavailable=MISSING)
+    missing = placeholder_item("missing0001", Availability(AvailabilityState.UNAVAILABLE, MISSING))
     with pytest.raises(MediaUnavailable) as refused:
         desk.downloader.fetch(missing, desk.folder)
     assert refused.value.code == "download.missing"
 
 
 @pytest.mark.parametrize("word", [BOT, 429, (403, "Our systems have detected unusual traffic")])
-def test_too_much_pauses_the_lane_for_everybody(
+def test_too_many_requests_pause_the_lane_for_all_processes(
     word: ScriptStep, tmp_path: Path, site: FakeMedia
 ) -> None:
     desk = Desk(tmp_path, site, KB_DOWNLOAD_COOLDOWN_MAX_S=350)
@@ -313,12 +315,12 @@ def test_too_much_pauses_the_lane_for_everybody(
         with pytest.raises(LanePaused):
             desk.fetch("another0001")
         assert len(site.requests) == asked
-        # A complaint of one still under way makes it no longer.
+        # A refusal of a download under way does not extend the pause.
         assert lane.report_throttled("again").until == caught.value.until
         desk.clock.now += cooldown
     site.pages["toomuch0001"] = ["ok"]
     assert desk.fetch("toomuch0001").path.is_file()
-    # After a long quiet time it begins small again, as it does when somebody lifts it.
+    # After a long quiet time the pause is short again, and after `resume` too.
     desk.clock.now += 4 * 350
     assert lane.report_throttled("x").until == pytest.approx(desk.clock.now + 100)
     lane.resume()
@@ -338,17 +340,17 @@ def test_repeated_403_pauses_the_lane(tmp_path: Path, site: FakeMedia) -> None:
         assert caught.value.retryable
         return caught.type
 
-    # The same one again and again is its own affair.
+    # The same medium again and again does not count.
     assert [refused(names[0]) for _ in range(3)] == [MediaUnavailable] * 3
     assert refused(names[1]) is MediaUnavailable
-    desk.fetch("fine0000001")  # breaks the row
+    desk.fetch("fine0000001")  # ends the series
     assert [refused(name) for name in names[2:4]] == [MediaUnavailable] * 2
     assert refused(names[4]) is LanePaused
     assert desk.downloader.rate_limiter.status().paused_until is not None
 
 
-def test_words_of_youtube() -> None:
-    """Sentences of the site, as yt-dlp passes them on."""
+def test_messages_of_youtube() -> None:
+    """Messages of the site, as yt-dlp reports them."""
     from yt_dlp.utils import DownloadError
 
     for sentence, kind in (
@@ -376,8 +378,8 @@ def test_words_of_youtube() -> None:
     assert classify(DownloadError("unable to write data: [Errno 28] No space left")).kind == "disk"
 
 
-def test_nobody_is_faster_than_the_limiter(tmp_path: Path) -> None:
-    """Threads here and another process beside: the starts keep their distance."""
+def test_the_limiter_spaces_all_starts(tmp_path: Path) -> None:
+    """The starts of threads and of another process keep their distance."""
     pause_s, threads, each = 0.05, 4, 6
     settings = Settings(KB_HOME=tmp_path, KB_DOWNLOAD_PAUSE_S=pause_s, KB_DOWNLOAD_PAUSE_MAX_S=0)
     catalogue = Database.open(settings)
@@ -415,7 +417,7 @@ def test_nobody_is_faster_than_the_limiter(tmp_path: Path) -> None:
             times.append(time.time())
 
     workers = [threading.Thread(target=run) for _ in range(threads)]
-    begun = time.time()
+    started_at = time.time()
     for worker in workers:
         worker.start()
     out, _ = other.communicate("go\n", timeout=60)
@@ -424,10 +426,10 @@ def test_nobody_is_faster_than_the_limiter(tmp_path: Path) -> None:
     times += map(float, out.split())
     assert len(times) == (threads + 1) * each
     for number, moment in enumerate(sorted(times)):
-        assert moment - begun >= number * pause_s - 0.005
+        assert moment - started_at >= number * pause_s - 0.005
 
 
-def test_two_libraries_share_the_pace_of_the_machine(tmp_path: Path) -> None:
+def test_two_libraries_share_the_rate_of_the_machine(tmp_path: Path) -> None:
     clock = Clock()
     lanes = []
     for name in ("one", "two"):
@@ -452,7 +454,7 @@ def test_two_libraries_share_the_pace_of_the_machine(tmp_path: Path) -> None:
     assert all(after - before >= 9.999 for before, after in pairwise(starts))
 
 
-def test_pauses_are_drawn_and_can_be_broken_off(tmp_path: Path) -> None:
+def test_pauses_are_random_and_can_be_cancelled(tmp_path: Path) -> None:
     clock = Clock()
     settings = Settings(KB_HOME=tmp_path)  # the defaults: 10 to 20 s
     lane = DownloadRateLimiter(Database.open(settings), settings, clock=clock, sleep=clock.sleep)
@@ -470,7 +472,7 @@ def test_pauses_are_drawn_and_can_be_broken_off(tmp_path: Path) -> None:
 
     with pytest.raises(Cancelled):
         lane.acquire(stop)
-    # A clock that was set back does not hold the lane for days.
+    # A clock that was set back does not stop the lane for days.
     clock.now -= 30 * 86_400
     before = clock.now
     lane.acquire()
@@ -479,7 +481,7 @@ def test_pauses_are_drawn_and_can_be_broken_off(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_hundred_downloads(tmp_path: Path) -> None:
-    """One in ten fails for a while, one in twenty for good, and half way comes a bot check."""
+    """One in ten fails at first, one in twenty always, and a bot check comes half way."""
     count, pause_s, threads = 200, 0.1, 4
     body = make_sound(tmp_path / "a.webm", 2.0)
     names = [f"crowd{number:06d}" for number in range(count)]
@@ -532,7 +534,7 @@ def test_two_hundred_downloads(tmp_path: Path) -> None:
                         finished[item.id] += 1
                         ends[name] = error.message
 
-        begun = time.monotonic()
+        started_at = time.monotonic()
         workers = [threading.Thread(target=work) for _ in range(threads)]
         for worker in workers:
             worker.start()
@@ -545,16 +547,16 @@ def test_two_hundred_downloads(tmp_path: Path) -> None:
         assert {name for name, end in ends.items() if end != "done"} == private
         assert all("Private video" in ends[name] for name in private)
         assert len(list(desk.folder.iterdir())) == count - len(private)
-        # Paused once, and nothing was begun while it lasted but what had its turn already.
+        # One pause, and during it only downloads that had their turn already.
         assert pauses
         until = max(pauses)
         assert until - min(pauses) < 0.5
         arrivals = sorted(request.at for request in site.requests_of("watch"))
         during = [at for at in arrivals if until - 2.0 < at < until - 0.05]
         assert len(during) <= threads
-        # The k-th request cannot have come before its turn.
+        # The k-th request did not come before its turn.
         for number, at in enumerate(arrivals):
-            assert at - begun >= number * pause_s - 0.01
+            assert at - started_at >= number * pause_s - 0.01
         assert len(arrivals) <= count + 20
 
 
@@ -581,7 +583,7 @@ def test_a_page_with_several_media_and_a_feed(
         list(web.open(f"{site.url}/watch/gone"))
 
 
-def test_no_secret_is_to_be_seen(
+def test_no_secret_is_shown(
     tmp_path: Path,
     site: FakeMedia,
     caplog: pytest.LogCaptureFixture,
@@ -627,9 +629,7 @@ def test_no_secret_is_to_be_seen(
     assert unreadable.value.code == "cookies.not_text"
 
 
-def test_sources_fetch_with_what_they_were_given(
-    tmp_path: Path, site: FakeMedia, sound: bytes
-) -> None:
+def test_sources_fetch_with_their_arguments(tmp_path: Path, site: FakeMedia, sound: bytes) -> None:
     desk = Desk(tmp_path, site)
     source = YouTubeSource(desk.settings, desk.catalogue, measure=measured)
     fetched = source.fetch(placeholder_item("asource0001"), tmp_path / "in")
@@ -640,7 +640,7 @@ def test_sources_fetch_with_what_they_were_given(
     assert (fetched.item.title, fetched.item.published) == ("A file", "2020-01-01")
 
 
-def test_the_check_up(tmp_path: Path, site: FakeMedia) -> None:
+def test_the_health_check(tmp_path: Path, site: FakeMedia) -> None:
     desk = Desk(tmp_path, site)
     checks = {check.name: check for check in check_sources(desk.settings, desk.catalogue)}
     assert checks["ffmpeg"].state == "ok"

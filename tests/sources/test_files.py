@@ -29,7 +29,7 @@ def listed(reference: Path | str) -> list[MediaItem]:
     return list(source.items(str(reference)))
 
 
-def test_a_file_is_its_content(tmp_path: Path) -> None:
+def test_the_id_of_a_file_depends_on_its_content(tmp_path: Path) -> None:
     path = put(tmp_path / "My_talk.final cut.mp4", b"sound")
     (item,) = listed(path)
     digest = hashlib.sha256(b"sound").hexdigest()
@@ -64,7 +64,7 @@ def test_titles(tmp_path: Path, name: str, title: str, published: str) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
-def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/talk\xff.mp4"))
     try:
         put(path, b"x")
@@ -102,7 +102,7 @@ def test_a_folder_in_stable_order(tmp_path: Path) -> None:
     assert [item.id for item in listed(tmp_path)] == [item.id for item in listed(tmp_path)]
 
 
-def test_links_that_lead_in_circles(tmp_path: Path) -> None:
+def test_circular_links(tmp_path: Path) -> None:
     put(tmp_path / "sub" / "a.mp4")
     try:
         (tmp_path / "sub" / "up").symlink_to(tmp_path, target_is_directory=True)
@@ -117,12 +117,19 @@ def test_links_that_lead_in_circles(tmp_path: Path) -> None:
 def test_wrong_references(tmp_path: Path) -> None:
     for missing in (tmp_path / "none.mp4", Path("bad\0name.mp4"), tmp_path / ("y" * 300)):
         with pytest.raises(UsageError) as caught:
-            source.items(str(missing))  # at once, not when the first item is asked for
+            source.items(str(missing))  # at once, not at the first item
         assert caught.value.exit_code == 2
+        assert caught.value.code in ("file.missing", "file.not_found")
+        assert caught.value.values["path"] == str(missing)
     put(tmp_path / "notes.txt")
-    with pytest.raises(UsageError, match="No media files") as caught:
+    with pytest.raises(UsageError) as caught:
         source.items(str(tmp_path))
+    assert (caught.value.code, caught.value.values["path"]) == ("file.no_media", str(tmp_path))
     assert all(extension in caught.value.hint for extension in MEDIA_EXTENSIONS)
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(UsageError) as caught:
+        source.items(str(tmp_path / "empty.mp4"))
+    assert caught.value.code == "file.empty"
     with pytest.raises(UsageError) as caught:
         source.items("~unknown-account/x.mp4")
     assert caught.value.code == "file.unknown_home"
@@ -132,7 +139,7 @@ def test_a_named_file_needs_no_extension(tmp_path: Path) -> None:
     assert len(listed(put(tmp_path / "recording"))) == 1
 
 
-def test_what_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepted_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path / "plain")
     monkeypatch.chdir(tmp_path)
     accepted = (
@@ -180,13 +187,14 @@ def test_one_unreadable_file_does_not_end_the_listing(
     items = listed(tmp_path)
     assert [item.title for item in items] == ["a", "b", "c"]
     assert len({item.id for item in items}) == 3
+    assert [item.availability.is_unreadable for item in items] == [False, True, False]
     with pytest.raises(MediaUnavailable) as caught:
         source.fetch(items[1], tmp_path)
     assert caught.value.code == "file.unreadable"
     assert caught.value.values == {"path": str(tmp_path / "b.mp4"), "reason": "Permission denied"}
 
 
-def test_a_file_that_changed_or_went_after_listing(tmp_path: Path) -> None:
+def test_a_file_changed_or_removed_after_listing(tmp_path: Path) -> None:
     path = put(tmp_path / "a.mp4", b"one")
     (item,) = listed(path)
     os.utime(path, (1, 1))  # another date, the same content

@@ -1,4 +1,4 @@
-"""The key ring, against real answers of a fake Data API; and that no key is ever to be seen."""
+"""The key ring, with the answers of a fake Data API; no key is ever shown."""
 
 from __future__ import annotations
 
@@ -62,8 +62,10 @@ def test_keys_are_read_from_file_and_environment(
     assert [key.secret for key in keys] == [fake_key(letter) for letter in "abc"]
     assert read_keys(Settings(YT_API_KEYS_FILE=str(tmp_path / "none.txt"))) == ()
     path.write_text(f"{fake_key('a')}\nmy key is {fake_key('b')}\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match="line 2") as caught:
+    with pytest.raises(SettingsError) as caught:
         read_keys(Settings())
+    assert caught.value.code == "key.line_malformed"
+    assert "line 2" in caught.value.values["where"]
     assert "AIza" not in str(caught.value)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError) as caught:
@@ -71,7 +73,7 @@ def test_keys_are_read_from_file_and_environment(
     assert (caught.value.code, caught.value.values) == ("key.file_not_text", {"path": str(path)})
 
 
-def test_a_key_is_known_by_its_ends_only(catalogue: Database, clock: Clock) -> None:
+def test_only_the_ends_of_a_key_are_shown(catalogue: Database, clock: Clock) -> None:
     key = ApiKey.of(fake_key("q"))
     assert str(key) == f"AIza…{'q' * 4}"
     for shown in (repr(key), str(key), f"{key}", str(ring_of(catalogue, clock, "q").statuses())):
@@ -139,7 +141,7 @@ def test_states_are_shared_and_survive(tmp_path: Path, clock: Clock) -> None:
         (NOT_ENABLED, "invalid"),
     ],
 )
-def test_what_changes_the_key(
+def test_refusals_that_change_the_key(
     refusal: Refusal, state: str, catalogue: Database, clock: Clock
 ) -> None:
     def refuse(_path: str, _query: dict[str, str], key: str) -> Refusal | None:
@@ -155,14 +157,16 @@ def test_what_changes_the_key(
         assert [status.units_today for status in ring.statuses()] == [0, 1]
         if refusal is NOT_ENABLED:
             assert "not enabled" in ring.statuses()[0].reason
-            clock.now += 3600  # its owner may have mended it meanwhile
+            clock.now += 3600  # its owner may have corrected it meanwhile
             assert ring.statuses()[0].state == "ready"
 
 
 @pytest.mark.parametrize(
     "refusal", [TOO_FAST, BACKEND, Refusal(429, "x", "", [], {"Retry-After": "7"})]
 )
-def test_what_waits_on_the_same_key(refusal: Refusal, catalogue: Database, clock: Clock) -> None:
+def test_refusals_that_wait_with_the_same_key(
+    refusal: Refusal, catalogue: Database, clock: Clock
+) -> None:
     left = [refusal] * 3
 
     def refuse(*_call: object) -> Refusal | None:
@@ -195,13 +199,13 @@ def test_no_server_at_all(catalogue: Database, clock: Clock) -> None:
     assert api.units == 0
 
 
-def test_no_key_is_to_be_seen_anywhere(
+def test_no_key_is_shown_anywhere(
     tmp_path: Path,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Every refusal there is, with everything logged at the finest level."""
+    """Every refusal, with all loggers at the finest level."""
     caplog.set_level(logging.DEBUG)
     refusals = iter(
         [
@@ -229,7 +233,7 @@ def test_no_key_is_to_be_seen_anywhere(
             except (KBError, NoUsableKey):
                 texts.append(traceback.format_exc())
         assert fake.calls
-        # In its header alone, never in an address.
+        # In its header only, never in an address.
         assert all(call.key and "key" not in call.query for call in fake.calls)
     assert len(texts) == 4
     texts += [str(check) for check in check_sources(settings, opened, clock=clock)]
@@ -251,7 +255,7 @@ def test_no_key_is_to_be_seen_anywhere(
             assert fake_key(letter).encode() not in path.read_bytes()
 
 
-def test_foreign_texts_are_scrubbed() -> None:
+def test_foreign_texts_are_redacted() -> None:
     key = fake_key("s")
     for text, hidden in (
         (f"GET https://x/v3?part=id&key={key}&alt=json", key),
@@ -269,7 +273,7 @@ def test_foreign_texts_are_scrubbed() -> None:
     assert redact("monkey=1 is no key") == "monkey=1 is no key"
 
 
-def test_errors_keep_their_facts_between_processes() -> None:
+def test_errors_keep_their_attributes_between_processes() -> None:
     error = LanePaused("later", hint="wait", until=12.5)
     error.lane = "download"
     again = pickle.loads(pickle.dumps(error))

@@ -1,4 +1,4 @@
-"""What links mean, and the words of the filters."""
+"""The parser of links, and the filters of listings."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from kb.sources.subscriptions import subscription_key
 from kb.sources.youtube.chapters import parse_chapters
 from kb.sources.youtube.items import parse_duration, placeholder_item
 from kb.sources.youtube.links import Link, parse_link
-from kb.types import MediaItem
+from kb.types import Availability, AvailabilityState, MediaItem
 
 V = "dQw4w9WgXcQ"
 UC = "UC_x5XG1OV2P6uZZ5FSM9Ttw"
 PL = "PLrAXtmErZgOeiKm4sgNOknGvNjby9efdf"
 Y = "https://www.youtube.com"
 
-# Link, kind, id, and what else it tells (playlist, seconds or tab).
+# Link, kind, id, and the rest (playlist, seconds or tab).
 LINKS: list[tuple[str, str, str, object]] = [
     (f"{Y}/watch?v={V}", "video", V, None),
     (f"http://youtube.com/watch?v={V}", "video", V, None),
@@ -125,27 +125,27 @@ def test_links(text: str, kind: str, name: str, more: object) -> None:
     link = parse_link(text)
     assert link is not None
     assert (link.kind, link.id) == (kind, name)
-    told = link.playlist or link.start_s or link.tab or None
-    assert told == more
-    # Our own address for it means the same.
+    found = link.playlist or link.start_s or link.tab or None
+    assert found == more
+    # Our own address gives the same link.
     again = parse_link(link.url)
     assert again is not None
     assert again.key == link.key
 
 
 @pytest.mark.parametrize("text", NOT_YOUTUBE)
-def test_no_links(text: str) -> None:
+def test_text_that_is_no_link(text: str) -> None:
     assert parse_link(text) is None
 
 
-def test_sources_share_out_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_reference_has_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / V).write_bytes(b"x")
     for reference, name in (
         (f"{Y}/@talks", "youtube"),
         ("@talks", "youtube"),
         ("youtube.com/@talks", "youtube"),
-        (V, "file"),  # a file of that name lies here
+        (V, "file"),  # a file of that name exists
         ("https://vimeo.com/12345", "web"),
         (f"{Y}/results?search_query=water", "web"),
         ("talk.mp4", "file"),
@@ -179,7 +179,7 @@ def test_filters() -> None:
     ):
         assert wanted.checked().keep(talk) is kept, wanted
         assert VideoFilters.from_dict(wanted.as_dict()) == wanted
-    assert VideoFilters(min_duration_s=10).keep(item())  # a length unknown may be wanted
+    assert VideoFilters(min_duration_s=10).keep(item())  # an unknown length passes
     assert not VideoFilters(after="2020-01-01").keep(item())
     assert is_short(item(duration_s=50.0))
     assert is_short(item(duration_s=150.0, tags=("#Shorts",)))
@@ -196,7 +196,7 @@ def test_filters() -> None:
             wrong.checked()
 
 
-def test_words_for_dates_and_spans() -> None:
+def test_dates_and_lengths_of_time() -> None:
     today = date(2026, 3, 1)
     for text, start, end in (
         ("2024-03-05", "2024-03-05", "2024-03-05"),
@@ -248,7 +248,7 @@ def test_chapters() -> None:
     assert len(parse_chapters("0:00 A\n1:00 B\n2:00 C\n9:00 D", 300)) == 3
 
 
-def test_a_scan_adds_up_what_is_new(tmp_path: Path) -> None:
+def test_a_scan_sums_up_new_items(tmp_path: Path) -> None:
     from kb.settings import Settings
     from kb.sources.listing.listing import Listing, ListingReport
 
@@ -256,8 +256,8 @@ def test_a_scan_adds_up_what_is_new(tmp_path: Path) -> None:
         item(id="youtube:a", duration_s=100.0),
         item(id="youtube:b", duration_s=200.0),
         item(id="youtube:b", duration_s=200.0),  # twice in the list
-        item(id="youtube:c", extra={"live": "upcoming"}),
-        placeholder_item("d", unavailable="private"),
+        item(id="youtube:c", availability=Availability(AvailabilityState.UPCOMING)),
+        placeholder_item("d", Availability(AvailabilityState.UNAVAILABLE, "private")),
         item(id="youtube:e", duration_s=50.0),
         item(id="youtube:f", duration_s=60.0),
         item(id="youtube:g", duration_s=70.0),
@@ -280,7 +280,7 @@ def test_a_scan_adds_up_what_is_new(tmp_path: Path) -> None:
         **{"e": "failed", "f": "cancelled", "g": "waiting"},
     }
     assert found.counts == {"new": 2, "known": 2, "failed": 1, "cancelled": 1, "unavailable": 1}
-    # What failed before is taken up again: an ingest costs that too.
+    # Failed items are queued again, so they are part of the cost.
     assert (found.unmeasured, found.audio_s) == (1, 310.0)
     assert found.disk_bytes == 310 * 16_000
     assert found.disk_free
@@ -293,7 +293,7 @@ def test_a_scan_adds_up_what_is_new(tmp_path: Path) -> None:
     }
 
 
-def test_files_are_listed_the_same_way(tmp_path: Path) -> None:
+def test_files_have_listings_too(tmp_path: Path) -> None:
     from kb.sources import get_source
     from kb.sources.listing.listing import open_listing
 

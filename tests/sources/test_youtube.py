@@ -1,4 +1,4 @@
-"""Listing YouTube through the real client against a fake Data API on loopback."""
+"""Listings of YouTube through the real client, with a fake Data API on loopback."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing
 from kb.sources.subscriptions import Subscription, Subscriptions
 from kb.sources.youtube.source import YouTubeSource
+from kb.types import Availability, AvailabilityState
 from tests.fakes.media import FakeMedia
 from tests.fakes.youtube import QUOTA, Channel, FakeYouTube, Refusal
 from tests.support.keys import Clock, fake_key
@@ -35,7 +36,7 @@ def big(count: int = 5000, **more: object) -> Channel:
 
 
 class Bench:
-    """A library on a fake service, with a clock of its own."""
+    """A library with a fake service and its own clock."""
 
     def __init__(self, tmp_path: Path, fake: FakeYouTube, keys: int = 1, **more: object) -> None:
         self.clock = Clock()
@@ -83,13 +84,13 @@ def test_five_thousand_videos_for_two_hundred_units(tmp_path: Path) -> None:
         assert first.extra["captions"] is True
         assert first.extra["thumbnail"].endswith("h.jpg")
 
-        # Soon afterwards it answers from what is kept, for the one unit of the channel itself.
+        # Soon afterwards the stored pages are used, for the one unit of the channel itself.
         before = fake.units()
         assert list(bench.open()) == items
         assert fake.units() == before + 1
 
 
-def test_a_finished_listing_answers_for_a_while(tmp_path: Path) -> None:
+def test_a_finished_listing_is_reused_for_a_while(tmp_path: Path) -> None:
     with FakeYouTube([big(200)], {KEYS[0]: 10_000}) as fake:
         bench = Bench(tmp_path, fake)
         for wait_s, units in ((0, 9), (800, 1), (800, 9), (0, 1)):
@@ -108,7 +109,7 @@ for number, item in enumerate(YouTubeSource().open("@talks"), start=1):
 """
 
 
-def test_a_killed_listing_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_a_killed_listing_resumes(tmp_path: Path) -> None:
     channel = big()
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:
         bench = Bench(tmp_path, fake)
@@ -134,17 +135,17 @@ def test_a_killed_listing_goes_on_where_it_stopped(tmp_path: Path) -> None:
         assert fake.units() <= 205
 
 
-def test_three_keys_of_which_two_run_out(tmp_path: Path) -> None:
+def test_two_of_three_keys_are_exhausted(tmp_path: Path) -> None:
     with FakeYouTube([big()], dict(zip(KEYS, (60, 75, 10_000), strict=True))) as fake:
         bench = Bench(tmp_path, fake, keys=3)
         listing = bench.open()
         assert len(list(listing)) == 5000
         assert [fake.spent[key] for key in KEYS] == [60, 75, 201 - 135]
         refused = [call for call in fake.calls if call.status == 403]
-        assert [call.key for call in refused] == KEYS[:2]  # each is asked in vain but once
+        assert [call.key for call in refused] == KEYS[:2]  # each is refused only once
 
 
-def test_all_keys_out_waits_and_completes_after_the_reset(tmp_path: Path) -> None:
+def test_all_keys_exhausted_completes_after_the_reset(tmp_path: Path) -> None:
     channel = big(1500)
     with FakeYouTube([channel], dict.fromkeys(KEYS, 12)) as fake:
         bench = Bench(tmp_path, fake, keys=3)
@@ -153,28 +154,28 @@ def test_all_keys_out_waits_and_completes_after_the_reset(tmp_path: Path) -> Non
         until = caught.value.until
         assert until == next_reset(bench.clock.now)
         assert 0 < len(fake.requested_pages(channel.uploads)) < 30
-        assert "midnight Pacific" in caught.value.message
+        assert caught.value.code == "youtube.quota_exhausted"
         calls = len(fake.calls)
         with pytest.raises(QuotaExhausted):
             bench.open()
-        assert len(fake.calls) == calls  # nobody is asked before the time has come
-        # One video can be had all the same; its details come with the download.
+        assert len(fake.calls) == calls  # no request before the reset
+        # One video is listed all the same; its details come with the download.
         bare = list(bench.open(channel.video_id(7)))
         assert [item.short_id for item in bare] == [channel.video_id(7)]
 
         bench.clock.now = until
         fake.renew()
-        channel.new_uploads = 3  # meanwhile three more were published
+        channel.new_uploads = 3  # three more were published meanwhile
         assert bench.ids() == [channel.video_id(number) for number in range(-3, 1500)]
         pages = Counter(fake.requested_pages(channel.uploads))
-        # The head is looked at again for what is new, and the page whose details the last
-        # unit did not reach; everything else came once.
+        # The first page is fetched again for new videos, and the page whose details the last
+        # unit did not reach; every other page was fetched once.
         again = {token for token, count in pages.items() if count > 1}
         assert len(again) <= 2
         assert "" in again
 
 
-def test_a_token_that_is_no_longer_known(tmp_path: Path) -> None:
+def test_a_page_token_that_is_no_longer_valid(tmp_path: Path) -> None:
     refusals: list[Refusal] = []
 
     def refuse(path: str, query: dict[str, str], _key: str) -> Refusal | None:
@@ -191,7 +192,7 @@ def test_a_token_that_is_no_longer_known(tmp_path: Path) -> None:
         assert len(bench.ids()) == 300
 
 
-def test_private_deleted_coming_and_short_ones(tmp_path: Path) -> None:
+def test_private_deleted_scheduled_and_short_videos(tmp_path: Path) -> None:
     channel = big(
         120,
         private=frozenset({3, 70}),
@@ -205,8 +206,9 @@ def test_private_deleted_coming_and_short_ones(tmp_path: Path) -> None:
         assert (listing.report.listed, listing.report.unavailable) == (120, 2)
         assert len(items) == 118
         premiere = items[channel.video_id(0)]
-        assert premiere.extra["live"] == "upcoming"
-        assert premiere.extra["available_at"] == 1_798_135_200.0
+        assert premiere.availability == Availability(
+            AvailabilityState.UPCOMING, starts_at=1_798_135_200.0
+        )
         assert premiere.duration_s is None
         without = bench.ids(no_shorts=True)
         assert len(without) == 115
@@ -214,9 +216,9 @@ def test_private_deleted_coming_and_short_ones(tmp_path: Path) -> None:
         assert bench.ids("@talks/shorts".replace("@", "youtube.com/@")) == [
             channel.video_id(number) for number in (5, 6, 100)
         ]
-        # A single video is given whatever its state, so that it can be said what is wrong.
+        # A single video is listed in any state, so that its error can be reported.
         (private,) = bench.open(channel.video_id(3))
-        assert "unavailable" in private.extra
+        assert private.availability.is_unavailable and private.availability.reason
 
 
 @pytest.mark.slow
@@ -228,7 +230,7 @@ def test_more_uploads_than_the_service_lists(tmp_path: Path) -> None:
         assert any("20,000" in note for note in listing.report.notes)
 
 
-def test_filters_save_units(tmp_path: Path) -> None:
+def test_filters_save_quota(tmp_path: Path) -> None:
     channel = big(1000, playlists={"Rivers": (3, 900, 3), "Lakes": (7,)}, user="oldname")
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:
         bench = Bench(tmp_path, fake, KB_LISTING_REUSE_S=0)
@@ -239,7 +241,7 @@ def test_filters_save_units(tmp_path: Path) -> None:
             take()
             return fake.units() - before
 
-        # Newest first: after two pages nothing so young can follow.
+        # Newest first: after two pages no video is so recent.
         assert cost(lambda: bench.ids(after="2026-09-20")) == 1 + 2 * 2
         assert len(bench.ids(after="2026-09-20")) == 43
         assert bench.ids(after="2026-10-30", before="2026-10-31") == [
@@ -271,7 +273,7 @@ def test_filters_save_units(tmp_path: Path) -> None:
             assert bench.open(reference).report.title == "Talks"
 
 
-def test_only_what_is_new(tmp_path: Path) -> None:
+def test_only_new_videos(tmp_path: Path) -> None:
     channel = big(1000)
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:
         bench = Bench(tmp_path, fake)
@@ -281,19 +283,24 @@ def test_only_what_is_new(tmp_path: Path) -> None:
         before = fake.units()
         new = bench.open(filters=VideoFilters(new=True), known=known)
         assert [item.short_id for item in new] == [channel.video_id(n) for n in range(-4, 0)]
-        assert fake.units() - before == 1 + 2 * 2  # the first page, and one without anything new
+        assert fake.units() - before == 1 + 2 * 2  # the first page, and one without new videos
         bench.clock.now += 60
         channel.new_uploads = 5
-        # What was left unfinished is not taken for the whole: the newest is seen.
+        # An unfinished listing does not count as complete: the newest video is found.
         bench.clock.now += 3600
         again = bench.open(filters=VideoFilters(new=True), known=known)
         assert len(list(again)) == 5
 
 
-def test_what_leads_nowhere(tmp_path: Path) -> None:
+def test_references_that_lead_nowhere(tmp_path: Path) -> None:
     with FakeYouTube([big(0)], {KEYS[0]: 1000}) as fake:
         bench = Bench(tmp_path, fake)
-        for reference in ("@nobody-here", f"UC{'z' * 22}", f"PL{'z' * 32}", "https://example.org"):
+        for reference in (
+            "@unknown-channel",
+            f"UC{'z' * 22}",
+            f"PL{'z' * 32}",
+            "https://example.org",
+        ):
             with pytest.raises(UsageError):
                 bench.open(reference)
         assert bench.ids() == []
@@ -305,7 +312,7 @@ def test_what_leads_nowhere(tmp_path: Path) -> None:
             bench.open(check=stop)
 
 
-def test_two_at_once_share_the_work(tmp_path: Path) -> None:
+def test_two_listings_at_once_share_the_pages(tmp_path: Path) -> None:
     channel = big(600)
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:
         bench = Bench(tmp_path, fake)
@@ -337,7 +344,7 @@ def test_without_a_usable_key_yt_dlp_lists(tmp_path: Path, keys: str) -> None:
         assert video.id == "youtube:dQw4w9WgXcQ"
 
 
-def test_a_key_that_fails_midway_hands_over_to_yt_dlp(tmp_path: Path) -> None:
+def test_yt_dlp_lists_when_a_key_fails_midway(tmp_path: Path) -> None:
     from tests.fakes.youtube import BAD_KEY
 
     def refuse(path: str, query: dict[str, str], _key: str) -> Refusal | None:
@@ -380,7 +387,7 @@ def test_subscriptions(tmp_path: Path) -> None:
 
     assert followed.poll(begin) == 2
     assert looks == ["/videos", "rg/feed"]
-    assert followed.poll(begin) == 0  # begun once
+    assert followed.poll(begin) == 0  # started once
     followed.record_result(followed.list()[0].key, error="no network")
     assert [each.error for each in followed.list()] == ["no network", ""]
     followed.record_result(followed.list()[0].key)
@@ -389,10 +396,10 @@ def test_subscriptions(tmp_path: Path) -> None:
     def crash(_due: Subscription) -> None:
         raise LibraryError("The database is locked.")
 
-    # Off for a day: the missed looks are made up once, and the beat is kept.
+    # Off for a day: one check stands for the missed ones, and the rhythm stays.
     clock.now = start + 86_400 + 10
     with pytest.raises(LibraryError):
-        followed.poll(crash)  # what was not begun is not taken for looked at
+        followed.poll(crash)  # a check that did not start is still due
     assert followed.poll(begin) == 2
     assert followed.poll(begin) == 0
     assert len(looks) == 4
@@ -400,7 +407,7 @@ def test_subscriptions(tmp_path: Path) -> None:
     assert feed.next_at == start + 86_400 + 1800
     catalogue.close()
 
-    # The database is lost; the folder knows.
+    # The database is lost; the folder has a copy.
     for path in tmp_path.glob("kb.sqlite*"):
         path.unlink()
     again = Subscriptions(Database.open(settings), library, clock=clock)
@@ -413,7 +420,7 @@ def test_subscriptions(tmp_path: Path) -> None:
     assert len(library.read_facts()["subscriptions"]) == 1
 
 
-def test_quota_is_not_asked_for_twice_in_a_row(tmp_path: Path) -> None:
+def test_a_spent_key_is_not_used_again(tmp_path: Path) -> None:
     with FakeYouTube([big(60)], {KEYS[0]: 0}) as fake:
         bench = Bench(tmp_path, fake)
         for _ in range(3):

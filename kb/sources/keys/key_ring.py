@@ -90,8 +90,10 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
             return
         if not is_key(secret):
             raise SettingsError(
-                f"{where} is not a YouTube Data API key.",
+                "key.line_malformed",
+                "{where} is not a YouTube Data API key.",
                 hint="One key a line, nothing else in it; # begins a comment.",
+                where=where,
             )
         found.setdefault(secret, ApiKey.of(secret))
 
@@ -187,11 +189,15 @@ class KeyRing:
         until = min(spent)
         when = datetime.fromtimestamp(until).astimezone()
         raise QuotaExhausted(
-            f"Every YouTube Data API key has used up its day ({len(spent)} of {len(statuses)}); "
-            f"the allowance comes back at {when:%Y-%m-%d %H:%M %Z}, midnight Pacific time.",
+            "youtube.quota_exhausted",
+            "Every YouTube Data API key has used up its day ({spent} of {count}); the allowance "
+            "comes back at {time}, midnight Pacific time.",
             hint="It goes on by itself then, where it stopped. A larger allowance can be "
             "requested from Google for the project.",
             until=until,
+            spent=len(spent),
+            count=len(statuses),
+            time=f"{when:%Y-%m-%d %H:%M %Z}",
         )
 
     def record_usage(self, key: ApiKey, units: int) -> None:

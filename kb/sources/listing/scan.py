@@ -10,7 +10,7 @@ from typing import Any
 
 from kb.settings import Settings
 from kb.sources.listing.listing import Listing, ListingReport
-from kb.types import MediaItem
+from kb.types import AvailabilityState, MediaItem
 
 # Bytes on disk per second of medium: 128 kbit/s of sound, 2.5 Mbit/s of picture.
 BYTES_PER_S = {"audio": 128_000 / 8, "mp3": 128_000 / 8, "mp4": 2_500_000 / 8}
@@ -167,9 +167,10 @@ def scan(
 
 
 def _state(item: MediaItem) -> str:
-    if "unavailable" in item.extra:
-        return "unavailable"
-    return str(item.extra.get("live", "new"))
+    state = item.availability.state
+    if state in (AvailabilityState.AVAILABLE, AvailabilityState.UNREADABLE):
+        return "new"
+    return str(state)
 
 
 def _free_bytes(home: Path) -> int | None:

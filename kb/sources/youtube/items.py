@@ -10,10 +10,11 @@ from typing import Any
 from kb.sources.youtube.api import PAGE_SIZE, YouTubeApi
 from kb.sources.youtube.chapters import parse_chapters
 from kb.sources.youtube.page_cache import Page
-from kb.types import MediaItem
+from kb.types import Availability, AvailabilityState, MediaItem
 
 SITE = "https://www.youtube.com"
 UNAVAILABLE_STATUSES = {"deleted", "failed", "rejected"}
+AVAILABLE = Availability()
 
 _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 
@@ -28,7 +29,7 @@ def list_page(api: YouTubeApi, playlist_id: str, token: str) -> tuple[Page, str]
     by_id = {resource["id"]: resource for resource in resources}
     # In the order of the playlist: the answer may have another one.
     items = [item_from_resource(by_id[each]) for each in ids if each in by_id]
-    available = tuple(item for item in items if "unavailable" not in item.extra)
+    available = tuple(item for item in items if not item.availability.is_unavailable)
     return Page(available, len(ids) - len(available)), answer.get("nextPageToken", "")
 
 
@@ -37,28 +38,25 @@ def video_ids(answer: dict[str, Any]) -> list[str]:
     return [entry["contentDetails"]["videoId"] for entry in answer.get("items", [])]
 
 
-def placeholder_item(video_id: str, **extra: object) -> MediaItem:
-    """Return an item for a video of which only the id is known."""
+def placeholder_item(video_id: str, availability: Availability = AVAILABLE) -> MediaItem:
+    """Return a video of which only the id and the availability are known."""
     return MediaItem(
         id=f"youtube:{video_id}",
         source="youtube",
         url=f"{SITE}/watch?v={video_id}",
         title=video_id,
         published="",
-        extra=extra,
+        availability=availability,
     )
 
 
 def item_from_resource(resource: dict[str, Any]) -> MediaItem:
     """Return a `video` resource of the Data API as an item.
 
-    `extra` has `channel_id`, `published_at` (ISO), `captions` (bool), `thumbnail` (address),
-    and if they apply `live` (`upcoming` or `live`), `available_at` (epoch seconds) and
-    `unavailable` (the upload status).
+    `extra` has `channel_id`, `published_at` (ISO), `captions` (bool) and `thumbnail` (address).
     """
     snippet = resource["snippet"]
     content = resource.get("contentDetails", {})
-    status = resource.get("status", {})
     published_at = snippet.get("publishedAt", "")
     duration_s = parse_duration(content.get("duration", ""))
     description = snippet.get("description", "")
@@ -70,14 +68,6 @@ def item_from_resource(resource: dict[str, Any]) -> MediaItem:
     thumbnails = snippet.get("thumbnails") or {}
     if thumbnails:
         extra["thumbnail"] = max(thumbnails.values(), key=lambda each: each.get("width", 0))["url"]
-    live = snippet.get("liveBroadcastContent", "none")
-    if live != "none":
-        extra["live"] = live
-        scheduled = resource.get("liveStreamingDetails", {}).get("scheduledStartTime", "")
-        if scheduled:
-            extra["available_at"] = _epoch(scheduled)
-    if status.get("uploadStatus") in UNAVAILABLE_STATUSES:
-        extra["unavailable"] = status["uploadStatus"]
     return MediaItem(
         id=f"youtube:{resource['id']}",
         source="youtube",
@@ -91,7 +81,19 @@ def item_from_resource(resource: dict[str, Any]) -> MediaItem:
         chapters=parse_chapters(description, duration_s),
         language=snippet.get("defaultAudioLanguage") or snippet.get("defaultLanguage"),
         extra=extra,
+        availability=_availability(resource),
     )
+
+
+def _availability(resource: dict[str, Any]) -> Availability:
+    status = resource.get("status", {}).get("uploadStatus")
+    if status in UNAVAILABLE_STATUSES:
+        return Availability(AvailabilityState.UNAVAILABLE, status)
+    live = resource["snippet"].get("liveBroadcastContent", "none")
+    if live not in (AvailabilityState.UPCOMING, AvailabilityState.LIVE):
+        return Availability()
+    scheduled = resource.get("liveStreamingDetails", {}).get("scheduledStartTime", "")
+    return Availability(AvailabilityState(live), starts_at=_epoch(scheduled) if scheduled else None)
 
 
 def picture_of(snippet: dict[str, Any], wide_px: int) -> str:

@@ -7,14 +7,15 @@ can list the same playlist at once: each page is fetched by the process that nee
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
 from kb.database import Database, listing_pages, listings
-from kb.types import Chapter, MediaItem
+from kb.library.metadata import item_document, item_from_document
+from kb.types import MediaItem
 
 # An unfinished listing older than this is started again; the wait for quota takes a day.
 STALE_S = 7 * 86_400.0
@@ -128,10 +129,10 @@ class PageStore:
             )
         if stored is None:
             return None
-        return Page(tuple(map(item_from_dict, stored["items"])), stored["unavailable"])
+        return Page(tuple(map(item_from_document, stored["items"])), stored["unavailable"])
 
     def _store(self, number: int, page: Page, token: str) -> None:
-        document = {"items": list(map(item_to_dict, page.items)), "unavailable": page.unavailable}
+        document = {"items": list(map(item_document, page.items)), "unavailable": page.unavailable}
         with self._database.begin() as connection:
             # Only the first of two processes that fetched the same page advances the count.
             advanced = connection.execute(
@@ -163,24 +164,3 @@ def prune(database: Database, *, clock: Callable[[], float] = time.time) -> None
         old = sa.select(listings.c.id).where(listings.c.started_at < clock() - STALE_S)
         connection.execute(sa.delete(listing_pages).where(listing_pages.c.listing_id.in_(old)))
         connection.execute(sa.delete(listings).where(listings.c.id.in_(old)))
-
-
-_FIELDS = tuple(each.name for each in fields(MediaItem))
-
-
-def item_to_dict(item: MediaItem) -> dict[str, Any]:
-    """Return the item as plain JSON values; `dataclasses.asdict` copies deeply and is slow."""
-    values = {name: getattr(item, name) for name in _FIELDS}
-    values["chapters"] = [{"start_s": c.start_s, "title": c.title} for c in item.chapters]
-    return values
-
-
-def item_from_dict(values: Mapping[str, Any]) -> MediaItem:
-    """Return the item of an `item_to_dict` that was stored as JSON."""
-    return MediaItem(
-        **{
-            **values,
-            "tags": tuple(values["tags"]),
-            "chapters": tuple(Chapter(**chapter) for chapter in values["chapters"]),
-        }
-    )

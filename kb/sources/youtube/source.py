@@ -26,7 +26,7 @@ from kb.sources.youtube.items import (
 from kb.sources.youtube.links import Link, parse_link
 from kb.sources.youtube.page_cache import Page, PageStore, prune
 from kb.sources.ytdlp.online_source import OnlineSource
-from kb.types import MediaItem
+from kb.types import Availability, AvailabilityState, MediaItem
 
 # The service lists about this many uploads of a channel at most.
 UPLOADS_LIMIT = 20_000
@@ -89,8 +89,10 @@ class YouTubeSource(OnlineSource):
         link = parse_link(reference)
         if link is None:
             raise UsageError(
-                f"{reference!r} is no link to a YouTube video, playlist or channel.",
+                "youtube.link",
+                "{reference!r} is no link to a YouTube video, playlist or channel.",
                 hint="Give a link, a handle such as @name, or an id.",
+                reference=reference,
             )
         video_filters = VideoFilters.of(filters).checked()
         api = YouTubeApi(
@@ -131,7 +133,7 @@ class YouTubeSource(OnlineSource):
                 title=item.title,
                 reported=1,
                 listed=1,
-                unavailable=int("unavailable" in item.extra),
+                unavailable=int(item.availability.is_unavailable),
                 units=api.units,
                 complete=True,
             )
@@ -232,7 +234,8 @@ class YouTubeSource(OnlineSource):
     def _video(self, api: YouTubeApi, video_id: str) -> MediaItem:
         resources = api.videos([video_id]).get("items", [])
         if not resources:
-            return placeholder_item(video_id, unavailable=MISSING)
+            unavailable = Availability(AvailabilityState.UNAVAILABLE, MISSING)
+            return placeholder_item(video_id, unavailable)
         return item_from_resource(resources[0])
 
     def _playlist(self, api: YouTubeApi, playlist_id: str) -> dict[str, Any]:
@@ -245,8 +248,10 @@ class YouTubeSource(OnlineSource):
         if playlist_id.startswith("UU"):
             return {}  # `playlists.list` does not find every list of uploads
         raise UsageError(
-            f"There is no playlist {playlist_id} that can be listed.",
+            "youtube.playlist_missing",
+            "There is no playlist {playlist} that can be listed.",
             hint="It may be private, removed, or a mix made for one viewer.",
+            playlist=playlist_id,
         )
 
     def _channel(self, api: YouTubeApi, link: Link) -> dict[str, Any]:
@@ -262,8 +267,10 @@ class YouTubeSource(OnlineSource):
                 channel: dict[str, Any] = resources[0]
                 return channel
         raise UsageError(
-            f"There is no YouTube channel {link.id}.",
+            "youtube.channel_missing",
+            "There is no YouTube channel {channel}.",
             hint="Check the spelling, or give the channel's address from the browser.",
+            channel=link.id,
         )
 
     def _channel_playlist(

@@ -98,9 +98,11 @@ class Downloader:
                 failed = error.failure
                 if failed.kind == "disk":
                     raise LibraryError(
-                        f"The disk is full; {self._name(item)} cannot be fetched.",
+                        "download.disk_full",
+                        "The disk is full; {what} cannot be fetched.",
                         hint="Free some space; it goes on where it stopped.",
                         retryable=True,
+                        what=self._name(item),
                     ) from None
                 if failed.kind in ("busy", "later", "gone"):
                     raise failure_error(failed, self.rate_limiter, self._name(item)) from None
@@ -118,8 +120,8 @@ class Downloader:
         raise failure_error(failed, self.rate_limiter, self._name(item))
 
     def _check_available(self, item: MediaItem) -> None:
-        if reason := item.extra.get("unavailable"):
-            if reason == MISSING:
+        if item.availability.is_unavailable:
+            if item.availability.reason == MISSING:
                 raise MediaUnavailable(
                     "download.missing",
                     "{what} cannot be fetched: it is private or removed, or never existed.",
@@ -131,15 +133,15 @@ class Downloader:
                 "{what} cannot be fetched: its state is {state!r}.",
                 hint="Only its owner can change that.",
                 what=self._name(item),
-                state=reason,
+                state=item.availability.reason,
             )
-        moment = item.extra.get("available_at")
-        if isinstance(moment, int | float) and moment > self._clock():
+        moment = item.availability.starts_at
+        if moment is not None and moment > self._clock():
             raise RetryLater(
                 "download.scheduled",
                 "{what} is not out yet.",
                 hint="It is fetched by itself when it is.",
-                until=float(moment),
+                until=moment,
                 what=self._name(item),
             )
 

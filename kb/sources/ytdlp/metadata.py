@@ -8,7 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from kb.types import Chapter, MediaItem
+from kb.types import Availability, AvailabilityState, Chapter, MediaItem
+
+_LIVE_STATES = {"is_live": AvailabilityState.LIVE, "is_upcoming": AvailabilityState.UPCOMING}
 
 
 def item_from_info(info: dict[str, Any], url: str | None, place: int = 0) -> MediaItem:
@@ -32,10 +34,6 @@ def item_from_info(info: dict[str, Any], url: str | None, place: int = 0) -> Med
     extra: dict[str, Any] = {"place": place} if place > 1 else {}
     if thumbnail := info.get("thumbnail"):
         extra["thumbnail"] = thumbnail
-    if info.get("live_status") in ("is_live", "is_upcoming"):
-        extra["live"] = "live" if info["live_status"] == "is_live" else "upcoming"
-        if moment := info.get("release_timestamp"):
-            extra["available_at"] = float(moment)
     published, exact = _published(info)
     if published and not exact:
         extra["published_approximate"] = True
@@ -56,7 +54,16 @@ def item_from_info(info: dict[str, Any], url: str | None, place: int = 0) -> Med
         ),
         language=info.get("language"),
         extra=extra,
+        availability=_availability(info),
     )
+
+
+def _availability(info: dict[str, Any]) -> Availability:
+    state = _LIVE_STATES.get(str(info.get("live_status")))
+    if state is None:
+        return Availability()
+    moment = info.get("release_timestamp")
+    return Availability(state, starts_at=float(moment) if moment else None)
 
 
 def _published(info: dict[str, Any]) -> tuple[str, bool]:
@@ -83,8 +90,6 @@ def merge_metadata(item: MediaItem, found: MediaItem) -> MediaItem:
     extra = {**found.extra, **item.extra}
     if found.published and not dated:
         extra.pop("published_approximate", None)
-    for passing in ("live", "available_at"):
-        extra.pop(passing, None)
     return replace(
         item,
         title=found.title if title_missing and found.title else item.title,
@@ -96,4 +101,5 @@ def merge_metadata(item: MediaItem, found: MediaItem) -> MediaItem:
         chapters=item.chapters or found.chapters,
         language=item.language or found.language,
         extra=extra,
+        availability=Availability(),  # it is here now
     )

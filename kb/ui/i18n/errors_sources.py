@@ -26,7 +26,13 @@ DE: dict[str, tuple[str, str]] = {
         "„{text}“ ist keine Dauer.",
         "90s, 10m, 1h30m, 6h, 1d oder 1:02:03 schreiben.",
     ),
-    # Sources and subscriptions
+    # References, sources and subscriptions
+    "reference.unknown": (
+        "Hier weiß niemand, was {reference!r} ist.",
+        "Den Pfad einer Mediendatei oder eines Ordners, einen Link oder ein Handle von YouTube "
+        "oder die Adresse einer Seite angeben.",
+    ),
+    "web.address": ("{reference!r} ist keine Webadresse.", "Sie beginnt mit https://"),
     "source.unknown": ("Unbekannte Quelle „{name}“.", "Bekannte Quellen: {known}."),
     "subscription.single_video": (
         "{reference} ist ein einzelnes Video, das nichts Neues bringt.",
@@ -41,6 +47,19 @@ DE: dict[str, tuple[str, str]] = {
         "Die Adresse im Browser prüfen.",
     ),
     # Files
+    "file.missing": (
+        "{path} ist nicht da: keine solche Datei, kein solcher Ordner.",
+        "Den Pfad prüfen.",
+    ),
+    "file.not_found": ("{path} ist nicht zu finden: {reason}.", "Den Pfad prüfen."),
+    "file.no_media": (
+        "Keine Mediendateien in {path}.",
+        "Es zählen diese Endungen: {extensions}",
+    ),
+    "file.empty": (
+        "{path} ist leer (0 Byte).",
+        "Die Datei noch einmal herunterladen oder kopieren.",
+    ),
     "file.special": (
         "{path} ist weder eine Datei noch ein Ordner.",
         "Den Pfad einer Mediendatei oder eines Ordners angeben.",
@@ -74,6 +93,10 @@ DE: dict[str, tuple[str, str]] = {
         "{path} lässt sich nicht lesen: {reason}.",
         "Die Datei berichtigen oder YT_API_KEYS_FILE ändern.",
     ),
+    "key.line_malformed": (
+        "{where} ist kein Schlüssel der YouTube Data API.",
+        "Ein Schlüssel je Zeile, sonst nichts; # beginnt eine Bemerkung.",
+    ),
     "key.malformed": (
         "Das ist kein Schlüssel der YouTube Data API.",
         "Ihn ganz aus der Google Cloud Console kopieren: nur Buchstaben, Ziffern, - und _.",
@@ -84,6 +107,24 @@ DE: dict[str, tuple[str, str]] = {
         "Die Liste noch einmal ansehen.",
     ),
     # YouTube
+    "youtube.link": (
+        "{reference!r} ist kein Link zu einem Video, einer Playlist oder einem Kanal von YouTube.",
+        "Einen Link, ein Handle wie @name oder eine Kennung angeben.",
+    ),
+    "youtube.channel_missing": (
+        "Einen YouTube-Kanal {channel} gibt es nicht.",
+        "Schreibweise prüfen, oder die Adresse des Kanals aus dem Browser angeben.",
+    ),
+    "youtube.playlist_missing": (
+        "Eine Playlist {playlist}, die sich auflisten ließe, gibt es nicht.",
+        "Sie ist vielleicht privat, entfernt oder ein persönlicher Mix.",
+    ),
+    "youtube.quota_exhausted": (
+        "Jeder Schlüssel der YouTube Data API hat seinen Tag verbraucht ({spent} von {count}); "
+        "das Kontingent kommt wieder um {time}, Mitternacht pazifischer Zeit.",
+        "Dann geht es von selbst weiter, wo es stehen blieb. Ein größeres Kontingent lässt sich "
+        "bei Google für das Projekt beantragen.",
+    ),
     "youtube.no_answer": (
         "Die YouTube Data API antwortet nicht: {reason}",
         "Das Netz (und KB_PROXY) prüfen; ein neuer Versuch geht weiter, wo es stehen blieb.",
@@ -118,6 +159,10 @@ DE: dict[str, tuple[str, str]] = {
     "cookies.unreadable": (
         "Die Cookie-Datei {path} lässt sich nicht lesen: {reason}.",
         "KB_COOKIES_FILE berichtigen.",
+    ),
+    "download.disk_full": (
+        "Die Platte ist voll; {what} lässt sich nicht holen.",
+        "Platz schaffen; es geht weiter, wo es stehen blieb.",
     ),
     "download.missing": (
         "{what} lässt sich nicht holen: privat oder entfernt, oder es gab es nie.",
