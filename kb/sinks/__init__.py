@@ -1,6 +1,6 @@
 """Sinks: the knowledge bases that passages are published to.
 
-A new sink is one file with a class that takes `Settings`, and one line in `SINKS`.
+A new sink is one file with a class whose argument is `Settings`, and one line in `SINKS`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ SINKS: dict[str, str] = {
 
 
 def check_sink(name: str) -> None:
-    """Raises UsageError for a name that is not in the table, listing the known ones."""
+    """Raise UsageError for a name that is not in the table, listing the known ones."""
     if name not in SINKS:
         raise UsageError(
-            f"Unknown knowledge base {name!r}.",
-            hint=f"Known: {', '.join(sorted(SINKS))}. See KB_SINKS.",
+            "sink.unknown",
+            "Unknown knowledge base {name!r}.",
+            hint="Known: {known}. See KB_SINKS.",
+            name=name,
+            known=", ".join(sorted(SINKS)),
         )
 
 
 def open_sink(name: str, settings: Settings) -> Sink:
-    """The sink of that name; its module is imported only now.
+    """Return the sink of that name; its module is imported on this call.
 
     Raises UsageError for an unknown name, listing the known ones.
     """
@@ -50,14 +53,16 @@ def _sink_class(name: str) -> Any:
 
 
 def open_search(name: str, settings: Settings) -> SearchableSink:
-    """The sink of that name, for asking.
+    """Return the sink of that name for a search.
 
     Raises UsageError when the name is unknown or that sink cannot search.
     """
     sink = open_sink(name, settings)
     if not isinstance(sink, SearchableSink):
         raise UsageError(
-            f"The knowledge base {name!r} cannot be searched from here.",
+            "sink.not_searchable",
+            "The knowledge base {name!r} cannot be searched from here.",
             hint="Search the local one: `kb search QUERY`.",
+            name=name,
         )
     return sink

@@ -1,4 +1,4 @@
-"""What a knowledge base must do to be fed by us, and the hash that tells whether it is in step."""
+"""The interface of a knowledge base, and the hash that shows if its content is current."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Literal, Protocol, get_args, runtime_checkable
 
+from kb.errors import UsageError
 from kb.types import DocumentFacts, Hit, MediaItem, Passage, Published
 
 SearchMode = Literal["keyword", "semantic", "hybrid"]
@@ -38,45 +39,62 @@ class Sink(Protocol):
     ) -> Published:
         """Make the item's passages exactly these; the same content again changes nothing.
 
-        `facts` and the user's own `extra_metadata` are for sinks that make documents of it.
+        `facts` and the user's own `extra_metadata` are for sinks that store documents.
 
-        At no moment, a crash included, does the sink hold a mixture of old and new.
-        An item without passages (silence) is held too, so that `status` says `synced`.
+        The sink never holds a mixture of old and new passages, even after a crash.
+        An item without passages (silence) is stored too, so that its `status` is `synced`.
         """
         ...
 
     def status(self, item_id: str) -> Published:
-        """What is held of one item; `missing` (with an empty hash) when nothing is."""
+        """Return the state of one item; `missing` (with an empty hash) if it is not stored."""
         ...
 
     def list(self) -> Iterator[Published]:
-        """Everything that is held, one record per item, in order of the remote id."""
+        """Return one record for each stored item, in order of the remote id."""
         ...
 
     def delete(self, item_id: str) -> None:
-        """Remove the item; removing what is not there is no error."""
+        """Remove the item; a missing item is no error."""
         ...
 
 
 @runtime_checkable
 class SearchableSink(Sink, Protocol):
-    """A sink that can also answer."""
+    """A sink that can be searched."""
 
     def search(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> Hits:
-        """At most `limit` passages, best first.
+        """Return at most `limit` passages, best first.
 
         Raises UsageError for an empty query, an unknown mode or a mode that is not set up.
         """
         ...
 
 
+def check_query(query: str, limit: int) -> None:
+    """Raise UsageError for an empty query, and for a limit below 1."""
+    if not query.strip():
+        raise UsageError(
+            "search.query_empty",
+            "The query is empty.",
+            hint='For example: kb search "open the door"',
+        )
+    if limit < 1:
+        raise UsageError(
+            "search.limit",
+            "The limit must be at least 1, not {limit}.",
+            hint="Give the largest number of results.",
+            limit=limit,
+        )
+
+
 def content_sha256(passages: Sequence[Passage]) -> str:
-    """The hash of everything a reader could see of these passages, as 64 hex digits."""
-    # An empty tier is left out: it came later, and must not make what is published look changed.
+    """Return the hash of all visible fields of these passages, as 64 hex digits."""
+    # An empty tier is left out: published passages without one must keep their hash.
     fields = [
         {name: value for name, value in asdict(passage).items() if name != "tier" or value}
         for passage in passages
     ]
     exact = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    # A lone surrogate (a damaged file name) must not stop an item from being published.
+    # A lone surrogate (a damaged file name) must not keep an item from being published.
     return hashlib.sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,7 +1,7 @@
-"""A folder of Markdown files: for Obsidian, AnythingLLM, NotebookLM uploads and the like.
+"""The sink for a folder of Markdown files: for Obsidian, AnythingLLM, NotebookLM and others.
 
-One file an item, with what is known about it as YAML front matter. The files belong to this
-sink: a publish replaces what somebody wrote into them.
+One file per item, with its metadata as YAML front matter. The files belong to this sink: a
+publish overwrites changes by the user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNLIMITED = 1 << 60
 
 
 class FolderSink:
-    """Markdown files under `KB_FOLDER_SINK`, each written whole or not at all.
+    """Markdown files under `KB_FOLDER_SINK`, each written atomically.
 
     Every method raises KnowledgeBaseError when the folder cannot be read or written.
     """
@@ -45,9 +45,9 @@ class FolderSink:
         facts: DocumentFacts | None = None,
         extra_metadata: Mapping[str, str] | None = None,
     ) -> Published:
-        """Write the item's file unless it is there; a changed title renames nothing.
+        """Write the item's file unless it is current; a changed title does not rename it.
 
-        `extra_metadata` None keeps the own fields that the file has.
+        `extra_metadata` None keeps the user's own fields in the file.
         """
         sha256 = content_sha256(passages)
         path = self._find(item.id)
@@ -66,13 +66,13 @@ class FolderSink:
             if not path.is_file() or path.read_bytes() != content:
                 storage.write_bytes(path, content)
         except LibraryError as error:
-            raise KnowledgeBaseError(error.message, hint=error.hint) from error
+            raise error.recast(KnowledgeBaseError) from error
         except OSError as error:
             raise _sink_error(error, self.folder) from error
         return Published(self.name, path.name, sha256, "synced")
 
     def status(self, item_id: str) -> Published:
-        """`synced` with its hash when the item's file is there, else `missing`."""
+        """Return `synced` with the hash when the item's file exists, else `missing`."""
         path = self._find(item_id)
         if path is None:
             return Published(self.name, item_id, "", "missing")
@@ -81,13 +81,13 @@ class FolderSink:
         )
 
     def list(self) -> Iterator[Published]:
-        """Every item's file, in order of the names."""
+        """Yield the file of every item, in order of the names."""
         for path in self._files("*.md"):
             if about := _front_matter(path):
                 yield Published(self.name, path.name, str(about["passages_sha256"]), "synced")
 
     def delete(self, item_id: str) -> None:
-        """Remove the item's file; removing what is not there is no error."""
+        """Remove the item's file; a missing file is no error."""
         path = self._find(item_id)
         if path is not None:
             try:
@@ -96,7 +96,7 @@ class FolderSink:
                 raise _sink_error(error, path) from error
 
     def _find(self, item_id: str) -> Path | None:
-        """The item's file: its name ends with the item's short id, and its head names it."""
+        """Return the item's file: its name ends with the short id, its front matter has the id."""
         ending = file_id(MediaItem(item_id, "", "", "", ""))
         for path in self._files(f"*_{ending}.md"):
             if _front_matter(path).get("id") == item_id:
@@ -119,7 +119,7 @@ class FolderSink:
 
 
 def _yaml(value: object) -> str:
-    """A JSON value is a YAML value, but for three line breaks that only YAML knows."""
+    """Return a value as YAML: its JSON, with the three line breaks of YAML alone escaped."""
     text = json.dumps(value, ensure_ascii=False)
     for sign in "\x85\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -127,7 +127,7 @@ def _yaml(value: object) -> str:
 
 
 def _front_matter(path: Path) -> dict[str, Any]:
-    """What a file's head tells; empty for a file that is not ours."""
+    """Return the front matter of a file; empty for a file of another origin."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             if file.readline() != _FENCE:
@@ -139,13 +139,15 @@ def _front_matter(path: Path) -> dict[str, Any]:
                 about.update(json.loads("{" + line.rstrip("\n") + "}"))
     except OSError as error:
         raise _sink_error(error, path) from error
-    except ValueError:  # also what is not UTF-8
+    except ValueError:  # also text that is not UTF-8
         return {}
     return {}
 
 
 def _sink_error(error: OSError, path: Path) -> KnowledgeBaseError:
-    problem = storage.library_error(error, path, "use")
     return KnowledgeBaseError(
-        problem.message, hint="Set KB_FOLDER_SINK to a folder that can be written."
+        "folder.unusable",
+        "{cause}",
+        hint="Set KB_FOLDER_SINK to a folder that can be written.",
+        cause=storage.library_error(error, path, "use"),
     )

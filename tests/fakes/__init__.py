@@ -1,1 +1,1 @@
-"""Real servers on loopback that speak like the services we use, driven by real clients."""
+"""Servers on loopback with the interfaces of the services we use, for real clients."""

@@ -1,15 +1,15 @@
-"""An engine between our windows and the model that fails as batched Whisper does.
+"""An engine that adds the typical faults of batched Whisper to the readings of a model.
 
-It drops, loops, invents or misplaces text in a share of the windows and leaves everything else
-as it was, the log-probabilities above all: confidence tells nothing of these faults, which is
-harsher than life. Which window is struck, and how, depends on the seed and the window alone; a
-window that is read again (other borders, another way of decoding) is struck as often.
+It drops, repeats, invents or misplaces text in a share of the windows and changes nothing else.
+The log-probabilities stay too: confidence does not show these faults, which is harder than in
+practice. The choice of the window and of its fault depends on the seed and the window only; a
+window that is read again (other borders, another way of decoding) has faults as often.
 
-    drop     a row of words, the end, or all of a window: at least 2 s of speech
-    loop     from some word on nothing but one phrase of 1 to 4 words again and again
-    invent   4 to 8 words that nobody said: in a pause of 1.5 s or more if there is one, else
-             squeezed in behind the last word, as an alignment does with words it cannot place
-    shift    all words 1.5 to 5 s too early or too late
+    drop     removes a series of words, the end, or all of a window: at least 2 s of speech
+    loop     repeats one phrase of 1 to 4 words from some word to the end
+    invent   adds 4 to 8 words that were not spoken: in a pause of 1.5 s or more if there is one,
+             else after the last word, as an alignment does with words it cannot place
+    shift    moves all words 1.5 to 5 s too early or too late
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ INVENTED = (
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What was done to one reading of a window; `before` is what the model had read."""
+    """One changed reading of a window; `before` is the model's own reading."""
 
     kind: str
     window: Window
@@ -51,7 +51,7 @@ class Fault:
 
 
 class FaultyEngine:
-    """`engine` with faults in `share` of the windows; `faults` keeps what was done."""
+    """`engine` with faults in `share` of the windows; `faults` records them."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class FaultyEngine:
         kinds: Sequence[str] = KINDS,
         first_only: bool = False,
     ) -> None:
-        """`first_only`: windows that are read again are left alone."""
+        """With `first_only`, windows that are read again have no faults."""
         self._engine = engine
         self._share = share
         self._seed = seed
@@ -89,7 +89,7 @@ class FaultyEngine:
     def _inject_fault(
         self, window: Window, decoded: DecodingResult, options: DecodingOptions
     ) -> DecodingResult:
-        # The text seeds the draw of the fault: another one moves every published figure.
+        # The text is the seed of the fault: another one changes every published figure.
         how = f"Decoding(temperature={options.temperature}, beams={options.beams})"
         name = f"{self._seed} {window.start_s:.3f} {window.duration_s:.3f} {how}"
         rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -98,7 +98,7 @@ class FaultyEngine:
         ):
             return decoded
         self._faulty_windows.add(window.index)
-        # In turn and not drawn, so that few faults are of every kind.
+        # In turn and not random, so that a few faults have every kind.
         turn = (self._seed + window.index) % len(self._kinds)
         for kind in self._kinds[turn:] + self._kinds[:turn]:
             words = _FAULTS[kind](window, _words(decoded), rng)
@@ -110,7 +110,7 @@ class FaultyEngine:
 
 
 def drop(window: Window, words: list[Word], rng: np.random.Generator) -> list[Word] | None:
-    """A row of words is gone; None where too little is said for it."""
+    """Remove a series of words; return None if there is too little speech."""
     rows = [
         (first, last)
         for first in range(len(words))
@@ -129,7 +129,7 @@ def drop(window: Window, words: list[Word], rng: np.random.Generator) -> list[Wo
 
 
 def loop(window: Window, words: list[Word], rng: np.random.Generator) -> list[Word] | None:
-    """A phrase again and again to the window's end; None where nothing is said."""
+    """Repeat a phrase to the window's end; return None without words."""
     if not words:
         return None
     size = int(rng.integers(1, min(4, len(words)) + 1))
@@ -147,7 +147,7 @@ def loop(window: Window, words: list[Word], rng: np.random.Generator) -> list[Wo
 
 
 def invent(window: Window, words: list[Word], rng: np.random.Generator) -> list[Word] | None:
-    """Words that nobody said, where nobody speaks if there is such a place."""
+    """Add words that were not spoken, in a pause if there is one."""
     texts = INVENTED[int(rng.integers(len(INVENTED)))].split()
     edges = [window.start_s, *(t for s in window.speech for t in (s.start_s, s.end_s))]
     edges.append(window.end_s)
@@ -167,7 +167,7 @@ def invent(window: Window, words: list[Word], rng: np.random.Generator) -> list[
 
 
 def shift(window: Window, words: list[Word], rng: np.random.Generator) -> list[Word] | None:
-    """Every word too early or too late; None where too little is said to be misplaced."""
+    """Move every word; return None if there is too little speech."""
     if not words or _spoken_s(window, window.start_s, window.end_s) < LEAST_DROP_S:
         return None
     by_s = float(rng.uniform(1.5, 5.0) * rng.choice([-1, 1]))

@@ -1,4 +1,4 @@
-"""A model hub on loopback: the calls that fetching a repository makes, over real HTTP."""
+"""A model hub on loopback: the calls of a repository's download, over real HTTP."""
 
 from __future__ import annotations
 

@@ -1,20 +1,20 @@
-"""A site with media on loopback: watch pages, files with `Range`, and every way to fail.
+"""A site with media on loopback: watch pages, files with `Range`, and all kinds of faults.
 
     with FakeMedia(body) as site:
-        site.script["someid"] = ["drop", 500, "ok"]      # one word a request for the file
+        site.script["someid"] = ["drop", 500, "ok"]      # one step per request for the file
         settings = Settings(YT_WATCH_URL=site.watch_url, ...)
 
 `/watch/<id>` is a page with one medium in it (`<id>+<id>`: with two), `/media/<id>.webm` the
-file, `/beside/<id>.vtt` and `.jpg` what goes with it, `/feed` an RSS feed of the ids in `feed`.
-Pages fail by `pages`, files by `script`. The words:
+file, `/beside/<id>.vtt` and `.jpg` its captions and picture, `/feed` an RSS feed of the ids in
+`feed`. `pages` has the steps of pages, `script` those of files:
 
-    ok        all of it, or the part that `Range` asks for
-    truncate  the first half, declared as if that were all
-    drop      the connection breaks after half of what was promised
-    slow      all of it, `slow_s` seconds between blocks
-    403       an HTTP status; ("403", "Private video") with words of its own
+    ok        the whole file, or the requested `Range`
+    truncate  the first half, declared as the whole
+    drop      the connection breaks after half of the declared length
+    slow      the whole file, `slow_s` seconds between blocks
+    403       an HTTP status; (403, "Private video") has its own message
 
-Ids in `captions` have a subtitle track, in English and made by people.
+Ids in `captions` have an English subtitle track made by people.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BLOCK = 4096
 
 @dataclass(frozen=True)
 class Request:
-    """A request: monotonic time, `watch`, `media` or `beside`, id, where `Range` began, answer."""
+    """A request: monotonic time, `watch`, `media` or `beside`, id, start of `Range`, answer."""
 
     at: float
     kind: str
@@ -46,11 +46,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_request: object) -> None:
-        """A client that goes away is part of the play."""
+        """Ignore the error: clients that disconnect are part of the tests."""
 
 
 class FakeMedia:
-    """The server. `bodies` maps ids to files of their own; all others are `body`."""
+    """The server. `bodies` maps ids to their own files; all others have `body`."""
 
     def __init__(
         self,
@@ -79,18 +79,18 @@ class FakeMedia:
 
     @property
     def watch_url(self) -> str:
-        """For the setting YT_WATCH_URL."""
+        """The value for the setting YT_WATCH_URL."""
         return f"{self.url}/watch/{{id}}"
 
     def requests_of(self, kind: str, media_id: str | None = None) -> list[Request]:
-        """The requests of a kind, in order, all or those for one id."""
+        """Return the requests of a kind in order, all or those for one id."""
         with self._lock:
             found = [
                 request
                 for request in self.requests
                 if request.kind == kind and media_id in (None, request.id)
             ]
-        # Written down when they end; wanted as they came.
+        # Recorded at their end; returned in order of arrival.
         return sorted(found, key=lambda request: request.at)
 
     def __enter__(self) -> FakeMedia:
@@ -105,7 +105,7 @@ class FakeMedia:
     def _next(self, words: dict[str, list[ScriptStep]], media_id: str) -> ScriptStep:
         with self._lock:
             script = words.get(media_id, [])
-            # The last word stays: ["private"] is for ever, ["drop", "ok"] heals.
+            # The last step stays: ["private"] fails always, ["drop", "ok"] once.
             return (script.pop(0) if len(script) > 1 else script[0]) if script else "ok"
 
     def _record(self, request: Request) -> None:

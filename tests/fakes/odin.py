@@ -1,11 +1,11 @@
-"""A stand-in for ODIN's service: real HTTP on 127.0.0.1, state on disk, faults on order.
+"""A fake of ODIN's service: real HTTP on 127.0.0.1, state on disk, faults on request.
 
-It is as unkind as the real one may be: the same name again makes a second document, deleting
-takes its time, an accepted document is not an indexed one, names lose `%` and `~`.
+It has the difficult properties of the real one: a second upload of a name makes a second
+document, deleting takes time, an accepted document is not yet indexed, names lose `%` and `~`.
 
     with FakeOdin(tmp_path / "odin") as odin:
         settings = Settings(**odin.settings())
-        odin.order("cut after")          # the next upload is taken in, but nobody is told
+        odin.queue_faults("cut after")   # the next upload is accepted, but its answer is lost
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CHAT_EXCERPTS = 3
 
 
 class FakeOdin:
-    """The service. `index_s` and `delete_s` are how long indexing and deleting take."""
+    """The service. Indexing takes `index_s` seconds, deleting `delete_s`."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class FakeOdin:
         self.fault_rate = fault_rate
         self.limit_bytes = limit_bytes
         self.retry_after_s = 1.0
-        self.metadata_as = "object"  # or "string", or "nothing": how listings give it
+        self.metadata_as = "object"  # the form in listings; or "string", or "nothing"
         self.listing_key = "knowledge_base"
         self.chat_sources = True
-        self.project_status = 404  # what a wrong project answers
+        self.project_status = 404  # the status for a wrong project
         self.random = random.Random(seed)
         self.queued_faults: deque[str] = deque()
         self._bags: dict[bool, list[str]] = {}
@@ -105,7 +105,7 @@ class FakeOdin:
             self.db.close()
 
     def settings(self, **more: Any) -> dict[str, Any]:
-        """What a client needs to reach it, with pauses made for tests."""
+        """Return the settings of a client, with pauses for tests."""
         return {
             "odin_api_key": KEY,
             "odin_api_secret": SECRET,
@@ -121,13 +121,13 @@ class FakeOdin:
         }
 
     def queue_faults(self, *faults: str) -> None:
-        """These happen to the next uploads, one each; "ok" lets one pass."""
+        """Queue faults for the next uploads, one each; "ok" is no fault."""
         self.queued_faults.extend(faults)
 
-    # What it holds
+    # The stored documents
 
     def documents(self) -> dict[str, dict[str, Any]]:
-        """Everything that is not gone: key → content, metadata (as sent), status, message."""
+        """Return all documents: key → content, metadata (as sent), status, message."""
         with self.lock:
             self.db.execute("DELETE FROM docs WHERE gone_at <= ?", (time.time(),))
             rows = self.db.execute("SELECT * FROM docs ORDER BY taken_at, key").fetchall()
@@ -143,7 +143,7 @@ class FakeOdin:
         }
 
     def indexed(self) -> dict[str, bytes]:
-        """The indexed documents' bytes by name."""
+        """Return the bytes of the indexed documents, by name."""
         found = self.documents().items()
         return {key: row["content"] for key, row in found if row["status"] == "synced"}
 
@@ -157,7 +157,7 @@ class FakeOdin:
         force: bool = False,
         index_s: float | None = None,
     ) -> str:
-        """Take a document in; returns its key."""
+        """Store a document; return its key."""
         key = name.replace("%", "_").replace("~", "")
         now = time.time()
         with self.lock:
@@ -176,13 +176,13 @@ class FakeOdin:
         return key
 
     def finish_indexing(self) -> None:
-        """Whatever is being indexed is through now."""
+        """Finish the indexing of all documents now."""
         with self.lock:
             self.db.execute("UPDATE docs SET ready_at = 0")
             self.db.commit()
 
     def delete(self, key: str) -> bool:
-        """Delete a document; whether it was there."""
+        """Delete a document; return False if it was missing."""
         with self.lock:
             known = self.documents()
             if key not in known:
@@ -201,13 +201,13 @@ class FakeOdin:
             return True
 
     def next_fault(self, upload: bool) -> str:
-        """What goes wrong with this request; empty if nothing."""
+        """Return the fault of this request, empty for none."""
         with self.lock:
             if upload and self.queued_faults:
                 name = self.queued_faults.popleft()
                 name = "" if name == "ok" else name
             elif self.random.random() < self.fault_rate:
-                # From a shuffled bag, so that none is drawn twice before all were.
+                # From a shuffled list, so that every fault comes before any comes again.
                 bag = self._bags.setdefault(upload, [])
                 if not bag:
                     bag.extend(UPLOAD_FAULTS if upload else OTHER_FAULTS)
@@ -220,7 +220,7 @@ class FakeOdin:
             return name
 
     def count(self, method: str, ending: str) -> int:
-        """How many requests of this method whose path ends so were made."""
+        """Return the number of requests with this method and end of the path."""
         return sum(1 for m, path, _ in self.requests if m == method and path.endswith(ending))
 
 
@@ -229,15 +229,15 @@ class _Server(ThreadingHTTPServer):
     odin: FakeOdin
 
     def handle_error(self, request: Any, address: Any) -> None:
-        """A client that is gone is what the tests are about."""
+        """Ignore the error: clients that disconnect are part of the tests."""
 
 
 class _ConnectionCut(Exception):
-    """The connection ends here, without an answer."""
+    """Signal the end of the connection without an answer."""
 
 
 class _Response(Exception):
-    """An answer other than 200 with what was asked for."""
+    """An answer other than 200 with the requested content."""
 
     def __init__(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         super().__init__(status)
@@ -272,7 +272,7 @@ class _Handler(BaseHTTPRequestHandler):
                 odin.requests.append((self.command, url.path, 0))
             self.close_connection = True
             with suppress(OSError):
-                # A reset rather than an orderly end, as when a cable is pulled.
+                # A reset instead of an orderly end, as with a broken cable.
                 linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self.connection.close()
@@ -334,7 +334,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _check_credentials(self) -> None:
         key, secret = self.headers.get("X-API-KEY"), self.headers.get("X-API-SECRET")
         if key != KEY:
-            # Some services quote what they were sent; it must not reach a message.
+            # Some services quote the request; it must not reach a message.
             raise _Response(401, {"detail": f"Invalid API key {key}"})
         if secret != SECRET:
             raise _Response(403, {"detail": {"message": f"Forbidden for {secret}"}})
@@ -448,7 +448,7 @@ def _form(content_type: str, raw: bytes) -> tuple[dict[str, str], str, bytes]:
             name, content = part.get_filename(), payload
         else:
             fields[part.get_param("name", header="content-disposition")] = payload.decode()
-    # The parser takes line ends for its own; the bytes between the boundaries are what counts.
+    # The parser changes line ends; the bytes between the boundaries count.
     boundary = content_type.partition("boundary=")[2].encode()
     start = raw.index(b"\r\n\r\n", raw.index(b'filename="')) + 4
     content = raw[start : raw.rindex(b"\r\n--" + boundary)]
@@ -502,7 +502,7 @@ def _chat(odin: FakeOdin, payload: dict[str, Any]) -> dict[str, Any]:
     )
     answer: dict[str, Any] = {"chat_id": payload["chat_id"], "message_id": "message-1"}
     if odin.chat_sources:
-        # The times are gone, as when a service shows only the words it used.
+        # Without the times, as a service that shows only the text it used.
         bare = [(key, re.sub(r"^\[[\d:]+\]\([^)]*\) ", "", text)) for _, key, text in rows]
         answer["message"] = "They say so."
         answer["sources"] = [{"name": key, "text": text[:120]} for key, text in bare]

@@ -1,9 +1,9 @@
-"""A YouTube Data API on loopback: paging, quota a key, and errors as the service words them.
+"""A YouTube Data API on loopback: pages, quota per key, and the service's own errors.
 
     with FakeYouTube([Channel("UC...", "@talks", count=5000)], quota={key: 10_000}) as fake:
         settings = Settings(YT_API_ENDPOINT=fake.url, ...)
 
-Videos are made up from their number, so that 21,000 of them cost nothing.
+Videos are generated from their number, so that 21,000 of them cost nothing.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ NEWEST = datetime(2026, 11, 1, 12, tzinfo=UTC)
 class Channel:
     """A channel with `count` uploads, one a day, the newest (number 0) at `NEWEST`.
 
-    Sets of numbers say which are private or deleted, to premiere, or shorts; `playlists`
-    maps a title to numbers. `more` puts that many new uploads on top. `duration` (ISO 8601,
-    such as `PT6S`) is every video's, for when the media exist.
+    `private` (or deleted), `upcoming` and `shorts` are sets of numbers; `playlists` maps a
+    title to numbers. `new_uploads` is the number of uploads after the first ones. `duration`
+    (ISO 8601, such as `PT6S`) is that of every video, for tests with real media.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Channel:
         return digest[:11]
 
     def number(self, video_id: str) -> int | None:
-        """The number of a public video, None for any other id."""
+        """Return the number of a public video, None for any other id."""
         if len(self._numbers) != self.count + self.new_uploads:
             self._numbers = {self.video_id(number): number for number in self.numbers()}
         found = self._numbers.get(video_id)
@@ -67,7 +67,7 @@ class Channel:
         return f"UU{self.id[2:]}"
 
     def numbers(self) -> list[int]:
-        """Newest first; what came on top has negative numbers."""
+        """Return the videos, newest first; those added later have negative numbers."""
         return list(range(-self.new_uploads, self.count))
 
     def playlist_id(self, title: str) -> str:
@@ -113,7 +113,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Call:
-    """A request as it came: path, query, the key's header, the answer's status."""
+    """A request: path, query, the key of the header, the status of the answer."""
 
     path: str
     query: dict[str, str]
@@ -123,7 +123,7 @@ class Call:
 
 @dataclass
 class Refusal:
-    """An error answer; `details` and `headers` as the service sends them."""
+    """An error answer, with the `details` and `headers` of the service."""
 
     status: int
     reason: str
@@ -177,7 +177,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_request: object) -> None:
-        """A client that is killed is part of the play."""
+        """Ignore the error: clients that are killed are part of the tests."""
 
 
 class FakeYouTube:
@@ -204,14 +204,14 @@ class FakeYouTube:
         return f"http://127.0.0.1:{self._server.server_address[1]}/"
 
     def renew(self) -> None:
-        """A new day: every key has its units again."""
+        """Start a new day: every key has its units again."""
         self.spent.clear()
 
     def units(self) -> int:
         return sum(self.spent.values())
 
     def requested_pages(self, playlist_id: str) -> list[str]:
-        """The tokens of the pages of a playlist that were given out, in order."""
+        """Return the tokens of the requested pages of a playlist, in order."""
         return [
             call.query.get("pageToken", "")
             for call in self.calls
@@ -277,7 +277,7 @@ class FakeYouTube:
             }
             for channel in found
         ]
-        # The service leaves `items` out when nothing was found.
+        # The service omits `items` when nothing was found.
         return {"kind": "youtube#channelListResponse", **({"items": items} if items else {})}
 
     def _playlists(self, query: dict[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The local knowledge base on real folders, with real processes beside it."""
+"""The local knowledge base in real folders, used by several processes."""
 
 from __future__ import annotations
 
@@ -57,9 +57,13 @@ class TestContract(SinkContract):
 
 
 def test_the_table_of_sinks() -> None:
-    with pytest.raises(UsageError, match="nowhere") as caught:
+    with pytest.raises(UsageError) as caught:
         open_sink("nowhere", Settings())
+    assert (caught.value.code, caught.value.values["name"]) == ("sink.unknown", "nowhere")
     assert all(name in caught.value.hint for name in SINKS)
+    with pytest.raises(UsageError) as caught:
+        open_search("folder", Settings())
+    assert caught.value.code == "sink.not_searchable"
     assert isinstance(open_search("local", Settings()), SearchableSink)
 
 
@@ -96,7 +100,7 @@ def test_words_must_all_occur_and_partial_matches_follow_below(local: LocalSink)
     hits = local.search("red fox")
     assert set(found(hits[:2])) == {"a red fox", "fox and something red"}
     assert set(found(hits[2:])) == {"fox", "red red red"}
-    assert hits[0].text == "a red fox"  # the words stand in a row
+    assert hits[0].text == "a red fox"  # the words are adjacent
     scores = [hit.score for hit in hits]
     assert scores == sorted(scores, reverse=True)
     assert scores[2] < scores[1]
@@ -104,11 +108,11 @@ def test_words_must_all_occur_and_partial_matches_follow_below(local: LocalSink)
 
 
 @pytest.mark.parametrize("quoted", ['"red fox"', "“red fox”", "„Red Fox“", "«red, fox!»"])
-def test_a_phrase_stands_as_it_is(local: LocalSink, quoted: str) -> None:
+def test_a_phrase_must_occur_literally(local: LocalSink, quoted: str) -> None:
     put(local, "test:one", "a red fox", "fox red", "red big fox", "the Red FOX runs")
     assert set(found(local.search(quoted))) == {"a red fox", "the Red FOX runs"}
     assert found(local.search(f"{quoted} runs", limit=1)) == ["the Red FOX runs"]
-    # The phrase is never given up, the word beside it is.
+    # The phrase must occur, the word beside it need not.
     assert set(found(local.search(f"{quoted} nowhere"))) == {"a red fox", "the Red FOX runs"}
     local.optimize()
     assert set(found(local.search(quoted))) == {"a red fox", "the Red FOX runs"}
@@ -130,23 +134,24 @@ def test_no_query_raises(local: LocalSink, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code"),
     [
-        (("",), "empty"),
-        ((" \n",), "empty"),
-        (("a", "fuzzy"), "mode"),
-        (("a", "keyword", 0), "limit"),
-        (("a", "semantic"), "embedding model"),
-        (("a", "hybrid"), "embedding model"),
+        (("",), "search.query_empty"),
+        ((" \n",), "search.query_empty"),
+        (("a", "fuzzy"), "search.mode_unknown"),
+        (("a", "keyword", 0), "search.limit"),
+        (("a", "semantic"), "search.model_missing"),
+        (("a", "hybrid"), "search.model_missing"),
     ],
 )
-def test_wrong_use_is_named(local: LocalSink, arguments: tuple[str], message: str) -> None:
+def test_wrong_use_is_named(local: LocalSink, arguments: tuple[str], code: str) -> None:
     put(local, "test:one", "a")
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError) as caught:
         local.search(*arguments)
+    assert caught.value.code == code
 
 
-def test_a_hit_has_all_that_a_face_shows(local: LocalSink) -> None:
+def test_a_hit_has_all_shown_fields(local: LocalSink) -> None:
     long = "word " * 80 + "then five small apples fell " + "word " * 80
     put(local, "test:one", "nothing", long)
     (hit,) = local.search('small "five"')
@@ -219,7 +224,7 @@ print("done", flush=True)
 
 
 def child(home: Path, who: str, turns: int) -> subprocess.Popen[str]:
-    """A process that publishes two items over and over, waiting for a line to begin."""
+    """Start a process that publishes two items over and over, after a line on stdin."""
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, str(home), who, str(turns)],
         stdin=subprocess.PIPE,
@@ -237,7 +242,7 @@ def start(process: subprocess.Popen[str]) -> None:
 
 
 def assert_whole(sink: LocalSink, item_id: str) -> None:
-    """The item holds exactly one publish: all of its passages, and the hash that says so."""
+    """Check that the item holds exactly one publish: all of its passages, and their hash."""
     texts = [passage.text for passage in sink.passages(item_id)]
     assert texts, f"{item_id} lost its passages"
     who, turn, _ = texts[0].split()
@@ -334,8 +339,9 @@ def test_rebuild_replaces_everything_and_leaves_one_table(tmp_path: Path, local:
     assert len(list((tmp_path / "index.lance").glob("*.lance"))) == 1
     local.clear()
     assert local.count() == 0
-    with pytest.raises(KnowledgeBaseError, match="empty"):
+    with pytest.raises(KnowledgeBaseError) as caught:
         reader.search("words")
+    assert caught.value.code == "index.empty"
 
 
 def test_a_rebuild_that_fails_leaves_the_old_index(tmp_path: Path, local: LocalSink) -> None:
@@ -351,12 +357,14 @@ def test_a_rebuild_that_fails_leaves_the_old_index(tmp_path: Path, local: LocalS
     assert found(LocalSink(Settings(home=tmp_path)).search("words")) == ["old words"]
 
 
-def test_nothing_there_yet(tmp_path: Path, local: LocalSink) -> None:
-    with pytest.raises(KnowledgeBaseError, match="empty") as caught:
+def test_an_index_that_does_not_exist_yet(tmp_path: Path, local: LocalSink) -> None:
+    with pytest.raises(KnowledgeBaseError) as caught:
         local.search("words")
+    assert caught.value.code == "index.empty"
+    assert caught.value.values == {"folder": str(tmp_path / "index.lance")}
     assert "kb reindex" in caught.value.hint
     assert local.count() == 0
-    assert list(tmp_path.iterdir()) == []  # looking makes nothing
+    assert list(tmp_path.iterdir()) == []  # a search creates nothing
     put(local, "test:one", "words")
     shutil.rmtree(tmp_path / "index.lance")
     assert local.count() == 0
@@ -391,8 +399,10 @@ def test_a_damaged_index_says_so_and_can_be_rebuilt(
     elif pattern != "gone":
         _garbage_in(pattern, folder)
     opened = LocalSink(Settings(home=tmp_path))
-    with pytest.raises(KnowledgeBaseError, match=r"index\.lance") as caught:
+    with pytest.raises(KnowledgeBaseError) as caught:
         opened.search("words")
+    assert caught.value.code == "index.unreadable"
+    assert caught.value.values["folder"] == str(folder)
     assert "kb reindex" in caught.value.hint
     assert opened.rebuild([source("test:one", "some words")]) >= 1
     assert found(opened.search("words", limit=1)) == ["some words"]
@@ -420,7 +430,7 @@ def test_any_damage_is_reported_as_damage(tmp_path: Path, local: LocalSink) -> N
             assert "kb reindex" in error.hint
 
 
-def test_the_disk_does_not_fill_with_old_versions(
+def test_old_versions_are_deleted(
     tmp_path: Path, local: LocalSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "KEEP_VERSIONS", tables.timedelta(milliseconds=1))
@@ -429,8 +439,8 @@ def test_the_disk_does_not_fill_with_old_versions(
     for turn in range(60):
         put(local, f"test:{turn % 5}", *[f"turn {turn} line {n}" for n in range(3)])
         files.append(sum(1 for path in tmp_path.rglob("*") if path.is_file()))
-    # Kept for ever, the second half would hold twice as many; how many lie there between two
-    # clean-ups depends on the moment.
+    # Without deletion the second half would hold twice as many; the number between two
+    # clean-ups depends on the time.
     assert max(files[30:]) <= 1.5 * max(files[:30])
     assert local.count() == 15
 
@@ -439,7 +449,7 @@ def test_the_disk_does_not_fill_with_old_versions(
 
 
 class LetterEmbedder:
-    """Hashed character trigrams: crude, yet it sees that `singing` and `singer` are near."""
+    """Hashed character trigrams: crude, but `singing` and `singer` are similar."""
 
     dimension = 256
 
@@ -493,22 +503,29 @@ def test_another_embedding_model_asks_for_a_reindex(tmp_path: Path) -> None:
     with_model = LocalSink(Settings(home=tmp_path, embedding_model="letters:one"))
     put(with_model, "test:two", "other words")
     for mode in ("semantic", "hybrid"):
-        with pytest.raises(KnowledgeBaseError, match="no embedding model") as caught:
+        with pytest.raises(KnowledgeBaseError) as caught:
             with_model.search("words", mode)
+        assert caught.value.code == "index.without_model"
         assert "kb reindex" in caught.value.hint
     assert len(with_model.search("words")) == 2
     library = [source("test:one", "some words"), source("test:two", "other words")]
     assert with_model.rebuild(library) == 2
     assert found(with_model.search("some word", "semantic", 1)) == ["some words"]
     changed = LocalSink(Settings(home=tmp_path, embedding_model="letters:two"))
-    with pytest.raises(KnowledgeBaseError, match="letters:one, not letters:two"):
+    with pytest.raises(KnowledgeBaseError) as caught:
         changed.search("words", "semantic")
+    assert caught.value.code == "index.other_model"
+    assert (caught.value.values["made_with"], caught.value.values["model"]) == (
+        "letters:one",
+        "letters:two",
+    )
     # Unchanged passages keep their vectors; new ones of a process without the model are missed.
     put(plain, "test:one", "some words")
     assert len(with_model.search("words", "semantic")) == 2
     put(plain, "test:three", "third words")
-    with pytest.raises(KnowledgeBaseError, match="1 items"):
+    with pytest.raises(KnowledgeBaseError) as caught:
         with_model.search("words", "semantic")
+    assert (caught.value.code, caught.value.values["count"]) == ("index.vectors_missing", 1)
     put(with_model, "test:three", "third words")
     assert len(with_model.search("words", "semantic")) == 3
 
@@ -530,8 +547,10 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable):
         put(sink, "test:one", "words")
     missing = LocalSink(Settings(home=tmp_path, embedding_model=str(tmp_path / "no-model")))
-    with pytest.raises(ModelUnavailable, match="no-model") as caught:
+    with pytest.raises(ModelUnavailable) as caught:
         put(missing, "test:one", "words")
+    assert caught.value.code in ("embedding.load_failed", "embedding.not_installed")
+    assert caught.value.values["model"] == str(tmp_path / "no-model")
     assert caught.value.hint
     assert not (tmp_path / "index.lance").exists()
 

@@ -1,4 +1,4 @@
-"""The sink that writes Markdown files."""
+"""The sink for a folder of Markdown files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def put(sink: FolderSink, item: MediaItem, *texts: str) -> Path:
     return sink.folder / published.remote_id
 
 
-def test_the_file_has_yaml_that_others_read(folder: FolderSink) -> None:
+def test_the_front_matter_is_valid_yaml(folder: FolderSink) -> None:
     awkward = 'He said: "no" \\ # it\'s\n- two\r\n🎬 \x85\u2028 人工 --- ' + "x" * 5_000
     item = MediaItem("youtube:vid_-EoT001", "youtube", "https://x", awkward, "2026-01-02")
     path = put(folder, item, "words")
@@ -77,7 +77,7 @@ def test_notes_of_the_user_are_left_alone(folder: FolderSink) -> None:
         assert (folder.folder / name).read_bytes() == content
 
 
-def test_ids_that_end_alike_are_told_apart(folder: FolderSink) -> None:
+def test_ids_with_the_same_end_have_their_own_files(folder: FolderSink) -> None:
     paths = {put(folder, make_item(name, "Same"), name) for name in ("web:a:x", "web:b:x", "b_x")}
     assert len(paths) == 3 == len(list(folder.list()))
 
@@ -87,6 +87,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     sink = FolderSink(Settings(folder_sink=str(tmp_path / "file")))
     with pytest.raises(KnowledgeBaseError) as caught:
         put(sink, make_item("test:one"), "words")
+    assert str(tmp_path / "file") in caught.value.message
     assert "KB_HOME" in caught.value.hint or "KB_FOLDER_SINK" in caught.value.hint
     if sys.platform != "win32":
         assert list(sink.list()) == []

@@ -1,4 +1,4 @@
-"""Publishing to ODIN over real HTTP on loopback, faults included."""
+"""Publishing to ODIN over real HTTP on loopback, with faults."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TestContract(SinkContract):
     def sink(self, tmp_path: Path) -> Iterator[Sink]:
         self.home = tmp_path / "Bibliothek ü #%20 '"
         with FakeOdin(tmp_path / "odin", index_s=0.01, delete_s=0.01) as self.odin:
-            # Small documents, so that the contract is kept over several parts too.
+            # Small documents, so that the contract is tested with several parts too.
             more = self.odin.settings(odin_document_bytes=4_000)
             yield open_sink("odin", Settings(home=self.home, **more))
 
@@ -156,9 +156,9 @@ def test_long_transcripts_are_split_between_passages() -> None:
     second = contents[1].decode()
     assert f"Part 2 of {len(contents)} · [← part 1]({made.names[0]})" in second
     assert f"[part 3 →]({made.names[2]})" in second
-    for content in contents:  # every part tells where it is by itself
+    for content in contents:  # every part has its own header
         assert content.decode().split("\n\n")[3].startswith("## ")
-    # A passage beyond the limit stays whole.
+    # A passage over the limit is not cut.
     huge = make_documents(item, make_passages(item, ["a", "x" * 9_000, "b"]), limit=4_000)
     assert len(huge.documents) == 3
 
@@ -170,9 +170,11 @@ def test_times_are_headings_without_chapters() -> None:
     assert headings == ["## 00:00", "## 05:00"]
 
 
-def test_own_metadata_must_not_hide_ours() -> None:
-    with pytest.raises(UsageError, match="content_sha256"):
+def test_reserved_metadata_is_refused() -> None:
+    with pytest.raises(UsageError) as caught:
         make_documents(video(), [], None, {"content_sha256": "x"})
+    assert caught.value.code == "odin.metadata_reserved"
+    assert caught.value.values == {"field": "content_sha256"}
 
 
 def test_names_are_plain() -> None:
@@ -192,7 +194,7 @@ def test_metadata_arrives_intact(odin: FakeOdin, sink: OdinSink) -> None:
     about = json.loads(row["metadata"])
     assert about["description"] == awkward and about["title"] == item.title
     assert {key: about[key] for key in own} == own
-    # Without own fields the next time, those of the last time stay.
+    # Without own fields in the next publish, those of the last one stay.
     assert put(sink, item, "other words") == "synced"
     (row,) = odin.documents().values()
     assert json.loads(row["metadata"])["note"] == "line\nline"
@@ -205,7 +207,7 @@ def test_the_same_content_is_never_sent_twice(odin: FakeOdin, sink: OdinSink) ->
     put(sink, video(), "words")
     before = len(odin.requests)
     assert put(sink, video(), "words") == "synced"
-    assert len(odin.requests) == before  # not even asked
+    assert len(odin.requests) == before  # no request
 
 
 @pytest.mark.parametrize("lost", ["cut after", "500 after", "not json"])
@@ -221,7 +223,7 @@ def test_an_answer_lost_after_acceptance_makes_no_second_copy(
 @pytest.mark.parametrize(
     "fault", ["429", "429 soon", "429 date", "500", "502", "503 soon", "cut before", "slow"]
 )
-def test_what_passes_is_waited_for(odin: FakeOdin, sink: OdinSink, fault: str) -> None:
+def test_passing_faults_are_retried(odin: FakeOdin, sink: OdinSink, fault: str) -> None:
     odin.retry_after_s = 0.3
     odin.queue_faults(fault)
     started = time.monotonic()
@@ -231,26 +233,44 @@ def test_what_passes_is_waited_for(odin: FakeOdin, sink: OdinSink, fault: str) -
     assert len(odin.documents()) == 1
 
 
-@pytest.mark.parametrize("fault", ["413", "422"])
-def test_a_refusal_is_told_in_odins_words(odin: FakeOdin, sink: OdinSink, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "code", "reason"),
+    [
+        ("413", "odin.too_large", "Injected 413"),
+        ("422", "odin.not_understood", "body.project_id: field"),
+    ],
+)
+def test_a_refusal_has_the_service_s_own_message(
+    odin: FakeOdin, sink: OdinSink, fault: str, code: str, reason: str
+) -> None:
     odin.queue_faults(fault)
-    with pytest.raises(KnowledgeBaseError, match=r"Injected 413|body\.project_id: field") as caught:
+    with pytest.raises(KnowledgeBaseError) as caught:
         put(sink, video(), "words")
-    assert fault in caught.value.message and caught.value.hint
+    assert caught.value.code == code
+    assert caught.value.values["status"] == int(fault)
+    assert reason in caught.value.values["reason"] and caught.value.hint
     assert put(sink, video(), "words") == "synced"
 
 
-def test_a_service_that_stays_away(tmp_path: Path, odin: FakeOdin) -> None:
+def test_an_unreachable_service(tmp_path: Path, odin: FakeOdin) -> None:
     sink = open_odin(tmp_path, odin, odin_retries=2)
     odin.queue_faults(*["500"] * 9)
-    with pytest.raises(KnowledgeBaseError, match="Bad gateway"):
+    with pytest.raises(KnowledgeBaseError) as caught:
         put(sink, video(), "words")
+    assert (caught.value.code, caught.value.values["reason"]) == (
+        "odin.server_error",
+        "Bad gateway",
+    )
     odin.queued_faults.clear()
     away = OdinSink(
         Settings(home=tmp_path, **odin.settings(odin_base_url="http://127.0.0.1:9", odin_retries=1))
     )
-    with pytest.raises(KnowledgeBaseError, match="no connection") as caught:
+    with pytest.raises(KnowledgeBaseError) as caught:
         put(away, video(), "words")
+    assert (caught.value.code, caught.value.values) == (
+        "odin.no_connection",
+        {"host": "127.0.0.1"},
+    )
     assert caught.value.retryable
 
 
@@ -259,15 +279,18 @@ def test_indexing_that_fails_is_an_error_and_the_next_try_replaces_it(
     odin: FakeOdin, sink: OdinSink, fault: str
 ) -> None:
     odin.queue_faults(fault)
-    words = {"index failed": "refused chunk 3", "index timeout": "timeout"}[fault]
-    with pytest.raises(KnowledgeBaseError, match=words):
+    with pytest.raises(KnowledgeBaseError) as caught:
         put(sink, video(), "words")
+    if fault == "index failed":
+        assert caught.value.code == "odin.index_error"
+        assert "refused chunk 3" in caught.value.values["reason"]
+    assert caught.value.values["status"] == fault.removeprefix("index ")
     assert sink.status(video().id).status == "failed"
     assert put(sink, video(), "words") == "synced"
     assert len(odin.documents()) == 1 == len(odin.indexed())
 
 
-def test_slow_indexing_is_left_waiting_and_taken_up(odin: FakeOdin, tmp_path: Path) -> None:
+def test_slow_indexing_is_waiting_and_resumed(odin: FakeOdin, tmp_path: Path) -> None:
     odin.index_s = 60
     sink = open_odin(tmp_path, odin, odin_poll_wait_s=0.1)
     assert put(sink, video(), "words") == "syncing"
@@ -369,31 +392,34 @@ def test_a_stop_ends_the_wait(odin: FakeOdin, sink: OdinSink) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "code", "value"),
     [
-        ({"odin_api_key": "wrong-PROBE"}, "401"),
-        ({"odin_api_secret": "wrong-PROBE"}, "403"),
-        ({"odin_project_id": "OtherProject"}, "OtherProject"),
-        ({"odin_api_key": ""}, "not set"),
-        ({"odin_api_key": "line\nbreak-PROBE"}, "characters"),
-        ({"odin_api_secret": "schlüssel-PROBE"}, "characters"),
+        ({"odin_api_key": "wrong-PROBE"}, "odin.credentials_refused", 401),
+        ({"odin_api_secret": "wrong-PROBE"}, "odin.credentials_refused", 403),
+        ({"odin_project_id": "OtherProject"}, "odin.project_missing", "OtherProject"),
+        ({"odin_api_key": ""}, "odin.credential_missing", "API_KEY"),
+        ({"odin_api_key": "line\nbreak-PROBE"}, "odin.credentials_malformed", "API_KEY"),
+        ({"odin_api_secret": "schlüssel-PROBE"}, "odin.credentials_malformed", "API_SECRET"),
     ],
 )
 def test_wrong_credentials(
-    tmp_path: Path, odin: FakeOdin, wrong: dict[str, str], told: str
+    tmp_path: Path, odin: FakeOdin, wrong: dict[str, str], code: str, value: object
 ) -> None:
     sink = open_odin(tmp_path, odin, **wrong)
-    with pytest.raises(CredentialsRefused, match=told) as caught:
+    with pytest.raises(CredentialsRefused) as caught:
         put(sink, video(), "words")
+    assert caught.value.code == code
+    assert value in caught.value.values.values()
     assert "API_KEY" in caught.value.hint or "ODIN_PROJECT_ID" in caught.value.hint
     assert "PROBE" not in caught.value.message
     assert isinstance(pickle.loads(pickle.dumps(caught.value)), CredentialsRefused)
 
 
-def test_credentials_do_not_travel_readable(tmp_path: Path, odin: FakeOdin) -> None:
+def test_credentials_are_not_sent_without_encryption(tmp_path: Path, odin: FakeOdin) -> None:
     sink = open_odin(tmp_path, odin, odin_base_url="http://odin.example")
-    with pytest.raises(UsageError, match="readable"):
+    with pytest.raises(UsageError) as caught:
         put(sink, video(), "words")
+    assert caught.value.code == "odin.not_encrypted"
 
 
 def test_no_credential_anywhere(
@@ -408,7 +434,7 @@ def test_no_credential_anywhere(
             put(sink, video(len(shown)), "words")
         except KBError as error:
             for inner in reachable(error):
-                # The HTTP library's errors hold the request, and that the headers.
+                # The HTTP library's errors hold the request with its headers.
                 assert isinstance(inner, KBError), inner
                 shown.append(repr(vars(inner)))
             trace = traceback.TracebackException.from_exception(error, capture_locals=True)
@@ -417,7 +443,7 @@ def test_no_credential_anywhere(
             shown.append("")
 
     def reachable(error: BaseException | None) -> Iterator[BaseException]:
-        """Everything that hangs on an exception: whoever reports errors may print it all."""
+        """Return everything that an error report may print of an exception."""
         while error is not None:
             yield error
             error = error.__cause__ or error.__context__
@@ -472,7 +498,7 @@ def test_a_form_is_read_while_it_is_sent() -> None:
     assert total == len(stream) and Watched.largest == 16_384
 
 
-def test_the_pace_is_kept() -> None:
+def test_the_rate_limit_is_kept() -> None:
     pace, stop = RateLimiter(50, 2), threading.Event()
     started = time.monotonic()
     for _ in range(6):
@@ -497,14 +523,14 @@ def test_the_pace_is_kept() -> None:
         ({"detail": None}, ""),
     ],
 )
-def test_words_of_an_error(body: object, words: str) -> None:
+def test_the_message_of_an_error(body: object, words: str) -> None:
     assert error_message(body) == words
 
 
-# --- files as they are ---------------------------------------------------------------------
+# --- files ---------------------------------------------------------------------------------
 
 
-def test_files_are_uploaded_as_they_are(tmp_path: Path, odin: FakeOdin, sink: OdinSink) -> None:
+def test_files_are_uploaded_unchanged(tmp_path: Path, odin: FakeOdin, sink: OdinSink) -> None:
     folder = tmp_path / "Ordner"
     (folder / "sub").mkdir(parents=True)
     odd = bytes(range(256)) * 9 + b"\r\n--kb\r\n\r\n" + b"\n"
@@ -519,6 +545,7 @@ def test_files_are_uploaded_as_they_are(tmp_path: Path, odin: FakeOdin, sink: Od
     assert sorted(result.status for result in results) == ["failed", "synced", "synced"]
     results = upload_files(sink, [*found, folder / "script.exe", folder / "gone.md"])
     assert [r.status for r in results] == ["synced"] * 3 + ["failed"] * 2
+    assert [r.problem["code"] for r in results if r.problem] == ["upload.type", "upload.missing"]
     assert sorted(odin.indexed().values()) == sorted(wanted.values())
     assert odin.count("POST", "/add/file") == 4
     assert all(name.isascii() for name in odin.documents())
@@ -538,35 +565,36 @@ def test_files_are_all_sent_before_any_is_awaited(tmp_path: Path, odin: FakeOdin
     patient = open_odin(tmp_path, odin)
     for path in odin.documents():
         odin.delete(path)
-    told: list[str] = []
-    results = upload_files(patient, paths, progress=lambda result: told.append(result.name))
-    assert {r.status for r in results} == {"synced"}  # else the first would wait for ever
-    assert told == [r.name for r in results]
+    reported: list[str] = []
+    results = upload_files(patient, paths, progress=lambda result: reported.append(result.name))
+    assert {r.status for r in results} == {"synced"}  # otherwise the first would wait for ever
+    assert reported == [r.name for r in results]
 
 
-def test_a_document_that_is_too_large_for_the_service_says_what_to_do(
+def test_a_document_too_large_for_the_service_names_the_setting(
     tmp_path: Path, odin: FakeOdin
 ) -> None:
     odin.limit_bytes = 6_000
     words = [f"passage {n} " + "word " * 60 for n in range(60)]
-    with pytest.raises(KnowledgeBaseError, match="413") as caught:
+    with pytest.raises(KnowledgeBaseError) as caught:
         put(open_odin(tmp_path, odin, odin_document_bytes=400_000), video(), *words)
+    assert (caught.value.code, caught.value.values["status"]) == ("odin.too_large", 413)
     assert "ODIN_DOCUMENT_BYTES" in caught.value.hint
     assert put(open_odin(tmp_path, odin, odin_document_bytes=5_000), video(), *words) == "synced"
     assert all(len(content) <= 5_000 for content in odin.indexed().values())
     assert len(odin.indexed()) == len(odin.documents()) > 3
 
 
-def test_a_file_that_is_too_large_is_not_even_sent(
-    tmp_path: Path, odin: FakeOdin, sink: OdinSink
-) -> None:
+def test_a_file_over_the_limit_is_not_sent(tmp_path: Path, odin: FakeOdin, sink: OdinSink) -> None:
     path = tmp_path / "large.mp4"
     with path.open("wb") as file:
         file.truncate(FILE_LIMIT_BYTES + 1)
     (result,) = upload_files(sink, [path])
-    assert result.status == "failed" and "200 MB" in result.error
-    with pytest.raises(KnowledgeBaseError, match="200 MB"):
+    assert result.status == "failed" and result.problem is not None
+    assert result.problem["code"] == "odin.file_size"
+    with pytest.raises(KnowledgeBaseError) as caught:
         sink.client.add_file("large.mp4", path, {})
+    assert (caught.value.code, caught.value.values["limit"]) == ("odin.file_size", 200.0)
     assert not odin.count("POST", "/add/file")
 
 
@@ -589,7 +617,7 @@ def talks(sink: OdinSink) -> dict[str, list[Passage]]:
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_answers_lead_back_to_the_second(
+def test_answers_have_the_second_of_their_source(
     odin: FakeOdin, sink: OdinSink, talks: dict[str, Sequence[Passage]], listed: bool
 ) -> None:
     odin.chat_sources = listed
@@ -600,7 +628,7 @@ def test_answers_lead_back_to_the_second(
     assert (first.item_id, first.start_s, first.title) == (video(0).id, 30.0, "Title 0")
     assert first.deep_link == "https://youtu.be/vid_-EoT000?t=30"
     others = [source for source in answer.sources if not source.item_id]
-    assert len(others) == listed  # a document of others is shown as it is
+    assert len(others) == listed  # a document of another producer is shown unchanged
 
 
 def test_remote_search(odin: FakeOdin, sink: OdinSink, talks: dict[str, Sequence[Passage]]) -> None:
@@ -609,17 +637,19 @@ def test_remote_search(odin: FakeOdin, sink: OdinSink, talks: dict[str, Sequence
     assert len(found) == 2 and found[0].score
     assert search(sink, "nothingofthekind") == ()
     for query in ("", " "):
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError) as caught:
             search(sink, query)
-        with pytest.raises(UsageError):
+        assert caught.value.code == "search.query_empty"
+        with pytest.raises(UsageError) as caught:
             ask(sink, query)
+        assert caught.value.code == "odin.question_empty"
 
 
 # --- the whole under faults ----------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_killed_and_disturbed_it_ends_as_after_a_clean_run() -> None:
+def test_kills_and_faults_do_not_change_the_result() -> None:
     command = [sys.executable, "-m", "benchmarks.odin"]
     run = subprocess.run(
         [*command, "--documents", "16", "--faults", "0.3", "--kills", "2"],
@@ -632,7 +662,7 @@ def test_killed_and_disturbed_it_ends_as_after_a_clean_run() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_the_contract_items_are_told_apart(sink: OdinSink) -> None:
+def test_the_contract_items_have_their_own_documents(sink: OdinSink) -> None:
     for name in ("web:a:x", "web:b:x", "file:x"):
         item = make_item(name, "Same title")
         sink.publish(item, make_passages(item, ["words"]))

@@ -1,4 +1,4 @@
-"""Library and project brought into step, over real HTTP on loopback."""
+"""Synchronization of library and project, over real HTTP on loopback."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def sink(tmp_path: Path, odin: FakeOdin) -> OdinSink:
     return open_odin(tmp_path, odin)
 
 
-def shelf(**texts: Sequence[str]) -> dict[str, SyncItem]:
-    """A library: short name → passages' texts."""
+def library_of(**texts: Sequence[str]) -> dict[str, SyncItem]:
+    """Return a library from short names and the texts of their passages."""
     found = {}
     for name, words in texts.items():
         item = make_item(f"test:{name}")
@@ -57,8 +57,8 @@ def by_kind(plan: SyncPlan) -> dict[str, list[str]]:
 
 
 def drifted(odin: FakeOdin, sink: OdinSink) -> dict[str, SyncItem]:
-    """A project with drift of every kind, and the library it should follow."""
-    before = shelf(
+    """Make a project with differences of every kind; return the library it should match."""
+    before = library_of(
         same=["same"],
         gone=["gone"],
         changed=["old words"],
@@ -82,10 +82,10 @@ def drifted(odin: FakeOdin, sink: OdinSink) -> dict[str, SyncItem]:
     while any(row["status"] == "deleting" for row in odin.documents().values()):
         pass
     library = {name: one for name, one in before.items() if name not in ("test:foreign",)}
-    return {**library, **shelf(changed=["new words"], new=["new " * 10_000])}
+    return {**library, **library_of(changed=["new words"], new=["new " * 10_000])}
 
 
-def test_drift_of_every_kind_is_listed_mended_and_then_gone(odin: FakeOdin, sink: OdinSink) -> None:
+def test_every_kind_of_difference_is_listed_and_applied(odin: FakeOdin, sink: OdinSink) -> None:
     library = drifted(odin, sink)
     library.pop("test:held")
     before = dict(odin.documents())
@@ -109,10 +109,10 @@ def test_drift_of_every_kind_is_listed_mended_and_then_gone(odin: FakeOdin, sink
     assert odin.documents().keys() == before.keys()  # a plan changes nothing
 
     odin.finish_indexing()
-    told: list[tuple[str, str, int, int]] = []
-    outcome = apply_plan(sink, found, loader(library), progress=lambda *row: told.append(row))
+    reported: list[tuple[str, str, int, int]] = []
+    outcome = apply_plan(sink, found, loader(library), progress=lambda *row: reported.append(row))
     assert outcome.ok and len(outcome.done) == 6
-    assert [row[2:] for row in told] == [(n + 1, 6) for n in range(6)]
+    assert [row[2:] for row in reported] == [(n + 1, 6) for n in range(6)]
     found = plan()
     assert by_kind(found) == {"remote_only": ["foreign"]}
     uploads = odin.count("POST", "/add/file")
@@ -122,21 +122,19 @@ def test_drift_of_every_kind_is_listed_mended_and_then_gone(odin: FakeOdin, sink
     outcome = apply_plan(sink, found, loader(library), prune=True)
     assert outcome.done == ["test:foreign"]
     assert plan().steps == ()
-    # Neither what somebody else laid there nor what is held back here was touched.
+    # Documents of other producers and of held items were not changed.
     ids = {json.loads(row["metadata"]).get("id") for row in odin.documents().values()}
     assert ids == {None, "test:held", *library}
     assert len(odin.indexed()) == len(ids)
 
 
-def test_an_apply_that_is_stopped_goes_on_where_it_was(
-    odin: FakeOdin, tmp_path: Path, sink: OdinSink
-) -> None:
-    library = shelf(**{f"n{n}": [f"words {n}"] for n in range(12)})
+def test_a_stopped_apply_resumes(odin: FakeOdin, tmp_path: Path, sink: OdinSink) -> None:
+    library = library_of(**{f"n{n}": [f"words {n}"] for n in range(12)})
     plan = make_plan(sink, library.values())
     assert plan.counts["missing"] == 12
 
     def stop_soon(_name: str) -> None:
-        if len(odin.documents()) >= 2:  # several are sent at once: one may be passed over
+        if len(odin.documents()) >= 2:  # several are sent at once, so the count may skip a number
             sink.stop.set()
 
     odin.on_upload = stop_soon
@@ -153,20 +151,22 @@ def test_an_apply_that_is_stopped_goes_on_where_it_was(
 
 def test_one_item_that_fails_does_not_stop_the_others(odin: FakeOdin, tmp_path: Path) -> None:
     sink = open_odin(tmp_path, odin, odin_concurrency=1)
-    library = shelf(**{f"n{n}": ["words"] for n in range(5)})
+    library = library_of(**{f"n{n}": ["words"] for n in range(5)})
     odin.queue_faults("ok", "index failed", "422")
     outcome = publish_many(sink, list(library), loader(library))
     assert sorted(outcome.failed) == ["test:n1", "test:n2"] and len(outcome.done) == 3
-    assert "refused chunk 3" in outcome.failed["test:n1"].message
+    assert outcome.failed["test:n1"].code == "odin.index_error"
+    assert "refused chunk 3" in outcome.failed["test:n1"].values["reason"]
+    assert outcome.failed["test:n2"].code == "odin.not_understood"
     assert not outcome.ok
     assert publish_many(sink, list(library), loader(library)).ok
     assert len(odin.documents()) == 5
 
 
-def test_what_is_not_indexed_in_time_is_waiting(odin: FakeOdin, tmp_path: Path) -> None:
+def test_items_not_indexed_in_time_are_waiting(odin: FakeOdin, tmp_path: Path) -> None:
     odin.index_s = 60
     sink = open_odin(tmp_path, odin, odin_poll_wait_s=0.2)
-    library = shelf(a=["words"], b=["words"])
+    library = library_of(a=["words"], b=["words"])
     outcome = publish_many(sink, list(library), loader(library))
     assert sorted(outcome.waiting) == sorted(library) and not outcome.ok
     odin.finish_indexing()
@@ -174,14 +174,14 @@ def test_what_is_not_indexed_in_time_is_waiting(odin: FakeOdin, tmp_path: Path) 
     assert odin.count("POST", "/add/file") == 2
 
 
-def test_an_item_that_is_gone_from_the_library_is_passed_over(sink: OdinSink) -> None:
+def test_an_item_removed_from_the_library_is_skipped(sink: OdinSink) -> None:
     assert publish_many(sink, ["test:gone"], lambda _id: None).done == ["test:gone"]
 
 
 @pytest.mark.parametrize("wrong", ["odin_api_key", "odin_api_secret", "odin_project_id"])
 def test_wrong_credentials_stop_the_lane_once(odin: FakeOdin, tmp_path: Path, wrong: str) -> None:
     sink = open_odin(tmp_path, odin, **{wrong: "Wrong01"})
-    library = shelf(**{f"n{n:03}": ["words"] for n in range(200)})
+    library = library_of(**{f"n{n:03}": ["words"] for n in range(200)})
     with pytest.raises(CredentialsRefused) as caught:
         publish_many(sink, list(library), loader(library))
     assert caught.value.hint
@@ -192,7 +192,7 @@ def test_wrong_credentials_stop_the_lane_once(odin: FakeOdin, tmp_path: Path, wr
 
 
 def test_many_items_cost_few_listings(odin: FakeOdin, sink: OdinSink) -> None:
-    library = shelf(**{f"n{n}": ["words"] for n in range(60)})
+    library = library_of(**{f"n{n}": ["words"] for n in range(60)})
     assert publish_many(sink, list(library), loader(library)).ok
     assert odin.count("POST", "/add/file") == 60
     assert odin.count("GET", "/knowledge") < 30
@@ -201,9 +201,9 @@ def test_many_items_cost_few_listings(odin: FakeOdin, sink: OdinSink) -> None:
     assert len(odin.requests) == before
 
 
-def test_two_processes_notes_on_one_library(odin: FakeOdin, tmp_path: Path) -> None:
+def test_two_runs_on_one_library(odin: FakeOdin, tmp_path: Path) -> None:
     """Two runs over the same items at the same time send each document once."""
-    library = shelf(**{f"n{n}": ["words"] for n in range(10)})
+    library = library_of(**{f"n{n}": ["words"] for n in range(10)})
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -221,9 +221,9 @@ def test_two_processes_notes_on_one_library(odin: FakeOdin, tmp_path: Path) -> N
     assert len(odin.documents()) == 10 == odin.count("POST", "/add/file")
 
 
-def test_a_plan_knows_our_documents_by_their_names_too(odin: FakeOdin, tmp_path: Path) -> None:
-    """The service has lost what was told about them, and we the database."""
-    library = shelf(**{"v" * 11: ["words"]})
+def test_a_plan_finds_our_documents_by_their_names_too(odin: FakeOdin, tmp_path: Path) -> None:
+    """The service has lost the metadata of the documents, and we the database."""
+    library = library_of(**{"v" * 11: ["words"]})
     assert publish_many(open_odin(tmp_path, odin), list(library), library.get).ok
     odin.put("colleague.md", b"by hand")
     odin.metadata_as = "nothing"
@@ -236,17 +236,16 @@ def test_a_plan_knows_our_documents_by_their_names_too(odin: FakeOdin, tmp_path:
 
 
 def test_own_metadata_of_a_run_survives_later_plans(odin: FakeOdin, sink: OdinSink) -> None:
-    library = shelf(a=["words"])
+    library = library_of(a=["words"])
     publish_many(sink, list(library), library.get, extra_metadata={"team": "red"})
     assert make_plan(sink, library.values()).steps == ()
     assert make_plan(sink, library.values(), extra_metadata={"team": "blue"}).counts["changed"]
 
 
-def test_a_list_of_unknown_form_is_not_taken_for_an_empty_one(
-    odin: FakeOdin, sink: OdinSink
-) -> None:
+def test_a_list_of_unknown_form_does_not_count_as_empty(odin: FakeOdin, sink: OdinSink) -> None:
     odin.listing_key = "documents"
-    assert not publish_many(sink, ["test:a"], shelf(a=["words"]).get).ok
-    with pytest.raises(KnowledgeBaseError, match="form"):
-        make_plan(sink, shelf(a=["words"]).values())
+    assert not publish_many(sink, ["test:a"], library_of(a=["words"]).get).ok
+    with pytest.raises(KnowledgeBaseError) as caught:
+        make_plan(sink, library_of(a=["words"]).values())
+    assert caught.value.code == "odin.listing_unknown"
     assert not odin.documents()

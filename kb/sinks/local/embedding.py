@@ -26,7 +26,7 @@ DEFAULT_ENGINE = "sentence-transformers"
 
 
 class Embedder(Protocol):
-    """Text → vectors of unit length whose inner product says how alike two texts are.
+    """A model from text to vectors of unit length, compared by their inner product.
 
     A class in `EMBEDDERS` is called with (model, device) and raises ModelUnavailable.
     """
@@ -34,19 +34,19 @@ class Embedder(Protocol):
     dimension: int
 
     def passages(self, texts: Sequence[str]) -> Vectors:
-        """One row per text, shape (len(texts), dimension)."""
+        """Return one row per text, shape (len(texts), dimension)."""
         ...
 
     def query(self, text: str) -> Vectors:
-        """The vector of a question, shape (dimension,); some models treat them differently."""
+        """Return the vector of a query, shape (dimension,); some models encode it differently."""
         ...
 
 
 @lru_cache(maxsize=2)
 def load_embedder(model: str, device: str = "auto") -> Embedder:
-    """The embedder for a `KB_EMBEDDING_MODEL`, kept for the life of the process.
+    """Return the embedder for a `KB_EMBEDDING_MODEL`, kept for the life of the process.
 
-    Raises ModelUnavailable saying why, with the command that mends it.
+    Raises ModelUnavailable with the cause and the next step.
     """
     engine, separator, rest = model.partition(":")
     if not separator or engine not in EMBEDDERS:  # a plain name, or a path like C:\models\x
@@ -57,10 +57,10 @@ def load_embedder(model: str, device: str = "auto") -> Embedder:
 
 
 class SentenceTransformerEmbedder:
-    """Any model that sentence-transformers can load; its own prompts are used.
+    """Any model that sentence-transformers can load, with its own prompts.
 
-    `auto` means the CPU: a question takes some 10 ms there, and the accelerator's memory
-    belongs to the recognizer, whose process is not this one.
+    `auto` means the CPU: a query takes some 10 ms there, and the accelerator's memory belongs
+    to the recognizer, which is another process.
     """
 
     def __init__(self, model: str, device: str = "auto") -> None:
@@ -68,21 +68,28 @@ class SentenceTransformerEmbedder:
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise ModelUnavailable(
-                f"The embedding model {model!r} needs sentence-transformers, which is not "
-                f"installed ({error}).",
-                hint=f"{INSTALL}; or leave KB_EMBEDDING_MODEL empty for keyword search only.",
+                "embedding.not_installed",
+                "The embedding model {model!r} needs sentence-transformers, which is not "
+                "installed ({reason}).",
+                hint="{command}; or leave KB_EMBEDDING_MODEL empty for keyword search only.",
+                model=model,
+                reason=error,
+                command=INSTALL,
             ) from error
         try:
             self._model: Any = SentenceTransformer(
                 model, device="cpu" if device == "auto" else device
             )
             self.dimension = len(self.query("length"))
-        except Exception as error:  # the library raises whatever its hub client and torch do
+        except Exception as error:  # any error of the hub client and torch
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelUnavailable(
-                f"The embedding model {model!r} cannot be loaded: {reason}",
+                "embedding.load_failed",
+                "The embedding model {model!r} cannot be loaded: {reason}",
                 hint="Check the name in KB_EMBEDDING_MODEL and the network, or give the "
                 "folder of a downloaded model.",
+                model=model,
+                reason=reason,
             ) from error
 
     def passages(self, texts: Sequence[str]) -> Vectors:

@@ -1,10 +1,10 @@
-"""Ranking: what a table of passages answers to a query.
+"""Ranking of the passages of a table for a query.
 
-Keyword: BM25 over the folded words (see `kb.sinks.local.tokenizer`). All terms must occur; when
-fewer passages than asked for do so, passages with some of them follow, always below, their
-scores scaled under the last full match. A term in quotation marks is never given up; words
-typed in a row count for more where they stand in a row.
-Semantic: cosine similarity of sentence embeddings. Hybrid: both lists joined by reciprocal
+Keyword: BM25 over the folded words (see `kb.sinks.local.tokenizer`). All terms must occur; if
+there are fewer such passages than requested, passages with some of the terms follow, with scores
+scaled below the last full match. A term in quotation marks must always occur; words that are
+adjacent in the query score higher where they are adjacent in the passage.
+Semantic: cosine similarity of sentence embeddings. Hybrid: both lists merged by reciprocal
 rank fusion (Cormack, Clarke, Büttcher 2009), which needs no common scale of scores.
 """
 
@@ -33,14 +33,14 @@ _COLUMNS = ["id", "item_id", "seq", "title", "start_s", "end_s", "text"]
 _COLUMNS += ["deep_link", "path", "word_starts_s", "tier"]
 _RRF_K = 60  # the constant of the paper
 _FUSED_DEPTH = 50
-# Rows with equal scores come in any order, so that a cut among them must be ours to make.
+# Rows with equal scores come in any order, so extra rows are read and sorted before the cut.
 _SPARE = 32
-# The best partial match stays this far under the last full one.
+# Factor between the score of the last full match and that of the best partial one.
 _BELOW = 0.99
 
 
 def keyword(table: Any, terms: Sequence[Term], limit: int) -> list[Row]:
-    """The best passages by words, `score` being BM25."""
+    """Return the best passages by words; `score` is BM25."""
     if not terms:
         return []
     full = _full_text_search(table, _all_of(terms), limit + _SPARE)
@@ -57,7 +57,7 @@ def keyword(table: Any, terms: Sequence[Term], limit: int) -> list[Row]:
 
 
 def semantic(table: Any, vector: Vectors, limit: int) -> list[Row]:
-    """The passages nearest in meaning, `score` being the cosine similarity."""
+    """Return the passages nearest in meaning; `score` is the cosine similarity."""
     found = (
         table.search(vector, vector_column_name="vector")
         .distance_type("cosine")
@@ -72,7 +72,7 @@ def semantic(table: Any, vector: Vectors, limit: int) -> list[Row]:
 
 
 def hybrid(table: Any, terms: Sequence[Term], vector: Vectors, limit: int) -> list[Row]:
-    """Both lists joined; `score` is the sum of 1 / (60 + rank) over the lists."""
+    """Return both lists merged; `score` is the sum of 1 / (60 + rank) over the lists."""
     depth = max(limit, _FUSED_DEPTH)
     fused: dict[str, Row] = {}
     for ranking in (keyword(table, terms, depth), semantic(table, vector, depth)):
@@ -83,7 +83,7 @@ def hybrid(table: Any, terms: Sequence[Term], vector: Vectors, limit: int) -> li
 
 
 def hit(row: Row, terms: Sequence[Term]) -> Hit:
-    """A row as the answer that a face shows, leading to the first word that was found."""
+    """Return a row as a hit; its link leads to the first word that was found."""
     at_s = _hit_time_s(row, terms)
     return Hit(
         item_id=row["item_id"],
@@ -121,7 +121,7 @@ def _full_text_search(table: Any, query: Any, limit: int) -> list[Row]:
 
 
 def _sorted_rows(rows: Iterable[Row]) -> list[Row]:
-    # Rounded, because the last bits depend on how the index happens to be divided.
+    # Rounded, because the last bits depend on the division of the index into files.
     return sorted(rows, key=lambda row: (-round(row["score"], 5), row["item_id"], row["seq"]))
 
 
@@ -139,7 +139,7 @@ def _all_of(terms: Sequence[Term]) -> Any:
         clauses.append(together)
     must = [(Occur.MUST, clause) for clause in clauses]
     if len(words) > 1:
-        # Words typed in a row are mostly meant in a row: such passages come first.
+        # Adjacent words of a query are mostly meant as a phrase: such passages come first.
         return BooleanQuery([*must, (Occur.SHOULD, PhraseQuery(" ".join(words), "tokens"))])
     return clauses[0] if len(clauses) == 1 else BooleanQuery(must)
 

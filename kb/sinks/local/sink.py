@@ -1,6 +1,6 @@
 """The local knowledge base: a LanceDB index in the library folder, no server, no account.
 
-What it holds can be rebuilt from the library folder at any time (`kb reindex`).
+Its content can be rebuilt from the library folder at any time (`kb reindex`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import pyarrow as pa
 
 from kb.errors import KnowledgeBaseError, UsageError
 from kb.settings import Settings
-from kb.sinks.base import SEARCH_MODES, Hits, SearchMode, content_sha256
+from kb.sinks.base import SEARCH_MODES, Hits, SearchMode, check_query, content_sha256
 from kb.sinks.local import ranking
 from kb.sinks.local.embedding import Vectors, load_embedder
+from kb.sinks.local.errors import model_error, vectors_error
 from kb.sinks.local.tables import (
     FIRST_TABLE,
     HEAD,
     PASSAGE_COLUMNS,
-    REINDEX_HINT,
     PassageTables,
     add_tier_column,
     columns_of,
@@ -41,16 +41,13 @@ log = logging.getLogger(__name__)
 FOLDER_NAME = "index.lance"
 REBUILD_BATCH = 2_000  # passages written at once: some 2 MB, and 3 MB of vectors
 
-_EMPTY = "The index in {} is empty."
-_EMPTY_HINT = "`kb ingest FILE` fills it; `kb reindex` rebuilds it from the library folder."
-
 
 class LocalSink:
     """Passages under `<home>/index.lance`, for any number of processes at the same time.
 
-    A publish is one commit: visible at once, and after a crash there entirely or not at all.
-    Every method raises KnowledgeBaseError when the index is damaged, with `kb reindex` as
-    its hint. Do not carry an open sink over a fork.
+    A publish is one commit: visible at once, and atomic in a crash. Every method raises
+    KnowledgeBaseError when the index is damaged, with `kb reindex` as its hint. An open sink
+    must not be used after a fork.
     """
 
     name = "local"
@@ -69,9 +66,9 @@ class LocalSink:
         facts: DocumentFacts | None = None,
         extra_metadata: Mapping[str, str] | None = None,
     ) -> Published:
-        """Make the item's passages exactly these; unchanged ones cost one look.
+        """Make the item's passages exactly these; unchanged ones cost one query.
 
-        `facts` and `extra_metadata` are not kept: they would answer no search.
+        `facts` and `extra_metadata` are not stored: they are not searched.
 
         Raises ModelUnavailable when an embedding model is set and cannot be loaded.
         """
@@ -80,52 +77,53 @@ class LocalSink:
         return Published(self.name, item.id, sha256, "synced")
 
     def status(self, item_id: str) -> Published:
-        """What is held of the item: `synced` with its hash, or `missing`."""
+        """Return the state of the item: `synced` with its hash, or `missing`."""
         head = (self._tables.read(lambda table: _heads(table, item_id)) or {}).get(item_id)
         return Published(self.name, item_id, head[0] if head else "", _status(head))
 
     def list(self) -> Iterator[Published]:
-        """Every item held, in order of its id."""
+        """Yield every stored item, in order of its id."""
         heads = self._tables.read(_heads) or {}
         for item_id, head in sorted(heads.items()):
             yield Published(self.name, item_id, head[0], _status(head))
 
     def delete(self, item_id: str) -> None:
-        """Remove the item; removing what is not there is no error."""
+        """Remove the item; a missing item is no error."""
         if self.status(item_id).status != "missing":
             self._tables.write(lambda table: table.delete(item_filter(item_id)), self._schema)
 
     def count(self) -> int:
-        """How many passages are held."""
+        """Return the number of stored passages."""
         return self._tables.read(lambda table: int(table.count_rows(f"seq > {HEAD}"))) or 0
 
     def passages(self, item_id: str) -> Sequence[Passage]:
-        """The item's passages in order, as they were published."""
+        """Return the item's passages in order, as they were published."""
         return self._tables.read(lambda table: _passages(table, item_id)) or ()
 
     def optimize(self) -> None:
-        """Merge small files, finish the indices, drop old versions (happens by itself too)."""
+        """Merge small files, finish the indices, delete old versions (also done by `publish`)."""
         self._tables.read(lambda table: self._tables.maintain(table, force=True))
 
     def search(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> Hits:
-        """At most `limit` passages, best first; equal scores in order of item and time.
+        """Return at most `limit` passages, best first; equal scores in order of item and time.
 
-        Words must all occur, in any order; text in quotation marks must occur as it stands; where
-        too few passages have all words, those with some follow below. Case and accents
-        do not matter. `kb.sinks.local.ranking` says what the scores are.
+        Words must all occur, in any order; text in quotation marks must occur literally; if
+        too few passages have all words, those with some of them follow. Case and accents are
+        ignored. `kb.sinks.local.ranking` defines the scores.
 
         Raises UsageError for an empty query, an unknown mode, a limit below 1 or a mode for
         which no embedding model is set; ModelUnavailable when it cannot be loaded;
         KnowledgeBaseError when the index is empty, damaged or made with another model.
         """
-        if not query.strip():
-            raise UsageError("The query is empty.", hint='For example: kb search "open the door"')
+        check_query(query, limit)
         if mode not in SEARCH_MODES:
             raise UsageError(
-                f"Unknown search mode {mode!r}.", hint=f"Known: {', '.join(SEARCH_MODES)}."
+                "search.mode_unknown",
+                "Unknown search mode {mode!r}.",
+                hint="Known: {known}.",
+                mode=mode,
+                known=", ".join(SEARCH_MODES),
             )
-        if limit < 1:
-            raise UsageError(f"The limit must be at least 1, not {limit}.")
         terms = parse_query(query)
         vector = None if mode == "keyword" else self._query_vector(query, mode)
 
@@ -138,47 +136,52 @@ class LocalSink:
 
         found = self._tables.read(ask) or []
         if not found and self.count() == 0:
-            raise KnowledgeBaseError(_EMPTY.format(self._tables.folder), hint=_EMPTY_HINT)
+            raise KnowledgeBaseError(
+                "index.empty",
+                "The index in {folder} is empty.",
+                hint="`kb ingest FILE` fills it; `kb reindex` rebuilds it from the library folder.",
+                folder=self._tables.folder,
+            )
         return [ranking.hit(row, terms) for row in found]
 
     def rebuild(self, items: Iterable[tuple[MediaItem, Sequence[Passage]]]) -> int:
-        """Replace the whole index by these items; returns the number of passages.
+        """Replace the whole index by these items; return the number of passages.
 
-        The new index is made aside and put in place in one step, so that searches see the
-        old one until then and a crash leaves it. What other processes publish or delete
-        meanwhile is carried over. Mends a damaged index.
+        The new index is built in another table and becomes current in one step: searches use
+        the old one until then, and a crash leaves it. Changes by other processes during the
+        rebuild are repeated. Repairs a damaged index.
         """
         tables = self._tables
         old = self._old_table()
         before = _heads(old) if old is not None else {}
-        # Named by the time, so that what a crash leaves can be told by its age.
+        # The name has the time, so that the leftovers of a crash have a known age.
         name = f"{FIRST_TABLE}-{os.getpid()}-{time.time_ns() // 1_000_000}"
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(tables.remove, name)
-            with tables.wrap_errors("cannot be rebuilt"):
+            with tables.wrap_errors("rebuild"):
                 tables.make_folder()
                 table = tables.create(name, self._schema(), with_indices=False)
             written = self._fill(table, items)
-            with tables.wrap_errors("cannot be rebuilt"):
+            with tables.wrap_errors("rebuild"):
                 tables.ensure_indices(table)
                 tables.maintain(table, force=True)
                 now = self._replay_changes(old, before, table, written)
                 replaced = tables.make_current(name)
             on_failure.pop_all()
-        with tables.wrap_errors("cannot be rebuilt"):
-            # Again, for what was published in the moment of the change.
+        with tables.wrap_errors("rebuild"):
+            # Again, for passages that were published during the change.
             self._replay_changes(old, now, table, written)
             tables.remove_leftovers(replaced)
             return int(table.count_rows(f"seq > {HEAD}"))
 
     def clear(self) -> None:
-        """Forget everything, damaged or not."""
+        """Delete the whole content, damaged or not."""
         self.rebuild(())
 
     def _fill(
         self, table: Any, items: Iterable[tuple[MediaItem, Sequence[Passage]]]
     ) -> dict[str, str]:
-        """Write all items into an empty table; returns the hash of each."""
+        """Write all items into an empty table; return the hash of each."""
         written: dict[str, str] = {}
         for batch in _batches(items, written):
             vectors = self._vectors([passage.text for _, found in batch for passage in found])
@@ -187,7 +190,7 @@ class LocalSink:
                 own = None if vectors is None else vectors[start : start + len(found)]
                 start += len(found)
                 chunks.append(rows(item_id, found, written[item_id], table.schema, own))
-            with self._tables.wrap_errors("cannot be rebuilt"):
+            with self._tables.wrap_errors("rebuild"):
                 table.add(pa.concat_tables(chunks), on_bad_vectors="null")
         return written
 
@@ -204,7 +207,7 @@ class LocalSink:
             )
         target_model = model if model == self._model else ""
         head = _heads(table, item_id).get(item_id)
-        # Vectors that another process could make are not thrown away by one that cannot.
+        # A process without the model does not delete the vectors of one that has it.
         if head and head[0] == sha256 and target_model in ("", head[1]):
             return
         if any(passage.tier for passage in passages):
@@ -225,36 +228,36 @@ class LocalSink:
         return schema(self._model, load_embedder(self._model, self._device).dimension)
 
     def _vectors(self, texts: Sequence[str]) -> Vectors | None:
-        """Embeddings of passages, or None when no model is set."""
+        """Return the embeddings of texts, or None when no model is set."""
         if not self._model:
             return None
         return load_embedder(self._model, self._device).passages(texts)
 
     def _query_vector(self, query: str, mode: str) -> Vectors:
-        """The query as a vector, once it is sure that the index can be asked with it."""
+        """Return the vector of a query, after a check that the index has vectors of the model."""
         if not self._model:
             raise UsageError(
-                f"{mode.capitalize()} search needs an embedding model, and none is set.",
+                "search.model_missing",
+                "{mode} search needs an embedding model, and none is set.",
                 hint="Set KB_EMBEDDING_MODEL (for example "
                 "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2) and run "
                 "`kb reindex`; or search with --mode keyword.",
+                mode=mode.capitalize(),
             )
-
-        def behind(table: Any) -> str:
-            made_with = model_of(table)
-            if made_with != self._model:
-                return f"was made with {made_with or 'no embedding model'}, not {self._model}"
-            without = table.count_rows(f"seq = {HEAD} AND embedding_model = ''")
-            return f"lacks the embeddings of {without} items" if without else ""
-
-        if reason := self._tables.read(behind):
-            raise KnowledgeBaseError(
-                f"The index {self._tables.folder} {reason}.", hint=REINDEX_HINT
-            )
+        if error := self._tables.read(self._vector_error):
+            raise error
         return load_embedder(self._model, self._device).query(query)
 
+    def _vector_error(self, table: Any) -> KnowledgeBaseError | None:
+        """Return the error for a table without all vectors of the model, None if it has them."""
+        folder, made_with = self._tables.folder, model_of(table)
+        if made_with != self._model:
+            return model_error(folder, made_with, self._model)
+        without = table.count_rows(f"seq = {HEAD} AND embedding_model = ''")
+        return vectors_error(folder, without) if without else None
+
     def _old_table(self) -> Any | None:
-        """The table that a rebuild replaces, or None where it is missing or damaged."""
+        """Return the table that a rebuild replaces, or None if it is missing or damaged."""
         with contextlib.suppress(KnowledgeBaseError):
             return self._tables.read(lambda table: (_heads(table), table)[1])
         return None
@@ -262,10 +265,10 @@ class LocalSink:
     def _replay_changes(
         self, old: Any | None, before: _Heads, table: Any, written: dict[str, str]
     ) -> _Heads:
-        """Repeat on the new table what happened to the old one since `before`.
+        """Repeat on the new table the changes of the old one since `before`.
 
-        `written` is what this rebuild put into the new table: an item that differs from it
-        was published there by another process since, and is left alone.
+        `written` has the hashes that this rebuild wrote into the new table: an item with
+        another hash was published there by another process since, and is not changed.
         """
         if old is None:
             return before
@@ -308,7 +311,7 @@ def _status(head: tuple[str, str] | None) -> str:
 def _batches(
     items: Iterable[tuple[MediaItem, Sequence[Passage]]], written: dict[str, str]
 ) -> Iterator[list[tuple[str, Sequence[Passage]]]]:
-    """Items in groups of about `REBUILD_BATCH` passages; notes their hashes in `written`."""
+    """Yield items in groups of about `REBUILD_BATCH` passages; add their hashes to `written`."""
     batch: list[tuple[str, Sequence[Passage]]] = []
     size = 0
     for item, passages in items:

@@ -1,14 +1,14 @@
-"""The table of passages on disk: one LanceDB table, its indices, and whole-table replacement.
+"""The table of passages on disk: one LanceDB table, its indices, and its replacement.
 
-Every passage is a row; beside them each item has one *head* row (`seq` -1, no words) with
-the hash of its passages. Both are written in one commit, so an item is either as it was or
-as it shall be, and its state is read from one row. `id` is the table's primary key, which
-makes LanceDB refuse (and repeat) the slower of two commits that touch the same item: without
-it, two processes that publish one item at the same moment leave both sets of rows.
+Every passage is a row; each item has one *head* row (`seq` -1, no words) with the hash of its
+passages too. Both are written in one commit, so an item is either old or new, and its state is
+read from one row. `id` is the table's primary key, which makes LanceDB refuse (and repeat) the
+slower of two commits to the same item: without it, two processes that publish one item at the
+same time leave both sets of rows.
 
-The table in use is named by the file `current`; without that file it is `passages`. A
-rebuild fills a table of another name and then replaces the file, so that a crash at any
-point leaves the old table or the new one.
+The file `current` names the table in use; without that file it is `passages`. A rebuild fills
+a table of another name and then replaces the file, so that a crash at any point leaves the old
+table or the new one.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from lancedb.index import FTS, BTree, IvfFlat
 
 from kb.errors import KnowledgeBaseError
 from kb.sinks.local.embedding import Vectors
+from kb.sinks.local.errors import Action, index_error
 from kb.sinks.local.tokenizer import tokens
 from kb.types import Passage
 
@@ -46,23 +47,21 @@ MODEL_KEY = b"kb.embedding_model"
 MAX_UNINDEXED_ROWS = 2_000
 MAX_FRAGMENTS = 64
 MAX_OLD_VERSIONS = 64
-# A reader holds a version for the length of one query; files of older versions may go.
+# A reader holds a version during one query; files of older versions can be deleted.
 KEEP_VERSIONS = timedelta(minutes=2)
-# Comparing a query with every vector takes 2 to 3 s per million; below this it is not felt.
+# Comparing a query with every vector takes 2 to 3 s per million; fewer need no index.
 VECTOR_INDEX_FROM = 50_000
 LEFTOVER_AGE_S = 24 * 3600.0
 WRITE_ATTEMPTS = 8
 
-REINDEX_HINT = "Run `kb reindex`: it rebuilds the index from the library folder; nothing is lost."
-
-# LanceDB has no errors of its own: its core raises RuntimeError, its Python part these.
+# LanceDB has no error classes: its core raises RuntimeError, its Python part the others.
 _STORE_ERRORS = (OSError, RuntimeError, ValueError, pa.ArrowException)
 
 Result = TypeVar("Result")
 
 
 def schema(model: str = "", dimension: int = 0) -> pa.Schema:
-    """The table's columns; with an embedding model also one vector of that dimension."""
+    """Return the table's columns; with a dimension also a column of vectors."""
     primary_key = {"lance-schema:unenforced-primary-key": "true"}
     fields = [
         pa.field("id", pa.string(), nullable=False, metadata=primary_key),
@@ -89,7 +88,7 @@ def schema(model: str = "", dimension: int = 0) -> pa.Schema:
 
 
 def model_of(table: Any) -> str:
-    """The embedding model the table was made for, or an empty string."""
+    """Return the embedding model that the table was made for, or an empty string."""
     return ((table.schema.metadata or {}).get(MODEL_KEY) or b"").decode()
 
 
@@ -100,7 +99,7 @@ def rows(
     into: pa.Schema,
     vectors: Vectors | None = None,
 ) -> pa.Table:
-    """The head row and one row per passage, as the schema `into` wants them."""
+    """Return the head row and one row per passage, in the schema `into`."""
     count = len(passages) + 1
     model = "" if vectors is None else (into.metadata or {}).get(MODEL_KEY, b"").decode()
     columns: dict[str, Any] = {
@@ -133,7 +132,7 @@ def rows(
 
 
 def passage_of(row: dict[str, Any]) -> Passage:
-    """The passage that a row was made from."""
+    """Return the passage of a row."""
     return Passage(
         id=row["id"],
         item_id=row["item_id"],
@@ -158,19 +157,19 @@ PASSAGE_COLUMNS = [
 
 
 def columns_of(table: Any, requested: Sequence[str]) -> list[str]:
-    """Those of the columns that the table has: one of an older version lacks the newest."""
+    """Return the columns that the table has: one of an older version lacks the newest."""
     existing = frozenset(table.schema.names)
     return [name for name in requested if name in existing or name.startswith("_")]
 
 
 def add_tier_column(table: Any) -> None:
-    """Gives a table of an older version the column for what stands in for transcripts."""
+    """Add the column `tier` to a table of an older version."""
     if "tier" not in table.schema.names:
         table.add_columns({"tier": "cast('' as string)"})
 
 
 def item_filter(item_id: str) -> str:
-    """The filter that selects an item's rows."""
+    """Return the filter that selects an item's rows."""
     quoted = _utf8(item_id).replace("'", "''")
     return f"item_id = '{quoted}'"
 
@@ -181,9 +180,9 @@ def _utf8(text: str) -> str:
 
 
 class PassageTables:
-    """The index folder: which table is current, opening and making tables, safe writing.
+    """The folder of the index: its current table, creation of tables, safe writing.
 
-    Used by several processes and threads at a time; holds no lock.
+    Several processes and threads can use it at a time; it holds no lock.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -191,17 +190,17 @@ class PassageTables:
         self._opened: tuple[str, int, Any] | None = None
 
     def read(self, query: Callable[[Any], Result]) -> Result | None:
-        """The query's result on the current table, or None where there is none yet.
+        """Return the query's result on the current table, or None if there is no table yet.
 
         Raises KnowledgeBaseError when the table is damaged.
         """
         try:
-            with self.wrap_errors("cannot be read"):
+            with self.wrap_errors("read"):
                 return self._query(query)
         except KnowledgeBaseError:
-            # A rebuild may have removed the table under a query that had begun.
+            # A rebuild may have removed the table during the query.
             self._opened = None
-        with self.wrap_errors("cannot be read"):
+        with self.wrap_errors("read"):
             return self._query(query)
 
     def _query(self, query: Callable[[Any], Result]) -> Result | None:
@@ -209,14 +208,14 @@ class PassageTables:
         return None if table is None else query(table)
 
     def write(self, action: Callable[[Any], None], make: Callable[[], pa.Schema]) -> None:
-        """Run `action` on the current table, made with `make()`'s schema if there is none.
+        """Run `action` on the current table, created with the schema `make()` if missing.
 
-        `action` must bear being run more than once: it is repeated when another process
-        commits first, and on the new table when a rebuild replaced the old one meanwhile.
+        `action` must be idempotent: it is repeated when another process commits first, and on
+        the new table when a rebuild replaced the old one meanwhile.
         Raises KnowledgeBaseError.
         """
         for attempt in range(1, WRITE_ATTEMPTS + 1):
-            with self.wrap_errors("cannot be written"):
+            with self.wrap_errors("write"):
                 name = self.current()
                 try:
                     table = self._open(name)  # an empty table is false, so ask for None
@@ -231,36 +230,38 @@ class PassageTables:
                 if self.current() == name:
                     return
         raise KnowledgeBaseError(
-            f"The index {self.folder} is being replaced by another process over and over.",
+            "index.replaced",
+            "The index {folder} is being replaced by another process over and over.",
             hint="Wait for `kb reindex` to end, then try again.",
             retryable=True,
+            folder=self.folder,
         )
 
     def create(self, name: str, columns: pa.Schema, *, with_indices: bool = True) -> Any:
-        """Make the table unless it is there, and return it."""
+        """Return the table, created if missing."""
         table = self._connect().create_table(name, schema=columns, exist_ok=True)
         if with_indices:
             self.ensure_indices(table)
         return table
 
     def make_folder(self) -> None:
-        """Make the folder, in the place of a file that has no business there."""
+        """Create the folder; a file of that name is removed."""
         if self.folder.is_file():
             self.folder.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def current(self) -> str:
-        """The name of the table in use."""
+        """Return the name of the table in use."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             name = _retry_on_permission_error((self.folder / POINTER).read_text, "utf-8").strip()
-            # Half of a name, or anything else that was never one of ours, is damage.
+            # A part of a name or any other text is damage.
             if not name.startswith(FIRST_TABLE) or not name.replace("-", "").isalnum():
                 raise ValueError(f"{self.folder / POINTER} does not name a table")
             return name
         return FIRST_TABLE
 
     def make_current(self, name: str) -> str:
-        """Put another table in the place of the current one, in one step; returns its name."""
+        """Replace the current table by another in one step; return the name of the old one."""
         try:
             replaced = self.current()
         except ValueError:  # the file was damaged and named none
@@ -274,7 +275,7 @@ class PassageTables:
         return replaced
 
     def remove_leftovers(self, replaced: str) -> None:
-        """Delete the replaced table and what crashed rebuilds left a day ago or earlier."""
+        """Delete the replaced table, and tables of crashed rebuilds older than a day."""
         keep = self.current()
         for path in self.folder.glob(f"{FIRST_TABLE}*.lance"):
             name = path.stem
@@ -284,15 +285,15 @@ class PassageTables:
                 self.remove(name)
 
     def remove(self, name: str) -> None:
-        """Delete a table's files, or the file that lies in their place."""
+        """Delete a table's files, or a file of its name."""
         path = self.folder / f"{name}.lance"
-        # A reader on Windows may still hold some: `remove_leftovers` gets them another day.
+        # A reader on Windows may still hold some: `remove_leftovers` deletes them later.
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             path.unlink()
 
     def ensure_indices(self, table: Any) -> None:
-        """Make the indices that are missing; existing ones are left alone."""
+        """Create the missing indices."""
         existing = {column for index in table.list_indices() for column in index.columns}
         if "item_id" not in existing:
             table.create_index("item_id", config=BTree())
@@ -311,9 +312,9 @@ class PassageTables:
             )
 
     def maintain(self, table: Any, *, force: bool = False) -> None:
-        """Bring the indices up to date, merge small files and drop old versions, if due.
+        """Update the indices, merge small files and delete old versions, if due.
 
-        Failing is no harm: searches stay right, and the next publish tries again.
+        A failure is harmless: searches stay correct, and the next publish tries again.
         """
         try:
             unindexed = table.index_stats("tokens_idx").num_unindexed_rows
@@ -327,7 +328,7 @@ class PassageTables:
             log.info("Index upkeep was put off: %s", _first_line(error))
 
     def _old_versions(self, table: Any) -> int:
-        """How many versions no reader can still need."""
+        """Return the number of versions that no reader can still need."""
         now = time.time()
         with os.scandir(self.folder / f"{table.name}.lance" / "_versions") as files:
             ages = [now - file.stat().st_mtime for file in files]
@@ -343,11 +344,11 @@ class PassageTables:
             table.create_index("vector", config=IvfFlat(distance_type="cosine"))
 
     def _connect(self) -> Any:
-        # Zero: every query looks for commits of other processes first.
+        # Zero: every query checks for commits of other processes first.
         return lancedb.connect(str(self.folder), read_consistency_interval=timedelta(0))
 
     def _open(self, name: str) -> Any | None:
-        """The table, or None where there is none; kept open while its folder is the same."""
+        """Return the table or None; it is kept open while its folder is the same."""
         path = self.folder / f"{name}.lance"
         try:
             found = path.stat()
@@ -355,14 +356,14 @@ class PassageTables:
             if (self.folder / POINTER).exists():
                 raise
             return None
-        if not stat.S_ISDIR(found.st_mode):  # LanceDB would try for seconds before it says so
+        if not stat.S_ISDIR(found.st_mode):  # LanceDB would fail only after seconds
             raise NotADirectoryError(f"{path.name} is not a folder")
         if self._opened and self._opened[:2] == (name, found.st_ino):
             return self._opened[2]
         try:
             table = self._connect().open_table(name)
         except ValueError as error:
-            # The folder of a table whose making was cut short holds no version yet.
+            # The folder of a table whose creation was interrupted has no version yet.
             if "was not found" in str(error) and name == FIRST_TABLE:
                 return None
             raise
@@ -370,27 +371,22 @@ class PassageTables:
         return table
 
     @contextlib.contextmanager
-    def wrap_errors(self, what: str) -> Iterator[None]:
-        """Turn what LanceDB raises into KnowledgeBaseError."""
+    def wrap_errors(self, action: Action) -> Iterator[None]:
+        """Raise the errors of LanceDB during an action as KnowledgeBaseError."""
         try:
             yield
         except _STORE_ERRORS as error:
-            reason = _first_line(error)
-            full = "No space left" in reason or "os error 112" in reason
-            raise KnowledgeBaseError(
-                f"The index {self.folder} {what}: {reason}",
-                hint="Free disk space, then try again." if full else REINDEX_HINT,
-            ) from error
+            raise index_error(self.folder, action, _first_line(error)) from error
 
 
 def _first_line(error: Exception) -> str:
-    """The cause without LanceDB's own source positions."""
+    """Return the cause without LanceDB's own source positions."""
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return first.split(", /")[0][:300]
 
 
 def _retry_on_permission_error(call: Callable[..., Result], *arguments: Any) -> Result:
-    """The call, repeated while Windows denies access because another process is at it."""
+    """Call, and repeat while Windows denies access because of another process."""
     for _ in range(20):
         try:
             return call(*arguments)

@@ -1,8 +1,8 @@
-"""Words as the index sees them: one folding for passages, queries and snippets.
+"""The tokenizer of the index: one folding for passages, queries and snippets.
 
-The index stores words that were cut and folded here and splits only at spaces, so that what
-is indexed, what is asked and what is marked can never disagree. No stemming and no stop
-words: both belong to one language, and both break phrases.
+The index stores words that were cut and folded here and splits only at spaces, so that
+passages, queries and marks always agree. No stemming and no stop words: both belong to one
+language, and both break phrases.
 
 Folding: compatibility forms are unified (NFKD), case is folded, and accents, points and
 harakat (combining class 10 and up) are dropped; vowel signs and viramas of Indic scripts
@@ -19,20 +19,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_TERMS = 48
-"""A pasted page is cut to this many different words; more cost time and add nothing."""
+"""A long query is cut to this many different words; more cost time and add nothing."""
 
 SNIPPET_CHARS = 180
 
 _QUOTES = '"“”„‟«»‹›「」『』＂'
 _QUOTED = re.compile(f"[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]")
 
-# Letters that Unicode does not decompose though readers leave their strokes out.
+# Letters that Unicode does not decompose, though users type them without the stroke.
 _STROKED = str.maketrans(
     {"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ħ": "h", "ŧ": "t", "ı": "i"}
     | {"æ": "ae", "œ": "oe", "þ": "th"}
 )
 
-# Hangul is written with spaces, yet particles cling to the noun that is looked for.
+# Hangul is written with spaces, but particles are attached to the noun.
 _ONE_WORD_PER_CHARACTER = (
     (0x0E01, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Myanmar
@@ -72,7 +72,7 @@ def _is_single_character_word(char: str) -> bool:
 
 
 class _FoldTable(dict[int, str]):
-    """Code point → what it becomes, filled on use: folding a passage is one C loop."""
+    """A map from code points to folded text, filled on use: folding a passage is one C loop."""
 
     def __missing__(self, code: int) -> str:
         self[code] = _fold(chr(code))
@@ -83,15 +83,15 @@ _FOLDED = _FoldTable()
 
 
 def tokens(text: str) -> list[str]:
-    """The folded words of a text, in order."""
+    """Return the folded words of a text, in order."""
     return unicodedata.normalize("NFC", text).translate(_FOLDED).split()
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One unit of a query: a word, or several that must stand side by side.
+    """One unit of a query: a word, or several that must be adjacent.
 
-    `required` terms (quoted ones) are never given up when too little is found.
+    `required` terms (quoted ones) must occur even when too few passages are found.
     """
 
     tokens: tuple[str, ...]
@@ -99,7 +99,7 @@ class Term:
 
 
 def parse_query(query: str) -> tuple[Term, ...]:
-    """The terms of a query, in order and without repetition; none if it has no letter or digit.
+    """Return the terms of a query, in order, each once; none if it has no letter or digit.
 
     Text in quotation marks of any style is a phrase; an unmatched mark is punctuation.
     A word that folds to several (`e-mail`, a run of Han) is a phrase too. Never raises.
@@ -112,10 +112,10 @@ def parse_query(query: str) -> tuple[Term, ...]:
 
 
 def snippet(text: str, terms: Sequence[Term], length: int = SNIPPET_CHARS) -> str:
-    """About `length` characters around the densest hit, hit words marked `**so**`.
+    """Return about `length` characters around the densest hit, with hit words in `**`.
 
-    Asterisks of the text itself become U+2217, so that every `**` is a mark. Cut ends
-    carry an ellipsis. Text without a hit (semantic search) is shown from its start.
+    Asterisks of the text become U+2217, so that every `**` is a mark. Cut ends have an
+    ellipsis. Text without a hit (semantic search) is cut from its start.
     """
     text = " ".join(unicodedata.normalize("NFC", text).split()).replace("*", "∗")
     hits = _hits(text, terms)
@@ -133,16 +133,16 @@ def snippet(text: str, terms: Sequence[Term], length: int = SNIPPET_CHARS) -> st
 
 
 def first_word(text: str, terms: Sequence[Term]) -> int:
-    """Which space-separated word of the text the first hit begins in; 0 without a hit."""
+    """Return the index of the space-separated word with the first hit; 0 without a hit."""
     hits = _hits(text, terms)
     if not hits:
         return 0
-    # The word that the hit stands in is counted too, so one too many.
+    # The word with the hit is counted too, so one is subtracted.
     return max(0, len(text[: hits[0][0] + 1].split()) - 1)
 
 
 def _spans(text: str) -> list[tuple[str, int, int]]:
-    """Every token with the slice of the text it came from."""
+    """Return every token with the slice of the text it came from."""
     found: list[tuple[str, int, int]] = []
     word, start, end = "", 0, 0
     for offset, char in enumerate(text):
@@ -154,14 +154,14 @@ def _spans(text: str) -> list[tuple[str, int, int]]:
                 found.append((word, start, end))
                 word = ""
         if word and not _FOLDED[ord(char)]:
-            end = offset + 1  # an accent or joiner belongs to the word it sits in
+            end = offset + 1  # an accent or joiner belongs to the word around it
     if word:
         found.append((word, start, end))
     return found
 
 
 def _hits(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
-    """(start, end, number of the term) of every hit, longest first where they begin together."""
+    """Return (start, end, number of the term) of every hit; of equal starts the longest first."""
     spans = _spans(text)
     words = [word for word, _, _ in spans]
     hits: list[tuple[int, int, int]] = []
@@ -174,8 +174,8 @@ def _hits(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
 
 
 def _window(text: str, hits: Sequence[tuple[int, int, int]], length: int) -> tuple[int, int]:
-    """The slice to show: the one with the most different terms, moved to word borders."""
-    if len(text) <= length + 20:  # nothing is gained by hiding three words
+    """Return the slice to show: the one with the most different terms, moved to word borders."""
+    if len(text) <= length + 20:  # hiding three words gains nothing
         return 0, len(text)
     best = (0, 0, 0)  # (different terms, start, end)
     for first, _, _ in hits:

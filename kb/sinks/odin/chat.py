@@ -1,7 +1,7 @@
-"""Asking the project: answers and search results led back to the video and the second.
+"""Questions to the project: answers and search results with their video and second.
 
-A source is led back by the deep link that stands at each passage's beginning, where the
-excerpt still has it; else by finding the excerpt's words among the item's passages.
+The place of an excerpt is the deep link at the start of its passage, if the excerpt has it;
+else the passage of the item that shares the most words with the excerpt.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from itertools import pairwise
 from typing import Any
 
 from kb.errors import UsageError
+from kb.sinks.base import check_query
 from kb.sinks.odin.documents import ParsedPassage, is_name_of, parse_passages
 from kb.sinks.odin.sink import OdinSink
 from kb.types import Passage
 
-# Where services keep an excerpt's words, its document and its score.
+# Keys of an excerpt's text, document and score in the answers of services.
 _TEXT_KEYS = ("text", "content", "chunk", "page_content", "snippet", "excerpt")
 _NAME_KEYS = (
     *("document_key", "content_key", "file_name", "filename", "document_name", "name", "key"),
@@ -26,7 +27,7 @@ _NAME_KEYS = (
 )
 _SCORE_KEYS = ("score", "similarity", "relevance", "rerank_score")
 
-SHORTEST_RUN = 3  # words in a row that an excerpt shares with a passage to be led back to it
+SHORTEST_RUN = 3  # words in a row that an excerpt must share with its passage
 _LINK = re.compile(r"\[(?:\d+(?::\d\d)+)\]\((?:<[^>\n]*>|[^)\s]*)\)")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+_[0-9a-f]{8}(?:_p\d{2,})?\.md")
 _TIMED_URL = re.compile(r"https?://[^\s)>\"']+[?&#]t=(\d+)")
@@ -38,9 +39,9 @@ Passages = Callable[[str], Sequence[Passage]]
 class Reference:
     """One source of an answer or one search result.
 
-    `start_s` and `deep_link` are None and empty where no passage could be matched; `item_id`
-    is empty for a document that is not ours. `score` is the service's own. `end_s` and `path`
-    (of the medium, in the library folder) are known where the library has the passage.
+    `start_s` and `deep_link` are None and empty if no passage matched; `item_id` is empty for
+    a document of another producer. `score` is the service's own. `end_s` and `path` (of the
+    medium, in the library folder) are set if the library has the passage.
     """
 
     document: str
@@ -56,7 +57,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The assistant's words and what they rest on, as far as it says."""
+    """The assistant's answer and the sources that it names."""
 
     text: str
     sources: tuple[Reference, ...]
@@ -66,17 +67,21 @@ class Answer:
 def ask(
     sink: OdinSink, question: str, *, chat_id: str = "", passages: Passages | None = None
 ) -> Answer:
-    """The project's assistant answers from the documents.
+    """Ask the project's assistant, which answers from the documents.
 
-    `passages` gives an item's passages by id, to find the second where the service shows only
-    words; without it only links in the excerpts tell. `chat_id` goes on with a conversation.
-    Raises UsageError for an empty question and what every call of the sink raises.
+    `passages` returns an item's passages by id, to find the second if the service shows only
+    text; without it only links in the excerpts have the time. `chat_id` continues a
+    conversation. Raises UsageError for an empty question and the errors of the sink.
     """
     if not question.strip():
-        raise UsageError("The question is empty.", hint='For example: kb ask "What was decided?"')
+        raise UsageError(
+            "odin.question_empty",
+            "The question is empty.",
+            hint='For example: kb ask "What was decided?"',
+        )
     reply = sink.client.chat(question, chat_id)
     excerpts = [row for key, part in reply.raw.items() if key != "message" for row in _rows(part)]
-    # Assistants that list no sources quote links or names in their words.
+    # Assistants that list no sources quote links or names in their text.
     excerpts.extend(Reference("", text) for text in _paragraphs_with_links(reply.message))
     excerpts.extend(Reference(name, "") for name in _NAME.findall(reply.message))
     return Answer(reply.message, _resolve_references(sink, excerpts, passages), reply.chat_id)
@@ -85,11 +90,8 @@ def ask(
 def search(
     sink: OdinSink, query: str, limit: int = 10, *, passages: Passages | None = None
 ) -> tuple[Reference, ...]:
-    """The project's own search, at most `limit` results in its order; see `ask`."""
-    if not query.strip():
-        raise UsageError("The query is empty.", hint='For example: kb search "open the door"')
-    if limit < 1:
-        raise UsageError(f"The limit must be at least 1, not {limit}.")
+    """Search the project; return at most `limit` results in the service's order; see `ask`."""
+    check_query(query, limit)
     found = [row for result in sink.client.search(query, limit) for row in _rows(result)]
     return _resolve_references(sink, found, passages)[:limit]
 
@@ -97,14 +99,14 @@ def search(
 def _resolve_references(
     sink: OdinSink, excerpts: Sequence[Reference], passages: Passages | None
 ) -> tuple[Reference, ...]:
-    """The excerpts with item and second where they can be had, each place once."""
+    """Return the excerpts with item and second if they are known, each place once."""
     owners = _DocumentOwners(sink)
     found: dict[tuple[str, object], Reference] = {}
     for excerpt in excerpts:
         reference = _resolve_reference(excerpt, owners, passages)
         place = reference.start_s if reference.start_s is not None else reference.text
         found.setdefault((reference.item_id or reference.document, place), reference)
-    # A document named without words says nothing beside one that leads to a second.
+    # A document without text is redundant beside one of the same item with a time.
     led = {reference.item_id for reference in found.values() if reference.start_s is not None}
     return tuple(
         reference
@@ -137,7 +139,7 @@ def _resolve_reference(
 
 
 def _best_passage(text: str, known: Sequence[Passage]) -> Passage | None:
-    """The passage that shares the most runs of words with the excerpt; the first of equals."""
+    """Return the passage that shares the most runs of words with the excerpt; first of equals."""
     excerpt_runs = Counter(_runs(_LINK.sub(" ", text)))
     best, best_count = None, 0
     for passage in known:
@@ -155,7 +157,7 @@ def _runs(text: str) -> Iterator[tuple[str, ...]]:
 
 
 class _DocumentOwners:
-    """Whose document a name or link is: by our notes, else by the project's list."""
+    """The items of documents: by the stored publish states, else by the project's list."""
 
     def __init__(self, sink: OdinSink) -> None:
         self._sink = sink
@@ -174,7 +176,7 @@ class _DocumentOwners:
         return item_id, self._title(item_id)
 
     def of_link(self, link: str) -> tuple[str, str]:
-        """The item whose documents' names hold the id that stands in the link."""
+        """Return the item whose documents' names hold the id in the link."""
         self._load_titles()
         for part in re.findall(r"[A-Za-z0-9_-]{11,}", link):
             for name, item_id in self._by_name.items():
@@ -197,7 +199,7 @@ class _DocumentOwners:
 
 
 def _rows(part: Any) -> Iterator[Reference]:
-    """Everything in an answer that looks like an excerpt of a document, however it is laid."""
+    """Yield everything in an answer that looks like an excerpt of a document, at any depth."""
     if isinstance(part, list):
         for row in part:
             if isinstance(row, str) and _NAME.fullmatch(row):
@@ -228,7 +230,7 @@ def _is_number(value: object) -> bool:
 
 
 def _paragraphs_with_links(message: str) -> Iterator[str]:
-    """From each time link to the next, as the assistant quoted them."""
+    """Yield the text from each time link to the next, as the assistant quoted them."""
     starts = [match.start() for match in _LINK.finditer(message)]
     for start, end in pairwise([*starts, len(message)]):
         yield message[start:end].strip()

@@ -1,8 +1,8 @@
-"""ODIN's API as typed calls; no logic of ours beyond its field names.
+"""ODIN's API as typed calls, without further logic.
 
 Every call raises CredentialsRefused (key, secret or project), OdinRefused (with ODIN's own
-words), OutcomeUnknown (an upload or message whose fate is unknown), KnowledgeBaseError (cannot be
-reached) or Cancelled (the stop was set).
+message), OutcomeUnknown (an upload or message that may or may not have been accepted),
+KnowledgeBaseError (cannot be reached) or Cancelled (the stop was set).
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from urllib.parse import quote
 
 from kb.errors import CredentialsRefused, KnowledgeBaseError
 from kb.settings import Settings
+from kb.sinks.odin.errors import OdinRefused
 from kb.sinks.odin.multipart import FormStream
-from kb.sinks.odin.transport import Connection, OdinRefused, error_message
+from kb.sinks.odin.transport import Connection, error_message
 
 FILE_LIMIT_BYTES = 200_000_000
 PAGE_SIZE = 100
@@ -44,7 +45,7 @@ class RemoteDocument:
 
 @dataclass(frozen=True, slots=True)
 class UploadResult:
-    """The answer to an upload: taken in, which does not yet mean indexed."""
+    """The answer to an upload: accepted, but perhaps not yet indexed."""
 
     name: str
     status: str
@@ -52,7 +53,7 @@ class UploadResult:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStatus:
-    """How far a document is: ODIN's word (or `missing`) and what it says beyond it."""
+    """The state of a document: ODIN's own word (or `missing`) and its message."""
 
     status: str
     message: str = ""
@@ -60,7 +61,7 @@ class RemoteStatus:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project that the credentials open."""
+    """A project that the credentials give access to."""
 
     id: str
     name: str
@@ -68,12 +69,24 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
-    """An assistant's answer; `raw` is everything that came with it."""
+    """An assistant's answer; `raw` is the whole document."""
 
     message: str
     chat_id: str
     message_id: str
     raw: Mapping[str, Any]
+
+
+def file_size_error(path: Path, size: int) -> KnowledgeBaseError:
+    """Return the error for a file of `size` bytes, which is larger than ODIN's limit."""
+    return KnowledgeBaseError(
+        "odin.file_size",
+        "{name} has {size:.0f} MB; ODIN takes {limit:.0f} MB at most.",
+        hint="Split the file.",
+        name=path.name,
+        size=size / 1e6,
+        limit=FILE_LIMIT_BYTES / 1e6,
+    )
 
 
 class OdinClient:
@@ -87,22 +100,18 @@ class OdinClient:
         self._connection = Connection(settings, self.stop)
 
     def add_bytes(self, name: str, content: bytes, metadata: Mapping[str, Any]) -> UploadResult:
-        """Upload a document; the same name again makes a second one."""
+        """Upload a document; a second upload of the same name creates a second document."""
         return self._add(name, metadata, len(content), lambda: io.BytesIO(content))
 
     def add_file(self, name: str, path: Path, metadata: Mapping[str, Any]) -> UploadResult:
-        """Upload a file as it is, read while it is sent.
+        """Upload a file unchanged; it is read while it is sent.
 
-        Raises KnowledgeBaseError when it cannot be read or is larger than ODIN takes.
+        Raises KnowledgeBaseError when it cannot be read or is larger than ODIN's limit.
         """
         try:
             size = path.stat().st_size
             if size > FILE_LIMIT_BYTES:
-                raise KnowledgeBaseError(
-                    f"{path.name} has {size / 1e6:.0f} MB; ODIN takes "
-                    f"{FILE_LIMIT_BYTES / 1e6:.0f} MB at most.",
-                    hint="Split the file.",
-                )
+                raise file_size_error(path, size)
             with path.open("rb") as file:
 
                 def reopen() -> io.BufferedReader:
@@ -112,13 +121,17 @@ class OdinClient:
                 return self._add(name, metadata, size, reopen)
         except OSError as error:
             raise KnowledgeBaseError(
-                f"{path} cannot be read: {error.strerror or error}.", hint="Check the file."
+                "upload.cannot_read",
+                "{path} cannot be read: {reason}.",
+                hint="Check the file.",
+                path=path,
+                reason=error.strerror or error,
             ) from None
 
     def add_text(
         self, name: str, content: str, extension: str, metadata: Mapping[str, Any]
     ) -> UploadResult:
-        """Make a document out of text on the other side."""
+        """Create a document from text in the project."""
         answer = self._connection.call(
             "POST",
             "/v2/project/knowledge/create/file",
@@ -134,7 +147,7 @@ class OdinClient:
         return _upload_result(answer, name)
 
     def status(self, name: str) -> RemoteStatus:
-        """How far a document is; `missing` when there is none of that name."""
+        """Return the state of a document; `missing` when there is none of that name."""
         try:
             answer = self._connection.call(
                 "GET",
@@ -151,13 +164,13 @@ class OdinClient:
         return RemoteStatus(status, self._connection.redact(error_message(details)))
 
     def documents(self) -> dict[str, RemoteDocument]:
-        """Everything that the project holds, by name."""
+        """Return all documents of the project, by name."""
         with self._require_project():
             found = self._list_paged() if self._paged else self._list_all()
             return {document.name: document for document in found}
 
     def page(self, number: int, search: str = "", size: int = PAGE_SIZE) -> list[RemoteDocument]:
-        """One page of the project's documents, counted from 1; empty after the last."""
+        """Return one page of the project's documents, counted from 1; empty after the last."""
         answer = self._connection.call(
             "POST",
             f"/v3/project/{quote(self.project)}/knowledgebase",
@@ -178,7 +191,7 @@ class OdinClient:
         ]
 
     def delete(self, names: Iterable[str]) -> None:
-        """Remove documents; those that are not there are no error."""
+        """Remove documents; missing ones are no error."""
         unique_names = sorted(set(names))
         for start in range(0, len(unique_names), DELETE_AT_ONCE):
             some = unique_names[start : start + DELETE_AT_ONCE]
@@ -197,7 +210,7 @@ class OdinClient:
                     raise
 
     def projects(self) -> list[Project]:
-        """The projects that the credentials open."""
+        """Return the projects that the credentials give access to."""
         rows = self._connection.call("GET", "/projects", idempotent=True).get("projects")
         return [
             Project(str(row.get("id", "")), str(row.get("name", "")))
@@ -206,13 +219,13 @@ class OdinClient:
         ]
 
     def project_data(self) -> Mapping[str, Any]:
-        """What ODIN tells of the project; proves that credentials and project fit."""
+        """Return ODIN's data of the project; fails unless credentials and project fit."""
         answer = self._connection.call("GET", f"/project/{quote(self.project)}", idempotent=True)
         data = answer.get("project_data")
         return data if isinstance(data, dict) else answer
 
     def search(self, query: str, limit: int = 10) -> list[Mapping[str, Any]]:
-        """The project's own search; the results as ODIN gives them."""
+        """Search the project; return the results in ODIN's form."""
         answer = self._connection.call(
             "POST",
             "/v2/project/search",
@@ -266,16 +279,20 @@ class OdinClient:
 
     @contextmanager
     def _require_project(self) -> Iterator[None]:
-        """A project that is not there fails every item alike, so it is said once."""
+        """Raise a missing project as CredentialsRefused: it fails every item in the same way."""
         try:
             yield
         except OdinRefused as error:
             if error.status != 404:
                 raise
             raise CredentialsRefused(
-                f"ODIN has no project {self.project} for these credentials, or not under "
-                f"{self._version}: {error.message}",
-                hint=error.hint,
+                "odin.project_missing",
+                "ODIN has no project {project} for these credentials, or not under {version}: "
+                "{cause}",
+                hint="Check ODIN_PROJECT_ID and ODIN_API_VERSION (older projects need v2).",
+                project=self.project,
+                version=self._version,
+                cause=error,
             ) from None
 
     def _list_all(self) -> Iterator[RemoteDocument]:
@@ -284,9 +301,10 @@ class OdinClient:
         )
         rows = answer.get("knowledge_base")
         if not isinstance(rows, dict):
-            # An empty project must not be confused with an answer that is not understood:
-            # every document would be sent a second time.
+            # An answer of unknown form must not count as an empty project: every document would
+            # be sent a second time.
             raise OdinRefused(
+                "odin.listing_unknown",
                 "ODIN's list of documents has a form that is not known.",
                 hint="Try ODIN_LISTING=paged.",
             )
@@ -298,7 +316,7 @@ class OdinClient:
         while found := self.page(number):
             fresh = [document for document in found if document.name not in seen]
             if not fresh:
-                return  # a service that ignores the page number answers the same for ever
+                return  # a service that ignores the page number repeats the same page for ever
             yield from fresh
             seen.update(document.name for document in fresh)
             number += 1

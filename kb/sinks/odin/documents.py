@@ -1,12 +1,12 @@
-r"""An item as Markdown documents: passages under headings, each beginning with its time.
+r"""Markdown documents of an item: passages under headings, each with a time link first.
 
     # Title                                     ## Chapter, or a time every five minutes
 
     - Channel: ...                              [02:03](https://youtu.be/ID?t=123) Words of the
     - Coverage: 99.1 % of the speech (A)        passage ...
 
-A passage reads back exactly (`parse_passages`): of Markdown's signs only those are escaped that
-would change what is shown, and each by one backslash.
+`parse_passages` restores the passages exactly: only those characters are escaped that Markdown
+would interpret, each with one backslash.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from kb.errors import UsageError
 from kb.library.filenames import UNDATED, UNTITLED, file_id
 from kb.types import DocumentFacts, MediaItem, Passage
 
-# Part of the hash: raised when documents are to look different, which sends them all anew.
+# Part of the hash: a higher number for another form of the documents sends them all again.
 FORMAT = 1
 HEADING_EVERY_S = 300
 TITLE_LENGTH = 80  # characters of the title in a document's name
 HASH_LENGTH = 8  # hexadecimal digits of the content's hash in a document's name
 
-# What our metadata is told by from a colleague's own uploads into the same project.
+# Marks our metadata, to distinguish it from a colleague's own uploads into the project.
 PRODUCER = "kb-ingest"
 RESERVED_KEYS = frozenset(
     (
@@ -53,7 +53,7 @@ _TRANSLITERATED = str.maketrans(
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file to be sent: its name, its bytes (UTF-8 Markdown) and what is told about it."""
+    """One file to be sent: its name, its bytes (UTF-8 Markdown) and its metadata."""
 
     name: str
     content: bytes
@@ -63,7 +63,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class DocumentSet:
-    """All parts of one item, in order; `sha256` changes with anything a reader could see."""
+    """All parts of one item, in order; `sha256` changes with every visible change."""
 
     item_id: str
     sha256: str
@@ -80,7 +80,7 @@ class DocumentSet:
 
 @dataclass(frozen=True, slots=True)
 class ParsedPassage:
-    """A passage as it stands in a document."""
+    """A passage as parsed from a document."""
 
     start_s: int
     deep_link: str
@@ -95,10 +95,10 @@ def make_documents(
     *,
     limit: int = 400_000,
 ) -> DocumentSet:
-    """The item as documents of at most `limit` bytes, cut between passages.
+    """Return the item as documents of at most `limit` bytes, cut between passages.
 
-    A single passage beyond the limit stays whole. The same input gives the same bytes.
-    Raises UsageError when a name in `extra` is one of ours.
+    A single passage over the limit is not cut. The same input gives the same bytes.
+    Raises UsageError for a reserved name in `extra`.
     """
     facts = facts or DocumentFacts()
     extra = dict(extra or {})
@@ -134,23 +134,27 @@ def make_documents(
     return DocumentSet(item.id, digest, tuple(documents))
 
 
-def check_own_metadata(extra: Mapping[str, str]) -> None:
-    """Raises UsageError when one of the user's own fields has a name of ours."""
-    if reserved := sorted(RESERVED_KEYS & extra.keys()):
+def check_own_metadata(
+    extra: Mapping[str, str], reserved_keys: frozenset[str] = RESERVED_KEYS
+) -> None:
+    """Raise UsageError when one of the user's own fields has a reserved name."""
+    if reserved := sorted(reserved_keys & extra.keys()):
         raise UsageError(
-            f"The metadata field {reserved[0]!r} is set by KB Ingest itself.",
+            "odin.metadata_reserved",
+            "The metadata field {field!r} is set by KB Ingest itself.",
             hint="Choose another name for your own field.",
+            field=reserved[0],
         )
 
 
 def parse_passages(content: bytes | str) -> list[ParsedPassage]:
-    """The passages of a document, or of any excerpt of one that contains their beginnings."""
+    """Return the passages of a document, or of an excerpt that contains their first words."""
     text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
     found = []
     starts = list(_PASSAGE.finditer(text))
     for number, start in enumerate(starts):
         end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
-        # A heading can only be ours: a passage's own `#` at a line's start is escaped.
+        # A heading is one of ours: a passage's own `#` at the start of a line is escaped.
         body = _PASSAGE_END.sub("", text[start.end() : end])
         start_s = 0
         for figure in start[1].split(":"):
@@ -161,45 +165,45 @@ def parse_passages(content: bytes | str) -> list[ParsedPassage]:
 
 
 def is_name_of(name: str, item: MediaItem | str) -> bool:
-    """Whether a document's name is one that this item (or one of this file id) gets."""
+    """Return True if a document's name is one of this item (or of this file id)."""
     own = item if isinstance(item, str) else file_id(item)
     found = _NAME.search(name)
     return bool(found and found.end() == len(name) and name[: found.start()].endswith(f"_{own}"))
 
 
 def ascii_name(text: str) -> str:
-    """Text as part of a name that no service alters: letters, digits, `-`, `_` and dots."""
+    """Return text as part of a name that no service alters: letters, digits, `-`, `_`, dots."""
     plain = unicodedata.normalize("NFKD", text.translate(_TRANSLITERATED))
     plain = plain.encode("ascii", "ignore").decode("ascii")
     return re.sub(r"[^A-Za-z0-9_.]+", "-", plain).strip("-._")
 
 
 def format_timestamp(seconds: float) -> str:
-    """`02:03`, from one hour on `1:02:03`."""
+    """Return a time as `02:03`, from one hour on as `1:02:03`."""
     whole = max(0, int(seconds))
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
 def escape(text: str) -> str:
-    """Text so that Markdown shows it and nothing in it becomes a link, a tag or a heading."""
+    """Escape text so that Markdown makes no link, tag or heading of it."""
     return _LINE_START.sub(_escaped_start, _INLINE.sub(r"\\\1", text))
 
 
 def _escaped_start(match: re.Match[str]) -> str:
-    # `1.` is a list by its dot, which is what the backslash must stand before.
+    # The dot of `1.` makes a list, so the backslash comes before the dot.
     return f"{match[1]}{match[2]}\\" if match[2].isdecimal() else f"{match[1]}\\{match[2]}"
 
 
 def _split_into_parts(item: MediaItem, passages: Sequence[Passage], room: int) -> list[list[str]]:
-    """Blocks of Markdown, a list for each part; at least one part, of at most `room` bytes."""
+    """Return Markdown blocks, a list for each part of at most `room` bytes; at least one part."""
     parts: list[list[str]] = [[]]
     used = 0
     chapters = sorted(item.chapters, key=lambda chapter: chapter.start_s)
     heading = shown = ""
     for passage in passages:
         if item.chapters:
-            # A chapter seldom begins exactly with a passage: it takes those mostly its own.
+            # A chapter seldom begins exactly with a passage: the larger part of a passage counts.
             while chapters and chapters[0].start_s <= (passage.start_s + passage.end_s) / 2:
                 heading = f"## {escape(_one_line(chapters.pop(0).title))}\n\n"
         else:
@@ -247,7 +251,7 @@ def _header(item: MediaItem, facts: DocumentFacts) -> str:
 
 
 def _part_links(names: Sequence[str], number: int) -> list[str]:
-    """One line that says which part this is and links the parts beside it."""
+    """Return one line with the number of this part and links to the parts beside it."""
     if len(names) == 1:
         return []
     words = [f"Part {number + 1} of {len(names)}"]
@@ -282,7 +286,7 @@ def _name_stem(item: MediaItem) -> str:
 
 
 def _target(link: str) -> str:
-    """A link that ends where it should: inside `<>` when it holds brackets or spaces."""
+    """Return a link as Markdown target: inside `<>` when it holds brackets or spaces."""
     link = link.replace("<", "%3C").replace(">", "%3E").replace("\n", "%0A").replace("\r", "%0D")
     return f"<{link}>" if re.search(r"[\s()]", link) else link
 
@@ -296,5 +300,5 @@ def _one_line(text: str) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    # A lone surrogate (half of a damaged file name) must not stop an item.
+    # A lone surrogate (part of a damaged file name) must not stop an item.
     return text.encode("utf-8", "replace")

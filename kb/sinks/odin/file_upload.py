@@ -1,4 +1,4 @@
-"""Uploading files as they are: their bytes untouched, read while they are sent."""
+"""Upload of files without conversion: their bytes are read while they are sent."""
 
 from __future__ import annotations
 
@@ -9,31 +9,41 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kb.errors import CredentialsRefused, KnowledgeBaseError, UsageError
-from kb.sinks.odin.client import FAILED, FILE_LIMIT_BYTES, MISSING, SYNCED, RemoteDocument
-from kb.sinks.odin.documents import HASH_LENGTH, PRODUCER, ascii_name
+from kb.errors import CredentialsRefused, KBError, KnowledgeBaseError, Problem, UsageError
+from kb.sinks.odin.client import (
+    FAILED,
+    FILE_LIMIT_BYTES,
+    MISSING,
+    SYNCED,
+    RemoteDocument,
+    file_size_error,
+)
+from kb.sinks.odin.documents import HASH_LENGTH, PRODUCER, ascii_name, check_own_metadata
+from kb.sinks.odin.errors import OdinRefused, OutcomeUnknown
 from kb.sinks.odin.sink import CONFLICT, LONGEST_POLL, OdinSink
-from kb.sinks.odin.transport import OdinRefused, OutcomeUnknown, pause
+from kb.sinks.odin.transport import pause
 from kb.storage import library_error
 
 FILE_TYPES = (".txt", ".pdf", ".mp4", ".docx", ".html", ".json", ".xml", ".csv", ".mp3", ".md")
+_TYPES = " ".join(kind[1:].upper() for kind in FILE_TYPES)
 NAME_LENGTH = 100
 RESERVED_KEYS = frozenset(("producer", "file_name", "sha256", "bytes"))
 
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What became of one file: `synced`, `syncing` or `failed` with the reason."""
+    """The result for one file: `synced`, `syncing` or `failed` with the error."""
 
     path: Path
     name: str
     status: str
     error: str = ""
     hint: str = ""
+    problem: Problem | None = None
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files of a folder and its subfolders that ODIN takes, in order."""
+    """Return the files of a folder and its subfolders that ODIN takes, in order."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -42,31 +52,42 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def check_file(path: Path) -> int:
-    """The file's size in bytes.
+    """Return the file's size in bytes.
 
-    Raises UsageError for a type or size that ODIN does not take, and for no file.
+    Raises UsageError for a type or size that ODIN does not take, and for a missing file.
     """
     if path.suffix.lower() not in FILE_TYPES:
+        if not path.suffix:
+            raise UsageError(
+                "upload.no_extension",
+                "ODIN does not take files without extension: {name}.",
+                hint="It takes {types}.",
+                name=path.name,
+                types=_TYPES,
+            )
         raise UsageError(
-            f"ODIN does not take {path.suffix or 'files without extension'}: {path.name}.",
-            hint="It takes " + " ".join(kind[1:].upper() for kind in FILE_TYPES) + ".",
+            "upload.type",
+            "ODIN does not take {extension}: {name}.",
+            hint="It takes {types}.",
+            extension=path.suffix,
+            name=path.name,
+            types=_TYPES,
         )
     try:
         if not path.is_file():
-            raise UsageError(f"There is no file {path}.", hint="Check the path.")
+            raise UsageError(
+                "upload.missing", "There is no file {path}.", hint="Check the path.", path=path
+            )
         size = path.stat().st_size
     except OSError as error:
-        raise UsageError(library_error(error, path, "read").message) from None
+        raise _read_error(error, path).recast(UsageError) from None
     if size > FILE_LIMIT_BYTES:
-        raise UsageError(
-            f"{path.name} has {size / 1e6:.0f} MB; ODIN takes {FILE_LIMIT_BYTES / 1e6:.0f} MB.",
-            hint="Split the file.",
-        )
+        raise file_size_error(path, size).recast(UsageError)
     return size
 
 
 def remote_name(path: Path, sha256: str) -> str:
-    """The file's name in the project: ASCII, and told apart from its namesakes by content."""
+    """Return the file's name in the project: ASCII, with a hash of the content."""
     stem = ascii_name(path.stem)[:NAME_LENGTH].strip("-._") or "file"
     return f"{stem}_{sha256[:HASH_LENGTH]}{path.suffix.lower()}"
 
@@ -77,15 +98,14 @@ def upload_files(
     metadata: Mapping[str, str] | None = None,
     progress: Callable[[FileResult], None] | None = None,
 ) -> list[FileResult]:
-    """Bring files into the project, each once; one that fails does not stop the others.
+    """Upload files into the project, each once; one that fails does not stop the others.
 
-    All are sent first, then their indexing is awaited, by the setting's bound counted anew
-    whenever one is ready. A file whose content is there already is not sent again. Raises
-    CredentialsRefused at once, and UsageError for own metadata with a name of ours.
+    All are sent first, then their indexing is awaited; the time limit of the settings starts
+    again whenever one is ready. A file whose content is in the project already is not sent
+    again. Raises CredentialsRefused at once, and UsageError for a reserved metadata field.
     """
     own = dict(metadata or {})
-    if reserved := sorted(RESERVED_KEYS & own.keys()):
-        raise UsageError(f"The metadata field {reserved[0]!r} is set by KB Ingest itself.")
+    check_own_metadata(own, RESERVED_KEYS)
     remote_documents = sink.client.documents()
     results: list[FileResult] = []
     for path in paths:
@@ -110,13 +130,17 @@ def _catch_errors(path: Path, action: Callable[[], FileResult]) -> FileResult:
     except CredentialsRefused:
         raise
     except (KnowledgeBaseError, UsageError) as error:
-        return FileResult(path, "", "failed", error.message, error.hint)
+        return _failed(path, "", error)
+
+
+def _failed(path: Path, name: str, error: KBError) -> FileResult:
+    return FileResult(path, name, "failed", error.message, error.hint, error.problem)
 
 
 def _upload(
     sink: OdinSink, path: Path, own: Mapping[str, str], remote_documents: dict[str, RemoteDocument]
 ) -> FileResult:
-    """Sends a file unless it is there; the result's status is ODIN's own."""
+    """Send a file unless the project has it; the status of the result is ODIN's own."""
     size = check_file(path)
     sha256 = _hash(path)
     name = remote_name(path, sha256)
@@ -130,7 +154,7 @@ def _upload(
         about = {"producer": PRODUCER, "file_name": path.name, "sha256": sha256, "bytes": size}
         status = _send(sink, path, name, {**about, **own})
     remote_documents[name] = RemoteDocument(name, status)
-    # One that ODIN refuses to index is told as that when its turn to be awaited comes.
+    # A document that ODIN fails to index is reported by `_wait`.
     return FileResult(path, name, "syncing" if status in FAILED else status)
 
 
@@ -153,16 +177,13 @@ def _send(sink: OdinSink, path: Path, name: str, metadata: Mapping[str, object])
 
 
 def _wait(sink: OdinSink, result: FileResult, give_up_at: float) -> FileResult:
-    """How indexing ends; `syncing` when it has not by then (time.monotonic)."""
+    """Wait for the indexing; `syncing` if it has not ended at `give_up_at` (time.monotonic)."""
     poll_s, status, message = sink.settings.odin_poll_s, result.status, ""
     while status != SYNCED:
         answer = sink.client.status(result.name)
         status, message = answer.status, answer.message
         if status in FAILED:
-            words = f": {message}" if message else ""
-            problem = f"ODIN could not index {result.name} ({status}){words}"
-            hint = "Upload it again: the failed copy goes."
-            return FileResult(result.path, result.name, "failed", problem, hint)
+            return _failed(result.path, result.name, _index_error(result.name, status, message))
         if status == SYNCED:
             break
         left_s = give_up_at - time.monotonic()
@@ -173,10 +194,37 @@ def _wait(sink: OdinSink, result: FileResult, give_up_at: float) -> FileResult:
     return FileResult(result.path, result.name, SYNCED)
 
 
+def _index_error(name: str, status: str, message: str) -> KnowledgeBaseError:
+    if not message:
+        return KnowledgeBaseError(
+            "upload.not_indexed",
+            "ODIN could not index {name} ({status})",
+            hint="Upload it again: the failed copy is removed.",
+            name=name,
+            status=status,
+        )
+    return KnowledgeBaseError(
+        "upload.index_error",
+        "ODIN could not index {name} ({status}): {reason}",
+        hint="Upload it again: the failed copy is removed.",
+        name=name,
+        status=status,
+        reason=message,
+    )
+
+
+def _read_error(error: OSError, path: Path) -> KnowledgeBaseError:
+    return KnowledgeBaseError(
+        "upload.unreadable",
+        "{cause}",
+        hint="Check the file.",
+        cause=library_error(error, path, "read"),
+    )
+
+
 def _hash(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        problem = library_error(error, path, "read")
-        raise KnowledgeBaseError(problem.message, hint="Check the file.") from None
+        raise _read_error(error, path) from None

@@ -1,4 +1,4 @@
-"""What the project holds, told apart: our documents by item, and everybody else's."""
+"""The documents of a project: ours by item, and those of other producers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kb.sinks.odin.documents import PRODUCER, RESERVED_KEYS, Document, is_name_o
 from kb.sinks.odin.publish_state import PublishState
 from kb.types import Published
 
-# A name ends with the item's short id; a shorter one than YouTube's may end another id too.
+# A name ends with the item's short id; one shorter than YouTube's can be the end of another id.
 MIN_UNIQUE_ID_LENGTH = 11
 
 FOREIGN = "others"
@@ -22,11 +22,11 @@ FOREIGN = "others"
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """One listing of the project, asked for at `taken_at` (epoch seconds).
+    """One listing of the project, requested at `taken_at` (epoch seconds).
 
     `items` holds our documents by item id; `unlabelled` those without our metadata, which are
-    colleagues' own, or ours where the service lost what was told about them. Those on their
-    way out are only named, in `leaving`.
+    documents of colleagues, or ours if the service lost their metadata. `deleting` has the
+    names of those that are being deleted.
     """
 
     taken_at: float
@@ -35,7 +35,7 @@ class Inventory:
     deleting: frozenset[str] = frozenset()
 
     def of_item(self, item_id: str, names: Iterable[str] = ()) -> dict[str, RemoteDocument]:
-        """The item's documents by name; `names` are those that were sent for it once."""
+        """Return the item's documents by name; `names` are those that were sent for it earlier."""
         found = {document.name: document for document in self.items.get(item_id, ())}
         known = frozenset(names)
         short = item_id.rsplit(":", 1)[-1]
@@ -46,7 +46,7 @@ class Inventory:
         return found
 
     def by_item(self, states: Mapping[str, PublishState]) -> dict[str, dict[str, RemoteDocument]]:
-        """All our documents by item id; `FOREIGN` holds what is not ours."""
+        """Return all our documents by item id; `FOREIGN` holds those of other producers."""
         sender = {name: state.item_id for state in states.values() for name in state.names}
         found: dict[str, dict[str, RemoteDocument]] = defaultdict(dict)
         for item_id, documents in self.items.items():
@@ -58,7 +58,7 @@ class Inventory:
 
 
 class InventoryView:
-    """The project's listing, read again as seldom as is safe, shared by a process's threads."""
+    """A cache of the project's listing, shared by the threads of a process."""
 
     REUSE_S = 300.0
 
@@ -67,14 +67,14 @@ class InventoryView:
         self._last: Inventory | None = None
 
     def refresh(self, client: OdinClient, after: float | None = None) -> Inventory:
-        """A listing asked for after the time `after` (default: now), in epoch seconds.
+        """Return a listing requested after the time `after` (default: now), in epoch seconds.
 
-        One that is a few minutes old is never used.
+        One older than `REUSE_S` seconds is never used.
         """
         now = time.time()
         oldest = now if after is None else max(after, now - self.REUSE_S)
         with self._lock:
-            # Threads that waited here for one listing to end share the next.
+            # Threads that waited here for one listing share the next.
             if self._last is None or not oldest < self._last.taken_at <= time.time():
                 taken_at = time.time()
                 self._last = _make_inventory(client.documents().values(), taken_at)
@@ -86,7 +86,7 @@ _inventory_views_lock = threading.Lock()
 
 
 def inventory_view_for(settings: Settings) -> InventoryView:
-    """The view that all sinks of one library and project in this process share."""
+    """Return the view that all sinks of one library and project in this process share."""
     key = (settings.odin_base_url, settings.odin_project_id, str(settings.home))
     with _inventory_views_lock:
         return _inventory_views.setdefault(key, InventoryView())
@@ -95,7 +95,7 @@ def inventory_view_for(settings: Settings) -> InventoryView:
 def find_match(
     remote_documents: Mapping[str, RemoteDocument], local_document: Document
 ) -> RemoteDocument | None:
-    """The remote document that is this one: by name, else by what is told about it."""
+    """Return the remote copy of a local document: by name, else by hash and part."""
     if local_document.name in remote_documents:
         return remote_documents[local_document.name]
     for document in remote_documents.values():
@@ -108,7 +108,7 @@ def find_match(
 
 
 def own_metadata(remote_documents: Iterable[RemoteDocument]) -> dict[str, str]:
-    """The analyst's own fields, as an earlier upload told them."""
+    """Return the user's own fields in the metadata of an earlier upload."""
     for document in remote_documents:
         own = {key: value for key, value in document.metadata.items() if key not in RESERVED_KEYS}
         if own:
@@ -122,7 +122,7 @@ def summary(
     remote_documents: Sequence[RemoteDocument],
     publish_state: PublishState | None,
 ) -> Published:
-    """What is held of an item: the version that is whole, else the one that was sent last."""
+    """Return the state of an item: its complete version, else the one that was sent last."""
     versions: dict[str, list[RemoteDocument]] = defaultdict(list)
     for document in remote_documents:
         sha256 = str(document.metadata.get("content_sha256") or "")

@@ -1,4 +1,4 @@
-"""What we know of our documents in a remote project: one row an item, one worker at a time."""
+"""The state of our documents in a remote project: one row per item, one worker at a time."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from kb.database import Database, publications
 from kb.errors import KnowledgeBaseError
 from kb.sinks.odin.transport import pause
 
-# Another machine's process cannot be asked whether it lives.
+# A process of another machine cannot be checked for being alive.
 FOREIGN_OWNER_S = 900.0
 CLAIM_POLL_S = 0.25
 
-NOT_SENT = ""  # claimed, but as far as this database knows nothing was ever sent
-SENDING = "sending"  # written before anything is sent: what the remote holds is uncertain
-SYNCING = "syncing"  # everything is sent; the remote works on it
+NOT_SENT = ""  # claimed, but nothing was sent as far as this database knows
+SENDING = "sending"  # written before anything is sent: the content of the remote is uncertain
+SYNCING = "syncing"  # everything is sent; the remote indexes it
 SYNCED = "synced"
 FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class PublishState:
-    """One item's row: what was last sent, under which names, with which own metadata."""
+    """One item's row: hash, names and own metadata of the documents that were sent last."""
 
     item_id: str
     content_sha256: str
@@ -43,7 +43,7 @@ class PublishState:
 
 
 class PublishStateStore:
-    """The rows of one sink and project; safe for threads, processes and machines."""
+    """The rows of one sink and project; safe to use from threads, processes and machines."""
 
     def __init__(self, database: Database, sink: str, project: str) -> None:
         self._database = database
@@ -51,39 +51,41 @@ class PublishStateStore:
         self._project = project
 
     def find(self, item_id: str) -> PublishState | None:
-        """The item's row, or None when nothing was ever sent."""
+        """Return the item's row, or None when nothing was sent yet."""
         query = sa.select(publications).where(self._key(item_id), *self._was_sent())
         with self._database.begin() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _publish_state(row)
 
     def all(self) -> dict[str, PublishState]:
-        """Every row by item id."""
+        """Return every row by item id."""
         query = sa.select(publications).where(*self._scope(), *self._was_sent())
         with self._database.begin() as connection:
             return {row.item_id: _publish_state(row) for row in connection.execute(query)}
 
     @contextmanager
     def claim(self, item_id: str, wait_s: float, stop: threading.Event) -> Iterator[None]:
-        """Nobody else publishes this item inside the block, in any process.
+        """Hold the item: no other thread or process publishes it inside the block.
 
-        Whoever died holding it has lost it. Raises KnowledgeBaseError (retryable) when the
-        other one is not ready within `wait_s` seconds.
+        The claim of a dead process ends by itself. Raises KnowledgeBaseError (retryable) when
+        the other process is not ready within `wait_s` seconds.
         """
         give_up_at = time.monotonic() + wait_s
         while not self._claim(item_id):
             if time.monotonic() > give_up_at:
                 raise KnowledgeBaseError(
-                    f"{item_id} is being published by another process.",
+                    "publish.claimed",
+                    "{item} is being published by another process.",
                     hint="Wait for it, or stop it; then run this again.",
                     retryable=True,
+                    item=item_id,
                 )
             pause(CLAIM_POLL_S, stop)
         try:
             yield
         finally:
             with self._database.begin() as connection:
-                # The time of the last change stays: a listing begun after it is good enough.
+                # The time of the last change stays: a later listing is recent enough.
                 connection.execute(
                     sa.update(publications).where(self._key(item_id)).values(owner="")
                 )
@@ -96,7 +98,7 @@ class PublishStateStore:
         extra: Mapping[str, str],
         status: str = SENDING,
     ) -> None:
-        """Note what is about to be sent."""
+        """Store the documents that are about to be sent, or were sent."""
         self._update(
             item_id,
             content_sha256=sha256,
@@ -168,7 +170,7 @@ def _publish_state(row: sa.Row[Any]) -> PublishState:
 
 
 def _owner() -> str:
-    # Process ids are given out again: with its start it is told apart from a later one.
+    # Process ids are reused: the start time distinguishes a process from a later one.
     return f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time():.1f}"
 
 

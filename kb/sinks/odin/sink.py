@@ -1,9 +1,9 @@
 """The sink for a project of ODIN: idempotent, and safe to kill at every point.
 
-A publish goes: note what is to be sent → upload the parts that are not there → wait until all
-are indexed → remove older versions → note that it is done. Whoever finds a note that is not
-done looks at the project first, so that nothing is sent twice; the old version goes only once
-the new one can be found, so that at no moment there is none.
+A publish has these steps: store the state "sending" → upload the missing parts → wait until all
+are indexed → remove older versions → store the state "synced". A publish that finds another
+state checks the project first, so that nothing is sent twice; the old version is removed only
+once the new one is indexed, so that one version can always be found.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from kb.settings import Settings
 from kb.sinks.odin import publish_state
 from kb.sinks.odin.client import DELETING, FAILED, MISSING, SYNCED, OdinClient, RemoteDocument
 from kb.sinks.odin.documents import Document, DocumentSet, make_documents
+from kb.sinks.odin.errors import OdinRefused, OutcomeUnknown
 from kb.sinks.odin.inventory import (
     FOREIGN,
     Inventory,
@@ -28,7 +29,7 @@ from kb.sinks.odin.inventory import (
     summary,
 )
 from kb.sinks.odin.publish_state import PublishState, PublishStateStore
-from kb.sinks.odin.transport import OdinRefused, OutcomeUnknown, pause
+from kb.sinks.odin.transport import pause
 from kb.types import DocumentFacts, MediaItem, Passage, Published
 
 LONGEST_POLL = 6  # times the first pause between two looks at the same document
@@ -39,8 +40,8 @@ class OdinSink:
     """Documents in one project of ODIN. Safe to use from threads and processes at once.
 
     Every method raises CredentialsRefused when key, secret or project are not accepted, and
-    KnowledgeBaseError otherwise, with ODIN's own words. `stop.set()` from another thread ends
-    every wait with Cancelled; what was begun is taken up by the next publish.
+    KnowledgeBaseError otherwise, with ODIN's own message. `stop.set()` from another thread ends
+    every wait with Cancelled; the next publish resumes the work.
     """
 
     name = "odin"
@@ -58,7 +59,7 @@ class OdinSink:
 
     @property
     def publish_states(self) -> PublishStateStore:
-        """Our notes of what was sent, in the library's database."""
+        """The stored publish states, in the library's database."""
         with self._opening:
             if self._publish_states is None:
                 if self._database is None:
@@ -69,7 +70,7 @@ class OdinSink:
             return self._publish_states
 
     def close(self) -> None:
-        """Let go of the database; the sink opens it again when it is used again."""
+        """Close the database; the sink opens it again on the next use."""
         with self._opening:
             if self._owns_database and self._database is not None:
                 self._database.close()
@@ -87,12 +88,12 @@ class OdinSink:
     ) -> Published:
         """Make the project hold exactly these passages of the item.
 
-        What is noted as done is not even asked for, unless `verify_after` demands that the
-        project's list, as it was after that time (epoch seconds), says so too.
-        `extra_metadata` None keeps the own fields of the last time. Waits `wait_s` seconds
-        (default: the setting) for indexing; what is not ready then answers `syncing`: publish
-        it again later. Raises KnowledgeBaseError when ODIN cannot index a document, in its
-        own words, and UsageError for own fields with names of ours.
+        An item whose stored state is `synced` needs no request, unless `verify_after` requires
+        a listing of the project after that time (epoch seconds). `extra_metadata` None keeps
+        the user's own fields of the last publish. Waits `wait_s` seconds (default: the setting)
+        for indexing; an item that is not ready then is `syncing`: publish it again later.
+        Raises KnowledgeBaseError with ODIN's own message when it cannot index a document, and
+        UsageError for reserved names among the own fields.
         """
         wait_s = self.settings.odin_poll_wait_s if wait_s is None else wait_s
         with self._claim(item.id):
@@ -110,7 +111,7 @@ class OdinSink:
                     previous.extra if previous else own_metadata(remote_documents.values())
                 )
             document_set = self.documents(item, passages, facts, extra_metadata)
-            # A failure of what this run has just sent is told; an older one is mended.
+            # A failed document of this run raises an error; an older one is replaced.
             just_sent = (
                 previous is not None
                 and previous.status == publish_state.SYNCING
@@ -128,23 +129,23 @@ class OdinSink:
         facts: DocumentFacts | None = None,
         extra_metadata: Mapping[str, str] | None = None,
     ) -> DocumentSet:
-        """The documents that a publish of this would send."""
+        """Return the documents that a publish of these passages would send."""
         return make_documents(
             item, passages, facts, extra_metadata, limit=self.settings.odin_document_bytes
         )
 
     def inventory(self, *, reuse: bool = False) -> Inventory:
-        """What the project holds now, or a few minutes ago if `reuse`."""
+        """Return the project's documents now, or those of a few minutes ago if `reuse`."""
         return self._inventory_view.refresh(self.client, 0.0 if reuse else None)
 
     def status(self, item_id: str) -> Published:
-        """What the project holds of the item, by its own listing."""
+        """Return the state of the item in the project's own listing."""
         publish_state = self.publish_states.find(item_id)
         remote_documents = self._remote_documents(item_id, publish_state)
         return summary(self.name, item_id, list(remote_documents.values()), publish_state)
 
     def list(self) -> Iterator[Published]:
-        """Every item of ours that the project holds, in order of the first document's name."""
+        """Yield every item of ours in the project, in order of the first document's name."""
         known = self.publish_states.all()
         found = self.inventory().by_item(known)
         found.pop(FOREIGN, None)
@@ -155,24 +156,24 @@ class OdinSink:
         yield from sorted(published, key=lambda held: held.remote_id)
 
     def delete(self, item_id: str) -> None:
-        """Remove all documents of the item from the project, and our note of them."""
+        """Remove all documents of the item from the project, and their stored state."""
         with self._claim(item_id):
             state = self.publish_states.find(item_id)
             names = set(self._remote_documents(item_id, state))
             if state is not None and names:
-                # Killed from here on, the note must not claim that it is there.
+                # If the process dies from here on, the state must not be `synced`.
                 self.publish_states.record_status(item_id, publish_state.SENDING)
             self.remove(names)
             self.publish_states.delete(item_id)
 
     def remove(self, names: Collection[str]) -> None:
-        """Remove documents by name and see that they are gone (or on their way)."""
+        """Remove documents by name and wait until they are gone (or being deleted)."""
         if not names:
             return
         self.client.delete(names)
         self._wait_removed(names, (MISSING, DELETING))
 
-    # One item on its way
+    # The steps of a publish
 
     def _publish_documents(
         self,
@@ -184,7 +185,7 @@ class OdinSink:
         just_sent: bool,
     ) -> Published:
         item_id = document_set.item_id
-        # The old names stay noted: a service that loses our metadata tells them by nothing else.
+        # The old names stay stored: if the service loses our metadata, only the names are left.
         old = previous.names if previous else ()
         self.publish_states.record_documents(
             item_id, document_set.sha256, (*document_set.names, *old), extra
@@ -202,14 +203,14 @@ class OdinSink:
             name, status, doubtful = self._send(item_id, document)
             remote[name] = status
             sent, uncertain = True, uncertain or doubtful
-        # The service may have given other names than we asked for.
+        # The service may have given other names than the requested ones.
         self.publish_states.record_documents(
             item_id, document_set.sha256, (*remote, *old), extra, publish_state.SYNCING
         )
         if not self._wait_indexed(item_id, remote, wait_s):
             return self._result(document_set, publish_state.SYNCING, remote)
         if previous or remote_documents or uncertain:
-            # What was listed before something was sent cannot tell what came of it.
+            # A listing from before the upload does not show its result.
             found = (
                 self._remote_documents(item_id, self.publish_states.find(item_id))
                 if sent
@@ -217,8 +218,8 @@ class OdinSink:
             )
             ready = {name for name, document in found.items() if document.status == SYNCED}
             if sent and not remote.keys() <= ready:
-                # Its status says that it is indexed and its list does not (yet): the old
-                # version stays until both agree.
+                # The status is indexed, but the list does not show it yet: the old version
+                # stays until both agree.
                 return self._result(document_set, publish_state.SYNCING, remote)
             self.remove(found.keys() - remote.keys())
         self.publish_states.record_documents(
@@ -227,9 +228,9 @@ class OdinSink:
         return self._result(document_set, publish_state.SYNCED, remote)
 
     def _send(self, item_id: str, document: Document) -> tuple[str, str, bool]:
-        """Uploads a document; its remote name and status, and whether an answer was lost.
+        """Upload a document; return its remote name, its status, and True if an answer was lost.
 
-        If one was, there may be a second copy.
+        After a lost answer there may be a second copy.
         """
         doubtful = False
         for attempt in range(self.settings.odin_retries + 1):
@@ -250,7 +251,7 @@ class OdinSink:
         raise AssertionError("the last attempt returns or raises")
 
     def _wait_indexed(self, item_id: str, remote: dict[str, str], wait_s: float) -> bool:
-        """Whether all are indexed within the time; raises what ODIN says of a failed one."""
+        """Return True if all are indexed within the time; raise ODIN's message for a failed one."""
         give_up_at = time.monotonic() + wait_s
         poll_s = self.settings.odin_poll_s
         message = ""
@@ -258,14 +259,9 @@ class OdinSink:
             for name, status in remote.items():
                 if status in FAILED:
                     message = message or self.client.status(name).message
-                    words = f": {message}" if message else ""
-                    problem = f"ODIN could not index {name} ({status}){words}"
-                    self.publish_states.record_status(item_id, publish_state.FAILED, problem)
-                    raise KnowledgeBaseError(
-                        problem,
-                        hint="Run kb publish for it again: the failed copy is replaced.",
-                        retryable=True,
-                    )
+                    error = _index_error(name, status, message)
+                    self.publish_states.record_status(item_id, publish_state.FAILED, error.message)
+                    raise error
             if all(status == SYNCED for status in remote.values()):
                 return True
             left_s = give_up_at - time.monotonic()
@@ -276,14 +272,14 @@ class OdinSink:
             for name, status in remote.items():
                 if status != SYNCED:
                     answer = self.client.status(name)
-                    # A document just taken in may not be found yet: it is waited for.
+                    # A document that was just accepted may be missing yet: keep waiting.
                     remote[name] = answer.status if answer.status != MISSING else "queued"
                     if answer.status in FAILED:
                         message = answer.message
                         break
 
     def _wait_removed(self, names: Collection[str], enough: Collection[str]) -> None:
-        """Waits until every one of the documents has a status that is `enough`."""
+        """Wait until the status of every document is one of `enough`."""
         give_up_at = time.monotonic() + self.settings.odin_poll_wait_s
         remaining = set(names)
         while True:
@@ -294,9 +290,12 @@ class OdinSink:
                 return
             if time.monotonic() > give_up_at:
                 raise KnowledgeBaseError(
-                    f"ODIN did not remove {sorted(remaining)[0]} (of {len(remaining)}).",
+                    "odin.not_removed",
+                    "ODIN did not remove {name} (of {count}).",
                     hint="Run it again later; or remove it in ODIN itself.",
                     retryable=True,
+                    name=min(remaining),
+                    count=len(remaining),
                 )
             pause(self.settings.odin_poll_s, self.stop)
 
@@ -306,12 +305,12 @@ class OdinSink:
     def _required_listing_time(
         self, previous: PublishState | None, verify_after: float | None
     ) -> float:
-        """The time after which the project has to be looked at, to rely on what it lists."""
+        """Return the time after which a listing of the project is reliable, in epoch seconds."""
         after = verify_after or 0.0
         if previous is not None:
             after = max(after, previous.updated_at)
             if previous.status == publish_state.SENDING:
-                # Whoever sent it was killed; its last upload may still be on its way.
+                # The process that sent it died; its last upload may still arrive.
                 after = max(after, previous.updated_at + self.settings.odin_settle_s)
         pause(min(after - time.time(), self.settings.odin_settle_s), self.stop)
         return after
@@ -327,3 +326,24 @@ class OdinSink:
     ) -> Published:
         names = tuple(remote) if remote else document_set.names
         return Published(self.name, names[0], document_set.sha256, status)
+
+
+def _index_error(name: str, status: str, message: str) -> KnowledgeBaseError:
+    if not message:
+        return KnowledgeBaseError(
+            "odin.not_indexed",
+            "ODIN could not index {name} ({status})",
+            hint="Run kb publish for it again: the failed copy is replaced.",
+            retryable=True,
+            name=name,
+            status=status,
+        )
+    return KnowledgeBaseError(
+        "odin.index_error",
+        "ODIN could not index {name} ({status}): {reason}",
+        hint="Run kb publish for it again: the failed copy is replaced.",
+        retryable=True,
+        name=name,
+        status=status,
+        reason=message,
+    )

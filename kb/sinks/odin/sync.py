@@ -1,4 +1,4 @@
-"""Library and project brought into step: what differs, then what is to be done about it."""
+"""Synchronization of library and project: a plan of the differences, and its application."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class SyncItem:
-    """What the library has of one item, ready to be sent."""
+    """One item of the library, ready to be sent."""
 
     item: MediaItem
     passages: Sequence[Passage]
@@ -41,9 +41,9 @@ LoadItem = Callable[[str], SyncItem | None]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One difference: `documents`, `words` and `credits` are what mending it sends.
+    """One difference: applying it sends `documents`, `words` and `credits`.
 
-    `names` are the documents concerned in the project, `detail` says more for people.
+    `names` are the affected documents of the project, `detail` is a note for the reader.
     """
 
     kind: Kind
@@ -58,7 +58,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:
-    """All differences; `in_step` items need nothing, `others` documents are not ours."""
+    """All differences, and the numbers of items in sync and of foreign documents."""
 
     steps: tuple[Step, ...]
     in_sync: int = 0
@@ -66,7 +66,7 @@ class SyncPlan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Steps by kind, every kind named."""
+        """Numbers of steps by kind, zero included."""
         found = Counter(step.kind for step in self.steps)
         return {kind: found[kind] for kind in KINDS}
 
@@ -80,17 +80,17 @@ class SyncPlan:
 
     @property
     def credits(self) -> float:
-        """The estimate for everything that would be sent."""
+        """The estimated credits of everything that would be sent."""
         return sum(step.credits for step in self.steps)
 
     def selected_steps(self, *, prune: bool = False) -> tuple[Step, ...]:
-        """The steps that an apply takes: what is only remote stays unless `prune`."""
+        """Return the steps to apply; remote-only documents stay unless `prune`."""
         return tuple(step for step in self.steps if prune or step.kind != "remote_only")
 
 
 @dataclass(slots=True)
 class SyncResult:
-    """What a run came to: item ids, and the error of each that failed."""
+    """The result of a run: item ids, and the error of each failed item."""
 
     done: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
@@ -98,14 +98,13 @@ class SyncResult:
 
     @property
     def ok(self) -> bool:
-        """Whether every document is indexed."""
+        """True if every document is indexed."""
         return not self.waiting and not self.failed
 
 
-# Told when an item's part of a run is over: item id; `done`, `waiting`, `failed` or `deleted`;
-# and what went wrong.
+# Called at the end of an item: item id; `done`, `waiting`, `failed` or `deleted`; its error.
 OnItemDone = Callable[[str, str, KBError | None], None]
-# Told after each change: item id, `done`, `waiting` or `failed`, how many of how many are over.
+# Called after each item: item id, `done`, `waiting` or `failed`, number ended, number in all.
 OnProgress = Callable[[str, str, int, int], None]
 
 
@@ -115,11 +114,11 @@ def make_plan(
     known: Collection[str] = (),
     extra_metadata: Mapping[str, str] | None = None,
 ) -> SyncPlan:
-    """Compares the library's items with what the project holds now; changes nothing.
+    """Compare the library's items with the project's documents; change nothing.
 
     `known` are ids that the library has but does not send (held for review, not transcribed):
-    what the project has of them is not called remote-only. Documents of others are counted
-    and otherwise never touched.
+    their documents in the project are not remote-only. Documents of other producers are
+    counted and never changed.
     """
     states = sink.publish_states.all()
     inventory = sink.inventory()
@@ -130,7 +129,7 @@ def make_plan(
     for source in sources:
         item_id = source.item.id
         state = states.get(item_id)
-        # Also what the service has lost the metadata of and we the note: by its name.
+        # By name too: the service may have lost the metadata, and we the stored state.
         remote_documents = {
             **inventory.of_item(item_id, state.names if state else ()),
             **found.pop(item_id, {}),
@@ -143,7 +142,7 @@ def make_plan(
         document_set = sink.documents(source.item, source.passages, source.facts, extra)
         step = _compare(sink, source, document_set, remote_documents)
         if step is None and (state is None or state.status != SYNCED):
-            # All is there, only our note is behind; taking it up costs nothing.
+            # The project is complete, only our stored state is old; an update costs nothing.
             step = Step("waiting", item_id, source.item.title, detail="there, not yet noted")
         if step is None:
             in_step += 1
@@ -171,7 +170,7 @@ def apply_plan(
     progress: OnProgress | None = None,
     on_item_done: OnItemDone | None = None,
 ) -> SyncResult:
-    """Does what the plan lists; killed anywhere, the next plan holds what is left.
+    """Apply the steps of a plan; after a crash the next plan holds the remaining ones.
 
     Raises CredentialsRefused and Cancelled at once; every other error fails its item alone.
     """
@@ -216,11 +215,11 @@ def publish_many(
     progress: OnProgress | None = None,
     on_item_done: OnItemDone | None = None,
 ) -> SyncResult:
-    """Publishes many items: all are sent first, then their indexing is awaited together.
+    """Publish many items: all are sent first, then their indexing is awaited together.
 
-    `load` gives an item when its turn comes; None (gone since) passes it over. The wait for
-    indexing is bounded by the setting, counted anew whenever a document becomes ready.
-    `on_item_done` is called from several threads at once, as soon as it is known of an item.
+    `load` returns an item when its turn comes; None (removed meanwhile) skips it. The time
+    limit for indexing is that of the settings and starts again whenever a document becomes
+    ready. `on_item_done` is called at the end of each item, from several threads at once.
     Raises CredentialsRefused and Cancelled at once; every other error fails its item alone.
     """
     result = SyncResult()
@@ -239,7 +238,7 @@ def publish_many(
                 progress(item_id, state, number, len(item_ids))
 
     def publish_one(item_id: str) -> str | None:
-        """Returns the id when its indexing has to be waited for."""
+        """Publish an item; return its id when its indexing must be awaited."""
         try:
             source = load(item_id)
             if source is None:
@@ -271,7 +270,7 @@ def publish_many(
     rounds: Counter[str] = Counter()
     while pending and time.monotonic() < give_up_at:
         sink.client.stop.wait(poll_s)
-        # What never settles (it vanishes each time) is left waiting rather than sent for ever.
+        # An item that vanishes each time is left waiting after `MOST_ROUNDS`, not sent for ever.
         ready = [name for name in _ready(sink, pending) if rounds[name] < MOST_ROUNDS]
         rounds.update(ready)
         if not ready and not sink.client.stop.is_set():
@@ -298,9 +297,9 @@ def _in_threads(
     item_ids: Iterable[str],
     workers: int,
 ) -> Iterator[str]:
-    """The action's results other than None; the first error that it raises ends all."""
+    """Yield the action's results other than None; its first error ends all threads."""
     with ThreadPoolExecutor(workers, thread_name_prefix="odin") as pool:
-        # A few at a time: what is loaded and waits would fill the memory.
+        # A few at a time: loaded items that wait would fill the memory.
         remaining = iter(item_ids)
         running: set[Future[str | None]] = set()
         try:
@@ -316,7 +315,7 @@ def _in_threads(
                     if (found := future.result()) is not None:
                         yield found
         except BaseException:
-            # Also an interrupt of the user's: the others end at their next wait.
+            # Also after an interrupt by the user: the other threads end at their next wait.
             stopped = sink.stop.is_set()
             sink.stop.set()
             for future in running:
@@ -328,7 +327,7 @@ def _in_threads(
 
 
 def _ready(sink: OdinSink, pending: Collection[str]) -> list[str]:
-    """Those of the items whose last version is through, well or not, by one listing."""
+    """Return the items whose last version is indexed or failed, by one listing."""
     states = sink.publish_states.all()
     found = sink.inventory().by_item(states)
     ready = []
@@ -349,7 +348,7 @@ def _compare(
     document_set: DocumentSet,
     remote_documents: Mapping[str, RemoteDocument],
 ) -> Step | None:
-    """The one thing that stands between this item and being in step; None if nothing."""
+    """Return the difference between the item and its remote documents, None if in sync."""
     existing = {
         document.name: find_match(remote_documents, document) for document in document_set.documents
     }

@@ -1,7 +1,7 @@
-"""Requests to ODIN: paced, repeated where that is safe, refused in plain words.
+"""Requests to ODIN: limited in rate, repeated if that is safe, with clear errors.
 
-Credentials travel as headers only, to one host only (redirects are not followed), and are
-taken out of whatever the other side says before it becomes a message.
+Credentials are sent in headers only, to one host only (redirects are not followed), and are
+removed from every text of the service before it becomes a message.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from kb.errors import (
     Cancelled,
@@ -31,38 +30,30 @@ from kb.errors import (
     UsageError,
 )
 from kb.settings import Settings
+from kb.sinks.odin.errors import (
+    OdinRefused,
+    OutcomeUnknown,
+    connection_error,
+    never_sent,
+    refusal_error,
+)
 from kb.sinks.odin.multipart import FormStream
 
 CONNECT_TIMEOUT_S = 15.0
 LONGEST_PAUSE_S = 120.0  # between two attempts, unless the service asks for more
 LONGEST_RETRY_AFTER_S = 900.0
-LONGEST_WORDS = 400  # characters of the other side's own words that are shown
+LONGEST_WORDS = 400  # characters of the service's own message that are shown
 
-LOG_PAUSE_FROM_S = 5.0  # a shorter pause needs no words
+LOG_PAUSE_FROM_S = 5.0  # shorter pauses are not logged
 
 log = logging.getLogger(__name__)
 
 _NOT_JSON = object()
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_CREDENTIALS_HINT = (
-    "Check API_KEY, API_SECRET and ODIN_PROJECT_ID in .env, then run: kb publish --all --to odin"
-)
-
-
-class OdinRefused(KnowledgeBaseError):
-    """ODIN answered that it will not; `status` is the HTTP status, 0 if there is none."""
-
-    status = 0
-
-
-class OutcomeUnknown(KnowledgeBaseError):
-    """Nobody knows whether the request was carried out: look before sending it again."""
-
-    retryable = True
 
 
 class RateLimiter:
-    """At most so many requests a second and at once, for all threads and clients of a process."""
+    """A limit of requests per second and at once, for all threads and clients of a process."""
 
     def __init__(self, rate: float, concurrency: int) -> None:
         self._interval_s = 1 / rate if rate > 0 else 0.0
@@ -71,12 +62,12 @@ class RateLimiter:
         self._next_at = 0.0
 
     def pause_for(self, seconds: float) -> None:
-        """Nobody sends anything for so long (the service asked for it)."""
+        """Start no request for this time (the service asked for it)."""
         with self._lock:
             self._next_at = max(self._next_at, time.monotonic() + seconds)
 
     def wait(self, stop: threading.Event) -> None:
-        """Returns when it is this thread's turn. Raises Cancelled once `stop` is set."""
+        """Wait for this thread's turn. Raises Cancelled once `stop` is set."""
         while True:
             with self._lock:
                 now = time.monotonic()
@@ -86,7 +77,7 @@ class RateLimiter:
             if wait_s <= 0:
                 pause(0.0, stop)
                 return
-            # Drawn a little apart, so that a hold does not end in a burst.
+            # A random addition, so that a pause does not end in a burst of requests.
             pause(wait_s + random.uniform(0, self._interval_s), stop)
 
     def __enter__(self) -> None:
@@ -97,9 +88,13 @@ class RateLimiter:
 
 
 def pause(seconds: float, stop: threading.Event) -> None:
-    """Sleep that a stop ends. Raises Cancelled then."""
+    """Sleep until the time is over. Raises Cancelled once `stop` is set."""
     if stop.wait(seconds) if seconds > 0 else stop.is_set():
-        raise Cancelled("Publishing was stopped.", hint="Run it again; it does what is left.")
+        raise Cancelled(
+            "odin.stopped",
+            "Publishing was stopped.",
+            hint="Run it again; it does what is left.",
+        )
 
 
 _rate_limiters: dict[tuple[str, float, int], RateLimiter] = {}
@@ -107,7 +102,7 @@ _rate_limiters_lock = threading.Lock()
 
 
 def rate_limiter_for(settings: Settings) -> RateLimiter:
-    """The pace that all clients of one service in this process share."""
+    """Return the limiter that all clients of one service in this process share."""
     key = (settings.odin_base_url, settings.odin_rate, settings.odin_concurrency)
     with _rate_limiters_lock:
         return _rate_limiters.setdefault(
@@ -117,7 +112,7 @@ def rate_limiter_for(settings: Settings) -> RateLimiter:
 
 @dataclass(frozen=True, slots=True)
 class _RequestFailure:
-    """Why a request was not answered; `final` where trying again is of no use."""
+    """A request without an answer; `final` if another attempt cannot help."""
 
     problem: KnowledgeBaseError
     never_sent: bool
@@ -125,36 +120,50 @@ class _RequestFailure:
 
 
 def check_credentials(settings: Settings) -> None:
-    """Raises CredentialsMissing unless key and secret are set and could be ones, and
-    UsageError where they would travel readable. Asks nobody."""
+    """Check the credentials without a request.
+
+    Raises CredentialsMissing unless key and secret are set and well formed, and UsageError if
+    they would be sent without encryption.
+    """
     credentials = {"API_KEY": settings.odin_api_key, "API_SECRET": settings.odin_api_secret}
     plain = {name: secret.get_secret_value().strip() for name, secret in credentials.items()}
     missing = [name for name, secret in plain.items() if not secret]
-    # What is no header would be quoted whole in the HTTP library's own error.
+    # The HTTP library's own error would quote a value that cannot be a header.
     odd = [name for name, secret in plain.items() if not re.fullmatch(r"[!-~]*", secret)]
     plain.clear()
+    if len(missing) > 1:
+        raise CredentialsMissing(
+            "odin.credentials_missing",
+            "ODIN needs a key and a secret: {names} are not set.",
+            hint="Set API_KEY, API_SECRET and ODIN_PROJECT_ID in .env or the environment.",
+            names=" and ".join(missing),
+        )
     if missing:
         raise CredentialsMissing(
-            f"ODIN needs a key and a secret: {' and '.join(missing)} "
-            f"{'are' if len(missing) > 1 else 'is'} not set.",
+            "odin.credential_missing",
+            "ODIN needs a key and a secret: {name} is not set.",
             hint="Set API_KEY, API_SECRET and ODIN_PROJECT_ID in .env or the environment.",
+            name=missing[0],
         )
     if odd:
         raise CredentialsMissing(
-            f"{' and '.join(odd)} holds characters that no key has (spaces, line breaks, "
-            "letters with accents).",
-            hint=_CREDENTIALS_HINT,
+            "odin.credentials_malformed",
+            "{names} holds characters that no key has (spaces, line breaks, letters with accents).",
+            hint="Check API_KEY, API_SECRET and ODIN_PROJECT_ID in .env, then run: "
+            "kb publish --all --to odin",
+            names=" and ".join(odd),
         )
     base = settings.odin_base_url
     if base.startswith("http:") and (urlsplit(base).hostname or "") not in _LOOPBACK:
         raise UsageError(
+            "odin.not_encrypted",
             "ODIN_BASE_URL begins with http: the credentials would travel readable.",
             hint="Use its https address.",
         )
 
 
 class Connection:
-    """Sends requests for one set of credentials; safe to use from threads."""
+    """A client for requests with one set of credentials; safe to use from threads."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
         self._base = settings.odin_base_url.rstrip("/")
@@ -177,11 +186,11 @@ class Connection:
         body: Callable[[], FormStream] | None = None,
         **options: Any,
     ) -> dict[str, Any]:
-        """One request, repeated while the service is busy or away; the JSON object it answers.
+        """Send a request, repeated while the service is busy or away; return the JSON object.
 
-        `idempotent` requests may be carried out twice without harm. An unsafe one whose fate is
-        unknown raises OutcomeUnknown; 401 and 403 raise CredentialsRefused; other refusals
-        OdinRefused; a service that stays away KnowledgeBaseError; a stop Cancelled.
+        An `idempotent` request may be carried out twice without harm. Another one of unknown
+        outcome raises OutcomeUnknown; 401 and 403 raise CredentialsRefused; other refusals
+        OdinRefused; a service that cannot be reached KnowledgeBaseError; a stop Cancelled.
         """
         check_credentials(self._settings)
         for attempt in range(self._retries + 1):
@@ -191,7 +200,7 @@ class Connection:
             if isinstance(response, _RequestFailure):
                 problem = response.problem
                 if not idempotent and not response.never_sent:
-                    raise OutcomeUnknown(problem.message, hint=problem.hint)
+                    raise problem.recast(OutcomeUnknown)
                 if last or response.final:
                     raise problem
                 pause(self._pause_s(attempt), self._stop)
@@ -199,7 +208,7 @@ class Connection:
             status = response.status_code
             asked_s = _retry_after(response)
             if status == 429 or (status == 503 and asked_s is not None):
-                # Refused before it was looked at: nothing was carried out.
+                # Refused before it was processed: nothing was carried out.
                 if last:
                     raise self._refusal_error(response, retryable=True)
                 if asked_s is not None and asked_s >= LOG_PAUSE_FROM_S:
@@ -210,7 +219,7 @@ class Connection:
                 continue
             if status in (408, 425) or status >= 500:
                 if not idempotent:
-                    raise OutcomeUnknown(self._refusal_error(response).message)
+                    raise self._refusal_error(response).recast(OutcomeUnknown)
                 if last:
                     raise self._refusal_error(response, retryable=True)
                 pause(self._pause_s(attempt), self._stop)
@@ -219,7 +228,7 @@ class Connection:
         raise AssertionError("the last attempt returns or raises")
 
     def redact(self, text: str) -> str:
-        """The text without the credentials, on one line, of a length that can be shown."""
+        """Return the text without the credentials, on one line, cut to `LONGEST_WORDS`."""
         for secret in self._secrets:
             if plain := secret.get_secret_value().strip():
                 text = text.replace(plain, "***")
@@ -233,17 +242,17 @@ class Connection:
         body: Callable[[], FormStream] | None,
         options: dict[str, Any],
     ) -> requests.Response | _RequestFailure:
-        """The answer, or in plain words why there is none.
+        """Return the answer, or the failure of the request.
 
-        The library's own exception ends here: it holds the request, and that the credentials,
-        so that nothing raised from here on may have it for its context.
+        The library's own exception ends here: it holds the request with the credentials, so
+        that no later exception may have it as its context.
         """
         try:
             with self._rate_limiter:
                 return self._send(method, path, body, options)
         except requests.RequestException as error:
             final = isinstance(error, requests.exceptions.SSLError)
-            return _RequestFailure(self._connection_error(error), _never_sent(error), final)
+            return _RequestFailure(self._connection_error(error), never_sent(error), final)
 
     def _send(
         self,
@@ -263,7 +272,7 @@ class Connection:
             self._base + path,
             headers=headers,
             timeout=self._timeout,
-            # To another host the headers would go along.
+            # A redirect would send the headers to another host.
             allow_redirects=False,
             **options,
         )
@@ -274,7 +283,7 @@ class Connection:
             session = requests.Session()
             session.mount("http://", HTTPAdapter(max_retries=0))
             session.mount("https://", HTTPAdapter(max_retries=0))
-            # Without it, requests adds a password from ~/.netrc by itself.
+            # Without it, requests adds a password from ~/.netrc.
             session.auth = _no_auth
             self._sessions.session = session
         return session
@@ -283,9 +292,12 @@ class Connection:
         status = response.status_code
         if status in (401, 403):
             raise CredentialsRefused(
-                f"ODIN refused the credentials or the project ({status}): "
-                f"{self._error_text(response)}",
-                hint=_CREDENTIALS_HINT,
+                "odin.credentials_refused",
+                "ODIN refused the credentials or the project ({status}): {reason}",
+                hint="Check API_KEY, API_SECRET and ODIN_PROJECT_ID in .env, then run: "
+                "kb publish --all --to odin",
+                status=status,
+                reason=self._error_text(response),
             )
         if not 200 <= status < 300:
             raise self._refusal_error(response)
@@ -295,67 +307,42 @@ class Connection:
         with contextlib.suppress(ValueError):
             document = response.json()
         if document is _NOT_JSON:
-            kind = OdinRefused if idempotent else OutcomeUnknown
-            raise kind(
-                f"{self.host} answered {status} with something that is not JSON: "
-                f"{self._error_text(response)}",
+            error = OdinRefused(
+                "odin.not_json",
+                "{host} answered {status} with something that is not JSON: {reason}",
                 hint="Check ODIN_BASE_URL; a proxy may answer in its place.",
+                host=self.host,
+                status=status,
+                reason=self._error_text(response),
             )
+            raise error if idempotent else error.recast(OutcomeUnknown)
         return document if isinstance(document, dict) else {"results": document}
 
     def _refusal_error(
         self, response: requests.Response, *, retryable: bool = False
     ) -> OdinRefused:
-        status = response.status_code
-        error = OdinRefused(
-            f"ODIN refused ({status}): {self._error_text(response)}",
-            hint=_HINTS.get(status, _HINTS[500] if status >= 500 else ""),
-            retryable=retryable,
-        )
-        error.status = status
+        error = refusal_error(response.status_code, self._error_text(response))
+        error.retryable = retryable
         return error
 
     def _error_text(self, response: requests.Response) -> str:
-        """What the other side says went wrong: `detail` in any of its forms, or its text."""
+        """Return the service's own message: `detail` in any of its forms, or its text."""
         text = response.text[:20_000]
         with contextlib.suppress(ValueError):
             text = error_message(json.loads(response.text)) or text
         return self.redact(text) or (response.reason or "no reason given")
 
     def _connection_error(self, error: requests.RequestException) -> KnowledgeBaseError:
-        if isinstance(error, requests.exceptions.SSLError):
-            cause = "its certificate is not accepted"
-        elif isinstance(error, requests.exceptions.ProxyError):
-            cause = "the proxy does not let it through"
-        elif isinstance(error, requests.Timeout):
-            cause = f"no answer within {self._timeout[1]:g} s"
-        elif _never_sent(error):
-            cause = "no connection"
-        else:
-            cause = "the connection broke off"
-        return KnowledgeBaseError(
-            f"ODIN ({self.host}) cannot be reached: {cause}.",
-            hint="Check the network and ODIN_BASE_URL, then run it again: it does what is left.",
-            retryable=True,
-        )
+        return connection_error(error, self.host, self._timeout[1])
 
     def _pause_s(self, attempt: int) -> float:
-        """Exponential backoff with full jitter, never quite nothing."""
+        """Return the seconds of exponential backoff with jitter, at least a quarter of it."""
         longest = min(LONGEST_PAUSE_S, self._backoff_s * 2**attempt)
         return random.uniform(longest / 4, longest)
 
 
-_HINTS = {
-    404: "Check ODIN_PROJECT_ID and ODIN_API_VERSION (older projects need v2).",
-    413: "Lower ODIN_DOCUMENT_BYTES, or send a smaller file (200 MB at most).",
-    422: "ODIN does not understand the request: check ODIN_PROJECT_ID and ODIN_API_VERSION.",
-    429: "ODIN is busy: run it again later, or lower ODIN_RATE.",
-    500: "ODIN has a problem of its own: run it again later, it does what is left.",
-}
-
-
 def error_message(document: object) -> str:
-    """The message inside an error body, whatever its form; empty when there is none."""
+    """Return the message in an error body of any form; empty when there is none."""
     if isinstance(document, str):
         return document
     if isinstance(document, list):
@@ -371,18 +358,8 @@ def error_message(document: object) -> str:
     return ""
 
 
-def _never_sent(error: requests.RequestException) -> bool:
-    """Whether no connection was ever made, so that nothing can have been carried out."""
-    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)):
-        return True
-    cause = error.args[0] if error.args else None
-    if isinstance(cause, MaxRetryError):
-        return isinstance(cause.reason, (NewConnectionError, ConnectTimeoutError))
-    return False
-
-
 def _retry_after(response: requests.Response) -> float | None:
-    """Seconds that `Retry-After` asks for, as a number or a date; None without it."""
+    """Return the seconds of `Retry-After`, a number or a date; None without it."""
     value = response.headers.get("Retry-After", "").strip()
     try:
         seconds = float(value)

@@ -1,6 +1,206 @@
 """German texts of the errors of `kb.sinks`, by code: message and hint."""
 
-DE: dict[str, tuple[str, str]] = {}
+_REINDEX = (
+    "`kb reindex` ausführen: das baut den Index aus dem Bibliotheksordner neu auf; nichts geht "
+    "verloren."
+)
+_CREDENTIALS = (
+    "API_KEY, API_SECRET und ODIN_PROJECT_ID in .env prüfen, dann: kb publish --all --to odin"
+)
+_SET_CREDENTIALS = (
+    "API_KEY, API_SECRET und ODIN_PROJECT_ID in .env, in der Umgebung oder im Reiter "
+    "Einstellungen setzen."
+)
+_NETWORK = "Das Netz und ODIN_BASE_URL prüfen, dann noch einmal: es geht mit dem weiter, was fehlt."
+_SPLIT = "Die Datei teilen."
+
+DE: dict[str, tuple[str, str]] = {
+    # All sinks
+    "sink.unknown": (
+        "Unbekannte Wissensbasis „{name}“.",
+        "Bekannt: {known}. Siehe KB_SINKS.",
+    ),
+    "sink.not_searchable": (
+        "Die Wissensbasis „{name}“ lässt sich von hier nicht durchsuchen.",
+        "Die lokale durchsuchen: `kb search QUERY`.",
+    ),
+    "search.query_empty": ("Die Suche ist leer.", 'Zum Beispiel: kb search "open the door"'),
+    "search.limit": (
+        "Die Höchstzahl muss mindestens 1 sein, nicht {limit}.",
+        "Die größte Zahl von Treffern angeben.",
+    ),
+    "folder.unusable": (
+        "{cause}",
+        "KB_FOLDER_SINK auf einen Ordner setzen, der sich beschreiben lässt.",
+    ),
+    # The local index
+    "search.mode_unknown": ("Unbekannte Art der Suche „{mode}“.", "Bekannt: {known}."),
+    "search.model_missing": (
+        "Suche „{mode}“: dazu braucht es ein Embedding-Modell, und keines ist gesetzt.",
+        "KB_EMBEDDING_MODEL setzen (zum Beispiel "
+        "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2) und `kb reindex` ausführen; "
+        "oder nach Wörtern suchen (--mode keyword).",
+    ),
+    "index.empty": (
+        "Der Index in {folder} ist leer.",
+        "`kb ingest FILE` füllt ihn; `kb reindex` baut ihn aus dem Bibliotheksordner neu auf.",
+    ),
+    "index.without_model": (
+        "Der Index {folder} wurde ohne Embedding-Modell gebaut, nicht mit {model}.",
+        _REINDEX,
+    ),
+    "index.other_model": (
+        "Der Index {folder} wurde mit {made_with} gebaut, nicht mit {model}.",
+        _REINDEX,
+    ),
+    "index.vectors_missing": (
+        "Im Index {folder} fehlen die Embeddings von {count} Einträgen.",
+        _REINDEX,
+    ),
+    "index.replaced": (
+        "Der Index {folder} wird von einem anderen Prozess immer wieder ersetzt.",
+        "Das Ende von `kb reindex` abwarten, dann noch einmal.",
+    ),
+    "index.disk_full": (
+        "Der Index {folder} lässt sich nicht schreiben: {reason}",
+        "Platz auf der Platte schaffen, dann noch einmal.",
+    ),
+    "index.unreadable": ("Der Index {folder} lässt sich nicht lesen: {reason}", _REINDEX),
+    "index.unwritable": ("Der Index {folder} lässt sich nicht schreiben: {reason}", _REINDEX),
+    "index.not_rebuilt": (
+        "Der Index {folder} lässt sich nicht neu aufbauen: {reason}",
+        _REINDEX,
+    ),
+    "embedding.not_installed": (
+        "Das Embedding-Modell „{model}“ braucht sentence-transformers, und das ist nicht "
+        "installiert ({reason}).",
+        "{command}; oder KB_EMBEDDING_MODEL leer lassen und nur nach Wörtern suchen.",
+    ),
+    "embedding.load_failed": (
+        "Das Embedding-Modell „{model}“ lässt sich nicht laden: {reason}",
+        "Den Namen in KB_EMBEDDING_MODEL und das Netz prüfen, oder den Ordner eines "
+        "heruntergeladenen Modells angeben.",
+    ),
+    # ODIN: credentials and project
+    "odin.credentials_missing": (
+        "ODIN braucht Schlüssel und Geheimnis: {names} sind nicht gesetzt.",
+        _SET_CREDENTIALS,
+    ),
+    "odin.credential_missing": (
+        "ODIN braucht Schlüssel und Geheimnis: {name} ist nicht gesetzt.",
+        _SET_CREDENTIALS,
+    ),
+    "odin.credentials_malformed": (
+        "{names} enthält Zeichen, die kein Schlüssel hat (Leerzeichen, Zeilenumbrüche, "
+        "Buchstaben mit Akzenten).",
+        _CREDENTIALS,
+    ),
+    "odin.credentials_refused": (
+        "ODIN hat die Zugangsdaten oder das Projekt abgelehnt ({status}): {reason}",
+        _CREDENTIALS,
+    ),
+    "odin.not_encrypted": (
+        "ODIN_BASE_URL beginnt mit http: die Zugangsdaten gingen unverschlüsselt auf den Weg.",
+        "Die https-Adresse verwenden.",
+    ),
+    "odin.project_missing": (
+        "ODIN hat für diese Zugangsdaten kein Projekt {project}, oder nicht unter {version}: "
+        "{cause}",
+        "ODIN_PROJECT_ID und ODIN_API_VERSION prüfen (ältere Projekte brauchen v2).",
+    ),
+    # ODIN: refusals
+    "odin.not_found": (
+        "ODIN hat abgelehnt ({status}): {reason}",
+        "ODIN_PROJECT_ID und ODIN_API_VERSION prüfen (ältere Projekte brauchen v2).",
+    ),
+    "odin.too_large": (
+        "ODIN hat abgelehnt ({status}): {reason}",
+        "ODIN_DOCUMENT_BYTES senken, oder eine kleinere Datei senden (höchstens 200 MB).",
+    ),
+    "odin.not_understood": (
+        "ODIN hat abgelehnt ({status}): {reason}",
+        "ODIN versteht die Anfrage nicht: ODIN_PROJECT_ID und ODIN_API_VERSION prüfen.",
+    ),
+    "odin.busy": (
+        "ODIN hat abgelehnt ({status}): {reason}",
+        "ODIN ist überlastet: später noch einmal, oder ODIN_RATE senken.",
+    ),
+    "odin.server_error": (
+        "ODIN hat abgelehnt ({status}): {reason}",
+        "ODIN hat selbst ein Problem: später noch einmal, es geht mit dem weiter, was fehlt.",
+    ),
+    "odin.refused": (
+        "ODIN hat abgelehnt ({status}): {reason}",
+        "ODIN_BASE_URL, ODIN_PROJECT_ID und ODIN_API_VERSION prüfen.",
+    ),
+    "odin.not_json": (
+        "{host} hat {status} und etwas anderes als JSON geantwortet: {reason}",
+        "ODIN_BASE_URL prüfen; vielleicht antwortet ein Proxy an seiner Stelle.",
+    ),
+    "odin.listing_unknown": (
+        "ODINs Liste der Dokumente hat eine unbekannte Form.",
+        "ODIN_LISTING=paged versuchen.",
+    ),
+    # ODIN: the connection
+    "odin.certificate": (
+        "ODIN ({host}) ist nicht erreichbar: sein Zertifikat wird nicht anerkannt.",
+        _NETWORK,
+    ),
+    "odin.proxy": ("ODIN ({host}) ist nicht erreichbar: der Proxy lässt es nicht durch.", _NETWORK),
+    "odin.timeout": (
+        "ODIN ({host}) ist nicht erreichbar: keine Antwort in {timeout:g} s.",
+        _NETWORK,
+    ),
+    "odin.no_connection": ("ODIN ({host}) ist nicht erreichbar: keine Verbindung.", _NETWORK),
+    "odin.connection_lost": (
+        "ODIN ({host}) ist nicht erreichbar: die Verbindung brach ab.",
+        _NETWORK,
+    ),
+    # ODIN: publishing
+    "odin.stopped": (
+        "Das Veröffentlichen wurde angehalten.",
+        "Noch einmal starten; es geht mit dem weiter, was fehlt.",
+    ),
+    "publish.claimed": (
+        "{item} wird gerade von einem anderen Prozess veröffentlicht.",
+        "Auf ihn warten, oder ihn anhalten; dann noch einmal.",
+    ),
+    "odin.not_indexed": (
+        "ODIN konnte {name} nicht indizieren ({status})",
+        "Mit kb publish noch einmal: die misslungene Kopie wird ersetzt.",
+    ),
+    "odin.index_error": (
+        "ODIN konnte {name} nicht indizieren ({status}): {reason}",
+        "Mit kb publish noch einmal: die misslungene Kopie wird ersetzt.",
+    ),
+    "odin.not_removed": (
+        "ODIN hat {name} nicht entfernt (von {count}).",
+        "Später noch einmal; oder es in ODIN selbst entfernen.",
+    ),
+    "odin.metadata_reserved": (
+        "Das Metadatenfeld „{field}“ setzt KB Ingest selbst.",
+        "Für das eigene Feld einen anderen Namen wählen.",
+    ),
+    "odin.question_empty": ("Die Frage ist leer.", 'Zum Beispiel: kb ask "What was decided?"'),
+    # ODIN: files
+    "odin.file_size": ("{name} hat {size:.0f} MB; ODIN nimmt höchstens {limit:.0f} MB.", _SPLIT),
+    "upload.no_extension": (
+        "ODIN nimmt keine Dateien ohne Endung: {name}.",
+        "Es nimmt {types}.",
+    ),
+    "upload.type": ("ODIN nimmt kein {extension}: {name}.", "Es nimmt {types}."),
+    "upload.missing": ("Eine Datei {path} gibt es nicht.", "Den Pfad prüfen."),
+    "upload.unreadable": ("{cause}", "Die Datei prüfen."),
+    "upload.cannot_read": ("{path} lässt sich nicht lesen: {reason}.", "Die Datei prüfen."),
+    "upload.not_indexed": (
+        "ODIN konnte {name} nicht indizieren ({status})",
+        "Noch einmal hochladen: die misslungene Kopie wird entfernt.",
+    ),
+    "upload.index_error": (
+        "ODIN konnte {name} nicht indizieren ({status}): {reason}",
+        "Noch einmal hochladen: die misslungene Kopie wird entfernt.",
+    ),
+}
 
 # English of the page where it must differ from the command line's.
 EN_PAGE: dict[str, tuple[str, str]] = {}
