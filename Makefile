@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 KB := $(BIN)/kb
 STAMP := $(VENV)/.installed
-# Two test processes beside each other, each on one thread; the one that ends first takes over
-# half of what the other still has before it.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Test processes run beside each other, each on one thread; the one that ends first takes over
+# half of what another still has before it.
+PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal
 
 .PHONY: setup demo app test quick test-long lint bench bench-full
 

@@ -110,7 +110,8 @@ class Plugin:
         result = yield
         if self.last and not self.is_worker:
             collected = session.testscollected
-            items = session.perform_collect(self.last)
+            root = session.config.rootpath
+            items = session.perform_collect([f"{root}/{node_id}" for node_id in self.last])
             session.testscollected = collected + len(items)
             for item, following in zip(items, [*items[1:], None], strict=True):
                 session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
