@@ -14,7 +14,7 @@ import psutil
 from gpu.devices import Device, Kind, choose_device, cpu_device, cpu_threads, first_line
 from gpu.devices import parse_request as _parse_request
 from gpu.failures import device_lost, out_of_memory
-from gpu.presets import Preset
+from gpu.presets import RANGES, Preset
 from kb.errors import GPUError
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,6 @@ GB = 2**30  # as graphics cards count
 
 # On a CPU a batch beyond this gains nothing and costs memory (measured: best at 5 to 8).
 CPU_BATCH_CEILING = 8
-_LARGEST_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +220,7 @@ class GPUManager:
         already. Without a preset, this manager's is used, else the device's limit.
         """
         preset = preset or self.preset
-        size = preset.batch_size if preset is not None else _LARGEST_BATCH
+        size = preset.batch_size if preset is not None else int(RANGES["batch_size"].high)
         if not self.on_gpu and size > CPU_BATCH_CEILING:
             reason = f"a CPU gains nothing from more than {CPU_BATCH_CEILING} windows at a time"
             ceiling = BatchCeiling(CPU_BATCH_CEILING, reason)

@@ -22,8 +22,8 @@ PRESETS_FILE = Path(__file__).resolve().parents[1] / "presets.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class _Range:
-    """Accepted values of a figure, both ends included, and the option that overrides it."""
+class Range:
+    """The accepted values of a figure, both ends included, and the option that overrides it."""
 
     kind: type[int] | type[float]
     low: float
@@ -31,6 +31,7 @@ class _Range:
     option: str
 
     def problem(self, value: object) -> str | None:
+        """Return what is wrong with a value, as the end of a sentence; None if nothing is."""
         accepted = "a whole number" if self.kind is int else "a number"
         accepted = f"{accepted} from {self.low:g} to {self.high:g}"
         # In Python a truth value is a number too; in a preset it is a mistake.
@@ -43,15 +44,15 @@ class _Range:
         return f"must be {accepted}, not {_quote(value)}"
 
 
-_RANGES: Mapping[str, _Range] = {
-    "batch_size": _Range(int, 1, 256, "--batch-size"),
-    "chunk_s": _Range(float, 5, 600, "--chunk"),
-    "overlap_s": _Range(float, 0, 300, "--overlap"),
-    "workers": _Range(int, 1, 32, "--workers"),
-    "vram_budget_gb": _Range(float, 0.5, 1024, "--vram-budget"),
+RANGES: Mapping[str, Range] = {
+    "batch_size": Range(int, 1, 256, "--batch-size"),
+    "chunk_s": Range(float, 5, 600, "--chunk"),
+    "overlap_s": Range(float, 0, 300, "--overlap"),
+    "workers": Range(int, 1, 32, "--workers"),
+    "vram_budget_gb": Range(float, 0.5, 1024, "--vram-budget"),
 }
 _TIMESTAMPS = ("segment", "word")
-_OPTIONS = {key: limits.option for key, limits in _RANGES.items()} | {"timestamps": "--timestamps"}
+_OPTIONS = {key: limits.option for key, limits in RANGES.items()} | {"timestamps": "--timestamps"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +258,8 @@ def _problem(key: str, value: Any, chunk_s: float) -> str | None:
     if key == "timestamps":
         known = isinstance(value, str) and value in _TIMESTAMPS
         return None if known else f"must be {' or '.join(_TIMESTAMPS)}, not {_quote(value)}"
-    problem = _RANGES[key].problem(value)
-    if problem or key != "overlap_s" or _RANGES["chunk_s"].problem(chunk_s):
+    problem = RANGES[key].problem(value)
+    if problem or key != "overlap_s" or RANGES["chunk_s"].problem(chunk_s):
         return problem
     if 2 * value >= chunk_s:
         return f"must be less than half of the chunk ({chunk_s / 2:g} s), not {_quote(value)}"

@@ -11,11 +11,10 @@ from typing import Any, Literal
 
 from gpu.devices import Device
 from gpu.monitor import Sample
-from gpu.presets import Preset
+from gpu.presets import RANGES, Preset
 from gpu.throttle import Throttle
 
 USABLE_BUDGET_SHARE = 0.9  # of the memory budget: more cannot be asked for
-LARGEST_BATCH = 256  # that a preset may have
 
 Bound = Literal["idle", "recognition", "preparation", "throttle", "loading"]
 
@@ -202,7 +201,8 @@ class Machine:
             limit = "device"
         elif batch.window_bytes:
             left = int(USABLE_BUDGET_SHARE * budget) - used
-            filling = min(LARGEST_BATCH, batch.size + -(-left // batch.window_bytes))
+            largest = int(RANGES["batch_size"].high)
+            filling = min(largest, batch.size + -(-left // batch.window_bytes))
             filling = filling if filling > batch.ceiling else 0
         return BudgetUse(used, budget, limit, batch.reason, batch.ceiling, filling)
 

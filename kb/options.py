@@ -1,78 +1,217 @@
-"""What a run may choose: a preset with its knobs, a recognizer, a language, sinks."""
+"""The options of a run, each declared once: value, help, range and flag.
+
+The flags of the command line and the fields of the dashboard's forms are made from `OPTIONS`.
+A new option is a field of `RunOptions`, the code that uses it, and its texts in
+`kb/ui/i18n/ingest.py` (`option_NAME`, and `option_NAME_help` where it needs one).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from gpu.presets import Preset, find_preset, load_presets, override
+from pydantic import TypeAdapter, ValidationError
+
+from gpu.presets import RANGES, Preset, Range, find_preset, load_presets, override
+from kb.errors import LibraryError, UsageError
 from kb.settings import Settings
-from kb.types import Timestamps
+from kb.types import Keep, Timestamps
+
+Kind = Literal["number", "switch", "choice", "text", "list", "pairs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """The declaration of one option of a run.
+
+    `flag` is what is typed on the command line: by default `--name`, or `--name/--no-name` for a
+    switch whose default is None (the setting decides). The flag of a switch that is on by default
+    turns it off (`--no-name`). `range` holds the accepted numbers and `step` the distance of two
+    neighbours in a form. `suggestions` are values that a form offers beside any other. A
+    `library_only` option concerns what is kept and published, so it means nothing for a
+    transcript that is only printed. `name`, `value_type` (without None) and `default` come from
+    the field itself.
+    """
+
+    help: str
+    flag: str = ""
+    range: Range | None = None
+    step: float = 1
+    suggestions: tuple[str, ...] = ()
+    library_only: bool = False
+    name: str = ""
+    value_type: Any = str
+    default: Any = None
+
+    @property
+    def kind(self) -> Kind:
+        """The form of the value; it decides about the kind of flag and of field."""
+        origin = get_origin(self.value_type)
+        if origin is Literal:
+            return "choice"
+        if self.value_type is bool:
+            return "switch"
+        if self.value_type in (int, float):
+            return "number"
+        if origin is tuple:
+            return "list"
+        return "pairs" if origin is not None else "text"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The accepted values of a choice."""
+        return get_args(self.value_type) if self.kind == "choice" else ()
+
+    @property
+    def is_preset_figure(self) -> bool:
+        """Return whether the preset has a figure of this name, which the option replaces."""
+        return self.name in {each.name for each in fields(Preset)}
+
+
+def option(default: Any, **declaration: Any) -> Any:
+    """Return a field of an options class with this default; keywords are those of `Option`."""
+    return field(default=default, metadata={"option": Option(**declaration)})
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The choices of one run; None takes the setting, or the preset's figure.
+    """The options of one run; None takes the setting, or the preset's figure.
 
-    Times in seconds. `keep`: audio, mp3 or mp4, what a download
-    leaves. `again` transcribes what is already there once more; `detect_speech`
-    off tiles the sound instead of cutting at pauses. `metadata` are the user's own fields for
-    knowledge bases; None keeps those that an item has there. `captions_first` makes captions
-    searchable until the transcript is there.
+    Times in seconds. `keep` is what a download leaves. `again` transcribes once more what is
+    there already. With `detect_speech` off the sound is cut into equal windows instead of at
+    pauses. `metadata` are the user's own fields for knowledge bases; None keeps those that an
+    item has there. `captions_first` makes captions searchable until the transcript is there.
     """
 
-    preset: str | None = None
-    batch_size: int | None = None
-    chunk_s: float | None = None
-    overlap_s: float | None = None
-    workers: int | None = None
-    timestamps: Timestamps | None = None
-    model: str | None = None
-    engine: str | None = None
-    language: str | None = None
-    sinks: tuple[str, ...] | None = None
-    keep: str | None = None
-    again: bool = False
-    detect_speech: bool = True
-    metadata: Mapping[str, str] | None = None
-    captions_first: bool | None = None
+    preset: str | None = option(None, help="A preset: see `kb presets`.")
+    batch_size: int | None = option(
+        None, help="Windows a batch, at most.", range=RANGES["batch_size"]
+    )
+    chunk_s: float | None = option(
+        None, help="Seconds of a transcript chunk, 20 to 60.", range=RANGES["chunk_s"]
+    )
+    overlap_s: float | None = option(
+        None,
+        help="Seconds of overlap where no pause allows a cut.",
+        range=RANGES["overlap_s"],
+        step=0.5,
+    )
+    workers: int | None = option(None, help="Items prepared at once.", range=RANGES["workers"])
+    timestamps: Timestamps | None = option(None, help="What text exports show.")
+    model: str | None = option(None, help="Hub name, folder, large-v3 and its like, or demo.")
+    engine: str | None = option(None, help="Recognizer engine.")
+    language: str | None = option(
+        None,
+        help="Two-letter code of the speech, or auto.",
+        suggestions=(
+            "auto", "en", "de", "fr", "es", "it", "nl", "pl", "pt", "ru", "tr", "uk", "ja", "zh",
+        ),
+    )  # fmt: skip
+    sinks: tuple[str, ...] | None = option(
+        None, help="Knowledge bases, separated by commas.", flag="--to", library_only=True
+    )
+    keep: Keep | None = option(None, help="What a download leaves.", library_only=True)
+    again: bool = option(
+        False, help="Transcribe once more what is already there.", library_only=True
+    )
+    detect_speech: bool = option(True, help="Read everything, not only speech.", flag="--no-vad")
+    metadata: Mapping[str, str] | None = option(
+        None,
+        help="Own metadata for the documents: key=value.",
+        flag="--meta",
+        library_only=True,
+    )
+    captions_first: bool | None = option(
+        None,
+        help="Make captions searchable at once, until the transcript is there.",
+        library_only=True,
+    )
 
     def resolve_preset(self, settings: Settings) -> Preset:
-        """The preset with this run's knobs put in.
+        """Return the preset with this run's figures put in.
 
         Raises SettingsError for an unknown preset or a figure out of range.
         """
         presets = load_presets(settings.presets_file)
-        return override(
-            find_preset(self.preset or settings.preset, presets),
-            batch_size=self.batch_size,
-            chunk_s=self.chunk_s,
-            overlap_s=self.overlap_s,
-            workers=self.workers,
-            timestamps=self.timestamps,
-        )
+        figures = {each: getattr(self, each) for each, o in OPTIONS.items() if o.is_preset_figure}
+        return override(find_preset(self.preset or settings.preset, presets), **figures)
 
     def preparation_workers(self, settings: Settings) -> int:
-        """How many items are prepared at once: this run's number, KB_WORKERS, or the preset's.
+        """Return how many items are prepared at once: by this run, KB_WORKERS, or the preset.
 
         Raises what `resolve_preset` raises.
         """
         return self.workers or settings.workers or self.resolve_preset(settings).workers
 
     def wants_captions(self, settings: Settings) -> bool:
-        """Whether captions come first in this run."""
+        """Return whether captions come first in this run."""
         return settings.captions_first if self.captions_first is None else self.captions_first
 
     def as_dict(self) -> dict[str, Any]:
-        """The choices as plain JSON values."""
-        return {**asdict(self), "sinks": list(self.sinks) if self.sinks is not None else None}
+        """Return the options as plain JSON values."""
+        document: dict[str, Any] = _STORED.dump_python(self, mode="json")
+        return document
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunOptions:
-        """The choices that `as_dict` wrote; unknown ones (of a newer version) are left out."""
-        known = {f.name for f in fields(cls)}
-        chosen = {name: value for name, value in values.items() if name in known}
-        if chosen.get("sinks") is not None:
-            chosen["sinks"] = tuple(chosen["sinks"])
-        return cls(**chosen)
+        """Return the options that `as_dict` wrote; names that are not known are left out.
+
+        Raises LibraryError naming the option whose stored value cannot be used.
+        """
+        try:
+            return _STORED.validate_python(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise LibraryError(
+                f"Stored options of a run, {name}: {first['msg']}.",
+                hint="Queue the item again: kb ingest SOURCE --again",
+            ) from error
+
+
+_STORED = TypeAdapter(RunOptions)
+
+
+def declared_options(options_class: type[Any]) -> dict[str, Option]:
+    """Return the options of a class like `RunOptions` by name, in its order."""
+    types = get_type_hints(options_class)
+    return {
+        each.name: _complete(each.metadata["option"], each.name, types[each.name], each.default)
+        for each in fields(options_class)
+    }
+
+
+def _complete(declared: Option, name: str, annotation: Any, default: Any) -> Option:
+    value_type = annotation
+    if get_origin(annotation) in (Union, UnionType):
+        (value_type,) = (each for each in get_args(annotation) if each is not NoneType)
+    flag = declared.flag or (declared.range.option if declared.range else "")
+    if not flag:
+        dashed = name.replace("_", "-")
+        flag = f"--{dashed}"
+        if value_type is bool and default is None:
+            flag = f"--{dashed}/--no-{dashed}"
+        elif default is True:
+            flag = f"--no-{dashed}"
+    return replace(declared, flag=flag, name=name, value_type=value_type, default=default)
+
+
+OPTIONS: Mapping[str, Option] = declared_options(RunOptions)
+
+
+def parse_metadata(pairs: Iterable[str]) -> dict[str, str]:
+    """Return own metadata from texts of the form `key=value`, without the blanks around both.
+
+    Raises UsageError naming the text that is none.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key.strip():
+            raise UsageError(
+                f"--meta {pair.strip()!r} is not key=value.", hint="--meta team=research"
+            )
+        found[key.strip()] = value.strip()
+    return found

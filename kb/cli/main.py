@@ -19,18 +19,10 @@ from kb.cli.options import (
     FAILED,
     INTERRUPTED,
     OK,
+    TRANSCRIPT_OPTIONS,
     USAGE_ERROR,
-    BatchSize,
-    Chunk,
-    EngineName,
     Json,
-    Language,
-    ModelName,
-    NoVad,
-    Overlap,
-    PresetName,
-    TimestampsOption,
-    Workers,
+    with_run_options,
 )
 from kb.cli.output import console
 from kb.cli.output import publish as console_remote
@@ -59,31 +51,19 @@ review.register(app)
 
 
 @app.command()
+@with_run_options(*TRANSCRIPT_OPTIONS)
 def transcribe(
     file: Annotated[Path, typer.Argument(help="Any audio or video file.")],
-    preset: PresetName = None,
-    model: ModelName = None,
-    engine: EngineName = None,
-    language: Language = None,
+    options: RunOptions,
     format: Annotated[
         str, typer.Option("--format", help="json, txt, srt, vtt, csv or md.")
     ] = "txt",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
     ] = None,
-    batch_size: BatchSize = None,
-    chunk: Chunk = None,
-    overlap: Overlap = None,
-    workers: Workers = None,
-    timestamps: TimestampsOption = None,
-    no_vad: NoVad = False,
     as_json: Json = False,
 ) -> None:
     """Words of one file, on stdout or in a folder; nothing is kept."""
-    options = RunOptions(
-        preset, batch_size, chunk, overlap, workers, timestamps, model, engine, language,
-        detect_speech=not no_vad,
-    )  # fmt: skip
     name = "json" if as_json else format
     service = Service()
     if name not in service.items.formats():
@@ -213,17 +193,18 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
 
 
 @app.command()
+@with_run_options("timestamps")
 def export(
     item_id: Annotated[str, typer.Argument(metavar="ID")],
     format: Annotated[str, typer.Option("--format", help="txt, json, srt, vtt, csv or md.")],
-    timestamps: TimestampsOption = None,
+    options: RunOptions,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
     ] = None,
 ) -> None:
     """A transcript in another format."""
     service = Service()
-    text = service.items.export(item_id, format, timestamps)
+    text = service.items.export(item_id, format, options.timestamps)
     if output is None:
         sys.stdout.write(text)
         return

@@ -1,60 +1,106 @@
-"""Options that several commands share, and the choices they make."""
+"""Options that several commands share; those of a run are made from `kb.options`."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from kb.errors import UsageError
+from kb.options import OPTIONS, Option, RunOptions, parse_metadata
 from kb.sources.listing.filters import VideoFilters, parse_day, parse_span
-from kb.types import Timestamps
 
 OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-PresetName = Annotated[str | None, typer.Option("--preset", help="A preset: see `kb presets`.")]
-ModelName = Annotated[
-    str | None, typer.Option("--model", help="Hub name, folder, large-v3 and its like, or demo.")
-]
-EngineName = Annotated[str | None, typer.Option("--engine", help="Recognizer engine.")]
-Language = Annotated[
-    str | None, typer.Option("--language", help="Two-letter code of the speech, or auto.")
-]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Windows a batch, at most.")]
-Chunk = Annotated[
-    float | None, typer.Option("--chunk", help="Seconds of a transcript chunk, 20 to 60.")
-]
-Overlap = Annotated[
-    float | None, typer.Option("--overlap", help="Seconds of overlap where no pause allows a cut.")
-]
-Workers = Annotated[int | None, typer.Option("--workers", help="Items prepared at once.")]
-TimestampsOption = Annotated[
-    Timestamps | None, typer.Option("--timestamps", help="What text exports show.")
-]
-Keep = Annotated[
-    Literal["audio", "mp3", "mp4"] | None, typer.Option("--keep", help="What a download leaves.")
-]
-Meta = Annotated[
-    list[str] | None, typer.Option("--meta", help="Own metadata for the documents: key=value.")
-]
-NoVad = Annotated[bool, typer.Option("--no-vad", help="Read everything, not only speech.")]
+
+# The options that a transcript uses which is only printed.
+TRANSCRIPT_OPTIONS = tuple(name for name, option in OPTIONS.items() if not option.library_only)
+
+_Command = Callable[..., None]
 
 
-def own_metadata(pairs: list[str] | None) -> dict[str, str] | None:
-    """The `--meta` that was typed; None without any. Raises UsageError."""
-    if pairs is None:
-        return None
-    found: dict[str, str] = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        if not separator or not key.strip():
-            raise UsageError(f"--meta {pair!r} is not key=value.", hint="--meta team=research")
-        found[key.strip()] = value
-    return found
+def with_run_options(*names: str) -> Callable[[_Command], _Command]:
+    """Return a decorator: flags in the place of the command's parameter `options`.
+
+    The flags are those of the named options, or of all. The command gets them as `RunOptions`.
+    """
+    chosen = {name: OPTIONS[name] for name in names} if names else OPTIONS
+    parameters = [_parameter(option) for option in chosen.values()]
+
+    def build(typed: Mapping[str, Any]) -> RunOptions:
+        return RunOptions(
+            **{
+                option.name: _value(option, typed[parameter.name])
+                for option, parameter in zip(chosen.values(), parameters, strict=True)
+            }
+        )
+
+    return lambda command: _with_parameters(command, "options", parameters, build)
+
+
+def with_filter_options(command: _Command) -> _Command:
+    """Return the command with the options of `video_filters` in the place of `filters`."""
+    parameters = list(inspect.signature(video_filters, eval_str=True).parameters.values())
+    return _with_parameters(command, "filters", parameters, lambda typed: video_filters(**typed))
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """Return the parameter from which typer makes the option's flag."""
+    value_type: Any = {"list": str, "pairs": list[str]}.get(option.kind, option.value_type)
+    default = option.default
+    if option.kind == "switch" and default is True:
+        default = False  # the flag turns it off
+    annotation = value_type if default is not None else value_type | None
+    name = option.flag.split("/")[0].removeprefix("--").replace("-", "_")
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[annotation, typer.Option(option.flag, help=option.help)],
+    )
+
+
+def _value(option: Option, typed: Any) -> Any:
+    """Return the option's value for what was typed. Raises UsageError."""
+    if option.kind == "switch" and option.default is True:
+        return not typed
+    if option.kind == "list":
+        names = tuple(name.strip() for name in (typed or "").split(",") if name.strip())
+        return names if typed else option.default
+    if option.kind == "pairs":
+        return parse_metadata(typed) if typed else option.default
+    return typed
+
+
+def _with_parameters(
+    command: _Command,
+    name: str,
+    parameters: Sequence[inspect.Parameter],
+    build: Callable[[dict[str, Any]], Any],
+) -> _Command:
+    """Return the command with `parameters` in the place of its parameter `name`.
+
+    `build` makes the value of that parameter from theirs.
+    """
+    own = inspect.signature(command, eval_str=True)
+    replaced = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in own.parameters.values()
+        for each in (parameters if parameter.name == name else (parameter,))
+    ]
+
+    @wraps(command)
+    def run(**typed: Any) -> None:
+        value = build({each.name: typed.pop(each.name) for each in parameters})
+        command(**{name: value}, **typed)
+
+    # What typer reads to make the flags.
+    run.__signature__ = own.replace(parameters=replaced)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in replaced}
+    return run
 
 
 def video_filters(
@@ -79,7 +125,7 @@ def video_filters(
         int, typer.Option("--limit", min=0, help="At most so many items; 0 for all.")
     ] = 0,
 ) -> VideoFilters:
-    """The filters that were typed. Raises UsageError for what cannot be understood."""
+    """Return the filters that were typed. Raises UsageError for a value with no meaning."""
     return VideoFilters(
         after=parse_day(after) if after else "",
         before=parse_day(before, end=True) if before else "",
@@ -91,24 +137,3 @@ def video_filters(
         new=new,
         limit=limit,
     ).checked()
-
-
-def with_filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A command with every option of `video_filters` in the place of its parameter `filters`."""
-    own = inspect.signature(command, eval_str=True)
-    options = inspect.signature(video_filters, eval_str=True).parameters
-    parameters = [
-        each
-        for parameter in own.parameters.values()
-        for each in (options.values() if parameter.name == "filters" else (parameter,))
-    ]
-
-    @wraps(command)
-    def run(**chosen: Any) -> None:
-        filters = video_filters(**{name: chosen.pop(name) for name in options})
-        command(filters=filters, **chosen)
-
-    # What typer reads to make the options.
-    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    return run

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 
+from gpu.presets import RANGES
 from gpu.throughput import BatchSpeed, Calibration
 from kb import __version__
 from kb.errors import MediaUnavailable
@@ -65,7 +66,8 @@ def calibrate(
         report(2 * PREPARE_SHARE)
         baseline_bytes = manager.memory().used
         memory = estimate_memory(options.engine, options.model, manager, (), baseline_bytes)
-        preset = replace(options.preset, batch_size=min(256, most))
+        most = min(int(RANGES["batch_size"].high), most)
+        preset = replace(options.preset, batch_size=most)
         largest = memory.max_batch(preset, manager).size
         rows, refused = _batches(
             engine,

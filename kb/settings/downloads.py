@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, Field, SecretStr
+
+from kb.types import Keep
 
 
 class DownloadSettings(BaseModel):
@@ -44,7 +44,7 @@ class DownloadSettings(BaseModel):
         ge=0,
         description="Age, in seconds, up to which a finished listing is used again, without quota.",
     )
-    keep: Literal["audio", "mp3", "mp4"] = Field(
+    keep: Keep = Field(
         "audio",
         alias="KB_KEEP",
         description="File that a download keeps: audio (as the site has it), mp3 or mp4.",

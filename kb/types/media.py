@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+Keep = Literal["audio", "mp3", "mp4"]  # what a download leaves in the library
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,24 +10,7 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
-from kb.cli.options import (
-    FAILED,
-    BatchSize,
-    Chunk,
-    EngineName,
-    Json,
-    Keep,
-    Language,
-    Meta,
-    ModelName,
-    NoVad,
-    Overlap,
-    PresetName,
-    TimestampsOption,
-    Workers,
-    own_metadata,
-    with_filter_options,
-)
+from kb.cli.options import FAILED, Json, with_filter_options, with_run_options
 from kb.cli.output import console
 from kb.errors import UsageError
 from kb.options import RunOptions
@@ -44,36 +27,13 @@ def register(app: typer.Typer) -> None:
 
 
 @with_filter_options
+@with_run_options()
 def ingest(
     sources: Annotated[
         list[str], typer.Argument(help="Files, folders, channels, playlists, videos, pages.")
     ],
     filters: VideoFilters,
-    preset: PresetName = None,
-    model: ModelName = None,
-    engine: EngineName = None,
-    language: Language = None,
-    to: Annotated[
-        str | None, typer.Option("--to", help="Knowledge bases, separated by commas.")
-    ] = None,
-    batch_size: BatchSize = None,
-    chunk: Chunk = None,
-    overlap: Overlap = None,
-    workers: Workers = None,
-    timestamps: TimestampsOption = None,
-    no_vad: NoVad = False,
-    keep: Keep = None,
-    meta: Meta = None,
-    captions_first: Annotated[
-        bool | None,
-        typer.Option(
-            "--captions-first/--no-captions-first",
-            help="Make captions searchable at once, until the transcript is there.",
-        ),
-    ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="Transcribe once more what is already there.")
-    ] = False,
+    options: RunOptions,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Follow until all is done; starts a worker if none is alive."),
@@ -81,12 +41,6 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Queue media for the library: copy, transcribe, file, index."""
-    sinks = tuple(name.strip() for name in to.split(",") if name.strip()) if to else None
-    options = RunOptions(
-        preset, batch_size, chunk, overlap, workers, timestamps, model, engine, language,
-        sinks=sinks, keep=keep, again=again, detect_speech=not no_vad, metadata=own_metadata(meta),
-        captions_first=captions_first,
-    )  # fmt: skip
     service = Service()
     report = service.ingest.run(sources, options, filters)
     items = report.items
@@ -117,13 +71,13 @@ def ingest(
         raise typer.Exit(FAILED)
 
 
+@with_run_options("preset", "workers")
 def worker(
+    options: RunOptions,
     detach: Annotated[
         bool, typer.Option("--detach", help="Run on in the background, also without a terminal.")
     ] = False,
     stop: Annotated[bool, typer.Option("--stop", help="Ask every worker to stop.")] = False,
-    preset: PresetName = None,
-    workers: Workers = None,
     exit_when_idle: Annotated[
         bool, typer.Option("--exit-when-idle", help="End when nothing is queued or running.")
     ] = False,
@@ -138,7 +92,6 @@ def worker(
         if service.queue.own_worker_alive():
             console.print_note(f"A worker is running already: {service.queue.own_executor_id}.")
             return
-        options = RunOptions(preset, workers=workers)
         options.resolve_preset(service.settings)
         pid = service.workers.start(exit_when_idle=exit_when_idle, options=options)
         log = service.settings.home / "logs" / "worker.log"
@@ -152,8 +105,10 @@ def worker(
     from kb.jobs.worker.worker import Worker
 
     console.print_note("Working; Ctrl-C stops, and what was begun goes on with the next start.")
-    chosen = {"preset": preset or service.settings.preset}
-    settings = service.settings.replace(**chosen, workers=workers or service.settings.workers)
+    settings = service.settings.replace(
+        preset=options.preset or service.settings.preset,
+        workers=options.workers or service.settings.workers,
+    )
     Worker(settings, exit_when_idle=exit_when_idle).run()
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kb.cli.options import EngineName, Json, ModelName
+from kb.cli.options import Json, with_run_options
 from kb.cli.output import console, machine
 from kb.options import RunOptions
 from kb.service import Service
@@ -24,9 +24,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(models_app, name="models")
 
 
+@with_run_options("model", "engine")
 def calibrate(
-    model: ModelName = None,
-    engine: EngineName = None,
+    options: RunOptions,
     seconds: Annotated[
         float, typer.Option("--seconds", min=1, max=3600, help="How long to measure, about.")
     ] = 60.0,
@@ -34,7 +34,6 @@ def calibrate(
 ) -> None:
     """Measure this machine with a model, for plans, presets and the first batch."""
     service = Service()
-    options = RunOptions(model=model, engine=engine)
     try:
         with console.media_progress("calibrating", shown=sys.stderr.isatty()) as progress:
             measured = service.machines.calibrate(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import FAILED, Json, Meta, own_metadata
+from kb.cli.options import FAILED, Json, with_run_options
 from kb.cli.output import console
 from kb.cli.output import publish as console_remote
 from kb.errors import KBError, UsageError
+from kb.options import RunOptions
 from kb.service import Service
 from kb.sinks import check_sink
 from kb.types import MediaItem
@@ -30,12 +31,14 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+@with_run_options("metadata")
 def publish(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
     all_items: Annotated[bool, typer.Option("--all", help="Every finished item.")] = False,
     to: To = "odin",
-    meta: Meta = None,
     as_json: Json = False,
+    *,
+    options: RunOptions,
 ) -> None:
     """Send finished items to a knowledge base, to the end; run again it does what is left."""
     check_sink(to)
@@ -46,8 +49,7 @@ def publish(
     if not ids and not all_items:
         raise UsageError("Which items?", hint="kb publish ID…, or kb publish --all")
     service = Service()
-    metadata = own_metadata(meta)
-    service.publisher.check(to, metadata)
+    service.publisher.check(to, options.metadata)
     chosen = (
         service.publisher.publishable_ids() if all_items else service.items.resolve_ids(ids or [])
     )
@@ -55,18 +57,20 @@ def publish(
     if to == "odin" and len(chosen) > 1:
         console_remote.print_estimate(service.publisher.estimate(chosen))
     with console.count_progress("publish", len(chosen), shown=sys.stderr.isatty()) as progress:
-        result = service.publisher.publish(to, chosen, metadata, progress)
+        result = service.publisher.publish(to, chosen, options.metadata, progress)
     _print_result(result, held, as_json)
 
 
+@with_run_options("metadata")
 def sync(
     to: To = "odin",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Also delete documents of ours that are only there.")
     ] = False,
-    meta: Meta = None,
     as_json: Json = False,
+    *,
+    options: RunOptions,
 ) -> None:
     """Bring a knowledge base into step with the library; the plan is shown first."""
     check_sink(to)
@@ -76,8 +80,7 @@ def sync(
             hint="It is brought into step by: kb publish --all --to " + to,
         )
     service = Service()
-    metadata = own_metadata(meta)
-    plan = service.publisher.plan(metadata)
+    plan = service.publisher.plan(options.metadata)
     held = service.publisher.held_items()
     if not as_json:
         console_remote.print_plan(plan)
@@ -89,7 +92,9 @@ def sync(
         return
     todo = len(plan.selected_steps(prune=prune))
     with console.count_progress("sync", todo, shown=sys.stderr.isatty()) as progress:
-        result = service.publisher.apply(plan, prune=prune, metadata=metadata, progress=progress)
+        result = service.publisher.apply(
+            plan, prune=prune, metadata=options.metadata, progress=progress
+        )
     remote_only = [step for step in plan.steps if step.kind == "remote_only"]
     if remote_only and not prune and not as_json:
         console.print_note(
@@ -123,16 +128,17 @@ def ask(
         console_remote.print_answer(answer)
 
 
+@with_run_options("metadata")
 def upload(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders.")],
-    meta: Meta = None,
     as_json: Json = False,
+    *,
+    options: RunOptions,
 ) -> None:
     """Send other files to the ODIN project as they are (TXT PDF MP4 DOCX HTML and more)."""
     from kb.sinks.odin.file_upload import FileResult, files_in, upload_files
 
     service = Service()
-    metadata = own_metadata(meta)
     service.publisher.check("odin")
     service.library.prepare()
     files: list[Path] = []
@@ -148,7 +154,7 @@ def upload(
             number += 1
             progress(result.path.name, result.status, number, len(files))
 
-        results = upload_files(service.publisher.odin, files, metadata, on_file_done)
+        results = upload_files(service.publisher.odin, files, options.metadata, on_file_done)
     if as_json:
         console.print_json([{**asdict(r), "path": str(r.path)} for r in results])
     else:

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from kb.cli.options import FAILED, EngineName, Json, ModelName
+from kb.cli.options import FAILED, Json, with_run_options
 from kb.cli.output import console
 from kb.errors import KBError, UsageError
 from kb.media.clip import parse_time
+from kb.options import RunOptions
 from kb.service import Service
 from kb.service.review import ReviewItem, UncertainSpan
 from kb.transcript.chunks import format_timestamp
@@ -27,7 +28,9 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
+@with_run_options("model", "engine")
 def review(
+    options: RunOptions,
     item_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
     export: Annotated[
         Path | None,
@@ -47,8 +50,6 @@ def review(
     retry: Annotated[
         bool, typer.Option("--retry", help="Transcribe again with --model or --engine.")
     ] = False,
-    model: ModelName = None,
-    engine: EngineName = None,
     note: Annotated[str, typer.Option("--note", help="Why; kept with the decision.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Items listed, at most.")] = 50,
     as_json: Json = False,
@@ -86,7 +87,7 @@ def review(
     elif edit:
         _edit(service, item_id, edit, note, as_json)
     elif retry:
-        lost = service.review.retry(item_id, model=model, engine=engine)
+        lost = service.review.retry(item_id, model=options.model, engine=options.engine)
         lost_note = (
             f" {lost} changes by hand are replaced with it; their record stays." if lost else ""
         )

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import Json, Keep, ModelName, PresetName, with_filter_options
+from kb.cli.options import Json, with_filter_options, with_run_options
 from kb.cli.output import console
 from kb.errors import RetryLater, UsageError
 from kb.options import RunOptions
@@ -36,15 +36,15 @@ def register(app: typer.Typer) -> None:
 
 
 @with_filter_options
+@with_run_options("preset", "batch_size", "workers", "model", "engine", "keep")
 def scan(
     source: Reference,
     filters: VideoFilters,
-    preset: PresetName = None,
-    keep: Keep = None,
+    options: RunOptions,
     as_json: Json = False,
 ) -> None:
     """What would be ingested and at what cost; nothing is queued."""
-    found = Service().ingest.scan(source, filters, RunOptions(preset=preset, keep=keep))
+    found = Service().ingest.scan(source, filters, options)
     if as_json:
         console.print_json(found.as_dict())
     else:
@@ -52,16 +52,15 @@ def scan(
 
 
 @with_filter_options
+@with_run_options()
 def follow(
     source: Annotated[str | None, typer.Argument(metavar="SOURCE")] = None,
     every: Annotated[str, typer.Option("--every", help="How often to look: 6h, 1d.")] = "6h",
     listing: Annotated[bool, typer.Option("--list", help="Show what is followed.")] = False,
-    preset: PresetName = None,
-    model: ModelName = None,
-    keep: Keep = None,
     as_json: Json = False,
     *,
     filters: VideoFilters,
+    options: RunOptions,
 ) -> None:
     """Look at a source again and again and ingest what is new; a worker does it."""
     service = Service()
@@ -76,7 +75,6 @@ def follow(
         raise UsageError("What is to be followed?", hint="kb follow SOURCE, or kb follow --list")
     every_s = parse_span(every)
     service.library.prepare()
-    options = RunOptions(preset=preset, model=model, keep=keep)
     options.resolve_preset(service.settings)
     path = Path(source).expanduser()
     if path.exists():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from kb.errors import UsageError
 from kb.sources.base import Filters
@@ -49,13 +51,24 @@ class VideoFilters(Filters):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> VideoFilters:
-        """Return the filters of an `as_dict`; unknown names are ignored."""
-        known = {each.name for each in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        """Return the filters that `as_dict` wrote; names that are not known are left out.
+
+        Raises UsageError naming the filter whose value cannot be used.
+        """
+        try:
+            return _STORED.validate_python(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise UsageError(
+                f"Stored filters, {name}: {first['msg']}.",
+                hint="Follow or ingest the source again with other filters.",
+            ) from error
 
     def as_dict(self) -> dict[str, Any]:
         """Return the filters as plain JSON values."""
-        return asdict(self)
+        document: dict[str, Any] = _STORED.dump_python(self, mode="json")
+        return document
 
     @property
     def needs_duration(self) -> bool:
@@ -123,6 +136,9 @@ class VideoFilters(Filters):
         if self.no_shorts and is_short(item):
             return False
         return not self.title or re.search(self.title, item.title, re.IGNORECASE) is not None
+
+
+_STORED = TypeAdapter(VideoFilters)
 
 
 def is_short(item: MediaItem) -> bool:
