@@ -69,6 +69,11 @@ class Option:
         """Return whether the preset has a figure of this name, which the option replaces."""
         return self.name in {each.name for each in fields(Preset)}
 
+    def setting(self, settings: Settings) -> Any:
+        """Return the setting that holds where the option is not given, else the default."""
+        value = getattr(settings, self.name, self.default)
+        return parse_names(value) if self.kind == "list" and isinstance(value, str) else value
+
 
 def option(default: Any, **declaration: Any) -> Any:
     """Return a field of an options class with this default; keywords are those of `Option`."""
@@ -166,8 +171,11 @@ class RunOptions:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             raise LibraryError(
-                f"Stored options of a run, {name}: {first['msg']}.",
+                "options.stored",
+                "Stored options of a run, {name}: {problem}.",
                 hint="Queue the item again: kb ingest SOURCE --again",
+                name=name,
+                problem=first["msg"],
             ) from error
 
 
@@ -201,6 +209,11 @@ def _complete(declared: Option, name: str, annotation: Any, default: Any) -> Opt
 OPTIONS: Mapping[str, Option] = declared_options(RunOptions)
 
 
+def parse_names(text: str) -> tuple[str, ...]:
+    """Return names separated by commas, without blanks around them and without empty ones."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def parse_metadata(pairs: Iterable[str]) -> dict[str, str]:
     """Return own metadata from texts of the form `key=value`, without the blanks around both.
 
@@ -211,7 +224,11 @@ def parse_metadata(pairs: Iterable[str]) -> dict[str, str]:
         key, separator, value = pair.partition("=")
         if not separator or not key.strip():
             raise UsageError(
-                f"--meta {pair.strip()!r} is not key=value.", hint="--meta team=research"
+                "options.metadata",
+                "{option} {pair!r} is not key=value.",
+                hint="Write it as: {option} team=research",
+                option=OPTIONS["metadata"].flag,
+                pair=pair.strip(),
             )
         found[key.strip()] = value.strip()
     return found

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kb.options import OPTIONS, Option, RunOptions, parse_metadata
+from kb.options import OPTIONS, Option, RunOptions, parse_metadata, parse_names
 from kb.sources.listing.filters import VideoFilters, parse_day, parse_span
 
 OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -68,8 +68,7 @@ def _value(option: Option, typed: Any) -> Any:
     if option.kind == "switch" and option.default is True:
         return not typed
     if option.kind == "list":
-        names = tuple(name.strip() for name in (typed or "").split(",") if name.strip())
-        return names if typed else option.default
+        return parse_names(typed) if typed else option.default
     if option.kind == "pairs":
         return parse_metadata(typed) if typed else option.default
     return typed

@@ -58,8 +58,8 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         planned(tab, TALKS - SHORTS)
 
         # A figure of the preset for this run only, and a field of one's own, go with each item
-        tab.get_by_text(text("knobs"), exact=True).click()
-        batch = tab.get_by_label(text("knob_batch_size"), exact=True)
+        tab.get_by_text(text("preset_adjust"), exact=True).click()
+        batch = tab.get_by_label(text("option_batch_size"), exact=True)
         batch.fill("3")
         batch.press("Enter")
         own = tab.get_by_label(text("metadata"), exact=True)

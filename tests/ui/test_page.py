@@ -16,7 +16,7 @@ from kb.service import Service
 from kb.settings import get_settings
 from kb.ui import i18n, session
 from kb.ui.i18n import MESSAGES, TABLES, plural_text, text
-from kb.ui.tabs.ingest import options_form, scan_thread
+from kb.ui.tabs.ingest import scan_thread
 from kb.ui.widgets import messages
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.keys import fake_key
@@ -108,7 +108,7 @@ def test_presets_show_their_figures_and_the_setting_is_chosen(home: Path) -> Non
     app.button("preset-schnell").click()
     run_page(app)
     assert app.button("preset-schnell").label.endswith("✓")
-    assert app.number_input("knob-schnell-batch_size").value == 32
+    assert app.number_input("run_batch_size_schnell").value == 32
 
 
 def test_nothing_named_nothing_to_start(home: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_folder_is_looked_at_planned_and_queued(home: Path) -> None:
     service.close()
 
 
-def test_ticked_rows_alone_are_taken_with_the_knobs_of_the_run(home: Path) -> None:
+def test_ticked_rows_alone_are_taken_with_the_figures_of_the_run(home: Path) -> None:
     app = name(page(), str(SAMPLES))
     until(app, "3 new of 3")
     titles = list(app.dataframe[0].value["title"])
@@ -143,9 +143,9 @@ def test_ticked_rows_alone_are_taken_with_the_knobs_of_the_run(home: Path) -> No
     app.session_state["found_picked"] = [app.session_state["found_table_rows"][wanted]]
     run_page(app)
     assert "1 new of 3" in page_text(app)
-    app.number_input("knob-optimiert-batch_size").set_value(4)
-    app.selectbox(options_form.LANGUAGE).set_value("en")
-    app.text_input(options_form.METADATA).input("team=research")
+    app.number_input("run_batch_size_optimiert").set_value(4)
+    app.selectbox("run_language").set_value("en")
+    app.text_input("run_metadata").input("team=research")
     run_page(app)
     start(app)
     service = Service()
@@ -161,17 +161,17 @@ def test_ticked_rows_alone_are_taken_with_the_knobs_of_the_run(home: Path) -> No
 def test_wrong_choices_are_told_before_anything_is_queued(home: Path) -> None:
     app = name(page(), str(HARBOUR))
     until(app, "1 new of 1")
-    app.number_input("knob-optimiert-overlap_s").set_value(25.0)
+    app.number_input("run_overlap_s_optimiert").set_value(25.0)
     run_page(app)
     app.button("start").click()
     run_page(app)
     assert "“Overlap, s” must be less than half of the chunk" in page_text(app).replace("\\", "")
-    app.number_input("knob-optimiert-overlap_s").set_value(3.0)
-    app.text_input(options_form.METADATA).input("nonsense")
+    app.number_input("run_overlap_s_optimiert").set_value(3.0)
+    app.text_input("run_metadata").input("nonsense")
     run_page(app)
     app.button("start").click()
     run_page(app)
-    assert text("metadata_wrong", pair="nonsense") in page_text(app)
+    assert "“Your own fields for ODIN” 'nonsense' is not key=value" in page_text(app)
     service = Service()
     assert service.queue.page().total == 0
     service.close()
@@ -190,7 +190,7 @@ def test_what_is_in_the_library_is_marked_and_taken_again_when_asked(home: Path)
     until(app, "0 new of 1")
     assert app.button("start").disabled
     assert list(app.dataframe[0].value["state"]) == ["✓ done"]
-    app.checkbox(options_form.AGAIN).check()
+    app.checkbox("run_again").check()
     run_page(app)
     assert not app.button("start").disabled
 

@@ -12,7 +12,6 @@ import pytest
 
 from kb.settings import Settings, get_settings
 from kb.ui.i18n import text
-from kb.ui.tabs.knowledge.upload import parse_metadata
 from tests.fakes.odin import KEY, SECRET, FakeOdin
 from tests.support.library_pages import HARBOUR, add_item, page, page_text
 
@@ -38,12 +37,6 @@ def test_without_a_key_it_says_where_to_put_one(home: Path) -> None:
     app.button("knowledge-settings").click().run()
     assert not app.exception
     assert text("secrets") in page_text(app)
-
-
-def test_metadata_lines() -> None:
-    assert parse_metadata("team = research\n\n case=a=b ") == {"team": "research", "case": "a=b"}
-    with pytest.raises(Exception, match="nonsense"):
-        parse_metadata("nonsense")
 
 
 @pytest.mark.browser

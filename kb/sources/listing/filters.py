@@ -61,8 +61,11 @@ class VideoFilters(Filters):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             raise UsageError(
-                f"Stored filters, {name}: {first['msg']}.",
+                "filters.stored",
+                "Stored filters, {name}: {problem}.",
                 hint="Follow or ingest the source again with other filters.",
+                name=name,
+                problem=first["msg"],
             ) from error
 
     def as_dict(self) -> dict[str, Any]:

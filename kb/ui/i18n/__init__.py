@@ -48,6 +48,11 @@ def text(key: str, **values: object) -> str:
     return message.format(**values) if values else message
 
 
+def has_text(key: str) -> bool:
+    """Return whether there is a sentence of this key."""
+    return key in MESSAGES[DEFAULT_LANGUAGE]
+
+
 def plural_text(key: str, count: int, **values: object) -> str:
     """The sentence for a number: its `_one` form for one of it. `{count}` has thousands' marks."""
     return text(f"{key}_one" if count == 1 else key, count=format_number(count), **values)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
+from kb.options import OPTIONS
 from kb.ui.i18n import DEFAULT_LANGUAGE, error_sentences, language, text
 
 _PREFIX = "problem_"
@@ -27,16 +28,10 @@ _SENTENCES: Mapping[str, re.Pattern[str]] = {
     for key, words in error_sentences.EN.items()
     if key.startswith(_PREFIX)
 }
-# Where an option stands on the page; the last three mostly carry a value.
+# The label of an option's field, by its flag; some flags mostly carry a value.
 _FIELDS = {
-    "batch-size": "knob_batch_size",
-    "chunk": "knob_chunk_s",
-    "overlap": "knob_overlap_s",
-    "workers": "knob_workers",
-    "timestamps": "knob_timestamps",
-    "model": "model",
-    "engine": "engine",
-    "language": "language",
+    option.flag.removeprefix("--").split("/")[0]: f"option_{option.name}"
+    for option in OPTIONS.values()
 }
 # A whole command stays what it is: it is to be typed.
 _OPTION = re.compile(

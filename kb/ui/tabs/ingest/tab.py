@@ -15,14 +15,13 @@ import streamlit as st
 from gpu.throughput import Estimate
 from kb.errors import KBError, UsageError
 from kb.jobs.queue.views import QueueFigures
-from kb.options import RunOptions
 from kb.service import Service
 from kb.sources.listing.filters import VideoFilters, parse_span
 from kb.sources.listing.scan import BYTES_PER_S
 from kb.types import MediaItem
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
-from kb.ui.tabs.ingest import options_form, scan_results, scan_thread
+from kb.ui.tabs.ingest import preset_cards, scan_results, scan_thread
 from kb.ui.tabs.queue import tab
 from kb.ui.widgets import messages
 from kb.ui.widgets.dropzone import clear, dropzone
@@ -61,13 +60,14 @@ def _body() -> None:
     try:
         scan_results.cards(found)
         items = scan_results.table(found)
-        again = bool(st.session_state.get(options_form.AGAIN))
+        again = bool(preset_cards.ingest_form(service).value("again"))
         if items is None:
             items = scan_thread.items_to_ingest(found, again=again)
         figures = service.queue.figures(tab.midnight())
-        speed = options_form.cards(service, audio_duration_s(items), figures.remaining_s)
-        options_form.knobs(options_form.chosen_preset(service))
-        options_form.choices(service.settings)
+        speed = preset_cards.preset_cards(service, audio_duration_s(items), figures.remaining_s)
+        form = preset_cards.ingest_form(service)
+        form.draw_figures()
+        form.draw_choices()
         _plan_and_button(service, found, items, speed, figures, ingest_thread)
     except KBError as error:
         messages.error(error)
@@ -184,8 +184,9 @@ def _plan_and_button(
     ingest_thread: scan_thread.IngestThread | None,
 ) -> None:
     listings = scan_thread.unfinished_references(found)
+    keep = str(preset_cards.ingest_form(service).value("keep"))
     with st.container(border=True, key="plan"):
-        st.markdown(plan(found, items, listings, speed, str(st.session_state[options_form.KEEP])))
+        st.markdown(plan(found, items, listings, speed, keep))
         if figures.remaining_s and speed.rtfx and items:
             st.caption(
                 text(
@@ -287,7 +288,7 @@ def _size_bytes(items: Sequence[MediaItem], keep: str) -> float:
 def _start(items: tuple[MediaItem, ...], listings: tuple[str, ...]) -> None:
     service = session.service()
     try:
-        options: RunOptions = options_form.options(service)
+        options = preset_cards.ingest_form(service).run_options()
         if not items and not listings:
             raise UsageError(text("nothing_given"), hint=text("nothing_given_hint"))
         request = scan_thread.IngestRequest(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from kb.errors import KBError, UsageError
+from kb.errors import KBError
+from kb.options import parse_metadata
 from kb.service.tasks import Task
 from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.widgets import messages, task_progress
@@ -72,26 +73,14 @@ def _scan_folder(folder: str) -> bool:
 
 def _upload() -> None:
     try:
-        metadata = parse_metadata(str(st.session_state.get(_META) or ""))
+        lines = str(st.session_state.get(_META) or "").splitlines()
+        metadata = parse_metadata(line for line in lines if line.strip())
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
         return
     folder = str(st.session_state.get(_FOLDER) or "").strip()
     messages.clear_flash(_FLASH_KEY)
     task_progress.start("upload", {"folder": folder, "metadata": metadata})
-
-
-def parse_metadata(lines: str) -> dict[str, str]:
-    """Own metadata from lines of `key=value`. Raises UsageError naming the line."""
-    found: dict[str, str] = {}
-    for line in filter(None, map(str.strip, lines.splitlines())):
-        key, separator, value = line.partition("=")
-        if not separator or not key.strip():
-            raise UsageError(
-                text("knowledge_meta_wrong", line=repr(line)), hint=text("knowledge_meta_hint")
-            )
-        found[key.strip()] = value.strip()
-    return found
 
 
 def _upload_result(task: Task) -> None:

@@ -1,4 +1,4 @@
-"""What is followed: looked at again and again by the worker."""
+"""Subscriptions: the sources that the worker lists again and again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 import streamlit as st
 
 from kb.errors import KBError, UsageError
-from kb.options import RunOptions
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.subscriptions import Subscription
 from kb.ui import session
 from kb.ui.i18n import text
+from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.widgets import messages
 
 _NEW, _EVERY, _SHORTS = "follow_new", "follow_every", "follow_no_shorts"
+_OPTIONS_FORM = "follow_run"
 _FLASH_KEY = "follow"
 _HOUR_S = 3600.0
 _CHOICES = (1, 3, 6, 12, 24, 168)
@@ -73,6 +74,9 @@ def _form() -> None:
                 text("follow_every"), _CHOICES, index=2, format_func=_hours, key=_EVERY, width=180
             )
         st.checkbox(text("follow_no_shorts"), key=_SHORTS)
+        with st.expander(text("follow_options")):
+            st.caption(text("follow_options_help"))
+            OptionsForm(_OPTIONS_FORM, session.service()).draw_all()
         st.form_submit_button(text("follow_add"), type="primary", on_click=_follow)
 
 
@@ -98,7 +102,7 @@ def _follow() -> None:
             reference,
             every_s=float(state.get(_EVERY) or 6) * _HOUR_S,
             filters=VideoFilters(no_shorts=bool(state.get(_SHORTS))),
-            options=RunOptions().as_dict(),
+            options=OptionsForm(_OPTIONS_FORM, service).run_options().as_dict(),
         )
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
