@@ -170,7 +170,7 @@ def test_a_language_that_is_asked_for_is_used(tmp_path: Path) -> None:
     assert transcribe_demo(path, language="en").language == "en"
 
 
-def test_every_knob_can_be_turned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_figure_can_be_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = transcribed(
         capsys, folder / "lecture.flac", "--batch-size", 1, "--chunk", 25, "--overlap", 4,
         "--workers", 2, "--timestamps", "word", "--preset", "max",

@@ -179,7 +179,7 @@ def test_one_figure_for_all_by_a_yaml_merge(tmp_path: Path) -> None:
     assert presets["other"].chunk_s == presets["mine"].chunk_s == 25.5
 
 
-def test_every_knob_can_be_overridden() -> None:
+def test_every_figure_can_be_overridden() -> None:
     base = find_preset("optimiert")
     changed = override(
         base,
