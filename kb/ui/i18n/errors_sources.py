@@ -4,6 +4,7 @@ DE: dict[str, tuple[str, str]] = {
     "filters.stored": (
         "Gespeicherte Filter, {name}: {problem}.",
         "Der Quelle noch einmal mit anderen Filtern folgen, oder sie so aufnehmen.",
+    ),
     # Filters
     "filters.days_reversed": (
         "Kein Tag liegt zugleich nach {after} und vor {before}.",
