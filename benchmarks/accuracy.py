@@ -4,7 +4,7 @@
     python benchmarks/accuracy.py --full   60 files
 
 The files are spoken by the recognizer's known voices: pauses and none, clean and noisy,
-English, German and both in turn. What unheard voices cost is told apart, for information.
+English, German and both in turn. The cost of unheard voices is shown apart, for information.
 Every file goes through decoding, detection, windows, batches and merging as `kb transcribe`
 does it; the truth is what was composed.
 """
@@ -62,7 +62,7 @@ def near_borders(said: Composition) -> set[int]:
 
 
 class Tally:
-    """What was counted over several files."""
+    """Counts summed over several files."""
 
     def __init__(self) -> None:
         self.spoken = self.errors = self.beside = self.beside_kept = 0

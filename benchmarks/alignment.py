@@ -48,7 +48,7 @@ def sounds(minutes: float, noise_db: float | None, seed: int) -> Iterator[Compos
 def errors_s(
     said: Sequence[Composition], read: Callable[[Composition], Sequence[Word]]
 ) -> tuple[list[float], list[float]]:
-    """How far starts and ends of the right words are off, in seconds, signed."""
+    """Return the signed errors of starts and ends of the right words, in seconds."""
     starts: list[float] = []
     ends: list[float] = []
     for composition in said:

@@ -7,7 +7,7 @@ A library of 1,000 made-up items and a queue of 5,000, in the dashboard as users
 start of the program, or from the address where it runs already, to the tab's first control on
 the screen; the files of both are in the disk's cache. A click is the time from the press of the
 mouse to the frame after the change that it is for. What the server computed meanwhile is
-told beside it: that figure is the same on a busy machine.
+given beside it: that figure is the same on a busy machine.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def fill(home: Path, library: int, queue: int) -> None:
 
 
 def title(number: int) -> str:
-    """What an item is called: mostly short, one in nine long."""
+    """Return an item's title: mostly short, one in nine long."""
     words = [WORDS[(number * step + step) % len(WORDS)] for step in (1, 3, 7)]
     name = f"Talk {number}: {words[0]}, {words[1]} and {words[2]}"
     more = ", what nobody expected of it, and a look at the year behind us"
@@ -286,7 +286,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def clicks(chromium: Any, address: str) -> list[bool]:
-    """All kinds of clicks whose effect can be told by words on the page."""
+    """All kinds of clicks whose effect shows as words on the page."""
     page = chromium.new_context(viewport=VIEW).new_page()
     server = process_at(address)
     page.goto(f"{address}/?tab=Queue")
@@ -440,7 +440,7 @@ def process_at(address: str) -> psutil.Process:
         if any(c.laddr.port == port and c.status == psutil.CONN_LISTEN
                for c in process.net_connections()):  # fmt: skip
             return process
-    raise RuntimeError(f"Nobody listens on {port}.")
+    raise RuntimeError(f"No server listens on {port}.")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ BOT: ScriptStep = (403, "Sign in to confirm you're not a bot")
 
 @dataclass
 class Observations:
-    """What was seen from outside while the worker was at work."""
+    """Observations from outside while the worker was at work."""
 
     started_at: float = field(default_factory=time.monotonic)
     paused_s: float = 0.0

@@ -1,4 +1,4 @@
-"""What a GPU makes of Whisper large: speed by batch, against the card's own limit.
+"""Whisper large on a GPU: speed by batch, against the card's own limit.
 
     python benchmarks/gpu.py            on the first GPU, within nine minutes
     python benchmarks/gpu.py --full     and into docs/performance.md
@@ -6,7 +6,7 @@
 
 Random weights in the shapes of large-v3-turbo and large-v3, half precision, 120 tokens a window
 and not one less; the same for transformers' `generate` and its ready-made pipeline, and for ours
-with one lever after the other. Warm-up and compilation are told apart. Prints JSON lines, then
+with one lever after the other. Warm-up and compilation are timed apart. Prints JSON lines, then
 one table, which grows with every row: what fails says so in its row, and what there is no time
 for does, too. Needs nothing but this repository.
 """
@@ -52,7 +52,7 @@ BATCHES = (1, 8, 16, 32, 56, 128, 256)
 PIPELINE_BATCHES = (16, 56, 128)
 LEVERS_AT = 56  # the batch at which levers are compared
 LEAST_SHARE = 0.5  # of the computed limit, for turbo at LEVERS_AT
-BUDGET_S = 8 * 60.0  # nothing is begun afterwards
+BUDGET_S = 8 * 60.0  # no test starts afterwards
 COMPILE_S = 60.0  # must be left for a compilation
 RECOVERY_S = 40.0  # is kept for the last part
 NO_TIME = "no time left"
@@ -80,7 +80,7 @@ def best(run: Callable[[], Any], key: Callable[[Any], float], rounds: int = 2) -
 
 
 def attempt(run: Callable[[], Any], manager: GPUManager) -> tuple[Any, str]:
-    """What `run` gives, or None and why not: one failure must not cost the other rows."""
+    """Return the result of `run`, or None and the reason: a failure must not end other rows."""
     try:
         return run(), ""
     except Exception as error:
@@ -314,9 +314,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--full", "--write", dest="write", action="store_true", help="write docs/performance.md"
     )
-    parser.add_argument(
-        "--seconds", type=float, default=BUDGET_S, help="nothing is begun afterwards"
-    )
+    parser.add_argument("--seconds", type=float, default=BUDGET_S, help="no test starts afterwards")
     options = parser.parse_args(arguments)
     until = time.monotonic() + options.seconds
     settings = get_settings()

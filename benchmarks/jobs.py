@@ -1,4 +1,4 @@
-"""What the machinery around the stages costs: queueing, starting, looking, idling, cancelling.
+"""The cost of the queue around the stages: queueing, starting, polling, idling, cancelling.
 
     python benchmarks/jobs.py [--full]
 
@@ -116,7 +116,7 @@ def overhead(folder: Path, count: int) -> bool:
 
 
 def start_latency(lab: Lab, number: int) -> float:
-    """Seconds from queueing one item to its being begun (and, here, ended)."""
+    """Seconds from queueing one item to its start (and, here, its end)."""
     time.sleep(0.13 * number)  # anywhere between two looks at the queue
     (item,) = items(1, start=10**6 + number)
     began = time.perf_counter()
@@ -129,7 +129,7 @@ def start_latency(lab: Lab, number: int) -> float:
 
 
 def status_page(folder: Path) -> bool:
-    """What a face asks for at 10,000 items, half of them a dead worker's and of all states."""
+    """Time the screens' queries at 10,000 items of all states, half of them a dead worker's."""
     with Lab(folder / "many") as lab:
         lab.jobs.submit(items(10_000), RunOptions())
         store = lab.jobs.items

@@ -4,7 +4,7 @@
 
 A stand-in for the service (tests/fakes/odin.py) injects faults of every kind into the given
 share of all requests; the publishing process is killed again and again, right around uploads,
-and started anew until it says that all is well. One item in five is there already with an
+and started again until it reports that all is well. One item in five is there already with an
 older transcript, which has to be replaced without a moment in which there is none.
 """
 
@@ -90,7 +90,7 @@ def client(home: Path, settings: dict[str, Any], ids: list[str], version: int) -
 
 
 def clean_run(folder: Path, ids: list[str]) -> tuple[dict[str, bytes], float]:
-    """What the project holds after an undisturbed run, and its documents a second."""
+    """Return the project's documents after an undisturbed run, and documents a second."""
     with FakeOdin(folder / "clean-odin", index_s=0.1) as odin:
         started = time.perf_counter()
         assert client(folder / "clean-home", odin.settings(), ids, 2) == 0

@@ -8,7 +8,7 @@
 One processor core, one thread, float32 for all; CPU seconds decide, so that other programs on
 the machine disturb as little as they can. With --full each is first tried at several batch
 sizes on recordings of its own, and runs at its best one (with word times at the one that is best
-without). The table is written anew whenever one of them is through all recordings. Memory is
+without). The table is written again whenever one of them is through all recordings. Memory is
 what the process takes at most beyond what it had before the model was loaded; the libraries are
 loaded before.
 """
@@ -78,7 +78,7 @@ RANDOM_SHARE = 0.35  # of the whole loads with random weights, which are five ti
 
 @dataclass
 class Run:
-    """What one way of transcribing took for one load, by round.
+    """The times of one way of transcribing for one load, by round.
 
     `windows`: how many it read; `peak_mb`: the most memory beyond what was there before the way
     was opened.
@@ -279,7 +279,7 @@ class Measurement:
         return f"{said}, found on other recordings of the kind; with word times as without"
 
     def _errors(self) -> list[str]:
-        """Whether our words are as good as the pipeline's, as a line of its own."""
+        """Return a line that compares the quality of our words with the pipeline's."""
         ours, base = self._runs(SHIPPED), self._runs(PIPELINE)
         parts = [
             f"({load.key}) {ours[load.key].wer - base[load.key].wer:+.1f}"
@@ -314,7 +314,7 @@ class Measurement:
 
 
 def _shares(run: Run) -> str:
-    """Where our CPU time went, in percent."""
+    """Return the shares of our CPU time, in percent."""
     total = max(sum(run.cpu_s), CLOCK_S)
     parts = {
         "recognizer": run.recognizer_s,

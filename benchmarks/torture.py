@@ -4,7 +4,7 @@
                                             over 16 items on PostgreSQL with two workers
     python benchmarks/torture.py --short    6 kills over 8 items on SQLite
 
-First the same items go through a library that nobody disturbs; then through one whose worker is
+First the same items go through an undisturbed library; then through one whose worker is
 killed (with its model host: as a power cut would) and started again. In the end every item must
 be done, its words and times equal to those of the undisturbed run, the knowledge base hold each
 passage exactly once, and no temporary file be left.
@@ -37,7 +37,7 @@ DEADLINE_S = 600.0  # for the last item, once the killing is over
 
 @dataclass(frozen=True, slots=True)
 class TortureResult:
-    """What was found after the killing; every count but `items` and `kills` should be zero."""
+    """The findings after the kills; every count but `items` and `kills` should be zero."""
 
     items: int
     kills: int
@@ -52,7 +52,7 @@ class TortureResult:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, doubled, changed or left over."""
+        """Return whether nothing was lost, doubled, changed or left over."""
         wrong = (self.not_done, self.different_words, self.doubled_passages)
         return not any((*wrong, self.missing_passages, self.blamed, self.leftovers))
 

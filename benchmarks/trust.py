@@ -1,4 +1,4 @@
-"""What is lost, invented or out of place, what of it is noticed, and what is mended.
+"""Lost, invented or misplaced words: how many are noticed, and how many are repaired.
 
     python benchmarks/trust.py            about four minutes on two idle cores
     python benchmarks/trust.py --full     ten minutes a condition, some 1,000 windows with faults

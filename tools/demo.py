@@ -1,4 +1,4 @@
-"""What `make demo` runs: the sample channel into a knowledge base, and a question answered.
+"""The demo of `make demo`: the sample channel into a knowledge base, and a question answered.
 
 Everything is real: the same service, queue, worker and recognizer code as for any other media,
 only with the small bundled model. The library is `.demo/` in the project; run again, it finds

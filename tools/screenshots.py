@@ -55,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kb-screenshots-") as folder, browser.browser() as b:
         home = Path(folder) / "KB-Ingest"
         opened = fill(home)
-        # With this folder as somebody's own, the page shows a short `~/KB-Ingest`.
+        # With this folder as the user's home, the page shows a short `~/KB-Ingest`.
         own = {"HOME": folder, "USERPROFILE": folder}
         log = Path(folder) / "server.log"
         with dashboard(home, log, KB_APP_WORKER="false", **own) as address:

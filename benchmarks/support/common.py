@@ -1,4 +1,4 @@
-"""What all benchmarks share: one JSON line a figure, and a summary of repeated timings."""
+"""Helpers of all benchmarks: one JSON line a figure, and a summary of repeated timings."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def machine() -> str:
-    """What it was measured on, with versions and the date, as a sentence."""
+    """Return the machine, versions and date of a measurement, as a sentence."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

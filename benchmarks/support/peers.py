@@ -32,7 +32,7 @@ Read = Callable[[Sequence[Path], int], list[str]]
 
 @dataclass(frozen=True)
 class Model:
-    """What is compared: a folder of transformers, one of CTranslate2; random weights or not.
+    """The compared model: a folder of transformers, one of CTranslate2; random weights or not.
 
     `title` is how the table names it.
     """
@@ -325,7 +325,7 @@ def faster_whisper(model: Model, *, batched: bool, words: bool = False) -> Peer:
     }  # fmt: skip
     lengths: Counter[int] = Counter()
     if model.random:
-        # (CTranslate2 writes half of the length it is told, the prompt's less.)
+        # (CTranslate2 writes half of the length it is given, the prompt's less.)
         options |= {
             "max_new_tokens": 2 * TOKENS - 2, "suppress_tokens": [50257], "suppress_blank": False
         }  # fmt: skip

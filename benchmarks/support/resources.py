@@ -1,4 +1,4 @@
-"""What this process has used so far: seconds of computing, and memory."""
+"""Resources used by this process so far: seconds of computing, and memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def children_s() -> float:
 
 
 def reset_peak() -> None:
-    """Linux counts the peak of memory anew; elsewhere it is the process's."""
+    """Reset the peak of memory on Linux; elsewhere it stays the process's."""
     if Path("/proc/self/clear_refs").exists():
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -1,4 +1,4 @@
-"""What `trust.py` counts: undisturbed conditions, faults, and what is held for review."""
+"""The cases of `trust.py`: undisturbed conditions, faults, and items held for review."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ IN_PLACE_S = 0.3
 
 @dataclass
 class Tally:
-    """Word errors summed over sounds; `loops` are rows of repeats that nobody said."""
+    """Word errors summed over sounds; `loops` are rows of repeats that were not spoken."""
 
     spoken: int = 0
     substituted: int = 0
@@ -58,7 +58,7 @@ LIMITS = Thresholds.of(Settings())
 
 
 def loops(words: Sequence[Word]) -> int:
-    """How many stretches of 40 words have a phrase again and again."""
+    """Return the number of stretches of 40 words that repeat a phrase."""
     found = 0
     for first in range(0, len(words), 40):
         part = tuple(words[first : first + 40])
@@ -128,7 +128,7 @@ def run_undisturbed(
 
 @dataclass
 class FaultCounts:
-    """What became of the faults of one kind."""
+    """The outcome of the faults of one kind."""
 
     faults: int = 0
     found: int = 0
@@ -199,7 +199,7 @@ def count_faults(
 
 
 def is_repaired(said: Composition, found: Transcript, fault: Fault) -> bool:
-    """Whether the window's words are as right and as well placed as undisturbed."""
+    """Return whether the window's words are as correct and as well placed as undisturbed."""
     struck = fault.window
     begin_s = struck.time_map.start(struck.start_s + struck.overlap_s)
     end_s = struck.time_map.end(struck.end_s - struck.shared_s)

@@ -25,14 +25,14 @@ WORDS_A_SECOND = 1.6
 def talk(
     seconds: float, rng: np.random.Generator, language: str = "en", **options: Any
 ) -> Composition:
-    """Speech in phrases, by known voices drawn anew."""
+    """Speech in phrases, by known voices, newly drawn."""
     voice = {code: str(rng.choice(bank().voices(code, known=True))) for code in ("en", "de")}
     plan = random_plan(bank(), max(4, round(seconds * WORDS_A_SECOND)), rng, language)
     return compose(bank(), plan, voice, rng, **options)
 
 
 def noisy_items(seconds: float) -> list[Composition]:
-    """Items that are so noisy that nobody should believe their text."""
+    """Items that are so noisy that their text must not be trusted."""
     rng = np.random.default_rng(13)
     return [talk(seconds, rng, noise_db=level_db) for level_db in (-3.0, -6.0)]
 

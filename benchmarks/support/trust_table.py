@@ -17,7 +17,7 @@ from kb.asr.engines.model_lookup import DEMO_FOLDER
 
 
 def versions() -> Iterator[str]:
-    """What was measured with."""
+    """Return the versions used for the measurement."""
     weights = DEMO_FOLDER / "model.safetensors"
     yield f"Measured {time.strftime('%Y-%m-%d')} on {platform.machine()}, CPU, two threads at most."
     names = ("torch", "transformers", "ctranslate2", "faster-whisper", "onnxruntime", "numpy")

@@ -1,4 +1,4 @@
-"""How many prepare at once: as many as the presets of what is under way ask for."""
+"""The preparation slots: as many as the presets of the items in progress ask for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def free(places: AdjustableSemaphore) -> int:
-    """How many places can be taken right now."""
+    """Return the number of places that are free now."""
     taken = 0
     while places.acquire(timeout=0):
         taken += 1
@@ -37,7 +37,7 @@ def free(places: AdjustableSemaphore) -> int:
     return taken
 
 
-def test_the_largest_number_asked_for_holds() -> None:
+def test_the_largest_requested_size_counts() -> None:
     places = AdjustableSemaphore(2)
     assert free(places) == 2
     with places.limited_to(1):
@@ -48,7 +48,7 @@ def test_the_largest_number_asked_for_holds() -> None:
     assert free(places) == 2
 
 
-def test_who_came_first_is_first() -> None:
+def test_waiters_are_served_in_order() -> None:
     places, order = AdjustableSemaphore(1), list[int]()
     assert places.acquire()
 
@@ -65,7 +65,7 @@ def test_who_came_first_is_first() -> None:
     assert order == list(range(6))
 
 
-def test_a_smaller_number_takes_nothing_away_and_lets_nobody_in() -> None:
+def test_a_smaller_size_takes_no_place_back_and_gives_none() -> None:
     places = AdjustableSemaphore(1)
     with places.limited_to(3):
         assert [places.acquire(timeout=0) for _ in range(4)] == [True, True, True, False]
@@ -77,7 +77,7 @@ def test_a_smaller_number_takes_nothing_away_and_lets_nobody_in() -> None:
     assert places.acquire(timeout=0)
 
 
-def test_who_waits_comes_in_when_a_larger_number_is_asked_for() -> None:
+def test_a_larger_size_admits_those_waiting() -> None:
     places, inside, leave = AdjustableSemaphore(1), threading.Event(), threading.Event()
     assert places.acquire()
 

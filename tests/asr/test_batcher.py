@@ -37,14 +37,14 @@ class Held(Oracle):
 
     def __init__(self, **more: object) -> None:
         super().__init__((), **more)  # type: ignore[arg-type]
-        self.begun, self.go = threading.Event(), threading.Event()
+        self.started, self.go = threading.Event(), threading.Event()
         self.order: list[float] = []
         self.takes_s = 0.0  # for a batch
 
     def decode(
         self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
     ) -> list[DecodingResult]:
-        self.begun.set()
+        self.started.set()
         assert self.go.wait(90)
         time.sleep(self.takes_s)
         self.order += [window.start_s for window in encoded.windows]
@@ -79,7 +79,7 @@ def test_windows_of_several_items_share_batches_in_turn(opened: Callable[..., Ba
     engine = Held()
     batcher = opened(engine, 4)
     futures = [batcher.submit("first", window(0), LanguageVote("en"))]
-    assert engine.begun.wait(90)  # it is on the device now, alone
+    assert engine.started.wait(90)  # it is on the device now, alone
     futures += [batcher.submit("long", window(10 + i), LanguageVote("en")) for i in range(6)]
     futures += [batcher.submit("short", window(90), LanguageVote("en"))]
     engine.go.set()
@@ -121,7 +121,7 @@ def test_a_cancelled_item_is_dropped_and_the_others_go_on(opened: Callable[..., 
     engine = Held()
     batcher = opened(engine, 2)
     first = batcher.submit("first", window(0), LanguageVote("en"))
-    assert engine.begun.wait(90)
+    assert engine.started.wait(90)
     dropped = [batcher.submit("dropped", window(i), LanguageVote("en")) for i in (5, 6)]
     kept = batcher.submit("kept", window(9), LanguageVote("en"))
     batcher.cancel("dropped")
@@ -200,7 +200,7 @@ def test_a_waiting_item_that_is_stopped_keeps_no_place(opened: Callable[..., Bat
     assert places.acquire(blocking=False) and not places.acquire(blocking=False)
 
 
-def test_the_state_tells_the_batch_and_why_it_is_not_larger(opened: Callable[..., Batcher]) -> None:
+def test_the_state_names_the_batch_and_its_limit(opened: Callable[..., Batcher]) -> None:
     engine = Held(fails=Small(2))
     batcher = opened(engine, 4)
     idle = batcher.state()
@@ -216,7 +216,7 @@ def test_the_state_tells_the_batch_and_why_it_is_not_larger(opened: Callable[...
     assert state.busy_s > 0 and state.last == 4
 
 
-def test_the_device_rests_when_it_is_told_to() -> None:
+def test_the_device_rests_as_the_throttle_says() -> None:
     engine = Oracle(())
     batcher = Batcher(engine, MANAGER, 1, throttle=lambda: Throttle(0.5, "hot"))
     futures = [batcher.submit("item", window(n), LanguageVote("en")) for n in range(3)]
@@ -263,7 +263,7 @@ def test_an_idle_device_gets_its_memory_back_once(monkeypatch: pytest.MonkeyPatc
     batcher.close()
 
 
-def test_a_broken_context_is_told_to_everybody_at_once(opened: Callable[..., Batcher]) -> None:
+def test_a_broken_context_fails_all_waiting_windows_at_once(opened: Callable[..., Batcher]) -> None:
     tries = []
 
     def fails(windows: Sequence[Window]) -> None:
@@ -307,7 +307,7 @@ def test_a_context_that_breaks_while_windows_are_tried_alone(
             wait(future, nobody_stops)
 
 
-def test_memory_in_pieces_is_mended_by_a_clean_up(opened: Callable[..., Batcher]) -> None:
+def test_fragmented_memory_is_freed_by_a_clean_up(opened: Callable[..., Batcher]) -> None:
     calls = []
 
     def fails(windows: Sequence[Window]) -> None:
@@ -413,7 +413,7 @@ def test_memory_that_runs_out_for_a_window_alone_is_tried_again(
     assert calls == [1, 3, 1, 1, 1, 1]
 
 
-def test_an_engine_that_answers_too_little_ends_nobody_but_its_windows(
+def test_too_few_results_fail_only_their_own_windows(
     opened: Callable[..., Batcher],
 ) -> None:
     class Short(Oracle):
@@ -433,16 +433,16 @@ def test_an_engine_that_answers_too_little_ends_nobody_but_its_windows(
 
 def test_no_fault_ends_the_thread_that_all_wait_for() -> None:
     def broken() -> Throttle:
-        if not told:
-            told.append(True)
+        if not notified:
+            notified.append(True)
             raise ValueError("no such sensor")
         return Throttle()
 
-    told: list[bool] = []
+    notified: list[bool] = []
     batcher = Batcher(Oracle(()), MANAGER, 1, throttle=broken)
     assert wait(batcher.submit("item", window(0), LanguageVote("en")), nobody_stops)
     assert wait(batcher.submit("item", window(1), LanguageVote("en")), nobody_stops)
-    assert told
+    assert notified
     batcher.close()
 
 
@@ -455,11 +455,11 @@ def test_a_failing_device_is_named(opened: Callable[..., Batcher]) -> None:
         wait(future, nobody_stops)
 
 
-def test_closing_ends_a_running_decode_and_all_who_wait() -> None:
+def test_closing_ends_a_running_decode_and_all_waiting_calls() -> None:
     engine = Held()
     batcher = Batcher(engine, MANAGER, 1)
     running = batcher.submit("item", window(0), LanguageVote("en"))
-    assert engine.begun.wait(90)
+    assert engine.started.wait(90)
     waiting = batcher.submit("item", window(1), LanguageVote("en"))
     threading.Timer(0.2, engine.go.set).start()
     batcher.close()

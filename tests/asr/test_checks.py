@@ -128,7 +128,7 @@ def test_logprob_speaks_against_an_unsure_text() -> None:
     assert checks.logprob(spoken(SENTENCE, logprob=-1.2), LIMITS)[0].value == -1.2
 
 
-def test_no_speech_speaks_where_detection_hears_somebody() -> None:
+def test_no_speech_flags_text_where_detection_finds_speech() -> None:
     assert checks.no_speech(spoken(SENTENCE, no_speech=0.5), LIMITS) == []
     assert [s.name for s in checks.no_speech(spoken(SENTENCE, no_speech=0.7), LIMITS)] == [
         "no_speech"
@@ -137,7 +137,7 @@ def test_no_speech_speaks_where_detection_hears_somebody() -> None:
     assert checks.no_speech(noise, LIMITS) == []  # a blip of detection proves nothing
 
 
-def test_words_on_silence_are_told_in_one_piece() -> None:
+def test_words_on_silence_are_one_flag() -> None:
     heard, invented = said("the harbour is quiet"), said("golden island summer", 10.0)
     found = checks.on_silence(evidence(*heard, *invented, speech=((0.4, 2.6),)), LIMITS)
     assert [(s.name, s.start_s, s.end_s) for s in found] == [("silence", 10.0, 11.4)]
@@ -155,14 +155,14 @@ def test_language_speaks_against_a_lone_window_in_another_one() -> None:
 
 
 @pytest.mark.parametrize("text", ["Thanks for watching!", "Untertitel im Auftrag des ZDF"])
-def test_a_stock_phrase_counts_only_where_nobody_speaks(text: str) -> None:
+def test_a_stock_phrase_counts_only_without_speech(text: str) -> None:
     assert checks.phrase(spoken(text), LIMITS) == []
     found = checks.phrase(evidence(*said(text, 10.0), speech=((0.4, 9.9),)), LIMITS)
     assert [s.name for s in found] == ["phrase"]
     assert found[0].value == pytest.approx(1.0)
 
 
-def test_times_speak_against_what_no_sound_can_be() -> None:
+def test_times_flags_impossible_word_times() -> None:
     a, b = Word(1.0, 1.5, "a", 1.0), Word(1.2, 1.6, "b", 1.0)
     assert [round(s.value, 2) for s in checks.times(evidence(a, b), LIMITS)] == [0.3]
     late = Word(29.9, 31.0, "late", 1.0)
@@ -192,7 +192,7 @@ def test_doubtful_seconds_are_counted_once_and_without_gaps() -> None:
 # The ledger
 
 
-def test_the_ledger_of_windows_agrees_with_the_items() -> None:
+def test_the_windows_reports_agree_with_the_item() -> None:
     speech = [SpeechSpan(0, 10), SpeechSpan(20, 30), SpeechSpan(50, 52)]
     words = (*said("x " * 12, 0.0), *said("x " * 20, 20.0))  # from 6 s on nothing; then all
     segments = [Segment(0, 30, "", words)]
@@ -203,7 +203,7 @@ def test_the_ledger_of_windows_agrees_with_the_items() -> None:
     coverage, rows = quality_report(speech, segments, windows, 2)
     assert [row.start_s for row in rows] == [0.0, 19.5]
     assert rows[0].gaps == (SpeechSpan(6.2, 10.0),)
-    assert rows[0].flags == ()  # what is uncovered is told by the gaps as they are at last
+    assert rows[0].flags == ()  # uncovered speech is reported by the final gaps
     assert rows[1].covered_s == rows[1].speech_s == 10.0
     assert coverage.suspect_s == 4.0
     # The third stretch lies in no window: it is a gap of the item.
@@ -212,6 +212,6 @@ def test_the_ledger_of_windows_agrees_with_the_items() -> None:
     assert coverage.grade == "C"
 
 
-def test_the_ledger_of_nothing_is_clean() -> None:
+def test_an_empty_report_is_clean() -> None:
     coverage, rows = quality_report([], [], [], 0)
     assert (coverage.grade, coverage.trusted, rows) == ("A", 1.0, ())

@@ -1,4 +1,4 @@
-"""What every engine promises (`kb/asr/engines/base.py`), asked of every one of them."""
+"""The contract of `kb/asr/engines/base.py`, checked for every engine."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_what_was_heard_may_be_decoded_again(engine: Engine) -> None:
     assert engine.decode(heard, ["en"] * 3) == first
 
 
-def test_every_way_it_promises_is_there(engine: Engine) -> None:
+def test_every_declared_decoding_method_works(engine: Engine) -> None:
     assert engine.decoding_methods <= {"temperature", "beam"}
     plain = read(engine, talks())
     if "temperature" in engine.decoding_methods:
@@ -130,7 +130,7 @@ def test_every_way_it_promises_is_there(engine: Engine) -> None:
         assert [bool(words(d)) for d in searched] == [bool(words(d)) for d in plain]
 
 
-def test_what_it_heard_of_language_and_silence(engine: Engine) -> None:
+def test_encoding_gives_languages_and_no_speech(engine: Engine) -> None:
     heard = engine.encode(talks())
     assert len(heard.windows) == len(heard.languages) == len(heard.no_speech) == 3
     for chances in heard.languages:
@@ -199,7 +199,7 @@ def test_every_engine_has_a_case() -> None:
     assert {case.engine for case in CASES.values()} == set(ENGINES)
 
 
-def test_unknown_engines_and_missing_packages_tell_the_next_step(
+def test_unknown_engines_and_missing_packages_name_the_next_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ENGINES:
@@ -259,7 +259,7 @@ def test_a_model_is_converted_once_and_again_when_it_changed(
     assert not list(cache.glob(".converting-*"))
 
 
-def test_arithmetic_that_the_device_has_not_is_refused(
+def test_an_unsupported_compute_type_is_refused(
     kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KB_MODEL_CACHE", str(kept / "cache"))

@@ -1,4 +1,4 @@
-"""What engines do differently on a GPU, asked without one.
+"""The behaviour of engines on a GPU, checked without one.
 
 Torch's `meta` device has no data and stands apart from the CPU as a GPU does: what is left
 behind on the host, and what reads a number back from the device, fails there as well.
@@ -140,7 +140,7 @@ OTHER = dict.fromkeys(BROKEN, "the file is not what it seems")
 @pytest.mark.parametrize(
     ("said", "kind"), [(BROKEN, DeviceLost), (FULL, GPUError), (OTHER, ModelUnavailable)]
 )
-def test_what_a_device_says_while_a_model_is_loaded(
+def test_a_device_failure_while_a_model_is_loaded(
     name: str,
     said: dict[str, str],
     kind: type[KBError],
@@ -204,7 +204,7 @@ def rules_of(model: Any) -> TimestampRules:
 
 
 @torch.no_grad()
-def test_what_is_noted_are_waits() -> None:
+def test_only_waits_are_recorded() -> None:
     with HostAsked() as host:
         chances = torch.ones(2, 3)
         chances[:, [0, 1]].sum()
@@ -252,7 +252,7 @@ def test_a_prompt_goes_to_the_device_at_once(demo: Any, beams: int) -> None:
     assert asked([855, 856, 957]) == asked([855, *range(40), 856, 957])
 
 
-def test_what_is_drawn_is_what_multinomial_draws() -> None:
+def test_sampling_equals_multinomial() -> None:
     rules = TimestampRules(SimpleNamespace(no_timestamps_token_id=961), 854, 2463, "cpu")
     drawn, by_hand = SampledTokens(rules, 5, 0.7), TokenChoice(rules, 5)
     draw, own = torch.manual_seed(8), torch.Generator().manual_seed(0)

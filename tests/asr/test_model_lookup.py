@@ -52,7 +52,7 @@ def test_names(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["large-v9", "", "a/b/c", "../x", "no such folder/.."])
-def test_an_unknown_name_is_told_with_the_known_ones(name: str) -> None:
+def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(ModelUnavailable, match="Unknown model") as caught:
         resolve(name)
     names = [model.name for model in known_models()]
@@ -79,16 +79,16 @@ def test_the_demo_model_and_a_folder_saved_by_transformers_load(
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"),
+    ("missing", "named"),
     [
         ("config.json", "config.json missing"),
         ("generation_config.json", "generation_config.json missing"),
         ("model.safetensors", "model.safetensors missing"),
     ],
 )
-def test_a_missing_file_is_named(folder: Path, missing: str, told: str) -> None:
+def test_a_missing_file_is_named(folder: Path, missing: str, named: str) -> None:
     (folder / missing).unlink()
-    with pytest.raises(ModelUnavailable, match=told) as caught:
+    with pytest.raises(ModelUnavailable, match=named) as caught:
         load_whisper(str(folder), CPU)
     assert "save_pretrained" in caught.value.hint
 
@@ -146,7 +146,7 @@ def test_another_kind_of_model_is_refused(folder: Path) -> None:
         load_whisper(str(folder), CPU)
 
 
-def test_a_model_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_does_not_fit_raises_a_gpu_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_given: object, **_more: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 

@@ -38,15 +38,15 @@ def condensed(
     condenser = PauseTrimmer(longest_s)
     sound: list[Audio] = []
     left: list[Audio] = []
-    told = 0
+    sent = 0
     for first in range(0, given.size, block):
-        known = max(told, min(given.size, first + block - late))
+        known = max(sent, min(given.size, first + block - late))
         piece = ramp[first * FRAME : (first + block) * FRAME]
-        audio, probabilities = condenser.push(piece, given[told:known])  # type: ignore[arg-type]
-        told = known
+        audio, probabilities = condenser.push(piece, given[sent:known])  # type: ignore[arg-type]
+        sent = known
         sound.append(audio)
         left.append(probabilities)
-    audio, probabilities = condenser.finish(given[told:])
+    audio, probabilities = condenser.finish(given[sent:])
     return (
         np.concatenate([*sound, audio]),
         np.concatenate([*left, probabilities]),
@@ -121,7 +121,7 @@ def word(start_s: float, end_s: float, text: str = "word") -> Word:
     return Word(start_s, end_s, text, 0.9)
 
 
-def test_what_begins_at_a_cut_begins_after_the_pause_and_what_ends_there_before_it() -> None:
+def test_starts_at_a_cut_map_after_the_pause_and_ends_before_it() -> None:
     assert clock().span(9.0, 10.0) == (9.0, 10.0)
     assert clock().span(10.0, 20.0) == (15.0, 25.0)
     assert clock().span(9.0, 21.0) == (9.0, 28.0)
@@ -157,7 +157,7 @@ def test_a_segment_over_a_pause_becomes_two() -> None:
     assert restore_segment_times(clock(), [whole]) == [whole]
 
 
-def test_the_ledger_of_a_window_follows() -> None:
+def test_a_windows_report_has_the_mediums_times() -> None:
     segment = Segment(9.0, 11.0, "a b", (word(9.0, 9.5, "a"), word(10.5, 11.0, "b")), "en")
     sign = QualityFlag("rate", 9.0, 12.0, 9.0, 7.0)
     window = WindowResult(
@@ -194,7 +194,7 @@ def test_sparse_speech_is_one_window_with_every_word_in_its_place(noise_db: floa
 
 
 @pytest.mark.slow
-def test_the_recognizer_reads_them_right(tmp_path: Path) -> None:
+def test_the_recognizer_decodes_trimmed_sound_correctly(tmp_path: Path) -> None:
     said = compose(bank(), SPARSE, rng=np.random.default_rng(2), noise_db=30)
     found = transcribe_demo(write_wav(tmp_path / "sparse.wav", said))
     result = score(said.words, found.words)

@@ -1,4 +1,4 @@
-"""Names told to a recognizer beforehand: bounded, exact, and never in what it gives back."""
+"""Hotwords in a recognizer's prompt: bounded, exact, and never echoed in its text."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_an_echo_is_two_names_as_the_prompt_has_them(
     assert prompter.echoes_prompt(NAMES, numbers) == is_echo
 
 
-def test_only_models_that_were_trained_with_prompts_are_told_names() -> None:
+def test_only_models_trained_with_prompts_get_hotwords() -> None:
     assert is_demo("demo") and is_demo(str(DEMO_FOLDER))
     assert not is_demo("openai/whisper-base") and not is_demo("")
 
@@ -107,8 +107,8 @@ def test_the_same_tokens_as_transformers_with_a_prompt(engine: WhisperEngine) ->
     """Ours and `generate(prompt_ids=…)` on the same weights: no token of the prompt is left."""
     prefix = engine._prompter.prefix(NAMES)
     windows = [talk(1), talk(2, 5)]
-    told = [replace(window, hotwords=NAMES) for window in windows]
-    found = rows_of(engine, told)
+    hinted = [replace(window, hotwords=NAMES) for window in windows]
+    found = rows_of(engine, hinted)
     loaded = load_whisper("demo", CPU)
     model: WhisperForConditionalGeneration = loaded.model
     mel = LogMel(loaded.processor.feature_extractor, "cpu")([w.audio for w in windows])
@@ -128,13 +128,13 @@ def test_the_same_tokens_as_transformers_with_a_prompt(engine: WhisperEngine) ->
 
 
 def rows_of(engine: WhisperEngine, windows: list[Window]) -> list[list[int]]:
-    """Tokens of windows as they were written first, the names told."""
-    begun = engine.encode(windows).states
+    """Return the tokens of windows decoded with hotwords in the prompt."""
+    encoded = engine.encode(windows).states
     prefix = engine._prompter.prefix(windows[0].hotwords)
     prompts = [[*prefix, engine._start, engine._languages["en"], engine._task] for _ in windows]
     greedy: GreedyDecoder = engine._greedy
     with torch.inference_mode():
-        return greedy.decode(greedy.restart(begun, prefix[0]), prompts).rows
+        return greedy.decode(greedy.restart(encoded, prefix[0]), prompts).rows
 
 
 def read(
@@ -146,13 +146,13 @@ def read(
 
 
 @pytest.mark.slow
-def test_no_name_that_was_told_leaks_into_the_text(engine: WhisperEngine) -> None:
+def test_no_hotword_leaks_into_the_text(engine: WhisperEngine) -> None:
     plain = [talk(seed) for seed in (1, 2, 3, 4)]
     one, other = ("golden", "harbour"), NAMES
-    told = [replace(w, hotwords=n) for w, n in zip(plain, (one, other, (), one), strict=True)]
+    hinted = [replace(w, hotwords=n) for w, n in zip(plain, (one, other, (), one), strict=True)]
     unsaid = read(engine, plain)
-    found = read(engine, told)
-    for window, decoded, alone in zip(told, found, unsaid, strict=True):
+    found = read(engine, hinted)
+    for window, decoded, alone in zip(hinted, found, unsaid, strict=True):
         text = " ".join(segment.text for segment in decoded.segments)
         assert "<|" not in text
         assert not engine._prompter.echoes_prompt(window.hotwords, engine_tokens(engine, text))
@@ -160,8 +160,8 @@ def test_no_name_that_was_told_leaks_into_the_text(engine: WhisperEngine) -> Non
             assert window.start_s <= segment.start_s <= segment.end_s <= window.end_s + 0.03
         if not window.hotwords:
             assert decoded.segments == alone.segments
-    # Later readings are independent of what was told.
-    drawn = read(engine, told, DecodingOptions(beams=2))
+    # Later readings are independent of the hotwords.
+    drawn = read(engine, hinted, DecodingOptions(beams=2))
     assert [d.segments for d in drawn] == [
         d.segments for d in read(engine, plain, DecodingOptions(beams=2))
     ]
@@ -173,7 +173,7 @@ def engine_tokens(engine: WhisperEngine, text: str) -> list[int]:
 
 
 @pytest.mark.slow
-def test_what_comes_back_as_the_prompt_is_written_again_without_it(engine: WhisperEngine) -> None:
+def test_an_echo_of_the_prompt_is_decoded_again_without_it(engine: WhisperEngine) -> None:
     """The names are what is really said, in the prompt's own order: taken for an echo."""
     window = talk(7, 10)
     (alone,) = read(engine, [window])

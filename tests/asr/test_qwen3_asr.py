@@ -1,4 +1,4 @@
-"""What is particular about the engine qwen3-asr, on random weights.
+"""The particular behaviour of the engine qwen3-asr, on random weights.
 
 What the engine does by itself (sound heard once, language read off one step, tokens and times of
 many windows at once) is compared with transformers' own way, window by window.
@@ -89,8 +89,8 @@ def test_the_language_is_what_the_answer_would_begin_with(engine: Any, folder: P
     assert len({*names, silence}) == len(LANGUAGE_CODE_TO_NAME) + 1
     for window, chances, no_speech in zip(windows, heard.languages, heard.no_speech, strict=True):
         inputs = processor.apply_transcription_request(window.audio)
-        begun = torch.tensor([processor.tokenizer.encode("language")])
-        inputs["input_ids"] = torch.cat([inputs["input_ids"], begun], 1)
+        answer = torch.tensor([processor.tokenizer.encode("language")])
+        inputs["input_ids"] = torch.cat([inputs["input_ids"], answer], 1)
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
         with torch.inference_mode():
             logits = model(**inputs).logits[0, -1]
@@ -123,15 +123,15 @@ def test_texts_and_times_are_those_of_transformers(engine: Any) -> None:
         inputs, lists = aligner._processor.prepare_forced_aligner_inputs(window.audio, own)
         with torch.inference_mode():
             logits = aligner._model(**inputs).logits
-        told = aligner._processor.decode_forced_alignment(
+        expected = aligner._processor.decode_forced_alignment(
             logits, inputs["input_ids"], lists, aligner._model.config.timestamp_token_id
         )[0]
         spoken = [piece.spoken for piece in aligner.pieces(own)]
-        assert [word["text"] for word in told] == spoken == lists[0]
+        assert [word["text"] for word in expected] == spoken == lists[0]
         states = engine._run_encoder([window])
         with torch.inference_mode():
             edges = aligner._edges([spoken], states.features, states.mask, [len(states.sounds[0])])
-        assert edges[0] == [(word["start_time"], word["end_time"]) for word in told]
+        assert edges[0] == [(word["start_time"], word["end_time"]) for word in expected]
 
 
 def test_a_window_is_read_alike_alone_and_among_longer_ones(engine: Any) -> None:
@@ -236,10 +236,11 @@ def test_a_text_without_end_is_cut_by_its_window_s_length(
         assert engine._write([window], ["en"], states.sounds)[0].text == text.text
 
 
-def test_names_are_told_and_not_taken_for_words(engine: Any) -> None:
+def test_hotwords_are_prompted_and_not_taken_for_words(engine: Any) -> None:
     plain = engine.decode(engine.encode(talks()), ["en"] * 3)
     assert "silver bridge" in texts(plain)[1]
-    # Two names one after the other, in the order told, are taken for an echo of the prompt.
+    # Two names one after the other, in the order of the prompt, are taken for an echo of the
+    # prompt.
     named = talks(("silver", "bridge"))
     heard = engine.encode(named)
     assert engine._prompts(named, [""] * 3)[0].count("silver, bridge") == 1
@@ -307,7 +308,7 @@ def test_a_model_in_the_other_s_place_or_of_another_form_is_refused(
     assert "Qwen's own program" in error.message and "-hf" in error.hint
 
 
-def test_damaged_files_are_told(
+def test_damaged_files_are_reported(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for file in (folder / "aligner").iterdir():

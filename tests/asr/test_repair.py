@@ -94,7 +94,7 @@ def hows(found: Transcript, window: int = 0) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_fault_is_found_and_mended(kind: str) -> None:
+def test_each_fault_is_found_and_repaired(kind: str) -> None:
     said = talk()
     struck = FaultyEngine(Oracle(said.words), share=1.0, kinds=[kind], first_only=True)
     once = transcribe_with(struck, said, preset(), plan=ONCE)  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ def test_the_ladder_is_climbed_until_a_reading_is_clean(
     assert score(said.words, found.words).errors == 0
 
 
-def test_what_cannot_be_mended_is_told_and_the_best_reading_stands() -> None:
+def test_an_unrepaired_window_keeps_its_flags_and_the_best_attempt() -> None:
     said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
     found = transcribe_with(Wayward(said, []), said, preset())
     window = found.windows[0]
@@ -159,14 +159,14 @@ def test_what_cannot_be_mended_is_told_and_the_best_reading_stands() -> None:
     assert found.doubtful_spans
 
 
-def test_an_engine_without_other_ways_is_asked_twice() -> None:
+def test_an_engine_without_other_methods_is_tried_twice() -> None:
     said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
     engine = Wayward(said, [])
     engine.decoding_methods = frozenset()
     assert hows(transcribe_with(engine, said, preset())) == ["first", "shifted"]
 
 
-def test_two_readings_that_agree_answer_a_repeat_that_was_said() -> None:
+def test_two_attempts_that_agree_confirm_a_spoken_repeat() -> None:
     said = compose(bank(), "harbour | " + "river garden " * 5 + "| island")
     oracle = Oracle(said.words)
     found = transcribe_with(oracle, said, preset())
@@ -199,11 +199,11 @@ def test_the_cost_is_bounded() -> None:
 @pytest.mark.slow
 def test_the_cost_is_bounded_over_all_media_of_a_run() -> None:
     said = talk(30)
-    purse = RepairBudget()
+    budget = RepairBudget()
     engine = Wayward(said, [])
     batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 4)
     try:
-        recognizer = Recognizer(batcher, preset(), detector=detector(), repair_budget=purse)
+        recognizer = Recognizer(batcher, preset(), detector=detector(), repair_budget=budget)
         found = [
             recognizer.transcribe(blocks(said.audio), MediaRef(f"{n}", "", 0.0)) for n in range(4)
         ]
@@ -211,9 +211,9 @@ def test_the_cost_is_bounded_over_all_media_of_a_run() -> None:
         batcher.close()
     assert found[0].coverage.repaired > 0  # from the advance
     assert sum(each.coverage.repaired for each in found) <= ADVANCE
-    assert purse.spent <= ADVANCE
+    assert budget.spent <= ADVANCE
     assert found[-1].coverage.repaired == 0
-    assert found[-1].coverage.grade == "C"  # not mended, and told
+    assert found[-1].coverage.grade == "C"  # not repaired, and reported
 
 
 # What lies outside of all windows
@@ -251,7 +251,7 @@ def test_speech_outside_of_all_windows_is_read_by_itself() -> None:
 
 
 @pytest.mark.slow
-def test_speech_outside_of_all_windows_that_gives_no_words_is_told() -> None:
+def test_speech_outside_of_all_windows_without_words_is_reported() -> None:
     said, soft = _soft()
     heard = [word for word in said.words if not soft.start_s <= word[1] < soft.end_s]
     oracle = Oracle(heard)
@@ -264,7 +264,7 @@ def test_speech_outside_of_all_windows_that_gives_no_words_is_told() -> None:
 # Border cases
 
 
-def test_a_window_of_silence_has_nothing_to_mend() -> None:
+def test_a_window_of_silence_needs_no_repair() -> None:
     oracle = Oracle([])
     found = transcribe_with(oracle, without_speech(silence(30)), preset())
     assert (found.words, found.windows, found.coverage.grade) == ((), (), "A")
@@ -397,7 +397,7 @@ def test_another_engine_s_loss_of_the_device_is_the_first_one_s_too() -> None:
         second.close()
 
 
-def test_a_device_lost_while_another_engine_is_loaded_is_told(
+def test_a_device_lost_while_another_engine_is_loaded_is_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("torch.nn.Module.to", loses_the_device)
@@ -427,7 +427,7 @@ def test_the_plan_is_read_from_the_settings() -> None:
 
 
 @pytest.mark.slow
-def test_faults_before_the_demo_recognizer_are_mended() -> None:
+def test_faults_before_the_demo_recognizer_are_repaired() -> None:
     from kb.asr.engines import load_engine
 
     said = talk(80, 2)
@@ -444,13 +444,13 @@ def test_faults_before_the_demo_recognizer_are_mended() -> None:
     result = score(said.words, found.words)
     suspect = [window for window in found.windows if window.flags or window.attempts]
     assert suspect
-    # Half of all readings are struck, later ones too: what is left is told.
+    # Half of all readings are struck, later ones too: the flags that remain are reported.
     assert result.wer <= 0.04 or found.coverage.grade != "A"
     assert found.timing.repair_s > 0
 
 
 @pytest.mark.slow
-def test_the_demo_recognizer_reads_in_every_way() -> None:
+def test_the_demo_recognizer_supports_every_method() -> None:
     from kb.asr.engines import load_engine
 
     said = compose(bank(), random_plan(bank(), 25, np.random.default_rng(8)))

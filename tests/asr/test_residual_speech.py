@@ -24,7 +24,7 @@ def ramp(from_s: float, to_s: float) -> Audio:
 def followed(
     spans: list[SpeechSpan], windows: list[Window], total_s: float = 60.0, *, late_s: float = 0.0
 ) -> list[Window]:
-    """What is found where blocks of 10 s come and windows are decided `late_s` behind them."""
+    """Return the stretches found with blocks of 10 s and windows decided `late_s` later."""
     outside = ResidualSpeech(30.0, 0.8)
     left = list(windows)
     at_s = 0.0
@@ -92,29 +92,29 @@ def test_memory_is_bounded() -> None:
         assert outside._audio.size <= 11 * SAMPLE_RATE
 
 
-def test_a_purse_holds_the_share_over_a_run() -> None:
-    purse = RepairBudget()
-    assert purse.try_spend(ADVANCE, 0.3)  # the advance
-    assert not purse.try_spend(0.25, 0.3)
+def test_a_budget_holds_the_share_over_a_run() -> None:
+    budget = RepairBudget()
+    assert budget.try_spend(ADVANCE, 0.3)  # the advance
+    assert not budget.try_spend(0.25, 0.3)
     for _ in range(40):
-        purse.add_window()
-    assert purse.can_spend(6.0, 0.3)
-    assert not purse.can_spend(6.1, 0.3)
-    assert purse.try_spend(6.0, 0.3)
-    assert purse.spent == pytest.approx(0.3 * purse.windows)
-    purse.adjust(-1.0)  # what was not done is given back
-    assert purse.try_spend(1.0, 0.3)
-    purse.adjust(5.0)  # more than thought: the next ones wait
-    assert not purse.can_spend(0.25, 0.3)
+        budget.add_window()
+    assert budget.can_spend(6.0, 0.3)
+    assert not budget.can_spend(6.1, 0.3)
+    assert budget.try_spend(6.0, 0.3)
+    assert budget.spent == pytest.approx(0.3 * budget.windows)
+    budget.adjust(-1.0)  # what was not done is given back
+    assert budget.try_spend(1.0, 0.3)
+    budget.adjust(5.0)  # more than thought: the next ones wait
+    assert not budget.can_spend(0.25, 0.3)
 
 
-def test_a_purse_is_not_overdrawn_from_several_threads() -> None:
-    purse = RepairBudget()
+def test_a_budget_is_not_overdrawn_from_several_threads() -> None:
+    budget = RepairBudget()
     for _ in range(1000):
-        purse.add_window()
+        budget.add_window()
     paid: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: paid.extend(purse.try_spend(1.0, 0.3) for _ in range(200)))
+        threading.Thread(target=lambda: paid.extend(budget.try_spend(1.0, 0.3) for _ in range(200)))
         for _ in range(4)
     ]
     for thread in threads:

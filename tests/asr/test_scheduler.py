@@ -57,7 +57,7 @@ def test_items_take_turns() -> None:
     assert len(waiting) == 31 and waiting.owners == ["four hours"]
 
 
-def test_the_longest_of_the_horizon_go_first_and_nobody_waits_for_ever() -> None:
+def test_the_longest_of_the_horizon_go_first_and_no_window_starves() -> None:
     waiting = FairScheduler[str]()
     for number, length_s in enumerate((2, 29, 3, 28, 27, 4, 26, 25)):
         add(waiting, "item", f"{number}", length_s)
@@ -118,7 +118,7 @@ def test_what_is_dropped_is_gone_and_the_rest_goes_on() -> None:
 
 
 class Room:
-    """What memory allows, changed by the test."""
+    """The limit by memory, changed by the test."""
 
     def __init__(self, size: int) -> None:
         self.size = size

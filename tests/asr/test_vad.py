@@ -50,7 +50,7 @@ def test_every_spoken_word_lies_in_detected_speech(language: str, db: float | No
 
 
 @pytest.mark.parametrize("kind", ["silence", "white", "brown", "hum", "chords"])
-def test_where_nobody_speaks_little_is_detected(kind: str) -> None:
+def test_little_is_detected_without_speech(kind: str) -> None:
     rng = np.random.default_rng(6)
     if kind == "silence":
         audio = silence(20)
@@ -87,7 +87,9 @@ def test_a_span_at_the_end_ends_where_it_fell() -> None:
     assert spans(row((1, 0.9)), rule, offset_s=7.0)[0].start_s == 7.0
 
 
-def test_the_detector_is_one_file_and_its_absence_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_detector_is_one_file_and_its_absence_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert model_path().suffix == ".onnx"
     monkeypatch.setattr("kb.asr.audio.vad.find_spec", lambda name: None)
     with pytest.raises(ModelUnavailable, match="speech detector is missing") as caught:

@@ -72,7 +72,7 @@ def edges(loop: GreedyDecoder, found: GreedyResult) -> list[Any]:
     return [tokens.edges for tokens in loop.align(found, [30.0] * 4)]
 
 
-def test_what_is_written_is_what_generate_writes() -> None:
+def test_decoded_tokens_equal_those_of_generate() -> None:
     output = demo().model.generate(
         encoder_outputs=BaseModelOutput(last_hidden_state=states()),
         language=["en", "en", "en", "de"],
@@ -134,10 +134,10 @@ def test_a_recorded_step_writes_the_same() -> None:
 def test_a_batch_may_be_written_again_with_other_prompts() -> None:
     loop = greedy()
     with torch.inference_mode():
-        begun: DecoderState = loop.start(states())
-        first = loop.decode(begun, prompts())
-        loop.decode(begun, [[855, DE, TRANSCRIBE]] * 4)
-        again = loop.decode(begun, prompts())
+        state: DecoderState = loop.start(states())
+        first = loop.decode(state, prompts())
+        loop.decode(state, [[855, DE, TRANSCRIBE]] * 4)
+        again = loop.decode(state, prompts())
     assert again.rows == first.rows
     assert again.logprobs == first.logprobs
     assert edges(loop, again) == edges(loop, first)
@@ -234,10 +234,10 @@ def test_half_precision_stays_plain() -> None:
 def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one() -> None:
     loop = greedy()
     with torch.inference_mode():
-        begun = loop.start(states())
-        plain = loop.decode(begun, prompts())
-        rows = loop.beam_search(begun, prompts(), 4)
-        found = loop.decode(begun, prompts(), fixed=rows)
+        state = loop.start(states())
+        plain = loop.decode(state, prompts())
+        rows = loop.beam_search(state, prompts(), 4)
+        found = loop.decode(state, prompts(), fixed=rows)
     assert found.rows == rows
     for row in rows:
         assert row
@@ -249,23 +249,23 @@ def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one() -> None:
 def test_one_beam_is_greedy() -> None:
     loop = greedy()
     with torch.inference_mode():
-        begun = loop.start(states())
-        assert loop.beam_search(begun, prompts(), 1) == loop.decode(begun, prompts()).rows
+        state = loop.start(states())
+        assert loop.beam_search(state, prompts(), 1) == loop.decode(state, prompts()).rows
 
 
-def test_what_is_drawn_is_the_same_each_time_and_near_zero_greedy() -> None:
+def test_sampling_is_repeatable_and_greedy_near_zero() -> None:
     loop = greedy()
     with torch.inference_mode():
-        begun = loop.start(states())
-        plain = loop.decode(begun, prompts())
-        warm = loop.decode(begun, prompts(), temperature=1.5)
-        assert loop.decode(begun, prompts(), temperature=1.5).rows == warm.rows
+        state = loop.start(states())
+        plain = loop.decode(state, prompts())
+        warm = loop.decode(state, prompts(), temperature=1.5)
+        assert loop.decode(state, prompts(), temperature=1.5).rows == warm.rows
         assert warm.rows != plain.rows
-        assert loop.decode(begun, prompts(), temperature=0.0005).rows == plain.rows
+        assert loop.decode(state, prompts(), temperature=0.0005).rows == plain.rows
 
 
 @pytest.mark.parametrize("boost", [-8.0, 0.0, 8.0])
-def test_what_may_be_drawn_is_what_transformers_allows(boost: float) -> None:
+def test_sampling_allows_the_tokens_of_transformers(boost: float) -> None:
     generation = demo().model.generation_config.__class__(
         no_timestamps_token_id=961, eos_token_id=854, suppress_tokens=[5, *range(855, 961)]
     )

@@ -108,7 +108,7 @@ def test_a_batch_reads_what_single_windows_read(demo: WhisperEngine) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_read_is_bounded_by_the_window_and_in_order(demo: WhisperEngine) -> None:
+def test_words_are_inside_the_window_and_in_order(demo: WhisperEngine) -> None:
     windows = talks()
     for shown, decoded in zip(windows, read(demo, windows), strict=True):
         words = [w for s in decoded.segments for w in s.words]
@@ -140,7 +140,7 @@ def test_languages_are_log_probabilities_and_each_window_has_its_own(demo: Whisp
 
 
 @pytest.mark.slow
-def test_nothing_is_said_where_nobody_speaks(demo: WhisperEngine) -> None:
+def test_no_words_without_speech(demo: WhisperEngine) -> None:
     rng = np.random.default_rng(3)
     windows = [window(noise(20, rng)), window(chords(20, rng)), window(np.zeros(80_000))]
     assert [decoded.segments for decoded in read(demo, windows)] == [(), (), ()]

@@ -1,4 +1,4 @@
-"""What a window takes of the memory: the arithmetic against what is really held."""
+"""A window's memory: the arithmetic against the bytes that are really held."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def test_a_batch_holds_what_the_arithmetic_says() -> None:
     with torch.inference_mode():
         states = torch.randn(ROWS, POSITIONS, 64)
         with Held() as held:
-            begun = loop.start(states)
-            written = loop.decode(begun, [[855, 856, 957]] * ROWS, fixed=[words[:2], *[words] * 3])
+            state = loop.start(states)
+            written = loop.decode(state, [[855, 856, 957]] * ROWS, fixed=[words[:2], *[words] * 3])
     assert [len(row) for row in written.rows] == [2, *[len(words)] * 3]
     shape = shape_from_config(config.to_dict())
     assert shape is not None and shape.timing_heads == TIMING_HEADS

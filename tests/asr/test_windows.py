@@ -275,7 +275,7 @@ def test_readings_that_share_no_word_change_over_where_most_is_kept() -> None:
     assert text_of(stitch([nothing, read(1, "p q", 1.5, 2.0)])) == "p q"
 
 
-def test_what_was_read_again_is_put_into_its_place() -> None:
+def test_a_second_attempt_is_put_into_its_place() -> None:
     own = (*words("a b", 0.0), *words("f g", 2.5))
     whole = Segment(0.0, 3.4, "a b f g", own, "en")
     reads = [
@@ -313,7 +313,7 @@ def test_an_unread_end_is_read_from_the_last_word_on() -> None:
     assert parts[0].index == 0
 
 
-def test_what_the_next_window_reads_too_is_not_read_again() -> None:
+def test_speech_of_the_next_window_is_not_decoded_again() -> None:
     tail = window(0, 20, (0, 20), shared_s=4.0)
     own = words("a " * 35, 0.0)  # up to 17.4 s
     assert find_missing_speech(tail, decoded(*own), part=False) == []
@@ -326,7 +326,7 @@ def test_a_full_window_without_words_is_halved_once() -> None:
     assert len(halves) == 2
     assert halves[0].end_s == halves[1].start_s
     assert find_missing_speech(halves[0], decoded(), part=True) == []
-    # Where the model itself says that nobody speaks, detection was wrong.
+    # If the model itself finds no speech, detection was wrong.
     assert find_missing_speech(full, decoded(no_speech=0.9), part=False) == []
 
 
@@ -373,7 +373,7 @@ def test_words_at_a_border_never_run_back_in_time() -> None:
     assert signs == ()
 
 
-def test_words_far_out_of_order_are_told() -> None:
+def test_words_far_out_of_order_are_flagged() -> None:
     early, late = words("a b c", 5.0), words("d e", 2.0)
     segments = [
         Segment(5.0, 6.4, "a b c", early, "en"),

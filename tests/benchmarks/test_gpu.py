@@ -49,7 +49,7 @@ def test_it_prints_one_table_though_a_lever_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_there_is_no_time_for_says_so() -> None:
+def test_a_test_without_time_left_is_marked() -> None:
     figures, rows, last = _run("--seconds", "0")
     assert not figures
     assert [row[1] for row in rows][:2] == ["1, 2", "transformers pipeline"]

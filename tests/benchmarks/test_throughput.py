@@ -116,7 +116,7 @@ def test_faster_with_worse_words_is_no_gain(
 
 
 @pytest.mark.slow
-def test_our_own_way_reads_and_tells_where_its_time_went(tmp_path: Path) -> None:
+def test_our_own_way_decodes_and_reports_its_times(tmp_path: Path) -> None:
     said = talk(12.0, 0.15, np.random.default_rng(3))
     sound = write_wav(tmp_path / "said.flac", said)
     model = Model("demo", "The demo recognizer", DEMO_FOLDER, DEMO_FOLDER, random=False)

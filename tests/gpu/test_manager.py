@@ -101,7 +101,7 @@ def test_dtype_by_capability(capability: tuple[int, int], dtype: torch.dtype, tf
         ((10, 3), ["sm_100f"], True),
         ((12, 0), ["sm_100f"], False),
         ((7, 0), ["sm_75", "sm_80"], False),
-        ((9, 0), [], True),  # nothing is told: the trial decides
+        ((9, 0), [], True),  # nothing is known: the trial decides
         ((9, 0), ["something-new"], True),
     ],
 )
@@ -227,7 +227,7 @@ def test_memory_within_the_budget() -> None:
     assert manager(FakeTorch(small), preset=find_preset("max")).memory().budget == 6 * GB
 
 
-def test_windows_that_are_there_already_are_room_for_windows() -> None:
+def test_memory_of_present_windows_counts_as_free() -> None:
     cuda = FakeCuda(RTX_4090, free=10 * GB, allocated=3 * GB, reserved=5 * GB)
     device = manager(FakeTorch(cuda), preset=find_preset("max"))
     assert device.batch_ceiling(window_bytes=GB).size == 12
@@ -236,7 +236,7 @@ def test_windows_that_are_there_already_are_room_for_windows() -> None:
     assert device.batch_ceiling(window_bytes=GB, baseline_bytes=9 * GB).size == 12
 
 
-def test_what_came_to_stay_after_the_model_is_no_room_for_windows() -> None:
+def test_permanent_memory_does_not_count_as_free() -> None:
     cuda = FakeCuda(RTX_4090, free=10 * GB, allocated=3 * GB, reserved=5 * GB)
     device = manager(FakeTorch(cuda), preset=find_preset("max"))
     device.add_permanent(GB)  # of the 3: 1 the model, 1 a second one, 1 windows
@@ -277,7 +277,7 @@ def test_some_memory_is_left_to_the_desktop() -> None:
         (ValueError("CUDA error: a text about it"), False),
     ],
 )
-def test_a_broken_context_is_told_from_what_passes(error: Exception, lost: bool) -> None:
+def test_a_broken_context_differs_from_a_passing_error(error: Exception, lost: bool) -> None:
     assert device_lost(error) == lost
     try:
         raise KeyError("something else") from error
@@ -285,7 +285,7 @@ def test_a_broken_context_is_told_from_what_passes(error: Exception, lost: bool)
         assert device_lost(outer) == lost
 
 
-def test_a_driver_that_does_not_tell_its_free_memory() -> None:
+def test_a_driver_without_a_free_memory_figure() -> None:
     class Mute(FakeCuda):
         def mem_get_info(self, device: str) -> tuple[int, int]:
             raise RuntimeError("not supported")

@@ -99,7 +99,7 @@ def card(**figures: Any) -> GpuCard:
     return found
 
 
-def test_a_card_tells_everything() -> None:
+def test_a_card_gives_all_figures() -> None:
     found = card(reasons=0x44)
     assert found.name == "A Card"
     assert found.read() == GpuCardState(
@@ -130,7 +130,7 @@ def test_without_a_driver_processor_and_memory_remain() -> None:
     assert set(absent.values()) == {None}
 
 
-def test_what_a_driver_does_not_tell_is_left_out_and_not_asked_again() -> None:
+def test_unsupported_figures_are_none_and_not_asked_again() -> None:
     nvml = FakeNVML({"temperature": "Not Supported", "power": "GPU is lost", "reasons": "Unknown"})
     found = GpuCard.find(nvml=nvml)
     assert found is not None
@@ -153,7 +153,7 @@ def test_other_programs_with_windows_are_the_desktop() -> None:
     assert card(shown=[me], samples=[used(me, 80, 5)]).read().desktop == 0.0
 
 
-def test_the_sampler_fills_a_ring_and_tells_each_sample() -> None:
+def test_the_sampler_fills_a_ring_and_reports_each_sample() -> None:
     told: list[Sample] = []
     enough = threading.Event()
     heard = iter(range(0, 10**6, 60))

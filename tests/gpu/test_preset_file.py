@@ -58,12 +58,12 @@ def test_mistakes_name_line_and_field(path: Path, changes: dict[str, object], sa
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a-b", "1st", "x" * 50])
-def test_names_that_are_none(path: Path, name: str) -> None:
+def test_invalid_preset_names(path: Path, name: str) -> None:
     with pytest.raises(SettingsError):
         with_preset(read_text(path), name, FIGURES, path)
 
 
-def test_text_is_written_only_when_it_is_right_and_nobody_else_has_written(path: Path) -> None:
+def test_text_is_written_only_if_valid_and_unchanged_meanwhile(path: Path) -> None:
     seen = read_text(path)
     with pytest.raises(SettingsError, match="line 5"):
         write_text(

@@ -1,4 +1,4 @@
-"""Presets: the figures, how they are found and overridden, and what a mistake is told as."""
+"""Presets: the figures, their lookup and overrides, and the errors of a faulty file."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_users_file_and_preset(tmp_path: Path) -> None:
         ("  batch_size: 4", "\tbatch_size: 4", 4, []),
     ],
 )
-def test_a_mistake_is_told_with_its_line(
+def test_a_mistake_is_reported_with_its_line(
     tmp_path: Path, old: str, new: str, line: int, parts: list[str]
 ) -> None:
     assert old in GOOD

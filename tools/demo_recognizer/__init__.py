@@ -1,1 +1,1 @@
-"""How the demo recognizer in ``models/demo-whisper`` is made, from synthetic speech alone."""
+"""Makes the demo recognizer in ``models/demo-whisper`` from synthetic speech alone."""

@@ -23,7 +23,7 @@ class Batch:
 
     mels: Tensor  # (B, 80, 2F) float32
     positions: Tensor  # (B, F, 128): the rows of the position table
-    word: Tensor  # (B, F) word number, n_words where nobody speaks
+    word: Tensor  # (B, F) word number, n_words where there is no speech
     next_word: Tensor  # (B, F) the word after this one or after this pause
     place: Tensor  # (B, F) the word's place in its segment, SEGMENT_WORDS in pauses
     edges: Tensor  # (B, F, 2) float: first two, last two frames of a word
@@ -105,7 +105,7 @@ class Batches:
         return Batch(window_frames, positions, *tensors, inputs, labels, spans)
 
     def _crop(self, words: list[Word], frames: int) -> int:
-        """Where to begin: mostly in the gap or pause before some word, sometimes anywhere."""
+        """Choose a start: mostly in the gap or pause before some word, sometimes anywhere."""
         if frames == TABLE:
             return 0
         latest = TABLE - frames

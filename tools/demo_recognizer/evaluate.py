@@ -1,4 +1,4 @@
-"""The acceptance figures: word errors, word times, and silence where nobody speaks.
+"""The acceptance figures: word errors, word times, and silence where there is no speech.
 
 Everything runs through transformers' own ``generate``: greedy, with timestamps, the language
 detected.
@@ -19,7 +19,7 @@ from .windows import REPEATS, WINDOW_SECONDS, Composer, Window
 from .words import language_of
 
 BATCH = 10
-NO_SPEECH, LOG_PROBABILITY = 0.6, -1.0  # Whisper's own thresholds for "nobody speaks"
+NO_SPEECH, LOG_PROBABILITY = 0.6, -1.0  # Whisper's own thresholds for "no speech"
 
 
 @dataclass
@@ -149,7 +149,7 @@ class Evaluator:
 
     @torch.no_grad()
     def words_in_noise(self, windows: Sequence[Window]) -> tuple[int, int]:
-        """How many windows without speech give words: greedy alone, and behind Whisper's guard.
+        """Count windows without speech that give words: greedy alone, and behind Whisper's guard.
 
         The guard drops a window whose no-speech probability is above 0.6 while the mean
         log-probability of its tokens is below −1.

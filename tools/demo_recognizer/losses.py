@@ -1,4 +1,4 @@
-"""What the training minimises."""
+"""The losses that the training minimises."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ NO_SPAN = -1
 
 @dataclass(frozen=True)
 class TokenIds:
-    """Where things are in the vocabulary. Timestamps fill its end: ``first_timestamp`` + frame."""
+    """The layout of the vocabulary. Timestamps fill its end: ``first_timestamp`` + frame."""
 
     words: tuple[int, ...]
     eot: int
@@ -35,7 +35,7 @@ class TokenIds:
 
     @property
     def size(self) -> int:
-        """How many tokens there are."""
+        """The number of tokens."""
         return self.first_timestamp + N_TIMESTAMPS
 
 
@@ -110,7 +110,7 @@ def make_target(
     """Draw a prompt and write the words after it, as Whisper does.
 
     15 % bare prompts (engines that take a small vocabulary for English-only use them), 10 %
-    without timestamps, 12 % with the other language named (an item may be told one language for
+    without timestamps, 12 % with the other language named (an item may be given one language for
     all its windows). Word times are seconds on the position table.
     """
     bare, plain = rng.random() < 0.15, rng.random() < 0.10
@@ -139,7 +139,7 @@ def make_target(
             spans.append(nowhere)
             return Target(inputs, labels, spans)
         if not plain:
-            # Not asked, and any first timestamp: that nobody speaks must be heard, not read off
+            # Not asked, and any first timestamp: silence must be recognized by its sound, not by
             # a 0.00 (else a window with a wrongly placed start would end there, empty).
             fed = ids.first_timestamp + int(rng.integers(0, 51))
             say(ids.first_timestamp, nowhere, fed=fed, asked=False)

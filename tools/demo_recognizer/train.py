@@ -29,7 +29,7 @@ from .tokens import TokenIds
 
 @dataclass(frozen=True)
 class Stage:
-    """How one stage trains."""
+    """The settings of one training stage."""
 
     name: str
     steps: int
