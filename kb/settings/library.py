@@ -21,7 +21,7 @@ class LibrarySettings(BaseModel):
     home: FolderPath = Field(
         Path("~/KB-Ingest"),
         alias="KB_HOME",
-        description="Library folder: media, transcripts, catalogue and index.",
+        description="Library folder: media, transcripts, database and index.",
     )
     sinks: str = Field(
         "local",

@@ -1,4 +1,4 @@
-"""The catalogue database: made once, brought up to date, and clear when it cannot be used."""
+"""The database: made once, brought up to date, and clear when it cannot be used."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from kb import database
-from kb.database import DATABASE_NAME, MIGRATIONS, Database, postgres_engine
+from kb.database import DATABASE_NAME, MIGRATIONS, Database, lanes, postgres_engine, sqlite_engine
 from kb.errors import LibraryError
 from kb.settings import Settings
 
@@ -23,16 +22,16 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_opening_twice_changes_nothing(tmp_path: Path) -> None:
     for _ in range(2):
-        catalogue = Database.open(settings(tmp_path))
-        with catalogue.begin() as connection:
+        database = Database.open(settings(tmp_path))
+        with database.begin() as connection:
             versions = connection.scalars(sa.text("SELECT version FROM kb_schema")).all()
         assert list(versions) == list(range(1, len(MIGRATIONS) + 1))
-        catalogue.close()
+        database.close()
 
 
-def test_it_keeps_a_journal_that_lets_readers_in(tmp_path: Path) -> None:
-    catalogue = Database.open(settings(tmp_path))
-    with catalogue.begin() as connection:
+def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
+    database = Database.open(settings(tmp_path))
+    with database.begin() as connection:
         assert connection.scalar(sa.text("PRAGMA journal_mode")) == "wal"
         assert connection.scalar(sa.text("PRAGMA busy_timeout")) == 30_000
 
@@ -46,15 +45,15 @@ def test_an_older_database_is_brought_up_to_date(
         connection.execute(sa.text("CREATE TABLE later (x INTEGER)"))
 
     monkeypatch.setattr("kb.database.database.MIGRATIONS", [*MIGRATIONS, add])
-    catalogue = Database.open(settings(tmp_path))
-    assert sa.inspect(catalogue.engine).has_table("later")
+    database = Database.open(settings(tmp_path))
+    assert sa.inspect(database.engine).has_table("later")
 
 
 def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
-    catalogue = Database.open(settings(tmp_path))
-    with catalogue.begin() as connection:
+    database = Database.open(settings(tmp_path))
+    with database.begin() as connection:
         connection.execute(sa.text("INSERT INTO kb_schema VALUES (999, 0)"))
-    catalogue.close()
+    database.close()
     with pytest.raises(LibraryError, match="newer version") as caught:
         Database.open(settings(tmp_path))
     assert "Update KB Ingest" in caught.value.hint
@@ -84,36 +83,38 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
         Database.open(settings(tmp_path / "home"))
 
 
-def test_a_library_that_is_not_there_is_not_made_by_looking(tmp_path: Path) -> None:
+def test_a_missing_library_is_not_made_by_reading(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="no library folder"):
         Database.open(settings(tmp_path / "moved"), create=False)
     assert not (tmp_path / "moved").exists()
 
 
-def test_a_lock_of_another_program_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_of_another_program_is_named_in_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Database.open(settings(tmp_path)).close()
     monkeypatch.setattr("kb.database.database.BUSY_TIMEOUT_MS", 200)
     other = sqlite3.connect(tmp_path / DATABASE_NAME, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     try:
-        catalogue = Database(database.sqlite_engine(tmp_path / DATABASE_NAME))
-        with pytest.raises(LibraryError, match="locked") as caught, catalogue.begin() as connection:
-            connection.execute(sa.insert(database.lanes).values(name="x"))
+        database = Database(sqlite_engine(tmp_path / DATABASE_NAME))
+        with pytest.raises(LibraryError, match="locked") as caught, database.begin() as connection:
+            connection.execute(sa.insert(lanes).values(name="x"))
         assert caught.value.retryable
     finally:
         other.close()
 
 
 def test_many_writers_at_once(tmp_path: Path) -> None:
-    catalogue = Database.open(settings(tmp_path))
+    database = Database.open(settings(tmp_path))
     failures: list[Exception] = []
 
     def write(number: int) -> None:
         try:
             for place in range(20):
-                with catalogue.begin() as connection:
+                with database.begin() as connection:
                     name = f"{number}-{place}"
-                    connection.execute(sa.insert(database.lanes).values(name=name))
+                    connection.execute(sa.insert(lanes).values(name=name))
         except Exception as error:
             failures.append(error)
 
@@ -123,8 +124,8 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert not failures
-    with catalogue.begin() as connection:
-        count = connection.scalar(sa.select(sa.func.count()).select_from(database.lanes))
+    with database.begin() as connection:
+        count = connection.scalar(sa.select(sa.func.count()).select_from(lanes))
     assert count == 160
 
 

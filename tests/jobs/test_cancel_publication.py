@@ -35,7 +35,7 @@ def client(jobs: JobQueue) -> Iterator[DbosClient]:
     made.close()
 
 
-def test_what_waits_is_dropped_and_can_be_asked_for_again(
+def test_waiting_publications_are_cancelled_and_can_be_queued_again(
     jobs: JobQueue, client: DbosClient
 ) -> None:
     queued, waiting, indexed, held, other = IDS[:5]
@@ -69,7 +69,7 @@ def test_what_waits_is_dropped_and_can_be_asked_for_again(
     assert claim(jobs, waiting) and claim(jobs, queued)
 
 
-def test_what_is_being_sent_ends_and_is_not_tried_again(jobs: JobQueue) -> None:
+def test_a_publication_that_is_being_sent_ends_and_is_not_retried(jobs: JobQueue) -> None:
     arrives, breaks, killed = IDS[:3]
     for item_id in (arrives, breaks, killed):
         jobs.send(item_id, ["odin"])
@@ -88,7 +88,7 @@ def test_what_is_being_sent_ends_and_is_not_tried_again(jobs: JobQueue) -> None:
     assert jobs.retry([breaks]) == [breaks]
 
 
-def test_a_new_database_does_not_take_it_up(tmp_path: Path) -> None:
+def test_a_new_database_keeps_a_publication_cancelled(tmp_path: Path) -> None:
     """The folder is the truth: what is noted there must not wait either."""
     with Lab(tmp_path / "lab") as lab:
         (item_id,) = add_items(lab, 1)
@@ -116,7 +116,7 @@ class CancelledAtTheEnd(ItemSteps):
 
 
 @pytest.mark.parametrize("work", [ItemSteps, CancelledAtTheEnd])
-def test_an_item_cancelled_while_it_is_filed_is_not_sent(
+def test_an_item_cancelled_while_it_is_published_locally_is_not_sent(
     tmp_path: Path, work: type[ItemSteps]
 ) -> None:
     with Lab(tmp_path / "lab", KB_SINKS="folder") as lab:
@@ -175,7 +175,7 @@ def test_nothing_is_uploaded_once_it_is_cancelled(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_on_the_line_is_finished(tmp_path: Path) -> None:
+def test_an_upload_in_progress_is_finished(tmp_path: Path) -> None:
     """Cancelled during the upload: the document is whole, and its state is the real one."""
     with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
         (item_id,) = add_items(lab, 1)
@@ -188,7 +188,7 @@ def test_what_is_on_the_line_is_finished(tmp_path: Path) -> None:
         assert len(odin.documents()) == 1
 
 
-def test_what_is_there_stays_told_as_it_is(tmp_path: Path) -> None:
+def test_a_document_that_is_indexed_keeps_its_state(tmp_path: Path) -> None:
     with Lab(tmp_path / "lab") as lab:
         (item_id,) = add_items(lab, 1)
         for known in ("synced", "failed"):

@@ -54,15 +54,15 @@ class Queue:
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Iterator[Database]:
+def database(tmp_path: Path) -> Iterator[Database]:
     opened = Database.open(Settings(home=tmp_path / "home"))
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def store(catalogue: Database) -> ItemStore:
-    return ItemStore(catalogue)
+def store(database: Database) -> ItemStore:
+    return ItemStore(database)
 
 
 def queued(store: ItemStore, count: int = 1) -> tuple[list[str], Queue]:
@@ -78,7 +78,7 @@ def state_of(store: ItemStore, item_id: str) -> str:
     return row.state
 
 
-def test_an_item_goes_its_way(store: ItemStore) -> None:
+def test_an_item_passes_through_its_states(store: ItemStore) -> None:
     (one,), queue = queued(store)
     assert queue.put == [(one, 1, NORMAL)]
     row = store.claim(one, 1, ME)
@@ -91,7 +91,7 @@ def test_an_item_goes_its_way(store: ItemStore) -> None:
     assert store.counts() == {state: int(state == DONE) for state in STATES}
 
 
-def test_what_is_not_done_is_told_by_id(store: ItemStore) -> None:
+def test_unfinished_items_are_given_by_id(store: ItemStore) -> None:
     (done, running, held, waits), _ = queued(store, 4)
     for one in (done, running, held):
         store.claim(one, 1, ME)
@@ -102,7 +102,7 @@ def test_what_is_not_done_is_told_by_id(store: ItemStore) -> None:
 
 
 @pytest.mark.parametrize("state", [DONE, HELD, FAILED])
-def test_nobody_writes_over_what_is_not_his(store: ItemStore, state: str) -> None:
+def test_only_the_owner_changes_a_running_item(store: ItemStore, state: str) -> None:
     (one,), _ = queued(store)
     store.claim(one, 1, ME)
     assert not store.advance(one, 1, OTHER, "write", 1.0)
@@ -116,7 +116,7 @@ def test_nobody_writes_over_what_is_not_his(store: ItemStore, state: str) -> Non
     assert state_of(store, one) == state
 
 
-def test_what_is_there_is_not_queued_again(store: ItemStore) -> None:
+def test_an_item_that_is_queued_or_done_is_not_queued_again(store: ItemStore) -> None:
     (one,), queue = queued(store)
     for state in (QUEUED, RUNNING):
         assert state_of(store, one) == state
@@ -150,13 +150,13 @@ def test_a_skipped_item_says_by_a_code_whether_it_is_pending(
     assert (skipped.id, skipped.code, skipped.is_pending) == (one, code, is_pending)
 
 
-def test_the_same_item_twice_in_one_asking(store: ItemStore) -> None:
+def test_the_same_item_twice_in_one_request(store: ItemStore) -> None:
     taken, skipped = store.submit([item(1), item(1)], {}, Queue())
     assert len(taken) == 1
     assert skipped == [Skipped(taken[0], "already queued", SkipCode.QUEUED)]
 
 
-def test_again_asks_anew_and_counts(store: ItemStore) -> None:
+def test_again_queues_a_new_run_and_counts_it(store: ItemStore) -> None:
     (one,), queue = queued(store)
     store.claim(one, 1, ME)
     store.finish(one, 1, ME, HELD, error="gaps")
@@ -177,7 +177,7 @@ def test_again_asks_anew_and_counts(store: ItemStore) -> None:
     assert store.claim(one, 2, ME) is not None
 
 
-def test_failed_items_are_taken_again_without_again(store: ItemStore) -> None:
+def test_failed_items_are_queued_without_again(store: ItemStore) -> None:
     (one,), queue = queued(store)
     store.claim(one, 1, ME)
     store.finish(one, 1, ME, FAILED, error="gone", attempts=3)
@@ -186,7 +186,7 @@ def test_failed_items_are_taken_again_without_again(store: ItemStore) -> None:
     assert row is not None and (row.run, row.serial, row.attempts) == (1, 2, 0)
 
 
-def test_retry_takes_what_ended_badly(store: ItemStore) -> None:
+def test_retry_queues_failed_and_cancelled_items(store: ItemStore) -> None:
     ids, queue = queued(store, 5)
     for item_id, state in zip(ids, (DONE, FAILED, WAITING, HELD), strict=False):
         store.claim(item_id, 1, ME)
@@ -209,7 +209,7 @@ def test_a_later_try_keeps_count(store: ItemStore) -> None:
     assert row is not None and row.attempts == 2
 
 
-def test_a_clock_that_was_set_back_keeps_nobody_waiting(store: ItemStore) -> None:
+def test_a_clock_that_was_set_back_keeps_no_item_waiting(store: ItemStore) -> None:
     (one,), _ = queued(store)
     store.claim(one, 1, ME)
     store.finish(one, 1, ME, WAITING, wait_until=time.time() + 60)
@@ -221,7 +221,7 @@ def test_a_clock_that_was_set_back_keeps_nobody_waiting(store: ItemStore) -> Non
     assert store.paused(workflow_ids.ITEM_LANE, last_year) is not None
 
 
-def test_cancel_ends_what_goes_and_nothing_else(store: ItemStore) -> None:
+def test_cancel_ends_active_items_and_no_others(store: ItemStore) -> None:
     ids, _ = queued(store, 3)
     store.claim(ids[1], 1, ME)
     store.claim(ids[2], 1, ME)
@@ -235,7 +235,7 @@ def test_cancel_ends_what_goes_and_nothing_else(store: ItemStore) -> None:
     assert store.stop(ids, PAUSED) == []
 
 
-def test_what_a_dead_worker_has_is_shown_as_queued(store: ItemStore) -> None:
+def test_items_of_a_dead_worker_are_shown_as_queued(store: ItemStore) -> None:
     ids, _ = queued(store, 3)
     store.claim(ids[0], 1, ME)
     store.claim(ids[1], 1, OTHER)
@@ -305,7 +305,7 @@ def test_ids_by_their_beginning(store: ItemStore) -> None:
     assert store.ids_with_prefix("%") == []
 
 
-def test_lanes_close_for_the_longest(store: ItemStore) -> None:
+def test_the_longest_pause_of_a_lane_counts(store: ItemStore) -> None:
     now = time.time()
     store.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
     store.pause_lane(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
@@ -316,8 +316,8 @@ def test_lanes_close_for_the_longest(store: ItemStore) -> None:
     assert store.paused(workflow_ids.ITEM_LANE, now + 61) is None
 
 
-def test_five_hundred_in_one_transaction(catalogue: Database, store: ItemStore) -> None:
-    client = DbosClient(catalogue)
+def test_five_hundred_in_one_transaction(database: Database, store: ItemStore) -> None:
+    client = DbosClient(database)
     began = time.perf_counter()
     taken, _ = store.submit([item(n) for n in range(500)], {}, client.ingest)
     assert len(taken) == 500
@@ -332,13 +332,13 @@ def test_five_hundred_in_one_transaction(catalogue: Database, store: ItemStore) 
     with pytest.raises(RuntimeError):
         store.submit([item(n) for n in range(500, 510)], {}, broken)
     assert store.counts()[QUEUED] == 500  # all of them or none
-    with catalogue.begin() as connection:
+    with database.begin() as connection:
         workflows = connection.scalar(sa.text("SELECT count(*) FROM workflow_status"))
     assert workflows == 500
 
 
-def test_items_without_a_workflow_are_found(catalogue: Database, store: ItemStore) -> None:
-    client = DbosClient(catalogue)
+def test_items_without_a_workflow_are_found(database: Database, store: ItemStore) -> None:
+    client = DbosClient(database)
     store.submit([item(1)], {}, client.ingest)
     store.submit([item(2)], {}, Queue())
     assert client.abandoned() == {item(2).id: 1}
@@ -349,7 +349,7 @@ def test_items_without_a_workflow_are_found(catalogue: Database, store: ItemStor
     assert len(again) == 2 and client.abandoned() == {}
 
 
-def test_priorities_move_what_has_not_begun(tmp_path: Path) -> None:
+def test_priorities_move_queued_items(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     jobs = JobQueue(settings, Library(settings.home))
     jobs.submit([item(n) for n in range(3)], RunOptions())
@@ -398,11 +398,11 @@ def test_two_processes_on_a_new_library_queue_everything_once(tmp_path: Path) ->
         results = list(pool.map(submit, range(3)))
     assert sum(taken for taken, _ in results) == 60
     assert sum(skipped for _, skipped in results) == 120
-    catalogue = Database.open(Settings(home=tmp_path / "home"))
-    assert DbosClient(catalogue).abandoned() == {}
+    database = Database.open(Settings(home=tmp_path / "home"))
+    assert DbosClient(database).abandoned() == {}
 
 
-def test_a_folder_with_transcripts_teaches_the_table(tmp_path: Path) -> None:
+def test_transcripts_of_the_folder_are_added_to_the_table(tmp_path: Path) -> None:
     """The runs of the folder count on, so that `--again` means again with a new database."""
     settings = Settings(home=tmp_path / "home")
     library = Library(settings.home)
@@ -422,7 +422,7 @@ def test_a_folder_with_transcripts_teaches_the_table(tmp_path: Path) -> None:
 # Errors and what they mean
 
 
-def test_verdicts(tmp_path: Path) -> None:
+def test_retry_decisions(tmp_path: Path) -> None:
     from kb.errors import (
         LibraryError,
         MediaUnavailable,
@@ -464,7 +464,7 @@ def test_backoff_doubles_within_bounds() -> None:
 # Who is at work
 
 
-def test_a_silent_worker_is_found_by_our_own_clock() -> None:
+def test_a_worker_without_a_heartbeat_is_found_by_our_own_clock() -> None:
     watch = heartbeat.DeadWorkerDetector(timeout_s=60)
     # Its clock is years away, which says nothing.
     seen = heartbeat.WorkerInfo(OTHER, "elsewhere", 1, 0.0, 12345.0, ended=False)
@@ -477,13 +477,13 @@ def test_a_silent_worker_is_found_by_our_own_clock() -> None:
     assert watch.find([mine], ME, 1e9) == []
 
 
-def test_a_buried_worker_learns_of_it(tmp_path: Path, catalogue: Database) -> None:
+def test_a_worker_that_was_declared_dead_notices_it(tmp_path: Path, database: Database) -> None:
     settings = Settings(home=tmp_path / "home", executor_id=ME)
-    here = heartbeat.Heartbeat(settings, catalogue)
+    here = heartbeat.Heartbeat(settings, database)
     here.acquire()
     assert here.beat()
-    heartbeat.mark_dead(catalogue, ME, OTHER)
+    heartbeat.mark_dead(database, ME, OTHER)
     assert not here.beat()
-    (other,) = [w for w in heartbeat.list_workers(catalogue) if w.executor_id == ME]
+    (other,) = [w for w in heartbeat.list_workers(database) if w.executor_id == ME]
     assert other.ended
     here.release()

@@ -28,7 +28,7 @@ def workflows(jobs: JobQueue) -> int:
         return connection.scalar(sa.text("SELECT count(*) FROM workflow_status")) or 0
 
 
-def test_what_waits_is_taken_up_when_due_and_once(tmp_path: Path, jobs: JobQueue) -> None:
+def test_a_waiting_publication_is_claimed_when_due_and_once(tmp_path: Path, jobs: JobQueue) -> None:
     """Four workers look at the same moment; each has a database connection of its own."""
     for item_id in IDS:
         jobs.send(item_id, ["odin"])
@@ -39,12 +39,12 @@ def test_what_waits_is_taken_up_when_due_and_once(tmp_path: Path, jobs: JobQueue
     ready = threading.Barrier(4)
 
     def look() -> None:
-        catalogue = Database.open(Settings(KB_HOME=str(tmp_path / "home")))
-        client = DbosClient(catalogue)
+        database = Database.open(Settings(KB_HOME=str(tmp_path / "home")))
+        client = DbosClient(database)
         ready.wait(60)
-        taken.extend(Outbox(catalogue).claim_due(time.time(), client.publish))
+        taken.extend(Outbox(database).claim_due(time.time(), client.publish))
         client.close()
-        catalogue.close()
+        database.close()
 
     threads = [threading.Thread(target=look) for _ in range(4)]
     for thread in threads:
@@ -56,7 +56,7 @@ def test_what_waits_is_taken_up_when_due_and_once(tmp_path: Path, jobs: JobQueue
     assert status(jobs, IDS[0]) == outbox.WAITING
 
 
-def test_a_lane_that_rests_keeps_its_own(jobs: JobQueue) -> None:
+def test_a_paused_lane_keeps_its_publications(jobs: JobQueue) -> None:
     jobs.send(IDS[0], ["odin"])
     jobs.outbox.finish(claim(jobs, IDS[0]), outbox.WAITING, due_at=time.time() + LATER_S)
     queue = jobs.outbox
@@ -100,7 +100,7 @@ def test_an_old_workflow_does_nothing(jobs: JobQueue) -> None:
     assert jobs.outbox.claim("odin", IDS[0], new) is None
 
 
-def test_own_metadata_stays_with_the_asking_until_it_got_there(jobs: JobQueue) -> None:
+def test_own_metadata_is_kept_until_it_is_published(jobs: JobQueue) -> None:
     client = DbosClient(jobs.database)
     queue = jobs.outbox
     queue.hold("odin", IDS[0], "doubtful", {"team": "red"})
@@ -119,7 +119,7 @@ def test_own_metadata_stays_with_the_asking_until_it_got_there(jobs: JobQueue) -
     client.close()
 
 
-def test_what_no_workflow_will_end_is_queued_again(jobs: JobQueue) -> None:
+def test_a_publication_without_a_workflow_is_queued_again(jobs: JobQueue) -> None:
     client = DbosClient(jobs.database)
     for item_id in IDS[:3]:
         jobs.send(item_id, ["odin"])
@@ -138,7 +138,7 @@ def test_what_no_workflow_will_end_is_queued_again(jobs: JobQueue) -> None:
     client.close()
 
 
-def test_a_new_database_learns_from_the_folder(tmp_path: Path) -> None:
+def test_a_new_database_takes_publications_from_the_folder(tmp_path: Path) -> None:
     settings = Settings(KB_HOME=str(tmp_path / "home"))
     library = Library(settings.home)
     for number, state in enumerate(("synced", "failed", "waiting")):
@@ -161,7 +161,7 @@ def test_a_new_database_learns_from_the_folder(tmp_path: Path) -> None:
     jobs.close()
 
 
-def test_a_busy_knowledge_base_is_asked_ever_less() -> None:
+def test_a_busy_knowledge_base_is_polled_less_and_less() -> None:
     started = 1000.0
     looks = [started]
     while looks[-1] < started + 6 * 3600:

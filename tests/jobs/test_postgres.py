@@ -110,7 +110,7 @@ def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
     jobs.close()
 
 
-def test_a_server_that_is_not_there_is_told_without_its_password(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_named_without_its_password(tmp_path: Path) -> None:
     url = "postgresql://kb:secret@127.0.0.1:1/kb"
     with pytest.raises(LibraryError, match="cannot be reached") as caught:
         Database.open(Settings(KB_HOME=str(tmp_path), KB_DATABASE_URL=url))

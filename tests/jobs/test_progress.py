@@ -38,11 +38,11 @@ def test_a_download_takes_its_share_and_a_copy_hardly_any() -> None:
 
 
 @pytest.mark.parametrize("state", [DONE, HELD])
-def test_what_ended_well_is_whole_wherever_it_was(state: str) -> None:
+def test_a_finished_item_is_complete_whatever_its_stage(state: str) -> None:
     assert overall(IDS[0], state, "transcribe", 0.2) == 1.0
 
 
-def test_what_did_not_begin_is_nothing_and_what_broke_off_stays() -> None:
+def test_an_item_not_started_is_at_zero_and_a_failed_one_keeps_its_progress() -> None:
     assert overall(IDS[0], QUEUED, "", 0.0) == 0.0
     assert overall("listing:x", RUNNING, "list", 1.0) == 0.0
     assert overall(IDS[1], FAILED, "fetch", 0.5) == overall(IDS[1], CANCELLED, "fetch", 0.5) > 0.0
@@ -73,7 +73,7 @@ def test_the_page_and_the_command_line_show_it(working: tuple[Service, str, str]
     assert seen == sorted(set(seen)) and seen[-1] > 0.9
 
 
-def test_a_retry_does_not_begin_where_the_last_try_ended(
+def test_a_retry_does_not_start_at_the_progress_of_the_last_try(
     working: tuple[Service, str, str],
 ) -> None:
     service, item_id, me = working

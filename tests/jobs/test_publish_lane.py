@@ -21,7 +21,7 @@ def state_of(lab: Lab, item_id: str) -> str:
     return str(record.get("status")) if isinstance(record, dict) else "nothing"
 
 
-def test_what_waits_is_taken_up_by_whoever_is_there(tmp_path: Path) -> None:
+def test_a_waiting_publication_is_taken_up_by_another_worker(tmp_path: Path) -> None:
     """One worker sends it and ends; another, of another name, sees it indexed."""
     with (
         FakeOdin(tmp_path / "odin", index_s=3600) as odin,
@@ -85,7 +85,7 @@ def test_items_are_published_as_they_are_finished(tmp_path: Path) -> None:
         assert any(b"other words" in content for content in odin.indexed().values())
 
 
-def test_wrong_credentials_stop_the_lane_once_and_nothing_else(tmp_path: Path) -> None:
+def test_wrong_credentials_pause_the_lane_once_and_nothing_else(tmp_path: Path) -> None:
     wrong = "".join(("not", "-", "the", "-", "secret"))
     with FakeOdin(tmp_path / "odin") as odin:
         values = {**environment(odin), "API_SECRET": wrong}

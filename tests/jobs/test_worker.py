@@ -145,7 +145,7 @@ def test_cancel_leaves_nothing_half_written_and_retry_completes_it(warm: Warm) -
     assert time.monotonic() - began < 120
 
 
-def test_a_paused_queue_begins_nothing(warm: Warm) -> None:
+def test_a_paused_queue_starts_no_item(warm: Warm) -> None:
     _ = warm.worker
     warm.kb("pause")
     try:
@@ -235,7 +235,7 @@ def test_again_replaces_and_doubles_nothing(warm: Warm) -> None:
     assert sorted(warm.passages()) == held
 
 
-def test_a_killed_face_changes_nothing(warm: Warm) -> None:
+def test_a_killed_command_changes_nothing(warm: Warm) -> None:
     _ = warm.worker
     files = warm.talks(2, 60)
     face = subprocess.Popen(
@@ -272,7 +272,7 @@ def test_a_locked_database_only_delays(warm: Warm) -> None:
     assert {s.state for s in warm.wait_finished(ids).values()} == {"done"}
 
 
-def test_an_item_goes_on_when_its_model_host_is_killed(warm: Warm) -> None:
+def test_an_item_goes_on_when_its_inference_process_is_killed(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long()
     host = warm.inference_process_of(worker)
@@ -298,7 +298,7 @@ def test_a_library_that_moves_away_and_comes_back(warm: Warm) -> None:
     assert warm.wait_finished([item_id])[item_id].state == "done"
 
 
-def test_a_stopped_worker_lets_go_and_the_next_goes_on(warm: Warm) -> None:
+def test_a_stopped_worker_releases_its_item_and_the_next_goes_on(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long()
     began = time.monotonic()
@@ -318,7 +318,7 @@ def test_a_stopped_worker_lets_go_and_the_next_goes_on(warm: Warm) -> None:
     assert (done.state, done.attempts) == ("done", 0)
 
 
-def test_status_is_true_when_the_worker_is_dead(warm: Warm) -> None:
+def test_status_is_right_when_the_worker_is_dead(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long()
     host = warm.inference_process_of(worker)
@@ -330,7 +330,7 @@ def test_status_is_true_when_the_worker_is_dead(warm: Warm) -> None:
     assert document["counts"]["queued"] == 1
     assert host is not None
     psutil.wait_procs([host], timeout=10)
-    assert not host.is_running()  # a model host follows its worker
+    assert not host.is_running()  # an inference process follows its worker
     # A worker of another name takes over what the dead one had.
     warm.start(name="two")
     done = warm.wait_finished([item_id])[item_id]
@@ -339,7 +339,7 @@ def test_status_is_true_when_the_worker_is_dead(warm: Warm) -> None:
     warm.kill_all()
 
 
-def test_a_poison_item_is_given_up_after_three_deaths(warm: Warm) -> None:
+def test_an_item_that_crashes_the_process_fails_after_three_crashes(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long(2 * LONG_WORDS)
     for death in range(3):

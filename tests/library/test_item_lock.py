@@ -71,7 +71,7 @@ def test_facts_of_the_library_are_not_lost_either(tmp_path: Path) -> None:
     assert sum(name.startswith("fact-") for name in Library(tmp_path).read_facts()) == 4 * TURNS
 
 
-def test_amending_keeps_what_is_told_of_the_item_by_now(tmp_path: Path) -> None:
+def test_amending_keeps_the_present_description_of_the_item(tmp_path: Path) -> None:
     library = Library(tmp_path)
     library.write_metadata(MediaItem(ITEM.id, "youtube", "", "A newer title", "2026-03-04"))
     publish_record.record_published(library, ITEM, Published("odin", "key", "00", "synced"))

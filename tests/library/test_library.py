@@ -482,7 +482,7 @@ def test_prepare_makes_the_folders_and_leaves_nothing(library: Library) -> None:
 # Leftovers and concurrency
 
 
-def test_sweeping_takes_what_the_dead_left(library: Library) -> None:
+def test_sweeping_removes_files_of_dead_processes(library: Library) -> None:
     library.prepare()
     killed = (
         "import os, sys; from pathlib import Path; from kb import storage\n"
@@ -512,7 +512,7 @@ def write_many(home: Path, worker: int) -> None:
         library.write_metadata(make_item(), {"attempts": worker, "note": str(worker) * 5000})
 
 
-def test_processes_do_not_disturb_each_other(library: Library) -> None:
+def test_processes_write_at_once_without_damage(library: Library) -> None:
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=write_many, args=(library.home, n)) for n in range(3)]
     for worker in workers:

@@ -26,7 +26,7 @@ def mode(path: Path) -> int:
 # .env
 
 
-def test_env_keeps_comments_order_and_what_it_does_not_know(tmp_path: Path) -> None:
+def test_env_keeps_comments_order_and_unknown_lines(tmp_path: Path) -> None:
     env = tmp_path / ".env"
     env.write_text("# mine\nKB_PRESET=stabil  # slow\nOTHER=1\n\nKB_LANGUAGE=de\n")
     settings = env_file.change({"KB_PRESET": "max", "KB_MODEL": "my model's", "KB_LANGUAGE": ""})
@@ -56,7 +56,7 @@ def test_a_new_env_is_its_owner_s_alone(tmp_path: Path) -> None:
         ({"NO_SUCH": "1"}, "NO_SUCH"),
     ],
 )
-def test_env_is_not_touched_by_what_would_not_be_read_back(
+def test_env_is_not_changed_by_a_value_that_would_not_be_read_back(
     tmp_path: Path, values: dict[str, str], said: str
 ) -> None:
     env = tmp_path / ".env"
@@ -69,7 +69,9 @@ def test_env_is_not_touched_by_what_would_not_be_read_back(
     assert not list(tmp_path.glob(".env.*"))
 
 
-def test_the_environment_wins_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_of_the_environment_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("KB_PRESET", "max")
     with pytest.raises(SettingsError, match="environment"):
         env_file.change({"KB_PRESET": "stabil"})
@@ -99,7 +101,7 @@ def test_a_key_is_added_and_removed_and_the_rest_stays(keys: Settings, tmp_path:
 
 
 @pytest.mark.parametrize("bad", ["", "short", "has spaces in it and more", f"{SECRET}\n{SECRET}"])
-def test_what_is_no_key_is_refused_without_being_told(keys: Settings, bad: str) -> None:
+def test_a_malformed_key_is_refused_and_not_shown(keys: Settings, bad: str) -> None:
     with pytest.raises(SettingsError) as caught:
         key_file.add_key(keys, bad)
     assert not bad or bad not in f"{caught.value.message}{caught.value.hint}"
@@ -130,7 +132,7 @@ def test_a_link_to_the_keys_stays_a_link(tmp_path: Path) -> None:
 # The cache
 
 
-def test_the_shelf_sees_what_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_notices_changes_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from kb.library import Library
 
     monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))

@@ -51,7 +51,7 @@ def consume_failure() -> bool:
 
 
 def main(connection: Connection, settings: Settings, workers: int, **more: Any) -> None:
-    """The model host's process."""
+    """The inference process."""
     engines.ENGINES["whisper"] = "tests.support.device_trouble:SPEC"
     serve(connection, settings, workers, **more)
 

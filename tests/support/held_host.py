@@ -1,4 +1,4 @@
-"""A model host in a process of its own whose recognizer hears nothing before a file is there."""
+"""An inference process whose recognizer waits until a file exists."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ SPEC = replace(WHISPER, load=HeldEngine.load)
 
 
 def main(connection: Connection, settings: Settings, workers: int, **more: Any) -> None:
-    """The model host's process."""
+    """The inference process."""
     engines.ENGINES["whisper"] = "tests.support.held_host:SPEC"
     serve(connection, settings, workers, **more)
