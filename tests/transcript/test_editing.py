@@ -143,7 +143,7 @@ def service(tmp_path: Path) -> Service:
 
 def test_an_edit_reaches_files_index_and_grade(service: Service) -> None:
     revision = service.revisions.edit(
-        "0123", 0, "the harbour freezes", expected="the harbor freezes"
+        service.items.entry("0123").item.id, 0, "the harbour freezes", expected="the harbor freezes"
     )
     assert revision is not None
     (change,) = revision.changes
