@@ -41,7 +41,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 # The stored form of an error: {"code": ..., "values": {...}}; a nested one has its English too.
-Problem = dict[str, Any]
+StoredProblem = dict[str, Any]
 _Kind = TypeVar("_Kind", bound="KBError")
 
 
@@ -87,9 +87,13 @@ class KBError(Exception):
         super().__init__(self.message)
 
     @property
-    def problem(self) -> Problem | None:
+    def problem(self) -> StoredProblem | None:
         """Code and values for storage and JSON; None for an error without a code."""
         return {"code": self.code, "values": self.values} if self.code else None
+
+    def record(self) -> dict[str, Any]:
+        """Return what is stored and shown: `error` and `hint` in English, `problem` for code."""
+        return {"error": self.message, "hint": self.hint, "problem": self.problem}
 
     def recast(self, kind: type[_Kind], *, retryable: bool | None = None) -> _Kind:
         """Return this message, hint, code and values as an error of another class.
@@ -111,6 +115,20 @@ class KBError(Exception):
         return _rebuild, parts, dict(vars(self))
 
 
+def stored_problem(value: object) -> StoredProblem | None:
+    """Return what a file or row holds of an error's code and values; None if it is malformed."""
+    if isinstance(value, dict) and isinstance(value.get("code"), str):
+        values = value.get("values")
+        return {"code": value["code"], "values": values if isinstance(values, dict) else {}}
+    return None
+
+
+def restored(message: str, hint: str = "", problem: StoredProblem | None = None) -> KBError:
+    """Return an error as it was stored; without `problem` it has no code."""
+    known = problem or {}
+    return _rebuild(KBError, message, hint, known.get("code", ""), known.get("values", {}))
+
+
 class NestedText(str):
     """The message of an error that is a value of another; `hint` is its next step."""
 
@@ -122,7 +140,7 @@ class NestedText(str):
         return text
 
 
-def english(problem: Problem) -> NestedText:
+def english(problem: StoredProblem) -> NestedText:
     """Return the stored English of a nested error."""
     return NestedText(problem["message"], problem.get("hint", ""))
 
@@ -130,7 +148,7 @@ def english(problem: Problem) -> NestedText:
 def render(
     template: str,
     values: Mapping[str, Any],
-    nested: Callable[[Problem], NestedText] = english,
+    nested: Callable[[StoredProblem], NestedText] = english,
 ) -> str:
     """Fill a template with stored values; `nested` gives the text of a nested error."""
     filled = {

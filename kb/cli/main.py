@@ -161,6 +161,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
                 "grade": entry.grade,
                 "error": entry.error,
                 "hint": entry.hint,
+                "problem": entry.problem,
                 "media_path": str(entry.media_path) if entry.media_path else None,
                 "publish": dict(entry.published),
                 "transcript": json_document.to_document(transcript) if transcript else None,

@@ -38,11 +38,7 @@ def _publications(connection: sa.Connection) -> None:
 
 
 def _grades(connection: sa.Connection) -> None:
-    # A database made today got the column with its table.
-    if "grade" not in {column["name"] for column in sa.inspect(connection).get_columns(items.name)}:
-        connection.execute(
-            sa.text(f"ALTER TABLE {items.name} ADD COLUMN grade TEXT NOT NULL DEFAULT ''")
-        )
+    _add_column(connection, items, "grade", "TEXT NOT NULL DEFAULT ''")
 
 
 def _machine(connection: sa.Connection) -> None:
@@ -53,5 +49,24 @@ def _deliveries(connection: sa.Connection) -> None:
     metadata.create_all(connection, tables=[deliveries])
 
 
+def _problems(connection: sa.Connection) -> None:
+    for table in (items, lanes, subscriptions, deliveries):
+        _add_column(connection, table, "problem", "JSON")
+
+
+def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
+    # A database made today got the column with its table.
+    if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
+        connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}"))
+
+
 # Append only. A migration runs once, in one transaction with its record.
-MIGRATIONS: list[Migration] = [_first, _sources, _publications, _grades, _machine, _deliveries]
+MIGRATIONS: list[Migration] = [
+    _first,
+    _sources,
+    _publications,
+    _grades,
+    _machine,
+    _deliveries,
+    _problems,
+]

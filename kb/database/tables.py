@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
+
+
+def _problem_column() -> sa.Column[Any]:
+    """Code and values of the error whose English is beside it; NULL for one without a code."""
+    return sa.Column("problem", sa.JSON(none_as_null=True))
 
 
 _schema = sa.Table(
@@ -45,6 +52,7 @@ items = sa.Table(
     sa.Column("updated_at", sa.Double, nullable=False),
     sa.Column("ended_at", sa.Double),
     sa.Column("grade", sa.Text, nullable=False, default="", server_default=""),
+    _problem_column(),
     sa.Index("kb_items_state", "state"),
     sa.Index("kb_items_enqueued", "enqueued_at"),
 )
@@ -59,6 +67,7 @@ lanes = sa.Table(
     sa.Column("strikes", sa.Integer, nullable=False, default=0),
     sa.Column("next_at", sa.Double, nullable=False, default=0.0),
     sa.Column("updated_at", sa.Double, nullable=False, default=0.0),
+    _problem_column(),
 )
 
 
@@ -122,6 +131,7 @@ subscriptions = sa.Table(
     sa.Column("next_at", sa.Double, nullable=False),
     sa.Column("last_at", sa.Double),
     sa.Column("error", sa.Text, nullable=False, default=""),
+    _problem_column(),
 )
 
 
@@ -203,6 +213,7 @@ deliveries = sa.Table(
     sa.Column("due_at", sa.Double),
     sa.Column("since", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
+    _problem_column(),
     sa.Index("kb_deliveries_item", "item_id"),
     sa.Index("kb_deliveries_status", "status"),
 )

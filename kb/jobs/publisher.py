@@ -291,7 +291,7 @@ class Publisher:
             return
         if error is not None:
             publish_record.record_failure(self.library, entry.item, sink, error)
-            self._outbox.record_error(sink, item_id, error.message, error.hint)
+            self._outbox.record_error(sink, item_id, error)
             return
         if sink == ODIN and (record := self.odin.publish_states.find(item_id)) is not None:
             names = ", ".join(record.names)

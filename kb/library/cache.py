@@ -100,7 +100,7 @@ class LibraryCache:
         try:
             entry = entry_from_record(storage.read_json(path), name.removesuffix(".json"), folder)
         except LibraryError as error:
-            return _CachedFile(stamp, None, Problem(path, error.message, error.hint))
+            return _CachedFile(stamp, None, Problem.of(path, error))
         return _CachedFile(stamp, entry)
 
 

@@ -44,7 +44,7 @@ def adopt(
             if found := _examine(stem, folder, stem_of_id):
                 entries.append(write(*found, stem))
         except KBError as error:
-            problems.append(Problem(media_folder / f"{stem}.json", error.message, error.hint))
+            problems.append(Problem.of(media_folder / f"{stem}.json", error))
     return LibraryListing(tuple(entries), tuple(problems))
 
 

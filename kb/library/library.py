@@ -145,7 +145,7 @@ class Library:
             try:
                 entries.append(entry_from_record(storage.read_json(path), stem, folder))
             except LibraryError as error:
-                problems.append(Problem(path, error.message, error.hint))
+                problems.append(Problem.of(path, error))
         entries.sort(key=lambda entry: (entry.item.published, entry.stem), reverse=True)
         return LibraryListing(tuple(entries), tuple(problems))
 

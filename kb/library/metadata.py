@@ -5,7 +5,7 @@
               "description", "tags", "chapters": [{"start_s", "title"}], "language", "extra"},
      "media": {"sha256", "duration_s"},            measured, not claimed
      "files": {"media": name},
-     "state", "error", "hint", "attempts",
+     "state", "error", "hint", "problem": {"code", "values"}, "attempts",
      "transcribed": {"model", "engine", "preset", "language", "coverage", ...},
      "published": {sink: {...}}}
 
@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
+from kb.errors import KBError, StoredProblem, stored_problem
 from kb.storage import Fields
 from kb.types import Availability, AvailabilityState, Chapter, MediaItem
 
@@ -44,6 +45,12 @@ class Problem:
     path: Path
     message: str
     hint: str = ""
+    problem: StoredProblem | None = None
+
+    @classmethod
+    def of(cls, path: Path, error: KBError) -> Self:
+        """Return the problem that an error met at a path."""
+        return cls(path, error.message, error.hint, error.problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,11 @@ class LibraryEntry:
     sha256: str = ""
     duration_s: float | None = None
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def problem(self) -> StoredProblem | None:
+        """Code and values of `error`; None where it was written without them."""
+        return stored_problem(self.record.get("problem"))
 
     @property
     def transcribed(self) -> Mapping[str, Any]:

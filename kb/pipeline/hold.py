@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from kb.errors import KBError
 from kb.library import LibraryEntry
 from kb.types import Transcript
+
+_BRING_WHOLE_FILE = (
+    "Bring the whole file and ingest it again; the words that are there are searchable."
+)
+_LISTEN = "Listen to the doubtful seconds: kb review ID; or: kb ingest --again --model ..."
 
 
 @dataclass(frozen=True, slots=True)
 class HoldDecision:
-    """How an item ended: `state` is `done` or `held`; `reason` says why it is held."""
+    """How an item ended: `state` is `done` or `held`; `cause` says why it is held."""
 
     state: str
-    reason: str = ""
-    hint: str = ""
+    cause: KBError | None = None
+
+    @property
+    def reason(self) -> str:
+        """The cause in English; empty where the item is not held."""
+        return self.cause.message if self.cause else ""
+
+    def row_values(self) -> dict[str, Any]:
+        """Return `error`, `hint` and `problem` for the item's row."""
+        return self.cause.record() if self.cause else {"error": "", "hint": "", "problem": None}
+
+    def metadata(self) -> dict[str, Any]:
+        """Return `state`, `error`, `hint` and `problem` for the metadata; None removes a key."""
+        return {"state": self.state, **{k: v or None for k, v in self.row_values().items()}}
 
 
 def decide(
@@ -27,26 +46,57 @@ def decide(
     if entry is not None and entry.accepted:
         return HoldDecision("done")
     if transcript.truncated:
-        return HoldDecision(
-            "held",
-            next(iter(transcript.warnings), "The file looks truncated."),
-            "Bring the whole file and ingest it again; the words that are there are searchable.",
-        )
-    found = transcript.coverage
-    if found.trusted < hold_below:
-        missing_s = found.speech_s - found.covered_s
-        reasons = []
-        if missing_s > 0:
-            reasons.append(
-                f"{missing_s:.1f} s of detected speech carry no words ({found.ratio:.0%} covered)"
-            )
-        if found.suspect_s > 0:
-            names = sorted({s.name for window in transcript.windows for s in window.flags})
-            why = f" ({', '.join(names)})" if names else ""
-            reasons.append(f"{found.suspect_s:.1f} s of the text are doubtful{why}")
-        return HoldDecision(
-            "held",
-            f"Grade {found.grade}: {'; '.join(reasons)}.",
-            "Listen to the doubtful seconds: kb review ID; or: kb ingest --again --model ...",
-        )
+        return HoldDecision("held", _truncated(transcript))
+    if transcript.coverage.trusted < hold_below:
+        return HoldDecision("held", _doubtful(transcript))
     return HoldDecision("done")
+
+
+def _truncated(transcript: Transcript) -> KBError:
+    if not transcript.warnings:
+        return KBError(
+            "hold.truncated",
+            "The file looks truncated.",
+            hint=_BRING_WHOLE_FILE,
+        )
+    return KBError(
+        "hold.truncated_because",
+        "{warning}",
+        hint=_BRING_WHOLE_FILE,
+        warning=transcript.warnings[0],
+    )
+
+
+def _doubtful(transcript: Transcript) -> KBError:
+    found = transcript.coverage
+    missing_s = found.speech_s - found.covered_s
+    names = sorted({s.name for window in transcript.windows for s in window.flags})
+    values: dict[str, Any] = {
+        "grade": found.grade,
+        "missing_s": missing_s,
+        "ratio": found.ratio,
+        "suspect_s": found.suspect_s,
+        "why": f" ({', '.join(names)})" if names else "",
+    }
+    if found.suspect_s <= 0:
+        return KBError(
+            "hold.missing",
+            "Grade {grade}: {missing_s:.1f} s of detected speech carry no words ({ratio:.0%} "
+            "covered).",
+            hint=_LISTEN,
+            **values,
+        )
+    if missing_s <= 0:
+        return KBError(
+            "hold.doubtful",
+            "Grade {grade}: {suspect_s:.1f} s of the text are doubtful{why}.",
+            hint=_LISTEN,
+            **values,
+        )
+    return KBError(
+        "hold.missing_and_doubtful",
+        "Grade {grade}: {missing_s:.1f} s of detected speech carry no words ({ratio:.0%} "
+        "covered); {suspect_s:.1f} s of the text are doubtful{why}.",
+        hint=_LISTEN,
+        **values,
+    )

@@ -30,6 +30,7 @@ def record_published(library: Library, item: MediaItem, published: Published) ->
         "status": published.status,
         "error": None,
         "hint": None,
+        "problem": None,
         "attempts": None,
     }
     _record(library, item.id, published.sink, record)
@@ -44,12 +45,7 @@ def record_failure(
     attempts: int = 1,
 ) -> None:
     """Notes beside the medium why a knowledge base does not hold it."""
-    record = {
-        "status": status,
-        "error": error.message,
-        "hint": error.hint,
-        "attempts": attempts,
-    }
+    record = {"status": status, **error.record(), "attempts": attempts}
     _record(library, item.id, sink, record)
 
 
@@ -58,7 +54,9 @@ def record_cancelled(library: Library, item_id: str, sink: str) -> None:
     entry = library.find(item_id)
     known = entry.published.get(sink) if entry else None
     if isinstance(known, Mapping) and known.get("status") == "waiting":
-        record = {"status": "cancelled", "error": None, "hint": None, "attempts": None}
+        record = {
+            "status": "cancelled", "error": None, "hint": None, "problem": None, "attempts": None,
+        }  # fmt: skip
         _record(library, item_id, sink, record)
 
 

@@ -175,9 +175,7 @@ def write(
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
             **captions.captions_retired(library.find(item.id)),
-            "state": decision.state,
-            "error": decision.reason or None,
-            "hint": decision.hint or None,
+            **decision.metadata(),
         },
     )
     return entry, decision

@@ -13,7 +13,7 @@ from typing import Literal
 from gpu.presets import Preset, load_presets
 from gpu.status import Machine
 from kb.database import Database
-from kb.errors import KBError
+from kb.errors import KBError, StoredProblem
 from kb.inference.session import InferenceSession
 from kb.jobs.queue.telemetry import read_machines
 from kb.library import Library
@@ -32,6 +32,7 @@ class HealthCheck:
     state: Literal["ok", "warn", "fail"]
     detail: str
     fix: str = ""
+    problem: StoredProblem | None = None
 
 
 def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck]:
@@ -50,7 +51,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
 
 
 def _failed(name: str, error: KBError) -> HealthCheck:
-    return HealthCheck(name, "fail", error.message, error.hint)
+    return HealthCheck(name, "fail", error.message, error.hint, error.problem)
 
 
 def _python() -> HealthCheck:
@@ -197,4 +198,6 @@ def _sources(settings: Settings) -> list[HealthCheck]:
         finally:
             database.close()
     states: dict[str, Literal["ok", "warn", "fail"]] = {"warning": "warn", "failed": "fail"}
-    return [HealthCheck(c.name, states.get(c.state, "ok"), c.detail, c.hint) for c in found]
+    return [
+        HealthCheck(c.name, states.get(c.state, "ok"), c.detail, c.hint, c.problem) for c in found
+    ]

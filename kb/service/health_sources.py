@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from kb.database import Database
-from kb.errors import KBError
+from kb.errors import KBError, StoredProblem
 from kb.settings import Settings
 from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
@@ -26,6 +26,7 @@ class SourceCheck:
     state: str
     detail: str
     hint: str = ""
+    problem: StoredProblem | None = None
 
 
 def ytdlp_age_days(today: date | None = None) -> int | None:
@@ -61,7 +62,7 @@ def _keys(settings: Settings, database: Database, clock: Callable[[], float]) ->
     try:
         statuses = KeyRing(read_keys(settings), database, clock=clock).statuses()
     except KBError as error:
-        return SourceCheck(name, "failed", error.message, error.hint)
+        return SourceCheck(name, "failed", error.message, error.hint, error.problem)
     if not statuses:
         return SourceCheck(
             name,
@@ -106,7 +107,7 @@ def _lane(settings: Settings, database: Database, clock: Callable[[], float]) ->
     try:
         status = DownloadRateLimiter(database, settings, clock=clock).status()
     except KBError as error:
-        return SourceCheck("Downloads", "failed", error.message, error.hint)
+        return SourceCheck("Downloads", "failed", error.message, error.hint, error.problem)
     if status.paused_until is None:
         return SourceCheck("Downloads", "ok", "the lane is open")
     until = datetime.fromtimestamp(status.paused_until).astimezone()

@@ -46,7 +46,7 @@ class Items:
             replace(
                 status,
                 publications=tuple(
-                    Publication(d.sink, d.status, d.error, d.hint, d.attempts, d.due_at)
+                    Publication(d.sink, d.status, d.error, d.hint, d.attempts, d.due_at, d.problem)
                     for d in entries.get(status.id, ())
                 ),
             )
@@ -118,7 +118,7 @@ def status_of(row: ItemRow | ItemSummary) -> ItemStatus:
     return ItemStatus(
         row.id, row.title, row.stage, row.state, row.progress,
         row.error, row.hint, row.attempts, row.wait_until, row.grade,
-        share=overall(row.id, row.state, row.stage, row.progress),
+        share=overall(row.id, row.state, row.stage, row.progress), problem=row.problem,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kb.errors import KBError
+from kb.errors import KBError, StoredProblem
 from kb.jobs.queue.item_states import Skipped
 from kb.types import Hit
 
@@ -23,6 +23,7 @@ class Publication:
     hint: str = ""
     attempts: int = 0
     wait_until: float | None = None
+    problem: StoredProblem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class ItemStatus:
     grade: str = ""
     publications: tuple[Publication, ...] = ()
     share: float = 0.0
+    problem: StoredProblem | None = None
 
 
 @dataclass(frozen=True, slots=True)

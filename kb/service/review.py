@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb import storage
-from kb.errors import UsageError
+from kb.errors import StoredProblem, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import sync_from_library
@@ -58,6 +58,7 @@ class ReviewItem:
     spans: tuple[UncertainSpan, ...]
     accepted: bool = False
     revisions: int = 0
+    problem: StoredProblem | None = None
 
     @property
     def held(self) -> bool:
@@ -148,7 +149,7 @@ class Review:
         return ReviewItem(
             entry.item, entry.state, transcript.coverage.grade, entry.error, entry.hint,
             uncertain_spans(transcript, run), entry.accepted,
-            sum(revision.run == run for revision in transcript.revisions),
+            sum(revision.run == run for revision in transcript.revisions), entry.problem,
         )  # fmt: skip
 
     def accept(self, item_id: str, *, by: str = "", note: str = "") -> tuple[str, ...]:
@@ -171,7 +172,9 @@ class Review:
             "accepted": True, "by": by or current_user(), "at": now(), "note": note,
             "run": run_of(entry), "grade": transcript.coverage.grade, "held_for": entry.error,
         }  # fmt: skip
-        released = {"review": decision, "state": DONE, "error": None, "hint": None}
+        released = {
+            "review": decision, "state": DONE, "error": None, "hint": None, "problem": None,
+        }  # fmt: skip
         entry = self.library.amend(entry.item.id, released) or entry
         self.queue.items.record_review(entry.item.id, transcript.coverage.grade, release=True)
         return self.revisions.follow_up(entry, transcript)

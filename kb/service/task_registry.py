@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kb.errors import KBError, UsageError
+from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service.service import Service
 from kb.settings import Settings
@@ -169,9 +169,5 @@ def _outcome(result: SyncResult) -> Mapping[str, Any]:
     return {
         "done": list(result.done),
         "waiting": list(result.waiting),
-        "failed": {item_id: _words(error) for item_id, error in result.failed.items()},
+        "failed": {item_id: error.record() for item_id, error in result.failed.items()},
     }
-
-
-def _words(error: KBError) -> dict[str, str]:
-    return {"error": error.message, "hint": error.hint}

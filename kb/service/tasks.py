@@ -25,7 +25,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from kb import storage
-from kb.errors import KBError, UsageError
+from kb.errors import KBError, StoredProblem, UsageError
 from kb.jobs.worker.spawn import start_detached
 from kb.service.task_registry import TASKS
 from kb.settings import Settings, get_settings
@@ -63,6 +63,7 @@ class Task:
     result: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
     hint: str = ""
+    problem: StoredProblem | None = None
 
     @property
     def running(self) -> bool:
@@ -77,11 +78,14 @@ def read(settings: Settings, name: str) -> Task | None:
     except (KBError, TypeError):
         return None
     if task.running and not _is_alive(task):
-        lost = {
-            "error": "It ended without a word.",
-            "hint": f"Begin it again; what it did stays. See {_log_file(settings)}.",
-        }
-        return Task(**{**asdict(task), "state": "lost", **lost})
+        lost = KBError(
+            "task.lost",
+            "The task {name} ended without a result: its process is gone.",
+            hint="Start it again; what it did stays. See {log}.",
+            name=name,
+            log=_log_file(settings),
+        )
+        return Task(**{**asdict(task), "state": "lost", **lost.record()})
     return task
 
 
@@ -162,15 +166,19 @@ class _TaskRun:
             result = TASKS[name](self._settings, dict(self._values["arguments"]), self._progress)
             end = {"state": "done", "result": _as_json(result)}
         except KBError as error:
-            end = {"state": "failed", "error": error.message, "hint": error.hint}
+            end = {"state": "failed", **error.record()}
         except Exception as error:
             log.exception("%s failed", name)
-            end = {
-                "state": "failed",
-                # The words of a strange error may hold anything; the log has them.
-                "error": f"An unexpected error ({type(error).__name__}).",
-                "hint": f"See {_log_file(self._settings)}.",
-            }
+            # The text of an unexpected error may hold a secret; only the log has it.
+            unexpected = KBError(
+                "task.unexpected",
+                "The task {name} failed: an unexpected error ({kind}).",
+                hint="See {log}.",
+                name=name,
+                kind=type(error).__name__,
+                log=_log_file(self._settings),
+            )
+            end = {"state": "failed", **unexpected.record()}
         self._finished.set()
         heartbeat.join()
         self._record(**end, ended_at=time.time())

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import Database, subscriptions
-from kb.errors import UsageError
+from kb.errors import StoredProblem, UsageError
 from kb.library import Library
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.youtube.links import parse_link
@@ -41,6 +41,7 @@ class Subscription:
     next_at: float = 0.0
     last_at: float | None = None
     error: str = ""
+    problem: StoredProblem | None = None
 
 
 def subscription_key(reference: str) -> str:
@@ -105,7 +106,14 @@ class Subscriptions:
         }
         with self._database.begin() as connection:
             self._database.insert_if_missing(
-                connection, subscriptions, key=key, created_at=now, next_at=now, error="", **terms
+                connection,
+                subscriptions,
+                key=key,
+                created_at=now,
+                next_at=now,
+                error="",
+                problem=None,
+                **terms,
             )
             connection.execute(
                 sa.update(subscriptions)
@@ -159,11 +167,15 @@ class Subscriptions:
             count += bool(moved.rowcount)
         return count
 
-    def record_result(self, key: str, *, error: str = "") -> None:
+    def record_result(
+        self, key: str, *, error: str = "", problem: StoredProblem | None = None
+    ) -> None:
         """Store the error of a check, or the reason why it waits; empty after a success."""
         with self._database.begin() as connection:
             connection.execute(
-                sa.update(subscriptions).where(subscriptions.c.key == key).values(error=error)
+                sa.update(subscriptions)
+                .where(subscriptions.c.key == key)
+                .values(error=error, problem=problem)
             )
 
     def restore(self) -> int:

@@ -9,7 +9,7 @@ from kb.errors import KBError
 from kb.service import Service
 from kb.service.worker_supervisor import WorkerView, worker_supervisor
 from kb.ui import i18n, session
-from kb.ui.i18n import text
+from kb.ui.i18n import error_messages, text
 from kb.ui.web import oidc
 from kb.ui.web.request_guard import SIGN_OUT
 from kb.ui.widgets import messages
@@ -126,7 +126,7 @@ def _preset(service: Service) -> str:
     try:
         preset = find_preset(service.settings.preset, service.presets.all())
     except KBError as error:
-        return messages.escape_markdown(error.message)
+        return messages.escape_markdown(error_messages.translate_error(error).message)
     return messages.escape_markdown(preset.label)
 
 

@@ -31,7 +31,7 @@ from kb.jobs.queue.item_states import (
     SkipCode,
     Skipped,
 )
-from kb.jobs.queue.items import FIRST, NORMAL, ItemStore
+from kb.jobs.queue.items import FIRST, NORMAL, ItemStore, LanePause
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.worker import retry_policy
 from kb.library import Library
@@ -309,7 +309,9 @@ def test_the_longest_pause_of_a_lane_counts(store: ItemStore) -> None:
     now = time.time()
     store.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
     store.pause_lane(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
-    assert store.paused(workflow_ids.ITEM_LANE, now) == (workflow_ids.FOREVER, "paused by hand")
+    assert store.paused(workflow_ids.ITEM_LANE, now) == LanePause(
+        workflow_ids.FOREVER, "paused by hand"
+    )
     store.pause_lane(workflow_ids.ITEM_LANE, None, "")
     assert store.paused(workflow_ids.ITEM_LANE, now) is None
     store.pause_lane(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
@@ -449,7 +451,7 @@ def test_retry_decisions(tmp_path: Path) -> None:
     full.__cause__ = OSError(28, "No space left on device")
     assert retry_policy.is_systemic(full, tmp_path)
     verdict = retry_policy.decide(full, 2, systemic=True)
-    assert (verdict.state, verdict.attempts, verdict.lane_reason) == (WAITING, 2, "full")
+    assert (verdict.state, verdict.attempts, verdict.lane_reason) == (WAITING, 2, full)
     assert retry_policy.is_systemic(InferenceProcessCrashed("exit code 1"), tmp_path)
     assert not retry_policy.is_systemic(LibraryError("one damaged file"), tmp_path)
 

@@ -77,6 +77,8 @@ def test_the_queue_is_shown_as_it_was(home: Path, capsys: pytest.CaptureFixture[
     }
     assert "no media.mp4" in found[FAILED]["error"]
     assert found[FAILED]["hint"]
+    # That version stored no codes: what it wrote is shown as it was.
+    assert found[FAILED]["problem"] is None
     assert "truncated" in found[HELD]["error"]
     assert found[WAITING]["wait_until"] == 1_900_000_000.0
     assert found[DONE]["publish"]["folder"]["status"] == "synced"

@@ -27,19 +27,20 @@ from tests.support.library_pages import page, page_text, run_page
 from tests.support.page_library import queued
 
 
-def _say(message: str, hint: str, lang: str) -> None:
+def _say(error: str, hint: str, problem: dict[str, object] | None, lang: str) -> None:
     import streamlit as st
 
+    from kb.errors import restored
     from kb.ui.i18n import error_messages
 
     st.session_state["lang"] = lang
-    st.text(error_messages.translate_error(message))
-    st.text(error_messages.translate_error(hint))
+    for part in error_messages.translate_error(restored(error, hint, problem)):
+        st.text(part)
 
 
 def said(problem: KBError, lang: str = "de") -> tuple[str, str]:
     """Message and hint as a page in this language shows them."""
-    given = {"message": problem.message, "hint": problem.hint, "lang": lang}
+    given = {**problem.record(), "lang": lang}
     app = run_page(AppTest.from_function(_say, kwargs=given))
     return app.text[0].value, app.text[1].value
 
@@ -179,9 +180,7 @@ def test_the_queue_tells_old_troubles_in_german(home: Path) -> None:
     (row,) = service.queue.page().rows
     assert service.queue.items.claim(row.id, 1, "me")
     problem = raised(no_disk)
-    service.queue.items.finish(
-        row.id, 1, "me", "failed", error=problem.message, hint=problem.hint, attempts=1
-    )
+    service.queue.items.finish(row.id, 1, "me", "failed", **problem.record(), attempts=1)
     app = page(tab=MESSAGES["de"]["tab_queue"], lang="de")
     (shown,) = app.dataframe[0].value["error"]
     assert shown == "/kb/media/a.txt lässt sich nicht schreiben: die Platte ist voll."

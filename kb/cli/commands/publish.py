@@ -13,7 +13,7 @@ import typer
 from kb.cli.options import FAILED, Json, with_run_options
 from kb.cli.output import console
 from kb.cli.output import publish as console_remote
-from kb.errors import KBError, UsageError
+from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import Service
 from kb.sinks import check_sink
@@ -174,7 +174,7 @@ def _print_result(result: SyncResult, held: Sequence[MediaItem], as_json: bool) 
             {
                 "done": result.done,
                 "waiting": result.waiting,
-                "failed": {i: _error_document(error) for i, error in result.failed.items()},
+                "failed": {i: error.record() for i, error in result.failed.items()},
                 "held": [item.id for item in held],
             }
         )
@@ -190,7 +190,3 @@ def _print_result(result: SyncResult, held: Sequence[MediaItem], as_json: bool) 
         )
     if not result.ok:
         raise typer.Exit(FAILED)
-
-
-def _error_document(error: KBError) -> dict[str, str]:
-    return {"error": error.message, "hint": error.hint}

@@ -125,6 +125,7 @@ def review_document(found: ReviewItem) -> dict[str, Any]:
         "grade": found.grade,
         "error": found.error,
         "hint": found.hint,
+        "problem": found.problem,
         "doubtful_s": round(found.uncertain_s, 3),
         "revisions": found.revisions,
         "doubts": [_uncertain_span_document(doubt) for doubt in found.spans],
@@ -298,7 +299,7 @@ def correct(
             {
                 "applied": apply,
                 "changes": [asdict(change) for change in changes],
-                "failed": [{"id": i, "error": e.message, "hint": e.hint} for i, e in failed],
+                "failed": [{"id": i, **e.record()} for i, e in failed],
             }
         )
     else:

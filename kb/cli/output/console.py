@@ -89,7 +89,7 @@ def report_document(report: IngestReport) -> dict[str, Any]:
         "enqueued": list(report.enqueued),
         "skipped": [asdict(skipped) for skipped in report.skipped],
         "items": [status_document(item) for item in report.items],
-        "refused": [{"error": e.message, "hint": e.hint} for e in report.refused],
+        "refused": [e.record() for e in report.refused],
     }
 
 

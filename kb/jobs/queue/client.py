@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kb import storage
 from kb.database import Database
-from kb.errors import KBError
+from kb.errors import KBError, StoredProblem
 from kb.jobs.queue import heartbeat, outbox, views, workflow_ids
 from kb.jobs.queue.item_states import (
     CANCELLED,
@@ -47,6 +47,7 @@ class LaneState:
     name: str
     until: float
     reason: str
+    problem: StoredProblem | None = None
 
 
 class JobQueue:
@@ -177,7 +178,10 @@ class JobQueue:
         is started."""
         if ids:
             return self.cancel(ids, PAUSED)
-        self.items.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
+        by_hand = KBError("lane.paused_by_hand", "paused by hand")
+        self.items.pause_lane(
+            workflow_ids.ITEM_LANE, workflow_ids.FOREVER, by_hand.message, by_hand.problem
+        )
         return []
 
     def resume(self, ids: Sequence[str] = ()) -> list[str]:
@@ -270,7 +274,8 @@ class JobQueue:
 
     def lanes(self) -> list[LaneState]:
         """Return the lanes that are paused now: items, downloads, knowledge bases."""
-        return [LaneState(*lane) for lane in self.items.paused_lanes(time.time())]
+        paused = self.items.paused_lanes(time.time())
+        return [LaneState(name, *pause) for name, pause in paused]
 
     def stop_workers(self) -> list[str]:
         """Ask every worker on this library to stop; return their names."""

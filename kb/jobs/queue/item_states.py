@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import items
+from kb.errors import StoredProblem
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.library.metadata import item_document, item_from_document
 from kb.sources.listing.filters import VideoFilters
@@ -66,6 +67,7 @@ class ItemRow:
     wait_until: float | None
     updated_at: float
     grade: str = ""
+    problem: StoredProblem | None = None
 
     @property
     def title(self) -> str:
@@ -98,6 +100,7 @@ class ItemSummary:
     attempts: int
     wait_until: float | None
     grade: str = ""
+    problem: StoredProblem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class LibraryRow:
     hint: str = ""
     run: int = 1
     grade: str = ""
+    problem: StoredProblem | None = None
 
 
 class SkipCode(StrEnum):
@@ -142,7 +146,7 @@ def summary_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any]
     c = items.c
     return (
         c.id, c.title, c.stage, state, c.progress, c.error, c.hint, c.attempts, c.wait_until,
-        c.grade,
+        c.grade, c.problem,
     )  # fmt: skip
 
 
@@ -193,7 +197,7 @@ def row_from(columns: Mapping[str, Any]) -> ItemRow:
         deaths=columns["deaths"], run=columns["run"], serial=columns["serial"],
         executor=columns["executor"], priority=columns["priority"],
         wait_until=columns["wait_until"], updated_at=columns["updated_at"],
-        grade=columns["grade"],
+        grade=columns["grade"], problem=columns["problem"],
     )  # fmt: skip
 
 

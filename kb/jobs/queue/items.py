@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kb.database import Database, items, lanes
+from kb.errors import StoredProblem
 from kb.jobs.queue.item_states import (
     ACTIVE,
     CANCELLED,
@@ -50,6 +51,17 @@ Key = tuple[str, int]
 """An item's id and the serial of the workflow that was started for it."""
 Enqueue = Callable[[sa.Connection, str, int, int], None]
 """Called in the transaction with item id, serial and priority of what is to be worked on."""
+
+
+_NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
+
+
+class LanePause(NamedTuple):
+    """Until when a lane is paused (epoch seconds), and why, in English and by its code."""
+
+    until: float
+    reason: str
+    problem: StoredProblem | None = None
 
 
 class ItemStore:
@@ -156,7 +168,7 @@ class ItemStore:
                     items.c.serial == serial,
                     items.c.state.in_((QUEUED, RUNNING)),
                 )
-                .values(state=RUNNING, executor=executor, updated_at=time.time(), error="", hint="")
+                .values(state=RUNNING, executor=executor, updated_at=time.time(), **_NO_ERROR)
             )
             return _read(connection, item_id) if done.rowcount else None
 
@@ -199,6 +211,7 @@ class ItemStore:
         *,
         error: str = "",
         hint: str = "",
+        problem: StoredProblem | None = None,
         wait_until: float | None = None,
         attempts: int | None = None,
         grade: str | None = None,
@@ -211,7 +224,8 @@ class ItemStore:
             changes |= {"progress": 1.0, "deaths": 0}
         return self._change(
             item_id, serial, executor,
-            state=state, error=error, hint=hint, wait_until=wait_until, new_executor="",
+            state=state, error=error, hint=hint, problem=problem,
+            wait_until=wait_until, new_executor="",
             ended_at=time.time() if state in ENDED else None, **changes,
         )  # fmt: skip
 
@@ -222,7 +236,7 @@ class ItemStore:
         with self.database.begin() as connection:
             connection.execute(update.values(grade=grade, updated_at=now))
             if release:
-                done = {"state": DONE, "error": "", "hint": "", "updated_at": now}
+                done = {"state": DONE, **_NO_ERROR, "updated_at": now}
                 connection.execute(update.where(items.c.state == HELD).values(**done))
 
     def count_crash(self, item_id: str, serial: int) -> int:
@@ -355,7 +369,8 @@ class ItemStore:
                 kept = entry.state if entry.state in ENDED else CANCELLED
                 added += self._insert(
                     connection, entry.item, {}, NORMAL,
-                    state=kept, error=entry.error, hint=entry.hint, run=entry.run,
+                    state=kept, error=entry.error, hint=entry.hint, problem=entry.problem,
+                    run=entry.run,
                     stage="publish" if kept in (DONE, HELD) else "",
                     progress=1.0 if kept in (DONE, HELD) else 0.0, grade=entry.grade,
                 )  # fmt: skip
@@ -363,7 +378,7 @@ class ItemStore:
 
     # Lanes
 
-    def paused(self, lane: str, now: float) -> tuple[float, str] | None:
+    def paused(self, lane: str, now: float) -> LanePause | None:
         """Return the end and the reason of a lane's pause; None if it is open."""
         with self.database.begin() as connection:
             row = connection.execute(sa.select(lanes).where(lanes.c.name == lane)).first()
@@ -371,22 +386,30 @@ class ItemStore:
             return None
         if row.paused_until < FOREVER and row.updated_at > now + CLOCK_SLACK_S:
             return None
-        return float(row.paused_until), str(row.reason)
+        return LanePause(float(row.paused_until), str(row.reason), row.problem)
 
-    def paused_lanes(self, now: float) -> list[tuple[str, float, str]]:
+    def paused_lanes(self, now: float) -> list[tuple[str, LanePause]]:
         """Return name, end and reason of every paused lane."""
-        query = sa.select(lanes.c.name, lanes.c.paused_until, lanes.c.reason).where(
-            lanes.c.paused_until > now
-        )
+        c = lanes.c
+        query = sa.select(c.name, c.paused_until, c.reason, c.problem).where(c.paused_until > now)
         with self.database.begin() as connection:
             return [
-                (str(name), float(until), str(reason))
-                for name, until, reason in connection.execute(query.order_by(lanes.c.name))
+                (str(name), LanePause(float(until), str(reason), problem))
+                for name, until, reason, problem in connection.execute(query.order_by(lanes.c.name))
             ]
 
-    def pause_lane(self, lane: str, until: float | None, reason: str) -> None:
+    def pause_lane(
+        self,
+        lane: str,
+        until: float | None,
+        reason: str,
+        problem: StoredProblem | None = None,
+    ) -> None:
         """Pause a lane until a time, unless it is paused for longer, or open it (None)."""
-        values = {"paused_until": until, "reason": reason, "updated_at": time.time()}
+        values = {
+            "paused_until": until, "reason": reason, "problem": problem,
+            "updated_at": time.time(),
+        }  # fmt: skip
         change = sa.update(lanes).where(lanes.c.name == lane)
         if until is not None:
             longer = lanes.c.paused_until
@@ -426,7 +449,7 @@ class ItemStore:
             .values(
                 state=QUEUED, serial=row.serial + 1, priority=priority, executor="",
                 # The stage of the last try must not be shown for the next one.
-                stage="", progress=0.0, error="", hint="", wait_until=None, ended_at=None,
+                stage="", progress=0.0, **_NO_ERROR, wait_until=None, ended_at=None,
                 enqueued_at=now, updated_at=now, **values,
             )
         )  # fmt: skip

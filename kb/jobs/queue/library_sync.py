@@ -39,4 +39,5 @@ def library_row(entry: LibraryEntry) -> LibraryRow:
         entry.hint,
         run if isinstance(run, int) else 1,
         entry.grade,
+        entry.problem,
     )

@@ -84,4 +84,6 @@ def record_poll(subscriptions: Subscriptions, job: Job, error: KBError | None = 
     """Record with the subscription how its listing ended; does nothing for any other job."""
     if isinstance(job, ListingJob) and job.subscription_key:
         message = f"{error.message} {error.hint}".strip() if error else ""
-        subscriptions.record_result(job.subscription_key, error=message)
+        subscriptions.record_result(
+            job.subscription_key, error=message, problem=error.problem if error else None
+        )

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import Database, deliveries
+from kb.errors import KBError, StoredProblem, stored_problem
 from kb.jobs.queue.items import CLOCK_SLACK_S, NORMAL
 from kb.library import LibraryEntry
 
@@ -29,6 +30,8 @@ IN_PROGRESS, DEFERRED = (QUEUED, SENDING), (WAITING, SYNCING)
 FIRST_POLL_S = 10.0  # after what a knowledge base was still busy with, and then ever later
 
 _AT_ONCE = 500  # taken up in one transaction: others want to write as well
+
+_NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
 
 Enqueue = Callable[[sa.Connection, str, str, int, int], None]
 """Called in the transaction with knowledge base, item id, serial and priority."""
@@ -50,6 +53,7 @@ class OutboxEntry:
     extra: Mapping[str, str] | None
     due_at: float | None
     since: float
+    problem: StoredProblem | None = None
 
 
 class Outbox:
@@ -80,11 +84,17 @@ class Outbox:
         self._queue(connection, row, enqueue, priority=priority, since=time.time(), **more)
 
     def hold(
-        self, sink: str, item_id: str, reason: str, extra: Mapping[str, str] | None = None
+        self,
+        sink: str,
+        item_id: str,
+        reason: KBError | None,
+        extra: Mapping[str, str] | None = None,
     ) -> None:
         """Record that an item is to be published and held for review (see `release`)."""
         values: dict[str, Any] = {} if extra is None else {"extra": dict(extra)}
-        self._set(sink, item_id, status=HELD, error=reason, **values)
+        if reason is not None:
+            values |= {"error": reason.message, "problem": reason.problem}
+        self._set(sink, item_id, status=HELD, **values)
 
     def retry(
         self, enqueue: Enqueue, statuses: Collection[str], ids: Sequence[str] | None = None
@@ -103,7 +113,7 @@ class Outbox:
         c, item_ids = deliveries.c, frozenset(ids)
         waits = sa.and_(c.status.in_((*IN_PROGRESS, WAITING)), c.sink != "local")
         query = sa.select(deliveries).where(waits).order_by(c.sink, c.item_id)
-        values = {"status": CANCELLED, "error": "", "hint": "", "due_at": None}
+        values = {"status": CANCELLED, **_NO_ERROR, "due_at": None}
         dropped: list[OutboxEntry] = []
         with self._database.begin() as connection:
             for row in connection.execute(query.with_for_update()).all():
@@ -143,6 +153,7 @@ class Outbox:
         *,
         error: str = "",
         hint: str = "",
+        problem: StoredProblem | None = None,
         attempts: int = 0,
         due_at: float | None = None,
     ) -> bool:
@@ -161,8 +172,8 @@ class Outbox:
                     deliveries.c.status.in_(open_),
                 )
                 .values(
-                    status=status, error=error, hint=hint, attempts=attempts, due_at=due_at,
-                    updated_at=time.time(), **values,
+                    status=status, error=error, hint=hint, problem=problem, attempts=attempts,
+                    due_at=due_at, updated_at=time.time(), **values,
                 )
             )  # fmt: skip
             return bool(done.rowcount)
@@ -212,13 +223,13 @@ class Outbox:
         if started_at is not None:
             older = sa.and_(deliveries.c.status == QUEUED, deliveries.c.since <= started_at)
             free = sa.or_(free, older)
-        more |= {"status": status, "error": "", "hint": "", "attempts": 0, "due_at": due_at}
+        more |= {"status": status, **_NO_ERROR, "attempts": 0, "due_at": due_at}
         self._set(sink, item_id, free, **more)
 
-    def record_error(self, sink: str, item_id: str, error: str, hint: str) -> None:
+    def record_error(self, sink: str, item_id: str, error: KBError) -> None:
         """Record why an item could not be sent; an entry that a worker will send stays."""
         free = deliveries.c.status.not_in((*IN_PROGRESS, WAITING))
-        self._set(sink, item_id, free, status=FAILED, error=error, hint=hint, due_at=None)
+        self._set(sink, item_id, free, status=FAILED, **error.record(), due_at=None)
 
     def delete(self, sink: str, item_id: str) -> None:
         """Delete an entry: the item is not to be published any more."""
@@ -239,6 +250,7 @@ class Outbox:
                     self._ensure(
                         connection, sink, entry.item.id, status=status,
                         error=str(record.get("error") or ""), hint=str(record.get("hint") or ""),
+                        problem=stored_problem(record.get("problem")),
                         attempts=attempts if isinstance(attempts, int) else 0,
                         due_at=time.time() if status in DEFERRED else None,
                     )  # fmt: skip
@@ -323,7 +335,7 @@ class Outbox:
                 deliveries.c.status == row.status,
             )
             .values(
-                status=QUEUED, serial=serial, priority=priority, error="", hint="", due_at=None,
+                status=QUEUED, serial=serial, priority=priority, **_NO_ERROR, due_at=None,
                 updated_at=time.time(), **values,
             )
         )  # fmt: skip
@@ -369,5 +381,5 @@ def _due(now: float, paused_sinks: Collection[str]) -> tuple[sa.ColumnElement[bo
 def _entry(row: sa.Row[Any]) -> OutboxEntry:
     return OutboxEntry(
         row.sink, row.item_id, row.status, row.error, row.hint, row.attempts, row.serial,
-        row.extra, row.due_at, row.since,
+        row.extra, row.due_at, row.since, row.problem,
     )  # fmt: skip

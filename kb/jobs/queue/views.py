@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from kb.database import Database, items
+from kb.errors import StoredProblem
 from kb.jobs.queue.item_states import (
     DONE,
     HELD,
@@ -44,6 +45,7 @@ class QueueRow:
     enqueued_at: float
     updated_at: float
     ended_at: float | None
+    problem: StoredProblem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def page(
         sa.select(
             c.id, c.title, c.source, c.reference, state, c.stage, c.progress, c.duration_s,
             c.error, c.hint, c.attempts, c.priority, c.wait_until, c.enqueued_at, c.updated_at,
-            c.ended_at,
+            c.ended_at, c.problem,
         )
         .where(*conditions)
         .order_by(

@@ -62,7 +62,7 @@ class WorkerContext:
     stopping: threading.Event = field(default_factory=threading.Event)
     running: set[store.Key] = field(default_factory=set)
     cancelled: set[store.Key] = field(default_factory=set)
-    lane_pause: tuple[float, str] | None = None
+    lane_pause: store.LanePause | None = None
     prepared_bytes: int = 0
     warned_at: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -140,13 +140,13 @@ class WorkerContext:
     def lane_is_paused(self) -> bool:
         """Return whether no further item may be started."""
         pause = self.lane_pause
-        return pause is not None and pause[0] > time.time()
+        return pause is not None and pause.until > time.time()
 
-    def pause_lane(self, until: float, reason: str) -> None:
+    def pause_lane(self, until: float, reason: KBError) -> None:
         """Pause the item lane for every worker, or at least for this one."""
-        self.lane_pause = (until, reason)
+        self.lane_pause = store.LanePause(until, reason.message, reason.problem)
         with contextlib.suppress(KBError):
-            self.items.pause_lane(workflow_ids.ITEM_LANE, until, reason)
+            self.items.pause_lane(workflow_ids.ITEM_LANE, until, reason.message, reason.problem)
 
     def is_systemic(self, error: KBError) -> bool:
         """Return whether an error concerns the library or the machine and not one item."""

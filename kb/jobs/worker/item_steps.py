@@ -15,7 +15,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from kb.errors import Cancelled, KBError, LibraryError
+from kb.errors import Cancelled, KBError, LibraryError, StoredProblem
 from kb.inference.process import InferenceProcessCrashed
 from kb.inference.session import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox
@@ -141,21 +141,9 @@ class ItemSteps:
                         )  # fmt: skip
                 else:
                     # Held items are searchable here, and are not published elsewhere.
-                    context.outbox.hold(sink, self._id, decision.reason, options.metadata)
-            context.library.amend(
-                self._id,
-                {
-                    "state": decision.state,
-                    "error": decision.reason or None,
-                    "hint": decision.hint or None,
-                },
-            )
-            self._finish(
-                decision.state,
-                error=decision.reason,
-                hint=decision.hint,
-                grade=transcript.coverage.grade,
-            )
+                    context.outbox.hold(sink, self._id, decision.cause, options.metadata)
+            context.library.amend(self._id, decision.metadata())
+            self._finish(decision.state, grade=transcript.coverage.grade, **decision.row_values())
         return StepResult.ENDED
 
     def _hotwords(self, item: MediaItem) -> tuple[str, ...]:
@@ -285,13 +273,13 @@ class ItemSteps:
         """Postpone, retry or fail the item, as the retry policy decides."""
         context = self._context
         decision = retry_policy.decide(error, row.attempts, systemic=context.is_systemic(error))
-        if decision.lane_reason and decision.until is not None:
+        if decision.lane_reason is not None and decision.until is not None:
             context.pause_lane(decision.until, decision.lane_reason)
         self._until_accepted(
             lambda: listing_jobs.record_poll(context.subscriptions, row.job, error)
         )
         recorded = self._finish(
-            decision.state, error=error.message, hint=error.hint,
+            decision.state, **error.record(),
             wait_until=decision.until, attempts=decision.attempts,
         )  # fmt: skip
         if recorded and decision.state == item_states.FAILED:
@@ -303,6 +291,7 @@ class ItemSteps:
         *,
         error: str,
         hint: str,
+        problem: StoredProblem | None = None,
         wait_until: float | None = None,
         attempts: int | None = None,
         grade: str | None = None,
@@ -311,7 +300,8 @@ class ItemSteps:
         recorded = self._until_accepted(
             lambda: context.items.finish(
                 self._id, self._serial, context.executor, state,
-                error=error, hint=hint, wait_until=wait_until, attempts=attempts, grade=grade,
+                error=error, hint=hint, problem=problem, wait_until=wait_until,
+                attempts=attempts, grade=grade,
             )
         )  # fmt: skip
         if not recorded and context.stopping.is_set():
@@ -329,13 +319,7 @@ class ItemSteps:
             if entry is None or entry.transcript_path is not None:
                 return  # nothing of it is in the folder, or what was there before still stands
             self._context.library.amend(
-                self._id,
-                {
-                    "state": "failed",
-                    "error": error.message,
-                    "hint": error.hint,
-                    "attempts": attempts,
-                },
+                self._id, {"state": "failed", **error.record(), "attempts": attempts}
             )
 
     def _advance(self, stage: str, progress: float) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from contextlib import suppress
 
-from kb.errors import CredentialsRefused, KBError
+from kb.errors import CredentialsRefused, KBError, restored
 from kb.jobs.publisher import HeldForReview
 from kb.jobs.queue import outbox
 from kb.jobs.queue.outbox import FIRST_POLL_S, OutboxEntry
@@ -61,7 +61,8 @@ class PublishSteps:
         context = self._context
         pause = context.items.paused(lane_of(self._sink), time.time())
         if pause is not None:
-            return self._wait(outbox_entry, pause[0], KBError(pause[1]), outbox_entry.attempts)
+            reason = restored(pause.reason, "", pause.problem)
+            return self._wait(outbox_entry, pause.until, reason, outbox_entry.attempts)
         published = context.publisher.publish_one(self._sink, self._id, outbox_entry.extra)
         due_at = None
         if published.status == outbox.SYNCING:
@@ -80,10 +81,10 @@ class PublishSteps:
         with _refusing, suppress(KBError):
             pause = context.items.paused(lane_of(self._sink), time.time())
             if pause is not None:
-                until = pause[0]  # another publisher met it a moment ago
+                until = pause.until  # another publisher met it a moment ago
             else:
                 log.error("%s: %s %s", self._sink, error.message, error.hint)
-                context.items.pause_lane(lane_of(self._sink), until, error.message)
+                context.items.pause_lane(lane_of(self._sink), until, error.message, error.problem)
         return self._wait(outbox_entry, until, error, outbox_entry.attempts)
 
     def _retry_or_fail(self, outbox_entry: OutboxEntry, error: KBError) -> str:
@@ -115,8 +116,7 @@ class PublishSteps:
         context = self._context
         recorded = context.until_accepted(
             lambda: context.outbox.finish(
-                outbox_entry, status, error=error.message, hint=error.hint, attempts=attempts,
-                due_at=due_at,
+                outbox_entry, status, **error.record(), attempts=attempts, due_at=due_at
             )
         )  # fmt: skip
         # Another process that has taken it over meanwhile records its state.
@@ -139,7 +139,7 @@ def paused_sinks(context: WorkerContext) -> list[str]:
     """Return the knowledge bases whose lane is paused now."""
     prefix = lane_of("")
     closed = context.items.paused_lanes(time.time())
-    return [name.removeprefix(prefix) for name, _, _ in closed if name.startswith(prefix)]
+    return [name.removeprefix(prefix) for name, _ in closed if name.startswith(prefix)]
 
 
 def requeue_due(context: WorkerContext) -> None:

@@ -38,7 +38,7 @@ class RetryDecision:
     state: str
     attempts: int
     until: float | None = None
-    lane_reason: str = ""
+    lane_reason: KBError | None = None
 
 
 def decide(error: KBError, attempts: int, *, systemic: bool) -> RetryDecision:
@@ -50,7 +50,7 @@ def decide(error: KBError, attempts: int, *, systemic: bool) -> RetryDecision:
     if isinstance(error, RetryLater):
         return RetryDecision(WAITING, attempts, error.until or now + LONGEST_BACKOFF_S)
     if systemic:
-        return RetryDecision(WAITING, attempts, now + LANE_PAUSE_S, error.message)
+        return RetryDecision(WAITING, attempts, now + LANE_PAUSE_S, error)
     attempts += 1
     if error.retryable and attempts < MAX_ATTEMPTS:
         return RetryDecision(WAITING, attempts, now + backoff_s(attempts))

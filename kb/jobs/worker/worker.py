@@ -21,7 +21,7 @@ from kb.inference.session import InferenceSession
 from kb.jobs.queue import heartbeat, workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient, config
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
-from kb.jobs.queue.items import ItemStore, Key
+from kb.jobs.queue.items import ItemStore, Key, LanePause
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
 from kb.jobs.worker import chores, publish_steps, retry_policy, workflows
 from kb.jobs.worker.context import WorkerContext
@@ -171,7 +171,9 @@ class Worker:
         if self._library_missing_since is None:
             self._library_missing_since = now
             log.error("%s %s", error.message, error.hint)
-        self._context.lane_pause = (time.time() + retry_policy.LANE_PAUSE_S, error.message)
+        self._context.lane_pause = LanePause(
+            time.time() + retry_policy.LANE_PAUSE_S, error.message, error.problem
+        )
         timeout_s = (
             LIBRARY_MISSING_IDLE_TIMEOUT_S if self._exit_when_idle else LIBRARY_MISSING_TIMEOUT_S
         )

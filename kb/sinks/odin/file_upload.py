@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kb.errors import CredentialsRefused, KBError, KnowledgeBaseError, Problem, UsageError
+from kb.errors import CredentialsRefused, KBError, KnowledgeBaseError, StoredProblem, UsageError
 from kb.sinks.odin.client import (
     FAILED,
     FILE_LIMIT_BYTES,
@@ -39,7 +39,7 @@ class FileResult:
     status: str
     error: str = ""
     hint: str = ""
-    problem: Problem | None = None
+    problem: StoredProblem | None = None
 
 
 def files_in(folder: Path) -> list[Path]:

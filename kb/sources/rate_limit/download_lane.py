@@ -138,7 +138,13 @@ class DownloadRateLimiter:
             connection.execute(
                 sa.update(lanes)
                 .where(lanes.c.name == self.name)
-                .values(paused_until=until, reason=reason, strikes=strikes, updated_at=now)
+                .values(
+                    paused_until=until,
+                    reason=reason,
+                    problem=None,
+                    strikes=strikes,
+                    updated_at=now,
+                )
             )
         return self._pause_error(until, reason)
 

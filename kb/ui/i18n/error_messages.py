@@ -1,8 +1,9 @@
-"""What the core says of trouble, in the words of the page.
+"""Errors in the words of the page: by their code, in its language.
 
-The core and the queue's records speak English and to a command line. Here the sentences that
-are met on the page are found by their own words and said in its language, and an option becomes
-the name of its field. What is not known stays as it was.
+The core's errors are English and written for a command line. A page shows the text of an error's
+code in its own language, with the error's values; a value `option` becomes the label of its
+field. An error without a code, or stored by a version whose sentence had other values, is shown
+in its stored English.
 """
 
 from __future__ import annotations
@@ -10,9 +11,70 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import partial
+from typing import Any, NamedTuple, Protocol
 
+from kb.errors import KBError, NestedText, StoredProblem, render, restored
 from kb.options import OPTIONS
-from kb.ui.i18n import DEFAULT_LANGUAGE, error_sentences, language, text
+from kb.ui.i18n import DEFAULT_LANGUAGE, error_sentences, errors, language, text
+
+# The label of an option's field, by its flag; some flags mostly carry a value.
+_FIELDS = {
+    option.flag.removeprefix("--").split("/")[0]: f"option_{option.name}"
+    for option in OPTIONS.values()
+}
+
+
+class Translation(NamedTuple):
+    """An error's message and next step as the page shows them."""
+
+    message: str
+    hint: str
+
+
+class StoredError(Protocol):
+    """A row or record with an error of the core."""
+
+    @property
+    def error(self) -> str: ...
+
+    @property
+    def hint(self) -> str: ...
+
+    @property
+    def problem(self) -> StoredProblem | None: ...
+
+
+def translate_error(error: KBError) -> Translation:
+    """Return an error's message and hint in the page's language."""
+    table = errors.EN_PAGE if language() == DEFAULT_LANGUAGE else errors.DE
+    if error.code in table:
+        values = {name: _label(name, value) for name, value in error.values.items()}
+        try:
+            return Translation(*(render(part, values, _nested) for part in table[error.code]))
+        except (KeyError, ValueError, AttributeError):
+            pass  # stored by a version whose sentence had other values
+    return Translation(_by_words(error.message), _by_words(error.hint))
+
+
+def translate_stored(row: StoredError) -> Translation:
+    """Return the error of a row or record in the page's language."""
+    return translate_error(restored(row.error, row.hint, row.problem))
+
+
+def _nested(problem: StoredProblem) -> NestedText:
+    return NestedText(
+        *translate_error(restored(problem["message"], problem.get("hint", ""), problem))
+    )
+
+
+def _label(name: str, value: Any) -> Any:
+    if name == "option" and isinstance(value, str):
+        key = _FIELDS.get(value.removeprefix("--"))
+        return text("field", name=text(key)) if key else value
+    return value
+
+
+# Errors of families that have no codes yet are found by their English.
 
 _PREFIX = "problem_"
 _FIELD = re.compile(r"\\\{(\w+)\\\}")
@@ -28,11 +90,6 @@ _SENTENCES: Mapping[str, re.Pattern[str]] = {
     for key, words in error_sentences.EN.items()
     if key.startswith(_PREFIX)
 }
-# The label of an option's field, by its flag; some flags mostly carry a value.
-_FIELDS = {
-    option.flag.removeprefix("--").split("/")[0]: f"option_{option.name}"
-    for option in OPTIONS.values()
-}
 # A whole command stays what it is: it is to be typed.
 _OPTION = re.compile(
     r"(?P<command>\bkb [a-z][^.;,]*)"
@@ -41,8 +98,7 @@ _OPTION = re.compile(
 )
 
 
-def translate_error(words: str) -> str:
-    """A message or a hint of the core, as the page says it."""
+def _by_words(words: str) -> str:
     if language() != DEFAULT_LANGUAGE:
         for name, pattern in _SENTENCES.items():
             words = pattern.sub(partial(_translate_match, name), words)

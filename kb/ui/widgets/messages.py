@@ -70,16 +70,21 @@ def colored_state(name: str) -> str:
     return f":{_STATE_COLORS.get(name, 'gray')}[{escape_markdown(state(name))}]"
 
 
-def error(problem: KBError) -> None:
-    """An error with its next step."""
-    show_error(problem.message, problem.hint)
+def error(problem: KBError, *, severe: bool = True) -> None:
+    """Show an error of the core with its next step, in the page's language."""
+    show_error(*error_messages.translate_error(problem), severe=severe)
+
+
+def stored_error(row: error_messages.StoredError, *, severe: bool = True) -> None:
+    """Show the error of a row or record with its next step, in the page's language."""
+    show_error(*error_messages.translate_stored(row), severe=severe)
 
 
 def show_error(message: str, hint: str = "", *, severe: bool = True) -> None:
-    """What is wrong and what to do about it, the core's words in the page's (`phrase_pattern`)."""
-    body = escape_markdown(error_messages.translate_error(message))
+    """Show a message and its next step, both in the page's language already."""
+    body = escape_markdown(message)
     if hint:
-        body += "\n\n" + text("hint", hint=escape_markdown(error_messages.translate_error(hint)))
+        body += "\n\n" + text("hint", hint=escape_markdown(hint))
     (st.error if severe else st.warning)(body)
 
 

@@ -64,7 +64,7 @@ def task_status(name: str) -> Task | None:
     elif task.state == "stopped":
         st.info(text("task_stopped"))
     elif task.error:
-        messages.show_error(task.error, task.hint)
+        messages.stored_error(task)
     return task
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from kb.sources.listing.scan import Scan, ScannedItem
 from kb.types import MediaItem
-from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.tabs.ingest.scan_thread import ScanResult
 from kb.ui.widgets import messages, row_selection
 
@@ -38,10 +38,9 @@ def cards(results: Sequence[ScanResult]) -> None:
 
 def _error_card(result: ScanResult) -> None:
     assert result.error is not None
-    message = f"{result.reference}: {result.error.message}"
-    if result.reference in result.error.message:
-        message = result.error.message
-    hint = result.error.hint
+    message, hint = error_messages.translate_error(result.error)
+    if result.reference not in message:
+        message = f"{result.reference}: {message}"
     if result.temporary:
         hint = f"{text('found_later')} {hint}".strip()
     messages.show_error(message, hint, severe=not result.temporary)

@@ -7,8 +7,9 @@ from typing import Any
 
 import streamlit as st
 
+from kb.errors import restored
 from kb.service.tasks import Task
-from kb.ui.i18n import format_number, text
+from kb.ui.i18n import error_messages, format_number, text
 from kb.ui.widgets import messages, task_progress
 
 _PRUNE = "prune"
@@ -107,5 +108,7 @@ def _sync_result(task: Task) -> None:
         failed=format_number(len(failed)),
     )
     (st.warning if failed or waiting else st.success)(words)
-    for item_id, problem in list(failed.items())[:20]:
-        messages.show_error(f"{item_id}: {problem['error']}", problem["hint"])
+    for item_id, failure in list(failed.items())[:20]:
+        error = restored(failure["error"], failure["hint"], failure.get("problem"))
+        message, hint = error_messages.translate_error(error)
+        messages.show_error(f"{item_id}: {message}", hint)

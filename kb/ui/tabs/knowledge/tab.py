@@ -25,7 +25,7 @@ from kb.jobs.queue.outbox import (
 from kb.library import LibraryEntry
 from kb.settings import Settings
 from kb.ui import session
-from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.tabs.knowledge import ask, sync, upload
 from kb.ui.widgets import messages, row_selection, task_progress
 
@@ -210,7 +210,9 @@ def _table(
         ],
         "words": [entry.transcribed.get("words") for entry, _ in shown],
         "since": [messages.format_datetime(until) if until else "" for until in waits],
-        "error": [found[i].error if i in found else "" for i in ids],
+        "error": [
+            error_messages.translate_stored(found[i]).message if i in found else "" for i in ids
+        ],
     }
     for name in ("since", "error"):
         if not any(columns[name]):

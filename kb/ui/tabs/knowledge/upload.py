@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-from kb.errors import KBError
+from kb.errors import KBError, restored
 from kb.options import parse_metadata
 from kb.service.tasks import Task
-from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.widgets import messages, task_progress
 
 _FOLDER, _META, _FLASH_KEY = "upload_folder", "upload_meta", "upload"
@@ -97,7 +99,7 @@ def _upload_result(task: Task) -> None:
         {
             "file": [Path(file["path"]).name for file in files],
             "state": [messages.published(file["status"]) for file in files],
-            "error": [" ".join(filter(None, (file["error"], file["hint"]))) for file in files],
+            "error": [_file_error(file) for file in files],
         },
         hide_index=True,
         key="uploaded",
@@ -109,3 +111,8 @@ def _upload_result(task: Task) -> None:
         },
         alt=text("knowledge_files_alt"),
     )
+
+
+def _file_error(file: Mapping[str, Any]) -> str:
+    error = restored(file["error"], file["hint"], file.get("problem"))
+    return " ".join(filter(None, error_messages.translate_error(error)))

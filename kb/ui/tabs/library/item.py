@@ -87,7 +87,7 @@ def _problems(
     entry: LibraryEntry, status: ItemStatus, transcript: Transcript | None, problem: KBError | None
 ) -> None:
     if status.error:
-        messages.show_error(status.error, status.hint, severe=status.state == "failed")
+        messages.stored_error(status, severe=status.state == "failed")
     elif problem is not None:
         messages.error(problem)
     for warning in transcript.warnings if transcript else ():
@@ -113,7 +113,7 @@ def _status(service: Service, entry: LibraryEntry) -> ItemStatus:
         # Laid into the folder by hand: the queue does not know it.
         return ItemStatus(
             entry.item.id, entry.item.title, "", state_from_files(entry), 0.0,
-            entry.error, entry.hint,
+            entry.error, entry.hint, problem=entry.problem,
         )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def _published(service: Service, entry: LibraryEntry, place: str, *, ready: bool
             f"{messages.published(status)}{when}"
         )
         if sink in by_sink and by_sink[sink].error:
-            messages.show_error(by_sink[sink].error, by_sink[sink].hint, severe=status == "failed")
+            messages.stored_error(by_sink[sink], severe=status == "failed")
     settings = service.settings
     if ready and entry.state != "held" and settings.odin_api_key.get_secret_value():
         # What it does stands beside it: a tooltip would stay open over a page drawn anew.

@@ -9,7 +9,7 @@ from typing import cast
 
 import streamlit as st
 
-from kb.errors import KBError
+from kb.errors import KBError, restored
 from kb.library import LibraryEntry
 from kb.service import STATES
 from kb.sinks.base import SEARCH_MODES, SearchMode
@@ -112,7 +112,7 @@ def _items() -> None:
         messages.error(error)
         return
     for problem in listing.problems:
-        messages.show_error(problem.message, problem.hint, severe=False)
+        messages.error(restored(problem.message, problem.hint, problem.problem), severe=False)
     if not listing.entries:
         _empty()
         return

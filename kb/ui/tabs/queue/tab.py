@@ -8,7 +8,7 @@ from datetime import date
 
 import streamlit as st
 
-from kb.errors import KBError
+from kb.errors import KBError, restored
 from kb.jobs.queue.client import LaneState
 from kb.jobs.queue.item_states import ACTIVE, STATES
 from kb.jobs.queue.items import FIRST
@@ -18,7 +18,7 @@ from kb.service import Service
 from kb.service.throughput_meter import throughput_meter
 from kb.service.worker_supervisor import worker_supervisor
 from kb.ui import session
-from kb.ui.i18n import format_number, plural_text, text
+from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.tabs.queue.table import (
     _FILTER,
     _FIND,
@@ -119,7 +119,8 @@ def _figures(figures: QueueFigures, working: bool) -> None:
 def _lanes(lanes: Sequence[LaneState]) -> None:
     for lane in lanes:
         name = _lane_name(lane.name)
-        reason = lane.reason.rstrip(".")
+        paused = restored(lane.reason, problem=lane.problem)
+        reason = error_messages.translate_error(paused).message.rstrip(".")
         words = (
             text("lane_by_hand", lane=name, reason=reason)
             if lane.until >= FOREVER
@@ -261,7 +262,7 @@ def _detail(row: QueueRow) -> None:
         facts.append(f"`{row.id}`")
         st.markdown(f"**{messages.escape_markdown(row.title)}**  \n{' · '.join(facts)}")
         if row.error:
-            messages.show_error(row.error, row.hint, severe=row.state == "failed")
+            messages.stored_error(row, severe=row.state == "failed")
         if row.state in ("done", "held"):
             st.button(
                 text("queue_open"), key=f"queue-open-{row.id}", type="tertiary",

@@ -37,7 +37,7 @@ def _table(page: QueuePage) -> None:
         "length": [messages.format_length(row.duration_s) for row in page.rows],
         "when": [_when(row) for row in page.rows],
         "attempts": [str(row.attempts or "") for row in page.rows],
-        "error": [error_messages.translate_error(row.error) for row in page.rows],
+        "error": [error_messages.translate_stored(row).message for row in page.rows],
     }
     column = st.column_config
     st.dataframe(

@@ -20,7 +20,7 @@ from kb.sources.keys import key_file
 from kb.sources.keys.key_ring import read_keys
 from kb.sources.redact import redact
 from kb.ui import session
-from kb.ui.i18n import text
+from kb.ui.i18n import error_messages, text
 from kb.ui.widgets import messages
 
 _WHICH = "log_which"
@@ -93,7 +93,7 @@ def render() -> None:
     try:
         database = service.queue.database.location
     except KBError as error:
-        database = error.message
+        database = error_messages.translate_error(error).message
     cache = os.environ.get("HF_HOME") or "~/.cache/huggingface"
     rows = [
         ("about_library", messages.display_path(home)),

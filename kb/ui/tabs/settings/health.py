@@ -7,7 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from kb.ui.i18n import plural_text, text
+from kb.errors import restored
+from kb.ui.i18n import error_messages, plural_text, text
 from kb.ui.widgets import messages, task_progress
 
 _STATE_MARKS = {"ok": ":green[✓]", "warn": ":orange[!]", "fail": ":red[✕]"}
@@ -40,10 +41,12 @@ def _checks(checks: Sequence[Mapping[str, Any]]) -> None:
     else:
         st.success(text("health_ok"))
     for check in checks:
-        name, detail = (
-            messages.escape_markdown(str(check["name"])),
-            messages.escape_markdown(str(check["detail"])),
+        found = restored(str(check["detail"]), str(check["fix"]), check.get("problem"))
+        detail, fix = error_messages.translate_error(found)
+        name = messages.escape_markdown(str(check["name"]))
+        st.markdown(
+            f"{_STATE_MARKS.get(str(check['state']), '')} **{name}** · "
+            f"{messages.escape_markdown(detail)}"
         )
-        st.markdown(f"{_STATE_MARKS.get(str(check['state']), '')} **{name}** · {detail}")
-        if check["fix"]:
-            st.code(str(check["fix"]), language=None, wrap_lines=True)
+        if fix:
+            st.code(fix, language=None, wrap_lines=True)

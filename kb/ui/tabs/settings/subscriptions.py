@@ -6,11 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from kb.errors import KBError, UsageError
+from kb.errors import KBError, UsageError, restored
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.subscriptions import Subscription
 from kb.ui import session
-from kb.ui.i18n import text
+from kb.ui.i18n import error_messages, text
 from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.widgets import messages
 
@@ -56,7 +56,9 @@ def _subscription_card(place: int, each: Subscription) -> None:
                 )
             )
             if each.error:
-                st.caption(f":red[{messages.escape_markdown(each.error)}]")
+                refused = restored(each.error, problem=each.problem)
+                said = " ".join(filter(None, error_messages.translate_error(refused)))
+                st.caption(f":red[{messages.escape_markdown(said)}]")
         st.button(
             text("follow_remove"),
             key=f"unfollow-{place}",
