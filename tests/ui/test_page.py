@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from kb.jobs.queue.item_states import SkipCode
 from kb.jobs.queue.items import FIRST
 from kb.service import Service
 from kb.settings import get_settings
@@ -410,6 +411,11 @@ def test_both_languages_say_the_same_with_the_same_values() -> None:
         assert set(table.EN) == set(table.DE), table.__name__
         for key, words in table.EN.items():
             assert fields(words) == fields(table.DE[key]), key
+
+
+def test_the_page_has_words_for_every_reason_to_skip_an_item() -> None:
+    for language in MESSAGES.values():
+        assert {f"skipped_{code}" for code in SkipCode} <= set(language)
 
 
 def fields(words: str) -> set[str]:

@@ -314,7 +314,8 @@ def finish_ingest() -> None:
         return
     assert ingest_thread.report is not None
     if not ingest_thread.report.enqueued:
-        reason = ingest_thread.report.skipped[0].reason if ingest_thread.report.skipped else ""
+        skipped = ingest_thread.report.skipped
+        reason = text(f"skipped_{skipped[0].code}") if skipped else ""
         st.session_state[_PROBLEM] = UsageError(text("nothing_taken", reason=reason))
         return
     st.session_state[_SOURCES] = ""
