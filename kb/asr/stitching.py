@@ -37,7 +37,7 @@ class WindowText:
 
 
 def normalize_word(text: str) -> str:
-    """A word without case and punctuation, for comparing."""
+    """Return a word without case and punctuation, for comparison."""
     kept = (c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
     return "".join(kept)
 
@@ -64,7 +64,7 @@ def seam(
 
 
 def _matched(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Word]]:
-    """Words that both have read: the row of pairs in order that agrees best in time.
+    """Return the words found in both windows: the ordered pairs that agree best in time.
 
     Time decides and not only the text's order: of a word said five times in a row, each
     reading has to meet its own. Dynamic programming over at most some 40 by 40 words.
@@ -120,7 +120,7 @@ def join_words(words: Sequence[Word], language: str | None) -> str:
 def keep_words(
     segments: Sequence[Segment], *, before_s: float | None = None, from_s: float | None = None
 ) -> tuple[Segment, ...]:
-    """Segments reduced to the words whose middle lies before or from a time on."""
+    """Reduce segments to the words whose middle is before or from a time on."""
     kept: list[Segment] = []
     for segment in segments:
         words = tuple(
@@ -145,7 +145,7 @@ def keep_words(
 
 
 def stitch(texts: Iterable[WindowText]) -> list[Segment]:
-    """Segments of all windows in order of time, parts put in, overlapping windows merged."""
+    """Return the segments of all windows in order of time, with parts and overlaps merged."""
     segments: list[Segment] = []
     for _, group in groupby(sorted(texts, key=lambda r: r.index), key=lambda r: r.index):
         own = list(group)
@@ -170,7 +170,7 @@ def stitch(texts: Iterable[WindowText]) -> list[Segment]:
 
 
 def merge_parts(parts: Sequence[WindowText]) -> tuple[Segment, ...]:
-    """One window's segments: its first reading, with what was read again put in between.
+    """Return one window's segments: its first attempt, with later parts inserted.
 
     `parts` in the order in which they were made, so that a part of a part finds its place.
     """
@@ -187,7 +187,7 @@ def merge_parts(parts: Sequence[WindowText]) -> tuple[Segment, ...]:
 def enforce_order(
     segments: Sequence[Segment], limit_s: float
 ) -> tuple[list[Segment], tuple[QualityFlag, ...]]:
-    """The same text with times that never run back, and a sign where they did.
+    """Return the text with times that never run back, and flags where they did.
 
     Where a window meets its neighbour, or a part the words around it, each reading has its own
     clock error, and a word may come to begin before the one before it. The order of the text
@@ -225,7 +225,7 @@ def _middle(word: Word) -> float:
 
 
 def restore_segment_times(time_map: TimestampMap, segments: Iterable[Segment]) -> list[Segment]:
-    """Segments in the medium's times; one that reaches over a pause becomes several."""
+    """Return segments in the medium's times; one over a trimmed pause becomes several."""
     return [part for segment in segments for part in _split_at_cuts(time_map, segment)]
 
 

@@ -1,4 +1,4 @@
-"""Long pauses taken out of the sound before it is cut into windows, and put back into the times.
+"""Trims long pauses before the sound is cut into windows; times are mapped back afterwards.
 
 A window holds at most 30 s, and one that is half pause costs as much as one full of speech. What
 is taken out is only what even the looser detection hears nothing in, frame by frame; on both
@@ -18,10 +18,10 @@ LEAST_CUT_S = 0.3  # not worth a cut
 
 
 class PauseTrimmer:
-    """Takes the middle out of long pauses of a stream of sound; `clock` knows where.
+    """Removes the middle of long pauses from a stream of sound; `time_map` has the cuts.
 
-    `longest_s`: what is left of a longer pause, half of it on each side of the cut; infinite:
-    nothing is taken out. Held in memory: the sound that has no probability yet, and the last
+    `longest_s`: length kept of a longer pause, half of it on each side of the cut; infinite:
+    nothing is removed. Held in memory: the sound that has no probability yet, and the last
     half of a pause's rest.
     """
 
@@ -37,13 +37,13 @@ class PauseTrimmer:
         self._removed = 0  # and left out
 
     def push(self, audio: Audio, probabilities: Audio) -> tuple[Audio, Audio]:
-        """Takes sound and the probabilities (one a FRAME) known by now; gives what is left."""
+        """Take sound and the probabilities (one a FRAME) known by now; return the trimmed sound."""
         self._audio = np.concatenate([self._audio, audio])
         self._probabilities = np.concatenate([self._probabilities, probabilities])
         return self._trim(final=False)
 
     def finish(self, probabilities: Audio) -> tuple[Audio, Audio]:
-        """Takes the last probabilities; gives the rest."""
+        """Take the last probabilities; return the rest."""
         self._probabilities = np.concatenate([self._probabilities, probabilities])
         return self._trim(final=True)
 

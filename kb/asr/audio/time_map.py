@@ -1,4 +1,4 @@
-"""The clock of sound that something was taken out of."""
+"""Maps times of the trimmed sound to times of the medium."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from kb.types import Word
 
 @dataclass(slots=True)
 class TimestampMap:
-    """From the seconds of what is left to the seconds of the medium.
+    """A map from seconds of the trimmed sound to seconds of the medium.
 
-    At a cut two times of the medium fall on one: what begins there begins after the pause, what
-    ends there ended before it.
+    At a cut two times of the medium fall on one: a start there is after the pause, an end is
+    before it.
     """
 
     _cuts: list[float] = field(default_factory=list)  # where something was taken out
     _removed: list[float] = field(default_factory=lambda: [0.0])  # in all, before each cut
 
     def cut(self, at_s: float, removed_s: float) -> None:
-        """`removed_s` were left out at `at_s`; cuts come in order."""
+        """Record that `removed_s` seconds were removed at `at_s`; cuts come in order."""
         # In this order: others may ask meanwhile.
         self._removed.append(self._removed[-1] + removed_s)
         self._cuts.append(at_s)
 
     def start(self, at_s: float) -> float:
-        """The medium's time of what begins at `at_s`."""
+        """Return the medium's time of a start at `at_s`."""
         return at_s + self._removed[bisect_right(self._cuts, at_s)]
 
     def end(self, at_s: float) -> float:
-        """The medium's time of what ends at `at_s`."""
+        """Return the medium's time of an end at `at_s`."""
         return at_s + self._removed[bisect_left(self._cuts, at_s)]
 
     def span(self, start_s: float, end_s: float) -> tuple[float, float]:
-        """The medium's times of what lies between two times."""
+        """Return the medium's times of a stretch between two times."""
         return round(self.start(start_s), 3), round(self.end(end_s), 3)
 
     def word(self, word: Word) -> Word:
-        """A word is said in one piece: one that reaches over a cut is where most of it lies."""
+        """Return a word in the medium's times; over a cut, its larger part decides the side."""
         piece = self.piece(word)
         removed_s = self._removed[piece]
         start_s = max(word.start_s, self._cuts[piece - 1]) if piece else word.start_s

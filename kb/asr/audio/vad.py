@@ -66,7 +66,7 @@ class SpeechDetector:
         )
 
     def stream(self) -> SpeechStream:
-        """A fresh stream: push blocks, read probabilities."""
+        """Return a new stream: push blocks, read probabilities."""
         return SpeechStream(self._session)
 
 
@@ -81,14 +81,14 @@ class SpeechStream:
         self._rest = np.zeros(0, np.float32)
 
     def push(self, block: Audio) -> Audio:
-        """Speech probabilities (one a FRAME) of all whole frames now complete; may be empty."""
+        """Return speech probabilities (one a FRAME) of all frames now complete; may be empty."""
         audio = np.concatenate([self._rest, block]) if self._rest.size else block
         whole = audio.size // FRAME * FRAME
         self._rest = audio[whole:].copy()
         return self._run(audio[:whole])
 
     def finish(self) -> Audio:
-        """The probability of the last, incomplete frame (padded with silence), if any."""
+        """Return the probability of the last, incomplete frame (padded with silence), if any."""
         rest, self._rest = self._rest, np.zeros(0, np.float32)
         return self._run(np.pad(rest, (0, -rest.size % FRAME)))
 
@@ -116,7 +116,7 @@ class SpeechRule:
 def spans(
     probabilities: Audio, rule: SpeechRule | None = None, *, offset_s: float = 0.0
 ) -> list[SpeechSpan]:
-    """Stretches of speech in a row of probabilities, in seconds, `offset_s` added.
+    """Return the stretches of speech in a row of probabilities, in seconds plus `offset_s`.
 
     A span starts where a frame reaches the threshold and ends where the probability has been
     below threshold less hysteresis for `min_silence_s`. No minimum length: one loud syllable

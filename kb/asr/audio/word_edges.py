@@ -1,4 +1,4 @@
-"""Word times made true to the sound.
+"""Adjusts word times to the sound.
 
 Cross-attention lets a word begin where the one before it ends, so that the gap between them
 belongs to neither or to the wrong one. The sound itself knows better: each word is drawn in
@@ -45,7 +45,7 @@ class _Stretch:
 
 
 def loudness_db(audio: Audio) -> npt.NDArray[np.float64]:
-    """Level of each 10 ms of `audio` ([samples], 16 kHz) in dB, smoothed over 30 ms."""
+    """Return the level of each 10 ms of `audio` ([samples], 16 kHz) in dB, smoothed over 30 ms."""
     hop = int(HOP_S * SAMPLE_RATE)
     whole = audio[: audio.size // hop * hop].reshape(-1, hop)
     power = np.square(whole, dtype=np.float64).mean(axis=1)
@@ -75,7 +75,7 @@ def snap_to_speech(words: Sequence[Word], speech: Sequence[SpeechSpan]) -> list[
 
 
 def snap_to_sound(words: Sequence[Word], audio: Audio, start_s: float) -> tuple[Word, ...]:
-    """The words with edges moved to where their sound begins and ends.
+    """Return the words with edges moved to where their sound begins and ends.
 
     `words` in order, all of one window; `audio` is the window's sound, `start_s` its place in
     the medium. Order is kept, words do not come to overlap, and none becomes shorter than
@@ -136,7 +136,7 @@ def _locate_sound(
 
 
 def _skip_island(loud: npt.NDArray[np.int64]) -> int:
-    """The first loud frame that is the word's own."""
+    """Return the first loud frame that belongs to the word."""
     jumps = np.flatnonzero(np.diff(loud) > round(GAP_S / HOP_S))
     if jumps.size and loud[jumps[0]] < round(ISLAND_S / HOP_S):
         return int(loud[jumps[0] + 1])

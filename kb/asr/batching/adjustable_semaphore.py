@@ -44,9 +44,9 @@ class AdjustableSemaphore:
                     del self._limits[count]
 
     def acquire(self, timeout: float | None = None) -> bool:
-        """Takes a place; False if none came free in so many seconds.
+        """Take a place; return False if none came free in so many seconds.
 
-        Who came first has the first one: items are to be prepared in their order.
+        Places are given in the order of the calls: items are prepared in their order.
         """
         waiter = object()
 
@@ -64,7 +64,7 @@ class AdjustableSemaphore:
                 self._changed.notify_all()
 
     def release(self) -> None:
-        """Gives a place back."""
+        """Give a place back."""
         with self._changed:
             self._in_use -= 1
             self._changed.notify_all()

@@ -32,7 +32,7 @@ class AdaptiveBatchSize:
         max_batch: Callable[[], BatchCeiling] | None = None,
         grow_after: int = GROW_AFTER,
     ) -> None:
-        """`ceiling`: the preset's most; `max_batch`: what memory allows now, and why not more."""
+        """`ceiling`: the preset's most; `max_batch`: the limit by memory now, with its reason."""
         self.ceiling = max(1, ceiling)
         self._max_batch = max_batch
         self._first_wait = self._grow_after = grow_after
@@ -50,9 +50,9 @@ class AdaptiveBatchSize:
         self.size, self.reason = self._start()
 
     def on_out_of_memory(self, count: int) -> bool:
-        """Memory ran out with `count` windows; whether they are to be tried again, `size` at once.
+        """Reduce the size after `count` windows ran out of memory; return whether to try again.
 
-        Where that is still `count` they are repeated as they are. The caller cleans up first.
+        If `size` is still `count` they are repeated as they are. The caller cleans up first.
         """
         self._quiet = self._full = 0
         if (count <= self._proven or count == 1) and count != self._repeating:
@@ -71,7 +71,7 @@ class AdaptiveBatchSize:
         return True
 
     def on_success(self, count: int, *, underutilised: bool = False) -> None:
-        """A batch of `count` windows went through; `underutilised`: the device could do more."""
+        """Count a finished batch of `count` windows; `underutilised`: the device could do more."""
         if self._repeating:
             self.repeated += count == self._repeating
             self._repeating = 0
@@ -92,7 +92,7 @@ class AdaptiveBatchSize:
             self.reason = f"growing again, to {limit} windows"
 
     def _shorten_growth_wait(self, count: int) -> None:
-        """Full batches that go through make falls from the full size forgotten, by and by."""
+        """Shorten the wait before growth after enough full batches without failure."""
         self._full += count >= self.ceiling
         if self._full >= self._grow_after:
             self._full = 0
@@ -102,7 +102,7 @@ class AdaptiveBatchSize:
         return self._limit()
 
     def _poll_memory(self) -> None:
-        """Others may have taken memory meanwhile: better smaller at once than refused."""
+        """Reduce the size if other programs have taken memory meanwhile."""
         limit, why = self._limit()
         if limit < self.size:
             self.size, self.reason, self._quiet = limit, why, 0

@@ -40,19 +40,19 @@ THROTTLE_POLL_S = 5.0  # at the throttle, while the device rests
 
 
 class LanguageSelector(Protocol):
-    """Decides which language each window of an item is read in."""
+    """Chooses the language in which each window of an item is decoded."""
 
     @property
     def expected(self) -> str:
-        """The language that the next window will likely be read in; empty while unknown."""
+        """The likely language of the next window; empty while unknown."""
         ...
 
     def add(self, window: Window, languages: Mapping[str, float]) -> None:
-        """Takes what was heard of a window; called again for the same one, changes nothing."""
+        """Count a window's language probabilities; a second call for a window changes nothing."""
         ...
 
     def choose(self, window: Window, languages: Mapping[str, float]) -> str:
-        """The language to read a window in, once all of its batch have been added."""
+        """Return the language to decode a window in, once all of its batch have been added."""
         ...
 
 
@@ -98,8 +98,8 @@ class Batcher:
     ) -> None:
         """`ceiling`: most windows a batch (the preset's, or what the device allows).
 
-        `max_batch`: what memory allows at the moment; `throttle`: which share of the time the
-        device is to rest; `window_bytes`: what one window is reckoned to take, for showing.
+        `max_batch`: the limit by memory at the moment; `throttle`: the share of the time that the
+        device rests; `window_bytes`: the computed need of one window, for display.
         """
         self.engine = engine
         self.device_error: DeviceLost | None = None  # set once the device's context is broken
@@ -131,11 +131,11 @@ class Batcher:
 
     @property
     def audio_s(self) -> float:
-        """Seconds of sound that were read so far."""
+        """Seconds of sound decoded so far."""
         return self._counts.audio_s
 
     def state(self) -> BatchState:
-        """The batch, why it is not larger, and what was done so far."""
+        """Return the batch, the reason for its limit, and the work done so far."""
         with self._changed:
             waiting, items = len(self._scheduler), len(self._scheduler.owners)
         size, counts = self._size, self._counts
@@ -167,11 +167,11 @@ class Batcher:
         task: str = TRANSCRIBE,
         while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Future[BatchedWindow]:
-        """Queues a window of `owner`; `vote` names its language once it has been heard.
+        """Queue a window of `owner`; `vote` chooses its language after the encoder.
 
         Waits while the queue is full; `check` is called meanwhile and may raise, and the wait takes
-        place inside `while_waiting()`, so that the caller can let others go on. An owner with few
-        windows in the queue need not wait for one with many.
+        place inside `while_waiting()`, so that the caller can let other items go on. An owner with
+        few windows in the queue need not wait for one with many.
         """
         job = _Job(window, vote, options)
         length_s = sum(span.duration_s for span in window.speech) or window.duration_s
@@ -186,7 +186,7 @@ class Batcher:
         return job.future
 
     def _try_enqueue(self, ticket: Ticket[_Job]) -> bool:
-        """Queues a ticket if there is room for it."""
+        """Queue a ticket if there is room for it."""
         with self._changed:
             if self._closing:
                 raise self.device_error or recognizer_closed()
@@ -201,7 +201,7 @@ class Batcher:
             return True
 
     def cancel(self, owner: Hashable) -> None:
-        """Drops what waits of `owner`; what is on the device is finished and thrown away."""
+        """Drop the waiting windows of `owner`; a running batch is finished and discarded."""
         with self._changed:
             dropped = self._scheduler.remove(owner)
             self._changed.notify_all()
@@ -209,14 +209,14 @@ class Batcher:
             job.future.cancel()
 
     def set_ceiling(self, ceiling: int) -> None:
-        """Another most windows a batch, from the next batch on."""
+        """Set the most windows a batch, from the next batch on."""
         with self._changed:
             if ceiling != self._size.ceiling:
                 self._size.set_ceiling(ceiling)
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Ends the thread, a running decode included; what still waits is cancelled."""
+        """End the thread and a running decode; waiting windows are cancelled."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -250,7 +250,7 @@ class Batcher:
             self.cancel(owner)
 
     def _next(self) -> list[_Job] | None:
-        """The next batch, waited for; None at the end."""
+        """Wait for the next batch; return None at the end."""
         tidy = False
         while not self._wait_for_work(None if tidy else IDLE_S):
             # Outside of the lock, so that `submit` does not wait for it.
@@ -272,14 +272,14 @@ class Batcher:
             return batch
 
     def _wait_for_work(self, timeout_s: float | None) -> bool:
-        """Waits for a window or the end; False if neither came in time."""
+        """Wait for a window or the end; return False if neither came in time."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: len(self._scheduler) > 0 or self._closing, timeout_s
             )
 
     def _run(self, batch: list[_Job]) -> None:
-        """Answers every window of a batch, with its text or with what went wrong."""
+        """Give every window of a batch its text or its error."""
         batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
         self._counts.last = len(batch)
         alone = 0  # so many of the first go one by one: together they failed
@@ -327,7 +327,7 @@ class Batcher:
                 job.future.set_exception(device_error)
 
     def _process(self, jobs: list[_Job]) -> Exception | None:
-        """Decodes and hands out the answers; gives back what went wrong instead of raising."""
+        """Decode and set the results; return an error instead of raising it."""
         began = time.perf_counter()
         try:
             results = self._decode(jobs)
@@ -362,7 +362,7 @@ class Batcher:
         return [BatchedWindow(text, asr_s, align_s) for text in decoded]
 
     def _rest(self, busy_s: float) -> None:
-        """Lets the device rest its share of the time, after `busy_s` of work."""
+        """Let the device rest its share of the time, after `busy_s` of work."""
         began = time.perf_counter()
         rested_s = 0.0
         with self._changed:
@@ -378,7 +378,7 @@ class Batcher:
 
 
 def wait(future: Future[BatchedWindow], check: Callable[[], None]) -> BatchedWindow:
-    """The answer; `check` is called while it is waited for, and may raise."""
+    """Return the result; `check` is called while waiting, and may raise."""
     while True:
         try:
             return future.result(timeout=0.2)

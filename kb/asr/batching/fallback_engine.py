@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 
 class FallbackEngine:
-    """Loaded at its first use and kept; safe to use from several threads.
+    """A second engine, loaded at its first use and kept. Safe from several threads.
 
-    An engine that cannot be loaded is not tried again: the first one's words stand.
+    An engine that cannot be loaded is not tried again: the first engine's words are kept.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class FallbackEngine:
         *,
         throttle: Callable[[], Throttle] = Throttle,
     ) -> None:
-        """`setting`: `engine:model`, as `KB_REPAIR_ENGINE` has it; `throttle`: which share of
-        the time the device is to rest, as the first engine's batcher has it.
+        """`setting`: `engine:model`, as in `KB_REPAIR_ENGINE`; `throttle`: the share of the
+        time that the device rests, as for the first engine's batcher.
         """
         self.name = setting
         self._engine, _, self._model = setting.partition(":")
@@ -47,7 +47,7 @@ class FallbackEngine:
         self._failed = False
 
     def open(self) -> Batcher | None:
-        """The engine behind its batcher, or None where it cannot be had. Raises DeviceLost."""
+        """Return the engine's batcher, None if it cannot be loaded. Raises DeviceLost."""
         with self._lock:
             if self._batcher is None and not self._failed:
                 manager = self._manager()
@@ -79,12 +79,12 @@ class FallbackEngine:
             return self._batcher
 
     def cancel(self, owner: Hashable) -> None:
-        """Drops what waits of `owner`."""
+        """Drop the waiting windows of `owner`."""
         if self._batcher is not None:
             self._batcher.cancel(owner)
 
     def close(self) -> None:
-        """Frees the model, if it was loaded."""
+        """Free the model, if it was loaded."""
         with self._lock:
             if self._batcher is not None:
                 self._batcher.close()

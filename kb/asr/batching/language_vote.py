@@ -1,4 +1,4 @@
-"""In which language an item is read: its windows vote."""
+"""Chooses an item's language by a vote of its windows."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ OWN_LANGUAGE = 0.2  # a language in which this share of an item is spoken is one
 
 
 class LanguageVote:
-    """Which language an item is in: log-probabilities summed over its windows."""
+    """The language of an item: log-probabilities summed over its windows."""
 
     def __init__(self, fixed: str | None) -> None:
-        """`fixed`: the language that was asked for; then nothing is voted."""
+        """`fixed`: the requested language; then there is no vote."""
         self.fixed = fixed
         self._sums: dict[str, float] = {}
         self._best_guesses: dict[tuple[float, float], tuple[str, float]] = {}
         self._spoken_s: dict[str, float] = {}
 
     def add(self, window: Window, languages: Mapping[str, float]) -> None:
-        """Takes a window's log-probabilities by language, weighed by its speech.
+        """Add a window's log-probabilities by language, weighted by its speech.
 
-        Once a window: a batch that is decoded again must not be counted twice.
+        Each window counts once, also if its batch is decoded again.
         """
         place = (window.start_s, window.end_s)
         if place in self._best_guesses or not languages:
@@ -40,23 +40,23 @@ class LanguageVote:
 
     @property
     def expected(self) -> str:
-        """The language that the next window is likely in; empty before any was heard."""
+        """The likely language of the next window; empty before the first."""
         return self.fixed or (self.language if self._sums else "")
 
     def choose(self, _window: Window, languages: Mapping[str, float]) -> str:
-        """The item's language, unless this window is surely in another."""
+        """Return the item's language, unless this window is surely in another."""
         if self.fixed or not languages:
             return self.language
         best = max(languages, key=languages.__getitem__)
         return best if np.exp(languages[best]) >= OTHER_LANGUAGE else self.language
 
     def best_guess(self, window: Window) -> tuple[str, float]:
-        """The language that a window sounds most like, with its probability."""
+        """Return the likeliest language of a window, with its probability."""
         return self._best_guesses.get((window.start_s, window.end_s), ("", 0.0))
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The item's languages by what was heard so far, the main one first."""
+        """The item's languages so far, the main one first."""
         if self.fixed:
             return (self.fixed,)
         spoken_s = dict(self._spoken_s)  # the recognizer's thread may add to it meanwhile
@@ -72,7 +72,7 @@ class LanguageVote:
 
 
 class FixedLanguage:
-    """The vote of a window that is read again: its language is known."""
+    """The vote of a window that is decoded again: its language is known."""
 
     def __init__(self, language: str) -> None:
         self._language = language
@@ -82,7 +82,7 @@ class FixedLanguage:
         return self._language
 
     def add(self, window: Window, languages: Mapping[str, float]) -> None:
-        """It has voted before."""
+        """Do nothing: the window was counted before."""
 
     def choose(self, _window: Window, _languages: Mapping[str, float]) -> str:
         return self._language

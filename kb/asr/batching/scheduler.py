@@ -1,4 +1,4 @@
-"""Whose turn it is: windows that wait, and the choice of those that go together.
+"""Scheduling: the waiting windows, and the choice of those that share a batch.
 
 Items take turns, so that a short one is not held up behind a long one. Within a small horizon
 (twice a batch) the choice is free, and is used for two things: windows of one language go
@@ -34,7 +34,7 @@ class Ticket(Generic[Job]):
 
 
 class FairScheduler(Generic[Job]):
-    """Jobs that wait, by owner. Not thread-safe."""
+    """The waiting jobs, by owner. Not thread-safe."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[Hashable, deque[Ticket[Job]]] = OrderedDict()
@@ -53,18 +53,18 @@ class FairScheduler(Generic[Job]):
         return len(self._waiting.get(owner, ()))
 
     def add(self, ticket: Ticket[Job]) -> None:
-        """Queues a job behind its owner's others."""
+        """Queue a job behind its owner's others."""
         self._waiting.setdefault(ticket.owner, deque()).append(ticket)
         self._count += 1
 
     def remove(self, owner: Hashable) -> list[Job]:
-        """Takes out everything of `owner`."""
+        """Remove and return all jobs of `owner`."""
         dropped = self._waiting.pop(owner, deque())
         self._count -= len(dropped)
         return [ticket.job for ticket in dropped]
 
     def next_batch(self, size: int) -> list[Job]:
-        """Up to `size` jobs that go together, longest first; they are taken out."""
+        """Remove and return up to `size` jobs that go together, longest first."""
         candidates = self._round_robin(HORIZON * size)
         if not candidates:
             return []
@@ -93,7 +93,7 @@ class FairScheduler(Generic[Job]):
         return [t.job for t in sorted(batch, key=lambda t: -t.length_s)]
 
     def _round_robin(self, most: int) -> list[Ticket[Job]]:
-        """The first `most` tickets when owners take turns."""
+        """Return the first `most` tickets, with owners in turn."""
         tickets_in_order: list[Ticket[Job]] = []
         round_number = 0
         while len(tickets_in_order) < min(most, self._count):

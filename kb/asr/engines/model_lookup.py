@@ -1,4 +1,4 @@
-"""From a model's name to loaded weights, with errors a person can act on."""
+"""Resolves a model's name, fetches its files and reads its weights; errors name the next step."""
 
 from __future__ import annotations
 

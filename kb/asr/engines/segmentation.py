@@ -1,4 +1,4 @@
-"""Words put together to segments, for engines whose models know none."""
+"""Groups words into segments, for engines whose models give none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENDS = (".", "?", "!", "。", "？", "！")
 
 
 def split_into_segments(words: Sequence[Word]) -> list[tuple[Word, ...]]:
-    """Words in stretches: a new one after a pause, after a full stop, or when one is long."""
+    """Split words into segments: after a pause, after a full stop, or when one is long."""
     groups: list[list[Word]] = []
     for word in words:
         if groups:

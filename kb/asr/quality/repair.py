@@ -71,7 +71,7 @@ class RepairPlan:
 
     @classmethod
     def of(cls, settings: Settings) -> RepairPlan:
-        """The plan that the settings name."""
+        """Return the plan of the settings."""
         values = settings.repair_temperatures.split(",")
         return cls(
             share=settings.repair_share,
@@ -92,7 +92,7 @@ class RepairRequest:
     part: bool = False
 
     def cost(self, limit_s: float) -> float:
-        """In windows' worth of the first reading's time."""
+        """The cost, in windows' worth of the first attempt's time."""
         if self.options.beams > 1:
             return BEAM_COST
         return max(LEAST_COST, self.window.duration_s / limit_s) if self.part else 1.0
@@ -104,7 +104,7 @@ RequestSteps = Generator[list[RepairRequest], list[DecodingResult], None]
 
 
 def shift_window(window: Window, limit_s: float) -> Window:
-    """The same speech with other borders, so that the recognizer meets it in another place.
+    """Return the same speech with shifted borders, at another place in the window.
 
     Silence is put before the window; where the recognizer could not hold more, silence at the
     end makes room for it, or else some of that at the beginning is taken away. Detection may be
@@ -128,7 +128,7 @@ def shift_window(window: Window, limit_s: float) -> Window:
 
 @dataclass(slots=True)
 class RepairLadder:
-    """A case on its ladder: what it asks for next, and what of that is with the recognizer."""
+    """The repair steps of one candidate: the next requests, and those in progress."""
 
     candidate: RepairCandidate
     steps: RequestSteps
@@ -137,7 +137,7 @@ class RepairLadder:
 
 
 class RepairQueue:
-    """The suspect windows of one medium, and the budget for reading them again."""
+    """The suspect windows of one medium, and the budget for decoding them again."""
 
     def __init__(
         self,
@@ -173,13 +173,13 @@ class RepairQueue:
         self.align_s = 0.0  # the part of it that word times took
 
     def add_first_attempt(self, result: BatchedWindow) -> None:
-        """A window was read for the first time: the budget grows."""
+        """Count a first attempt; the budget grows."""
         self._windows += 1
         self._budget.add_window()
         self._first_s += result.asr_s + result.align_s
 
     def add(self, candidate: RepairCandidate) -> None:
-        """Takes a suspect window in."""
+        """Queue a suspect window."""
         if self._plan.share <= 0:
             self._finished.append(candidate)
             return
@@ -191,7 +191,7 @@ class RepairQueue:
             self._finished.append(least.candidate)
 
     def step(self) -> list[RepairCandidate]:
-        """Starts what the budget allows, takes what is read; returns the windows settled."""
+        """Start requests within the budget, collect results; return the finished windows."""
         self._waiting.sort(key=lambda climb: -climb.candidate.doubt_s)
         for ladder in list(self._waiting):
             cost = self._cost(ladder.requests)
@@ -211,7 +211,7 @@ class RepairQueue:
         return done
 
     def finish(self) -> list[RepairCandidate]:
-        """Goes on until every window is settled; what the budget does not reach stays as it is."""
+        """Go on until every window is finished; windows beyond the budget stay as they are."""
         done: list[RepairCandidate] = []
         while True:
             done += self.step()
@@ -260,7 +260,7 @@ class RepairQueue:
         self._advance(ladder, lambda: ladder.steps.send(results))
 
     def _repair_steps(self, candidate: RepairCandidate) -> RequestSteps:
-        """The rungs for one window, as requests; ends when nothing more is to be done."""
+        """Yield the repair requests of one window, until nothing more is to be done."""
         window = candidate.window
         language = candidate.first_result.language
         if any(sign.name == "language" for sign in candidate.flags):
@@ -300,7 +300,7 @@ class RepairQueue:
                 candidate.add_attempt(f"engine {self._fallback}", decoded)
 
     def _fill(self, candidate: RepairCandidate) -> RequestSteps:
-        """The stretches without words, read by themselves and put into their places."""
+        """Decode the stretches without words by themselves, and insert their texts."""
         window, first = candidate.window, candidate.best_result
         texts = [WindowText(window.index, window.start_s, window.overlap_s, first)]
         parts = find_missing_speech(window, first, part=False)[:MOST_REPAIRS]

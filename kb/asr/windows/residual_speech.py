@@ -40,15 +40,15 @@ class ResidualSpeech:
     _excluded: list[tuple[float, float]] = field(default_factory=list)
 
     def push(self, block: Audio) -> None:
-        """Takes the next sound."""
+        """Take the next sound."""
         self._audio = np.concatenate([self._audio, block])
 
     def exclude(self, window: Window) -> None:
-        """A window was cut."""
+        """Exclude the sound of a window that was cut."""
         self._excluded.append((window.start_s, window.end_s))
 
     def scan(self, until_s: float | None, speech: Speech) -> None:
-        """Looks on to `until_s`, before which no more windows begin; None: to the end."""
+        """Scan up to `until_s`, before which no more windows begin; None: to the end."""
         known_s = (self._base + self._audio.size) / SAMPLE_RATE
         final = until_s is None
         until_s = known_s if until_s is None else min(until_s, known_s)
@@ -70,7 +70,7 @@ class ResidualSpeech:
             self._base += drop
 
     def _uncovered(self, spans: Sequence[SpeechSpan], until_s: float) -> list[SpeechSpan]:
-        """The parts of spans that no window holds."""
+        """Return the parts of spans that are in no window."""
         free: list[SpeechSpan] = []
         for span in spans:
             at_s, end_s = max(span.start_s, self._at_s), min(span.end_s, until_s)
@@ -85,7 +85,7 @@ class ResidualSpeech:
         return free
 
     def _rows(self, spans: Sequence[SpeechSpan]) -> list[list[SpeechSpan]]:
-        """Spans joined over short pauses, but not over a window, none longer than the limit."""
+        """Join spans over short pauses, but not over a window or beyond the limit."""
         most_s = self.limit_s - 2 * PAD_S
         pieces = [
             SpeechSpan(begin, min(begin + most_s, span.end_s))

@@ -56,11 +56,11 @@ class Window:
 
     @property
     def medium_s(self) -> float:
-        """Seconds of the medium that it spans."""
+        """The seconds of the medium that it spans."""
         return self.time_map.end(self.end_s) - self.time_map.start(self.start_s)
 
     def part(self, start_s: float, end_s: float) -> Window:
-        """The same sound between two times, as a window of its own."""
+        """Return the sound between two times as a window."""
         first = max(0, round((start_s - self.start_s) * SAMPLE_RATE))
         last = min(self.audio.size, round((end_s - self.start_s) * SAMPLE_RATE))
         begin, end = self.start_s + first / SAMPLE_RATE, self.start_s + last / SAMPLE_RATE
@@ -114,9 +114,9 @@ class WindowCutter:
         return self._from * FRAME_S
 
     def push(self, audio: Audio, probabilities: Audio, *, final: bool = False) -> Iterator[Window]:
-        """Takes sound and the probabilities that are known by now; gives finished windows.
+        """Take sound and the probabilities known by now; return finished windows.
 
-        `final`: these are the last; gives what is left, too.
+        `final`: these are the last; the rest is returned, too.
         """
         self._audio = np.concatenate([self._audio, audio])
         self._probabilities = np.concatenate([self._probabilities, probabilities])
@@ -141,7 +141,7 @@ class WindowCutter:
                 return
 
     def _regions(self, known: int) -> list[tuple[int, int]]:
-        """Detected spans from `_from` on, as (first frame, end frame)."""
+        """Return detected spans from `_from` on, as (first frame, end frame)."""
         if self._from >= known:
             return []
         if not self._detect:
@@ -178,7 +178,7 @@ class WindowCutter:
         return self._emit(start, stop, stop - self._overlap, regions)
 
     def _split(self, start: int, limit: int) -> int:
-        """The best frame to cut at where no pause is: least like speech, then quietest."""
+        """Return the best frame to cut without a pause: least like speech, then quietest."""
         first = start + round(self._limit * SEARCH_FROM)
         loudness = np.array([self._loudness(frame) for frame in range(first, limit)])
         loudness /= loudness.max(initial=1e-9)
@@ -209,7 +209,7 @@ class WindowCutter:
         return window
 
     def _forget(self, frame: int) -> None:
-        """Drops sound before `frame`, and keeps nothing else that grows."""
+        """Drop the sound and probabilities before `frame`."""
         drop = frame - self._base
         if drop > 0:
             self._audio = self._audio[drop * FRAME :].copy()

@@ -26,7 +26,7 @@ _FINGERPRINT_PATTERNS = ("*.safetensors", "*.bin", "*.json")  # what a converted
 
 
 def converted_model_folder(name: str) -> Path:
-    """The folder of a model in CTranslate2's format, beside its processor's files.
+    """Return the folder of a model in CTranslate2's format, with its processor's files.
 
     It is made at the first use and again when the original has changed. Raises
     ModelUnavailable as `load_whisper` does, and where it cannot be converted or kept.
@@ -92,7 +92,7 @@ def _source(ref: ModelRef) -> Path | None:
 
 
 def _load_processor(name: str) -> Any:
-    """The model's processor, once the model itself is seen to be whole and of the right kind."""
+    """Return the model's processor, after a check that the model is a complete Whisper model."""
     return load_whisper(name, GPUManager("cpu")).processor
 
 

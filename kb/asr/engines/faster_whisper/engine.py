@@ -237,7 +237,7 @@ class FasterWhisperEngine:
 def compute_type(kind: str, manager: GPUManager) -> str:
     """CTranslate2's arithmetic: KB_COMPUTE_TYPE, or the device's own.
 
-    Raises SettingsError for one that this device has not.
+    Raises SettingsError for one that this device does not support.
     """
     import ctranslate2
 

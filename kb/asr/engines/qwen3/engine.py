@@ -201,7 +201,7 @@ class Qwen3AsrEngine:
         return found
 
     def _hotword_text(self, hotwords: Sequence[str]) -> str:
-        """The names that come first, as many as fit; nothing in them is a token of control."""
+        """Return the first hotwords, as many as fit, without control tokens."""
         kept = ""
         for name in hotwords:
             plain = name.replace("<", " ").replace(">", " ")
@@ -214,7 +214,7 @@ class Qwen3AsrEngine:
     def _embed(
         self, prompts: Sequence[str], sounds: Sequence[torch.Tensor]
     ) -> dict[str, torch.Tensor]:
-        """Prompts with their sound in its place, as the language model takes them."""
+        """Return the embedded prompts with the sound in its place, for the language model."""
         counts = [len(sound) for sound in sounds]
         inputs = prepare_inputs(self._processor, prompts, counts, self._manager.device)
         numbers = inputs.pop("input_ids")
@@ -226,7 +226,7 @@ class Qwen3AsrEngine:
     def _write(
         self, windows: Sequence[Window], languages: Sequence[str], sounds: Sequence[torch.Tensor]
     ) -> list[Text]:
-        """The texts, token by token, each of at most as many as its window has time for."""
+        """Decode the texts token by token, each limited by its window's length."""
         most = [LEAST_TOKENS + math.ceil(w.duration_s * TOKENS_PER_S) for w in windows]
         limits = torch.tensor(most, device=self._manager.device)
         steps: list[torch.Tensor] = []

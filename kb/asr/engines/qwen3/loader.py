@@ -1,4 +1,4 @@
-"""Loading Qwen3-ASR and its aligner, with errors a person can act on."""
+"""Loads Qwen3-ASR and its aligner; errors name the next step."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _read(ref: ModelRef, kind: str, manager: GPUManager, *, offline: bool) -> Pa
 
 
 def _check_kind(ref: ModelRef, kind: str, config: Any) -> None:
-    """Raises ModelUnavailable for another model: its weights would be filled up at random."""
+    """Raises ModelUnavailable for another model: transformers would fill its weights at random."""
     if config.model_type != KIND:
         raise ModelUnavailable(
             "model.not_qwen3",

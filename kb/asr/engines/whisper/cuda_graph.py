@@ -17,7 +17,7 @@ from kb.asr.engines.whisper.decoder import Caches, Decoder
 
 
 class GraphStep:
-    """Steps of up to `rows` windows; smaller batches are padded with what was there before."""
+    """A recorded step of up to `rows` windows; smaller batches are padded with older rows."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class GraphStep:
         self._tokens = self._at = self._logits = self._weights = torch.empty(0)
 
     def bind(self, caches: Caches) -> GraphStep | None:
-        """Takes a batch in; None for one that is too large, or so small that it is no gain."""
+        """Bind a batch; return None for one that is too large, or too small for a gain."""
         if not self._rows // 2 < caches.rows <= self._rows:
             return None
         if self._static is None:
@@ -56,7 +56,7 @@ class GraphStep:
         return self
 
     def __call__(self, tokens: torch.Tensor, at: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `Decoder.step`, over the batch taken in last."""
+        """Run `Decoder.step` over the batch bound last."""
         self._tokens[: self._used] = tokens
         self._at.fill_(at)
         if self._graph is not None:

@@ -50,25 +50,25 @@ class Caches:
     cross_attention: list[torch.Tensor]
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Only these windows ([kept] numbers) go on; the others' memory is given back."""
+        """Keep only these windows ([kept] numbers); free the memory of the others."""
         # One layer after the other, so that never two copies of all of it are held.
         for caches in (self.self_attention, self.cross_attention):
             for place, cache in enumerate(caches):
                 caches[place] = cache.index_select(1, rows)
 
     def spread(self, texts: int) -> Caches:
-        """For writing several texts of each window: every window's own caches, so many times."""
+        """Repeat every window's own caches, to decode several texts of each window."""
         return Caches(
             [cache.repeat_interleave(texts, 1) for cache in self.self_attention],
             list(self.cross_attention),
         )
 
     def reorder(self, rows: torch.Tensor) -> None:
-        """Each text goes on as the one whose number `rows` ([texts]) has in its place."""
+        """Reorder the texts: each goes on as the one whose number `rows` ([texts]) names."""
         self.self_attention = [cache.index_select(1, rows) for cache in self.self_attention]
 
     def grow(self) -> None:
-        """Room for more steps."""
+        """Enlarge the caches for more steps."""
         self.self_attention = [F.pad(cache, (0, 0, 0, _ROOM)) for cache in self.self_attention]
 
     @property
@@ -84,7 +84,7 @@ class Decoder:
     """The decoder of a `WhisperForConditionalGeneration`.
 
     On a GPU it shares the model's weights but for those it joins; on a CPU it has them in a
-    layout of its own, and the model's decoder layers may be let go.
+    layout of its own, and the model's decoder layers may be dropped.
     """
 
     def __init__(self, model: Any) -> None:
@@ -114,7 +114,7 @@ class Decoder:
         ]
 
     def caches(self, states: torch.Tensor) -> Caches:
-        """Caches for encoder states [windows, positions, model width]."""
+        """Return caches for encoder states [windows, positions, model width]."""
         rows = states.shape[0]
         shape = (2, rows, self._heads, self._source_positions, self._width)
         cross = [states.new_empty(shape) for _ in self._layers]
@@ -222,7 +222,7 @@ def _transposed_view(values: torch.Tensor) -> torch.Tensor:
 
 
 def _portions(states: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
-    """The windows as they are best multiplied: one by one where a core's cache is small."""
+    """Return the windows in portions that multiply fastest: single ones for a small cache."""
     if states.device.type != "cpu":
         return [(0, states)]
     return [(row, states[row : row + 1]) for row in range(states.shape[0])]

@@ -1,4 +1,4 @@
-"""Hugging Face Whisper: encode once, write in batches, time the words on the way."""
+"""Whisper by transformers: encode once, decode in batches, align the words on the way."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class WhisperEngine:
         manager: GPUManager,
         speedups: Speedups | None = None,
     ) -> None:
-        """Takes the loaded model over: parts of it are let go or replaced."""
+        """Take over the loaded model; parts of it are dropped or replaced."""
         speedups = speedups or Speedups.from_settings()
         self.model = model_name
         self.load_s = loaded.load_s
@@ -210,7 +210,7 @@ class WhisperEngine:
     ) -> list[TokenizedText]:
         """Decode windows that have hotwords, those of one prompt together.
 
-        What comes back as the names themselves is written once more without them.
+        A text that echoes the hotwords is decoded once more without them.
         """
         found: dict[int, TokenizedText] = {}
         rest = set(range(len(prompts)))

@@ -1,4 +1,4 @@
-"""The loop that writes: a batch token by token, with the attention that times its words."""
+"""Greedy decoding: a batch token by token, with the attention that aligns its words."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class AttentionTrace:
 
 
 class GreedyDecoder:
-    """Writing with one decoder. `stop` ends it from another thread."""
+    """Greedy decoding with one decoder. `stop` ends it from another thread."""
 
     def __init__(
         self,
@@ -129,11 +129,11 @@ class GreedyDecoder:
         temperature: float = 0.0,
         fixed: Sequence[Sequence[int]] | None = None,
     ) -> GreedyResult:
-        """Writes every window; `prompts` are of one length and begin with the token of `state`.
+        """Decode every window; `prompts` are of one length and begin with the token of `state`.
 
-        `temperature` above 0 draws, the same each time for the same batch. `fixed`: what is to
-        be written, so that only its chances and its attention are found out. `state` may be
-        written again, with other prompts.
+        `temperature` above 0 samples, the same each time for the same batch. `fixed`: the given
+        tokens, for which only probabilities and attention are computed. `state` may be decoded
+        again, with other prompts.
         """
         logits, device = state.logits, state.logits.device
         caches = Caches(list(state.caches.self_attention), list(state.caches.cross_attention))
@@ -176,13 +176,13 @@ class GreedyDecoder:
         return GreedyResult(*self._gather(chosen, len(prompts)), attention, len(prompts[0]))
 
     def max_new_tokens(self, prompt: int) -> int:
-        """Most tokens that may follow a prompt of so many."""
+        """Return the most tokens that may follow a prompt of so many."""
         return min(MAX_NEW_TOKENS, self._decoder.longest - prompt)
 
     def beam_search(
         self, state: DecoderState, prompts: Sequence[Sequence[int]], beams: int
     ) -> list[list[int]]:
-        """The likeliest texts found by `beams` at once; `write` them as `given` for the rest."""
+        """Return the likeliest texts found with `beams`; `decode` takes them as `fixed`."""
         max_length = self.max_new_tokens(len(prompts[0]))
         search = BeamSearchDecoder(
             self._decoder, self._rules, beams, max_length, self._stopped.is_set
@@ -207,7 +207,7 @@ class GreedyDecoder:
     def _gather(
         self, steps: Sequence[tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]], rows: int
     ) -> tuple[list[list[int]], list[list[float]]]:
-        """From tensors a step to lists a row, up to the end token."""
+        """Turn tensors per step into lists per row, up to the end token."""
         if not steps:
             return [[] for _ in range(rows)], [[] for _ in range(rows)]
         device = steps[0][1].device
@@ -225,7 +225,7 @@ class GreedyDecoder:
         )
 
     def align(self, result: GreedyResult, durations_s: Sequence[float]) -> list[TokenizedText]:
-        """The rows with the time of each token, from the attention that was watched.
+        """Return the rows with the time of each token, from the recorded attention.
 
         `durations_s`: how much of each window is sound and not padding.
         """

@@ -47,7 +47,7 @@ class TokenChoice:
         self.finished = torch.zeros(rows, dtype=torch.bool, device=device)
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Only these rows ([kept] numbers) go on."""
+        """Keep only these rows ([kept] numbers)."""
         self._last, self._before = self._last[rows], self._before[rows]
         self._time, self.finished = self._time[rows], self.finished[rows]
 
@@ -83,7 +83,7 @@ class TokenChoice:
         return self._accept(token, logits)
 
     def masked(self, logits: torch.Tensor) -> torch.Tensor:
-        """The logits [rows, vocabulary] with minus infinity for what may not come next."""
+        """Return the logits [rows, vocabulary] with minus infinity for forbidden tokens."""
         rules, begin = self._rules, self._rules.timestamp_begin
         bias = rules.first_bias if self._fresh else rules.bias
         allowed = logits.float() + bias
@@ -110,7 +110,7 @@ class TokenChoice:
         return token, logprob
 
     def advance(self, token: torch.Tensor) -> None:
-        """Takes the tokens [rows] that were chosen."""
+        """Record the chosen tokens [rows]."""
         # (A row of one token counts as if a timestamp stood before it.)
         self._before = torch.ones_like(self._last) if self._fresh else self._last
         self._last = token >= self._rules.timestamp_begin
@@ -138,7 +138,7 @@ class SampledTokens(TokenChoice):
 
 
 class FixedTokens(TokenChoice):
-    """No choice: tokens [rows, longest] that are known, each row closed by the end token."""
+    """Given tokens [rows, longest] in place of a choice, each row closed by the end token."""
 
     def __init__(self, rules: TimestampRules, tokens: torch.Tensor) -> None:
         super().__init__(rules, tokens.shape[0])

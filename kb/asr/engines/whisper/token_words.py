@@ -1,4 +1,4 @@
-"""From Whisper's tokens to words with times: what the engines of the family share."""
+"""Turns Whisper's tokens into words with times, for all engines of the family."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from kb.types import Segment, Word
 
 @dataclass(frozen=True, slots=True)
 class TokenizedText:
-    """One window as a recognizer wrote it.
+    """The decoded tokens of one window.
 
-    `numbers`: text and timestamp tokens, without prompt and end; `edges`: seconds from the
+    `token_ids`: text and timestamp tokens, without prompt and end; `edges`: seconds from the
     window's start at which each token begins, and one more for the end; `logprobs`: of each
     token.
     """
@@ -51,7 +51,7 @@ class WordAligner:
     def align(
         self, window: Window, tokens: TokenizedText, language: str, no_speech: float
     ) -> DecodingResult:
-        """Segments with their words, on the medium's clock."""
+        """Return segments with their words, in the times of the window's sound."""
         phrases = self.phrases(tokens.token_ids)
         counts: list[int] = []
         loose: list[Word] = []
