@@ -29,13 +29,14 @@ from kb.cli.output import publish as console_remote
 from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.options import RunOptions
 from kb.service import Service, open_browser
+from kb.service.notation import FORMATS, SEARCH_MODES
 from kb.settings import PROJECT_ROOT, get_settings
-from kb.sinks.base import SEARCH_MODES
-from kb.transcript.formats import json_document
 
 # The base of every complaint about arguments. Newer typers carry click inside and do not name
 # it; from the one that they do name it is found in both.
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+FORMAT_HELP = f"{', '.join(list(FORMATS)[:-1])} or {list(FORMATS)[-1]}."
 
 app = typer.Typer(
     help="From a YouTube channel or a folder of files to a knowledge base.",
@@ -55,9 +56,7 @@ review.register(app)
 def transcribe(
     file: Annotated[Path, typer.Argument(help="Any audio or video file.")],
     options: RunOptions,
-    format: Annotated[
-        str, typer.Option("--format", help="json, txt, srt, vtt, csv or md.")
-    ] = "txt",
+    format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)] = "txt",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
     ] = None,
@@ -87,10 +86,8 @@ def transcribe(
     if output is None:
         sys.stdout.write(text)
     else:
-        from kb import storage
-
         target = output / _file_name(file.stem, name)
-        storage.write_text(target, text)
+        service.items.write(target, text)
         console.print_note(f"Written: {target}")
     if transcript.truncated:
         raise typer.Exit(FAILED)
@@ -164,9 +161,9 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
                 "problem": entry.problem,
                 "media_path": str(entry.media_path) if entry.media_path else None,
                 "publish": dict(entry.published),
-                "transcript": json_document.to_document(transcript) if transcript else None,
+                "transcript": service.items.document(transcript) if transcript else None,
                 # Not the words that will stand: theirs, until the transcript is there.
-                **({"captions": json_document.to_document(captions)} if captions else {}),
+                **({"captions": service.items.document(captions)} if captions else {}),
             }
         )
         return
@@ -197,7 +194,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
 @with_run_options("timestamps")
 def export(
     item_id: Annotated[str, typer.Argument(metavar="ID")],
-    format: Annotated[str, typer.Option("--format", help="txt, json, srt, vtt, csv or md.")],
+    format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)],
     options: RunOptions,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
@@ -209,10 +206,8 @@ def export(
     if output is None:
         sys.stdout.write(text)
         return
-    from kb import storage
-
     target = output / f"{service.items.entry(item_id).stem}.{format}"
-    storage.write_text(target, text)
+    service.items.write(target, text)
     console.print_note(f"Written: {target}")
 
 

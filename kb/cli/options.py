@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from kb.options import OPTIONS, Option, RunOptions, parse_metadata, parse_names
-from kb.sources.listing.filters import VideoFilters, parse_day, parse_span
+from kb.service.notation import VideoFilters, parse_day, parse_span
 
 OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 

@@ -18,7 +18,7 @@ from kb.jobs.queue.workflow_ids import publish_lane
 from kb.library import Library, LibraryEntry
 from kb.pipeline import publish_record, stages
 from kb.settings import Settings
-from kb.sinks import check_sink, open_sink
+from kb.sinks import REMOTE, check_sink, open_sink
 from kb.sinks.odin.chat import Answer, Reference, ask, search
 from kb.sinks.odin.documents import check_own_metadata
 from kb.sinks.odin.sink import OdinSink
@@ -37,8 +37,6 @@ from kb.transcript.passages import passages
 from kb.types import MediaItem, Passage, Published
 
 log = logging.getLogger(__name__)
-
-ODIN = "odin"
 
 ItemProgress = Callable[[str, str, int, int], None]
 """Called with item id, `done`, `waiting` or `failed`, how many so far, and how many in all."""
@@ -131,7 +129,7 @@ class Publisher:
         An item that is held or has no transcript fails by itself; the rest goes on.
         """
         self.check(sink, metadata)
-        if sink == ODIN:
+        if sink == REMOTE:
             ended = self._status_recorder(sink)
             return publish_many(
                 self.odin,
@@ -176,7 +174,7 @@ class Publisher:
 
     def plan(self, metadata: Mapping[str, str] | None = None) -> SyncPlan:
         """Return the differences between the library and the ODIN project."""
-        self.check(ODIN, metadata)
+        self.check(REMOTE, metadata)
         everything = [entry.item.id for entry in self.library.entries()]
         return make_plan(self.odin, self._sources(), everything, metadata)
 
@@ -191,17 +189,17 @@ class Publisher:
         """Carry out a plan; `prune` also deletes documents of ours that only the project has."""
         return apply_plan(
             self.odin, plan, self._load, prune=prune, extra_metadata=metadata,
-            progress=progress, on_item_done=self._status_recorder(ODIN),
+            progress=progress, on_item_done=self._status_recorder(REMOTE),
         )  # fmt: skip
 
     def ask(self, question: str) -> Answer:
         """Return the ODIN project's answer, with the video and second of each source."""
-        self.check(ODIN)
+        self.check(REMOTE)
         return ask(self.odin, question, passages=self._passages)
 
     def search(self, query: str, limit: int) -> tuple[Reference, ...]:
         """Return the hits of the ODIN project."""
-        self.check(ODIN)
+        self.check(REMOTE)
         return search(self.odin, query, limit, passages=self._passages)
 
     def _sources(self) -> Iterator[SyncItem]:
@@ -251,7 +249,7 @@ class Publisher:
         """
         found = self._load(item_id)
         assert found is not None
-        if sink == ODIN:
+        if sink == REMOTE:
             published = self.odin.publish(
                 found.item, found.passages, found.facts, metadata, wait_s=0.0
             )
@@ -293,7 +291,7 @@ class Publisher:
             publish_record.record_failure(self.library, entry.item, sink, error)
             self._outbox.record_error(sink, item_id, error)
             return
-        if sink == ODIN and (record := self.odin.publish_states.find(item_id)) is not None:
+        if sink == REMOTE and (record := self.odin.publish_states.find(item_id)) is not None:
             names = ", ".join(record.names)
             held = Published(sink, names, record.content_sha256, record.status)
             publish_record.record_published(self.library, entry.item, held)
@@ -319,7 +317,7 @@ def check_ready(
     for name in sinks:
         check_sink(name)
     check_own_metadata(metadata or {})
-    if ODIN in sinks:
+    if REMOTE in sinks:
         check_credentials(settings)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,6 @@ AUDIO_CODECS = {
     ".mp3": "libmp3lame", ".wav": "pcm_s16le", ".m4a": "aac", ".flac": "flac", ".ogg": "libvorbis",
 }  # fmt: skip
 _LEEWAY_S = 0.5  # a header's length and the sound's differ by as much
-_CLOCK = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
-_SECONDS = re.compile(r"\d+(?:\.\d+)?s?")
-
-
-def parse_time(text: str) -> float:
-    """A moment of a medium in seconds: `75`, `75.5`, `1:15`, `1:02:03.5`.
-
-    Raises UsageError.
-    """
-    word = text.strip()
-    if _SECONDS.fullmatch(word):
-        return float(word.rstrip("s"))
-    match = _CLOCK.fullmatch(word)
-    if match is None:
-        raise UsageError(
-            "clip.time",
-            "{text!r} is no time.",
-            hint="Write seconds (75.5), MM:SS (1:15) or H:MM:SS (1:02:03).",
-            text=text,
-        )
-    return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
 def default_name(stem: str, start_s: float, end_s: float, *, video: bool) -> str:

@@ -16,10 +16,10 @@ from kb.service.machines import Machines
 from kb.service.results import IngestReport
 from kb.service.transcription import Transcription
 from kb.settings import Settings
-from kb.sinks import check_sink
+from kb.sinks import SINKS, check_sink
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
-from kb.sources.listing.scan import Scan, scan
+from kb.sources.listing.scan import BYTES_PER_S, Scan, scan
 from kb.types import MediaItem
 
 
@@ -133,6 +133,20 @@ class Ingest:
         report_progress()
         speed = self.machines.estimate(options).rtfx
         return scan(listing, settings, states_of=self.queue.states_of, rtfx=speed)
+
+    def sink_names(self) -> tuple[str, ...]:
+        """Return the names of all knowledge bases."""
+        return tuple(SINKS)
+
+    def disk_bytes(self, items: Sequence[MediaItem], keep: str) -> float:
+        """Return about how much disk the media of items will take, in bytes; `keep` as in the
+        settings."""
+        return sum(
+            int(item.extra.get("size", 0))
+            if item.source == "file"
+            else (item.duration_s or 0.0) * BYTES_PER_S[keep]
+            for item in items
+        )
 
     def sinks(self, options: RunOptions) -> tuple[str, ...]:
         """Return the knowledge bases of a run. Raises UsageError for an unknown one."""

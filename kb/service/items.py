@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
+from kb import storage
 from kb.errors import UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ItemRow, ItemSummary
 from kb.jobs.queue.progress import overall
-from kb.library import Library, LibraryEntry
+from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
+from kb.library.cache import library_cache
+from kb.library.metadata import LibraryListing
 from kb.pipeline import captions, stages
 from kb.service.results import ItemStatus, Publication
 from kb.settings import Settings
-from kb.transcript import FORMATS, render
+from kb.transcript import FORMATS, mime_type, render
+from kb.transcript.formats import json_document
 from kb.types import MediaItem, Timestamps, Transcript
 
 
@@ -87,6 +92,25 @@ class Items:
         """
         return captions.interim_transcript(self.library, self.entry(item_id))
 
+    def listing(self) -> LibraryListing:
+        """Return all entries; only what has changed on disk is read again.
+
+        Raises LibraryError.
+        """
+        return library_cache(self.library.media_folder).listing()
+
+    def media_file(self, item_id: str) -> Path | None:
+        """Return the medium of an item if it is in the library folder and its name is that of a
+        medium; None otherwise. Raises LibraryError."""
+        entry = self.library.find(item_id)
+        if entry is None or entry.media_path is None:
+            return None
+        path = entry.media_path.resolve()  # a link must not lead out of the folder
+        folder = self.library.media_folder.resolve()
+        if not path.is_relative_to(folder) or path.suffix.lower() not in MEDIA_EXTENSIONS:
+            return None
+        return path if path.is_file() else None
+
     # As text
 
     def export(self, item_id: str, format: str, timestamps: Timestamps | None = None) -> str:
@@ -111,6 +135,24 @@ class Items:
     def formats(self) -> tuple[str, ...]:
         """Return the names of the export formats."""
         return tuple(FORMATS)
+
+    def mime_type(self, format: str) -> str:
+        """Return the media type of an export format. Raises UsageError for an unknown one."""
+        return mime_type(format)
+
+    def write(self, target: Path, text: str) -> None:
+        """Write a text in place of `target` in one step. Raises LibraryError."""
+        storage.write_text(target, text)
+
+    # As documents
+
+    def document(self, transcript: Transcript) -> Mapping[str, Any]:
+        """Return a transcript as the JSON values of its exact document."""
+        return json_document.to_document(transcript)
+
+    def read_document(self, path: Path) -> Transcript:
+        """Read the exact document of a transcript. Raises LibraryError."""
+        return json_document.read(path)
 
 
 def status_of(row: ItemRow | ItemSummary) -> ItemStatus:

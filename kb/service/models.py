@@ -26,6 +26,12 @@ class Models:
         number_bytes = 4 if self.session.device.dtype == "float32" else 2
         return list_models(self.session.model_name(), number_bytes)
 
+    def engines(self) -> tuple[str, ...]:
+        """Return the names of the engines that can be chosen."""
+        from kb.asr.engines import ENGINES
+
+        return tuple(ENGINES)
+
     def pull(self, name: str) -> ModelRef:
         """Fetch a model's files. Raises ModelUnavailable."""
         from kb.inference.downloads import pull

@@ -1,25 +1,27 @@
-"""Performance presets: the figures in force, read from `presets.yaml`."""
+"""Performance presets: the figures in force, and changes of the file that holds them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpu.presets import Preset, load_presets, presets_path
+from gpu import preset_file
+from gpu.presets import Preset, check_presets, find_preset, load_presets, presets_path
 from kb.errors import KBError
 from kb.settings import Settings
 
 
 @dataclass
 class Presets:
-    """The presets of one set of settings."""
+    """The presets of one set of settings. Methods raise SettingsError naming file and line."""
 
     settings: Settings
 
     def all(self) -> dict[str, Preset]:
-        """Return all presets by name. Raises SettingsError naming file and line."""
-        return load_presets(self.path)
+        """Return all presets by name."""
+        return load_presets(self.file)
 
     def readable(self) -> list[Preset]:
         """Return all presets; none where the file has a mistake, which another place reports."""
@@ -27,7 +29,25 @@ class Presets:
             return list(self.all().values())
         return []
 
+    def current(self) -> Preset:
+        """Return the preset that the settings name."""
+        return self.find(self.settings.preset)
+
+    def find(self, name: str, presets: Mapping[str, Preset] | None = None) -> Preset:
+        """Return the preset of this name or label, of all presets or of those given."""
+        return find_preset(name, self.all() if presets is None else presets)
+
+    # The file
+
     @property
-    def path(self) -> Path:
+    def file(self) -> Path:
         """The preset file: the setting KB_PRESETS_FILE, or the project's."""
         return presets_path(self.settings.presets_file)
+
+    def read_text(self) -> str:
+        """Return the file's text."""
+        return preset_file.read_text(self.file)
+
+    def check(self, text: str) -> dict[str, Preset]:
+        """Return the presets of a text by name."""
+        return check_presets(text, self.file)

@@ -12,16 +12,18 @@ from kb.settings import Settings, get_settings
 # Each part is imported when it is first asked for: `kb --help` needs none of them.
 if TYPE_CHECKING:
     from kb.inference.session import InferenceSession
-    from kb.jobs.publisher import Publisher
     from kb.jobs.queue.client import JobQueue
     from kb.pipeline.vocabulary import Vocabulary
     from kb.service.corrections import Corrections
     from kb.service.follow import Follow
     from kb.service.ingest import Ingest
     from kb.service.items import Items
+    from kb.service.keys import Keys
+    from kb.service.logs import Logs
     from kb.service.machines import Machines
     from kb.service.models import Models
     from kb.service.presets import Presets
+    from kb.service.publisher import Publisher
     from kb.service.review import Review
     from kb.service.revisions import Revisions
     from kb.service.search import Search
@@ -136,10 +138,10 @@ class Service:
 
     @cached_property
     def publisher(self) -> Publisher:
-        """Publishing, syncing and asking, in the foreground."""
-        from kb.jobs.publisher import Publisher
+        """Publishing, syncing, asking and uploading."""
+        from kb.service.publisher import Publisher
 
-        publisher = Publisher(self.settings, self.library, self.queue.database)
+        publisher = Publisher(self.settings, self.library, self.queue)
         self._exit_stack.callback(publisher.close)
         return publisher
 
@@ -165,3 +167,19 @@ class Service:
         from kb.service.presets import Presets
 
         return Presets(self.settings)
+
+    # Keys and logs
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Keys of YouTube's Data API."""
+        from kb.service.keys import Keys
+
+        return Keys(self.settings, self.queue)
+
+    @cached_property
+    def logs(self) -> Logs:
+        """The end of the log files."""
+        from kb.service.logs import Logs
+
+        return Logs(self.settings, self.keys)

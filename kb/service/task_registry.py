@@ -18,6 +18,7 @@ from kb.service.service import Service
 from kb.settings import Settings
 
 if TYPE_CHECKING:
+    from kb.sinks.odin.file_upload import FileResult
     from kb.sinks.odin.sync import SyncPlan, SyncResult
 
 CHECK_TIMEOUT_S = 15.0  # somebody waits for the answer
@@ -72,25 +73,25 @@ def sync(settings: Settings, arguments: dict[str, Any], progress: Progress) -> M
 
 def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
     """Sends the files of `folder` (or one file) to the project as they are."""
-    from kb.sinks.odin.file_upload import FileResult, files_in, upload_files
-
     path = Path(str(arguments["folder"])).expanduser()
     if not path.exists():
         raise UsageError(f"There is no file or folder {path}.", hint="Check the path.")
-    files = files_in(path) if path.is_dir() else [path]
-    if not files:
-        raise UsageError(f"{path} holds nothing that ODIN takes.", hint="See the list of types.")
-    progress(0, len(files))
-    results: list[FileResult] = []
+    done = 0
 
     def on_result(result: FileResult) -> None:
-        results.append(result)
-        progress(len(results), len(files), result.path.name)
+        nonlocal done
+        done += 1
+        progress(done, len(files), result.path.name)
 
     with _service(settings) as service:
-        service.library.prepare()
+        files = service.publisher.files_in(path)
+        if not files:
+            raise UsageError(
+                f"{path} holds nothing that ODIN takes.", hint="See the list of types."
+            )
+        progress(0, len(files))
         own = dict(arguments.get("metadata") or {})
-        upload_files(service.publisher.odin, files, own, on_result)
+        results = service.publisher.upload(files, own, on_result)
     return {"files": [{**asdict(r), "path": str(r.path)} for r in results]}
 
 

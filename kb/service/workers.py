@@ -12,7 +12,7 @@ from kb.settings import Settings
 
 @dataclass
 class Workers:
-    """Starts workers on one library."""
+    """Runs workers on one library."""
 
     settings: Settings
     library: Library
@@ -30,3 +30,14 @@ class Workers:
 
         self.library.prepare()
         return start_worker(self.settings, exit_when_idle=exit_when_idle, options=options)
+
+    def run_here(
+        self, *, preset: str | None, preparations: int | None, exit_when_idle: bool = False
+    ) -> None:
+        """Work in this process until it is stopped; None stands for the settings' values."""
+        from kb.jobs.worker.worker import Worker
+
+        settings = self.settings.replace(
+            preset=preset or self.settings.preset, workers=preparations or self.settings.workers
+        )
+        Worker(settings, exit_when_idle=exit_when_idle).run()

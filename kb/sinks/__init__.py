@@ -17,6 +17,7 @@ SINKS: dict[str, str] = {
     "odin": "kb.sinks.odin.sink:OdinSink",
     "folder": "kb.sinks.markdown_folder:FolderSink",
 }
+REMOTE = "odin"  # the knowledge base that can be compared with the library, asked and sent files
 
 
 def check_sink(name: str) -> None:

@@ -46,6 +46,15 @@ def renderer(format: str) -> Renderer:
     return cast(Renderer, getattr(import_module(module), function))
 
 
+def mime_type(format: str) -> str:
+    """Return the media type of a format: `MIME_TYPE` of its module, `text/plain` without one.
+
+    Raises UsageError naming the known formats.
+    """
+    module = import_module(renderer(format).__module__)
+    return str(getattr(module, "MIME_TYPE", "text/plain"))
+
+
 def render(transcript: Transcript, format: str, *, item: MediaItem | None = None) -> str:
     """The transcript in a format of `FORMATS`, as text that ends with a newline unless empty.
 

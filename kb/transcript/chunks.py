@@ -5,12 +5,16 @@ Two promises hold for everything built on this: no word is lost, and none appear
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from kb.errors import UsageError
 from kb.types import Segment, Transcript
 
 HOUR_S = 3600
+_CLOCK_TIME = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
+_SECONDS = re.compile(r"\d+(?:\.\d+)?s?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,25 @@ def format_timestamp(seconds: float, *, hours: bool | None = None) -> str:
     if not hours:
         return f"{whole // 60:02d}:{whole % 60:02d}"
     return f"{whole // HOUR_S}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def parse_time(text: str) -> float:
+    """Return a position in a medium in seconds: `75`, `75.5`, `1:15`, `1:02:03.5`.
+
+    Raises UsageError.
+    """
+    word = text.strip()
+    if _SECONDS.fullmatch(word):
+        return float(word.rstrip("s"))
+    match = _CLOCK_TIME.fullmatch(word)
+    if match is None:
+        raise UsageError(
+            "clip.time",
+            "{text!r} is no time.",
+            hint="Write seconds (75.5), MM:SS (1:15) or H:MM:SS (1:02:03).",
+            text=text,
+        )
+    return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
 def format_time_range(start_s: float, end_s: float) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from kb.library import cache
-from kb.library.metadata import LibraryListing
 from kb.service import Service
+from kb.service.views import LibraryListing
 from kb.settings import get_settings
 from kb.ui import i18n
 
@@ -33,7 +32,7 @@ def library_listing() -> LibraryListing:
 
     Raises LibraryError.
     """
-    return cache.library_cache(service().library.media_folder).listing()
+    return service().items.listing()
 
 
 # The open tab

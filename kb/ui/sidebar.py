@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from gpu.presets import find_preset
 from kb.errors import KBError
 from kb.service import Service
 from kb.service.worker_supervisor import WorkerView, worker_supervisor
@@ -124,7 +123,7 @@ def word_count(transcribed: object) -> int:
 
 def _preset(service: Service) -> str:
     try:
-        preset = find_preset(service.settings.preset, service.presets.all())
+        preset = service.presets.current()
     except KBError as error:
         return messages.escape_markdown(error_messages.translate_error(error).message)
     return messages.escape_markdown(preset.label)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from kb.errors import KBError, MediaUnavailable, UsageError
-from kb.media.clip import cut, default_name, parse_time
+from kb.media.clip import cut, default_name
 from kb.media.decode import decode
 from kb.media.probe import probe
 from kb.settings import PROJECT_ROOT
+from kb.transcript.chunks import parse_time
 from tests.support.compose import write_wav
 
 FILM = PROJECT_ROOT / "samples" / "The harbour in winter.mp4"

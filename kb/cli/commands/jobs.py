@@ -15,7 +15,7 @@ from kb.cli.output import console
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import STATES, IngestReport, Service
-from kb.sources.listing.filters import VideoFilters
+from kb.service.notation import VideoFilters
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
 
@@ -102,14 +102,10 @@ def worker(
             raise UsageError("The worker did not come up.", hint=f"See {log}")
         console.print_note(f"Worker started (process {pid}); log: {log}. Stop it: kb worker --stop")
         return
-    from kb.jobs.worker.worker import Worker
-
     console.print_note("Working; Ctrl-C stops, and what was begun goes on with the next start.")
-    settings = service.settings.replace(
-        preset=options.preset or service.settings.preset,
-        workers=options.workers or service.settings.workers,
+    service.workers.run_here(
+        preset=options.preset, preparations=options.workers, exit_when_idle=exit_when_idle
     )
-    Worker(settings, exit_when_idle=exit_when_idle).run()
 
 
 def _stop_workers(service: Service) -> None:

@@ -16,11 +16,11 @@ from kb.cli.output import publish as console_remote
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import Service
-from kb.sinks import check_sink
+from kb.service.notation import REMOTE
 from kb.types import MediaItem
 
 if TYPE_CHECKING:
-    from kb.sinks.odin.sync import SyncResult
+    from kb.service.views import FileResult, SyncResult
 
 To = Annotated[str, typer.Option("--to", help="Which knowledge base.")]
 
@@ -35,17 +35,14 @@ def register(app: typer.Typer) -> None:
 def publish(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
     all_items: Annotated[bool, typer.Option("--all", help="Every finished item.")] = False,
-    to: To = "odin",
+    to: To = REMOTE,
     as_json: Json = False,
     *,
     options: RunOptions,
 ) -> None:
     """Send finished items to a knowledge base, to the end; run again it does what is left."""
-    check_sink(to)
-    if to == "local":
-        raise UsageError(
-            "The local index follows the library by itself.", hint="Rebuild it with: kb reindex"
-        )
+    service = Service()
+    service.publisher.check_publishable(to)
     if not ids and not all_items:
         raise UsageError("Which items?", hint="kb publish ID…, or kb publish --all")
     service = Service()
@@ -54,7 +51,7 @@ def publish(
         service.publisher.publishable_ids() if all_items else service.items.resolve_ids(ids or [])
     )
     held = service.publisher.held_items() if all_items else []
-    if to == "odin" and len(chosen) > 1:
+    if to == REMOTE and len(chosen) > 1:
         console_remote.print_estimate(service.publisher.estimate(chosen))
     with console.count_progress("publish", len(chosen), shown=sys.stderr.isatty()) as progress:
         result = service.publisher.publish(to, chosen, options.metadata, progress)
@@ -63,7 +60,7 @@ def publish(
 
 @with_run_options("metadata")
 def sync(
-    to: To = "odin",
+    to: To = REMOTE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Also delete documents of ours that are only there.")
@@ -73,13 +70,8 @@ def sync(
     options: RunOptions,
 ) -> None:
     """Bring a knowledge base into step with the library; the plan is shown first."""
-    check_sink(to)
-    if to != "odin":
-        raise UsageError(
-            f"{to!r} cannot be compared with the library.",
-            hint="It is brought into step by: kb publish --all --to " + to,
-        )
     service = Service()
+    service.publisher.check_comparable(to)
     plan = service.publisher.plan(options.metadata)
     held = service.publisher.held_items()
     if not as_json:
@@ -106,8 +98,8 @@ def sync(
 def ask(
     question: Annotated[str, typer.Argument()],
     to: Annotated[
-        str, typer.Option("--to", help="odin, or local: the passages that fit.")
-    ] = "odin",
+        str, typer.Option("--to", help=f"{REMOTE}, or local: the passages that fit.")
+    ] = REMOTE,
     as_json: Json = False,
 ) -> None:
     """Ask a knowledge base; sources lead to video and second."""
@@ -119,8 +111,8 @@ def ask(
         else:
             console.print_search(found)
         return
-    if to != "odin":
-        raise UsageError(f"{to!r} cannot be asked.", hint="Ask odin or local.")
+    if to != REMOTE:
+        raise UsageError(f"{to!r} cannot be asked.", hint=f"Ask {REMOTE} or local.")
     answer = service.publisher.ask(question)
     if as_json:
         console.print_json(asdict(answer))
@@ -136,14 +128,11 @@ def upload(
     options: RunOptions,
 ) -> None:
     """Send other files to the ODIN project as they are (TXT PDF MP4 DOCX HTML and more)."""
-    from kb.sinks.odin.file_upload import FileResult, files_in, upload_files
-
     service = Service()
-    service.publisher.check("odin")
-    service.library.prepare()
+    service.publisher.check(REMOTE)
     files: list[Path] = []
     for path in paths:
-        files.extend(files_in(path) if path.is_dir() else [path])
+        files.extend(service.publisher.files_in(path))
     if not files:
         raise UsageError("There is nothing to send in what was given.")
     number = 0
@@ -154,7 +143,7 @@ def upload(
             number += 1
             progress(result.path.name, result.status, number, len(files))
 
-        results = upload_files(service.publisher.odin, files, options.metadata, on_file_done)
+        results = service.publisher.upload(files, options.metadata, on_file_done)
     if as_json:
         console.print_json([{**asdict(r), "path": str(r.path)} for r in results])
     else:

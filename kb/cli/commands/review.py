@@ -12,11 +12,10 @@ from rich.text import Text
 from kb.cli.options import FAILED, Json, with_run_options
 from kb.cli.output import console
 from kb.errors import KBError, UsageError
-from kb.media.clip import parse_time
 from kb.options import RunOptions
 from kb.service import Service
+from kb.service.notation import format_timestamp, parse_time
 from kb.service.review import ReviewItem, UncertainSpan
-from kb.transcript.chunks import format_timestamp
 from kb.types import Revision
 
 _SHOWN = 10  # stretches of one item in a listing of several

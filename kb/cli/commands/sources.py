@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -17,10 +17,10 @@ from kb.cli.output import console
 from kb.errors import RetryLater, UsageError
 from kb.options import RunOptions
 from kb.service import Service
-from kb.sources.listing.filters import VideoFilters, parse_span
-from kb.sources.listing.scan import Scan
-from kb.sources.subscriptions import Subscription
-from kb.transcript.chunks import format_timestamp
+from kb.service.notation import VideoFilters, format_timestamp, parse_span
+
+if TYPE_CHECKING:
+    from kb.service.views import Scan, Subscription
 
 MOST_SHOWN = 200
 

@@ -6,9 +6,9 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.markup import escape
@@ -27,9 +27,12 @@ from rich.text import Text
 from kb.cli.output.machine import machine_lines
 from kb.errors import KBError
 from kb.service import IngestReport, ItemListener, ItemStatus, SearchResult, Service
+from kb.service.notation import format_timestamp
 from kb.service.results import Publication
-from kb.transcript.chunks import format_timestamp
 from kb.types import Transcript
+
+if TYPE_CHECKING:
+    from kb.service.views import Preset
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)

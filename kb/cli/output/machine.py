@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from gpu.monitor import Sample
-from gpu.presets import Preset
-from gpu.status import Machine
-from gpu.throughput import Calibration, Estimate
-from kb.inference.downloads import ModelFacts
+if TYPE_CHECKING:
+    from kb.service.views import Calibration, Estimate, Machine, ModelFacts, Preset, Sample
 
 GB = 2**30
 BOUND = {

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from kb.cli.output.console import out, print_note
-from kb.transcript.chunks import format_timestamp
+from kb.service.notation import format_timestamp
 from kb.types import MediaItem
 
 if TYPE_CHECKING:
-    from kb.jobs.publisher import CostEstimate
-    from kb.sinks.odin.chat import Answer, Reference
-    from kb.sinks.odin.sync import SyncPlan
+    from kb.service.views import Answer, CostEstimate, Reference, SyncPlan
 
 SHOWN_LENGTH = 200  # characters of a hit's text
 # The beginning of a passage in a published document.

@@ -23,7 +23,7 @@ from kb.jobs.queue.item_states import (
     ItemSummary,
     Skipped,
 )
-from kb.jobs.queue.items import ItemStore
+from kb.jobs.queue.items import FIRST, ItemStore
 from kb.jobs.queue.library_sync import library_row, sync_from_library
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.queue.outbox import DEFERRED, Outbox
@@ -48,6 +48,16 @@ class LaneState:
     until: float
     reason: str
     problem: StoredProblem | None = None
+
+    @property
+    def paused_by_hand(self) -> bool:
+        """Whether the lane rests until someone resumes it."""
+        return self.until >= workflow_ids.FOREVER
+
+    @property
+    def holds_items(self) -> bool:
+        """Whether this is the lane of all items, and not of downloads or a knowledge base."""
+        return self.name == workflow_ids.ITEM_LANE
 
 
 class JobQueue:
@@ -202,6 +212,10 @@ class JobQueue:
         # The old workflows have nothing to do any more; they need not even start.
         self._client.cancel([workflow_ids.ingest_id(*key) for key in moved])
         return [item_id for item_id, _ in moved]
+
+    def move_to_front(self, ids: Sequence[str]) -> list[str]:
+        """Start these items next, of those that have not started. Return those moved."""
+        return self.prioritise(ids, FIRST)
 
     def send(self, item_id: str, sinks: Sequence[str]) -> None:
         """Queue an item for remote knowledge bases, to be synchronised with the library."""

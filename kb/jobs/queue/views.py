@@ -20,6 +20,8 @@ from kb.jobs.queue.item_states import (
     WAITING,
     effective_state,
 )
+from kb.jobs.queue.items import NORMAL
+from kb.jobs.queue.progress import overall
 
 PENDING = (QUEUED, WAITING, PAUSED)
 READ_STAGES = ("write", "publish")  # what is behind transcription
@@ -46,6 +48,16 @@ class QueueRow:
     updated_at: float
     ended_at: float | None
     problem: StoredProblem | None = None
+
+    @property
+    def share(self) -> float:
+        """How much of the item is done over all its stages, 0..1."""
+        return overall(self.id, self.state, self.stage, self.progress)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the item was moved to the front and has not started."""
+        return self.priority < NORMAL and self.state in PENDING
 
 
 @dataclass(frozen=True, slots=True)

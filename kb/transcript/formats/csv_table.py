@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from kb.transcript.chunks import pieces
 from kb.types import MediaItem, Segment, Transcript
 
+MIME_TYPE = "text/csv"
+
 SEGMENT_COLUMNS = ("start_s", "end_s", "text", "language")
 WORD_COLUMNS = ("start_s", "end_s", "word", "probability", "segment")
 

@@ -35,6 +35,8 @@ from kb.types import (
     WindowReport,
 )
 
+MIME_TYPE = "application/json"
+
 _HINT = "The transcript file is damaged: transcribe the medium again (kb ingest ... --again)."
 _TIMINGS = (
     "load_s", "decode_s", "vad_s", "asr_s", "align_s", "repair_s", "total_s", "media_s",

@@ -10,6 +10,8 @@ from kb.transcript.chunks import Piece
 from kb.transcript.formats.subtitle_cues import Cue, phrase_cues
 from kb.types import MediaItem, Transcript
 
+MIME_TYPE = "text/vtt"
+
 _STYLE = "STYLE\n::cue(:future) { opacity: 0.55; }\n\n"
 
 

@@ -18,7 +18,6 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from kb.library import MEDIA_EXTENSIONS
 from kb.service import Service
 from kb.settings import Settings, get_settings
 
@@ -42,15 +41,7 @@ def media_type(path: Path) -> str:
 
 def media_file(item_id: str) -> Path | None:
     """The medium of an item, if it lies in the library folder and is a medium by its name."""
-    library = _service(get_settings()).library
-    entry = library.find(item_id)
-    if entry is None or entry.media_path is None:
-        return None
-    path = entry.media_path.resolve()  # a link must not lead out of the folder
-    folder = library.media_folder.resolve()
-    if not path.is_relative_to(folder) or path.suffix.lower() not in MEDIA_EXTENSIONS:
-        return None
-    return path if path.is_file() else None
+    return _service(get_settings()).items.media_file(item_id)
 
 
 def serve_media(request: Request) -> Response:

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -18,9 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from kb.errors import KBError
-from kb.library import Library
-from kb.library.cache import library_cache
-from kb.service import open_browser, uploads
+from kb.service import Service, open_browser, uploads
 from kb.service.throughput_meter import record_throughput
 from kb.service.worker_supervisor import POLL_EVERY_S, Chore, worker_supervisor
 from kb.settings import Settings, get_settings
@@ -84,7 +81,7 @@ def is_password_enforced(settings: Settings) -> bool:
 async def lifespan(_app: Any) -> AsyncIterator[None]:
     """While the server runs, the worker is looked after."""
     stopping = threading.Event()
-    threading.Thread(target=_preload, args=(stopping, get_settings().home), daemon=True).start()
+    threading.Thread(target=_preload, args=(stopping, get_settings()), daemon=True).start()
     if open_browser.OPEN_BROWSER_FLAG in sys.argv:
         threading.Thread(target=_open_browser, args=(stopping,), name="open", daemon=True).start()
     if get_settings().app_worker:
@@ -109,13 +106,13 @@ def _open_browser(stopping: threading.Event) -> None:
         log.warning("No browser could be opened: open %s yourself.", url)
 
 
-def _preload(stopping: threading.Event, home: Path) -> None:
+def _preload(stopping: threading.Event, settings: Settings) -> None:
     """Load what the page needs: better now than under the first visitor's eyes."""
     importlib.import_module(_PRELOAD)
     if stopping.wait(DEFERRED_PRELOAD_S):
         return
     try:
-        library_cache(Library(home).media_folder).listing()
+        Service(settings).items.listing()
     except KBError as error:
         log.warning("%s %s", error.message, error.hint)  # the page says it in its place
     for name in _DEFERRED_PRELOAD:

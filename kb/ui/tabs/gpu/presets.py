@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import streamlit as st
 
-from gpu.preset_file import FIGURES, read_text, with_preset, without_preset, write_text
-from gpu.presets import Preset, check_presets, find_preset
 from kb.errors import KBError, SettingsError
+from kb.service.views import FIGURES, Preset
 from kb.ui import session
 from kb.ui.i18n import text
 from kb.ui.widgets import messages
@@ -26,24 +24,25 @@ _STEPS: dict[str, int | float] = {
 def render() -> None:
     """Draw the editor."""
     st.markdown(f"##### {text('gpu_presets')}")
-    path = session.service().presets.path
+    service = session.service()
+    path = service.presets.file
     st.caption(text("gpu_presets_file", path=messages.escape_markdown(messages.display_path(path))))
     messages.show_flash(_FLASH_KEY)
     try:
-        content = read_text(path)
+        content = service.presets.read_text()
     except KBError as error:
         messages.error(error)
         return
     try:
-        presets = check_presets(content, path)
+        presets = service.presets.check(content)
     except KBError as error:
         messages.error(error)  # and the text below mends it
     else:
-        _form(presets, content, path)
-    _text_editor(content, path)
+        _form(presets, content)
+    _text_editor(content)
 
 
-def _form(presets: Mapping[str, Preset], content: str, path: Path) -> None:
+def _form(presets: Mapping[str, Preset], content: str) -> None:
     created = st.session_state.pop(_CREATED, None)
     if created in presets:
         st.session_state[_CHOICE] = created
@@ -78,15 +77,16 @@ def _form(presets: Mapping[str, Preset], content: str, path: Path) -> None:
             removed = bool(chosen) and st.form_submit_button(text("gpu_preset_remove"))
     if saved:
         known = "" if chosen else next((n for n in presets if n == str(name).strip()), "")
-        _save(str(name).strip(), {"label": label, **values}, content, path, existing=known)
+        _save(str(name).strip(), {"label": label, **values}, content, existing=known)
     elif removed:
-        _remove(str(chosen), content, path)
+        _remove(str(chosen), content)
 
 
 def _new_preset(presets: Mapping[str, Preset]) -> Preset:
     """What a new preset begins with: the figures of the one in force."""
     try:
-        return find_preset(session.service().settings.preset, presets)
+        service = session.service()
+        return service.presets.find(service.settings.preset, presets)
     except KBError:
         return next(iter(presets.values()))
 
@@ -116,9 +116,7 @@ def _fields(shown: Preset, mark: str) -> dict[str, object]:
     return values
 
 
-def _save(
-    name: str, values: Mapping[str, object], content: str, path: Path, *, existing: str
-) -> None:
+def _save(name: str, values: Mapping[str, object], content: str, *, existing: str) -> None:
     try:
         if existing:
             raise SettingsError(
@@ -127,7 +125,7 @@ def _save(
         label = str(values["label"]).strip()
         figures = {key: value for key, value in values.items() if key != "label"}
         preset_values = {"label": label, **figures} if label else figures
-        write_text(path, with_preset(content, name, preset_values, path), expected=content)
+        session.service().presets.save(name, preset_values, expected=content)
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
         st.rerun()
@@ -135,12 +133,13 @@ def _save(
     _flash_and_rerun(text("gpu_preset_saved", name=name))
 
 
-def _remove(name: str, content: str, path: Path) -> None:
+def _remove(name: str, content: str) -> None:
     try:
-        in_force = session.service().settings.preset
-        if find_preset(in_force, check_presets(content, path)).name == name:
+        service = session.service()
+        in_force = service.settings.preset
+        if service.presets.find(in_force, service.presets.check(content)).name == name:
             raise SettingsError(text("gpu_preset_in_use"))
-        write_text(path, without_preset(content, name, path), expected=content)
+        service.presets.remove(name, expected=content)
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
         st.rerun()
@@ -156,7 +155,7 @@ def _flash_and_rerun(words: str) -> None:
 # The file as text
 
 
-def _text_editor(content: str, path: Path) -> None:
+def _text_editor(content: str) -> None:
     with (
         st.expander(text("gpu_preset_text"), key="preset-as-text"),
         st.form("preset-text", border=False),
@@ -172,14 +171,18 @@ def _text_editor(content: str, path: Path) -> None:
 
 
 def _save_text(seen: str) -> None:
-    path = session.service().presets.path
+    presets = session.service().presets
     edited = str(st.session_state.get(_TEXT) or "")
     try:
-        write_text(path, edited if edited.endswith("\n") else f"{edited}\n", expected=seen)
+        text_to_write = edited if edited.endswith("\n") else f"{edited}\n"
+        presets.write_text(text_to_write, expected=seen)
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
         return
     messages.flash(
         _FLASH_KEY,
-        text("gpu_preset_text_saved", path=messages.escape_markdown(messages.display_path(path))),
+        text(
+            "gpu_preset_text_saved",
+            path=messages.escape_markdown(messages.display_path(presets.file)),
+        ),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from gpu.throughput import Calibration, Speed
 from kb.errors import KBError
+from kb.service.views import Calibration, Speed
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.widgets import charts, messages, task_progress

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 import psutil
 import streamlit as st
 
-from gpu.monitor import Sample
-from gpu.presets import Preset
-from gpu.status import BudgetUse, Machine
+from kb.errors import KBError
+from kb.service.views import BudgetUse, Machine, Preset, Sample
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.gpu import presets as gpu_presets

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from kb.sources.listing.scan import Scan, ScannedItem
+from kb.service.views import Scan, ScannedItem
 from kb.types import MediaItem
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.tabs.ingest.scan_thread import ScanResult

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from kb.errors import Cancelled, KBError, RetryLater
 from kb.options import RunOptions
 from kb.service import IngestReport, Service
+from kb.service.notation import VideoFilters
+from kb.service.views import ListingReport, Scan
 from kb.service.worker_supervisor import worker_supervisor
 from kb.settings import Settings
-from kb.sources.listing.filters import VideoFilters
-from kb.sources.listing.listing import ListingReport
-from kb.sources.listing.scan import Scan
 from kb.types import MediaItem
 from kb.ui.i18n import text
 

@@ -12,12 +12,10 @@ from datetime import date
 
 import streamlit as st
 
-from gpu.throughput import Estimate
 from kb.errors import KBError, UsageError
-from kb.jobs.queue.views import QueueFigures
 from kb.service import Service
-from kb.sources.listing.filters import VideoFilters, parse_span
-from kb.sources.listing.scan import BYTES_PER_S
+from kb.service.notation import VideoFilters, parse_span
+from kb.service.views import Estimate, QueueFigures
 from kb.types import MediaItem
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
@@ -259,7 +257,7 @@ def plan(
         parts.append(
             text(
                 "plan_disk",
-                size=messages.format_size(_size_bytes(items, keep)),
+                size=messages.format_size(session.service().ingest.disk_bytes(items, keep)),
                 free=messages.format_size(free),
             )
         )
@@ -271,15 +269,6 @@ def plan(
 def audio_duration_s(items: Sequence[MediaItem]) -> float:
     """How much sound items have, in seconds, as far as their sources tell."""
     return sum(item.duration_s or 0.0 for item in items)
-
-
-def _size_bytes(items: Sequence[MediaItem], keep: str) -> float:
-    return sum(
-        int(item.extra.get("size", 0))
-        if item.source == "file"
-        else (item.duration_s or 0.0) * BYTES_PER_S[keep]
-        for item in items
-    )
 
 
 # The button

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from kb.errors import KBError
-from kb.jobs.queue.outbox import (
+from kb.service.views import (
     CANCELLED,
     FAILED,
     HELD,
@@ -20,16 +20,15 @@ from kb.jobs.queue.outbox import (
     SYNCED,
     SYNCING,
     WAITING,
+    LibraryEntry,
     OutboxEntry,
 )
-from kb.library import LibraryEntry
 from kb.settings import Settings
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.tabs.knowledge import ask, sync, upload
 from kb.ui.widgets import messages, row_selection, task_progress
 
-ODIN = "odin"
 NOT_SENT = "missing"
 REFRESH_S = 2.0
 
@@ -121,7 +120,7 @@ def _items(ready: bool) -> None:
     st.markdown(f"##### {text('knowledge_items')}")
     try:
         entries = [e for e in session.library_listing().entries if e.transcript_path is not None]
-        found = _deliveries([e.item.id for e in entries])
+        found = session.service().publisher.states([e.item.id for e in entries])
     except KBError as error:
         messages.error(error)
         return
@@ -138,7 +137,7 @@ def _item_states(ready: bool) -> None:
         st.rerun()
     try:
         entries = [e for e in session.library_listing().entries if e.transcript_path is not None]
-        found = _deliveries([e.item.id for e in entries])
+        found = session.service().publisher.states([e.item.id for e in entries])
     except KBError as error:
         messages.error(error)
         return
@@ -157,16 +156,6 @@ def _item_states(ready: bool) -> None:
 def kind_of(state: str) -> str:
     """The kind that a state is counted with."""
     return next((kind for kind, states in _KINDS if state in states), "knowledge_waiting")
-
-
-def _deliveries(ids: Sequence[str]) -> dict[str, OutboxEntry]:
-    found = session.service().queue.outbox.for_items(ids)
-    return {
-        item_id: delivery
-        for item_id, rows in found.items()
-        for delivery in rows
-        if delivery.sink == ODIN
-    }
 
 
 def _state(entry: LibraryEntry, delivery: OutboxEntry | None) -> str:
@@ -292,7 +281,7 @@ def _estimate(states: Sequence[tuple[LibraryEntry, str]], ids: Sequence[str]) ->
 def _send(ids: list[str]) -> None:
     try:
         for item_id in ids:
-            session.service().queue.send(item_id, [ODIN])
+            session.service().publisher.send(item_id)
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
     else:

@@ -11,6 +11,7 @@ import streamlit as st
 from kb.errors import KBError, restored
 from kb.options import parse_metadata
 from kb.service.tasks import Task
+from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.widgets import messages, task_progress
 
@@ -49,16 +50,13 @@ def _scan_folder(folder: str) -> bool:
     """Says what would be sent; whether there is anything."""
     if not folder.strip():
         return False
-    # Here and not above: they load a web client, for which the first page need not wait.
-    from kb.sinks.odin.client import FILE_LIMIT_BYTES
-    from kb.sinks.odin.file_upload import files_in
-
+    publisher = session.service().publisher
     place = Path(folder.strip()).expanduser()
     try:
         if not place.exists():
             st.warning(text("knowledge_no_folder"))
             return False
-        files = files_in(place) if place.is_dir() else [place]
+        files = publisher.files_in(place)
         sizes = [file.stat().st_size for file in files[:_MAX_FILES_CHECKED]]
     except OSError as error:
         st.warning(messages.escape_markdown(error.strerror or str(error)))
@@ -67,7 +65,7 @@ def _scan_folder(folder: str) -> bool:
         st.warning(text("knowledge_no_files"))
         return False
     st.caption(plural_text("knowledge_files", len(files), size=messages.format_size(sum(sizes))))
-    large = sum(size > FILE_LIMIT_BYTES for size in sizes)
+    large = sum(size > publisher.file_limit_bytes for size in sizes)
     if large:
         st.warning(text("knowledge_too_large", count=format_number(large)))
     return True

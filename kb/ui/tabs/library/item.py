@@ -9,9 +9,8 @@ from pathlib import Path
 import streamlit as st
 
 from kb.errors import KBError, UsageError
-from kb.library import LibraryEntry
 from kb.service import ItemStatus, Service
-from kb.transcript.formats import json_document
+from kb.service.views import LibraryEntry
 from kb.types import SpeechSpan, Transcript
 from kb.ui import session
 from kb.ui.i18n import format_number, text
@@ -21,7 +20,6 @@ from kb.ui.widgets import messages
 from kb.ui.widgets.player import PlayerState, parse_edit, player
 
 _PLAYER, _EDITS = "player", "item_edits"
-_MIME = {"json": "application/json", "csv": "text/csv", "vtt": "text/vtt"}
 _WORD = re.compile(r"\w+")
 _GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
 
@@ -133,7 +131,7 @@ def _transcript(entry: LibraryEntry) -> tuple[Transcript | None, KBError | None]
 
 @lru_cache(maxsize=4)
 def _read(path: Path, _changed_ns: int) -> Transcript:
-    return json_document.read(path)
+    return session.service().items.read_document(path)
 
 
 # What buttons do
@@ -274,7 +272,7 @@ def _exports(service: Service, entry: LibraryEntry, transcript: Transcript) -> N
                 # Made only when it is asked for: a long transcript in six formats takes its time.
                 partial(service.items.render, transcript, name, item=entry.item),
                 file_name=f"{entry.stem}.{name}",
-                mime=_MIME.get(name, "text/plain"),
+                mime=service.items.mime_type(name),
                 help=text("export_help", format=name.upper()),
                 on_click="ignore",
                 key=f"export-{name}",

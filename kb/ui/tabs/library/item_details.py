@@ -7,8 +7,8 @@ from datetime import datetime
 import streamlit as st
 
 from kb.errors import KBError
-from kb.library import LibraryEntry
 from kb.service import Service
+from kb.service.views import LibraryEntry
 from kb.types import Revision, Transcript, WindowReport
 from kb.ui import session
 from kb.ui.i18n import MESSAGES, format_number, text
@@ -79,7 +79,7 @@ def _published(service: Service, entry: LibraryEntry, place: str, *, ready: bool
 
 def _send(item_id: str, place: str) -> None:
     try:
-        session.service().queue.send(item_id, ["odin"])
+        session.service().publisher.send(item_id)
     except KBError as error:
         messages.flash_error(place, error)
 

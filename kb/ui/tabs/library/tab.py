@@ -10,10 +10,9 @@ from typing import cast
 import streamlit as st
 
 from kb.errors import KBError, restored
-from kb.library import LibraryEntry
 from kb.service import STATES
-from kb.sinks.base import SEARCH_MODES, SearchMode
-from kb.transcript.caption_parser import AUTOMATIC_CAPTIONS, HUMAN_CAPTIONS
+from kb.service.notation import SEARCH_MODES, SearchMode
+from kb.service.views import AUTOMATIC_CAPTIONS, HUMAN_CAPTIONS, LibraryEntry
 from kb.types import Hit
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text

@@ -9,13 +9,16 @@ from datetime import date
 import streamlit as st
 
 from kb.errors import KBError, restored
-from kb.jobs.queue.client import LaneState
-from kb.jobs.queue.item_states import ACTIVE, STATES
-from kb.jobs.queue.items import FIRST
-from kb.jobs.queue.views import PENDING, QueueFigures, QueuePage, QueueRow
-from kb.jobs.queue.workflow_ids import FOREVER
-from kb.service import Service
+from kb.service import STATES, Service
 from kb.service.throughput_meter import throughput_meter
+from kb.service.views import (
+    ACTIVE,
+    PENDING,
+    LaneState,
+    QueueFigures,
+    QueuePage,
+    QueueRow,
+)
 from kb.service.worker_supervisor import worker_supervisor
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
@@ -123,7 +126,7 @@ def _lanes(lanes: Sequence[LaneState]) -> None:
         reason = error_messages.translate_error(paused).message.rstrip(".")
         words = (
             text("lane_by_hand", lane=name, reason=reason)
-            if lane.until >= FOREVER
+            if lane.paused_by_hand
             else text(
                 "lane_until", lane=name, time=messages.format_datetime(lane.until), reason=reason
             )
@@ -232,7 +235,7 @@ def _actions(
                 text("queue_retry_failed"), key="queue-retry-failed", type="tertiary",
                 on_click=_run_action, args=("queue_did_retry", lambda: _jobs().retry_failed()),
             )  # fmt: skip
-        if not any(lane.name == "items" for lane in lanes) and none:
+        if not any(lane.holds_items for lane in lanes) and none:
             st.button(
                 text("queue_pause_all"), key="queue-pause-all", type="tertiary",
                 on_click=_run_action, args=("", lambda: _jobs().pause()),
@@ -274,7 +277,7 @@ def _detail(row: QueueRow) -> None:
 
 
 _ACTIONS: dict[str, Callable[[], Sequence[str]]] = {
-    "queue_first": lambda: _jobs().prioritise(selected(), FIRST),
+    "queue_first": lambda: _jobs().move_to_front(selected()),
     "queue_pause": lambda: _jobs().pause(selected()),
     "queue_retry": lambda: _jobs().retry(selected()),
     "queue_cancel": lambda: _jobs().cancel(selected()),

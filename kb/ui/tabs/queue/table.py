@@ -6,10 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.items import NORMAL
-from kb.jobs.queue.progress import overall
-from kb.jobs.queue.views import PENDING, QueuePage, QueueRow
+from kb.service.views import PENDING, JobQueue, QueuePage, QueueRow
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, text
 from kb.ui.widgets import messages, row_selection
@@ -65,10 +62,9 @@ def _table(page: QueuePage) -> None:
 
 
 def _state(row: QueueRow) -> str:
-    ahead = row.priority < NORMAL and row.state in PENDING
     return (
         f"{messages.state(row.state)} ({text('queue_priority')})"
-        if ahead
+        if row.is_ahead
         else messages.state(row.state)
     )
 
@@ -82,7 +78,7 @@ def _progress(row: QueueRow) -> float | None:
     if row.state not in ("running", "done", "held"):
         return None
     # Whole hundredths: the bars keep one length below each other.
-    return round(overall(row.id, row.state, row.stage, row.progress), 2)
+    return round(row.share, 2)
 
 
 def _when(row: QueueRow) -> str:

@@ -10,7 +10,6 @@ from pydantic.fields import FieldInfo
 
 from kb.errors import KBError
 from kb.settings import Settings, env_file
-from kb.sinks import SINKS
 from kb.ui import session
 from kb.ui.i18n import text
 from kb.ui.widgets import messages
@@ -72,8 +71,9 @@ def _field(settings: Settings, name: str) -> None:
     elif isinstance(value, bool):
         st.checkbox(alias, value=value, key=key, help=words)
     elif name == "sinks":
+        sinks = session.service().ingest.sink_names()
         st.multiselect(
-            alias, list(SINKS), default=[s for s in settings.sink_names if s in SINKS],
+            alias, sinks, default=[s for s in settings.sink_names if s in sinks],
             key=key, help=words,
         )  # fmt: skip
     elif choices:

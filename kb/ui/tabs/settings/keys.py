@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 from pydantic import SecretStr
 
 from kb.errors import KBError
+from kb.service.views import ApiKey, KeyStatus
 from kb.settings import Settings, env_file
-from kb.sources.keys import key_file
-from kb.sources.keys.key_ring import ApiKey, KeyRing, KeyStatus, read_keys
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.widgets import messages, task_progress
@@ -28,21 +29,20 @@ def render() -> None:
 
 
 def _youtube() -> None:
-    settings = session.service().settings
+    service = session.service()
     st.markdown(f"##### {text('keys_youtube')}")
-    place = messages.display_path(key_file.key_file_path(settings))
+    place = messages.display_path(service.keys.file)
     st.caption(text("keys_youtube_help", path=messages.escape_markdown(place)))
     try:
-        keys = read_keys(settings)
-        statuses = KeyRing(keys, session.service().queue.database).statuses()
+        keys = service.keys.statuses()
     except KBError as error:
         messages.error(error)
         return
     if not keys:
         st.info(text("keys_none"))
-    for key, status in zip(keys, statuses, strict=True):
-        _key(settings, key, status)
-    _test_result(keys, statuses)
+    for key, status in keys:
+        _key(key, status)
+    _test_result(keys)
     with (
         st.form("key-new", border=False, clear_on_submit=True),
         st.container(horizontal=True, vertical_alignment="bottom"),
@@ -57,7 +57,7 @@ def _youtube() -> None:
         st.form_submit_button(text("keys_add"), on_click=_add)
 
 
-def _key(settings: Settings, key: ApiKey, status: KeyStatus) -> None:
+def _key(key: ApiKey, status: KeyStatus) -> None:
     with st.container(
         border=True, horizontal=True, vertical_alignment="center", key=f"key-{key.fingerprint}"
     ):
@@ -65,7 +65,7 @@ def _key(settings: Settings, key: ApiKey, status: KeyStatus) -> None:
             state = f":{_COLORS[status.state]}[{messages.escape_markdown(state_text(status))}]"
             st.markdown(f"`{status.shown}` · {state}")
             more = [text("keys_units", count=format_number(status.units_today))]
-            inside = key_file.is_in_file(settings, key)
+            inside = session.service().keys.is_in_file(key)
             if not inside:
                 more.append(text("keys_from_environment"))
             if status.reason:
@@ -96,11 +96,11 @@ def state_text(status: KeyStatus) -> str:
     return text(f"keys_{status.state}", until=messages.format_datetime(status.until))
 
 
-def _test_result(keys: tuple[ApiKey, ...], statuses: tuple[KeyStatus, ...]) -> None:
+def _test_result(keys: Sequence[tuple[ApiKey, KeyStatus]]) -> None:
     task = task_progress.task_status("test_key")
     if task is None or task.state != "done":
         return
-    for key, status in zip(keys, statuses, strict=True):
+    for key, status in keys:
         if key.fingerprint == task.arguments.get("fingerprint"):
             words = text(
                 "keys_tested",
@@ -113,7 +113,7 @@ def _test_result(keys: tuple[ApiKey, ...], statuses: tuple[KeyStatus, ...]) -> N
 def _add() -> None:
     secret = str(st.session_state.get(_NEW) or "")
     try:
-        key = key_file.add_key(session.service().settings, secret)
+        key = session.service().keys.add(secret)
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
         return
@@ -122,7 +122,7 @@ def _add() -> None:
 
 def _remove(fingerprint: str, shown: str) -> None:
     try:
-        key_file.remove_key(session.service().settings, fingerprint)
+        session.service().keys.remove(fingerprint)
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
         return

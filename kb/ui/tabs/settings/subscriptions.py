@@ -7,8 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from kb.errors import KBError, UsageError, restored
-from kb.sources.listing.filters import VideoFilters
-from kb.sources.subscriptions import Subscription
+from kb.service.notation import VideoFilters
+from kb.service.views import Subscription
 from kb.ui import session
 from kb.ui.i18n import error_messages, text
 from kb.ui.tabs.ingest.options_form import OptionsForm

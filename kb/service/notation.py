@@ -1,0 +1,13 @@
+"""How users write values and read them: days, spans, times, filters, names of choices."""
+
+from __future__ import annotations
+
+from kb.sinks import REMOTE as REMOTE
+from kb.sinks.base import SEARCH_MODES as SEARCH_MODES
+from kb.sinks.base import SearchMode as SearchMode
+from kb.sources.listing.filters import VideoFilters as VideoFilters
+from kb.sources.listing.filters import parse_day as parse_day
+from kb.sources.listing.filters import parse_span as parse_span
+from kb.transcript import FORMATS as FORMATS
+from kb.transcript.chunks import format_timestamp as format_timestamp
+from kb.transcript.chunks import parse_time as parse_time

@@ -1,0 +1,83 @@
+"""Knowledge bases elsewhere as a face uses them: in the foreground, or through the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from kb.database import Database
+from kb.errors import UsageError
+from kb.jobs import publisher
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.outbox import OutboxEntry
+from kb.library import Library
+from kb.settings import Settings
+from kb.sinks import REMOTE, check_sink
+from kb.sinks.odin.client import FILE_LIMIT_BYTES
+from kb.sinks.odin.file_upload import FileResult, files_in, upload_files
+
+
+class Publisher(publisher.Publisher):
+    """The publisher of one library, joined to its queue."""
+
+    file_limit_bytes = FILE_LIMIT_BYTES
+
+    def __init__(self, settings: Settings, library: Library, queue: JobQueue) -> None:
+        self.settings = settings
+        self.library = library
+        self._queue = queue
+
+    @cached_property
+    def database(self) -> Database:  # type: ignore[override]
+        """The queue's database, opened at first use: a wrong name must not create one."""
+        return self._queue.database
+
+    def check_publishable(self, sink: str) -> None:
+        """Raise UsageError for an unknown knowledge base, and for the local index."""
+        check_sink(sink)
+        if sink == "local":
+            raise UsageError(
+                "The local index follows the library by itself.",
+                hint="Rebuild it with: kb reindex",
+            )
+
+    def check_comparable(self, sink: str) -> None:
+        """Raise UsageError for a knowledge base that cannot be compared with the library."""
+        check_sink(sink)
+        if sink != REMOTE:
+            raise UsageError(
+                f"{sink!r} cannot be compared with the library.",
+                hint="It is brought into step by: kb publish --all --to " + sink,
+            )
+
+    def send(self, item_id: str) -> None:
+        """Queue an item for the remote knowledge base. Raises LibraryError."""
+        self._queue.send(item_id, [REMOTE])
+
+    def states(self, ids: Sequence[str]) -> dict[str, OutboxEntry]:
+        """Return the state of items in the remote knowledge base, by id; only of those that
+        were ever queued for it. Raises LibraryError."""
+        return {
+            item_id: entry
+            for item_id, entries in self._queue.outbox.for_items(ids).items()
+            for entry in entries
+            if entry.sink == REMOTE
+        }
+
+    def files_in(self, path: Path) -> list[Path]:
+        """Return the file itself, or the files of a folder that can be uploaded."""
+        return files_in(path) if path.is_dir() else [path]
+
+    def upload(
+        self,
+        files: Sequence[Path],
+        metadata: Mapping[str, str] | None = None,
+        on_result: Callable[[FileResult], None] | None = None,
+    ) -> list[FileResult]:
+        """Send files to the remote knowledge base as they are.
+
+        `on_result` is called after each file. Raises CredentialsRefused and LibraryError.
+        """
+        self.library.prepare()
+        return upload_files(self.odin, files, metadata, on_result)

@@ -1,0 +1,61 @@
+"""Values of the lower layers that a face draws or prints, handed on by subject.
+
+Names that a face needs in annotations only are imported here for the type checker alone where
+their module loads an HTTP client.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+# Machines and presets
+from gpu.monitor import Sample as Sample
+from gpu.preset_file import FIGURES as FIGURES
+from gpu.presets import Preset as Preset
+from gpu.status import BudgetUse as BudgetUse
+from gpu.status import Machine as Machine
+from gpu.throughput import Calibration as Calibration
+from gpu.throughput import Estimate as Estimate
+from gpu.throughput import Speed as Speed
+from kb.inference.downloads import ModelFacts as ModelFacts
+
+# The queue
+from kb.jobs.queue.client import JobQueue as JobQueue
+from kb.jobs.queue.client import LaneState as LaneState
+from kb.jobs.queue.item_states import ACTIVE as ACTIVE
+from kb.jobs.queue.item_states import STATES as STATES
+from kb.jobs.queue.outbox import CANCELLED as CANCELLED
+from kb.jobs.queue.outbox import FAILED as FAILED
+from kb.jobs.queue.outbox import HELD as HELD
+from kb.jobs.queue.outbox import IN_PROGRESS as IN_PROGRESS
+from kb.jobs.queue.outbox import SYNCED as SYNCED
+from kb.jobs.queue.outbox import SYNCING as SYNCING
+from kb.jobs.queue.outbox import WAITING as WAITING
+from kb.jobs.queue.outbox import OutboxEntry as OutboxEntry
+from kb.jobs.queue.views import PENDING as PENDING
+from kb.jobs.queue.views import QueueFigures as QueueFigures
+from kb.jobs.queue.views import QueuePage as QueuePage
+from kb.jobs.queue.views import QueueRow as QueueRow
+
+# The library
+from kb.library import LibraryEntry as LibraryEntry
+from kb.library.metadata import LibraryListing as LibraryListing
+
+# Sources
+from kb.sources.keys.key_ring import ApiKey as ApiKey
+from kb.sources.keys.key_ring import KeyStatus as KeyStatus
+from kb.sources.listing.listing import ListingReport as ListingReport
+from kb.sources.listing.scan import Scan as Scan
+from kb.sources.listing.scan import ScannedItem as ScannedItem
+from kb.sources.subscriptions import Subscription as Subscription
+from kb.transcript.caption_parser import AUTOMATIC_CAPTIONS as AUTOMATIC_CAPTIONS
+from kb.transcript.caption_parser import HUMAN_CAPTIONS as HUMAN_CAPTIONS
+
+# Knowledge bases
+if TYPE_CHECKING:
+    from kb.jobs.publisher import CostEstimate as CostEstimate
+    from kb.sinks.odin.chat import Answer as Answer
+    from kb.sinks.odin.chat import Reference as Reference
+    from kb.sinks.odin.file_upload import FileResult as FileResult
+    from kb.sinks.odin.sync import SyncPlan as SyncPlan
+    from kb.sinks.odin.sync import SyncResult as SyncResult
