@@ -11,7 +11,7 @@ from kb.service.keys import Keys
 from kb.settings import Settings
 from kb.sources.redact import redact
 
-_TAIL_BYTES, _TAIL_LINES = 64_000, 300
+TAIL_BYTES, TAIL_LINES = 64_000, 300
 
 
 @dataclass
@@ -35,14 +35,14 @@ def tail(path: Path, secrets: Iterable[str]) -> list[str]:
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
+            file.seek(max(0, size - TAIL_BYTES))
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []
     hidden = tuple(secrets)
-    if size > _TAIL_BYTES:
+    if size > TAIL_BYTES:
         lines = lines[1:]  # starts within a line, perhaps in the middle of a secret
-    return [_indentation(line) + redact(line, hidden) for line in lines[-_TAIL_LINES:]]
+    return [_indentation(line) + redact(line, hidden) for line in lines[-TAIL_LINES:]]
 
 
 def _indentation(line: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gpu.presets import load_presets
 from kb.cli.output.machine import machine_lines
 from kb.errors import KBError
 from kb.inference.process import MAX_DEVICE_LOSSES, InferenceProcessCrashed
@@ -115,7 +116,9 @@ def test_a_worker_goes_on_and_shows_what_happened(trouble: Path, tmp_path: Path)
         checks = json.loads(lab.kb("doctor", "--json").stdout)
         (check,) = [check for check in checks if check["name"] == "Worker one"]
         assert check["state"] == "warn" and CUDA_ERROR in check["detail"] and check["fix"]
-        shown = " ".join(line.plain for line in machine_lines([machine]))
+        shown = " ".join(
+            line.plain for line in machine_lines([machine], tuple(load_presets().values()))
+        )
         assert CUDA_ERROR in shown and "batch" in shown
 
 

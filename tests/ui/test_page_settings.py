@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from kb.service import Service
+from kb.service import Service, logs
 from kb.settings import Settings, get_settings
 from kb.ui.i18n import text
-from kb.ui.tabs.settings import about as settings_about
 from kb.ui.tabs.settings import defaults
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.library_pages import page, page_text, run_page
@@ -171,7 +170,7 @@ def test_the_log_hides_what_is_secret(home: Path, monkeypatch: pytest.MonkeyPatc
     assert KEY not in shown
     log.unlink()  # the last test of the run finds no secret anywhere
     assert "  key=…" in shown
-    assert len(shown.splitlines()) <= settings_about._TAIL_LINES
+    assert len(shown.splitlines()) <= logs.TAIL_LINES
     about = page_text(part(app, "about"))
     assert "streamlit" in about
     assert str(home) in about
