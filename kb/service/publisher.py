@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
-from kb.database import Database
 from kb.errors import UsageError
 from kb.jobs import publisher
 from kb.jobs.queue.client import JobQueue
@@ -18,38 +16,34 @@ from kb.sinks.odin.client import FILE_LIMIT_BYTES
 from kb.sinks.odin.file_upload import FileResult, files_in, upload_files
 
 
+def check_publishable(sink: str) -> None:
+    """Raise UsageError for an unknown knowledge base, and for the local index."""
+    check_sink(sink)
+    if sink == "local":
+        raise UsageError(
+            "The local index follows the library by itself.",
+            hint="Rebuild it with: kb reindex",
+        )
+
+
+def check_comparable(sink: str) -> None:
+    """Raise UsageError for a knowledge base that cannot be compared with the library."""
+    check_sink(sink)
+    if sink != REMOTE:
+        raise UsageError(
+            f"{sink!r} cannot be compared with the library.",
+            hint="It is brought into step by: kb publish --all --to " + sink,
+        )
+
+
 class Publisher(publisher.Publisher):
     """The publisher of one library, joined to its queue."""
 
     file_limit_bytes = FILE_LIMIT_BYTES
 
     def __init__(self, settings: Settings, library: Library, queue: JobQueue) -> None:
-        self.settings = settings
-        self.library = library
+        super().__init__(settings, library, queue.database)
         self._queue = queue
-
-    @cached_property
-    def database(self) -> Database:  # type: ignore[override]
-        """The queue's database, opened at first use: a wrong name must not create one."""
-        return self._queue.database
-
-    def check_publishable(self, sink: str) -> None:
-        """Raise UsageError for an unknown knowledge base, and for the local index."""
-        check_sink(sink)
-        if sink == "local":
-            raise UsageError(
-                "The local index follows the library by itself.",
-                hint="Rebuild it with: kb reindex",
-            )
-
-    def check_comparable(self, sink: str) -> None:
-        """Raise UsageError for a knowledge base that cannot be compared with the library."""
-        check_sink(sink)
-        if sink != REMOTE:
-            raise UsageError(
-                f"{sink!r} cannot be compared with the library.",
-                hint="It is brought into step by: kb publish --all --to " + sink,
-            )
 
     def send(self, item_id: str) -> None:
         """Queue an item for the remote knowledge base. Raises LibraryError."""

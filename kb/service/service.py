@@ -40,13 +40,14 @@ class Service:
         from kb.jobs.queue.client import JobQueue
 
         self.settings = settings or get_settings()
+        self._exit_stack = ExitStack()
         self.library = Library(self.settings.home)
         self.inference_session: InferenceSession = InferenceSession(self.settings)
         self.queue: JobQueue = JobQueue(self.settings, self.library)
         self._exit_stack = ExitStack()  # the parts made later that must be closed
 
     def close(self) -> None:
-        """Free the model, if one was loaded, and close the database."""
+        """Close connections to knowledge bases, free the model and close the database."""
         self._exit_stack.close()
         self.inference_session.close()
         self.queue.close()

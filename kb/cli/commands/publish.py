@@ -41,8 +41,9 @@ def publish(
     options: RunOptions,
 ) -> None:
     """Send finished items to a knowledge base, to the end; run again it does what is left."""
-    service = Service()
-    service.publisher.check_publishable(to)
+    from kb.service.publisher import check_publishable
+
+    check_publishable(to)
     if not ids and not all_items:
         raise UsageError("Which items?", hint="kb publish ID…, or kb publish --all")
     service = Service()
@@ -70,8 +71,10 @@ def sync(
     options: RunOptions,
 ) -> None:
     """Bring a knowledge base into step with the library; the plan is shown first."""
+    from kb.service.publisher import check_comparable
+
+    check_comparable(to)
     service = Service()
-    service.publisher.check_comparable(to)
     plan = service.publisher.plan(options.metadata)
     held = service.publisher.held_items()
     if not as_json:
