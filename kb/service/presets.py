@@ -51,3 +51,20 @@ class Presets:
     def check(self, text: str) -> dict[str, Preset]:
         """Return the presets of a text by name."""
         return check_presets(text, self.file)
+
+    def save(self, name: str, values: Mapping[str, object], *, expected: str) -> None:
+        """Change or add a preset in a file whose text is `expected`.
+
+        Raises UsageError where the text is another one by now, and LibraryError.
+        """
+        changed = preset_file.with_preset(expected, name, values, self.file)
+        self.write_text(changed, expected=expected)
+
+    def remove(self, name: str, *, expected: str) -> None:
+        """Remove a preset from a file whose text is `expected`; raises as `save` does."""
+        changed = preset_file.without_preset(expected, name, self.file)
+        self.write_text(changed, expected=expected)
+
+    def write_text(self, text: str, *, expected: str) -> None:
+        """Replace the file's text, which is `expected`; raises as `save` does."""
+        preset_file.write_text(self.file, text, expected=expected)

@@ -40,7 +40,6 @@ class Service:
         from kb.jobs.queue.client import JobQueue
 
         self.settings = settings or get_settings()
-        self._exit_stack = ExitStack()
         self.library = Library(self.settings.home)
         self.inference_session: InferenceSession = InferenceSession(self.settings)
         self.queue: JobQueue = JobQueue(self.settings, self.library)

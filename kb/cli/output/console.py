@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ from kb.service.results import Publication
 from kb.types import Transcript
 
 if TYPE_CHECKING:
-    from kb.service.views import Preset
+    pass
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False)

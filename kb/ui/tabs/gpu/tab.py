@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import psutil
 import streamlit as st
 
-from kb.errors import KBError
 from kb.service.views import BudgetUse, Machine, Preset, Sample
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
