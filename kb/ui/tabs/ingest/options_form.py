@@ -8,10 +8,10 @@ from typing import Any
 
 import streamlit as st
 
-from gpu.presets import Preset
 from kb.options import OPTIONS, Option, RunOptions, parse_metadata
 from kb.service import Service
 from kb.service.option_suggestions import option_suggestions
+from kb.service.views import Preset
 from kb.ui.i18n import has_text, text
 from kb.ui.widgets import messages
 

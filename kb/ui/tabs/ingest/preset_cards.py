@@ -6,10 +6,9 @@ import time
 
 import streamlit as st
 
-from gpu.presets import Preset, find_preset
-from gpu.throughput import Estimate
 from kb.options import RunOptions
 from kb.service import Service
+from kb.service.views import Estimate, Preset
 from kb.ui.i18n import format_number, text
 from kb.ui.tabs.ingest.options_form import OptionsForm
 from kb.ui.widgets import messages
@@ -29,9 +28,7 @@ def ingest_form(service: Service) -> OptionsForm:
 
 def chosen_preset(service: Service) -> Preset:
     """Return the preset of this run. Raises SettingsError."""
-    return find_preset(
-        st.session_state.get(PRESET) or service.settings.preset, service.presets.all()
-    )  # fmt: skip
+    return service.presets.find(st.session_state.get(PRESET) or service.settings.preset)
 
 
 def preset_cards(service: Service, audio_s: float, left_s: float) -> Estimate:
