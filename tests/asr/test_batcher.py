@@ -17,6 +17,7 @@ from gpu.throttle import Throttle
 from kb.asr import SAMPLE_RATE
 from kb.asr.batching import batch_size
 from kb.asr.batching import batcher as batching
+from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.batching.batcher import Batcher, wait
 from kb.asr.batching.language_vote import LanguageVote
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
@@ -156,7 +157,7 @@ def test_two_minutes_are_not_held_up_behind_an_hour(opened: Callable[..., Batche
     """One place for preparing, and the long item has it first."""
     engine = Held()
     batcher = opened(engine, 4)
-    places = threading.Semaphore(1)
+    places = AdjustableSemaphore(1)
 
     def read(minutes: int) -> Transcript:
         recognizer = Recognizer(
@@ -178,11 +179,11 @@ def test_two_minutes_are_not_held_up_behind_an_hour(opened: Callable[..., Batche
     twice = [place for place, at_s in enumerate(engine.order) if at_s in engine.order[:place]]
     assert len(twice) >= 4
     assert max(twice) < len(engine.order) / 4
-    assert places.acquire(blocking=False) and not places.acquire(blocking=False)
+    assert places.acquire(timeout=0) and not places.acquire(timeout=0)
 
 
 def test_a_waiting_item_that_is_stopped_keeps_no_place(opened: Callable[..., Batcher]) -> None:
-    batcher, places, stop = opened(Held(), 1), threading.Semaphore(1), threading.Event()
+    batcher, places, stop = opened(Held(), 1), AdjustableSemaphore(1), threading.Event()
     recognizer = Recognizer(
         batcher, preset("stabil"), language="en", detect_speech=False,
         detector=detector(), preparations=places,
@@ -197,7 +198,7 @@ def test_a_waiting_item_that_is_stopped_keeps_no_place(opened: Callable[..., Bat
         with pytest.raises(Cancelled):
             run.result(90)
     assert batcher.state().waiting == 0
-    assert places.acquire(blocking=False) and not places.acquire(blocking=False)
+    assert places.acquire(timeout=0) and not places.acquire(timeout=0)
 
 
 def test_the_state_names_the_batch_and_its_limit(opened: Callable[..., Batcher]) -> None:
