@@ -1,1 +1,1 @@
-"""The flow of one item through all stages, in order, and what was left behind at each."""
+"""Jobs: the queue of items, the worker that processes them, and publishing in the foreground."""

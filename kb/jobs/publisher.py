@@ -238,7 +238,7 @@ class Publisher:
         try:
             return build_sync_item(self.library, entry).passages
         except KBError:
-            return ()  # damaged; the answer stands, only the second is not known
+            return ()  # damaged: the answer is kept, without the second of this source
 
     def publish_one(
         self, sink: str, item_id: str, metadata: Mapping[str, str] | None = None

@@ -48,7 +48,7 @@ class DirectorySnapshot:
 
     def find(self, name: str) -> Path | None:
         """The path of a name that is there, else None."""
-        if self.names is not None:  # asked 64 times an item: no path for what is not there
+        if self.names is not None:  # called 64 times per item: make no path for a missing file
             return self.path / name if name in self.names else None
         path = self.path / name
         return path if path.exists() else None
@@ -112,7 +112,7 @@ class MetadataIndex:
         names = {name for name in list_directory(self.folder) if is_metadata(name)}
         for name in self._id_of.keys() - names:
             self._forget(name)
-        # Those without an id were damaged or another program's: they may have been mended.
+        # Those without an id were damaged or another program's: they may have been repaired.
         for name in sorted(name for name in names if self._id_of.get(name) is None):
             record = _read(self.folder / name)
             self._store(name, None if record is None else _id_in(record))

@@ -100,7 +100,7 @@ def make_stem(item: MediaItem, folder: Path, *, number: int = 1) -> str:
 
 def file_title(title: str) -> str:
     """A title as part of a file name on any system; empty when nothing of it can stay."""
-    # A title of megabytes would cost time below and cannot be kept anyway.
+    # A title of megabytes would take long below and cannot be kept anyway.
     text = tidy_title(title[:2000])
     text = "".join(
         letter for letter in text if unicodedata.category(letter) != "Cf" or letter in _JOINERS

@@ -1,1 +1,1 @@
-"""The way of one item through all stages, in order."""
+"""The stages of one item, in order."""

@@ -29,7 +29,8 @@ Result = TypeVar("Result")
 
 TEMPORARY_PREFIX = ".kb-"
 TEMPORARY_SUFFIX = ".tmp"
-# Without a living owner to ask (another machine on a shared folder), this old means left over.
+# Files of other machines on a shared folder, whose processes cannot be checked, are left over
+# when they are this old.
 ABANDONED_AFTER_S = 24 * 3600.0
 
 
@@ -180,7 +181,7 @@ def _abandoned(path: Path) -> bool:
 
 def _flush(path: Path) -> None:
     # For writing, because Windows flushes no other handle; a link to a read-only file (whose
-    # content is long on the disk) needs none.
+    # content has been on the disk for long) needs none.
     try:
         handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
     except PermissionError:

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from kb.errors import LibraryError
 from kb.storage.os_errors import library_error
 
-# A change of one file takes milliseconds; who waits so long waits for a process that hangs.
+# A change of one file takes milliseconds: a wait this long means that a process hangs.
 LOCK_TIMEOUT_S = 60.0
 
 
@@ -27,7 +27,7 @@ def locked(lock_file: Path) -> Iterator[None]:
     Raises LibraryError when the file cannot be made, and a retryable one when a minute's wait
     was not enough.
     """
-    # One object a file, so that a thread that holds it is known when it comes again.
+    # One object per file, so that a thread that holds the lock can enter again.
     lock = FileLock(lock_file, is_singleton=True, poll_interval=LOCK_POLL_S)
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)

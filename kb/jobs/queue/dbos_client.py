@@ -72,8 +72,8 @@ class DbosClient:
             return
         number = {"number": _MIGRATION_LOCK}
         with self._database.engine.connect() as plain:
-            # Asked for again and again, each time for itself: a transaction that waited for
-            # the lock would hold up the making of indices, and so the lock's holder.
+            # Polled, each time in a transaction of its own: one that waited for the lock would
+            # hold up the creation of indices, and so the lock's holder.
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
             while not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:number)"), number):
                 time.sleep(_LOCK_EVERY_S)

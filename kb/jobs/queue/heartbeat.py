@@ -20,7 +20,7 @@ from kb.errors import UsageError
 from kb.settings import Settings
 
 HEARTBEAT_S = 2.0
-HEARTBEAT_TIMEOUT_S = 10.0  # without a sign for so long a worker is shown as gone
+HEARTBEAT_TIMEOUT_S = 10.0  # a worker without a heartbeat for so long is shown as gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Heartbeat:
         try:
             return self._lock_file.exists()
         except OSError:
-            return False  # a share that has gone away answers with errors of many kinds
+            return False  # a network share that is gone raises errors of many kinds
 
     def stop_requested(self) -> bool:
         """Return whether the stop file exists: the worker has been asked to stop."""

@@ -41,9 +41,9 @@ from kb.jobs.queue.item_states import (
 )
 from kb.jobs.queue.workflow_ids import FOREVER
 
-FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small goes first
+FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small ones go first
 # Half an hour: a row changed later than now by more than this was changed before the clock
-# was set back (other machines' clocks differ by less), and its time to wait means nothing.
+# was set back (other machines' clocks differ by less), and its waiting time is not valid.
 CLOCK_SLACK_S = 1800.0
 _AT_ONCE = 20_000  # ids in one statement; SQLite takes 32,766 parameters
 

@@ -48,7 +48,7 @@ def enqueue_listing(
     asked_at: float | None = time.time()
     if before is not None and before.state != DONE and isinstance(before.job, ListingJob):
         asked_at = before.job.asked_at or asked_at
-    # First in the row: behind a thousand downloads, each with its pause, it would wait for hours.
+    # With the first priority: after a thousand downloads with pauses it would wait for hours.
     items.submit([replace(job, asked_at=asked_at)], options, enqueue, again=True, priority=FIRST)
 
 

@@ -20,16 +20,16 @@ from kb.jobs.queue.items import CLOCK_SLACK_S, NORMAL
 from kb.library import LibraryEntry
 
 QUEUED, SENDING = "queued", "sending"
-WAITING = "waiting"  # for a time that is known (`due_at`); `error` says what for
-SYNCING = "syncing"  # sent; the knowledge base works on it, and is asked again at `due_at`
+WAITING = "waiting"  # until `due_at`; `error` has the reason
+SYNCING = "syncing"  # sent; the knowledge base indexes it, and is polled again at `due_at`
 SYNCED, FAILED = "synced", "failed"
-HELD = "held"  # wanted there, but the item is held for review
-CANCELLED = "cancelled"  # stopped by hand; sent only when it is asked for again
+HELD = "held"  # to be published, but the item is held for review
+CANCELLED = "cancelled"  # stopped by hand; sent only after another request
 IN_PROGRESS, DEFERRED = (QUEUED, SENDING), (WAITING, SYNCING)
 
-FIRST_POLL_S = 10.0  # after what a knowledge base was still busy with, and then ever later
+FIRST_POLL_S = 10.0  # first interval between polls of a busy knowledge base; it grows
 
-_AT_ONCE = 500  # taken up in one transaction: others want to write as well
+_AT_ONCE = 500  # in one transaction, so that other processes can write between
 
 _NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
 
@@ -62,7 +62,7 @@ class Outbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    # Asking for it
+    # Requests
 
     def submit(
         self,
@@ -129,7 +129,7 @@ class Outbox:
         with self._database.begin() as connection:
             connection.execute(change.values(due_at=time.time()))
 
-    # Doing it
+    # Work on entries
 
     def claim(self, sink: str, item_id: str, serial: int) -> OutboxEntry | None:
         """Take the entry that a workflow sends; None if it was queued again, or is done."""
@@ -201,7 +201,7 @@ class Outbox:
             )
         return found
 
-    # Telling what came of it elsewhere
+    # Results of other processes
 
     def record(
         self,
@@ -218,7 +218,7 @@ class Outbox:
         not started by a worker, is done with it.
         """
         more: dict[str, Any] = {"extra": None} if status == SYNCED else {}
-        # What was asked for meanwhile may be newer, and sending the same again costs nothing.
+        # A request made meanwhile may be newer, and sending the same again costs nothing.
         free: sa.ColumnElement[bool] = deliveries.c.status.not_in(IN_PROGRESS)
         if started_at is not None:
             older = sa.and_(deliveries.c.status == QUEUED, deliveries.c.since <= started_at)
@@ -257,7 +257,7 @@ class Outbox:
                     added += 1
         return added
 
-    # Looking
+    # Reading
 
     def for_items(self, ids: Sequence[str]) -> dict[str, tuple[OutboxEntry, ...]]:
         """Return the entries of these items, in order of the knowledge bases' names."""
@@ -299,7 +299,7 @@ class Outbox:
         query = sa.select(deliveries).where(condition).order_by(c.sink, c.item_id)
         found: list[Key] = []
         item_ids = None if ids is None else frozenset(ids)
-        # The local index is no workflow's matter: it belongs to the item's own way.
+        # The local index has no workflow: it is filled within the item's own steps.
         query = query.where(c.sink != "local")
         with self._database.begin() as connection:
             rows = [

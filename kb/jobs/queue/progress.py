@@ -11,7 +11,7 @@ from itertools import pairwise
 from kb.jobs.queue.item_states import DONE, HELD
 
 STAGES = ("fetch", "transcribe", "write", "publish")
-# Where each stage begins, of the whole. A file is only copied; a download takes its time.
+# Start of each stage as a share of the whole. A file is only copied; a download takes long.
 _FILE_BOUNDS = (0.0, 0.05, 0.93, 0.97, 1.0)
 _DOWNLOAD_BOUNDS = (0.0, 0.25, 0.93, 0.97, 1.0)
 _FILE = "file:"  # ids begin with their source's name

@@ -26,7 +26,7 @@ from kb.types import Transcript
 
 log = logging.getLogger(__name__)
 
-LIVE_S = 12.0  # a snapshot older than this is no longer the present
+LIVE_S = 12.0  # a snapshot older than this is out of date
 POINT_EVERY_S = 10.0
 POINTS = 360  # an hour
 HOUR_S = 3600.0

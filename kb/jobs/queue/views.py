@@ -24,7 +24,7 @@ from kb.jobs.queue.items import NORMAL
 from kb.jobs.queue.progress import overall
 
 PENDING = (QUEUED, WAITING, PAUSED)
-READ_STAGES = ("write", "publish")  # what is behind transcription
+READ_STAGES = ("write", "publish")  # the stages after transcription
 
 
 @dataclass(frozen=True, slots=True)

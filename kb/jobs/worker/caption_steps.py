@@ -69,7 +69,7 @@ class CaptionSteps:
         if entry is None or not found:
             return "none"
         open_sink("local", context.settings).publish(entry.item, found)
-        # The transcript may have landed meanwhile, and have been indexed before them.
+        # The transcript may be finished by now, and have been indexed before the captions.
         entry = context.library.find(self._id) or entry
         return self._publish_transcript(entry) if entry.transcript_path is not None else "shown"
 

@@ -100,7 +100,7 @@ class ItemSteps:
             stages.write(
                 context.library, media.item, transcript, context.settings.hold_below, run=row.run
             )
-            with contextlib.suppress(KBError):  # only for show
+            with contextlib.suppress(KBError):  # for display only
                 record_throughput(
                     context.items.database, context.executor, self._id, row.run, transcript
                 )
@@ -130,7 +130,7 @@ class ItemSteps:
                     context.outbox.record(sink, self._id, outbox.SYNCED)
                 elif decision.state == "done":
                     with context.items.database.begin() as connection:
-                        # Cancelled a moment ago: nothing of it may be sent from then on.
+                        # Cancelled meanwhile: nothing of it may be sent from then on.
                         if not context.items.is_owned_by(
                             connection, self._id, self._serial, context.executor
                         ):
@@ -168,7 +168,7 @@ class ItemSteps:
             return
         from kb.media.probe import probe
 
-        with contextlib.suppress(KBError):  # only for show
+        with contextlib.suppress(KBError):  # for display only
             length_s = media.duration_s or probe(media.path).duration_s
             if length_s:
                 self._context.items.record_duration(self._id, length_s)
@@ -317,7 +317,7 @@ class ItemSteps:
         with contextlib.suppress(KBError):
             entry = self._context.library.find(self._id)
             if entry is None or entry.transcript_path is not None:
-                return  # nothing of it is in the folder, or what was there before still stands
+                return  # the folder has nothing of it, or has an earlier transcript, which stays
             self._context.library.amend(
                 self._id, {"state": "failed", **error.record(), "attempts": attempts}
             )

@@ -18,8 +18,8 @@ from kb.pipeline import publish_record
 
 log = logging.getLogger(__name__)
 
-MAX_POLL_S = 600.0  # between two looks at what a knowledge base is still busy with
-REFUSED_S = 600.0  # wrong credentials: the lane rests, and is tried again by itself
+MAX_POLL_S = 600.0  # between two checks of a knowledge base that is still indexing
+REFUSED_S = 600.0  # wrong credentials: the lane pauses, and then tries again
 
 _refusing = threading.Lock()
 
@@ -81,7 +81,7 @@ class PublishSteps:
         with _refusing, suppress(KBError):
             pause = context.items.paused(lane_of(self._sink), time.time())
             if pause is not None:
-                until = pause.until  # another publisher met it a moment ago
+                until = pause.until  # another publisher has just paused it
             else:
                 log.error("%s: %s %s", self._sink, error.message, error.hint)
                 context.items.pause_lane(lane_of(self._sink), until, error.message, error.problem)

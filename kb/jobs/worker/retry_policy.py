@@ -20,10 +20,10 @@ from kb.jobs.queue.item_states import FAILED, WAITING
 MAX_ATTEMPTS = 5
 FIRST_BACKOFF_S = 5.0
 LONGEST_BACKOFF_S = 900.0
-LANE_PAUSE_S = 60.0  # after a full disk, a locked database, a folder that is gone
+LANE_PAUSE_S = 60.0  # after a full disk, a locked database or a missing folder
 FULL_DISK_BYTES = 8 * 2**20
 
-# Of the whole disk, whichever item met it first.
+# Errors of the whole disk, whichever item meets them first.
 _DISK_ERRNOS = {
     getattr(errno, name)
     for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ENODEV", "ESTALE")
@@ -63,7 +63,7 @@ def is_systemic(error: KBError, home: Path) -> bool:
     if isinstance(error, InferenceProcessCrashed):
         return True
     if isinstance(error, ModelUnavailable) and error.retryable:
-        return True  # the hub is out of reach: for every item alike
+        return True  # the hub is unreachable, for every item
     if isinstance(error, LibraryError):
         cause = error.__cause__
         if error.retryable or (isinstance(cause, OSError) and cause.errno in _DISK_ERRNOS):

@@ -46,7 +46,7 @@ def start_detached(
             )
     except OSError as error:
         raise storage.library_error(error, log_file, "write") from error
-    # Its end must be collected here, or its process id is still taken for a live process.
+    # Its end must be collected here, or its process id still counts as a live process.
     threading.Thread(target=process.wait, name=f"end-of-{process.pid}", daemon=True).start()
     return int(process.pid)
 

@@ -34,7 +34,7 @@ from kb.settings import Settings
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
-POLL_S = 0.3  # how often the queue of items is asked for work
+POLL_S = 0.3  # interval at which the queue of items is polled
 PUBLISH_POLL_S = 1.0
 REAP_EVERY_S = 5.0
 REQUEUE_LOST_EVERY_S = 15.0
@@ -248,7 +248,7 @@ class Worker:
         sys.stdout.flush()
         sys.stderr.flush()
         if self._declared_dead:
-            # A fresh process under the same name; the lock goes with this one.
+            # A new process under the same name; this one's lock ends with it.
             os.execv(sys.executable, worker_command(exit_when_idle=self._exit_when_idle))
         # DBOS's threads may be in a step for hours; their work is taken up again later.
         os._exit(self._exit_code)
