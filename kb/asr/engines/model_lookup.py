@@ -247,23 +247,6 @@ def _reach_hub(ref: ModelRef) -> None:
         raise offline from error
 
 
-def _check_folder(folder: Path) -> None:
-    required = ("config.json", "preprocessor_config.json", "generation_config.json")
-    missing = [name for name in required if not (folder / name).is_file()]
-    if (folder / "processor_config.json").is_file() and "preprocessor_config.json" in missing:
-        missing.remove("preprocessor_config.json")  # transformers 5 saves it under this name
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
-        missing.append("model.safetensors")
-    if missing:
-        raise ModelUnavailable(
-            "model.folder_incomplete",
-            "Model folder {folder}: {files} missing.",
-            hint="Give a folder written by save_pretrained of a Whisper model and its processor.",
-            folder=folder,
-            files=", ".join(missing),
-        )
-
-
 def _causes(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:

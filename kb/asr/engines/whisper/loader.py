@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kb.errors import ModelUnavailable
-
-if TYPE_CHECKING:
-    from gpu.manager import GPUManager
 from kb.asr.engines.model_lookup import (
     ModelRef,
-    _check_folder,
     check_weights,
     models_here,
     read_pretrained,
     resolve,
 )
 from kb.asr.engines.whisper.spec import FAMILY
+from kb.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from gpu.manager import GPUManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,24 @@ def load_whisper(name: str, manager: GPUManager) -> LoadedModel:
         ref, lambda offline: _read(ref, manager, offline=offline), manager
     )
     return LoadedModel(model, processor, time.perf_counter() - began)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise ModelUnavailable for a folder without the files of a Whisper model."""
+    required = ("config.json", "preprocessor_config.json", "generation_config.json")
+    missing = [name for name in required if not (folder / name).is_file()]
+    if (folder / "processor_config.json").is_file() and "preprocessor_config.json" in missing:
+        missing.remove("preprocessor_config.json")  # transformers 5 saves it under this name
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
+        missing.append("model.safetensors")
+    if missing:
+        raise ModelUnavailable(
+            "model.folder_incomplete",
+            "Model folder {folder}: {files} missing.",
+            hint="Give a folder written by save_pretrained of a Whisper model and its processor.",
+            folder=folder,
+            files=", ".join(missing),
+        )
 
 
 def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, Any]:
