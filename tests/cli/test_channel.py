@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kb.jobs.queue.listing_jobs import subscription_listing
+from kb.options import RunOptions
 from tests.support.channel import KEYS, Site, expire_waits
 from tests.support.workers import Lab
 
@@ -24,7 +25,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
-def told(lab: Lab, *arguments: str, check: int = 0) -> Any:
+def run_json(lab: Lab, *arguments: str, check: int = 0) -> Any:
     """What a command printed as JSON; no key may be in anything it said."""
     done = lab.kb(*arguments, "--json", check=check)
     for key in KEYS:
@@ -34,11 +35,11 @@ def told(lab: Lab, *arguments: str, check: int = 0) -> Any:
 
 def test_from_a_handle_to_an_answer(site: Site, tmp_path: Path) -> None:
     with site.lab(tmp_path / "lab") as lab:
-        plan = told(lab, "scan", "@talks")
+        plan = run_json(lab, "scan", "@talks")
         assert (plan["kind"], plan["reported"], plan["listed"]) == ("handle", 3, 3)
         assert (plan["new"], plan["known"], plan["audio_s"]) == (3, 0, 18.0)
         assert 0 < plan["api_units"] <= 4
-        report = told(lab, "ingest", "@talks", "--wait", "--keep", "audio")
+        report = run_json(lab, "ingest", "@talks", "--wait", "--keep", "audio")
         assert {item["state"] for item in report["items"]} == {"done"}, report
         assert len(report["enqueued"]) == 3
         names = sorted(p.name for p in (lab.home / "media").glob("*.transcript.json"))
@@ -46,15 +47,15 @@ def test_from_a_handle_to_an_answer(site: Site, tmp_path: Path) -> None:
         assert f"2026-11-01_Talk 0 on water_{newest}.transcript.json" in names
         assert not list((lab.home / "downloads").iterdir())
         word = site.words[newest][2]
-        hits = told(lab, "search", word)["hits"]
+        hits = run_json(lab, "search", word)["hits"]
         mine = next(hit for hit in hits if hit["item_id"] == f"youtube:{newest}")
         assert mine["deep_link"] == f"https://youtu.be/{newest}?t={int(mine['at'])}"
         asked = len(site.media.requests_of("media"))
-        again = told(lab, "ingest", "@talks", "--wait")
+        again = run_json(lab, "ingest", "@talks", "--wait")
         assert again["enqueued"] == []
         assert {each["reason"] for each in again["skipped"]} == {"already in the library"}
         assert len(site.media.requests_of("media")) == asked
-        assert told(lab, "scan", "@talks")["known"] == 3
+        assert run_json(lab, "scan", "@talks")["known"] == 3
         for path in lab.home.rglob("*"):
             if path.is_file():
                 content = path.read_bytes()
@@ -68,7 +69,7 @@ def test_a_listing_without_quota_waits_and_says_so(site: Site, tmp_path: Path) -
     for key in site.keys:
         site.api.quota[key] = 0
     with site.lab(tmp_path / "lab") as lab:
-        report = told(lab, "ingest", "@talks", "--wait")
+        report = run_json(lab, "ingest", "@talks", "--wait")
         (item,) = report["items"]
         assert (item["state"], item["title"]) == ("waiting", "Listing of @talks")
         assert item["wait_until"] > time.time()
@@ -82,16 +83,19 @@ def test_a_listing_without_quota_waits_and_says_so(site: Site, tmp_path: Path) -
         lab.wait(lambda: not lab.jobs.counts()["waiting"], "the end of the wait")
         lab.wait(lambda: len(lab.states()) == 4, "the talks")
         lab.wait_finished()
-        assert told(lab, "status")["counts"]["done"] == 4  # three talks and their listing
+        assert run_json(lab, "status")["counts"]["done"] == 4  # three talks and their listing
 
 
 def test_what_is_followed_is_looked_at_again(site: Site, tmp_path: Path) -> None:
     with site.lab(tmp_path / "lab") as lab:
-        made = told(lab, "follow", "@talks", "--every", "1m", "--title", "Talk (0|-1)")
-        (followed,) = told(lab, "follow", "--list")
+        terms = ("--every", "1m", "--title", "Talk (0|-1)", "--overlap", "2.5", "--to", "local")
+        made = run_json(lab, "follow", "@talks", *terms)
+        (followed,) = run_json(lab, "follow", "--list")
         assert followed == made
         assert (followed["reference"], followed["every_s"]) == ("@talks", 60.0)
         (subscription,) = lab.service.subscriptions.list()
+        options = RunOptions(overlap_s=2.5, sinks=("local",))
+        assert RunOptions.from_dict(subscription.options) == options
         look = subscription_listing(subscription).id
         lab.start()
         first = f"youtube:{site.channel.video_id(0)}"
@@ -110,4 +114,4 @@ def test_what_is_followed_is_looked_at_again(site: Site, tmp_path: Path) -> None
         ids = {item_id for item_id in lab.states() if item_id.startswith("youtube:")}
         assert ids == {first, newest}
         lab.kb("unfollow", "https://www.youtube.com/@talks")
-        assert told(lab, "follow", "--list") == []
+        assert run_json(lab, "follow", "--list") == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from kb.options import OPTIONS, RunOptions
 from kb.service import Service, logs
 from kb.settings import Settings, get_settings
 from kb.ui.i18n import text
@@ -146,9 +147,39 @@ def test_following_and_no_longer(home: Path) -> None:
     service = Service()
     (followed,) = service.subscriptions.list()
     assert (followed.reference, followed.every_s) == ("@talks", 86_400.0)
+    assert RunOptions.from_dict(followed.options) == RunOptions()
     press(app, "follow_remove")
     assert service.subscriptions.list() == ()
     service.close()
+
+
+def test_a_subscription_gets_every_option_of_its_form(home: Path) -> None:
+    chosen = RunOptions(
+        preset="stabil", batch_size=4, chunk_s=40.0, overlap_s=2.5, workers=3, timestamps="word",
+        model="parakeet-tdt-0.6b-v3", engine="parakeet", language="de", sinks=("local", "folder"),
+        keep="mp4", again=True, detect_speech=False, metadata={"team": "research"},
+        captions_first=True,
+    )  # fmt: skip
+    app = part(page(tab="Settings"), "follow")
+    app.text_input("follow_new").set_value("@talks")
+    for name, option in OPTIONS.items():
+        value, key = getattr(chosen, name), f"follow_run_{name}"
+        assert value != option.default, name
+        if option.kind == "number":
+            app.number_input(key).set_value(value)
+        elif option.kind == "switch" and option.default is not None:
+            app.checkbox(key).set_value(value)
+        elif option.kind == "list":
+            app.multiselect(key).set_value(list(value))
+        elif option.kind == "pairs":
+            app.text_input(key).set_value(" team = research ")
+        else:
+            app.selectbox(key).set_value(value)
+    press(app, "follow_add")
+    service = Service()
+    (followed,) = service.subscriptions.list()
+    service.close()
+    assert RunOptions.from_dict(followed.options) == chosen
 
 
 def test_health_begins_by_itself_and_shows_every_check(home: Path) -> None:
