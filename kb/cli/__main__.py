@@ -1,4 +1,4 @@
-"""Runs the command line: `python -m kb.cli`."""
+"""Run the command line: `python -m kb.cli`."""
 
 from kb.cli.main import main
 

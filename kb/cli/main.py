@@ -32,8 +32,8 @@ from kb.service import Service, open_browser
 from kb.service.notation import FORMATS, SEARCH_MODES
 from kb.settings import PROJECT_ROOT, get_settings
 
-# The base of every complaint about arguments. Newer typers carry click inside and do not name
-# it; from the one that they do name it is found in both.
+# The base class of errors about arguments. Newer versions of typer contain click and do not
+# export this class; as a base of `BadParameter` it is found in both.
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 FORMAT_HELP = f"{', '.join(list(FORMATS)[:-1])} or {list(FORMATS)[-1]}."
@@ -77,7 +77,7 @@ def transcribe(
             transcript = service.transcription.run(file, options, progress)
         text = service.items.render(transcript, name)
     except MediaUnavailable as error:
-        # It was all that was given: nothing usable.
+        # The only input cannot be used, so this is wrong use.
         raise UsageError(error.message, hint=error.hint) from error
     finally:
         service.close()
@@ -94,7 +94,7 @@ def transcribe(
 
 
 def _check_output(folder: Path) -> None:
-    """Raises UsageError, before anything is computed, where no folder can be."""
+    """Raise UsageError where no folder can be made, before anything is computed."""
     for place in (folder, *folder.parents):
         if place.is_dir():
             return
@@ -106,7 +106,7 @@ def _check_output(folder: Path) -> None:
 
 
 def _file_name(stem: str, suffix: str) -> str:
-    """`stem.suffix`, cut to the 255 bytes that file systems allow."""
+    """Return `stem.suffix`, cut to the 255 bytes that file systems allow."""
     room = 255 - len(suffix) - 1
     while len(os.fsencode(stem)) > room:
         stem = stem[:-1]
@@ -162,7 +162,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
                 "media_path": str(entry.media_path) if entry.media_path else None,
                 "publish": dict(entry.published),
                 "transcript": service.items.document(transcript) if transcript else None,
-                # Not the words that will stand: theirs, until the transcript is there.
+                # Captions stand in for the transcript until it is there.
                 **({"captions": service.items.document(captions)} if captions else {}),
             }
         )
@@ -274,8 +274,8 @@ def open_app(
         )
     if not reason and not no_browser:
         command += ["--", open_browser.OPEN_BROWSER_FLAG]
-    # Streamlit finds its configuration by the working directory, and settings their `.env`:
-    # the library of this folder must be the dashboard's too.
+    # Streamlit and the settings look for their files in the working directory, which changes
+    # here; the dashboard must still use the library of this folder.
     environment = {**os.environ, "KB_HOME": str(get_settings().home)}
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=False)
     raise typer.Exit(done.returncode)
@@ -291,12 +291,12 @@ def _root(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a command and ends the process with its exit code."""
+    """Run a command and end the process with its exit code."""
     sys.exit(run(arguments))
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs a command; errors become messages and exit codes, never tracebacks."""
+    """Run a command; errors become messages and exit codes, never tracebacks."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure:  # Windows consoles default to a code page without most letters
@@ -315,7 +315,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         result = INTERRUPTED  # newer typers turn Ctrl-C into this code themselves
     except BrokenPipeError:
-        return OK  # the reader of a pipe has seen enough
+        return OK  # the reader of the pipe has closed it
     if result == INTERRUPTED:
         console.print_note("Stopped; nothing half written is left.")
     return result if isinstance(result, int) else OK

@@ -21,7 +21,7 @@ Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     for command in (ingest, worker, status, cancel, retry, pause, resume):
         app.command()(command)
 
@@ -82,7 +82,7 @@ def worker(
         bool, typer.Option("--exit-when-idle", help="End when nothing is queued or running.")
     ] = False,
 ) -> None:
-    """Work through the queue until told to stop (Ctrl-C, or --stop)."""
+    """Work through the queue until stopped (Ctrl-C, or --stop)."""
     service = Service()
     if stop:
         _stop_workers(service)
@@ -102,7 +102,7 @@ def worker(
             raise UsageError("The worker did not come up.", hint=f"See {log}")
         console.print_note(f"Worker started (process {pid}); log: {log}. Stop it: kb worker --stop")
         return
-    console.print_note("Working; Ctrl-C stops, and what was begun goes on with the next start.")
+    console.print_note("Working; Ctrl-C stops, and unfinished items go on with the next start.")
     service.workers.run_here(
         preset=options.preset, preparations=options.workers, exit_when_idle=exit_when_idle
     )
@@ -122,7 +122,7 @@ def _stop_workers(service: Service) -> None:
             f"Still running: {', '.join(w.executor_id for w in remaining)}.",
             hint="Wait and try again.",
         )
-    console.print_note(f"Stopped: {', '.join(names)}. What was begun goes on with the next start.")
+    console.print_note(f"Stopped: {', '.join(names)}. Unfinished items go on with the next start.")
 
 
 def status(
@@ -132,7 +132,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Where every item stands, newest first."""
+    """Show where every item stands, newest first."""
     if state is not None and state not in STATES:
         raise UsageError(f"Unknown state {state!r}.", hint=f"Known: {', '.join(STATES)}.")
     service = Service()

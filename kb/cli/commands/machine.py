@@ -19,7 +19,7 @@ models_app = typer.Typer(
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     app.command()(calibrate)
     app.add_typer(models_app, name="models")
 

@@ -26,7 +26,7 @@ To = Annotated[str, typer.Option("--to", help="Which knowledge base.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     for command in (publish, sync, ask, upload):
         app.command()(command)
 

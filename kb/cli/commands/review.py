@@ -18,11 +18,11 @@ from kb.service.notation import format_timestamp, parse_time
 from kb.service.review import ReviewItem, UncertainSpan
 from kb.types import Revision
 
-_SHOWN = 10  # stretches of one item in a listing of several
+_SHOWN = 10  # doubtful stretches of one item in a listing of several
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     for command in (review, clip, vocabulary, correct):
         app.command()(command)
 
@@ -53,7 +53,7 @@ def review(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Items listed, at most.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """What to listen to: items held or doubtful, the seconds that matter, and what to decide."""
+    """Show what to listen to: items held or doubtful, and the seconds that matter; decide."""
     service = Service()
     actions = [export is not None, accept, bool(edit), retry]
     if sum(actions) > 1:
@@ -114,7 +114,7 @@ def _list(service: Service, limit: int, as_json: bool) -> None:
 
 
 def review_document(found: ReviewItem) -> dict[str, Any]:
-    """An item as `kb review --json` shows it; times in seconds."""
+    """Return an item as `kb review --json` shows it; times in seconds."""
     return {
         "id": found.item.id,
         "title": found.item.title,
@@ -167,7 +167,7 @@ def _print_item(found: ReviewItem, max_spans: int | None) -> None:
 
 def _edit(service: Service, item_id: str, edits: list[str], note: str, as_json: bool) -> None:
     todo = [_parse_edit(each) for each in edits]
-    # Backwards, and stretches last: what is taken out or put in moves the numbers behind it.
+    # Segments from the last to the first, then stretches: an edit renumbers the segments behind.
     todo.sort(key=lambda each: -each[0] if isinstance(each[0], int) else 1)
     done: list[Revision] = []
     for target, text in todo:
@@ -255,7 +255,7 @@ def vocabulary(
     remove: Annotated[list[str] | None, typer.Option("--remove", help="Take it out.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Names and terms that the recognizer is told before it reads a channel's media."""
+    """Names and terms that the recognizer gets before it reads a channel's media."""
     service = Service()
     if add or remove:
         service.vocabulary.change(channel, add or [], remove or [])
@@ -270,7 +270,7 @@ def vocabulary(
                      f"{', '.join(found.names[:12])}".rstrip(": "))  # fmt: skip
     else:
         console.print_note(
-            "No list: nothing is told. Begin one with: kb vocabulary CHANNEL --add WORD"
+            "No list: the recognizer gets no names. Begin one: kb vocabulary CHANNEL --add WORD"
         )
         if found.names:
             console.print_note(f"Names found: {', '.join(found.names[:12])}")

@@ -30,7 +30,7 @@ Reference = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Add the commands of this module."""
     for command in (scan, follow, unfollow):
         app.command()(command)
 
@@ -43,7 +43,7 @@ def scan(
     options: RunOptions,
     as_json: Json = False,
 ) -> None:
-    """What would be ingested and at what cost; nothing is queued."""
+    """Show what would be ingested and at what cost; nothing is queued."""
     found = Service().ingest.scan(source, filters, options)
     if as_json:
         console.print_json(found.as_dict())
@@ -79,7 +79,7 @@ def follow(
     path = Path(source).expanduser()
     if path.exists():
         source = str(path.absolute())  # the worker may run elsewhere
-    with suppress(RetryLater):  # a spent quota comes back; what leads nowhere is said now
+    with suppress(RetryLater):  # a spent quota comes back; a wrong reference fails now
         service.queue.source_factory.open(source, filters)
     subscription = service.subscriptions.follow(
         source, every_s=every_s, filters=filters, options=options.as_dict()
@@ -102,7 +102,7 @@ def unfollow(source: Reference) -> None:
 
 
 def print_scan(found: Scan) -> None:
-    """The items in a table, the plan in two lines, notes below."""
+    """Print the items in a table, the plan in two lines, and notes below."""
     for item in found.items[:MOST_SHOWN]:
         length = format_timestamp(item.item.duration_s) if item.item.duration_s is not None else "?"
         style = "" if item.should_ingest else "dim"
@@ -121,7 +121,7 @@ def print_scan(found: Scan) -> None:
 
 
 def _counts(found: Scan) -> list[str]:
-    """How many there are, and how they stand."""
+    """Return the numbers of items, in all and by state."""
     report = found.report
     listed = f"{report.listed} listed"
     if report.reported is not None and report.reported != report.listed:
@@ -138,7 +138,7 @@ def _counts(found: Scan) -> list[str]:
 
 
 def _costs(found: Scan) -> list[str]:
-    """What an ingest would take."""
+    """Return what an ingest would cost: sound, quota, disk and time."""
     parts = [f"{_format_duration(found.audio_s)} of sound"]
     if found.report.units:
         parts.append(f"{found.report.units} API units")
@@ -151,7 +151,7 @@ def _costs(found: Scan) -> list[str]:
 
 
 def print_subscriptions(followed: Sequence[Subscription]) -> None:
-    """What is followed, when it was looked at and when it will be."""
+    """Print the subscriptions with the times of their last and next listing."""
     for each in followed:
         last = _format_time(each.last_at) if each.last_at else "never"
         console.out.print(

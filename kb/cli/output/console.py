@@ -1,4 +1,4 @@
-"""How the command line looks: results on stdout, progress and errors on stderr."""
+"""Output of the commands: results on stdout, progress and errors on stderr."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ _STYLE = {
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on stdout, readable in any language."""
+    """Print one JSON document on stdout, with letters of all languages as they are."""
     print(json.dumps(document, ensure_ascii=False, indent=2))
 
 
 def print_error(error: KBError) -> None:
-    """The message and, on a line of its own, the next step."""
+    """Print the message and, on a line of its own, the next step."""
     err.print(Text.assemble(("Error: ", "bold red"), error.message), soft_wrap=True)
     if error.hint:
         err.print(Text.assemble(("  → ", "bold"), error.hint), soft_wrap=True)
@@ -71,12 +71,12 @@ def print_warning(message: str) -> None:
 
 
 def print_note(message: str) -> None:
-    """A sentence for the person at the terminal, not part of the result."""
+    """Print a sentence for the person at the terminal, on stderr."""
     err.print(Text(message), soft_wrap=True)
 
 
 def status_document(status: ItemStatus) -> dict[str, Any]:
-    """An item's status as `kb status --json` shows it."""
+    """Return an item's status as `kb status --json` shows it."""
     document = asdict(status)
     document["progress"] = round(status.progress, 4)
     document["share"] = round(status.share, 4)
@@ -87,7 +87,7 @@ def status_document(status: ItemStatus) -> dict[str, Any]:
 
 
 def report_document(report: IngestReport) -> dict[str, Any]:
-    """What `kb ingest --json` prints."""
+    """Return the document that `kb ingest --json` prints."""
     return {
         "enqueued": list(report.enqueued),
         "skipped": [asdict(skipped) for skipped in report.skipped],
@@ -97,7 +97,7 @@ def report_document(report: IngestReport) -> dict[str, Any]:
 
 
 def search_document(result: SearchResult) -> dict[str, Any]:
-    """What `kb search --json` prints."""
+    """Return the document that `kb search --json` prints."""
     return {
         "query": result.query,
         "mode": result.mode,
@@ -122,7 +122,7 @@ def search_document(result: SearchResult) -> dict[str, Any]:
 
 
 def print_search(result: SearchResult) -> None:
-    """Hits for reading: title and time, the snippet with the hit in bold, the link."""
+    """Print hits: title and time, the snippet with the hit in bold, the link."""
     if not result.hits:
         print_note(f"Nothing found for {result.query!r}.")
         return
@@ -146,7 +146,7 @@ def status_view(
     limit: int | None,
     items: Sequence[ItemStatus] | None = None,
 ) -> Group:
-    """Totals, why a lane stands still, and one table of items."""
+    """Return totals, the reasons of paused lanes, and one table of items."""
     if items is None:
         items = service.items.statuses(state=state, limit=limit)
     counts = {name: count for name, count in service.queue.counts().items() if count}
@@ -184,7 +184,7 @@ def status_view(
 
 
 def _published(publications: Sequence[Publication]) -> Text:
-    """`local, odin waiting`: each knowledge base that has the item, or how far it is there."""
+    """Return `local, odin waiting`: knowledge bases with the item, or its state there."""
     text = Text()
     for publication in publications:
         text.append(", " if text else "")
@@ -199,7 +199,7 @@ def _local(seconds: float) -> time.struct_time:
 
 
 def print_report(report: IngestReport, *, waited: bool) -> None:
-    """What an ingest took up, passed over and, if it was waited for, how it ended."""
+    """Print the items queued, the items skipped and, after waiting, how each ended."""
     for skipped in report.skipped:
         print_note(f"{skipped.id}: {skipped.reason}")
     if not waited:
@@ -214,7 +214,7 @@ def print_report(report: IngestReport, *, waited: bool) -> None:
 
 
 def print_problems(items: Sequence[ItemStatus]) -> None:
-    """Why items failed or are held, what knowledge bases say of them, and what to do."""
+    """Print why items failed or are held, the errors of publications, and the next steps."""
     for item in items:
         _print_problem(item.state, item.title, item.error, item.hint)
         for publication in item.publications:
@@ -239,7 +239,7 @@ def _print_problem(state: str, title: str, error: str, hint: str, style: str | N
 
 
 def print_uncertain_spans(transcript: Transcript, limit: int = 10) -> None:
-    """Where somebody should listen, and why; nothing where there is no doubt."""
+    """Print the doubtful stretches with their reasons; nothing where there are none."""
     spans = transcript.doubtful_spans
     if not spans:
         return
@@ -257,7 +257,7 @@ def print_uncertain_spans(transcript: Transcript, limit: int = 10) -> None:
 
 
 def print_checks(checks: Sequence[Any]) -> None:
-    """What `kb doctor` found; each trouble with the command that mends it."""
+    """Print the checks of `kb doctor`; each failed one with the command that mends it."""
     for check in checks:
         out.print(
             Text.assemble(
@@ -272,7 +272,7 @@ def print_checks(checks: Sequence[Any]) -> None:
 
 @contextmanager
 def media_progress(title: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
-    """A bar for one medium; call the result with 0..1."""
+    """Show a bar for one medium; call the yielded function with 0..1."""
     with _bars(shown) as bars:
         task = bars.add_task(title, total=1.0)
         yield lambda done: bars.update(task, completed=done)
@@ -280,7 +280,7 @@ def media_progress(title: str, *, shown: bool) -> Iterator[Callable[[float], Non
 
 @contextmanager
 def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
-    """A bar for each running item, one for all, and a line that stays when an item ends."""
+    """Show a bar for each running item, one for all, and keep a line for each ended item."""
     with _bars(shown) as bars:
         overall = bars.add_task(f"{'all':10} {total} items", total=float(total))
         tasks: dict[str, TaskID] = {}
@@ -309,7 +309,7 @@ def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
 def count_progress(
     what: str, total: int, *, shown: bool
 ) -> Iterator[Callable[[str, str, int, int], None]]:
-    """One bar for so many items; call the result as the senders do."""
+    """Show one bar for `total` items; the yielded function is a progress callback."""
     with _bars(shown) as bars:
         task = bars.add_task(what, total=float(total))
 

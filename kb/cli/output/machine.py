@@ -1,4 +1,4 @@
-"""How machines, models and measurements look in a terminal."""
+"""Output about machines, models and measurements."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _figures(sample: Sample) -> str:
 
 
 def calibration_table(measured: Calibration, forecasts: Sequence[Estimate]) -> list[Text | Table]:
-    """What `kb calibrate` found, and what follows for the presets."""
+    """Return the lines of a calibration and of its forecasts for the presets."""
     day = time.strftime("%Y-%m-%d %H:%M", time.localtime(measured.at))
     head = Text(
         f"{measured.model} ({measured.engine}) on {measured.device.name}, "
@@ -101,7 +101,7 @@ def calibration_table(measured: Calibration, forecasts: Sequence[Estimate]) -> l
 
 
 def forecast_lines(forecasts: Sequence[Estimate]) -> list[str]:
-    """One line a preset: what it will do here."""
+    """Return one line for each preset: its forecast on this machine."""
     lines = []
     for forecast in forecasts:
         speed = f"about {forecast.rtfx:.0f}× real time" if forecast.rtfx else "not measured"
@@ -115,7 +115,7 @@ def forecast_lines(forecasts: Sequence[Estimate]) -> list[str]:
 
 
 def models_table(models: Sequence[ModelFacts]) -> Table:
-    """The models that are known, and which are here."""
+    """Return a table of the known models, with those on this machine marked."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model", no_wrap=True)
     for column in ("engine", "languages"):

@@ -1,4 +1,4 @@
-"""How publishing, syncing and asking look on the command line."""
+"""Output of publishing, syncing and asking."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from kb.service.views import Answer, CostEstimate, Reference, SyncPlan
 
 SHOWN_LENGTH = 200  # characters of a hit's text
-# The beginning of a passage in a published document.
+# The text with which a passage starts in a published document.
 _TIME_LINK = re.compile(r"\[(?:\d+:)+\d\d\]\([^)]*\)")
 
 
 def plan_document(plan: SyncPlan, held: Sequence[MediaItem]) -> dict[str, Any]:
-    """What `kb sync --dry-run --json` prints."""
+    """Return the document that `kb sync --dry-run --json` prints."""
     return {
         "steps": [asdict(step) for step in plan.steps],
         "counts": plan.counts,
@@ -36,7 +36,7 @@ def plan_document(plan: SyncPlan, held: Sequence[MediaItem]) -> dict[str, Any]:
 
 
 def print_plan(plan: SyncPlan) -> None:
-    """What differs, one line each, and the sum."""
+    """Print each difference on a line, and the sum."""
     for step in plan.steps:
         out.print(
             Text.assemble(
@@ -51,7 +51,7 @@ def print_plan(plan: SyncPlan) -> None:
 
 
 def print_held(held: Sequence[MediaItem], limit: int = 10) -> None:
-    """Items that are held for review and stay away from everybody else."""
+    """Print the items that are held for review, which are not sent."""
     if not held:
         return
     print_note(f"{len(held)} held for review, not sent: kb review")
@@ -62,7 +62,7 @@ def print_held(held: Sequence[MediaItem], limit: int = 10) -> None:
 
 
 def print_estimate(estimate: CostEstimate) -> None:
-    """What sending costs at most, said before it begins."""
+    """Print the highest cost of sending, before it starts."""
     print_note(
         f"{estimate.items} items, {estimate.words} words: at most about "
         f"{estimate.credits:.1f} credits; what is there already costs nothing."
@@ -70,13 +70,13 @@ def print_estimate(estimate: CostEstimate) -> None:
 
 
 def print_answer(answer: Answer) -> None:
-    """The answer, and where it is said."""
+    """Print the answer and its sources."""
     out.print(Text(answer.text))
     print_sources(answer.sources)
 
 
 def print_sources(sources: Sequence[Reference]) -> None:
-    """Where something is said."""
+    """Print the sources of an answer with their links."""
     for number, source in enumerate(sources, start=1):
         at = f"  [{format_timestamp(source.start_s)}]" if source.start_s is not None else ""
         out.print(
@@ -92,9 +92,9 @@ def print_sources(sources: Sequence[Reference]) -> None:
 def remote_search_document(
     query: str, elapsed_ms: float, found: Sequence[Reference]
 ) -> dict[str, Any]:
-    """What `kb search --remote --json` prints: as of the library, plus the remote document.
+    """Return the document of `kb search --remote --json`: as of the local index, plus `document`.
 
-    `start`, `end` and `deep_link` are null or empty where a hit could not be led back.
+    `start`, `end` and `deep_link` are null or empty where the passage of a hit is not known.
     """
     return {
         "query": query,
@@ -118,7 +118,7 @@ def remote_search_document(
 
 
 def print_remote_search(query: str, elapsed_ms: float, found: Sequence[Reference]) -> None:
-    """Hits of a remote knowledge base for reading."""
+    """Print the hits of a remote knowledge base."""
     if not found:
         print_note(f"Nothing found for {query!r}.")
         return
