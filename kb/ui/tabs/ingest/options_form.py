@@ -99,7 +99,7 @@ class OptionsForm:
             columns = st.columns([*widths, spare] if spare else widths, gap="small")
             for option, column in zip(row, columns, strict=False):
                 self._field(option, column)
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
             for option in chosen:
                 if option.kind == "switch":
                     self._field(option, st)
