@@ -347,6 +347,15 @@ def test_repeated_403_pauses_the_lane(tmp_path: Path, site: FakeMedia) -> None:
     assert [refused(name) for name in names[2:4]] == [MediaUnavailable] * 2
     assert refused(names[4]) is LanePaused
     assert desk.downloader.rate_limiter.status().paused_until is not None
+    # The stored reason keeps its code for the next download.
+    with pytest.raises(LanePaused) as caught:
+        desk.fetch(names[5])
+    assert caught.value.code == "downloads.paused"
+    cause = caught.value.values["reason"]
+    assert (cause["code"], cause["values"]["count"]) == ("downloads.forbidden_series", 3)
+    assert cause["message"] in caught.value.message
+    desk.downloader.rate_limiter.resume()
+    assert desk.downloader.rate_limiter.report_throttled("busy").values["reason"] == "busy"
 
 
 def test_messages_of_youtube() -> None:

@@ -120,7 +120,7 @@ def test_wrong_references(tmp_path: Path) -> None:
             source.items(str(missing))  # at once, not at the first item
         assert caught.value.exit_code == 2
         assert caught.value.code in ("file.missing", "file.not_found")
-        assert caught.value.values["path"] == str(missing)
+        assert caught.value.values["path"] == str(missing.absolute())
     put(tmp_path / "notes.txt")
     with pytest.raises(UsageError) as caught:
         source.items(str(tmp_path))

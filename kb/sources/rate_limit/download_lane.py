@@ -17,7 +17,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from kb.database import Database, lanes
-from kb.errors import LanePaused
+from kb.errors import KBError, LanePaused, MediaUnavailable, restored
 from kb.settings import Settings
 from kb.sources.rate_limit.machine_lock import MachineWideLock
 
@@ -117,18 +117,23 @@ class DownloadRateLimiter:
                     sa.update(lanes).where(lanes.c.name == self.name).values(next_at=now + pause_s)
                 )
                 return 0.0, pause_s
-        raise self._pause_error(paused_until, row.reason)
+        raise self._pause_error(paused_until, restored(row.reason, problem=row.problem))
 
-    def report_throttled(self, reason: str) -> LanePaused:
+    def report_throttled(self, reason: str | KBError) -> LanePaused:
         """Pause the lane after a refusal for too many requests; return the error to raise.
+
+        `reason` is the site's own message, or an error with a code.
 
         While the lane is paused already, refusals of downloads under way change nothing.
         """
+        cause = reason if isinstance(reason, KBError) else restored(reason)
         with self._database.begin() as connection:
             row = self._row(connection, self.name)
             now = self._clock()
             if row.paused_until is not None and row.paused_until > now:
-                return self._pause_error(row.paused_until, row.reason)
+                return self._pause_error(
+                    row.paused_until, restored(row.reason, problem=row.problem)
+                )
             quiet_s = now - (row.paused_until or 0.0)
             strikes = row.strikes
             if quiet_s > STRIKE_EXPIRY_COOLDOWNS * self._cooldown_s(max(strikes, 1)):
@@ -140,13 +145,13 @@ class DownloadRateLimiter:
                 .where(lanes.c.name == self.name)
                 .values(
                     paused_until=until,
-                    reason=reason,
-                    problem=None,
+                    reason=cause.message,
+                    problem=cause.problem,
                     strikes=strikes,
                     updated_at=now,
                 )
             )
-        return self._pause_error(until, reason)
+        return self._pause_error(until, cause)
 
     def report_forbidden(self, item_id: str, reason: str) -> LanePaused | None:
         """Count a medium that stayed forbidden (403) after all attempts.
@@ -169,7 +174,15 @@ class DownloadRateLimiter:
             )
         if count < FORBIDDEN_IN_A_ROW:
             return None
-        return self.report_throttled(f"{count} media in a row were forbidden: {reason}")
+        return self.report_throttled(
+            MediaUnavailable(
+                "downloads.forbidden_series",
+                "{count} media in a row were forbidden: {reason}",
+                hint="The site may want a pause or a login.",
+                count=count,
+                reason=reason,
+            )
+        )
 
     def report_success(self) -> None:
         """Count a download that arrived: the series of forbidden ones ends."""
@@ -202,7 +215,9 @@ class DownloadRateLimiter:
             connection.execute(
                 sa.update(lanes)
                 .where(lanes.c.name == self.name)
-                .values(paused_until=None, reason="", strikes=0, updated_at=self._clock())
+                .values(
+                    paused_until=None, reason="", problem=None, strikes=0, updated_at=self._clock()
+                )
             )
 
     def _cooldown_s(self, strikes: int) -> float:
@@ -219,7 +234,7 @@ class DownloadRateLimiter:
             sa.select(lanes).where(lanes.c.name == name).with_for_update()
         ).one()
 
-    def _pause_error(self, until: float, reason: str) -> LanePaused:
+    def _pause_error(self, until: float, cause: KBError) -> LanePaused:
         when = datetime.fromtimestamp(until).astimezone()
         error = LanePaused(
             "downloads.paused",
@@ -228,7 +243,7 @@ class DownloadRateLimiter:
             "is fetched goes on meanwhile. A longer KB_DOWNLOAD_PAUSE_S avoids it.",
             until=until,
             time=f"{when:%H:%M:%S}",
-            reason=reason,
+            reason=cause if cause.code else cause.message,
         )
         error.lane = self.name
         return error

@@ -156,6 +156,10 @@ DE: dict[str, tuple[str, str]] = {
         "Sie gehen von selbst weiter, und langsamer, wenn es wieder geschieht; das Erkennen des "
         "schon Geholten läuft unterdessen weiter. Ein längeres KB_DOWNLOAD_PAUSE_S vermeidet es.",
     ),
+    "downloads.forbidden_series": (
+        "{count} Medien nacheinander wurden verweigert: {reason}",
+        "Die Seite verlangt vielleicht eine Pause oder eine Anmeldung.",
+    ),
     "cookies.not_text": (
         "Die Cookie-Datei {path} lässt sich nicht lesen: kein UTF-8-Text.",
         "KB_COOKIES_FILE berichtigen.",
