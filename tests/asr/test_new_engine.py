@@ -18,6 +18,7 @@ from kb.asr.windows.windowing import Window
 from kb.errors import ModelUnavailable, SettingsError
 from kb.inference.downloads import list_models
 from kb.inference.memory_fit import estimate_memory
+from kb.service.option_suggestions import option_suggestions
 from kb.types import MediaRef
 from tests.support.compose import compose, random_plan
 from tests.support.speech import bank, blocks, detector, preset
@@ -181,3 +182,8 @@ def test_a_saved_model_of_it_is_recognized_by_its_config(
     assert shape_of(str(saved)) == shape
     memory = estimate_memory("echo", str(saved), manager, ())
     assert (memory.window_bytes, memory.weights_bytes) == (4000, 280_000)
+
+
+def test_the_form_offers_it_and_its_models() -> None:
+    assert list(option_suggestions("engine"))[-1] == "echo"
+    assert option_suggestions("model")["echo-large"] == "echo"

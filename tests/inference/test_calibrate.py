@@ -371,6 +371,23 @@ def test_a_budget_that_nobody_can_tell_about_is_not_made_up() -> None:
         assert replace(machine, now=used).as_dict()["budget"] is None
 
 
+def test_a_machine_knows_whether_torch_counts_its_engines_memory(clean_environment: Path) -> None:
+    settings = get_settings()
+    catalogue = Database.open(settings)
+    presence = Heartbeat(settings, catalogue)
+    presence.acquire()
+    telemetry = TelemetryWriter(catalogue, presence.executor)
+    batch = BatchState(16, 16, "the preset's most is 16", last=16, batches=1)
+    sample = Sample(time.time(), 0.5, 1, 2, gpu=0.9, own_used=GB, own_peak=5 * GB)
+    for engine, counted in (("whisper", True), ("faster-whisper", False), ("unknown", True)):
+        state = snapshot(sample.at, engine=engine, batch=batch, sample=sample)
+        telemetry.write(state, [sample], 0, "")
+        (machine,) = read_machines(catalogue)
+        assert machine.memory_outside_torch is not counted
+        assert (machine.budget is not None) is counted
+    presence.release()
+
+
 def test_tables_show_what_matters() -> None:
     found = measured(batches=rows((1, 50), (2, 100), (4, 99)), refused=8)
     forecast = Estimate("max", 812.0, "measured", 54, "12.1 GB are left", 21 * GB)
