@@ -56,17 +56,23 @@ _OWN_SUFFIXES = (".json", ".txt", ".srt", ".vtt", ".csv", ".md", ".damaged", ".t
 LOCK_FOLDER = ".locks"
 LOCKS = 256
 DASHBOARD_URL = "http://127.0.0.1:8501/"
+DEEP_LINK = "deep_link"  # key of `MediaItem.extra`
 
 log = logging.getLogger(__name__)
 
 
 def deep_link(item: MediaItem, start_s: float) -> str:
-    """A link that opens the medium at the second of `start_s`.
+    """Return a link that opens the medium at the second of `start_s`.
 
-    YouTube: its short link; local files: the dashboard's page; anything else: the item's page
-    with a media fragment (`#t=`, W3C Media Fragments), in place of a fragment it may have.
+    A source whose pages take a time in another way gives its own form in the item's `extra`:
+    `deep_link`, an address that ends in `t={second}`. Without it: YouTube's short link; for local
+    files the dashboard's page; for anything else the item's page with a media fragment (`#t=`,
+    W3C Media Fragments), in place of a fragment it may have.
     """
     second = max(0, int(start_s))
+    own_form = item.extra.get(DEEP_LINK)
+    if isinstance(own_form, str) and own_form.endswith("t={second}"):
+        return own_form.removesuffix("{second}") + str(second)
     if item.source == "youtube":
         return f"https://youtu.be/{item.short_id}?t={second}"
     if item.source == "file" or not item.url:

@@ -29,7 +29,7 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """What `apply` did: segments changed, and items that could not be, each with its cause."""
+    """The result of `apply`: changed segments, and items that failed, each with its cause."""
 
     changes: tuple[Correction, ...]
     failed: tuple[tuple[str, KBError], ...]

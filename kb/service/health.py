@@ -1,4 +1,4 @@
-"""What works on this machine, what is missing, and the command that mends it."""
+"""Checks of this machine: the state of each part, and the command that repairs it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _library(settings: Settings) -> HealthCheck:
     if not settings.home.exists():
         # Looking must not make anything.
         return HealthCheck(
-            "Library", "ok", f"{settings.home}: not begun yet; the first ingest makes it"
+            "Library", "ok", f"{settings.home}: not created yet; the first ingest creates it"
         )
     try:
         library.prepare()
@@ -146,7 +146,7 @@ def _disk(settings: Settings) -> HealthCheck:
 
 
 def _workers(settings: Settings) -> list[HealthCheck]:
-    """What the workers at work tell of their machines."""
+    """Return one check for each machine that a live worker reports on."""
     if not settings.home.is_dir():
         return []
     try:
@@ -179,7 +179,7 @@ def _worker(machine: Machine, presets: Sequence[Preset]) -> HealthCheck:
         words.append(f"on the CPU: {reason}" if machine.device.kind == "CPU" else reason)
     detail = ", ".join(word for word in words if word)
     if machine.trouble:
-        fix = "Look at the driver, then begin anew: kb worker --stop; kb worker --detach"
+        fix = "Look at the driver, then restart: kb worker --stop; kb worker --detach"
         return HealthCheck(name, "warn", detail, fix)
     return HealthCheck(name, "ok", detail)
 
@@ -187,7 +187,7 @@ def _worker(machine: Machine, presets: Sequence[Preset]) -> HealthCheck:
 def _sources(settings: Settings) -> list[HealthCheck]:
     """Keys, yt-dlp and what it needs, and whether downloads rest."""
     with tempfile.TemporaryDirectory() as scratch:
-        # A library that is not begun yet is not begun by looking at it.
+        # A check must not create the library.
         home = settings.home if settings.home.exists() else Path(scratch)
         try:
             database = Database.open(settings.replace(home=home))

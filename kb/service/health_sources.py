@@ -1,4 +1,4 @@
-"""What `kb doctor` asks of the sources: keys, yt-dlp and what it needs, the lane of downloads."""
+"""Checks of the sources for `kb doctor`: keys, yt-dlp and its programs, the download lane."""
 
 from __future__ import annotations
 

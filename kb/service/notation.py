@@ -1,4 +1,4 @@
-"""How users write values and read them: days, spans, times, filters, names of choices."""
+"""The notation in which users write values and read them: days, spans, times, filters, names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service answers with: plain values for any face."""
+"""Results of the service: plain values for any face."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kb.types import Hit
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What a knowledge base says of an item.
+    """The state of an item in a knowledge base.
 
     `status`: queued, sending, waiting (`wait_until`, epoch seconds; `error` says what for),
     syncing (sent, and not indexed yet), synced, failed, held or cancelled.
@@ -28,7 +28,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class ItemStatus:
-    """Where one item stands; `progress` of its stage, 0..1; `grade` A, B, C or empty.
+    """The status of one item; `progress` of its stage, 0..1; `grade` A, B, C or empty.
 
     `publications`: what each knowledge base says of it, in order of their names. `share`: how
     much of the item is done over all its stages, 0..1.
@@ -51,7 +51,7 @@ class ItemStatus:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What an ingest did: ids queued, ids passed over, where each stands, references refused."""
+    """The result of an ingest: ids queued, items skipped, their status, references refused."""
 
     enqueued: tuple[str, ...]
     skipped: tuple[Skipped, ...]
@@ -71,7 +71,7 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class ReindexReport:
-    """What `reindex` found: items indexed, files adopted, what stood in the way."""
+    """The result of `reindex`: items indexed, files adopted, problems met."""
 
     items: int
     passages: int

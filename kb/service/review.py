@@ -1,4 +1,4 @@
-"""What somebody should listen to: doubtful seconds listed, cut out, accepted or read again."""
+"""Review of transcripts: uncertain spans are listed, cut out, accepted or transcribed again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SHEET_COLUMNS = (
 class UncertainSpan:
     """A stretch to listen to: why, what the text says there, and in which segments.
 
-    `edited`: somebody has changed the text there since it was made.
+    `edited`: the text there was changed by hand since it was made.
     """
 
     start_s: float
@@ -71,7 +71,7 @@ class ReviewItem:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What `export` wrote: the sheet and a clip for each stretch, in its order."""
+    """The files that `export` wrote: the sheet and a clip for each span, in its order."""
 
     sheet: Path
     clips: tuple[Path, ...]
@@ -197,7 +197,7 @@ class Review:
             raise UsageError(
                 f"{entry.item.id} is {row.state} already.", hint="See where it stands: kb status"
             )
-        # A bad choice is told now, and not by a worker an hour later.
+        # Refuse a bad choice now: a worker would find it only an hour later.
         from kb.asr.engines import check_engine
         from kb.asr.engines.model_lookup import resolve
 

@@ -1,7 +1,7 @@
 """Changes of finished transcripts by hand: written, indexed, and sent on as changed documents.
 
 One file holds the words and their history (`….transcript.json`), and is replaced in one step:
-after a crash a change is there whole or not at all. Everybody who edits comes through here.
+after a crash a change is there whole or not at all. Every edit goes through this module.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Revisions:
         """Replaces the text of one segment (counted from 0); empty text takes it out.
 
         Unchanged words keep their times. `expected` is the text that the editor saw: where
-        somebody else has changed it since, nothing is written. Returns what was changed, None
+        it was changed since, nothing is written. Returns what was changed, None
         if nothing was. Raises UsageError for a segment that is not there.
         """
 

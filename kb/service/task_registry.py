@@ -1,4 +1,4 @@
-"""What can be done as a task (see `kb.service.tasks`): name → function.
+"""Registry of tasks (see `kb.service.tasks`): name → function.
 
 Each takes the settings, plain JSON arguments and a listener for progress, may raise any
 KBError, and answers plain JSON. Nothing secret goes in or comes out.
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from kb.sinks.odin.file_upload import FileResult
     from kb.sinks.odin.sync import SyncPlan, SyncResult
 
-CHECK_TIMEOUT_S = 15.0  # somebody waits for the answer
+CHECK_TIMEOUT_S = 15.0  # a user waits for the answer
 
 
 class Progress(Protocol):
-    """Told how many of how many are done, and what is on its way."""
+    """Called with the number done, the total, and a note on the work in progress."""
 
     def __call__(self, done: int, total: int, note: str = "", /) -> None: ...
 
@@ -34,7 +34,7 @@ Task = Callable[[Settings, dict[str, Any], Progress], Mapping[str, Any]]
 
 
 def check(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
-    """Whether key, secret and project fit: the project's name and what it holds."""
+    """Check key, secret and project; return the project's name and the counts of its contents."""
     wait_s = min(CHECK_TIMEOUT_S, settings.odin_timeout_s)
     quick_settings = settings.replace(
         odin_retries=min(1, settings.odin_retries), odin_timeout_s=wait_s
@@ -52,7 +52,7 @@ def check(settings: Settings, arguments: dict[str, Any], progress: Progress) -> 
 
 
 def plan(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
-    """What differs between library and project; changes nothing."""
+    """Return the differences between library and project; change nothing."""
     with _service(settings) as service:
         return _plan_document(service.publisher.plan())
 

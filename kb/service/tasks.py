@@ -1,10 +1,10 @@
-"""What the dashboard asks for and must not wait for: each task is a process of its own.
+"""Tasks that the dashboard starts and does not wait for: each is a process of its own.
 
     <home>/.tasks/<name>.json      what was asked for, how far it is, what came of it
 
-A task outlives the page and its server; whoever opens the page later sees it. One of a name
-runs at a time. Killed anywhere, it is told as lost, and what it did stays: every task may be
-begun again. Run by `python -m kb.service.tasks NAME`.
+A task outlives the page and its server; a page opened later shows it. One of a name
+runs at a time. Killed anywhere, its state is "lost", and what it did stays: every task may be
+started again. Run by `python -m kb.service.tasks NAME`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as it stands; times in epoch seconds, `pid` 0 until the process has begun.
+    """A task as it stands; times in epoch seconds, `pid` 0 until the process has started.
 
     `done` of `total` (0 while that is not known) and `note` say how far it is; `result` is what
     came of it, `error` and `hint` why it failed.
@@ -128,7 +128,7 @@ def stop(settings: Settings, name: str) -> None:
 
 
 def run(settings: Settings, name: str) -> int:
-    """Carries out the task whose record lies in the library folder; returns an exit code."""
+    """Run the task whose record is in the library folder; return an exit code."""
     lock = FileLock(settings.home / ".tasks" / f"{name}.lock")
     try:
         lock.acquire(timeout=0)

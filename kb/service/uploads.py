@@ -56,7 +56,7 @@ def discard(folder: Path) -> None:
 
 
 def sweep(service: Service, now: float | None = None) -> int:
-    """Remove uploads that are in the library by now, or that nobody wanted; how many."""
+    """Remove uploads that were ingested or are no longer needed; return how many."""
     now = time.time() if now is None else now
     removed = 0
     root = service.settings.home / FOLDER

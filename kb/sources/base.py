@@ -56,6 +56,9 @@ class Source(Protocol):
 
     name: str
 
+    # The items of a source may carry in `extra` the form of a link into the medium, `deep_link`:
+    # see `kb.library.deep_link`.
+
     def accepts(self, reference: str) -> bool:
         """Return True if a reference, as a user types it, belongs to this source.
 

@@ -1,4 +1,4 @@
-"""What one visitor has before him: his service, his language, and which item he has open."""
+"""The state of one visitor: service, language, open tab and open item."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def service() -> Service:
 
 
 def library_listing() -> LibraryListing:
-    """All items of the library folder, read anew when something in it has changed.
+    """Return all items of the library folder, read again when something in it has changed.
 
     Raises LibraryError.
     """
@@ -114,11 +114,11 @@ def current_item() -> tuple[str, float | None]:
 
 
 def seek_count() -> int:
-    """How often this visitor has asked for a place; tells one wish from the next."""
+    """Return how often this visitor has asked for a position; it tells two requests apart."""
     return int(st.session_state.get(_SEEK_COUNT, 0))
 
 
-# Drawing anew
+# Redrawing
 
 
 def redraw() -> None:
@@ -127,5 +127,5 @@ def redraw() -> None:
 
 
 def redraw_requested() -> bool:
-    """Whether a callback asked for the whole page, and forgets it."""
+    """Return whether a callback asked for the whole page, and forget it."""
     return bool(st.session_state.pop(_REDRAW, False))

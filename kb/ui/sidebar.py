@@ -116,7 +116,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 
 
 def word_count(transcribed: object) -> int:
-    """How many words an entry's metadata tells of."""
+    """Return the number of words that an entry's metadata gives; 0 without one."""
     words = transcribed.get("words") if isinstance(transcribed, dict) else None
     return words if isinstance(words, int) else 0
 

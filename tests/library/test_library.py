@@ -595,6 +595,10 @@ def test_deep_links() -> None:
     web = make_item(id="web:vimeo:1", source="web", url="https://v.example/1?a=b#t=5")
     assert deep_link(web, 7) == "https://v.example/1?a=b#t=7"
     assert deep_link(replace(web, url="https://v.example/#/1"), 7) == "https://v.example/#/1"
+    own_form = {"deep_link": "https://v.example/play?id=1&t={second}"}
+    assert deep_link(replace(web, extra=own_form), 7.9) == "https://v.example/play?id=1&t=7"
+    # A form without a place for the second is no form.
+    assert deep_link(replace(web, extra={"deep_link": "https://v.example/"}), 7).endswith("b#t=7")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the core says in English when something is wrong, as it says it, and in German.
+"""The error sentences of the core in English, as they are raised, and in German.
 
 A sentence of `EN` must be the core's own: it is what is looked for (see
 `kb.ui.i18n.error_messages`).

@@ -1,4 +1,4 @@
-"""What is on every tab: the tabs' names, the sidebar, states, stages, errors."""
+"""Texts of every tab: the tabs' names, the sidebar, states, stages, errors."""
 
 EN: dict[str, str] = {
     "app": "KB Ingest",
@@ -34,7 +34,7 @@ EN: dict[str, str] = {
     "sign_out": "Sign out",
     "sign_in": "Sign in",
     "sign_in_asked": "This dashboard asks who you are.",
-    "sign_in_refused": "{who} may not come in here: ask whoever runs this dashboard (KB_USERS).",
+    "sign_in_refused": "{who} may not come in here: ask the operator (KB_USERS).",
     "sign_in_wrong": "That is not the password.",
     "sign_in_wait": "Too many wrong passwords. Wait a minute.",
     "password": "Password",

@@ -6,10 +6,10 @@ EN: dict[str, str] = {
     "gpu_machine": "Machine",
     "gpu_here": "{host} (this machine)",
     "gpu_no_worker": "No worker tells of this machine: what you see is the machine itself.",
-    "gpu_silent": "Nothing was told since {when}: the recognizer rests, or its worker is gone.",
+    "gpu_silent": "No report since {when}: the recognizer rests, or its worker is gone.",
     "gpu_on_cpu": "The processor computes: {reason}.",
-    "gpu_restarts": "The device failed {count} times and was begun anew: {trouble}",
-    "gpu_restarts_one": "The device failed once and was begun anew: {trouble}",
+    "gpu_restarts": "The device failed {count} times and was restarted: {trouble}",
+    "gpu_restarts_one": "The device failed once and was restarted: {trouble}",
     "gpu_slowed": "The driver holds the clock down: {reason}.",
     # Live figures
     "gpu_busy": "Card busy",

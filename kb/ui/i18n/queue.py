@@ -13,7 +13,7 @@ EN: dict[str, str] = {
     "queue_speed_help": "Seconds of sound read in one second, over the last minute.",
     "queue_left": "Time left",
     "queue_left_help": "{sound} of sound are left, at the speed of the last minute.",
-    "queue_left_unknown": "It shows when the speed is known: some seconds after work has begun.",
+    "queue_left_unknown": "It shows when the speed is known: some seconds after work has started.",
     "queue_unmeasured": "{count} more items of unknown length are not counted.",
     "queue_unmeasured_one": "One more item of unknown length is not counted.",
     "queue_no_worker": "No worker is running: what waits stays where it is.",

@@ -40,7 +40,7 @@ def media_type(path: Path) -> str:
 
 
 def media_file(item_id: str) -> Path | None:
-    """The medium of an item, if it lies in the library folder and is a medium by its name."""
+    """Return the medium of an item; None if it is not in the library folder or no medium."""
     return _service(get_settings()).items.media_file(item_id)
 
 
@@ -55,12 +55,12 @@ def serve_media(request: Request) -> Response:
 
 
 def token(purpose: str) -> str:
-    """What opens one thing for whoever a page of this process gives it to."""
+    """Return the token for one purpose; only pages of this process can give it out."""
     return hmac.new(_KEY, purpose.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def has_token(request: Request, purpose: str) -> bool:
-    """Whether a request carries the token for this purpose."""
+    """Return whether a request carries the token for this purpose."""
     key = request.query_params.get("key", "")
     return hmac.compare_digest(key.encode(), token(purpose).encode())
 

@@ -14,12 +14,12 @@ from kb.ui.i18n import text
 
 
 def oidc_enabled() -> bool:
-    """Whether `.streamlit/secrets.toml` has an `[auth]` section."""
+    """Return whether `.streamlit/secrets.toml` has an `[auth]` section."""
     return bool(secrets_singleton.load_if_toml_exists() and secrets_singleton.get("auth"))
 
 
 def check_access(settings: Settings) -> bool:
-    """Whether this visitor of the page may come in; draws what he has to do if not."""
+    """Return whether this visitor may see the page; draw the way to sign in if not."""
     if not oidc_enabled():
         return True
     if not st.user.is_logged_in:
@@ -53,7 +53,7 @@ def is_request_allowed(settings: Settings, connection: HTTPConnection) -> bool:
 
 
 def is_allowed_user(settings: Settings, user: Mapping[str, object]) -> bool:
-    """Whether somebody who has signed in is one of those who may (`KB_USERS`)."""
+    """Return whether a signed-in user is one of those allowed (`KB_USERS`)."""
     allowed = {name.strip().casefold() for name in settings.users.split(",") if name.strip()}
     if not allowed:
         return True

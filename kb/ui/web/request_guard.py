@@ -1,4 +1,4 @@
-"""Who may talk to the dashboard's server: Host, Origin, password, and where it may listen.
+"""Access to the dashboard's server: Host, Origin, password, and where it may listen.
 
 Streamlit's own checks cover its pages; this stands before everything, routes of ours and the
 page's connection included.
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def is_loopback(address: str | None) -> bool:
-    """Whether a server bound to this address is reached from this machine alone.
+    """Return whether a server bound to this address is reached from this machine alone.
 
     An empty address is every interface.
     """
@@ -51,7 +51,7 @@ def is_loopback(address: str | None) -> bool:
 
 
 def check_binding(address: str | None, settings: Settings, *, oidc: bool) -> None:
-    """Raises UsageError where everybody on the network would be let in."""
+    """Raise UsageError where the whole network would have access."""
     if is_loopback(address) or oidc or settings.password.get_secret_value():
         return
     raise UsageError(
@@ -203,7 +203,7 @@ def _form(scope: Scope, problem: str = "", *, next_url: str = "/", status: int =
         app=html.escape(words["app"]),
         label=html.escape(words["password"]),
         button=html.escape(words["sign_in"]),
-        told=alert,
+        alert=alert,
         action=SIGN_IN,
         onward=html.escape(next_url, quote=True),
     )
@@ -226,7 +226,7 @@ button {{ border: 0; background: #1f5f99; color: #ffffff; cursor: pointer; }}
 :focus-visible {{ outline: 3px solid light-dark(#1f5f99, #7db4e6); outline-offset: 2px; }}
 p {{ margin: 0; color: light-dark(#b3261e, #ff8a80); }}
 </style></head><body><main><form method="post" action="{action}">
-<h1>{app}</h1>{told}
+<h1>{app}</h1>{alert}
 <label for="password">{label}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required
  autofocus>

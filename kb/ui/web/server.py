@@ -51,15 +51,15 @@ def routes() -> list[Route]:
 
 
 def upload_url() -> str:
-    """Where files are sent to, relative to the page; `&name=` is to be added."""
+    """Return the address of uploads, relative to the page; the caller adds `&name=`."""
     return f"{UPLOAD}?key={media_route.token(UPLOAD)}"
 
 
 def middleware(address: str | None, allowed_hosts: Sequence[str] = ()) -> list[Middleware]:
-    """What stands before all routes of a server bound to this address.
+    """Return the middleware before all routes of a server bound to this address.
 
     `allowed_hosts` are the names it may be called by elsewhere than on loopback; empty or `*`
-    for any. Raises UsageError where it would let in everybody, SettingsError.
+    for any. Raises UsageError where the whole network would have access, and SettingsError.
     """
     global _guard_installed
     settings = get_settings()
@@ -73,7 +73,7 @@ def middleware(address: str | None, allowed_hosts: Sequence[str] = ()) -> list[M
 
 
 def is_password_enforced(settings: Settings) -> bool:
-    """Whether this process does ask, where a password is set."""
+    """Return whether this process enforces the password, where one is set."""
     return _guard_installed or not settings.password.get_secret_value()
 
 
@@ -92,7 +92,7 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
 
 
 def _open_browser(stopping: threading.Event) -> None:
-    """Show the page to whoever started the server (`kb app`)."""
+    """Open the page in the browser of the user who ran `kb app`."""
     url = open_browser.address(
         st.get_option("server.address"),
         int(st.get_option("server.port")),
@@ -120,7 +120,7 @@ def _preload(stopping: threading.Event, settings: Settings) -> None:
 
 
 def _media(request: Request) -> Response:
-    # Not a coroutine: Starlette then runs it in a thread, and the disk holds nobody up.
+    # Not a coroutine: Starlette then runs it in a thread, and a slow disk blocks no other request.
     if not oidc.is_request_allowed(get_settings(), request):
         return PlainTextResponse("Sign in first.", 401)
     if not media_route.has_token(request, f"media {request.path_params['item_id']}"):

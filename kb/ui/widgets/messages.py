@@ -1,4 +1,4 @@
-"""How values look on the page: times, marked snippets, states, errors."""
+"""Values as the page shows them: times, marked snippets, states, errors."""
 
 from __future__ import annotations
 
@@ -99,14 +99,14 @@ def flash_error(place: str, problem: KBError) -> None:
 
 
 def clear_flash(place: str) -> None:
-    """What was said there is past. For callbacks."""
+    """Forget the message of that place. For callbacks."""
     st.session_state.pop(f"news-{place}", None)
 
 
 def show_flash(place: str) -> None:
     """Draw what was last said of this place.
 
-    It stays for a while: the page may be drawn anew by itself before anybody has read it.
+    It stays for a while: the page may redraw itself before the user has read it.
     """
     words, until = st.session_state.get(f"news-{place}", (None, 0.0))
     if words is None or time.monotonic() > until:
@@ -177,13 +177,13 @@ def format_size(octets: float | None) -> str:
 
 
 def published(status: str) -> str:
-    """How a knowledge base stands with an item, in words."""
+    """Return the state of an item in a knowledge base, in words."""
     key = f"published_{status}"
     return text(key) if key in MESSAGES["en"] else status
 
 
 def publish_sign(status: str) -> str:
-    """How a knowledge base stands with an item, as a coloured sign."""
+    """Return the state of an item in a knowledge base as a coloured sign."""
     sign, color = PUBLISHED_SIGNS.get(status, "…"), _PUBLISHED_COLORS.get(status, "gray")
     return f":{color}[{sign}]"
 

@@ -45,7 +45,7 @@ _mount = st.components.v2.component("kb_player", html=_HTML, css=_CSS, js=_JS)
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A line that somebody has written anew: its number, and what it was before."""
+    """A line that the user has edited: its number, its new text and the text before."""
 
     item_id: str
     line: int
@@ -55,9 +55,9 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class PlayerState:
-    """What the player shows: `source` is the medium's address, "" when there is none.
+    """The contents of the player: `source` is the medium's address, "" when there is none.
 
-    `revision` names the lines: the same one again draws nothing anew. `start_s` is where
+    `revision` names the lines: the same one again redraws nothing. `start_s` is where
     to begin, for the `wish`-th time of asking; `marks` are words to mark, in lower case.
     `doubts` are stretches with the reason why they should be heard; `edited` the numbers of
     segments that a person has changed.
@@ -81,12 +81,12 @@ class PlayerState:
 
 
 def player(state: PlayerState, *, key: str, on_edit: Callable[[], None]) -> None:
-    """Draw player and transcript; `on_edit` is called when a line was written anew."""
+    """Draw player and transcript; `on_edit` is called when a line was edited."""
     _mount(key=key, data=as_data(state), on_edit_change=on_edit)
 
 
 def parse_edit(value: object) -> Edit | None:
-    """What the browser sent as an edit; None when it is none."""
+    """Return the edit that the browser sent; None when it is not one."""
     if not isinstance(value, Mapping):
         return None
     item, line, was, now = (value.get(name) for name in ("item", "line", "was", "text"))

@@ -18,7 +18,7 @@ REFRESH_S = 1.0
 
 
 def start(name: str, arguments: Mapping[str, Any] | None = None) -> None:
-    """Begin a task. For callbacks: what stands in the way is shown by `told`."""
+    """Start a task. For callbacks: `task_status` shows an error."""
     service = session.service()
     try:
         service.library.prepare()
@@ -45,7 +45,7 @@ def state(name: str) -> Task | None:
 
 
 def running(name: str) -> bool:
-    """Whether a task of this name is on its way."""
+    """Return whether a task of this name is running."""
     task = state(name)
     return task is not None and task.running
 

@@ -15,7 +15,7 @@ from kb.ui.widgets import messages
 _CHOICE, _CREATED, _FLASH_KEY = "preset_edit", "preset_made", "presets"
 _TEXT = "preset_text"
 _NEW = ""
-# Wider than what is accepted: what is wrong is told in words, not swallowed by a field.
+# Wider than what is accepted: an error message says what is wrong; a field would hide it.
 _STEPS: dict[str, int | float] = {
     "batch_size": 1, "chunk_s": 1.0, "overlap_s": 0.5, "workers": 1, "vram_budget_gb": 0.5,
 }  # fmt: skip
@@ -83,7 +83,7 @@ def _form(presets: Mapping[str, Preset], content: str) -> None:
 
 
 def _new_preset(presets: Mapping[str, Preset]) -> Preset:
-    """What a new preset begins with: the figures of the one in force."""
+    """Return the figures that a new preset starts with: those of the preset in force."""
     try:
         service = session.service()
         return service.presets.find(service.settings.preset, presets)

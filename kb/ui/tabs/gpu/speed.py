@@ -1,4 +1,4 @@
-"""How fast items were transcribed, and what was measured of this machine."""
+"""Speeds of transcribed items, and the calibrations of this machine."""
 
 from __future__ import annotations
 

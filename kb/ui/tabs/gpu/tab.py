@@ -100,7 +100,7 @@ class Figure:
     help: str = ""
 
     def formatted(self, sample: Sample) -> str:
-        """The value with its unit; a dash where nobody tells it."""
+        """The value with its unit; a dash where it is not known."""
         value = self.value_of(sample)
         return "–" if value is None else f"{format_number(value, self.digits)} {self.unit}"
 

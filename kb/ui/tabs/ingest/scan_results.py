@@ -1,4 +1,4 @@
-"""What a look has found: a card for each thing that was named, and one table of all media."""
+"""Results of a scan: a card for each reference, and one table of all media."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import streamlit as st
 
 from kb.service.views import Scan, ScannedItem
 from kb.types import MediaItem
-from kb.ui.i18n import error_messages, format_number, plural_text, text
+from kb.ui.i18n import error_messages, format_number, has_text, plural_text, text
 from kb.ui.tabs.ingest.scan_thread import ScanResult
 from kb.ui.widgets import messages, row_selection
 
 CARDS = 6  # more of them are counted only
 ROWS_SHOWN = 8
 _TABLE, _SELECTED = "found_table", "found_picked"
-_KINDS = ("video", "playlist", "channel", "handle", "user", "custom", "file", "web")
 
 
 def cards(results: Sequence[ScanResult]) -> None:
@@ -71,7 +70,8 @@ def _short_title(title: str) -> str:
 
 
 def _kind(kind: str) -> str:
-    return text(f"kind_{kind}") if kind in _KINDS else messages.escape_markdown(kind)
+    key = f"kind_{kind}"
+    return text(key) if has_text(key) else messages.escape_markdown(kind)
 
 
 def _counts(result: ScanResult) -> str:
@@ -163,7 +163,7 @@ def _state(name: str) -> str:
 
 def _on_select(table_key: str) -> None:
     if table_key != row_selection.key(_TABLE):
-        return  # a click in a table that has been drawn anew since
+        return  # a click in a table that has been redrawn since
     st.session_state[_SELECTED] = row_selection.selected_ids(_TABLE)
 
 

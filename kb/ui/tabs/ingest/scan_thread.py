@@ -1,4 +1,4 @@
-"""Looking at what was named before it is taken in: in a thread, step by step, for one visitor.
+"""Scans of references before their ingest: in a thread, step by step, for one visitor.
 
 Nothing here calls `st.*`.
 """
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What is known of one reference so far: first the report, then the scan, or the error.
+    """The scan of one reference so far: first the report, then the scan, or the error.
 
-    `later` says that the error passes by itself: the listing can be queued all the same.
+    `temporary` says that the error passes by itself: the listing can be queued all the same.
     """
 
     reference: str
@@ -43,14 +43,14 @@ class ScanResult:
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """What is looked at: the references and the filters. The same wish is looked at once."""
+    """The references and filters of a scan. Equal requests are scanned once."""
 
     references: tuple[str, ...] = ()
     filters: VideoFilters = VideoFilters()  # noqa: RUF009 - frozen itself
 
 
 class ScanThread:
-    """One look, begun at once. A newer one of the same visitor makes it `cancel`."""
+    """One scan, started at once. A newer one of the same visitor cancels it."""
 
     def __init__(self, settings: Settings, request: ScanRequest) -> None:
         self.request = request
@@ -63,13 +63,13 @@ class ScanThread:
 
     @property
     def results(self) -> list[ScanResult]:
-        """How it stands, in the order of the references."""
+        """The results so far, in the order of the references."""
         with self._lock:
             return list(self._results)
 
     @property
     def done(self) -> bool:
-        """Whether everything has been looked at."""
+        """True when every reference has been scanned."""
         return all(finding.done for finding in self.results)
 
     def cancel(self) -> None:
@@ -111,7 +111,7 @@ class ScanThread:
 
 @dataclass(frozen=True, slots=True)
 class IngestRequest:
-    """What is to be queued: items that were found, and listings that a worker has to make."""
+    """Items to queue, and listings that a worker has to make."""
 
     items: tuple[MediaItem, ...]
     listings: tuple[str, ...]
@@ -120,7 +120,7 @@ class IngestRequest:
 
 
 class IngestThread:
-    """An order on its way to the queue, in a thread: thousands of items take seconds."""
+    """Submits a request to the queue in a thread: thousands of items take seconds."""
 
     def __init__(self, settings: Settings, request: IngestRequest) -> None:
         self.request = request
@@ -135,7 +135,7 @@ class IngestThread:
         return not self._thread.is_alive()
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether it is done within so long."""
+        """Return whether it is done within `timeout_s` seconds."""
         self._thread.join(timeout_s)
         return self.done
 
@@ -162,7 +162,7 @@ class IngestThread:
 
 
 def unexpected_error(error: Exception) -> KBError:
-    """An error of the program's own, for whoever looks at the page."""
+    """Return an internal error of the program as a message for the page."""
     return KBError(f"{type(error).__name__}: {error}", hint=text("see_log"))
 
 

@@ -80,14 +80,14 @@ def _body() -> None:
 
 
 def references() -> tuple[str, ...]:
-    """What was named: a line each, commas between handles too; then what was uploaded."""
+    """Return the references typed, one a line, then the files uploaded."""
     typed = str(st.session_state.get(_SOURCES) or "").splitlines()
     lines = [line.strip() for line in typed if line.strip()]
     return tuple(dict.fromkeys((*lines, *st.session_state.get("uploaded", ()))))
 
 
 def _current_scan(service: Service) -> scan_thread.ScanThread | None:
-    """The look at what is named now; begun if there is none of it yet."""
+    """Return the scan of the present references; start it if there is none yet."""
     try:
         filters = _filters()
     except KBError as error:
@@ -267,7 +267,7 @@ def plan(
 
 
 def audio_duration_s(items: Sequence[MediaItem]) -> float:
-    """How much sound items have, in seconds, as far as their sources tell."""
+    """Return the length of items' sound in seconds, as far as their sources give it."""
     return sum(item.duration_s or 0.0 for item in items)
 
 

@@ -132,7 +132,7 @@ def _items(ready: bool) -> None:
 
 
 def _item_states(ready: bool) -> None:
-    """How every item stands, renewed while something is on its way."""
+    """Draw the state of every item, again and again while something is in progress."""
     if session.redraw_requested():
         st.rerun()
     try:

@@ -147,11 +147,11 @@ def _accept(item_id: str) -> None:
 
 
 def _on_edit() -> None:
-    """A line was written anew in the browser."""
+    """Save a line that was edited in the browser."""
     edit = parse_edit(st.session_state[_PLAYER].edit)
     if edit is None:
         return
-    # Drawn anew in any case: what cannot be written must not look as if it were.
+    # Redrawn in any case: an edit that cannot be saved must not look saved.
     st.session_state[_EDITS] = st.session_state.get(_EDITS, 0) + 1
     try:
         done = session.service().revisions.edit(
@@ -165,7 +165,7 @@ def _on_edit() -> None:
 
 
 def _flash_key(item_id: str) -> str:
-    """Where it is said what came of an item's buttons."""
+    """Return the key of the messages about an item's buttons."""
     return f"item-{item_id}"
 
 

@@ -1,4 +1,4 @@
-"""What is told of one item below its transcript: knowledge bases, doubts, changes, metadata."""
+"""Details of one item below its transcript: knowledge bases, quality, changes, metadata."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def render(
     *,
     place: str,
 ) -> None:
-    """Draw the parts; what comes of their buttons is said at `place` (see `show.tell`)."""
+    """Draw the parts; what comes of their buttons is said at `place` (see `messages.flash`)."""
     _published(service, entry, place, ready=transcript is not None)
     if transcript is not None:
         _quality_table(transcript)
@@ -66,7 +66,7 @@ def _published(service: Service, entry: LibraryEntry, place: str, *, ready: bool
             messages.stored_error(by_sink[sink], severe=status == "failed")
     settings = service.settings
     if ready and entry.state != "held" and settings.odin_api_key.get_secret_value():
-        # What it does stands beside it: a tooltip would stay open over a page drawn anew.
+        # Its effect is written beside it: a tooltip would stay open over a redrawn page.
         with st.container(horizontal=True, vertical_alignment="center", key="publish"):
             st.button(
                 text("published_publish"),
@@ -154,7 +154,7 @@ def _seconds(at: str) -> float | None:
 
 
 def _can_undo(revision: Revision, transcript: Transcript) -> bool:
-    """Whether one line was written anew and is still as it was written."""
+    """Return whether a revision changed one line that still has the new text."""
     if len(revision.changes) != 1:
         return False
     (change,) = revision.changes

@@ -212,7 +212,7 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
 
 def _on_select(table_key: str) -> None:
     if table_key != row_selection.key(_TABLE):
-        return  # a click in a table that has been drawn anew since
+        return  # a click in a table that has been redrawn since
     selection = st.session_state[table_key].selection
     rows = [*selection.rows, *(row for row, _ in selection.cells)]
     shown = row_selection.row_ids(_TABLE)

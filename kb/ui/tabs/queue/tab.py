@@ -1,4 +1,4 @@
-"""The Queue tab: what runs, what waits, what failed and why; drawn anew each second."""
+"""The Queue tab: what runs, what waits, what failed and why; redrawn each second."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def selected() -> list[str]:
 
 def _on_select(table_key: str) -> None:
     if table_key != row_selection.key(_TABLE):
-        return  # a click in a table that has been drawn anew since
+        return  # a click in a table that has been redrawn since
     visible = set(row_selection.row_ids(_TABLE))
     on_other_pages = [item_id for item_id in selected() if item_id not in visible]
     st.session_state[_SELECTED] = on_other_pages + row_selection.selected_ids(_TABLE)

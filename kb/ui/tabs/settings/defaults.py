@@ -91,7 +91,7 @@ def _field(settings: Settings, name: str) -> None:
 
 
 def _key(name: str, value: object) -> str:
-    # Written by somebody else meanwhile, a field must show the new value: another key.
+    # Changed elsewhere meanwhile, a field must show the new value: another key.
     return f"setting-{name}-{env_value(value)}"
 
 

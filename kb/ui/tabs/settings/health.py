@@ -1,4 +1,4 @@
-"""What works on this machine: `kb doctor`'s checks, made by a process of their own."""
+"""The checks of `kb doctor`, made by a process of their own."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _key(key: ApiKey, status: KeyStatus) -> None:
 
 
 def state_text(status: KeyStatus) -> str:
-    """How a key stands, in words."""
+    """Return the state of a key in words."""
     return text(f"keys_{status.state}", until=messages.format_datetime(status.until))
 
 
