@@ -1,4 +1,4 @@
-"""Whatever is thrown at it: a clear message, a next step, the right exit code, nothing half."""
+"""Bad input: a clear message, a next step, the right exit code, no half-written file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ffmpeg(*arguments: object) -> None:
 
 @pytest.fixture
 def kb(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs `kb` in this process: (exit code, stdout, stderr)."""
+    """Run `kb` in this process; returns exit code, stdout and stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -57,17 +57,17 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_wav(tmp_path_factory.mktemp("talk") / "talk.wav", said)
 
 
-def refused(result: tuple[int, str, str], code: int, *told: str) -> None:
-    """Nothing on stdout; stderr has an error with these words and a hint."""
+def refused(result: tuple[int, str, str], code: int, *expected_words: str) -> None:
+    """Check that stdout is empty and stderr has an error with these words and a hint."""
     assert result[0] == code, result
     assert result[1] == ""
     assert result[2].startswith("Error: ")
     assert "→ " in result[2]
-    for words in told:
+    for words in expected_words:
         assert words in result[2]
 
 
-# What is given
+# Input files
 
 
 @pytest.mark.parametrize("command", [("transcribe",), ("ingest", "--wait")])
@@ -165,7 +165,7 @@ def test_unusual_rates_and_channels(kb: Any, tmp_path: Path, options: tuple[str,
     ffmpeg("-i", SAMPLE, "-vn", *how, tmp_path / name)
     code, out, err = kb("transcribe", tmp_path / name, "--model", "demo", "--json")
     assert (code, err) == (0, "")
-    # At 8 kHz half of the spectrum is missing, which the recognizer was not trained for.
+    # At 8 kHz half of the spectrum is missing; the recognizer was not trained for that.
     allowed = 0.02 if name == "surround.flac" else 0.5
     assert score(SAID, words_of(json.loads(out))).wer <= allowed
 
@@ -185,7 +185,7 @@ NASTY = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NASTY, ids=range(len(NASTY)))
-def test_nasty_names(kb: Any, tmp_path: Path, talk: Path, name: str) -> None:
+def test_file_names_with_unusual_characters(kb: Any, tmp_path: Path, talk: Path, name: str) -> None:
     path = Path(shutil.copy(talk, tmp_path / name))
     code, out, err = kb("transcribe", path, "--model", "demo", "--json")
     assert (code, err) == (0, "")
@@ -223,12 +223,12 @@ def test_one_broken_file_among_ten(
     assert not any(name.startswith(".kb-") for name in names)
 
 
-# What is chosen
+# Options
 
 
 @pytest.mark.parametrize("command", [("transcribe",), ("ingest",)])
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected_words"),
     [
         (("--preset", "schnel"), "schnell"),
         (("--model", "large-v9"), "large-v3"),
@@ -239,11 +239,11 @@ def test_one_broken_file_among_ten(
     ],
 )
 def test_unknown_choices(
-    kb: Any, talk: Path, command: tuple[str, ...], options: tuple[str, str], told: str
+    kb: Any, talk: Path, command: tuple[str, ...], options: tuple[str, str], expected_words: str
 ) -> None:
     chosen = options if "--model" in options else (*options, "--model", "demo")
     result = kb(*command, talk, *chosen)
-    refused(result, 2, told)
+    refused(result, 2, expected_words)
 
 
 def test_an_unknown_format(kb: Any, talk: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_corrupt_model_folder(kb: Any, talk: Path, tmp_path: Path) -> None:
     refused(kb("transcribe", talk, "--model", folder), 2, str(folder), "cannot be loaded")
 
 
-# Where it is written
+# Output folders
 
 
 def test_a_file_where_the_library_folder_should_be(
@@ -306,7 +306,7 @@ def test_a_full_disk(kb: Any, talk: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_ctrl_c_half_way_leaves_nothing_half(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(32)
     said = compose(bank(), random_plan(bank(), 900, rng), rng=rng)
     path = write_wav(tmp_path / "long.wav", said)
@@ -318,7 +318,7 @@ def test_ctrl_c_half_way_leaves_nothing_half(tmp_path: Path) -> None:
         ],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    # Half way: once ffmpeg runs below it, the model is loaded and windows are being read.
+    # In the middle: once ffmpeg runs below it, the model is loaded and windows are being read.
     import psutil
 
     deadline = time.monotonic() + 100

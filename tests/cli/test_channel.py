@@ -26,7 +26,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def run_json(lab: Lab, *arguments: str, check: int = 0) -> Any:
-    """What a command printed as JSON; no key may be in anything it said."""
+    """Return the JSON output of a command; no key may be in its output."""
     done = lab.kb(*arguments, "--json", check=check)
     for key in KEYS:
         assert key not in done.stdout + done.stderr
@@ -65,7 +65,7 @@ def test_from_a_handle_to_an_answer(site: Site, tmp_path: Path) -> None:
             assert not any(key in log for key in KEYS)
 
 
-def test_a_listing_without_quota_waits_and_says_so(site: Site, tmp_path: Path) -> None:
+def test_a_listing_without_quota_waits_with_its_reason(site: Site, tmp_path: Path) -> None:
     for key in site.keys:
         site.api.quota[key] = 0
     with site.lab(tmp_path / "lab") as lab:
@@ -74,7 +74,7 @@ def test_a_listing_without_quota_waits_and_says_so(site: Site, tmp_path: Path) -
         assert (item["state"], item["title"]) == ("waiting", "Listing of @talks")
         assert item["wait_until"] > time.time()
         assert "quota" in item["error"].lower() or "used up" in item["error"].lower()
-        # A worker sees by itself that the day is over.
+        # A worker detects the end of the day without a command.
         for key in site.keys:
             site.api.quota[key] = 10_000
         lab.wait(lambda: not lab.jobs.workers(), "the end of the worker that --wait started")
@@ -86,7 +86,7 @@ def test_a_listing_without_quota_waits_and_says_so(site: Site, tmp_path: Path) -
         assert run_json(lab, "status")["counts"]["done"] == 4  # three talks and their listing
 
 
-def test_what_is_followed_is_looked_at_again(site: Site, tmp_path: Path) -> None:
+def test_a_followed_channel_is_listed_again(site: Site, tmp_path: Path) -> None:
     with site.lab(tmp_path / "lab") as lab:
         terms = ("--every", "1m", "--title", "Talk (0|-1)", "--overlap", "2.5", "--to", "local")
         made = run_json(lab, "follow", "@talks", *terms)
@@ -96,20 +96,20 @@ def test_what_is_followed_is_looked_at_again(site: Site, tmp_path: Path) -> None
         (subscription,) = lab.service.subscriptions.list()
         options = RunOptions(overlap_s=2.5, sinks=("local",))
         assert RunOptions.from_dict(subscription.options) == options
-        look = subscription_listing(subscription).id
+        listing = subscription_listing(subscription).id
         lab.start()
         first = f"youtube:{site.channel.video_id(0)}"
-        lab.wait(lambda: lab.states().get(first, None) is not None, "the first look")
+        lab.wait(lambda: lab.states().get(first, None) is not None, "the first listing")
         lab.wait_finished([first])
-        assert lab.jobs.rows([look])[0].run == 1
+        assert lab.jobs.rows([listing])[0].run == 1
         site.channel.new_uploads = 1
-        # Many looks were missed, as with a machine that was off: they are made up once.
+        # Many listings were missed, as on a machine that was off: one makes up for all.
         with sqlite3.connect(lab.home / "kb.sqlite", timeout=30) as database:
             database.execute("UPDATE kb_subscriptions SET next_at = 0")
         newest = f"youtube:{site.channel.video_id(-1)}"
-        lab.wait(lambda: lab.states().get(newest, None) is not None, "the second look")
+        lab.wait(lambda: lab.states().get(newest, None) is not None, "the second listing")
         assert lab.wait_finished([newest])[newest].state == "done"
-        assert lab.jobs.rows([look])[0].run == 2
+        assert lab.jobs.rows([listing])[0].run == 2
         assert lab.service.subscriptions.list()[0].next_at > time.time()
         ids = {item_id for item_id in lab.states() if item_id.startswith("youtube:")}
         assert ids == {first, newest}

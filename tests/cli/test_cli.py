@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 def kb(
     home: Path, *arguments: str, check: int = 0, more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `kb` in a process of its own and checks its exit code."""
+    """Run `kb` in a process of its own and check its exit code."""
     environment = {name: value for name, value in os.environ.items() if name[:3] != "KB_"}
     environment |= {"KB_HOME": str(home), "KB_MODEL": "demo", "KB_CPU_THREADS": "1", **(more or {})}
     done = subprocess.run(
@@ -43,17 +43,17 @@ def document(done: subprocess.CompletedProcess[str]) -> Any:
 
 @pytest.fixture(scope="module")
 def channel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A library with the sample channel in it, and what the ingest printed."""
+    """A library with the sample channel in it, and the document that the ingest printed."""
     home = tmp_path_factory.mktemp("channel")
     return home, document(kb(home, "ingest", str(SAMPLES), "--wait", "--json"))
 
 
 def truth() -> dict[str, list[str]]:
-    """The words of each sample by title."""
+    """Return the words of each sample by title."""
     found = {}
     for path in SAMPLES.glob("*.truth.json"):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        found[path.name.removesuffix(".truth.json")] = [word["text"] for word in told["words"]]
+        shown = json.loads(path.read_text(encoding="utf-8"))
+        found[path.name.removesuffix(".truth.json")] = [word["text"] for word in shown["words"]]
     return found
 
 
@@ -86,10 +86,10 @@ def test_a_second_run_does_nothing_and_says_so(channel: tuple[Path, dict[str, An
 
 def test_status(channel: tuple[Path, dict[str, Any]]) -> None:
     home, report = channel
-    told = document(kb(home, "status", "--json"))
-    assert {item["id"] for item in told["items"]} == set(report["enqueued"])
-    assert set(told["counts"]) == STATES
-    assert told["counts"]["done"] == 3
+    shown = document(kb(home, "status", "--json"))
+    assert {item["id"] for item in shown["items"]} == set(report["enqueued"])
+    assert set(shown["counts"]) == STATES
+    assert shown["counts"]["done"] == 3
     one = document(kb(home, "status", report["enqueued"][0].split(":")[1][:6], "--json"))
     assert [item["id"] for item in one["items"]] == [report["enqueued"][0]]
     assert document(kb(home, "status", "--state", "failed", "--json"))["items"] == []
@@ -101,8 +101,8 @@ def test_status(channel: tuple[Path, dict[str, Any]]) -> None:
 def test_a_search_answers_to_the_second(channel: tuple[Path, dict[str, Any]]) -> None:
     home, _ = channel
     title, words = next((t, w) for t, w in truth().items() if "harbour" in t.lower())
-    told = json.loads((SAMPLES / f"{title}.truth.json").read_text(encoding="utf-8"))["words"]
-    rare = next(w for w in told if words.count(w["text"]) == 1 and w["start"] > 3)
+    shown = json.loads((SAMPLES / f"{title}.truth.json").read_text(encoding="utf-8"))["words"]
+    rare = next(w for w in shown if words.count(w["text"]) == 1 and w["start"] > 3)
     found = document(kb(home, "search", rare["text"], "--json"))
     assert set(found) == {"query", "mode", "took_ms", "hits"}
     hit = next(h for h in found["hits"] if h["title"] == title)
@@ -132,13 +132,13 @@ def test_show_and_export(channel: tuple[Path, dict[str, Any]], tmp_path: Path) -
     words = [word for segment in shown["transcript"]["segments"] for word in segment["words"]]
     assert [cue.content for cue in cues] == [word["text"] for word in words]
     for cue, word in zip(cues, words, strict=True):
-        # In step with the word, to the subtitle's own millisecond.
+        # At the time of the word, to the millisecond of the subtitle.
         assert abs(cue.start.total_seconds() - word["start"]) < 0.05
     kb(home, "export", item_id, "--format", "docx", check=2)
     kb(home, "show", "nothing", check=2)
 
 
-def test_everything_but_the_files_can_be_remade(
+def test_everything_is_rebuilt_from_the_files(
     channel: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     home, report = channel
@@ -152,12 +152,12 @@ def test_everything_but_the_files_can_be_remade(
     done = document(kb(copy, "reindex", "--json"))
     assert (done["items"], done["problems"]) == (3, [])
     assert document(kb(copy, "search", word, "--json"))["hits"] == before
-    told = document(kb(copy, "status", "--json"))
-    assert {item["id"] for item in told["items"]} == set(report["enqueued"])
+    shown = document(kb(copy, "status", "--json"))
+    assert {item["id"] for item in shown["items"]} == set(report["enqueued"])
     assert document(kb(copy, "ingest", str(SAMPLES), "--json"))["enqueued"] == []
 
 
-def test_another_preset_is_asked_for_by_name_and_replaces(
+def test_again_with_another_preset_replaces_the_transcript(
     channel: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     home, _ = channel

@@ -1,4 +1,4 @@
-"""Which recognizers there are, and fetching one: from a hub on loopback, by the real client."""
+"""List the recognizers and fetch one from a hub on loopback, by the real client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TINY = "openai/whisper-tiny"
 
 
 def run(tmp_path: Path, arguments: list[str], hub: str) -> subprocess.CompletedProcess[str]:
-    """Runs Python with a hub and a hub cache of its own."""
+    """Run Python with a hub and a hub cache of its own."""
     environment = {
         **os.environ,
         "HF_HUB_OFFLINE": "0",
@@ -46,7 +46,7 @@ def kb(
 
 
 def demo_files() -> dict[str, bytes | Path]:
-    """The bundled recognizer as a repository of the hub, with what repositories hold beside."""
+    """Return the bundled recognizer as a repository of the hub, with files beside it."""
     files: dict[str, bytes | Path] = {
         path.name: path for path in DEMO_FOLDER.iterdir() if path.is_file()
     }
@@ -61,7 +61,7 @@ def demo_files() -> dict[str, bytes | Path]:
     }
 
 
-def test_only_what_loading_needs_is_fetched() -> None:
+def test_only_the_files_that_loading_needs_are_fetched() -> None:
     large = [
         "README.md", "added_tokens.json", "config.json", "flax_model.msgpack", "merges.txt",
         "model.fp32-00001-of-00002.safetensors", "model.fp32-00002-of-00002.safetensors",
@@ -97,8 +97,8 @@ def test_a_model_is_fetched_once_listed_and_works_without_the_hub(tmp_path: Path
         assert before[name]["download_bytes"] > 1e8, name
     with FakeHub({TINY: demo_files()}) as hub:
         hub.cut["model.safetensors"] = 100_000
-        told = kb(tmp_path, "models", "pull", "tiny", hub=hub.url)
-        assert "--model tiny" in told.stderr + told.stdout
+        printed = kb(tmp_path, "models", "pull", "tiny", hub=hub.url)
+        assert "--model tiny" in printed.stderr + printed.stdout
         fetched = {name.split(" ")[0] for name in hub.sent}
         assert fetched == set(files_to_fetch(list(demo_files())))
         # The connection broke in the middle of the weights, and the rest was asked for.
@@ -125,7 +125,7 @@ for name in sys.argv[1:]:
 """
 
 
-def test_why_a_model_cannot_be_fetched_is_told(tmp_path: Path) -> None:
+def test_the_reason_why_a_model_cannot_be_fetched_is_shown(tmp_path: Path) -> None:
     away = kb(tmp_path, "models", "pull", "tiny", check=2).stderr
     assert TINY in away and "cannot be reached" in away and "Traceback" not in away
     expected = {
@@ -135,8 +135,8 @@ def test_why_a_model_cannot_be_fetched_is_told(tmp_path: Path) -> None:
         "large-v99": "Unknown model",
     }
     with FakeHub({"some/weightless": {"config.json": b"{}"}}, gated=("some/gated",)) as hub:
-        told = run(tmp_path, ["-c", TRY_EACH, *expected], hub.url).stdout.splitlines()
-    assert len(told) == len(expected), told
-    for line, (name, said) in zip(told, expected.items(), strict=True):
+        printed = run(tmp_path, ["-c", TRY_EACH, *expected], hub.url).stdout.splitlines()
+    assert len(printed) == len(expected), printed
+    for line, (name, said) in zip(printed, expected.items(), strict=True):
         message, _, hint = line.partition(" | ")
         assert name in message and said in message and hint, line

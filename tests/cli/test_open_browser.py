@@ -1,4 +1,4 @@
-"""`kb app` shows the dashboard in a browser, where there is one to show it in."""
+"""`kb app` opens the dashboard in a browser, where a browser can be shown."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ part.replace(sys.argv[0] + ".shown")
         ({"CI": "1", "BROWSER": "firefox"}, "win32", "CI"),
     ],
 )
-def test_where_a_browser_is_opened(
+def test_the_reason_why_no_browser_can_be_opened(
     environment: Mapping[str, str], platform: str, reason: str
 ) -> None:
-    told = open_browser.unavailable_reason(environment, platform)
-    assert reason in told
-    assert bool(told) == bool(reason)
+    found = open_browser.unavailable_reason(environment, platform)
+    assert reason in found
+    assert bool(found) == bool(reason)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_where_a_browser_is_opened(
         (("localhost", 8501, "/kb/"), "http://localhost:8501/kb/"),
     ],
 )
-def test_the_address_is_this_machine_s(bound: tuple[str, int], url: str) -> None:
+def test_the_address_names_this_machine(bound: tuple[str, int], url: str) -> None:
     assert open_browser.address(*bound) == url
     assert open_browser.address(*bound, tls=True) == url.replace("http:", "https:")
 
@@ -77,7 +77,7 @@ def test_the_address_is_this_machine_s(bound: tuple[str, int], url: str) -> None
 def kb_app(
     tmp_path: Path, *arguments: str, **environment: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
-    """`kb app` as in a terminal; gives the process, the server's address and its output."""
+    """Run `kb app` as in a terminal; yields process, address of the server and output."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -110,7 +110,7 @@ def kb_app(
 
 
 def wait_for(condition: object, process: subprocess.Popen[bytes], output: Path) -> None:
-    """Until a condition holds; what was printed, where it never does."""
+    """Wait until a condition holds; fails with the output where it never does."""
     assert callable(condition)
     ends = time.monotonic() + WAIT_S
     while not condition():
@@ -128,7 +128,7 @@ def healthy(address: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows asks no BROWSER")
-def test_the_browser_gets_a_page_that_answers(tmp_path: Path) -> None:
+def test_the_browser_gets_a_page(tmp_path: Path) -> None:
     script = tmp_path / "browser.py"
     script.write_text(BROWSER, encoding="utf-8")
     shown = tmp_path / "browser.py.shown"
@@ -142,7 +142,7 @@ def test_the_browser_gets_a_page_that_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_browser_that_fails_is_told_of_and_the_server_goes_on(tmp_path: Path) -> None:
+def test_a_browser_that_fails_is_reported_and_the_server_goes_on(tmp_path: Path) -> None:
     with kb_app(tmp_path, BROWSER=f"{sys.executable} -c exit(3) %s") as (process, address, output):
         sentence = f"No browser could be opened: open {address} yourself."
         wait_for(lambda: sentence in output.read_text(), process, output)
@@ -153,7 +153,7 @@ def test_a_browser_that_fails_is_told_of_and_the_server_goes_on(tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
 @pytest.mark.parametrize("arguments", [[], ["--no-browser"]])
-def test_without_a_display_the_server_just_runs(tmp_path: Path, arguments: list[str]) -> None:
+def test_without_a_display_the_server_runs_alone(tmp_path: Path, arguments: list[str]) -> None:
     wish = {"BROWSER": "/bin/false"} if arguments else {}
     with kb_app(tmp_path, *arguments, **wish) as (process, address, output):
         wait_for(lambda: healthy(address), process, output)

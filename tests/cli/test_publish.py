@@ -58,7 +58,7 @@ def library(odin: FakeOdin) -> Library:
 
 
 def kb(capsys: pytest.CaptureFixture[str], *arguments: str, check: int = 0) -> Any:
-    """Runs a command with `--json` in this process; what it printed."""
+    """Run a command with `--json` in this process; returns its document."""
     code = run([*arguments, "--json"])
     printed = capsys.readouterr()
     assert code == check, (printed.out, printed.err)
@@ -67,7 +67,7 @@ def kb(capsys: pytest.CaptureFixture[str], *arguments: str, check: int = 0) -> A
     return json.loads(printed.out) if printed.out.strip() else printed.err
 
 
-def test_publish_everything_and_again_nothing(
+def test_a_second_publish_sends_nothing(
     odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = kb(capsys, "publish", "--all", "--meta", "team=research")
@@ -85,16 +85,16 @@ def test_publish_everything_and_again_nothing(
     assert entry.published["odin"]["status"] == "synced"
 
 
-def test_a_held_item_is_not_sent_and_that_is_said(
+def test_a_held_item_is_not_sent_and_is_reported(
     odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = kb(capsys, "publish", IDS[0], IDS[2], check=1)
-    assert told["done"] == [IDS[0]]
-    assert "held for review" in told["failed"][IDS[2]]["error"]
+    printed = kb(capsys, "publish", IDS[0], IDS[2], check=1)
+    assert printed["done"] == [IDS[0]]
+    assert "held for review" in printed["failed"][IDS[2]]["error"]
     assert len(odin.indexed()) == 1
 
 
-def test_sync_shows_what_differs_then_mends_it(
+def test_sync_shows_the_differences_and_removes_them(
     odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kb(capsys, "publish", IDS[0])
@@ -116,7 +116,7 @@ def test_sync_shows_what_differs_then_mends_it(
     assert kb(capsys, "sync", "--dry-run")["steps"] == []
 
 
-def test_an_answer_leads_to_the_second(
+def test_an_answer_links_to_the_second(
     odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kb(capsys, "publish", "--all")
@@ -131,7 +131,7 @@ def test_an_answer_leads_to_the_second(
     assert kb(capsys, "search", "nowhere-at-all", "--remote")["hits"] == []
 
 
-def test_wrong_credentials_are_said_once(
+def test_wrong_credentials_are_reported_once(
     odin: FakeOdin,
     library: Library,
     capsys: pytest.CaptureFixture[str],
@@ -139,9 +139,9 @@ def test_wrong_credentials_are_said_once(
 ) -> None:
     monkeypatch.setenv("API_SECRET", "".join(("not", "-", "it")))
     get_settings.cache_clear()
-    told = kb(capsys, "publish", "--all", check=1)
-    assert told.count("Error") == 1
-    assert "API_SECRET" in told or "credentials" in told.lower()
+    printed = kb(capsys, "publish", "--all", check=1)
+    assert printed.count("Error") == 1
+    assert "API_SECRET" in printed or "credentials" in printed.lower()
     assert odin.indexed() == {}
 
 
@@ -169,12 +169,12 @@ def test_missing_credentials_are_wrong_configuration(
 ) -> None:
     monkeypatch.delenv(missing)
     get_settings.cache_clear()
-    told = kb(capsys, *command, check=2)
-    assert f"{missing} is not set" in told and "→" in told and ".env" in told
+    printed = kb(capsys, *command, check=2)
+    assert f"{missing} is not set" in printed and "→" in printed and ".env" in printed
     assert odin.requests == []
 
 
-def test_an_own_field_with_a_name_of_ours_is_refused_at_once(
+def test_own_metadata_with_a_reserved_name_are_refused_at_once(
     odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for command in (("publish", "--all"), ("sync",), ("ingest", "x.mp4", "--model", "demo")):
@@ -182,7 +182,7 @@ def test_an_own_field_with_a_name_of_ours_is_refused_at_once(
     assert odin.indexed() == {}
 
 
-def test_what_a_knowledge_base_says_is_told_and_what_it_will_cost(
+def test_status_shows_the_errors_of_knowledge_bases_and_publish_the_cost(
     odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service = Service()
@@ -193,23 +193,23 @@ def test_what_a_knowledge_base_says_is_told_and_what_it_will_cost(
     refused = kb(capsys, "publish", "--all", check=1)["failed"]
     assert sorted(refused) == sorted(IDS[:2])
     document = kb(capsys, "status")
-    told = {item["id"]: item["publish"] for item in document["items"]}
+    printed = {item["id"]: item["publish"] for item in document["items"]}
     for item_id in IDS[:2]:
-        assert told[item_id]["odin"]["status"] == "failed"
-        assert told[item_id]["odin"]["error"] == refused[item_id]["error"]
-        assert told[item_id]["odin"]["hint"]
-    assert told[IDS[0]]["folder"]["status"] == "synced" and told[IDS[2]] == {}
+        assert printed[item_id]["odin"]["status"] == "failed"
+        assert printed[item_id]["odin"]["error"] == refused[item_id]["error"]
+        assert printed[item_id]["odin"]["hint"]
+    assert printed[IDS[0]]["folder"]["status"] == "synced" and printed[IDS[2]] == {}
     assert document["publications"]["odin"] == {"failed": 2}
     assert run(["publish", "--all"]) == 0
     printed = capsys.readouterr().err
     assert "2 items, 8 words: at most about" in printed and "credits" in printed
     assert "1 held for review" in printed and IDS[2] in printed
-    told = {item["id"]: item["publish"] for item in kb(capsys, "status")["items"]}
-    assert {told[item_id]["odin"]["status"] for item_id in IDS[:2]} == {"synced"}
-    assert not any(told[item_id]["odin"]["error"] for item_id in IDS[:2])
+    printed = {item["id"]: item["publish"] for item in kb(capsys, "status")["items"]}
+    assert {printed[item_id]["odin"]["status"] for item_id in IDS[:2]} == {"synced"}
+    assert not any(printed[item_id]["odin"]["error"] for item_id in IDS[:2])
 
 
-def test_own_metadata_of_a_folder_survive(
+def test_own_metadata_of_a_folder_are_kept(
     odin: FakeOdin, library: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kb(capsys, "publish", IDS[0], "--to", "folder", "--meta", "team=research")

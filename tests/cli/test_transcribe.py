@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 
 def transcribed(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
-    """What `kb transcribe … --model demo --json` prints; nothing else may be printed."""
+    """Return the document of `kb transcribe … --model demo --json`, the only output."""
     capsys.readouterr()
     code = run(["transcribe", *map(str, arguments), "--model", "demo", "--json"])
     printed = capsys.readouterr()
@@ -50,7 +50,7 @@ def breathless() -> Composition:
 
 
 AIM_WER = 0.02
-# What the demo recognizer itself cannot do better yet: it loses single words before a pause at
+# Limits of the demo recognizer itself: it loses single words before a pause at
 # which the language changes. The aim stays 2 %, and the samples together reach it.
 TWO_LANGUAGES_WER = 0.03
 
@@ -65,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def by_preset(folder: Path) -> dict[tuple[str, str], Transcript]:
-    """Every file with every preset."""
+    """Transcribe every file with every preset."""
     return {
         (name, preset): transcribe_demo(folder / f"{name}.flac", preset=preset)
         for name in ("lecture", "breathless")
@@ -77,7 +77,7 @@ def boundary_p95_s(result: Score) -> float:
     return float(np.quantile(np.abs([*result.starts_s, *result.ends_s]), 0.95))
 
 
-def test_the_document_is_the_one_that_is_promised(
+def test_the_document_has_the_promised_form(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = transcribed(capsys, folder / "lecture.flac")
@@ -111,7 +111,7 @@ def test_words_and_their_times_with_every_preset(
     results = [score(said.words, by_preset[name, preset].words) for preset in PRESETS]
     assert [result.wer for result in results if result.wer > AIM_WER] == []
     assert [p95 for result in results if (p95 := boundary_p95_s(result)) > 0.2] == []
-    # Half a point of so few words would be less than one: one error is let pass.
+    # The limit is less than one of so few words: one error is allowed.
     errors = [result.errors for result in results]
     assert max(errors) - min(errors) <= max(1, 0.005 * len(said.words))
 
@@ -131,7 +131,7 @@ def test_speech_across_every_border_is_kept(
     for preset in PRESETS:
         words = by_preset[name, preset].words
         lost = near - score(said.words, words).found
-        # A word that was read as another one is no loss at the border.
+        # A word that was read as another word is no loss at the border.
         for place in lost:
             _, start_s, end_s = said.words[place]
             assert any(w.start_s < end_s and w.end_s > start_s for w in words), said.words[place]
@@ -161,7 +161,7 @@ def test_without_speech_detection(folder: Path) -> None:
     assert boundary_p95_s(result) <= 0.2
 
 
-def test_a_language_that_is_asked_for_is_used(tmp_path: Path) -> None:
+def test_the_language_option_is_used(tmp_path: Path) -> None:
     rng = np.random.default_rng(22)
     german = compose(bank(), random_plan(bank(), 30, rng, "de"), rng=rng)
     path = write_wav(tmp_path / "german.wav", german)
@@ -193,7 +193,7 @@ def test_files_in_a_folder(
     assert str(written) in printed.err
 
 
-def test_the_command_itself_prints_json_and_nothing_else(tmp_path: Path) -> None:
+def test_the_command_prints_only_json(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
     done = subprocess.run(
         [

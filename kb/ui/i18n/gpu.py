@@ -88,21 +88,21 @@ EN: dict[str, str] = {
     "gpu_preset_name_help": "Letters, digits and _: for the command line and KB_PRESET.",
     "gpu_preset_label": "Label",
     "gpu_preset_batch_size": "Batch (windows)",
-    "gpu_preset_batch_size_help": "Windows a call of the model, 1 to 256: a ceiling. When memory "
-    "is full it is halved and the work goes on.",
+    "gpu_preset_batch_size_help": "Windows a call of the model, {low} to {high}: a ceiling. When "
+    "memory is full it is halved and the work goes on.",
     "gpu_preset_chunk_s": "Chunk (s)",
-    "gpu_preset_chunk_s_help": "Seconds of a transcript chunk and of what is cut at once, 5 to "
-    "600.",
+    "gpu_preset_chunk_s_help": "Seconds of a transcript chunk and of what is cut at once, {low} to "
+    "{high}.",
     "gpu_preset_overlap_s": "Overlap (s)",
     "gpu_preset_overlap_s_help": "Shared where no pause allows a clean cut: less than half a "
     "chunk.",
     "gpu_preset_workers": "Workers",
-    "gpu_preset_workers_help": "Items prepared at the same time, 1 to 32.",
+    "gpu_preset_workers_help": "Items prepared at the same time, {low} to {high}.",
     "gpu_preset_timestamps": "Times in exports",
     "gpu_preset_timestamps_segment": "by segment",
     "gpu_preset_timestamps_word": "by word",
     "gpu_preset_vram_budget_gb": "Memory budget (GB)",
-    "gpu_preset_vram_budget_gb_help": "Graphics memory to use at most, 0.5 to 1024.",
+    "gpu_preset_vram_budget_gb_help": "Graphics memory to use at most, {low} to {high}.",
     "gpu_preset_save": "Save preset",
     "gpu_preset_saved": "Preset {name} is saved.",
     "gpu_preset_remove": "Remove preset",
@@ -202,21 +202,21 @@ DE: dict[str, str] = {
     "gpu_preset_name_help": "Buchstaben, Ziffern und _: für die Kommandozeile und KB_PRESET.",
     "gpu_preset_label": "Aufschrift",
     "gpu_preset_batch_size": "Batch (Fenster)",
-    "gpu_preset_batch_size_help": "Fenster je Aufruf des Modells, 1 bis 256: eine Obergrenze. Ist "
-    "der Speicher voll, wird halbiert, und die Arbeit geht weiter.",
+    "gpu_preset_batch_size_help": "Fenster je Aufruf des Modells, {low} bis {high}: eine "
+    "Obergrenze. Ist der Speicher voll, wird halbiert, und die Arbeit geht weiter.",
     "gpu_preset_chunk_s": "Chunk (s)",
     "gpu_preset_chunk_s_help": "Sekunden eines Transkript-Stücks und dessen, was auf einmal "
-    "geschnitten wird, 5 bis 600.",
+    "geschnitten wird, {low} bis {high}.",
     "gpu_preset_overlap_s": "Überlappung (s)",
     "gpu_preset_overlap_s_help": "Geteilt, wo keine Pause einen sauberen Schnitt erlaubt: weniger "
     "als ein halber Chunk.",
     "gpu_preset_workers": "Arbeiter",
-    "gpu_preset_workers_help": "Einträge, die zugleich vorbereitet werden, 1 bis 32.",
+    "gpu_preset_workers_help": "Einträge, die zugleich vorbereitet werden, {low} bis {high}.",
     "gpu_preset_timestamps": "Zeiten in Ausgaben",
     "gpu_preset_timestamps_segment": "je Abschnitt",
     "gpu_preset_timestamps_word": "je Wort",
     "gpu_preset_vram_budget_gb": "Speicherbudget (GB)",
-    "gpu_preset_vram_budget_gb_help": "Grafikspeicher, höchstens, 0,5 bis 1024.",
+    "gpu_preset_vram_budget_gb_help": "Grafikspeicher, höchstens, {low} bis {high}.",
     "gpu_preset_save": "Preset speichern",
     "gpu_preset_saved": "Preset {name} ist gespeichert.",
     "gpu_preset_remove": "Preset entfernen",

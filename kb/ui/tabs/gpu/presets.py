@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import streamlit as st
 
 from kb.errors import KBError, SettingsError
-from kb.service.views import FIGURES, Preset
+from kb.service.views import FIGURES, RANGES, Preset
 from kb.ui import session
-from kb.ui.i18n import text
+from kb.ui.i18n import format_number, text
 from kb.ui.widgets import messages
 
 _CHOICE, _CREATED, _FLASH_KEY = "preset_edit", "preset_made", "presets"
@@ -105,15 +105,20 @@ def _fields(shown: Preset, mark: str) -> dict[str, object]:
                     key=f"preset-{key}-{mark}",
                 )
                 continue
+            low, high = (_format_limit(limit) for limit in (RANGES[key].low, RANGES[key].high))
             values[key] = st.number_input(
                 text(f"gpu_preset_{key}"),
                 value=getattr(shown, key),
                 step=_STEPS[key],
                 format="%d" if isinstance(_STEPS[key], int) else "%g",
-                help=text(f"gpu_preset_{key}_help"),
+                help=text(f"gpu_preset_{key}_help", low=low, high=high),
                 key=f"preset-{key}-{mark}",
             )
     return values
+
+
+def _format_limit(limit: float) -> str:
+    return format_number(limit, 0 if float(limit).is_integer() else 1)
 
 
 def _save(name: str, values: Mapping[str, object], content: str, *, existing: str) -> None:
