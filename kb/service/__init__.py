@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from kb.jobs.queue.item_states import STATES
-from kb.service.follow import ItemListener
-from kb.service.results import IngestReport, ItemStatus, SearchResult
+from kb.service.results import IngestReport, ItemListener, ItemStatus, SearchResult
 from kb.service.service import Service
 
 __all__ = ["STATES", "IngestReport", "ItemListener", "ItemStatus", "SearchResult", "Service"]

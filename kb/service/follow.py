@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ENDED
 from kb.options import RunOptions
 from kb.service.items import Items, status_of
-from kb.service.results import ItemStatus
+from kb.service.results import ItemListener, ItemStatus
 from kb.service.worker_supervisor import WorkerSupervisor
 from kb.service.workers import Workers
 
 SHORT_WAIT_S = 60.0  # the first retry of a transient error; longer waits are only listed
-
-ItemListener = Callable[[ItemStatus], None]
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kb.errors import KBError, StoredProblem
@@ -77,3 +78,7 @@ class ReindexReport:
     passages: int
     adopted: int
     problems: tuple[str, ...]
+
+
+ItemListener = Callable[[ItemStatus], None]
+"""Called with the status of an item that has changed."""

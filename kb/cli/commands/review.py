@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -15,8 +15,10 @@ from kb.errors import KBError, UsageError
 from kb.options import RunOptions
 from kb.service import Service
 from kb.service.notation import format_timestamp, parse_time
-from kb.service.review import ReviewItem, UncertainSpan
 from kb.types import Revision
+
+if TYPE_CHECKING:
+    from kb.service.review import ReviewItem, UncertainSpan
 
 _SHOWN = 10  # doubtful stretches of one item in a listing of several
 

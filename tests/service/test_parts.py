@@ -1,0 +1,93 @@
+"""The parts of the service that have no test of their own elsewhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kb.errors import UsageError
+from kb.jobs.queue.client import LaneState
+from kb.jobs.queue.outbox import QUEUED
+from kb.service import Service
+from kb.service.publisher import check_comparable, check_publishable
+from kb.settings import PROJECT_ROOT, Settings
+from kb.sinks import REMOTE
+from kb.transcript import FORMATS
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    made = Service(Settings(KB_HOME=str(tmp_path / "home")))
+    made.library.prepare()
+    yield made
+    made.close()
+
+
+def test_the_help_of_the_command_line_imports_no_engine_and_no_client() -> None:
+    heavy = ("torch", "av", "requests", "kb.inference", "kb.jobs.queue.client", "kb.jobs.worker")
+    script = f"import sys, kb.cli.main; print(*(m for m in {heavy} if m in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+def test_each_format_has_a_media_type_from_its_own_file(service: Service) -> None:
+    assert {name: service.items.mime_type(name) for name in service.items.formats()} == {
+        "txt": "text/plain",
+        "json": "application/json",
+        "srt": "text/plain",
+        "vtt": "text/vtt",
+        "csv": "text/csv",
+        "md": "text/plain",
+    }
+    with pytest.raises(UsageError):
+        service.items.mime_type("docx")
+
+
+def test_a_new_format_says_its_media_type_itself(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORMATS, "page", f"{__name__}:render")
+    assert "page" in service.items.formats()
+    assert service.items.mime_type("page") == MIME_TYPE
+
+
+MIME_TYPE = "text/html"
+
+
+def render(transcript: object, *, item: object = None) -> str:
+    return "<p>"
+
+
+def test_an_item_is_sent_to_the_remote_knowledge_base(service: Service) -> None:
+    service.publisher.send("file:0123456789ab")
+    states = service.publisher.states(["file:0123456789ab", "file:ba9876543210"])
+    assert [(i, e.sink, e.status) for i, e in states.items()] == [
+        ("file:0123456789ab", REMOTE, QUEUED)
+    ]
+
+
+def test_names_of_knowledge_bases_are_checked_without_a_database() -> None:
+    check_publishable("folder")
+    check_comparable(REMOTE)
+    for check, name in (
+        (check_publishable, "local"),
+        (check_publishable, "nosuch"),
+        (check_comparable, "folder"),
+        (check_comparable, "nosuch"),
+    ):
+        with pytest.raises(UsageError):
+            check(name)
+
+
+def test_a_pause_by_hand_has_no_end(service: Service) -> None:
+    service.queue.pause()
+    (lane,) = service.queue.lanes()
+    assert lane.paused_by_hand and lane.holds_items
+    limited = LaneState("download", 1_800_000_000.0, "asked to wait")
+    assert not limited.paused_by_hand and not limited.holds_items
