@@ -67,8 +67,11 @@ def transcribe(
     service = Service()
     if name not in service.items.formats():
         raise UsageError(
-            f"Unknown format {name!r}.",
-            hint=f"Known formats: {', '.join(service.items.formats())}.",
+            "export.unknown_format",
+            "Unknown format {name!r}.",
+            hint="Known formats: {known}.",
+            name=name,
+            known=", ".join(service.items.formats()),
         )
     if output is not None:
         _check_output(output)
@@ -78,7 +81,7 @@ def transcribe(
         text = service.items.render(transcript, name)
     except MediaUnavailable as error:
         # The only input cannot be used, so this is wrong use.
-        raise UsageError(error.message, hint=error.hint) from error
+        raise error.recast(UsageError) from error
     finally:
         service.close()
     for warning in transcript.warnings:
@@ -100,8 +103,11 @@ def _check_output(folder: Path) -> None:
             return
         if place.exists():
             raise UsageError(
-                f"Cannot write to {folder}: {place} is a file, not a folder.",
+                "export.folder_is_file",
+                "Cannot write to {folder}: {place} is a file, not a folder.",
                 hint="Name another folder with -o.",
+                folder=folder,
+                place=place,
             )
 
 
@@ -132,7 +138,13 @@ def search(
             console_remote.print_remote_search(query, elapsed_ms, found)
         return
     if mode not in SEARCH_MODES:
-        raise UsageError(f"Unknown mode {mode!r}.", hint=f"Known: {', '.join(SEARCH_MODES)}.")
+        raise UsageError(
+            "search.unknown_mode",
+            "Unknown mode {mode!r}.",
+            hint="Known: {known}.",
+            mode=mode,
+            known=", ".join(SEARCH_MODES),
+        )
     result = Service().search.run(query, mode, limit)  # type: ignore[arg-type]
     if as_json:
         console.print_json(console.search_document(result))

@@ -85,36 +85,52 @@ class Database:
         lowered = text.lower()
         if "locked" in lowered or "busy" in lowered:
             return LibraryError(
-                f"The database {self.location} is locked by another program.",
-                hint="Close the program that has it open (a backup or a database browser); "
-                "work goes on by itself.",
+                "database.locked",
+                "The database {location} is locked by another program.",
+                hint="Close the program that has it open (a backup or a database "
+                "browser); work goes on by itself.",
                 retryable=True,
+                location=self.location,
             )
         if "disk is full" in lowered or "full" in lowered:
             return LibraryError(
-                f"The disk is full; the database {self.location} cannot be written.",
+                "database.disk_full",
+                "The disk is full; the database {location} cannot be written.",
                 hint="Free some space; work goes on by itself.",
                 retryable=True,
+                location=self.location,
             )
         if "not a database" in lowered or "malformed" in lowered:
             return LibraryError(
-                f"The database {self.location} is damaged: {text}.",
+                "database.damaged",
+                "The database {location} is damaged: {reason}.",
                 hint="Move the file away and run: kb reindex (media and transcripts are safe).",
+                location=self.location,
+                reason=text,
             )
         if "readonly" in lowered or "unable to open" in lowered:
             return LibraryError(
-                f"The database {self.location} cannot be opened for writing: {text}.",
+                "database.not_writable",
+                "The database {location} cannot be opened for writing: {reason}.",
                 hint="Make the library folder writable, or set KB_HOME to one that is.",
+                location=self.location,
+                reason=text,
             )
         if not self.is_sqlite and isinstance(error, sa.exc.OperationalError):
             return LibraryError(
-                f"The database server {self.location} cannot be reached or refused: {text}",
+                "database.unreachable",
+                "The database server {location} cannot be reached or refused: {reason}",
                 hint="Check KB_DATABASE_URL and that the server is up; work goes on by itself.",
                 retryable=True,
+                location=self.location,
+                reason=text,
             )
         return LibraryError(
-            f"The database {self.location} refused: {text}.",
+            "database.refused",
+            "The database {location} refused: {reason}.",
             hint="Run kb doctor; if it stays, move the file away and run kb reindex.",
+            location=self.location,
+            reason=text,
         )
 
     def _migrate(self) -> None:
@@ -132,9 +148,13 @@ class Database:
             done = self._version(connection)
             if done > len(MIGRATIONS):
                 raise LibraryError(
-                    f"The database {self.location} was written by a newer version of KB Ingest "
-                    f"(schema {done}, this one knows {len(MIGRATIONS)}).",
+                    "database.newer",
+                    "The database {location} was written by a newer version of "
+                    "KB Ingest (schema {done}, this one knows {known}).",
                     hint="Update KB Ingest, or set KB_HOME to another folder.",
+                    location=self.location,
+                    done=done,
+                    known=len(MIGRATIONS),
                 )
             for number, migrate in enumerate(MIGRATIONS[done:], start=done + 1):
                 migrate(connection)
@@ -182,13 +202,16 @@ def postgres_engine(url: str) -> sa.Engine:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
         raise LibraryError(
+            "database.url",
             "KB_DATABASE_URL is not a database URL.",
             hint="It looks like postgresql://user:password@host:5432/name",
         ) from None
     if parsed.get_backend_name() != "postgresql":
         raise LibraryError(
-            f"KB_DATABASE_URL names {parsed.get_backend_name()}; only postgresql is supported.",
+            "database.unsupported",
+            "KB_DATABASE_URL names {backend}; only postgresql is supported.",
             hint="Leave it empty to keep everything in kb.sqlite in the library folder.",
+            backend=parsed.get_backend_name(),
         )
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=10
@@ -201,12 +224,17 @@ def _file(home: Path, create: bool) -> Path:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LibraryError(
-                f"The library folder {home} cannot be made: {error.strerror or error}.",
+                "library.folder_not_made",
+                "The library folder {home} cannot be made: {reason}.",
                 hint="Set KB_HOME to a folder that can be written.",
+                home=home,
+                reason=error.strerror or error,
             ) from None
     elif not home.is_dir():
         raise LibraryError(
-            f"There is no library folder {home}.",
+            "library.no_folder",
+            "There is no library folder {home}.",
             hint="Set KB_HOME to your library, or begin one with: kb ingest FILE",
+            home=home,
         )
     return home / DATABASE_NAME

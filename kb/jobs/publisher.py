@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from kb.database import Database
-from kb.errors import CredentialsRefused, KBError, LibraryError, UsageError
+from kb.errors import CredentialsRefused, KBError, LibraryError, UsageError, restored
 from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.outbox import FIRST_POLL_S, HELD, SYNCED, SYNCING, Outbox
 from kb.jobs.queue.workflow_ids import publish_lane
@@ -54,6 +54,25 @@ def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
 
 class HeldForReview(UsageError):
     """Raised for an item that is held for review: a person releases it, not a retry."""
+
+
+def _held(entry: LibraryEntry) -> HeldForReview:
+    cause = restored(entry.error, entry.hint, entry.problem)
+    if not entry.hint:
+        return HeldForReview(
+            "publish.held",
+            "{item_id} is held for review: {cause}",
+            hint="Transcribe it again: kb ingest --again",
+            item_id=entry.item.id,
+            cause=cause,
+        )
+    return HeldForReview(
+        "publish.held_because",
+        "{item_id} is held for review: {cause}",
+        hint="{cause.hint}",
+        item_id=entry.item.id,
+        cause=cause,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +238,13 @@ class Publisher:
             entry = self.library.find(item_id)
             if entry is None:
                 raise LibraryError(
-                    f"{item_id} is not in the library folder yet.",
+                    "publish.not_ready",
+                    "{item_id} is not in the library folder yet.",
                     hint="It is published when it is finished; see: kb status",
+                    item_id=item_id,
                 )
             if entry.state == HELD:
-                raise HeldForReview(
-                    f"{item_id} is held for review: {entry.error}",
-                    hint=entry.hint or "Transcribe it again: kb ingest --again",
-                )
+                raise _held(entry)
             return build_sync_item(self.library, entry)
 
         return load

@@ -93,8 +93,10 @@ def make_stem(item: MediaItem, folder: Path, *, number: int = 1) -> str:
         if candidate and fits(candidate):
             return frame.replace("\0", candidate)
     raise LibraryError(
-        f"The path of the library folder is too long for file names: {folder}",
+        "library.path_too_long",
+        "The path of the library folder is too long for file names: {folder}",
         hint="Set KB_HOME to a folder with a shorter path.",
+        folder=folder,
     )
 
 

@@ -71,14 +71,22 @@ def _examine(
     parts = split_stem(stem)
     if parts is None:
         raise LibraryError(
-            f"{stem} in {folder.path} is not named YYYY-MM-DD_Title_videoId.",
+            "library.file_name",
+            "{stem} in {folder} is not named YYYY-MM-DD_Title_videoId.",
             hint="Rename it, or take it in with: kb ingest FILE",
+            stem=stem,
+            folder=folder.path,
         )
     item, sha256 = _item(parts, foreign, stem, folder)
     if other := stem_of_id(item.id):
         raise LibraryError(
-            f"{stem} in {folder.path} is the same item as {other} ({item.id}).",
+            "library.same_item",
+            "{stem} in {folder} is the same item as {other} ({item_id}).",
             hint="Remove one of the two.",
+            stem=stem,
+            folder=folder.path,
+            other=other,
+            item_id=item.id,
         )
     record: dict[str, Any] = {}
     media = folder.media_of(stem)

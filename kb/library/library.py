@@ -177,7 +177,13 @@ class Library:
         except OSError as error:
             raise storage.library_error(error, path, "read") from error
         except UnicodeError as error:
-            raise LibraryError(f"{path} is damaged: {error}.", hint="Remove the file.") from error
+            raise LibraryError(
+                "library.text_damaged",
+                "{path} is damaged: {reason}.",
+                hint="Remove the file.",
+                path=path,
+                reason=error,
+            ) from error
 
     # Writing
 
@@ -213,8 +219,11 @@ class Library:
                 pass
         except OSError as error:
             raise MediaUnavailable(
-                f"Cannot read {path}: {error.strerror or error}.",
+                "library.medium_unreadable",
+                "Cannot read {path}: {reason}.",
                 hint="Check the path, its permissions and its disk.",
+                path=path,
+                reason=error.strerror or error,
             ) from error
         stem = self.stem(item)
         target = self.media_folder / f"{stem}{_media_suffix(path)}"
@@ -279,8 +288,12 @@ class Library:
             return {"adopted": record}
         if record["version"] != METADATA_VERSION:
             raise LibraryError(
-                f"{path} is of version {record['version']}, this program knows {METADATA_VERSION}.",
+                "library.newer",
+                "{path} is of version {version}, this program knows {known}.",
                 hint="Update KB Ingest before writing to this library.",
+                path=path,
+                version=record["version"],
+                known=METADATA_VERSION,
             )
         return record
 

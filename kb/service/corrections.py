@@ -73,10 +73,18 @@ class Corrections:
     def _check(self, wrong: str, right: str) -> None:
         if not any(letter.isalnum() for letter in wrong):
             raise UsageError(
-                f"{wrong!r} is nothing to look for.", hint="kb correct CHANNEL WRONG RIGHT"
+                "correct.no_words",
+                "{wrong!r} is nothing to look for.",
+                hint="kb correct CHANNEL WRONG RIGHT",
+                wrong=wrong,
             )
         if collapse_whitespace(wrong) == collapse_whitespace(right):
-            raise UsageError("Both are the same: there is nothing to correct.")
+            raise UsageError(
+                "correct.same",
+                "{wrong!r} and its correction are the same.",
+                hint="Give the correct words second: kb correct CHANNEL WRONG RIGHT",
+                wrong=wrong,
+            )
 
     def _entries(self, channel: str) -> list[LibraryEntry]:
         channel_key = channel.casefold()
@@ -91,8 +99,13 @@ class Corrections:
             known = known_channels(self.revisions.queue.database)
             listed = ", ".join(repr(name) for name in known[:10]) or "none yet"
             raise UsageError(
-                f"No items of a channel {channel!r} in {self.revisions.settings.home}.",
-                hint=f"Known channels: {listed}; {ALL_CHANNELS!r} for all items.",
+                "correct.no_items",
+                "No items of a channel {channel!r} in {home}.",
+                hint="Known channels: {known}; {everything!r} for all items.",
+                channel=channel,
+                home=self.revisions.settings.home,
+                known=listed,
+                everything=ALL_CHANNELS,
             )
         return [entry for entry in found if entry.transcript_path is not None]
 

@@ -70,7 +70,7 @@ class Ingest:
             except (UsageError, MediaUnavailable) as error:
                 refused.append(error)
         if not found and not queued_ids and refused:
-            raise UsageError(refused[0].message, hint=refused[0].hint) from refused[0]
+            raise refused[0].recast(UsageError) from refused[0]
         queued, passed = self.queue.submit(list(found.values()), options)
         queued_ids += queued
         skipped.extend(passed)
@@ -160,7 +160,7 @@ class Ingest:
             self.library.prepare()
         except LibraryError as error:
             # Nothing was started: the cause is a setting, not an item.
-            raise UsageError(error.message, hint=error.hint) from error
+            raise error.recast(UsageError) from error
         self._check_choices(options)
 
     def _check_choices(self, options: RunOptions) -> None:

@@ -177,5 +177,17 @@ def _exactly_one(candidates: Sequence[_Candidate], item_id: str, settings: Setti
         return candidates[0]
     if candidates:
         ids = ", ".join(entry.item.id for entry in candidates[:5])
-        raise UsageError(f"{item_id!r} could be any of: {ids}.", hint="Give more of the id.")
-    raise UsageError(f"No item {item_id!r} in {settings.home}.", hint="List the items: kb status")
+        raise UsageError(
+            "item.ambiguous",
+            "{item_id!r} could be any of: {ids}.",
+            hint="Give more of the id.",
+            item_id=item_id,
+            ids=ids,
+        )
+    raise UsageError(
+        "item.unknown",
+        "No item {item_id!r} in {home}.",
+        hint="List the items: kb status",
+        item_id=item_id,
+        home=settings.home,
+    )

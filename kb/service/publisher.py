@@ -21,6 +21,7 @@ def check_publishable(sink: str) -> None:
     check_sink(sink)
     if sink == "local":
         raise UsageError(
+            "publish.local",
             "The local index follows the library by itself.",
             hint="Rebuild it with: kb reindex",
         )
@@ -31,8 +32,10 @@ def check_comparable(sink: str) -> None:
     check_sink(sink)
     if sink != REMOTE:
         raise UsageError(
-            f"{sink!r} cannot be compared with the library.",
-            hint="It is brought into step by: kb publish --all --to " + sink,
+            "sync.unsupported",
+            "{sink!r} cannot be compared with the library.",
+            hint="It is brought into step by: kb publish --all --to {sink}",
+            sink=sink,
         )
 
 

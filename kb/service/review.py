@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb import storage
-from kb.errors import StoredProblem, UsageError
+from kb.errors import StoredProblem, UsageError, restored
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import sync_from_library
@@ -29,6 +29,9 @@ SHEET_COLUMNS = (
     "number", "item", "title", "start_s", "end_s", "at", "reasons", "text", "clip", "link",
     "correction",
 )  # fmt: skip
+
+
+_SEE_REVIEW = "What waits for review: kb review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,23 @@ class ReviewItem:
     @property
     def uncertain_s(self) -> float:
         return sum(doubt.end_s - doubt.start_s for doubt in self.spans)
+
+
+def _no_spans(found: ReviewItem) -> UsageError:
+    if found.error:
+        return UsageError(
+            "review.no_spans_held",
+            "{item_id} has no doubtful seconds to cut out.",
+            hint="{cause}",
+            item_id=found.item.id,
+            cause=restored(found.error, found.hint, found.problem),
+        )
+    return UsageError(
+        "review.no_spans",
+        "{item_id} has no doubtful seconds to cut out.",
+        hint="Cut any stretch: kb clip {item_id} --from --to",
+        item_id=found.item.id,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +186,19 @@ class Review:
         # Accepting may have been cut short between the files and the table.
         held = entry.state == HELD or (row is not None and row.state == HELD)
         if not held and (entry.accepted or not transcript.doubtful_spans):
-            why = "was accepted already" if entry.accepted else "has nothing doubtful"
-            raise UsageError(f"{entry.item.id} {why}.", hint="What waits for review: kb review")
+            if entry.accepted:
+                raise UsageError(
+                    "review.accepted",
+                    "{item_id} was accepted already.",
+                    hint=_SEE_REVIEW,
+                    item_id=entry.item.id,
+                )
+            raise UsageError(
+                "review.nothing_doubtful",
+                "{item_id} has nothing doubtful.",
+                hint=_SEE_REVIEW,
+                item_id=entry.item.id,
+            )
         decision = {
             "accepted": True, "by": by or current_user(), "at": now(), "note": note,
             "run": run_of(entry), "grade": transcript.coverage.grade, "held_for": entry.error,
@@ -188,14 +219,21 @@ class Review:
         """
         if not model and not engine:
             raise UsageError(
-                "With which model or engine?", hint=f"kb review {item_id} --retry --model large-v3"
+                "review.no_choice",
+                "With which model or engine?",
+                hint="kb review {item_id} --retry --model large-v3",
+                item_id=item_id,
             )
         entry = self.revisions.entry_of(item_id)
         sync_from_library(self.queue.items, self.library, [entry.item.id])
         row = self.queue.items.read(entry.item.id)
         if row is not None and row.state in ACTIVE:
             raise UsageError(
-                f"{entry.item.id} is {row.state} already.", hint="See where it stands: kb status"
+                "review.queued",
+                "{item_id} is {state} already.",
+                hint="See where it stands: kb status",
+                item_id=entry.item.id,
+                state=row.state,
             )
         # Refuse a bad choice now: a worker would find it only an hour later.
         from kb.asr.engines import check_engine
@@ -239,10 +277,7 @@ class Review:
 
         found = self.item(item_id)
         if not found.spans:
-            raise UsageError(
-                f"{found.item.id} has no doubtful seconds to cut out.",
-                hint=found.error or f"Cut any stretch: kb clip {found.item.id} --from --to",
-            )
+            raise _no_spans(found)
         entry = self.revisions.entry_of(item_id)
         source = self._medium(entry)
         claims = probe(source)
@@ -271,8 +306,11 @@ class Review:
     def _medium(self, entry: LibraryEntry) -> Path:
         if entry.media_path is None:
             raise UsageError(
-                f"The medium of {entry.item.id} is not in {self.library.media_folder}.",
+                "review.medium_gone",
+                "The medium of {item_id} is not in {folder}.",
                 hint="Put it back beside its metadata, or ingest it again.",
+                item_id=entry.item.id,
+                folder=self.library.media_folder,
             )
         return entry.media_path
 

@@ -90,14 +90,22 @@ class Revisions:
         ) -> tuple[list[Segment], tuple[TextChange, ...]]:
             if not 0 <= segment_index < len(segments):
                 raise UsageError(
-                    f"{item_id} has no segment {segment_index}: it has {len(segments)}.",
-                    hint=f"See their numbers with: kb review {item_id}",
+                    "edit.no_segment",
+                    "{item_id} has no segment {number}: it has {count}.",
+                    hint="See their numbers with: kb review {item_id}",
+                    item_id=item_id,
+                    number=segment_index,
+                    count=len(segments),
                 )
             found = collapse_whitespace(segments[segment_index].text)
             if expected is not None and collapse_whitespace(expected) != found:
                 raise UsageError(
-                    f"Segment {segment_index} of {item_id} was changed meanwhile: {found!r}.",
+                    "edit.changed",
+                    "Segment {number} of {item_id} was changed meanwhile: {found!r}.",
                     hint="Look at it again, then edit it.",
+                    number=segment_index,
+                    item_id=item_id,
+                    found=found,
                 )
             return edit_segment(segments, segment_index, new_text)
 
@@ -113,8 +121,11 @@ class Revisions:
         """
         if not 0 <= start_s < end_s:
             raise UsageError(
-                f"From {start_s:g} s to {end_s:g} s is no stretch of time.",
+                "edit.times_reversed",
+                "From {start_s:g} s to {end_s:g} s is no stretch of time.",
                 hint="Give the earlier time first.",
+                start_s=start_s,
+                end_s=end_s,
             )
         return self.change(
             item_id, lambda segments: edit_span(segments, start_s, end_s, new_text),
@@ -150,7 +161,11 @@ class Revisions:
         entry = self.library.find(item_id)
         if entry is None:
             raise UsageError(
-                f"No item {item_id!r} in {self.settings.home}.", hint="List the items: kb status"
+                "item.unknown",
+                "No item {item_id!r} in {home}.",
+                hint="List the items: kb status",
+                item_id=item_id,
+                home=self.settings.home,
             )
         return entry
 
@@ -160,8 +175,11 @@ class Revisions:
         row = self.queue.items.read(entry.item.id)
         if row is not None and row.state in ACTIVE:
             raise UsageError(
-                f"{entry.item.id} is {row.state}: its transcript is about to be made anew.",
-                hint=f"Wait for its end, or: kb cancel {entry.item.id}",
+                "edit.active",
+                "{item_id} is {state}: its transcript is about to be made anew.",
+                hint="Wait for its end, or: kb cancel {item_id}",
+                item_id=entry.item.id,
+                state=row.state,
             )
 
     def follow_up(self, entry: LibraryEntry, transcript: Transcript) -> tuple[str, ...]:
@@ -208,6 +226,7 @@ class Revisions:
             lock.acquire(timeout=LOCK_TIMEOUT_S)
         except Timeout:
             raise LibraryError(
+                "edit.locked",
                 "Somebody else has been writing a change for a minute.",
                 hint="Try again; if it stays, end the other kb process.",
                 retryable=True,

@@ -75,7 +75,12 @@ def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) ->
     """Sends the files of `folder` (or one file) to the project as they are."""
     path = Path(str(arguments["folder"])).expanduser()
     if not path.exists():
-        raise UsageError(f"There is no file or folder {path}.", hint="Check the path.")
+        raise UsageError(
+            "upload.no_path",
+            "There is no file or folder {path}.",
+            hint="Check the path.",
+            path=path,
+        )
     done = 0
 
     def on_result(result: FileResult) -> None:
@@ -87,7 +92,10 @@ def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) ->
         files = service.publisher.files_in(path)
         if not files:
             raise UsageError(
-                f"{path} holds nothing that ODIN takes.", hint="See the list of types."
+                "upload.no_files",
+                "{path} holds nothing that ODIN takes.",
+                hint="See the list of types.",
+                path=path,
             )
         progress(0, len(files))
         own = dict(arguments.get("metadata") or {})

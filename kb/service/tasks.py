@@ -96,11 +96,19 @@ def start(settings: Settings, name: str, arguments: Mapping[str, Any] | None = N
     cannot be written.
     """
     if name not in TASKS:
-        raise UsageError(f"There is no task {name!r}.", hint=f"Known: {', '.join(TASKS)}.")
+        raise UsageError(
+            "task.unknown",
+            "There is no task {name!r}.",
+            hint="Known: {known}.",
+            name=name,
+            known=", ".join(TASKS),
+        )
     before = read(settings, name)
     if before is not None and before.running:
         raise UsageError(
-            "The same is running already.", hint="Wait for its end, or stop it, then try again."
+            "task.running",
+            "The same is running already.",
+            hint="Wait for its end, or stop it, then try again.",
         )
     now = time.time()
     task = Task(name, dict(arguments or {}), "running", now, now, host=socket.gethostname())
@@ -116,7 +124,9 @@ def stop(settings: Settings, name: str) -> None:
     if task is None or not task.running:
         return
     if task.host != socket.gethostname():
-        raise UsageError(f"It runs on {task.host}.", hint="Stop it there.")
+        raise UsageError(
+            "task.other_host", "It runs on {host}.", hint="Stop it there.", host=task.host
+        )
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(task.pid)
         if task.pid and abs(process.create_time() - task.born) < 1.0:

@@ -129,8 +129,10 @@ class WorkerSupervisor:
                 if self._starts >= MAX_STARTS:
                     log_file = service.workers.log_file
                     raise LibraryError(
+                        "worker.ends_at_once",
                         "The worker ends as soon as it is started.",
-                        hint=f"See {log_file}, or run in the foreground: kb worker",
+                        hint="See {log}, or run in the foreground: kb worker",
+                        log=log_file,
                     )
                 self._launch(service, options, exit_when_idle=True)
 

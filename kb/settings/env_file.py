@@ -44,15 +44,25 @@ def change(values: Mapping[str, str]) -> Settings:
     fields = {str(field.alias): name for name, field in Settings.model_fields.items()}
     for alias, value in values.items():
         if alias not in fields:
-            raise SettingsError(f"There is no setting {alias}.", hint="See .env.example.")
+            raise SettingsError(
+                "setting.unknown",
+                "There is no setting {name}.",
+                hint="See .env.example.",
+                name=alias,
+            )
         if any(ord(letter) < 32 for letter in value):
             raise SettingsError(
-                f"Setting {alias}: it may have no line breaks.", hint="Write it in one line."
+                "setting.line_breaks",
+                "Setting {name}: it may have no line breaks.",
+                hint="Write it in one line.",
+                name=alias,
             )
         if from_environment(alias):
             raise SettingsError(
-                f"Setting {alias} is given by the environment, which wins over .env.",
+                "setting.environment",
+                "Setting {name} is given by the environment, which wins over .env.",
                 hint="Change it where the program is started.",
+                name=alias,
             )
     _check({fields[alias]: value for alias, value in values.items()})
     _write(env_file().resolve(), values)
@@ -75,7 +85,13 @@ def _write(path: Path, values: Mapping[str, str]) -> None:
         before = path.read_text(encoding="utf-8") if path.is_file() else ""
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SettingsError(f"Cannot read {path}: {reason}.", hint="Mend the file.") from None
+        raise SettingsError(
+            "setting.file_unreadable",
+            "Cannot read {path}: {reason}.",
+            hint="Mend the file.",
+            path=path,
+            reason=reason,
+        ) from None
     draft = path.with_name(f".env.{os.getpid()}.tmp")
     try:
         storage.write_private(draft, before)
@@ -89,15 +105,20 @@ def _write(path: Path, values: Mapping[str, str]) -> None:
         for alias, value in values.items():
             if (found.get(alias) or "") != value:
                 raise SettingsError(
-                    f"Setting {alias} holds signs that .env cannot keep (such as ${{…}}).",
+                    "setting.characters",
+                    "Setting {name} holds signs that .env cannot keep (such as ${{…}}).",
                     hint="Set it in the environment.",
+                    name=alias,
                 )
         storage.write_private(path, draft.read_text(encoding="utf-8"))
     except OSError as error:
         raise storage.library_error(error, path, "write") from error
     except LibraryError as error:
         raise LibraryError(
-            error.message, hint="Make its folder writable, or set it in the environment."
+            "setting.not_saved",
+            "{cause}",
+            hint="Make its folder writable, or set it in the environment.",
+            cause=error,
         ) from error
     finally:
         draft.unlink(missing_ok=True)

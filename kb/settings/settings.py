@@ -110,6 +110,9 @@ def _validated(values: dict[str, object] | dict[str, str]) -> Settings:
         field = Settings.model_fields.get(where)
         name = str(field.alias) if field else where
         raise SettingsError(
-            f"Setting {name}: {first['msg']}.",
-            hint=f"Correct {name} in the environment or in .env; see .env.example.",
+            "setting.value",
+            "Setting {name}: {reason}.",
+            hint="Correct {name} in the environment or in .env; see .env.example.",
+            name=name,
+            reason=first["msg"],
         ) from None

@@ -115,12 +115,18 @@ def read_json(path: Path) -> dict[str, Any]:
         raise library_error(error, path, "read") from error
     except (ValueError, RecursionError) as error:
         raise LibraryError(
-            f"{path} is damaged: {error}.", hint="Mend or remove this file; `kb reindex` follows."
+            "json.damaged",
+            "{path} is damaged: {reason}.",
+            hint="Mend or remove this file; `kb reindex` follows.",
+            path=path,
+            reason=error,
         ) from error
     if not isinstance(document, dict):
         raise LibraryError(
-            f"{path} is damaged: not a JSON object.",
+            "json.not_object",
+            "{path} is damaged: not a JSON object.",
             hint="Mend or remove this file; `kb reindex` follows.",
+            path=path,
         )
     return document
 

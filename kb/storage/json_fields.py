@@ -36,7 +36,15 @@ class Fields:
 
     def error(self, name: str, problem: str) -> LibraryError:
         """An error about the field `name`."""
-        return LibraryError(f"{self._where}, field {name!r}: {problem}.", hint=self._hint)
+        return LibraryError(
+            "json.field",
+            "{where}, field {name!r}: {problem}.",
+            hint="{next_step}",
+            where=self._where,
+            name=name,
+            problem=problem,
+            next_step=self._hint,
+        )
 
     def text(self, name: str, default: Any = ...) -> Any:
         """A string."""

@@ -34,9 +34,12 @@ def locked(lock_file: Path) -> Iterator[None]:
         lock.acquire(timeout=LOCK_TIMEOUT_S)
     except Timeout:
         raise LibraryError(
-            f"Another process has held {lock_file} for more than {LOCK_TIMEOUT_S:g} s.",
+            "storage.locked",
+            "Another process has held {path} for more than {wait_s:g} s.",
             hint="End the process that hangs, then try again.",
             retryable=True,
+            path=lock_file,
+            wait_s=LOCK_TIMEOUT_S,
         ) from None
     except OSError as error:
         raise library_error(error, lock_file, "lock") from error

@@ -5,51 +5,83 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from kb.errors import LibraryError
+from kb.errors import KBError, LibraryError
 
-_CAUSES: dict[int, tuple[str, str]] = {
-    code: (cause, hint)
-    for codes, cause, hint in (
-        (
-            ("ENOSPC", "EDQUOT"),
-            "the disk is full",
-            "Free some space, or set KB_HOME to a folder on another disk, then run it again.",
-        ),
-        (
-            ("EROFS", "EACCES", "EPERM"),
-            "writing is not allowed there",
-            "Make the folder writable, or set KB_HOME to one that is.",
-        ),
-        (
-            ("ENOTDIR", "EEXIST", "EISDIR"),
-            "a file lies where a folder should be, or a folder where a file should be",
-            "Move it away, or set KB_HOME to another folder.",
-        ),
-        (
-            ("ENAMETOOLONG",),
-            "the path is too long",
-            "Set KB_HOME to a folder with a shorter path.",
-        ),
-        (
-            ("ENOENT",),
-            "it is not there (any more)",
-            "Check that the library folder (KB_HOME) exists and its disk is connected.",
-        ),
-    )
-    for code in (getattr(errno, name, None) for name in codes)
-    if code is not None
+
+def _numbers(*names: str) -> frozenset[int]:
+    """The numbers of those errors that this system has."""
+    return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
+
+
+_FULL = _numbers("ENOSPC", "EDQUOT")
+_NOT_ALLOWED = _numbers("EROFS", "EACCES", "EPERM")
+_WRONG_KIND = _numbers("ENOTDIR", "EEXIST", "EISDIR")
+_TOO_LONG = _numbers("ENAMETOOLONG")
+_ABSENT = _numbers("ENOENT")
+_WINDOWS_PATH_TOO_LONG = 206
+
+_ACTIONS = {
+    "write": KBError("action.write", "write"),
+    "read": KBError("action.read", "read"),
+    "remove": KBError("action.remove", "remove"),
+    "lock": KBError("action.lock", "lock"),
+    "use": KBError("action.use", "use"),
 }
 
 
-_WINDOWS_PATH_TOO_LONG = 206
-
-
 def library_error(error: OSError, path: Path, action: str) -> LibraryError:
-    """Return the system's error as a LibraryError: action, path, cause and next step."""
+    """Return the system's refusal as an error that names action, path, cause and next step.
+
+    `action` is one of write, read, remove, lock and use.
+    """
     code = error.errno or 0
-    if getattr(error, "winerror", None) == _WINDOWS_PATH_TOO_LONG:
-        code = errno.ENAMETOOLONG
-    cause, hint = _CAUSES.get(
-        code, (error.strerror or str(error), "Check the disk of the library folder (KB_HOME).")
+    verb = _ACTIONS[action]
+    if code in _FULL:
+        return LibraryError(
+            "storage.disk_full",
+            "Cannot {action} {path}: the disk is full.",
+            hint="Free some space, or set KB_HOME to a folder on another disk, then run it again.",
+            action=verb,
+            path=path,
+        )
+    if code in _NOT_ALLOWED:
+        return LibraryError(
+            "storage.not_allowed",
+            "Cannot {action} {path}: writing is not allowed there.",
+            hint="Make the folder writable, or set KB_HOME to one that is.",
+            action=verb,
+            path=path,
+        )
+    if code in _WRONG_KIND:
+        return LibraryError(
+            "storage.wrong_kind",
+            "Cannot {action} {path}: a file lies where a folder should be, or a folder where a "
+            "file should be.",
+            hint="Move it away, or set KB_HOME to another folder.",
+            action=verb,
+            path=path,
+        )
+    if code in _TOO_LONG or getattr(error, "winerror", None) == _WINDOWS_PATH_TOO_LONG:
+        return LibraryError(
+            "storage.path_too_long",
+            "Cannot {action} {path}: the path is too long.",
+            hint="Set KB_HOME to a folder with a shorter path.",
+            action=verb,
+            path=path,
+        )
+    if code in _ABSENT:
+        return LibraryError(
+            "storage.absent",
+            "Cannot {action} {path}: it is not there (any more).",
+            hint="Check that the library folder (KB_HOME) exists and its disk is connected.",
+            action=verb,
+            path=path,
+        )
+    return LibraryError(
+        "storage.refused",
+        "Cannot {action} {path}: {reason}.",
+        hint="Check the disk of the library folder (KB_HOME).",
+        action=verb,
+        path=path,
+        reason=error.strerror or error,
     )
-    return LibraryError(f"Cannot {action} {path}: {cause}.", hint=hint)

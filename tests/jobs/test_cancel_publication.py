@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kb.errors import KBError
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.jobs.queue import outbox
@@ -45,7 +46,7 @@ def test_waiting_publications_are_cancelled_and_can_be_queued_again(
         due = time.time() + LATER_S
         state = outbox.WAITING if item_id == waiting else outbox.SYNCING
         jobs.outbox.finish(claim(jobs, item_id), state, error="no network", due_at=due)
-    jobs.outbox.hold("odin", held, "doubtful")
+    jobs.outbox.hold("odin", held, KBError("doubtful"))
     serial = serial_of(jobs, queued)
 
     dropped = jobs.cancel_publications([queued, waiting, indexed, held])

@@ -10,6 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from kb.database import Database
+from kb.errors import KBError
 from kb.jobs.queue import outbox
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
@@ -84,7 +85,7 @@ def test_an_old_workflow_does_nothing(jobs: JobQueue) -> None:
     assert status(jobs, IDS[0]) == outbox.QUEUED
     # Nor does a foreground run that ends now, with what may be the old words.
     jobs.outbox.record("odin", IDS[0], outbox.SYNCED)
-    jobs.outbox.record_error("odin", IDS[0], "no network", "")
+    jobs.outbox.record_error("odin", IDS[0], KBError("no network"))
     started = time.time()
     jobs.send(IDS[0], ["odin"])
     jobs.outbox.record("odin", IDS[0], outbox.SYNCED, started_at=started)
@@ -103,7 +104,7 @@ def test_an_old_workflow_does_nothing(jobs: JobQueue) -> None:
 def test_own_metadata_is_kept_until_it_is_published(jobs: JobQueue) -> None:
     client = DbosClient(jobs.database)
     queue = jobs.outbox
-    queue.hold("odin", IDS[0], "doubtful", {"team": "red"})
+    queue.hold("odin", IDS[0], KBError("doubtful"), {"team": "red"})
     assert status(jobs, IDS[0]) == outbox.HELD
     jobs.send(IDS[0], ["odin"])  # released
     first = claim(jobs, IDS[0])
@@ -156,7 +157,7 @@ def test_a_new_database_takes_publications_from_the_folder(tmp_path: Path) -> No
     assert jobs.adopt_folder() == 0 and jobs.outbox.adopt(library.entries()) == 0
     # The local index is made by the item's own way, whatever is asked for here.
     library.amend(IDS[0], {"published": {"local": {"status": "failed"}}})
-    jobs.outbox.record_error("local", IDS[0], "broken", "")
+    jobs.outbox.record_error("local", IDS[0], KBError("broken"))
     assert jobs.retry_publications() == [("odin", IDS[1])]
     jobs.close()
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gpu.presets import load_presets
+from kb.errors import KBError
 from kb.jobs.queue.telemetry import record_throughput
 from kb.service import Service
 from kb.settings import PROJECT_ROOT, Settings, get_settings
@@ -101,7 +102,7 @@ def filled(folder: Path, home: Path) -> tuple[str, str]:
             shutil.copy(railway.with_suffix(".truth.json"), copy.with_suffix(".truth.json"))
             copies.append(add_item(copy))
         service = Service()
-        service.queue.outbox.record_error("odin", copies[0], "It broke.", "Mend it.")
+        service.queue.outbox.record_error("odin", copies[0], KBError("It broke.", hint="Mend it."))
         transcript = service.items.transcript(harbour)
         transcript = replace(transcript, timing=replace(transcript.timing, asr_s=2.0))
         record_throughput(service.queue.database, socket.gethostname(), harbour, 1, transcript)

@@ -152,12 +152,12 @@ def test_mistakes_are_told_with_line_and_field_and_change_nothing(presets: Path)
     app.selectbox("preset_edit").select("optimiert")
     run_page(app)
     press(app, "gpu_preset_remove")
-    assert text("gpu_preset_in_use") in page_text(app)
+    assert "is in force (KB_PRESET)" in page_text(app)
     app.selectbox("preset_edit").select("")
     run_page(app)
     app.text_input(field(app, "name")).set_value("max")
     press(app, "gpu_preset_save")
-    assert text("gpu_preset_taken", name="max") in page_text(app)
+    assert "There is a preset max already." in page_text(app)
     assert presets.read_text(encoding="utf-8") == before
 
 

@@ -99,7 +99,9 @@ def worker(
         while time.monotonic() < deadline and not service.queue.own_worker_alive():
             time.sleep(0.2)
         if not service.queue.own_worker_alive():
-            raise UsageError("The worker did not come up.", hint=f"See {log}")
+            raise UsageError(
+                "worker.not_started", "The worker did not come up.", hint="See {log}", log=log
+            )
         console.print_note(f"Worker started (process {pid}); log: {log}. Stop it: kb worker --stop")
         return
     console.print_note("Working; Ctrl-C stops, and unfinished items go on with the next start.")
@@ -119,8 +121,10 @@ def _stop_workers(service: Service) -> None:
     remaining = service.queue.workers()
     if remaining:
         raise UsageError(
-            f"Still running: {', '.join(w.executor_id for w in remaining)}.",
+            "worker.still_running",
+            "Still running: {names}.",
             hint="Wait and try again.",
+            names=", ".join(w.executor_id for w in remaining),
         )
     console.print_note(f"Stopped: {', '.join(names)}. Unfinished items go on with the next start.")
 
@@ -134,7 +138,13 @@ def status(
 ) -> None:
     """Show where every item stands, newest first."""
     if state is not None and state not in STATES:
-        raise UsageError(f"Unknown state {state!r}.", hint=f"Known: {', '.join(STATES)}.")
+        raise UsageError(
+            "status.unknown_state",
+            "Unknown state {state!r}.",
+            hint="Known: {known}.",
+            state=state,
+            known=", ".join(STATES),
+        )
     service = Service()
     if watch:
         with Live(console=console.out, auto_refresh=False) as live:
@@ -186,7 +196,9 @@ def retry(
     """Try items again, from the stage that failed, and publications that failed or wait."""
     service = Service()
     if not ids and not failed:
-        raise UsageError("Which items?", hint="kb retry ID…, or kb retry --failed")
+        raise UsageError(
+            "retry.no_items", "Which items?", hint="kb retry ID…, or kb retry --failed"
+        )
     chosen = service.items.resolve_ids(ids or [])
     sent = service.queue.retry_publications(chosen) if chosen else []
     done = service.queue.retry(chosen)

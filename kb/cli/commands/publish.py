@@ -45,7 +45,9 @@ def publish(
 
     check_publishable(to)
     if not ids and not all_items:
-        raise UsageError("Which items?", hint="kb publish ID…, or kb publish --all")
+        raise UsageError(
+            "publish.no_items", "Which items?", hint="kb publish ID…, or kb publish --all"
+        )
     service = Service()
     service.publisher.check(to, options.metadata)
     chosen = (
@@ -115,7 +117,9 @@ def ask(
             console.print_search(found)
         return
     if to != REMOTE:
-        raise UsageError(f"{to!r} cannot be asked.", hint=f"Ask {REMOTE} or local.")
+        raise UsageError(
+            "ask.unsupported", "{sink!r} cannot be asked.", hint="Ask odin or local.", sink=to
+        )
     answer = service.publisher.ask(question)
     if as_json:
         console.print_json(asdict(answer))
@@ -137,7 +141,11 @@ def upload(
     for path in paths:
         files.extend(service.publisher.files_in(path))
     if not files:
-        raise UsageError("There is nothing to send in what was given.")
+        raise UsageError(
+            "upload.nothing",
+            "There is nothing to send in what was given.",
+            hint="Give files, or a folder with files, that ODIN takes.",
+        )
     number = 0
     with console.count_progress("upload", len(files), shown=sys.stderr.isatty()) as progress:
 

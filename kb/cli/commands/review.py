@@ -60,11 +60,15 @@ def review(
     actions = [export is not None, accept, bool(edit), retry]
     if sum(actions) > 1:
         raise UsageError(
-            "One thing at a time.", hint="Use one of --export, --accept, --edit and --retry."
+            "review.one_option",
+            "One thing at a time.",
+            hint="Use one of --export, --accept, --edit and --retry.",
         )
     if item_id is None:
         if any(actions):
-            raise UsageError("Which item?", hint="What waits for review: kb review")
+            raise UsageError(
+                "review.no_item", "Which item?", hint="What waits for review: kb review"
+            )
         _list(service, limit, as_json)
         return
     item_id = service.items.entry(item_id).item.id
@@ -208,14 +212,21 @@ def _edit(service: Service, item_id: str, edits: list[str], note: str, as_json: 
 def _parse_edit(text: str) -> tuple[int | tuple[float, float], str]:
     target, separator, words = text.partition("=")
     if not separator:
-        raise UsageError(f"--edit {text!r} is not WHERE=TEXT.", hint='--edit "12=the new text"')
+        raise UsageError(
+            "review.edit_form",
+            "--edit {given!r} is not WHERE=TEXT.",
+            hint='--edit "12=the new text"',
+            given=text,
+        )
     if target.strip().isdecimal():
         return int(target), words
     start, dash, end = target.partition("-")
     if not dash:
         raise UsageError(
-            f"{target!r} is neither a segment's number nor a stretch of time.",
+            "review.edit_target",
+            "{target!r} is neither a segment's number nor a stretch of time.",
             hint='--edit "12=…" or --edit "1:05-1:12.5=…"',
+            target=target,
         )
     return (parse_time(start), parse_time(end)), words
 

@@ -72,7 +72,11 @@ def follow(
             print_subscriptions(followed)
         return
     if source is None:
-        raise UsageError("What is to be followed?", hint="kb follow SOURCE, or kb follow --list")
+        raise UsageError(
+            "follow.no_source",
+            "What is to be followed?",
+            hint="kb follow SOURCE, or kb follow --list",
+        )
     every_s = parse_span(every)
     service.library.prepare()
     options.resolve_preset(service.settings)
@@ -97,7 +101,12 @@ def follow(
 def unfollow(source: Reference) -> None:
     """Stop following a source."""
     if not Service().subscriptions.unfollow(source):
-        raise UsageError(f"{source!r} is not followed.", hint="See: kb follow --list")
+        raise UsageError(
+            "follow.unknown",
+            "{source!r} is not followed.",
+            hint="See: kb follow --list",
+            source=source,
+        )
     console.print_note(f"No longer following {source}.")
 
 

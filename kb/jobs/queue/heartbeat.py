@@ -68,10 +68,13 @@ class Heartbeat:
             self.stop_file.unlink(missing_ok=True)
         except Timeout:
             raise UsageError(
-                f"A worker named {self.executor!r} is running already on this library"
-                f"{self._holder()}.",
-                hint="One is enough for each GPU. For a second GPU give it another name: "
-                "KB_EXECUTOR_ID=second kb worker. To stop the first: kb worker --stop",
+                "worker.running",
+                "A worker named {name!r} is running already on this library{holder}.",
+                hint="One is enough for each GPU. For a second GPU give it another "
+                "name: KB_EXECUTOR_ID=second kb worker. To stop the first: kb "
+                "worker --stop",
+                name=self.executor,
+                holder=self._holder(),
             ) from None
         except OSError as error:
             raise storage.library_error(error, self._lock_file, "write") from error

@@ -99,9 +99,9 @@ class WorkerContext:
     def check(self, key: store.Key) -> None:
         """Raise WorkerStopping or Cancelled, and LibraryError when the folder is gone."""
         if self.stopping.is_set():
-            raise WorkerStopping("The worker is stopping.")
+            raise WorkerStopping("worker.stopping", "The worker is stopping.")
         if key in self.cancelled:
-            raise Cancelled("Cancelled; nothing half written is left.")
+            raise Cancelled("item.cancelled", "Cancelled; nothing half written is left.")
         if not self.heartbeat.library_available():
             # Before anything is written: that would make an empty library in its place.
             raise retry_policy.library_missing(self.settings.home)

@@ -117,8 +117,11 @@ class ItemSteps:
             entry = context.library.find(self._id)
             if entry is None:
                 raise LibraryError(
-                    f"The files of {row.item.title!r} are gone from {context.settings.home}.",
+                    "item.files_gone",
+                    "The files of {title!r} are gone from {home}.",
                     hint="Put them back, or ingest it again.",
+                    title=row.item.title,
+                    home=context.settings.home,
                 )
             transcript = stages.read_transcript(context.library, entry)
             decision = hold.decide(transcript, context.settings.hold_below, entry)
@@ -134,7 +137,9 @@ class ItemSteps:
                         if not context.items.is_owned_by(
                             connection, self._id, self._serial, context.executor
                         ):
-                            raise Cancelled("Cancelled; nothing of it is published.")
+                            raise Cancelled(
+                                "item.cancelled_publish", "Cancelled; nothing of it is published."
+                            )
                         context.outbox.submit(
                             connection, sink, self._id, context.client.publish,
                             priority=row.priority, extra=options.metadata,
@@ -216,11 +221,13 @@ class ItemSteps:
                 log.warning("%s: %s (crash %d)", self._id, error.message, crashes)
                 if crashes >= CRASHES_MAX:
                     raise KBError(
-                        f"The recognizer's process died {crashes} times while it decoded this "
-                        "item.",
-                        hint="The file may crash a driver or need more memory than there is; try "
-                        "a smaller --batch-size or another model, then: kb retry "
-                        f"{self._id}",
+                        "item.crashes",
+                        "The recognizer's process died {crashes} times while it decoded this item.",
+                        hint="The file may crash a driver or need more memory than "
+                        "there is; try a smaller --batch-size or another model, "
+                        "then: kb retry {item_id}",
+                        crashes=crashes,
+                        item_id=self._id,
                     ) from None
 
     def _wait_for_lane(self) -> None:
@@ -339,7 +346,7 @@ class ItemSteps:
         """Record progress; raise Cancelled, for stages that check for a stop in no other way."""
         self._advance(stage, progress)
         if self._context.is_cancelled(self._key):
-            raise Cancelled("Cancelled; nothing half written is left.")
+            raise Cancelled("item.cancelled", "Cancelled; nothing half written is left.")
 
     def _acquire_preparation(self) -> None:
         """Wait for a preparation slot, and for space on the disk.

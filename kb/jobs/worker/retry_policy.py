@@ -76,18 +76,24 @@ def is_systemic(error: KBError, home: Path) -> bool:
 def library_missing(home: Path) -> LibraryError:
     """Return the error for a missing library folder."""
     return LibraryError(
-        f"The library folder {home} is not there any more.",
-        hint="Bring it back (or connect its disk) soon: work goes on by itself. If it has moved "
-        "for good, end this worker and start one with KB_HOME set to the new place.",
+        "library.missing",
+        "The library folder {home} is not there any more.",
+        hint="Bring it back (or connect its disk) soon: work goes on by itself. If "
+        "it has moved for good, end this worker and start one with KB_HOME set "
+        "to the new place.",
         retryable=True,
+        home=home,
     )
 
 
 def library_missing_too_long(home: Path, waited_s: float) -> LibraryError:
     """Return the error of a worker whose library folder did not come back."""
     return LibraryError(
-        f"The library folder {home} has been gone for {waited_s:.0f} s: this worker ends.",
+        "library.missing_too_long",
+        "The library folder {home} has been gone for {waited_s:.0f} s: this worker ends.",
         hint="Bring it back, or set KB_HOME to where it is now; then start it again: kb worker",
+        home=home,
+        waited_s=waited_s,
     )
 
 
@@ -95,8 +101,11 @@ def unexpected(error: Exception) -> KBError:
     """Return an unexpected error as a KBError for the item's row."""
     first = (str(error).splitlines() or [""])[0]
     return KBError(
-        f"{type(error).__name__}: {first}",
+        "item.unexpected",
+        "{kind}: {reason}",
         hint="This should not happen; the worker's log has the details.",
+        kind=type(error).__name__,
+        reason=first,
     )
 
 

@@ -50,7 +50,8 @@ def translate_error(error: KBError) -> Translation:
     if error.code in table:
         values = {name: _label(name, value) for name, value in error.values.items()}
         try:
-            return Translation(*(render(part, values, _nested) for part in table[error.code]))
+            parts = [render(part, values, _nested) for part in table[error.code]]
+            return Translation(*(_OPTION.sub(_field, part) for part in parts))
         except (KeyError, ValueError, AttributeError):
             pass  # stored by a version whose sentence had other values
     return Translation(_by_words(error.message), _by_words(error.hint))

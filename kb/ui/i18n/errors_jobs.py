@@ -26,6 +26,60 @@ DE: dict[str, tuple[str, str]] = {
         _LISTEN,
     ),
     "lane.paused_by_hand": ("von Hand angehalten", ""),
+    "publish.not_ready": (
+        "{item_id} ist noch nicht im Ordner der Bibliothek.",
+        "Es wird veröffentlicht, sobald es fertig ist; siehe: kb status",
+    ),
+    "worker.running": (
+        "Ein Worker namens {name!r} läuft schon an dieser Bibliothek{holder}.",
+        "Je GPU genügt einer. Für eine zweite GPU einen anderen Namen geben: "
+        "KB_EXECUTOR_ID=second kb worker. Den ersten anhalten: kb worker --stop",
+    ),
+    "worker.stopping": (
+        "Der Worker hält an.",
+        "",
+    ),
+    "item.cancelled": (
+        "Abgebrochen; nichts Halbes bleibt zurück.",
+        "",
+    ),
+    "item.cancelled_publish": (
+        "Abgebrochen; nichts davon wird veröffentlicht.",
+        "",
+    ),
+    "item.files_gone": (
+        "Die Dateien von {title!r} sind nicht mehr in {home}.",
+        "Zurücklegen, oder noch einmal aufnehmen.",
+    ),
+    "item.crashes": (
+        "Der Prozess der Erkennung ist {crashes} Mal abgestürzt, während er diesen Eintrag las.",
+        "Die Datei bringt vielleicht einen Treiber zum Absturz oder braucht mehr "
+        "Speicher, als da ist; ein kleineres --batch-size oder ein anderes Modell "
+        "versuchen, dann: kb retry {item_id}",
+    ),
+    "library.missing": (
+        "Der Bibliotheksordner {home} ist nicht mehr da.",
+        "Ihn bald zurückbringen (oder seine Platte anschließen): es geht von selbst "
+        "weiter. Ist er für immer umgezogen, diesen Worker beenden und einen mit "
+        "KB_HOME auf dem neuen Ort starten.",
+    ),
+    "library.missing_too_long": (
+        "Der Bibliotheksordner {home} ist seit {waited_s:.0f} s nicht da: dieser Worker endet.",
+        "Ihn zurückbringen, oder KB_HOME auf seinen jetzigen Ort setzen; dann neu "
+        "starten: kb worker",
+    ),
+    "item.unexpected": (
+        "{kind}: {reason}",
+        "Das sollte nicht vorkommen; Näheres steht im Protokoll des Workers.",
+    ),
+    "publish.held": (
+        "{item_id} ist zur Durchsicht zurückgehalten: {cause}",
+        "Noch einmal transkribieren: kb ingest --again",
+    ),
+    "publish.held_because": (
+        "{item_id} ist zur Durchsicht zurückgehalten: {cause}",
+        "{cause.hint}",
+    ),
 }
 
 # English of the page where it must differ from the command line's.

@@ -17,6 +17,199 @@ DE: dict[str, tuple[str, str]] = {
         "Der Vorgang {name} ist gescheitert: ein unerwarteter Fehler ({kind}).",
         "Siehe {log}.",
     ),
+    "worker.still_running": (
+        "Es läuft noch: {names}.",
+        "Warten und noch einmal versuchen.",
+    ),
+    "status.unknown_state": (
+        "Unbekannter Zustand {state!r}.",
+        "Bekannt: {known}.",
+    ),
+    "retry.no_items": (
+        "Welche Einträge?",
+        "kb retry KENNUNG…, oder kb retry --failed",
+    ),
+    "worker.not_started": (
+        "Der Worker ist nicht gestartet.",
+        "Siehe {log}",
+    ),
+    "publish.local": (
+        "Der lokale Index folgt der Bibliothek von selbst.",
+        "Neu aufbauen mit: kb reindex",
+    ),
+    "publish.no_items": (
+        "Welche Einträge?",
+        "kb publish KENNUNG…, oder kb publish --all",
+    ),
+    "ask.unsupported": (
+        "{sink!r} lässt sich nicht fragen.",
+        "odin oder local fragen.",
+    ),
+    "review.one_option": (
+        "Nur eines auf einmal.",
+        "Eine der Optionen --export, --accept, --edit und --retry benutzen.",
+    ),
+    "review.edit_form": (
+        "--edit {given!r} ist nicht WO=TEXT.",
+        '--edit "12=der neue Text"',
+    ),
+    "review.edit_target": (
+        "{target!r} ist weder die Nummer eines Segments noch ein Zeitabschnitt.",
+        '--edit "12=…" oder --edit "1:05-1:12.5=…"',
+    ),
+    "review.no_item": (
+        "Welcher Eintrag?",
+        "Was auf Durchsicht wartet: kb review",
+    ),
+    "follow.no_source": (
+        "Wem soll gefolgt werden?",
+        "kb follow QUELLE, oder kb follow --list",
+    ),
+    "follow.unknown": (
+        "{source!r} wird nicht verfolgt.",
+        "Siehe: kb follow --list",
+    ),
+    "export.unknown_format": (
+        "Unbekanntes Format {name!r}.",
+        "Bekannte Formate: {known}.",
+    ),
+    "search.unknown_mode": (
+        "Unbekannte Suchart {mode!r}.",
+        "Bekannt: {known}.",
+    ),
+    "export.folder_is_file": (
+        "{folder} lässt sich nicht beschreiben: {place} ist eine Datei, kein Ordner.",
+        "Mit -o einen anderen Ordner angeben.",
+    ),
+    "correct.no_words": (
+        "{wrong!r} ist nichts, wonach sich suchen ließe.",
+        "kb correct KANAL FALSCH RICHTIG",
+    ),
+    "correct.no_items": (
+        "Keine Einträge eines Kanals {channel!r} in {home}.",
+        "Bekannte Kanäle: {known}; {everything!r} für alle Einträge.",
+    ),
+    "item.unknown": (
+        "Einen Eintrag {item_id!r} gibt es nicht in {home}.",
+        "Die Einträge auflisten: kb status",
+    ),
+    "item.ambiguous": (
+        "{item_id!r} könnte jeder von diesen sein: {ids}.",
+        "Mehr von der Kennung angeben.",
+    ),
+    "review.no_choice": (
+        "Mit welchem Modell oder welcher Engine?",
+        "kb review {item_id} --retry --model large-v3",
+    ),
+    "review.queued": (
+        "{item_id} ist schon {state}.",
+        "Wo es steht: kb status",
+    ),
+    "review.medium_gone": (
+        "Das Medium von {item_id} ist nicht in {folder}.",
+        "Es neben seine Metadaten zurücklegen, oder noch einmal aufnehmen.",
+    ),
+    "edit.times_reversed": (
+        "Von {start_s:g} s bis {end_s:g} s ist kein Zeitabschnitt.",
+        "Den früheren Zeitpunkt zuerst angeben.",
+    ),
+    "edit.active": (
+        "{item_id} ist {state}: sein Transkript wird gerade neu erstellt.",
+        "Das Ende abwarten, oder: kb cancel {item_id}",
+    ),
+    "edit.no_segment": (
+        "{item_id} hat kein Segment {number}: es hat {count}.",
+        "Ihre Nummern stehen in: kb review {item_id}",
+    ),
+    "edit.changed": (
+        "Segment {number} von {item_id} wurde inzwischen geändert: {found!r}.",
+        "Noch einmal ansehen, dann ändern.",
+    ),
+    "edit.locked": (
+        "Ein anderer Prozess schreibt seit einer Minute eine Änderung.",
+        "Noch einmal versuchen; bleibt es dabei, den anderen kb-Prozess beenden.",
+    ),
+    "upload.no_path": (
+        "Eine Datei oder einen Ordner {path} gibt es nicht.",
+        "Den Pfad prüfen.",
+    ),
+    "upload.no_files": (
+        "{path} enthält nichts, was ODIN nimmt.",
+        "Siehe die Liste der Dateiarten.",
+    ),
+    "task.unknown": (
+        "Einen Vorgang {name!r} gibt es nicht.",
+        "Bekannt: {known}.",
+    ),
+    "task.running": (
+        "Derselbe Vorgang läuft schon.",
+        "Sein Ende abwarten oder ihn anhalten, dann noch einmal versuchen.",
+    ),
+    "task.other_host": (
+        "Der Vorgang läuft auf {host}.",
+        "Ihn dort anhalten.",
+    ),
+    "worker.ends_at_once": (
+        "Der Worker endet, sobald er gestartet ist.",
+        "Siehe {log}, oder im Vordergrund ausführen: kb worker",
+    ),
+    "page.replaced": (
+        "Inzwischen wird etwas anderes angesehen.",
+        "",
+    ),
+    "page.unguarded": (
+        "Die Oberfläche wäre an {address} erreichbar, auch für andere, und verlangt "
+        "keine Anmeldung.",
+        "KB_PASSWORD setzen, oder einen Abschnitt [auth] (OIDC) in "
+        ".streamlit/secrets.toml; oder auf diesem Rechner bleiben: --server.address "
+        "127.0.0.1",
+    ),
+    "page.unexpected": ("{kind}: {reason}", "Einzelheiten stehen im Protokoll des Servers."),
+    "page.preset_taken": (
+        "Ein Preset {name} gibt es schon.",
+        "In der Liste wählen, um es zu ändern, oder einen anderen Namen nehmen.",
+    ),
+    "page.preset_in_use": (
+        "Das Preset {name} gilt gerade (KB_PRESET).",
+        "Zuerst ein anderes wählen.",
+    ),
+    "page.nothing_given": (
+        "Es ist nichts angegeben.",
+        "Geben Sie einen Link, Kanalnamen oder Pfad an, oder legen Sie eine Datei ab.",
+    ),
+    "page.follow_nothing": (
+        "Nichts wurde genannt.",
+        "Einen Kanal, eine Playlist oder einen Ordner angeben.",
+    ),
+    "correct.same": (
+        "{wrong!r} und die Berichtigung sind gleich.",
+        "Die richtigen Wörter als zweites angeben: kb correct KANAL FALSCH RICHTIG",
+    ),
+    "review.accepted": (
+        "{item_id} wurde schon angenommen.",
+        "Was auf Durchsicht wartet: kb review",
+    ),
+    "review.nothing_doubtful": (
+        "An {item_id} ist nichts zweifelhaft.",
+        "Was auf Durchsicht wartet: kb review",
+    ),
+    "review.no_spans": (
+        "{item_id} hat keine zweifelhaften Sekunden, die sich ausschneiden ließen.",
+        "Einen beliebigen Abschnitt ausschneiden: kb clip {item_id} --from --to",
+    ),
+    "review.no_spans_held": (
+        "{item_id} hat keine zweifelhaften Sekunden, die sich ausschneiden ließen.",
+        "{cause}",
+    ),
+    "sync.unsupported": (
+        "{sink!r} lässt sich nicht mit der Bibliothek vergleichen.",
+        "Abgeglichen wird mit: kb publish --all --to {sink}",
+    ),
+    "upload.nothing": (
+        "In dem, was angegeben ist, gibt es nichts zu senden.",
+        "Dateien oder einen Ordner mit Dateien angeben, die ODIN nimmt.",
+    ),
+    "page.nothing_taken": ("Nichts wurde eingereiht: {reason}.", ""),
 }
 
 # English of the page where it must differ from the command line's.

@@ -1,6 +1,150 @@
 """German of the errors of storage, database, library and settings, by code."""
 
-DE: dict[str, tuple[str, str]] = {}
+DE: dict[str, tuple[str, str]] = {
+    "database.refused": (
+        "Die Datenbank {location} hat abgelehnt: {reason}.",
+        "kb doctor ausführen; bleibt es dabei, die Datei beiseitelegen und kb reindex ausführen.",
+    ),
+    "database.unsupported": (
+        "KB_DATABASE_URL nennt {backend}; nur postgresql wird unterstützt.",
+        "Leer lassen, dann steht alles in kb.sqlite im Ordner der Bibliothek.",
+    ),
+    "database.locked": (
+        "Die Datenbank {location} ist von einem anderen Programm gesperrt.",
+        "Das Programm schließen, das sie offen hat (eine Sicherung oder ein "
+        "Datenbank-Browser); es geht von selbst weiter.",
+    ),
+    "database.disk_full": (
+        "Die Platte ist voll; die Datenbank {location} lässt sich nicht schreiben.",
+        "Platz schaffen; es geht von selbst weiter.",
+    ),
+    "database.damaged": (
+        "Die Datenbank {location} ist beschädigt: {reason}.",
+        "Die Datei beiseitelegen und ausführen: kb reindex (Medien und Transkripte sind sicher).",
+    ),
+    "database.not_writable": (
+        "Die Datenbank {location} lässt sich nicht zum Schreiben öffnen: {reason}.",
+        "Den Ordner der Bibliothek beschreibbar machen, oder KB_HOME auf einen setzen, der es ist.",
+    ),
+    "database.unreachable": (
+        "Der Datenbankserver {location} ist nicht zu erreichen oder hat abgelehnt: {reason}",
+        "KB_DATABASE_URL prüfen, und ob der Server läuft; es geht von selbst weiter.",
+    ),
+    "database.url": (
+        "KB_DATABASE_URL ist keine Adresse einer Datenbank.",
+        "Sie sieht so aus: postgresql://user:password@host:5432/name",
+    ),
+    "library.no_folder": (
+        "Einen Bibliotheksordner {home} gibt es nicht.",
+        "KB_HOME auf die Bibliothek setzen, oder eine beginnen mit: kb ingest DATEI",
+    ),
+    "database.newer": (
+        "Die Datenbank {location} stammt von einer neueren Version von KB Ingest "
+        "(Schema {done}, diese kennt {known}).",
+        "KB Ingest aktualisieren, oder KB_HOME auf einen anderen Ordner setzen.",
+    ),
+    "library.folder_not_made": (
+        "Der Bibliotheksordner {home} lässt sich nicht anlegen: {reason}.",
+        "KB_HOME auf einen Ordner setzen, der sich beschreiben lässt.",
+    ),
+    "library.path_too_long": (
+        "Der Pfad des Bibliotheksordners ist zu lang für Dateinamen: {folder}",
+        "KB_HOME auf einen Ordner mit kürzerem Pfad setzen.",
+    ),
+    "library.file_name": (
+        "{stem} in {folder} heißt nicht JJJJ-MM-TT_Titel_Videokennung.",
+        "Umbenennen, oder aufnehmen mit: kb ingest DATEI",
+    ),
+    "library.same_item": (
+        "{stem} in {folder} ist derselbe Eintrag wie {other} ({item_id}).",
+        "Eines von beiden entfernen.",
+    ),
+    "library.newer": (
+        "{path} ist von Version {version}, dieses Programm kennt {known}.",
+        "KB Ingest aktualisieren, bevor in diese Bibliothek geschrieben wird.",
+    ),
+    "library.text_damaged": (
+        "{path} ist beschädigt: {reason}.",
+        "Die Datei entfernen.",
+    ),
+    "library.medium_unreadable": (
+        "{path} lässt sich nicht lesen: {reason}.",
+        "Pfad, Zugriffsrechte und Platte prüfen.",
+    ),
+    "setting.unknown": (
+        "Eine Einstellung {name} gibt es nicht.",
+        "Siehe .env.example.",
+    ),
+    "setting.line_breaks": (
+        "Einstellung {name}: sie darf keine Zeilenumbrüche enthalten.",
+        "In einer Zeile schreiben.",
+    ),
+    "setting.environment": (
+        "Die Einstellung {name} ist durch die Umgebung gegeben, die Vorrang vor .env hat.",
+        "Dort ändern, wo das Programm gestartet wird.",
+    ),
+    "setting.file_unreadable": (
+        "{path} lässt sich nicht lesen: {reason}.",
+        "Die Datei in Ordnung bringen.",
+    ),
+    "setting.characters": (
+        "Die Einstellung {name} enthält Zeichen, die .env nicht fassen kann (etwa ${{…}}).",
+        "In der Umgebung setzen.",
+    ),
+    "setting.value": (
+        "Einstellung {name}: {reason}.",
+        "{name} in der Umgebung oder in .env berichtigen; siehe .env.example.",
+    ),
+    "json.not_object": (
+        "{path} ist beschädigt: kein JSON-Objekt.",
+        "Die Datei in Ordnung bringen oder entfernen; `kb reindex` zieht nach.",
+    ),
+    "json.damaged": (
+        "{path} ist beschädigt: {reason}.",
+        "Die Datei in Ordnung bringen oder entfernen; `kb reindex` zieht nach.",
+    ),
+    "storage.locked": (
+        "Ein anderer Prozess hält {path} seit mehr als {wait_s:g} s.",
+        "Den Prozess beenden, der hängt, dann noch einmal versuchen.",
+    ),
+    "action.write": ("schreiben", ""),
+    "action.read": ("lesen", ""),
+    "action.remove": ("entfernen", ""),
+    "action.lock": ("sperren", ""),
+    "action.use": ("benutzen", ""),
+    "storage.disk_full": (
+        "{path} lässt sich nicht {action}: die Platte ist voll.",
+        "Platz schaffen, oder KB_HOME auf einen Ordner einer anderen Platte setzen; dann noch "
+        "einmal.",
+    ),
+    "storage.not_allowed": (
+        "{path} lässt sich nicht {action}: das ist dort nicht erlaubt.",
+        "Den Ordner beschreibbar machen, oder KB_HOME auf einen setzen, der es ist.",
+    ),
+    "storage.wrong_kind": (
+        "{path} lässt sich nicht {action}: statt eines Ordners ist dort eine Datei, oder statt "
+        "einer Datei ein Ordner.",
+        "Beiseitelegen, oder KB_HOME auf einen anderen Ordner setzen.",
+    ),
+    "storage.path_too_long": (
+        "{path} lässt sich nicht {action}: der Pfad ist zu lang.",
+        "KB_HOME auf einen Ordner mit kürzerem Pfad setzen.",
+    ),
+    "storage.absent": (
+        "{path} lässt sich nicht {action}: es ist nicht (mehr) da.",
+        "Prüfen, ob es den Ordner der Bibliothek (KB_HOME) gibt und seine Platte angeschlossen "
+        "ist.",
+    ),
+    "storage.refused": (
+        "{path} lässt sich nicht {action}: {reason}.",
+        "Die Platte des Bibliotheksordners (KB_HOME) prüfen.",
+    ),
+    "json.field": ("{where}, Feld {name!r}: {problem}.", "{next_step}"),
+    "setting.not_saved": (
+        "{cause}",
+        "Den Ordner beschreibbar machen, oder die Einstellung in der Umgebung setzen.",
+    ),
+}
 
 # English of the page where it must differ from the command line's.
 EN_PAGE: dict[str, tuple[str, str]] = {}

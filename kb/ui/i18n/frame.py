@@ -41,7 +41,6 @@ EN: dict[str, str] = {
     "unguarded": "KB_PASSWORD is set, but this server cannot ask for it.",
     "unguarded_hint": "Start it with `kb app` or `streamlit run streamlit_app.py`.",
     "days": "{count} days",
-    "see_log": "The server's log has the details.",
     # Stages and states of items
     "stage_fetch": "fetching",
     "stage_transcribe": "transcribing",
@@ -98,7 +97,6 @@ DE: dict[str, str] = {
     "unguarded": "KB_PASSWORD ist gesetzt, aber dieser Server kann nicht danach fragen.",
     "unguarded_hint": "Mit `kb app` oder `streamlit run streamlit_app.py` starten.",
     "days": "{count} Tage",
-    "see_log": "Einzelheiten stehen im Protokoll des Servers.",
     "stage_fetch": "holen",
     "stage_transcribe": "verschriften",
     "stage_write": "schreiben",

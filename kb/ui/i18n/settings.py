@@ -72,8 +72,6 @@ EN: dict[str, str] = {
     "follow_remove": "Unfollow",
     "follow_added": "{reference} is followed.",
     "follow_removed": "{reference} is no longer followed.",
-    "follow_nothing": "Nothing was named.",
-    "follow_nothing_hint": "Give a channel, a playlist or a folder.",
     "follow_line": "every {every} · next look {next} · last look {last}",
     "follow_no_worker": "No worker is running, so nothing is looked up. Start it in the sidebar.",
     # Health
@@ -174,8 +172,6 @@ DE: dict[str, str] = {
     "follow_remove": "Nicht mehr verfolgen",
     "follow_added": "{reference} wird verfolgt.",
     "follow_removed": "{reference} wird nicht mehr verfolgt.",
-    "follow_nothing": "Nichts wurde genannt.",
-    "follow_nothing_hint": "Einen Kanal, eine Playlist oder einen Ordner angeben.",
     "follow_line": "alle {every} · nächster Blick {next} · letzter Blick {last}",
     "follow_no_worker": "Kein Arbeiter läuft: niemand sieht nach. In der Seitenleiste starten.",
     "health": "Dieser Rechner",

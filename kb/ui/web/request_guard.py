@@ -55,10 +55,13 @@ def check_binding(address: str | None, settings: Settings, *, oidc: bool) -> Non
     if is_loopback(address) or oidc or settings.password.get_secret_value():
         return
     raise UsageError(
-        f"The dashboard would listen on {address or 'every interface'}, where others reach it, "
-        "and asks nobody who he is.",
-        hint="Set KB_PASSWORD, or an [auth] section (OIDC) in .streamlit/secrets.toml; or stay "
-        "on this machine: --server.address 127.0.0.1",
+        "page.unguarded",
+        "The dashboard would listen on {address}, where others reach it, and "
+        "asks nobody who he is.",
+        hint="Set KB_PASSWORD, or an [auth] section (OIDC) in "
+        ".streamlit/secrets.toml; or stay on this machine: --server.address "
+        "127.0.0.1",
+        address=address or "every interface",
     )
 
 

@@ -125,7 +125,10 @@ def _save(name: str, values: Mapping[str, object], content: str, *, existing: st
     try:
         if existing:
             raise SettingsError(
-                text("gpu_preset_taken", name=existing), hint=text("gpu_preset_taken_hint")
+                "page.preset_taken",
+                "There is a preset {name} already.",
+                hint="Choose it in the list to change it, or take another name.",
+                name=existing,
             )
         label = str(values["label"]).strip()
         figures = {key: value for key, value in values.items() if key != "label"}
@@ -143,7 +146,12 @@ def _remove(name: str, content: str) -> None:
         service = session.service()
         in_force = service.settings.preset
         if service.presets.find(in_force, service.presets.check(content)).name == name:
-            raise SettingsError(text("gpu_preset_in_use"))
+            raise SettingsError(
+                "page.preset_in_use",
+                "The preset {name} is in force (KB_PRESET).",
+                hint="Choose another one first.",
+                name=name,
+            )
         service.presets.remove(name, expected=content)
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)

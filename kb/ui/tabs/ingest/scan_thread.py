@@ -18,7 +18,6 @@ from kb.service.views import ListingReport, Scan
 from kb.service.worker_supervisor import worker_supervisor
 from kb.settings import Settings
 from kb.types import MediaItem
-from kb.ui.i18n import text
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +88,7 @@ class ScanThread:
     def _scan(self, service: Service, number: int, reference: str) -> None:
         def on_report(report: ListingReport) -> None:
             if self._cancelled.is_set():
-                raise Cancelled("Something else is looked at now.")
+                raise Cancelled("page.replaced", "Something else is looked at now.")
             self._update(number, report=report)
 
         try:
@@ -163,7 +162,13 @@ class IngestThread:
 
 def unexpected_error(error: Exception) -> KBError:
     """Return an internal error of the program as a message for the page."""
-    return KBError(f"{type(error).__name__}: {error}", hint=text("see_log"))
+    return KBError(
+        "page.unexpected",
+        "{kind}: {reason}",
+        hint="The server's log has the details.",
+        kind=type(error).__name__,
+        reason=error,
+    )
 
 
 def items_to_ingest(results: Sequence[ScanResult], *, again: bool) -> list[MediaItem]:

@@ -279,7 +279,11 @@ def _start(items: tuple[MediaItem, ...], listings: tuple[str, ...]) -> None:
     try:
         options = preset_cards.ingest_form(service).run_options()
         if not items and not listings:
-            raise UsageError(text("nothing_given"), hint=text("nothing_given_hint"))
+            raise UsageError(
+                "page.nothing_given",
+                "Nothing was named.",
+                hint="Give a link, a handle or a path, or drop a file.",
+            )
         request = scan_thread.IngestRequest(
             items, listings, _filters_from_state(checked=True), options
         )
@@ -305,7 +309,9 @@ def finish_ingest() -> None:
     if not ingest_thread.report.enqueued:
         skipped = ingest_thread.report.skipped
         reason = text(f"skipped_{skipped[0].code}") if skipped else ""
-        st.session_state[_PROBLEM] = UsageError(text("nothing_taken", reason=reason))
+        st.session_state[_PROBLEM] = UsageError(
+            "page.nothing_taken", "Nothing was queued: {reason}.", reason=reason
+        )
         return
     st.session_state[_SOURCES] = ""
     st.session_state.pop(_SCAN, None)

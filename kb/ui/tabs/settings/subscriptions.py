@@ -95,7 +95,11 @@ def _follow() -> None:
     reference = str(state.get(_NEW) or "").strip()
     try:
         if not reference:
-            raise UsageError(text("follow_nothing"), hint=text("follow_nothing_hint"))
+            raise UsageError(
+                "page.follow_nothing",
+                "Nothing was named.",
+                hint="Give a channel, a playlist or a folder.",
+            )
         service.library.prepare()
         path = Path(reference).expanduser()
         if path.exists():

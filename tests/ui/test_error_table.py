@@ -1,0 +1,181 @@
+"""Every error in the source has a code, a literal sentence and German with the same fields.
+
+The source is read as a syntax tree: an error is found even where no test raises it.
+"""
+
+from __future__ import annotations
+
+import ast
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from kb.errors import NestedText
+from kb.settings import PROJECT_ROOT
+from kb.ui.i18n import errors
+
+# Files that are moved in a step of their own.
+UNCODED: frozenset[str] = frozenset({"gpu/presets.py"})
+# Errors that need no next step, each with the reason.
+NO_HINT: dict[str, str] = {
+    "recognizer.stopped": "a stop that was asked for",
+    "recognizer.stopped_waiting": "a stop that was asked for",
+    "recognizer.worker_stopping": "a stop that was asked for",
+    "worker.stopping": "a stop that was asked for",
+    "item.cancelled": "a stop that was asked for",
+    "item.cancelled_publish": "a stop that was asked for",
+    "page.replaced": "never shown: another look took the place of this one",
+    "page.nothing_taken": "nothing is wrong: the reason says where the medium is",
+    "lane.paused_by_hand": "a part of a sentence that has the next step",
+    "action.write": "a part of a sentence",
+    "action.read": "a part of a sentence",
+    "action.remove": "a part of a sentence",
+    "action.lock": "a part of a sentence",
+    "action.use": "a part of a sentence",
+}
+_KEYWORDS = frozenset({"hint", "retryable", "until"})
+
+
+@dataclass(frozen=True)
+class Raised:
+    """One construction of an error; `place` is its file and line."""
+
+    place: str
+    file: str
+    code: str
+    template: str
+    hint: str
+    values: frozenset[str] | None  # None where they come from a mapping (**values)
+
+
+def _error_classes(trees: dict[str, ast.Module]) -> frozenset[str]:
+    """The names of KBError and every class derived from it."""
+    known = {"KBError"}
+    classes = [n for tree in trees.values() for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+    while True:
+        more = {
+            node.name
+            for node in classes
+            if {base.id for base in node.bases if isinstance(base, ast.Name)} & known
+        }
+        if more <= known:
+            return frozenset(known)
+        known |= more
+
+
+def _text(node: ast.expr | None, constants: dict[str, str]) -> str | None:
+    """A literal text, or that of a module's constant."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.Name):
+        return constants.get(node.id)
+    return None
+
+
+def _constants(tree: ast.Module) -> dict[str, str]:
+    return {
+        node.targets[0].id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
+
+
+def _constructions() -> Iterator[Raised | str]:
+    """Each construction of an error, or the place of one that is not literal."""
+    paths = [*(PROJECT_ROOT / "kb").rglob("*.py"), *(PROJECT_ROOT / "gpu").rglob("*.py")]
+    trees = {
+        path.relative_to(PROJECT_ROOT).as_posix(): ast.parse(path.read_text("utf-8"))
+        for path in sorted(paths)
+    }
+    classes = _error_classes(trees)
+    for file, tree in trees.items():
+        constants = _constants(tree)
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name not in classes or file == "kb/errors.py":
+                continue
+            place = f"{file}:{node.lineno}"
+            keywords = {each.arg: each.value for each in node.keywords}
+            parts = [_text(each, constants) for each in node.args]
+            hint = _text(keywords.get("hint", ast.Constant("")), constants)
+            if len(parts) != 2 or None in parts or hint is None:
+                yield place
+                continue
+            values = None if None in keywords else frozenset(map(str, keywords)) - _KEYWORDS
+            yield Raised(place, file, str(parts[0]), str(parts[1]), hint, values)
+
+
+FOUND = tuple(_constructions())
+RAISED = tuple(each for each in FOUND if isinstance(each, Raised))
+
+
+def fields(template: str) -> frozenset[str]:
+    """The names in a template; `{cause.hint}` names `cause`."""
+    names = (name for _, name, _, _ in string.Formatter().parse(template) if name is not None)
+    return frozenset(name.split(".")[0].split("[")[0] for name in names)
+
+
+def sample(name: str, template: str) -> object:
+    """A value that the format of a field takes."""
+    for _, field, spec, _ in string.Formatter().parse(template):
+        if field == name and spec and spec[-1] in "fgedn%,":
+            return 2
+    return NestedText(f"<{name}>", "<next>")
+
+
+def test_every_error_is_literal_and_has_a_code() -> None:
+    without = [each for each in FOUND if isinstance(each, str)]
+    assert [place for place in without if place.split(":")[0] not in UNCODED] == []
+    assert len(RAISED) > 100
+
+
+def test_a_code_is_dotted_and_stands_for_one_sentence() -> None:
+    sentences: dict[str, set[tuple[str, str]]] = {}
+    for each in RAISED:
+        assert each.code.count(".") >= 1 and each.code == each.code.lower(), each.place
+        sentences.setdefault(each.code, set()).add((each.template, each.hint))
+    assert {code: found for code, found in sentences.items() if len(found) > 1} == {}
+
+
+def test_the_german_table_has_exactly_the_codes() -> None:
+    codes = {each.code for each in RAISED}
+    assert codes - set(errors.DE) == set()
+    assert set(errors.DE) - codes == set()
+    assert set(errors.EN_PAGE) - codes == set()
+
+
+def test_no_code_has_two_german_texts() -> None:
+    assert len(errors.DE) == sum(len(family.DE) for family in errors.FAMILIES)
+
+
+@pytest.mark.parametrize("each", RAISED, ids=lambda each: each.code)
+def test_a_sentence_and_its_translations_render(each: Raised) -> None:
+    used = fields(each.template) | fields(each.hint)
+    if each.values is not None:
+        assert used <= each.values, "a field has no value"
+    for name, table in (("German", errors.DE), ("the page's English", errors.EN_PAGE)):
+        if each.code not in table:
+            continue
+        message, hint = table[each.code]
+        assert fields(message) == fields(each.template), name
+        assert fields(hint) == fields(each.hint), name
+        for template in (each.template, each.hint, message, hint):
+            values = {field: sample(field, template) for field in fields(template)}
+            template.format(**values)
+
+
+@pytest.mark.parametrize("each", RAISED, ids=lambda each: each.code)
+def test_a_sentence_has_a_next_step_in_both_languages(each: Raised) -> None:
+    assert each.template, each.place
+    if each.code in NO_HINT:
+        assert not each.hint, f"{each.code} has a hint and is listed without one"
+        return
+    assert each.hint, f"{each.place}: no next step, and no reason in NO_HINT"
+    assert errors.DE[each.code][1]
