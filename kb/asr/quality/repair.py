@@ -1,31 +1,31 @@
-"""Suspect windows are read again, alone, until a reading is clean or the means are spent.
+"""Repair: decodes suspect windows again until an attempt is clean or the budget is spent.
 
-The ladder: the window with shifted borders; the stretches that are still without words by
+The steps: the window with shifted borders; the stretches that are still without words by
 themselves; then the window at rising temperatures (openai/whisper's fall-back, transcribe.py);
-then with beams; then by another engine, if one is set. A reading with shifted borders that
-agrees with the first one ends the ladder: what two readings say alike, a third will say.
+then with beams; then by another engine, if one is set. An attempt with shifted borders that
+agrees with the first one ends the repair: a third attempt would agree too.
 
-**Score.** The reading that stands is the one with the highest
+**Score.** The chosen attempt is the one with the highest
 
     covered share of the detected speech (1 where there is none)
-    - half the share of the window that signs other than `uncovered` speak against
-    - 0.02 for each sign
+    - half the share of the window that has flags other than `uncovered`
+    - 0.02 for each flag
     + 0.1 * exp(mean log-probability)
 
 so that words for speech weigh most, doubt about them less, and confidence decides only
-between equals. An empty reading of speech scores below a doubtful one. `language` does not
-count: a window that sounds like another language than the item's is read in both, and the
-better reading stands without that sign.
+between equals. An empty attempt on speech scores below a doubtful one. `language` does not
+count: a window that sounds like another language than the item's is decoded in both, and the
+better attempt is kept without that flag.
 
-Speech that only the looser detection marks, outside of all windows, is read once, as a window
+Speech that only the looser detection marks, outside of all windows, is decoded once, as a window
 of its own (`kb.asr.windows.residual_speech`).
 
-**Cost.** Counted in windows' worth of time of the first reading, and not in seconds, so that
-a busy machine mends no less: a window read again is one, a part of it what its length
-amounts to (a quarter at least), with beams `BEAM_COST`, and by another engine as many as its
-time amounts to. `share` of the windows read so far may be spent, counted over all media of a
-run (`kb.asr.quality.repair_budget` tells why and how).
-Windows that wait for the budget are taken by the seconds of doubt, and at most `MOST_WAITING`
+**Cost.** Counted in windows' worth of time of the first attempt, and not in seconds, so that
+a busy machine repairs no less: a window decoded again costs one, a part of it its share of the
+length (a quarter at least), with beams `BEAM_COST`, and by another engine its share of the
+time. `share` of the windows decoded so far may be spent, counted over all media of a
+run (see `kb.asr.quality.repair_budget`).
+Windows that wait for the budget are ordered by their flagged seconds, and at most `MOST_WAITING`
 wait: their sound is in memory.
 """
 
@@ -82,13 +82,12 @@ class RepairPlan:
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
-    """A window, or a `part` of one, to be read again; `other`: by the other engine."""
+    """A window, or a `part` of one, to decode again; `fallback`: by the other engine."""
 
     window: Window
     language: str
     options: DecodingOptions = GREEDY
     fallback: bool = False
-
     part: bool = False
 
     def cost(self, limit_s: float) -> float:

@@ -39,7 +39,7 @@ def quality_report(
 
     Gaps are counted again over the whole item: words missing at a window's edge may be in its
     neighbour. A gap belongs to the window in which it begins; one outside of all windows
-    (speech that only the looser detection heard) to none. `order_flags`: signs against the row of
+    (speech that only the looser detection found) to none. `order_flags`: flags on the order of
     words as a whole (`kb.asr.stitching.enforce_order`), given to the window in which they begin.
     """
     whole = coverage(speech, (w for s in segments for w in s.words), repaired)

@@ -25,7 +25,7 @@ Speech = Callable[[float, float], Sequence[SpeechSpan]]
 
 @dataclass(slots=True)
 class ResidualSpeech:
-    """Follows a stream of sound; `found` are the stretches that no window holds.
+    """Follows a stream of sound; `windows` are the stretches of speech in no other window.
 
     `limit_s`: the longest stretch; `least_s`: seconds of speech from which one counts. Held in
     memory: what is not yet decided, one open stretch, and those found.

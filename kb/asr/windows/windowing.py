@@ -29,9 +29,9 @@ SHORTEST_PAUSE_S = 0.25  # a shorter one may be the closure of a p or t inside a
 class Window:
     """A slice of the sound that is recognized in one piece.
 
-    `audio`: float32, shape [samples] at 16 kHz; `speech`: detected spans inside; `overlap_s`: how
-    much of the beginning the window before has read too; `shared_s`: how much of the end the next
-    one may read too (where no pause allowed a cut); `hotwords`: names for the
+    `audio`: float32, shape [samples] at 16 kHz; `speech`: detected spans inside; `overlap_s`: the
+    part at the beginning that the window before has too; `shared_s`: the part at the end that the
+    next one may have too (where no pause allowed a cut); `hotwords`: names for the
     prompt, the most important first. All times are those of the trimmed sound; `time_map` leads
     to the medium's, where long pauses were taken out before (see
     `kb.asr.audio.pause_trimmer`).

@@ -18,7 +18,7 @@ _UNUSED = -1e9  # of beams that are the same text as the first, before the first
 
 
 class BeamSearchDecoder:
-    """A search of `beams` texts a window, each of at most `room` tokens."""
+    """Beam search: `beams` texts a window, each of at most `max_length` tokens."""
 
     def __init__(
         self,

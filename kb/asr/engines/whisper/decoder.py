@@ -40,9 +40,9 @@ class _Layer:
 class Caches:
     """The state of a batch between steps.
 
-    One tensor a layer: `own` holds keys and values of the tokens so far,
-    [2, windows, heads, steps, width]; `cross` those of the sound,
-    [2, windows, heads, positions, width]. On a CPU the values of the sound lie across,
+    One tensor a layer: `self_attention` holds keys and values of the tokens so far,
+    [2, windows, heads, steps, width]; `cross_attention` those of the sound,
+    [2, windows, heads, positions, width]. On a CPU the values of the sound are transposed,
     [windows, heads, width, positions] in the same memory (`_transposed_view`).
     """
 
