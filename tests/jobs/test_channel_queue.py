@@ -150,7 +150,12 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
                 assert status.wait_until == pytest.approx(lane.until)
         shown_state = json.loads(lab.kb("status", "--json").stdout)
         (shown,) = shown_state["lanes"]
-        assert shown == {"name": "download", "until": lane.until, "reason": lane.reason}
+        assert shown == {
+            "name": "download",
+            "until": lane.until,
+            "reason": lane.reason,
+            "problem": None,
+        }
         until = time.strftime("%d %b %H:%M", time.localtime(lane.until))
         assert f"The download lane is paused until {until}" in lab.kb("status").stdout
         asked = len(site.media.requests)
