@@ -62,7 +62,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         batch = tab.get_by_label(text("option_batch_size"), exact=True)
         batch.fill("3")
         batch.press("Enter")
-        own = tab.get_by_label(text("metadata"), exact=True)
+        own = tab.get_by_label(text("option_metadata"), exact=True)
         own.fill("team=research")
         own.press("Enter")
 
