@@ -30,10 +30,8 @@ class Range:
     high: float
     option: str
 
-    def problem(self, value: object) -> str | None:
-        """Return what is wrong with a value, as the end of a sentence; None if nothing is."""
-        accepted = "a whole number" if self.kind is int else "a number"
-        accepted = f"{accepted} from {self.low:g} to {self.high:g}"
+    def problem(self, value: object) -> SettingsError | None:
+        """Return the fault of a value, as the end of a sentence; None for a good value."""
         # In Python a truth value is a number too; in a preset it is a mistake.
         is_number = isinstance(value, self.kind | int) and not isinstance(
             value, bool | ScalarBoolean
@@ -41,7 +39,21 @@ class Range:
         # Not-a-number compares false with everything and so fails here as well.
         if is_number and self.low <= value <= self.high:  # type: ignore[operator]
             return None
-        return f"must be {accepted}, not {_quote(value)}"
+        if self.kind is int:
+            return SettingsError(
+                "preset.whole",
+                "must be a whole number from {low:g} to {high:g}, not {value}",
+                low=self.low,
+                high=self.high,
+                value=_quote(value),
+            )
+        return SettingsError(
+            "preset.number",
+            "must be a number from {low:g} to {high:g}, not {value}",
+            low=self.low,
+            high=self.high,
+            value=_quote(value),
+        )
 
 
 RANGES: Mapping[str, Range] = {
@@ -78,7 +90,12 @@ class Preset:
             problem = _problem(key, getattr(self, key), self.chunk_s)
             if problem:
                 raise SettingsError(
-                    f"Preset {self.name}: {key} {problem}.", hint="See presets.yaml."
+                    "preset.value",
+                    "Preset {name}: {key} {problem}.",
+                    hint="See presets.yaml.",
+                    name=self.name,
+                    key=key,
+                    problem=problem,
                 )
 
 
@@ -114,15 +131,26 @@ def _parse_presets(text: str, path: Path) -> Mapping[str, Preset]:
     for name, block in document.items():
         line = _line(document, name)
         if not isinstance(name, str) or not _plain(name):
-            raise _error(path, line, f"{_quote(name)} is no preset name", "Use a word.")
+            raise SettingsError(
+                "presets.no_name",
+                "{path}, line {line}: {name} is no preset name.",
+                hint="Use a word.",
+                path=path,
+                line=line,
+                name=_quote(name),
+            )
         presets[name] = preset = _preset(path, line, name, block)
         for answer in {_plain(name), _plain(preset.label)}:
             if names_taken.setdefault(answer, name) != name:
-                raise _error(
-                    path,
-                    line,
-                    f"preset {name} answers to the same name as preset {names_taken[answer]}",
-                    "Give one of them another name or label; case and signs make no difference.",
+                raise SettingsError(
+                    "presets.same_name",
+                    "{path}, line {line}: preset {name} answers to the same name as preset {other}.",
+                    hint="Give one of them another name or label; case and signs make no "
+                    "difference.",
+                    path=path,
+                    line=line,
+                    name=name,
+                    other=names_taken[answer],
                 )
     return presets
 
@@ -139,11 +167,22 @@ def find_preset(name: str, presets: Mapping[str, Preset] | None = None) -> Prese
     for preset in presets.values():
         if normalized and normalized in (_plain(preset.name), _plain(preset.label)):
             return preset
-    known = ", ".join(presets)
     close = difflib.get_close_matches(name.casefold(), presets, n=1)
+    if close:
+        raise SettingsError(
+            "preset.unknown_close",
+            "Unknown preset {name}. Known presets: {known}.",
+            hint="Did you mean {close}?",
+            name=_quote(name),
+            known=", ".join(presets),
+            close=close[0],
+        )
     raise SettingsError(
-        f"Unknown preset {_quote(name)}. Known presets: {known}.",
-        hint=f"Did you mean {close[0]}?" if close else "kb presets shows what each one does.",
+        "preset.unknown",
+        "Unknown preset {name}. Known presets: {known}.",
+        hint="kb presets shows what each one does.",
+        name=_quote(name),
+        known=", ".join(presets),
     )
 
 
@@ -176,7 +215,11 @@ def override(
         problem = _problem(key, value, chunk)
         if problem:
             raise SettingsError(
-                f"{_OPTIONS[key]} {problem}.", hint="kb presets shows the presets' own figures."
+                "preset.option",
+                "{option} {problem}.",
+                hint="kb presets shows the presets' own figures.",
+                option=_OPTIONS[key],
+                problem=problem,
             )
     if "overlap_s" not in changes and _problem("overlap_s", preset.overlap_s, chunk):
         changes["overlap_s"] = preset.overlap_s * chunk / preset.chunk_s
@@ -188,11 +231,20 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise _error(path, line, "this is not UTF-8", "Save the file as UTF-8.") from error
+        raise SettingsError(
+            "presets.not_utf8",
+            "{path}, line {line}: this is not UTF-8.",
+            hint="Save the file as UTF-8.",
+            path=path,
+            line=line,
+        ) from error
     except OSError as error:
         raise SettingsError(
-            f"The preset file {path} cannot be read: {error.strerror}.",
+            "presets.not_readable",
+            "The preset file {path} cannot be read: {reason}.",
             hint="Correct KB_PRESETS_FILE, or restore presets.yaml.",
+            path=path,
+            reason=error.strerror,
         ) from error
 
 
@@ -206,41 +258,106 @@ def _parse(text: str, path: Path) -> CommentedMap:
         if "duplicate key" in cause:
             # The library's sentence goes on with the values and what it found before.
             cause = cause.split(" with value")[0].replace("found ", "")
-        raise _error(path, line, cause, "A key may stand once; indent with spaces.") from error
+        raise SettingsError(
+            "presets.yaml_mark",
+            "{path}, line {line}: {cause}.",
+            hint="A key may stand once; indent with spaces.",
+            path=path,
+            line=line,
+            cause=cause,
+        ) from error
     except YAMLError as error:
-        raise _error(path, 1, str(error).splitlines()[0], "See presets.yaml.") from error
+        raise SettingsError(
+            "presets.yaml",
+            "{path}, line 1: {cause}.",
+            hint="See presets.yaml.",
+            path=path,
+            cause=str(error).splitlines()[0],
+        ) from error
     if not isinstance(document, CommentedMap) or not document:
-        found = "nothing" if not document else _quote(document)
-        raise _error(path, 1, f"presets are expected here, not {found}", "See presets.yaml.")
+        raise SettingsError(
+            "presets.no_presets",
+            "{path}, line 1: presets are expected here, not {value}.",
+            hint="See presets.yaml.",
+            path=path,
+            value="nothing" if not document else _quote(document),
+        )
     return document
 
 
 def _preset(path: Path, line: int, name: str, block: object) -> Preset:
     if not isinstance(block, CommentedMap):
-        raise _error(path, line, f"preset {name} has no figures", f"It needs: {_keys()}.")
+        raise SettingsError(
+            "presets.no_figures",
+            "{path}, line {line}: preset {name} has no figures.",
+            hint="It needs: {keys}.",
+            path=path,
+            line=line,
+            name=name,
+            keys=_keys(),
+        )
     known = [field.name for field in fields(Preset) if field.name != "name"]
     for key in block:
         if key not in known:
             close = difflib.get_close_matches(str(key), known, n=1)
-            guess = f"Did you mean {close[0]}? " if close else ""
-            raise _error(
-                path,
-                _line(block, key),
-                f"preset {name}: unknown key {_quote(key)}",
-                f"{guess}Known keys: {_keys()}, label.",
+            if close:
+                raise SettingsError(
+                    "presets.unknown_key_close",
+                    "{path}, line {line}: preset {name}: unknown key {key}.",
+                    hint="Did you mean {close}? Known keys: {keys}, label.",
+                    path=path,
+                    line=_line(block, key),
+                    name=name,
+                    key=_quote(key),
+                    close=close[0],
+                    keys=_keys(),
+                )
+            raise SettingsError(
+                "presets.unknown_key",
+                "{path}, line {line}: preset {name}: unknown key {key}.",
+                hint="Known keys: {keys}, label.",
+                path=path,
+                line=_line(block, key),
+                name=name,
+                key=_quote(key),
+                keys=_keys(),
             )
     missing = [key for key in _OPTIONS if key not in block]
     if missing:
-        raise _error(path, line, f"preset {name}: {missing[0]} is missing", f"Needed: {_keys()}.")
+        raise SettingsError(
+            "presets.key_missing",
+            "{path}, line {line}: preset {name}: {key} is missing.",
+            hint="Needed: {keys}.",
+            path=path,
+            line=line,
+            name=name,
+            key=missing[0],
+            keys=_keys(),
+        )
     label = block.get("label", name.upper())
     if not isinstance(label, str) or not _plain(label):
-        cause = f"preset {name}: label must be a text with letters, not {_quote(label)}"
-        raise _error(path, _line(block, "label"), cause, "Put it between quotes.")
+        raise SettingsError(
+            "presets.label",
+            "{path}, line {line}: preset {name}: label must be a text with letters, not {value}.",
+            hint="Put it between quotes.",
+            path=path,
+            line=_line(block, "label"),
+            name=name,
+            value=_quote(label),
+        )
     for key in _OPTIONS:
         problem = _problem(key, block[key], block["chunk_s"])
         if problem:
-            cause = f"preset {name}: {key} {problem}"
-            raise _error(path, _line(block, key), cause, "Correct the value in that line.")
+            raise SettingsError(
+                "presets.value",
+                "{path}, line {line}: preset {name}: {key} {problem}.",
+                hint="Correct the value in that line.",
+                path=path,
+                line=_line(block, key),
+                name=name,
+                key=key,
+                problem=problem,
+            )
     return Preset(
         name=str(name),
         label=str(label),
@@ -253,16 +370,24 @@ def _preset(path: Path, line: int, name: str, block: object) -> Preset:
     )
 
 
-def _problem(key: str, value: Any, chunk_s: float) -> str | None:
+def _problem(key: str, value: Any, chunk_s: float) -> SettingsError | None:
     """Return the fault of a value, as the end of a sentence that begins with its key."""
     if key == "timestamps":
-        known = isinstance(value, str) and value in _TIMESTAMPS
-        return None if known else f"must be {' or '.join(_TIMESTAMPS)}, not {_quote(value)}"
+        if isinstance(value, str) and value in _TIMESTAMPS:
+            return None
+        return SettingsError(
+            "preset.timestamps", "must be segment or word, not {value}", value=_quote(value)
+        )
     problem = RANGES[key].problem(value)
     if problem or key != "overlap_s" or RANGES["chunk_s"].problem(chunk_s):
         return problem
     if 2 * value >= chunk_s:
-        return f"must be less than half of the chunk ({chunk_s / 2:g} s), not {_quote(value)}"
+        return SettingsError(
+            "preset.overlap",
+            "must be less than half of the chunk ({half:g} s), not {value}",
+            half=chunk_s / 2,
+            value=_quote(value),
+        )
     return None
 
 
@@ -294,7 +419,3 @@ def _line(block: CommentedMap, key: object) -> int:
         return int(block.lc.key(key)[0]) + 1
     except (KeyError, TypeError, AttributeError):
         return int(block.lc.line or 0) + 1
-
-
-def _error(path: Path, line: int, cause: str, hint: str) -> SettingsError:
-    return SettingsError(f"{path}, line {line}: {cause}.", hint=hint)

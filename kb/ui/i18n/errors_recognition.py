@@ -197,6 +197,76 @@ DE: dict[str, tuple[str, str]] = {
         "{path} wurde inzwischen geändert.",
         "Noch einmal ansehen, dann ändern.",
     ),
+    "preset.whole": (
+        "muss eine ganze Zahl von {low:g} bis {high:g} sein, nicht {value}",
+        "",
+    ),
+    "preset.number": ("muss eine Zahl von {low:g} bis {high:g} sein, nicht {value}", ""),
+    "preset.timestamps": ("muss segment oder word sein, nicht {value}", ""),
+    "preset.overlap": (
+        "muss kleiner sein als die Hälfte des Chunks ({half:g} s), nicht {value}",
+        "",
+    ),
+    "preset.value": ("Preset {name}: {key} {problem}.", "Siehe presets.yaml."),
+    "preset.option": (
+        "{option} {problem}.",
+        "Die eigenen Werte der Presets stehen im Reiter GPU.",
+    ),
+    "preset.unknown": (
+        "Unbekanntes Preset {name}. Bekannte Presets: {known}.",
+        "kb presets zeigt, was jedes tut.",
+    ),
+    "preset.unknown_close": (
+        "Unbekanntes Preset {name}. Bekannte Presets: {known}.",
+        "War {close} gemeint?",
+    ),
+    "presets.no_name": (
+        "{path}, Zeile {line}: {name} ist kein Name eines Presets.",
+        "Ein Wort benutzen.",
+    ),
+    "presets.same_name": (
+        "{path}, Zeile {line}: Preset {name} hört auf denselben Namen wie Preset {other}.",
+        "Einem davon einen anderen Namen oder Titel geben; Groß- und Kleinschreibung und Zeichen "
+        "machen keinen Unterschied.",
+    ),
+    "presets.not_utf8": (
+        "{path}, Zeile {line}: das ist kein UTF-8.",
+        "Die Datei als UTF-8 speichern.",
+    ),
+    "presets.yaml_mark": (
+        "{path}, Zeile {line}: {cause}.",
+        "Ein Schlüssel darf einmal vorkommen; mit Leerzeichen einrücken.",
+    ),
+    "presets.yaml": ("{path}, Zeile 1: {cause}.", "Siehe presets.yaml."),
+    "presets.no_presets": (
+        "{path}, Zeile 1: hier werden Presets erwartet, nicht {value}.",
+        "Siehe presets.yaml.",
+    ),
+    "presets.no_figures": (
+        "{path}, Zeile {line}: Preset {name} hat keine Werte.",
+        "Nötig sind: {keys}.",
+    ),
+    "presets.unknown_key": (
+        "{path}, Zeile {line}: Preset {name}: unbekannter Schlüssel {key}.",
+        "Bekannte Schlüssel: {keys}, label.",
+    ),
+    "presets.unknown_key_close": (
+        "{path}, Zeile {line}: Preset {name}: unbekannter Schlüssel {key}.",
+        "War {close} gemeint? Bekannte Schlüssel: {keys}, label.",
+    ),
+    "presets.key_missing": (
+        "{path}, Zeile {line}: Preset {name}: {key} fehlt.",
+        "Nötig sind: {keys}.",
+    ),
+    "presets.label": (
+        "{path}, Zeile {line}: Preset {name}: label muss ein Text mit Buchstaben sein, nicht "
+        "{value}.",
+        "Den Text in Anführungszeichen setzen.",
+    ),
+    "presets.value": (
+        "{path}, Zeile {line}: Preset {name}: {key} {problem}.",
+        "Den Wert in dieser Zeile berichtigen.",
+    ),
     "presets.not_writable": (
         "{cause}",
         "Die Datei beschreibbar machen, oder KB_PRESETS_FILE auf eine Kopie von ihr setzen.",
