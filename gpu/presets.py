@@ -144,7 +144,8 @@ def _parse_presets(text: str, path: Path) -> Mapping[str, Preset]:
             if names_taken.setdefault(answer, name) != name:
                 raise SettingsError(
                     "presets.same_name",
-                    "{path}, line {line}: preset {name} answers to the same name as preset {other}.",
+                    "{path}, line {line}: preset {name} answers to the same name as preset "
+                    "{other}.",
                     hint="Give one of them another name or label; case and signs make no "
                     "difference.",
                     path=path,
