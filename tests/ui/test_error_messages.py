@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from gpu.presets import find_preset, override
 from kb.asr.engines.model_lookup import ModelRef, _explain
 from kb.database import Database
-from kb.errors import KBError
+from kb.errors import KBError, restored
 from kb.service import Service
 from kb.settings import Settings, get_settings
 from kb.sinks.odin.transport import check_credentials
@@ -20,7 +20,7 @@ from kb.sources import get_source, source_for
 from kb.sources.files import FileSource
 from kb.sources.keys.key_ring import ApiKey, KeyRing, read_keys
 from kb.storage import library_error
-from kb.ui.i18n import MESSAGES, error_messages, error_sentences
+from kb.ui.i18n import MESSAGES
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support.keys import fake_key
 from tests.support.library_pages import page, page_text, run_page
@@ -144,13 +144,21 @@ def test_the_core_s_own_errors_are_told_in_german(kind: str, tmp_path: Path) -> 
     ) == (problem.message)
 
 
-@pytest.mark.parametrize("key", [key for key in error_sentences.EN if key.startswith("problem_")])
-def test_every_sentence_is_found_by_its_own_words(key: str) -> None:
-    """With any values, and the values come through."""
-    values = {each: f"<{each}>" for each in error_messages._FIELD.findall(
-        error_sentences.EN[key].replace("{", r"\{").replace("}", r"\}"))}  # fmt: skip
-    english, german = (MESSAGES[lang][key].format(**values) for lang in ("en", "de"))
-    assert said(KBError(english))[0] == german.strip()
+def test_a_stored_error_of_another_version_is_shown_as_it_was_stored() -> None:
+    """Its code may be unknown here, or its sentence may have had other values."""
+    unknown = restored("As it was.", "Then this.", {"code": "no.such", "values": {}})
+    assert said(unknown) == ("As it was.", "Then this.")
+    changed = restored("As it was.", "Then this.", {"code": "storage.disk_full", "values": {}})
+    assert said(changed) == ("As it was.", "Then this.")
+    damaged = {"code": "storage.refused", "values": {"path": "/a", "action": 3, "reason": "?"}}
+    assert said(restored("As it was.", "", damaged))[0] == "/a lässt sich nicht 3: ?."
+
+
+def test_an_error_inside_another_is_translated_with_it() -> None:
+    cause = raised(no_disk)
+    outer = KBError("setting.not_saved", "{cause}", hint="Then so.", cause=cause)
+    assert said(outer)[0] == said(cause)[0]
+    assert said(outer, "en") == (cause.message, "Then so.")
 
 
 def test_commands_stay_and_options_become_fields() -> None:

@@ -12,7 +12,7 @@ from types import ModuleType
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from kb.ui.i18n import error_sentences, frame, gpu, ingest, knowledge, library, queue, settings
+from kb.ui.i18n import frame, gpu, ingest, knowledge, library, queue, settings
 
 TABLES: tuple[ModuleType, ...] = (
     frame,
@@ -22,7 +22,6 @@ TABLES: tuple[ModuleType, ...] = (
     knowledge,
     gpu,
     settings,
-    error_sentences,
 )
 LANGUAGES = {"en": "English", "de": "Deutsch"}
 DEFAULT_LANGUAGE = "en"

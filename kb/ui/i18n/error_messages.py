@@ -1,21 +1,19 @@
 """Errors in the words of the page: by their code, in its language.
 
 The core's errors are English and written for a command line. A page shows the text of an error's
-code in its own language, with the error's values; a value `option` becomes the label of its
-field. An error without a code, or stored by a version whose sentence had other values, is shown
+code in its own language, with the error's values; an option becomes the label of its field. An
+error without a code, or stored by a version whose sentence had other values, is shown
 in its stored English.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from kb.errors import KBError, NestedText, StoredProblem, render, restored
 from kb.options import OPTIONS
-from kb.ui.i18n import DEFAULT_LANGUAGE, error_sentences, errors, language, text
+from kb.ui.i18n import DEFAULT_LANGUAGE, errors, language, text
 
 # The label of an option's field, by its flag; some flags mostly carry a value.
 _FIELDS = {
@@ -48,13 +46,13 @@ def translate_error(error: KBError) -> Translation:
     """Return an error's message and hint in the page's language."""
     table = errors.EN_PAGE if language() == DEFAULT_LANGUAGE else errors.DE
     if error.code in table:
-        values = {name: _label(name, value) for name, value in error.values.items()}
         try:
-            parts = [render(part, values, _nested) for part in table[error.code]]
-            return Translation(*(_OPTION.sub(_field, part) for part in parts))
+            message, hint = (render(part, error.values, _nested) for part in table[error.code])
         except (KeyError, ValueError, AttributeError):
             pass  # stored by a version whose sentence had other values
-    return Translation(_by_words(error.message), _by_words(error.hint))
+        else:
+            return _with_labels(message, hint)
+    return _with_labels(error.message, error.hint)
 
 
 def translate_stored(row: StoredError) -> Translation:
@@ -68,29 +66,6 @@ def _nested(problem: StoredProblem) -> NestedText:
     )
 
 
-def _label(name: str, value: Any) -> Any:
-    if name == "option" and isinstance(value, str):
-        key = _FIELDS.get(value.removeprefix("--"))
-        return text("field", name=text(key)) if key else value
-    return value
-
-
-# Errors of families that have no codes yet are found by their English.
-
-_PREFIX = "problem_"
-_FIELD = re.compile(r"\\\{(\w+)\\\}")
-
-
-def _pattern(sentence: str) -> re.Pattern[str]:
-    """The sentence, with anything in the place of its values."""
-    return re.compile(_FIELD.sub(r"(?P<\1>.+?)", re.escape(sentence)))
-
-
-_SENTENCES: Mapping[str, re.Pattern[str]] = {
-    key.removeprefix(_PREFIX): _pattern(words)
-    for key, words in error_sentences.EN.items()
-    if key.startswith(_PREFIX)
-}
 # A whole command stays what it is: it is to be typed.
 _OPTION = re.compile(
     r"(?P<command>\bkb [a-z][^.;,]*)"
@@ -99,15 +74,9 @@ _OPTION = re.compile(
 )
 
 
-def _by_words(words: str) -> str:
-    if language() != DEFAULT_LANGUAGE:
-        for name, pattern in _SENTENCES.items():
-            words = pattern.sub(partial(_translate_match, name), words)
-    return _OPTION.sub(_field, words)
-
-
-def _translate_match(name: str, found: re.Match[str]) -> str:
-    return text(f"problem_{name}", **found.groupdict())
+def _with_labels(message: str, hint: str) -> Translation:
+    """Put the labels of fields in the place of options."""
+    return Translation(_OPTION.sub(_field, message), _OPTION.sub(_field, hint))
 
 
 def _field(found: re.Match[str]) -> str:

@@ -2,8 +2,8 @@
 
 The English stands at the raise (see `kb.errors`). A text here has exactly the fields of its
 English; a test compares them. `EN_PAGE` is for sentences that name something of the command
-line which has another name on the page. A value `option` (such as "--batch-size") becomes the
-label of its field by itself.
+line which has another name on the page. An option (such as --batch-size) outside of a whole command
+becomes the label of its field by itself.
 """
 
 from __future__ import annotations

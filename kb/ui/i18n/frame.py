@@ -54,6 +54,9 @@ EN: dict[str, str] = {
     "state_failed": "failed",
     "state_cancelled": "cancelled",
     "state_held": "held",
+    # In the place of an option of the command line
+    "field": "“{name}”",
+    "field_is": "“{name}”: {value}",
 }
 
 DE: dict[str, str] = {
@@ -109,4 +112,6 @@ DE: dict[str, str] = {
     "state_failed": "fehlgeschlagen",
     "state_cancelled": "abgebrochen",
     "state_held": "zurückgehalten",
+    "field": "„{name}“",
+    "field_is": "„{name}“: {value}",
 }
