@@ -16,8 +16,6 @@ from kb.errors import NestedText
 from kb.settings import PROJECT_ROOT
 from kb.ui.i18n import errors
 
-# Files that are moved in a step of their own.
-UNCODED: frozenset[str] = frozenset({"gpu/presets.py"})
 # Errors that need no next step, each with the reason.
 NO_HINT: dict[str, str] = {
     "recognizer.stopped": "a stop that was asked for",
@@ -29,7 +27,8 @@ NO_HINT: dict[str, str] = {
     "page.replaced": "never shown: another look took the place of this one",
     "page.nothing_taken": "nothing is wrong: the reason says where the medium is",
     "lane.paused_by_hand": "a part of a sentence that has the next step",
-    "preset.half": "a part of a sentence",
+    "preset.overlap": "a part of a sentence",
+    "preset.timestamps": "a part of a sentence",
     "preset.whole": "a part of a sentence",
     "preset.number": "a part of a sentence",
     "action.write": "a part of a sentence",
@@ -134,8 +133,7 @@ def sample(name: str, template: str) -> object:
 
 
 def test_every_error_is_literal_and_has_a_code() -> None:
-    without = [each for each in FOUND if isinstance(each, str)]
-    assert [place for place in without if place.split(":")[0] not in UNCODED] == []
+    assert [each for each in FOUND if isinstance(each, str)] == []
     assert len(RAISED) > 100
 
 
