@@ -39,9 +39,9 @@ class HoldDecision:
 def decide(
     transcript: Transcript, hold_below: float, entry: LibraryEntry | None = None
 ) -> HoldDecision:
-    """Whether a transcript may be published, or is held until somebody has listened.
+    """Decide whether a transcript is published or held for review.
 
-    `entry`: the item in the library, where somebody may have accepted just this transcript.
+    `entry`: the item in the library; a transcript that was accepted there is not held.
     """
     if entry is not None and entry.accepted:
         return HoldDecision("done")
