@@ -31,7 +31,8 @@ class Option:
     turns it off (`--no-name`). `range` holds the accepted numbers and `step` the distance of two
     neighbours in a form. `suggestions` are values that a form offers beside any other. A
     `library_only` option concerns what is kept and published, so it means nothing for a
-    transcript that is only printed. `name`, `value_type` (without None) and `default` come from
+    transcript that is only printed. A `single_run` option means nothing for a subscription, which
+    would repeat it with every listing. `name`, `value_type` (without None) and `default` come from
     the field itself.
     """
 
@@ -41,6 +42,7 @@ class Option:
     step: float = 1
     suggestions: tuple[str, ...] = ()
     library_only: bool = False
+    single_run: bool = False
     name: str = ""
     value_type: Any = str
     default: Any = None
@@ -119,7 +121,10 @@ class RunOptions:
     )
     keep: Keep | None = option(None, help="What a download leaves.", library_only=True)
     again: bool = option(
-        False, help="Transcribe once more what is already there.", library_only=True
+        False,
+        help="Transcribe once more what is already there.",
+        library_only=True,
+        single_run=True,
     )
     detect_speech: bool = option(True, help="Read everything, not only speech.", flag="--no-vad")
     metadata: Mapping[str, str] | None = option(

@@ -87,9 +87,11 @@ def test_without_flags_every_option_has_its_default() -> None:
     assert run_with(names=("preset", "keep")) == RunOptions()
 
 
-@pytest.mark.parametrize("command", ["ingest", "follow"])
-def test_ingest_and_follow_take_every_option(command: str) -> None:
-    assert set().union(*map(flags_of, OPTIONS)) <= flags(command)
+def test_ingest_takes_every_option_and_follow_what_holds_for_every_listing() -> None:
+    for name, each in OPTIONS.items():
+        assert flags_of(name) <= flags("ingest"), name
+        assert (flags_of(name) <= flags("follow")) == (not each.single_run), name
+    assert OPTIONS["again"].single_run
 
 
 def test_transcribe_takes_what_a_printed_transcript_can_use() -> None:

@@ -18,6 +18,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 
 # The options that a transcript uses which is only printed.
 TRANSCRIPT_OPTIONS = tuple(name for name, option in OPTIONS.items() if not option.library_only)
+# The options that a subscription keeps for every listing.
+SUBSCRIPTION_OPTIONS = tuple(name for name, option in OPTIONS.items() if not option.single_run)
 
 _Command = Callable[..., None]
 

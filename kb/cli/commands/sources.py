@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from kb.cli.options import Json, with_filter_options, with_run_options
+from kb.cli.options import (
+    SUBSCRIPTION_OPTIONS,
+    Json,
+    with_filter_options,
+    with_run_options,
+)
 from kb.cli.output import console
 from kb.errors import RetryLater, UsageError
 from kb.options import RunOptions
@@ -52,7 +57,7 @@ def scan(
 
 
 @with_filter_options
-@with_run_options()
+@with_run_options(*SUBSCRIPTION_OPTIONS)
 def follow(
     source: Annotated[str | None, typer.Argument(metavar="SOURCE")] = None,
     every: Annotated[str, typer.Option("--every", help="How often to look: 6h, 1d.")] = "6h",

@@ -87,9 +87,9 @@ class OptionsForm:
             if name != "preset" and not option.is_preset_figure
         )
 
-    def draw_all(self) -> None:
-        """Draw every option, the preset as a list of names."""
-        self._rows(OPTIONS.values())
+    def draw_for_subscription(self) -> None:
+        """Draw the options that hold for every listing, the preset as a list of names."""
+        self._rows(option for option in OPTIONS.values() if not option.single_run)
 
     def _rows(self, options: Iterable[Option]) -> None:
         chosen = list(options)

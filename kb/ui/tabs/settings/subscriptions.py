@@ -78,7 +78,7 @@ def _form() -> None:
         st.checkbox(text("follow_no_shorts"), key=_SHORTS)
         with st.expander(text("follow_options")):
             st.caption(text("follow_options_help"))
-            OptionsForm(_OPTIONS_FORM, session.service()).draw_all()
+            OptionsForm(_OPTIONS_FORM, session.service()).draw_for_subscription()
         st.form_submit_button(text("follow_add"), type="primary", on_click=_follow)
 
 
