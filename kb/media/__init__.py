@@ -1,7 +1,7 @@
-"""Media become samples: what files claim about themselves, and their sound.
+"""Reads media files: their headers and their sound.
 
-`kb.media.probe` reads what a container says about itself, `kb.media.decode` gives its sound as
-16 kHz mono float32 blocks. What is here needs neither.
+`kb.media.probe` reads the header of a container, `kb.media.decode` decodes the sound to 16 kHz mono
+float32 blocks. The functions in this module need neither.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from kb.errors import MediaUnavailable
 
 
 def sha256_of(path: str | Path) -> str:
-    """The SHA-256 of a file's bytes in lower-case hex, read in small pieces.
+    """Return the SHA-256 of a file's bytes in lower-case hex; the file is read in small pieces.
 
     Raises MediaUnavailable naming the file when it cannot be read.
     """
@@ -31,12 +31,12 @@ def sha256_of(path: str | Path) -> str:
 
 
 def shown(path: str | Path) -> str:
-    """A path as messages show it: on one line, control and half characters escaped."""
+    """Return a path as messages show it: on one line, control and half characters escaped."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(path)
     )
 
 
 def reason_of(error: Exception) -> str:
-    """The system's own words for an error, without number and path."""
+    """Return the system's description of an error, without number and path."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)

@@ -1,4 +1,4 @@
-"""Cuts of a medium, for people: moviepy does the cutting, with sound in step with the picture."""
+"""Cuts clips out of a medium with moviepy; sound and picture stay in step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEEWAY_S = 0.5  # a header's length and the sound's differ by as much
 
 
 def default_name(stem: str, start_s: float, end_s: float, *, video: bool) -> str:
-    """A name that tells what was cut: `talk 01m15.0s-01m20.5s.mp4`."""
+    """Return a file name that shows what was cut: `talk 01m15.0s-01m20.5s.mp4`."""
     return f"{stem} {_moment(start_s)}-{_moment(end_s)}{'.mp4' if video else '.mp3'}"
 
 
@@ -30,10 +30,10 @@ def _moment(seconds: float) -> str:
 
 
 def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
-    """Writes what lies between two moments (seconds) to `target`; its suffix says as what.
+    """Write the part between two times (seconds) to `target`; its suffix selects the format.
 
-    A video may be cut to sound alone, not the other way round. What ends up to half a second
-    after the medium is cut at its end. `target` is written whole or not at all.
+    A video may be cut to sound alone, not the other way round. An end up to half a second after the
+    end of the medium is moved to that end. `target` is written whole or not at all.
 
     Raises UsageError for times outside the medium and for an unknown suffix, MediaUnavailable
     when the medium cannot be read or cut.

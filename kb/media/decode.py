@@ -2,7 +2,7 @@
 
 The input goes by path: through a pipe an MP4 with its index at the end cannot be read. The
 output keeps the medium's clock: sound that begins later than the picture, or stops for a while,
-is filled with silence, so that sample n always lies at n / 16000 s as a player shows it.
+is filled with silence, so that sample n is always at n / 16000 s as a player shows it.
 """
 
 from __future__ import annotations
@@ -95,17 +95,17 @@ class AudioStream:
 
     @property
     def finished(self) -> bool:
-        """Whether the last iteration reached the end."""
+        """True if the last iteration reached the end."""
         return self._finished
 
     @property
     def warning(self) -> str | None:
-        """After the end: a sentence when the file is truncated or damaged, else None."""
+        """A sentence if the file is truncated or damaged, else None; valid after the end."""
         return self._damage.warning if self._damage else None
 
     @property
     def truncated(self) -> bool:
-        """Whether the last iteration met the end of the file before the declared end."""
+        """True if the last iteration met the end of the file before the declared end."""
         return self._damage is not None and self._damage.truncated
 
     def __iter__(self) -> Iterator[Samples]:
@@ -151,7 +151,7 @@ class AudioStream:
 
     def _finish(self, code: int, log: _Log) -> None:
         path = shown(self.probe.path)
-        # A signal, Windows' code for a crash, or no word about the cause: ffmpeg gives one itself.
+        # A signal, Windows' code for a crash, or no message: ffmpeg itself reports the cause.
         if code < 0 or code > 255 or (code and not log.first_error):
             raise MediaUnavailable(
                 "media.ffmpeg_killed",
@@ -176,7 +176,7 @@ class AudioStream:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as a player shows them, `M:SS` or `H:MM:SS`, rounded down from a tenth."""
+    """Return seconds as a player shows them, `M:SS` or `H:MM:SS`, rounded down from a tenth."""
     minutes, second = divmod(int(round(seconds, 1)), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
@@ -194,11 +194,11 @@ def _command(found: MediaProbe, *, normalize: bool) -> list[str]:
     # async and first_pts keep the medium's clock (see above); a lead or gap becomes silence.
     resample = f"aresample={SAMPLE_RATE_HZ}:async=1:first_pts=0:ochl=mono:osf=flt"
     if (found.channels or 1) <= 2:
-        # The average of both; by itself float output is their sum and 3 dB over full scale.
-        # Surround keeps ffmpeg's weights, under which the centre's speech stays as loud as it is.
+        # The average of both; without it, float output is their sum and 3 dB over full scale.
+        # Surround keeps ffmpeg's weights, which keep the loudness of the centre's speech.
         resample += ":rematrix_maxval=1.0"
     # Not loudnorm: in one pass it works at 192 kHz and is six times slower. Eleven frames of half
-    # a second follow a change of speaker; the filter's own 31 let a loud one mute his neighbours.
+    # a second follow a change of speaker; the filter's own 31 let a loud one mute the others.
     filters = f"{resample},dynaudnorm=framelen=500:gausssize=11" if normalize else resample
     return [
         *(binary, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+verbose"),
@@ -231,7 +231,7 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _read_block(pipe: io.BufferedReader, samples: int) -> Samples:
-    """The next `samples` samples, fewer at the end of the stream, none after it."""
+    """Return the next `samples` samples, fewer at the end of the stream, none after it."""
     block = np.empty(samples, np.float32)
     view = block.data.cast("B")
     filled = 0
@@ -267,10 +267,10 @@ class _Log:
 
     @property
     def is_truncated(self) -> bool:
-        """Whether the file ends within something.
+        """Return True if the file ends within a packet, a frame or an index.
 
-        A corrupt packet says so only where it can be nothing but the last: not where streams
-        were joined, nor in a WAV written to a pipe, whose end never fits.
+        A corrupt packet counts only where it must be the last one: not in joined streams, and not
+        in a WAV that was written to a pipe, whose declared end is never right.
         """
         return self._is_partial or (self._has_corrupt_packet and not self._expects_corrupt)
 
@@ -282,7 +282,7 @@ class _Log:
         with pipe:
             for line in pipe:
                 if b"[verbose]" in line and b"discarding" not in line:
-                    continue  # damaged sound brings these by the hundred thousand
+                    continue  # damaged sound causes hundreds of thousands of these
                 match = _LOG_LINE.match(line)
                 if match is not None:
                     message = match["message"].decode("utf-8", "replace").rstrip(".\r\n ")
@@ -293,7 +293,7 @@ class _Log:
             dropped = _DROPPED.match(message)
             self.dropped_samples += int(dropped[1]) if dropped else 0
         elif level == b"info":
-            pass  # titles and other words of the file's own
+            pass  # titles and other texts out of the file
         elif "ended prematurely" in message or "partial file" in message:
             self._is_partial = True
         elif level == b"warning":
@@ -339,7 +339,7 @@ def _find_damage(found: MediaProbe, decoded_s: float, code: int, log: _Log) -> _
             where = f"ends at {clock(decoded_s)} of {clock(declared_s)} declared"
             if log.is_truncated or found.sound_end_s is not None or not found.has_video:
                 return _Damage(f"The file {where}: it looks truncated.", truncated=True)
-            # The picture may simply go on without sound; the header does not tell.
+            # The picture may simply continue without sound; the header does not say.
             return _Damage(f"The sound {where}: the file may be truncated.", truncated=True)
     elif log.is_truncated:
         return _Damage(

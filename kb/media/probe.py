@@ -1,6 +1,6 @@
-"""What a medium says about itself, read with PyAV: no ffprobe, no parsing of text.
+"""Reads the header of a medium with PyAV: no ffprobe, no parsing of text.
 
-A header is a claim. How much sound there really is, only decoding tells (`kb.media.decode`).
+A header may be wrong. Only decoding shows how much sound there really is (`kb.media.decode`).
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from kb.media import reason_of, shown
 # Reading a local file must never open a connection, whatever a playlist inside it names.
 LOCAL_ONLY = {"protocol_whitelist": "file"}
 
-# Formats that point to other files. Following them would ingest something else than was named.
+# Formats that point to other files. Following them would ingest another file than the named one.
 _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "lavfi", "sdp", "webm_dash_manifest"})
 _HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class MediaProbe:
-    """A container's claims.
+    """The facts that the header of a container declares.
 
-    `duration_s` is the whole medium's (an estimate where a format declares none, None where
-    there is nothing to go by); `sound_end_s` is where the sound ends on the medium's clock, if
-    the header tells that apart. `sample_rate_hz`, `channels` and `audio_codec` belong to the
-    stream that will be decoded and are None without sound. A cover picture is not video.
+    `duration_s` is the whole medium's (an estimate where a format declares none, None if nothing
+    allows an estimate); `sound_end_s` is the time at which the sound ends on the medium's clock,
+    None if the header does not give it separately. `sample_rate_hz`, `channels` and `audio_codec`
+    belong to the stream that will be decoded and are None without sound. A cover picture is not
+    video.
     """
 
     path: Path
@@ -67,7 +68,7 @@ def probe(path: str | Path) -> MediaProbe:
 
 
 def media_url(path: Path) -> str:
-    """The path as ffmpeg's libraries take it without reading anything into its characters.
+    """Return the path as a URL in which ffmpeg's libraries interpret no character.
 
     Without the protocol a name such as `concat:a|b`, `http:x` or `-y` would be an instruction.
     """
@@ -75,7 +76,7 @@ def media_url(path: Path) -> str:
 
 
 def _file_facts(path: Path) -> tuple[int, bytes]:
-    """Size and first bytes of a regular file that is not empty."""
+    """Return size and first bytes of a regular file that is not empty."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -165,7 +166,7 @@ def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
 
 
 def _end_of(stream: Stream, container: InputContainer) -> float | None:
-    """Where a stream ends by the header, in seconds from the medium's start, or None."""
+    """Return the end of a stream by the header, in seconds from the medium's start, or None."""
     if stream.duration is not None and stream.time_base is not None:
         first = Fraction(container.start_time or 0, av.time_base)
         begin = first if stream.start_time is None else stream.start_time * stream.time_base
@@ -176,7 +177,7 @@ def _end_of(stream: Stream, container: InputContainer) -> float | None:
         tagged = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     except (KeyError, ValueError):
         return None
-    # Some tools cut a file and leave the tag of the whole one.
+    # Some tools cut a file and keep the tag of the whole one.
     return tagged if container.duration is None else min(tagged, container.duration / av.time_base)
 
 

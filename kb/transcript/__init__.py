@@ -1,4 +1,4 @@
-"""Transcripts as text: one file a format, found by name in `FORMATS`.
+"""Renders transcripts as text: one file a format, found by name in `FORMATS`.
 
 A new format is one file with `render(transcript, *, item=None) -> str` and one line here.
 """
@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from kb.errors import UsageError
 from kb.types import MediaItem, Transcript
 
-# name -> "module:function"; loaded on use, so that a format costs nothing until it is asked for.
+# name -> "module:function"; loaded on use, so that an unused format costs nothing.
 FORMATS: dict[str, str] = {
     "txt": "kb.transcript.formats.plain_text:render",
     "json": "kb.transcript.formats.json_document:render",
@@ -23,13 +23,13 @@ FORMATS: dict[str, str] = {
 
 
 class Renderer(Protocol):
-    """What a line of `FORMATS` names: the whole document as text, `\\n` between lines."""
+    """The function that a line of `FORMATS` names: the document as text, `\\n` between lines."""
 
     def __call__(self, transcript: Transcript, *, item: MediaItem | None = None) -> str: ...
 
 
 def renderer(format: str) -> Renderer:
-    """The function behind a format's name.
+    """Return the function of a format.
 
     Raises UsageError naming the known formats.
     """
@@ -56,7 +56,7 @@ def mime_type(format: str) -> str:
 
 
 def render(transcript: Transcript, format: str, *, item: MediaItem | None = None) -> str:
-    """The transcript in a format of `FORMATS`, as text that ends with a newline unless empty.
+    """Return the transcript in a format of `FORMATS`: text that ends with a newline unless empty.
 
     `item` gives title, date and links to the formats that show them (md). An empty transcript
     gives a valid document without content. Raises UsageError for an unknown format.

@@ -1,7 +1,7 @@
-"""People's captions as a witness: how far they and the transcript say the same, by the minute.
+"""Compares a transcript with captions that people wrote, minute by minute.
 
-Captions are often tidied (no "uh", figures for numbers), so that some disagreement means
-nothing; a minute in which hardly a word is shared means that one of the two is wrong there.
+Captions are often tidied (no "uh", figures for numbers), so that some disagreement is normal. A
+minute in which hardly a word is shared means that one of the two is wrong there.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class _Token:
 
 
 def compare(transcript: Transcript, captions: Transcript, source: str) -> CaptionAgreement | None:
-    """The agreement of a transcript with captions; None where they cannot be compared.
+    """Return the agreement of a transcript with captions; None where they cannot be compared.
 
-    That is without words on either side, or in different languages. Within a minute words are
-    matched in order (longest common blocks, Ratcliff and Obershelp 1988, as in difflib), those
-    of `SLACK_S` around it lending a hand; agreement is twice the matched words over all words
-    of both (Dice 1945). `agreement` of the whole weighs minutes by their words.
+    They cannot be compared if either side has no words, or if the languages differ. Within a minute
+    words are matched in order (longest common blocks, Ratcliff and Obershelp 1988, as in difflib);
+    words of `SLACK_S` around it may be matched, too. Agreement is twice the matched words over all
+    words of both (Dice 1945). `agreement` of the whole weighs minutes by their words.
     """
     if _primary_language(transcript.language) != _primary_language(captions.language):
         return None
@@ -67,7 +67,7 @@ def compare(transcript: Transcript, captions: Transcript, source: str) -> Captio
 def _minute(
     ours: Sequence[_Token], theirs: Sequence[_Token], start_s: float, end_s: float
 ) -> tuple[int, int, int]:
-    """Our words in the minute, the captions' words in it, and how many of both are matched."""
+    """Return our words in the minute, the captions' words in it, and how many of both match."""
     left = [t for t in ours if start_s - SLACK_S <= t.start_s < end_s + SLACK_S]
     right = [t for t in theirs if start_s - SLACK_S <= t.start_s < end_s + SLACK_S]
     inside_left = [start_s <= t.start_s < end_s for t in left]
@@ -87,10 +87,10 @@ def _blocks(left: Sequence[_Token], right: Sequence[_Token]) -> Iterable[tuple[i
 def add_caption_agreement(
     transcript: Transcript, captions: Transcript, source: str, below: float
 ) -> Transcript:
-    """The transcript with its witness, and a sign where a minute agrees less than `below`.
+    """Add the agreement to the transcript, and a flag where a minute agrees less than `below`.
 
-    The sign covers our words that the captions do not have, from the first to the last of a
-    run; in a minute in which we have no words, the captions' own stretch.
+    A flag covers our words that the captions do not have, from the first to the last of a run; in a
+    minute in which we have no words, the stretch of the captions.
     """
     agreement = compare(transcript, captions, source)
     if agreement is None:
@@ -124,7 +124,7 @@ def _disagreements(
         for place, t in enumerate(left)
         if place not in known and start_s <= t.start_s < end_s
     ]
-    if not loose:  # all that we have is theirs too: what they have more of is missing here
+    if not loose:  # the captions have all our words: their other words are missing here
         loose = [(t.start_s, t.end_s) for t in right if start_s <= t.start_s < end_s]
     return _merge_spans(loose, _MERGE_S)
 
@@ -140,7 +140,7 @@ def _merge_spans(spans: Iterable[tuple[float, float]], gap_s: float) -> list[tup
 
 
 def _with_flags(transcript: Transcript, flags: Sequence[QualityFlag]) -> tuple[WindowReport, ...]:
-    """The ledger with each sign in the window that it begins in."""
+    """Return the window reports with each flag in the window in which it begins."""
     windows = list(transcript.windows)
     if not windows:
         windows = [WindowReport(0.0, transcript.media.duration_s, 0.0, 0.0)]
@@ -151,9 +151,9 @@ def _with_flags(transcript: Transcript, flags: Sequence[QualityFlag]) -> tuple[W
 
 
 def _with_suspect_time(transcript: Transcript, flags: Sequence[QualityFlag]) -> Coverage:
-    """The coverage with the words of disputed stretches among its doubtful seconds.
+    """Return the coverage with the words of disputed stretches among its suspect seconds.
 
-    What other signs speak against already, and gaps, are not counted twice.
+    Stretches that other flags mark already, and gaps, are not counted twice.
     """
     known = [(s.start_s, s.end_s) for w in transcript.windows for s in w.flags]
     known += [(gap.start_s, gap.end_s) for gap in transcript.coverage.gaps]
@@ -170,7 +170,8 @@ def _total_s(spans: Iterable[tuple[float, float]]) -> float:
 
 
 def _tokens(segments: Iterable[Segment]) -> list[_Token]:
-    """Words as they sound, those without a letter left out; signs of scripts without spaces."""
+    """Return words in comparable form, those without a letter left out; in scripts without spaces,
+    characters."""
     found: list[_Token] = []
     for segment in segments:
         for piece in pieces(segment):
@@ -185,7 +186,7 @@ def _tokens(segments: Iterable[Segment]) -> list[_Token]:
 
 
 def normalize_word(word: str) -> str:
-    """A word without case, punctuation and spelling variants of its letters (NFKC)."""
+    """Return a word without case, punctuation and spelling variants of its letters (NFKC)."""
     folded = unicodedata.normalize("NFKC", word).casefold()
     return "".join(letter for letter in folded if letter.isalnum())
 

@@ -1,7 +1,7 @@
-"""Captions read as a transcript: WebVTT, SubRip and YouTube's own JSON.
+"""Reads captions as a transcript: WebVTT, SubRip and YouTube's own JSON.
 
-What a reader sees but nobody says (sounds in brackets, speakers' names, notes) is left out, and
-so are the repetitions by which a machine's captions roll over the screen.
+Text that is not spoken (sounds in brackets, speakers' names, notes) is left out, and so are the
+repetitions of automatic captions that roll over the screen.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class _Cue:
 
 
 def read(file: CaptionFile, media: MediaRef) -> Transcript:
-    """The captions as a transcript of their own kind, words with times where the file has them.
+    """Return the captions as a transcript, words with times where the file has them.
 
-    Its `engine` is `captions`, its `model` says whose they are, and a warning says so too. The
-    coverage is not known and therefore that of no speech. Raises LibraryError for a file that
-    is missing, damaged or of a kind that is not known.
+    Its `engine` is `captions`, its `model` says who wrote them, and a warning says so too. The
+    coverage is unknown and therefore that of no speech. Raises LibraryError for a file that is
+    missing, damaged or of an unknown kind.
     """
     segments = tuple(_segments(_cues(file.path), file.language, rolling=file.automatic))
     author = AUTOMATIC_CAPTIONS if file.automatic else HUMAN_CAPTIONS
@@ -120,7 +120,7 @@ def _srt(content: str) -> Iterator[_Cue]:
 
 
 def _json3(content: str) -> Iterator[_Cue]:
-    """YouTube's timed text: events of segments, a machine's with an offset for every word."""
+    """Yield YouTube's timed text: events of segments, automatic ones with an offset a word."""
     for event in json.loads(content).get("events", []):
         parts = event.get("segs")
         if not parts or event.get("aAppend"):  # that one is only the line's end
@@ -130,7 +130,7 @@ def _json3(content: str) -> Iterator[_Cue]:
         text = "".join(str(part.get("utf8", "")) for part in parts)
         words: list[Word] = []
         if any("tOffsetMs" in part for part in parts):
-            # An event stays on the screen while the next is spoken: ends are the next starts.
+            # An event stays on the screen while the next is spoken: it ends when the next starts.
             starts = [start_s + part.get("tOffsetMs", 0) / 1000 for part in parts]
             for part, start, until in zip(parts, starts, [*starts[1:], end_s], strict=True):
                 word = str(part.get("utf8", "")).strip()
@@ -140,7 +140,7 @@ def _json3(content: str) -> Iterator[_Cue]:
 
 
 def _segments(cues: Iterable[_Cue], language: str, *, rolling: bool) -> Iterator[Segment]:
-    """Cues in order of time, without what is not said and, where they roll, not said again."""
+    """Yield cues in order of time, without unspoken text and, where they roll, repetitions."""
     ordered = sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
     previous_lines: Sequence[str] = ()
     for place, cue in enumerate(ordered):
@@ -170,5 +170,5 @@ def _clip_words(words: Sequence[Word], end_s: float) -> tuple[Word, ...]:
 
 
 def spoken_text(line: str) -> str:
-    """A line without sounds (`[Music]`, `♪`, `(LAUGHTER)`) and without its speaker's name."""
+    """Return a line without sounds (`[Music]`, `♪`, `(LAUGHTER)`) and speaker's name."""
     return _SPEAKER.sub("", _SOUND.sub(" ", line)).strip()

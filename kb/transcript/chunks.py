@@ -1,6 +1,6 @@
-"""Clock times, words in step with a segment's text, and the cutting into chunks.
+"""Clock times, words with the punctuation of the text, and cutting into chunks.
 
-Two promises hold for everything built on this: no word is lost, and none appears twice.
+Two guarantees hold for every format built on this: no word is lost, and none appears twice.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _SECONDS = re.compile(r"\d+(?:\.\d+)?s?")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The smallest stretch of text with a time: a word with the punctuation that clings to it.
+    """The smallest stretch of text with a time: a word with the punctuation attached to it.
 
-    `glued` says that no space stands before it (Japanese, or the halves of a hyphenated word).
+    `glued`: no space precedes it (Japanese, or the halves of a hyphenated word).
     """
 
     start_s: float
@@ -45,7 +45,7 @@ class Chunk:
 
 
 def format_timestamp(seconds: float, *, hours: bool | None = None) -> str:
-    """`MM:SS`, or `H:MM:SS` from one hour on; `hours` forces the one or the other.
+    """Return `MM:SS`, or `H:MM:SS` from one hour on; `hours` forces the one or the other.
 
     Parts of a second are dropped: a link to the shown time must not start after the word.
     """
@@ -77,18 +77,18 @@ def parse_time(text: str) -> float:
 
 
 def format_time_range(start_s: float, end_s: float) -> str:
-    """`MM:SS - MM:SS`; both with hours when the end lies at one hour or later."""
+    """Return `MM:SS - MM:SS`; both with hours when the end is at one hour or later."""
     hours = end_s >= HOUR_S
     return f"{format_timestamp(start_s, hours=hours)} - {format_timestamp(end_s, hours=hours)}"
 
 
 def collapse_whitespace(text: str) -> str:
-    """The text on one line: every run of white space becomes one space."""
+    """Return the text on one line: every run of white space becomes one space."""
     return " ".join(text.split())
 
 
 def join(pieces: Iterable[Piece]) -> str:
-    """The text of pieces in a row."""
+    """Return the text of consecutive pieces."""
     parts: list[str] = []
     for piece in pieces:
         if parts and not piece.glued:
@@ -98,10 +98,10 @@ def join(pieces: Iterable[Piece]) -> str:
 
 
 def pieces(segment: Segment) -> tuple[Piece, ...]:
-    """The segment's text cut at its words, with their times made to run forwards.
+    """Return the segment's text cut at its words, with their times made to increase.
 
-    `join(pieces(segment))` is the segment's text on one line. The text wins over the words:
-    where they disagree, the times are laid over the text by its length.
+    `join(pieces(segment))` is the segment's text on one line. The text has precedence over the
+    words: where they disagree, the times are distributed over the text by its length.
     """
     words = [word for word in segment.words if word.text.strip()]
     text = collapse_whitespace(segment.text) or collapse_whitespace(
@@ -125,7 +125,7 @@ def pieces(segment: Segment) -> tuple[Piece, ...]:
 
 
 def _locate(text: str, words: Sequence[str]) -> list[tuple[str, bool]] | None:
-    """Each word's share of the text and whether it is glued to the one before.
+    """Return each word's share of the text, and True if it is glued to the one before.
 
     None when the text has letters that belong to no word.
     """
@@ -150,7 +150,7 @@ def _locate(text: str, words: Sequence[str]) -> list[tuple[str, bool]] | None:
 
 
 def _spread(tokens: Sequence[str], segment: Segment) -> tuple[Piece, ...]:
-    """Tokens over the segment's time, each by its number of characters."""
+    """Distribute tokens over the segment's time, each by its number of characters."""
     total = sum(len(token) + 1 for token in tokens)
     scale = max(0.0, segment.end_s - segment.start_s) / total
     result: list[Piece] = []
@@ -165,7 +165,7 @@ def _spread(tokens: Sequence[str], segment: Segment) -> tuple[Piece, ...]:
 def chunks(
     transcript: Transcript, limit_s: float, *, max_pause_s: float = float("inf")
 ) -> Iterator[Chunk]:
-    """Consecutive segments as long as they span at most `limit_s` seconds.
+    """Join consecutive segments as long as they span at most `limit_s` seconds.
 
     A segment longer than that is cut at words (a single longer word stays whole). A pause
     longer than `max_pause_s` ends a chunk as well.
@@ -235,7 +235,7 @@ def _chunk(units: Sequence[_Unit]) -> Chunk:
     starts = [
         start
         for place, unit in enumerate(units)
-        # A unit glued to the one before goes on with its last word.
+        # A unit glued to the one before continues its last word.
         for start in (unit.starts_s[1:] if place and unit.glued else unit.starts_s)
     ]
     known = tuple(starts) if len(starts) == len(text.split()) else ()

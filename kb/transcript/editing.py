@@ -1,6 +1,6 @@
-"""Changing a transcript's text by hand: words keep their times wherever they stay.
+"""Changes a transcript's text by hand; words that remain keep their times.
 
-Pure functions: they give the new segments and what was changed; `kb.service.revisions` writes.
+Pure functions: they return the new segments and the changes; `kb.service.revisions` writes them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from kb.transcript.chunks import collapse_whitespace, pieces
 from kb.types import Coverage, Segment, SpeechSpan, TextChange, Word
 
 MANUAL_PROBABILITY = 1.0  # the probability of a word that a person wrote
-REACH_S = 0.3  # as in the coverage ledger: a word accounts for speech this close to it
+REACH_S = 0.3  # as in the coverage: a word accounts for speech this close to it
 LONGEST_UNCOVERED_S = 0.8  # a shorter stretch without a word is no gap
 
-# Scripts written without spaces: a word's border cannot be told by the letters around it.
+# Scripts written without spaces: the letters around a word do not show its borders.
 UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
 
 def replace_text(segment: Segment, text: str) -> Segment:
-    """The segment with another text; unchanged words keep time and probability.
+    """Return the segment with another text; unchanged words keep time and probability.
 
-    Words in place of others share their time, by length; words put in between share the pause
-    there. Words of the text are what stands between spaces.
+    Words that replace others share their time, by length; words inserted between two share the
+    pause there. Words of the text are separated by spaces.
     """
     text = collapse_whitespace(text)
     old = _words(segment)
@@ -46,7 +46,7 @@ def replace_text(segment: Segment, text: str) -> Segment:
 
 
 def _words(segment: Segment) -> list[Word]:
-    """The segment's words as its text shows them, punctuation included."""
+    """Return the segment's words as its text shows them, punctuation included."""
     found = pieces(segment)
     if len(found) != len(segment.words) or any(piece.glued for piece in found):
         chance = min((w.probability for w in segment.words), default=MANUAL_PROBABILITY)
@@ -60,7 +60,7 @@ def _words(segment: Segment) -> list[Word]:
 
 
 def spread(tokens: Sequence[str], start_s: float, end_s: float) -> list[Word]:
-    """Words over a stretch of time, each by its number of characters."""
+    """Distribute words over a stretch of time, each by its number of characters."""
     total = sum(len(token) + 1 for token in tokens)
     words: list[Word] = []
     done = 0
@@ -73,7 +73,7 @@ def spread(tokens: Sequence[str], start_s: float, end_s: float) -> list[Word]:
 
 
 def text_between(segments: Iterable[Segment], start_s: float, end_s: float) -> str:
-    """The words whose middle lies between two times, as the text shows them."""
+    """Return the words whose middle is between two times, as the text shows them."""
     near = (s for s in segments if s.start_s < end_s and s.end_s > start_s)
     words = [word for segment in near for word in _words(segment)]
     return " ".join(w.text for w in words if start_s <= (w.start_s + w.end_s) / 2 < end_s)
@@ -82,9 +82,9 @@ def text_between(segments: Iterable[Segment], start_s: float, end_s: float) -> s
 def edit_segment(
     segments: Sequence[Segment], place: int, text: str
 ) -> tuple[list[Segment], tuple[TextChange, ...]]:
-    """All segments with one rewritten (without words in `text`: taken out), and the change.
+    """Return all segments with one rewritten (removed if `text` has no words), and the change.
 
-    The same text again changes nothing. Raises IndexError for a place that is not there.
+    The same text again changes nothing. Raises IndexError if there is no such segment.
     """
     if not 0 <= place < len(segments):
         raise IndexError(place)
@@ -99,10 +99,10 @@ def edit_segment(
 def edit_span(
     segments: Sequence[Segment], start_s: float, end_s: float, text: str
 ) -> tuple[list[Segment], tuple[TextChange, ...]]:
-    """All segments with what is said between two times replaced, and the changes.
+    """Return all segments with the words between two times replaced, and the changes.
 
-    A word belongs to the stretch that its middle lies in. The new text goes into the first
-    segment that loses a word; where none does, it becomes a segment of its own.
+    A word belongs to the stretch that contains its middle. The new text goes into the first segment
+    that loses a word; if none does, it becomes a new segment.
     """
     tokens = collapse_whitespace(text).split(" ") if text.strip() else []
     changed: list[Segment] = []
@@ -151,10 +151,10 @@ def _segment_with_words(segment: Segment, words: Sequence[Word]) -> Segment | No
 def correct(
     segments: Sequence[Segment], wrong: str, right: str
 ) -> tuple[list[Segment], tuple[TextChange, ...]]:
-    """Every occurrence of a wording replaced, and the changes.
+    """Return all segments with every occurrence of a wording replaced, and the changes.
 
-    Whole words only (save in scripts without spaces), whatever their case; several words must
-    stand together within one segment. What is right already is no change.
+    Replaces whole words only (except in scripts without spaces), in any case; several words must be
+    adjacent within one segment. An occurrence that is right already is no change.
     """
     pattern = phrase_pattern(wrong)
     changed: list[Segment] = []
@@ -172,7 +172,7 @@ def correct(
 
 
 def phrase_pattern(words: str) -> re.Pattern[str]:
-    """A pattern that finds words as they are typed, in any case and spacing."""
+    """Return a pattern that finds words as they are typed, in any case and spacing."""
     core = r"\s+".join(re.escape(part) for part in words.split())
     if not UNSPACED.search(words):
         core = rf"(?<!\w){core}(?!\w)"
@@ -180,7 +180,8 @@ def phrase_pattern(words: str) -> re.Pattern[str]:
 
 
 def update_coverage(coverage: Coverage, words: Iterable[Word]) -> Coverage:
-    """The ledger once words stand in what were gaps: gaps shrink or go, nothing else changes."""
+    """Return the coverage after words were added in gaps: gaps shrink or vanish, nothing else
+    changes."""
     covered = sorted((w.start_s - REACH_S, w.end_s + REACH_S) for w in words)
     gaps: list[SpeechSpan] = []
     for gap in coverage.gaps:

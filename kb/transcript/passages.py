@@ -1,4 +1,4 @@
-"""Passages: the stretches of a transcript that a search answers with."""
+"""Passages: the stretches of a transcript that a search returns."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def passages(
     target_s: float = 30.0,
     path: str = "",
 ) -> tuple[Passage, ...]:
-    """The transcript cut by time, every word in exactly one passage.
+    """Cut the transcript by time, every word into exactly one passage.
 
     A passage holds consecutive segments that span at most `target_s` seconds; longer segments
     are cut at words. Ids count from `#0000` and are the same for the same transcript.
-    `path` is where the medium lies; by default where it was transcribed from.
+    `path`: path of the medium; by default the one that was transcribed.
     """
     return tuple(
         Passage(

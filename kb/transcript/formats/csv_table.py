@@ -24,7 +24,7 @@ _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
-    """UTF-8 text with a header, comma-separated, `\\n` after each row; seconds with 3 decimals."""
+    """Return comma-separated text with a header, `\\n` after each row; seconds with 3 decimals."""
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
     if transcript.timestamps == "word":
@@ -49,7 +49,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
 
 def _words(segment: Segment) -> Iterator[tuple[float, float, str, str]]:
-    """The words; where they are not the whole text, the text's own pieces stand in."""
+    """Yield the words; where they are not the whole text, the pieces of the text instead."""
     spoken = "".join(word.text for word in segment.words)
     if "".join(spoken.split()) == "".join(segment.text.split()):
         for word in segment.words:

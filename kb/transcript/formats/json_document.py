@@ -1,7 +1,8 @@
 """The exact transcript as one JSON document, written and read back without a difference.
 
 Times are seconds from the start of the medium. `ratio`, `trusted`, `grade` and `rtfx` are for
-readers and are computed again on reading. Fields that this version does not know are passed over.
+readers and are computed again on reading. Unknown fields are
+ignored.
 `truncated` is always written: without it, a document comes from a version that did not know it.
 """
 
@@ -45,7 +46,7 @@ _TRUNCATED_ENDINGS = (": it looks truncated.", ": the file may be truncated.")
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
-    """The document on one line.
+    """Return the document on one line.
 
     Raises TranscriptionError when a time is not a number (JSON has no NaN).
     """
@@ -63,7 +64,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
 
 def to_document(transcript: Transcript) -> dict[str, Any]:
-    """The transcript as plain dicts, lists, strings and numbers."""
+    """Return the transcript as plain dicts, lists, strings and numbers."""
     coverage, timing = transcript.coverage, transcript.timing
     return {
         "media": {
@@ -106,7 +107,7 @@ def _spans_document(spans: Iterable[SpeechSpan]) -> list[dict[str, float]]:
 
 
 def _window_document(window: WindowReport) -> dict[str, Any]:
-    """What is empty is left out: most windows have nothing but their place and speech."""
+    """Leave out empty fields: most windows have only their place and speech."""
     document: dict[str, Any] = {
         "start": window.start_s,
         "end": window.end_s,
@@ -142,7 +143,7 @@ def _flag_document(flag: QualityFlag) -> dict[str, Any]:
 
 
 def from_document(document: Mapping[str, Any], *, source: str = "transcript") -> Transcript:
-    """The transcript that a document tells; `source` names it in errors.
+    """Return the transcript of a document; `source` names it in errors.
 
     Raises LibraryError naming source and field.
     """
@@ -190,7 +191,7 @@ def _truncated_by_warnings(warnings: Iterable[str]) -> bool:
 
 
 def read(path: Path) -> Transcript:
-    """The transcript in a `.transcript.json` file.
+    """Return the transcript in a `.transcript.json` file.
 
     Raises LibraryError when the file cannot be read or is damaged.
     """

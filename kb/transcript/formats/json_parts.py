@@ -1,4 +1,4 @@
-"""Parts of the exact document: segments, what was changed by hand, and the witness."""
+"""Parts of the exact document: segments, changes by hand, and the caption agreement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kb.types import CaptionAgreement, MinuteAgreement, Revision, Segment, TextC
 
 
 def segment_document(segment: Segment) -> dict[str, Any]:
-    """A segment with its words; `language` only where it is known."""
+    """Return a segment with its words; `language` only where it is known."""
     document: dict[str, Any] = {
         "start": segment.start_s,
         "end": segment.end_s,
@@ -30,7 +30,7 @@ def segment_document(segment: Segment) -> dict[str, Any]:
 
 
 def segment_of(row: Fields) -> Segment:
-    """The segment that `segment_document` wrote."""
+    """Return the segment that `segment_document` wrote."""
     return Segment(
         start_s=row.number("start"),
         end_s=row.number("end"),
@@ -49,7 +49,7 @@ def segment_of(row: Fields) -> Segment:
 
 
 def revision_document(revision: Revision) -> dict[str, Any]:
-    """A change by hand, with the segments whole as they were and as they are."""
+    """Return a change by hand, with the whole segments before and after it."""
     return {
         "at": revision.at,
         "by": revision.by,
@@ -68,7 +68,7 @@ def revision_document(revision: Revision) -> dict[str, Any]:
 
 
 def revision_of(row: Fields) -> Revision:
-    """The change that `revision_document` wrote."""
+    """Return the change that `revision_document` wrote."""
     return Revision(
         at=row.text("at"),
         by=row.text("by", ""),
@@ -87,7 +87,7 @@ def revision_of(row: Fields) -> Revision:
 
 
 def caption_agreement_document(agreement: CaptionAgreement) -> dict[str, Any]:
-    """What captions say to the transcript, minute by minute."""
+    """Return the agreement of captions and transcript, minute by minute."""
     return {
         "source": agreement.source,
         "language": agreement.language,
@@ -106,7 +106,7 @@ def caption_agreement_document(agreement: CaptionAgreement) -> dict[str, Any]:
 
 
 def caption_agreement_of(row: Fields) -> CaptionAgreement:
-    """The comparison that `caption_agreement_document` wrote."""
+    """Return the agreement that `caption_agreement_document` wrote."""
     return CaptionAgreement(
         source=row.text("source", ""),
         language=row.text("language", ""),

@@ -12,7 +12,7 @@ _LINE = re.compile(rf"\[{_CLOCK} - {_CLOCK}\]\s*(.*)")
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
-    """One line a chunk of up to `transcript.chunk_s` seconds; empty without words."""
+    """Return one line a chunk of up to `transcript.chunk_s` seconds; empty without words."""
     return "".join(
         f"[{format_time_range(chunk.start_s, chunk.end_s)}] {chunk.text}\n"
         for chunk in chunks(transcript, transcript.chunk_s)
@@ -20,11 +20,11 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
 
 def parse(text: str, media: MediaRef, *, language: str = "") -> Transcript:
-    """What a text of this format still tells: a segment a line, times in whole seconds.
+    """Return the transcript of a text in this format: a segment a line, times in whole seconds.
 
-    For transcripts that an older tool left without the exact document. A line without a time
-    belongs to the line before it; words carry no times of their own. Coverage is not known
-    and therefore that of no speech.
+    For transcripts of an older tool without the exact document. A line without a time belongs to
+    the line before it; words have no times. The coverage is unknown and therefore that of no
+    speech.
     """
     rows: list[tuple[float, float, list[str]]] = []
     for line in text.removeprefix("\ufeff").splitlines():

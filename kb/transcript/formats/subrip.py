@@ -1,6 +1,6 @@
 """SubRip subtitles: readable cues, or one cue a word when timestamps are `word`.
 
-SubRip knows no times inside a cue, so that following the words takes a cue for each.
+SubRip has no times inside a cue, so that word timestamps need one cue for each word.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kb.types import MediaItem, Transcript
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
-    """The subtitles; empty without words."""
+    """Return the subtitles; empty if there are no words."""
     cues = word_cues(transcript) if transcript.timestamps == "word" else phrase_cues(transcript)
     subtitles = (
         srt.Subtitle(
@@ -26,5 +26,5 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
         )
         for number, cue in enumerate(cues, 1)
     )
-    # Numbered above: the library's own numbering leaves out what it finds not worth showing.
+    # Numbered above: the numbering of the srt library leaves out cues that it regards as empty.
     return cast(str, srt.compose(subtitles, reindex=False))

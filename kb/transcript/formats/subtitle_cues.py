@@ -1,9 +1,9 @@
 """Subtitle cues that a viewer can read, shared by SRT and WebVTT.
 
-A cue has at most two lines of 42 characters and stands 0.8 to 7 seconds where the speech
-allows; figures after the BBC's and Netflix's subtitle guides. Where to cut is chosen for a
-whole stretch of speech at once, by the least total cost, and not from left to right: so no
-single word is left over for a cue of its own.
+A cue has at most two lines of 42 characters and is shown for 0.8 to 7 seconds where the speech
+allows; the figures are those of the BBC's and Netflix's subtitle guides. The cuts are chosen for a
+whole stretch of speech at once, by the least total cost, and not from left to right, so that no
+single word remains for a cue of its own.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Cue:
 
     @property
     def text(self) -> str:
-        """The lines joined by a newline."""
+        """Lines joined by a newline."""
         return "\n".join(join(line) for line in self.lines)
 
 
 def phrase_cues(transcript: Transcript) -> tuple[Cue, ...]:
-    """The transcript as readable cues in order of time, none overlapping."""
+    """Return the transcript as readable cues in order of time, none overlapping."""
     drafts: list[Sequence[_Atom]] = []
     for stretch in _split_at_pauses(_atoms(transcript)):
         drafts.extend(_best_cut(stretch))
@@ -65,7 +65,7 @@ def phrase_cues(transcript: Transcript) -> tuple[Cue, ...]:
 
 
 def word_cues(transcript: Transcript) -> tuple[Cue, ...]:
-    """One cue a word, in step with the speech, none overlapping and none without duration.
+    """Return one cue a word, in step with the speech; none overlap, none are without duration.
 
     Alignment sometimes gives several words the same instant: they share the time until the
     next one.
@@ -97,7 +97,7 @@ def word_cues(transcript: Transcript) -> tuple[Cue, ...]:
 
 
 def _milliseconds(spans: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
-    """Whole milliseconds, at least one a cue: players drop a cue that ends as it starts."""
+    """Return whole milliseconds, at least one a cue: players drop a cue without duration."""
     starts: list[int] = []
     for start, _ in spans:
         earliest = starts[-1] + 1 if starts else 0
@@ -111,14 +111,14 @@ def _milliseconds(spans: Sequence[tuple[float, float]]) -> list[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class _Atom:
-    """A piece that stays on one line; `cost` is the price of ending a cue after it."""
+    """A piece that is not split over lines; `cost` is the cost of ending a cue after it."""
 
     piece: Piece
     cost: float
 
     @property
     def width(self) -> int:
-        """Characters it adds to a line that has begun."""
+        """Number of characters that it adds to a line that is not empty."""
         return len(self.piece.text) + (0 if self.piece.glued else 1)
 
 
@@ -127,7 +127,7 @@ def _length(atoms: Sequence[_Atom]) -> int:
 
 
 def _monotonic(words: Sequence[Piece]) -> list[Piece]:
-    """Overlapping segments put in order: a start is never before the one before it."""
+    """Put overlapping segments in order: no start is before the previous one."""
     result: list[Piece] = []
     latest = 0.0
     for word in words:
@@ -157,7 +157,7 @@ def _break_cost(text: str) -> float:
 
 
 def _merge_glued(parts: Sequence[Piece]) -> Iterator[Piece]:
-    """Halves of one word as one piece; scripts without spaces may break between any two."""
+    """Yield halves of one word as one piece; scripts without spaces may break between any two."""
     pending: Piece | None = None
     for part in parts:
         if pending is None:
@@ -176,13 +176,13 @@ def _merge_glued(parts: Sequence[Piece]) -> Iterator[Piece]:
 
 
 def _split_long(piece: Piece) -> Iterator[Piece]:
-    """A piece longer than a line (an address, a script without spaces) cut into lines."""
+    """Cut a piece longer than a line (an address, a script without spaces) into lines."""
     size = len(piece.text)
     span = piece.end_s - piece.start_s
     done = 0
     while done < size:
         part = shorten(piece.text[done:], lambda head: len(head) <= LINE_CHARACTERS)
-        # A heap of combining marks may alone be longer than a line.
+        # A run of combining marks alone may be longer than a line.
         part = part or piece.text[done : done + LINE_CHARACTERS]
         yield Piece(
             piece.start_s + span * done / size,
@@ -205,7 +205,7 @@ def _split_at_pauses(atoms: Sequence[_Atom]) -> Iterator[Sequence[_Atom]]:
 
 
 def _best_cut(atoms: Sequence[_Atom]) -> list[Sequence[_Atom]]:
-    """The stretch cut into cues at the least total cost (dynamic programming)."""
+    """Cut the stretch into cues at the least total cost (dynamic programming)."""
     room = LINE_CHARACTERS * CUE_LINES
     best: list[float] = [0.0] + [float("inf")] * len(atoms)
     came_from = [0] * (len(atoms) + 1)
@@ -245,7 +245,7 @@ def _best_cut(atoms: Sequence[_Atom]) -> list[Sequence[_Atom]]:
 
 
 def _two_lines(words: Sequence[Piece]) -> tuple[tuple[Piece, ...], ...]:
-    """One line where it fits, else two of about the same length, broken after a mark."""
+    """Return one line if the words fit, else two of similar length, broken after a mark."""
     if len(join(words)) <= LINE_CHARACTERS:
         return (tuple(words),)
     choices: list[tuple[float, int]] = []

@@ -1,6 +1,6 @@
 """WebVTT subtitles; with word timestamps each word carries its time inside a readable cue.
 
-Inner times are the format's own means for this (W3C WebVTT, "cue timestamp"): a browser marks
+The format has cue timestamps for this (W3C WebVTT, "cue timestamp"): a browser marks
 the words to come (`::cue(:future)`), any other player still shows whole lines.
 """
 
@@ -16,7 +16,7 @@ _STYLE = "STYLE\n::cue(:future) { opacity: 0.55; }\n\n"
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
-    """The subtitles; the bare header without words."""
+    """Return the subtitles; only the header if there are no words."""
     by_word = transcript.timestamps == "word"
     cues = phrase_cues(transcript)
     parts = ["WEBVTT\n\n"]
@@ -45,7 +45,7 @@ def _timed_text(cue: Cue) -> str:
 
 
 def _inner_time(piece: Piece, latest_ms: int, cue: Cue) -> int | None:
-    """The word's time where the format allows one: later than the last, inside the cue."""
+    """Return the word's time where the format allows one: later than the last, inside the cue."""
     at = round(piece.start_s * 1000)
     return at if latest_ms < at < cue.end_ms else None
 
