@@ -41,6 +41,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/check_language.py
 
 BENCHMARKS := search accuracy alignment trust throughput gpu memory jobs downloads odin dashboard torture
 WITH_MORE := accuracy alignment trust throughput gpu memory jobs

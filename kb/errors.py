@@ -203,7 +203,7 @@ class TranscriptionError(KBError):
 
 
 class GPUError(KBError):
-    """The accelerator failed in a way that a smaller batch or a fresh process may mend."""
+    """The accelerator failed in a way that a smaller batch or a new process may repair."""
 
     retryable = True
 

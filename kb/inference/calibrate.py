@@ -1,9 +1,9 @@
-"""How fast this machine is with one model: reading media, finding speech, encoder, decoder.
+"""Measures the speed of this machine with one model: reading, speech detection, encoder, decoder.
 
 Real sound from the bundled samples goes through the same code that transcribes. Each batch size
-is measured over and over for its share of the time, and the median counts; what does not fit
-into memory ends the row. One core's reading and speech detection are measured alone, so that a
-plan can tell how many have to prepare for a fast card.
+is measured repeatedly for its share of the time, and the median counts; the first size that does
+not fit into memory ends the series. Reading and speech detection are measured on one core alone,
+so that an estimate can say how many preparations a fast GPU needs.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def calibrate(
     most: int,
     progress: Progress | None = None,
 ) -> Calibration:
-    """Measures for about `seconds` (loading the model not counted), up to `most` windows at once.
+    """Measure for about `seconds` (loading the model not counted), up to `most` windows at once.
 
-    Raises MediaUnavailable without the samples, and what loading the model raises.
+    Raises MediaUnavailable without the samples, and the errors of loading the model.
     """
     report = progress or (lambda _: None)
     began = time.perf_counter()
@@ -111,7 +111,7 @@ def _media() -> list[Path]:
 
 
 def _read(seconds: float) -> tuple[list[Audio], float, float]:
-    """The samples' sound, with the seconds of sound read and the seconds that took."""
+    """Return the samples' sound, the seconds of sound read and the seconds of work."""
     from kb.asr import SAMPLE_RATE
     from kb.media.decode import decode
 
@@ -129,7 +129,7 @@ def _read(seconds: float) -> tuple[list[Audio], float, float]:
 
 
 def _cut(sounds: list[Audio], limit_s: float, seconds: float) -> tuple[list[Window], float, float]:
-    """Windows as they are cut for the recognizer, with detection's sound and its seconds."""
+    """Return windows as for the recognizer, the seconds of sound searched and of work."""
     from kb.asr import SAMPLE_RATE
     from kb.asr.audio.vad import CUT_THRESHOLD, SpeechDetector, SpeechRule
     from kb.asr.windows.windowing import WindowCutter
@@ -157,9 +157,9 @@ def _batches(
     seconds: float,
     report: Progress,
 ) -> tuple[list[BatchSpeed], int]:
-    """Each size's speed, and the first that did not fit into memory (0 if all did).
+    """Return the speed of each size, and the first that did not fit into memory (0 if all did).
 
-    The peak stays 0, for unknown, on a CPU and where another library than torch computes.
+    The peak is 0 (unknown) on a CPU and where another library than torch computes.
     """
     from kb.asr.engines import engine_spec
 
@@ -168,7 +168,7 @@ def _batches(
     baseline_bytes = manager.memory().used
     for place, size in enumerate(sizes):
         left_s = end - time.perf_counter()
-        # The next row takes about twice as long as this one, if the device is full already.
+        # The next size takes about twice as long as this one, if the device is full already.
         if rows and left_s < 2 * _total_s(rows[-1]):
             break
         batch = [windows[number % len(windows)] for number in range(size)]
@@ -193,7 +193,7 @@ def _batches(
 
 
 def _measure(engine: Engine, batch: list[Window], seconds: float) -> BatchSpeed:
-    """One batch size, repeated for so many seconds, at least twice where that is quick."""
+    """Measure one batch size for so many seconds, at least twice if that is quick."""
     runs: list[tuple[float, float, float]] = []
     began = time.perf_counter()
     while not runs or time.perf_counter() - began + sum(runs[-1]) <= seconds:
@@ -210,7 +210,7 @@ def _measure(engine: Engine, batch: list[Window], seconds: float) -> BatchSpeed:
 
 
 def _time_batch(engine: Engine, batch: list[Window]) -> tuple[float, float, float]:
-    """Seconds for encoder, text and word times of one batch; every engine ends on the host."""
+    """Return seconds for encoder, text and word times of one batch; all engines end on the host."""
     began, aligned = time.perf_counter(), engine.align_s
     encoded = engine.encode(batch)
     encoded_at = time.perf_counter()
@@ -227,7 +227,7 @@ def _total_s(row: BatchSpeed) -> float:
 
 
 def _slope(rows: list[BatchSpeed]) -> int:
-    """Bytes of one more window, between the smallest and the largest batch; 0 if unknown."""
+    """Return bytes of one more window, between smallest and largest batch; 0 if unknown."""
     if len(rows) < 2 or not rows[-1].peak_bytes:
         return 0
     first, last = rows[0], rows[-1]
@@ -235,7 +235,7 @@ def _slope(rows: list[BatchSpeed]) -> int:
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     affinity = getattr(psutil.Process(), "cpu_affinity", None)  # macOS has none
     with suppress(psutil.Error, OSError):
         if affinity is not None:

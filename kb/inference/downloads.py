@@ -1,4 +1,4 @@
-"""Models on this machine: which there are, what they need, and how one is fetched."""
+"""Lists the models on this machine with their needs, and downloads models."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
-    """Every known model, the bundled one, and what else the cache holds; `default` is marked.
+    """Return all known models, the bundled one, and others in the cache; `default` is marked.
 
-    `number_bytes`: bytes a number takes on the device here.
+    `number_bytes`: bytes of one number on this device.
     """
     cached = _cached_repositories()
     standard = find_model(default)
@@ -72,7 +72,7 @@ def _memory(shape: ModelShape | None, windows: int, number_bytes: int) -> int:
 
 
 def _cached_repositories() -> dict[str, CachedRepoInfo]:
-    """Repositories of the hub's cache that hold a recognizer with its weights."""
+    """Return repositories of the hub's cache that hold a recognizer with its weights."""
     from huggingface_hub import scan_cache_dir
 
     from kb.asr.engines.model_lookup import cached_models
@@ -87,7 +87,7 @@ def _cached_repositories() -> dict[str, CachedRepoInfo]:
 
 
 def pull(name: str) -> ModelRef:
-    """Fetches a model's files into the hub's cache; what is there already is kept.
+    """Download a model's files into the hub's cache; files that it already has are kept.
 
     Raises ModelUnavailable: unknown name, no network, refused, or not enough space.
     """
@@ -101,9 +101,9 @@ def pull(name: str) -> ModelRef:
 class ModelFacts:
     """A recognizer that can be chosen. Sizes in bytes, 0 if unknown.
 
-    `languages`: how many it understands; `memory_bytes` and `memory_bytes_16`: the device's
-    memory with one window and with 16, in the number format of the device here; `where`:
-    `bundled`, `cached` or empty; `disk_bytes` what it takes here.
+    `languages`: number of languages that it understands; `memory_bytes` and `memory_bytes_16`:
+    device memory with one window and with 16, in the number format of this device; `where`:
+    `bundled`, `cached` or empty; `disk_bytes`: size on this machine's disk.
     """
 
     name: str

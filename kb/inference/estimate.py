@@ -1,4 +1,4 @@
-"""What a preset will do on this machine, from what was measured. Loads no torch."""
+"""Estimates speed and memory of a preset from earlier measurements. Loads no torch."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from kb.asr.engines.spec import WORKSPACE_BYTES
 from kb.options import RunOptions
 from kb.settings import Settings
 
-LEAST_PAST_S = 60.0  # seconds of sound, below which past items tell too little
+LEAST_PAST_S = 60.0  # seconds of sound; fewer in past items are no basis for an estimate
 
 
 @dataclass(frozen=True, slots=True)
 class ThroughputEstimator:
-    """What is known: `calibrations` of any machine, `past` items of this one, newest first."""
+    """Estimates from `calibrations` of any machine and `past` items of this one, newest first."""
 
     settings: Settings
     calibrations: Sequence[Calibration]
     history: Sequence[Speed]
 
     def estimate(self, preset: Preset, options: RunOptions) -> Estimate:
-        """What `preset` will do with the model and engine of `options`, or of the settings."""
+        """Estimate `preset` with the model and engine of `options`, or of the settings."""
         engine = options.engine or self.settings.engine
         measured = self._find_calibration(engine, options.model or self.settings.model)
         model = options.model or self.settings.model or (measured.model if measured else "")
@@ -38,7 +38,7 @@ class ThroughputEstimator:
         )
 
     def _find_calibration(self, engine: str, model: str) -> Calibration | None:
-        """The newest calibration of this machine; without a model, of one that it would choose."""
+        """Return this machine's newest calibration; without a model, of its default model."""
         models = (model,) if model else (DEFAULT_GPU, DEFAULT_CPU)
         hostname = socket.gethostname()
         return next(
@@ -51,7 +51,7 @@ class ThroughputEstimator:
         )
 
     def _batch(self, preset: Preset, model: str, measured: Calibration | None) -> tuple[int, str]:
-        """Windows at once, and why not more. As the batcher has it, without a device at hand."""
+        """Return windows at once, and why not more: the batcher's rule, without a device."""
         size, reason = preset.batch_size, ""
         if measured is None:
             return size, reason

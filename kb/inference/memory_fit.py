@@ -1,4 +1,4 @@
-"""How many windows fit: by the model's shape, or by what was measured on this machine."""
+"""Estimates how many windows fit: from the model's shape, or from a calibration."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """What a loaded model's windows take: `window_bytes` each (0 if unknown).
+    """Memory that the windows of a loaded model take: `window_bytes` each (0 if unknown).
 
-    `resting_bytes` are used with the model loaded and no window there; None before it is.
-    `measured` is what `kb calibrate` found.
+    `resting_bytes` are used with the model loaded and no window; None before it is loaded.
+    `measured` is the result of `kb calibrate`.
     """
 
     window_bytes: int
@@ -30,7 +30,7 @@ class MemoryEstimate:
     measured: Calibration | None = None
 
     def max_batch(self, preset: Preset, manager: GPUManager) -> BatchCeiling:
-        """The most windows at the moment, and why not more."""
+        """Return the most windows at the moment, and why not more."""
         allowed = manager.batch_ceiling(
             preset,
             window_bytes=self.window_bytes,
@@ -61,7 +61,7 @@ def estimate_memory(
     calibrations: Iterable[Calibration],
     baseline_bytes: int | None = None,
 ) -> MemoryEstimate:
-    """What a batch of this model takes on the manager's device."""
+    """Estimate the memory of this model's batches on the manager's device."""
     from kb.asr.engines.model_lookup import shape_of
 
     device = manager.describe()

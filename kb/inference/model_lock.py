@@ -1,9 +1,9 @@
-"""Whose model is in memory: two do not fit into one device, so they take turns.
+"""Lock for the loaded model: two do not fit into one device, so they take turns.
 
-Media of the loaded model go in together. As soon as somebody waits for another model, newcomers
-of the loaded one wait behind him; when the device is idle the first in line has his model
-loaded, and all who wait for the same one by then go in with him. So nobody waits for more than
-what was there before him, and a model is not put away after every single medium.
+Media of the loaded model run together. As soon as a medium waits for another model, later media
+of the loaded one queue behind it. When the device is idle, the model of the first in the queue is
+loaded, and all media that wait for this model by then are admitted with it. So a medium waits
+only for media that came before it, and a model is not unloaded after every single medium.
 """
 
 from __future__ import annotations
@@ -16,32 +16,34 @@ from kb.errors import Cancelled
 
 ModelKey = tuple[str, str]  # engine and model
 
-_POLL_S = 0.2  # how often somebody who waits looks whether he is wanted still
+_POLL_S = 0.2  # interval at which a waiter checks for cancellation
 
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
     model_key: ModelKey
-    admitted: bool = False  # was in line when his model was loaded
+    admitted: bool = False  # was in the queue when its model was loaded
 
 
 class ModelLock:
-    """The line in front of one device. Every method is called with `lock` held."""
+    """Queue for one device. Callers must hold `lock`."""
 
     def __init__(self, lock: threading.Lock) -> None:
         self._changed = threading.Condition(lock)
         self._waiters: list[_Waiter] = []
         self.loaded: ModelKey | None = None
-        self.busy = 0  # media that are with the loaded model
+        self.busy = 0  # media that use the loaded model
 
     @property
     def waiting(self) -> int:
-        """How many are in line."""
+        """Number of media in the queue."""
         return len(self._waiters)
 
     def wait(self, model_key: ModelKey, cancelled: Callable[[], bool] | None) -> None:
-        """Waits for the turn of a model, which may then be loaded if it is not. Gives up `lock`
-        meanwhile. Raises Cancelled."""
+        """Wait for the turn of a model; the caller then loads it if necessary.
+
+        Releases `lock` meanwhile. Raises Cancelled.
+        """
         waiter = _Waiter(model_key)
         self._waiters.append(waiter)
         try:
@@ -54,18 +56,18 @@ class ModelLock:
             self._changed.notify_all()
 
     def mark_loaded(self, loaded: ModelKey) -> None:
-        """A model was loaded: all who wait for it are called."""
+        """Record a loaded model and admit all media that wait for it."""
         self.loaded = loaded
         for each in self._waiters:
             each.admitted = each.model_key == loaded
         self._changed.notify_all()
 
     def acquire(self) -> None:
-        """One more medium is with the loaded model."""
+        """Count one more medium that uses the loaded model."""
         self.busy += 1
 
     def release(self) -> None:
-        """A medium is done."""
+        """Count one medium less that uses the loaded model."""
         self.busy -= 1
         self._changed.notify_all()
 
@@ -73,7 +75,7 @@ class ModelLock:
         before = self._waiters[: self._waiters.index(waiter)]
         if self.loaded == waiter.model_key:
             return waiter.admitted or all(each.model_key == waiter.model_key for each in before)
-        # Those who were called come in first, even if they have not looked up yet.
+        # Admitted waiters come first, even if their threads have not run yet.
         admitted_pending = any(
             each.admitted and each.model_key == self.loaded for each in self._waiters
         )

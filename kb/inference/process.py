@@ -1,11 +1,12 @@
-"""The model host: a process of its own that owns the model, and the worker's end of its line.
+"""The inference process, which owns the model, and the worker's end of its connection.
 
-A recognizer that dies (a broken driver, no memory left, a file that crashes a codec) takes
-only this process with it. The worker sees the death, starts a new host and tries the item
-again; an item that was alone in three hosts that died is given up.
+If a recognizer crashes (a broken driver, no memory left, a file that crashes a codec), only this
+process ends. The worker notices it, starts a new process and tries the item again; an item that
+was alone in three processes that crashed is not tried again.
 
-A broken CUDA context is nobody's fault: the host says so and ends, and the items go on in a
-fresh one. When that happens again before any item was finished, the next one uses the CPU.
+A broken CUDA context is not an item's fault: the process reports it and ends, and the items
+continue in a new one. If that happens again before any item was finished, the next process uses
+the CPU.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ from kb.types import Transcript
 
 log = logging.getLogger(__name__)
 
-_POLL_S = 0.2  # how often a waiting item looks whether it is wanted still
+_POLL_S = 0.2  # interval at which a waiting item checks for cancellation
 
-DEVICE_LOST_EXIT_CODE = 75  # the host's exit code then
-MAX_DEVICE_LOSSES = 2  # of the device in a row, after which the CPU takes over
+DEVICE_LOST_EXIT_CODE = 75  # exit code of the process after a lost device
+MAX_DEVICE_LOSSES = 2  # in a row; then the CPU is used
 SAMPLES_KEPT = 300
 DEVICE_FAILED_PREFIX = "The device failed: "
 
 
 class InferenceProcessCrashed(KBError):
-    """The model host's process ended while this item was with it.
+    """The inference process ended while it had this item.
 
     `ready`: its model was loaded, so that the item may be to blame. `device_lost`: it ended
     because its device failed.
@@ -57,7 +58,7 @@ class InferenceProcessCrashed(KBError):
 
 @dataclass(slots=True)
 class _Request:
-    """An item that is with the host that has this line."""
+    """An item that was sent to the process of this connection."""
 
     connection: Connection
     done: threading.Event = field(default_factory=threading.Event)
@@ -68,10 +69,10 @@ class _Request:
 
 
 class InferenceProcess:
-    """The worker's end: `transcribe` as `InferenceSession` has it, carried out in the host.
+    """The worker's end: `transcribe` as in `InferenceSession`, carried out in the process.
 
-    Callable from many threads. `exclusive` items are decoded alone, so that a death can be
-    laid at the right door.
+    Callable from many threads. `exclusive` items are decoded alone, so that a crash is known to be
+    theirs.
     """
 
     def __init__(
@@ -82,19 +83,19 @@ class InferenceProcess:
         calibrations: Callable[[], Sequence[Calibration]] = tuple,
         main: Callable[..., None] | None = None,
     ) -> None:
-        """`workers`: how many items the host prepares (decodes, cuts) at once, as long as none
-        with a preset of its own is under way.
+        """`workers`: number of items that the process prepares (decodes, cuts) at once, as long as
+        no item with its own preset is in progress.
 
-        `calibrations`: what was measured on this machine, asked for each new process; `main`:
-        what the process runs, `serve` if it is not said.
+        `calibrations`: returns the calibrations of this machine, called for each new process;
+        `main`: function that the process runs, `serve` by default.
         """
         self._settings = settings
         self._workers = workers
         self._calibrations = calibrations
         self._main = main or serve
-        self.snapshot: Snapshot | None = None  # the newest that was told
+        self.snapshot: Snapshot | None = None  # the newest that was received
         self.restarts = 0  # because of a lost device
-        self.cpu_reason = ""  # why the CPU is used from now on, as a clause
+        self.cpu_reason = ""  # reason for using the CPU from now on, as a clause
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._losses = 0
         self._lock = threading.Lock()
@@ -123,8 +124,8 @@ class InferenceProcess:
 
         Raises InferenceProcessCrashed, and the errors of `InferenceSession.transcribe`.
 
-        `progress` and `cancelled` are called on the caller's own thread: they may be slow
-        without holding up anybody else's words.
+        `progress` and `cancelled` are called on the caller's own thread: they may be slow without
+        delaying other items.
         """
         with self._admission(exclusive, cancelled):
             number, request = self._send(path, options, sha256, shown_as)
@@ -142,7 +143,7 @@ class InferenceProcess:
         return request.result
 
     def drain_samples(self) -> list[Sample]:
-        """What was told of the machine since the last call."""
+        """Return the samples received since the last call."""
         with self._lock:
             samples = list(self._samples)
             self._samples.clear()
@@ -150,11 +151,11 @@ class InferenceProcess:
 
     @property
     def pid(self) -> int | None:
-        """The host's process id, None while there is none."""
+        """Id of the process, None while there is none."""
         return self._process.pid if self._process else None
 
     def close(self) -> None:
-        """Ends the host; items that are with it fail with InferenceProcessCrashed."""
+        """End the process; its items fail with InferenceProcessCrashed."""
         with self._lock:
             self._closed = True
             process, connection = self._process, self._connection
@@ -171,7 +172,7 @@ class InferenceProcess:
         with self._admission_changed:
             self._waiting_exclusive += exclusive
             try:
-                # Newcomers let an exclusive one go first, or it would wait for a queue's end.
+                # Later items wait for an exclusive one, or it would wait until the queue is empty.
                 while self._exclusive or (self._active if exclusive else self._waiting_exclusive):
                     self._admission_changed.wait(_POLL_S)
                     if cancelled and cancelled():
@@ -209,7 +210,7 @@ class InferenceProcess:
             assert self._connection is not None
             self._number += 1
             request = self._requests[self._number] = _Request(self._connection)
-            # If it died just now, the listener tells everybody, this one included.
+            # If it crashed just now, the listener informs all requests, this one included.
             with contextlib.suppress(OSError):
                 self._connection.send(("transcribe", self._number, path, options, sha256, shown_as))
             return self._number, request
@@ -274,7 +275,7 @@ class InferenceProcess:
         with self._lock:
             if self._process is process:
                 self._process = self._connection = self.snapshot = None
-            # Another host may have been started since: only what this one had is lost.
+            # Another process may run by now: only the requests of this one are lost.
             crashed = {
                 n: request
                 for n, request in self._requests.items()
@@ -301,7 +302,7 @@ class InferenceProcess:
                 self._samples.append(snapshot.sample)
 
     def _count_loss(self, reason: str) -> None:
-        """The device failed: a fresh process, and after `MAX_DEVICE_LOSSES` in a row the CPU."""
+        """Count a failed device; after `MAX_DEVICE_LOSSES` in a row the CPU is used."""
         self.restarts += 1
         self._losses += 1
         log.warning("The device failed (%s); a fresh recognizer goes on", reason)
@@ -318,9 +319,9 @@ def serve(
     cpu_reason: str = "",
     calibrations: Sequence[Calibration] = (),
 ) -> None:
-    """The host's main loop: one thread a request, until the line is closed."""
-    # Ctrl-C goes to the whole terminal, and a service manager's stop to all processes; it is
-    # the worker who decides what they mean, and closes the line.
+    """Main loop of the process: one thread a request, until the connection is closed."""
+    # Ctrl-C goes to the whole terminal, and a service manager's stop to all processes; the worker
+    # decides what they mean, and closes the connection.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     send_lock = threading.Lock()
@@ -352,7 +353,7 @@ def serve(
                 on_ready=lambda: send(number, "ready", None),
             )
         except DeviceLost as error:
-            # Nothing works any more in this process; the others' words end with it too.
+            # Nothing works any more in this process; the other items end with it, too.
             send(0, "lost", error.message.removeprefix(DEVICE_FAILED_PREFIX).rstrip("."))
             os._exit(DEVICE_LOST_EXIT_CODE)
         except KBError as error:
@@ -380,7 +381,7 @@ def serve(
         try:
             message = connection.recv()
         except (EOFError, OSError):
-            # The worker is gone. Threads may be deep in a model: no good-byes.
+            # The worker has ended. Threads may be inside a model: end at once.
             os._exit(0)
         if message[0] == "end":
             os._exit(0)
@@ -395,7 +396,7 @@ def serve(
 
 
 def _rate_limited(report: Callable[[float], None], every: float = 0.01) -> Callable[[float], None]:
-    """Lets through what moved by a hundredth."""
+    """Return `report`, called only when the value moved by a hundredth."""
     last = -1.0
 
     def report_if_moved(done: float) -> None:

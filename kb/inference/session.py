@@ -1,4 +1,4 @@
-"""A model in memory with everything needed to turn a media file into a transcript."""
+"""A loaded model with everything that is needed to transcribe a media file."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float], None]
 
-FALLBACK_BATCH = 4  # windows a batch of the second engine: they are few, and memory is shared
+FALLBACK_BATCH = 4  # windows a batch of the fallback engine: they are few, and memory is shared
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionOptions:
-    """What decides about the words of a transcript."""
+    """Options that influence the words of a transcript."""
 
     preset: Preset
     engine: str
@@ -49,7 +49,7 @@ class TranscriptionOptions:
     language: str = "auto"
     detect_speech: bool = True
     normalize: bool = False
-    hotwords: tuple[str, ...] = ()  # told to the recognizer beforehand, the most important first
+    hotwords: tuple[str, ...] = ()  # given to the recognizer as prompt, the most important first
 
 
 class InferenceSession:
@@ -67,12 +67,12 @@ class InferenceSession:
         calibrations: Callable[[], Sequence[Calibration]] = tuple,
         cpu_reason: str = "",
     ) -> None:
-        """`preparations` bounds how many media are decoded and cut at once; their number
-        follows the recipes.
+        """`preparations` limits how many media are decoded and cut at once; the limit follows
+        the options of the media in progress.
 
         `on_snapshot` gets a snapshot every few seconds, once a model has been asked for, on a
-        thread of its own. `calibrations`: what was measured on this machine. `cpu_reason`: why the
-        CPU is to be used whatever the settings say, as a clause.
+        thread of its own. `calibrations`: measurements of this machine. `cpu_reason`: reason for
+        using the CPU whatever the settings say, as a clause.
         """
         self._settings = settings
         self._preparations = preparations
@@ -87,7 +87,7 @@ class InferenceSession:
                 settings.gpu_give_way,
             )
         )
-        self._previous_audio_s = 0.0  # with models that have been put away
+        self._previous_audio_s = 0.0  # with models that have been unloaded
         self._options: TranscriptionOptions | None = None
         self._lock = threading.Lock()
         self._model_lock = ModelLock(self._lock)
@@ -115,7 +115,7 @@ class InferenceSession:
             return self._hardware()
 
     def model_name(self, requested: str | None = None) -> str:
-        """The model that will be used when `requested` is named: the setting's, or the device's."""
+        """Return the model for `requested`; without it, the setting's or the device's default."""
         from kb.asr.engines.model_lookup import DEFAULT_CPU, DEFAULT_GPU
 
         chosen = requested or self._settings.model
@@ -124,7 +124,7 @@ class InferenceSession:
         return DEFAULT_GPU if self.manager.on_gpu else DEFAULT_CPU
 
     def transcription_options(self, options: RunOptions) -> TranscriptionOptions:
-        """What a run with these options uses. Raises SettingsError."""
+        """Return the options of the transcription for a run's options. Raises SettingsError."""
         return TranscriptionOptions(
             preset=replace(
                 options.resolve_preset(self._settings),
@@ -140,7 +140,7 @@ class InferenceSession:
     def prepare(
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None = None
     ) -> None:
-        """Loads the recipe's model now; waits for its turn while another one is in use.
+        """Load the model of these options now; wait while another one is in use.
 
         Raises ModelUnavailable, SettingsError, Cancelled.
         """
@@ -158,12 +158,12 @@ class InferenceSession:
         cancelled: Callable[[], bool] | None = None,
         on_ready: Callable[[], None] | None = None,
     ) -> Transcript:
-        """The words of one media file.
+        """Transcribe one media file.
 
         `shown_as` is the path that the transcript names; `on_ready` is called once, when its model
         is loaded and its turn has come. Raises MediaUnavailable (missing,
         no sound, unreadable), ModelUnavailable, TranscriptionError, GPUError, Cancelled.
-        A truncated file gives the words that are there, with a warning.
+        A truncated file gives the words before its end, with a warning.
         """
         from kb.asr.recognizer import Recognizer
         from kb.media.decode import decode
@@ -210,7 +210,7 @@ class InferenceSession:
         )
 
     def close(self) -> None:
-        """Frees the model."""
+        """Free the model."""
         with self._lock:
             self._unload()
             fallback, self._fallback = self._fallback, None
@@ -226,7 +226,7 @@ class InferenceSession:
         return self.manager.describe()
 
     def snapshot(self, sample: Sample | None = None) -> Snapshot:
-        """What goes on here now. Waits for nobody, least of all for a model that is loading."""
+        """Return the current state. Does not block, not even while a model is loading."""
         batcher, recipe = self._batcher, self._options
         return Snapshot(
             device=self._manager.describe() if self._manager else NO_DEVICE,
@@ -241,9 +241,9 @@ class InferenceSession:
 
     @contextmanager
     def engine(self, options: TranscriptionOptions) -> Iterator[tuple[Engine, GPUManager]]:
-        """The recipe's loaded engine for the caller alone, for measuring.
+        """Yield the loaded engine of these options for exclusive use, for measuring.
 
-        Raises what `prepare` raises.
+        Raises the errors of `prepare`.
         """
         from kb.asr.engines import load_engine
 
@@ -257,7 +257,7 @@ class InferenceSession:
                 loaded.close()
 
     def _fallback_engine(self, options: TranscriptionOptions) -> FallbackEngine | None:
-        """The engine for what stays doubtful, if the settings name one that is another."""
+        """Return the engine for windows that remain suspect, if the settings name another one."""
         setting = self._settings.repair_engine
         if not setting or setting == f"{options.engine}:{options.model}":
             return None
@@ -288,7 +288,7 @@ class InferenceSession:
     def _use_model(
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
     ) -> Iterator[tuple[Batcher, SpeechDetector]]:
-        """The recipe's model for one medium; it is not put away before that is done."""
+        """Hold the model of these options for one medium; it is not unloaded before the end."""
         with self._lock:
             found = self._load_if_needed(options, cancelled)
             self._model_lock.acquire()
@@ -326,7 +326,7 @@ class InferenceSession:
             )
             self._model_lock.mark_loaded(model_key)
         elif not self._model_lock.busy and self._options != options:
-            # Another preset: no need to load anything.
+            # Only the preset differs: nothing has to be loaded.
             self._options = options
             manager.preset = options.preset
             manager.apply()
@@ -338,7 +338,7 @@ class InferenceSession:
         return self._batcher, self._detector
 
     def _set_up(self, options: TranscriptionOptions) -> GPUManager:
-        """The process made ready to hold a model; what it does is watched from here on."""
+        """Prepare the process to hold a model, and start watching its load."""
         manager = self._hardware()
         _return_memory()
         manager.preset = options.preset  # its memory budget
@@ -380,10 +380,10 @@ _M_MMAP_THRESHOLD = -3  # its number in glibc's malloc.h
 
 
 def _return_memory() -> None:
-    """Has the C library give the memory of large tensors back as soon as they are freed.
+    """Make the C library return the memory of large tensors as soon as they are freed.
 
-    By itself glibc keeps ever larger blocks for reuse, and windows of differing number and
-    length tear holes into them: an hour of speech took a gigabyte where 300 MB were in use.
+    By default glibc keeps ever larger blocks for reuse, and windows of differing number and
+    length fragment them: an hour of speech took a gigabyte where 300 MB were in use.
     Other C libraries do not need it.
     """
     if sys.platform == "linux":

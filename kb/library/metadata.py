@@ -35,7 +35,7 @@ _OTHER_AUDIO = (".aif", ".aiff", ".amr", ".ac3", ".caf", ".mka", ".weba")
 MEDIA_EXTENSIONS: tuple[str, ...] = _VIDEO + _OTHER_VIDEO + _AUDIO + _OTHER_AUDIO
 
 _MERGED_KEYS = ("files", "media", "published")
-_HINT = "Mend or remove this file, then run: kb reindex"
+_HINT = "Repair or remove this file, then run: kb reindex"
 
 
 @dataclass(frozen=True, slots=True)

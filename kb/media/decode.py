@@ -151,7 +151,7 @@ class AudioStream:
 
     def _finish(self, code: int, log: _Log) -> None:
         path = shown(self.probe.path)
-        # A signal, Windows' code for a crash, or no message: ffmpeg itself reports the cause.
+        # A signal, Windows' code for a crash, or no message: a failing ffmpeg reports a cause.
         if code < 0 or code > 255 or (code and not log.first_error):
             raise MediaUnavailable(
                 "media.ffmpeg_killed",

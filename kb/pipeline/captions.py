@@ -1,5 +1,5 @@
-"""Captions in the library: kept beside the medium, a witness for the transcript, and its
-stand-in until it is there."""
+"""Captions in the library: stored beside the medium, compared with the transcript, and shown
+instead of it until it exists."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ KEY = "captions"  # in an item's metadata: {"files": [{"name", "language", "auto
 def keep(
     library: Library, item: MediaItem, files: Sequence[CaptionFile], *, shown: bool | None = None
 ) -> LibraryEntry | None:
-    """Moves captions beside the medium and notes them in the item's metadata.
+    """Move captions beside the medium and record them in the item's metadata.
 
-    They are named `….<language>.<ext>`, a machine's `….<language>.auto.<ext>`. `shown`: they
-    stand in for the transcript from now on, or no longer. What cannot be kept is logged: no
-    medium must be lost for its captions.
+    They are named `….<language>.<ext>`, automatic ones `….<language>.auto.<ext>`. `shown`: they are
+    shown instead of the transcript from now on, or no longer. An error in storing them is only
+    logged: captions must not make an item fail.
     """
     entry = library.find(item.id)
     stem = entry.stem if entry else library.stem(item)
@@ -65,7 +65,7 @@ def _records(entry: LibraryEntry | None) -> Iterable[dict[str, Any]]:
 
 
 def files_of(library: Library, entry: LibraryEntry) -> list[CaptionFile]:
-    """The item's captions that are still there, people's first."""
+    """Return the item's captions that still exist, those by people first."""
     found = [
         CaptionFile(
             library.media_folder / str(each["name"]),
@@ -78,20 +78,20 @@ def files_of(library: Library, entry: LibraryEntry) -> list[CaptionFile]:
 
 
 def is_shown(entry: LibraryEntry | None) -> bool:
-    """Whether captions stand in for the item's transcript."""
+    """Return True if captions are shown instead of the item's transcript."""
     found = entry.record.get(KEY) if entry else None
     return bool(isinstance(found, dict) and found.get("shown"))
 
 
 def captions_retired(entry: LibraryEntry | None) -> dict[str, Any]:
-    """What the metadata says of captions once the transcript is there."""
+    """Return the metadata for captions that are no longer shown instead of a transcript."""
     if entry is None or not is_shown(entry):
         return {}
     return {KEY: {**entry.record[KEY], "shown": False}}
 
 
 def interim_transcript(library: Library, entry: LibraryEntry) -> Transcript | None:
-    """The captions that are shown instead of a transcript; None without them.
+    """Return the captions that are shown instead of a transcript; None without them.
 
     Raises LibraryError when they cannot be read.
     """
@@ -105,7 +105,7 @@ def interim_transcript(library: Library, entry: LibraryEntry) -> Transcript | No
 
 
 def interim_passages(library: Library, entry: LibraryEntry) -> Sequence[Passage]:
-    """Those captions as passages that say what they are; none without them."""
+    """Return those captions as passages that are marked as captions; none without them."""
     found = interim_transcript(library, entry)
     if found is None:
         return ()
@@ -116,7 +116,7 @@ def interim_passages(library: Library, entry: LibraryEntry) -> Sequence[Passage]
 def with_caption_agreement(
     library: Library, item: MediaItem, transcript: Transcript, settings: Settings
 ) -> Transcript:
-    """The transcript held against people's captions, where there are any in its language."""
+    """Return the transcript compared with people's captions, if there are any in its language."""
     entry = library.find(item.id)
     if entry is None or not settings.witness:
         return transcript

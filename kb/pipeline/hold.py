@@ -17,7 +17,7 @@ _LISTEN = "Listen to the doubtful seconds: kb review ID; or: kb ingest --again -
 
 @dataclass(frozen=True, slots=True)
 class HoldDecision:
-    """How an item ended: `state` is `done` or `held`; `cause` says why it is held."""
+    """Result for an item: `state` is `done` or `held`; `cause` says why it is held."""
 
     state: str
     cause: KBError | None = None

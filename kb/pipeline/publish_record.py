@@ -1,4 +1,4 @@
-"""Records in the library folder what each knowledge base holds of an item."""
+"""Records in the library folder which documents each knowledge base holds of an item."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kb.types import DocumentFacts, MediaItem, Published, Transcript
 
 
 def facts_of(transcript: Transcript) -> DocumentFacts:
-    """What a document says of its transcript; part of the content, so one place makes it."""
+    """Return the facts about a transcript that are part of its document's content."""
     return DocumentFacts(
         language=transcript.language,
         model=transcript.model,
@@ -23,7 +23,7 @@ def facts_of(transcript: Transcript) -> DocumentFacts:
 
 
 def record_published(library: Library, item: MediaItem, published: Published) -> None:
-    """Notes beside the medium what a knowledge base holds of it."""
+    """Record beside the medium which document a knowledge base holds of it."""
     record = {
         "remote_id": published.remote_id,
         "content_sha256": published.content_sha256,
@@ -44,13 +44,13 @@ def record_failure(
     status: str = "failed",
     attempts: int = 1,
 ) -> None:
-    """Notes beside the medium why a knowledge base does not hold it."""
+    """Record beside the medium why a knowledge base does not hold it."""
     record = {"status": status, **error.record(), "attempts": attempts}
     _record(library, item.id, sink, record)
 
 
 def record_cancelled(library: Library, item_id: str, sink: str) -> None:
-    """Notes beside the medium that a knowledge base is to get nothing, where it waited for it."""
+    """Record beside the medium that a waiting upload to a knowledge base was cancelled."""
     entry = library.find(item_id)
     known = entry.published.get(sink) if entry else None
     if isinstance(known, Mapping) and known.get("status") == "waiting":
@@ -65,6 +65,6 @@ def _record(library: Library, item_id: str, sink: str, record: Mapping[str, obje
         entry = library.find(item_id)
         known = entry.published.get(sink) if entry else None
         known = known if isinstance(known, Mapping) else {}
-        # A lane that rests tells every item the same again and again.
+        # A paused lane reports the same for every item again and again.
         if any(known.get(name) != value for name, value in record.items()):
             library.amend(item_id, {"published": {sink: record}})

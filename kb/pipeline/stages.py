@@ -1,15 +1,15 @@
-"""The whole data flow of one item, in order: fetch → transcribe → write → publish.
+"""The stages of one item, in order: fetch → transcribe → write → publish.
 
     ensure_media → transcribe → write → judge → publish (the local index)
                                            └──→ remote knowledge bases, unless it is held
 
-A worker makes durable steps of these functions (`kb.jobs.worker.item_steps`); what goes to remote
-knowledge bases is queued by itself (`kb.jobs.queue.outbox`) and sent by
+A worker makes durable steps of these functions (`kb.jobs.worker.item_steps`); uploads to remote
+knowledge bases have their own queue (`kb.jobs.queue.outbox`) and are sent by
 `kb.jobs.worker.publish_steps`.
 
 Each stage leaves a checkpoint in the library folder (the medium, the transcript, the publish
-record) and does nothing where the checkpoint of the same content is there already, so that a
-stage may run again at any time without doing anything twice.
+record) and does nothing if the checkpoint of the same content exists already, so that a stage
+may run again at any time without repeating work.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from kb.transcript.formats import json_document
 from kb.transcript.passages import passages
 from kb.types import LocalMedia, MediaItem, Published, Revision, Transcript
 
-DOWNLOADS = "downloads"  # where media lie until they are whole
+DOWNLOADS = "downloads"  # folder of media until they are complete
 
 Progress = Callable[[str, float], None]
-"""Called with a stage's name and how much of it is done, 0..1."""
+"""Called with the name of a stage and the share of it that is done, 0..1."""
 
 
 class Transcriber(Protocol):
-    """Whoever turns a file into words: the worker's model host.
+    """Transcribes a file: the worker's inference process.
 
-    `exclusive`: nothing else is decoded beside it, so that a crash is known to be its own.
+    `exclusive`: no other item is decoded at the same time, so that a crash is known to be its own.
     """
 
     def transcribe(
@@ -65,10 +65,10 @@ class Transcriber(Protocol):
 def ensure_media(
     library: Library, item: MediaItem, progress: Progress, source: Source | None = None
 ) -> LocalMedia:
-    """The item's medium in the library folder, fetched from `source` if it is not there.
+    """Return the item's medium in the library folder; fetch it from `source` if necessary.
 
-    Raises MediaUnavailable when it cannot be had, or is no medium with sound, and
-    LibraryError when it cannot be kept.
+    Raises MediaUnavailable if it cannot be fetched, or is no medium with sound, and LibraryError if
+    it cannot be stored.
     """
     entry = library.find(item.id)
     if entry is None or entry.media_path is None:
@@ -89,10 +89,10 @@ def _fetch(
     progress("fetch", 0.0)
     source = source or get_source(item.source)
     fetched = source.fetch(item, library.home / DOWNLOADS, on_progress)
-    # Only here: the codecs take longer to load than a listing takes to show.
+    # Imported here: the codecs take longer to load than a listing takes to show.
     from kb.media.probe import probe
 
-    # Before it is taken in: a text named .mp4 must not lie in the library as a medium.
+    # Before it is imported: a text named .mp4 must not be in the library as a medium.
     if not probe(fetched.path).has_audio:
         if fetched.temporary:
             fetched.path.unlink(missing_ok=True)
@@ -133,7 +133,7 @@ def transcribe(
     *,
     exclusive: bool = False,
 ) -> Transcript:
-    """The words of a medium that lies in the library. Raises what the transcriber raises."""
+    """Transcribe a medium in the library. Raises the errors of the transcriber."""
     progress("transcribe", 0.0)
     return transcriber.transcribe(
         media.path,
@@ -149,11 +149,11 @@ def transcribe(
 def write(
     library: Library, item: MediaItem, transcript: Transcript, hold_below: float, *, run: int = 1
 ) -> tuple[LibraryEntry, HoldDecision]:
-    """The transcript's files and what the metadata says of them; decides about a hold."""
+    """Write the transcript's files and their metadata; decide about a hold."""
     stem = library.stem(item)
     transcript = replace(transcript, revisions=_earlier_revisions(library, item))
     library.write_text(stem, ".txt", render(transcript, "txt", item=item))
-    # The exact transcript comes last: where it is, the text beside it is complete.
+    # The exact transcript comes last: if it exists, the text beside it is complete.
     library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
     decision = decide(transcript, hold_below)
     document = json_document.to_document(transcript)
@@ -162,7 +162,7 @@ def write(
         {
             "media": {"sha256": transcript.media.sha256, "duration_s": transcript.media.duration_s},
             "transcribed": {
-                # Which asking it answers: the checkpoint of this stage.
+                # The request that it answers: the checkpoint of this stage.
                 "run": run,
                 "engine": transcript.engine,
                 "model": transcript.model,
@@ -182,20 +182,20 @@ def write(
 
 
 def _earlier_revisions(library: Library, item: MediaItem) -> tuple[Revision, ...]:
-    """What people changed in the transcript that is about to be replaced: work worth keeping."""
+    """Return the changes that people made in the transcript that is about to be replaced."""
     entry = library.find(item.id)
     if entry is None or entry.transcript_path is None:
         return ()
     try:
         return json_document.read(entry.transcript_path).revisions
     except LibraryError:
-        return ()  # damaged: the new one takes its place
+        return ()  # damaged: the new one replaces it
 
 
 def publish(
     library: Library, settings: Settings, item: MediaItem, transcript: Transcript, sink: str
 ) -> Published:
-    """Puts the item's passages into a knowledge base; the same content again changes nothing."""
+    """Put the item's passages into a knowledge base; the same content again changes nothing."""
     entry = library.find(item.id)
     medium = entry.media_path if entry else None
     path = f"media/{medium.name}" if medium else transcript.media.path
@@ -206,7 +206,7 @@ def publish(
 
 
 def read_transcript(library: Library, entry: LibraryEntry) -> Transcript:
-    """The exact transcript of an entry. Raises LibraryError when it has none."""
+    """Return the exact transcript of an entry. Raises LibraryError if it has none."""
     if entry.transcript_path is None:
         if entry.error:
             raise LibraryError(

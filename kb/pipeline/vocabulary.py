@@ -1,7 +1,7 @@
-"""What a channel's recognizer should know beforehand: the analyst's list, and names found.
+"""Vocabulary of a channel for the recognizer's prompt: the analyst's list, and names found.
 
-The list is `vocabulary.json` in the library folder, for people and machines. Names are what its
-titles, chapters and descriptions write with a capital letter and never without.
+The list is `vocabulary.json` in the library folder, for people and programs. Names are words that
+the channel's titles, chapters and descriptions always write with a capital letter.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from kb.transcript.chunks import collapse_whitespace
 from kb.types import MediaItem
 
 FILE_NAME = "vocabulary.json"
-ALL_CHANNELS = "*"  # the channel that stands for all, those without a name included
+ALL_CHANNELS = "*"  # the entry for all channels, those without a name included
 MOST_NAMES = 60  # of those found; a prompt holds fewer
 LONGEST = 80  # characters of one entry
 _MAX_ITEMS = 1000  # items of a channel
-_DESCRIPTION = 2000  # characters: what comes after is mostly links and thanks
+_DESCRIPTION = 2000  # characters: the rest is mostly links and thanks
 
 _LINK = regex.compile(r"https?://\S+|\S+@\S+|#\S+|www\.\S+")
 _TOKEN = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}'’\-]*|[.!?:;|\n•()\[\]\"“”„]")
@@ -35,7 +35,7 @@ _TOKEN = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}'’\-]*|[.!?:;|\n•()\[\]
 
 @dataclass(frozen=True, slots=True)
 class ChannelWords:
-    """A channel's own list, and the names that were found beside it."""
+    """A channel's own list, and the names that were found in addition."""
 
     channel: str
     words: tuple[str, ...]
@@ -49,7 +49,7 @@ class Vocabulary:
         self._path = library.home / FILE_NAME
 
     def channels(self) -> dict[str, tuple[str, ...]]:
-        """Every list, by channel."""
+        """Return every list, by channel."""
         if not self._path.exists():
             return {}
         found = storage.read_json(self._path).get("channels", {})
@@ -57,13 +57,13 @@ class Vocabulary:
             raise LibraryError(
                 "vocabulary.damaged",
                 "{path}, field 'channels': lists of words by channel expected.",
-                hint="Mend or remove the file.",
+                hint="Repair or remove the file.",
                 path=self._path,
             )
         return {name: tuple(str(word) for word in words) for name, words in found.items()}
 
     def words(self, channel: str) -> tuple[str, ...]:
-        """A channel's own list, then the one for all."""
+        """Return a channel's own list, then the one for all channels."""
         lists = {name.casefold(): words for name, words in self.channels().items()}
         own = lists.get(channel.casefold(), ())
         return tuple(dict.fromkeys((*own, *lists.get(ALL_CHANNELS, ()))))
@@ -71,9 +71,10 @@ class Vocabulary:
     def change(
         self, channel: str, add: Sequence[str] = (), remove: Sequence[str] = ()
     ) -> tuple[str, ...]:
-        """Puts words into a channel's list and takes others out; returns the list.
+        """Add words to a channel's list and remove others; return the list.
 
-        Raises UsageError for an empty or overlong word, and for one to remove that is not there.
+        Raises UsageError for an empty or overlong word, and for one to remove that is not in the
+        list.
         """
         lists = self.channels()
         name = next((each for each in lists if each.casefold() == channel.casefold()), channel)
@@ -105,10 +106,10 @@ class Vocabulary:
         return tuple(words)
 
     def hotwords_for(self, item: MediaItem, database: Database) -> tuple[str, ...]:
-        """What the recognizer is told about an item, the most important first.
+        """Return the words for the recognizer's prompt of an item, the most important first.
 
-        Nothing for a channel without a list of its own (or one for all): a prompt costs time,
-        and somebody should want it. Then the list, names of the item, names of the channel.
+        Empty for a channel without its own list (or one for all channels): a prompt costs time, and
+        a list shows that it is wanted. Else the list, names of the item, names of the channel.
         """
         words = self.words(item.channel)
         if not words:
@@ -117,13 +118,13 @@ class Vocabulary:
         return tuple(dict.fromkeys((*words, *names_of([item], others), *names_of(others))))
 
     def for_channel(self, channel: str, database: Database) -> ChannelWords:
-        """A channel's list and the names found in what the library knows of it."""
+        """Return a channel's list and the names found in its items."""
         found = names_of(channel_items(database, channel))
         return ChannelWords(channel, self.words(channel), found)
 
 
 def channel_items(database: Database, channel: str) -> list[MediaItem]:
-    """The newest items of a channel, queued ones included."""
+    """Return the newest items of a channel, queued ones included."""
     channel_key = channel.casefold()
     newest = sa.select(items.c.item).order_by(items.c.published.desc())
     found: list[MediaItem] = []
@@ -142,11 +143,11 @@ def channel_items(database: Database, channel: str) -> list[MediaItem]:
 def names_of(
     media_items: Sequence[MediaItem], context: Sequence[MediaItem] = ()
 ) -> tuple[str, ...]:
-    """Names in the titles, chapters and descriptions of items, the most frequent first.
+    """Return names in titles, chapters and descriptions of items, the most frequent first.
 
-    A name begins with a capital letter within a sentence, or is all capitals, and is never
-    written small, in the items or in `context`: so words of a Title Like This fall away where
-    a description has them too. Names side by side are one. (German writes every noun so.)
+    A name begins with a capital letter within a sentence, or is all capitals, and is never written
+    in lower case, in the items or in `context`: so words of a Title Like This are dropped if a
+    description has them, too. Adjacent names are one. (German capitalizes every noun.)
     """
     sentences = [
         words for item in media_items for text in _texts(item) for words in _sentences(text)
@@ -171,7 +172,7 @@ def names_of(
 def _is_name(word: str, small: set[str], inside: set[str]) -> bool:
     if not word[0].isupper() or len(word) < 2 or word.lower() in small:
         return False
-    # What only ever begins a sentence may be any word.
+    # A word that occurs only at the start of sentences may be any word.
     return word in inside or (word.isupper() and word.isalpha())
 
 
@@ -195,7 +196,7 @@ def _sentences(text: str) -> Iterable[list[str]]:
 
 
 def known_channels(database: Database) -> list[str]:
-    """Every channel that the library or its queue has, sorted."""
+    """Return every channel that the library or its queue has, sorted."""
     with database.begin() as connection:
         documents: Iterable[Any] = connection.scalars(sa.select(items.c.item))
         return sorted({str(d.get("channel") or "") for d in documents} - {""})

@@ -176,7 +176,7 @@ class Revisions:
         if row is not None and row.state in ACTIVE:
             raise UsageError(
                 "edit.active",
-                "{item_id} is {state}: its transcript is about to be made anew.",
+                "{item_id} is {state}: its transcript is about to be replaced.",
                 hint="Wait for its end, or: kb cancel {item_id}",
                 item_id=entry.item.id,
                 state=row.state,
@@ -227,7 +227,7 @@ class Revisions:
         except Timeout:
             raise LibraryError(
                 "edit.locked",
-                "Somebody else has been writing a change for a minute.",
+                "Another process has been writing a change for a minute.",
                 hint="Try again; if it stays, end the other kb process.",
                 retryable=True,
             ) from None

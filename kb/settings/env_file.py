@@ -88,7 +88,7 @@ def _write(path: Path, values: Mapping[str, str]) -> None:
         raise SettingsError(
             "setting.file_unreadable",
             "Cannot read {path}: {reason}.",
-            hint="Mend the file.",
+            hint="Correct the file.",
             path=path,
             reason=reason,
         ) from None

@@ -117,7 +117,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise LibraryError(
             "json.damaged",
             "{path} is damaged: {reason}.",
-            hint="Mend or remove this file; `kb reindex` follows.",
+            hint="Repair or remove this file, then run: kb reindex",
             path=path,
             reason=error,
         ) from error
@@ -125,7 +125,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise LibraryError(
             "json.not_object",
             "{path} is damaged: not a JSON object.",
-            hint="Mend or remove this file; `kb reindex` follows.",
+            hint="Repair or remove this file, then run: kb reindex",
             path=path,
         )
     return document

@@ -82,7 +82,7 @@ def test_beyond_loopback_somebody_has_to_be_asked(address: str | None) -> None:
     with pytest.raises(UsageError) as caught:
         request_guard.check_binding(address, Settings(), oidc=False)
     assert "KB_PASSWORD" in caught.value.hint
-    assert "who he is" in caught.value.message
+    assert "no sign-in" in caught.value.message
     request_guard.check_binding(address, Settings(KB_PASSWORD=PASSWORD), oidc=False)
     request_guard.check_binding(address, Settings(), oidc=True)
 

@@ -51,12 +51,12 @@ class LaneState:
 
     @property
     def paused_by_hand(self) -> bool:
-        """Whether the lane rests until someone resumes it."""
+        """True if the lane is paused until a person resumes it."""
         return self.until >= workflow_ids.FOREVER
 
     @property
     def holds_items(self) -> bool:
-        """Whether this is the lane of all items, and not of downloads or a knowledge base."""
+        """True for the lane of all items, False for those of downloads and knowledge bases."""
         return self.name == workflow_ids.ITEM_LANE
 
 

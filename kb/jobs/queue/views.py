@@ -51,12 +51,12 @@ class QueueRow:
 
     @property
     def share(self) -> float:
-        """How much of the item is done over all its stages, 0..1."""
+        """Share of the item that is done over all its stages, 0..1."""
         return overall(self.id, self.state, self.stage, self.progress)
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the item was moved to the front and has not started."""
+        """True if the item was moved to the front and has not started."""
         return self.priority < NORMAL and self.state in PENDING
 
 

@@ -56,8 +56,7 @@ def check_binding(address: str | None, settings: Settings, *, oidc: bool) -> Non
         return
     raise UsageError(
         "page.unguarded",
-        "The dashboard would listen on {address}, where others reach it, and "
-        "asks nobody who he is.",
+        "The dashboard would listen on {address}, where others reach it, and asks for no sign-in.",
         hint="Set KB_PASSWORD, or an [auth] section (OIDC) in "
         ".streamlit/secrets.toml; or stay on this machine: --server.address "
         "127.0.0.1",
