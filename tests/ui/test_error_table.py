@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from kb.errors import NestedText
+from kb.errors import NestedText, render
 from kb.settings import PROJECT_ROOT
 from kb.ui.i18n import errors
 
@@ -124,12 +124,13 @@ def fields(template: str) -> frozenset[str]:
     return frozenset(name.split(".")[0].split("[")[0] for name in names)
 
 
-def sample(name: str, template: str) -> object:
-    """A value that the format of a field takes."""
-    for _, field, spec, _ in string.Formatter().parse(template):
-        if field == name and spec and spec[-1] in "fgedn%,":
-            return 2
-    return NestedText(f"<{name}>", "<next>")
+def sample(name: str, templates: tuple[str, str], *, other: bool = False) -> object:
+    """A value that the formats of a field take, or another such value."""
+    for template in templates:
+        for _, field, spec, _ in string.Formatter().parse(template):
+            if field == name and spec and spec[-1] in "fgedn%,":
+                return 5 if other else 2
+    return NestedText(f"<{name}>", "<next>") if not other else NestedText("<another value>", "<then>")
 
 
 def test_every_error_is_literal_and_has_a_code() -> None:
@@ -157,19 +158,23 @@ def test_no_code_has_two_german_texts() -> None:
 
 
 @pytest.mark.parametrize("each", RAISED, ids=lambda each: each.code)
-def test_a_sentence_and_its_translations_render(each: Raised) -> None:
+def test_a_sentence_and_its_translations_show_every_value(each: Raised) -> None:
     used = fields(each.template) | fields(each.hint)
     if each.values is not None:
-        assert used <= each.values, "a field has no value"
+        assert used == each.values, "a field has no value, or a value is not shown"
+    texts = {"English": (each.template, each.hint)}
     for name, table in (("German", errors.DE), ("the page's English", errors.EN_PAGE)):
         if each.code not in table:
             continue
-        message, hint = table[each.code]
+        message, hint = texts[name] = table[each.code]
         assert fields(message) == fields(each.template), name
         assert fields(hint) == fields(each.hint), name
-        for template in (each.template, each.hint, message, hint):
-            values = {field: sample(field, template) for field in fields(template)}
-            template.format(**values)
+    for name, templates in texts.items():
+        values = {field: sample(field, templates) for field in used}
+        shown = [render(template, values) for template in templates]
+        for field in used:  # the text shows a value if another value changes it
+            other = {**values, field: sample(field, templates, other=True)}
+            assert [render(template, other) for template in templates] != shown, (name, field)
 
 
 @pytest.mark.parametrize("each", RAISED, ids=lambda each: each.code)
