@@ -25,6 +25,7 @@ from kb.service.option_suggestions import option_suggestions
 from kb.settings import get_settings
 from kb.sources.listing.filters import VideoFilters
 from kb.ui.i18n import MESSAGES
+from tests.support.raising import raises
 
 ROOT = Path(__file__).resolve().parents[1]
 # What the command line takes for an option: one example of each kind of value.
@@ -120,7 +121,7 @@ def test_a_run_takes_the_ends_of_a_range_and_nothing_beyond(name: str) -> None:
     if name != "overlap_s":  # half of the chunk is the nearer end
         assert getattr(resolve(limits.high), name) == limits.high
     for value in (limits.low - 1, limits.high + 1):
-        with pytest.raises(UsageError, match=limits.option):
+        with raises(UsageError, "preset.option", option=limits.option):
             resolve(value)
 
 

@@ -23,6 +23,7 @@ from gpu.presets import Preset, find_preset, override
 from kb.errors import GPUError, SettingsError
 from kb.settings import PROJECT_ROOT
 from tests.support.fake_cuda import RTX_4090, FakeCuda, FakeTorch
+from tests.support.raising import raises
 
 GTX_780 = ("NVIDIA GeForce GTX 780", (3, 5), 3 * GB)
 
@@ -48,8 +49,10 @@ def test_requests(request_: str, parsed: tuple[str, int | None]) -> None:
 
 @pytest.mark.parametrize("request_", ["gpu0", "cuda:", "cuda:x", "cpu:1", "", "cuda:-1"])
 def test_a_request_that_is_no_device_lists_the_accepted_forms(request_: str) -> None:
-    with pytest.raises(SettingsError, match="auto, cuda, cuda:N, rocm"):
+    with raises(SettingsError, "device.unknown", request=request_) as caught:
         GPUManager(request_)
+    for form in ("auto", "cuda", "cuda:N", "rocm", "rocm:N", "mps", "cpu"):
+        assert form in caught.value.message
 
 
 def test_an_rtx_4090() -> None:

@@ -10,6 +10,7 @@ from gpu.preset_file import read_text, with_preset, without_preset, write_text
 from gpu.presets import check_presets
 from kb.errors import KBError, SettingsError, UsageError
 from kb.settings import PROJECT_ROOT
+from tests.support.raising import raises
 
 FIGURES: dict[str, object] = {
     "label": "🌙 NACHT", "batch_size": 4, "chunk_s": 20.0, "overlap_s": 2.5, "workers": 1,
@@ -42,37 +43,53 @@ def test_a_new_preset_stands_last_and_goes_without_a_trace(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "code", "values"),
     [
-        ({"overlap_s": 40}, "overlap_s must be less than half of the chunk"),
-        ({"batch_size": 0}, "batch_size must be a whole number from 1 to 256"),
-        ({"timestamps": "line"}, "timestamps must be segment or word"),
-        ({"label": "🛡️ STABIL"}, "answers to the same name"),
+        (
+            {"overlap_s": 40},
+            "presets.value",
+            {"key": "overlap_s", "problem": ("preset.overlap", {"half": 30.0, "value": "40"})},
+        ),
+        (
+            {"batch_size": 0},
+            "presets.value",
+            {
+                "key": "batch_size",
+                "problem": ("preset.whole", {"low": 1, "high": 256, "value": "0"}),
+            },
+        ),
+        (
+            {"timestamps": "line"},
+            "presets.value",
+            {"key": "timestamps", "problem": ("preset.timestamps", {"value": "“line”"})},
+        ),
+        ({"label": "🛡️ STABIL"}, "presets.same_name", {"other": "stabil"}),
     ],
 )
-def test_mistakes_name_line_and_field(path: Path, changes: dict[str, object], said: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+def test_mistakes_name_line_and_field(
+    path: Path, changes: dict[str, object], code: str, values: dict[str, object]
+) -> None:
+    with raises(SettingsError, code, path=path, name="max", **values) as caught:
         with_preset(read_text(path), "max", changes, path)
-    assert said in caught.value.message
-    assert f"{path}, line " in caught.value.message
+    assert f"{path}, line {caught.value.values['line']}" in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a-b", "1st", "x" * 50])
 def test_invalid_preset_names(path: Path, name: str) -> None:
-    with pytest.raises(SettingsError):
+    with raises(SettingsError, "presets.name", name=name):
         with_preset(read_text(path), name, FIGURES, path)
 
 
 def test_text_is_written_only_if_valid_and_unchanged_meanwhile(path: Path) -> None:
     seen = read_text(path)
-    with pytest.raises(SettingsError, match="line 5"):
+    with raises(SettingsError, "presets.unknown_key_close", path=path, line=5):
         write_text(
             path, "stabil:\n  batch_size: 8\n  chunk_s: 20\n\n  batch_siez: 8\n", expected=seen
         )
     assert read_text(path) == seen
     other = with_preset(seen, "max", {"workers": 3}, path)
     assert write_text(path, other, expected=seen)["max"].workers == 3
-    with pytest.raises(UsageError, match="meanwhile"):
+    with raises(UsageError, "presets.changed", path=path):
         write_text(path, seen, expected=seen)
 
 
@@ -80,5 +97,5 @@ def test_the_last_preset_stays(path: Path) -> None:
     text = read_text(path)
     for name in ("stabil", "optimiert", "schnell"):
         text = without_preset(text, name, path)
-    with pytest.raises(KBError, match="only preset"):
+    with raises(KBError, "presets.last", name="max"):
         without_preset(text, "max", path)

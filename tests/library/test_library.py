@@ -25,6 +25,7 @@ from kb.library import Library, deep_link
 from kb.library.filenames import PATH_LIMIT, file_id, make_stem, split_stem
 from kb.library.metadata import item_document, item_from_document
 from kb.types import Availability, AvailabilityState, Chapter, MediaItem
+from tests.support.raising import raises
 
 
 def make_item(title: str = "A talk", **changes: Any) -> MediaItem:
@@ -151,7 +152,7 @@ def test_random_titles_are_cut_at_whole_characters() -> None:
 
 
 def test_folder_without_room_is_named() -> None:
-    with pytest.raises(LibraryError, match="too long") as caught:
+    with raises(LibraryError, "library.path_too_long", folder="/" + "f" * 230) as caught:
         make_stem(make_item(), Path("/" + "f" * 230))
     assert "KB_HOME" in caught.value.hint
 
@@ -287,7 +288,7 @@ def test_metadata_of_a_newer_version_is_not_overwritten(library: Library) -> Non
     path = library.path(entry, ".json")
     text = path.read_text(encoding="utf-8").replace('"version": 1', '"version": 2')
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(LibraryError, match="version 2"):
+    with raises(LibraryError, "library.newer", path=path, version=2, known=1):
         library.write_metadata(make_item())
     assert path.read_text(encoding="utf-8") == text
 
@@ -366,7 +367,7 @@ def test_a_medium_never_takes_the_name_of_its_metadata(
 
 def test_missing_medium(library: Library, tmp_path: Path) -> None:
     for path in (tmp_path / "none.mp4", tmp_path):
-        with pytest.raises(MediaUnavailable, match=str(path)):
+        with raises(MediaUnavailable, "library.medium_unreadable", path=path):
             library.add_media(make_item(), path)
     assert names(library) == []
 
@@ -374,33 +375,40 @@ def test_missing_medium(library: Library, tmp_path: Path) -> None:
 # What the system refuses
 
 REFUSALS = [
-    (errno.ENOSPC, "full"),
-    (errno.EROFS, "not allowed"),
-    (errno.EACCES, "not allowed"),
-    (errno.ENAMETOOLONG, "too long"),
-    (errno.EIO, os.strerror(errno.EIO)),
+    (errno.ENOSPC, "storage.disk_full", {}),
+    (errno.EROFS, "storage.not_allowed", {}),
+    (errno.EACCES, "storage.not_allowed", {}),
+    (errno.ENAMETOOLONG, "storage.path_too_long", {}),
+    (errno.EIO, "storage.refused", {"reason": os.strerror(errno.EIO)}),
 ]
 CALLS = ["write", "replace", "fsync"]
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize(("code", "said"), REFUSALS)
+@pytest.mark.parametrize(("number", "code", "values"), REFUSALS)
 def test_a_refused_write_leaves_the_old_file(
-    library: Library, monkeypatch: pytest.MonkeyPatch, call: str, code: int, said: str
+    library: Library,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    number: int,
+    code: str,
+    values: dict[str, str],
 ) -> None:
     entry = library.write_metadata(make_item(), {"state": "queued"})
     before = {name: (library.media_folder / name).read_bytes() for name in names(library)}
 
     def refuse(*_: object, **__: object) -> None:
-        raise OSError(code, os.strerror(code))
+        raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, refuse)
-        with pytest.raises(LibraryError, match=said) as caught:
+        values = {**values, "action": "action.write"}
+        path = library.path(entry, ".json")
+        with raises(LibraryError, code, path=path, **values) as caught:
             library.write_metadata(make_item(), {"state": "done"})
-        with pytest.raises(LibraryError, match=said):
+        with raises(LibraryError, code, path=library.path(entry, ".txt"), **values):
             library.write_text(entry, ".txt", "words")
-    assert caught.value.hint and entry.stem in caught.value.message
+    assert caught.value.hint
     assert {name: (library.media_folder / name).read_bytes() for name in names(library)} == before
 
 
@@ -412,7 +420,7 @@ def test_disk_full_in_the_middle_of_a_copy(
         raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
 
     monkeypatch.setattr("shutil.copyfile", half)
-    with pytest.raises(LibraryError, match="full"):
+    with raises(LibraryError, "storage.disk_full", action="action.write"):
         library.add_media(make_item(), medium, link=False)
     assert names(library) == []
 
@@ -430,7 +438,7 @@ def test_a_real_refusal_in_the_middle_of_a_write(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", program, str(target)], capture_output=True, text=True, check=False
     )
-    assert "LibraryError: Cannot write" in run.stderr
+    assert "LibraryError: Cannot write" in run.stderr and str(target) in run.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
     assert target.read_text(encoding="utf-8") == "old"
 
@@ -459,9 +467,10 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path, medium: Path, where: st
         lambda: library.write_text("stem", ".txt", "x"),
     ]
     for action in actions:
-        with pytest.raises(LibraryError, match="where a folder should be") as caught:
+        with raises(LibraryError, "storage.wrong_kind") as caught:
             action()
         assert caught.value.hint
+        assert caught.value.values["path"].startswith(str(tmp_path / "home"))
     assert blocked.read_text(encoding="utf-8") == "in the way"
     assert not leftovers(tmp_path)
 
@@ -628,5 +637,5 @@ def test_availability_is_stored_and_read_from_the_keys_of_the_version_before(
 
 def test_an_unknown_availability_is_named_with_its_field() -> None:
     document = {**item_document(make_item()), "availability": {"state": "eaten"}}
-    with pytest.raises(LibraryError, match=r"talk\.json.*'state'"):
+    with raises(LibraryError, "json.field", where="talk.json, availability", name="state"):
         item_from_document(document, "talk.json")

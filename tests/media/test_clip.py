@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kb.errors import KBError, MediaUnavailable, UsageError
+from kb.errors import MediaUnavailable, UsageError
 from kb.media.clip import cut, default_name
 from kb.media.decode import decode
 from kb.media.probe import probe
 from kb.settings import PROJECT_ROOT
 from kb.transcript.chunks import parse_time
 from tests.support.compose import write_wav
+from tests.support.raising import raises
 
 FILM = PROJECT_ROOT / "samples" / "The harbour in winter.mp4"
 
@@ -29,7 +30,7 @@ def test_times(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "-3", "1:75", "1:2:3:4", "1e3", "nan"])
 def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(UsageError, match="no time"):
+    with raises(UsageError, "clip.time", text=text):
         parse_time(text)
 
 
@@ -72,20 +73,20 @@ def test_a_film_is_cut_with_its_sound_or_to_sound_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start_s", "end_s", "name", "error", "words"),
+    ("start_s", "end_s", "name", "code", "values"),
     [
-        (3.0, 2.0, "a.wav", UsageError, "nothing to cut"),
-        (1.0, 9.0, "a.wav", UsageError, "ends at 00m02.0s"),
-        (7.0, 9.0, "a.wav", UsageError, "ends at 00m02.0s"),
-        (0.0, 1.0, "a.exe", UsageError, "Unknown kind"),
-        (0.0, 1.0, "a.mp4", UsageError, "sound alone"),
+        (3.0, 2.0, "a.wav", "clip.nothing", {"start_s": 3.0, "end_s": 2.0}),
+        (1.0, 9.0, "a.wav", "clip.outside", {"name": "two.wav", "length": "00m02.0s"}),
+        (7.0, 9.0, "a.wav", "clip.outside", {"name": "two.wav", "length": "00m02.0s"}),
+        (0.0, 1.0, "a.exe", "clip.unknown_kind", {"name": "a.exe"}),
+        (0.0, 1.0, "a.mp4", "clip.no_picture", {"name": "two.wav", "suffix": ".mp4"}),
     ],
 )
 def test_what_cannot_be_cut(
-    tmp_path: Path, start_s: float, end_s: float, name: str, error: type[KBError], words: str
+    tmp_path: Path, start_s: float, end_s: float, name: str, code: str, values: dict[str, object]
 ) -> None:
     source = write_wav(tmp_path / "two.wav", np.full(32_000, 0.1, np.float32))
-    with pytest.raises(error, match=words) as caught:
+    with raises(UsageError, code, **values) as caught:
         cut(source, start_s, end_s, tmp_path / "out" / name)
     assert caught.value.hint
     assert not (tmp_path / "out").exists()
@@ -94,7 +95,7 @@ def test_what_cannot_be_cut(
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     source = write_wav(tmp_path / "two.wav", np.full(32_000, 0.1, np.float32))
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(MediaUnavailable, match=r"two\.wav"):
+    with raises(MediaUnavailable, "clip.failed", name="two.wav"):
         cut(source, 0.0, 1.0, tmp_path / "file" / "a.wav")
-    with pytest.raises(MediaUnavailable, match="does not exist"):
+    with raises(MediaUnavailable, "media.missing", path=tmp_path / "none.wav"):
         cut(tmp_path / "none.wav", 0.0, 1.0, tmp_path / "a.wav")

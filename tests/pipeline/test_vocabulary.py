@@ -21,6 +21,7 @@ from kb.service import Service
 from kb.settings import Settings, get_settings
 from kb.types import Chapter, Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
 from tests.support.compose import compose
+from tests.support.raising import check, raises
 from tests.support.speech import Oracle, bank, blocks, detector, preset
 
 
@@ -85,11 +86,16 @@ def test_a_list_is_kept_by_channel(service: Service) -> None:
     assert document["channels"] == {"Talks": ["Grossmünster"], "*": ["ODIN"]}
     own.change("Talks", remove=["Grossmünster"])
     assert own.channels() == {"*": ("ODIN",)}
-    for wrong in ({"add": [" "]}, {"add": ["x" * 81]}, {"remove": ["never there"]}):
-        with pytest.raises(UsageError):
+    for wrong, code, word in (
+        ({"add": [" "]}, "vocabulary.word", ""),
+        ({"add": ["x" * 81]}, "vocabulary.word", "x" * 80),
+        ({"remove": ["never there"]}, "vocabulary.word_missing", "never there"),
+    ):
+        with raises(UsageError, code, word=word):
             own.change("Talks", **wrong)
     (service.library.home / "vocabulary.json").write_text('{"channels": {"Talks": "x"}}')
-    with pytest.raises(LibraryError, match="channels"):
+    path = service.library.home / "vocabulary.json"
+    with raises(LibraryError, "vocabulary.damaged", path=path):
         Vocabulary(service.library).words("Talks")
 
 
@@ -128,20 +134,26 @@ def test_a_correction_is_shown_and_then_made_across_the_channel(service: Service
     done = service.corrections.apply("*", "zwingly", "Zwingli")
     assert done.changes == ()
     ((item_id, error),) = done.failed
-    assert (item_id, "queued" in error.message) == (TALKS[2].id, True)
+    assert item_id == TALKS[2].id
+    check(error, "edit.active", item_id=item_id, state="queued")
+
+
+KNOWN = "'Another', 'Talks'"
 
 
 @pytest.mark.parametrize(
-    ("channel", "wrong", "right", "words"),
-    [("Nobody", "a", "b", "'Another', 'Talks'"), ("", "a", "b", "Known channels"),
-     ("Talks", "?!", "b", "CHANNEL"), ("Talks", "a  b", "a b", "")],
+    ("channel", "wrong", "right", "code", "values"),
+    [("Nobody", "a", "b", "correct.no_items", {"channel": "Nobody", "known": KNOWN}),
+     ("", "a", "b", "correct.no_items", {"channel": "", "known": KNOWN}),
+     ("Talks", "?!", "b", "correct.no_words", {"wrong": "?!"}),
+     ("Talks", "a  b", "a b", "correct.same", {"wrong": "a  b"})],
 )  # fmt: skip
 def test_corrections_that_cannot_be(
-    service: Service, channel: str, wrong: str, right: str, words: str
+    service: Service, channel: str, wrong: str, right: str, code: str, values: dict[str, str]
 ) -> None:
-    with pytest.raises(UsageError) as caught:
+    with raises(UsageError, code, **values) as caught:
         list(service.corrections.preview(channel, wrong, right))
-    assert words in caught.value.hint
+    assert values.get("known", "") in caught.value.hint
 
 
 def test_the_commands(

@@ -15,6 +15,7 @@ from kb.service import tasks
 from kb.settings import Settings, get_settings
 from tests.fakes.odin import KEY, SECRET, FakeOdin
 from tests.support.library_pages import add_item
+from tests.support.raising import raises
 
 PATIENCE_S = 120.0
 
@@ -80,7 +81,7 @@ def test_one_of_a_name_at_a_time_stopped_or_killed_it_can_begin_again(
     (folder / "one.txt").write_text("words")
     odin.index_s = 600.0
     tasks.start(settings, "upload", {"folder": str(folder)})
-    with pytest.raises(UsageError, match="running already"):
+    with raises(UsageError, "task.running"):
         tasks.start(settings, "upload", {"folder": str(folder)})
     pid = wait_for("upload", lambda task: task.pid > 0).pid
     tasks.stop(settings, "upload")
@@ -133,5 +134,5 @@ def test_a_task_that_never_began_counts_as_lost_after_its_time(tmp_path: Path) -
     found = tasks.read(settings, "plan")
     assert found is not None
     assert found.state == "lost"
-    with pytest.raises(UsageError, match="no task"):
+    with raises(UsageError, "task.unknown", name="format_disk"):
         tasks.start(settings, "format_disk")

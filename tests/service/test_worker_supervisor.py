@@ -16,6 +16,7 @@ from kb.service import Service, uploads
 from kb.service.worker_supervisor import MAX_STARTS, Chore, WorkerSupervisor
 from kb.settings import get_settings
 from tests.support.app_server import end_workers
+from tests.support.raising import raises
 
 WAIT_S = 90.0
 
@@ -93,7 +94,7 @@ def test_waiting_for_items_ends_when_no_worker_comes_up(
     supervisor = WorkerSupervisor()
     monkeypatch.setenv("KB_PRESET", "nonsense")
     started: set[int | None] = set()
-    with pytest.raises(LibraryError, match="ends as soon as it is started") as caught:
+    with raises(LibraryError, "worker.ends_at_once", log=home / "logs" / "worker.log") as caught:
         ends = time.monotonic() + WAIT_S
         while time.monotonic() < ends:
             supervisor.ensure_running(service, RunOptions())

@@ -15,6 +15,7 @@ from kb.settings import Settings, env_file, get_settings
 from kb.sources.keys import key_file
 from kb.sources.keys.key_ring import ApiKey, read_keys
 from tests.support.library_pages import add_item
+from tests.support.raising import raises
 
 SECRET = "AIzaSyB-PROBE_0123456789abcdefghijklmn"
 
@@ -47,24 +48,24 @@ def test_a_new_env_is_its_owner_s_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "code"),
     [
-        ({"KB_HOLD_BELOW": "7"}, "KB_HOLD_BELOW"),
-        ({"KB_KEEP": "flac"}, "KB_KEEP"),
-        ({"API_KEY": "one\ntwo"}, "line breaks"),
-        ({"API_KEY": "se${HOME}cret"}, "cannot keep"),
-        ({"NO_SUCH": "1"}, "NO_SUCH"),
+        ({"KB_HOLD_BELOW": "7"}, "setting.value"),
+        ({"KB_KEEP": "flac"}, "setting.value"),
+        ({"API_KEY": "one\ntwo"}, "setting.line_breaks"),
+        ({"API_KEY": "se${HOME}cret"}, "setting.characters"),
+        ({"NO_SUCH": "1"}, "setting.unknown"),
     ],
 )
 def test_env_is_not_changed_by_a_value_that_would_not_be_read_back(
-    tmp_path: Path, values: dict[str, str], said: str
+    tmp_path: Path, values: dict[str, str], code: str
 ) -> None:
     env = tmp_path / ".env"
     env.write_text("KB_PRESET=stabil\n")
-    with pytest.raises(SettingsError) as caught:
+    (name,) = values
+    with raises(SettingsError, code, name=name) as caught:
         env_file.change(values)
-    assert said in caught.value.message
-    assert "cret" not in caught.value.message
+    assert "cret" not in f"{caught.value.message}{caught.value.hint}{caught.value.values}"
     assert env.read_text() == "KB_PRESET=stabil\n"
     assert not list(tmp_path.glob(".env.*"))
 
@@ -73,7 +74,7 @@ def test_a_setting_of_the_environment_is_refused_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("KB_PRESET", "max")
-    with pytest.raises(SettingsError, match="environment"):
+    with raises(SettingsError, "setting.environment", name="KB_PRESET"):
         env_file.change({"KB_PRESET": "stabil"})
 
 
@@ -102,17 +103,16 @@ def test_a_key_is_added_and_removed_and_the_rest_stays(keys: Settings, tmp_path:
 
 @pytest.mark.parametrize("bad", ["", "short", "has spaces in it and more", f"{SECRET}\n{SECRET}"])
 def test_a_malformed_key_is_refused_and_not_shown(keys: Settings, bad: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with raises(SettingsError, "key.malformed") as caught:
         key_file.add_key(keys, bad)
     assert not bad or bad not in f"{caught.value.message}{caught.value.hint}"
 
 
 def test_the_same_key_twice_is_refused(keys: Settings) -> None:
     key_file.add_key(keys, SECRET)
-    with pytest.raises(KBError) as caught:
+    with raises(KBError, "key.duplicate", key=ApiKey.of(SECRET).shown) as caught:
         key_file.add_key(keys, SECRET)
-    assert SECRET not in caught.value.message
-    assert ApiKey.of(SECRET).shown in caught.value.message
+    assert SECRET not in f"{caught.value.message}{caught.value.values}"
 
 
 def test_a_link_to_the_keys_stays_a_link(tmp_path: Path) -> None:

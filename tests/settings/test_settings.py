@@ -19,6 +19,7 @@ from kb.settings import (
     example_lines,
     get_settings,
 )
+from tests.support.raising import raises
 
 
 def test_the_example_has_every_setting_with_its_default() -> None:
@@ -62,14 +63,14 @@ def test_a_bad_value_is_named(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=name) as caught:
+    with raises(SettingsError, "setting.value", name=name) as caught:
         get_settings()
-    assert name in caught.value.hint
+    assert name in caught.value.message and name in caught.value.hint
 
 
 def test_a_changed_copy_is_checked_too() -> None:
     assert Settings().replace(hold_below=0.5).hold_below == 0.5
-    with pytest.raises(SettingsError, match="KB_HOLD_BELOW"):
+    with raises(SettingsError, "setting.value", name="KB_HOLD_BELOW"):
         Settings().replace(hold_below=-1)
 
 

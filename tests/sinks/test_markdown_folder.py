@@ -15,6 +15,7 @@ from kb.sinks.base import Sink
 from kb.sinks.markdown_folder import FolderSink
 from kb.sinks.odin.documents import parse_passages
 from kb.types import DocumentFacts, MediaItem
+from tests.support.raising import raises
 from tests.support.sink_contract import SinkContract, make_item, make_passages
 
 
@@ -85,9 +86,9 @@ def test_ids_with_the_same_end_have_their_own_files(folder: FolderSink) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     sink = FolderSink(Settings(folder_sink=str(tmp_path / "file")))
-    with pytest.raises(KnowledgeBaseError) as caught:
+    with raises(KnowledgeBaseError, "storage.wrong_kind", action="action.write") as caught:
         put(sink, make_item("test:one"), "words")
-    assert str(tmp_path / "file") in caught.value.message
+    assert caught.value.values["path"].startswith(str(tmp_path / "file"))
     assert "KB_HOME" in caught.value.hint or "KB_FOLDER_SINK" in caught.value.hint
     if sys.platform != "win32":
         assert list(sink.list()) == []

@@ -25,6 +25,7 @@ from kb.types import (
     WindowReport,
     Word,
 )
+from tests.support.raising import raises
 
 MEDIA = MediaRef("talk.wav", "0" * 64, 180.0)
 
@@ -135,16 +136,18 @@ def test_rolling_automatic_captions_are_read_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
-    [("a.vtt", "no captions"), ("a.json3", "{"), ("a.json3", '{"events": [{"segs": 3}]}'),
-     ("a.json3", "[]"), ("a.srt", "1\nnothing\n"), ("a.ttml", "<tt/>"), ("a.vtt", None)],
+    ("name", "content", "code"),
+    [("a.vtt", "no captions", "captions.damaged"), ("a.json3", "{", "captions.damaged"),
+     ("a.json3", '{"events": [{"segs": 3}]}', "captions.damaged"),
+     ("a.json3", "[]", "captions.damaged"), ("a.srt", "1\nnothing\n", "captions.damaged"),
+     ("a.ttml", "<tt/>", "captions.unknown_kind"), ("a.vtt", None, "captions.not_readable")],
 )  # fmt: skip
 def test_unreadable_captions_are_named_in_the_error(
-    tmp_path: Path, name: str, content: str | None
+    tmp_path: Path, name: str, content: str | None, code: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_text(content)
-    with pytest.raises(LibraryError, match=r"a\.") as caught:
+    with raises(LibraryError, code, path=tmp_path / name) as caught:
         read(CaptionFile(tmp_path / name, "en", automatic=False), MEDIA)
     assert caught.value.hint
 

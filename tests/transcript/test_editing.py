@@ -25,6 +25,7 @@ from kb.types import (
     Transcript,
     Word,
 )
+from tests.support.raising import raises
 
 ITEM = MediaItem("file:0123456789ab", "file", "", "Talk", "2026-01-02", channel="Talks")
 
@@ -170,15 +171,15 @@ def test_an_edit_reaches_files_index_and_grade(service: Service) -> None:
 
 def test_an_edit_that_cannot_be_is_refused_and_changes_nothing(service: Service) -> None:
     before = service.items.transcript(ITEM.id)
-    with pytest.raises(UsageError, match="no segment 7"):
+    with raises(UsageError, "edit.no_segment", item_id=ITEM.id, number=7):
         service.revisions.edit(ITEM.id, 7, "x")
-    with pytest.raises(UsageError, match="changed meanwhile"):
+    with raises(UsageError, "edit.changed", item_id=ITEM.id, number=0):
         service.revisions.edit(ITEM.id, 0, "x", expected="what stood here yesterday")
-    with pytest.raises(UsageError, match="no stretch"):
+    with raises(UsageError, "edit.times_reversed", start_s=5.0, end_s=5.0):
         service.revisions.edit_span(ITEM.id, 5.0, 5.0, "x")
     assert service.revisions.edit(ITEM.id, 0, " the harbor  freezes ") is None
     service.queue.items.submit([ITEM], {}, lambda *_: None, again=True)
-    with pytest.raises(UsageError, match="queued"):
+    with raises(UsageError, "edit.active", item_id=ITEM.id, state="queued"):
         service.revisions.edit(ITEM.id, 0, "x")
     assert service.items.transcript(ITEM.id) == before
 

@@ -41,6 +41,7 @@ from kb.types import (
     Transcript,
     Word,
 )
+from tests.support.raising import raises
 
 WORDS = (
     "we the a knowledge base, models -- learn & grow; don't stop. Why? “Because” <b>it</b> is "
@@ -117,7 +118,7 @@ def letters(text: str) -> str:
 
 
 def test_unknown_format_names_the_known_ones() -> None:
-    with pytest.raises(UsageError) as caught:
+    with raises(UsageError, "format.unknown", format="docx") as caught:
         render(make_transcript(()), "docx")
     assert all(name in caught.value.hint for name in FORMATS)
 
