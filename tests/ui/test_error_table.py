@@ -130,7 +130,7 @@ def sample(name: str, templates: tuple[str, str], *, other: bool = False) -> obj
         for _, field, spec, _ in string.Formatter().parse(template):
             if field == name and spec and spec[-1] in "fgedn%,":
                 return 5 if other else 2
-    return NestedText(f"<{name}>", "<next>") if not other else NestedText("<another value>", "<then>")
+    return NestedText("<another>" if other else f"<{name}>", "<then>" if other else "<next>")
 
 
 def test_every_error_is_literal_and_has_a_code() -> None:
