@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database import Database, items
+from kb.errors import UsageError
 from kb.jobs.queue import heartbeat, workflow_ids
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
@@ -28,6 +29,7 @@ from kb.jobs.queue.item_states import (
     RUNNING,
     STATES,
     WAITING,
+    ListingJob,
     SkipCode,
     Skipped,
 )
@@ -285,6 +287,25 @@ def test_a_listing_job_has_the_id_and_the_row_of_the_version_before(store: ItemS
     enqueue_listing(store, job, {}, Queue())
     again = store.read(job.id)
     assert again is not None and again.job == found.job
+
+
+def test_a_listing_with_a_damaged_filter_is_claimed_and_fails_by_itself(store: ItemStore) -> None:
+    job = listing_job("https://www.youtube.com/@talks", VideoFilters())
+    enqueue_listing(store, job, {}, Queue())
+    damaged = {**LISTING_BEFORE["extra"], "filters": {"limit": "many"}}
+    with store.database.begin() as connection:
+        connection.execute(sa.update(items).values(item={**LISTING_BEFORE, "extra": damaged}))
+    row = store.claim(job.id, 1, "worker")
+    assert row is not None and isinstance(row.job, ListingJob)
+    with pytest.raises(UsageError) as caught:
+        _ = row.job.filters
+    assert caught.value.code == "filters.stored"
+    # Asked for again, it replaces what is stored.
+    store.finish(job.id, 1, "worker", "failed")
+    enqueue_listing(store, job, {}, Queue())
+    again = store.read(job.id)
+    assert again is not None and isinstance(again.job, ListingJob)
+    assert again.job.filters == VideoFilters()
 
 
 def test_a_listing_is_newest_first_and_bounded(store: ItemStore) -> None:

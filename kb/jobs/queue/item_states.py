@@ -27,15 +27,21 @@ ENDED = (DONE, FAILED, CANCELLED, HELD)
 class ListingJob:
     """A listing that a worker makes, and whose media it queues.
 
-    `subscription_key` names the subscription that asked for it; empty without one. `asked_at` is
-    when it was first asked for, in seconds since the epoch, or None if that is not recorded.
+    `filter_values` are its filters as plain JSON values. `subscription_key` names the subscription
+    that asked for it; empty without one. `asked_at` is when it was first asked for, in seconds
+    since the epoch, or None if that is not recorded.
     """
 
     id: str
     reference: str
-    filters: VideoFilters
+    filter_values: Mapping[str, Any]
     subscription_key: str = ""
     asked_at: float | None = None
+
+    @property
+    def filters(self) -> VideoFilters:
+        """The filters. Raises UsageError naming the filter whose stored value cannot be used."""
+        return VideoFilters.from_dict(self.filter_values)
 
     @property
     def title(self) -> str:
@@ -166,7 +172,7 @@ def described(job: Job) -> dict[str, Any]:
 
 def _listing_document(job: ListingJob) -> dict[str, Any]:
     # These keys are permanent: rows of the version before have them too.
-    extra: dict[str, Any] = {"filters": job.filters.as_dict(), "followed": job.subscription_key}
+    extra: dict[str, Any] = {"filters": dict(job.filter_values), "followed": job.subscription_key}
     if job.asked_at is not None:
         extra["asked_at"] = job.asked_at
     return {
@@ -179,10 +185,11 @@ def _job_from(columns: Mapping[str, Any]) -> Job:
     if columns["source"] != LISTING:
         return replace(item_from_document(document), id=columns["id"])
     extra = document["extra"]
+    # The filters are checked when they are used: a bad value must fail the job, not its row.
     return ListingJob(
         id=columns["id"],
         reference=document["url"],
-        filters=VideoFilters.from_dict(extra.get("filters", {})),
+        filter_values=extra.get("filters", {}),
         subscription_key=extra.get("followed", ""),
         asked_at=extra.get("asked_at"),
     )

@@ -25,9 +25,10 @@ def listing_job(reference: str, filters: VideoFilters, subscription_key: str = "
 
     `subscription_key` names the subscription that asked for it.
     """
-    exact = f"{reference}\n{sorted(filters.as_dict().items())}\n{subscription_key}"
+    values = filters.as_dict()
+    exact = f"{reference}\n{sorted(values.items())}\n{subscription_key}"
     digest = hashlib.sha256(exact.encode()).hexdigest()[:12]
-    return ListingJob(f"{LISTING}:{digest}", reference, filters, subscription_key)
+    return ListingJob(f"{LISTING}:{digest}", reference, values, subscription_key)
 
 
 def subscription_listing(subscription: Subscription) -> ListingJob:
@@ -55,7 +56,7 @@ def enqueue_listing(
 def run_listing(
     job: ListingJob,
     options: Mapping[str, Any],
-    sourcing: SourceFactory,
+    source_factory: SourceFactory,
     items: ItemStore,
     library: Library,
     enqueue: Enqueue,
@@ -66,11 +67,12 @@ def run_listing(
     `options` are the row's, as plain JSON values. `check` may raise to stop it. Raises what the
     source raises; called again it continues where it stopped, and queues nothing twice.
     """
+    filters = job.filters
     known: Container[str] = KnownIds(items, before=job.asked_at)
-    listing = sourcing.open(
+    listing = source_factory.open(
         job.reference,
-        job.filters,
-        fresh=job.filters.new,  # a search for new media must not read remembered pages
+        filters,
+        fresh=filters.new,  # a search for new media must not read remembered pages
         known=known,
         check=check,
     )
