@@ -146,6 +146,7 @@ def channel(folder: Path) -> Iterator[dict[str, str]]:
 
 def fill_with_failures(home: Path) -> None:
     """A queue of 5,000: most wait, some failed, downloads rest."""
+    from kb.jobs.queue.lanes import LaneStore
     from kb.options import RunOptions
     from kb.service import Service
     from kb.settings import Settings
@@ -164,7 +165,8 @@ def fill_with_failures(home: Path) -> None:
             error="The connection broke 3 times while talk.webm was fetched.",
             hint="Check the network, then: kb retry --failed",
         )  # fmt: skip
-    store.pause_lane("download", time.time() + 5400, "the site answered 429 (too many requests)")
+    lanes = LaneStore(service.queue.database)
+    lanes.pause("download", time.time() + 5400, "the site answered 429 (too many requests)")
     service.close()
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from kb.database import Database
 from kb.errors import CredentialsRefused, KBError, LibraryError, UsageError, restored
-from kb.jobs.queue.items import ItemStore
+from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.outbox import FIRST_POLL_S, HELD, SYNCED, SYNCING, Outbox
 from kb.jobs.queue.workflow_ids import publish_lane
 from kb.library import Library, LibraryEntry
@@ -321,9 +321,9 @@ class Publisher:
 
     def _open_lane(self, sink: str) -> None:
         """Open the lanes of these sinks: what works here works for the workers too."""
-        lanes, lane = ItemStore(self.database), publish_lane(sink)
-        if lanes.paused(lane, time.time()) is not None:
-            lanes.pause_lane(lane, None, "")
+        lanes, lane = LaneStore(self.database), publish_lane(sink)
+        if lanes.find_pause(lane, time.time()) is not None:
+            lanes.open(lane)
             self._outbox.retry_now()
 
 

@@ -17,6 +17,7 @@ from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.item_states import CANCELLED, DONE
+from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_steps import ItemSteps
 from kb.library import Library
@@ -155,7 +156,8 @@ def test_an_item_cancelled_while_it_is_published_locally_is_not_sent(
 def test_nothing_is_uploaded_once_it_is_cancelled(tmp_path: Path) -> None:
     with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
         waits, goes = add_items(lab, 2)
-        lab.jobs.items.pause_lane("publish:odin", time.time() + LATER_S, "closed for a test")
+        lanes = LaneStore(lab.jobs.database)
+        lanes.pause("publish:odin", time.time() + LATER_S, "closed for a test")
         lab.start()
         lab.jobs.send(waits, ["odin"])
         lab.wait(lambda: at_odin(lab, waits).get("status") == "waiting", "a publication that waits")

@@ -74,7 +74,7 @@ def test_an_item_that_the_table_takes_away_is_cancelled(context: WorkerContext) 
     claim(context, ids)
     context.running |= {(item_id, 1) for item_id in ids}
     context.items.stop(ids[:1])
-    context.items.pause_lane(workflow_ids.ITEM_LANE, time.time() + 60, "the disk is full")
+    context.lanes.pause(workflow_ids.ITEM_LANE, time.time() + 60, "the disk is full")
     chores.refresh_running(context)
     assert context.cancelled == {(ids[0], 1)}
     assert context.lane_pause is not None and context.lane_pause[1] == "the disk is full"

@@ -33,7 +33,8 @@ from kb.jobs.queue.item_states import (
     SkipCode,
     Skipped,
 )
-from kb.jobs.queue.items import FIRST, NORMAL, ItemStore, LanePause
+from kb.jobs.queue.items import FIRST, NORMAL, ItemStore
+from kb.jobs.queue.lanes import LanePause, LaneStore
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.worker import retry_policy
 from kb.library import Library
@@ -217,10 +218,11 @@ def test_a_clock_that_was_set_back_keeps_no_item_waiting(store: ItemStore) -> No
     store.finish(one, 1, ME, WAITING, wait_until=time.time() + 60)
     last_year = time.time() - 365 * 86400
     assert store.due(last_year) == [one]
-    store.pause_lane(workflow_ids.ITEM_LANE, time.time() + 60, "the disk is full")
-    assert store.paused(workflow_ids.ITEM_LANE, last_year) is None
-    store.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
-    assert store.paused(workflow_ids.ITEM_LANE, last_year) is not None
+    lanes = LaneStore(store.database)
+    lanes.pause(workflow_ids.ITEM_LANE, time.time() + 60, "the disk is full")
+    assert lanes.find_pause(workflow_ids.ITEM_LANE, last_year) is None
+    lanes.pause(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
+    assert lanes.find_pause(workflow_ids.ITEM_LANE, last_year) is not None
 
 
 def test_cancel_ends_active_items_and_no_others(store: ItemStore) -> None:
@@ -326,17 +328,17 @@ def test_ids_by_their_beginning(store: ItemStore) -> None:
     assert store.ids_with_prefix("%") == []
 
 
-def test_the_longest_pause_of_a_lane_counts(store: ItemStore) -> None:
-    now = time.time()
-    store.pause_lane(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
-    store.pause_lane(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
-    assert store.paused(workflow_ids.ITEM_LANE, now) == LanePause(
+def test_the_longest_pause_of_a_lane_counts(database: Database) -> None:
+    lanes, now = LaneStore(database), time.time()
+    lanes.pause(workflow_ids.ITEM_LANE, workflow_ids.FOREVER, "paused by hand")
+    lanes.pause(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
+    assert lanes.find_pause(workflow_ids.ITEM_LANE, now) == LanePause(
         workflow_ids.FOREVER, "paused by hand"
     )
-    store.pause_lane(workflow_ids.ITEM_LANE, None, "")
-    assert store.paused(workflow_ids.ITEM_LANE, now) is None
-    store.pause_lane(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
-    assert store.paused(workflow_ids.ITEM_LANE, now + 61) is None
+    lanes.open(workflow_ids.ITEM_LANE)
+    assert lanes.find_pause(workflow_ids.ITEM_LANE, now) is None
+    lanes.pause(workflow_ids.ITEM_LANE, now + 60, "the disk is full")
+    assert lanes.find_pause(workflow_ids.ITEM_LANE, now + 61) is None
 
 
 def test_five_hundred_in_one_transaction(database: Database, store: ItemStore) -> None:

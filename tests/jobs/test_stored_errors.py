@@ -15,6 +15,7 @@ from kb.errors import KBError, MediaUnavailable, restored
 from kb.jobs.queue import views
 from kb.jobs.queue.item_states import LibraryRow
 from kb.jobs.queue.items import ItemStore
+from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.library_sync import library_row
 from kb.jobs.queue.outbox import CANCELLED, FAILED, HELD, WAITING, Outbox
 from kb.library import Library
@@ -98,13 +99,12 @@ def test_a_delivery_keeps_the_problem_until_it_is_sent(database: Database) -> No
 
 
 def test_a_paused_lane_says_why_by_code(database: Database) -> None:
-    store = ItemStore(database)
-    now = time.time()
-    store.pause_lane("ingest", now + 60, EMPTY.message, EMPTY.problem)
-    assert store.paused("ingest", now) == (now + 60, EMPTY.message, PROBLEM)
-    assert store.paused_lanes(now) == [("ingest", (now + 60, EMPTY.message, PROBLEM))]
-    store.pause_lane("ingest", now + 90, "by hand")
-    assert store.paused("ingest", now) == (now + 90, "by hand", None)
+    lanes, now = LaneStore(database), time.time()
+    lanes.pause("ingest", now + 60, EMPTY.message, EMPTY.problem)
+    assert lanes.find_pause("ingest", now) == (now + 60, EMPTY.message, PROBLEM)
+    assert lanes.pauses(now) == [("ingest", (now + 60, EMPTY.message, PROBLEM))]
+    lanes.pause("ingest", now + 90, "by hand")
+    assert lanes.find_pause("ingest", now) == (now + 90, "by hand", None)
 
 
 def test_a_subscription_keeps_how_its_last_look_ended(database: Database, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from kb.jobs.queue.item_states import SkipCode
 from kb.jobs.queue.items import FIRST
+from kb.jobs.queue.lanes import LaneStore
 from kb.service import Service
 from kb.settings import get_settings
 from kb.ui import i18n, session
@@ -345,7 +346,7 @@ def test_a_failure_is_shown_with_its_hint(home: Path) -> None:
 
 def test_a_paused_lane_says_why_and_until_when(home: Path) -> None:
     service = queued(1)
-    service.queue.items.pause_lane("download", time.time() + 7200, "the site said 429")
+    LaneStore(service.queue.database).pause("download", time.time() + 7200, "the site said 429")
     app = page(tab="Queue")
     said = page_text(app)
     assert text("lane_download") in said

@@ -24,6 +24,7 @@ from kb.jobs.queue.item_states import (
     Skipped,
 )
 from kb.jobs.queue.items import FIRST, ItemStore
+from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.library_sync import library_row, sync_from_library
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.queue.outbox import DEFERRED, Outbox
@@ -84,6 +85,10 @@ class JobQueue:
     @cached_property
     def items(self) -> ItemStore:
         return ItemStore(self.database)
+
+    @property
+    def _lanes(self) -> LaneStore:
+        return LaneStore(self.database)
 
     @property
     def outbox(self) -> Outbox:
@@ -189,7 +194,7 @@ class JobQueue:
         if ids:
             return self.cancel(ids, PAUSED)
         by_hand = KBError("lane.paused_by_hand", "paused by hand")
-        self.items.pause_lane(
+        self._lanes.pause(
             workflow_ids.ITEM_LANE, workflow_ids.FOREVER, by_hand.message, by_hand.problem
         )
         return []
@@ -198,7 +203,7 @@ class JobQueue:
         """End the pause of items; without ids that of every lane, whose waiting items go on."""
         if not ids:
             for lane in self.lanes():
-                self.items.pause_lane(lane.name, None, "")
+                self._lanes.open(lane.name)
             self.outbox.retry_now()
             ids = [*self.items.ids(PAUSED), *self.items.ids(WAITING)]
         resumed = self.items.retry(ids, self._client.ingest, states=(PAUSED, WAITING))
@@ -288,7 +293,7 @@ class JobQueue:
 
     def lanes(self) -> list[LaneState]:
         """Return the lanes that are paused now: items, downloads, knowledge bases."""
-        paused = self.items.paused_lanes(time.time())
+        paused = self._lanes.pauses(time.time())
         return [LaneState(name, *pause) for name, pause in paused]
 
     def stop_workers(self) -> list[str]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kb.database import Database, items, lanes
+from kb.database import Database, items
 from kb.errors import StoredProblem
 from kb.jobs.queue.item_states import (
     ACTIVE,
@@ -39,7 +39,6 @@ from kb.jobs.queue.item_states import (
     row_from,
     summary_columns,
 )
-from kb.jobs.queue.workflow_ids import FOREVER
 
 FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small ones go first
 # Half an hour: a row changed later than now by more than this was changed before the clock
@@ -54,14 +53,6 @@ Enqueue = Callable[[sa.Connection, str, int, int], None]
 
 
 _NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
-
-
-class LanePause(NamedTuple):
-    """Until when a lane is paused (epoch seconds), and why, in English and by its code."""
-
-    until: float
-    reason: str
-    problem: StoredProblem | None = None
 
 
 class ItemStore:
@@ -375,48 +366,6 @@ class ItemStore:
                     progress=1.0 if kept in (DONE, HELD) else 0.0, grade=entry.grade,
                 )  # fmt: skip
         return added
-
-    # Lanes
-
-    def paused(self, lane: str, now: float) -> LanePause | None:
-        """Return the end and the reason of a lane's pause; None if it is open."""
-        with self.database.begin() as connection:
-            row = connection.execute(sa.select(lanes).where(lanes.c.name == lane)).first()
-        if row is None or row.paused_until is None or row.paused_until <= now:
-            return None
-        if row.paused_until < FOREVER and row.updated_at > now + CLOCK_SLACK_S:
-            return None
-        return LanePause(float(row.paused_until), str(row.reason), row.problem)
-
-    def paused_lanes(self, now: float) -> list[tuple[str, LanePause]]:
-        """Return name, end and reason of every paused lane."""
-        c = lanes.c
-        query = sa.select(c.name, c.paused_until, c.reason, c.problem).where(c.paused_until > now)
-        with self.database.begin() as connection:
-            return [
-                (str(name), LanePause(float(until), str(reason), problem))
-                for name, until, reason, problem in connection.execute(query.order_by(lanes.c.name))
-            ]
-
-    def pause_lane(
-        self,
-        lane: str,
-        until: float | None,
-        reason: str,
-        problem: StoredProblem | None = None,
-    ) -> None:
-        """Pause a lane until a time, unless it is paused for longer, or open it (None)."""
-        values = {
-            "paused_until": until, "reason": reason, "problem": problem,
-            "updated_at": time.time(),
-        }  # fmt: skip
-        change = sa.update(lanes).where(lanes.c.name == lane)
-        if until is not None:
-            longer = lanes.c.paused_until
-            change = change.where(sa.or_(longer.is_(None), longer < until))
-        with self.database.begin() as connection:
-            self.database.insert_if_missing(connection, lanes, name=lane)
-            connection.execute(change.values(**values))
 
     # Below: single statements
 

@@ -29,7 +29,7 @@ def refresh_running(context: WorkerContext) -> None:
         with context.lock:
             # Not those that have ended by themselves meanwhile.
             context.cancelled |= cancelled & context.running
-    context.lane_pause = context.items.paused(workflow_ids.ITEM_LANE, time.time())
+    context.lane_pause = context.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
 
 
 def requeue_due(context: WorkerContext) -> None:

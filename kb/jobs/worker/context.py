@@ -16,10 +16,11 @@ from kb.errors import Cancelled, KBError
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.jobs.publisher import Publisher
-from kb.jobs.queue import items as store
 from kb.jobs.queue import workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.heartbeat import Heartbeat
+from kb.jobs.queue.items import ItemStore, Key
+from kb.jobs.queue.lanes import LanePause, LaneStore
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.source_factory import SourceFactory
 from kb.jobs.worker import retry_policy
@@ -53,19 +54,24 @@ class WorkerContext:
 
     settings: Settings
     library: Library
-    items: store.ItemStore
+    items: ItemStore
     client: DbosClient
     inference_process: InferenceProcess
     inference_session: InferenceSession  # for the choice of model only; nothing is loaded here
     heartbeat: Heartbeat
     preparations: AdjustableSemaphore
     stopping: threading.Event = field(default_factory=threading.Event)
-    running: set[store.Key] = field(default_factory=set)
-    cancelled: set[store.Key] = field(default_factory=set)
-    lane_pause: store.LanePause | None = None
+    running: set[Key] = field(default_factory=set)
+    cancelled: set[Key] = field(default_factory=set)
+    lane_pause: LanePause | None = None
     prepared_bytes: int = 0
     warned_at: dict[str, float] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def lanes(self) -> LaneStore:
+        """The pauses of the lanes."""
+        return LaneStore(self.items.database)
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -92,11 +98,11 @@ class WorkerContext:
         """The name of this worker."""
         return self.heartbeat.executor
 
-    def is_cancelled(self, key: store.Key) -> bool:
+    def is_cancelled(self, key: Key) -> bool:
         """Return whether work on an item must stop: cancelled, paused, or the worker stops."""
         return key in self.cancelled or self.stopping.is_set()
 
-    def check(self, key: store.Key) -> None:
+    def check(self, key: Key) -> None:
         """Raise WorkerStopping or Cancelled, and LibraryError when the folder is gone."""
         if self.stopping.is_set():
             raise WorkerStopping("worker.stopping", "The worker is stopping.")
@@ -133,7 +139,7 @@ class WorkerContext:
 
     def refresh_lane_pause(self) -> None:
         """Read the pause of the item lane. Raises LibraryError when the database cannot be read."""
-        pause = self.items.paused(workflow_ids.ITEM_LANE, time.time())
+        pause = self.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
         if pause is not None:
             self.lane_pause = pause
 
@@ -144,9 +150,9 @@ class WorkerContext:
 
     def pause_lane(self, until: float, reason: KBError) -> None:
         """Pause the item lane for every worker, or at least for this one."""
-        self.lane_pause = store.LanePause(until, reason.message, reason.problem)
+        self.lane_pause = LanePause(until, reason.message, reason.problem)
         with contextlib.suppress(KBError):
-            self.items.pause_lane(workflow_ids.ITEM_LANE, until, reason.message, reason.problem)
+            self.lanes.pause(workflow_ids.ITEM_LANE, until, reason.message, reason.problem)
 
     def is_systemic(self, error: KBError) -> bool:
         """Return whether an error concerns the library or the machine and not one item."""

@@ -11,7 +11,7 @@ from kb.errors import CredentialsRefused, KBError, restored
 from kb.jobs.publisher import HeldForReview
 from kb.jobs.queue import outbox
 from kb.jobs.queue.outbox import FIRST_POLL_S, OutboxEntry
-from kb.jobs.queue.workflow_ids import publish_lane as lane_of
+from kb.jobs.queue.workflow_ids import publish_lane
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import WorkerContext, block_forever
 from kb.pipeline import publish_record
@@ -59,7 +59,7 @@ class PublishSteps:
 
     def _publish(self, outbox_entry: OutboxEntry) -> str:
         context = self._context
-        pause = context.items.paused(lane_of(self._sink), time.time())
+        pause = context.lanes.find_pause(publish_lane(self._sink), time.time())
         if pause is not None:
             reason = restored(pause.reason, "", pause.problem)
             return self._wait(outbox_entry, pause.until, reason, outbox_entry.attempts)
@@ -79,12 +79,12 @@ class PublishSteps:
         """Pause the lane, and log the error once: every other item would fail alike."""
         context, until = self._context, time.time() + REFUSED_S
         with _refusing, suppress(KBError):
-            pause = context.items.paused(lane_of(self._sink), time.time())
+            pause = context.lanes.find_pause(publish_lane(self._sink), time.time())
             if pause is not None:
                 until = pause.until  # another publisher has just paused it
             else:
                 log.error("%s: %s %s", self._sink, error.message, error.hint)
-                context.items.pause_lane(lane_of(self._sink), until, error.message, error.problem)
+                context.lanes.pause(publish_lane(self._sink), until, error.message, error.problem)
         return self._wait(outbox_entry, until, error, outbox_entry.attempts)
 
     def _retry_or_fail(self, outbox_entry: OutboxEntry, error: KBError) -> str:
@@ -137,8 +137,8 @@ def next_poll_at(since: float, now: float) -> float:
 
 def paused_sinks(context: WorkerContext) -> list[str]:
     """Return the knowledge bases whose lane is paused now."""
-    prefix = lane_of("")
-    closed = context.items.paused_lanes(time.time())
+    prefix = publish_lane("")
+    closed = context.lanes.pauses(time.time())
     return [name.removeprefix(prefix) for name, _ in closed if name.startswith(prefix)]
 
 

@@ -21,7 +21,8 @@ from kb.inference.session import InferenceSession
 from kb.jobs.queue import heartbeat, workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient, config
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
-from kb.jobs.queue.items import ItemStore, Key, LanePause
+from kb.jobs.queue.items import ItemStore, Key
+from kb.jobs.queue.lanes import LanePause
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
 from kb.jobs.worker import chores, publish_steps, retry_policy, workflows
 from kb.jobs.worker.context import WorkerContext
@@ -99,7 +100,7 @@ class Worker:
         )
         # Items that a worker of this name was running when it was killed are only queued now.
         context.items.release(context.executor)
-        context.lane_pause = context.items.paused(workflow_ids.ITEM_LANE, time.time())
+        context.lane_pause = context.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
         workflows.install(context, self.steps_class)
         DBOS(config=config(database, context.executor, in_flight + PUBLISHERS + CAPTIONERS + 4))
         DBOS.listen_queues(list(workflow_ids.QUEUES))

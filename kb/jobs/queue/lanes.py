@@ -1,0 +1,76 @@
+"""The lanes table: which lanes of work are paused, until when and why."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from kb.database import Database, lanes
+from kb.errors import StoredProblem
+from kb.jobs.queue.items import CLOCK_SLACK_S
+from kb.jobs.queue.workflow_ids import FOREVER
+
+
+class LanePause(NamedTuple):
+    """Until when a lane is paused (epoch seconds), and why, in English and by its code."""
+
+    until: float
+    reason: str
+    problem: StoredProblem | None = None
+
+
+class LaneStore:
+    """Reads and changes pauses. Every method raises LibraryError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def find_pause(self, lane: str, now: float) -> LanePause | None:
+        """Return the end and the reason of a lane's pause; None if it is open."""
+        with self.database.begin() as connection:
+            row = connection.execute(sa.select(lanes).where(lanes.c.name == lane)).first()
+        if row is None or row.paused_until is None or row.paused_until <= now:
+            return None
+        if row.paused_until < FOREVER and row.updated_at > now + CLOCK_SLACK_S:
+            return None
+        return LanePause(float(row.paused_until), str(row.reason), row.problem)
+
+    def pauses(self, now: float) -> list[tuple[str, LanePause]]:
+        """Return name, end and reason of every paused lane."""
+        c = lanes.c
+        query = sa.select(c.name, c.paused_until, c.reason, c.problem).where(c.paused_until > now)
+        with self.database.begin() as connection:
+            return [
+                (str(name), LanePause(float(until), str(reason), problem))
+                for name, until, reason, problem in connection.execute(query.order_by(lanes.c.name))
+            ]
+
+    def pause(
+        self, lane: str, until: float, reason: str, problem: StoredProblem | None = None
+    ) -> None:
+        """Pause a lane until a time, unless it is paused for longer."""
+        longer = lanes.c.paused_until
+        self._write(lane, until, reason, problem, sa.or_(longer.is_(None), longer < until))
+
+    def open(self, lane: str) -> None:
+        """End the pause of a lane."""
+        self._write(lane, None, "", None, sa.true())
+
+    def _write(
+        self,
+        lane: str,
+        until: float | None,
+        reason: str,
+        problem: StoredProblem | None,
+        condition: sa.ColumnElement[bool],
+    ) -> None:
+        values = {
+            "paused_until": until, "reason": reason, "problem": problem,
+            "updated_at": time.time(),
+        }  # fmt: skip
+        change = sa.update(lanes).where(lanes.c.name == lane, condition)
+        with self.database.begin() as connection:
+            self.database.insert_if_missing(connection, lanes, name=lane)
+            connection.execute(change.values(**values))
