@@ -27,6 +27,7 @@ from kb.asr.windows.windowing import Window
 from kb.errors import Cancelled, DeviceLost, GPUError, SettingsError, TranscriptionError
 from kb.types import MediaRef, SpeechSpan, Transcript
 from tests.support.compose import compose, random_plan
+from tests.support.raising import raises
 from tests.support.speech import Oracle, bank, blocks, detector, preset
 from tests.support.waiting import until
 
@@ -280,8 +281,9 @@ def test_a_broken_context_fails_all_waiting_windows_at_once(opened: Callable[...
     engine.go.set()
     assert wait(first, nobody_stops)
     for future in futures:
-        with pytest.raises(DeviceLost, match="illegal memory access") as caught:
+        with raises(DeviceLost, "device.failed") as caught:
             wait(future, nobody_stops)
+        assert "illegal memory access" in caught.value.values["cause"]
         assert "KB_DEVICE=cpu" in caught.value.hint
     assert tries == [2]  # nothing is tried again where nothing can work
     with pytest.raises(DeviceLost):
@@ -304,8 +306,9 @@ def test_a_context_that_breaks_while_windows_are_tried_alone(
     engine.go.set()
     assert wait(futures[0], nobody_stops)  # had its words before
     for future in futures[1:]:
-        with pytest.raises(DeviceLost, match="unspecified launch failure"):
+        with raises(DeviceLost, "device.failed") as caught:
             wait(future, nobody_stops)
+        assert "unspecified launch failure" in caught.value.values["cause"]
 
 
 def test_fragmented_memory_is_freed_by_a_clean_up(opened: Callable[..., Batcher]) -> None:
@@ -364,7 +367,7 @@ def test_out_of_memory_halves_the_batch_and_loses_no_window(
 def test_not_even_one_window_fits(opened: Callable[..., Batcher]) -> None:
     batcher = opened(Oracle((), fails=Small(0)), 8)
     future = batcher.submit("item", window(), LanguageVote("en"))
-    with pytest.raises(GPUError, match="Not even one window") as caught:
+    with raises(GPUError, "device.window_too_large") as caught:
         wait(future, nobody_stops)
     assert "KB_DEVICE=cpu" in caught.value.hint
 
@@ -379,8 +382,9 @@ def test_a_bad_window_fails_alone(opened: Callable[..., Batcher]) -> None:
     futures = [batcher.submit(number, window(number), LanguageVote("en")) for number in range(6)]
     for number, future in enumerate(futures):
         if number == 3:
-            with pytest.raises(TranscriptionError, match="shapes do not fit") as caught:
+            with raises(TranscriptionError, "recognizer.failed", kind="RuntimeError") as caught:
                 wait(future, nobody_stops)
+            assert "shapes do not fit" in caught.value.values["cause"]
             assert caught.value.hint
             assert caught.value.exit_code == 1
         else:
@@ -427,8 +431,9 @@ def test_too_few_results_fail_only_their_own_windows(
     batcher = opened(Short(()), 2)
     futures = [batcher.submit("item", window(n), LanguageVote("en")) for n in (4, 5, 6)]
     assert wait(futures[0], nobody_stops) and wait(futures[2], nobody_stops)
-    with pytest.raises(TranscriptionError, match="1 windows were given 0 texts"):
+    with raises(TranscriptionError, "recognizer.failed", kind="RuntimeError") as caught:
         wait(futures[1], nobody_stops)
+    assert "1 windows were given 0 texts" in caught.value.values["cause"]
     assert wait(batcher.submit("item", window(7), LanguageVote("en")), nobody_stops)
 
 
@@ -452,8 +457,9 @@ def test_a_failing_device_is_named(opened: Callable[..., Batcher]) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     future = opened(Oracle((), fails=fails)).submit("item", window(), LanguageVote("en"))
-    with pytest.raises(GPUError, match="illegal memory access"):
+    with raises(GPUError, "device.failed") as caught:
         wait(future, nobody_stops)
+    assert "illegal memory access" in caught.value.values["cause"]
 
 
 def test_closing_ends_a_running_decode_and_all_waiting_calls() -> None:
@@ -466,9 +472,9 @@ def test_closing_ends_a_running_decode_and_all_waiting_calls() -> None:
     batcher.close()
     assert engine.stopped
     assert running.done()
-    with pytest.raises(TranscriptionError, match="closed"):
+    with raises(TranscriptionError, "recognizer.closed"):
         wait(waiting, nobody_stops)
-    with pytest.raises(TranscriptionError, match="closed"):
+    with raises(TranscriptionError, "recognizer.closed"):
         batcher.submit("item", window(2), LanguageVote("en"))
 
 
@@ -543,7 +549,7 @@ def test_every_window_is_read_in_its_language_and_the_item_named_by_most() -> No
 def test_an_unknown_language_is_refused_before_anything_is_read(
     opened: Callable[..., Batcher],
 ) -> None:
-    with pytest.raises(SettingsError, match="does not know the language 'xx'") as caught:
+    with raises(SettingsError, "recognizer.language", language="xx") as caught:
         Recognizer(opened(Oracle(())), preset(), language="xx", detector=detector())
     assert caught.value.exit_code == 2
 
@@ -553,5 +559,5 @@ def test_a_transcription_can_be_stopped_while_it_waits(opened: Callable[..., Bat
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
     recognizer = Recognizer(opened(Held()), preset(), detector=detector())
-    with pytest.raises(Cancelled, match="nothing was written"):
+    with raises(Cancelled, "recognizer.stopped"):
         recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0), cancelled=stop.is_set)

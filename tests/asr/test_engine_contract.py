@@ -24,6 +24,7 @@ from kb.settings import get_settings
 from kb.types import MediaRef, Word
 from tests.support.compose import compose, noise, random_plan
 from tests.support.engines import CASES, SPEECH_CASES, load_case, new_engine, write_parakeet
+from tests.support.raising import raises
 from tests.support.speech import bank, blocks, detector, preset, score
 
 pytestmark = pytest.mark.slow
@@ -204,16 +205,19 @@ def test_unknown_engines_and_missing_packages_name_the_next_step(
 ) -> None:
     for name in ENGINES:
         check_engine(name)
-    with pytest.raises(SettingsError, match="Unknown engine 'kaldi'") as caught:
+    with raises(SettingsError, "engine.unknown", name="kaldi") as caught:
         load_engine("kaldi", "demo", CPU)
     assert all(name in caught.value.hint for name in ENGINES)
     broken = replace(
         engine_spec("parakeet"), package="not_there.at_all", install_hint="pip install it"
     )
     monkeypatch.setattr("kb.asr.engines.parakeet.spec.SPEC", broken)
-    with pytest.raises(SettingsError, match="not_there") as caught:
+    with raises(
+        SettingsError, "engine.not_installed", name="parakeet", command="pip install it"
+    ) as caught:
         check_engine("parakeet")
-    assert caught.value.hint == "Run: pip install it"
+    assert "not_there" in caught.value.values["package"]
+    assert "pip install it" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
@@ -222,7 +226,7 @@ def test_a_model_that_is_not_there_or_of_another_kind(
 ) -> None:
     monkeypatch.setenv("KB_MODEL_CACHE", str(tmp_path))
     get_settings.cache_clear()
-    with pytest.raises(ModelUnavailable, match="Unknown model 'nonsense'"):
+    with raises(ModelUnavailable, "model.unknown", name="nonsense"):
         load_engine(name, "nonsense", CPU)
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -265,7 +269,7 @@ def test_an_unsupported_compute_type_is_refused(
     monkeypatch.setenv("KB_MODEL_CACHE", str(kept / "cache"))
     monkeypatch.setenv("KB_COMPUTE_TYPE", "float16")
     get_settings.cache_clear()
-    with pytest.raises(SettingsError, match="float16") as caught:
+    with raises(SettingsError, "engine.compute_type", value="float16") as caught:
         load_engine("faster-whisper", "demo", CPU)
     assert "int8" in caught.value.hint
     monkeypatch.setenv("KB_COMPUTE_TYPE", "int8")

@@ -54,6 +54,7 @@ from kb.settings import get_settings
 from tests.support.compose import compose, random_plan
 from tests.support.engines import write_parakeet
 from tests.support.fake_cuda import RTX_4090, FakeCuda, FakeTorch
+from tests.support.raising import check, raises
 from tests.support.speech import Oracle, bank
 from tests.support.waiting import until
 
@@ -157,9 +158,16 @@ def test_a_device_failure_while_a_model_is_loaded(
 
     where: Any = ctranslate2.models if name == "faster-whisper" else torch.nn.Module
     monkeypatch.setattr(where, "Whisper" if name == "faster-whisper" else "to", fails)
-    with pytest.raises(kind, match=said[name] if kind is not GPUError else "not fit") as caught:
+    with pytest.raises(kind) as caught:
         load_engine(name, model, CPU)
     assert type(caught.value) is kind and caught.value.hint
+    if kind is GPUError:
+        check(caught.value, "device.model_too_large", model=model)
+    else:
+        lost = "device.failed_loading"
+        damaged = ("model.not_loaded", "model.not_loaded_ctranslate2", "model.folder_damaged")
+        assert caught.value.code in ((lost,) if kind is DeviceLost else damaged)
+        assert said[name] in caught.value.values["cause"]
 
 
 def test_a_device_that_fails_when_the_weights_are_there_already(
@@ -169,8 +177,9 @@ def test_a_device_that_fails_when_the_weights_are_there_already(
         raise RuntimeError(BROKEN["whisper"])
 
     monkeypatch.setattr(torch, "hann_window", fails)
-    with pytest.raises(DeviceLost, match="illegal memory access"):
+    with raises(DeviceLost, "device.failed_loading") as caught:
         load_engine("whisper", "demo", CPU)
+    assert "illegal memory access" in caught.value.values["cause"]
 
 
 # Decoding

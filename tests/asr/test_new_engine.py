@@ -22,6 +22,7 @@ from kb.service.option_suggestions import option_suggestions
 from kb.types import MediaRef
 from tests.support.compose import compose, random_plan
 from tests.support.new_engine import ENGINE, SPEC
+from tests.support.raising import raises
 from tests.support.speech import bank, blocks, detector, preset
 
 
@@ -57,7 +58,7 @@ def test_it_is_checked_and_loaded_and_reads(manager: GPUManager) -> None:
     window = Window(0, 5.0, np.zeros(16_000, np.float32))
     (result,) = engine.decode(engine.encode([window]), ["en"])
     assert [segment.text for segment in result.segments] == ["echo"]
-    with pytest.raises(ModelUnavailable, match="Unknown model 'nonsense'") as caught:
+    with raises(ModelUnavailable, "model.unknown", name="nonsense") as caught:
         load_engine("echo", "nonsense", manager)
     assert "echo-large" in caught.value.hint
 
@@ -75,9 +76,12 @@ def test_the_recognizer_takes_it(manager: GPUManager) -> None:
 
 def test_its_missing_package_is_named_with_the_install_command(folder: Path) -> None:
     (folder / "spec.py").write_text(SPEC.replace("PACKAGE", "not_there"))
-    with pytest.raises(SettingsError, match="not_there") as caught:
+    with raises(
+        SettingsError, "engine.not_installed", name="echo", command="pip install echo"
+    ) as caught:
         check_engine("echo")
-    assert caught.value.hint == "Run: pip install echo"
+    assert "not_there" in caught.value.values["package"]
+    assert "pip install echo" in caught.value.hint
 
 
 def test_its_models_are_known_by_name() -> None:

@@ -34,6 +34,7 @@ from kb.settings import get_settings
 from kb.types import Word
 from tests.support.compose import compose, random_plan
 from tests.support.qwen3 import write_qwen3
+from tests.support.raising import check, raises
 from tests.support.speech import bank
 
 CPU = GPUManager("cpu", cpu_threads=1)
@@ -286,26 +287,33 @@ def test_an_aligner_that_is_not_there_is_named_with_its_setting(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     hub = "Qwen/Qwen3-ForcedAligner-0.6B-hf"
     error = refused(folder / "asr", hub, monkeypatch)
-    assert hub in error.message and "not on this machine" in error.message
+    check(error, "model.aligner_missing", cause="model.offline")
+    assert hub in error.message
     assert "KB_QWEN_ALIGNER" in error.hint and f"kb models pull {hub}" in error.hint
     assert error.retryable
     error = refused(folder / "asr", tmp_path / "nowhere", monkeypatch)
+    check(error, "model.aligner_missing")
     assert "nowhere" in error.message and "KB_QWEN_ALIGNER" in error.hint
     error = refused(folder / "asr", tmp_path, monkeypatch)
-    assert "config.json missing" in error.message and "KB_QWEN_ALIGNER" in error.hint
+    check(error, "model.aligner_damaged", cause="model.no_config_qwen3")
+    assert str(tmp_path) in error.message and "KB_QWEN_ALIGNER" in error.hint
 
 
 def test_a_model_in_the_other_s_place_or_of_another_form_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = refused(folder / "aligner", folder / "aligner", monkeypatch)
-    assert "is an aligner" in error.message and "KB_QWEN_ALIGNER" in error.hint
+    check(error, "model.aligner_as_recognizer", name=folder / "aligner")
+    assert "KB_QWEN_ALIGNER" in error.hint
     error = refused(folder / "asr", folder / "asr", monkeypatch)
-    assert "is a recognizer" in error.message and "KB_QWEN_ALIGNER" in error.hint
+    check(error, "model.aligner_damaged", cause="model.recognizer_as_aligner")
+    assert str(folder / "asr") in error.message
+    assert "KB_QWEN_ALIGNER" in error.hint
     original = {"model_type": "qwen3_asr", "thinker_config": {"audio_config": {}}}
     (tmp_path / "config.json").write_text(json.dumps(original))
     error = refused(tmp_path, folder / "aligner", monkeypatch)
-    assert "Qwen's own program" in error.message and "-hf" in error.hint
+    check(error, "model.qwen3_original_form", name=tmp_path)
+    assert "-hf" in error.hint
 
 
 def test_damaged_files_are_reported(
@@ -315,6 +323,7 @@ def test_damaged_files_are_reported(
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     error = refused(folder / "asr", tmp_path, monkeypatch)
+    check(error, "model.aligner_damaged")
     assert str(tmp_path) in error.message and "KB_QWEN_ALIGNER" in error.hint
 
 
@@ -331,8 +340,9 @@ def test_a_device_lost_while_the_aligner_is_loaded(
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
     monkeypatch.setattr(torch.nn.Module, "to", fails)
-    with pytest.raises(DeviceLost, match="illegal memory access"):
+    with raises(DeviceLost, "device.failed_loading") as caught:
         load_engine("qwen3-asr", str(folder / "asr"), CPU)
+    assert "illegal memory access" in caught.value.values["cause"]
     assert len(moved) >= 2
 
 

@@ -37,6 +37,7 @@ from tests.support.compose import (
     silence,
     without_speech,
 )
+from tests.support.raising import raises
 from tests.support.speech import Oracle, bank, blocks, detector, preset, score, transcribe_with
 
 ONCE = RepairPlan(share=0.0, temperatures=(), beams=1)
@@ -390,7 +391,7 @@ def test_another_engine_s_loss_of_the_device_is_the_first_one_s_too() -> None:
     plan = RepairPlan(share=10.0, temperatures=(), beams=1)
     recognizer = Recognizer(batcher, preset(), detector=detector(), plan=plan, fallback=second)
     try:
-        with pytest.raises(DeviceLost, match=LOST):
+        with raises(DeviceLost, "device.failed", cause=LOST):
             recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
     finally:
         batcher.close()
@@ -404,7 +405,7 @@ def test_a_device_lost_while_another_engine_is_loaded_is_raised(
     manager = GPUManager("cpu", cpu_threads=1)
     second = FallbackEngine("whisper:demo", lambda: manager, 2)
     for _ in range(2):  # what failed is not the engine: it is not given up
-        with pytest.raises(DeviceLost, match=LOST):
+        with raises(DeviceLost, "device.failed_loading", cause=LOST):
             second.open()
     monkeypatch.undo()
     assert manager.permanent_bytes == 0

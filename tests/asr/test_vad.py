@@ -12,6 +12,7 @@ from kb.asr import SAMPLE_RATE
 from kb.asr.audio.vad import FRAME, FRAME_S, Audio, SpeechRule, model_path, spans
 from kb.errors import ModelUnavailable
 from tests.support.compose import chords, compose, noise, random_plan, silence
+from tests.support.raising import raises
 from tests.support.speech import bank, detector
 
 
@@ -92,7 +93,7 @@ def test_the_detector_is_one_file_and_its_absence_is_reported(
 ) -> None:
     assert model_path().suffix == ".onnx"
     monkeypatch.setattr("kb.asr.audio.vad.find_spec", lambda name: None)
-    with pytest.raises(ModelUnavailable, match="speech detector is missing") as caught:
+    with raises(ModelUnavailable, "model.no_speech_detector") as caught:
         model_path()
     assert "pip install" in caught.value.hint
 

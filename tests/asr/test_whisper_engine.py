@@ -29,6 +29,7 @@ from kb.asr.engines.whisper.loader import LoadedModel
 from kb.asr.windows.windowing import Window
 from kb.errors import SettingsError
 from tests.support.compose import chords, compose, noise, random_plan
+from tests.support.raising import raises
 from tests.support.speech import bank
 
 CPU = GPUManager("cpu", cpu_threads=1)
@@ -262,6 +263,6 @@ def test_a_hub_config_with_beams_and_forced_tokens_is_read_greedily() -> None:
 def test_engines_are_found_by_name() -> None:
     check_engine("whisper")
     assert "whisper" in ENGINES
-    with pytest.raises(SettingsError, match="Unknown engine 'kaldi'") as caught:
+    with raises(SettingsError, "engine.unknown", name="kaldi") as caught:
         load_engine("kaldi", "demo", CPU)
     assert "whisper" in caught.value.hint

@@ -43,6 +43,7 @@ from kb.service.health import _worker
 from kb.settings import get_settings
 from kb.types import Coverage, MediaRef, Timing, Transcript
 from tests.support.fake_cuda import FakeCuda, FakeTorch
+from tests.support.raising import raises
 from tests.support.speech import Oracle, preset
 
 GB = 2**30
@@ -219,8 +220,9 @@ def test_a_batch_that_does_not_fit_ends_the_row() -> None:
     def breaks(_windows: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    with pytest.raises(GPUError, match="illegal memory access"):
+    with raises(GPUError, "device.failed") as caught:
         _batches(Oracle((), fails=breaks), manager, [window], [1, 2], 0.5, lambda _: None)  # type: ignore[arg-type]
+    assert "illegal memory access" in caught.value.values["cause"]
 
 
 def test_bytes_of_a_window_are_the_slope_of_the_peaks() -> None:
