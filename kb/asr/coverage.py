@@ -15,7 +15,7 @@ PAUSE_S = 1.0  # speech on both sides of a longer pause is not one stretch
 
 
 def coverage(speech: Sequence[SpeechSpan], words: Iterable[Word], repaired: int = 0) -> Coverage:
-    """The ledger of one item: detected speech against words.
+    """Return the coverage of one item: detected speech compared with words.
 
     Gaps are what `gaps` finds: more than 0.8 s of detected speech with no word within 0.3 s.
     """

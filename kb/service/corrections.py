@@ -52,7 +52,7 @@ class Corrections:
             yield from _changes(entry, correct(transcript.segments, wrong, right)[1])
 
     def apply(self, channel: str, wrong: str, right: str, *, by: str = "") -> Corrected:
-        """Makes the changes, one revision an item; an item that cannot be is passed over."""
+        """Make the changes, one revision an item; an item that cannot be changed is skipped."""
         self._check(wrong, right)
         done: list[Correction] = []
         failed: list[tuple[str, KBError]] = []

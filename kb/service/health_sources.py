@@ -20,7 +20,7 @@ YTDLP_OLD_DAYS = 60
 
 @dataclass(frozen=True, slots=True)
 class SourceCheck:
-    """One line of a check-up; `state` is `ok`, `warning` or `failed`, `hint` mends it."""
+    """One line of a check-up; `state` is `ok`, `warning` or `failed`, `hint` is the next step."""
 
     name: str
     state: str

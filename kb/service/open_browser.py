@@ -24,7 +24,7 @@ _OPEN = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
 
 
 def unavailable_reason(environment: Mapping[str, str], platform: str = sys.platform) -> str:
-    """Why no browser can be opened here, as half a sentence; empty where one can.
+    """Return the reason why no browser can be opened here, as a clause; empty if one can.
 
     A `BROWSER` that the user has set is trusted beyond a display: editors that work on another
     machine set it to open pages on the one in front of them.

@@ -51,7 +51,7 @@ class UncertainSpan:
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
-    """An item with what is doubtful in it; `held` says that it stays out of shared bases."""
+    """An item with its uncertain spans; `held`: it is not sent to shared knowledge bases."""
 
     item: MediaItem
     state: str
@@ -98,7 +98,7 @@ class Exported:
 
 
 def uncertain_spans(transcript: Transcript, run: int = 1) -> tuple[UncertainSpan, ...]:
-    """The doubtful stretches of a transcript in order of time."""
+    """Return the uncertain spans of a transcript in order of time."""
     flags = [sign for window in transcript.windows for sign in window.flags]
     edits = [
         segment

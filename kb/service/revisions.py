@@ -33,11 +33,11 @@ from kb.types import Revision, Segment, TextChange, Transcript
 LOCK_TIMEOUT_S = 60.0
 
 Change = Callable[[Sequence[Segment]], tuple[list[Segment], tuple[TextChange, ...]]]
-"""Gives all segments as they shall be, and what is changed; raises UsageError."""
+"""Returns all segments after an edit, and the changes; raises UsageError."""
 
 
 def now() -> str:
-    """This moment as the library's files write it."""
+    """Return the current time in the format of the library's files."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
@@ -50,7 +50,7 @@ def current_user() -> str:
 
 
 def run_of(entry: LibraryEntry) -> int:
-    """The asking that an entry's transcript answers."""
+    """Return the number of the request that an entry's transcript answers."""
     run = entry.transcribed.get("run")
     return run if isinstance(run, int) else 1
 
@@ -115,9 +115,9 @@ class Revisions:
         self, item_id: str, start_s: float, end_s: float, new_text: str,
         *, by: str = "", note: str = "",
     ) -> Revision | None:  # fmt: skip
-        """Replaces what is said between two times; where nothing is, text is put in.
+        """Replace the words between two times; insert the text where there are none.
 
-        Raises UsageError for times that are none.
+        Raises UsageError for invalid times.
         """
         if not 0 <= start_s < end_s:
             raise UsageError(
@@ -135,7 +135,7 @@ class Revisions:
     def change(
         self, item_id: str, change: Change, *, kind: str = "edit", by: str = "", note: str = ""
     ) -> Revision | None:
-        """Carries out a change of an item's segments; None where it changes nothing."""
+        """Apply a change to an item's segments; return None if nothing changes."""
         with self._edit_lock():
             entry = self.entry_of(item_id)
             self.refuse_active(entry)
@@ -157,7 +157,7 @@ class Revisions:
         return revision
 
     def entry_of(self, item_id: str) -> LibraryEntry:
-        """The entry of an item. Raises UsageError without one."""
+        """Return the entry of an item. Raises UsageError without one."""
         entry = self.library.find(item_id)
         if entry is None:
             raise UsageError(

@@ -58,7 +58,7 @@ def plan(settings: Settings, arguments: dict[str, Any], progress: Progress) -> M
 
 
 def sync(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
-    """Does what a fresh plan says; `prune` also deletes what is only in the project."""
+    """Apply a new sync plan; `prune` also deletes documents that are only in the project."""
     prune = bool(arguments.get("prune"))
     with _service(settings) as service:
         sync_plan = service.publisher.plan()

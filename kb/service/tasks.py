@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as it stands; times in epoch seconds, `pid` 0 until the process has started.
+    """The state of a task; times in epoch seconds, `pid` 0 until the process has started.
 
     `done` of `total` (0 while that is not known) and `note` say how far it is; `result` is what
     came of it, `error` and `hint` why it failed.

@@ -97,7 +97,7 @@ class WorkerSupervisor:
                 self._thread.start()
 
     def stop_polling(self) -> None:
-        """Stop supervising; the worker goes on."""
+        """Stop supervising; the worker continues."""
         self._stop.set()
 
     @property

@@ -1,4 +1,4 @@
-"""Measuring the machine, what follows from it, and what faces are told of machines."""
+"""Calibration of a machine, estimates from it, and the machine's state as faces get it."""
 
 from __future__ import annotations
 
@@ -359,7 +359,7 @@ def test_what_became_of_the_memory_budget(
     assert machine.as_dict()["budget"]["limit"] == limit
 
 
-def test_a_budget_that_nobody_can_tell_about_is_not_made_up() -> None:
+def test_an_unknown_budget_is_not_made_up() -> None:
     batch = BatchState(16, 16, "the preset's most is 16", last=16, batches=1)
     assert at_work(5, batch).budget is not None
     for machine in (

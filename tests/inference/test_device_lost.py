@@ -1,4 +1,4 @@
-"""A device whose context breaks: a fresh process, then the CPU, and no item pays for it."""
+"""A device whose context breaks: a new process, then the CPU, and no item counts a failure."""
 
 from __future__ import annotations
 

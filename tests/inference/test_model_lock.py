@@ -94,7 +94,7 @@ def test_an_item_of_another_model_does_not_wait_for_newcomers() -> None:
     assert device.line.waiting == device.line.busy == 0
 
 
-def test_whoever_stops_waiting_holds_up_nobody() -> None:
+def test_a_cancelled_waiter_delays_no_other() -> None:
     device, first, stop = Device(), threading.Event(), threading.Event()
     a1 = device.begin("a1", A, first, never)
     b1 = device.begin("b1", B, first, stop.is_set)

@@ -1,4 +1,4 @@
-"""The model of a process: loaded once, shared by threads, exchanged when nobody uses it."""
+"""The model of a process: loaded once, shared by threads, replaced when it is idle."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ def test_truncated_sound_is_noticed(tmp_path: Path, name: str) -> None:
     assert "looks truncated" in (warning_of(cut(path, 0.5)) or "")
 
 
-def test_damage_in_the_middle_keeps_the_length_and_is_told(films: dict[str, Path]) -> None:
+def test_damage_in_the_middle_keeps_the_length_and_is_reported(films: dict[str, Path]) -> None:
     source = films["first-index.mp4"]
     data = bytearray(source.read_bytes())
     middle, noise = len(data) // 2, np.random.default_rng(1).bytes(40_000)
@@ -260,7 +260,7 @@ def test_a_recording_piped_into_wav_is_not_called_truncated(tmp_path: Path) -> N
     assert warning_of(path) is None
 
 
-def test_sound_that_ends_long_before_the_medium_is_told(tmp_path: Path) -> None:
+def test_sound_that_ends_long_before_the_medium_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "outro.flv"  # a format that declares no length for the sound alone
     ffmpeg(
         *("-f", "lavfi", "-i", PICTURE.format(6), "-f", "lavfi", "-i", TONE.format(3)),

@@ -1,4 +1,4 @@
-"""The grade of a transcript: how it is made, kept, shown, and what it holds back."""
+"""The grade of a transcript: computed, stored, shown, and its effect on a hold."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ def test_a_transcript_of_an_older_version_is_read() -> None:
     assert (found.windows, found.coverage.suspect_s, found.coverage.grade) == ((), 0.0, "B")
 
 
-def test_what_is_doubtful_is_told_in_order_and_once() -> None:
+def test_uncertain_spans_are_listed_in_order_and_once() -> None:
     late = QualityFlag("logprob", 17.0, 25.0, -1.5, -1.0)
     found = transcript(Coverage(20.0, 19.0, (SpeechSpan(2.0, 3.0),)), window(late), window(LOOP))
     assert found.doubtful_spans == (SpeechSpan(2.0, 3.0), SpeechSpan(12.0, 25.0))
 
 
-def test_an_item_is_held_below_the_setting_and_its_reason_is_told() -> None:
+def test_an_item_is_held_below_the_setting_and_its_reason_is_reported() -> None:
     doubtful = transcript(Coverage(100.0, 97.0, suspect_s=6.0), window(LOOP))
     assert hold.decide(doubtful, 0.9).state == "done"
     outcome = hold.decide(doubtful, 0.95)

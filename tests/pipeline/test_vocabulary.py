@@ -1,4 +1,4 @@
-"""A channel's own words: kept, found, told beforehand, and corrected everywhere at once."""
+"""Vocabulary of a channel: its list, names found, prompts, and corrections across items."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_list_is_kept_by_channel(service: Service) -> None:
         Vocabulary(service.library).words("Talks")
 
 
-def test_what_is_told_begins_with_the_list_and_needs_one(service: Service) -> None:
+def test_hotwords_begin_with_the_list_and_need_one(service: Service) -> None:
     told = service.vocabulary.hotwords_for
     assert told(TALKS[0], service.queue.database) == ()
     service.vocabulary.change("Talks", add=["Grossmünster"])
@@ -180,7 +180,7 @@ def test_the_commands(
     assert "0 segments" in kb("correct", "Talks", "zwingly", "Zwingli")
 
 
-def test_every_window_of_an_item_is_told_its_names() -> None:
+def test_every_window_of_an_item_gets_its_names() -> None:
     told: list[tuple[str, ...]] = []
 
     def look(window: Window, words: list[Word]) -> list[Word]:

@@ -98,7 +98,7 @@ class RepairRequest:
 
 
 SubmitRequest = Callable[[RepairRequest], "Future[BatchedWindow] | None"]
-"""Has a request read; None where that cannot be had."""
+"""Decodes a request; returns None if that is not possible."""
 RequestSteps = Generator[list[RepairRequest], list[DecodingResult], None]
 
 

@@ -11,10 +11,10 @@ class RepairBudget:
     """Windows' worth of time that may be spent on reading again, over all media of a run.
 
     At most `share` of the windows read so far may be spent; before there are enough of them,
-    `ADVANCE`, or the only window of the first short medium could not be mended. The advance is
+    `ADVANCE`, or the only window of the first short medium could not be repaired. The advance is
     given once and not to each medium: it is part of the share and not on top of it, so that from
     `ADVANCE / share` windows on (20 at 0.3, some nine minutes of speech) the share holds over
-    the run. What clean media leave is there for the next bad one. The price: what a short
+    the run. Budget that clean media leave is available to the next bad one. The price: what a short
     medium may cost depends on what was read before it; a window that was not read again for
     lack of budget keeps its flags and is reported as doubtful. Safe from several threads.
     """

@@ -1,4 +1,4 @@
-"""The ledger of an item and of its windows: speech, words, and the doubt that is left."""
+"""Quality report of an item and its windows: speech, words, and the remaining flags."""
 
 from __future__ import annotations
 
