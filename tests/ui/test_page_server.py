@@ -79,7 +79,7 @@ def test_loopback_needs_no_password(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "", None, "192.168.1.7", "example.org"])
-def test_beyond_loopback_somebody_has_to_be_asked(address: str | None) -> None:
+def test_an_address_beyond_loopback_needs_a_sign_in(address: str | None) -> None:
     with raises(UsageError, "page.unguarded", address=address or "every interface") as caught:
         request_guard.check_binding(address, Settings(), oidc=False)
     assert "KB_PASSWORD" in caught.value.hint

@@ -19,7 +19,7 @@ _TABLE, _SELECTED = "found_table", "found_picked"
 
 
 def cards(results: Sequence[ScanResult]) -> None:
-    """Draw what was named: what it is, as soon as that is known."""
+    """Draw the references that were entered, each with its scan as soon as it is known."""
     wrong = [finding for finding in results if finding.error is not None]
     fine = [finding for finding in results if finding.error is None]
     for finding in wrong[:CARDS]:
@@ -64,7 +64,7 @@ def _card(result: ScanResult) -> None:
 
 
 def _short_title(title: str) -> str:
-    """Of an upload its name, and not where it lies."""
+    """Return the name of an upload without its folder; other references unchanged."""
     parts = title.replace("\\", "/").rsplit("/", 2)
     return parts[-1] if len(parts) == 3 and "/uploads/" in title.replace("\\", "/") else title
 
@@ -168,5 +168,5 @@ def _on_select(table_key: str) -> None:
 
 
 def clear_selection() -> None:
-    """Tick nothing: something else is looked at now."""
+    """Clear the selection: other references are scanned now."""
     st.session_state.pop(_SELECTED, None)

@@ -172,7 +172,7 @@ def unexpected_error(error: Exception) -> KBError:
 
 
 def items_to_ingest(results: Sequence[ScanResult], *, again: bool) -> list[MediaItem]:
-    """The items of finished looks that would be queued, each once."""
+    """Return the items of finished scans that would be queued, each once."""
     found: dict[str, MediaItem] = {}
     for finding in results:
         for each in finding.scan.items if finding.scan else ():

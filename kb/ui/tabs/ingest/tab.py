@@ -1,4 +1,4 @@
-"""The Ingest tab: what to take in, what that is and costs, and how.
+"""The Ingest tab: references, the media and cost that they bring, and options.
 
 What is named is looked at in a thread (`looks`) and shown as it becomes known; the button puts
 it on the queue. What has not been looked at to its end by then is listed by a worker.

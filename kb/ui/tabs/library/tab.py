@@ -95,7 +95,7 @@ def _search_hit(place: int, hit: Hit) -> None:
 
 
 def _tier_badge(hit: Hit) -> str:
-    """A badge before what no transcript says yet."""
+    """Return a badge for captions that are shown before a transcript exists."""
     if not hit.tier:
         return ""
     known = _TIERS.get(hit.tier)

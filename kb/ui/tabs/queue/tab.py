@@ -285,7 +285,7 @@ _ACTIONS: dict[str, Callable[[], Sequence[str]]] = {
 
 
 def _run_action(message_key: str, action: Callable[[], Sequence[str]]) -> None:
-    """Do it, and keep what it did (or what went wrong) for the drawing that follows."""
+    """Run the action, and keep its result or error for the next drawing."""
     try:
         done = action()
     except KBError as error:

@@ -1,4 +1,4 @@
-"""The end of the logs, where everything lies, and which versions are at work."""
+"""The end of the logs, the paths of all files, and the versions in use."""
 
 from __future__ import annotations
 

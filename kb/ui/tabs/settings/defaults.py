@@ -107,7 +107,7 @@ def _choices(name: str, field: FieldInfo) -> list[str]:
 
 
 def env_value(value: object) -> str:
-    """A value as it stands in `.env`."""
+    """Return a value in the notation of `.env`."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():

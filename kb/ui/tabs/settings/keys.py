@@ -1,4 +1,4 @@
-"""Keys and other secrets: how they stand, set and removed; never shown."""
+"""Keys and other secrets: their states, adding and removing them; never shown."""
 
 from __future__ import annotations
 
