@@ -90,7 +90,9 @@ def test_a_held_item_is_not_sent_and_is_reported(
 ) -> None:
     printed = kb(capsys, "publish", IDS[0], IDS[2], check=1)
     assert printed["done"] == [IDS[0]]
-    assert "held for review" in printed["failed"][IDS[2]]["error"]
+    held = printed["failed"][IDS[2]]["problem"]
+    assert held["code"] in ("publish.held", "publish.held_because")
+    assert held["values"]["item_id"] == IDS[2]
     assert len(odin.indexed()) == 1
 
 
