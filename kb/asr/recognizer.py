@@ -300,7 +300,7 @@ class _Run:
             log.debug(
                 "Suspect: %.2f-%.2f s: %s",
                 *window.time_map.span(window.start_s, window.end_s),
-                ", ".join(sign.name for sign in candidate.flags),
+                ", ".join(flag.name for flag in candidate.flags),
             )
             self.repairs.add(candidate)
         else:

@@ -196,7 +196,7 @@ def enforce_order(
     order itself is in doubt.
     """
     ordered: list[Segment] = []
-    signs: list[QualityFlag] = []
+    flags: list[QualityFlag] = []
     last: Word | None = None
     for segment in segments:
         words: list[Word] = []
@@ -207,7 +207,7 @@ def enforce_order(
                 if back_s > limit_s:
                     begin_s, end_s = min(word.start_s, last.start_s), max(word.end_s, last.end_s)
                     place = round(begin_s, 3), round(end_s, 3)
-                    signs.append(QualityFlag("times", *place, round(back_s, 3), limit_s))
+                    flags.append(QualityFlag("times", *place, round(back_s, 3), limit_s))
                 start_s = max(last.start_s, min(last.end_s, word.end_s))
                 own = replace(word, start_s=start_s, end_s=max(word.end_s, start_s))
             words.append(own)
@@ -216,7 +216,7 @@ def enforce_order(
             start_s, end_s = words[0].start_s, max(word.end_s for word in words)
             segment = replace(segment, start_s=start_s, end_s=end_s, words=tuple(words))
         ordered.append(segment)
-    return ordered, tuple(signs)
+    return ordered, tuple(flags)
 
 
 def _middle(word: Word) -> float:

@@ -25,7 +25,7 @@ from kb.cli.options import (
     with_run_options,
 )
 from kb.cli.output import console
-from kb.cli.output import publish as console_remote
+from kb.cli.output import publish as publish_output
 from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.options import RunOptions
 from kb.service import Service, open_browser
@@ -133,9 +133,9 @@ def search(
         found = Service().publisher.search(query, limit)
         elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
         if as_json:
-            console.print_json(console_remote.remote_search_document(query, elapsed_ms, found))
+            console.print_json(publish_output.remote_search_document(query, elapsed_ms, found))
         else:
-            console_remote.print_remote_search(query, elapsed_ms, found)
+            publish_output.print_remote_search(query, elapsed_ms, found)
         return
     if mode not in SEARCH_MODES:
         raise UsageError(

@@ -331,7 +331,7 @@ def serve(
         with send_lock, contextlib.suppress(OSError):
             connection.send((number, kind, value))
 
-    recognition = InferenceSession(
+    session = InferenceSession(
         settings,
         AdjustableSemaphore(workers),
         on_snapshot=lambda snapshot: send(0, "machine", snapshot),
@@ -340,12 +340,12 @@ def serve(
     )
 
     def handle_request(
-        number: int, path: Path, recipe: TranscriptionOptions, sha256: str, shown_as: str
+        number: int, path: Path, options: TranscriptionOptions, sha256: str, shown_as: str
     ) -> None:
         try:
-            transcript = recognition.transcribe(
+            transcript = session.transcribe(
                 path,
-                recipe,
+                options,
                 sha256=sha256,
                 shown_as=shown_as,
                 progress=_rate_limited(lambda done: send(number, "progress", done)),

@@ -227,12 +227,12 @@ class InferenceSession:
 
     def snapshot(self, sample: Sample | None = None) -> Snapshot:
         """Return the current state. Does not block, not even while a model is loading."""
-        batcher, recipe = self._batcher, self._options
+        batcher, options = self._batcher, self._options
         return Snapshot(
             device=self._manager.describe() if self._manager else NO_DEVICE,
-            engine=recipe.engine if recipe else "",
-            model=recipe.model if recipe else "",
-            preset=recipe.preset.name if recipe else "",
+            engine=options.engine if options else "",
+            model=options.model if options else "",
+            preset=options.preset.name if options else "",
             batch=batcher.state() if batcher else None,
             throttle=self._governor.now,
             media=self._model_lock.busy,

@@ -54,13 +54,13 @@ class Machines:
         hostname = socket.gethostname()
         own = [machine for machine in found if machine.host == hostname]
         if not any(machine.live and machine.now for machine in own):
-            looked = this_machine(self._settings.device)
+            measured = this_machine(self._settings.device)
             if not own:
-                return (looked, *found)
-            completed = replace(own[0], now=looked.now)
+                return (measured, *found)
+            completed = replace(own[0], now=measured.now)
             if not completed.device.name:
                 completed = replace(
-                    completed, snapshot=replace(completed.snapshot, device=looked.device)
+                    completed, snapshot=replace(completed.snapshot, device=measured.device)
                 )
             own[0] = completed
         own.sort(key=lambda machine: machine.executor_id != executor_id(self._settings))

@@ -62,7 +62,7 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answers to a query; `took_ms` is the search's own wall time."""
+    """The answers to a query; `elapsed_ms` is the search's own wall time."""
 
     query: str
     mode: str

@@ -69,7 +69,7 @@ class ReviewItem:
 
     @property
     def uncertain_s(self) -> float:
-        return sum(doubt.end_s - doubt.start_s for doubt in self.spans)
+        return sum(span.end_s - span.start_s for span in self.spans)
 
 
 def _no_spans(found: ReviewItem) -> UsageError:
@@ -99,7 +99,7 @@ class Exported:
 
 def uncertain_spans(transcript: Transcript, run: int = 1) -> tuple[UncertainSpan, ...]:
     """Return the uncertain spans of a transcript in order of time."""
-    flags = [sign for window in transcript.windows for sign in window.flags]
+    flags = [flag for window in transcript.windows for flag in window.flags]
     edits = [
         segment
         for revision in transcript.revisions
@@ -111,7 +111,7 @@ def uncertain_spans(transcript: Transcript, run: int = 1) -> tuple[UncertainSpan
     for span in transcript.doubtful_spans:
         own = [s for s in flags if s.start_s < span.end_s and s.end_s > span.start_s]
         gap = any(_overlaps(span, g.start_s, g.end_s) for g in transcript.coverage.gaps)
-        names = sorted({sign.name for sign in own} | ({NO_WORDS} if gap else set()))
+        names = sorted({flag.name for flag in own} | ({NO_WORDS} if gap else set()))
         segment_indices = tuple(
             index
             for index, segment in enumerate(transcript.segments)
@@ -287,16 +287,16 @@ class Review:
         rows = io.StringIO()
         writer = csv.writer(rows, lineterminator="\n")
         writer.writerow(SHEET_COLUMNS)
-        for number, doubt in enumerate(found.spans, start=1):
-            name = f"{number:03d} {format_timestamp(doubt.start_s).replace(':', '.')}{suffix}"
-            from_s = max(0.0, doubt.start_s - PAD_S)
-            clips.append(cut(source, from_s, min(end_s, doubt.end_s + PAD_S), folder / name))
+        for number, span in enumerate(found.spans, start=1):
+            name = f"{number:03d} {format_timestamp(span.start_s).replace(':', '.')}{suffix}"
+            from_s = max(0.0, span.start_s - PAD_S)
+            clips.append(cut(source, from_s, min(end_s, span.end_s + PAD_S), folder / name))
             writer.writerow(
                 (
                     number, found.item.id, _cell(found.item.title),
-                    f"{doubt.start_s:.3f}", f"{doubt.end_s:.3f}", format_timestamp(doubt.start_s),
-                    ", ".join(doubt.reasons), _cell(doubt.text), name,
-                    deep_link(found.item, doubt.start_s), "",
+                    f"{span.start_s:.3f}", f"{span.end_s:.3f}", format_timestamp(span.start_s),
+                    ", ".join(span.reasons), _cell(span.text), name,
+                    deep_link(found.item, span.start_s), "",
                 )
             )  # fmt: skip
         sheet = folder / SHEET

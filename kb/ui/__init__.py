@@ -1,13 +1,9 @@
 """The dashboard: a page in tabs over `kb.service`; nothing long runs in the page itself.
 
-page, sidebar   the frame: tabs, worker state, totals, language     session, texts, show
-ingest          what to take in and how
-queue           what runs, waits, failed
-library         search, the list of items, one open item            item, player
-knowledge       knowledge bases elsewhere
-gpu             the device, its memory and speed
-settings        settings and what works on this machine
-media           the web route that gives media files to the player
-wording         what the core says of trouble, in the words of the page
-texts           every sentence of the page, English and German; words are put together nowhere else
+page, sidebar   the frame: tabs, state of the worker, totals, language
+session         what one visitor's session holds: service, tab, language
+tabs            one folder a tab: ingest, queue, library, knowledge, gpu, settings
+widgets         parts that several tabs draw: player, charts, messages, upload field
+i18n            every sentence of the page, English and German; errors are translated by code
+web             the server: routes for media and uploads, password and OpenID login
 """

@@ -83,7 +83,7 @@ class RepairCandidate:
 
     def _resolve(self, names: frozenset[str]) -> None:
         self.resolved |= names
-        self.flags = tuple(sign for sign in self.flags if sign.name not in names)
+        self.flags = tuple(flag for flag in self.flags if flag.name not in names)
 
     @property
     def first_result(self) -> DecodingResult:
@@ -113,7 +113,7 @@ class RepairCandidate:
 
 def score(context: WindowContext, flags: Sequence[QualityFlag]) -> float:
     """Return the score of an attempt; see the module's docstring."""
-    flags = [sign for sign in flags if sign.name != "language"]
+    flags = [flag for flag in flags if flag.name != "language"]
     missing_s = sum(s.end_s - s.start_s for s in flags if s.name == UNCOVERED)
     covered = 1.0 - missing_s / context.speech_s if context.speech_s > 0 else 1.0
     flagged_s = flagged_seconds(s for s in flags if s.name != UNCOVERED)

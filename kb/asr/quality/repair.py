@@ -262,7 +262,7 @@ class RepairQueue:
         """Yield the repair requests of one window, until nothing more is to be done."""
         window = candidate.window
         language = candidate.first_result.language
-        if any(sign.name == "language" for sign in candidate.flags):
+        if any(flag.name == "language" for flag in candidate.flags):
             language = candidate.context.languages[0]
         again = shift_window(window, self._limit_s)
         results = yield [RepairRequest(again, language, part=candidate.residual)]
@@ -272,7 +272,7 @@ class RepairQueue:
         if candidate.residual:
             return
         agreed = candidate.resolve_if_agreed()
-        if any(sign.name == UNCOVERED for sign in candidate.flags):
+        if any(flag.name == UNCOVERED for flag in candidate.flags):
             yield from self._fill(candidate)
         if agreed or not candidate.flags:
             return

@@ -60,37 +60,37 @@ def quality_report(
                 round(speech_s, 3),
                 round(max(0.0, speech_s - sum(g.duration_s for g in inside)), 3),
                 gaps,
-                (*(sign for sign in window.flags if sign.name != "uncovered"), *own_order_flags),
+                (*(flag for flag in window.flags if flag.name != "uncovered"), *own_order_flags),
                 window.attempts,
                 window.chosen,
             )
         )
-    left = [*(sign for row in rows for sign in row.flags), *order_flags]
+    left = [*(flag for row in rows for flag in row.flags), *order_flags]
     suspect_s = round(flagged_seconds(left, whole.gaps), 3)
     return replace(whole, suspect_s=suspect_s), tuple(rows)
 
 
 def restore_result_times(time_map: TimestampMap, window: WindowResult) -> WindowResult:
     """A window with its signs and readings in the medium's times."""
-    readings = tuple(
+    attempts = tuple(
         replace(
-            reading,
-            segments=tuple(restore_segment_times(time_map, reading.segments)),
-            flags=_restore_flag_times(time_map, reading.flags),
+            attempt,
+            segments=tuple(restore_segment_times(time_map, attempt.segments)),
+            flags=_restore_flag_times(time_map, attempt.flags),
         )
-        for reading in window.attempts
+        for attempt in window.attempts
     )
     return replace(
         window,
         start_s=time_map.start(window.start_s),
         end_s=time_map.end(window.end_s),
         flags=_restore_flag_times(time_map, window.flags),
-        attempts=readings,
+        attempts=attempts,
     )
 
 
 def _restore_flag_times(
-    time_map: TimestampMap, signs: Iterable[QualityFlag]
+    time_map: TimestampMap, flags: Iterable[QualityFlag]
 ) -> tuple[QualityFlag, ...]:
-    found = ((sign, *time_map.span(sign.start_s, sign.end_s)) for sign in signs)
-    return tuple(replace(sign, start_s=start_s, end_s=end_s) for sign, start_s, end_s in found)
+    found = ((flag, *time_map.span(flag.start_s, flag.end_s)) for flag in flags)
+    return tuple(replace(flag, start_s=start_s, end_s=end_s) for flag, start_s, end_s in found)

@@ -12,7 +12,7 @@ import typer
 
 from kb.cli.options import FAILED, Json, with_run_options
 from kb.cli.output import console
-from kb.cli.output import publish as console_remote
+from kb.cli.output import publish as publish_output
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import Service
@@ -55,7 +55,7 @@ def publish(
     )
     held = service.publisher.held_items() if all_items else []
     if to == REMOTE and len(chosen) > 1:
-        console_remote.print_estimate(service.publisher.estimate(chosen))
+        publish_output.print_estimate(service.publisher.estimate(chosen))
     with console.count_progress("publish", len(chosen), shown=sys.stderr.isatty()) as progress:
         result = service.publisher.publish(to, chosen, options.metadata, progress)
     _print_result(result, held, as_json)
@@ -80,12 +80,12 @@ def sync(
     plan = service.publisher.plan(options.metadata)
     held = service.publisher.held_items()
     if not as_json:
-        console_remote.print_plan(plan)
+        publish_output.print_plan(plan)
     elif dry_run:
-        console.print_json(console_remote.plan_document(plan, held))
+        console.print_json(publish_output.plan_document(plan, held))
     if dry_run:
         if not as_json:
-            console_remote.print_held(held)
+            publish_output.print_held(held)
         return
     todo = len(plan.selected_steps(prune=prune))
     with console.count_progress("sync", todo, shown=sys.stderr.isatty()) as progress:
@@ -124,7 +124,7 @@ def ask(
     if as_json:
         console.print_json(asdict(answer))
     else:
-        console_remote.print_answer(answer)
+        publish_output.print_answer(answer)
 
 
 @with_run_options("metadata")
@@ -184,7 +184,7 @@ def _print_result(result: SyncResult, held: Sequence[MediaItem], as_json: bool) 
             console.print_error(error)
         for item_id in result.waiting:
             console.print_note(f"{item_id}: sent, not indexed yet; run the command again later.")
-        console_remote.print_held(held)
+        publish_output.print_held(held)
         console.print_note(
             f"{len(result.done)} done, {len(result.waiting)} waiting, {len(result.failed)} failed."
         )

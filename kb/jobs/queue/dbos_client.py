@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
 
 from kb.database import Database, deliveries, items
-from kb.jobs.queue import workflow_ids as names
+from kb.jobs.queue import workflow_ids
 from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.jobs.queue.items import Enqueue
 from kb.jobs.queue.outbox import IN_PROGRESS
@@ -25,9 +25,9 @@ _LOCK_EVERY_S = 0.2
 def config(database: Database, executor_id: str, threads: int) -> DBOSConfig:
     """The configuration of a worker. `threads`: workflows that may run at once."""
     return DBOSConfig(
-        name=names.APPLICATION,
+        name=workflow_ids.APPLICATION,
         system_database_engine=database.engine,
-        application_version=names.APPLICATION_VERSION,
+        application_version=workflow_ids.APPLICATION_VERSION,
         executor_id=executor_id,
         log_level="WARNING",
         serializer=DBOSPortableJSONSerializer(),
@@ -52,7 +52,7 @@ class DbosClient:
             self._client = DBOSClient(
                 system_database_engine=database.engine,
                 serializer=DBOSPortableJSONSerializer(),
-                application_name=names.APPLICATION,
+                application_name=workflow_ids.APPLICATION,
             )
         self._workflows = sa.table(
             "workflow_status",
@@ -86,7 +86,12 @@ class DbosClient:
         """Queue an item's workflow in the caller's transaction; a used id is a no-op."""
         self._client.enqueue_in_transaction(
             connection,
-            _options(names.INGEST, names.ITEM_QUEUE, names.ingest_id(item_id, serial), priority),
+            _options(
+                workflow_ids.INGEST,
+                workflow_ids.ITEM_QUEUE,
+                workflow_ids.ingest_id(item_id, serial),
+                priority,
+            ),
             item_id,
             serial,
         )
@@ -97,10 +102,10 @@ class DbosClient:
             return self.ingest
 
         def both(connection: sa.Connection, item_id: str, serial: int, priority: int) -> None:
-            workflow_id = names.captions_id(item_id, serial)
+            workflow_id = workflow_ids.captions_id(item_id, serial)
             self._client.enqueue_in_transaction(
                 connection,
-                _options(names.CAPTIONS, names.CAPTIONS_QUEUE, workflow_id, priority),
+                _options(workflow_ids.CAPTIONS, workflow_ids.CAPTIONS_QUEUE, workflow_id, priority),
                 item_id,
             )
             self.ingest(connection, item_id, serial, priority)
@@ -111,20 +116,20 @@ class DbosClient:
         self, connection: sa.Connection, sink: str, item_id: str, serial: int, priority: int
     ) -> None:
         """Queue a publication's workflow in the caller's transaction; a used id is a no-op."""
-        workflow_id = names.publish_id(sink, item_id, serial)
+        workflow_id = workflow_ids.publish_id(sink, item_id, serial)
         self._client.enqueue_in_transaction(
             connection,
-            _options(names.PUBLISH, names.PUBLISH_QUEUE, workflow_id, priority),
+            _options(workflow_ids.PUBLISH, workflow_ids.PUBLISH_QUEUE, workflow_id, priority),
             sink,
             item_id,
             serial,
         )
 
-    def cancel(self, workflow_ids: list[str]) -> None:
+    def cancel(self, ids: list[str]) -> None:
         """Keep workflows from starting, and from going on after their present step."""
-        if workflow_ids:
+        if ids:
             with self._database.errors():
-                self._client.cancel_workflows(workflow_ids)
+                self._client.cancel_workflows(ids)
 
     def take_over(self, executor_id: str) -> list[str]:
         """Put a dead worker's running workflows back on their queues; return their ids.
@@ -142,7 +147,7 @@ class DbosClient:
                 workflow.workflow_id
                 for workflow in found
                 if put_back(
-                    workflow.workflow_id, [executor_id], names.queue_of(workflow.workflow_id)
+                    workflow.workflow_id, [executor_id], workflow_ids.queue_of(workflow.workflow_id)
                 )
             ]
 
@@ -186,7 +191,7 @@ class DbosClient:
         with self._database.errors():
             return bool(
                 self._client.list_workflows(
-                    queue_name=names.PUBLISH_QUEUE, status=list(_GOING), limit=1,
+                    queue_name=workflow_ids.PUBLISH_QUEUE, status=list(_GOING), limit=1,
                     load_input=False, load_output=False,
                 )
             )  # fmt: skip
@@ -215,7 +220,7 @@ def _options(workflow: str, queue: str, workflow_id: str, priority: int) -> Enqu
         workflow_name=workflow,
         queue_name=queue,
         workflow_id=workflow_id,
-        app_version=names.APPLICATION_VERSION,
+        app_version=workflow_ids.APPLICATION_VERSION,
         priority=priority,
-        application_name=names.APPLICATION,
+        application_name=workflow_ids.APPLICATION,
     )

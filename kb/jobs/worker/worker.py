@@ -203,8 +203,10 @@ class Worker:
             self._stop.set()
 
     def _write_telemetry(self) -> None:
-        host = self._context.inference_process
-        self._telemetry.write(host.snapshot, host.drain_samples(), host.restarts, host.cpu_reason)
+        process = self._context.inference_process
+        self._telemetry.write(
+            process.snapshot, process.drain_samples(), process.restarts, process.cpu_reason
+        )
 
     def _requeue_lost(self) -> None:
         self._idle_items = chores.requeue_lost(self._context, self._idle_items)

@@ -117,17 +117,17 @@ def _window_document(window: WindowReport) -> dict[str, Any]:
     if window.gaps:
         document["gaps"] = _spans_document(window.gaps)
     if window.flags:
-        document["signs"] = [_flag_document(sign) for sign in window.flags]
+        document["signs"] = [_flag_document(flag) for flag in window.flags]
     if window.attempts:
         document["chosen"] = window.chosen
         document["readings"] = [
             {
-                "how": reading.method,
-                "score": reading.score,
-                "signs": [_flag_document(sign) for sign in reading.flags],
-                "segments": [segment_document(segment) for segment in reading.segments],
+                "how": attempt.method,
+                "score": attempt.score,
+                "signs": [_flag_document(flag) for flag in attempt.flags],
+                "segments": [segment_document(segment) for segment in attempt.segments],
             }
-            for reading in window.attempts
+            for attempt in window.attempts
         ]
     return document
 
@@ -214,13 +214,13 @@ def _spans(row: Fields, name: str) -> tuple[SpeechSpan, ...]:
 def _flags(row: Fields) -> tuple[QualityFlag, ...]:
     return tuple(
         QualityFlag(
-            name=sign.text("name"),
-            start_s=sign.number("start"),
-            end_s=sign.number("end"),
-            value=sign.number("value"),
-            limit=sign.number("limit"),
+            name=flag.text("name"),
+            start_s=flag.number("start"),
+            end_s=flag.number("end"),
+            value=flag.number("value"),
+            limit=flag.number("limit"),
         )
-        for sign in row.objects("signs")
+        for flag in row.objects("signs")
     )
 
 
@@ -234,12 +234,12 @@ def _window(row: Fields) -> WindowReport:
         flags=_flags(row),
         attempts=tuple(
             DecodingAttempt(
-                method=reading.text("how"),
-                segments=tuple(segment_of(segment) for segment in reading.objects("segments")),
-                flags=_flags(reading),
-                score=reading.number("score"),
+                method=attempt.text("how"),
+                segments=tuple(segment_of(segment) for segment in attempt.objects("segments")),
+                flags=_flags(attempt),
+                score=attempt.number("score"),
             )
-            for reading in row.objects("readings")
+            for attempt in row.objects("readings")
         ),
         chosen=row.whole("chosen", 0),
     )

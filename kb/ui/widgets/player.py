@@ -57,9 +57,9 @@ class Edit:
 class PlayerState:
     """The contents of the player: `source` is the medium's address, "" when there is none.
 
-    `revision` names the lines: the same one again redraws nothing. `start_s` is where
-    to begin, for the `wish`-th time of asking; `marks` are words to mark, in lower case.
-    `doubts` are stretches with the reason why they should be heard; `edited` the numbers of
+    `revision` identifies the lines: the same one again redraws nothing. The player goes to
+    `start_s` once for each new `seek_id`; `marks` are words to mark, in lower case.
+    `uncertain_spans` are spans to listen to, each with its reason; `edited` are the numbers of
     segments that a person has changed.
     """
 
@@ -98,7 +98,7 @@ def parse_edit(value: object) -> Edit | None:
 
 
 def as_data(state: PlayerState) -> dict[str, Any]:
-    """The scene as the component's JSON."""
+    """Return the state as the component's JSON."""
     return {
         "item": state.item_id,
         "rev": "|".join((state.revision, text("player_lines"), *state.marks)),

@@ -139,8 +139,8 @@ class Aligner:
             for number, unit in enumerate(units):
                 if number:
                     places.append(text.index(unit[0], at))
-                for sign in unit:
-                    at = text.index(sign, at) + 1
+                for character in unit:
+                    at = text.index(character, at) + 1
             ends = [*places[1:], match.end()]
             found += map(Piece, places, ends, units)
         return found

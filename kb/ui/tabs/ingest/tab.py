@@ -1,7 +1,7 @@
 """The Ingest tab: references, the media and cost that they bring, and options.
 
-What is named is looked at in a thread (`looks`) and shown as it becomes known; the button puts
-it on the queue. What has not been looked at to its end by then is listed by a worker.
+References are scanned in a thread (`scan_thread`) and shown as results arrive; the button puts
+the media on the queue. A reference whose scan has not ended by then is listed by a worker.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _body() -> None:
     service = session.service()
     ingest_thread: scan_thread.IngestThread | None = st.session_state.get(_INGEST)
     if ingest_thread is not None and ingest_thread.done:
-        st.rerun()  # the whole page begins with `settle`
+        st.rerun()  # `finish_ingest` is called before the whole page is drawn
     scan = _current_scan(service)
     found = scan.results if scan else []
     try:
@@ -297,7 +297,7 @@ def _start(items: tuple[MediaItem, ...], listings: tuple[str, ...]) -> None:
 
 
 def finish_ingest() -> None:
-    """Tell what came of an order that has arrived on the queue; before anything is drawn."""
+    """Show the result of an ingest that has ended, before anything else is drawn."""
     ingest_thread: scan_thread.IngestThread | None = st.session_state.get(_INGEST)
     if ingest_thread is None or not ingest_thread.done:
         return

@@ -158,9 +158,9 @@ def kind_of(state: str) -> str:
     return next((kind for kind, states in _KINDS if state in states), "knowledge_waiting")
 
 
-def _state(entry: LibraryEntry, delivery: OutboxEntry | None) -> str:
-    if delivery is not None:
-        return delivery.status
+def _state(entry: LibraryEntry, outbox_entry: OutboxEntry | None) -> str:
+    if outbox_entry is not None:
+        return outbox_entry.status
     return HELD if entry.state == "held" else NOT_SENT
 
 

@@ -47,10 +47,10 @@ def _published(service: Service, entry: LibraryEntry, place: str, *, ready: bool
     except KBError as error:
         messages.error(error)
         return
-    by_sink = {delivery.sink: delivery for delivery in found}
+    by_sink = {each.sink: each for each in found}
     states = {sink: str(r.get("status", "")) for sink, r in entry.published.items()
               if isinstance(r, dict)}  # fmt: skip
-    states |= {sink: delivery.status for sink, delivery in by_sink.items()}
+    states |= {sink: each.status for sink, each in by_sink.items()}
     if not states:
         st.caption(text("published_nowhere"))
     for sink, status in states.items():
@@ -116,9 +116,9 @@ def _quality_table(transcript: Transcript) -> None:
 
 
 def _attempt_text(window: WindowReport, place: int) -> str:
-    reading = window.attempts[place]
-    words = " ".join(segment.text for segment in reading.segments)
-    return f"{reading.method} ({format_number(reading.score, 2)}): {words}"
+    attempt = window.attempts[place]
+    words = " ".join(segment.text for segment in attempt.segments)
+    return f"{attempt.method} ({format_number(attempt.score, 2)}): {words}"
 
 
 # Changes by hand
