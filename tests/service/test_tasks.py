@@ -15,7 +15,7 @@ from kb.service import tasks
 from kb.settings import Settings, get_settings
 from tests.fakes.odin import KEY, SECRET, FakeOdin
 from tests.support.library_pages import add_item
-from tests.support.raising import raises
+from tests.support.raising import check, raises
 
 PATIENCE_S = 120.0
 
@@ -119,10 +119,11 @@ def test_what_goes_wrong_is_told_with_the_next_step(
     tasks.start(settings, "check")
     refused = wait_for("check", lambda task: not task.running)
     assert refused.state == "failed"
+    check(refused.problem, "odin.credentials_refused")
     assert refused.hint
     assert "wrong-secret" not in f"{refused.error} {refused.hint}"
     missing = wait_for("upload", lambda task: not task.running)
-    assert "nowhere" in missing.error
+    check(missing.problem, "upload.no_path", path=tmp_path / "nowhere")
     assert missing.hint
 
 
