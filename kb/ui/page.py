@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 
 import streamlit as st
 from PIL import Image, ImageDraw
@@ -10,23 +11,19 @@ from PIL import Image, ImageDraw
 from kb.errors import KBError
 from kb.ui import session, sidebar
 from kb.ui.i18n import text
-from kb.ui.tabs.gpu import tab as gpu
 from kb.ui.tabs.ingest import tab as ingest
-from kb.ui.tabs.knowledge import tab as knowledge
-from kb.ui.tabs.library import tab as library
-from kb.ui.tabs.queue import tab as queue
-from kb.ui.tabs.settings import tab as settings
 from kb.ui.web import oidc, server
 from kb.ui.widgets import messages
 
-BODIES: dict[str, Callable[[], None]] = {
-    "tab_ingest": ingest.render,
-    "tab_queue": queue.render,
-    "tab_library": library.render,
-    "tab_knowledge": knowledge.render,
-    "tab_gpu": gpu.render,
-    "tab_settings": settings.render,
-}
+
+def _tab_body(target: str) -> Callable[[], None]:
+    module, _, function = target.partition(":")
+    body: Callable[[], None] = getattr(import_module(module), function)
+    return body
+
+
+# Loaded with the page, not when a tab is opened: the server loads the page before the first visit.
+_BODIES = {name: _tab_body(target) for name, target in session.TABS.items()}
 
 # Figures in a row take the room they need and wrap; a phone gets three beside each
 # other.
@@ -83,7 +80,7 @@ def render() -> None:
     for tab, name in zip(tabs, session.TABS, strict=True):
         if tab.open:
             with tab:
-                BODIES[name]()
+                _BODIES[name]()
 
 
 def _icon() -> Image.Image:

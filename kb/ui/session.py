@@ -14,9 +14,17 @@ _SEEK_COUNT = "seeks"
 _REDRAW = "moved"
 TAB = "tab"
 
-# In their order on the page, by the key of the label. Links name a tab by its English label,
-# whatever the language of the page: those in search results lead to `?tab=Library`.
-TABS = ("tab_ingest", "tab_queue", "tab_library", "tab_knowledge", "tab_gpu", "tab_settings")
+# Key of the tab's label -> "module:function" that draws its body, in the order on the page; the
+# page loads them. Links name a tab by its English label, whatever the language of the page: those
+# in search results lead to `?tab=Library`.
+TABS: dict[str, str] = {
+    "tab_ingest": "kb.ui.tabs.ingest.tab:render",
+    "tab_queue": "kb.ui.tabs.queue.tab:render",
+    "tab_library": "kb.ui.tabs.library.tab:render",
+    "tab_knowledge": "kb.ui.tabs.knowledge.tab:render",
+    "tab_gpu": "kb.ui.tabs.gpu.tab:render",
+    "tab_settings": "kb.ui.tabs.settings.tab:render",
+}
 
 
 def service() -> Service:
@@ -79,7 +87,7 @@ def _tab_named(label: str) -> str:
     for tab in TABS:
         if any(messages[tab].casefold() == folded_label for messages in i18n.MESSAGES.values()):
             return tab
-    return TABS[0]
+    return next(iter(TABS))
 
 
 # The open item

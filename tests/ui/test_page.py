@@ -51,7 +51,7 @@ def start(app: AppTest) -> None:
 
 
 def test_tabs_open_by_link_in_either_language(home: Path) -> None:
-    for tab in session.TABS[1:4]:
+    for tab in list(session.TABS)[1:4]:
         english, german = MESSAGES["en"][tab], MESSAGES["de"][tab]
         assert page(tab=english).session_state["tab"] == english
         assert page(tab=english.lower(), lang="de").session_state["tab"] == german

@@ -2,7 +2,7 @@
 
 A module has two dictionaries, `EN` and `DE`, with the same keys and the same `{values}`; a
 test compares them. Words are put together nowhere else. The presets' names are the same in
-every language, and so are the values of `?tab=` in links (`kb.ui.page.TABS`).
+every language, and so are the values of `?tab=` in links (`kb.ui.session.TABS`).
 """
 
 from __future__ import annotations
