@@ -1,7 +1,7 @@
 """CONTRIBUTING's recipes: each is carried out in a copy of the code, and used as a user would.
 
-Each test asserts the list of places: the files that a newcomer writes or changes, and an engine's
-folder. Tests, documents and generated files are no places.
+Each test asserts the list of places: the files that a newcomer writes or changes, and the folders
+of an engine and of a tab. Tests, documents and generated files are no places.
 """
 
 from __future__ import annotations
@@ -24,48 +24,74 @@ pytestmark = pytest.mark.slow
 
 
 class Copy:
-    """A copy of the code, the library that it works on, and the places changed so far."""
+    """A copy of the code, the library that it works on, and the places changed so far.
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    Files are hard links to those of `base`, a copy made once; a changed file becomes a new one.
+    """
+
+    def __init__(self, base: Path, folder: Path, home: Path) -> None:
         self.root = folder / "code"
         self.home = home
         self.places: list[str] = []
-        for name in ("kb", "gpu"):
-            shutil.copytree(PROJECT_ROOT / name, self.root / name)
-        for name in ("presets.yaml", "streamlit_app.py"):
-            shutil.copy2(PROJECT_ROOT / name, self.root / name)
-        (self.root / "models").symlink_to(PROJECT_ROOT / "models")
+        shutil.copytree(base, self.root, copy_function=os.link, symlinks=True)
 
     def add(self, path: str, text: str) -> None:
         """Write a new file."""
-        file = self.root / path
-        assert not file.exists()
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        self._touch(path)
+        assert not (self.root / path).exists()
+        (self.root / path).parent.mkdir(exist_ok=True)
+        self._write(path, text)
+
+    def add_folder(self, path: str, files: dict[str, str]) -> None:
+        """Write the files of a new folder: one place."""
+        (self.root / path).mkdir()
+        for name, text in files.items():
+            (self.root / path / name).write_text(text, encoding="utf-8")
+        self.places.append(path)
 
     def insert(self, path: str, after: str, line: str) -> None:
         """Put text after the first line that holds `after`."""
-        file = self.root / path
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = self._read(path).splitlines()
         (place, *_) = [number for number, each in enumerate(lines) if after in each]
         lines.insert(place + 1, line)
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        self._touch(path)
+        self._write(path, "\n".join(lines) + "\n")
 
     def append(self, path: str, text: str) -> None:
         """Put text at the end of a file."""
-        file = self.root / path
-        file.write_text(file.read_text(encoding="utf-8") + text, encoding="utf-8")
-        self._touch(path)
+        self._write(path, self._read(path) + text)
 
-    def _touch(self, path: str) -> None:
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Put text in the place of another, which occurs once."""
+        text = self._read(path)
+        assert text.count(old) == 1
+        self._write(path, text.replace(old, new))
+
+    def _read(self, path: str) -> str:
+        return (self.root / path).read_text(encoding="utf-8")
+
+    def _write(self, path: str, text: str) -> None:
+        file = self.root / path
+        file.unlink(missing_ok=True)  # a link: other copies keep the file
+        file.write_text(text, encoding="utf-8")
         if path not in self.places:
             self.places.append(path)
 
     def kb(self, *arguments: str, code: int = 0, **environment: str) -> str:
         """Run `kb` of the copy; return what it printed on both streams."""
         return self._run("-m", "kb.cli", *arguments, code=code, **environment)
+
+    def kb_each(self, *commands: list[str], **environment: str) -> list[str]:
+        """Run several commands of `kb` in one process; return what each wrote on stdout."""
+        printed: list[str] = self.python(
+            "import contextlib, io, json; from kb.cli.main import run\n"
+            "printed = []\n"
+            f"for command in json.loads({json.dumps(commands)!r}):\n"
+            "    with contextlib.redirect_stdout(io.StringIO()) as out:\n"
+            "        assert run(command) == 0, (command, out.getvalue())\n"
+            "    printed.append(out.getvalue())\n"
+            "print(json.dumps(printed))",
+            **environment,
+        )
+        return printed
 
     def python(self, program: str, **environment: str) -> Any:
         """Run a program with the copy's code; return the JSON value that it printed last."""
@@ -88,10 +114,32 @@ class Copy:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout if not code else done.stdout + done.stderr
 
-    def items(self) -> list[dict[str, Any]]:
-        """Return `kb status --json` of every item."""
-        found: list[dict[str, Any]] = json.loads(self.kb("status", "--json"))["items"]
+    @property
+    def item_id(self) -> str:
+        """The id of the library's only item."""
+        return str(self.metadata()["item"]["id"])
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the metadata of the library's only item, as its file has them."""
+        files = (self.home / "media").glob("*.json")
+        (path,) = [file for file in files if not file.name.endswith(".transcript.json")]
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return found
+
+
+# Draws the page of the copy; `query` is that of the page's address.
+PAGE = """
+import json
+from streamlit.testing.v1 import AppTest
+
+def page(**query):
+    app = AppTest.from_file("streamlit_app.py", default_timeout=120)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+"""
 
 
 @pytest.fixture(scope="module")
@@ -101,18 +149,30 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def library(talk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code as it is, in a folder of its own."""
+    root = tmp_path_factory.mktemp("base") / "code"
+    for name in ("kb", "gpu"):
+        shutil.copytree(PROJECT_ROOT / name, root / name)
+    for name in ("presets.yaml", "streamlit_app.py"):
+        shutil.copy2(PROJECT_ROOT / name, root / name)
+    (root / "models").symlink_to(PROJECT_ROOT / "models")
+    return root
+
+
+@pytest.fixture(scope="module")
+def library(base: Path, talk: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library with one item that is done, made by the code as it is."""
     folder = tmp_path_factory.mktemp("library")
-    made = Copy(folder, folder / "home")
+    made = Copy(base, folder, folder / "home")
     made.kb("ingest", str(talk), "--wait", KB_CPU_THREADS="1")
     return made.home
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Copy:
+def copy(base: Path, tmp_path: Path) -> Copy:
     """A copy of the code with an empty library."""
-    return Copy(tmp_path, tmp_path / "home")
+    return Copy(base, tmp_path, tmp_path / "home")
 
 
 @pytest.fixture
@@ -136,12 +196,13 @@ def test_an_export_format(filled: Copy) -> None:
         '    "shout": "kb.transcript.formats.shout:render",',
     )
     assert filled.places == ["kb/transcript/formats/shout.py", "kb/transcript/__init__.py"]
-    for command in ("export", "transcribe"):
-        assert "shout" in filled.kb(command, "--help")
-    (item,) = filled.items()
-    said = filled.kb("export", item["id"], "--format", "shout")
+    *helps, said = filled.kb_each(
+        ["export", "--help"], ["transcribe", "--help"],
+        ["export", filled.item_id, "--format", "shout"],
+    )  # fmt: skip
+    assert all("shout" in each for each in helps)
     assert said.strip() and said == said.upper()
-    assert "shout" in filled.kb("export", item["id"], "--format", "nonsense", code=2)
+    assert "shout" in filled.kb("export", filled.item_id, "--format", "nonsense", code=2)
 
 
 SOURCE = '''"""The source of tapes: `tape:PATH`."""
@@ -185,11 +246,15 @@ def test_a_source(copy: Copy, talk: Path) -> None:
         '    "tape": "kb.sources.tapes:TapeSource",',
     )
     assert copy.places == ["kb/sources/tapes.py", "kb/sources/__init__.py"]
-    assert "A tape" in copy.kb("scan", f"tape:{talk}")
-    copy.kb("ingest", f"tape:{talk}", "--wait", "--to", "local")
-    (item,) = copy.items()
+    scanned, _, status, exported = copy.kb_each(
+        ["scan", f"tape:{talk}"],
+        ["ingest", f"tape:{talk}", "--wait", "--to", "local"],
+        ["status", "--json"],
+        ["export", "tape:0001", "--format", "md"],
+    )
+    assert "A tape" in scanned
+    (item,) = json.loads(status)["items"]
     assert (item["id"], item["state"]) == ("tape:0001", "done")
-    exported = copy.kb("export", "tape:0001", "--format", "md")
     assert "http://localhost/tape/1#t=0" in exported
 
 
@@ -242,10 +307,9 @@ def test_a_knowledge_base(filled: Copy, tmp_path: Path) -> None:
     assert filled.places == [
         "kb/sinks/ledger.py", "kb/sinks/__init__.py", "kb/settings/library.py",
     ]  # fmt: skip
-    (item,) = filled.items()
     ledger = tmp_path / "ledger.json"
-    filled.kb("publish", item["id"], "--to", "ledger", KB_LEDGER=str(ledger))
-    assert list(json.loads(ledger.read_text())) == [item["id"]]
+    filled.kb("publish", filled.item_id, "--to", "ledger", KB_LEDGER=str(ledger))
+    assert list(json.loads(ledger.read_text())) == [filled.item_id]
     assert "ledger" in filled.python(
         "import json; from kb.service.option_suggestions import option_suggestions\n"
         "print(json.dumps(option_suggestions('sinks')))"
@@ -254,23 +318,28 @@ def test_a_knowledge_base(filled: Copy, tmp_path: Path) -> None:
 
 def test_a_recognizer_engine(copy: Copy, talk: Path) -> None:
     folder = "kb/asr/engines/echo"
-    copy.add(f"{folder}/__init__.py", "")
-    copy.add(f"{folder}/engine.py", new_engine.ENGINE)
     spec = new_engine.SPEC.replace('"PACKAGE"', '""')
-    copy.add(f"{folder}/spec.py", spec.replace("echo_engine", "kb.asr.engines.echo"))
+    copy.add_folder(
+        folder,
+        {
+            "__init__.py": "",
+            "engine.py": new_engine.ENGINE,
+            "spec.py": spec.replace("echo_engine", "kb.asr.engines.echo"),
+        },
+    )
     copy.insert(
         "kb/asr/engines/__init__.py",
         '"qwen3-asr": "kb.asr',
         '    "echo": "kb.asr.engines.echo.spec:SPEC",',
     )
-    # The folder and the line.
-    assert {place.removeprefix(f"{folder}/") for place in copy.places} == {
-        "__init__.py", "engine.py", "spec.py", "kb/asr/engines/__init__.py",
-    }  # fmt: skip
-    listed = json.loads(copy.kb("models", "--json"))
+    assert copy.places == [folder, "kb/asr/engines/__init__.py"]
+    models, heard = copy.kb_each(
+        ["models", "--json"],
+        ["transcribe", str(talk), "--engine", "echo", "--model", "echo-large"],
+    )
+    listed = json.loads(models)
     rows = listed["models"] if isinstance(listed, dict) else listed
     assert {row["engine"] for row in rows if row["name"] == "echo-large"} == {"echo"}
-    heard = copy.kb("transcribe", str(talk), "--engine", "echo", "--model", "echo-large")
     assert "echo" in heard
 
 
@@ -281,8 +350,11 @@ def test_a_preset(copy: Copy, talk: Path) -> None:
         "  workers: 1\n  timestamps: word\n  vram_budget_gb: 8\n",
     )
     assert copy.places == ["presets.yaml"]
-    assert '"careful"' in copy.kb("presets", "--json")
-    assert copy.kb("transcribe", str(talk), "--preset", "careful").startswith("[00:0")
+    presets, said = copy.kb_each(
+        ["presets", "--json"], ["transcribe", str(talk), "--preset", "careful"]
+    )
+    assert '"careful"' in presets
+    assert said.startswith("[00:0")
 
 
 def test_a_setting(filled: Copy) -> None:
@@ -298,8 +370,7 @@ def test_a_setting(filled: Copy) -> None:
         '    return _render(transcript, item=item) + get_settings().signature + "\\n"\n',
     )
     assert filled.places == ["kb/settings/recognition.py", "kb/transcript/formats/plain_text.py"]
-    (item,) = filled.items()
-    text = filled.kb("export", item["id"], "--format", "txt", KB_SIGNATURE="the end")
+    text = filled.kb("export", filled.item_id, "--format", "txt", KB_SIGNATURE="the end")
     assert text.endswith("the end\n")
     example, groups = filled.python(
         "import json; from kb.settings import example_lines\n"
@@ -311,7 +382,6 @@ def test_a_setting(filled: Copy) -> None:
 
 
 def test_an_option_of_a_run(copy: Copy, talk: Path) -> None:
-    """`tests/test_options.py` looks at the field of the form."""
     copy.insert(
         "kb/options.py",
         "keep: Keep | None = option(",
@@ -327,20 +397,24 @@ def test_an_option_of_a_run(copy: Copy, talk: Path) -> None:
     assert copy.places == [
         "kb/options.py", "kb/jobs/worker/item_steps.py", "kb/ui/i18n/ingest.py",
     ]  # fmt: skip
-    assert "--remark" in copy.kb("ingest", "--help")
-    copy.kb("ingest", str(talk), "--wait", "--remark", "from the archive")
-    stored = copy.python(
-        "import json; from kb.service import Service\n"
+    described, _ = copy.kb_each(
+        ["ingest", "--help"], ["ingest", str(talk), "--wait", "--remark", "from the archive"]
+    )
+    assert "--remark" in described
+    stored, labels = copy.python(
+        PAGE + "from kb.service import Service\n"
         "service = Service()\n"
         "(row,) = service.queue.rows([each.id for each in service.items.statuses()])\n"
-        "print(json.dumps(row.options))"
+        "labels = []\n"
+        "for lang in ('en', 'de'):\n"
+        "    app = page(lang=lang)\n"
+        "    fields = (*app.text_input, *app.selectbox)\n"
+        "    labels += [each.label for each in fields if each.key == 'run_remark']\n"
+        "print(json.dumps([row.options, labels]))"
     )
+    assert labels == ["Remark", "Bemerkung"]
     assert stored["remark"] == "from the archive"
-    written = [
-        json.loads(path.read_text(encoding="utf-8"))
-        for path in (copy.home / "media").glob("*.json")
-    ]
-    assert "from the archive" in json.dumps(written)
+    assert "from the archive" in json.dumps(copy.metadata())
 
 
 def test_a_command(filled: Copy) -> None:
@@ -361,5 +435,169 @@ def test_a_command(filled: Copy) -> None:
         "        return sum(len(s.words) for id in ids for s in self.transcript(id).segments)\n",
     )
     assert filled.places == ["kb/cli/commands/review.py", "kb/service/items.py"]
-    assert "words" in filled.kb("--help")
-    assert int(filled.kb("words")) > 0
+    described, count = filled.kb_each(["--help"], ["words"])
+    assert "words" in described
+    assert int(count) > 0
+
+
+TAB = '''"""The Notes tab: the number of items in the library."""
+
+import streamlit as st
+
+from kb.ui import session
+from kb.ui.i18n import text
+
+
+def render() -> None:
+    st.info(text("notes_count", count=len(session.library_listing().entries)))
+'''
+
+
+def test_a_tab(filled: Copy) -> None:
+    filled.add_folder("kb/ui/tabs/notes", {"__init__.py": "", "tab.py": TAB})
+    filled.insert(
+        "kb/ui/session.py",
+        '"tab_settings": "kb.ui',
+        '    "tab_notes": "kb.ui.tabs.notes.tab:render",',
+    )
+    for place, label, count in (
+        ("EN: dict", "Notes", "Items so far: {count}"),
+        ("DE: dict", "Notizen", "Bisher: {count}"),
+    ):
+        filled.insert(
+            "kb/ui/i18n/frame.py",
+            place,
+            f'    "tab_notes": "{label}",\n    "notes_count": "{count}",',
+        )
+    assert filled.places == ["kb/ui/tabs/notes", "kb/ui/session.py", "kb/ui/i18n/frame.py"]
+    drawn = filled.python(
+        PAGE + "drawn = []\n"
+        "for query in ({}, {'tab': 'notes'}, {'tab': 'Notes', 'lang': 'de'}):\n"
+        "    app = page(**query)\n"
+        "    drawn.append([app.tabs[-1].label, app.session_state['tab'],\n"
+        "                  [each.value for each in app.info]])\n"
+        "print(json.dumps(drawn))"
+    )
+    closed, english, german = drawn
+    assert closed[:2] == ["Notes", "Ingest"] and "Items so far: 1" not in closed[2]
+    assert english == ["Notes", "Notes", ["Items so far: 1"]]
+    assert german == ["Notizen", "Notizen", ["Bisher: 1"]]
+
+
+# Prints message and hint of an error's record as the page shows them in German.
+TRANSLATE = """
+import json
+from streamlit.testing.v1 import AppTest
+
+app = AppTest.from_string(f'''
+import streamlit as st
+from kb.errors import restored
+from kb.ui.i18n.error_messages import translate_error
+
+record = {json.loads(RECORD)!r}
+st.session_state["lang"] = "de"
+for part in translate_error(restored(record["error"], record["hint"], record["problem"])):
+    st.text(part)
+''').run()
+print(json.dumps([each.value for each in app.text]))
+"""
+
+
+def test_an_error(filled: Copy) -> None:
+    filled.insert(
+        "kb/service/corrections.py",
+        "            try:",
+        "                if len(right) > 20:\n"
+        "                    raise UsageError(\n"
+        '                        "correct.too_long",\n'
+        '                        "The correction {right!r} has {count} letters, at most 20.",\n'
+        '                        hint="Correct {right!r} in parts.",\n'
+        "                        right=right,\n"
+        "                        count=len(right),\n"
+        "                    )",
+    )
+    filled.insert(
+        "kb/ui/i18n/errors_service.py",
+        "DE: dict",
+        '    "correct.too_long": (\n'
+        '        "Die Korrektur {right!r} hat {count} Zeichen, erlaubt sind 20.",\n'
+        '        "{right!r} in Teilen korrigieren.",\n'
+        "    ),",
+    )
+    assert filled.places == ["kb/service/corrections.py", "kb/ui/i18n/errors_service.py"]
+    right = "x" * 21
+    printed = filled.kb("correct", "*", "word", right, "--apply", "--json", code=1)
+    (failed,) = json.loads(printed)["failed"]
+    assert failed["error"] == f"The correction '{right}' has 21 letters, at most 20."
+    assert failed["problem"] == {
+        "code": "correct.too_long",
+        "values": {"right": right, "count": 21},
+    }
+    shown = filled.python(f"RECORD = {json.dumps(failed)!r}\n{TRANSLATE}")
+    assert shown == [
+        f"Die Korrektur '{right}' hat 21 Zeichen, erlaubt sind 20.",
+        f"'{right}' in Teilen korrigieren.",
+    ]
+
+
+def test_an_error_with_a_class_of_its_own(copy: Copy) -> None:
+    copy.append(
+        "kb/errors.py",
+        "\n\nclass ChannelClosed(KBError):\n"
+        '    """A channel takes no corrections; another one may."""\n\n'
+        "    exit_code = 5\n",
+    )
+    copy.replace(
+        "kb/service/corrections.py",
+        "from kb.errors import KBError, ",
+        "from kb.errors import ChannelClosed, KBError, ",
+    )
+    copy.insert(
+        "kb/service/corrections.py",
+        "        channel_key = channel.casefold()",
+        '        if channel_key == "closed":\n'
+        "            raise ChannelClosed(\n"
+        '                "correct.closed",\n'
+        '                "The channel {channel!r} takes no corrections.",\n'
+        '                hint="Name another channel than {channel!r}.",\n'
+        "                channel=channel,\n"
+        "            )",
+    )
+    copy.insert(
+        "kb/ui/i18n/errors_service.py",
+        "DE: dict",
+        '    "correct.closed": (\n'
+        '        "Der Kanal {channel!r} nimmt keine Korrekturen an.",\n'
+        '        "Einen anderen Kanal als {channel!r} nennen.",\n'
+        "    ),",
+    )
+    assert copy.places == [
+        "kb/errors.py", "kb/service/corrections.py", "kb/ui/i18n/errors_service.py",
+    ]  # fmt: skip
+    printed = copy.kb("correct", "Closed", "word", "other", code=5)
+    assert "The channel 'Closed' takes no corrections." in printed
+    record = {
+        "error": "", "hint": "",
+        "problem": {"code": "correct.closed", "values": {"channel": "Closed"}},
+    }  # fmt: skip
+    assert copy.python(f"RECORD = {json.dumps(record)!r}\n{TRANSLATE}") == [
+        "Der Kanal 'Closed' nimmt keine Korrekturen an.",
+        "Einen anderen Kanal als 'Closed' nennen.",
+    ]
+
+
+def test_a_text_of_the_page(copy: Copy) -> None:
+    queue = "kb/ui/i18n/queue.py"
+    texts = {
+        "Nothing has been queued yet.": "The queue has no items yet.",
+        "Noch ist nichts eingereiht.": "Die Warteschlange hat noch keine Einträge.",
+    }
+    for old, new in texts.items():
+        copy.replace(queue, old, new)
+    assert copy.places == [queue]
+    english, german = copy.python(
+        PAGE + "print(json.dumps([[each.value for each in page(tab='Queue', lang=lang).info]\n"
+        "                  for lang in ('en', 'de')]))"
+    )
+    assert "The queue has no items yet." in english[0]
+    assert "Die Warteschlange hat noch keine Einträge." in german[0]
