@@ -1,10 +1,10 @@
-// Player and transcript. Media are made anew only when their address changes, lines only when
+// Player and transcript. Media are rebuilt only when their address changes, lines only when
 // their revision does; runs of the script that change neither touch nothing.
 
 const players = new WeakMap();
 const NEAR_S = 0.05; // a player may stop a hair before the second it was sent to
 const AROUND_S = 0.5; // of a gap, what is heard before and after it
-const HANDS_OFF_MS = 4000; // after somebody scrolled, the list does not follow for so long
+const HANDS_OFF_MS = 4000; // after the user scrolled, the list does not follow for this long
 const CHIPS = 12;
 const WORD = /([\p{L}\p{N}]+)/u;
 
