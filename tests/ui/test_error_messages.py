@@ -132,12 +132,12 @@ ERRORS: dict[str, tuple[Callable[[Path], object], str, str]] = {
 
 
 @pytest.mark.parametrize("kind", ERRORS)
-def test_the_core_s_own_errors_are_told_in_german(kind: str, tmp_path: Path) -> None:
+def test_the_core_s_own_errors_are_shown_in_german(kind: str, tmp_path: Path) -> None:
     action, message, hint = ERRORS[kind]
     problem = raised(lambda: action(tmp_path))
-    told = said(problem)
-    assert message in told[0]
-    assert hint in told[1]
+    shown = said(problem)
+    assert message in shown[0]
+    assert hint in shown[1]
     # In English it says what the core says, with fields in the place of options.
     assert said(problem, "en")[0].replace("“Overlap, s”", "--overlap").replace(
         "“Batch”", "--batch-size"

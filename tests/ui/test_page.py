@@ -86,7 +86,7 @@ def test_sidebar_tells_worker_preset_and_totals_on_every_tab(home: Path) -> None
         assert totals[text("total_waiting")] == "2"  # the third is in the library
 
 
-def test_broken_presets_file_is_told_and_the_rest_works(
+def test_broken_presets_file_is_reported_and_the_rest_works(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "presets.yaml"
@@ -160,7 +160,7 @@ def test_ticked_rows_alone_are_taken_with_the_figures_of_the_run(home: Path) -> 
     assert options["metadata"] == {"team": "research"}
 
 
-def test_wrong_choices_are_told_before_anything_is_queued(home: Path) -> None:
+def test_wrong_choices_are_reported_before_anything_is_queued(home: Path) -> None:
     app = name(page(), str(HARBOUR))
     until(app, "1 new of 1")
     app.number_input("run_overlap_s_optimiert").set_value(25.0)
@@ -179,7 +179,7 @@ def test_wrong_choices_are_told_before_anything_is_queued(home: Path) -> None:
     service.close()
 
 
-def test_what_leads_nowhere_is_told_and_the_rest_is_taken(home: Path) -> None:
+def test_a_reference_that_leads_nowhere_is_reported_and_the_rest_is_queued(home: Path) -> None:
     app = name(page(), "/no/such/file.mp4", str(HARBOUR))
     until(app, "1 new of 1")
     assert "/no/such/file.mp4" in page_text(app)

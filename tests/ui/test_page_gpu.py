@@ -107,8 +107,8 @@ def test_what_a_worker_tells_of_its_budget_is_on_the_page(presets: Path) -> None
     now = Sample(at=time.time(), cpu=0.5, ram_used=GB, ram_total=4 * GB, own_peak=11 * GB)
     device = Device("cuda:0", "CUDA", "a card", "bfloat16", budget_bytes=20 * GB)
     batch = BatchState(16, 16, "the preset's most is 16", last=5, batches=3)
-    told = Snapshot(device, "whisper", "large-v3", "optimiert", batch, sample=now)
-    TelemetryWriter(catalogue, presence.executor).write(told, [now], 0, "")
+    snapshot = Snapshot(device, "whisper", "large-v3", "optimiert", batch, sample=now)
+    TelemetryWriter(catalogue, presence.executor).write(snapshot, [now], 0, "")
     try:
         words = page_text(page(tab="GPU"))
         assert text("gpu_budget", used="11.0", budget="20.0", share="55") in words
@@ -140,7 +140,7 @@ def test_a_preset_is_changed_made_and_removed(presets: Path) -> None:
     assert "nacht" not in load_presets(presets)
 
 
-def test_mistakes_are_told_with_line_and_field_and_change_nothing(presets: Path) -> None:
+def test_mistakes_are_reported_with_line_and_field_and_change_nothing(presets: Path) -> None:
     before = presets.read_text(encoding="utf-8")
     app = page(tab="GPU")
     app.selectbox("preset_edit").select("max")

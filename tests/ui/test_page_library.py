@@ -41,12 +41,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def shelf(home: Path) -> str:
+def item_id(home: Path) -> str:
     """A library with one sample and its true words; gives the item's id."""
     return add_item()
 
 
-def test_items_are_listed_with_their_figures(shelf: str) -> None:
+def test_items_are_listed_with_their_figures(item_id: str) -> None:
     app = page(tab="Library")
     figures = {metric.label: metric.value for metric in app.metric}
     assert figures[text("items")] == "1"
@@ -87,12 +87,12 @@ def test_held_item_says_why_and_is_accepted(home: Path) -> None:
     service.close()
 
 
-def test_search_marks_the_words_and_opens_at_the_second(shelf: str) -> None:
+def test_search_marks_the_words_and_opens_at_the_second(item_id: str) -> None:
     app = page(tab="Library", q="granite castle")
     assert ":orange-background[granite]" in page_text(app)
     app.button("open-0").click()
     run_page(app)
-    assert app.query_params["item"] in (shelf, [shelf])
+    assert app.query_params["item"] in (item_id, [item_id])
     assert "The harbour in winter" in page_text(app)
     app.button("back").click()
     run_page(app)
@@ -147,9 +147,9 @@ def test_an_edit_is_one_line() -> None:
     assert player.parse_edit(sent) == player.Edit("x", 2, "a", "b c")
 
 
-def test_doubts_leave_out_what_is_shown_as_a_gap(shelf: str) -> None:
+def test_doubts_leave_out_what_is_shown_as_a_gap(item_id: str) -> None:
     service = Service()
-    transcript = service.items.transcript(shelf)
+    transcript = service.items.transcript(item_id)
     service.close()
     windows = (
         WindowReport(
@@ -172,18 +172,18 @@ def test_every_sign_has_its_words() -> None:
     assert {f"sign_{name}" for name in names} == {k for k in library.EN if k[:5] == "sign_"}
 
 
-def test_changed_lines_are_marked_and_can_be_put_back(shelf: str) -> None:
+def test_changed_lines_are_marked_and_can_be_put_back(item_id: str) -> None:
     service = Service()
-    before = service.items.transcript(shelf).segments[2].text
-    service.revisions.edit(shelf, 2, f"{before} indeed", expected=before)
-    transcript = service.items.transcript(shelf)
+    before = service.items.transcript(item_id).segments[2].text
+    service.revisions.edit(item_id, 2, f"{before} indeed", expected=before)
+    transcript = service.items.transcript(item_id)
     assert item._changed_lines(transcript) == {2}
-    app = page(tab="Library", item=shelf)
+    app = page(tab="Library", item=item_id)
     assert f"{before} indeed" in page_text(app)
     app.button("undo").click()
     run_page(app)
     assert text("revision_undone") in page_text(app)
-    assert service.items.transcript(shelf).segments[2].text == before
+    assert service.items.transcript(item_id).segments[2].text == before
     assert not app.get("undo")
     service.close()
 

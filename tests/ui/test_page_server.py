@@ -283,10 +283,10 @@ def test_page_routes_and_connection_ask_for_the_password(
             request_guard.SIGN_IN, data={"password": PASSWORD, "next": "/?tab=Queue"}, headers=OURS
         )
         assert (done.status_code, done.headers["location"]) == (303, "/?tab=Queue")
-        told = done.headers["set-cookie"].lower()
-        assert "httponly" in told
-        assert "samesite=lax" in told
-        assert PASSWORD not in told
+        cookie = done.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=lax" in cookie
+        assert PASSWORD not in cookie
         assert browser.get("/").text == "the page"
         assert browser.get(media_route.media_url(item_id)).status_code == 200
         assert send(browser, "a.mp4", b"x", headers=OURS).status_code == 200

@@ -185,13 +185,13 @@ class RepairQueue:
         ladder = RepairLadder(candidate, self._repair_steps(candidate))
         self._advance(ladder, lambda: next(ladder.steps))
         if len(self._waiting) > MOST_WAITING:
-            least = min(self._waiting, key=lambda climb: climb.candidate.doubt_s)
+            least = min(self._waiting, key=lambda ladder: ladder.candidate.doubt_s)
             self._waiting.remove(least)
             self._finished.append(least.candidate)
 
     def step(self) -> list[RepairCandidate]:
         """Start requests within the budget, collect results; return the finished windows."""
-        self._waiting.sort(key=lambda climb: -climb.candidate.doubt_s)
+        self._waiting.sort(key=lambda ladder: -ladder.candidate.doubt_s)
         for ladder in list(self._waiting):
             cost = self._cost(ladder.requests)
             if not self._budget.try_spend(cost, self._plan.share):
@@ -219,12 +219,12 @@ class RepairQueue:
                     self._check()
                     futures.wait([future], timeout=0.2)
             affordable = any(
-                self._budget.can_spend(self._cost(climb.requests), self._plan.share)
-                for climb in self._waiting
+                self._budget.can_spend(self._cost(ladder.requests), self._plan.share)
+                for ladder in self._waiting
             )
             if not self._running and not affordable:
                 break
-        done += [climb.candidate for climb in self._waiting]
+        done += [ladder.candidate for ladder in self._waiting]
         self._waiting.clear()
         return done
 
