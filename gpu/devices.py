@@ -82,7 +82,7 @@ def parse_request(request: str) -> tuple[str, int | None]:
         raise SettingsError(
             "device.unknown",
             "Unknown device “{request}”. Accepted: auto, cuda, cuda:N, rocm, rocm:N, mps, cpu.",
-            hint="Correct KB_DEVICE or --device; auto takes what works.",
+            hint="Correct KB_DEVICE; auto takes what works.",
             request=request,
         )
     kind = match[1].lower().split(":")[0]
