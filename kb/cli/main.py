@@ -33,7 +33,7 @@ from kb.service.notation import FORMATS, SEARCH_MODES
 from kb.settings import PROJECT_ROOT, get_settings
 
 # The base class of errors about arguments. Newer versions of typer contain click and do not
-# export this class; as a base of `BadParameter` it is found in both.
+# export this class; `BadParameter` has it as a base class in both.
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 FORMAT_HELP = f"{', '.join(list(FORMATS)[:-1])} or {list(FORMATS)[-1]}."
@@ -80,7 +80,7 @@ def transcribe(
             transcript = service.transcription.run(file, options, progress)
         text = service.items.render(transcript, name)
     except MediaUnavailable as error:
-        # The only input cannot be used, so this is wrong use.
+        # The only input cannot be used, so this is a usage error.
         raise error.recast(UsageError) from error
     finally:
         service.close()
@@ -97,7 +97,7 @@ def transcribe(
 
 
 def _check_output(folder: Path) -> None:
-    """Raise UsageError where no folder can be made, before anything is computed."""
+    """Raise UsageError if the folder cannot be created, before the transcription starts."""
     for place in (folder, *folder.parents):
         if place.is_dir():
             return
@@ -174,7 +174,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
                 "media_path": str(entry.media_path) if entry.media_path else None,
                 "publish": dict(entry.published),
                 "transcript": service.items.document(transcript) if transcript else None,
-                # Captions stand in for the transcript until it is there.
+                # Captions replace the transcript until it exists.
                 **({"captions": service.items.document(captions)} if captions else {}),
             }
         )
@@ -286,8 +286,8 @@ def open_app(
         )
     if not reason and not no_browser:
         command += ["--", open_browser.OPEN_BROWSER_FLAG]
-    # Streamlit and the settings look for their files in the working directory, which changes
-    # here; the dashboard must still use the library of this folder.
+    # Streamlit and the settings read their files from the working directory. The server has
+    # another working directory, and must use the library of the current one.
     environment = {**os.environ, "KB_HOME": str(get_settings().home)}
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=False)
     raise typer.Exit(done.returncode)
@@ -308,10 +308,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run a command; errors become messages and exit codes, never tracebacks."""
+    """Run a command and return its exit code; errors are printed without a traceback."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
-        if reconfigure:  # Windows consoles default to a code page without most letters
+        if reconfigure:  # the default code page of Windows consoles lacks most letters
             reconfigure(encoding="utf-8", errors="replace")
     try:
         logging.basicConfig(
@@ -325,9 +325,9 @@ def run(arguments: list[str] | None = None) -> int:
         error.show()
         return USAGE_ERROR
     except (KeyboardInterrupt, typer.Abort):
-        result = INTERRUPTED  # newer typers turn Ctrl-C into this code themselves
+        result = INTERRUPTED  # newer versions of typer return this code for Ctrl-C
     except BrokenPipeError:
-        return OK  # the reader of the pipe has closed it
+        return OK  # the reader has closed the pipe
     if result == INTERRUPTED:
         console.print_note("Stopped; nothing half written is left.")
     return result if isinstance(result, int) else OK

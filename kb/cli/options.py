@@ -1,4 +1,4 @@
-"""Options that several commands share; those of a run are made from `kb.options`."""
+"""Options that several commands share; `kb.options` defines the options of a run."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
-# The options that a transcript uses which is only printed.
+# The options that apply to a transcript outside the library.
 TRANSCRIPT_OPTIONS = tuple(name for name, option in OPTIONS.items() if not option.library_only)
-# The options that a subscription keeps for every listing.
+# The options that a subscription stores for all its listings.
 SUBSCRIPTION_OPTIONS = tuple(name for name, option in OPTIONS.items() if not option.single_run)
 
 _Command = Callable[..., None]
 
 
 def with_run_options(*names: str) -> Callable[[_Command], _Command]:
-    """Return a decorator: flags in the place of the command's parameter `options`.
+    """Return a decorator that replaces the command's parameter `options` with flags.
 
-    The flags are those of the named options, or of all. The command gets them as `RunOptions`.
+    The flags are those of the named options, or of all options. The command receives their values
+    as `RunOptions`.
     """
     chosen = {name: OPTIONS[name] for name in names} if names else OPTIONS
     parameters = [_parameter(option) for option in chosen.values()]
@@ -44,7 +45,7 @@ def with_run_options(*names: str) -> Callable[[_Command], _Command]:
 
 
 def with_filter_options(command: _Command) -> _Command:
-    """Return the command with the options of `video_filters` in the place of `filters`."""
+    """Return the command with its parameter `filters` replaced by those of `video_filters`."""
     parameters = list(inspect.signature(video_filters, eval_str=True).parameters.values())
     return _with_parameters(command, "filters", parameters, lambda typed: video_filters(**typed))
 
@@ -54,7 +55,7 @@ def _parameter(option: Option) -> inspect.Parameter:
     value_type: Any = {"list": str, "pairs": list[str]}.get(option.kind, option.value_type)
     default = option.default
     if option.kind == "switch" and default is True:
-        default = False  # the flag turns it off
+        default = False  # the flag switches the option off
     annotation = value_type if default is not None else value_type | None
     name = option.flag.split("/")[0].removeprefix("--").replace("-", "_")
     return inspect.Parameter(
@@ -66,7 +67,7 @@ def _parameter(option: Option) -> inspect.Parameter:
 
 
 def _value(option: Option, typed: Any) -> Any:
-    """Return the option's value for what was typed. Raises UsageError."""
+    """Return the option's value for the typed value. Raises UsageError."""
     if option.kind == "switch" and option.default is True:
         return not typed
     if option.kind == "list":
@@ -82,9 +83,9 @@ def _with_parameters(
     parameters: Sequence[inspect.Parameter],
     build: Callable[[dict[str, Any]], Any],
 ) -> _Command:
-    """Return the command with `parameters` in the place of its parameter `name`.
+    """Return the command with its parameter `name` replaced by `parameters`.
 
-    `build` makes the value of that parameter from theirs.
+    `build` makes the value of `name` from the values of `parameters`.
     """
     own = inspect.signature(command, eval_str=True)
     replaced = [
@@ -98,7 +99,7 @@ def _with_parameters(
         value = build({each.name: typed.pop(each.name) for each in parameters})
         command(**{name: value}, **typed)
 
-    # What typer reads to make the flags.
+    # typer makes the flags from the signature and the annotations.
     run.__signature__ = own.replace(parameters=replaced)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in replaced}
     return run
@@ -126,7 +127,7 @@ def video_filters(
         int, typer.Option("--limit", min=0, help="At most so many items; 0 for all.")
     ] = 0,
 ) -> VideoFilters:
-    """Return the filters that were typed. Raises UsageError for a value with no meaning."""
+    """Return the filters for the typed values. Raises UsageError for an invalid value."""
     return VideoFilters(
         after=parse_day(after) if after else "",
         before=parse_day(before, end=True) if before else "",

@@ -1,4 +1,4 @@
-"""The service: all that the command line and the dashboard may call."""
+"""The service: the interface that the command line and the dashboard use."""
 
 from __future__ import annotations
 

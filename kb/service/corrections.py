@@ -1,4 +1,4 @@
-"""One correction for a whole channel: every change shown before, made as revisions after."""
+"""Corrections of a wording in all transcripts of a channel: preview, then revisions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kb.types import TextChange
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """One segment that changes: where (seconds), and its text before and after."""
+    """One changed segment: its time in seconds, and its text before and after the change."""
 
     item_id: str
     title: str
@@ -42,9 +42,10 @@ class Corrections:
     revisions: Revisions
 
     def preview(self, channel: str, wrong: str, right: str) -> Iterator[Correction]:
-        """Every change that the correction would make, in order of item and time.
+        """Yield every change that the correction would make, in order of item and time.
 
-        Raises UsageError for a channel that is not known and for words that are none.
+        Raises UsageError for an unknown channel, for a wording without letters or digits, and
+        for a correction that equals the wording.
         """
         self._check(wrong, right)
         for entry in self._entries(channel):
@@ -52,7 +53,11 @@ class Corrections:
             yield from _changes(entry, correct(transcript.segments, wrong, right)[1])
 
     def apply(self, channel: str, wrong: str, right: str, *, by: str = "") -> Corrected:
-        """Make the changes, one revision an item; an item that cannot be changed is skipped."""
+        """Make the changes, one revision per item.
+
+        An item that cannot be changed is skipped and returned in `failed`. Raises as `preview`
+        does.
+        """
         self._check(wrong, right)
         done: list[Correction] = []
         failed: list[tuple[str, KBError]] = []
@@ -112,7 +117,7 @@ class Corrections:
 
 def _changes(entry: LibraryEntry, changes: tuple[TextChange, ...]) -> Iterator[Correction]:
     for change in changes:
-        assert change.before is not None  # a correction puts nothing where nothing is
+        assert change.before is not None  # a correction only changes existing text
         yield Correction(
             entry.item.id, entry.item.title, change.segment, change.before.start_s,
             change.before.text, change.after.text if change.after else "",

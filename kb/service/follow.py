@@ -1,4 +1,4 @@
-"""Waiting for queued items in the foreground, with a worker kept alive meanwhile."""
+"""Foreground wait for queued items; a worker is kept alive during the wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHORT_WAIT_S = 60.0  # the first retry of a transient error; longer waits are on
 
 @dataclass
 class Follow:
-    """Follows items of one library to their end."""
+    """The foreground wait for items of one library."""
 
     queue: JobQueue
     items: Items
@@ -55,7 +55,7 @@ class Follow:
 
 
 def _is_worth_waiting(status: ItemStatus) -> bool:
-    """Return whether an item may end soon: not one that waits for a quota or a premiere."""
+    """Return whether an item may end soon; False if it waits for a quota or a premiere."""
     if status.state == "waiting":
         return (status.wait_until or 0.0) - time.time() < SHORT_WAIT_S
     return status.state in ("queued", "running")

@@ -36,7 +36,7 @@ class HealthCheck:
 
 
 def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck]:
-    """Every check, in the order a reader wants them. Raises nothing."""
+    """Run all checks and return their results, in the order of display. Raises nothing."""
     return [
         _python(),
         _hardware(session),
@@ -116,7 +116,7 @@ def _load_presets(settings: Settings) -> dict[str, Preset]:
 def _library(settings: Settings) -> HealthCheck:
     library = Library(settings.home)
     if not settings.home.exists():
-        # Looking must not make anything.
+        # A check must not create the folder.
         return HealthCheck(
             "Library", "ok", f"{settings.home}: not created yet; the first ingest creates it"
         )
@@ -152,7 +152,7 @@ def _workers(settings: Settings) -> list[HealthCheck]:
     try:
         database = Database.open(settings)
     except KBError:
-        return []  # the check of the database tells
+        return []  # the check of the database reports the error
     try:
         found = read_machines(database)
     except KBError as error:
@@ -185,7 +185,7 @@ def _worker(machine: Machine, presets: Sequence[Preset]) -> HealthCheck:
 
 
 def _sources(settings: Settings) -> list[HealthCheck]:
-    """Keys, yt-dlp and what it needs, and whether downloads rest."""
+    """Return the checks of the API keys, of yt-dlp and its programs, and of the download lane."""
     with tempfile.TemporaryDirectory() as scratch:
         # A check must not create the library.
         home = settings.home if settings.home.exists() else Path(scratch)

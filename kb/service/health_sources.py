@@ -14,13 +14,13 @@ from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.ytdlp.client import ffmpeg_path, javascript_runtime
 
-# Sites change; a yt-dlp older than this often no longer fetches from YouTube.
+# Sites change: a yt-dlp older than this often fails to download from YouTube.
 YTDLP_OLD_DAYS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCheck:
-    """One line of a check-up; `state` is `ok`, `warning` or `failed`, `hint` is the next step."""
+    """The result of one check; `state` is `ok`, `warning` or `failed`, `hint` is the next step."""
 
     name: str
     state: str
@@ -30,7 +30,10 @@ class SourceCheck:
 
 
 def ytdlp_age_days(today: date | None = None) -> int | None:
-    """Days since the installed yt-dlp came out (its version is a date), None if unknown."""
+    """Return the days since the installed yt-dlp was released (its version is a date).
+
+    None if the version is unknown.
+    """
     try:
         from yt_dlp.version import __version__
 
@@ -43,7 +46,7 @@ def ytdlp_age_days(today: date | None = None) -> int | None:
 def check_sources(
     settings: Settings, database: Database, *, clock: Callable[[], float] = time.time
 ) -> tuple[SourceCheck, ...]:
-    """The checks of everything that listing and downloading need. Raises nothing."""
+    """Return the checks of the parts that listing and downloading need. Raises nothing."""
     return (
         _keys(settings, database, clock),
         _ytdlp(datetime.fromtimestamp(clock(), UTC).date()),

@@ -1,4 +1,4 @@
-"""Ingest: scan references and queue the media that they lead to."""
+"""Ingest: scan references and queue the media that they refer to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kb.types import MediaItem
 
 @dataclass
 class Ingest:
-    """Queues media of one library; workers do the rest."""
+    """Queueing of media for one library; workers process the queue."""
 
     settings: Settings
     library: Library
@@ -42,10 +42,10 @@ class Ingest:
     ) -> IngestReport:
         """Queue the media of references.
 
-        A reference that leads nowhere is reported and the others continue. A listing that has
-        to wait (quota) is queued itself. Raises UsageError when none of the references can be
-        used, and KBError for a problem that concerns every item (preset, model name, library
-        folder, database).
+        A reference that cannot be used is reported, and the other references are processed. A
+        listing that has to wait (quota) is queued as a listing. Raises UsageError when none of
+        the references can be used, and KBError for a problem that concerns every item (preset,
+        model name, library folder, database).
         """
         self._prepare(options)
         filters = (filters or VideoFilters()).checked()
@@ -56,7 +56,7 @@ class Ingest:
         for reference in references:
             try:
                 known = KnownIds(self.queue.items)
-                # With lengths: the queue's view estimates when it will be empty.
+                # The queue's view estimates the remaining time from the durations.
                 listing = self.queue.source_factory.open(
                     reference, filters, known=known, lengths=True
                 )
@@ -82,7 +82,7 @@ class Ingest:
         )
 
     def enqueue(self, media_items: Sequence[MediaItem], options: RunOptions) -> IngestReport:
-        """Queue media that a scan has found, without asking their source again.
+        """Queue media that a scan has found, without another request to their source.
 
         Raises as `run` does for a problem that concerns every item.
         """
@@ -95,7 +95,7 @@ class Ingest:
     def enqueue_listing(
         self, reference: str, filters: VideoFilters, options: RunOptions
     ) -> list[str]:
-        """Queue a listing itself: a worker makes it and queues its media. Return its id.
+        """Queue a listing and return its id; a worker runs it and queues its media.
 
         Raises as `run` does for a problem that concerns every item.
         """
@@ -109,9 +109,9 @@ class Ingest:
         options: RunOptions | None = None,
         on_progress: Callable[[ListingReport], None] | None = None,
     ) -> Scan:
-        """List the media that a reference would bring, and their cost; nothing is queued.
+        """Return the media of a reference and the cost of an ingest; nothing is queued.
 
-        `on_progress` is called as soon as the kind of the reference is known, and before every
+        `on_progress` is called when the kind of the reference is known, and before every
         further request; it may raise Cancelled. Raises UsageError, QuotaExhausted or another
         RetryLater error, and LibraryError.
         """
@@ -139,8 +139,10 @@ class Ingest:
         return tuple(SINKS)
 
     def disk_bytes(self, items: Sequence[MediaItem], keep: str) -> float:
-        """Return about how much disk the media of items will take, in bytes; `keep` as in the
-        settings."""
+        """Return the estimated disk space of the items' media, in bytes.
+
+        `keep` has the values of the setting of that name.
+        """
         return sum(
             int(item.extra.get("size", 0))
             if item.source == "file"
@@ -159,12 +161,12 @@ class Ingest:
         try:
             self.library.prepare()
         except LibraryError as error:
-            # Nothing was started: the cause is a setting, not an item.
+            # No item has been processed yet, so the cause is a setting.
             raise error.recast(UsageError) from error
         self._check_choices(options)
 
     def _check_choices(self, options: RunOptions) -> None:
-        """Refuse a bad choice now: a worker would find it only an hour later."""
+        """Raise for an invalid option now; a worker would detect it much later."""
         from kb.asr.engines import check_engine
         from kb.asr.engines.model_lookup import resolve
 

@@ -1,4 +1,4 @@
-"""Items: their states on the queue, and their entries and transcripts in the library."""
+"""Items: their states in the queue, and their entries and transcripts in the library."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Items:
     library: Library
     queue: JobQueue
 
-    # On the queue
+    # In the queue
 
     def statuses(
         self, *, state: str | None = None, limit: int | None = None, ids: Sequence[str] = ()
@@ -86,22 +86,24 @@ class Items:
         return stages.read_transcript(self.library, self.entry(item_id))
 
     def captions(self, item_id: str) -> Transcript | None:
-        """Return the captions that stand in for a missing transcript, as their warning says.
+        """Return the captions that replace a missing transcript; their warning says so.
 
-        None where there are none. Raises UsageError or LibraryError.
+        None if there are no captions. Raises UsageError or LibraryError.
         """
         return captions.interim_transcript(self.library, self.entry(item_id))
 
     def listing(self) -> LibraryListing:
-        """Return all entries; only what has changed on disk is read again.
+        """Return all entries; only files that have changed on disk are read again.
 
         Raises LibraryError.
         """
         return library_cache(self.library.media_folder).listing()
 
     def media_file(self, item_id: str) -> Path | None:
-        """Return the medium of an item if it is in the library folder and its name is that of a
-        medium; None otherwise. Raises LibraryError."""
+        """Return the medium of an item. Raises LibraryError.
+
+        None if the file is outside the library folder or its name is not that of a medium.
+        """
         entry = self.library.find(item_id)
         if entry is None or entry.media_path is None:
             return None
@@ -141,7 +143,7 @@ class Items:
         return mime_type(format)
 
     def write(self, target: Path, text: str) -> None:
-        """Write a text in place of `target` in one step. Raises LibraryError."""
+        """Write a text to `target`, replacing the file in one step. Raises LibraryError."""
         storage.write_text(target, text)
 
     # As documents
@@ -156,7 +158,7 @@ class Items:
 
 
 def status_of(row: ItemRow | ItemSummary) -> ItemStatus:
-    """Return the status that a row of the queue's table shows, without its publications."""
+    """Return the status of a row of the queue's table, without its publications."""
     return ItemStatus(
         row.id, row.title, row.stage, row.state, row.progress,
         row.error, row.hint, row.attempts, row.wait_until, row.grade,

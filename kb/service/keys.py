@@ -17,7 +17,7 @@ from kb.sources.keys.key_ring import ApiKey, KeyRing, KeyStatus, read_keys
 
 @dataclass
 class Keys:
-    """The keys of one set of settings; no message or value that is shown holds a secret."""
+    """The keys of one set of settings; messages and displayed values contain no secret."""
 
     settings: Settings
     queue: JobQueue

@@ -1,4 +1,4 @@
-"""The end of the log files, without secrets."""
+"""The last lines of the log files, without secrets."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Logs:
         return self.settings.home / "logs" / f"{name}.log"
 
     def tail(self, name: str) -> list[str]:
-        """Return the last lines of a log; none when there is no such file."""
+        """Return the last lines of a log; an empty list without the file."""
         return tail(self.path(name), self.keys.secrets())
 
 
 def tail(path: Path, secrets: Iterable[str]) -> list[str]:
-    """Return the last lines of a file with `secrets` replaced; none without the file."""
+    """Return the last lines of a file with `secrets` replaced; an empty list without the file."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -41,7 +41,7 @@ def tail(path: Path, secrets: Iterable[str]) -> list[str]:
         return []
     hidden = tuple(secrets)
     if size > TAIL_BYTES:
-        lines = lines[1:]  # starts within a line, perhaps in the middle of a secret
+        lines = lines[1:]  # the first line may be incomplete and start in the middle of a secret
     return [_indentation(line) + redact(line, hidden) for line in lines[-TAIL_LINES:]]
 
 

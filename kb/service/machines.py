@@ -1,4 +1,4 @@
-"""Machines: what each does now, how fast it is, and what it will need for a run."""
+"""Machines: their present load, their speed, and the estimated cost of a run."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Machines:
         self._presets = presets
 
     def list(self) -> tuple[Machine, ...]:
-        """Return every machine with a live worker, and this one where it has none; this first.
+        """Return this machine, then every other machine with a live worker.
 
-        Where no worker reports on this machine, the calling program measures it. Never raises:
-        without a database there is this machine alone.
+        If no worker reports on this machine, the calling process measures it. Raises nothing:
+        without a database the result holds only this machine.
         """
         found: list[Machine] = []
         if self._settings.home.is_dir():
@@ -71,8 +71,10 @@ class Machines:
         return read_machines(self._queue.database)
 
     def current(self) -> Machine:
-        """Return this machine with the last hour's history, as its worker reports it or, without
-        one, as this program measures it. Never raises."""
+        """Return this machine with the last hour's history. Raises nothing.
+
+        The figures are those of its worker or, without a worker, measured by this process.
+        """
         return self.list()[0]
 
     def calibrate(
@@ -81,9 +83,9 @@ class Machines:
         seconds: float = 60.0,
         progress: Callable[[float], None] | None = None,
     ) -> Calibration:
-        """Measure this machine with the options' model, and keep the result in the library.
+        """Measure this machine with the options' model, and store the result in the library.
 
-        Raises what loading the model raises, and LibraryError.
+        Raises the errors of loading the model, and LibraryError.
         """
         from kb.inference.calibrate import calibrate
 
@@ -106,7 +108,7 @@ class Machines:
             return []
 
     def estimates(self, options: RunOptions | None = None) -> Sequence[Estimate]:
-        """Return what each preset will do on this machine. Loads neither a model nor torch.
+        """Return the estimate of each preset on this machine. Loads neither a model nor torch.
 
         Raises SettingsError for a bad presets file.
         """
@@ -120,13 +122,13 @@ class Machines:
         ]
 
     def estimate(self, options: RunOptions | None = None) -> Estimate:
-        """Return what a run with these options will do on this machine. Raises SettingsError."""
+        """Return the estimate of a run with these options on this machine. Raises SettingsError."""
         run_options = options or RunOptions()
         figures = ThroughputEstimator(self._settings, self.calibrations(), self._recent_speeds())
         return figures.estimate(run_options.resolve_preset(self._settings), run_options)
 
     def _recent_speeds(self) -> Sequence[Speed]:
-        """Return how fast this machine transcribed in the last `HISTORY_S`."""
+        """Return the transcription speeds of this machine in the last `HISTORY_S` seconds."""
         if not self._settings.home.is_dir():
             return []
         since = time.time() - HISTORY_S
@@ -136,5 +138,5 @@ class Machines:
             return []
 
     def speeds(self, item_ids: Sequence[str] = (), *, limit: int = 200) -> Sequence[Speed]:
-        """Return how fast items were transcribed, newest first. Raises LibraryError."""
+        """Return the transcription speeds of items, newest first. Raises LibraryError."""
         return read_speeds(self._queue.database, item_ids=item_ids, limit=limit)

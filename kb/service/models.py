@@ -1,4 +1,4 @@
-"""Recognizers that can be chosen, and fetching their files."""
+"""The available recognizers, and the download of their files."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Models:
     session: InferenceSession
 
     def list(self) -> Sequence[ModelFacts]:
-        """Return the recognizers that can be chosen, their needs, and which are on disk."""
+        """Return the available recognizers, their requirements, and which are on disk."""
         from kb.inference.downloads import list_models
 
         number_bytes = 4 if self.session.device.dtype == "float32" else 2
         return list_models(self.session.model_name(), number_bytes)
 
     def engines(self) -> tuple[str, ...]:
-        """Return the names of the engines that can be chosen."""
+        """Return the names of the available engines."""
         from kb.asr.engines import ENGINES
 
         return tuple(ENGINES)
 
     def pull(self, name: str) -> ModelRef:
-        """Fetch a model's files. Raises ModelUnavailable."""
+        """Download a model's files. Raises ModelUnavailable."""
         from kb.inference.downloads import pull
 
         return pull(name)

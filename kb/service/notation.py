@@ -1,4 +1,4 @@
-"""The notation in which users write values and read them: days, spans, times, filters, names."""
+"""Text notation of user values: days, time spans, times, filters, names."""
 
 from __future__ import annotations
 

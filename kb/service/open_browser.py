@@ -1,8 +1,8 @@
-"""The dashboard's page in the user's browser: whether one can be opened here, and opening it.
+"""Opening of the dashboard's page in the user's browser, and the check that this is possible.
 
-The server opens it, because only the server knows the port that it got in the end; `kb app`
-asks it to. The browser is started by a process of its own: some keep their caller waiting for
-as long as they run, and some write to the terminal.
+The server opens the page at the request of `kb app`, because only the server knows its final
+port. A separate process starts the browser, because some browsers block their caller while they
+run, and some write to the terminal.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import threading
 import urllib.request
 from collections.abc import Mapping
 
-OPEN_BROWSER_FLAG = "--open-browser"  # to the page's script, after `--`
-READY_S = 120.0  # so long may the server take until it answers
+OPEN_BROWSER_FLAG = "--open-browser"  # argument of the page's script, after `--`
+READY_S = 120.0  # maximum time until the server answers
 POLL_S = 0.2
-OPENS_S = 15.0  # a browser that has not failed by then is there
+OPENS_S = 15.0  # a browser that has not failed within this time counts as opened
 WILDCARD_HOSTS = ("", "0.0.0.0", "::")
 
 _OPEN = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
@@ -26,8 +26,8 @@ _OPEN = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
 def unavailable_reason(environment: Mapping[str, str], platform: str = sys.platform) -> str:
     """Return the reason why no browser can be opened here, as a clause; empty if one can.
 
-    A `BROWSER` that the user has set is trusted beyond a display: editors that work on another
-    machine set it to open pages on the one in front of them.
+    A value of `BROWSER` has priority over the check for a display: editors that work on a remote
+    machine set it to open pages on the local one.
     """
     if environment.get("CI", "").lower() not in ("", "0", "false"):
         return "this is a CI run"
@@ -43,7 +43,7 @@ def unavailable_reason(environment: Mapping[str, str], platform: str = sys.platf
 
 
 def address(host: str | None, port: int, base: str = "", *, tls: bool = False) -> str:
-    """The page's address for this machine's own browser; `host` as the server is bound to."""
+    """Return the page's address for a browser on this machine; the server is bound to `host`."""
     name = "127.0.0.1" if (host or "").strip("[]") in WILDCARD_HOSTS else str(host).strip("[]")
     if ":" in name:
         name = f"[{name}]"
@@ -52,9 +52,9 @@ def address(host: str | None, port: int, base: str = "", *, tls: bool = False) -
 
 
 def open_when_ready(url: str, health: str, stopping: threading.Event) -> bool:
-    """Opens the page once the server answers at `health`, a path below the page.
+    """Open the page when the server answers at `health`, a path below the page.
 
-    Returns whether a browser was opened. Ends early when `stopping` is set.
+    Return whether a browser was opened. Ends early when `stopping` is set.
     """
     for _ in range(round(READY_S / POLL_S)):
         if stopping.is_set():
@@ -66,7 +66,7 @@ def open_when_ready(url: str, health: str, stopping: threading.Event) -> bool:
 
 
 def _responds(url: str) -> bool:
-    # Our own server: its certificate is in another name, and no proxy stands before it.
+    # This is our own server: its certificate has another name, and no proxy must be used.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -91,6 +91,6 @@ def _open_browser(url: str) -> bool:
         )
         return process.wait(OPENS_S) == 0
     except subprocess.TimeoutExpired:
-        return True  # it runs, and its starter waits for its end
+        return True  # the browser runs, and the process that started it waits for its end
     except OSError:
         return False

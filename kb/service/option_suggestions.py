@@ -1,4 +1,4 @@
-"""Values that a form offers for an option of a run whose value is open."""
+"""Suggested values for run options that accept any text."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from kb.sinks import SINKS
 
 
 def option_suggestions(name: str) -> dict[str, str]:
-    """Return the values to offer for an option, each with a note for its label ("" for none).
+    """Return the suggested values of an option, each with a note for its label ("" for none).
 
-    The note of a model is its engine, where that is not the first one of `ENGINES`.
+    The note of a model is its engine, unless that is the first one of `ENGINES`.
     """
     if name == "model":
         first = next(iter(ENGINES))

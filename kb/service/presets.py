@@ -1,4 +1,4 @@
-"""Performance presets: the figures in force, and changes of the file that holds them."""
+"""Performance presets: their current values, and changes of the preset file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Presets:
         return load_presets(self.file)
 
     def readable(self) -> list[Preset]:
-        """Return all presets; none where the file has a mistake, which another place reports."""
+        """Return all presets; an empty list if the file has an error, which `kb doctor` reports."""
         with suppress(KBError):
             return list(self.all().values())
         return []
@@ -49,13 +49,13 @@ class Presets:
         return preset_file.read_text(self.file)
 
     def check(self, text: str) -> dict[str, Preset]:
-        """Return the presets of a text by name."""
+        """Return the presets in the text of a preset file by name."""
         return check_presets(text, self.file)
 
     def save(self, name: str, values: Mapping[str, object], *, expected: str) -> None:
         """Change or add a preset in a file whose text is `expected`.
 
-        Raises UsageError where the text is another one by now, and LibraryError.
+        Raises UsageError if the file has been changed since, and LibraryError.
         """
         changed = preset_file.with_preset(expected, name, values, self.file)
         self.write_text(changed, expected=expected)

@@ -1,4 +1,4 @@
-"""Knowledge bases elsewhere as a face uses them: in the foreground, or through the queue."""
+"""Access of the user interfaces to remote knowledge bases: directly, or through the queue."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_comparable(sink: str) -> None:
 
 
 class Publisher(publisher.Publisher):
-    """The publisher of one library, joined to its queue."""
+    """The publisher of one library, connected to its queue."""
 
     file_limit_bytes = FILE_LIMIT_BYTES
 
@@ -53,8 +53,10 @@ class Publisher(publisher.Publisher):
         self._queue.send(item_id, [REMOTE])
 
     def states(self, ids: Sequence[str]) -> dict[str, OutboxEntry]:
-        """Return the state of items in the remote knowledge base, by id; only of those that
-        were ever queued for it. Raises LibraryError."""
+        """Return the states of items in the remote knowledge base, by id. Raises LibraryError.
+
+        Items that were never queued for it are absent.
+        """
         return {
             item_id: entry
             for item_id, entries in self._queue.outbox.for_items(ids).items()
@@ -72,7 +74,7 @@ class Publisher(publisher.Publisher):
         metadata: Mapping[str, str] | None = None,
         on_result: Callable[[FileResult], None] | None = None,
     ) -> list[FileResult]:
-        """Send files to the remote knowledge base as they are.
+        """Send files to the remote knowledge base unchanged.
 
         `on_result` is called after each file. Raises CredentialsRefused and LibraryError.
         """

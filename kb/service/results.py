@@ -1,4 +1,4 @@
-"""Results of the service: plain values for any face."""
+"""Results of the service: plain values for any user interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kb.types import Hit
 class Publication:
     """The state of an item in a knowledge base.
 
-    `status`: queued, sending, waiting (`wait_until`, epoch seconds; `error` says what for),
+    `status`: queued, sending, waiting (`wait_until`, epoch seconds; `error` gives the reason),
     syncing (sent, and not indexed yet), synced, failed, held or cancelled.
     """
 
@@ -31,8 +31,8 @@ class Publication:
 class ItemStatus:
     """The status of one item; `progress` of its stage, 0..1; `grade` A, B, C or empty.
 
-    `publications`: what each knowledge base says of it, in order of their names. `share`: how
-    much of the item is done over all its stages, 0..1.
+    `publications`: its state in each knowledge base, in order of their names. `share`: its
+    progress over all its stages, 0..1.
     """
 
     id: str
@@ -72,7 +72,7 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class ReindexReport:
-    """The result of `reindex`: items indexed, files adopted, problems met."""
+    """The result of `reindex`: numbers of items, passages and adopted files, and the problems."""
 
     items: int
     passages: int

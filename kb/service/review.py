@@ -1,4 +1,4 @@
-"""Review of transcripts: uncertain spans are listed, cut out, accepted or transcribed again."""
+"""Review of transcripts: list uncertain spans, cut them out, accept or transcribe again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kb.transcript.editing import text_between
 from kb.types import MediaItem, SpeechSpan, Transcript
 
 NO_WORDS = "no words"
-PAD_S = 1.0  # a cut of just the gap could not be understood
+PAD_S = 1.0  # seconds before and after a span: without context the speech is hard to understand
 SHEET = "sheet.csv"
 SHEET_COLUMNS = (
     "number", "item", "title", "start_s", "end_s", "at", "reasons", "text", "clip", "link",
@@ -36,9 +36,9 @@ _SEE_REVIEW = "What waits for review: kb review"
 
 @dataclass(frozen=True, slots=True)
 class UncertainSpan:
-    """A stretch to listen to: why, what the text says there, and in which segments.
+    """A span to listen to: its times in seconds, reasons, text and segment indices.
 
-    `edited`: the text there was changed by hand since it was made.
+    `edited`: the text of the span has been changed by hand.
     """
 
     start_s: float
@@ -51,7 +51,7 @@ class UncertainSpan:
 
 @dataclass(frozen=True, slots=True)
 class ReviewItem:
-    """An item with its uncertain spans; `held`: it is not sent to shared knowledge bases."""
+    """An item with its uncertain spans; `held`: it is not sent to remote knowledge bases."""
 
     item: MediaItem
     state: str
@@ -91,7 +91,7 @@ def _no_spans(found: ReviewItem) -> UsageError:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The files that `export` wrote: the sheet and a clip for each span, in its order."""
+    """The files that `export` wrote: the sheet, and one clip per span in the sheet's order."""
 
     sheet: Path
     clips: tuple[Path, ...]
@@ -136,7 +136,7 @@ def _overlaps(span: SpeechSpan, start_s: float, end_s: float) -> bool:
 
 @dataclass
 class Review:
-    """The review of one library's transcripts. Methods raise LibraryError for its files."""
+    """The review of one library's transcripts. Methods raise LibraryError for files."""
 
     settings: Settings
     library: Library
@@ -144,9 +144,9 @@ class Review:
     revisions: Revisions
 
     def waiting(self, limit: int | None = None) -> Iterator[ReviewItem]:
-        """Items that are held or have doubtful seconds and were not accepted.
+        """Yield the items that are held or have uncertain seconds and were not accepted.
 
-        Held ones first, then those with most to listen to.
+        Held items come first, then items in descending order of uncertain seconds.
         """
         due = [
             entry
@@ -160,7 +160,7 @@ class Review:
             yield self._review_item(entry)
 
     def item(self, item_id: str) -> ReviewItem:
-        """One item, whatever its state. Raises UsageError without it or its transcript."""
+        """Return one item in any state. Raises UsageError without the item or its transcript."""
         return self._review_item(self.revisions.entry_of(item_id))
 
     def _review_item(self, entry: LibraryEntry) -> ReviewItem:
@@ -173,17 +173,17 @@ class Review:
         )  # fmt: skip
 
     def accept(self, item_id: str, *, by: str = "", note: str = "") -> tuple[str, ...]:
-        """Releases an item: it counts as done, and goes on to the knowledge bases it is for.
+        """Release an item: set its state to done and publish it to its knowledge bases.
 
-        Who, when and why is kept in the item's metadata, for just this transcript. Returns the
-        remote knowledge bases that it is on its way to. Raises UsageError for an item without
-        transcript, on the queue, or with nothing to accept.
+        The item's metadata record the reviewer, the time and the note; they are valid for this
+        transcript only. Return the remote knowledge bases for which the item is queued. Raises
+        UsageError for an item without a transcript, in the queue, or with nothing to accept.
         """
         entry = self.revisions.entry_of(item_id)
         transcript = stages.read_transcript(self.library, entry)
         self.revisions.refuse_active(entry)
         row = self.queue.items.read(entry.item.id)
-        # Accepting may have been cut short between the files and the table.
+        # An earlier call may have been interrupted after the files and before the table.
         held = entry.state == HELD or (row is not None and row.state == HELD)
         if not held and (entry.accepted or not transcript.doubtful_spans):
             if entry.accepted:
@@ -211,11 +211,11 @@ class Review:
         return self.revisions.follow_up(entry, transcript)
 
     def retry(self, item_id: str, *, model: str | None = None, engine: str | None = None) -> int:
-        """Queues an item to be transcribed once more, with another model or engine.
+        """Queue an item for another transcription, with another model or engine.
 
-        The new transcript replaces the old one; returns how many changes by hand go with it
-        (their record stays). Raises UsageError for an item that is on the queue, or when
-        neither is named.
+        The new transcript replaces the old one. Return the number of changes by hand that the
+        new transcript will not contain; their record is kept. Raises UsageError for an item in
+        the queue, or when neither model nor engine is given.
         """
         if not model and not engine:
             raise UsageError(
@@ -235,7 +235,7 @@ class Review:
                 item_id=entry.item.id,
                 state=row.state,
             )
-        # Refuse a bad choice now: a worker would find it only an hour later.
+        # Raise for an invalid choice now; a worker would detect it much later.
         from kb.asr.engines import check_engine
         from kb.asr.engines.model_lookup import resolve
 
@@ -255,8 +255,9 @@ class Review:
         return sum(revision.run == run for revision in found.revisions)
 
     def clip(self, item_id: str, start_s: float, end_s: float, target: Path | None = None) -> Path:
-        """Cuts a stretch out of an item's medium; by default named after both, here.
+        """Cut a span out of an item's medium and return the file.
 
+        The default target is in the working directory and named after item and span.
         Raises UsageError and MediaUnavailable as `kb.media.clip.cut` does.
         """
         from kb.media.clip import cut, default_name
@@ -268,9 +269,9 @@ class Review:
         return cut(source, start_s, end_s, target)
 
     def export(self, item_id: str, folder: Path) -> Exported:
-        """Clips of the doubtful seconds, each with a second around it, and a sheet about them.
+        """Write one clip per uncertain span, with `PAD_S` before and after it, and a sheet.
 
-        Raises UsageError where nothing is doubtful, MediaUnavailable without the medium.
+        Raises UsageError without uncertain spans or without the medium, and MediaUnavailable.
         """
         from kb.media.clip import cut
         from kb.media.probe import probe
@@ -322,7 +323,10 @@ def _has_video(path: Path) -> bool:
 
 
 def _uncertain_s(entry: LibraryEntry) -> float:
-    """About how much there is to listen to, from the metadata alone: a library may be large."""
+    """Return the approximate uncertain seconds of an item.
+
+    Only the metadata are read, because a library may be large.
+    """
     coverage = entry.transcribed.get("coverage")
     if not isinstance(coverage, dict):
         return 0.0
@@ -334,5 +338,8 @@ def _uncertain_s(entry: LibraryEntry) -> float:
 
 
 def _cell(text: str) -> str:
-    """A spreadsheet runs what begins like a formula; the apostrophe says that it is text."""
+    """Return a text for a spreadsheet cell, with an apostrophe where it looks like a formula.
+
+    A spreadsheet executes text that begins like a formula; the apostrophe marks it as text.
+    """
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -1,7 +1,7 @@
-"""Changes of finished transcripts by hand: written, indexed, and sent on as changed documents.
+"""Changes of finished transcripts by hand: written, indexed and published again.
 
-One file holds the words and their history (`….transcript.json`), and is replaced in one step:
-after a crash a change is there whole or not at all. Every edit goes through this module.
+One file (`….transcript.json`) holds the words and their history. It is replaced in one step, so
+that after a crash a change is either complete or absent. All edits use this module.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from kb.types import Revision, Segment, TextChange, Transcript
 LOCK_TIMEOUT_S = 60.0
 
 Change = Callable[[Sequence[Segment]], tuple[list[Segment], tuple[TextChange, ...]]]
-"""Returns all segments after an edit, and the changes; raises UsageError."""
+"""Return all segments after an edit, and the changes. Raises UsageError."""
 
 
 def now() -> str:
@@ -42,7 +42,7 @@ def now() -> str:
 
 
 def current_user() -> str:
-    """The name of the person at this machine, empty where there is none."""
+    """Return the name of the current user of this machine, empty if unknown."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
@@ -50,18 +50,18 @@ def current_user() -> str:
 
 
 def run_of(entry: LibraryEntry) -> int:
-    """Return the number of the request that an entry's transcript answers."""
+    """Return the number of the request for which an entry's transcript was made."""
     run = entry.transcribed.get("run")
     return run if isinstance(run, int) else 1
 
 
 @dataclass
 class Revisions:
-    """Edits transcripts of one library.
+    """Edits of transcripts of one library.
 
-    Every change is refused (UsageError) while the item is on the queue: it would be lost when
-    the new transcript lands. Raises LibraryError when files cannot be written, and
-    KnowledgeBaseError when the change is written and the local index could not follow.
+    Methods raise UsageError for a change while the item is in the queue: the new transcript
+    would overwrite the change. They raise LibraryError when files cannot be written, and
+    KnowledgeBaseError when the change is written and the local index cannot be updated.
     """
 
     settings: Settings
@@ -78,11 +78,11 @@ class Revisions:
         by: str = "",
         note: str = "",
     ) -> Revision | None:
-        """Replaces the text of one segment (counted from 0); empty text takes it out.
+        """Replace the text of one segment (counted from 0); empty text removes the segment.
 
-        Unchanged words keep their times. `expected` is the text that the editor saw: where
-        it was changed since, nothing is written. Returns what was changed, None
-        if nothing was. Raises UsageError for a segment that is not there.
+        Unchanged words keep their times. `expected` is the text before the edit, as displayed to
+        the user. Return the revision, None if nothing changes. Raises UsageError for a segment
+        that does not exist, and if the segment's text differs from `expected`.
         """
 
         def change(
@@ -115,7 +115,7 @@ class Revisions:
         self, item_id: str, start_s: float, end_s: float, new_text: str,
         *, by: str = "", note: str = "",
     ) -> Revision | None:  # fmt: skip
-        """Replace the words between two times; insert the text where there are none.
+        """Replace the words between two times; insert the text if there are none.
 
         Raises UsageError for invalid times.
         """
@@ -170,7 +170,7 @@ class Revisions:
         return entry
 
     def refuse_active(self, entry: LibraryEntry) -> None:
-        """Raises UsageError for an item that is on the queue."""
+        """Raise UsageError for an item in the queue."""
         sync_from_library(self.queue.items, self.library, [entry.item.id])
         row = self.queue.items.read(entry.item.id)
         if row is not None and row.state in ACTIVE:
@@ -183,10 +183,10 @@ class Revisions:
             )
 
     def follow_up(self, entry: LibraryEntry, transcript: Transcript) -> tuple[str, ...]:
-        """The local index gets the words at once; remote knowledge bases are put on the queue.
+        """Update the local index now, and queue the item for its remote knowledge bases.
 
-        Returns the remote ones. A held item stays away from them, and so does any from where
-        its publication was cancelled.
+        Return the names of the remote ones. A held item is queued for none of them. The item is
+        not queued for a knowledge base for which its publication was cancelled.
         """
         row = self.queue.items.read(entry.item.id)
         chosen = RunOptions.from_dict(row.options).sinks if row else None
@@ -203,7 +203,7 @@ class Revisions:
 
     def _write(self, entry: LibraryEntry, revised: Transcript, revision: Revision) -> LibraryEntry:
         item, stem = entry.item, entry.stem
-        # Rendered before anything is written: what cannot be written must leave all as it was.
+        # Both are rendered before the first write, so that an error leaves the files unchanged.
         exact, text = render(revised, "json", item=item), render(revised, "txt", item=item)
         self.library.write_text(stem, ".txt", text)
         self.library.write_text(stem, ".transcript.json", exact)
@@ -218,7 +218,10 @@ class Revisions:
 
     @contextlib.contextmanager
     def _edit_lock(self) -> Iterator[None]:
-        """One editor at a time, in whatever process: two would each lose the other's change."""
+        """Hold the lock of edits across processes: concurrent edits would lose changes.
+
+        Raises LibraryError if the lock is not free within `LOCK_TIMEOUT_S`.
+        """
         path = self.settings.home / ".workers" / "edits.lock"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,8 +30,10 @@ class Search:
     subscriptions: Subscriptions
 
     def run(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> SearchResult:
-        """Return passages that match a query, best first. Raises UsageError or
-        KnowledgeBaseError."""
+        """Return the passages that match a query, best first.
+
+        Raises UsageError or KnowledgeBaseError.
+        """
         sink = open_search("local", self.settings)
         started_at = time.perf_counter()
         hits = sink.search(query, mode=mode, limit=limit)
@@ -40,7 +42,7 @@ class Search:
         )
 
     def reindex(self) -> ReindexReport:
-        """Adopt files put into the folder by hand and rebuild the index from all transcripts."""
+        """Adopt files that the user put into the folder, and rebuild the index."""
         from kb.sinks.local.sink import LocalSink
 
         self.library.prepare()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kb.library import Library
 from kb.settings import Settings, get_settings
 
-# Each part is imported when it is first asked for: `kb --help` needs none of them.
+# Each part is imported on first access: `kb --help` needs none of them.
 if TYPE_CHECKING:
     from kb.inference.session import InferenceSession
     from kb.jobs.queue.client import JobQueue
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Service:
-    """The parts that a face calls: `service.items.status(id)`, `service.ingest.run(...)`."""
+    """The parts for the user interfaces: `service.items.status(id)`, `service.ingest.run(...)`."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         from kb.inference.session import InferenceSession
@@ -43,7 +43,7 @@ class Service:
         self.library = Library(self.settings.home)
         self.inference_session: InferenceSession = InferenceSession(self.settings)
         self.queue: JobQueue = JobQueue(self.settings, self.library)
-        self._exit_stack = ExitStack()  # the parts made later that must be closed
+        self._exit_stack = ExitStack()  # closes the parts that were made on access
 
     def close(self) -> None:
         """Close connections to knowledge bases, free the model and close the database."""
@@ -55,7 +55,7 @@ class Service:
 
     @cached_property
     def ingest(self) -> Ingest:
-        """Scanning of references and queueing of what they lead to."""
+        """Scanning of references and queueing of their media."""
         from kb.service.ingest import Ingest
 
         return Ingest(
@@ -64,7 +64,7 @@ class Service:
 
     @cached_property
     def follow(self) -> Follow:
-        """Waiting for queued items."""
+        """Foreground wait for queued items."""
         from kb.service.follow import Follow
 
         return Follow(self.queue, self.items, self.workers)
@@ -90,7 +90,7 @@ class Service:
 
         return Transcription(self.inference_session)
 
-    # What the library holds
+    # The contents of the library
 
     @cached_property
     def items(self) -> Items:
@@ -134,7 +134,7 @@ class Service:
 
         return Vocabulary(self.library)
 
-    # Knowledge bases elsewhere
+    # Remote knowledge bases
 
     @cached_property
     def publisher(self) -> Publisher:
@@ -156,7 +156,7 @@ class Service:
 
     @cached_property
     def models(self) -> Models:
-        """Recognizers that can be chosen."""
+        """The available recognizers."""
         from kb.service.models import Models
 
         return Models(self.inference_session)
@@ -179,7 +179,7 @@ class Service:
 
     @cached_property
     def logs(self) -> Logs:
-        """The end of the log files."""
+        """The last lines of the log files."""
         from kb.service.logs import Logs
 
         return Logs(self.settings, self.keys)

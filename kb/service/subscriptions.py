@@ -1,4 +1,4 @@
-"""Subscriptions as a face manages them: ending one also ends its poll."""
+"""Subscriptions for the user interfaces: the end of a subscription also cancels its poll."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from kb.sources import subscriptions
 
 
 class Subscriptions(subscriptions.Subscriptions):
-    """The subscriptions of one library, joined to its queue."""
+    """The subscriptions of one library, connected to its queue."""
 
     def __init__(self, queue: JobQueue, library: Library) -> None:
         super().__init__(queue.database, library)
         self._queue = queue
 
     def unfollow(self, reference: str) -> bool:
-        """Stop following, and cancel a poll that is in progress; return whether it was
-        followed."""
+        """Remove a subscription and cancel its poll; return whether the subscription existed."""
         key = subscriptions.subscription_key(reference)
         listing_ids = [subscription_listing(each).id for each in self.list() if each.key == key]
         followed = super().unfollow(reference)

@@ -1,7 +1,7 @@
 """Registry of tasks (see `kb.service.tasks`): name → function.
 
-Each takes the settings, plain JSON arguments and a listener for progress, may raise any
-KBError, and answers plain JSON. Nothing secret goes in or comes out.
+Each function takes the settings, plain JSON arguments and a progress listener, may raise any
+KBError, and returns plain JSON. Neither arguments nor results contain secrets.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHECK_TIMEOUT_S = 15.0  # a user waits for the answer
 
 
 class Progress(Protocol):
-    """Called with the number done, the total, and a note on the work in progress."""
+    """A progress listener: number done, total, and a note on the current step."""
 
     def __call__(self, done: int, total: int, note: str = "", /) -> None: ...
 
@@ -72,7 +72,7 @@ def sync(settings: Settings, arguments: dict[str, Any], progress: Progress) -> M
 
 
 def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
-    """Sends the files of `folder` (or one file) to the project as they are."""
+    """Send the files of `folder` (or one file) to the project unchanged."""
     path = Path(str(arguments["folder"])).expanduser()
     if not path.exists():
         raise UsageError(
@@ -104,13 +104,13 @@ def upload(settings: Settings, arguments: dict[str, Any], progress: Progress) ->
 
 
 def ask(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
-    """The project's answer to `question` and its sources."""
+    """Return the project's answer to `question` and its sources."""
     with _service(settings) as service:
         return asdict(service.publisher.ask(str(arguments["question"])))
 
 
 def doctor(settings: Settings, arguments: dict[str, Any], progress: Progress) -> Mapping[str, Any]:
-    """Every check of this machine."""
+    """Return the results of all checks of this machine."""
     from kb.service.health import check_all
 
     with _service(settings) as service:
@@ -120,7 +120,7 @@ def doctor(settings: Settings, arguments: dict[str, Any], progress: Progress) ->
 def test_key(
     settings: Settings, arguments: dict[str, Any], progress: Progress
 ) -> Mapping[str, Any]:
-    """Asks YouTube's Data API one unit's worth with the key known by `fingerprint`."""
+    """Test the key with this `fingerprint` by a request to YouTube's Data API; costs one unit."""
     from kb.sources.youtube.key_check import check_key
 
     with _service(settings) as service:
@@ -130,7 +130,7 @@ def test_key(
 def calibrate(
     settings: Settings, arguments: dict[str, Any], progress: Progress
 ) -> Mapping[str, Any]:
-    """Measures this machine with the model in force, and keeps what was found."""
+    """Measure this machine with the configured model, and store the result."""
     with _service(settings) as service:
         options = service.transcription.options(RunOptions())
 

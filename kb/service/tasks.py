@@ -1,10 +1,10 @@
-"""Tasks that the dashboard starts and does not wait for: each is a process of its own.
+"""Background tasks of the dashboard: each task is a separate process.
 
-    <home>/.tasks/<name>.json      what was asked for, how far it is, what came of it
+    <home>/.tasks/<name>.json      arguments, progress and result of the task
 
-A task outlives the page and its server; a page opened later shows it. One of a name
-runs at a time. Killed anywhere, its state is "lost", and what it did stays: every task may be
-started again. Run by `python -m kb.service.tasks NAME`.
+A task continues after the page and its server have ended; a page opened later shows it. At most
+one task of a name runs at a time. The state of a killed task is "lost"; its completed steps are
+kept, and every task may be started again. `python -m kb.service.tasks NAME` runs a task.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ State = Literal["running", "done", "failed", "stopped", "lost"]
 
 RECORD_EVERY_S = 0.5
 HEARTBEAT_EVERY_S = 5.0
-HEARTBEAT_TIMEOUT_S = 30.0  # without a sign for so long a task of another machine counts as lost
-START_TIMEOUT_S = 60.0  # so long may a process take until it gives its first sign
+HEARTBEAT_TIMEOUT_S = 30.0  # without a heartbeat for this time, a task of another machine is lost
+START_TIMEOUT_S = 60.0  # maximum time from start to the first heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 class Task:
     """The state of a task; times in epoch seconds, `pid` 0 until the process has started.
 
-    `done` of `total` (0 while that is not known) and `note` say how far it is; `result` is what
-    came of it, `error` and `hint` why it failed.
+    `done` of `total` (0 while unknown) is the progress, `note` the current step, and `result` the
+    result. `error` and `hint` give the cause of a failure and the next step.
     """
 
     name: str
@@ -71,7 +71,10 @@ class Task:
 
 
 def read(settings: Settings, name: str) -> Task | None:
-    """The newest task of this name, or None. Raises nothing: a damaged record is none."""
+    """Return the newest task of this name, or None. Raises nothing.
+
+    None is also returned for a damaged record.
+    """
     try:
         values = storage.read_json(_file(settings, name))
         task = Task(**values)
@@ -90,10 +93,10 @@ def read(settings: Settings, name: str) -> Task | None:
 
 
 def start(settings: Settings, name: str, arguments: Mapping[str, Any] | None = None) -> Task:
-    """Begins a task and returns at once.
+    """Start a task and return immediately.
 
-    Raises UsageError when one of this name runs, and LibraryError when the library folder
-    cannot be written.
+    Raises UsageError when the name is unknown or its task is running, and LibraryError when the
+    library folder cannot be written.
     """
     if name not in TASKS:
         raise UsageError(
@@ -119,7 +122,7 @@ def start(settings: Settings, name: str, arguments: Mapping[str, Any] | None = N
 
 
 def stop(settings: Settings, name: str) -> None:
-    """Ends a task of this machine. Raises UsageError where it runs on another one."""
+    """Stop a task of this machine. Raises UsageError if the task runs on another machine."""
     task = read(settings, name)
     if task is None or not task.running:
         return
@@ -150,7 +153,7 @@ def run(settings: Settings, name: str) -> int:
 
 
 class _TaskRun:
-    """One task on its way; its record is written as it goes."""
+    """One running task; its record is written during the run."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self._settings = settings
@@ -167,7 +170,7 @@ class _TaskRun:
     def execute(self) -> int:
         name = str(self._values["name"])
         if self._request["state"] != "running":
-            return 0  # stopped before it began
+            return 0  # stopped before its process started
         self._record()
         heartbeat = threading.Thread(target=self._heartbeat, name="signs", daemon=True)
         heartbeat.start()
@@ -179,7 +182,7 @@ class _TaskRun:
             end = {"state": "failed", **error.record()}
         except Exception as error:
             log.exception("%s failed", name)
-            # The text of an unexpected error may hold a secret; only the log has it.
+            # The text of an unexpected error may contain a secret; it is written to the log only.
             unexpected = KBError(
                 "task.unexpected",
                 "The task {name} failed: an unexpected error ({kind}).",
@@ -215,7 +218,7 @@ class _TaskRun:
 
 
 def _as_json(result: Mapping[str, Any]) -> dict[str, Any]:
-    """A result as JSON gives it back."""
+    """Return a result after conversion to JSON and back."""
     plain: dict[str, Any] = json.loads(json.dumps(result, default=str))
     return plain
 

@@ -1,4 +1,4 @@
-"""The speed at which the workers transcribe, measured from the queue's figures."""
+"""The transcription speed of the workers, measured from the queue's figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kb.service.service import Service
 
 
 class ThroughputMeter:
-    """Speed of transcription, from repeated readings of how much has been transcribed."""
+    """A meter of the transcription speed, from repeated readings of the transcribed seconds."""
 
     WINDOW_S = 60.0
     MIN_SPAN_S = 4.0  # readings closer together than this give no usable speed
@@ -21,19 +21,19 @@ class ThroughputMeter:
         self._samples: deque[tuple[float, float]] = deque()
 
     def record(self, transcribed_s: float, now: float | None = None) -> None:
-        """Record how much sound has been transcribed in all, in seconds; `now` is monotonic."""
+        """Record the total audio transcribed, in seconds; `now` is on the monotonic clock."""
         now = time.monotonic() if now is None else now
         with self._lock:
             if self._samples and transcribed_s < self._samples[-1][1]:
-                self._samples.clear()  # an item was started again: a decrease is no speed
+                self._samples.clear()  # the total decreases when an item is started again
             if self._samples and now - self._samples[-1][0] < 0.5:
-                return  # several visitors read at once
+                return  # several visitors may take a reading at the same time
             self._samples.append((now, transcribed_s))
             while len(self._samples) > 2 and now - self._samples[0][0] > self.WINDOW_S:
                 self._samples.popleft()
 
     def speed(self) -> float | None:
-        """Return seconds of sound per second over the last minute; None until it is known."""
+        """Return seconds of audio per second over the last minute; None while unknown."""
         with self._lock:
             if not self._samples:
                 return None

@@ -1,4 +1,4 @@
-"""Transcripts of single files; the library is not touched."""
+"""Transcription of single files without the library."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kb.types import Transcript
 
 @dataclass
 class Transcription:
-    """Transcribes files in the foreground."""
+    """Transcription of files in the foreground."""
 
     session: InferenceSession
 
     def options(self, options: RunOptions) -> TranscriptionOptions:
-        """Return what a run with these options uses. Raises SettingsError."""
+        """Return the transcription options of a run. Raises SettingsError."""
         return self.session.transcription_options(options)
 
     def run(
@@ -28,11 +28,11 @@ class Transcription:
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Transcript:
-        """Return the transcript of one file; nothing is kept. Raises any KBError."""
+        """Return the transcript of one file; nothing is stored. Raises any KBError."""
         from kb.media import sha256_of
         from kb.media.probe import probe
 
-        probe(path)  # refuses a bad path before a model is loaded
+        probe(path)  # raises for an unusable file before a model is loaded
         return self.session.transcribe(
             path,
             self.options(options),

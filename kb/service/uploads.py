@@ -1,4 +1,4 @@
-"""Files that a browser uploaded, until they are queued."""
+"""Files uploaded by a browser, until they are ingested."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from kb.service import Service
 FOLDER = "uploads"
 
 
-UNUSED_S = 24 * 3600.0  # for an upload that no ingest has asked for
+UNUSED_S = 24 * 3600.0  # age at which an upload that was never queued is removed
 
 
-FAILED_S = 7 * 86_400.0  # for one whose item may still be tried again
+FAILED_S = 7 * 86_400.0  # the same for an upload whose item failed or was cancelled
 
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -29,7 +29,7 @@ _PART = ".part"
 
 
 def safe_name(filename: str) -> str:
-    """The name that the browser gave, as a name of one file on any system."""
+    """Return the browser's file name as a name that is valid on any system."""
     last = filename.replace("\\", "/").rsplit("/", 1)[-1]
     stem, dot, suffix = last.rpartition(".")
     if not dot:
@@ -40,7 +40,7 @@ def safe_name(filename: str) -> str:
 
 
 def path_of(home: Path, upload_id: str) -> Path | None:
-    """The file of an upload, None where there is none."""
+    """Return the file of an upload, None if there is none."""
     if not _ID.fullmatch(upload_id):
         return None
     try:
@@ -56,7 +56,7 @@ def discard(folder: Path) -> None:
 
 
 def sweep(service: Service, now: float | None = None) -> int:
-    """Remove uploads that were ingested or are no longer needed; return how many."""
+    """Remove uploads that were ingested or are no longer needed; return their number."""
     now = time.time() if now is None else now
     removed = 0
     root = service.settings.home / FOLDER
@@ -75,5 +75,5 @@ def sweep(service: Service, now: float | None = None) -> int:
                 discard(folder)
                 removed += 1
     with contextlib.suppress(OSError):
-        root.rmdir()  # only where it is empty
+        root.rmdir()  # raises OSError unless the folder is empty
     return removed

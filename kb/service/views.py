@@ -1,7 +1,7 @@
-"""Values of the lower layers that a face draws or prints, handed on by subject.
+"""Names of the lower layers for the user interfaces, grouped by subject.
 
-Names that a face needs in annotations only are imported here for the type checker alone where
-their module loads an HTTP client.
+A name whose module loads an HTTP client, and which is used in annotations only, is imported only
+for the type checker.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Supervision of the worker of this machine: start it, start it again when killed, report on it.
+"""Supervision of this machine's worker: start, restart after it was killed, state.
 
-The work itself is done by worker processes, which outlive the process that started them. Any
+Worker processes do the work, and continue after the process that started them has ended. Any
 thread may call any method.
 """
 
@@ -26,9 +26,9 @@ from kb.service.workers import Workers
 from kb.settings import get_settings
 
 POLL_EVERY_S = 2.0
-START_TIMEOUT_S = 60.0  # a worker that does not appear within this time has not come up
+START_TIMEOUT_S = 60.0  # a worker that is not alive within this time has failed to start
 STOPPING_S = 30.0
-MAX_STARTS = 3  # of workers in a row that end at once; then no further one is started
+MAX_STARTS = 3  # consecutive workers that end at once before no further worker is started
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 class WorkerView:
     """State of the workers: `running`, `paused`, `starting`, `stopping`, `stopped` or `ends`.
 
-    `count` workers are alive; `ends` means that the last one started ended before it came up.
+    `count` workers are alive; `ends` means that the last started worker ended before it was alive.
     """
 
     state: str
@@ -63,11 +63,11 @@ class Chore:
 
 
 class WorkerSupervisor:
-    """Keeps one worker of this machine alive, unless it was stopped on purpose.
+    """The supervisor of one worker of this machine.
 
-    A server has it poll (`start_polling`): a worker that signed off (`kb worker --stop`, the
-    button, Ctrl-C) stays away, one that was killed is started again. A caller that waits for
-    items asks again and again (`ensure_running`): there a worker has to be alive in any case.
+    A server polls (`start_polling`): a worker that signed off (`kb worker --stop`, the button,
+    Ctrl-C) is not started again, a worker that was killed is. A caller that waits for items calls
+    `ensure_running` repeatedly, which starts a worker in both cases.
     """
 
     def __init__(self) -> None:
@@ -75,19 +75,19 @@ class WorkerSupervisor:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.poll_count = 0
-        self._pid: int | None = None  # of the worker that was started last
+        self._pid: int | None = None  # of the last started worker
         self._started_at = 0.0
-        self._came_up = False  # whether that worker has been alive
+        self._came_up = False  # true after that worker was alive
         self._stopping_since = 0.0
         self._starts = 0
 
     # For a server
 
     def start_polling(self, chores: Sequence[Chore] = ()) -> None:
-        """Start a worker if none is alive, and supervise it from now on in a thread.
+        """Start a worker if none is alive, and supervise it in a thread.
 
-        The thread also does the chores, each first after its own interval. A second call
-        changes nothing.
+        The thread also runs the chores, each for the first time after its own interval. A
+        second call has no effect.
         """
         with self._lock:
             if self._thread is None:
@@ -102,14 +102,15 @@ class WorkerSupervisor:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the worker that was started last."""
+        """The process id of the last started worker."""
         return self._pid
 
-    # For a face
+    # For a user interface
 
     def start(self, service: Supervised, options: RunOptions | None = None) -> None:
-        """Start a worker unless one is alive or starting; the preset and the number of
-        preparation threads in `options` become its own. Raises LibraryError.
+        """Start a worker unless one is alive or starting. Raises LibraryError.
+
+        The worker uses the preset and the number of preparation threads in `options`.
         """
         with self._lock:
             self._starts = 0
@@ -118,7 +119,7 @@ class WorkerSupervisor:
                 self._launch(service, options)
 
     def ensure_running(self, service: Supervised, options: RunOptions | None = None) -> None:
-        """Start a worker, one that ends when it is idle, if none is alive and none is starting.
+        """Start a worker unless one is alive or starting; it ends when it is idle.
 
         Raises LibraryError when the workers end as soon as they are started.
         """
@@ -155,7 +156,7 @@ class WorkerSupervisor:
             return WorkerView("starting")
         return WorkerView("ends" if self._pid is not None and not self._came_up else "stopped")
 
-    # Inside
+    # Internal
 
     def _run(self, chores: Sequence[Chore]) -> None:
         service = Service(get_settings())
@@ -192,14 +193,14 @@ class WorkerSupervisor:
         *,
         exit_when_idle: bool = False,
     ) -> None:
-        # A start that raises does not count: a missing library may be back at the next poll.
+        # A start that raises is not counted: a missing library may be available at the next poll.
         self._pid = service.workers.start(exit_when_idle=exit_when_idle, options=options)
         self._starts += 1
         self._came_up = False
         self._started_at = time.monotonic()
 
     def _is_starting(self) -> bool:
-        """Return whether a worker that was started here may still come up."""
+        """Return whether a worker that this process started may still become alive."""
         if self._came_up or time.monotonic() - self._started_at > START_TIMEOUT_S:
             return False
         return self._has_process()

@@ -12,20 +12,23 @@ from kb.settings import Settings
 
 @dataclass
 class Workers:
-    """Runs workers on one library."""
+    """The worker processes of one library."""
 
     settings: Settings
     library: Library
 
     @property
     def log_file(self) -> Path:
-        """The file that detached workers write their log to."""
+        """The log file of detached workers."""
         from kb.jobs.worker.spawn import worker_log_file
 
         return worker_log_file(self.settings)
 
     def start(self, *, exit_when_idle: bool = False, options: RunOptions | None = None) -> int:
-        """Start a worker that outlives this process; return its pid. Raises LibraryError."""
+        """Start a detached worker, which continues after this process; return its process id.
+
+        Raises LibraryError.
+        """
         from kb.jobs.worker.spawn import start_worker
 
         self.library.prepare()
@@ -34,7 +37,7 @@ class Workers:
     def run_here(
         self, *, preset: str | None, preparations: int | None, exit_when_idle: bool = False
     ) -> None:
-        """Work in this process until it is stopped; None stands for the settings' values."""
+        """Run a worker in this process until it is stopped; None means the settings' value."""
         from kb.jobs.worker.worker import Worker
 
         settings = self.settings.replace(

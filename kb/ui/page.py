@@ -1,4 +1,4 @@
-"""The frame of the page: sidebar and tabs. Only the open tab's body runs."""
+"""The frame of the page: sidebar and tabs. Only the body of the open tab runs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ def _tab_body(target: str) -> Callable[[], None]:
 # Loaded with the page, not when a tab is opened: the server loads the page before the first visit.
 _BODIES = {name: _tab_body(target) for name, target in session.TABS.items()}
 
-# Figures in a row take the room they need and wrap; a phone gets three beside each
-# other.
+# Figures in a row take the width of their content and wrap; a phone shows three in a row.
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 2.4rem; padding-bottom: 3rem; max-width: 1400px;
   padding-left: 2.5rem; padding-right: 2.5rem; }
@@ -62,7 +61,7 @@ def render() -> None:
     session.init_from_url()
     st.set_page_config(page_title=text("app"), page_icon=_icon(), layout="wide")
     st.html(_STYLE)
-    session.redraw_requested()  # this is the whole page
+    session.redraw_requested()  # this run draws the whole page, as requested
     try:
         chosen = session.service().settings
     except KBError as error:
@@ -84,7 +83,7 @@ def render() -> None:
 
 
 def _icon() -> Image.Image:
-    """The page's icon, drawn: three lines of a transcript and a mark to play it."""
+    """Return the drawn icon of the page: three lines of a transcript and a play symbol."""
     size = 64
     picture = Image.new("RGBA", (size, size), (0, 0, 0, 0))
     draw = ImageDraw.Draw(picture)

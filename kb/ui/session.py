@@ -15,8 +15,8 @@ _REDRAW = "moved"
 TAB = "tab"
 
 # Key of the tab's label -> "module:function" that draws its body, in the order on the page; the
-# page loads them. Links name a tab by its English label, whatever the language of the page: those
-# in search results lead to `?tab=Library`.
+# page loads them. Links contain the English label of a tab in every language of the page: links in
+# search results have `?tab=Library`.
 TABS: dict[str, str] = {
     "tab_ingest": "kb.ui.tabs.ingest.tab:render",
     "tab_queue": "kb.ui.tabs.queue.tab:render",
@@ -28,7 +28,7 @@ TABS: dict[str, str] = {
 
 
 def service() -> Service:
-    """This visitor's service. It holds no model: recognition belongs to the worker."""
+    """Return this visitor's service. It loads no model: the worker does the recognition."""
     known = st.session_state.get(_SERVICE)
     if known is None or known.settings is not get_settings():
         known = st.session_state[_SERVICE] = Service()
@@ -36,7 +36,7 @@ def service() -> Service:
 
 
 def library_listing() -> LibraryListing:
-    """Return all items of the library folder, read again when something in it has changed.
+    """Return all items of the library folder; only changed files are read again.
 
     Raises LibraryError.
     """
@@ -47,7 +47,7 @@ def library_listing() -> LibraryListing:
 
 
 def init_from_url() -> None:
-    """Take language and tab from the page's address, once for each visitor."""
+    """Set language and tab from the page's address, once per visitor."""
     state = st.session_state
     if i18n.STATE not in state:
         requested = st.query_params.get(i18n.STATE) or (st.context.locale or "")[:2].lower()
@@ -69,7 +69,7 @@ def store_tab() -> None:
 
 
 def open_tab() -> str:
-    """The key of the open tab's label."""
+    """Return the key of the open tab's label."""
     return _tab_named(str(st.session_state.get(TAB, "")))
 
 
@@ -82,7 +82,7 @@ def set_language(language: str) -> None:
 
 
 def _tab_named(label: str) -> str:
-    """The tab of this label in any language, without regard to case; else the first."""
+    """Return the tab with this label in any language, ignoring case; else the first tab."""
     folded_label = label.casefold()
     for tab in TABS:
         if any(messages[tab].casefold() == folded_label for messages in i18n.MESSAGES.values()):
@@ -94,25 +94,25 @@ def _tab_named(label: str) -> str:
 
 
 def open_item(item_id: str, start_s: float | None = None) -> None:
-    """Show an item, from a second on. For callbacks: the page is drawn afterwards."""
+    """Show an item from `start_s` on. For callbacks: the page is drawn afterwards."""
     go_to("tab_library")
     st.query_params["item"] = item_id
     if start_s is None:
         st.query_params.pop("t", None)
     else:
         st.query_params["t"] = str(max(0, int(start_s)))
-    # The same second asked for again is a new wish: the listener has moved on since.
+    # A request for the same second is a new request: playback has continued in the meantime.
     st.session_state[_SEEK_COUNT] = seek_count() + 1
 
 
 def close_item() -> None:
-    """Show the list, or the answers of a search, again. For callbacks."""
+    """Show the list or the search results again. For callbacks."""
     for name in ("item", "t"):
         st.query_params.pop(name, None)
 
 
 def current_item() -> tuple[str, float | None]:
-    """Id of the open item ("" for none) and the second to start at, from the page's address."""
+    """Return the id of the open item ("" for none) and its start in seconds, from the address."""
     start = st.query_params.get("t", "")
     try:
         second = float(start) if start else None
@@ -122,7 +122,7 @@ def current_item() -> tuple[str, float | None]:
 
 
 def seek_count() -> int:
-    """Return how often this visitor has asked for a position; it tells two requests apart."""
+    """Return the number of this visitor's seek requests; it distinguishes equal requests."""
     return int(st.session_state.get(_SEEK_COUNT, 0))
 
 
@@ -130,10 +130,10 @@ def seek_count() -> int:
 
 
 def redraw() -> None:
-    """Ask for the whole page. For callbacks: in a fragment, only that is drawn after them."""
+    """Request a run of the whole page. For callbacks: a fragment would redraw only itself."""
     st.session_state[_REDRAW] = True
 
 
 def redraw_requested() -> bool:
-    """Return whether a callback asked for the whole page, and forget it."""
+    """Return whether a callback requested the whole page, and clear the request."""
     return bool(st.session_state.pop(_REDRAW, False))

@@ -19,7 +19,7 @@ _COLORS = {"running": "green", "starting": "blue", "stopping": "orange", "paused
 
 
 def render() -> None:
-    """Draw it."""
+    """Draw the sidebar."""
     service = session.service()
     with st.sidebar:
         st.markdown(f"### {text('app')}")
@@ -116,7 +116,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
 
 
 def word_count(transcribed: object) -> int:
-    """Return the number of words that an entry's metadata gives; 0 without one."""
+    """Return the number of words in an entry's metadata; 0 if it is missing."""
     words = transcribed.get("words") if isinstance(transcribed, dict) else None
     return words if isinstance(words, int) else 0
 
@@ -145,7 +145,7 @@ def _sign_out(service: Service) -> None:
     if oidc.oidc_enabled():
         st.button(text("sign_out"), on_click=st.logout, key="sign-out", type="tertiary")
     elif service.settings.password.get_secret_value():
-        # A link to a route of the server: the cookie is not the page's to remove.
+        # This is a link to a route of the server, because the page cannot remove the cookie.
         st.html(f'<a href="{SIGN_OUT.lstrip("/")}" target="_self">{text("sign_out")}</a>')
 
 

@@ -45,8 +45,8 @@ def ingest(
     report = service.ingest.run(sources, options, filters)
     items = report.items
     if wait:
-        # Items that were on the queue before are waited for too: they were asked for here. One
-        # that waits for a later time is followed only if that time is near (`Follow.run`).
+        # The wait includes requested items that were in the queue before. An item that waits for
+        # a later time is followed only if that time is near (`Follow.run`).
         ids = [*report.enqueued, *(each.id for each in report.skipped if each.is_pending)]
         for lane in service.queue.lanes():
             console.print_note(

@@ -1,4 +1,4 @@
-"""Commands about knowledge bases elsewhere: publish, sync, ask, upload."""
+"""Commands about remote knowledge bases: publish, sync, ask, upload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands for people who listen: review, clip, vocabulary, correct."""
+"""Commands for the review of transcripts: review, clip, vocabulary, correct."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kb.types import Revision
 if TYPE_CHECKING:
     from kb.service.review import ReviewItem, UncertainSpan
 
-_SHOWN = 10  # doubtful stretches of one item in a listing of several
+_SHOWN = 10  # number of uncertain spans per item in a listing of several items
 
 
 def register(app: typer.Typer) -> None:
@@ -173,7 +173,7 @@ def _print_item(found: ReviewItem, max_spans: int | None) -> None:
 
 def _edit(service: Service, item_id: str, edits: list[str], note: str, as_json: bool) -> None:
     todo = [_parse_edit(each) for each in edits]
-    # Segments from the last to the first, then stretches: an edit renumbers the segments behind.
+    # Segments from the last to the first, then spans: an edit renumbers the following segments.
     todo.sort(key=lambda each: -each[0] if isinstance(each[0], int) else 1)
     done: list[Revision] = []
     for target, text in todo:

@@ -88,7 +88,7 @@ def follow(
     path = Path(source).expanduser()
     if path.exists():
         source = str(path.absolute())  # the worker may run elsewhere
-    with suppress(RetryLater):  # a spent quota comes back; a wrong reference fails now
+    with suppress(RetryLater):  # a used-up quota is temporary; an invalid reference fails now
         service.queue.source_factory.open(source, filters)
     subscription = service.subscriptions.follow(
         source, every_s=every_s, filters=filters, options=options.as_dict()
@@ -135,7 +135,7 @@ def print_scan(found: Scan) -> None:
 
 
 def _counts(found: Scan) -> list[str]:
-    """Return the numbers of items, in all and by state."""
+    """Return the numbers of items, in total and by state."""
     report = found.report
     listed = f"{report.listed} listed"
     if report.reported is not None and report.reported != report.listed:
@@ -152,7 +152,7 @@ def _counts(found: Scan) -> list[str]:
 
 
 def _costs(found: Scan) -> list[str]:
-    """Return what an ingest would cost: sound, quota, disk and time."""
+    """Return the cost of an ingest: audio, quota, disk and time."""
     parts = [f"{_format_duration(found.audio_s)} of sound"]
     if found.report.units:
         parts.append(f"{found.report.units} API units")

@@ -55,7 +55,7 @@ _STYLE = {
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on stdout, with letters of all languages as they are."""
+    """Print one JSON document on stdout; non-ASCII letters are not escaped."""
     print(json.dumps(document, ensure_ascii=False, indent=2))
 
 
@@ -71,7 +71,7 @@ def print_warning(message: str) -> None:
 
 
 def print_note(message: str) -> None:
-    """Print a sentence for the person at the terminal, on stderr."""
+    """Print a message for the user on stderr."""
     err.print(Text(message), soft_wrap=True)
 
 
@@ -184,7 +184,10 @@ def status_view(
 
 
 def _published(publications: Sequence[Publication]) -> Text:
-    """Return `local, odin waiting`: knowledge bases with the item, or its state there."""
+    """Return the knowledge bases of an item, with its state there: `local, odin waiting`.
+
+    The state is omitted if the item is published.
+    """
     text = Text()
     for publication in publications:
         text.append(", " if text else "")
@@ -218,7 +221,7 @@ def print_problems(items: Sequence[ItemStatus]) -> None:
     for item in items:
         _print_problem(item.state, item.title, item.error, item.hint)
         for publication in item.publications:
-            if publication.status != "held":  # the item itself says why
+            if publication.status != "held":  # the error of the item gives the reason
                 state = f"{publication.sink} {publication.status}"
                 _print_problem(
                     state,
@@ -239,7 +242,7 @@ def _print_problem(state: str, title: str, error: str, hint: str, style: str | N
 
 
 def print_uncertain_spans(transcript: Transcript, limit: int = 10) -> None:
-    """Print the doubtful stretches with their reasons; nothing where there are none."""
+    """Print the uncertain spans with their reasons; nothing if there are none."""
     spans = transcript.doubtful_spans
     if not spans:
         return
@@ -257,7 +260,7 @@ def print_uncertain_spans(transcript: Transcript, limit: int = 10) -> None:
 
 
 def print_checks(checks: Sequence[Any]) -> None:
-    """Print the checks of `kb doctor`; each failed one with the command that mends it."""
+    """Print the checks of `kb doctor`; each failed one with the command that repairs it."""
     for check in checks:
         out.print(
             Text.assemble(
@@ -280,7 +283,7 @@ def media_progress(title: str, *, shown: bool) -> Iterator[Callable[[float], Non
 
 @contextmanager
 def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
-    """Show a bar for each running item, one for all, and keep a line for each ended item."""
+    """Show a bar for each running item and one for all items; print a line for each ended item."""
     with _bars(shown) as bars:
         overall = bars.add_task(f"{'all':10} {total} items", total=float(total))
         tasks: dict[str, TaskID] = {}

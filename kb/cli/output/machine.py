@@ -23,7 +23,7 @@ BOUND = {
 
 
 def machine_lines(machines: Sequence[Machine], presets: Sequence[Preset] = ()) -> list[Text]:
-    """Return a line or two for each machine at work; a larger one of `presets` is named."""
+    """Return one or two lines per machine; they may name a larger one of `presets`."""
     lines = []
     for machine in machines:
         words = [machine.executor_id or "this machine", machine.device.name]

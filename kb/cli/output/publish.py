@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kb.service.views import Answer, CostEstimate, Reference, SyncPlan
 
 SHOWN_LENGTH = 200  # characters of a hit's text
-# The text with which a passage starts in a published document.
+# A passage in a published document starts with this text.
 _TIME_LINK = re.compile(r"\[(?:\d+:)+\d\d\]\([^)]*\)")
 
 
@@ -36,7 +36,7 @@ def plan_document(plan: SyncPlan, held: Sequence[MediaItem]) -> dict[str, Any]:
 
 
 def print_plan(plan: SyncPlan) -> None:
-    """Print each difference on a line, and the sum."""
+    """Print one line per difference, and the totals."""
     for step in plan.steps:
         out.print(
             Text.assemble(
@@ -92,9 +92,10 @@ def print_sources(sources: Sequence[Reference]) -> None:
 def remote_search_document(
     query: str, elapsed_ms: float, found: Sequence[Reference]
 ) -> dict[str, Any]:
-    """Return the document of `kb search --remote --json`: as of the local index, plus `document`.
+    """Return the document of `kb search --remote --json`.
 
-    `start`, `end` and `deep_link` are null or empty where the passage of a hit is not known.
+    It has the keys of a local search, plus `document`. `start`, `end` and `deep_link` are null or
+    empty if the passage of a hit is unknown.
     """
     return {
         "query": query,

@@ -1,1 +1,1 @@
-"""The web server beside Streamlit: routes, sign-in, request checks."""
+"""The web server around Streamlit: routes, sign-in, request checks."""

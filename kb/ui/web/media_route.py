@@ -1,8 +1,8 @@
-"""The web route behind the player: media files of the library, in the ranges a player asks for.
+"""The web route of the player: media files of the library, in the requested byte ranges.
 
-Streamlit's own media store reads a whole file into memory; this one streams from disk. Its
-login and checks do not cover routes of ours, hence the token: only a page of this process
-can make an address, and it opens one item.
+Streamlit's media store reads a whole file into memory; this route streams from disk. Streamlit's
+login and checks do not cover additional routes, so the address contains a token: only a page of
+this process can make it, and it is valid for one item.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from kb.settings import Settings, get_settings
 
 PREFIX = "kb-media"
 
-_KEY = secrets.token_bytes(32)  # of this process: addresses end with it
+_KEY = secrets.token_bytes(32)  # valid in this process: addresses expire when it ends
 _TYPES = {".mkv": "video/webm", ".m4b": "audio/mp4", ".opus": "audio/ogg", ".weba": "audio/webm"}
-"""Types under which browsers play what they can; their own would be refused unseen."""
+"""Types for which browsers try to play the file; they reject the registered types unread."""
 
 
 def media_url(item_id: str) -> str:
-    """The address of an item's medium, relative to the page."""
+    """Return the address of an item's medium, relative to the page."""
     return f"{PREFIX}/{quote(item_id, safe='')}?key={token(f'media {item_id}')}"
 
 
 def media_type(path: Path) -> str:
-    """The type under which a browser plays a file."""
+    """Return the media type for which a browser plays a file."""
     known = _TYPES.get(path.suffix.lower())
     return known or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
 
 def media_file(item_id: str) -> Path | None:
-    """Return the medium of an item; None if it is not in the library folder or no medium."""
+    """Return the medium of an item; None if it is not a medium in the library folder."""
     return _service(get_settings()).items.media_file(item_id)
 
 
 def serve_media(request: Request) -> Response:
-    """A medium, or the range of it that is asked for."""
+    """Return the response to a request for a medium or a byte range of it."""
     item_id = request.path_params["item_id"]
     path = media_file(item_id)
     if path is None:
@@ -55,7 +55,7 @@ def serve_media(request: Request) -> Response:
 
 
 def token(purpose: str) -> str:
-    """Return the token for one purpose; only pages of this process can give it out."""
+    """Return the token for one purpose; only this process can make it."""
     return hmac.new(_KEY, purpose.encode(), hashlib.sha256).hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""Signing in through OpenID Connect, as Streamlit does it: who is it, and may he come in."""
+"""Sign-in through OpenID Connect by Streamlit, and the check that a user is allowed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def oidc_enabled() -> bool:
 
 
 def check_access(settings: Settings) -> bool:
-    """Return whether this visitor may see the page; draw the way to sign in if not."""
+    """Return whether this visitor may see the page; draw the sign-in form if not."""
     if not oidc_enabled():
         return True
     if not st.user.is_logged_in:
@@ -35,10 +35,10 @@ def check_access(settings: Settings) -> bool:
 
 
 def is_request_allowed(settings: Settings, connection: HTTPConnection) -> bool:
-    """The same for a request to a route of ours, by the cookie that the page's sign-in left."""
+    """Return whether a request to an additional route is allowed, by the cookie of the sign-in."""
     if not oidc_enabled():
         return True
-    # Streamlit's own way of reading it; it signs and splits the cookie.
+    # Streamlit's function reads the cookie, because Streamlit signs and splits it.
     from streamlit.web.server.starlette.starlette_websocket import (
         USER_COOKIE_NAME,
         _get_signed_cookie_with_chunks,

@@ -1,7 +1,7 @@
-"""Access to the dashboard's server: Host, Origin, password, and where it may listen.
+"""Access control of the dashboard's server: Host, Origin, password, and bind address.
 
-Streamlit's own checks cover its pages; this stands before everything, routes of ours and the
-page's connection included.
+Streamlit's checks cover its pages only. This guard checks all requests, including those to
+additional routes and the page's WebSocket connection.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from kb.settings import Settings
 from kb.ui.i18n import MESSAGES
 
 SIGN_IN, SIGN_OUT = "/kb-login", "/kb-logout"
-HEALTH = "/_stcore/health"  # tells nothing but that the server is there
+HEALTH = "/_stcore/health"  # discloses only that the server runs
 COOKIE = "kb_session"
 COOKIE_S = 30 * 86_400
-TRIES, TRIES_S = 5, 60.0  # wrong passwords from one address, then it waits
+TRIES, TRIES_S = 5, 60.0  # wrong passwords of one address within this time before it has to wait
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-BODY_BYTES = 4096  # of a sign-in form
+BODY_BYTES = 4096  # maximum size of a sign-in form
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 def is_loopback(address: str | None) -> bool:
     """Return whether a server bound to this address is reached from this machine alone.
 
-    An empty address is every interface.
+    An empty address means every interface.
     """
     if not address:
         return False
@@ -51,7 +51,7 @@ def is_loopback(address: str | None) -> bool:
 
 
 def check_binding(address: str | None, settings: Settings, *, oidc: bool) -> None:
-    """Raise UsageError where the whole network would have access."""
+    """Raise UsageError if the whole network would have access without sign-in."""
     if is_loopback(address) or oidc or settings.password.get_secret_value():
         return
     raise UsageError(
@@ -65,10 +65,10 @@ def check_binding(address: str | None, settings: Settings, *, oidc: bool) -> Non
 
 
 class RequestGuard:
-    """ASGI middleware: foreign hosts and origins are refused, then the password is asked for.
+    """ASGI middleware that refuses foreign hosts and origins, then requires the password.
 
-    `hosts` are the names under which the server may be called (empty: any); calls under
-    another name come from a page that let its own name point here (DNS rebinding).
+    `hosts` are the allowed host names (empty: any). A request with another name may come from a
+    page whose own name resolves to this server (DNS rebinding).
     """
 
     def __init__(self, app: ASGIApp, *, password: str = "", hosts: tuple[str, ...] = ()) -> None:
@@ -100,7 +100,7 @@ class RequestGuard:
         origin = headers.get("origin")
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
         if origin is None or not unsafe:
-            # What only reads needs no origin: browsers keep the answer from foreign pages.
+            # Read requests need no origin: browsers hide the response from foreign pages.
             return None
         if urlsplit(origin).netloc.lower() != host.lower():
             return PlainTextResponse("A page of another site may not do this.", 403)
@@ -163,7 +163,7 @@ class RequestGuard:
         return done
 
     def _retry_after_s(self, address: str) -> float:
-        """Seconds until an address may try again."""
+        """Return the seconds until an address may try again."""
         tries, now = self._failed_attempts[address], time.monotonic()
         while tries and now - tries[0] > TRIES_S:
             tries.popleft()
@@ -171,7 +171,10 @@ class RequestGuard:
 
 
 def _key(password: str) -> bytes:
-    """The key that signs cookies: the same after a restart, another for another password."""
+    """Return the key that signs cookies; it depends on the password only.
+
+    It is the same after a restart, and a new password makes old cookies invalid.
+    """
     return hashlib.scrypt(password.encode(), salt=b"kb-ingest dashboard", n=2**14, r=8, p=1)
 
 
@@ -180,7 +183,7 @@ def _digest(password: str) -> bytes:
 
 
 def _name(host: str) -> str:
-    """The name in a Host header, without port and brackets; empty for what is none."""
+    """Return the name in a Host header without port and brackets; empty if invalid."""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
@@ -188,7 +191,7 @@ def _name(host: str) -> str:
 
 
 def _local_url(target: str) -> str:
-    """An address of this server; `/` for any other."""
+    """Return an address of this server; `/` for any other address."""
     parts = urlsplit(target)
     safe = target.startswith("/") and not target.startswith(("//", "/\\"))
     if not safe or parts.scheme or parts.netloc:

@@ -1,4 +1,4 @@
-"""The server around the page: its own routes, who stands before them, and the worker beside it."""
+"""The server around the page: additional routes, middleware, and supervision of the worker."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from kb.ui.web import media_route, oidc, request_guard, upload_route
 UPLOAD = "kb-upload"
 _REFUSED = "This link belongs to an earlier page: load the page again."
 
-# What every page needs; then what tables, a search and charts need. They wait until the visitor
-# whose browser opens with the program has a page: they would take the processor from it.
+# The module that every page needs; then the modules of tables, search and charts. The latter are
+# loaded after a delay, because they would slow down the page of the browser that opens at start.
 _PRELOAD, _DEFERRED_PRELOAD = "kb.ui.page", ("pandas", "kb.sinks.local.sink", "altair")
 DEFERRED_PRELOAD_S = 3.0
 
@@ -43,7 +43,7 @@ _guard_installed = False
 
 
 def routes() -> list[Route]:
-    """The routes beside the page."""
+    """Return the additional routes."""
     return [
         Route(f"/{media_route.PREFIX}/{{item_id}}", _media, methods=["GET"]),
         Route(f"/{UPLOAD}", _upload, methods=["PUT"]),
@@ -58,8 +58,8 @@ def upload_url() -> str:
 def middleware(address: str | None, allowed_hosts: Sequence[str] = ()) -> list[Middleware]:
     """Return the middleware before all routes of a server bound to this address.
 
-    `allowed_hosts` are the names it may be called by elsewhere than on loopback; empty or `*`
-    for any. Raises UsageError where the whole network would have access, and SettingsError.
+    `allowed_hosts` are the allowed host names unless the server is bound to loopback; empty or
+    `*` for any. Raises UsageError if the whole network would have access, and SettingsError.
     """
     global _guard_installed
     settings = get_settings()
@@ -73,13 +73,13 @@ def middleware(address: str | None, allowed_hosts: Sequence[str] = ()) -> list[M
 
 
 def is_password_enforced(settings: Settings) -> bool:
-    """Return whether this process enforces the password, where one is set."""
+    """Return whether this process enforces the password; True if no password is set."""
     return _guard_installed or not settings.password.get_secret_value()
 
 
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[None]:
-    """While the server runs, the worker is looked after."""
+    """Preload modules, open the browser and supervise the worker while the server runs."""
     stopping = threading.Event()
     threading.Thread(target=_preload, args=(stopping, get_settings()), daemon=True).start()
     if open_browser.OPEN_BROWSER_FLAG in sys.argv:
@@ -107,14 +107,14 @@ def _open_browser(stopping: threading.Event) -> None:
 
 
 def _preload(stopping: threading.Event, settings: Settings) -> None:
-    """Load what the page needs: better now than under the first visitor's eyes."""
+    """Load the modules of the page before the first visit, which would otherwise wait for them."""
     importlib.import_module(_PRELOAD)
     if stopping.wait(DEFERRED_PRELOAD_S):
         return
     try:
         Service(settings).items.listing()
     except KBError as error:
-        log.warning("%s %s", error.message, error.hint)  # the page says it in its place
+        log.warning("%s %s", error.message, error.hint)  # the page shows this error too
     for name in _DEFERRED_PRELOAD:
         importlib.import_module(name)
 
@@ -132,7 +132,7 @@ async def _upload(request: Request) -> Response:
     settings = get_settings()
     if not oidc.is_request_allowed(settings, request):
         return PlainTextResponse("Sign in first.", 401)
-    # A browser always says where such a request comes from; the guard has compared it.
+    # A browser always sends the origin of such a request; the guard has checked it.
     if not request.headers.get("origin") or not media_route.has_token(request, UPLOAD):
         return PlainTextResponse(_REFUSED, 403)
     return await upload_route.receive(request, settings.home)

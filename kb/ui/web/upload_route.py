@@ -1,9 +1,9 @@
-"""Files that come through the browser: streamed to disk, and kept until they are taken in.
+"""Files uploaded by the browser: streamed to disk, and kept until they are ingested.
 
     PUT /kb-upload?name=talk.mp4&key=…        → {"id": "…", "name": "talk.mp4", "size": 123}
 
-They lie in `uploads/<id>/` of the library folder, so that a worker on another machine that
-shares the folder finds them too. `sweep` removes what has been taken in.
+They are stored in `uploads/<id>/` of the library folder, so that a worker on another machine
+that shares the folder can read them. `sweep` removes ingested files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 
 from kb.service.uploads import _PART, FOLDER, discard, safe_name
 
-SPARE_BYTES = 1 << 30  # stays free on the disk
+SPARE_BYTES = 1 << 30  # bytes that an upload must leave free on the disk
 
 log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""Parts of pages that several tabs use."""
+"""Components that several tabs use."""

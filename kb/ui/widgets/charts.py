@@ -1,7 +1,7 @@
-"""Charts with axes that a reader of the screen can tell from ornament: one text for the whole.
+"""Charts with axes and one alternative text for screen readers.
 
-Vega marks every stroke for screen readers and gives none of them a name; here the strokes are
-silent and the chart speaks through its `alt`.
+Vega exposes every mark to screen readers without a name. Here the marks are hidden from them, and
+`alt` describes the chart.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def lines(
     y_label: str,
     alt: str,
 ) -> None:
-    """One line a series over the same places."""
-    import altair  # a quarter of a second that the other tabs' first visitor need not wait
+    """Draw one line per series over the same x values."""
+    import altair  # the import takes 0.25 s, which the other tabs do not need
 
     rows = [
         {"x": place, "y": value, "series": name}
@@ -50,7 +50,7 @@ def lines(
 def bars(
     names: Sequence[str | int], values: Sequence[float], *, x_label: str, y_label: str, alt: str
 ) -> None:
-    """One bar a name, in the order given."""
+    """Draw one bar per name, in the given order."""
     import altair
 
     rows = [{"x": name, "y": value} for name, value in zip(names, values, strict=True)]

@@ -1,4 +1,4 @@
-// Files to the server, one after the other, each as the body of one request: no copy in memory.
+// Upload of files, one after the other, each as the body of one request: no copy in memory.
 const zones = new WeakMap();
 
 export default function (component) {

@@ -1,4 +1,4 @@
-"""A place to drop files, which the browser sends to the upload route one after the other."""
+"""A drop zone for files; the browser sends them to the upload route one after the other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _mount = st.components.v2.component(
 
 
 def dropzone() -> list[Path]:
-    """Draw it; returns the files that have arrived and were not taken in yet."""
+    """Draw the drop zone and return the uploaded files that are not ingested yet."""
     result = _mount(
         key=f"{KEY}-{_round()}",
         data={
@@ -60,7 +60,7 @@ def dropzone() -> list[Path]:
 
 
 def clear() -> None:
-    """Begin with an empty list again. For callbacks."""
+    """Empty the list of files. For callbacks."""
     st.session_state[_ROUND] = _round() + 1
 
 

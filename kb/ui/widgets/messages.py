@@ -1,4 +1,4 @@
-"""Values as the page shows them: times, marked snippets, states, errors."""
+"""Display of values on the page: times, highlighted snippets, states, errors."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _STATE_COLORS = {"done": "green", "failed": "red", "held": "orange", "running": 
 
 
 def escape_markdown(words: str) -> str:
-    """Text of others as Markdown shows it letter by letter: titles and transcripts."""
+    """Return external text (titles, transcripts) escaped, so that Markdown shows it literally."""
     return _MARKDOWN.sub(r"\\\1", words.replace("\n", " "))
 
 
 def highlight_markdown(snippet: str) -> str:
-    """A search's snippet as Markdown, its hit words (`**word**`) on a coloured ground."""
+    """Return a search snippet as Markdown, its hits (`**word**`) with a coloured background."""
     parts = _MARKED.split(snippet)
     return "".join(
         f":orange-background[{escape_markdown(part)}]" if number % 2 else escape_markdown(part)
@@ -61,12 +61,12 @@ def highlight_markdown(snippet: str) -> str:
 
 
 def state(name: str) -> str:
-    """A state with its sign, for tables."""
+    """Return the text of a state with its sign, for tables."""
     return f"{STATE_SIGNS.get(name, '')} {text(f'state_{name}')}".strip()
 
 
 def colored_state(name: str) -> str:
-    """A state with its sign and colour, as Markdown."""
+    """Return the text of a state with its sign and colour, as Markdown."""
     return f":{_STATE_COLORS.get(name, 'gray')}[{escape_markdown(state(name))}]"
 
 
@@ -81,7 +81,7 @@ def stored_error(row: error_messages.StoredError, *, severe: bool = True) -> Non
 
 
 def show_error(message: str, hint: str = "", *, severe: bool = True) -> None:
-    """Show a message and its next step, both in the page's language already."""
+    """Show a message and its next step; both are already in the page's language."""
     body = escape_markdown(message)
     if hint:
         body += "\n\n" + text("hint", hint=escape_markdown(hint))
@@ -89,7 +89,7 @@ def show_error(message: str, hint: str = "", *, severe: bool = True) -> None:
 
 
 def flash(place: str, words: str) -> None:
-    """Say what came of a button, at that place of the page. For callbacks; see `show_flash`."""
+    """Keep the result of a callback to be shown at this place of the page; see `show_flash`."""
     st.session_state[f"news-{place}"] = (words, time.monotonic() + FLASH_S)
 
 
@@ -99,14 +99,15 @@ def flash_error(place: str, problem: KBError) -> None:
 
 
 def clear_flash(place: str) -> None:
-    """Forget the message of that place. For callbacks."""
+    """Remove the message of this place. For callbacks."""
     st.session_state.pop(f"news-{place}", None)
 
 
 def show_flash(place: str) -> None:
-    """Draw what was last said of this place.
+    """Draw the last message of this place.
 
-    It stays for a while: the page may redraw itself before the user has read it.
+    It is shown for `FLASH_S` (errors: `FLASH_ERROR_S`) seconds, because the page may be redrawn
+    before the user has read it.
     """
     words, until = st.session_state.get(f"news-{place}", (None, 0.0))
     if words is None or time.monotonic() > until:
@@ -118,7 +119,7 @@ def show_flash(place: str) -> None:
 
 
 def display_path(path: Path) -> str:
-    """A folder as people write it, `~` for their own."""
+    """Return a path as text, with `~` for the home folder."""
     try:
         return str(Path("~") / path.relative_to(Path.home()))
     except (ValueError, RuntimeError):
@@ -126,7 +127,7 @@ def display_path(path: Path) -> str:
 
 
 def format_length(seconds: float | None) -> str:
-    """A length as `M:SS` or `H:MM:SS`; a dash when it is not known."""
+    """Return a duration in seconds as `M:SS` or `H:MM:SS`; a dash if unknown."""
     if seconds is None:
         return "–"
     minutes, second = divmod(round(seconds), 60)
@@ -135,7 +136,7 @@ def format_length(seconds: float | None) -> str:
 
 
 def format_datetime(epoch_s: float | None) -> str:
-    """A time as `14:32` for today, else with its day; a dash when it is not known."""
+    """Return a time as `14:32` for today, else with its date; a dash if unknown."""
     if epoch_s is None:
         return "–"
     zone = _zone()
@@ -151,7 +152,7 @@ def format_datetime(epoch_s: float | None) -> str:
 
 
 def format_timedelta(seconds: float | None) -> str:
-    """About how long something takes: `3 h 10 min`, `12 min`, `40 s`; a dash when unknown."""
+    """Return a rounded duration: `3 h 10 min`, `12 min`, `40 s`; a dash if unknown."""
     if seconds is None:
         return "–"
     if seconds < 90:
@@ -166,7 +167,7 @@ def format_timedelta(seconds: float | None) -> str:
 
 
 def format_size(octets: float | None) -> str:
-    """A size in decimal units, as disks are sold: `18 GB`; a dash when unknown."""
+    """Return a size in bytes in decimal units, as on disk labels: `18 GB`; a dash if unknown."""
     if octets is None:
         return "–"
     for unit in ("B", "kB", "MB", "GB"):
@@ -189,7 +190,7 @@ def publish_sign(status: str) -> str:
 
 
 def facts(rows: Sequence[tuple[str, str]]) -> None:
-    """Names and values below each other; text of others stays text."""
+    """Draw a list of names and values; external text is escaped."""
     body = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows
     )
@@ -197,7 +198,7 @@ def facts(rows: Sequence[tuple[str, str]]) -> None:
 
 
 def _zone() -> tzinfo | None:
-    """The visitor's time zone, as the browser tells it; this machine's where it does not."""
+    """Return the time zone of the visitor's browser; None (this machine's) if unknown."""
     try:
         name = st.context.timezone
         return ZoneInfo(name) if name else None

@@ -1,6 +1,6 @@
-"""Live figures as cards: a name, a value and a small curve, cheap enough for every two seconds.
+"""Live figures as cards: a name, a value and a small curve, fast enough to redraw every 2 s.
 
-Streamlit's own small charts have no text for those who do not see them; these have.
+Streamlit's small charts have no alternative text for screen readers; these have one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 import streamlit as st
 
-_WIDTH, _HEIGHT = 160, 40  # of the curve, in its own units
-_COLOR = "#3878b8"  # is seen on light ground and on dark
-_POINTS = 160  # more than there are places to draw them
+_WIDTH, _HEIGHT = 160, 40  # of the curve, in SVG units
+_COLOR = "#3878b8"  # visible on light and on dark background
+_POINTS = 160  # more points would exceed the width of the curve
 _STYLE = """<style>
 .stApp .kb-cards { display: grid; gap: 0.6rem;
   grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); }
@@ -30,7 +30,7 @@ _STYLE = """<style>
 
 @dataclass(frozen=True, slots=True)
 class MetricCard:
-    """One figure: `values` oldest first are its curve, `alt` says the same in words."""
+    """One figure: `values`, oldest first, are its curve; `alt` describes the curve in words."""
 
     name: str
     value: str
@@ -40,7 +40,7 @@ class MetricCard:
 
 
 def cards(found: Sequence[MetricCard]) -> None:
-    """Draw cards beside each other, as many as the room allows."""
+    """Draw cards in rows, with as many cards per row as the width allows."""
     st.html(f"{_STYLE}<div class='kb-cards'>{''.join(map(_card, found))}</div>")
 
 
@@ -54,7 +54,7 @@ def _card(card: MetricCard) -> str:
 
 
 def sparkline(values: Sequence[float], alt: str) -> str:
-    """A picture of an area under the values; a line on the ground where all are the same."""
+    """Return an image of the area under the values; a line at the bottom if all are equal."""
     shown = downsample(values)
     low, high = min(shown, default=0.0), max(shown, default=0.0)
     span = high - low
@@ -76,12 +76,12 @@ def sparkline(values: Sequence[float], alt: str) -> str:
         f'<polyline points="{line}" fill="none" stroke-width="2" '
         'vector-effect="non-scaling-stroke"/></g></svg>'
     )
-    # As a picture: an SVG of its own is taken out of the page's HTML.
+    # It is an image, because Streamlit removes inline SVG from HTML.
     return f'<img alt="{html.escape(alt)}" src="data:image/svg+xml,{quote(drawn)}">'
 
 
 def downsample(values: Sequence[float]) -> list[float]:
-    """No more values than can be drawn, each the highest of its stretch."""
+    """Return at most `_POINTS` values, each the maximum of its interval."""
     if len(values) <= _POINTS:
         return list(values)
     edges = [round(place * len(values) / _POINTS) for place in range(_POINTS + 1)]

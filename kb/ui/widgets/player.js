@@ -1,10 +1,10 @@
-// Player and transcript. Media are rebuilt only when their address changes, lines only when
-// their revision does; runs of the script that change neither touch nothing.
+// Player and transcript. The media element is rebuilt only when its address changes, the lines
+// only when their revision changes; other runs of the script change nothing.
 
 const players = new WeakMap();
-const NEAR_S = 0.05; // a player may stop a hair before the second it was sent to
-const AROUND_S = 0.5; // of a gap, what is heard before and after it
-const HANDS_OFF_MS = 4000; // after the user scrolled, the list does not follow for this long
+const NEAR_S = 0.05; // a player may stop slightly before the requested time
+const AROUND_S = 0.5; // seconds played before and after a gap
+const HANDS_OFF_MS = 4000; // after the user scrolled, the list does not follow playback for this time
 const CHIPS = 12;
 const WORD = /([\p{L}\p{N}]+)/u;
 
@@ -64,7 +64,7 @@ function make(tag, name, words) {
   return element;
 }
 
-// What is played
+// Playback
 
 function load(player, data) {
   player.src = data.src;
@@ -150,7 +150,7 @@ function show(player, number) {
     list.scrollTop = top - list.clientHeight / 3;
 }
 
-// What is drawn
+// Drawing
 
 function draw(player, data) {
   const same = player.drawn === data.item;
@@ -277,7 +277,7 @@ function drawLine(player, [start, clock, words, kind], number) {
   return row;
 }
 
-// The words of a search, or the places that were found, marked in a line.
+// Mark the words of a search, or the places found by Find, in a line.
 function mark(player, body, words, places, chosen = -1) {
   body.replaceChildren();
   if (!places.length && !player.input.value) {
@@ -294,7 +294,7 @@ function mark(player, body, words, places, chosen = -1) {
   body.append(words.slice(from));
 }
 
-// One line of all can be reached by Tab; arrows go on from there.
+// Only one line has a tab stop (roving tabindex); arrow keys move it to other lines.
 
 function reach(player, number) {
   for (const [which, index] of [[player.active, -1], [number, 0]]) {
@@ -326,7 +326,7 @@ function move(player, event) {
 // Find
 
 function fold(words) {
-  // One letter for one: places in the folded text are places in the text.
+  // Each letter is folded to one letter, so that positions in both texts are equal.
   return Array.from({ length: words.length }, (_, at) => {
     const letter = words[at].normalize("NFD")[0].toLowerCase();
     return letter.length === 1 ? letter : words[at];
@@ -408,7 +408,7 @@ function edit(player, number) {
     if (!text || text === words) return close();
     for (const each of [area, save, cancel]) each.disabled = true;
     player.save({ item: player.drawn, line: number, start, was: words, text });
-    // What is drawn next comes from the server; without a change it would stay as it is.
+    // The next draw uses the server's text; until then the line shows the text of the edit.
     player.lines[number][2] = text;
     close();
     mark(player, row.querySelector(".go > span"), text, []);

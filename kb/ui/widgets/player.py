@@ -1,6 +1,6 @@
-"""Player and transcript side by side: a line jumps to its second, without a run of the script.
+"""Player and transcript side by side; a click on a line seeks without a run of the script.
 
-What it does in the browser is in `player.js`, how it looks in `player.css`.
+`player.js` has the behaviour in the browser, `player.css` the style.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _mount = st.components.v2.component("kb_player", html=_HTML, css=_CSS, js=_JS)
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A line that the user has edited: its number, its new text and the text before."""
+    """A line that the user has edited: its number, and its text before and after the edit."""
 
     item_id: str
     line: int
@@ -55,12 +55,12 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class PlayerState:
-    """The contents of the player: `source` is the medium's address, "" when there is none.
+    """The contents of the player: `source` is the medium's address, "" if there is none.
 
-    `revision` identifies the lines: the same one again redraws nothing. The player goes to
-    `start_s` once for each new `seek_id`; `marks` are words to mark, in lower case.
+    `revision` identifies the lines: the lines are redrawn only when it changes. The player seeks
+    to `start_s` once for each new `seek_id`; `marks` are words to highlight, in lower case.
     `uncertain_spans` are spans to listen to, each with its reason; `edited` are the numbers of
-    segments that a person has changed.
+    segments that a user has changed.
     """
 
     item_id: str
@@ -81,12 +81,12 @@ class PlayerState:
 
 
 def player(state: PlayerState, *, key: str, on_edit: Callable[[], None]) -> None:
-    """Draw player and transcript; `on_edit` is called when a line was edited."""
+    """Draw player and transcript; `on_edit` is called after an edit of a line."""
     _mount(key=key, data=as_data(state), on_edit_change=on_edit)
 
 
 def parse_edit(value: object) -> Edit | None:
-    """Return the edit that the browser sent; None when it is not one."""
+    """Return the edit that the browser sent; None if the value is not an edit."""
     if not isinstance(value, Mapping):
         return None
     item, line, was, now = (value.get(name) for name in ("item", "line", "was", "text"))
@@ -139,14 +139,14 @@ def as_data(state: PlayerState) -> dict[str, Any]:
 
 
 def format_timestamp(seconds: float) -> str:
-    """A second of a medium as players show it: rounded down, `M:SS` or `H:MM:SS`."""
+    """Return a time in a medium, rounded down to seconds, as `M:SS` or `H:MM:SS`."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def _span(span: SpeechSpan) -> str:
-    """`1:05 · 3.2 s`: where a stretch begins and how long it is."""
+    """Return the start and the length of a span: `1:05 · 3.2 s`."""
     return f"{format_timestamp(span.start_s)} · {span.duration_s:.1f} s"
 
 

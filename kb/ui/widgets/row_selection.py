@@ -1,8 +1,8 @@
-"""Ticked rows of a table, kept by id: Streamlit's selection is by position, and rows move.
+"""Selected rows of a table, kept by id: Streamlit selects by position, and rows move.
 
-A table whose ticks are changed by anything but a click in it goes on under a new key. The browser
-sends the ticks it knows with every request, also with one that left before it had heard of the
-change: under the old key they would come back, or land on the rows that have moved there since.
+A table gets a new key when its selection is changed by anything but a click in it. The browser
+sends its selection with every request, including a request that it sent before it received the
+change. With the old key, the old selection would return, or select rows that moved there since.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import streamlit as st
 
 
 def key(table: str) -> str:
-    """The key under which this table is drawn now."""
+    """Return the current key of this table."""
     return f"{table}-{st.session_state.get(f'{table}_turn', 0)}"
 
 
 def key_for_rows(table: str, ids: Sequence[str]) -> str:
-    """The key to draw a table of these rows under: another one once they are other rows.
+    """Return the key of a table with these rows; other rows than before get a new key.
 
-    Ticks do not go on under another key.
+    A new key clears the selection.
     """
     if row_ids(table) != list(ids):
         _next_key(table)
@@ -29,15 +29,15 @@ def key_for_rows(table: str, ids: Sequence[str]) -> str:
 
 
 def row_ids(table: str) -> list[str]:
-    """The ids of the rows as the table was drawn last, in their order."""
+    """Return the ids of the rows that the table was last drawn with, in their order."""
     rows: list[str] = st.session_state.get(f"{table}_rows", [])
     return rows
 
 
 def restore_selection(table: str, ids: Sequence[str], chosen: Collection[str]) -> str:
-    """Tick the rows where the chosen ids are now; returns the key to draw the table under.
+    """Select the rows of the chosen ids and return the key of the table.
 
-    `ids` are those of the rows in their order. Call it before the table is drawn.
+    `ids` are the ids of the rows in their order. It must be called before the table is drawn.
     """
     chosen_ids = set(chosen)
     positions = [position for position, item_id in enumerate(ids) if item_id in chosen_ids]
@@ -47,13 +47,13 @@ def restore_selection(table: str, ids: Sequence[str], chosen: Collection[str]) -
         st.session_state[key(table)] = {
             "selection": {"rows": positions, "columns": [], "cells": []}
         }
-    # A selection is positions: they count in the list as it was drawn, not as it is by then.
+    # The positions of a selection refer to the rows that were drawn, not to later rows.
     st.session_state[f"{table}_rows"] = list(ids)
     return key(table)
 
 
 def selected_ids(table: str) -> list[str]:
-    """The ids of the rows that are ticked now."""
+    """Return the ids of the selected rows."""
     ids = row_ids(table)
     rows = st.session_state[key(table)]["selection"]["rows"]
     return [ids[row] for row in rows if row < len(ids)]

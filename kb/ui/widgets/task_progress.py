@@ -1,4 +1,4 @@
-"""Starts, follows and stops the tasks of `kb.service.tasks` from a page."""
+"""Start, progress and stop of the tasks of `kb.service.tasks` on a page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def start(name: str, arguments: Mapping[str, Any] | None = None) -> None:
 
 
 def stop(name: str) -> None:
-    """End a task. For callbacks."""
+    """Stop a task. For callbacks: `task_status` shows an error."""
     try:
         tasks.stop(session.service().settings, name)
     except KBError as error:
@@ -40,7 +40,7 @@ def stop(name: str) -> None:
 
 
 def state(name: str) -> Task | None:
-    """The newest task of this name."""
+    """Return the newest task of this name, None if there is none."""
     return tasks.read(session.service().settings, name)
 
 
@@ -51,9 +51,9 @@ def running(name: str) -> bool:
 
 
 def task_status(name: str) -> Task | None:
-    """Draw how the task goes while it runs, and what went wrong; returns where it stands.
+    """Draw the progress of a running task or the error of a failed one; return the task.
 
-    What came of a good end is the caller's to draw.
+    The caller draws the result of a finished task.
     """
     messages.show_flash(_flash_key(name))
     task = state(name)
@@ -73,7 +73,7 @@ def _progress(name: str) -> None:
         st.rerun()
     task = state(name)
     if task is None or not task.running:
-        st.rerun()  # the whole page: what came of it stands elsewhere
+        st.rerun()  # the whole page, because its other parts show the result
         return
     with st.container(horizontal=True, vertical_alignment="center", key=f"task-{name}"):
         with st.container():
