@@ -4,7 +4,7 @@
 const players = new WeakMap();
 const NEAR_S = 0.05; // a player may stop slightly before the requested time
 const AROUND_S = 0.5; // seconds played before and after a gap
-const HANDS_OFF_MS = 4000; // after the user scrolled, the list does not follow playback for this time
+const HANDS_OFF_MS = 4000; // after a scroll by the user, the list does not follow playback
 const CHIPS = 12;
 const WORD = /([\p{L}\p{N}]+)/u;
 
