@@ -39,11 +39,14 @@ from kb.types import MediaItem, Passage, Published
 log = logging.getLogger(__name__)
 
 ItemProgress = Callable[[str, str, int, int], None]
-"""Called with item id, `done`, `waiting` or `failed`, how many so far, and how many in all."""
+"""Called with item id, result (`done`, `waiting` or `failed`), number of ended items and total."""
 
 
 def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
-    """Return an item as a knowledge base gets it. Raises LibraryError without a transcript."""
+    """Return an item as a document for knowledge bases.
+
+    Raises LibraryError without a transcript.
+    """
     transcript = stages.read_transcript(library, entry)
     medium = entry.media_path
     path = f"media/{medium.name}" if medium else transcript.media.path
@@ -53,7 +56,7 @@ def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
 
 
 class HeldForReview(UsageError):
-    """Raised for an item that is held for review: a person releases it, not a retry."""
+    """Raised for an item that is held for review: it needs a person, not a retry."""
 
 
 def _held(entry: LibraryEntry) -> HeldForReview:
@@ -77,7 +80,7 @@ def _held(entry: LibraryEntry) -> HeldForReview:
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """Upper limit of what sending items costs: items that are held already cost nothing."""
+    """Upper limit of the cost of sending items; those that the project already has cost nothing."""
 
     items: int
     words: int
@@ -109,7 +112,7 @@ class Publisher:
         self._exit_stack.close()
 
     def check(self, sink: str, metadata: Mapping[str, str] | None = None) -> None:
-        """Raise UsageError or CredentialsMissing before any work starts: see `check_ready`."""
+        """Raise UsageError or CredentialsMissing before any work starts (see `check_ready`)."""
         check_ready((sink,), self.settings, metadata)
 
     def publishable_ids(self) -> list[str]:
@@ -121,7 +124,7 @@ class Publisher:
         ]
 
     def held_items(self) -> list[MediaItem]:
-        """Return the items that are left out until a person has reviewed them."""
+        """Return the items that are not published until a person has reviewed them."""
         return [
             entry.item
             for entry in self.library.entries()
@@ -129,7 +132,7 @@ class Publisher:
         ]
 
     def estimate(self, ids: Collection[str]) -> CostEstimate:
-        """Return an upper limit of what sending these items would cost; no request is made."""
+        """Return an upper limit of the cost of sending these items; no request is made."""
         item_ids = frozenset(ids)
         chosen = [entry for entry in self.library.entries() if entry.item.id in item_ids]
         words = sum(_words(entry) for entry in chosen)
@@ -145,7 +148,7 @@ class Publisher:
     ) -> SyncResult:
         """Publish items and wait for their indexing. Raises UsageError, CredentialsRefused.
 
-        An item that is held or has no transcript fails by itself; the rest goes on.
+        An item that is held or has no transcript fails; the other items are published.
         """
         self.check(sink, metadata)
         if sink == REMOTE:
@@ -205,19 +208,19 @@ class Publisher:
         metadata: Mapping[str, str] | None = None,
         progress: ItemProgress | None = None,
     ) -> SyncResult:
-        """Carry out a plan; `prune` also deletes documents of ours that only the project has."""
+        """Carry out a plan; `prune` also deletes our documents that exist only in the project."""
         return apply_plan(
             self.odin, plan, self._load, prune=prune, extra_metadata=metadata,
             progress=progress, on_item_done=self._status_recorder(REMOTE),
         )  # fmt: skip
 
     def ask(self, question: str) -> Answer:
-        """Return the ODIN project's answer, with the video and second of each source."""
+        """Return the ODIN project's answer, with the video and the second of each source."""
         self.check(REMOTE)
         return ask(self.odin, question, passages=self._passages)
 
     def search(self, query: str, limit: int) -> tuple[Reference, ...]:
-        """Return the hits of the ODIN project."""
+        """Return the search results of the ODIN project."""
         self.check(REMOTE)
         return search(self.odin, query, limit, passages=self._passages)
 
@@ -226,7 +229,7 @@ class Publisher:
             try:
                 found = self._load(item_id)
             except KBError as error:
-                # One damaged transcript must not keep all others from being compared.
+                # One damaged transcript must not prevent the comparison of all others.
                 log.warning("%s: %s", item_id, error.message)
                 continue
             if found is not None:
@@ -256,14 +259,14 @@ class Publisher:
         try:
             return build_sync_item(self.library, entry).passages
         except KBError:
-            return ()  # damaged: the answer is kept, without the second of this source
+            return ()  # damaged: the answer is kept without this source's second
 
     def publish_one(
         self, sink: str, item_id: str, metadata: Mapping[str, str] | None = None
     ) -> Published:
         """Publish one item without waiting for its indexing.
 
-        Raises HeldForReview for one that is held, and any other KBError.
+        Raises HeldForReview for an item that is held, and any other KBError.
         """
         found = self._load(item_id)
         assert found is not None
@@ -279,9 +282,10 @@ class Publisher:
         return published
 
     def _status_recorder(self, sink: str) -> OnItemDone:
-        """Record the result of each item at once, beside its medium and in the database.
+        """Return a function that records an item's result beside its medium and in the database.
 
-        A process that is killed or refused half way has recorded everything that was done.
+        It is called after each item, so that the results of finished items are kept if the process
+        is killed or refused before the end.
         """
         opened, started_at = threading.Event(), time.time()
 
@@ -320,7 +324,7 @@ class Publisher:
             self._outbox.record(sink, item_id, SYNCED, started_at=started_at)
 
     def _open_lane(self, sink: str) -> None:
-        """Open the lanes of these sinks: what works here works for the workers too."""
+        """Open the sink's lane if it is paused: after this upload workers can upload too."""
         lanes, lane = LaneStore(self.database), publish_lane(sink)
         if lanes.find_pause(lane, time.time()) is not None:
             lanes.open(lane)
@@ -330,8 +334,10 @@ class Publisher:
 def check_ready(
     sinks: Collection[str], settings: Settings, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Raise UsageError for a knowledge base that is not known, lacks its credentials, or
-    cannot take these own fields: before any work starts."""
+    """Raise UsageError if a knowledge base is unknown, lacks credentials or rejects own fields.
+
+    Call it before any work starts.
+    """
     for name in sinks:
         check_sink(name)
     check_own_metadata(metadata or {})

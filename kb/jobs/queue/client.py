@@ -62,17 +62,19 @@ class LaneState:
 
 
 class JobQueue:
-    """The queue of one library. Opens the database at first use; every method may raise
-    LibraryError."""
+    """Client of one library's queue.
+
+    The database is opened at first use; every method may raise LibraryError.
+    """
 
     def __init__(self, settings: Settings, library: Library) -> None:
         self._settings = settings
         self._library = library
-        self._exit_stack = contextlib.ExitStack()  # what was opened, and so must be closed
+        self._exit_stack = contextlib.ExitStack()  # closes what was opened
 
     @cached_property
     def database(self) -> Database:
-        """The database, with the items of the library folder if it is new."""
+        """The database. A new one gets the items of the library folder."""
         database = Database.open(self._settings)
         self._exit_stack.callback(database.close)
         store = ItemStore(database)
@@ -92,7 +94,7 @@ class JobQueue:
 
     @property
     def outbox(self) -> Outbox:
-        """The publications of the items: their states and the queue of those to be sent."""
+        """The publications of the items: their states and the queue of uploads."""
         return Outbox(self.database)
 
     @cached_property
@@ -109,7 +111,7 @@ class JobQueue:
 
     @property
     def source_factory(self) -> SourceFactory:
-        """The sources that items come from."""
+        """The factory of the sources of items."""
         return SourceFactory(self._settings, self.database)
 
     # Requests
@@ -117,7 +119,7 @@ class JobQueue:
     def submit(
         self, media_items: Sequence[MediaItem], options: RunOptions
     ) -> tuple[list[str], list[Skipped]]:
-        """Queue items: (ids queued, those skipped)."""
+        """Queue items; return the queued ids and the skipped items."""
         sync_from_library(self.items, self._library, [item.id for item in media_items])
         enqueue = self._client.enqueue(captions_first=options.wants_captions(self._settings))
         return self.items.submit(media_items, options.as_dict(), enqueue, again=options.again)
@@ -131,15 +133,15 @@ class JobQueue:
         return [job.id]
 
     def states_of(self, ids: Sequence[str]) -> dict[str, str]:
-        """Return the states of those ids that the library or the queue has."""
+        """Return the states of those ids that the library or the queue contains."""
         sync_from_library(self.items, self._library, ids)
         return {each.id: each.state for each in self.summaries(ids=ids)} if ids else {}
 
     def retry(self, ids: Sequence[str]) -> list[str]:
         """Queue failed, cancelled, paused or waiting items again; return their ids.
 
-        Failed or waiting publications of these items are queued too; nothing is transcribed
-        again for them.
+        Failed or waiting publications of these items are queued too; their items are not
+        transcribed again.
         """
         queued = [item_id for item_id, _ in self.items.retry(ids, self._client.ingest)]
         return list(dict.fromkeys([*queued, *(i for _, i in self.retry_publications(ids))]))
@@ -152,27 +154,29 @@ class JobQueue:
     def retry_publications(self, ids: Sequence[str] | None = None) -> list[tuple[str, str]]:
         """Queue publications again; return (knowledge base, item id) of each.
 
-        With ids: failed, waiting and cancelled ones of these items; without: all failed ones.
+        With ids: failed, waiting and cancelled publications of these items; without ids: all failed
+        ones.
         """
         statuses = (FAILED,) if ids is None else (FAILED, CANCELLED, *DEFERRED)
         return self.outbox.retry(self._client.publish, statuses, ids)
 
     def cancel(self, ids: Sequence[str], state: str = CANCELLED) -> list[str]:
-        """Cancel items that have not ended; a running one stops within a second or two.
+        """Cancel items that have not ended; a running item stops within two seconds.
 
-        Nothing of a cancelled item is uploaded from then on (see `cancel_publications`).
+        From then on no document of a cancelled item is uploaded (see `cancel_publications`).
         """
         stopped = self.items.stop(ids, state)
         self._client.cancel([workflow_ids.ingest_id(*key) for key in stopped])
-        # After that: an item that was just done queues no publications any more (`ItemSteps`).
+        # Publications are cancelled after the items: an item that was finished just now then queues
+        # no publications any more (`ItemSteps`).
         dropped = self.cancel_publications(ids) if state == CANCELLED else []
         return list(dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped)]))
 
     def cancel_publications(self, ids: Sequence[str]) -> list[tuple[str, str]]:
         """Cancel these items' waiting publications; return (knowledge base, item id) of each.
 
-        A document that is being sent now is finished. `retry` or another request sends the rest
-        after all. Publications of held items stay: they wait for a person.
+        A document whose upload has started is finished. `retry` or another request sends the others
+        later. Publications of held items are not cancelled: they wait for a person.
         """
         dropped = self.outbox.cancel(ids)
         self._client.cancel(
@@ -183,14 +187,16 @@ class JobQueue:
             ]
         )
         for row in dropped:
-            # A database that is made again reads from the folder what still waits.
+            # A rebuilt database reads the waiting publications from the folder.
             with contextlib.suppress(KBError):
                 publish_record.record_cancelled(self._library, row.item_id, row.sink)
         return [(row.sink, row.item_id) for row in dropped]
 
     def pause(self, ids: Sequence[str] = ()) -> list[str]:
-        """Pause items, or without ids the whole queue: running items are finished, no other one
-        is started."""
+        """Pause items, or without ids the whole queue.
+
+        Running items are finished; no other item is started.
+        """
         if ids:
             return self.cancel(ids, PAUSED)
         by_hand = KBError("lane.paused_by_hand", "paused by hand")
@@ -200,7 +206,7 @@ class JobQueue:
         return []
 
     def resume(self, ids: Sequence[str] = ()) -> list[str]:
-        """End the pause of items; without ids that of every lane, whose waiting items go on."""
+        """End the pause of items; without ids, open every lane and queue all waiting work too."""
         if not ids:
             for lane in self.lanes():
                 self._lanes.open(lane.name)
@@ -210,16 +216,16 @@ class JobQueue:
         return [item_id for item_id, _ in resumed]
 
     def prioritise(self, ids: Sequence[str], priority: int) -> list[str]:
-        """Give queued items a priority: small ones go first. Return the ids of those moved."""
+        """Set the priority of queued items: small numbers first. Return the ids moved."""
         moved = self.items.retry(
             ids, self._client.ingest, states=(QUEUED,), fresh=False, priority=priority
         )
-        # The old workflows have nothing to do any more; they need not even start.
+        # The old workflows have no work any more, so they are cancelled before they start.
         self._client.cancel([workflow_ids.ingest_id(*key) for key in moved])
         return [item_id for item_id, _ in moved]
 
     def move_to_front(self, ids: Sequence[str]) -> list[str]:
-        """Start these items next, of those that have not started. Return those moved."""
+        """Move those of these items that have not started to the front; return the ids moved."""
         return self.prioritise(ids, FIRST)
 
     def send(self, item_id: str, sinks: Sequence[str]) -> None:
@@ -233,7 +239,10 @@ class JobQueue:
     # Reading
 
     def rows(self, ids: Sequence[str]) -> list[ItemRow]:
-        """Return these rows, newest first. A dead worker's items are shown as queued."""
+        """Return the rows of these items, newest first.
+
+        A dead worker's items are shown as queued.
+        """
         return self.items.rows(ids, self._live_workers())
 
     def summaries(
@@ -255,7 +264,7 @@ class JobQueue:
     def page(
         self, *, states: Sequence[str] = (), words: str = "", offset: int = 0, limit: int = 100
     ) -> QueuePage:
-        """Return a page of the queue, ordered as `kb.jobs.queue.views` says."""
+        """Return a page of the queue, in the order of `kb.jobs.queue.views.page`."""
         return views.page(
             self.database,
             self._live_workers(),
@@ -266,11 +275,11 @@ class JobQueue:
         )
 
     def page_rows(self, ids: Sequence[str]) -> tuple[QueueRow, ...]:
-        """Return these few items as rows of the queue's page."""
+        """Return these items as rows of the queue's page."""
         return views.page(self.database, self._live_workers(), ids=ids, limit=len(ids)).rows
 
     def figures(self, since: float) -> QueueFigures:
-        """Return the queue in numbers; `since` (epoch seconds) is the start of "done" counts."""
+        """Return the queue's figures; `since` (epoch seconds) is the start of the "done" count."""
         return views.figures(self.database, self._live_workers(), since)
 
     def ids_with_prefix(self, prefix: str) -> list[str]:
@@ -288,7 +297,7 @@ class JobQueue:
         return heartbeat.executor_id(self._settings)
 
     def own_worker_alive(self) -> bool:
-        """Return whether the worker of that name is alive; others may have other names."""
+        """Return whether the worker named `own_executor_id` is alive; other names are possible."""
         return any(worker.executor_id == self.own_executor_id for worker in self.workers())
 
     def lanes(self) -> list[LaneState]:
@@ -297,14 +306,14 @@ class JobQueue:
         return [LaneState(name, *pause) for name, pause in paused]
 
     def stop_workers(self) -> list[str]:
-        """Ask every worker on this library to stop; return their names."""
+        """Request every worker of this library to stop; return their names."""
         alive = self.workers()
         for worker in alive:
             storage.write_bytes(heartbeat.stop_file(self._settings, worker.executor_id), b"")
         return [worker.executor_id for worker in alive]
 
     def adopt_folder(self) -> int:
-        """Add the folder's items that the table does not have; return their number."""
+        """Add the folder's items that the table does not contain; return their number."""
         entries = self._library.entries()
         self.outbox.adopt(entries)
         return self.items.adopt(library_row(entry) for entry in entries)

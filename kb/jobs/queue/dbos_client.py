@@ -17,13 +17,13 @@ from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.jobs.queue.items import Enqueue
 from kb.jobs.queue.outbox import IN_PROGRESS
 
-_GOING = ("PENDING", "ENQUEUED", "DELAYED")  # workflows that will still run, in DBOS's words
+_GOING = ("PENDING", "ENQUEUED", "DELAYED")  # workflows that DBOS will still run
 _MIGRATION_LOCK = 7261502
 _LOCK_EVERY_S = 0.2
 
 
 def config(database: Database, executor_id: str, threads: int) -> DBOSConfig:
-    """The configuration of a worker. `threads`: workflows that may run at once."""
+    """Return the configuration of a worker. `threads`: workflows that may run at once."""
     return DBOSConfig(
         name=workflow_ids.APPLICATION,
         system_database_engine=database.engine,
@@ -37,13 +37,13 @@ def config(database: Database, executor_id: str, threads: int) -> DBOSConfig:
 
 
 class DbosClient:
-    """The client side: puts workflows on queues. Opening one makes DBOS's tables if needed."""
+    """DBOS client that puts workflows on queues. It makes DBOS's tables if they do not exist."""
 
     def __init__(self, database: Database) -> None:
-        """Raises LibraryError when the database cannot be used."""
+        """Open the client. Raises LibraryError when the database cannot be used."""
         self._database = database
         schema = None if database.is_sqlite else "dbos"
-        # The first migration alone logs some 65 lines.
+        # The first migration writes about 65 lines to the log.
         logging.getLogger("dbos").setLevel(logging.WARNING)
         with database.errors():
             with self._migration_lock():
@@ -65,15 +65,15 @@ class DbosClient:
     def _migration_lock(self) -> Iterator[None]:
         """Exclude other processes: two that open a new database must not both make its tables.
 
-        On SQLite DBOS does so itself.
+        On SQLite DBOS excludes them itself.
         """
         if self._database.is_sqlite:
             yield
             return
         number = {"number": _MIGRATION_LOCK}
         with self._database.engine.connect() as plain:
-            # Polled, each time in a transaction of its own: one that waited for the lock would
-            # hold up the creation of indices, and so the lock's holder.
+            # The lock is polled, each time in a new transaction: an open transaction that waits for
+            # the lock would delay the creation of indices, and so the process that has the lock.
             connection = plain.execution_options(isolation_level="AUTOCOMMIT")
             while not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:number)"), number):
                 time.sleep(_LOCK_EVERY_S)
@@ -83,7 +83,7 @@ class DbosClient:
                 connection.execute(sa.text("SELECT pg_advisory_unlock(:number)"), number)
 
     def ingest(self, connection: sa.Connection, item_id: str, serial: int, priority: int) -> None:
-        """Queue an item's workflow in the caller's transaction; a used id is a no-op."""
+        """Queue an item's workflow in the caller's transaction; a used id has no effect."""
         self._client.enqueue_in_transaction(
             connection,
             _options(
@@ -115,7 +115,7 @@ class DbosClient:
     def publish(
         self, connection: sa.Connection, sink: str, item_id: str, serial: int, priority: int
     ) -> None:
-        """Queue a publication's workflow in the caller's transaction; a used id is a no-op."""
+        """Queue a publication's workflow in the caller's transaction; a used id has no effect."""
         workflow_id = workflow_ids.publish_id(sink, item_id, serial)
         self._client.enqueue_in_transaction(
             connection,
@@ -126,7 +126,7 @@ class DbosClient:
         )
 
     def cancel(self, ids: list[str]) -> None:
-        """Keep workflows from starting, and from going on after their present step."""
+        """Cancel workflows: they do not start, or they end after their present step."""
         if ids:
             with self._database.errors():
                 self._client.cancel_workflows(ids)
@@ -134,14 +134,15 @@ class DbosClient:
     def take_over(self, executor_id: str) -> list[str]:
         """Put a dead worker's running workflows back on their queues; return their ids.
 
-        Two workers may do so at once: only what is still the dead one's is put back.
+        Two workers may call this at once: only workflows that still belong to the dead worker are
+        moved.
         """
         with self._database.errors():
             found = self._client.list_workflows(
                 status="PENDING", executor_id=executor_id, load_input=False, load_output=False
             )
-            # Not resume_workflows(): that would put back, and so run twice, what another
-            # worker has taken over and started meanwhile.
+            # Not resume_workflows(): it would also queue workflows that another worker has taken
+            # over and started meanwhile, and so run them twice.
             put_back = self._client._sys_db.reenqueue_for_recovery
             return [
                 workflow.workflow_id
@@ -154,7 +155,7 @@ class DbosClient:
     def abandoned(self) -> dict[str, int]:
         """Return id and serial of active items whose workflow has ended or is missing.
 
-        That happens only where the database refused at the wrong moment (a full disk).
+        This happens only if the database refused a write of the workflow (a full disk).
         """
         found = self._workflows
         serial = sa.cast(items.c.serial, sa.Text)
@@ -171,7 +172,10 @@ class DbosClient:
             return {str(row.id): int(row.serial) for row in connection.execute(query)}
 
     def abandoned_deliveries(self) -> list[tuple[str, str, int]]:
-        """Return the same for publications: (knowledge base, item id, serial)."""
+        """Return the publications whose workflow has ended or is missing.
+
+        Each is a tuple (knowledge base, item id, serial).
+        """
         found, c = self._workflows, deliveries.c
         workflow_id = sa.literal("publish:").concat(c.sink).concat(":").concat(c.item_id)
         workflow_id = workflow_id.concat(":").concat(sa.cast(c.serial, sa.Text))
@@ -197,7 +201,7 @@ class DbosClient:
             )  # fmt: skip
 
     def delete_finished(self, before_s: float) -> int:
-        """Delete records of workflows that ended before a time (seconds since the epoch)."""
+        """Delete the records of workflows that ended before a time (seconds since the epoch)."""
         with self._database.errors():
             old = self._client.list_workflows(
                 status=["SUCCESS", "ERROR", "CANCELLED"],

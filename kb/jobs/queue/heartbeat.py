@@ -1,4 +1,4 @@
-"""Workers that are alive: a lock for each name, a heartbeat in the database, silent workers."""
+"""Live workers: a lock for each name, a heartbeat in the database, and the search for dead ones."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from kb.errors import UsageError
 from kb.settings import Settings
 
 HEARTBEAT_S = 2.0
-HEARTBEAT_TIMEOUT_S = 10.0  # a worker without a heartbeat for so long is shown as gone
+HEARTBEAT_TIMEOUT_S = 10.0  # a worker whose heartbeat is older is shown as ended
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker as the database knows it; times in seconds since the epoch."""
+    """A worker as recorded in the database; times in seconds since the epoch."""
 
     executor_id: str
     host: str
@@ -35,19 +35,19 @@ class WorkerInfo:
     ended: bool
 
     def is_alive(self, now: float) -> bool:
-        """Return whether its heartbeat is recent and its process exists."""
+        """Return whether the worker's heartbeat is recent and its process exists."""
         if self.ended or abs(now - self.seen_at) > HEARTBEAT_TIMEOUT_S:
             return False
         return self.host != socket.gethostname() or psutil.pid_exists(self.pid)
 
 
 def executor_id(settings: Settings) -> str:
-    """The name of this machine's worker, safe in file names."""
+    """Return the name of this machine's worker, safe in file names."""
     return re.sub(r"[^A-Za-z0-9._-]", "_", settings.executor_id or socket.gethostname()) or "worker"
 
 
 class Heartbeat:
-    """One worker's heartbeat. Call `acquire` before anything else, `release` at the end."""
+    """One worker's heartbeat. Call `acquire` before any other method and `release` at the end."""
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self.executor = executor_id(settings)
@@ -57,9 +57,9 @@ class Heartbeat:
         self.stop_file = stop_file(settings, self.executor)
 
     def acquire(self) -> None:
-        """Become the one worker of this name.
+        """Acquire the name for this worker.
 
-        Raises UsageError if there is one already: two of the same name would steal each
+        Raises UsageError if another worker has the name: two workers of one name would take each
         other's running items. Raises LibraryError when the folder cannot be written.
         """
         try:
@@ -99,19 +99,19 @@ class Heartbeat:
         return self._update(seen_at=time.time())
 
     def release(self) -> None:
-        """Record the end of this worker, and release its name."""
+        """Record the end of this worker and release its name."""
         self._update(ended_at=time.time())
         self._lock.release()
 
     def library_available(self) -> bool:
-        """Return whether the library folder is still there (not moved, its disk connected)."""
+        """Return whether the library folder exists (not moved, its disk connected)."""
         try:
             return self._lock_file.exists()
         except OSError:
-            return False  # a network share that is gone raises errors of many kinds
+            return False  # a disconnected network share raises errors of many kinds
 
     def stop_requested(self) -> bool:
-        """Return whether the stop file exists: the worker has been asked to stop."""
+        """Return whether the stop file exists, which requests the worker to stop."""
         try:
             return self.stop_file.exists()
         except OSError:
@@ -134,13 +134,13 @@ class Heartbeat:
 class DeadWorkerDetector:
     """Finds workers without a heartbeat, by this process's own clock.
 
-    A worker is dead when its heartbeat stopped changing, not when it looks old: clocks of two
-    machines differ, and a clock may jump.
+    A worker is dead if its heartbeat did not change for the timeout. The age of the recorded time
+    is not used: the clocks of two machines differ, and a clock may jump.
     """
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._last_beats: dict[str, tuple[float, float]] = {}  # id -> (heartbeat, when it was new)
+        self._last_beats: dict[str, tuple[float, float]] = {}  # id -> (heartbeat, change time)
 
     def find(self, worker_infos: list[WorkerInfo], own_id: str, now: float) -> list[str]:
         """Return the names of dead workers. `now`: a monotonic time in seconds."""
@@ -158,7 +158,7 @@ class DeadWorkerDetector:
 
 
 def list_workers(database: Database) -> list[WorkerInfo]:
-    """Return every worker that was ever started, by name."""
+    """Return every worker that was started on this library, by name."""
     with database.begin() as connection:
         rows = connection.execute(sa.select(workers).order_by(workers.c.executor_id)).all()
     return [
@@ -171,7 +171,7 @@ def list_workers(database: Database) -> list[WorkerInfo]:
 
 
 def mark_dead(database: Database, executor: str, reaper: str) -> None:
-    """Record a dead worker as ended, so that it is taken over once, and count it."""
+    """Record a dead worker as ended, so that its items are taken over once, and count it."""
     now = time.time()
     with database.begin() as connection:
         unfinished = sa.and_(workers.c.executor_id == executor, workers.c.ended_at.is_(None))
@@ -183,5 +183,5 @@ def mark_dead(database: Database, executor: str, reaper: str) -> None:
 
 
 def stop_file(settings: Settings, executor: str) -> Path:
-    """Return the path of the file that asks a worker to stop (Windows has no SIGTERM)."""
+    """Return the path of the file that requests a worker to stop (Windows has no SIGTERM)."""
     return settings.home / ".workers" / f"{executor}.stop"

@@ -28,7 +28,7 @@ class ListingJob:
     """A listing that a worker makes, and whose media it queues.
 
     `filter_values` are its filters as plain JSON values. `subscription_key` names the subscription
-    that asked for it; empty without one. `asked_at` is when it was first asked for, in seconds
+    that requested it; empty without one. `asked_at` is the time of the first request, in seconds
     since the epoch, or None if that is not recorded.
     """
 
@@ -49,7 +49,7 @@ class ListingJob:
 
 
 Job = MediaItem | ListingJob
-"""What a row of the table asks a worker for."""
+"""The work that a row of the table requests from a worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class ItemRow:
 
 @dataclass(frozen=True, slots=True)
 class ItemSummary:
-    """An item as lists show it: no JSON is read for it, so that thousands are cheap."""
+    """An item for lists: it is read without parsing JSON, so that thousands are read quickly."""
 
     id: str
     title: str
@@ -111,7 +111,7 @@ class ItemSummary:
 
 @dataclass(frozen=True, slots=True)
 class LibraryRow:
-    """An item of the library folder; `run` is the run that its transcript was made in."""
+    """An item of the library folder; `run` is the number of the run that made its transcript."""
 
     item: MediaItem
     state: str
@@ -123,19 +123,19 @@ class LibraryRow:
 
 
 class SkipCode(StrEnum):
-    """The reasons for which an item that was asked for is not queued."""
+    """The reasons for which a requested item is not queued."""
 
-    QUEUED = "queued"  # on the queue, or a worker has it
-    WAITING = "waiting"  # on the queue for a later time
-    PAUSED = "paused"  # stopped by hand
+    QUEUED = "queued"  # in the queue, or processed by a worker
+    WAITING = "waiting"  # in the queue, to be started at a later time
+    PAUSED = "paused"  # paused by a person
     DONE = "done"
     HELD = "held"
-    DUPLICATE = "duplicate"  # asked for twice in one call
+    DUPLICATE = "duplicate"  # requested twice in one call
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An item that was asked for and not queued; `reason` is the sentence for `code`."""
+    """An item that was requested and not queued; `reason` is the sentence for `code`."""
 
     id: str
     reason: str
@@ -143,12 +143,12 @@ class Skipped:
 
     @property
     def is_pending(self) -> bool:
-        """True if a worker takes the item up without a further request."""
+        """True if a worker processes the item without a further request."""
         return self.code in (SkipCode.QUEUED, SkipCode.WAITING)
 
 
 def summary_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any], ...]:
-    """Return the columns of an `ItemSummary` in its order; `state` is the state to show."""
+    """Return the columns of an `ItemSummary` in their order; `state` is the state to show."""
     c = items.c
     return (
         c.id, c.title, c.stage, state, c.progress, c.error, c.hint, c.attempts, c.wait_until,
@@ -171,7 +171,7 @@ def described(job: Job) -> dict[str, Any]:
 
 
 def _listing_document(job: ListingJob) -> dict[str, Any]:
-    # These keys are permanent: rows of the version before have them too.
+    # These keys must not change: rows of the previous version use them too.
     extra: dict[str, Any] = {"filters": dict(job.filter_values), "followed": job.subscription_key}
     if job.asked_at is not None:
         extra["asked_at"] = job.asked_at
@@ -185,7 +185,8 @@ def _job_from(columns: Mapping[str, Any]) -> Job:
     if columns["source"] != LISTING:
         return replace(item_from_document(document), id=columns["id"])
     extra = document["extra"]
-    # The filters are checked when they are used: a bad value must fail the job, not its row.
+    # The filters are checked when they are used: an invalid value must fail the job, not the
+    # reading of its row.
     return ListingJob(
         id=columns["id"],
         reference=document["url"],
@@ -196,7 +197,7 @@ def _job_from(columns: Mapping[str, Any]) -> Job:
 
 
 def row_from(columns: Mapping[str, Any]) -> ItemRow:
-    """Return a row of the table as a value."""
+    """Return a row of the table as an `ItemRow`."""
     return ItemRow(
         id=columns["id"], job=_job_from(columns), options=columns["options"] or {},
         state=columns["state"], stage=columns["stage"], progress=columns["progress"],
@@ -209,7 +210,7 @@ def row_from(columns: Mapping[str, Any]) -> ItemRow:
 
 
 def effective_state(live_workers: Collection[str] | None) -> sa.ColumnElement[str]:
-    """Return the state to show: items of a worker that is gone are queued, they go on later."""
+    """Return the state to show: a dead worker's running items are shown as queued."""
     if live_workers is None:
         return items.c.state
     left = sa.and_(items.c.state == RUNNING, items.c.executor.not_in(list(live_workers)))
@@ -217,12 +218,12 @@ def effective_state(live_workers: Collection[str] | None) -> sa.ColumnElement[st
 
 
 def already_queued(item_id: str) -> Skipped:
-    """Return the answer for an item that is on the queue or being worked on."""
+    """Return the `Skipped` for an item that is queued or in progress."""
     return Skipped(item_id, "already queued", SkipCode.QUEUED)
 
 
 def check_skipped(row: ItemRow, again: bool) -> Skipped | None:
-    """Return why an item that was asked for is not queued; None if it has to be."""
+    """Return the reason for skipping a requested item; None if it must be queued."""
     if row.state in (QUEUED, RUNNING):
         return already_queued(row.id)
     if row.state in (PAUSED, WAITING):

@@ -1,7 +1,7 @@
 """The items table: the state of each item, changed only by the worker that owns it.
 
-Every change of a running item is conditional on its serial and on the worker that has it, so
-that a worker that was thought dead and comes back can no longer write over its successor.
+Every change of a running item is conditional on its serial and on its worker, so that a worker that
+was declared dead by mistake cannot overwrite the changes of its successor.
 """
 
 from __future__ import annotations
@@ -40,16 +40,17 @@ from kb.jobs.queue.item_states import (
     summary_columns,
 )
 
-FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small ones go first
-# Half an hour: a row changed later than now by more than this was changed before the clock
-# was set back (other machines' clocks differ by less), and its waiting time is not valid.
+FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small numbers first
+# Half an hour: a row whose time of change is later than now by more than this was changed before
+# the clock was set back (the clocks of other machines differ by less), so that its waiting time is
+# not valid.
 CLOCK_SLACK_S = 1800.0
-_AT_ONCE = 20_000  # ids in one statement; SQLite takes 32,766 parameters
+_AT_ONCE = 20_000  # ids in one statement; SQLite allows 32,766 parameters
 
 Key = tuple[str, int]
 """An item's id and the serial of the workflow that was started for it."""
 Enqueue = Callable[[sa.Connection, str, int, int], None]
-"""Called in the transaction with item id, serial and priority of what is to be worked on."""
+"""Called in the transaction with item id, serial and priority of an item to be processed."""
 
 
 _NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
@@ -72,9 +73,9 @@ class ItemStore:
         again: bool = False,
         priority: int = NORMAL,
     ) -> tuple[list[str], list[Skipped]]:
-        """Put items on the queue, all in one transaction: (ids queued, those skipped).
+        """Queue items in one transaction; return the queued ids and the skipped items.
 
-        Two processes asking at once queue an item once.
+        If two processes submit an item at once, it is queued once.
         """
         queued_ids: list[str] = []
         skipped: list[Skipped] = []
@@ -109,8 +110,8 @@ class ItemStore:
     ) -> list[Key]:
         """Queue items again; finished steps, whose files are in the folder, are not repeated.
 
-        `fresh` counts attempts from zero; `serials` gives the only serials to queue, by id.
-        Return id and former serial of each item queued.
+        `fresh` resets the number of attempts to zero; `serials` limits the call to these serials,
+        by id. Return id and former serial of each item queued.
         """
         queued: list[Key] = []
         with self.database.begin() as connection:
@@ -150,7 +151,7 @@ class ItemStore:
     # Work on items
 
     def claim(self, item_id: str, serial: int, executor: str) -> ItemRow | None:
-        """Take an item for a worker; return None if it was cancelled or queued again meanwhile."""
+        """Assign an item to a worker; return None if it was cancelled or queued again meanwhile."""
         with self.database.begin() as connection:
             done = connection.execute(
                 sa.update(items)
@@ -166,13 +167,13 @@ class ItemStore:
     def advance(
         self, item_id: str, serial: int, executor: str, stage: str, progress: float
     ) -> bool:
-        """Record the progress of a running item; return False if it is no longer this worker's."""
+        """Record the progress of a running item; return False if this worker no longer owns it."""
         return self._change(item_id, serial, executor, stage=stage, progress=progress)
 
     def is_owned_by(
         self, connection: sa.Connection, item_id: str, serial: int, executor: str
     ) -> bool:
-        """Return whether an item is this worker's; it stays so to the end of the transaction."""
+        """Return whether this worker owns an item; this holds until the end of the transaction."""
         own_row = sa.and_(
             items.c.id == item_id, items.c.serial == serial, items.c.executor == executor,
             items.c.state == RUNNING,
@@ -181,7 +182,7 @@ class ItemStore:
         return connection.execute(query).first() is not None
 
     def record_duration(self, item_id: str, duration_s: float) -> None:
-        """Record an item's length in seconds where it was not known."""
+        """Record an item's length in seconds if it was unknown."""
         with self.database.begin() as connection:
             connection.execute(
                 sa.update(items)
@@ -190,7 +191,7 @@ class ItemStore:
             )
 
     def mark_queued(self, item_id: str, serial: int, executor: str) -> bool:
-        """Show an item as queued while its lane is paused; `claim` takes it again."""
+        """Mark an item as queued while its lane is paused; `claim` assigns it again."""
         return self._change(item_id, serial, executor, state=QUEUED)
 
     def finish(
@@ -207,7 +208,7 @@ class ItemStore:
         attempts: int | None = None,
         grade: str | None = None,
     ) -> bool:
-        """End a running item, or let it wait; return False if it is no longer this worker's."""
+        """End a running item, or let it wait; return False if this worker no longer owns it."""
         changes: dict[str, Any] = {"attempts": attempts} if attempts is not None else {}
         if grade is not None:
             changes["grade"] = grade
@@ -241,7 +242,7 @@ class ItemStore:
             return connection.scalar(sa.select(items.c.deaths).where(items.c.id == item_id)) or 0
 
     def release(self, executor: str) -> None:
-        """Show the running items of a worker that stops as queued; they go on later."""
+        """Mark the running items of a worker that stops as queued; they continue later."""
         with self.database.begin() as connection:
             connection.execute(
                 sa.update(items)
@@ -259,7 +260,7 @@ class ItemStore:
     def rows(
         self, ids: Sequence[str], live_workers: Collection[str] | None = None
     ) -> list[ItemRow]:
-        """Return these rows, newest publication first; `live_workers` as in `summaries`."""
+        """Return these items' rows, newest publication first; `live_workers` as in `summaries`."""
         query = sa.select(items, effective_state(live_workers).label("shown"))
         found: list[ItemRow] = []
         with self.database.begin() as connection:
@@ -279,7 +280,7 @@ class ItemStore:
     ) -> list[ItemSummary]:
         """Return items for a list, newest publication first.
 
-        With `live_workers`, items of any other worker are shown as queued.
+        With `live_workers`, the items of all other workers are shown as queued.
         """
         shown = effective_state(live_workers)
         query = sa.select(*summary_columns(shown)).order_by(items.c.published.desc(), items.c.id)
@@ -314,7 +315,11 @@ class ItemStore:
             return [str(i) for i in found if str(i).rsplit(":", 1)[-1].startswith(prefix)]
 
     def unknown_ids(self, ids: Sequence[str], queued_before: float | None = None) -> list[str]:
-        """Return the ids that the table does not have, or had queued not before a time."""
+        """Return the ids that are not in the table.
+
+        With `queued_before` (seconds since the epoch), also those that were queued at that time or
+        later.
+        """
         query = sa.select(items.c.id)
         if queued_before is not None:
             query = query.where(items.c.enqueued_at < queued_before)
@@ -333,7 +338,7 @@ class ItemStore:
         return {state: found.get(state, 0) for state in STATES}
 
     def running(self, executor: str) -> set[Key]:
-        """Return the items that a worker has, by the table."""
+        """Return the keys of the items that the table assigns to a worker."""
         query = sa.select(items.c.id, items.c.serial).where(
             items.c.executor == executor, items.c.state == RUNNING
         )
@@ -350,7 +355,7 @@ class ItemStore:
             return [str(item_id) for item_id in connection.scalars(query)]
 
     def adopt(self, library_rows: Iterable[LibraryRow]) -> int:
-        """Add the folder's items that the table does not have; return their number."""
+        """Add the folder's items that the table does not contain; return their number."""
         added = 0
         with self.database.begin() as connection:
             known = set(connection.scalars(sa.select(items.c.id)))
@@ -367,7 +372,7 @@ class ItemStore:
                 )  # fmt: skip
         return added
 
-    # Below: single statements
+    # Single statements
 
     def _insert(
         self,
@@ -385,7 +390,8 @@ class ItemStore:
         }  # fmt: skip
         dialect = sqlite if self.database.is_sqlite else postgresql
         insert = dialect.insert(items).values(**row).on_conflict_do_nothing()
-        # Asked for, because PostgreSQL's driver counts no rows of such an insert.
+        # The inserted ids are returned by the statement, because PostgreSQL's driver does not count
+        # the rows of such an insert.
         return connection.execute(insert.returning(items.c.id)).first() is not None
 
     def _requeue(
@@ -397,7 +403,7 @@ class ItemStore:
             .where(items.c.id == row.id, items.c.serial == row.serial, items.c.state == row.state)
             .values(
                 state=QUEUED, serial=row.serial + 1, priority=priority, executor="",
-                # The stage of the last try must not be shown for the next one.
+                # The stage of the last attempt must not be shown for the next one.
                 stage="", progress=0.0, **_NO_ERROR, wait_until=None, ended_at=None,
                 enqueued_at=now, updated_at=now, **values,
             )

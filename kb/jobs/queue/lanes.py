@@ -1,4 +1,4 @@
-"""The lanes table: which lanes of work are paused, until when and why."""
+"""The lanes table: the paused lanes of work, with the end and the reason of each pause."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kb.jobs.queue.workflow_ids import FOREVER
 
 
 class LanePause(NamedTuple):
-    """Until when a lane is paused (epoch seconds), and why, in English and by its code."""
+    """A pause: its end (epoch seconds) and its reason, in English and as code and values."""
 
     until: float
     reason: str
@@ -28,7 +28,7 @@ class LaneStore:
         self.database = database
 
     def find_pause(self, lane: str, now: float) -> LanePause | None:
-        """Return the end and the reason of a lane's pause; None if it is open."""
+        """Return the end and the reason of a lane's pause; None if the lane is open."""
         with self.database.begin() as connection:
             row = connection.execute(sa.select(lanes).where(lanes.c.name == lane)).first()
         if row is None or row.paused_until is None or row.paused_until <= now:
@@ -50,7 +50,7 @@ class LaneStore:
     def pause(
         self, lane: str, until: float, reason: str, problem: StoredProblem | None = None
     ) -> None:
-        """Pause a lane until a time, unless it is paused for longer."""
+        """Pause a lane until a time, unless its present pause ends later."""
         longer = lanes.c.paused_until
         self._write(lane, until, reason, problem, sa.or_(longer.is_(None), longer < until))
 

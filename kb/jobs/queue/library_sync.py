@@ -8,13 +8,13 @@ from kb.jobs.queue.item_states import STATES, LibraryRow
 from kb.jobs.queue.items import ItemStore
 from kb.library import Library, LibraryEntry
 
-_MAX_SINGLE_LOOKUPS = 20  # more than that are found faster by reading the whole folder
+_MAX_SINGLE_LOOKUPS = 20  # for more ids, reading the whole folder is faster
 
 
 def sync_from_library(items: ItemStore, library: Library, ids: Sequence[str]) -> None:
-    """Add those of the ids whose transcripts the folder has and the table does not.
+    """Add those of the ids whose transcript is in the folder and not in the table.
 
-    So a transcript that another database or machine made is not made again.
+    So a transcript that was made with another database or machine is not made again.
     """
     unknown = set(items.unknown_ids(ids))
     if len(unknown) <= _MAX_SINGLE_LOOKUPS:

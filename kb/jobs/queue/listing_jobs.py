@@ -1,4 +1,4 @@
-"""Listings that workers make: those that cannot be made now, and those of subscriptions."""
+"""Listings that workers make: postponed ones, and those of subscriptions."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from kb.sources.subscriptions import Subscription, Subscriptions
 
 
 def listing_job(reference: str, filters: VideoFilters, subscription_key: str = "") -> ListingJob:
-    """Return the job for a listing; its id is the same whenever the same listing is asked for.
+    """Return the job for a listing; equal listings have the same id.
 
-    `subscription_key` names the subscription that asked for it.
+    `subscription_key` names the subscription that requested it.
     """
     values = filters.as_dict()
     exact = f"{reference}\n{sorted(values.items())}\n{subscription_key}"
@@ -40,16 +40,16 @@ def subscription_listing(subscription: Subscription) -> ListingJob:
 def enqueue_listing(
     items: ItemStore, job: ListingJob, options: Mapping[str, Any], enqueue: Enqueue
 ) -> None:
-    """Queue a listing, even if the same one was made before; one still queued stays as it is.
+    """Queue a listing, even if an equal one was made before; a queued one is not changed.
 
-    `asked_at` marks what was known when it was first asked for: a listing that was broken off
-    has queued its newest items already, and they must not be taken for the end of what is new.
+    `asked_at` separates older items from new ones: an interrupted listing has already queued its
+    newest items, and they must not be taken for the end of the new items.
     """
     before = items.read(job.id)
     asked_at: float | None = time.time()
     if before is not None and before.state != DONE and isinstance(before.job, ListingJob):
         asked_at = before.job.asked_at or asked_at
-    # With the first priority: after a thousand downloads with pauses it would wait for hours.
+    # It gets the first priority: behind a thousand downloads with pauses it would wait for hours.
     items.submit([replace(job, asked_at=asked_at)], options, enqueue, again=True, priority=FIRST)
 
 
@@ -64,15 +64,15 @@ def run_listing(
 ) -> None:
     """Make a listing and queue its media, a few hundred at a time.
 
-    `options` are the row's, as plain JSON values. `check` may raise to stop it. Raises what the
-    source raises; called again it continues where it stopped, and queues nothing twice.
+    `options` are the row's, as plain JSON values. `check` may raise to stop it. Raises the source's
+    errors; a later call continues at the same place and queues nothing twice.
     """
     filters = job.filters
     known: Container[str] = KnownIds(items, before=job.asked_at)
     listing = source_factory.open(
         job.reference,
         filters,
-        fresh=filters.new,  # a search for new media must not read remembered pages
+        fresh=filters.new,  # a search for new media must not use cached pages
         known=known,
         check=check,
     )
@@ -83,7 +83,7 @@ def run_listing(
 
 
 def record_poll(subscriptions: Subscriptions, job: Job, error: KBError | None = None) -> None:
-    """Record with the subscription how its listing ended; does nothing for any other job."""
+    """Record the result of a subscription's listing; other jobs are ignored."""
     if isinstance(job, ListingJob) and job.subscription_key:
         message = f"{error.message} {error.hint}".strip() if error else ""
         subscriptions.record_result(

@@ -1,8 +1,8 @@
 """The outbox: publications to knowledge bases, queued and ended, and their states.
 
-One row an item and knowledge base, in the library's database, so that a waiting entry belongs
-to no worker: any of them takes it up when it is due, exactly one does, and a restart loses
-nothing. Workflows are numbered (`serial`); one that is not the entry's newest does nothing.
+The library's database has one row for each item and knowledge base. A waiting entry belongs to no
+worker: when it is due, exactly one worker takes it, and a restart loses nothing. Workflows are
+numbered (`serial`); a workflow that is not the entry's newest does nothing.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from kb.library import LibraryEntry
 
 QUEUED, SENDING = "queued", "sending"
 WAITING = "waiting"  # until `due_at`; `error` has the reason
-SYNCING = "syncing"  # sent; the knowledge base indexes it, and is polled again at `due_at`
+SYNCING = "syncing"  # sent; the knowledge base indexes it and is polled at `due_at`
 SYNCED, FAILED = "synced", "failed"
-HELD = "held"  # to be published, but the item is held for review
-CANCELLED = "cancelled"  # stopped by hand; sent only after another request
+HELD = "held"  # to be published, but its item is held for review
+CANCELLED = "cancelled"  # cancelled by a person; sent only after another request
 IN_PROGRESS, DEFERRED = (QUEUED, SENDING), (WAITING, SYNCING)
 
-FIRST_POLL_S = 10.0  # first interval between polls of a busy knowledge base; it grows
+FIRST_POLL_S = 10.0  # first interval between polls of a knowledge base that indexes; it grows
 
-_AT_ONCE = 500  # in one transaction, so that other processes can write between
+_AT_ONCE = 500  # in one transaction, so that other processes can write in between
 
 _NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
 
@@ -41,7 +41,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """One row; times in seconds since the epoch. `extra` None: own metadata as last time."""
+    """One row; times in seconds since the epoch. `extra` None: own metadata is not changed."""
 
     sink: str
     item_id: str
@@ -76,7 +76,8 @@ class Outbox:
     ) -> None:
         """Queue an item for a knowledge base in the caller's transaction.
 
-        Own metadata of an earlier request that was not sent yet stays, unless new is given.
+        Own metadata of an earlier request that was not sent yet is kept, unless new metadata is
+        given.
         """
         self._ensure(connection, sink, item_id)
         row = self._locked(connection, sink, item_id)
@@ -90,7 +91,7 @@ class Outbox:
         reason: KBError | None,
         extra: Mapping[str, str] | None = None,
     ) -> None:
-        """Record that an item is to be published and held for review (see `release`)."""
+        """Record that an item is to be published and is held for review (see `release`)."""
         values: dict[str, Any] = {} if extra is None else {"extra": dict(extra)}
         if reason is not None:
             values |= {"error": reason.message, "problem": reason.problem}
@@ -99,7 +100,7 @@ class Outbox:
     def retry(
         self, enqueue: Enqueue, statuses: Collection[str], ids: Sequence[str] | None = None
     ) -> list[Key]:
-        """Queue entries of these states again, of these items or of all; return those queued."""
+        """Queue entries of these states again, of these items or of all; return their keys."""
         return self._requeue(
             enqueue, deliveries.c.status.in_(list(statuses)), ids, attempts=0, since=time.time()
         )
@@ -107,8 +108,8 @@ class Outbox:
     def cancel(self, ids: Sequence[str]) -> list[OutboxEntry]:
         """Cancel the waiting entries of these items; return the rows as they were.
 
-        What is being sent finishes its document, and is tried no second time (see `finish`).
-        What a knowledge base is indexing is there already: it is only looked at.
+        An upload in progress is finished and not retried (see `finish`). A document that a
+        knowledge base is indexing is already there: only its polling ends.
         """
         c, item_ids = deliveries.c, frozenset(ids)
         waits = sa.and_(c.status.in_((*IN_PROGRESS, WAITING)), c.sink != "local")
@@ -132,7 +133,7 @@ class Outbox:
     # Work on entries
 
     def claim(self, sink: str, item_id: str, serial: int) -> OutboxEntry | None:
-        """Take the entry that a workflow sends; None if it was queued again, or is done."""
+        """Return the entry for the workflow that sends it; None if it was requeued or ended."""
         with self._database.begin() as connection:
             self._ensure(connection, sink, item_id, serial=serial, status=QUEUED)
             done = connection.execute(
@@ -157,9 +158,9 @@ class Outbox:
         attempts: int = 0,
         due_at: float | None = None,
     ) -> bool:
-        """End a claimed entry, or let it wait; return False if another process has done so.
+        """End a claimed entry, or let it wait; return False if another process has ended it.
 
-        What was cancelled meanwhile stays so, unless it got there all the same.
+        An entry that was cancelled meanwhile stays cancelled, unless its upload succeeded.
         """
         values: dict[str, Any] = {"extra": None} if status == SYNCED else {}
         open_ = (SENDING, CANCELLED) if status in (SYNCED, SYNCING) else (SENDING,)
@@ -181,14 +182,14 @@ class Outbox:
     def claim_due(
         self, now: float, enqueue: Enqueue, paused_sinks: Collection[str] = ()
     ) -> list[Key]:
-        """Queue the waiting entries that are due; two workers at once take each row once.
+        """Queue the waiting entries that are due; two workers at once queue each entry once.
 
-        Entries for `paused_sinks` stay as they are.
+        Entries for `paused_sinks` are not changed.
         """
         return self._requeue(enqueue, sa.and_(*_due(now, paused_sinks)))
 
     def requeue_lost(self, lost: Iterable[tuple[str, str, int]], enqueue: Enqueue) -> list[Key]:
-        """Queue lost entries again: (knowledge base, item id, serial)."""
+        """Queue lost entries again; each of `lost` is (knowledge base, item id, serial)."""
         found: list[Key] = []
         for sink, item_id, serial in lost:
             found += self._requeue(
@@ -212,13 +213,13 @@ class Outbox:
         *,
         started_at: float | None = None,
     ) -> None:
-        """Record what a knowledge base holds of an item; an entry that is being sent stays so.
+        """Record a knowledge base's state of an item; an entry that is being sent is not changed.
 
-        `started_at`: when the sender started (epoch seconds); an entry queued before that, and
-        not started by a worker, is done with it.
+        `started_at`: time at which the sender started (epoch seconds); an entry that was queued
+        before that time and that no worker has started gets the new state too.
         """
         more: dict[str, Any] = {"extra": None} if status == SYNCED else {}
-        # A request made meanwhile may be newer, and sending the same again costs nothing.
+        # A request made meanwhile may be newer, and sending the same content again costs nothing.
         free: sa.ColumnElement[bool] = deliveries.c.status.not_in(IN_PROGRESS)
         if started_at is not None:
             older = sa.and_(deliveries.c.status == QUEUED, deliveries.c.since <= started_at)
@@ -227,17 +228,17 @@ class Outbox:
         self._set(sink, item_id, free, **more)
 
     def record_error(self, sink: str, item_id: str, error: KBError) -> None:
-        """Record why an item could not be sent; an entry that a worker will send stays."""
+        """Record why an item could not be sent; an entry that a worker will send is not changed."""
         free = deliveries.c.status.not_in((*IN_PROGRESS, WAITING))
         self._set(sink, item_id, free, status=FAILED, **error.record(), due_at=None)
 
     def delete(self, sink: str, item_id: str) -> None:
-        """Delete an entry: the item is not to be published any more."""
+        """Delete an entry: the item is no longer to be published."""
         with self._database.begin() as connection:
             connection.execute(sa.delete(deliveries).where(_key(sink, item_id)))
 
     def adopt(self, entries: Iterable[LibraryEntry]) -> int:
-        """Add the folder's publications that the table does not have; return their number."""
+        """Add the folder's publications that the table does not contain; return their number."""
         added = 0
         with self._database.begin() as connection:
             known = set(connection.execute(sa.select(deliveries.c.sink, deliveries.c.item_id)))
@@ -281,12 +282,12 @@ class Outbox:
         return found
 
     def has_work(self, until: float, paused_sinks: Collection[str] = ()) -> bool:
-        """Return whether an entry is in progress, or due by then (seconds since the epoch)."""
+        """Return whether an entry is in progress or due by a time (seconds since the epoch)."""
         active = sa.or_(deliveries.c.status.in_(IN_PROGRESS), sa.and_(*_due(until, paused_sinks)))
         with self._database.begin() as connection:
             return connection.scalar(sa.select(sa.exists().where(active))) or False
 
-    # Below: single statements
+    # Single statements
 
     def _requeue(
         self,
@@ -299,7 +300,7 @@ class Outbox:
         query = sa.select(deliveries).where(condition).order_by(c.sink, c.item_id)
         found: list[Key] = []
         item_ids = None if ids is None else frozenset(ids)
-        # The local index has no workflow: it is filled within the item's own steps.
+        # The local index has no workflow: it is filled by the item's own steps.
         query = query.where(c.sink != "local")
         with self._database.begin() as connection:
             rows = [
@@ -323,9 +324,9 @@ class Outbox:
         priority: int,
         **values: Any,
     ) -> bool:
-        """Give a row a new workflow, unless it has changed since it was read."""
-        # Never a number that was used before, even if the row was made again meanwhile: a used
-        # workflow id is not run a second time.
+        """Start a new workflow for a row, unless the row has changed since it was read."""
+        # The number must never have been used before, even if the row was deleted and inserted
+        # again: a used workflow id is not run a second time.
         serial = max(row.serial + 1, int(time.time()))
         done = connection.execute(
             sa.update(deliveries)
@@ -373,7 +374,7 @@ def _key(sink: str, item_id: str) -> sa.ColumnElement[bool]:
 
 def _due(now: float, paused_sinks: Collection[str]) -> tuple[sa.ColumnElement[bool], ...]:
     c = deliveries.c
-    # A row changed later than now was changed before the clock was set back.
+    # A row whose time of change is later than now was changed before the clock was set back.
     in_time = sa.or_(c.due_at <= now, c.updated_at > now + CLOCK_SLACK_S)
     return (c.status.in_(DEFERRED), in_time, c.sink.not_in(list(paused_sinks)))
 

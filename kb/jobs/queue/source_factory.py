@@ -1,4 +1,4 @@
-"""Makes sources, and listings of the references that a user gives."""
+"""Makes sources, and listings of the references that a user enters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kb.types import MediaItem
 
 
 def measure(path: Path) -> float:
-    """The decoded length of a file in seconds. Raises MediaUnavailable."""
+    """Return the decoded length of a file in seconds. Raises MediaUnavailable."""
     from kb.media.decode import decode
 
     stream = decode(path)
@@ -46,10 +46,10 @@ class SourceFactory:
         fresh: bool = False,
         lengths: bool = False,
     ) -> Listing:
-        """Return a listing of what a reference leads to; `fresh` reads no remembered pages,
-        `lengths` measures local files.
+        """Return the listing of a reference.
 
-        Raises UsageError when it leads nowhere; iterating may raise RetryLater errors.
+        `fresh` does not use cached pages, `lengths` measures local files. Raises UsageError for an
+        invalid reference; iterating may raise RetryLater errors.
         """
         source = source_for(reference, **self._source_arguments(self.settings))
         if isinstance(source, FileSource) and (lengths or filters.needs_duration):
@@ -64,7 +64,7 @@ class SourceFactory:
         return open_listing(source, reference, filters, known=known, check=check)
 
     def source_of(self, item: MediaItem, keep: str | None = None) -> Source:
-        """The source that fetches an item; `keep`: audio, mp3 or mp4."""
+        """Return the source that fetches an item; `keep`: audio, mp3 or mp4."""
         settings = self.settings.replace(keep=keep) if keep else self.settings
         return get_source(item.source, **self._source_arguments(settings))
 
@@ -73,9 +73,9 @@ class SourceFactory:
 
 
 class KnownIds(Container[str]):
-    """The ids of the table, read one by one: a channel's listing looks at few of them.
+    """The ids in the table, queried one by one: a channel's listing needs only a few of them.
 
-    With `before` (seconds since the epoch) only those that were queued before then.
+    With `before` (seconds since the epoch) only those that were queued before that time.
     """
 
     def __init__(self, items: ItemStore, before: float | None = None) -> None:
@@ -87,12 +87,12 @@ class KnownIds(Container[str]):
 
 
 def available_items(listing: Iterator[MediaItem] | Listing) -> Iterator[MediaItem]:
-    """Return the items of a listing that can be queued: not those that are unavailable."""
+    """Return the items of a listing that can be queued, without the unavailable ones."""
     return (item for item in listing if not item.availability.is_unavailable)
 
 
 def batches(items: Iterator[MediaItem], size: int = 200) -> Iterator[Sequence[MediaItem]]:
-    """Yield items in batches, so that a long listing is queued before it ends."""
+    """Yield items in batches, so that a long listing's first items are queued before its end."""
     held: list[MediaItem] = []
     for item in items:
         held.append(item)

@@ -1,4 +1,4 @@
-"""Telemetry of the machines in the database: written by workers, read by faces."""
+"""Telemetry of the machines in the database: written by workers, read by user interfaces."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TelemetryWriter:
     def write(
         self, snapshot: Snapshot | None, samples: Sequence[Sample], restarts: int, error: str
     ) -> None:
-        """Write the newest state; `samples` came since the last call.
+        """Write the newest state; `samples` are those since the last call.
 
         Raises LibraryError when the database cannot be written.
         """
@@ -128,7 +128,7 @@ def read_speeds(
 
 
 def read_machines(database: Database) -> list[Machine]:
-    """Return every machine whose worker is alive, by its worker's name. Raises LibraryError."""
+    """Return every machine whose worker is alive, with the worker's name. Raises LibraryError."""
     now = time.time()
     alive = {w.executor_id: w for w in heartbeat.list_workers(database) if w.is_alive(now)}
     with database.begin() as connection:
@@ -207,7 +207,7 @@ def write_calibration(database: Database, calibration: Calibration) -> None:
 
 
 def this_machine(request: str) -> Machine:
-    """Return this machine as this process sees it; `request` is KB_DEVICE. Loads no torch."""
+    """Return this machine as this process detects it; `request` is KB_DEVICE. Loads no torch."""
     card = None if request == "cpu" else GpuCard.find(index=_index(request))
     sample = poll(card, cpu_over_s=0.1)
     device = Device("", "CUDA", card.name) if card else Device("cpu", "CPU", cpu_device().name)
@@ -217,7 +217,7 @@ def this_machine(request: str) -> Machine:
 
 
 def _index(request: str) -> int:
-    """The card that a request for a device means, as the driver counts; 0 where it says none."""
+    """Return the driver's index of the card for a device request; 0 if the request has no index."""
     match = re.search(r":(\d+)$", request)
     index = int(match[1]) if match else 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")

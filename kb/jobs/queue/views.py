@@ -1,4 +1,4 @@
-"""Views of the queue for faces: pages of rows, running items first, and its figures."""
+"""Views of the queue for user interfaces: pages of rows, running items first, and figures."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class QueueRow:
 
 @dataclass(frozen=True, slots=True)
 class QueuePage:
-    """Rows `offset` and following of the `total` that were asked for."""
+    """The rows from `offset` on; `total` is the number of all rows that match."""
 
     rows: tuple[QueueRow, ...]
     total: int
@@ -70,7 +70,7 @@ class QueuePage:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """The queue in numbers.
+    """The figures of the queue.
 
     `done_since` counts the items finished since the given time. `remaining_s` is the sound that
     still has to be transcribed, in seconds, over items of known length; `unmeasured` counts the
@@ -86,7 +86,7 @@ class QueueFigures:
 
     @property
     def pending(self) -> int:
-        """Items that wait: for their turn, for a time, or for a person."""
+        """Number of items that wait: for their turn, for a time, or for a person."""
         return sum(self.counts[state] for state in PENDING)
 
 
@@ -102,8 +102,8 @@ def page(
 ) -> QueuePage:
     """Return running items, then pending ones by priority, then ended ones, newest first.
 
-    `states`, `words` (in title, id or address) and `ids` narrow it. `live_workers`: the workers
-    that are alive; items of any other one are shown as queued. Raises LibraryError.
+    `states`, `words` (in title, id or address) and `ids` filter the rows. `live_workers`: the
+    workers that are alive; items of any other worker are shown as queued. Raises LibraryError.
     """
     state = effective_state(live_workers)
     c = items.c
@@ -139,7 +139,7 @@ def page(
 
 
 def figures(database: Database, live_workers: Collection[str], since: float) -> QueueFigures:
-    """Return the queue in numbers; `since` is a time in seconds since the epoch.
+    """Return the figures of the queue; `since` is a time in seconds since the epoch.
 
     Raises LibraryError.
     """

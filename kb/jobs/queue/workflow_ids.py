@@ -1,11 +1,11 @@
-"""Names that client and worker must agree on.
+"""Names that client and worker must share.
 
-A workflow with a wrong name or queue would stay queued for ever without an error, so the names
-are only here. A workflow whose steps change order gets a new name (`_v2`).
+A workflow with a wrong name or queue would stay queued for ever without an error, so that the names
+are defined only here. A workflow whose steps change their order gets a new name (`_v2`).
 """
 
 APPLICATION = "kb-ingest"
-APPLICATION_VERSION = "1"  # pinned: by default it is a hash of the source
+APPLICATION_VERSION = "1"  # fixed: by default it is a hash of the source code
 
 ITEM_QUEUE = "items"
 PUBLISH_QUEUE = "publish"
@@ -19,9 +19,9 @@ CAPTIONS = "captions_v1"
 ITEM_LANE = "items"
 DOWNLOAD_LANE = "download"
 
-LISTING = "listing"  # the `source` column of rows that are listings (`ListingJob`)
+LISTING = "listing"  # value of the column `source` in rows that are listings (`ListingJob`)
 
-FOREVER = 4102444800.0  # 2100-01-01: paused by hand
+FOREVER = 4102444800.0  # 2100-01-01: paused by a person
 
 
 def ingest_id(item_id: str, serial: int) -> str:
@@ -35,7 +35,7 @@ def publish_id(sink: str, item_id: str, serial: int) -> str:
 
 
 def captions_id(item_id: str, serial: int) -> str:
-    """Return the id of the workflow that makes an item's captions searchable before its turn."""
+    """Return the id of the workflow that puts an item's captions into the local index."""
     return f"captions:{item_id}:{serial}"
 
 
@@ -45,7 +45,7 @@ def publish_lane(sink: str) -> str:
 
 
 def queue_of(workflow_id: str) -> str:
-    """Return the queue that a workflow belongs to, to put it there again."""
+    """Return the queue of a workflow, to queue it again."""
     if workflow_id.startswith("captions:"):
         return CAPTIONS_QUEUE
     return PUBLISH_QUEUE if workflow_id.startswith("publish:") else ITEM_QUEUE

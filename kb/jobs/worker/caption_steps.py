@@ -1,4 +1,4 @@
-"""Captions first: an item can be searched minutes after it is listed, long before its turn."""
+"""Captions first: an item can be searched minutes after it is listed, before it is transcribed."""
 
 from __future__ import annotations
 
@@ -22,21 +22,24 @@ TRIES = 3
 
 
 class CaptionSteps:
-    """One item's captions on their way into the local index; never into any other one."""
+    """The steps that put one item's captions into the local index, never into another one."""
 
     def __init__(self, context: WorkerContext, item_id: str) -> None:
         self._context = context
         self._id = item_id
 
     def run(self) -> str:
-        """Fetch and index the captions; return the result. Raises nothing: they are an extra."""
+        """Fetch and index the captions; return the result.
+
+        Raises nothing: captions are optional.
+        """
         tries = 0
         while True:
             try:
                 return self._once()
             except RetryLater as error:
-                # The lane is paused or the medium not published yet: waiting here costs nothing,
-                # all others in this queue wait for the same.
+                # The lane is paused or the medium is not published yet: waiting here delays
+                # nothing, because all other workflows in this queue wait for the same.
                 self._wait(error.until or time.time() + LONGEST_WAIT_S)
             except KBError as error:
                 tries += 1
@@ -69,7 +72,7 @@ class CaptionSteps:
         if entry is None or not found:
             return "none"
         open_sink("local", context.settings).publish(entry.item, found)
-        # The transcript may be finished by now, and have been indexed before the captions.
+        # The transcript may have been finished meanwhile, and indexed before the captions.
         entry = context.library.find(self._id) or entry
         return self._publish_transcript(entry) if entry.transcript_path is not None else "shown"
 
@@ -84,7 +87,7 @@ class CaptionSteps:
         return captions.keep(context.library, item, files, shown=True) if files else None
 
     def _publish_transcript(self, entry: LibraryEntry) -> str:
-        """Publish the transcript: once it exists, the index must not hold the captions."""
+        """Publish the transcript: once it exists, the index must not contain the captions."""
         context = self._context
         transcript = stages.read_transcript(context.library, entry)
         stages.publish(context.library, context.settings, entry.item, transcript, "local")

@@ -1,6 +1,6 @@
-"""Chores of a worker: what it does again and again beside its items.
+"""Chores of a worker: functions that it calls at intervals beside the work on items.
 
-Each may raise KBError; the worker logs it and calls the chore again at its next time.
+Each may raise KBError; the worker logs it and calls the chore again after its interval.
 """
 
 from __future__ import annotations
@@ -20,27 +20,29 @@ DAY_S = 86_400.0
 
 
 def refresh_running(context: WorkerContext) -> None:
-    """Mark running items as cancelled that the table no longer gives to this worker, and read
-    the pause of the item lane."""
+    """Mark running items that the table no longer assigns to this worker as cancelled.
+
+    The pause of the item lane is read too.
+    """
     with context.lock:
         running = set(context.running)
     if running:
         cancelled = running - context.items.running(context.executor)
         with context.lock:
-            # Not those that have ended by themselves meanwhile.
+            # Items that have ended meanwhile are not marked.
             context.cancelled |= cancelled & context.running
     context.lane_pause = context.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
 
 
 def requeue_due(context: WorkerContext) -> None:
-    """Queue the waiting items whose time has come; their attempts go on counting."""
+    """Queue the waiting items whose time has come; the number of their attempts is kept."""
     due = context.items.due(time.time())
     if due:
         context.items.retry(due, context.client.ingest, states=(WAITING,), fresh=False)
 
 
 def reap_dead_workers(context: WorkerContext, detector: heartbeat.DeadWorkerDetector) -> None:
-    """Put the items of dead workers back on the queue, and remove their unfinished files."""
+    """Queue the items of dead workers again, and remove their unfinished files."""
     database = context.items.database
     found = heartbeat.list_workers(database)
     for executor in detector.find(found, context.executor, time.monotonic()):
@@ -56,11 +58,11 @@ def reap_dead_workers(context: WorkerContext, detector: heartbeat.DeadWorkerDete
 
 
 def requeue_lost(context: WorkerContext, idle_before: set[Key]) -> set[Key]:
-    """Queue items again that no workflow will ever end; return this worker's idle items.
+    """Queue items again whose workflow has ended without a result; return this worker's idle items.
 
-    Idle items are this worker's by the table, and none of its threads has them: a workflow's
-    thread ends when the database refuses its record. Those that were idle at the call before,
-    `idle_before`, are lost too.
+    An item is idle if the table assigns it to this worker and none of its threads works on it: a
+    workflow's thread ends when the database refuses its record. Items that were idle at the
+    previous call too (`idle_before`) are lost.
     """
     items, client = context.items, context.client
     lost = client.abandoned()
@@ -84,7 +86,7 @@ def delete_old_records(context: WorkerContext) -> None:
 
 
 def poll_subscriptions(context: WorkerContext) -> None:
-    """Queue a listing for every subscription whose time has come, missed ones once."""
+    """Queue a listing for every subscription that is due; several missed times give one listing."""
     context.subscriptions.poll(
         lambda due: listing_jobs.enqueue_listing(
             context.items,

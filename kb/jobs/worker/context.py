@@ -39,11 +39,11 @@ Result = TypeVar("Result")
 
 
 class WorkerStopping(KBError):
-    """Raised in a step when the worker stops; the next worker goes on with the item."""
+    """Raised in a step when the worker stops; the next worker continues the item."""
 
 
 def block_forever() -> NoReturn:
-    """Never return, so that the step's workflow does not end: the process is about to exit."""
+    """Block until the process exits, so that the step's workflow does not end."""
     while True:
         threading.Event().wait()
 
@@ -57,7 +57,7 @@ class WorkerContext:
     items: ItemStore
     client: DbosClient
     inference_process: InferenceProcess
-    inference_session: InferenceSession  # for the choice of model only; nothing is loaded here
+    inference_session: InferenceSession  # only for the choice of a model; no model is loaded here
     heartbeat: Heartbeat
     preparations: AdjustableSemaphore
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -85,7 +85,7 @@ class WorkerContext:
 
     @property
     def source_factory(self) -> SourceFactory:
-        """The sources that items come from."""
+        """The factory of the sources of items."""
         return SourceFactory(self.settings, self.items.database)
 
     @property
@@ -103,17 +103,18 @@ class WorkerContext:
         return key in self.cancelled or self.stopping.is_set()
 
     def check(self, key: Key) -> None:
-        """Raise WorkerStopping or Cancelled, and LibraryError when the folder is gone."""
+        """Raise WorkerStopping or Cancelled, and LibraryError if the folder is missing."""
         if self.stopping.is_set():
             raise WorkerStopping("worker.stopping", "The worker is stopping.")
         if key in self.cancelled:
             raise Cancelled("item.cancelled", "Cancelled; nothing half written is left.")
         if not self.heartbeat.library_available():
-            # Before anything is written: that would make an empty library in its place.
+            # This precedes every write, which would make an empty library in place of the missing
+            # one.
             raise retry_policy.library_missing(self.settings.home)
 
     def warn_throttled(self, error: KBError) -> None:
-        """Log an error that is temporary, the same one at most once a minute."""
+        """Log a temporary error; an equal one at most once a minute."""
         now = time.monotonic()
         with self.lock:
             if now - self.warned_at.get(error.message, -WARN_EVERY_S) < WARN_EVERY_S:
@@ -124,7 +125,7 @@ class WorkerContext:
     def until_accepted(self, action: Callable[[], Result]) -> Result:
         """Repeat a change in the database until it succeeds; return its result.
 
-        A workflow that ended without it would leave its item in its old state for ever.
+        A workflow that ends without this change would leave its item in its old state for ever.
         """
         pause_s = LANE_POLL_S
         while True:
@@ -155,7 +156,7 @@ class WorkerContext:
             self.lanes.pause(workflow_ids.ITEM_LANE, until, reason.message, reason.problem)
 
     def is_systemic(self, error: KBError) -> bool:
-        """Return whether an error concerns the library or the machine and not one item."""
+        """Return whether an error concerns the library or the machine, not one item."""
         return (
             retry_policy.is_systemic(error, self.settings.home)
             or not self.heartbeat.library_available()
@@ -163,7 +164,7 @@ class WorkerContext:
 
     @contextlib.contextmanager
     def prepared(self, media: LocalMedia) -> Iterator[None]:
-        """Count a medium as prepared: it waits for the recognizer or is being transcribed."""
+        """Count a medium as prepared while it waits for the recognizer or is transcribed."""
         size = media.path.stat().st_size
         with self.lock:
             self.prepared_bytes += size

@@ -1,8 +1,8 @@
 """The steps of one item: the pipeline's stages as durable steps of a workflow.
 
-A step never raises: an error is classified and written to the item's row, and the workflow
-ends. Later tries are new workflows, so that a waiting item takes up no place; finished work, whose
-files are in the library folder, is not repeated.
+A step never raises: an error is classified and written to the item's row, and the workflow ends.
+Later attempts are new workflows, so that a waiting item uses no slot; finished work, whose files
+are in the library folder, is not repeated.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from kb.types import LocalMedia, MediaItem, Transcript
 log = logging.getLogger(__name__)
 
 CRASHES_MAX = 3
-DEVICE_LOSSES = 3  # during one item, before the item itself is suspected
+DEVICE_LOSSES = 3  # during one item; further losses count as crashes of the item
 STARTUP_FAILURES_MAX = 3  # of the inference process in a row, before it has loaded its model
 
 Result = TypeVar("Result")
 
 
 class StepResult(StrEnum):
-    """The result of one step; the values are permanent, because DBOS records them."""
+    """The result of one step; the values must not change, because DBOS records them."""
 
     CONTINUE = "go on"
     ENDED = "ended"
 
 
 class ItemSteps:
-    """The steps of one workflow for its item."""
+    """The steps of one item's workflow."""
 
     def __init__(self, context: WorkerContext, item_id: str, serial: int) -> None:
         self._context = context
@@ -108,7 +108,7 @@ class ItemSteps:
         return StepResult.ENDED
 
     def publish(self) -> StepResult:
-        """Publish to the local index; remote knowledge bases get workflows of their own."""
+        """Publish to the local index; remote knowledge bases have their own workflows."""
         with self._guard() as row:
             if row is None:
                 return StepResult.ENDED
@@ -133,7 +133,7 @@ class ItemSteps:
                     context.outbox.record(sink, self._id, outbox.SYNCED)
                 elif decision.state == "done":
                     with context.items.database.begin() as connection:
-                        # Cancelled meanwhile: nothing of it may be sent from then on.
+                        # Cancelled meanwhile: no document of the item may be sent from then on.
                         if not context.items.is_owned_by(
                             connection, self._id, self._serial, context.executor
                         ):
@@ -145,7 +145,8 @@ class ItemSteps:
                             priority=row.priority, extra=options.metadata,
                         )  # fmt: skip
                 else:
-                    # Held items are searchable here, and are not published elsewhere.
+                    # Held items can be searched in the local index, and are not published
+                    # elsewhere.
                     context.outbox.hold(sink, self._id, decision.cause, options.metadata)
             context.library.amend(self._id, decision.metadata())
             self._finish(decision.state, grade=transcript.coverage.grade, **decision.row_values())
@@ -168,7 +169,7 @@ class ItemSteps:
         return stages.ensure_media(context.library, row.item, self._advance_or_stop, source)
 
     def _record_duration(self, row: item_states.ItemRow, media: LocalMedia) -> None:
-        """Record the medium's declared length where its source did not give one."""
+        """Record the medium's declared length if its source did not give one."""
         if row.item.duration_s is not None:
             return
         from kb.media.probe import probe
@@ -179,7 +180,7 @@ class ItemSteps:
                 self._context.items.record_duration(self._id, length_s)
 
     def _run_listing(self, job: item_states.ListingJob, options: Mapping[str, Any]) -> None:
-        """Make a listing that had to wait, and queue its media."""
+        """Make a listing that was postponed, and queue its media."""
         context = self._context
         self._advance("list", 0.0)
         wants_captions = RunOptions.from_dict(options).wants_captions(context.settings)
@@ -192,12 +193,12 @@ class ItemSteps:
         self._finish(item_states.DONE, error="", hint="")
 
     def _decode(self, media: LocalMedia, options: TranscriptionOptions, crashes: int) -> Transcript:
-        """Return the transcript, with as many inference processes as it takes."""
+        """Return the transcript; start another inference process after a crash."""
         context, startup_failures, losses = self._context, 0, 0
         while True:
             self._last_progress = (0.0, "")
             try:
-                # Alone after a crash, so that the next crash is certainly this item's.
+                # Exclusive after a crash, so that the next crash certainly belongs to this item.
                 return stages.transcribe(
                     media, options, context.inference_process, self._advance,
                     lambda: context.is_cancelled(self._key),
@@ -206,14 +207,14 @@ class ItemSteps:
             except InferenceProcessCrashed as error:
                 context.check(self._key)
                 if not error.ready and not error.device_lost:
-                    # It did not get as far as this item: its own start fails.
+                    # The process did not reach this item: its own start fails.
                     startup_failures += 1
                     log.warning("%s", error.message)
                     if startup_failures >= STARTUP_FAILURES_MAX:
                         raise
                     continue
                 if error.device_lost and losses < DEVICE_LOSSES:
-                    # The device failed: the item goes on in a new process.
+                    # The device failed: the item continues in a new process.
                     losses += 1
                     log.warning("%s: %s", self._id, error.message)
                     continue
@@ -233,7 +234,7 @@ class ItemSteps:
     def _wait_for_lane(self) -> None:
         """Wait while the lane is paused; the item is shown as queued meanwhile."""
         context, marked_queued = self._context, False
-        # The worker's own state of the lane may be half a second old.
+        # The worker's copy of the lane's state may be half a second old.
         self._until_accepted(context.refresh_lane_pause)
         while context.lane_is_paused():
             if not marked_queued:
@@ -261,7 +262,7 @@ class ItemSteps:
                 yield row
             except (WorkerStopping, Cancelled):
                 if context.stopping.is_set():
-                    # The workflow must not end: the next worker takes it up.
+                    # The workflow must not end: the next worker continues it.
                     block_forever()
                 log.info("%s: cancelled", self._id)
             except KBError as error:
@@ -312,19 +313,19 @@ class ItemSteps:
             )
         )  # fmt: skip
         if not recorded and context.stopping.is_set():
-            # This worker has released the item already; the next one ends it.
+            # This worker has released the item already; the next worker ends it.
             block_forever()
         return recorded
 
     def _until_accepted(self, action: Callable[[], Result]) -> Result:
-        """Repeat a change of the item's row until the database takes it."""
+        """Repeat a change of the item's row until the database accepts it."""
         return self._context.until_accepted(action)
 
     def _record_failure(self, error: KBError, attempts: int) -> None:
         with contextlib.suppress(KBError):
             entry = self._context.library.find(self._id)
             if entry is None or entry.transcript_path is not None:
-                return  # the folder has nothing of it, or has an earlier transcript, which stays
+                return  # the folder has no entry, or an earlier transcript, which is kept
             self._context.library.amend(
                 self._id, {"state": "failed", **error.record(), "attempts": attempts}
             )
@@ -332,26 +333,27 @@ class ItemSteps:
     def _advance(self, stage: str, progress: float) -> None:
         now = time.monotonic()
         last, recorded_stage = self._last_progress
-        # One row, updated in place, at most once a second, but each stage at once.
+        # One row is updated at most once a second, and immediately when the stage changes.
         if stage == recorded_stage and now - last < 1.0 and progress < 1.0:
             return
         self._last_progress = (now, stage)
         context = self._context
-        # For display only: a database that is locked now must not end the work.
+        # For display only: a locked database must not end the work.
         with contextlib.suppress(KBError):
             if not context.items.advance(self._id, self._serial, context.executor, stage, progress):
                 context.cancelled.add(self._key)
 
     def _advance_or_stop(self, stage: str, progress: float) -> None:
-        """Record progress; raise Cancelled, for stages that check for a stop in no other way."""
+        """Record progress; raise Cancelled, for stages that have no other check for a stop."""
         self._advance(stage, progress)
         if self._context.is_cancelled(self._key):
             raise Cancelled("item.cancelled", "Cancelled; nothing half written is left.")
 
     def _acquire_preparation(self) -> None:
-        """Wait for a preparation slot, and for space on the disk.
+        """Wait for a preparation slot and for space on the disk.
 
-        The space is checked again with the slot in hand: earlier items may have filled the disk.
+        The space is checked again after the slot is acquired: earlier items may have filled the
+        disk.
         """
         context = self._context
         while True:

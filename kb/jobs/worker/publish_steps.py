@@ -1,4 +1,4 @@
-"""Steps that publish a finished item to a remote knowledge base, in a workflow of their own."""
+"""Steps that publish a finished item to a remote knowledge base, in a separate workflow."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from kb.pipeline import publish_record
 
 log = logging.getLogger(__name__)
 
-MAX_POLL_S = 600.0  # between two checks of a knowledge base that is still indexing
-REFUSED_S = 600.0  # wrong credentials: the lane pauses, and then tries again
+MAX_POLL_S = 600.0  # between two polls of a knowledge base that is still indexing
+REFUSED_S = 600.0  # after wrong credentials: the lane pauses, then it is tried again
 
 _refusing = threading.Lock()
 
@@ -27,8 +27,8 @@ _refusing = threading.Lock()
 class PublishSteps:
     """The publication of one item to one remote knowledge base.
 
-    What cannot be done now rests in the database until its time comes, holding no place
-    meanwhile, and is taken up by whichever worker is there then (see `requeue_due`).
+    A publication that is not possible now waits in the database and uses no slot. When its time has
+    come, any worker queues it again (see `requeue_due`).
     """
 
     def __init__(self, context: WorkerContext, sink: str, item_id: str, serial: int) -> None:
@@ -38,7 +38,10 @@ class PublishSteps:
         self._serial = serial
 
     def run(self) -> str:
-        """Publish once; return the state. Raises nothing: the workflow must end well."""
+        """Publish once; return the state.
+
+        Raises nothing: the workflow must end without an error.
+        """
         context = self._context
         outbox_entry = context.until_accepted(
             lambda: context.outbox.claim(self._sink, self._id, self._serial)
@@ -66,7 +69,7 @@ class PublishSteps:
         published = context.publisher.publish_one(self._sink, self._id, outbox_entry.extra)
         due_at = None
         if published.status == outbox.SYNCING:
-            # Indexing takes time; its state is polled, and it takes up no place meanwhile.
+            # Indexing takes time; its state is polled, and the publication uses no slot meanwhile.
             due_at = next_poll_at(outbox_entry.since, time.time())
         context.until_accepted(
             lambda: context.outbox.finish(outbox_entry, published.status, due_at=due_at)
@@ -76,12 +79,12 @@ class PublishSteps:
     def _pause_lane_for_credentials(
         self, outbox_entry: OutboxEntry, error: CredentialsRefused
     ) -> str:
-        """Pause the lane, and log the error once: every other item would fail alike."""
+        """Pause the lane and log the error once: every other item would fail in the same way."""
         context, until = self._context, time.time() + REFUSED_S
         with _refusing, suppress(KBError):
             pause = context.lanes.find_pause(publish_lane(self._sink), time.time())
             if pause is not None:
-                until = pause.until  # another publisher has just paused it
+                until = pause.until  # another publisher has just paused the lane
             else:
                 log.error("%s: %s %s", self._sink, error.message, error.hint)
                 context.lanes.pause(publish_lane(self._sink), until, error.message, error.problem)
@@ -91,7 +94,7 @@ class PublishSteps:
         if self._context.stopping.is_set():
             block_forever()
         if self._context.is_systemic(error):
-            # A full disk or a missing folder is no fault of this item.
+            # A full disk or a missing folder is not an error of this item.
             self._context.warn_throttled(error)
             until = time.time() + retry_policy.LANE_PAUSE_S
             return self._wait(outbox_entry, until, error, outbox_entry.attempts)
@@ -119,7 +122,7 @@ class PublishSteps:
                 outbox_entry, status, **error.record(), attempts=attempts, due_at=due_at
             )
         )  # fmt: skip
-        # Another process that has taken it over meanwhile records its state.
+        # Another process that has taken the entry over records its state.
         if recorded and status != outbox.HELD:
             with suppress(KBError):
                 entry = context.library.find(self._id)
@@ -131,7 +134,7 @@ class PublishSteps:
 
 
 def next_poll_at(since: float, now: float) -> float:
-    """Return when to poll a busy knowledge base again: later, the longer it has been busy."""
+    """Return when to poll a busy knowledge base again; the interval grows with its busy time."""
     return now + min(MAX_POLL_S, max(FIRST_POLL_S, (now - since) / 2))
 
 
@@ -143,12 +146,12 @@ def paused_sinks(context: WorkerContext) -> list[str]:
 
 
 def requeue_due(context: WorkerContext) -> None:
-    """Queue the waiting publications whose time has come, of whichever worker."""
+    """Queue the waiting publications whose time has come, those of any worker."""
     context.outbox.claim_due(time.time(), context.client.publish, paused_sinks(context))
 
 
 def requeue_lost(context: WorkerContext) -> None:
-    """Queue publications again that no workflow will ever end, after a database error."""
+    """Queue publications again whose workflow has ended without a result after a database error."""
     abandoned = context.client.abandoned_deliveries()
     if again := context.outbox.requeue_lost(abandoned, context.client.publish):
         log.warning("to be published again, after a database error: %s", again)

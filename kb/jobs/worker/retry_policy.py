@@ -1,5 +1,6 @@
-"""Retry policy: decides whether a failed item is retried, postponed or failed, and whether the
-whole lane pauses.
+"""Retry policy: decides about a failed item and about pauses of the item lane.
+
+An item is retried, postponed or failed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ LONGEST_BACKOFF_S = 900.0
 LANE_PAUSE_S = 60.0  # after a full disk, a locked database or a missing folder
 FULL_DISK_BYTES = 8 * 2**20
 
-# Errors of the whole disk, whichever item meets them first.
+# Errors of the whole disk, for whichever item they occur first.
 _DISK_ERRNOS = {
     getattr(errno, name)
     for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ENODEV", "ESTALE")
@@ -33,7 +34,7 @@ _DISK_ERRNOS = {
 
 @dataclass(frozen=True, slots=True)
 class RetryDecision:
-    """The item's next state; `until`: time of the next try; `lane_reason` pauses the lane."""
+    """The item's next state; `until`: time of the next attempt; `lane_reason` pauses the lane."""
 
     state: str
     attempts: int
@@ -42,7 +43,7 @@ class RetryDecision:
 
 
 def decide(error: KBError, attempts: int, *, systemic: bool) -> RetryDecision:
-    """Decide on an item that failed with `error` after so many earlier attempts.
+    """Decide about an item that failed with `error` after `attempts` earlier attempts.
 
     System-wide and not-yet-available errors do not count as attempts.
     """
@@ -58,12 +59,14 @@ def decide(error: KBError, attempts: int, *, systemic: bool) -> RetryDecision:
 
 
 def is_systemic(error: KBError, home: Path) -> bool:
-    """Return whether an error concerns no single item: disk full, folder read-only, database
-    locked, a recognizer that cannot even start."""
+    """Return whether an error concerns no single item.
+
+    Examples: a full disk, a read-only folder, a locked database, a recognizer that cannot start.
+    """
     if isinstance(error, InferenceProcessCrashed):
         return True
     if isinstance(error, ModelUnavailable) and error.retryable:
-        return True  # the hub is unreachable, for every item
+        return True  # the hub cannot be reached, for any item
     if isinstance(error, LibraryError):
         cause = error.__cause__
         if error.retryable or (isinstance(cause, OSError) and cause.errno in _DISK_ERRNOS):
@@ -87,7 +90,7 @@ def library_missing(home: Path) -> LibraryError:
 
 
 def library_missing_too_long(home: Path, waited_s: float) -> LibraryError:
-    """Return the error of a worker whose library folder did not come back."""
+    """Return the error of a worker whose library folder stayed missing."""
     return LibraryError(
         "library.missing_too_long",
         "The library folder {home} has been gone for {waited_s:.0f} s: this worker ends.",
@@ -110,13 +113,16 @@ def unexpected(error: Exception) -> KBError:
 
 
 def backoff_s(attempt: int, pick: Callable[[float, float], float] = random.uniform) -> float:
-    """Return the seconds before the next try: doubling, with full jitter in the upper half."""
+    """Return the seconds before the next attempt: doubled each time, with random jitter.
+
+    The result is uniformly distributed over the upper half of the interval.
+    """
     longest = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** max(0, attempt - 1))
     return pick(longest / 2, longest)
 
 
 def _disk_is_full(home: Path) -> bool:
-    # An index or a downloader says it in words of its own.
+    # An index or a downloader reports a full disk with other errors.
     try:
         return shutil.disk_usage(home).free < FULL_DISK_BYTES
     except OSError:

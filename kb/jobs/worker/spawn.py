@@ -1,4 +1,4 @@
-"""Start of processes that outlive the one that starts them: workers and tasks."""
+"""Start of processes that outlive the starting process: workers and tasks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def start_detached(
 ) -> int:
     """Start a process that outlives this one and its terminal; return its pid.
 
-    It gets this process's environment with `KB_HOME` of the settings, changed by `environment`,
-    and writes its output to the end of `log_file`. Raises LibraryError when it cannot be started
-    or the log file cannot be written.
+    It gets this process's environment with `KB_HOME` of the settings and the values of
+    `environment`, and appends its output to `log_file`. Raises LibraryError when it cannot be
+    started or the log file cannot be written.
     """
-    # The choices of this process (KB_HOME above all) must be the new one's too.
+    # The settings of this process (above all KB_HOME) must be those of the new one.
     variables = {**os.environ, "KB_HOME": str(settings.home), **(environment or {})}
     apart: dict[str, object] = {"start_new_session": True}
     if sys.platform == "win32":
@@ -46,7 +46,7 @@ def start_detached(
             )
     except OSError as error:
         raise storage.library_error(error, log_file, "write") from error
-    # Its end must be collected here, or its process id still counts as a live process.
+    # Its exit status must be collected here, or its process id still counts as a live process.
     threading.Thread(target=process.wait, name=f"end-of-{process.pid}", daemon=True).start()
     return int(process.pid)
 
@@ -58,7 +58,7 @@ def worker_command(*, exit_when_idle: bool) -> list[str]:
 
 
 def worker_log_file(settings: Settings) -> Path:
-    """Return the file that detached workers write their log to."""
+    """Return the log file of detached workers."""
     return settings.home / "logs" / "worker.log"
 
 
@@ -67,8 +67,8 @@ def start_worker(
 ) -> int:
     """Start a worker that outlives this process; return its pid.
 
-    The preset and the number of preparation threads in `options` become the worker's. Raises as
-    `start_detached` does.
+    The preset and the number of preparation threads in `options` become the worker's. Raises the
+    errors of `start_detached`.
     """
     environment: dict[str, str] = {}
     if options is not None and options.preset:

@@ -1,4 +1,4 @@
-"""The worker: takes items from the queues until it is asked to stop."""
+"""The worker: processes items from the queues until a stop is requested."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ FOLLOW_EVERY_S = 20.0
 PUBLISH_EVERY_S = 10.0
 CLEANUP_EVERY_S = 3600.0
 IDLE_TIMEOUT_S = 3.0
-# A network share may be gone for a moment. One that stays away longer needs a person, who can
-# start the worker again; a worker that ends when idle has a caller that waits for it.
+# A network share may be disconnected for a short time. If it stays away longer, a person must start
+# the worker again; a worker that ends when idle has a caller that waits for it.
 LIBRARY_MISSING_TIMEOUT_S, LIBRARY_MISSING_IDLE_TIMEOUT_S = 120.0, 20.0
 PUBLISHERS = 4
-CAPTIONERS = 2  # they wait for their turn between the downloads
+CAPTIONERS = 2  # they mostly wait in the lane of downloads
 
 
 class Worker:
-    """One worker process. `run` ends the process when it has been asked to stop."""
+    """One worker process. `run` ends the process after a stop request."""
 
     steps_class: type[ItemSteps] = ItemSteps
     process_class: type[InferenceProcess] = InferenceProcess
@@ -68,10 +68,10 @@ class Worker:
         self._exit_code = 0
 
     def run(self) -> None:
-        """Work until asked to stop. Raises UsageError if the name is taken, LibraryError without a
-        library.
+        """Work until a stop is requested.
 
-        The process ends with 0 when it was asked to, with 1 when its library is gone.
+        Raises UsageError if the name is in use, LibraryError without a library. The process ends
+        with exit code 0 after a stop request, with 1 if its library is missing.
         """
         self._listen_to_signals()
         settings = self._settings
@@ -98,7 +98,7 @@ class Worker:
             preparations=AdjustableSemaphore(preset.workers),
             stopping=self._stopping,
         )
-        # Items that a worker of this name was running when it was killed are only queued now.
+        # Items that a killed worker of this name was running are queued again only now.
         context.items.release(context.executor)
         context.lane_pause = context.lanes.find_pause(workflow_ids.ITEM_LANE, time.time())
         workflows.install(context, self.steps_class)
@@ -126,7 +126,8 @@ class Worker:
 
     def _listen_to_signals(self) -> None:
         def stop(*_: object) -> None:
-            # The steps first: an inference process that ends together with us is no crash.
+            # The steps stop first: an inference process that ends together with the worker is no
+            # crash.
             self._stopping.set()
             self._stop.set()
 
@@ -148,7 +149,8 @@ class Worker:
             (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
         ]
-        # All at once at first, save lost items: one that has just been started looks lost.
+        # All chores run at once at first, except the search for lost items: an item that was
+        # started just now would be taken for a lost one.
         later = time.monotonic() + REQUEUE_LOST_EVERY_S
         next_at = [later if chore == self._requeue_lost else 0.0 for _, chore in schedule]
         while not self._stop.wait(TICK_S):
@@ -167,7 +169,7 @@ class Worker:
                 self._stop.set()
 
     def _wait_for_library(self) -> None:
-        """Start no item while the library is missing, and end when it stays missing."""
+        """Start no item while the library is missing, and end if it stays missing."""
         error, now = retry_policy.library_missing(self._settings.home), time.monotonic()
         if self._library_missing_since is None:
             self._library_missing_since = now
@@ -185,18 +187,18 @@ class Worker:
             self._stop.set()
 
     def _do(self, chore: Callable[[], None]) -> None:
-        """Do a chore; one that fails is repeated at its next time, and never ends the worker."""
+        """Run a chore; a failed one is repeated after its interval and never ends the worker."""
         try:
             chore()
         except KBError as error:
-            # A locked database or a full disk is temporary; items wait by the retry policy.
+            # A locked database or a full disk is temporary; items wait as the retry policy decides.
             self._context.warn_throttled(error)
         except Exception:
             log.exception("a chore of the worker failed")
 
     def _beat(self) -> None:
         if not self._heartbeat.beat():
-            # Suspended for too long, or the database is new: other workers have its items by now.
+            # Suspended for too long, or the database is new: other workers have taken its items.
             log.warning("worker %s was declared dead and starts again", self._context.executor)
             self._declared_dead = True
             self._context.stopping.set()
@@ -218,9 +220,9 @@ class Worker:
             busy = (
                 counts[QUEUED]
                 or counts[RUNNING]
-                # Items that wait for hours (quota, a premiere) are for another worker.
+                # Items that wait for hours (quota, a premiere) are left to a later worker.
                 or (counts[WAITING] and self._context.items.due(soon))
-                # Nor does a lane count that pauses until the credentials are corrected.
+                # A lane that pauses until the credentials are corrected does not count either.
                 or self._context.outbox.has_work(soon, publish_steps.paused_sinks(self._context))
             )
         except KBError:
@@ -235,8 +237,8 @@ class Worker:
     def _end(self) -> None:
         """Release everything and end the process.
 
-        Running items are not waited for: they stay recorded and go on where they were, with
-        this worker's next start or with another one.
+        Running items are not waited for: they stay recorded and continue at the same place after
+        the next start of this or another worker.
         """
         context = self._context
         context.stopping.set()
@@ -251,7 +253,7 @@ class Worker:
         sys.stdout.flush()
         sys.stderr.flush()
         if self._declared_dead:
-            # A new process under the same name; this one's lock ends with it.
+            # Start a new process under the same name; this process's lock ends with it.
             os.execv(sys.executable, worker_command(exit_when_idle=self._exit_when_idle))
-        # DBOS's threads may be in a step for hours; their work is taken up again later.
+        # DBOS's threads may be in a step for hours; their work is continued later.
         os._exit(self._exit_code)

@@ -1,6 +1,6 @@
-"""The durable workflows. Read top to bottom, this is the order of stages.
+"""The durable workflows, with their stages in order.
 
-Importing this module registers them with DBOS; only a worker does.
+Importing this module registers them with DBOS; only a worker imports it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_steps import ItemSteps, StepResult
 from kb.jobs.worker.publish_steps import PublishSteps
 
-# A killed worker is no fault of the item: no number of recoveries fails it.
+# A killed worker is not an error of the item: no number of recoveries fails it.
 _UNLIMITED = 1_000_000
 
 _context: WorkerContext | None = None
@@ -21,7 +21,7 @@ _steps: type[ItemSteps] = ItemSteps
 
 
 def install(context: WorkerContext, steps: type[ItemSteps] = ItemSteps) -> None:
-    """Set the context of this process's steps, and the class that does them."""
+    """Set the context of this process's steps, and the class that executes them."""
     global _context, _steps
     _context, _steps = context, steps
 
@@ -33,10 +33,10 @@ def _require_context() -> WorkerContext:
 
 @DBOS.workflow(name=workflow_ids.INGEST, max_recovery_attempts=_UNLIMITED)
 def ingest(item_id: str, serial: int) -> None:
-    """One item: fetch → transcribe and write → publish.
+    """Process one item: fetch → transcribe and write → publish.
 
-    The steps return the values of `StepResult` as plain strings: DBOS records what they return,
-    and a record must not depend on a class of ours.
+    The steps return the values of `StepResult` as plain strings: DBOS records the results, and a
+    record must not depend on a class of this project.
     """
     for stage in (fetch, transcribe, publish):
         if stage(item_id, serial) == StepResult.ENDED:
@@ -60,7 +60,7 @@ def publish(item_id: str, serial: int) -> str:
 
 @DBOS.workflow(name=workflow_ids.PUBLISH, max_recovery_attempts=_UNLIMITED)
 def publish_remote(sink: str, item_id: str, serial: int) -> None:
-    """One item to one remote knowledge base; it takes up no place in the queue of items."""
+    """Publish one item to one remote knowledge base, without a slot in the queue of items."""
     send(sink, item_id, serial)
 
 
@@ -71,7 +71,7 @@ def send(sink: str, item_id: str, serial: int) -> str:
 
 @DBOS.workflow(name=workflow_ids.CAPTIONS, max_recovery_attempts=_UNLIMITED)
 def captions_first(item_id: str) -> None:
-    """One item's captions into the local index, ahead of its own turn."""
+    """Put one item's captions into the local index before the item is processed."""
     show_captions(item_id)
 
 
