@@ -1,27 +1,27 @@
-"""Errors, named for what the user can do about them.
+"""Errors, named by the way in which a user can resolve them.
 
     KBError
     ├── UsageError            wrong use or configuration: nothing was started      (exit code 2)
     │   ├── SettingsError     a setting, a preset file or an option has a bad value
     │   └── ModelUnavailable  the recognizer cannot be loaded (name, cache, network, files)
-    ├── MediaUnavailable      this medium cannot be fetched or read; the others go on
+    ├── MediaUnavailable      this medium cannot be fetched or read; the others continue
     ├── TranscriptionError    the recognizer failed on this medium
-    ├── GPUError              the accelerator failed; the CPU can take over
-    │   └── DeviceLost        its context is broken: only a fresh process can go on
-    ├── KnowledgeBaseError    an index or a remote knowledge base refused or is out of step
+    ├── GPUError              the accelerator failed; the CPU can be used instead
+    │   └── DeviceLost        its context is broken: only a new process can continue
+    ├── KnowledgeBaseError    a knowledge base refused a request or differs from its record
     │   └── CredentialsRefused a remote refused key, secret or project: stop its whole lane
-    │       └── CredentialsMissing they are not (all) set, or malformed        (exit code 2)
-    ├── RetryLater                 not now, but by itself from a known time on (`until`)
-    │   ├── QuotaExhausted    a service's allowance is used up until it is renewed
-    │   └── LanePaused        a whole lane of work (downloads) rests, for the reason it names
+    │       └── CredentialsMissing key, secret or project is not set or malformed (exit code 2)
+    ├── RetryLater            possible later without a change by the user (`until`)
+    │   ├── QuotaExhausted    a service's quota is used up until it is renewed
+    │   └── LanePaused        a whole lane of work (downloads) is paused; the message says why
     ├── LibraryError          the library folder cannot be read or written
-    └── Cancelled             a user asked for a stop; nothing half written is left
+    └── Cancelled             a user requested a stop; no partly written file is left
 
-Every error has a `hint` (the next step, as a sentence or a command) and says whether trying
-again may help without a change by the user (`retryable`).
+Every error has a `hint` (the next step, as a sentence or a command) and a flag `retryable`: a
+retry without a change by the user may succeed.
 
 An error carries a `code` and the `values` of its sentence, so that a caller, a JSON output or a
-page in another language can work with it without reading the English text:
+page in another language can use it without reading the English text:
 
     raise MediaUnavailable(
         "media.empty",
@@ -30,7 +30,7 @@ page in another language can work with it without reading the English text:
         path=shown(path),
     )
 
-One code stands for one sentence. Code, template and hint are literals at the raise;
+One code identifies one sentence. Code, template and hint are literals in the raise statement;
 `kb.ui.i18n.errors` has the German text of every code. Values are shown and stored: never put a
 secret into them.
 """
@@ -40,7 +40,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-# The stored form of an error: {"code": ..., "values": {...}}; a nested one has its English too.
+# The stored form of an error: {"code": ..., "values": {...}}; a nested error has its English too.
 StoredProblem = dict[str, Any]
 _Kind = TypeVar("_Kind", bound="KBError")
 
@@ -92,13 +92,13 @@ class KBError(Exception):
         return {"code": self.code, "values": self.values} if self.code else None
 
     def record(self) -> dict[str, Any]:
-        """Return what is stored and shown: `error` and `hint` in English, `problem` for code."""
+        """Return the stored form: `error` and `hint` in English, `problem` with code and values."""
         return {"error": self.message, "hint": self.hint, "problem": self.problem}
 
     def recast(self, kind: type[_Kind], *, retryable: bool | None = None) -> _Kind:
         """Return this message, hint, code and values as an error of another class.
 
-        For another hint, raise an error with a code of its own and this one as a value.
+        For another hint, raise an error with a new code and this error as a value.
         """
         error = _rebuild(kind, self.message, self.hint, self.code, self.values)
         if retryable is not None:
@@ -109,14 +109,15 @@ class KBError(Exception):
         return self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        # The default rebuilds from args alone and would lose the hint between processes; the
-        # state carries what a subclass adds, which its constructor must not require.
+        # By default pickle rebuilds an error from args alone and would lose the hint between
+        # processes; the state contains the attributes of subclasses, whose constructors must not
+        # require them.
         parts = (type(self), self.message, self.hint, self.code, self.values)
         return _rebuild, parts, dict(vars(self))
 
 
 def stored_problem(value: object) -> StoredProblem | None:
-    """Return what a file or row holds of an error's code and values; None if it is malformed."""
+    """Return the stored code and values of an error; None if they are malformed."""
     if isinstance(value, dict) and isinstance(value.get("code"), str):
         values = value.get("values")
         return {"code": value["code"], "values": values if isinstance(values, dict) else {}}
@@ -124,7 +125,7 @@ def stored_problem(value: object) -> StoredProblem | None:
 
 
 def restored(message: str, hint: str = "", problem: StoredProblem | None = None) -> KBError:
-    """Return an error as it was stored; without `problem` it has no code."""
+    """Return the error for its stored form; without `problem` it has no code."""
     known = problem or {}
     return _rebuild(KBError, message, hint, known.get("code", ""), known.get("values", {}))
 
@@ -150,7 +151,7 @@ def render(
     values: Mapping[str, Any],
     nested: Callable[[StoredProblem], NestedText] = english,
 ) -> str:
-    """Fill a template with stored values; `nested` gives the text of a nested error."""
+    """Fill a template with stored values; `nested` returns the text of a nested error."""
     filled = {
         name: nested(value) if isinstance(value, dict) else value for name, value in values.items()
     }
@@ -158,7 +159,7 @@ def render(
 
 
 def _stored(value: object) -> object:
-    """Return a value as JSON can hold it."""
+    """Return a value in a form that JSON supports."""
     if isinstance(value, KBError):
         nested = {"code": value.code, "values": value.values, "message": value.message}
         return {**nested, "hint": value.hint} if value.hint else nested
@@ -171,7 +172,7 @@ def _stored(value: object) -> object:
 def _rebuild(
     kind: type[_Kind], message: str, hint: str, code: str, values: dict[str, Any]
 ) -> _Kind:
-    """Make an error of a finished message; its class's constructor need not take one."""
+    """Make an error of a rendered message; its class's constructor need not accept a message."""
     error = kind.__new__(kind, message)
     KBError.__init__(error, message, hint=hint)
     error.code, error.values = code, values
@@ -189,7 +190,7 @@ class SettingsError(UsageError):
 
 
 class ModelUnavailable(UsageError):
-    """The recognizer cannot be loaded; the message says why and what is at hand instead."""
+    """The recognizer cannot be loaded; the message names the cause and the available models."""
 
 
 class MediaUnavailable(KBError):
@@ -203,17 +204,17 @@ class TranscriptionError(KBError):
 
 
 class GPUError(KBError):
-    """The accelerator failed in a way that a smaller batch or a new process may repair."""
+    """The accelerator failed; a smaller batch or a new process may succeed."""
 
     retryable = True
 
 
 class DeviceLost(GPUError):
-    """The accelerator's context is broken for this process; a fresh one may go on."""
+    """The accelerator's context is broken for this process; a new process may continue."""
 
 
 class KnowledgeBaseError(KBError):
-    """A local index or a remote knowledge base refused a request or is out of step."""
+    """A local index or a remote knowledge base refused a request or differs from its record."""
 
 
 class CredentialsRefused(KnowledgeBaseError):
@@ -224,7 +225,7 @@ class CredentialsRefused(KnowledgeBaseError):
 
 
 class CredentialsMissing(CredentialsRefused):
-    """Key, secret or project are not set, or are malformed."""
+    """Key, secret or project is not set, or is malformed."""
 
     exit_code = 2
 
@@ -254,11 +255,11 @@ class RetryLater(KBError):
 
 
 class QuotaExhausted(RetryLater):
-    """A service's allowance is used up until a known time."""
+    """A service's quota is used up until a known time."""
 
 
 class LanePaused(RetryLater):
-    """A lane of work rests until a known time, for all its items; `lane` is its name."""
+    """A lane of work is paused for all its items until a known time; `lane` is its name."""
 
     lane = ""
 
@@ -268,6 +269,6 @@ class LibraryError(KBError):
 
 
 class Cancelled(KBError):
-    """A user asked for a stop; the item can be taken up again."""
+    """A user requested a stop; the item can be continued."""
 
     exit_code = 130

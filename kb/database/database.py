@@ -1,8 +1,8 @@
 """The database of a library: jobs, keys, lanes and publish records.
 
-SQLite in the library folder by default, PostgreSQL by URL. Holds nothing that cannot be
-rebuilt from the folder or done again, save counters. Schema changes are appended to
-`MIGRATIONS`, never edited: the database remembers how many it has seen.
+SQLite in the library folder by default, PostgreSQL by URL. All contents except counters can be
+rebuilt from the folder or computed again. Schema changes are appended to `MIGRATIONS`, never
+edited: the database records the number of migrations that were applied.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ BUSY_TIMEOUT_MS = 30_000
 
 
 class Database:
-    """The database of one library. Safe to use from threads; open one a process."""
+    """The database of one library. Safe to use from threads; open one per process."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
     @classmethod
     def open(cls, settings: Settings, *, create: bool = True) -> Database:
-        """Open the library's database and bring its schema up to date.
+        """Open the library's database and migrate its schema to the present version.
 
-        Raises LibraryError: no folder and `create` is off, file damaged or not a database,
-        locked for half a minute by another program, made by a newer version, or the
-        PostgreSQL server cannot be reached. No message contains the URL's password.
+        Raises LibraryError: no folder and `create` is False, file damaged or not a database, locked
+        for half a minute by another program, made by a newer version, or the PostgreSQL server
+        cannot be reached. No message contains the URL's password.
         """
         url = settings.database_url.get_secret_value()
         engine = postgres_engine(url) if url else sqlite_engine(_file(settings.home, create))
@@ -61,20 +61,20 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """A transaction; database errors come out as LibraryError."""
+        """Begin a transaction for the block; database errors become LibraryError."""
         with self.errors(), self.engine.begin() as connection:
             yield connection
 
     def insert_if_missing(
         self, connection: sa.Connection, table: sa.Table, **values: object
     ) -> None:
-        """Insert a row unless its primary key exists already; safe against other processes."""
+        """Insert a row unless its primary key exists; safe against other processes."""
         dialect = sqlite if self.is_sqlite else postgresql
         connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn the driver's errors into LibraryError with the next step."""
+        """Convert the driver's errors to LibraryError with the next step."""
         try:
             yield
         except sa.exc.DBAPIError as error:
@@ -134,13 +134,13 @@ class Database:
         )
 
     def _migrate(self) -> None:
-        # Read first: a process that only reads should not have to wait for a writer.
+        # The version is read first: a process that only reads should not have to wait for a writer.
         if sa.inspect(self.engine).has_table(_schema.name):
             with self.engine.connect() as connection:
                 if self._version(connection) == len(MIGRATIONS):
                     return
         with self.engine.begin() as connection:
-            # Two processes starting at once must not both create the tables; SQLite's driver
+            # Two processes that start at once must not both create the tables; SQLite's driver
             # would begin a transaction only before the first INSERT.
             lock = "BEGIN IMMEDIATE" if self.is_sqlite else "SELECT pg_advisory_xact_lock(7261501)"
             connection.execute(sa.text(lock))
@@ -167,13 +167,13 @@ class Database:
 
 
 def sqlite_engine(path: Path) -> sa.Engine:
-    """An engine for one SQLite file, safe for several processes.
+    """Return an engine for one SQLite file, safe for several processes.
 
-    WAL so that readers never wait for a writer; IMMEDIATE transactions so that two writers
-    queue up instead of failing half way; half a minute of patience.
+    WAL, so that readers never wait for a writer; IMMEDIATE transactions, so that two writers wait
+    for each other instead of failing halfway; locks are waited for half a minute.
     """
     engine = sa.create_engine(
-        # Built, not written: a folder's name may hold `%`, `#` or `?`.
+        # The URL is built from parts, because a folder's name may contain `%`, `#` or `?`.
         sa.URL.create("sqlite", database=str(path)),
         connect_args={
             "check_same_thread": False,
@@ -187,7 +187,7 @@ def sqlite_engine(path: Path) -> sa.Engine:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         with suppress(sqlite3.OperationalError):
-            # A network share may not carry WAL; the default journal is slower but right.
+            # A network share may not support WAL; the default journal is slower but correct.
             cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
@@ -197,7 +197,7 @@ def sqlite_engine(path: Path) -> sa.Engine:
 
 
 def postgres_engine(url: str) -> sa.Engine:
-    """An engine for PostgreSQL through psycopg 3. Raises LibraryError for a bad URL."""
+    """Return an engine for PostgreSQL through psycopg 3. Raises LibraryError for a bad URL."""
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):

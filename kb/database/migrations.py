@@ -1,4 +1,4 @@
-"""Migrations: each brings the database from one version to the next."""
+"""Migrations: each converts the database from one version to the next."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _problems(connection: sa.Connection) -> None:
 
 
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
-    # A database made today got the column with its table.
+    # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
         connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}"))
 

@@ -10,7 +10,7 @@ metadata = sa.MetaData()
 
 
 def _problem_column() -> sa.Column[Any]:
-    """Code and values of the error whose English is beside it; NULL for one without a code."""
+    """Return a column for an error's code and values; NULL for an error without a code."""
     return sa.Column("problem", sa.JSON(none_as_null=True))
 
 
@@ -38,8 +38,8 @@ items = sa.Table(
     sa.Column("hint", sa.Text, nullable=False, default=""),
     sa.Column("attempts", sa.Integer, nullable=False, default=0),
     sa.Column("deaths", sa.Integer, nullable=False, default=0),
-    # `run` counts the transcriptions asked for (--again), `serial` the workflows started for
-    # the item: the workflow's id contains it, so that an old workflow is recognized.
+    # `run` counts the requested transcriptions (--again), `serial` the workflows started for the
+    # item: the workflow's id contains it, so that an old workflow is recognized.
     sa.Column("run", sa.Integer, nullable=False, default=1),
     sa.Column("serial", sa.Integer, nullable=False, default=1),
     sa.Column("executor", sa.Text, nullable=False, default=""),
@@ -84,7 +84,7 @@ workers = sa.Table(
 )
 
 
-# Keys themselves are never stored: `fingerprint` is the beginning of a key's SHA-256.
+# Keys are never stored: `fingerprint` is the beginning of a key's SHA-256.
 api_keys = sa.Table(
     "kb_api_keys",
     metadata,
@@ -98,7 +98,7 @@ api_keys = sa.Table(
 )
 
 
-# A listing that was broken off goes on at `next_token`; its pages so far are kept beside.
+# An interrupted listing continues at `next_token`; its pages so far are stored too.
 listings = sa.Table(
     "kb_listings",
     metadata,
@@ -135,9 +135,8 @@ subscriptions = sa.Table(
 )
 
 
-# Items held by remote knowledge bases. A row is written before anything is sent, so that a
-# process that finds one that is not `synced` reads the remote first; `owner` is the process that
-# works on it.
+# Items in remote knowledge bases. A row is written before any data is sent, so that a process that
+# finds a row that is not `synced` reads the remote first; `owner` is the process that works on it.
 publications = sa.Table(
     "kb_publications",
     metadata,
@@ -155,7 +154,7 @@ publications = sa.Table(
 )
 
 
-# What each worker's machine is doing. `now` is written every few seconds, `history` less often.
+# The activity of each worker's machine. `now` is written every few seconds, `history` less often.
 machines = sa.Table(
     "kb_machines",
     metadata,
@@ -166,7 +165,7 @@ machines = sa.Table(
 )
 
 
-# One row for each transcription: how long it took, and with what.
+# One row for each transcription: its duration, and the model and device that were used.
 speeds = sa.Table(
     "kb_speeds",
     metadata,
@@ -185,7 +184,7 @@ speeds = sa.Table(
 )
 
 
-# What `kb calibrate` measured, a row a machine, device, engine and model.
+# The results of `kb calibrate`, one row for each machine, device, engine and model.
 calibrations = sa.Table(
     "kb_calibrations",
     metadata,
@@ -195,9 +194,9 @@ calibrations = sa.Table(
 )
 
 
-# What each knowledge base says of each item, and what is still to be sent to it: any worker
-# takes up what waits once `due_at` has come. `serial` numbers the workflows, `since` is when
-# it was asked for, `extra` the own metadata of that asking (empty: as the last time).
+# The state of each item in each knowledge base, and the uploads that are still to be made: any
+# worker sends a waiting row when `due_at` has come. `serial` numbers the workflows, `since` is the
+# time of the request, `extra` the own metadata of the request (empty: the same as before).
 deliveries = sa.Table(
     "kb_deliveries",
     metadata,

@@ -1,7 +1,7 @@
 """A cache of the library's entries: only files that have changed on disk are read again.
 
-Every file of the library is written beside its name and moved into place, so that the media
-folder's own time of change shows whether anything has changed.
+Every file of the library is written under a temporary name and moved into place, so that the time
+of change of the media folder shows whether a file has changed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from kb.library.metadata import (
     entry_from_record,
 )
 
-# Within a clock's tick two changes have one time: a folder that changed just now is read again.
+# Two changes within one clock tick have the same time: a folder that changed just now is read
+# again.
 TICK_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class _CachedFile:
-    """The entry read from one metadata file, and the file's state at that time."""
+    """The entry read from one metadata file, and the state of the files at that time."""
 
     stamp: tuple[int, int]  # time of change in ns, size in bytes
     entry: LibraryEntry | None
@@ -50,7 +51,7 @@ class LibraryCache:
         self._changed_ns: int | None = None
 
     def listing(self) -> LibraryListing:
-        """Return the result of `Library.scan`. Raises LibraryError when it cannot be read."""
+        """Return the result of `Library.scan`. Raises LibraryError if the folder cannot be read."""
         with self._lock:
             try:
                 changed_ns = self._folder.stat().st_mtime_ns
@@ -106,7 +107,7 @@ class LibraryCache:
 
 @cache
 def library_cache(media_folder: Path) -> LibraryCache:
-    """Return the cache of this process for a folder."""
+    """Return this process's cache for a folder."""
     return LibraryCache(media_folder)
 
 
@@ -116,10 +117,10 @@ def _split(name: str) -> tuple[str, str, str]:
 
 
 def _is_current(cached: _CachedFile, present: frozenset[str], media: set[str]) -> bool:
-    """Return whether the files beside the metadata are still those of the time of reading."""
+    """Return whether the files beside the metadata are the same as when it was read."""
     entry = cached.entry
     if entry is None:
-        return True  # damaged, and still the same file
+        return True  # damaged, and the file has not changed
     path, stem = entry.media_path, entry.stem
     as_before = path.name in present if path is not None else stem not in media
     for suffix, beside in (

@@ -1,7 +1,7 @@
-"""The names in the media folder, and which item's metadata each one holds.
+"""The file names in the media folder, and the item id of each metadata file.
 
-Looking up one item must cost the same with ten items and with ten thousand: ids are
-permanent, so each metadata file is read for its id once and only new names later.
+A look-up of one item must cost the same with ten items and with ten thousand: ids never change, so
+that each metadata file is read for its id once, and later only new files are read.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ METADATA_SUFFIX = ".json"
 
 
 def list_directory(folder: Path) -> list[str]:
-    """The names in a folder without hidden and temporary ones; none when it does not exist.
+    """Return the names in a folder without hidden and temporary ones; none if it does not exist.
 
     Raises LibraryError when it cannot be listed.
     """
     try:
-        # Names are all that is needed, and a path object for each costs ten times as much.
+        # Only names are needed, and making a path object for each takes ten times as long.
         names = os.listdir(folder)  # noqa: PTH208
     except FileNotFoundError:
         return []
@@ -35,26 +35,26 @@ def list_directory(folder: Path) -> list[str]:
 
 
 def is_metadata(name: str) -> bool:
-    """Return whether a file of this name holds an item's metadata, not another file of it."""
+    """Return whether a file of this name holds an item's metadata, rather than other data of it."""
     return name.endswith(METADATA_SUFFIX) and not name.endswith((TRANSCRIPT_SUFFIX, ".info.json"))
 
 
 @dataclass(frozen=True)
 class DirectorySnapshot:
-    """The files that exist: from `names`, read once for many queries, or from the disk."""
+    """The existing files: from `names`, read once for many queries, or from the disk."""
 
     path: Path
     names: frozenset[str] | None = None
 
     def find(self, name: str) -> Path | None:
-        """The path of a name that is there, else None."""
-        if self.names is not None:  # called 64 times per item: make no path for a missing file
+        """Return the path of an existing name, else None."""
+        if self.names is not None:  # called 64 times per item: makes no path for a missing file
             return self.path / name if name in self.names else None
         path = self.path / name
         return path if path.exists() else None
 
     def media_of(self, stem: str) -> Path | None:
-        """The stem's medium: pictures and sound before sound alone."""
+        """Return the stem's medium: video files before audio files."""
         for extension in MEDIA_EXTENSIONS:
             for spelling in (extension, extension.upper()):
                 if path := self.find(f"{stem}{spelling}"):
@@ -66,7 +66,7 @@ class DirectorySnapshot:
 class MetadataIndex:
     """Maps item ids to metadata files; safe to use from several threads.
 
-    Other processes add files: an id that is not known leads to another read of the folder.
+    Other processes add files: the folder is read again for an unknown id.
     """
 
     folder: Path
@@ -76,7 +76,7 @@ class MetadataIndex:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, item_id: str) -> tuple[str, dict[str, Any]] | None:
-        """The stem and the metadata, as they are now, of an item; None when it has none.
+        """Return the stem and the present metadata of an item; None if it has none.
 
         Raises LibraryError when the folder cannot be listed.
         """
@@ -87,7 +87,8 @@ class MetadataIndex:
                 name = self._name_of.get(item_id)
                 if name is None:
                     continue
-                # Read again: the file may be gone, or its name given to another item.
+                # The file is read again: it may have been removed, or its name given to another
+                # item.
                 record = _read(self.folder / name)
                 if record is not None and _id_in(record) == item_id:
                     return name.removesuffix(METADATA_SUFFIX), record
@@ -95,16 +96,16 @@ class MetadataIndex:
             return None
 
     def owner_of(self, stem: str) -> str | None:
-        """The id of another item's metadata under this stem, in whatever case; else None.
+        """Return the id of another item with metadata under this stem, ignoring case; else None.
 
-        As of the last read of the folder, which `find` takes for an unknown id.
+        The result is as of the last reading of the folder, which `find` does for an unknown id.
         """
         with self._lock:
             name = self._folded.get(f"{stem}{METADATA_SUFFIX}".casefold())
             return self._id_of.get(name) if name else None
 
     def add(self, stem: str, item_id: str) -> None:
-        """Note metadata that was just written."""
+        """Add metadata that was just written."""
         with self._lock:
             self._store(f"{stem}{METADATA_SUFFIX}", item_id)
 
@@ -112,7 +113,7 @@ class MetadataIndex:
         names = {name for name in list_directory(self.folder) if is_metadata(name)}
         for name in self._id_of.keys() - names:
             self._forget(name)
-        # Those without an id were damaged or another program's: they may have been repaired.
+        # Files without an id were damaged or another program's: they may have been repaired.
         for name in sorted(name for name in names if self._id_of.get(name) is None):
             record = _read(self.folder / name)
             self._store(name, None if record is None else _id_in(record))

@@ -1,4 +1,4 @@
-"""File names: `YYYY-MM-DD_Title_videoId`, safe on every system, and taken apart again."""
+"""File names `YYYY-MM-DD_Title_videoId`: made safe for every system, and parsed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pathvalidate import sanitize_filename
 from kb.errors import LibraryError
 from kb.types import MediaItem
 
-# Windows allows 260 characters for a whole path, the drive and a final NUL included; other
-# programs want some of that for names of their own.
-PATH_LIMIT = 240  # UTF-16 units, as Windows counts
-NAME_LIMIT = 255  # bytes, as Linux counts
+# Windows allows 260 characters for a whole path, including the drive and a final NUL; other
+# programs need some of them for their own names.
+PATH_LIMIT = 240  # UTF-16 units, which Windows counts
+NAME_LIMIT = 255  # bytes, which Linux counts
 LONGEST_SUFFIX = ".transcript.json"
 UNDATED = "0000-00-00"
 UNTITLED = "Untitled"
@@ -29,14 +29,14 @@ _STEM = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})_(.+)", re.DOTALL)
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _FILE_ID = re.compile(r"[0-9a-f]{12}")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Invisible format characters (Cf) turn text around or hide in names; these few join emoji and
-# letters of one sign, and taking them away would change what is shown.
+# Invisible format characters (Cf) change the direction of text or hide in names; these few join
+# emoji and letters into one sign, and their removal would change what is shown.
 _JOINERS = {"\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))}
 
 
 @dataclass(frozen=True, slots=True)
 class StemParts:
-    """The parts of a file name of ours; `published` is empty for an undated one."""
+    """The parts of a file name of this project; `published` is empty for an undated item."""
 
     published: str
     title: str
@@ -44,21 +44,21 @@ class StemParts:
 
     @property
     def is_youtube(self) -> bool:
-        """True if the id has the form of a YouTube video's."""
+        """True if the id has the form of a YouTube video id."""
         return _YOUTUBE_ID.fullmatch(self.short_id) is not None
 
     @property
     def is_file(self) -> bool:
-        """True if the id has the form of a local file's (12 hexadecimal digits)."""
+        """True if the id has the form of a local file's id (12 hexadecimal digits)."""
         return _FILE_ID.fullmatch(self.short_id) is not None
 
 
 def split_stem(stem: str) -> StemParts | None:
-    """A name without extension taken apart, or None when it is not of this form.
+    """Return the parts of a name without extension, or None if it does not have this form.
 
-    Titles may hold underscores and ids may hold or begin with `_` and `-`: the last 11
-    characters are the id when an underscore stands before them and all are a YouTube id's;
-    otherwise the id is what follows the last underscore.
+    Titles may contain underscores, and ids may contain or begin with `_` and `-`: the last 11
+    characters are the id if an underscore precedes them and they all are characters of YouTube ids;
+    otherwise the id is the text after the last underscore.
     """
     match = _STEM.fullmatch(stem)
     if not match:
@@ -72,11 +72,11 @@ def split_stem(stem: str) -> StemParts | None:
 
 
 def make_stem(item: MediaItem, folder: Path, *, number: int = 1) -> str:
-    """The name of an item's files in `folder`, without suffix.
+    """Return the name of an item's files in `folder`, without suffix.
 
-    Only the title is shortened, at the border of a visible character, so that every path
-    stays within 240 characters. `number` > 1 tells apart items that would share a name.
-    Raises LibraryError when the folder's path leaves no room.
+    Only the title is shortened, at the border of a visible character, so that every path has at
+    most 240 characters. A `number` > 1 distinguishes items that would have the same name. Raises
+    LibraryError if the folder's path is too long.
     """
     date = item.published[:10]
     date = date if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", date) else UNDATED
@@ -101,20 +101,20 @@ def make_stem(item: MediaItem, folder: Path, *, number: int = 1) -> str:
 
 
 def file_title(title: str) -> str:
-    """A title as part of a file name on any system; empty when nothing of it can stay."""
-    # A title of megabytes would take long below and cannot be kept anyway.
+    """Return a title as part of a file name on any system; empty if no character is allowed."""
+    # A title of megabytes would take long below and would be shortened anyway.
     text = tidy_title(title[:2000])
     text = "".join(
         letter for letter in text if unicodedata.category(letter) != "Cf" or letter in _JOINERS
     )
-    # The library cuts at bytes when it must: cut before it, at whole characters.
+    # pathvalidate cuts a long name at bytes: the title is shortened before, at whole characters.
     text = shorten(text, lambda head: len(head.encode()) <= NAME_LIMIT - 10)
     text = str(sanitize_filename(text, replacement_text=" ", platform="universal"))
     return " ".join(text.split()).rstrip(" .")
 
 
 def tidy_title(title: str) -> str:
-    """A title on one line: composed letters, no control characters, no broken halves."""
+    """Return a title on one line: composed letters, no control characters, no lone surrogates."""
     text = unicodedata.normalize("NFC", title)
     kept = (
         "\N{REPLACEMENT CHARACTER}"
@@ -128,9 +128,9 @@ def tidy_title(title: str) -> str:
 
 
 def file_id(item: MediaItem) -> str:
-    """The id as part of a file name, whole; one with other characters gets a hash instead.
+    """Return the whole id as part of a file name; an id with other characters gets a hash.
 
-    The hash keeps ids apart that look alike once their special characters are gone.
+    The hash distinguishes ids that are equal without their special characters.
     """
     short_id = item.short_id
     if _PLAIN_ID.fullmatch(short_id):
@@ -141,14 +141,14 @@ def file_id(item: MediaItem) -> str:
 
 
 def shorten(text: str, fits: Callable[[str], bool]) -> str:
-    """The longest beginning of whole visible characters (grapheme clusters) that fits.
+    """Return the longest beginning of whole visible characters (grapheme clusters) that fits.
 
-    `fits` must hold for every beginning of a text for which it holds.
+    If `fits` holds for a text, it must hold for every beginning of the text.
     """
     if fits(text):
         return text
     ends = list(accumulate(len(cluster) for cluster in regex.findall(r"\X", text)))
-    # Bisection: False sorts before True, so "does not fit" marks where to stop.
+    # Bisection: False sorts before True, so that "does not fit" marks the end.
     count = bisect_right(ends, False, key=lambda end: not fits(text[:end]))
     return text[: ends[count - 1]] if count else ""
 

@@ -1,4 +1,4 @@
-"""Imports files put into the media folder by hand or by an older tool."""
+"""Imports files that a person or an older tool put into the media folder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def adopt(
 
 
 def _stem_of(name: str) -> str | None:
-    """The stem of a file that belongs to an item, None for any other file."""
+    """Return the stem of a file that belongs to an item, None for any other file."""
     for suffix in (TRANSCRIPT_SUFFIX, ".info.json", ".json", TEXT_SUFFIX):
         if name.endswith(suffix):
             return name.removesuffix(suffix)
@@ -60,7 +60,7 @@ def _stem_of(name: str) -> str | None:
 def _examine(
     stem: str, folder: DirectorySnapshot, stem_of_id: Callable[[str], str | None]
 ) -> tuple[MediaItem, dict[str, Any]] | None:
-    """The item of a stem and its first record; None when it has metadata of ours."""
+    """Return a stem's item and its first record; None if it has metadata of this project."""
     foreign: dict[str, Any] = {}
     for suffix in (".json", ".info.json"):
         if path := folder.find(f"{stem}{suffix}"):
@@ -102,9 +102,9 @@ def _examine(
 def _item(
     parts: StemParts, foreign: dict[str, Any], stem: str, folder: DirectorySnapshot
 ) -> tuple[MediaItem, str]:
-    """The item that the name, foreign metadata and content describe, and its SHA-256.
+    """Return the item from the name, foreign metadata and content, and the medium's SHA-256.
 
-    The hash is empty where the id does not need it: hashing a large library takes long.
+    The hash is empty if the id does not need it: hashing a large library takes long.
     """
     sha256 = ""
     if parts.is_youtube:
@@ -116,7 +116,7 @@ def _item(
             item_id, url = f"file:{sha256[:12]}", media.resolve().as_uri()
         else:
             short_id = parts.short_id
-            if not parts.is_file:  # only words are left: their name stands for the medium
+            if not parts.is_file:  # only the title remains: it identifies the medium
                 short_id = hashlib.sha256(stem.encode("utf-8", "surrogatepass")).hexdigest()[:12]
             item_id, url = f"file:{short_id}", ""
         source = "file"

@@ -5,10 +5,10 @@
                                          .txt               transcript for people
                                          .transcript.json   transcript, exact
     <home>/library.json                                     facts about the whole library
-    <home>/kb.sqlite, <home>/index.lance/                   jobs and index; both can be remade
+    <home>/kb.sqlite, <home>/index.lance/                   jobs and index; both can be rebuilt
 
-The folder is the truth: whatever else is kept can be rebuilt from it. Several processes may
-write at once: a file written twice ends as one of the two, whole, and changes of an item's
+The folder is the primary record: all other stored data can be rebuilt from it. Several processes
+may write at once: of a file written twice, one complete version remains, and changes of an item's
 metadata are made one after the other (`Library.metadata_lock`), so that none is lost.
 """
 
@@ -51,7 +51,7 @@ __all__ = [
     "deep_link",
 ]
 
-# Metadata and exports lie beside the medium under the same stem.
+# Metadata and exports are stored beside the medium under the same stem.
 _OWN_SUFFIXES = (".json", ".txt", ".srt", ".vtt", ".csv", ".md", ".damaged", ".tmp")
 LOCK_FOLDER = ".locks"
 LOCKS = 256
@@ -64,10 +64,10 @@ log = logging.getLogger(__name__)
 def deep_link(item: MediaItem, start_s: float) -> str:
     """Return a link that opens the medium at the second of `start_s`.
 
-    A source whose pages take a time in another way gives its own form in the item's `extra`:
+    A source whose pages take a time in another form gives its form in the item's `extra`:
     `deep_link`, an address that ends in `t={second}`. Without it: YouTube's short link; for local
-    files the dashboard's page; for anything else the item's page with a media fragment (`#t=`,
-    W3C Media Fragments), in place of a fragment it may have.
+    files the dashboard's page; for any other item its page with a media fragment (`#t=`, W3C Media
+    Fragments), which replaces a fragment of the address.
     """
     second = max(0, int(start_s))
     own_form = item.extra.get(DEEP_LINK)
@@ -79,19 +79,19 @@ def deep_link(item: MediaItem, start_s: float) -> str:
         return f"{DASHBOARD_URL}?tab=Library&item={quote(item.id, safe='')}&t={second}"
     page, fragment = urldefrag(item.url)
     if fragment.startswith(("/", "!")):
-        return item.url  # the page's own routing: another fragment would be another page
+        return item.url  # the fragment selects the page: another one would be another page
     return f"{page}#t={second}"
 
 
 class Library:
     """The folder `home`; nothing is made or read before it is needed.
 
-    Every method that reads or writes raises LibraryError, with cause and next step, when the
-    folder cannot be used (disk full, not allowed, a file in the way, path too long).
+    Every method that reads or writes raises LibraryError, with cause and next step, if the folder
+    cannot be used (disk full, access denied, a file in the way, path too long).
     """
 
     def __init__(self, home: Path) -> None:
-        self.home = home = home.absolute()  # the length of a path is that of the whole path
+        self.home = home = home.absolute()  # the limit holds for the length of the whole path
         self.media_folder = home / "media"
         self.facts_path = home / "library.json"
         self.database_path = home / "kb.sqlite"
@@ -101,7 +101,7 @@ class Library:
     def prepare(self) -> None:
         """Make the folders and check that they can be written to.
 
-        Raises LibraryError with what is in the way; call it before long work.
+        Raises LibraryError with the cause; call it before long work.
         """
         proof = self.media_folder / f"{storage.TEMPORARY_PREFIX}proof{storage.TEMPORARY_SUFFIX}"
         storage.write_bytes(proof, b"")
@@ -113,7 +113,7 @@ class Library:
     # Names and paths
 
     def stem(self, item: MediaItem) -> str:
-        """The name of the item's files without suffix: the one it has, else the one it gets.
+        """Return the name of the item's files without suffix: the existing one, else a new one.
 
         A changed title or date renames nothing.
         """
@@ -123,7 +123,7 @@ class Library:
         number = 1
         while True:
             stem = make_stem(item, self.media_folder, number=number)
-            # Damaged metadata holds no id and blocks no name: `write_metadata` keeps it beside.
+            # Damaged metadata has no id and does not reserve its name: `write_metadata` renames it.
             if self._index.owner_of(stem) in (None, item.id):
                 return stem
             number += 1
@@ -136,12 +136,12 @@ class Library:
     # Reading
 
     def find(self, item_id: str) -> LibraryEntry | None:
-        """The entry with this id, or None."""
+        """Return the entry with this id, or None."""
         known = self._index.find(item_id)
         return None if known is None else entry_from_record(known[1], known[0], self._on_disk)
 
     def scan(self) -> LibraryListing:
-        """Every entry, newest first, and what could not be read, each with its cause."""
+        """Return every entry, newest first, and a problem for each file that could not be read."""
         names = list_directory(self.media_folder)
         folder = DirectorySnapshot(self.media_folder, frozenset(names))
         entries: list[LibraryEntry] = []
@@ -156,21 +156,21 @@ class Library:
         return LibraryListing(tuple(entries), tuple(problems))
 
     def entries(self) -> tuple[LibraryEntry, ...]:
-        """Every entry, newest first; damaged metadata is logged and passed over."""
+        """Return every entry, newest first; damaged metadata is logged and skipped."""
         listing = self.scan()
         for problem in listing.problems:
             log.warning("%s", problem.message)
         return listing.entries
 
     def read_metadata(self, entry: LibraryEntry | str) -> dict[str, Any]:
-        """The metadata document of an entry or stem, as it is on disk.
+        """Return the metadata document of an entry or stem, as it is on disk.
 
-        Raises LibraryError when it is missing or damaged.
+        Raises LibraryError if it is missing or damaged.
         """
         return storage.read_json(self.path(entry, ".json"))
 
     def read_text(self, entry: LibraryEntry | str, suffix: str) -> str:
-        """The text file of an entry with this suffix. Raises LibraryError when it is missing."""
+        """Return an entry's text file with this suffix. Raises LibraryError if it is missing."""
         path = self.path(entry, suffix)
         try:
             return path.read_text(encoding="utf-8")
@@ -191,9 +191,9 @@ class Library:
     def metadata_lock(self, item_id: str) -> Iterator[None]:
         """Lock the item's metadata for the block, against all threads and processes.
 
-        The same thread may enter again. Raises LibraryError.
+        The same thread may acquire it again. Raises LibraryError.
         """
-        # Items share locks, so that ten thousand of them do not leave ten thousand files.
+        # Items share locks, so that ten thousand items do not leave ten thousand files.
         number = zlib.crc32(item_id.encode("utf-8", "surrogatepass")) % LOCKS
         with storage.locked(self.home / LOCK_FOLDER / f"items-{number:02x}.lock"):
             yield
@@ -209,11 +209,11 @@ class Library:
     ) -> LibraryEntry:
         """Put the medium at `path` into the library and record it in the item's metadata.
 
-        It is hard-linked where the disk allows (`link`), else copied; the original stays.
-        What is there already is not copied again. `sha256` and the measured `duration_s`
-        are recorded when given. Raises MediaUnavailable when `path` is no readable file.
+        It is hard-linked where the disk allows (`link`), else copied; the original is kept. An
+        existing file with the same content is not copied again. `sha256` and the measured
+        `duration_s` are recorded when given. Raises MediaUnavailable if `path` is no readable file.
         """
-        source = path.resolve()  # a link to a link would break when the first is removed
+        source = path.resolve()  # a link to a link would break if the first one is removed
         try:
             with source.open("rb"):
                 pass
@@ -243,12 +243,12 @@ class Library:
         *,
         stem: str | None = None,
     ) -> LibraryEntry:
-        """Write the item's metadata with `changes` to the record; returns the new entry.
+        """Write the item's metadata with `changes` to the record; return the new entry.
 
-        `files`, `media` and `published` are merged key by key, other keys replaced; None
-        removes a key. Unknown keys stay. Metadata of another program is kept
-        whole under `adopted`, damaged metadata beside as `.json.damaged`. `stem` is for files
-        that have a name already. Raises LibraryError, also for metadata of a newer version.
+        `files`, `media` and `published` are merged key by key, other keys replaced; None removes a
+        key. Unknown keys are kept. Metadata of another program is kept whole under `adopted`,
+        damaged metadata in a file `.json.damaged`. `stem` is for files that have a name already.
+        Raises LibraryError, also for metadata of a newer version.
         """
         with self.metadata_lock(item.id):
             stem = self.stem(item) if stem is None else stem
@@ -266,10 +266,10 @@ class Library:
             return entry_from_record(merged, stem, self._on_disk)
 
     def amend(self, item_id: str, changes: Mapping[str, Any]) -> LibraryEntry | None:
-        """Change an item's record; return None, and write nothing, if there is no such item.
+        """Change an item's record; return None and write nothing if the item does not exist.
 
-        Unlike `write_metadata` it leaves the item's description as it is now: a caller that read
-        the item some time ago must not write an old title over a new one.
+        Unlike `write_metadata` it does not change the item's description: a caller that read the
+        item some time ago must not overwrite a newer title with an old one.
         """
         with self.metadata_lock(item_id):
             entry = self.find(item_id)
@@ -298,17 +298,17 @@ class Library:
         return record
 
     def write_text(self, entry: LibraryEntry | str, suffix: str, text: str) -> Path:
-        """Write a text file of an entry (or stem) as UTF-8, whole or not at all."""
+        """Write a text file of an entry (or stem) as UTF-8, completely or not at all."""
         path = self.path(entry, suffix)
         storage.write_text(path, text)
         return path
 
     def read_facts(self) -> dict[str, Any]:
-        """The facts in `library.json` (subscriptions, publish records); empty without it."""
+        """Return the facts in `library.json` (subscriptions, publish records); empty without it."""
         return storage.read_json(self.facts_path) if self.facts_path.exists() else {}
 
     def write_facts(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Change facts by key (None removes one); returns all of them."""
+        """Change facts by key (None removes one); return all facts."""
         with storage.locked(self.home / LOCK_FOLDER / "library.lock"):
             facts = merge_record({"version": METADATA_VERSION, **self.read_facts()}, changes)
             storage.write_json(self.facts_path, facts)
@@ -317,15 +317,15 @@ class Library:
     # Upkeep
 
     def sweep_temporary(self) -> tuple[Path, ...]:
-        """Remove temporary files of killed processes; return those removed."""
+        """Remove temporary files of killed processes; return their paths."""
         return storage.sweep(self.home) + storage.sweep(self.media_folder)
 
     def adopt(self) -> LibraryListing:
-        """Take in media, metadata and transcripts laid into `media/` without our metadata.
+        """Import media, metadata and transcripts in `media/` that have no metadata of this project.
 
-        Names must be `YYYY-MM-DD_Title_videoId`. Returns the entries that are new, and as
-        problems what cannot be adopted. Nothing is renamed or removed; foreign metadata is
-        kept whole inside ours.
+        Names must be `YYYY-MM-DD_Title_videoId`. Returns the new entries, and a problem for each
+        file that cannot be imported. Nothing is renamed or removed; foreign metadata is kept whole
+        inside the new metadata.
         """
         return adopt(
             self.media_folder,
@@ -339,7 +339,7 @@ class Library:
 
 
 def _media_suffix(path: Path) -> str:
-    """The medium's own extension, unless it is none, odd, or that of a file of ours."""
+    """Return the medium's extension, or `.media` if it is missing, unusual, or a suffix of ours."""
     suffix = path.suffix.lower()
     if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) and suffix not in _OWN_SUFFIXES:
         return suffix

@@ -27,7 +27,7 @@ METADATA_VERSION = 1
 TRANSCRIPT_SUFFIX = ".transcript.json"
 TEXT_SUFFIX = ".txt"
 
-# `.ts` is left out: most files of that name are TypeScript.
+# `.ts` is omitted: most files of that name are TypeScript.
 _VIDEO = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".wmv", ".flv", ".mpg", ".mpeg")
 _OTHER_VIDEO = (".m2ts", ".mts", ".3gp", ".ogv")
 _AUDIO = (".mp3", ".m4a", ".m4b", ".aac", ".wav", ".flac", ".ogg", ".oga", ".opus", ".wma")
@@ -40,7 +40,7 @@ _HINT = "Repair or remove this file, then run: kb reindex"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in the folder that could not be read, and what to do about it."""
+    """A file or folder of the library that could not be read, with the next step."""
 
     path: Path
     message: str
@@ -49,16 +49,16 @@ class Problem:
 
     @classmethod
     def of(cls, path: Path, error: KBError) -> Self:
-        """Return the problem that an error met at a path."""
+        """Return the problem for an error that occurred at a path."""
         return cls(path, error.message, error.hint, error.problem)
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryEntry:
-    """One item of the library folder; paths are None where the file is not there.
+    """One item of the library folder; a path is None if its file does not exist.
 
-    `state` is one of queued, running, paused, waiting, done, failed, cancelled and held, or
-    `new` while nothing has been asked for. `record` is the whole metadata document.
+    `state` is one of queued, running, paused, waiting, done, failed, cancelled and held, or `new`
+    before the first request. `record` is the whole metadata document.
     """
 
     item: MediaItem
@@ -76,7 +76,7 @@ class LibraryEntry:
 
     @property
     def problem(self) -> StoredProblem | None:
-        """Code and values of `error`; None where it was written without them."""
+        """Code and values of `error`; None if it was written without them."""
         return stored_problem(self.record.get("problem"))
 
     @property
@@ -87,7 +87,7 @@ class LibraryEntry:
 
     @property
     def grade(self) -> str:
-        """The transcript's grade (A, B, C); empty where there is none."""
+        """The transcript's grade (A, B, C); empty without one."""
         coverage = self.transcribed.get("coverage")
         return str(coverage.get("grade", "")) if isinstance(coverage, dict) else ""
 
@@ -114,14 +114,14 @@ class LibraryEntry:
 
 @dataclass(frozen=True, slots=True)
 class LibraryListing:
-    """Entries of the library, and the problems of reading others."""
+    """Entries of the library, and the problems of entries that could not be read."""
 
     entries: tuple[LibraryEntry, ...]
     problems: tuple[Problem, ...] = ()
 
 
 class Files(Protocol):
-    """The files of an item that exist (`kb.library.directory.DirectorySnapshot`)."""
+    """The existing files of an item (`kb.library.directory.DirectorySnapshot`)."""
 
     @property
     def path(self) -> Path: ...
@@ -132,12 +132,12 @@ class Files(Protocol):
 
 
 def is_record(document: Mapping[str, Any]) -> bool:
-    """Return whether a JSON document is metadata of ours, damaged or not."""
+    """Return whether a JSON document is metadata of this project, damaged or not."""
     return "item" in document and "version" in document
 
 
 def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> LibraryEntry:
-    """The entry that a metadata document and the files beside it make.
+    """Return the entry for a metadata document and the files beside it.
 
     Raises LibraryError naming file and field.
     """
@@ -147,7 +147,7 @@ def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> Li
     if fields.whole("version") > METADATA_VERSION:
         raise fields.error("version", "written by a newer KB Ingest; update this one")
     media, name = fields.inner("media"), fields.inner("files").text("media", "")
-    if "/" in name or "\\" in name:  # metadata must not point out of the folder
+    if "/" in name or "\\" in name:  # metadata must not refer to files outside the folder
         name = ""
     return LibraryEntry(
         item=_item(fields.inner("item")),
@@ -166,7 +166,7 @@ def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> Li
 
 
 def item_document(item: MediaItem) -> dict[str, Any]:
-    """Return the item as JSON; the key `availability` only where the medium is not available."""
+    """Return the item as JSON; the key `availability` only if the medium is not available."""
     document = {
         "id": item.id,
         "source": item.source,
@@ -191,7 +191,10 @@ def item_document(item: MediaItem) -> dict[str, Any]:
 
 
 def item_from_document(document: Mapping[str, Any], source: str = "item") -> MediaItem:
-    """The item that `item_document` wrote. Raises LibraryError naming `source` and field."""
+    """Return the item that `item_document` wrote.
+
+    Raises LibraryError naming `source` and field.
+    """
     return _item(Fields(document, source, hint=_HINT))
 
 
@@ -221,7 +224,7 @@ def _item(fields: Fields) -> MediaItem:
 def _availability(fields: Fields, extra: dict[str, Any]) -> Availability:
     """Return an item's availability.
 
-    Items stored by the version before have it as keys of `extra`, which are taken out of it.
+    Items stored by the previous version have it as keys of `extra`; they are removed from it.
     """
     starts_at, live = extra.pop("available_at", None), extra.pop("live", None)
     unreadable, unavailable = extra.pop("unreadable", None), extra.pop("unavailable", None)
@@ -243,7 +246,10 @@ def _availability(fields: Fields, extra: dict[str, Any]) -> Availability:
 
 
 def merge_record(record: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with changes: None removes, `files`, `media`, `published` merge by key."""
+    """Return the record with changes; None removes a key.
+
+    `files`, `media` and `published` are merged key by key.
+    """
     merged = dict(record)
     for key, value in changes.items():
         known = merged.get(key)

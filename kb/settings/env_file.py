@@ -1,6 +1,6 @@
-"""Changes single settings in the `.env` file; comments and other lines stay as they are.
+"""Changes single settings in the `.env` file; comments and other lines are kept.
 
-Nothing is written that would not be read back as the same value, or that the settings refuse.
+A value that would be read back differently, or that the settings reject, is not written.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from kb.settings.settings import Settings, get_settings
 
 
 def env_file() -> Path:
-    """Return the `.env` file in use: here, else beside the package; without one, the new one."""
+    """Return the `.env` file in use or to be made: in the working directory or the package's."""
     working_dir_file = Path.cwd() / ".env"
     beside = settings.ENV_FOLDER / ".env"
     if working_dir_file.is_file():
         return working_dir_file
-    # An installed package's folder is no place for what a user writes.
+    # The folder of an installed package is not for files of the user.
     project = (settings.ENV_FOLDER / "pyproject.toml").is_file()
     return beside if beside.is_file() or project else working_dir_file
 
@@ -35,11 +35,11 @@ def from_environment(alias: str) -> bool:
 
 
 def change(values: Mapping[str, str]) -> Settings:
-    """Write settings by their names in `.env`; an empty value takes the default again.
+    """Write settings by their names in `.env`; an empty value restores the default.
 
-    Returns the settings as they are then in this process; other processes read them when they
-    start. Raises SettingsError naming the setting, and LibraryError when the file cannot be
-    written. No message holds a secret's value.
+    Returns the new settings of this process; other processes read them when they start. Raises
+    SettingsError naming the setting, and LibraryError if the file cannot be written. No message
+    contains a secret's value.
     """
     fields = {str(field.alias): name for name, field in Settings.model_fields.items()}
     for alias, value in values.items():
@@ -71,7 +71,7 @@ def change(values: Mapping[str, str]) -> Settings:
 
 
 def _check(values: Mapping[str, str]) -> None:
-    """Raise SettingsError for a value that the settings refuse."""
+    """Raise SettingsError for a value that the settings reject."""
     changes: dict[str, object] = {}
     for name, value in values.items():
         default = Settings.model_fields[name].get_default(call_default_factory=True)

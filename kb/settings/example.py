@@ -11,7 +11,7 @@ from kb.settings.settings import LIBRARY_ENVIRONMENT, Settings
 
 
 def example_lines() -> Iterator[str]:
-    """The lines of `.env.example`: every setting by group, with its description and default."""
+    """Return the lines of `.env.example`: every setting by group, with description and default."""
     yield "# KB Ingest: copy to .env and change what you need. An empty value takes the default."
     for group, fields in Settings.fields_by_group().items():
         yield ""

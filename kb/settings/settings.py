@@ -1,6 +1,6 @@
 """Settings: name, default and meaning of each, read once from the environment and `.env`.
 
-The environment wins over `.env`; `.env` is looked for in the working directory and then
+The environment has precedence over `.env`; `.env` is searched in the working directory and then
 beside this package. `.env.example` is rendered from this table (a test compares them).
 """
 
@@ -24,7 +24,7 @@ from kb.settings.recognition import RecognitionSettings
 from kb.settings.repair import RepairSettings
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
-ENV_FOLDER = PROJECT_ROOT  # where a `.env` is looked for beside the working directory
+ENV_FOLDER = PROJECT_ROOT  # the second folder in which `.env` is searched
 
 
 GROUPS: dict[str, type[BaseModel]] = {
@@ -56,16 +56,16 @@ class Settings(
 
     @classmethod
     def fields_by_group(cls) -> dict[str, dict[str, FieldInfo]]:
-        """The fields of each group of `GROUPS`, in the order of their declaration."""
+        """Return the fields of each group of `GROUPS`, in the order of their declaration."""
         return {name: dict(group.model_fields) for name, group in GROUPS.items()}
 
     @property
     def sink_names(self) -> tuple[str, ...]:
-        """`sinks` as a tuple of names, empty ones dropped."""
+        """`sinks` as a tuple of names, without empty ones."""
         return tuple(name.strip() for name in self.sinks.split(",") if name.strip())
 
     def replace(self, **changes: object) -> Settings:
-        """A copy with validated changes, by field name.
+        """Return a copy with validated changes, by field name.
 
         Raises SettingsError naming the setting.
         """
@@ -73,7 +73,7 @@ class Settings(
         return _validated({**values, **changes})
 
 
-# Set before torch and transformers are imported, unless the environment says otherwise.
+# Set before torch and transformers are imported, unless the environment has other values.
 LIBRARY_ENVIRONMENT = {
     "PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:512",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
@@ -83,7 +83,7 @@ LIBRARY_ENVIRONMENT = {
 
 @cache
 def get_settings() -> Settings:
-    """The settings of this process, read once; `get_settings.cache_clear()` reads again.
+    """Return this process's settings, read once; `get_settings.cache_clear()` reads them again.
 
     Raises SettingsError naming the variable and the accepted values.
     """

@@ -1,4 +1,4 @@
-"""Files: atomic writes, locks, errors of the system."""
+"""Files: atomic writes, locks, errors of the operating system."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Whole files or none: atomic writing, JSON that names what is wrong, errors with a next step.
+"""Atomic writing of files, JSON with errors that name the cause, errors with a next step.
 
-Every file is written under a temporary name beside its target, flushed to the disk and moved
-into place, so that a reader sees the old file or the new one and a killed process leaves at
-most a temporary file, which `sweep` takes away.
+Every file is written under a temporary name beside its target, flushed to the disk and moved into
+place, so that a reader sees the old file or the new one, and a killed process leaves at most a
+temporary file, which `sweep` removes.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ Result = TypeVar("Result")
 
 TEMPORARY_PREFIX = ".kb-"
 TEMPORARY_SUFFIX = ".tmp"
-# Files of other machines on a shared folder, whose processes cannot be checked, are left over
-# when they are this old.
+# Temporary files of other machines on a shared folder, whose processes cannot be checked, are
+# removed at this age.
 ABANDONED_AFTER_S = 24 * 3600.0
 
 
-# Several machines may share the folder, and their process ids mean nothing to each other.
+# Several machines may share the folder, and a process id is valid on one machine only.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target`, moved onto it when the block ends well.
+    """Yield a temporary path beside `target`, and move it there if the block ends without an error.
 
-    On any exception, an interrupt included, the temporary file is removed and `target` is as
-    before. OSErrors become LibraryError; folders are made as needed.
+    On any exception, including an interrupt, the temporary file is removed and `target` is not
+    changed. OSErrors become LibraryError; missing folders are made.
     """
-    # Short and not made from the target's name, which may be as long as names can be.
+    # Short and independent of the target's name, which may have the maximum length.
     name = f"{TEMPORARY_PREFIX}{_HOST}-{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     temporary = target.parent / name
     try:
@@ -63,9 +63,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def write_bytes(target: Path, data: bytes) -> None:
-    """Put `data` at `target`, whole or not at all.
+    """Write `data` to `target`, completely or not at all.
 
-    Raises LibraryError (disk full, not allowed, file in the way, path too long).
+    Raises LibraryError (disk full, access denied, file in the way, path too long).
     """
     with atomic_path(target) as temporary:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -79,9 +79,9 @@ def write_bytes(target: Path, data: bytes) -> None:
 
 
 def write_private(target: Path, text: str) -> None:
-    """Put `text` at `target`, readable by its owner alone; see `write_bytes`.
+    """Write `text` to `target`, readable by its owner alone; see `write_bytes`.
 
-    A link is followed: what it leads to is replaced, not the link.
+    A link is followed: its target is replaced, not the link.
     """
     with atomic_path(target.resolve()) as temporary:
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -90,26 +90,26 @@ def write_private(target: Path, text: str) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Put `text` at `target` as UTF-8, line ends as given; see `write_bytes`.
+    """Write `text` to `target` as UTF-8 with its line ends unchanged; see `write_bytes`.
 
-    A lone surrogate (half of a file name that was no UTF-8) is written as `\\udcXX`: inside
-    JSON that is the very same character, elsewhere it can at least be read.
+    A lone surrogate (half of a file name that was not UTF-8) is written as `\\udcXX`: in JSON that
+    is the same character, in other files it is at least readable.
     """
     write_bytes(target, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(target: Path, document: Mapping[str, Any]) -> None:
-    """Put a JSON document at `target`, indented for people; see `write_bytes`."""
+    """Write a JSON document to `target`, indented for people; see `write_bytes`."""
     write_text(target, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Return the JSON object in a file.
 
-    Raises LibraryError naming the file, and the line where it is not JSON.
+    Raises LibraryError naming the file, and the line of a syntax error.
     """
     try:
-        # utf-8-sig: editors on Windows put a byte order mark in front.
+        # utf-8-sig: editors on Windows write a byte order mark at the beginning.
         document = json.loads(_retry_denied(lambda: path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise library_error(error, path, "read") from error
@@ -132,9 +132,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def link_or_copy(source: Path, target: Path, *, link: bool) -> None:
-    """Put the file `source` at `target` as a hard link where possible, else as a copy.
+    """Put the file `source` at `target` as a hard link if possible, else as a copy.
 
-    Raises LibraryError. The caller has made sure that `source` exists.
+    Raises LibraryError. The caller has checked that `source` exists.
     """
     with atomic_path(target) as temporary:
         if link:
@@ -145,16 +145,16 @@ def link_or_copy(source: Path, target: Path, *, link: bool) -> None:
                 # Another disk, a file system without links, too many links: copy.
                 pass
         shutil.copyfile(source, temporary)
-        # The date tells later what was there; a file system that cannot keep it is no failure.
+        # The date identifies the content later; a file system that cannot set it is no error.
         with suppress(OSError):
             shutil.copystat(source, temporary)
 
 
 def sweep(folder: Path) -> tuple[Path, ...]:
-    """Remove temporary files whose process is gone; returns what was removed.
+    """Remove temporary files whose process has ended; return their paths.
 
-    Those of living processes stay, so that it may run at any time. Raises nothing: what
-    cannot be removed now is left for the next time.
+    Those of living processes are kept, so that it may run at any time. Raises nothing: a file that
+    cannot be removed now is removed by a later call.
     """
     removed: list[Path] = []
     with suppress(OSError):
@@ -177,7 +177,7 @@ def _abandoned(path: Path) -> bool:
     if owner == os.getpid():
         return False
     try:
-        # A process id is given out again: an owner younger than the file is another process.
+        # A process id is reused: an owner younger than the file is another process.
         return bool(psutil.Process(owner).create_time() > modified + 2)
     except psutil.NoSuchProcess:
         return True
@@ -186,8 +186,8 @@ def _abandoned(path: Path) -> bool:
 
 
 def _flush(path: Path) -> None:
-    # For writing, because Windows flushes no other handle; a link to a read-only file (whose
-    # content has been on the disk for long) needs none.
+    # Opened for writing, because Windows flushes no other handle; a link to a read-only file (whose
+    # content was written to the disk long ago) needs no flush.
     try:
         handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
     except PermissionError:
@@ -199,7 +199,7 @@ def _flush(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the move itself durable; a system that cannot (Windows) does it by itself."""
+    """Make the move durable; Windows cannot flush a folder, and needs no flush."""
     if sys.platform == "win32":
         return
     with suppress(OSError):
@@ -211,10 +211,10 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _retry_denied(action: Callable[[], Result]) -> Result:
-    """Return the action's result; repeat it for two seconds where a refusal may pass (Windows).
+    """Return the action's result; repeat a refused action for two seconds on Windows.
 
-    There a player, a virus scanner or another process moving its file into place has a file
-    to itself for a moment; elsewhere a refusal is final.
+    On Windows a player, a virus scanner or another process that moves its file into place may use a
+    file exclusively for a moment; on other systems a refusal is final.
     """
     for pause_s in (0.05, 0.2, 0.5, 1.0) if sys.platform == "win32" else ():
         try:

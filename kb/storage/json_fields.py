@@ -12,9 +12,9 @@ _REQUIRED = ...
 
 
 class Fields:
-    """Reads a JSON object field by field; a wrong one is named with its file and place.
+    """Reads a JSON object field by field; an error names the file and the field.
 
-    Every reader takes a default for an absent (or null) field; without one, absence is an
+    Every method takes a default for an absent (or null) field; without a default, absence is an
     error. Errors are LibraryError with `hint`.
     """
 
@@ -27,15 +27,15 @@ class Fields:
         value = self._document.get(name)
         if value is None and default is not _REQUIRED:
             return default
-        # bool is an int to Python, but true is no number of seconds.
+        # bool is a subclass of int in Python, but true is not a number of seconds.
         wrong = isinstance(value, bool) or not isinstance(value, kinds)
-        # Python's reader lets NaN and Infinity pass, which are no JSON and no time.
+        # Python's reader accepts NaN and Infinity, which are neither JSON nor a time.
         if wrong or (isinstance(value, float) and not math.isfinite(value)):
             raise self.error(name, f"{expected} expected, found {_shown(value)}")
         return value
 
     def error(self, name: str, problem: str) -> LibraryError:
-        """An error about the field `name`."""
+        """Return an error about the field `name`."""
         return LibraryError(
             "json.field",
             "{where}, field {name!r}: {problem}.",
@@ -47,20 +47,20 @@ class Fields:
         )
 
     def text(self, name: str, default: Any = ...) -> Any:
-        """A string."""
+        """Return a string."""
         return self._value(name, (str,), "text", default)
 
     def number(self, name: str, default: Any = ...) -> Any:
-        """A number as float."""
+        """Return a number as float."""
         value = self._value(name, (int, float), "a number", default)
         return float(value) if isinstance(value, int) else value
 
     def whole(self, name: str, default: Any = ...) -> Any:
-        """A whole number."""
+        """Return an integer."""
         return self._value(name, (int,), "a whole number", default)
 
     def flag(self, name: str, default: Any = ...) -> Any:
-        """True or false."""
+        """Return a boolean."""
         value = self._document.get(name)
         if isinstance(value, bool):
             return value
@@ -69,15 +69,15 @@ class Fields:
         raise self.error(name, f"true or false expected, found {_shown(value)}")
 
     def mapping(self, name: str, default: Any = ...) -> Any:
-        """A JSON object as dict."""
+        """Return a JSON object as dict."""
         return self._value(name, (dict,), "an object", default)
 
     def inner(self, name: str) -> Fields:
-        """The reader of an inner object; an absent one reads as empty."""
+        """Return the reader of an inner object; an absent object is read as empty."""
         return Fields(self.mapping(name, {}), f"{self._where}, {name}", hint=self._hint)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings, empty if absent."""
+        """Return a list of strings, empty if absent."""
         values = self._value(name, (list,), "a list", [])
         for value in values:
             if not isinstance(value, str):
@@ -85,7 +85,7 @@ class Fields:
         return tuple(values)
 
     def objects(self, name: str, *, required: bool = False) -> Iterator[Fields]:
-        """A reader for each object of a list, named by its place."""
+        """Yield a reader for each object of a list; errors name its index."""
         values = self._value(name, (list,), "a list", ... if required else [])
         for index, value in enumerate(values):
             if not isinstance(value, dict):

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from kb.errors import LibraryError
 from kb.storage.os_errors import library_error
 
-# A change of one file takes milliseconds: a wait this long means that a process hangs.
+# A change of one file takes milliseconds: after a wait this long, the other process is stuck.
 LOCK_TIMEOUT_S = 60.0
 
 
@@ -22,12 +22,12 @@ LOCK_POLL_S = 0.01
 def locked(lock_file: Path) -> Iterator[None]:
     """Exclude other threads and processes from blocks with this lock file.
 
-    Machines that share the folder are excluded too, where its file system supports locks across
-    machines. The same thread may enter again; the lock of a process that dies is released.
-    Raises LibraryError when the file cannot be made, and a retryable one when a minute's wait
-    was not enough.
+    Machines that share the folder are excluded too if its file system supports locks across
+    machines. The same thread may acquire the lock again; the lock of a process that ends is
+    released. Raises LibraryError if the file cannot be made, and a retryable one after a wait of a
+    minute.
     """
-    # One object per file, so that a thread that holds the lock can enter again.
+    # One object per file, so that a thread that holds the lock can acquire it again.
     lock = FileLock(lock_file, is_singleton=True, poll_interval=LOCK_POLL_S)
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)

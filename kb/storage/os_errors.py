@@ -9,7 +9,7 @@ from kb.errors import KBError, LibraryError
 
 
 def _numbers(*names: str) -> frozenset[int]:
-    """The numbers of those errors that this system has."""
+    """Return the numbers of those errors that this system defines."""
     return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
 
 
@@ -30,7 +30,7 @@ _ACTIONS = {
 
 
 def library_error(error: OSError, path: Path, action: str) -> LibraryError:
-    """Return the system's refusal as an error that names action, path, cause and next step.
+    """Return the system's error as an error that names action, path, cause and next step.
 
     `action` is one of write, read, remove, lock and use.
     """

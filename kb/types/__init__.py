@@ -1,4 +1,4 @@
-"""Values that cross package borders: frozen dataclasses, units in their names."""
+"""Values that several packages use: frozen dataclasses with units in their names."""
 
 from __future__ import annotations
 

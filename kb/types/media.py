@@ -8,12 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-Keep = Literal["audio", "mp3", "mp4"]  # what a download leaves in the library
+Keep = Literal["audio", "mp3", "mp4"]  # form in which the library keeps a download
 
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A named span of a medium, as its publisher divided it."""
+    """A named span of a medium, as its publisher defined it."""
 
     start_s: float
     title: str
@@ -33,8 +33,8 @@ class AvailabilityState(StrEnum):
 class Availability:
     """The state of a medium at its source; the default is available.
 
-    `reason` is the source's own word for unavailable and unreadable ones; `starts_at` is when an
-    upcoming or live one starts, in seconds since the epoch, or None if unknown.
+    `reason` is the source's own text for unavailable and unreadable media; `starts_at` is the time
+    at which an upcoming or live one starts, in seconds since the epoch, or None if unknown.
     """
 
     state: AvailabilityState = AvailabilityState.AVAILABLE
@@ -43,7 +43,7 @@ class Availability:
 
     @property
     def is_unavailable(self) -> bool:
-        """True if the source does not give the medium out."""
+        """True if the source does not provide the medium."""
         return self.state is AvailabilityState.UNAVAILABLE
 
     @property
@@ -54,12 +54,11 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class MediaItem:
-    """One medium as its source describes it, before anything is fetched.
+    """One medium as its source describes it, before it is fetched.
 
-    `id` is permanent and unique over all sources: `youtube:<videoId>`,
-    `web:<extractor>:<id>` or `file:<first 12 of the SHA-256>`.
-    `published` is an ISO date (`YYYY-MM-DD`); `duration_s` is the source's claim, or None.
-    `availability` is the state when it was listed.
+    `id` is permanent and unique over all sources: `youtube:<videoId>`, `web:<extractor>:<id>` or
+    `file:<first 12 of the SHA-256>`. `published` is an ISO date (`YYYY-MM-DD`); `duration_s` is the
+    length stated by the source, or None. `availability` is the state at the time of listing.
     """
 
     id: str
@@ -78,13 +77,13 @@ class MediaItem:
 
     @property
     def short_id(self) -> str:
-        """The part of the id that goes into file names: the text after the last colon."""
+        """The part of the id that is used in file names: the text after the last colon."""
         return self.id.rsplit(":", 1)[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionFile:
-    """Captions as their source had them; `automatic`: made by a machine, and so not compared.
+    """Captions from a medium's source; `automatic`: made by a machine, and therefore not compared.
 
     `path` ends in `.json3` (YouTube's own), `.vtt` or `.srt`; `language` as the source names it.
     """

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 class Passage:
     """A span of transcript that a search can return.
 
-    `word_starts_s` holds the second at which each word of `text` begins, words being what
-    stands between spaces; empty where that is not known. `tier` says what stands in for the
-    transcript (`automatic captions`); empty for a transcript.
+    `word_starts_s` contains the second at which each word of `text` begins (words are separated by
+    spaces); empty if unknown. `tier` names the substitute for a transcript (`automatic captions`);
+    empty for a transcript.
 
-    `id` is `<item_id>#<NNNN>`: stable for the same transcript, so that writing a passage
-    twice replaces it.
+    `id` is `<item_id>#<NNNN>`: stable for the same transcript, so that writing a passage twice
+    replaces it.
     """
 
     id: str
@@ -34,10 +34,10 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer of a search; `snippet` marks the hit words with `**`.
+    """One result of a search; `snippet` marks the matching words with `**`.
 
-    `start_s`..`end_s` is the passage; `at_s`, to which `deep_link` leads, the second at which
-    the first hit word is spoken. `tier` as in `Passage`.
+    `start_s`..`end_s` is the passage; `at_s`, the target of `deep_link`, is the second at which the
+    first matching word is spoken. `tier` as in `Passage`.
     """
 
     item_id: str
@@ -55,7 +55,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """An item as a sink holds it; `status` is `synced`, `syncing`, `failed` or `missing`."""
+    """The state of an item in a sink; `status` is `synced`, `syncing`, `failed` or `missing`."""
 
     sink: str
     remote_id: str
@@ -65,10 +65,10 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class DocumentFacts:
-    """The origin of a transcript, for documents that people read outside the library.
+    """The origin of a transcript, for documents that are read outside the library.
 
-    `coverage` is the covered share of the speech, 0..1, `grade` its mark for readers; None
-    and empty values are left out of the document.
+    `coverage` is the covered share of the speech, 0..1, `grade` its mark for readers; None and
+    empty values are omitted from the document.
     """
 
     language: str = ""

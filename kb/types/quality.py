@@ -10,19 +10,19 @@ from kb.types.words import Segment, SpeechSpan
 Grade = Literal["A", "B", "C"]
 
 
-GRADE_A = 0.99  # covered share of the speech, with nothing suspect
+GRADE_A = 0.99  # covered share of the speech, with no suspect part
 
 
-GRADE_B = 0.95  # share that is covered and free of doubt
+GRADE_B = 0.95  # share of the speech that is covered and not suspect
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Share of the detected speech that has words, and of that the share to be trusted.
+    """Share of the detected speech that has words, and the part of it that can be trusted.
 
     `gaps` are the spans of more than 0.8 s of detected speech without a word within 0.3 s;
-    `covered_s` is `speech_s` less their sum; `repaired` counts windows decoded again;
-    `suspect_s` are the seconds outside gaps that are still flagged after repair.
+    `covered_s` is `speech_s` less their sum; `repaired` counts windows decoded again; `suspect_s`
+    are the seconds outside gaps that are still flagged after repair.
     """
 
     speech_s: float
@@ -33,14 +33,14 @@ class Coverage:
 
     @property
     def ratio(self) -> float:
-        """Covered share of the speech, 0..1; 1.0 where there is no speech."""
+        """Covered share of the speech, 0..1; 1.0 without speech."""
         return self.covered_s / self.speech_s if self.speech_s > 0 else 1.0
 
     @property
     def trusted(self) -> float:
-        """Share of the speech that is covered and free of doubt, 0..1.
+        """Share of the speech that is covered and not suspect, 0..1.
 
-        Where there is no speech: 1.0 without words, 0.0 with words that were not spoken.
+        Without speech: 1.0 if there are no words, 0.0 if there are words, which were not spoken.
         """
         if self.speech_s <= 0:
             return 0.0 if self.suspect_s > 0 else 1.0
@@ -48,7 +48,7 @@ class Coverage:
 
     @property
     def grade(self) -> Grade:
-        """A: at least 99 % covered and nothing suspect; B: 95 % can be trusted; C: less."""
+        """A: at least 99 % covered and nothing suspect; B: at least 95 % trusted; C: less."""
         if self.ratio >= GRADE_A and self.suspect_s == 0:
             return "A"
         return "B" if self.trusted >= GRADE_B else "C"
@@ -56,7 +56,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class QualityFlag:
-    """A failed quality check of a text: its name, its span, the value measured and its limit.
+    """A failed quality check of a text: its name, its span, the measured value and the limit.
 
     The checks: `kb.asr.quality.checks`.
     """
@@ -86,9 +86,9 @@ class DecodingAttempt:
 class WindowReport:
     """The report on one window, after repair.
 
-    `speech_s`, `covered_s` and `gaps` as in `Coverage`; `flags` are those left; `attempts` are all
-    decodings, the first one first, where the window was decoded again (else empty), and `chosen`
-    is the index of the one used.
+    `speech_s`, `covered_s` and `gaps` as in `Coverage`; `flags` are those that remain; `attempts`
+    are all decodings in order if the window was decoded again (else empty), and `chosen` is the
+    index of the one used.
     """
 
     start_s: float
@@ -105,7 +105,8 @@ class WindowReport:
 class MinuteAgreement:
     """Agreement of transcript and captions in one minute.
 
-    `agreement`: 0..1, None where both have hardly any words; `words` are the transcript's.
+    `agreement`: 0..1, None if both have hardly any words; `words` is the transcript's number of
+    words.
     """
 
     start_s: float

@@ -1,6 +1,6 @@
-"""The values that cross borders between stages: frozen, plain, with units in their names.
+"""The values that the stages exchange: frozen, plain, with units in their names.
 
-Every time is in seconds from the start of the medium unless a name says otherwise.
+Every time is in seconds from the start of the medium unless a name states another unit or origin.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 class Timing:
     """The wall time of one item by stage, in seconds.
 
-    `asr_s` is the item's share of the model's own busy time (windows decoded together
-    share by number); `align_s` is word alignment's; `repair_s` is the part of both that
-    readings after the first took.
+    `asr_s` is the item's share of the model's busy time (windows decoded together share it by
+    number); `align_s` is the time of word alignment; `repair_s` is the part of both that was used
+    by decodings after the first one.
     """
 
     load_s: float = 0.0
@@ -38,7 +38,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class TextChange:
-    """A change by hand: the segment as it was and as it is.
+    """A manual change: the segment before and after it.
 
     `segment` is its index among the segments at that time. Without `before` it was inserted,
     without `after` deleted.
@@ -51,10 +51,10 @@ class TextChange:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A change of a transcript's text by hand: time (ISO 8601, UTC), author, changes.
+    """A manual revision of a transcript's text: time (ISO 8601, UTC), author, changes.
 
-    `kind`: `edit` for one place, `correct` for a correction across a channel; `run` is the
-    number of the transcription that was changed (a later one starts without changes).
+    `kind`: `edit` for one place, `correct` for a correction across a channel; `run` is the number
+    of the transcription that was changed (a later one starts without changes).
     """
 
     at: str
@@ -69,12 +69,12 @@ class Revision:
 class Transcript:
     """The words of one medium with everything needed to check or repeat them.
 
-    `chunk_s` and `timestamps` say how text exports are cut (see `kb.transcript`);
-    `windows` are the reports on the windows (empty for transcripts of others);
-    `witness` compares it with captions made by people; `revisions` are changes by hand, the
-    first one first, those of earlier transcripts of the medium included;
-    `warnings` are sentences for the reader (a truncated medium, no speech, ...);
-    `truncated`: the medium ends before its declared end, and the first warning says where.
+    `chunk_s` and `timestamps` define how text exports are divided (see `kb.transcript`); `windows`
+    are the reports on the windows (empty for transcripts from other programs); `witness` is the
+    comparison with captions made by people; `revisions` are manual changes in order, including
+    those of earlier transcripts of the medium; `warnings` are sentences for the reader (a truncated
+    medium, no speech, ...); `truncated`: the medium ends before its declared end, and the first
+    warning gives the time.
     """
 
     media: MediaRef
@@ -95,9 +95,9 @@ class Transcript:
 
     @property
     def doubtful_spans(self) -> tuple[SpeechSpan, ...]:
-        """The spans that a person should listen to: gaps and flagged spans.
+        """Return the spans that a person should check: gaps and flagged spans.
 
-        In order of time; spans that touch are joined.
+        They are in order of time; adjacent spans are joined.
         """
         spans = [(gap.start_s, gap.end_s) for gap in self.coverage.gaps]
         spans += [(s.start_s, s.end_s) for window in self.windows for s in window.flags]

@@ -22,7 +22,7 @@ class SpeechSpan:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One spoken word; `text` carries no surrounding space, `probability` is 0..1."""
+    """One spoken word; `text` has no surrounding space, `probability` is 0..1."""
 
     start_s: float
     end_s: float
@@ -32,7 +32,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A phrase as the recognizer bounded it, with its words."""
+    """A phrase with the recognizer's boundaries, and its words."""
 
     start_s: float
     end_s: float
