@@ -1,1 +1,1 @@
-"""The process that holds the model, and what fits into its memory."""
+"""The process that runs the model, and estimates of its memory and speed."""

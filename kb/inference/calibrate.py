@@ -1,9 +1,9 @@
 """Measures the speed of this machine with one model: reading, speech detection, encoder, decoder.
 
-Real sound from the bundled samples goes through the same code that transcribes. Each batch size
-is measured repeatedly for its share of the time, and the median counts; the first size that does
-not fit into memory ends the series. Reading and speech detection are measured on one core alone,
-so that an estimate can say how many preparations a fast GPU needs.
+Real sound from the bundled samples is processed by the code that transcribes. Each batch size is
+measured repeatedly for its share of the time, and the median is used; the first size that does not
+fit into memory ends the series. Reading and speech detection are measured on one core, so that an
+estimate can give the number of preparations that a fast GPU needs.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _media() -> list[Path]:
 
 
 def _read(seconds: float) -> tuple[list[Audio], float, float]:
-    """Return the samples' sound, the seconds of sound read and the seconds of work."""
+    """Return the samples' sound, the seconds of sound that were read and the seconds of work."""
     from kb.asr import SAMPLE_RATE
     from kb.media.decode import decode
 
@@ -129,7 +129,7 @@ def _read(seconds: float) -> tuple[list[Audio], float, float]:
 
 
 def _cut(sounds: list[Audio], limit_s: float, seconds: float) -> tuple[list[Window], float, float]:
-    """Return windows as for the recognizer, the seconds of sound searched and of work."""
+    """Return windows for the recognizer, the seconds of sound searched and the seconds of work."""
     from kb.asr import SAMPLE_RATE
     from kb.asr.audio.vad import CUT_THRESHOLD, SpeechDetector, SpeechRule
     from kb.asr.windows.windowing import WindowCutter
@@ -168,14 +168,14 @@ def _batches(
     baseline_bytes = manager.memory().used
     for place, size in enumerate(sizes):
         left_s = end - time.perf_counter()
-        # The next size takes about twice as long as this one, if the device is full already.
+        # If the device is fully used already, the next size takes about twice as long as this one.
         if rows and left_s < 2 * _total_s(rows[-1]):
             break
         batch = [windows[number % len(windows)] for number in range(size)]
         manager.reset_peak()
         try:
             if manager.on_gpu or not rows:
-                _time_batch(engine, batch)  # libraries set themselves up
+                _time_batch(engine, batch)  # warm-up: libraries initialize themselves
             rows.append(_measure(engine, batch, left_s / (len(sizes) - place)))
         except Exception as error:
             if not manager.out_of_memory(error):
@@ -193,7 +193,7 @@ def _batches(
 
 
 def _measure(engine: Engine, batch: list[Window], seconds: float) -> BatchSpeed:
-    """Measure one batch size for so many seconds, at least twice if that is quick."""
+    """Measure one batch size for the given seconds, at least twice if that is quick."""
     runs: list[tuple[float, float, float]] = []
     began = time.perf_counter()
     while not runs or time.perf_counter() - began + sum(runs[-1]) <= seconds:
@@ -227,7 +227,7 @@ def _total_s(row: BatchSpeed) -> float:
 
 
 def _slope(rows: list[BatchSpeed]) -> int:
-    """Return bytes of one more window, between smallest and largest batch; 0 if unknown."""
+    """Return the bytes of one more window, from the smallest and largest batch; 0 if unknown."""
     if len(rows) < 2 or not rows[-1].peak_bytes:
         return 0
     first, last = rows[0], rows[-1]
@@ -236,7 +236,7 @@ def _slope(rows: list[BatchSpeed]) -> int:
 
 def _cores() -> int:
     """Return the number of cores that this process may use."""
-    affinity = getattr(psutil.Process(), "cpu_affinity", None)  # macOS has none
+    affinity = getattr(psutil.Process(), "cpu_affinity", None)  # not available on macOS
     with suppress(psutil.Error, OSError):
         if affinity is not None:
             return max(1, len(affinity()))

@@ -1,4 +1,4 @@
-"""Lists the models on this machine with their needs, and downloads models."""
+"""Lists the models on this machine with their memory needs, and downloads models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
-    """Return all known models, the bundled one, and others in the cache; `default` is marked.
+    """Return all known models, the bundled model, and others in the cache; `default` is marked.
 
     `number_bytes`: bytes of one number on this device.
     """
@@ -81,15 +81,15 @@ def _cached_repositories() -> dict[str, CachedRepoInfo]:
     names |= {
         model.repository for model in known_models() if not engine_spec(model.engine).processor_file
     }
-    with contextlib.suppress(Exception):  # no cache yet, or one of another layout
+    with contextlib.suppress(Exception):  # no cache yet, or a cache of another layout
         return {repo.repo_id: repo for repo in scan_cache_dir().repos if repo.repo_id in names}
     return {}
 
 
 def pull(name: str) -> ModelRef:
-    """Download a model's files into the hub's cache; files that it already has are kept.
+    """Download a model's files into the hub's cache; existing files are kept.
 
-    Raises ModelUnavailable: unknown name, no network, refused, or not enough space.
+    Raises ModelUnavailable: unknown name, no network, access refused, or not enough space.
     """
     ref = resolve(name)
     if not ref.local:
@@ -101,9 +101,9 @@ def pull(name: str) -> ModelRef:
 class ModelFacts:
     """A recognizer that can be chosen. Sizes in bytes, 0 if unknown.
 
-    `languages`: number of languages that it understands; `memory_bytes` and `memory_bytes_16`:
-    device memory with one window and with 16, in the number format of this device; `where`:
-    `bundled`, `cached` or empty; `disk_bytes`: size on this machine's disk.
+    `languages`: number of languages that it supports; `memory_bytes` and `memory_bytes_16`: device
+    memory with one window and with 16, in the number format of this device; `where`: `bundled`,
+    `cached` or empty; `disk_bytes`: size on this machine's disk.
     """
 
     name: str

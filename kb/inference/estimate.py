@@ -15,7 +15,7 @@ from kb.asr.engines.spec import WORKSPACE_BYTES
 from kb.options import RunOptions
 from kb.settings import Settings
 
-LEAST_PAST_S = 60.0  # seconds of sound; fewer in past items are no basis for an estimate
+LEAST_PAST_S = 60.0  # seconds of sound; less sound in past items gives no estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ThroughputEstimator:
         )
 
     def _batch(self, preset: Preset, model: str, measured: Calibration | None) -> tuple[int, str]:
-        """Return windows at once, and why not more: the batcher's rule, without a device."""
+        """Return the batch size and the reason for its limit, by the rule of the batcher."""
         size, reason = preset.batch_size, ""
         if measured is None:
             return size, reason

@@ -1,4 +1,4 @@
-"""Estimates how many windows fit: from the model's shape, or from a calibration."""
+"""Estimates the number of windows that fit into memory: from the model's shape or a calibration."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """Memory that the windows of a loaded model take: `window_bytes` each (0 if unknown).
+    """Memory that the windows of a loaded model use: `window_bytes` each (0 if unknown).
 
-    `resting_bytes` are used with the model loaded and no window; None before it is loaded.
+    `resting_bytes` are used by the loaded model without windows; None before it is loaded.
     `measured` is the result of `kb calibrate`.
     """
 
@@ -30,7 +30,7 @@ class MemoryEstimate:
     measured: Calibration | None = None
 
     def max_batch(self, preset: Preset, manager: GPUManager) -> BatchCeiling:
-        """Return the most windows at the moment, and why not more."""
+        """Return the largest possible batch at the moment, and the reason for its limit."""
         allowed = manager.batch_ceiling(
             preset,
             window_bytes=self.window_bytes,

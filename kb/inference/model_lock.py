@@ -1,9 +1,9 @@
-"""Lock for the loaded model: two do not fit into one device, so they take turns.
+"""Lock for the loaded model: two models do not fit into one device, so they are used in turn.
 
-Media of the loaded model run together. As soon as a medium waits for another model, later media
-of the loaded one queue behind it. When the device is idle, the model of the first in the queue is
-loaded, and all media that wait for this model by then are admitted with it. So a medium waits
-only for media that came before it, and a model is not unloaded after every single medium.
+Media of the loaded model run together. As soon as a medium waits for another model, later media of
+the loaded one queue behind it. When the device is idle, the model of the first in the queue is
+loaded, and all media that wait for this model by then are admitted with it. So a medium waits only
+for media that came before it, and a model is not unloaded after every single medium.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The inference process, which owns the model, and the worker's end of its connection.
+"""The inference process, which runs the model, and the worker's end of its connection.
 
 If a recognizer crashes (a broken driver, no memory left, a file that crashes a codec), only this
-process ends. The worker notices it, starts a new process and tries the item again; an item that
-was alone in three processes that crashed is not tried again.
+process ends. The worker detects it, starts a new process and tries the item again; an item that was
+alone in three processes that crashed is not tried again.
 
-A broken CUDA context is not an item's fault: the process reports it and ends, and the items
-continue in a new one. If that happens again before any item was finished, the next process uses
+A broken CUDA context is not caused by an item: the process reports it and ends, and the items
+continue in a new process. If that happens again before any item was finished, the next process uses
 the CPU.
 """
 
@@ -45,9 +45,9 @@ DEVICE_FAILED_PREFIX = "The device failed: "
 
 
 class InferenceProcessCrashed(KBError):
-    """The inference process ended while it had this item.
+    """The inference process ended while it processed this item.
 
-    `ready`: its model was loaded, so that the item may be to blame. `device_lost`: it ended
+    `ready`: its model was loaded, so that the item may be the cause. `device_lost`: it ended
     because its device failed.
     """
 
@@ -69,10 +69,10 @@ class _Request:
 
 
 class InferenceProcess:
-    """The worker's end: `transcribe` as in `InferenceSession`, carried out in the process.
+    """The worker's end: `transcribe` as in `InferenceSession`, executed in the process.
 
-    Callable from many threads. `exclusive` items are decoded alone, so that a crash is known to be
-    theirs.
+    It may be called from many threads. `exclusive` items are decoded alone, so that a crash
+    certainly belongs to them.
     """
 
     def __init__(
@@ -83,18 +83,19 @@ class InferenceProcess:
         calibrations: Callable[[], Sequence[Calibration]] = tuple,
         main: Callable[..., None] | None = None,
     ) -> None:
-        """`workers`: number of items that the process prepares (decodes, cuts) at once, as long as
-        no item with its own preset is in progress.
+        """Start no process yet: the first `transcribe` starts it.
 
-        `calibrations`: returns the calibrations of this machine, called for each new process;
-        `main`: function that the process runs, `serve` by default.
+        `workers`: number of items that the process prepares (decodes, cuts) at once, as long as no
+        item with its own preset is in progress. `calibrations`: returns the calibrations of this
+        machine, called for each new process; `main`: function that the process runs, `serve` by
+        default.
         """
         self._settings = settings
         self._workers = workers
         self._calibrations = calibrations
         self._main = main or serve
-        self.snapshot: Snapshot | None = None  # the newest that was received
-        self.restarts = 0  # because of a lost device
+        self.snapshot: Snapshot | None = None  # the newest snapshot that was received
+        self.restarts = 0  # number of restarts after a lost device
         self.cpu_reason = ""  # reason for using the CPU from now on, as a clause
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT)
         self._losses = 0
@@ -151,7 +152,7 @@ class InferenceProcess:
 
     @property
     def pid(self) -> int | None:
-        """Id of the process, None while there is none."""
+        """Id of the process; None without a process."""
         return self._process.pid if self._process else None
 
     def close(self) -> None:
@@ -172,7 +173,7 @@ class InferenceProcess:
         with self._admission_changed:
             self._waiting_exclusive += exclusive
             try:
-                # Later items wait for an exclusive one, or it would wait until the queue is empty.
+                # Later items wait for an exclusive item, or it would wait until the queue is empty.
                 while self._exclusive or (self._active if exclusive else self._waiting_exclusive):
                     self._admission_changed.wait(_POLL_S)
                     if cancelled and cancelled():
@@ -210,7 +211,8 @@ class InferenceProcess:
             assert self._connection is not None
             self._number += 1
             request = self._requests[self._number] = _Request(self._connection)
-            # If it crashed just now, the listener informs all requests, this one included.
+            # If the process crashed just now, the listener informs all requests, including this
+            # one.
             with contextlib.suppress(OSError):
                 self._connection.send(("transcribe", self._number, path, options, sha256, shown_as))
             return self._number, request
@@ -275,7 +277,7 @@ class InferenceProcess:
         with self._lock:
             if self._process is process:
                 self._process = self._connection = self.snapshot = None
-            # Another process may run by now: only the requests of this one are lost.
+            # Another process may have been started: only the requests of this one are lost.
             crashed = {
                 n: request
                 for n, request in self._requests.items()
@@ -319,9 +321,9 @@ def serve(
     cpu_reason: str = "",
     calibrations: Sequence[Calibration] = (),
 ) -> None:
-    """Main loop of the process: one thread a request, until the connection is closed."""
-    # Ctrl-C goes to the whole terminal, and a service manager's stop to all processes; the worker
-    # decides what they mean, and closes the connection.
+    """Run the process's main loop: one thread per request, until the connection is closed."""
+    # Ctrl-C reaches all processes of the terminal, and a service manager's stop all processes of
+    # the service; the worker handles both, and closes the connection.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     send_lock = threading.Lock()
@@ -353,7 +355,7 @@ def serve(
                 on_ready=lambda: send(number, "ready", None),
             )
         except DeviceLost as error:
-            # Nothing works any more in this process; the other items end with it, too.
+            # The device is unusable in this process; the other items end with the process, too.
             send(0, "lost", error.message.removeprefix(DEVICE_FAILED_PREFIX).rstrip("."))
             os._exit(DEVICE_LOST_EXIT_CODE)
         except KBError as error:
@@ -381,7 +383,7 @@ def serve(
         try:
             message = connection.recv()
         except (EOFError, OSError):
-            # The worker has ended. Threads may be inside a model: end at once.
+            # The worker has ended. Threads may be inside a model: exit immediately.
             os._exit(0)
         if message[0] == "end":
             os._exit(0)
@@ -396,7 +398,7 @@ def serve(
 
 
 def _rate_limited(report: Callable[[float], None], every: float = 0.01) -> Callable[[float], None]:
-    """Return `report`, called only when the value moved by a hundredth."""
+    """Return a function that calls `report` after each growth by `every`, and at 1.0."""
     last = -1.0
 
     def report_if_moved(done: float) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float], None]
 
-FALLBACK_BATCH = 4  # windows a batch of the fallback engine: they are few, and memory is shared
+FALLBACK_BATCH = 4  # windows per batch of the fallback engine: few, in shared memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ class TranscriptionOptions:
     language: str = "auto"
     detect_speech: bool = True
     normalize: bool = False
-    hotwords: tuple[str, ...] = ()  # given to the recognizer as prompt, the most important first
+    hotwords: tuple[str, ...] = ()  # prompt words of the recognizer, the most important first
 
 
 class InferenceSession:
-    """The model of one process: loaded at first use, kept until another one is asked for.
+    """The model of one process: loaded at first use, kept until another model is requested.
 
     `transcribe` may be called from several threads at once: their windows share batches.
     """
@@ -67,12 +67,12 @@ class InferenceSession:
         calibrations: Callable[[], Sequence[Calibration]] = tuple,
         cpu_reason: str = "",
     ) -> None:
-        """`preparations` limits how many media are decoded and cut at once; the limit follows
-        the options of the media in progress.
+        """Load nothing yet: the hardware and the model are set up at first use.
 
-        `on_snapshot` gets a snapshot every few seconds, once a model has been asked for, on a
-        thread of its own. `calibrations`: measurements of this machine. `cpu_reason`: reason for
-        using the CPU whatever the settings say, as a clause.
+        `preparations` limits how many media are decoded and cut at once; the limit follows the
+        options of the media in progress. `on_snapshot` gets a snapshot every few seconds after the
+        first request for a model, on a separate thread. `calibrations`: measurements of this
+        machine. `cpu_reason`: reason for using the CPU despite the settings, as a clause.
         """
         self._settings = settings
         self._preparations = preparations
@@ -87,7 +87,7 @@ class InferenceSession:
                 settings.gpu_give_way,
             )
         )
-        self._previous_audio_s = 0.0  # with models that have been unloaded
+        self._previous_audio_s = 0.0  # by models that have been unloaded
         self._options: TranscriptionOptions | None = None
         self._lock = threading.Lock()
         self._model_lock = ModelLock(self._lock)
@@ -140,7 +140,7 @@ class InferenceSession:
     def prepare(
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None = None
     ) -> None:
-        """Load the model of these options now; wait while another one is in use.
+        """Load the model of these options now; wait while another model is in use.
 
         Raises ModelUnavailable, SettingsError, Cancelled.
         """
@@ -161,9 +161,9 @@ class InferenceSession:
         """Transcribe one media file.
 
         `shown_as` is the path that the transcript names; `on_ready` is called once, when its model
-        is loaded and its turn has come. Raises MediaUnavailable (missing,
-        no sound, unreadable), ModelUnavailable, TranscriptionError, GPUError, Cancelled.
-        A truncated file gives the words before its end, with a warning.
+        is loaded and its turn has come. Raises MediaUnavailable (missing, no sound, unreadable),
+        ModelUnavailable, TranscriptionError, GPUError, Cancelled. A truncated file gives the words
+        before its end, with a warning.
         """
         from kb.asr.recognizer import Recognizer
         from kb.media.decode import decode
@@ -257,7 +257,7 @@ class InferenceSession:
                 loaded.close()
 
     def _fallback_engine(self, options: TranscriptionOptions) -> FallbackEngine | None:
-        """Return the engine for windows that remain suspect, if the settings name another one."""
+        """Return the engine for windows that remain suspect, if the settings name one."""
         setting = self._settings.repair_engine
         if not setting or setting == f"{options.engine}:{options.model}":
             return None
@@ -288,7 +288,7 @@ class InferenceSession:
     def _use_model(
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
     ) -> Iterator[tuple[Batcher, SpeechDetector]]:
-        """Hold the model of these options for one medium; it is not unloaded before the end."""
+        """Keep the model of these options loaded for one medium, until the block ends."""
         with self._lock:
             found = self._load_if_needed(options, cancelled)
             self._model_lock.acquire()
@@ -326,7 +326,7 @@ class InferenceSession:
             )
             self._model_lock.mark_loaded(model_key)
         elif not self._model_lock.busy and self._options != options:
-            # Only the preset differs: nothing has to be loaded.
+            # Only the preset differs: no model has to be loaded.
             self._options = options
             manager.preset = options.preset
             manager.apply()
@@ -338,10 +338,10 @@ class InferenceSession:
         return self._batcher, self._detector
 
     def _set_up(self, options: TranscriptionOptions) -> GPUManager:
-        """Prepare the process to hold a model, and start watching its load."""
+        """Prepare the process for a model, and start monitoring its load."""
         manager = self._hardware()
         _return_memory()
-        manager.preset = options.preset  # its memory budget
+        manager.preset = options.preset  # the preset's memory budget
         manager.apply()
         if self._monitor is None and (self._on_snapshot or manager.on_gpu):
             card = GpuCard.find(manager.uuid) if manager.kind == "CUDA" else None
@@ -376,15 +376,15 @@ class InferenceSession:
 
 
 _RETURN_FROM_BYTES = 4 * 2**20
-_M_MMAP_THRESHOLD = -3  # its number in glibc's malloc.h
+_M_MMAP_THRESHOLD = -3  # value of the constant in glibc's malloc.h
 
 
 def _return_memory() -> None:
     """Make the C library return the memory of large tensors as soon as they are freed.
 
-    By default glibc keeps ever larger blocks for reuse, and windows of differing number and
-    length fragment them: an hour of speech took a gigabyte where 300 MB were in use.
-    Other C libraries do not need it.
+    By default glibc keeps ever larger blocks for reuse, and windows of different number and length
+    fragment them: an hour of speech took a gigabyte while 300 MB were in use. Other C libraries do
+    not need it.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):

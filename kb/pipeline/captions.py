@@ -1,5 +1,7 @@
-"""Captions in the library: stored beside the medium, compared with the transcript, and shown
-instead of it until it exists."""
+"""Captions in the library.
+
+They are stored beside the medium, compared with the transcript, and shown until it exists.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ def _records(entry: LibraryEntry | None) -> Iterable[dict[str, Any]]:
 
 
 def files_of(library: Library, entry: LibraryEntry) -> list[CaptionFile]:
-    """Return the item's captions that still exist, those by people first."""
+    """Return the item's captions that still exist, captions made by people first."""
     found = [
         CaptionFile(
             library.media_folder / str(each["name"]),
@@ -78,13 +80,13 @@ def files_of(library: Library, entry: LibraryEntry) -> list[CaptionFile]:
 
 
 def is_shown(entry: LibraryEntry | None) -> bool:
-    """Return True if captions are shown instead of the item's transcript."""
+    """Return whether captions are shown instead of the item's transcript."""
     found = entry.record.get(KEY) if entry else None
     return bool(isinstance(found, dict) and found.get("shown"))
 
 
 def captions_retired(entry: LibraryEntry | None) -> dict[str, Any]:
-    """Return the metadata for captions that are no longer shown instead of a transcript."""
+    """Return the metadata change for captions that are no longer shown instead of a transcript."""
     if entry is None or not is_shown(entry):
         return {}
     return {KEY: {**entry.record[KEY], "shown": False}}
@@ -105,7 +107,7 @@ def interim_transcript(library: Library, entry: LibraryEntry) -> Transcript | No
 
 
 def interim_passages(library: Library, entry: LibraryEntry) -> Sequence[Passage]:
-    """Return those captions as passages that are marked as captions; none without them."""
+    """Return those captions as passages marked as captions; none without captions."""
     found = interim_transcript(library, entry)
     if found is None:
         return ()
@@ -116,7 +118,7 @@ def interim_passages(library: Library, entry: LibraryEntry) -> Sequence[Passage]
 def with_caption_agreement(
     library: Library, item: MediaItem, transcript: Transcript, settings: Settings
 ) -> Transcript:
-    """Return the transcript compared with people's captions, if there are any in its language."""
+    """Return the transcript with a comparison with people's captions in its language, if any."""
     entry = library.find(item.id)
     if entry is None or not settings.witness:
         return transcript

@@ -17,14 +17,14 @@ _LISTEN = "Listen to the doubtful seconds: kb review ID; or: kb ingest --again -
 
 @dataclass(frozen=True, slots=True)
 class HoldDecision:
-    """Result for an item: `state` is `done` or `held`; `cause` says why it is held."""
+    """Decision about an item: `state` is `done` or `held`; `cause` is the reason for a hold."""
 
     state: str
     cause: KBError | None = None
 
     @property
     def reason(self) -> str:
-        """The cause in English; empty where the item is not held."""
+        """The cause in English; empty if the item is not held."""
         return self.cause.message if self.cause else ""
 
     def row_values(self) -> dict[str, Any]:

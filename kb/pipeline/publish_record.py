@@ -1,4 +1,4 @@
-"""Records in the library folder which documents each knowledge base holds of an item."""
+"""Records in the library folder of the documents that each knowledge base has of an item."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def facts_of(transcript: Transcript) -> DocumentFacts:
 
 
 def record_published(library: Library, item: MediaItem, published: Published) -> None:
-    """Record beside the medium which document a knowledge base holds of it."""
+    """Record in the item's metadata which document a knowledge base has of it."""
     record = {
         "remote_id": published.remote_id,
         "content_sha256": published.content_sha256,
@@ -44,13 +44,13 @@ def record_failure(
     status: str = "failed",
     attempts: int = 1,
 ) -> None:
-    """Record beside the medium why a knowledge base does not hold it."""
+    """Record in the item's metadata why a knowledge base does not have it."""
     record = {"status": status, **error.record(), "attempts": attempts}
     _record(library, item.id, sink, record)
 
 
 def record_cancelled(library: Library, item_id: str, sink: str) -> None:
-    """Record beside the medium that a waiting upload to a knowledge base was cancelled."""
+    """Record in the item's metadata that a waiting upload to a knowledge base was cancelled."""
     entry = library.find(item_id)
     known = entry.published.get(sink) if entry else None
     if isinstance(known, Mapping) and known.get("status") == "waiting":
@@ -65,6 +65,6 @@ def _record(library: Library, item_id: str, sink: str, record: Mapping[str, obje
         entry = library.find(item_id)
         known = entry.published.get(sink) if entry else None
         known = known if isinstance(known, Mapping) else {}
-        # A paused lane reports the same for every item again and again.
+        # A paused lane reports the same error for every item repeatedly.
         if any(known.get(name) != value for name, value in record.items()):
             library.amend(item_id, {"published": {sink: record}})

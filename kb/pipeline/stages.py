@@ -37,16 +37,16 @@ from kb.transcript.formats import json_document
 from kb.transcript.passages import passages
 from kb.types import LocalMedia, MediaItem, Published, Revision, Transcript
 
-DOWNLOADS = "downloads"  # folder of media until they are complete
+DOWNLOADS = "downloads"  # folder for incomplete downloads
 
 Progress = Callable[[str, float], None]
-"""Called with the name of a stage and the share of it that is done, 0..1."""
+"""Called with the name of a stage and its finished share, 0..1."""
 
 
 class Transcriber(Protocol):
-    """Transcribes a file: the worker's inference process.
+    """Transcriber of media files: the worker's inference process.
 
-    `exclusive`: no other item is decoded at the same time, so that a crash is known to be its own.
+    `exclusive`: no other item is decoded at the same time, so that a crash certainly belongs to it.
     """
 
     def transcribe(
@@ -67,8 +67,8 @@ def ensure_media(
 ) -> LocalMedia:
     """Return the item's medium in the library folder; fetch it from `source` if necessary.
 
-    Raises MediaUnavailable if it cannot be fetched, or is no medium with sound, and LibraryError if
-    it cannot be stored.
+    Raises MediaUnavailable if it cannot be fetched or is not a medium with sound, and LibraryError
+    if it cannot be stored.
     """
     entry = library.find(item.id)
     if entry is None or entry.media_path is None:
@@ -89,10 +89,11 @@ def _fetch(
     progress("fetch", 0.0)
     source = source or get_source(item.source)
     fetched = source.fetch(item, library.home / DOWNLOADS, on_progress)
-    # Imported here: the codecs take longer to load than a listing takes to show.
+    # Imported here, because loading the codecs takes longer than showing a listing.
     from kb.media.probe import probe
 
-    # Before it is imported: a text named .mp4 must not be in the library as a medium.
+    # The file is checked before its import: a text named .mp4 must not enter the library as a
+    # medium.
     if not probe(fetched.path).has_audio:
         if fetched.temporary:
             fetched.path.unlink(missing_ok=True)
@@ -149,11 +150,11 @@ def transcribe(
 def write(
     library: Library, item: MediaItem, transcript: Transcript, hold_below: float, *, run: int = 1
 ) -> tuple[LibraryEntry, HoldDecision]:
-    """Write the transcript's files and their metadata; decide about a hold."""
+    """Write the transcript's files and their metadata; decide whether the item is held."""
     stem = library.stem(item)
     transcript = replace(transcript, revisions=_earlier_revisions(library, item))
     library.write_text(stem, ".txt", render(transcript, "txt", item=item))
-    # The exact transcript comes last: if it exists, the text beside it is complete.
+    # The exact transcript is written last: if it exists, the text beside it is complete.
     library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
     decision = decide(transcript, hold_below)
     document = json_document.to_document(transcript)
@@ -162,7 +163,7 @@ def write(
         {
             "media": {"sha256": transcript.media.sha256, "duration_s": transcript.media.duration_s},
             "transcribed": {
-                # The request that it answers: the checkpoint of this stage.
+                # The number of the run identifies the request: it is the checkpoint of this stage.
                 "run": run,
                 "engine": transcript.engine,
                 "model": transcript.model,
@@ -182,14 +183,14 @@ def write(
 
 
 def _earlier_revisions(library: Library, item: MediaItem) -> tuple[Revision, ...]:
-    """Return the changes that people made in the transcript that is about to be replaced."""
+    """Return the manual changes of the transcript that is about to be replaced."""
     entry = library.find(item.id)
     if entry is None or entry.transcript_path is None:
         return ()
     try:
         return json_document.read(entry.transcript_path).revisions
     except LibraryError:
-        return ()  # damaged: the new one replaces it
+        return ()  # damaged: the new transcript replaces it
 
 
 def publish(
@@ -206,7 +207,7 @@ def publish(
 
 
 def read_transcript(library: Library, entry: LibraryEntry) -> Transcript:
-    """Return the exact transcript of an entry. Raises LibraryError if it has none."""
+    """Return the exact transcript of an entry. Raises LibraryError if there is none."""
     if entry.transcript_path is None:
         if entry.error:
             raise LibraryError(

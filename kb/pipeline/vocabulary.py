@@ -1,4 +1,4 @@
-"""Vocabulary of a channel for the recognizer's prompt: the analyst's list, and names found.
+"""Vocabulary of a channel for the recognizer's prompt: the analyst's list and detected names.
 
 The list is `vocabulary.json` in the library folder, for people and programs. Names are words that
 the channel's titles, chapters and descriptions always write with a capital letter.
@@ -24,7 +24,7 @@ from kb.types import MediaItem
 
 FILE_NAME = "vocabulary.json"
 ALL_CHANNELS = "*"  # the entry for all channels, those without a name included
-MOST_NAMES = 60  # of those found; a prompt holds fewer
+MOST_NAMES = 60  # detected names; a prompt holds fewer
 LONGEST = 80  # characters of one entry
 _MAX_ITEMS = 1000  # items of a channel
 _DESCRIPTION = 2000  # characters: the rest is mostly links and thanks
@@ -35,7 +35,7 @@ _TOKEN = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}'’\-]*|[.!?:;|\n•()\[\]
 
 @dataclass(frozen=True, slots=True)
 class ChannelWords:
-    """A channel's own list, and the names that were found in addition."""
+    """A channel's own list, and the names that were detected in addition."""
 
     channel: str
     words: tuple[str, ...]
@@ -108,8 +108,9 @@ class Vocabulary:
     def hotwords_for(self, item: MediaItem, database: Database) -> tuple[str, ...]:
         """Return the words for the recognizer's prompt of an item, the most important first.
 
-        Empty for a channel without its own list (or one for all channels): a prompt costs time, and
-        a list shows that it is wanted. Else the list, names of the item, names of the channel.
+        The result is empty for a channel that has no list (and without a list for all channels): a
+        prompt costs time, and a list shows that it is wanted. Else: the list, names of the item,
+        names of the channel.
         """
         words = self.words(item.channel)
         if not words:
@@ -118,7 +119,7 @@ class Vocabulary:
         return tuple(dict.fromkeys((*words, *names_of([item], others), *names_of(others))))
 
     def for_channel(self, channel: str, database: Database) -> ChannelWords:
-        """Return a channel's list and the names found in its items."""
+        """Return a channel's list and the names detected in its items."""
         found = names_of(channel_items(database, channel))
         return ChannelWords(channel, self.words(channel), found)
 
@@ -147,7 +148,8 @@ def names_of(
 
     A name begins with a capital letter within a sentence, or is all capitals, and is never written
     in lower case, in the items or in `context`: so words of a Title Like This are dropped if a
-    description has them, too. Adjacent names are one. (German capitalizes every noun.)
+    description contains them in lower case. Adjacent names are joined. (German capitalizes every
+    noun.)
     """
     sentences = [
         words for item in media_items for text in _texts(item) for words in _sentences(text)
@@ -196,7 +198,7 @@ def _sentences(text: str) -> Iterable[list[str]]:
 
 
 def known_channels(database: Database) -> list[str]:
-    """Return every channel that the library or its queue has, sorted."""
+    """Return every channel in the library or its queue, sorted."""
     with database.begin() as connection:
         documents: Iterable[Any] = connection.scalars(sa.select(items.c.item))
         return sorted({str(d.get("channel") or "") for d in documents} - {""})
