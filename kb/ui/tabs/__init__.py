@@ -1,1 +1,1 @@
-"""The tabs of the dashboard: one folder a tab, each with a line in `kb.ui.session.TABS`."""
+"""The tabs of the dashboard: one folder for each tab, listed in `kb.ui.session.TABS`."""

@@ -1,4 +1,4 @@
-"""The preset editor: figures in a form, or the whole file as text; mistakes name their line."""
+"""The preset editor: figures in a form, or the whole file as text; errors name their line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from kb.ui.widgets import messages
 _CHOICE, _CREATED, _FLASH_KEY = "preset_edit", "preset_made", "presets"
 _TEXT = "preset_text"
 _NEW = ""
-# Wider than what is accepted: an error message says what is wrong; a field would hide it.
+# The fields accept more than the valid range: an error message names an invalid value, which a
+# field would hide.
 _STEPS: dict[str, int | float] = {
     "batch_size": 1, "chunk_s": 1.0, "overlap_s": 0.5, "workers": 1, "vram_budget_gb": 0.5,
 }  # fmt: skip
@@ -36,7 +37,7 @@ def render() -> None:
     try:
         presets = service.presets.check(content)
     except KBError as error:
-        messages.error(error)  # and the text below mends it
+        messages.error(error)  # the text editor below allows the correction
     else:
         _form(presets, content)
     _text_editor(content)
@@ -56,7 +57,7 @@ def _form(presets: Mapping[str, Preset], content: str) -> None:
         persist_state="session",
     )
     shown = presets.get(str(chosen)) or _new_preset(presets)
-    # Another preset has other figures: fields of its own.
+    # Another preset has other figures: its fields have other keys.
     mark = f"{chosen}-{abs(hash(shown))}"
     with st.form(f"preset-{mark}", border=True):
         name = st.text_input(
@@ -83,7 +84,7 @@ def _form(presets: Mapping[str, Preset], content: str) -> None:
 
 
 def _new_preset(presets: Mapping[str, Preset]) -> Preset:
-    """Return the figures that a new preset starts with: those of the preset in force."""
+    """Return the initial figures of a new preset: those of the preset in force."""
     try:
         service = session.service()
         return service.presets.find(service.settings.preset, presets)

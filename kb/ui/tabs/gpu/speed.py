@@ -15,7 +15,7 @@ REFRESH_S = 10.0
 
 
 def render() -> None:
-    """Draw the speeds and the measurement."""
+    """Draw the speeds and the calibration."""
     st.markdown(f"##### {text('gpu_speeds')}")
     st.fragment(_recent, run_every=REFRESH_S)()
     _calibration()

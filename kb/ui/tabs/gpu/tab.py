@@ -1,4 +1,4 @@
-"""The GPU tab: the machines at work, their batch, their speed, and the presets."""
+"""The GPU tab: the active machines, their batch, their speed, and the presets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def render() -> None:
 
 
 def _live() -> None:
-    """Everything that changes by itself."""
+    """Draw the parts that are updated at intervals."""
     machine = _with_page_samples(_select_machine(session.service().machines.list()))
     _device(machine)
     _figures(machine)
@@ -56,7 +56,7 @@ def _select_machine(machines: Sequence[Machine]) -> Machine:
 
 
 def _with_page_samples(machine: Machine) -> Machine:
-    """The machine with what this page has seen of it itself, where its worker tells nothing."""
+    """Return the machine with the samples that this page has seen since its recorded history."""
     name = machine.executor_id or machine.host
     seen: deque[Sample] = st.session_state.setdefault(f"{_SEEN}-{name}", deque(maxlen=POINTS))
     if machine.now is not None and (not seen or seen[-1].at < machine.now.at):
@@ -86,12 +86,12 @@ def _device(machine: Machine) -> None:
         st.caption(text("gpu_silent", when=messages.format_datetime(machine.at)))
 
 
-# Figures with their last hour
+# Figures of the last hour
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One live figure: its label's key, the value of a sample, how it is written, more to say."""
+    """One live figure: key of its label, its value in a sample, unit, digits and help text."""
 
     key: str
     value_of: Callable[[Sample], float | None]
@@ -100,13 +100,13 @@ class Figure:
     help: str = ""
 
     def formatted(self, sample: Sample) -> str:
-        """The value with its unit; a dash where it is not known."""
+        """Return the value with its unit; a dash if it is unknown."""
         value = self.value_of(sample)
         return "–" if value is None else f"{format_number(value, self.digits)} {self.unit}"
 
 
 def figures_of(machine: Machine) -> list[Figure]:
-    """The figures that this machine's samples have, in the page's order."""
+    """Return the figures that this machine's samples have, in the order of the page."""
     now = machine.now
     if now is None:
         return []
@@ -153,9 +153,9 @@ def figures_of(machine: Machine) -> list[Figure]:
             text("gpu_ram_help", total=_gb(now.ram_total)),
         ),
     ]
-    if now.memory_used is None:  # a processor: ours is a part of the main memory
+    if now.memory_used is None:  # a processor: this process uses a part of the main memory
         found.append(found.pop(2))
-    # What this machine does not have (a card) is not shown as a row of dashes.
+    # Figures that this machine does not have (without a card) are omitted, not shown as dashes.
     return [figure for figure in found if figure.value_of(now) is not None]
 
 
@@ -182,7 +182,7 @@ def _figures(machine: Machine) -> None:
 
 
 def _history(machine: Machine) -> None:
-    """The same as charts with axes, one for each unit."""
+    """Draw the figures as charts with axes, one chart for each unit."""
     with st.expander(text("gpu_history"), key="gpu-history"):
         if len(machine.history) < 2:
             st.caption(text("gpu_history_none"))
@@ -206,11 +206,11 @@ def _history(machine: Machine) -> None:
             )
 
 
-# The batch
+# Batch
 
 
 def budget_text(use: BudgetUse, presets: Sequence[Preset]) -> str:
-    """Return which share of the memory budget is in use, and which of `presets` uses more."""
+    """Return the used share of the memory budget, and the next larger of `presets`."""
     sentence = text(
         "gpu_budget",
         used=_gb(use.used_bytes),

@@ -22,10 +22,10 @@ _ROW_WIDTH = 9
 
 @dataclass(frozen=True, slots=True)
 class OptionsForm:
-    """The fields of one form; `name` keeps their state apart from that of other forms.
+    """The fields of one form; `name` separates their state from that of other forms.
 
-    With `preset` each field shows what holds: the preset's figure, the setting. Without it the
-    fields start empty, and an empty one leaves the choice to the setting of the day of the run.
+    With `preset` each field shows the value in force: the preset's figure or the setting. Without
+    it the fields start empty, and an empty field means the setting at the time of the run.
     """
 
     name: str
@@ -39,9 +39,9 @@ class OptionsForm:
         return f"{self.name}_{option_name}"
 
     def value(self, option_name: str) -> Any:
-        """Return the option's value as the form stands, None for the setting's or preset's.
+        """Return the option's value in the form, None for the setting's or preset's.
 
-        Raises UsageError for metadata that are not `key=value`.
+        Raises UsageError for metadata that is not `key=value`.
         """
         option = OPTIONS[option_name]
         value = st.session_state.get(self.key(option_name))
@@ -49,7 +49,7 @@ class OptionsForm:
             pairs = str(value or "").split(",")
             return parse_metadata(pair for pair in pairs if pair.strip()) or None
         if option.kind == "list":
-            # In a form that shows what holds, no name at all is a choice too.
+            # In a form that shows the values in force, an empty list is a choice too.
             return tuple(value) if value or (value is not None and self.preset) else None
         if value is None or value == "":
             return option.default
@@ -58,9 +58,9 @@ class OptionsForm:
         return value
 
     def run_options(self) -> RunOptions:
-        """Return the options as the form stands.
+        """Return the options in the form.
 
-        Raises SettingsError for figures that do not go together, UsageError for metadata.
+        Raises SettingsError for figures that contradict each other, UsageError for metadata.
         """
         values = {name: self.value(name) for name in OPTIONS}
         if self.preset is not None:
@@ -70,7 +70,7 @@ class OptionsForm:
         return options
 
     def draw_figures(self) -> None:
-        """Draw the preset's figures in a part that opens, to be changed for this run."""
+        """Draw the preset's figures in an expander, to be changed for this run."""
         assert self.preset is not None
         figures = [option for option in OPTIONS.values() if option.is_preset_figure]
         with st.expander(text("preset_adjust")):
@@ -88,7 +88,7 @@ class OptionsForm:
         )
 
     def draw_for_subscription(self) -> None:
-        """Draw the options that hold for every listing, the preset as a list of names."""
+        """Draw the options that apply to every listing, the preset as a list of names."""
         self._rows(option for option in OPTIONS.values() if not option.single_run)
 
     def _rows(self, options: Iterable[Option]) -> None:
@@ -171,7 +171,7 @@ class OptionsForm:
         return labels
 
     def _shown(self, option: Option) -> Any:
-        """Return the value with which a field starts."""
+        """Return the initial value of a field."""
         if self.preset is None:
             return option.default
         if option.is_preset_figure:
@@ -180,7 +180,7 @@ class OptionsForm:
 
 
 def _rows(options: Sequence[Option]) -> list[list[Option]]:
-    """Return the options in rows that their fields fill."""
+    """Return the options in rows that are filled by their fields."""
     rows: list[list[Option]] = []
     free = 0
     for option in options:

@@ -1,4 +1,4 @@
-"""The presets as cards: their figures, and what each is expected to do on this machine."""
+"""The presets as cards: their figures, and their estimated speed on this machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def chosen_preset(service: Service) -> Preset:
 
 
 def preset_cards(service: Service, audio_s: float, left_s: float) -> Estimate:
-    """Draw the presets to choose from; return what the chosen one is expected to do.
+    """Draw the presets to choose from; return the estimate for the chosen one.
 
     `audio_s` of sound would be added to the `left_s` that wait already. Raises SettingsError,
     LibraryError.
@@ -87,7 +87,7 @@ def _speed_text(speed: Estimate, audio_s: float, left_s: float) -> str:
 
 
 def _speed_help(speed: Estimate) -> str | None:
-    """Return what the figures of a card are taken from."""
+    """Return the basis of a card's estimate as a help text."""
     if not speed.rtfx:
         return text("speed_unknown_help")
     words = text("speed_help", basis=messages.escape_markdown(speed.basis))

@@ -13,13 +13,13 @@ from kb.ui.i18n import error_messages, format_number, has_text, plural_text, tex
 from kb.ui.tabs.ingest.scan_thread import ScanResult
 from kb.ui.widgets import messages, row_selection
 
-CARDS = 6  # more of them are counted only
+CARDS = 6  # further ones are only counted
 ROWS_SHOWN = 8
 _TABLE, _SELECTED = "found_table", "found_picked"
 
 
 def cards(results: Sequence[ScanResult]) -> None:
-    """Draw the references that were entered, each with its scan as soon as it is known."""
+    """Draw the references that were entered, each with its scan as soon as there is a result."""
     wrong = [finding for finding in results if finding.error is not None]
     fine = [finding for finding in results if finding.error is None]
     for finding in wrong[:CARDS]:
@@ -64,7 +64,7 @@ def _card(result: ScanResult) -> None:
 
 
 def _short_title(title: str) -> str:
-    """Return the name of an upload without its folder; other references unchanged."""
+    """Return the name of an upload without its folder; other references are not changed."""
     parts = title.replace("\\", "/").rsplit("/", 2)
     return parts[-1] if len(parts) == 3 and "/uploads/" in title.replace("\\", "/") else title
 
@@ -110,11 +110,11 @@ def _state_counts(scan: Scan) -> dict[str, int]:
     }
 
 
-# The table
+# Table
 
 
 def table(results: Sequence[ScanResult]) -> list[MediaItem] | None:
-    """Draw all media that were found; returns those that are ticked, None if none is."""
+    """Draw all media that were found; return the ticked ones, None if none is ticked."""
     rows: dict[str, ScannedItem] = {}
     for finding in results:
         for each in finding.scan.items if finding.scan else ():
@@ -163,10 +163,10 @@ def _state(name: str) -> str:
 
 def _on_select(table_key: str) -> None:
     if table_key != row_selection.key(_TABLE):
-        return  # a click in a table that has been redrawn since
+        return  # a click in a table that has been redrawn meanwhile
     st.session_state[_SELECTED] = row_selection.selected_ids(_TABLE)
 
 
 def clear_selection() -> None:
-    """Clear the selection: other references are scanned now."""
+    """Clear the selection, because other references are scanned now."""
     st.session_state.pop(_SELECTED, None)

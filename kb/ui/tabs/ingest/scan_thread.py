@@ -1,6 +1,6 @@
 """Scans of references before their ingest: in a thread, step by step, for one visitor.
 
-Nothing here calls `st.*`.
+This module does not call `st.*`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """The scan of one reference so far: first the report, then the scan, or the error.
+    """The scan of one reference so far: the report at first, later the scan or the error.
 
-    `temporary` says that the error passes by itself: the listing can be queued all the same.
+    `temporary`: the error passes without a change by the user, so that the listing can be queued.
     """
 
     reference: str
@@ -49,7 +49,7 @@ class ScanRequest:
 
 
 class ScanThread:
-    """One scan, started at once. A newer one of the same visitor cancels it."""
+    """One scan, started when it is made. A newer scan of the same visitor cancels it."""
 
     def __init__(self, settings: Settings, request: ScanRequest) -> None:
         self.request = request
@@ -72,7 +72,7 @@ class ScanThread:
         return all(finding.done for finding in self.results)
 
     def cancel(self) -> None:
-        """Stop at the next request."""
+        """Cancel the scan at its next request."""
         self._cancelled.set()
 
     def _run(self) -> None:
@@ -99,7 +99,7 @@ class ScanThread:
         except KBError as error:
             self._update(number, error=error, temporary=isinstance(error, RetryLater))
         except Exception as error:
-            # A thread ends without a word to anybody: the page has to say that it did.
+            # An error in a thread is not shown automatically: the page must show it.
             log.exception("Looking at %r failed", reference)
             self._update(number, error=unexpected_error(error))
 
@@ -134,7 +134,7 @@ class IngestThread:
         return not self._thread.is_alive()
 
     def wait(self, timeout_s: float) -> bool:
-        """Return whether it is done within `timeout_s` seconds."""
+        """Return whether it ends within `timeout_s` seconds."""
         self._thread.join(timeout_s)
         return self.done
 
@@ -182,5 +182,5 @@ def items_to_ingest(results: Sequence[ScanResult], *, again: bool) -> list[Media
 
 
 def unfinished_references(results: Sequence[ScanResult]) -> list[str]:
-    """References that a worker has to list: not at the end yet, or to be had later."""
+    """Return references that a worker has to list: unfinished, or with a temporary error."""
     return [f.reference for f in results if not f.done or f.temporary]

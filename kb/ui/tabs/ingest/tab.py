@@ -1,7 +1,7 @@
-"""The Ingest tab: references, the media and cost that they bring, and options.
+"""The Ingest tab: references, the media and cost that result from them, and options.
 
-References are scanned in a thread (`scan_thread`) and shown as results arrive; the button puts
-the media on the queue. A reference whose scan has not ended by then is listed by a worker.
+References are scanned in a thread (`scan_thread`) and shown as results arrive; the button queues
+the media. A reference whose scan has not ended by then is listed by a worker.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kb.ui.widgets.dropzone import clear, dropzone
 _SOURCES, _SCAN, _INGEST, _PROBLEM = "sources", "look", "sending", "ingest_problem"
 _BUSY = "ingest_busy"
 EVERY_S = 0.7
-QUEUE_WAIT_S = 1.5  # how long a click waits for the queue before the page says that it is at it
+QUEUE_WAIT_S = 1.5  # a click waits so long for the queue, then the page shows progress
 
 
 def render() -> None:
@@ -69,18 +69,18 @@ def _body() -> None:
         _plan_and_button(service, found, items, speed, figures, ingest_thread)
     except KBError as error:
         messages.error(error)
-    # As it was drawn: a look that has ended since must be drawn once more.
+    # The state that was drawn: a scan that has ended since then must be drawn once more.
     busy = not all(each.done for each in found) or ingest_thread is not None
     if busy != bool(st.session_state.get(_BUSY)):
         st.session_state[_BUSY] = busy
-        st.rerun()  # the whole page: this part then renews itself, or stops to
+        st.rerun()  # the whole page: this fragment then starts or stops its updates
 
 
-# What is looked at
+# Scan
 
 
 def references() -> tuple[str, ...]:
-    """Return the references typed, one a line, then the files uploaded."""
+    """Return the entered references, one per line, then the uploaded files."""
     typed = str(st.session_state.get(_SOURCES) or "").splitlines()
     lines = [line.strip() for line in typed if line.strip()]
     return tuple(dict.fromkeys((*lines, *st.session_state.get("uploaded", ()))))
@@ -106,7 +106,7 @@ def _current_scan(service: Service) -> scan_thread.ScanThread | None:
 
 
 def _filters() -> VideoFilters:
-    """Draw the filters; returns them. Raises UsageError."""
+    """Draw the filters; return them. Raises UsageError."""
     active = _filters_from_state()
     label = text("filters_active") if active != VideoFilters() else text("filters")
     with st.expander(label, key="filters"):
@@ -170,7 +170,7 @@ def _filters_from_state(*, checked: bool = False) -> VideoFilters:
     ).checked()
 
 
-# What it would cost
+# Cost
 
 
 def _plan_and_button(
@@ -212,7 +212,7 @@ def plan(
     speed: Estimate,
     keep: str,
 ) -> str:
-    """The line before the button: how many, how long, at what cost."""
+    """Return the line before the button: number of items, length and cost."""
     if not found:
         return text("plan_nothing")
     scans = [each.scan for each in found if each.scan]
@@ -267,11 +267,11 @@ def plan(
 
 
 def audio_duration_s(items: Sequence[MediaItem]) -> float:
-    """Return the length of items' sound in seconds, as far as their sources give it."""
+    """Return the length of the items' sound in seconds, for items of known length."""
     return sum(item.duration_s or 0.0 for item in items)
 
 
-# The button
+# Button
 
 
 def _start(items: tuple[MediaItem, ...], listings: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Asking the project, each source leading to its second in the Library tab."""
+"""Questions to the project; each source links to its second in the Library tab."""
 
 from __future__ import annotations
 

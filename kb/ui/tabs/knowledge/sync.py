@@ -1,4 +1,4 @@
-"""Library and project side by side: what differs first, then the button that mends it."""
+"""Comparison of library and project: the differences first, then the button that removes them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def render() -> None:
     plan, sync = task_progress.task_status("plan"), task_progress.task_status("sync")
     if sync is not None and sync.state == "done":
         _sync_result(sync)
-    # A plan from before the last sync says nothing about what is there now.
+    # A plan from before the last sync does not describe the present state.
     newer = sync is None or (plan is not None and plan.started_at > sync.started_at)
     if plan is not None and plan.state == "done" and newer:
         _plan(plan, busy=busy)

@@ -1,7 +1,7 @@
-"""The Knowledge base tab: the ODIN project, what it holds of each item, and what it answers.
+"""The Knowledge base tab: the ODIN project, its state of each item, and its answers.
 
-Nothing here asks ODIN: questions, comparisons and uploads are tasks
-(`kb.ui.widgets.task_progress`), items are sent by the worker.
+This package sends no request to ODIN: questions, comparisons and uploads are tasks
+(`kb.ui.widgets.task_progress`), and items are sent by the worker.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REFRESH_S = 2.0
 _TABLE, _ONLY = "knowledge_items", "knowledge_only"
 _FLASH_KEY = "knowledge"
 
-# Kinds of states as the page counts them, in its order.
+# Groups of states that the page counts, in its order.
 _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("knowledge_in_step", (SYNCED,)),
     ("knowledge_going", (*IN_PROGRESS, SYNCING)),
@@ -59,7 +59,7 @@ def render() -> None:
         upload.render()
 
 
-# The connection
+# Connection
 
 
 def _connection(settings: Settings) -> bool:
@@ -132,7 +132,7 @@ def _items(ready: bool) -> None:
 
 
 def _item_states(ready: bool) -> None:
-    """Draw the state of every item, again and again while something is in progress."""
+    """Draw the state of every item; repeat it while an upload is in progress."""
     if session.redraw_requested():
         st.rerun()
     try:
@@ -154,7 +154,7 @@ def _item_states(ready: bool) -> None:
 
 
 def kind_of(state: str) -> str:
-    """The kind that a state is counted with."""
+    """Return the group in which a state is counted."""
     return next((kind for kind, states in _KINDS if state in states), "knowledge_waiting")
 
 
@@ -189,7 +189,7 @@ def _select_state(counts: Counter[str]) -> str:
 def _table(
     shown: Sequence[tuple[LibraryEntry, str]], found: dict[str, OutboxEntry], *, selectable: bool
 ) -> list[str]:
-    """Draws the items; ids of those that are ticked."""
+    """Draw the items; return the ids of the ticked ones."""
     ids = [entry.item.id for entry, _ in shown]
     waits = [found[i].due_at if i in found else None for i in ids]
     columns: dict[str, list[object]] = {
@@ -208,7 +208,7 @@ def _table(
             del columns[name]
     key = row_selection.key_for_rows(
         _TABLE, ids
-    )  # ticks are positions: with other rows they would be others'
+    )  # ticks are positions: with other rows they would select others
     column = st.column_config
     options = {"on_select": "rerun", "selection_mode": "multi-row"} if selectable else {}
     st.dataframe(

@@ -1,4 +1,4 @@
-"""Other files of a folder on their way to the project, as they are."""
+"""Upload of other files of a folder to the project, unchanged."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.widgets import messages, task_progress
 
 _FOLDER, _META, _FLASH_KEY = "upload_folder", "upload_meta", "upload"
-_MAX_FILES_CHECKED = 2_000  # files: a look at a whole disk must not hold the page up
+_MAX_FILES_CHECKED = 2_000  # files: a search of a whole disk must not delay the page
 
 
 def render() -> None:
-    """Draw the form, how it goes and what came of it."""
+    """Draw the form, the progress of the upload and its result."""
     st.markdown(f"##### {text('knowledge_upload')}")
     st.caption(text("knowledge_upload_help"))
     left, right = st.columns([3, 2])
@@ -47,7 +47,7 @@ def render() -> None:
 
 
 def _scan_folder(folder: str) -> bool:
-    """Says what would be sent; whether there is anything."""
+    """Show the files that would be sent; return whether there are any."""
     if not folder.strip():
         return False
     publisher = session.service().publisher

@@ -1,4 +1,4 @@
-"""One open item: player beside the transcript, what is known of it, its exports."""
+"""One open item: player beside the transcript, its facts, its exports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _GRADE_COLORS = {"A": "green", "B": "blue", "C": "orange"}
 
 
 def render(item_id: str, start_s: float | None, query: str) -> None:
-    """Draw the item, from a second on, with the words of a search marked."""
+    """Draw the item from a second on, with the words of a search marked."""
     service = session.service()
     try:
         entry = service.items.entry(item_id)
@@ -53,7 +53,7 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
 
 
 def state_from_files(entry: LibraryEntry) -> str:
-    """An item's state as its files tell it."""
+    """Return an item's state according to its files."""
     if entry.state != "new":
         return entry.state
     return "done" if entry.transcript_path else "queued"
@@ -108,14 +108,14 @@ def _status(service: Service, entry: LibraryEntry) -> ItemStatus:
     try:
         return service.items.status(entry.item.id)
     except KBError:
-        # Laid into the folder by hand: the queue does not know it.
+        # The file was put into the folder by hand: the queue does not contain it.
         return ItemStatus(
             entry.item.id, entry.item.title, "", state_from_files(entry), 0.0,
             entry.error, entry.hint, problem=entry.problem,
         )  # fmt: skip
 
 
-# The transcript: a long one takes its time to read, and a page is drawn often
+# The transcript is cached: reading a long one takes time, and a page is drawn often
 
 
 def _transcript(entry: LibraryEntry) -> tuple[Transcript | None, KBError | None]:
@@ -126,7 +126,7 @@ def _transcript(entry: LibraryEntry) -> tuple[Transcript | None, KBError | None]
     except KBError as error:
         return None, error
     except OSError:
-        return None, None  # removed between two looks
+        return None, None  # removed between two drawings
 
 
 @lru_cache(maxsize=4)
@@ -134,7 +134,7 @@ def _read(path: Path, _changed_ns: int) -> Transcript:
     return session.service().items.read_document(path)
 
 
-# What buttons do
+# Button actions
 
 
 def _accept(item_id: str) -> None:
@@ -151,7 +151,7 @@ def _on_edit() -> None:
     edit = parse_edit(st.session_state[_PLAYER].edit)
     if edit is None:
         return
-    # Redrawn in any case: an edit that cannot be saved must not look saved.
+    # The page is redrawn in any case: an edit that cannot be saved must not look saved.
     st.session_state[_EDITS] = st.session_state.get(_EDITS, 0) + 1
     try:
         done = session.service().revisions.edit(
@@ -169,7 +169,7 @@ def _flash_key(item_id: str) -> str:
     return f"item-{item_id}"
 
 
-# The parts
+# Parts
 
 
 def _player_state(
@@ -200,7 +200,7 @@ def _player_state(
 
 
 def _uncertain_spans(transcript: Transcript | None) -> list[tuple[SpeechSpan, str]]:
-    """Stretches that a sign speaks against; those without words are shown as gaps already."""
+    """Return spans with failed quality checks; those without words are shown as gaps already."""
     if transcript is None:
         return []
     gaps = {(gap.start_s, gap.end_s) for gap in transcript.coverage.gaps}
@@ -216,7 +216,7 @@ def _uncertain_spans(transcript: Transcript | None) -> list[tuple[SpeechSpan, st
 
 
 def _changed_lines(transcript: Transcript | None) -> frozenset[int]:
-    """Numbers of the segments in which words of a person's stand."""
+    """Return the numbers of the segments whose text was changed by a person."""
     if transcript is None:
         return frozenset()
     written = {c.after for revision in transcript.revisions for c in revision.changes if c.after}
@@ -224,7 +224,7 @@ def _changed_lines(transcript: Transcript | None) -> frozenset[int]:
 
 
 def _line_start(transcript: Transcript | None, start_s: float | None) -> float | None:
-    """The start of the line that a link means: links carry whole seconds, rounded down."""
+    """Return the start of the line for a link's second; links have whole seconds, rounded down."""
     if start_s is None or transcript is None:
         return start_s
     lines = (s.start_s for s in transcript.segments if start_s <= s.start_s < start_s + 1)
@@ -269,7 +269,7 @@ def _exports(service: Service, entry: LibraryEntry, transcript: Transcript) -> N
         for name in service.items.formats():
             st.download_button(
                 name.upper(),
-                # Made only when it is asked for: a long transcript in six formats takes its time.
+                # Made only on request: a long transcript in six formats takes time.
                 partial(service.items.render, transcript, name, item=entry.item),
                 file_name=f"{entry.stem}.{name}",
                 mime=service.items.mime_type(name),

@@ -23,7 +23,7 @@ def render(
     *,
     place: str,
 ) -> None:
-    """Draw the parts; what comes of their buttons is said at `place` (see `messages.flash`)."""
+    """Draw the parts; results of their buttons are shown at `place` (see `messages.flash`)."""
     _published(service, entry, place, ready=transcript is not None)
     if transcript is not None:
         _quality_table(transcript)
@@ -32,7 +32,7 @@ def render(
 
 
 def flag_label(name: str) -> str:
-    """A sign of doubt in words."""
+    """Return a failed quality check in words."""
     key = f"sign_{name}"
     return text(key) if key in MESSAGES["en"] else name.replace("_", " ")
 
@@ -84,7 +84,7 @@ def _send(item_id: str, place: str) -> None:
         messages.flash_error(place, error)
 
 
-# Doubts
+# Failed quality checks
 
 
 def _quality_table(transcript: Transcript) -> None:
@@ -121,7 +121,7 @@ def _attempt_text(window: WindowReport, place: int) -> str:
     return f"{attempt.method} ({format_number(attempt.score, 2)}): {words}"
 
 
-# Changes by hand
+# Manual changes
 
 
 def _revisions(entry: LibraryEntry, transcript: Transcript, place: str) -> None:

@@ -38,7 +38,7 @@ def render() -> None:
 
 
 def _search_box() -> tuple[str, SearchMode]:
-    # Without a model for meanings there is nothing to choose.
+    # Without an embedding model there is only one search mode.
     modes = SEARCH_MODES if session.service().settings.embedding_model else SEARCH_MODES[:1]
     with st.container(horizontal=True, vertical_alignment="bottom", key="search"):
         words = st.text_input(
@@ -105,7 +105,8 @@ def _tier_badge(hit: Hit) -> str:
 def _items() -> None:
     try:
         listing = session.library_listing()
-        # The queue's word, where it says more than the folder: what is done, both know.
+        # The queue's state is shown for unfinished items; the folder has the state of finished
+        # ones.
         states = session.service().queue.unfinished()
     except KBError as error:
         messages.error(error)
@@ -153,7 +154,7 @@ def _select_state(counts: Counter[str]) -> str:
         state: f"{messages.state(state)} ({format_number(counts[state])})" for state in present
     }
     if st.session_state.get(_ONLY) not in labels:
-        st.session_state.pop(_ONLY, None)  # the last item of that state is another one now
+        st.session_state.pop(_ONLY, None)  # the last item of that state has another state now
     chosen = st.segmented_control(
         text("show_only"),
         list(labels),
@@ -169,7 +170,7 @@ def _select_state(counts: Counter[str]) -> str:
 
 def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
     entries = [entry for entry, _ in found]
-    # A table whose rows are others than before would take no click, or open another item.
+    # With a constant key, a table with other rows would ignore a click or open another item.
     table_key = row_selection.key_for_rows(_TABLE, [entry.item.id for entry in entries])
     columns: dict[str, list[object]] = {
         "title": [entry.item.title for entry in entries],
@@ -212,7 +213,7 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
 
 def _on_select(table_key: str) -> None:
     if table_key != row_selection.key(_TABLE):
-        return  # a click in a table that has been redrawn since
+        return  # a click in a table that has been redrawn meanwhile
     selection = st.session_state[table_key].selection
     rows = [*selection.rows, *(row for row, _ in selection.cells)]
     shown = row_selection.row_ids(_TABLE)

@@ -1,4 +1,4 @@
-"""The Queue tab: what runs, what waits, what failed and why; redrawn each second."""
+"""The Queue tab: running, waiting and failed items with their errors; redrawn each second."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from kb.ui.tabs.queue.table import (
 from kb.ui.widgets import messages
 
 BUSY_EVERY_S, IDLE_EVERY_S = 1, 3
-DETAILS = 8  # selected items that are shown in full
+DETAILS = 8  # selected items that are shown with all details
 
 _FLASH, _PROBLEM, _BUSY = "queue_news", "queue_problem", "queue_busy"
-# What the filter offers, by its label; an empty tuple is everything.
+# States of each choice of the filter, by its label; an empty tuple means all states.
 _FILTERS: dict[str, tuple[str, ...]] = {
     "queue_all": (),
     "queue_running": ("running",),
@@ -85,11 +85,11 @@ def _board() -> None:
     busy = working and bool(figures.counts["running"] + figures.counts["queued"])
     if busy != st.session_state.get(_BUSY, True):
         st.session_state[_BUSY] = busy
-        st.rerun()  # the whole page: this part then renews itself at the other pace
+        st.rerun()  # the whole page: this fragment then updates at the other interval
 
 
 def midnight() -> float:
-    """The beginning of today, in seconds since the epoch."""
+    """Return the beginning of today, in seconds since the epoch."""
     return time.mktime(date.today().timetuple())
 
 
@@ -148,7 +148,7 @@ def _lane_name(name: str) -> str:
     return text("lane_odin") if "odin" in name else text("lane_other", lane=name)
 
 
-# The table
+# Table
 
 
 def _rows(service: Service, figures: QueueFigures, lanes: Sequence[LaneState]) -> None:
@@ -242,7 +242,7 @@ def _actions(
             )  # fmt: skip
 
 
-# What is selected, by id
+# Selected items, by id
 
 
 def _details(service: Service) -> None:
@@ -273,7 +273,7 @@ def _detail(row: QueueRow) -> None:
             )  # fmt: skip
 
 
-# What buttons do
+# Button actions
 
 
 _ACTIONS: dict[str, Callable[[], Sequence[str]]] = {
@@ -285,7 +285,7 @@ _ACTIONS: dict[str, Callable[[], Sequence[str]]] = {
 
 
 def _run_action(message_key: str, action: Callable[[], Sequence[str]]) -> None:
-    """Run the action, and keep its result or error for the next drawing."""
+    """Run the action; show its result or error in the next drawing."""
     try:
         done = action()
     except KBError as error:
@@ -301,7 +301,7 @@ def _run_action(message_key: str, action: Callable[[], Sequence[str]]) -> None:
 
 
 def flash(words: str) -> None:
-    """Say something when the board is drawn the next time."""
+    """Show a message in the next drawing of the page."""
     st.session_state[_FLASH] = words
 
 

@@ -70,14 +70,14 @@ def _state(row: QueueRow) -> str:
 
 
 def stage(name: str) -> str:
-    """A stage as people call it."""
+    """Return a stage's name for display."""
     return text(f"stage_{name}")
 
 
 def _progress(row: QueueRow) -> float | None:
     if row.state not in ("running", "done", "held"):
         return None
-    # Whole hundredths: the bars keep one length below each other.
+    # Whole hundredths: all progress bars have the same length.
     return round(row.share, 2)
 
 
@@ -129,13 +129,13 @@ def _go_to_page(page: int) -> None:
 
 
 def selected() -> list[str]:
-    """Ids of the selected items, on whatever page they are."""
+    """Return the ids of the selected items on all pages."""
     return list(st.session_state.get(_SELECTED, []))
 
 
 def _on_select(table_key: str) -> None:
     if table_key != row_selection.key(_TABLE):
-        return  # a click in a table that has been redrawn since
+        return  # a click in a table that has been redrawn meanwhile
     visible = set(row_selection.row_ids(_TABLE))
     on_other_pages = [item_id for item_id in selected() if item_id not in visible]
     st.session_state[_SELECTED] = on_other_pages + row_selection.selected_ids(_TABLE)

@@ -47,7 +47,7 @@ def log() -> None:
 
 
 def render() -> None:
-    """Draw versions and places."""
+    """Draw versions and paths."""
     service = session.service()
     settings = service.settings
     st.markdown(text("about_program", version=kb.__version__))

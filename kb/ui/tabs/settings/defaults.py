@@ -1,4 +1,4 @@
-"""Every setting that is no secret, grouped, written to `.env` when it was changed."""
+"""Every setting except secrets, by group; a changed setting is written to `.env`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kb.ui.i18n import text
 from kb.ui.widgets import messages
 
 _FLASH_KEY = "defaults"
-_OPEN = ("library", "recognition")  # groups that are changed most
+_OPEN = ("library", "recognition")  # groups that are changed most often
 
 
 def render() -> None:
@@ -30,7 +30,7 @@ def render() -> None:
 
 
 def grouped() -> dict[str, list[str]]:
-    """Names of the settings' fields by group; secrets are in none."""
+    """Return the names of the settings' fields by group, without secrets."""
     found = {
         group: [name for name, field in fields.items() if not _secret(field)]
         for group, fields in Settings.fields_by_group().items()
@@ -66,7 +66,7 @@ def _field(settings: Settings, name: str) -> None:
         words += f"\n\n{text('defaults_fixed')}"
     key, choices = _key(name, value), _choices(name, field)
     if fixed:
-        # One kind of field for all: of the others, the labels are too pale when they are off.
+        # One kind of field for all values: the labels of other kinds are too pale when disabled.
         st.text_input(alias, value=env_value(value), key=key, help=words, disabled=True)
     elif isinstance(value, bool):
         st.checkbox(alias, value=value, key=key, help=words)
@@ -91,7 +91,7 @@ def _field(settings: Settings, name: str) -> None:
 
 
 def _key(name: str, value: object) -> str:
-    # Changed elsewhere meanwhile, a field must show the new value: another key.
+    # After a change elsewhere the field must show the new value: it gets another key.
     return f"setting-{name}-{env_value(value)}"
 
 

@@ -1,4 +1,4 @@
-"""The checks of `kb doctor`, made by a process of their own."""
+"""The checks of `kb doctor`, executed by a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subscriptions: the sources that the worker lists again and again."""
+"""Subscriptions: the sources that the worker lists at intervals."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _follow() -> None:
         service.library.prepare()
         path = Path(reference).expanduser()
         if path.exists():
-            reference = str(path.absolute())  # the worker may run elsewhere
+            reference = str(path.absolute())  # the worker may have another working directory
         service.subscriptions.follow(
             reference,
             every_s=float(state.get(_EVERY) or 6) * _HOUR_S,
