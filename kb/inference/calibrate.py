@@ -159,7 +159,7 @@ def _batches(
 ) -> tuple[list[BatchSpeed], int]:
     """Return the speed of each size, and the first that did not fit into memory (0 if all did).
 
-    The peak is 0 (unknown) on a CPU and where another library than torch computes.
+    The peak is 0 (unknown) on a CPU and for engines that do not use torch.
     """
     from kb.asr.engines import engine_spec
 

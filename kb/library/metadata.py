@@ -9,7 +9,7 @@
      "transcribed": {"model", "engine", "preset", "language", "coverage", ...},
      "published": {sink: {...}}}
 
-Only `version` and `item` must be there. Keys of others are kept.
+Only `version` and `item` are required. Unknown keys are kept.
 """
 
 from __future__ import annotations

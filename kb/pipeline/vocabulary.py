@@ -73,7 +73,7 @@ class Vocabulary:
     ) -> tuple[str, ...]:
         """Add words to a channel's list and remove others; return the list.
 
-        Raises UsageError for an empty or overlong word, and for one to remove that is not in the
+        Raises UsageError for an empty or overlong word, and for a removed word that is not in the
         list.
         """
         lists = self.channels()

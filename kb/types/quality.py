@@ -58,7 +58,7 @@ class Coverage:
 class QualityFlag:
     """A failed quality check of a text: its name, its span, the measured value and the limit.
 
-    The checks: `kb.asr.quality.checks`.
+    The checks are defined in `kb.asr.quality.checks`.
     """
 
     name: str

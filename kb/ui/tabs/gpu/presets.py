@@ -166,7 +166,7 @@ def _flash_and_rerun(words: str) -> None:
     st.rerun()
 
 
-# The file as text
+# File as text
 
 
 def _text_editor(content: str) -> None:
