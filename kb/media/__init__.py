@@ -1,7 +1,7 @@
-"""Reads media files: their headers and their sound.
+"""Readers of media files: of their headers and their sound.
 
 `kb.media.probe` reads the header of a container, `kb.media.decode` decodes the sound to 16 kHz mono
-float32 blocks. The functions in this module need neither.
+float32 blocks. The functions of this module use neither.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from kb.errors import MediaUnavailable
 
 
 def sha256_of(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes in lower-case hex; the file is read in small pieces.
+    """Return the SHA-256 of a file's bytes in lower-case hex; the file is read in small blocks.
 
     Raises MediaUnavailable naming the file when it cannot be read.
     """
@@ -31,12 +31,15 @@ def sha256_of(path: str | Path) -> str:
 
 
 def shown(path: str | Path) -> str:
-    """Return a path as messages show it: on one line, control and half characters escaped."""
+    """Return a path for a message, on one line.
+
+    Unprintable characters (controls, lone surrogates) are escaped.
+    """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(path)
     )
 
 
 def reason_of(error: Exception) -> str:
-    """Return the system's description of an error, without number and path."""
+    """Return the operating system's description of an error, without number and path."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)

@@ -1,4 +1,4 @@
-"""Cuts clips out of a medium with moviepy; sound and picture stay in step."""
+"""Cutting of clips from a medium with moviepy; sound and picture stay synchronous."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ VIDEO_CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264"}
 AUDIO_CODECS = {
     ".mp3": "libmp3lame", ".wav": "pcm_s16le", ".m4a": "aac", ".flac": "flac", ".ogg": "libvorbis",
 }  # fmt: skip
-_LEEWAY_S = 0.5  # a header's length and the sound's differ by as much
+_LEEWAY_S = 0.5  # the lengths of the header and of the sound may differ by this much
 
 
 def default_name(stem: str, start_s: float, end_s: float, *, video: bool) -> str:
-    """Return a file name that shows what was cut: `talk 01m15.0s-01m20.5s.mp4`."""
+    """Return a file name with the times of the clip: `talk 01m15.0s-01m20.5s.mp4`."""
     return f"{stem} {_moment(start_s)}-{_moment(end_s)}{'.mp4' if video else '.mp3'}"
 
 
@@ -32,10 +32,11 @@ def _moment(seconds: float) -> str:
 def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
     """Write the part between two times (seconds) to `target`; its suffix selects the format.
 
-    A video may be cut to sound alone, not the other way round. An end up to half a second after the
-    end of the medium is moved to that end. `target` is written whole or not at all.
+    A clip of a video may be sound only; a clip of a sound cannot be a video. An end up to half a
+    second after the end of the medium is moved to that end. `target` is written completely or not
+    at all.
 
-    Raises UsageError for times outside the medium and for an unknown suffix, MediaUnavailable
+    Raises UsageError for times outside the medium and for an unknown suffix, and MediaUnavailable
     when the medium cannot be read or cut.
     """
     found = probe(source)
@@ -62,7 +63,7 @@ def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # ffmpeg takes the container from the name, so the unfinished file has its suffix too.
+        # ffmpeg derives the container from the name, so the unfinished file has its suffix too.
         with tempfile.TemporaryDirectory(prefix=".kb-clip-", dir=target.parent) as folder:
             unfinished = Path(folder) / f"clip{suffix}"
             _write(source.absolute(), start_s, end_s, unfinished, video=video)
@@ -112,7 +113,7 @@ def _wants_video(found: MediaProbe, target: Path) -> bool:
 
 
 def _write(source: Path, start_s: float, end_s: float, target: Path, *, video: bool) -> None:
-    from moviepy import AudioFileClip, VideoFileClip  # takes a second to load
+    from moviepy import AudioFileClip, VideoFileClip  # the import takes about a second
 
     whole: Any = (VideoFileClip if video else AudioFileClip)(str(source))
     with whole:

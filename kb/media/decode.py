@@ -1,8 +1,8 @@
-"""The sound of any medium as 16 kHz mono float32 blocks, streamed out of ffmpeg.
+"""The sound of any medium as 16 kHz mono float32 blocks, streamed from ffmpeg.
 
-The input goes by path: through a pipe an MP4 with its index at the end cannot be read. The
-output keeps the medium's clock: sound that begins later than the picture, or stops for a while,
-is filled with silence, so that sample n is always at n / 16000 s as a player shows it.
+ffmpeg gets the path of the input: it cannot read an MP4 with its index at the end from a pipe.
+The output keeps the medium's clock: silence fills the time before sound that begins later than
+the picture, and any gap in the sound, so that sample n is always at n / 16000 s in a player.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ Samples = NDArray[np.float32]
 
 _BYTES_PER_SAMPLE = np.dtype(np.float32).itemsize
 
-# Decoded and declared length differ by codec delay and rounding; more is missing sound. Long
-# recordings drift a little against their own header.
+# Decoded and declared length differ by codec delay and rounding; a larger difference is missing
+# sound. In long recordings the difference grows slightly with the length.
 _TOLERANCE_S = 1.0
 _TOLERANCE_SHARE = 0.002
-_FRAME_S = 0.1  # no codec's frame is longer: with other evidence at hand this much suffices
+_FRAME_S = 0.1  # no codec's frame is longer: the tolerance if there is other evidence of damage
 
-# A packet or two lost (20 to 50 ms) is common at the very end of MP3 files and costs no word.
+# The loss of one or two packets (20 to 50 ms) is common at the end of MP3 files and loses no word.
 _DAMAGED_PACKETS = 3
 
-# "[matroska,webm @ 0x55] [error] File ended prematurely", as `-loglevel level` writes it.
+# The form with `-loglevel level`: "[matroska,webm @ 0x55] [error] File ended prematurely".
 _LOG_LINE = re.compile(rb"(?P<source>(?:\[[^\]]+ @ \w+\] )*)\[(?P<level>\w+)\] (?P<message>.*)")
-_DROPPED = re.compile(r"discarding (\d+) audio samples")  # the resampler, at its output's rate
+_DROPPED = re.compile(r"discarding (\d+) audio samples")  # by the resampler, at its output rate
 
 
 def decode(path: str | Path, *, normalize: bool = False, block_s: float = BLOCK_S) -> AudioStream:
-    """Open a medium's sound; iterate over the result for its samples.
+    """Open a medium's sound and return a stream, whose iteration yields the samples.
 
-    `normalize` evens out the loudness (dynamic, one pass) without moving a sample. Several sound
-    tracks: the one marked as default, else the one with most channels. Raises MediaUnavailable
-    naming the file when it is missing, empty, no medium or has no sound; UsageError without an
-    ffmpeg binary.
+    `normalize` evens out the loudness (dynamic, one pass) without moving a sample. Of several
+    sound tracks, the one marked as default is decoded, else the one with the most channels. Raises
+    MediaUnavailable naming the file when it is missing, empty, no medium or has no sound, and
+    UsageError without an ffmpeg binary.
     """
     found = probe(path)
     if not found.has_audio:
@@ -67,13 +67,13 @@ def decode(path: str | Path, *, normalize: bool = False, block_s: float = BLOCK_
 
 
 class AudioStream:
-    """One medium's sound; each iteration decodes it from the start.
+    """The sound of one medium; each iteration decodes it from the start.
 
     Blocks are one-dimensional float32 arrays of `block_s` seconds (the last one shorter), finite
     and within -1..1; the caller may keep or change them. One block is in memory at a time.
-    Iterating raises MediaUnavailable when nothing can be decoded or ffmpeg is ended from outside.
-    The ffmpeg process ends with the iteration, however that ends; `close()`, or leaving the
-    stream's `with` block, ends it too.
+    The iteration raises MediaUnavailable when nothing can be decoded or another process ends
+    ffmpeg. The ffmpeg process ends with the iteration, also after an error; `close()` and the end
+    of the stream's `with` block end it too.
     """
 
     def __init__(
@@ -85,12 +85,12 @@ class AudioStream:
         self._samples = 0
         self._finished = False
         self._damage: _Damage | None = None
-        # Weak, or the circle would keep an abandoned iteration and its process alive.
+        # A weak reference: a reference cycle would keep an abandoned iteration and its process.
         self._running: weakref.ref[Generator[Samples]] | None = None
 
     @property
     def duration_s(self) -> float:
-        """Seconds decoded so far; the medium's true length once the iteration has ended."""
+        """Seconds decoded so far; after the iteration, the medium's true length."""
         return self._samples / SAMPLE_RATE_HZ
 
     @property
@@ -100,12 +100,12 @@ class AudioStream:
 
     @property
     def warning(self) -> str | None:
-        """A sentence if the file is truncated or damaged, else None; valid after the end."""
+        """A sentence if the file is truncated or damaged, else None; valid after the iteration."""
         return self._damage.warning if self._damage else None
 
     @property
     def truncated(self) -> bool:
-        """True if the last iteration met the end of the file before the declared end."""
+        """True if the last iteration reached the end of the file before the declared end."""
         return self._damage is not None and self._damage.truncated
 
     def __iter__(self) -> Iterator[Samples]:
@@ -116,7 +116,7 @@ class AudioStream:
         return blocks
 
     def close(self) -> None:
-        """End a running iteration and its ffmpeg process; nothing happens without one."""
+        """End a running iteration and its ffmpeg process, if there is one."""
         blocks = self._running() if self._running else None
         if blocks is not None:
             blocks.close()
@@ -144,14 +144,15 @@ class AudioStream:
             log.join()
             self._finish(code, log)
         finally:
-            # It writes to our pipe only, so there is nothing that a gentler end would save.
+            # ffmpeg writes only to our pipe, so a kill loses no data.
             process.kill()
             pipe.close()
             process.wait()
 
     def _finish(self, code: int, log: _Log) -> None:
         path = shown(self.probe.path)
-        # A signal, Windows' code for a crash, or no message: a failing ffmpeg reports a cause.
+        # A signal, Windows' code for a crash, or no message means an end from outside: an ffmpeg
+        # that fails reports a cause.
         if code < 0 or code > 255 or (code and not log.first_error):
             raise MediaUnavailable(
                 "media.ffmpeg_killed",
@@ -176,7 +177,7 @@ class AudioStream:
 
 
 def clock(seconds: float) -> str:
-    """Return seconds as a player shows them, `M:SS` or `H:MM:SS`, rounded down from a tenth."""
+    """Return seconds in the form of a player, `M:SS` or `H:MM:SS`, rounded down from a tenth."""
     minutes, second = divmod(int(round(seconds, 1)), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
@@ -191,14 +192,16 @@ def _command(found: MediaProbe, *, normalize: bool) -> list[str]:
             "No ffmpeg binary was found.",
             hint="Install it with: pip install imageio-ffmpeg",
         ) from error
-    # async and first_pts keep the medium's clock (see above); a lead or gap becomes silence.
+    # async and first_pts keep the medium's clock (see the module's docstring) by inserted silence.
     resample = f"aresample={SAMPLE_RATE_HZ}:async=1:first_pts=0:ochl=mono:osf=flt"
     if (found.channels or 1) <= 2:
-        # The average of both; without it, float output is their sum and 3 dB over full scale.
-        # Surround keeps ffmpeg's weights, which keep the loudness of the centre's speech.
+        # Stereo becomes the average of both channels; without this, float output is their sum and
+        # 3 dB over full scale. Surround uses ffmpeg's weights, which keep the loudness of speech
+        # in the centre channel.
         resample += ":rematrix_maxval=1.0"
-    # Not loudnorm: in one pass it works at 192 kHz and is six times slower. Eleven frames of half
-    # a second follow a change of speaker; the filter's own 31 let a loud one mute the others.
+    # loudnorm is not used: in one pass it works at 192 kHz and is six times slower. A window of
+    # eleven frames of half a second adapts to a change of speaker; with the filter's default of 31
+    # a loud speaker makes the others too quiet.
     filters = f"{resample},dynaudnorm=framelen=500:gausssize=11" if normalize else resample
     return [
         *(binary, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+verbose"),
@@ -208,7 +211,8 @@ def _command(found: MediaProbe, *, normalize: bool) -> list[str]:
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    # In its own group: a Ctrl-C would otherwise reach ffmpeg first and look like an early end.
+    # ffmpeg runs in its own process group: otherwise Ctrl-C would reach it first, and its end
+    # would be reported as an early end of the file.
     options: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":
         flags = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")
@@ -231,7 +235,7 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _read_block(pipe: io.BufferedReader, samples: int) -> Samples:
-    """Return the next `samples` samples, fewer at the end of the stream, none after it."""
+    """Return the next `samples` samples, fewer at the end of the stream, none after the end."""
     block = np.empty(samples, np.float32)
     view = block.data.cast("B")
     filled = 0
@@ -242,14 +246,15 @@ def _read_block(pipe: io.BufferedReader, samples: int) -> Samples:
         filled += received
     if filled < len(view):
         block = block[: filled // _BYTES_PER_SAMPLE].copy()
-    # Float media may hold NaN and infinities, and one would spoil a whole window's features.
+    # Float media may contain NaN and infinities; one such sample makes the features of a whole
+    # window invalid.
     if not np.isfinite(block).all():
         np.nan_to_num(block, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
     return np.clip(block, -1.0, 1.0, out=block)
 
 
 class _Log:
-    """ffmpeg's messages, drained by a thread so that a full pipe never stops the decoder."""
+    """A log of ffmpeg's messages, read by a thread so that a full pipe never stops the decoder."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self.first_error = ""
@@ -269,20 +274,20 @@ class _Log:
     def is_truncated(self) -> bool:
         """Return True if the file ends within a packet, a frame or an index.
 
-        A corrupt packet counts only where it must be the last one: not in joined streams, and not
-        in a WAV that was written to a pipe, whose declared end is never right.
+        A corrupt packet counts only in a file in which it must be the last packet: not in joined
+        streams, and not in a WAV that was written to a pipe, whose declared end is always wrong.
         """
         return self._is_partial or (self._has_corrupt_packet and not self._expects_corrupt)
 
     def join(self) -> None:
-        """Wait until the process has closed its end."""
+        """Wait until the process has closed its end of the pipe."""
         self._thread.join()
 
     def _drain(self, pipe: IO[bytes]) -> None:
         with pipe:
             for line in pipe:
                 if b"[verbose]" in line and b"discarding" not in line:
-                    continue  # damaged sound causes hundreds of thousands of these
+                    continue  # damaged sound causes hundreds of thousands of such lines
                 match = _LOG_LINE.match(line)
                 if match is not None:
                     message = match["message"].decode("utf-8", "replace").rstrip(".\r\n ")
@@ -293,7 +298,7 @@ class _Log:
             dropped = _DROPPED.match(message)
             self.dropped_samples += int(dropped[1]) if dropped else 0
         elif level == b"info":
-            pass  # titles and other texts out of the file
+            pass  # titles and other texts from the file
         elif "ended prematurely" in message or "partial file" in message:
             self._is_partial = True
         elif level == b"warning":
@@ -319,14 +324,14 @@ class _Log:
 
 
 class _Damage(NamedTuple):
-    """Damage that a reader of the transcript must know about, as a sentence."""
+    """Damage of the file that a reader of the transcript must know, as a sentence."""
 
     warning: str
     truncated: bool = False
 
 
 def _find_damage(found: MediaProbe, decoded_s: float, code: int, log: _Log) -> _Damage | None:
-    """Compare what was decoded with what the file declares; None for a whole file."""
+    """Return the damage shown by decoded and declared length and by the log, None without any."""
     declared_s = found.sound_end_s or found.duration_s
     if log.duration_is_estimate:
         declared_s = None
@@ -339,7 +344,7 @@ def _find_damage(found: MediaProbe, decoded_s: float, code: int, log: _Log) -> _
             where = f"ends at {clock(decoded_s)} of {clock(declared_s)} declared"
             if log.is_truncated or found.sound_end_s is not None or not found.has_video:
                 return _Damage(f"The file {where}: it looks truncated.", truncated=True)
-            # The picture may simply continue without sound; the header does not say.
+            # Perhaps the picture continues without sound; the header does not show this.
             return _Damage(f"The sound {where}: the file may be truncated.", truncated=True)
     elif log.is_truncated:
         return _Damage(

@@ -1,6 +1,6 @@
-"""Reads the header of a medium with PyAV: no ffprobe, no parsing of text.
+"""Reader of the header of a medium, with PyAV and therefore without parsing of ffprobe's text.
 
-A header may be wrong. Only decoding shows how much sound there really is (`kb.media.decode`).
+A header may be wrong. Only decoding (`kb.media.decode`) gives the true length of the sound.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from av.stream import Disposition, Stream
 from kb.errors import MediaUnavailable
 from kb.media import reason_of, shown
 
-# Reading a local file must never open a connection, whatever a playlist inside it names.
+# A read of a local file must never open a connection, even for a playlist with web addresses.
 LOCAL_ONLY = {"protocol_whitelist": "file"}
 
-# Formats that point to other files. Following them would ingest another file than the named one.
+# Formats that refer to other files, whose content would be ingested instead of the named file.
 _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "lavfi", "sdp", "webm_dash_manifest"})
 _HEAD_BYTES = 4096
 
@@ -29,11 +29,11 @@ _HEAD_BYTES = 4096
 class MediaProbe:
     """The facts that the header of a container declares.
 
-    `duration_s` is the whole medium's (an estimate where a format declares none, None if nothing
-    allows an estimate); `sound_end_s` is the time at which the sound ends on the medium's clock,
-    None if the header does not give it separately. `sample_rate_hz`, `channels` and `audio_codec`
-    belong to the stream that will be decoded and are None without sound. A cover picture is not
-    video.
+    `duration_s` is the length of the whole medium (an estimate if the format declares none, None
+    if no estimate is possible). `sound_end_s` is the time at which the sound ends on the medium's
+    clock, None if the header does not give it separately. `sample_rate_hz`, `channels` and
+    `audio_codec` belong to the stream that will be decoded and are None without sound. A cover
+    picture is not video.
     """
 
     path: Path
@@ -49,9 +49,10 @@ class MediaProbe:
 
 
 def probe(path: str | Path) -> MediaProbe:
-    """Read a medium's header; a video without sound is a valid answer (`has_audio` False).
+    """Return the facts in a medium's header; a video without sound has `has_audio` False.
 
-    Raises MediaUnavailable naming the file: missing, a folder, empty, unreadable, no medium.
+    Raises MediaUnavailable naming the file when it is missing, a folder, empty, unreadable or no
+    medium.
     """
     path = Path(path)
     size_bytes, head = _file_facts(path)
@@ -70,7 +71,7 @@ def probe(path: str | Path) -> MediaProbe:
 def media_url(path: Path) -> str:
     """Return the path as a URL in which ffmpeg's libraries interpret no character.
 
-    Without the protocol a name such as `concat:a|b`, `http:x` or `-y` would be an instruction.
+    Without the protocol, a name such as `concat:a|b`, `http:x` or `-y` would be interpreted.
     """
     return f"file:{path.absolute()}"
 
@@ -87,7 +88,7 @@ def _file_facts(path: Path) -> tuple[int, bytes]:
                 path=shown(path),
             )
         if not stat.S_ISREG(status.st_mode):
-            # Opening a pipe or a device could wait forever.
+            # A call that opens a pipe or a device may never return.
             raise MediaUnavailable(
                 "media.not_regular",
                 "{path} is not a regular file.",
@@ -133,7 +134,7 @@ def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
         )
     suffix = path.suffix.lower().removeprefix(".")
     duration_s = container.duration / av.time_base if container.duration is not None else None
-    # ffmpeg draws plain text as video (tty) and reads a picture as a video of one frame.
+    # ffmpeg reads plain text as a video (tty) and a picture as a video of one frame.
     is_film = not any(name == "tty" or name.endswith("_pipe") for name in names)
     has_video = is_film and any(
         stream.type == "video" and not stream.disposition & Disposition.attached_pic
@@ -150,7 +151,7 @@ def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
     sound = container.streams.best("audio")
     if sound is None:
         return facts
-    codec = getattr(sound, "codec_context", None)  # None for a codec that PyAV has no decoder for
+    codec = getattr(sound, "codec_context", None)  # None for a codec without a decoder in PyAV
     return MediaProbe(
         path=path,
         size_bytes=size_bytes,
@@ -171,13 +172,13 @@ def _end_of(stream: Stream, container: InputContainer) -> float | None:
         first = Fraction(container.start_time or 0, av.time_base)
         begin = first if stream.start_time is None else stream.start_time * stream.time_base
         return float(begin - first + stream.duration * stream.time_base)
-    # Matroska keeps no duration per stream, but its usual writers leave it in a tag.
+    # Matroska has no duration for each stream, but its usual writers store it in a tag.
     try:
         hours, minutes, seconds = stream.metadata["DURATION"].split(":")
         tagged = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     except (KeyError, ValueError):
         return None
-    # Some tools cut a file and keep the tag of the whole one.
+    # Some tools cut a file and keep the tag of the uncut file.
     return tagged if container.duration is None else min(tagged, container.duration / av.time_base)
 
 
@@ -220,7 +221,7 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        # The sample may end within a character.
+        # The first bytes may end within a character.
         if error.start < len(head) - 3:
             return False
         text = head[: error.start].decode("utf-8")

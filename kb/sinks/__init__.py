@@ -17,11 +17,11 @@ SINKS: dict[str, str] = {
     "odin": "kb.sinks.odin.sink:OdinSink",
     "folder": "kb.sinks.markdown_folder:FolderSink",
 }
-REMOTE = "odin"  # the knowledge base that can be compared with the library, asked and sent files
+REMOTE = "odin"  # the sink that supports synchronization, questions and uploads of files
 
 
 def check_sink(name: str) -> None:
-    """Raise UsageError for a name that is not in the table, listing the known ones."""
+    """Raise UsageError, listing the known names, for a name that is not in `SINKS`."""
     if name not in SINKS:
         raise UsageError(
             "sink.unknown",

@@ -1,4 +1,4 @@
-"""The interface of a knowledge base, and the hash that shows if its content is current."""
+"""The interface of a knowledge base, and the hash by which its content is compared."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from kb.types import DocumentFacts, Hit, MediaItem, Passage, Published
 SearchMode = Literal["keyword", "semantic", "hybrid"]
 SEARCH_MODES: tuple[str, ...] = get_args(SearchMode)
 
-# `Sink.list` would shadow the builtin inside the class bodies below.
+# Inside the class bodies below, `Sink.list` would shadow the builtin.
 Hits = list[Hit]
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """A knowledge base that holds passages, one set of them per item.
+    """A knowledge base with one set of passages per item.
 
     Every method raises KnowledgeBaseError when the knowledge base refuses or is damaged.
-    `is_local`: it is a part of the library. An item is published to it within the item's own
-    work, held items included; to every other sink the outbox publishes, and no held item.
+    `is_local` is True for a sink that is a part of the library. The item's own work publishes to
+    it, held items included. The outbox publishes to every other sink, without held items.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Sink(Protocol):
         facts: DocumentFacts | None = None,
         extra_metadata: Mapping[str, str] | None = None,
     ) -> Published:
-        """Make the item's passages exactly these; the same content again changes nothing.
+        """Replace the item's passages by these; the same content again changes nothing.
 
         `facts` and the user's own `extra_metadata` are for sinks that store documents.
 
-        The sink never holds a mixture of old and new passages, even after a crash.
+        The sink never has a mixture of old and new passages, even after a crash.
         An item without passages (silence) is stored too, so that its `status` is `synced`.
         """
         ...
@@ -90,11 +90,11 @@ def check_query(query: str, limit: int) -> None:
 
 def content_sha256(passages: Sequence[Passage]) -> str:
     """Return the hash of all visible fields of these passages, as 64 hex digits."""
-    # An empty tier is left out: published passages without one must keep their hash.
+    # An empty tier is omitted: published passages without a tier must keep their hash.
     fields = [
         {name: value for name, value in asdict(passage).items() if name != "tier" or value}
         for passage in passages
     ]
     exact = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    # A lone surrogate (a damaged file name) must not keep an item from being published.
+    # A lone surrogate (from a damaged file name) must not prevent the publishing of an item.
     return hashlib.sha256(exact.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""The sink for a folder of Markdown files: for Obsidian, AnythingLLM, NotebookLM and others.
+"""The sink for a folder of Markdown files, for Obsidian, AnythingLLM, NotebookLM and others.
 
 One file per item, with its metadata as YAML front matter. The files belong to this sink: a
 publish overwrites changes by the user.
@@ -45,7 +45,7 @@ class FolderSink:
         facts: DocumentFacts | None = None,
         extra_metadata: Mapping[str, str] | None = None,
     ) -> Published:
-        """Write the item's file unless it is current; a changed title does not rename it.
+        """Write the item's file unless it is current; a changed title does not rename the file.
 
         `extra_metadata` None keeps the user's own fields in the file.
         """
@@ -81,7 +81,7 @@ class FolderSink:
         )
 
     def list(self) -> Iterator[Published]:
-        """Yield the file of every item, in order of the names."""
+        """Yield the state of every item's file, in order of the file names."""
         for path in self._files("*.md"):
             if about := _front_matter(path):
                 yield Published(self.name, path.name, str(about["passages_sha256"]), "synced")
@@ -96,7 +96,7 @@ class FolderSink:
                 raise _sink_error(error, path) from error
 
     def _find(self, item_id: str) -> Path | None:
-        """Return the item's file: its name ends with the short id, its front matter has the id."""
+        """Return the file whose name ends with the short id and whose front matter has the id."""
         ending = file_id(MediaItem(item_id, "", "", "", ""))
         for path in self._files(f"*_{ending}.md"):
             if _front_matter(path).get("id") == item_id:
@@ -119,7 +119,7 @@ class FolderSink:
 
 
 def _yaml(value: object) -> str:
-    """Return a value as YAML: its JSON, with the three line breaks of YAML alone escaped."""
+    """Return a value as YAML: its JSON, with the three line breaks that only YAML has escaped."""
     text = json.dumps(value, ensure_ascii=False)
     for sign in "\x85\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -127,7 +127,7 @@ def _yaml(value: object) -> str:
 
 
 def _front_matter(path: Path) -> dict[str, Any]:
-    """Return the front matter of a file; empty for a file of another origin."""
+    """Return the front matter of a file; empty for a file that this sink did not write."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             if file.readline() != _FENCE:
@@ -139,7 +139,7 @@ def _front_matter(path: Path) -> dict[str, Any]:
                 about.update(json.loads("{" + line.rstrip("\n") + "}"))
     except OSError as error:
         raise _sink_error(error, path) from error
-    except ValueError:  # also text that is not UTF-8
+    except ValueError:  # includes the error for text that is not UTF-8
         return {}
     return {}
 

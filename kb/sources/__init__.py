@@ -11,9 +11,11 @@ from typing import Any, cast
 from kb.errors import UsageError
 from kb.sources.base import Source
 
-# name -> "module:Class", tried in this order; loaded on use.
+# Name of a source -> "module:Class". `source_for` tries them in this order; a module is imported
+# on its first use.
 SOURCES: dict[str, str] = {
-    # Before files: youtube.com/@name looks like a path, and YouTube's forms are unambiguous.
+    # YouTube precedes files: youtube.com/@name looks like a path, and YouTube's forms are
+    # unambiguous.
     "youtube": "kb.sources.youtube.source:YouTubeSource",
     "file": "kb.sources.files:FileSource",
     "web": "kb.sources.web:WebSource",
@@ -42,7 +44,7 @@ def get_source(name: str, **kwargs: Any) -> Source:
 def source_for(reference: str, **kwargs: Any) -> Source:
     """Return the first source that accepts a reference; `kwargs` as in `get_source`.
 
-    Raises UsageError when none does.
+    Raises UsageError when no source accepts it.
     """
     for name in SOURCES:
         source = get_source(name, **kwargs)

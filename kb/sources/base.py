@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from kb.types import CaptionFile, MediaItem
 
-# `availability.reason` of a video that the service does not know or does not show.
+# The `availability.reason` of a video that the service does not know or does not show.
 MISSING = "private or removed, or never there"
 
 # Called with done and total (0 if unknown) in bytes; may raise Cancelled to stop.
@@ -28,7 +28,7 @@ class Filters:
     before: str = ""
 
     def keep(self, item: MediaItem) -> bool:
-        """Return True if the item is wanted; without a date only if there is no date filter."""
+        """Return True if the item passes; one without a date passes only without date filters."""
         if not item.published:
             return not (self.after or self.before)
         return (not self.after or item.published >= self.after) and (
@@ -38,10 +38,10 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """A medium on disk; nothing of it is measured yet.
+    """A medium on disk that has not been measured yet.
 
     `temporary` is true for a file made by the source, which the caller moves or removes;
-    otherwise it is the user's own file and must stay as it is. `captions` are temporary too.
+    otherwise it is the user's own file and must not be changed. `captions` are temporary too.
     """
 
     item: MediaItem
@@ -52,32 +52,32 @@ class FetchResult:
 
 
 class Source(Protocol):
-    """A kind of origin of media."""
+    """The interface of a source."""
 
     name: str
 
-    # The items of a source may carry in `extra` the form of a link into the medium, `deep_link`:
-    # see `kb.library.deep_link`.
+    # An item may have the form of a link into its medium in `extra["deep_link"]`: see
+    # `kb.library.deep_link`.
 
     def accepts(self, reference: str) -> bool:
         """Return True if a reference, as a user types it, belongs to this source.
 
-        Uses no network and raises nothing.
+        Uses no network and raises no error.
         """
         ...
 
     def items(self, reference: str, filters: Filters = ...) -> Iterator[MediaItem]:
         """Return the media of a reference, in the source's own stable order, as they are found.
 
-        Raises UsageError at once when the reference leads nowhere. A medium that cannot be
+        Raises UsageError at once when the reference has no target. A medium that cannot be
         read does not end the listing: it is yielded too, and `fetch` raises its error.
         """
         ...
 
     def fetch(self, item: MediaItem, folder: Path, progress: Progress = ...) -> FetchResult:
-        """Bring the medium to this machine, into `folder` if it is not here yet.
+        """Return the medium as a file; a medium that is not on this machine is saved in `folder`.
 
-        Can be repeated. Raises MediaUnavailable.
+        The call can be repeated. Raises MediaUnavailable.
         """
         ...
 
@@ -89,8 +89,9 @@ class CaptionSource(Protocol):
     def captions(
         self, item: MediaItem, folder: Path, progress: Progress = ...
     ) -> tuple[MediaItem, tuple[CaptionFile, ...]]:
-        """Return the item with more metadata, and its captions in `folder`, if it has any.
+        """Save the captions in `folder`; return the item with more metadata, and its captions.
 
-        Captions written by people are preferred to automatic ones. Raises as `Source.fetch`.
+        The tuple is empty if the item has no captions. Captions written by people are preferred
+        to automatic ones. Raises the errors of `Source.fetch`.
         """
         ...

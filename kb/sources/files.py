@@ -51,7 +51,7 @@ class FileSource:
             if Path(reference).expanduser().exists():
                 return True
         except (OSError, RuntimeError, ValueError):
-            pass  # too long, an unknown home, a NUL: it may still look like a path
+            pass  # a long text, an unknown home folder or a NUL may still look like a path
         return "/" in reference or "\\" in reference or reference.lower().endswith(MEDIA_EXTENSIONS)
 
     def items(self, reference: str, filters: Filters = Filters()) -> Iterator[MediaItem]:  # noqa: B008
@@ -59,8 +59,8 @@ class FileSource:
 
         Every file is read once for its id, when it is yielded. A file named by the user may
         have any extension; a folder gives media files only, without hidden and unfinished ones.
-        The same content under two names comes twice, with the same id. Raises UsageError at
-        once for a missing path, an empty file, a folder without media.
+        The same content under two names gives two items with the same id. Raises UsageError at
+        once for a missing path, an empty file, or a folder without media.
         """
         path = _path(reference)
         try:
@@ -118,9 +118,9 @@ class FileSource:
             return item  # `fetch` raises its error
 
     def fetch(self, item: MediaItem, folder: Path, progress: Progress = no_progress) -> FetchResult:
-        """Return the file in its own place; nothing is copied, and `folder` is not used.
+        """Return the file at its own path; nothing is copied, and `folder` is not used.
 
-        Raises MediaUnavailable when it is gone, unreadable or has other content now.
+        Raises MediaUnavailable when the file is missing, unreadable or has other content now.
         """
         path = Path(str(item.extra.get("path", "")))
         if item.availability.is_unreadable:
@@ -185,8 +185,8 @@ def _item(path: Path) -> MediaItem:
         digest = _sha256(path, no_progress)
         extra |= {"sha256": digest, "size": status.st_size, "modified_ns": status.st_mtime_ns}
     except (OSError, OverflowError, ValueError) as error:
-        # Still an item, so that it is counted and named among the failed ones; its id is made
-        # of the path instead of the content.
+        # An unreadable file is an item too, so that it is counted and named among the failed
+        # ones; its id is made from the path instead of the content.
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()
         reason = getattr(error, "strerror", None) or str(error)
         availability = Availability(AvailabilityState.UNREADABLE, reason)
@@ -218,13 +218,13 @@ def _sha256(path: Path, progress: Progress) -> str:
 
 
 def _walk(folder: Path) -> list[Path]:
-    """Return the media files below a folder, in order of names; every folder is visited once."""
+    """Return the media files below a folder, sorted by name; every folder is read once."""
     found: list[Path] = []
     seen: set[tuple[int, int]] = set()
 
     def visit(place: Path) -> None:
         status = place.stat()
-        # Links may lead back up, or twice to the same folder.
+        # Symbolic links may point to a parent folder, or several to one folder.
         identity = (status.st_dev, status.st_ino)
         if identity in seen:
             return

@@ -1,4 +1,4 @@
-"""Foreign texts made safe to show: keys, cookies and passwords are removed.
+"""Redaction of foreign texts: keys, cookies and passwords are removed before a text is shown.
 
 Every text of a library (an exception, a log line) passes through `redact` before it is shown,
 because libraries put whole addresses and headers into their texts.
@@ -26,10 +26,10 @@ HIDDEN = "…"
 
 
 def redact(text: object, secrets: Iterable[str] = ()) -> str:
-    """Return the text on one line without secrets: the given ones, and all that look like one.
+    """Return the text on one line without secrets: the given ones, and all with a known form.
 
     `secrets` shorter than four characters are not searched for: they would hide half the
-    text and are no secrets.
+    text, and no secret is that short.
     """
     shown = _COLOURS.sub("", str(text))
     for secret in sorted(set(secrets), key=len, reverse=True):

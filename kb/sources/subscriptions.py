@@ -1,4 +1,4 @@
-"""Subscriptions: references that are checked for new media again and again.
+"""Subscriptions: references that are checked for new media at regular intervals.
 
 The workers read them from the database; `library.json` beside the media keeps a copy.
 """
@@ -26,7 +26,7 @@ LEAST_EVERY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One followed reference; times in epoch seconds, `every_s` in seconds.
+    """One followed reference; times are in epoch seconds, `every_s` is in seconds.
 
     `options` are the options of the run as plain JSON values; `error` is the error of the last
     check, empty if it succeeded.
@@ -75,10 +75,10 @@ class Subscriptions:
         filters: VideoFilters | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Subscription:
-        """Subscribe to a reference, due at once.
+        """Subscribe to a reference; its first check is due at once.
 
-        A second call for the same reference changes its terms; it is due at once too.
-        Raises UsageError for a single video, and for an interval under a minute.
+        A second call for the same reference changes its options and interval; its check is due
+        at once too. Raises UsageError for a single video, and for an interval under a minute.
         """
         link = parse_link(reference)
         if link is not None and link.kind == "video":
@@ -145,15 +145,15 @@ class Subscriptions:
     def poll(self, start: Callable[[Subscription], None]) -> int:
         """Start a check of each subscription that is due; return the number started.
 
-        A check stands for all that were missed (the machine was off): the next time is in the
-        future, on the old rhythm. `start` must be idempotent: after a crash between the start
-        and the update of the next time, and when two workers poll at once, it is called twice
-        for one check.
+        One check replaces all that were missed while the machine was off: the next time is in
+        the future, a whole number of intervals after the old one. `start` must be idempotent:
+        after a crash between the start and the update of the next time, and when two workers
+        poll at once, it is called twice for one check.
         """
         now = self._clock()
         count = 0
         for each in self.list():
-            # Further away than one interval: the clock was set back.
+            # A time further away than one interval: the clock was set back.
             if now < each.next_at <= now + each.every_s:
                 continue
             start(each)
@@ -170,7 +170,7 @@ class Subscriptions:
     def record_result(
         self, key: str, *, error: str = "", problem: StoredProblem | None = None
     ) -> None:
-        """Store the error of a check, or the reason why it waits; empty after a success."""
+        """Store the error of a check, or the reason why it waits; an empty text is a success."""
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(subscriptions)

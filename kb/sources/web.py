@@ -35,7 +35,7 @@ class WebSource(OnlineSource):
     ) -> Listing:
         """Return a listing of the media of a page or feed, in its own order.
 
-        Raises UsageError for anything but a web address; iterating the listing raises
+        Raises UsageError for text that is not a web address. The iteration of the listing raises
         LanePaused, RetryLater and MediaUnavailable.
         """
         if not self.accepts(reference):

@@ -1,4 +1,4 @@
-"""Renders transcripts as text: one file a format, found by name in `FORMATS`.
+"""Renderers of transcripts as text: one file per format, found by name in `FORMATS`.
 
 A new format is one file with `render(transcript, *, item=None) -> str` and one line here.
 """
@@ -11,7 +11,8 @@ from typing import Protocol, cast
 from kb.errors import UsageError
 from kb.types import MediaItem, Transcript
 
-# name -> "module:function"; loaded on use, so that an unused format costs nothing.
+# Name of a format -> "module:function". A module is imported on its first use, so that an unused
+# format takes no time.
 FORMATS: dict[str, str] = {
     "txt": "kb.transcript.formats.plain_text:render",
     "json": "kb.transcript.formats.json_document:render",
@@ -23,7 +24,7 @@ FORMATS: dict[str, str] = {
 
 
 class Renderer(Protocol):
-    """The function that a line of `FORMATS` names: the document as text, `\\n` between lines."""
+    """A function of `FORMATS`; it returns the document as text, with `\\n` between lines."""
 
     def __call__(self, transcript: Transcript, *, item: MediaItem | None = None) -> str: ...
 
@@ -31,7 +32,7 @@ class Renderer(Protocol):
 def renderer(format: str) -> Renderer:
     """Return the function of a format.
 
-    Raises UsageError naming the known formats.
+    Raises UsageError, naming the known formats, for an unknown one.
     """
     try:
         module, function = FORMATS[format].split(":")
@@ -49,7 +50,7 @@ def renderer(format: str) -> Renderer:
 def mime_type(format: str) -> str:
     """Return the media type of a format: `MIME_TYPE` of its module, `text/plain` without one.
 
-    Raises UsageError naming the known formats.
+    Raises UsageError, naming the known formats, for an unknown one.
     """
     module = import_module(renderer(format).__module__)
     return str(getattr(module, "MIME_TYPE", "text/plain"))
@@ -58,7 +59,7 @@ def mime_type(format: str) -> str:
 def render(transcript: Transcript, format: str, *, item: MediaItem | None = None) -> str:
     """Return the transcript in a format of `FORMATS`: text that ends with a newline unless empty.
 
-    `item` gives title, date and links to the formats that show them (md). An empty transcript
+    `item` has title, date and links for the formats that show them (md). An empty transcript
     gives a valid document without content. Raises UsageError for an unknown format.
     """
     return renderer(format)(transcript, item=item)

@@ -1,7 +1,7 @@
-"""Compares a transcript with captions that people wrote, minute by minute.
+"""Comparison of a transcript with captions that people wrote, minute by minute.
 
-Captions are often tidied (no "uh", figures for numbers), so that some disagreement is normal. A
-minute in which hardly a word is shared means that one of the two is wrong there.
+Captions are often edited (no "uh", figures for numbers), so that some disagreement is normal. If
+the two share almost no word in a minute, one of them is wrong in that minute.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from kb.types import (
 )
 
 MINUTE_S = 60.0
-SLACK_S = 8.0  # captions are shown earlier or later than their words are said
-FEW_WORDS = 6  # of both together; with fewer, one word more or less would decide
+SLACK_S = 8.0  # captions are shown earlier or later than their words are spoken
+FEW_WORDS = 6  # of both together; with fewer words, a single word would decide the result
 FLAG = "witness"
-_MERGE_S = 2.0  # stretches of disagreement closer than this are one
+_MERGE_S = 2.0  # spans of disagreement with a smaller distance are merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,13 @@ class _Token:
 
 
 def compare(transcript: Transcript, captions: Transcript, source: str) -> CaptionAgreement | None:
-    """Return the agreement of a transcript with captions; None where they cannot be compared.
+    """Return the agreement of a transcript with captions, None if they cannot be compared.
 
-    They cannot be compared if either side has no words, or if the languages differ. Within a minute
-    words are matched in order (longest common blocks, Ratcliff and Obershelp 1988, as in difflib);
-    words of `SLACK_S` around it may be matched, too. Agreement is twice the matched words over all
-    words of both (Dice 1945). `agreement` of the whole weighs minutes by their words.
+    They cannot be compared if either has no words, or if the languages differ. The words of a
+    minute are matched in order (longest common blocks, Ratcliff and Obershelp 1988, as in difflib);
+    words up to `SLACK_S` seconds before or after the minute may be matched too. The agreement of a
+    minute is twice the number of matched words, divided by the number of words of both (Dice 1945).
+    The `agreement` of the whole transcript weights minutes by their number of words.
     """
     if _primary_language(transcript.language) != _primary_language(captions.language):
         return None
@@ -67,7 +68,10 @@ def compare(transcript: Transcript, captions: Transcript, source: str) -> Captio
 def _minute(
     ours: Sequence[_Token], theirs: Sequence[_Token], start_s: float, end_s: float
 ) -> tuple[int, int, int]:
-    """Return our words in the minute, the captions' words in it, and how many of both match."""
+    """Return the numbers of our words, of the captions' words and of matched words in the minute.
+
+    A matched pair counts as two words.
+    """
     left = [t for t in ours if start_s - SLACK_S <= t.start_s < end_s + SLACK_S]
     right = [t for t in theirs if start_s - SLACK_S <= t.start_s < end_s + SLACK_S]
     inside_left = [start_s <= t.start_s < end_s for t in left]
@@ -87,10 +91,10 @@ def _blocks(left: Sequence[_Token], right: Sequence[_Token]) -> Iterable[tuple[i
 def add_caption_agreement(
     transcript: Transcript, captions: Transcript, source: str, below: float
 ) -> Transcript:
-    """Add the agreement to the transcript, and a flag where a minute agrees less than `below`.
+    """Add the agreement to the transcript, and flags in minutes with an agreement under `below`.
 
-    A flag covers our words that the captions do not have, from the first to the last of a run; in a
-    minute in which we have no words, the stretch of the captions.
+    A flag covers a run of our words that the captions do not have. If the captions have all our
+    words of the minute, it covers the captions' words of the minute.
     """
     agreement = compare(transcript, captions, source)
     if agreement is None:
@@ -124,7 +128,7 @@ def _disagreements(
         for place, t in enumerate(left)
         if place not in known and start_s <= t.start_s < end_s
     ]
-    if not loose:  # the captions have all our words: their other words are missing here
+    if not loose:  # the captions have all our words, so ours lack some of the captions' words
         loose = [(t.start_s, t.end_s) for t in right if start_s <= t.start_s < end_s]
     return _merge_spans(loose, _MERGE_S)
 
@@ -140,7 +144,7 @@ def _merge_spans(spans: Iterable[tuple[float, float]], gap_s: float) -> list[tup
 
 
 def _with_flags(transcript: Transcript, flags: Sequence[QualityFlag]) -> tuple[WindowReport, ...]:
-    """Return the window reports with each flag in the window in which it begins."""
+    """Return the window reports, with each flag added to the window in which it begins."""
     windows = list(transcript.windows)
     if not windows:
         windows = [WindowReport(0.0, transcript.media.duration_s, 0.0, 0.0)]
@@ -151,9 +155,9 @@ def _with_flags(transcript: Transcript, flags: Sequence[QualityFlag]) -> tuple[W
 
 
 def _with_suspect_time(transcript: Transcript, flags: Sequence[QualityFlag]) -> Coverage:
-    """Return the coverage with the words of disputed stretches among its suspect seconds.
+    """Return the coverage with the flagged spans added to its suspect seconds.
 
-    Stretches that other flags mark already, and gaps, are not counted twice.
+    Spans that other flags mark already, and gaps, are not counted twice.
     """
     known = [(s.start_s, s.end_s) for w in transcript.windows for s in w.flags]
     known += [(gap.start_s, gap.end_s) for gap in transcript.coverage.gaps]
@@ -170,8 +174,10 @@ def _total_s(spans: Iterable[tuple[float, float]]) -> float:
 
 
 def _tokens(segments: Iterable[Segment]) -> list[_Token]:
-    """Return words in comparable form, those without a letter left out; in scripts without spaces,
-    characters."""
+    """Return the words in normalized form, without words that have no letter or digit.
+
+    In scripts without spaces, every character is a word.
+    """
     found: list[_Token] = []
     for segment in segments:
         for piece in pieces(segment):
@@ -186,7 +192,7 @@ def _tokens(segments: Iterable[Segment]) -> list[_Token]:
 
 
 def normalize_word(word: str) -> str:
-    """Return a word without case, punctuation and spelling variants of its letters (NFKC)."""
+    """Return a word in lower case, without punctuation and variants of its letters (NFKC)."""
     folded = unicodedata.normalize("NFKC", word).casefold()
     return "".join(letter for letter in folded if letter.isalnum())
 

@@ -1,7 +1,7 @@
-"""Reads captions as a transcript: WebVTT, SubRip and YouTube's own JSON.
+"""Parser of captions as a transcript, for WebVTT, SubRip and YouTube's own JSON.
 
-Text that is not spoken (sounds in brackets, speakers' names, notes) is left out, and so are the
-repetitions of automatic captions that roll over the screen.
+The parser removes text that is not spoken (sounds in brackets, speakers' names, notes), and the
+repeated lines of automatic captions that scroll on the screen.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class _Cue:
 
 
 def read(file: CaptionFile, media: MediaRef) -> Transcript:
-    """Return the captions as a transcript, words with times where the file has them.
+    """Return the captions as a transcript; its words have times if the file has them.
 
-    Its `engine` is `captions`, its `model` says who wrote them, and a warning says so too. The
-    coverage is unknown and therefore that of no speech. Raises LibraryError for a file that is
-    missing, damaged or of an unknown kind.
+    Its `engine` is `captions`, its `model` shows if people wrote them, and a warning states it
+    too. The coverage is unknown, and so equal to that of a medium without speech. Raises
+    LibraryError for a file that is missing, damaged or of an unknown format.
     """
     segments = tuple(_segments(_cues(file.path), file.language, rolling=file.automatic))
     author = AUTOMATIC_CAPTIONS if file.automatic else HUMAN_CAPTIONS
@@ -120,17 +120,17 @@ def _srt(content: str) -> Iterator[_Cue]:
 
 
 def _json3(content: str) -> Iterator[_Cue]:
-    """Yield YouTube's timed text: events of segments, automatic ones with an offset a word."""
+    """Yield the cues of YouTube's timed text, whose automatic captions have an offset per word."""
     for event in json.loads(content).get("events", []):
         parts = event.get("segs")
-        if not parts or event.get("aAppend"):  # that one is only the line's end
+        if not parts or event.get("aAppend"):  # an `aAppend` event is only a line end
             continue
         start_s = event.get("tStartMs", 0) / 1000
         end_s = start_s + event.get("dDurationMs", 0) / 1000
         text = "".join(str(part.get("utf8", "")) for part in parts)
         words: list[Word] = []
         if any("tOffsetMs" in part for part in parts):
-            # An event stays on the screen while the next is spoken: it ends when the next starts.
+            # A word ends at the start of the next: the event itself stays on the screen longer.
             starts = [start_s + part.get("tOffsetMs", 0) / 1000 for part in parts]
             for part, start, until in zip(parts, starts, [*starts[1:], end_s], strict=True):
                 word = str(part.get("utf8", "")).strip()
@@ -140,7 +140,7 @@ def _json3(content: str) -> Iterator[_Cue]:
 
 
 def _segments(cues: Iterable[_Cue], language: str, *, rolling: bool) -> Iterator[Segment]:
-    """Yield cues in order of time, without unspoken text and, where they roll, repetitions."""
+    """Yield the cues in order of time, without unspoken text and, if `rolling`, repeated lines."""
     ordered = sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
     previous_lines: Sequence[str] = ()
     for place, cue in enumerate(ordered):
@@ -151,7 +151,7 @@ def _segments(cues: Iterable[_Cue], language: str, *, rolling: bool) -> Iterator
         if not text:
             continue
         end_s = max(cue.start_s, cue.end_s)
-        if rolling and place + 1 < len(ordered):  # it stays on the screen long after it is said
+        if rolling and place + 1 < len(ordered):  # the cue is shown longer than it is spoken
             end_s = min(end_s, max(ordered[place + 1].start_s, cue.start_s))
         words = cue.words if " ".join(w.text for w in cue.words) == text else ()
         yield Segment(
@@ -170,5 +170,5 @@ def _clip_words(words: Sequence[Word], end_s: float) -> tuple[Word, ...]:
 
 
 def spoken_text(line: str) -> str:
-    """Return a line without sounds (`[Music]`, `♪`, `(LAUGHTER)`) and speaker's name."""
+    """Return a line without sounds (`[Music]`, `♪`, `(LAUGHTER)`) and without a speaker's name."""
     return _SPEAKER.sub("", _SOUND.sub(" ", line)).strip()

@@ -1,6 +1,6 @@
-"""Clock times, words with the punctuation of the text, and cutting into chunks.
+"""Clock times, words with the punctuation of the text, and the cutting of text into chunks.
 
-Two guarantees hold for every format built on this: no word is lost, and none appears twice.
+Every format that uses this module has two guarantees: no word is lost, and none appears twice.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _SECONDS = re.compile(r"\d+(?:\.\d+)?s?")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The smallest stretch of text with a time: a word with the punctuation attached to it.
+    """The smallest part of a text with a time: a word with the punctuation attached to it.
 
-    `glued`: no space precedes it (Japanese, or the halves of a hyphenated word).
+    `glued` is True if no space precedes it (Japanese, or the halves of a hyphenated word).
     """
 
     start_s: float
@@ -32,9 +32,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A stretch of transcript; `language` is that of most of its seconds, None if not known.
+    """A part of a transcript; `language` is that of most of its seconds, None if unknown.
 
-    `starts_s`: the second at which each space-separated word of `text` begins.
+    `starts_s` has the time in seconds at which each space-separated word of `text` begins.
     """
 
     start_s: float
@@ -45,9 +45,9 @@ class Chunk:
 
 
 def format_timestamp(seconds: float, *, hours: bool | None = None) -> str:
-    """Return `MM:SS`, or `H:MM:SS` from one hour on; `hours` forces the one or the other.
+    """Return `MM:SS`, or `H:MM:SS` from one hour on; `hours` forces one of the two forms.
 
-    Parts of a second are dropped: a link to the shown time must not start after the word.
+    The time is rounded down: a link to the shown time must not start after the word.
     """
     whole = max(0, int(seconds))
     if hours is None:
@@ -58,9 +58,9 @@ def format_timestamp(seconds: float, *, hours: bool | None = None) -> str:
 
 
 def parse_time(text: str) -> float:
-    """Return a position in a medium in seconds: `75`, `75.5`, `1:15`, `1:02:03.5`.
+    """Return a position in a medium in seconds.
 
-    Raises UsageError.
+    Accepts `75`, `75.5`, `1:15` and `1:02:03.5`. Raises UsageError for other text.
     """
     word = text.strip()
     if _SECONDS.fullmatch(word):
@@ -77,13 +77,13 @@ def parse_time(text: str) -> float:
 
 
 def format_time_range(start_s: float, end_s: float) -> str:
-    """Return `MM:SS - MM:SS`; both with hours when the end is at one hour or later."""
+    """Return `MM:SS - MM:SS`; both times have hours when the end is at one hour or later."""
     hours = end_s >= HOUR_S
     return f"{format_timestamp(start_s, hours=hours)} - {format_timestamp(end_s, hours=hours)}"
 
 
 def collapse_whitespace(text: str) -> str:
-    """Return the text on one line: every run of white space becomes one space."""
+    """Return the text on one line, with every run of white space replaced by one space."""
     return " ".join(text.split())
 
 
@@ -101,7 +101,7 @@ def pieces(segment: Segment) -> tuple[Piece, ...]:
     """Return the segment's text cut at its words, with their times made to increase.
 
     `join(pieces(segment))` is the segment's text on one line. The text has precedence over the
-    words: where they disagree, the times are distributed over the text by its length.
+    words: if they differ, the segment's time is distributed over the text by its length.
     """
     words = [word for word in segment.words if word.text.strip()]
     text = collapse_whitespace(segment.text) or collapse_whitespace(
@@ -125,11 +125,11 @@ def pieces(segment: Segment) -> tuple[Piece, ...]:
 
 
 def _locate(text: str, words: Sequence[str]) -> list[tuple[str, bool]] | None:
-    """Return each word's share of the text, and True if it is glued to the one before.
+    """Return each word's part of the text, and True if no space separates it from the previous.
 
-    None when the text has letters that belong to no word.
+    Returns None when the text has letters that belong to no word.
     """
-    starts: list[int] = []  # where a word's share begins, opening quotes and brackets included
+    starts: list[int] = []  # starts of the words' parts, with opening quotes and brackets
     spaced: list[bool] = []
     cursor = 0
     for word in words:
@@ -165,10 +165,10 @@ def _spread(tokens: Sequence[str], segment: Segment) -> tuple[Piece, ...]:
 def chunks(
     transcript: Transcript, limit_s: float, *, max_pause_s: float = float("inf")
 ) -> Iterator[Chunk]:
-    """Join consecutive segments as long as they span at most `limit_s` seconds.
+    """Join consecutive segments into chunks that span at most `limit_s` seconds.
 
-    A segment longer than that is cut at words (a single longer word stays whole). A pause
-    longer than `max_pause_s` ends a chunk as well.
+    A longer segment is cut at words (a single longer word is not cut). A pause longer than
+    `max_pause_s` seconds also ends a chunk.
     """
     pending: list[_Unit] = []
     for segment in transcript.segments:
@@ -235,7 +235,7 @@ def _chunk(units: Sequence[_Unit]) -> Chunk:
     starts = [
         start
         for place, unit in enumerate(units)
-        # A unit glued to the one before continues its last word.
+        # A unit without a space before it continues the last word of the previous unit.
         for start in (unit.starts_s[1:] if place and unit.glued else unit.starts_s)
     ]
     known = tuple(starts) if len(starts) == len(text.split()) else ()

@@ -1,6 +1,7 @@
-"""Changes a transcript's text by hand; words that remain keep their times.
+"""Changes of a transcript's text by hand; unchanged words keep their times.
 
-Pure functions: they return the new segments and the changes; `kb.service.revisions` writes them.
+The functions are pure: they return the new segments and the changes, which
+`kb.service.revisions` writes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from kb.transcript.chunks import collapse_whitespace, pieces
 from kb.types import Coverage, Segment, SpeechSpan, TextChange, Word
 
 MANUAL_PROBABILITY = 1.0  # the probability of a word that a person wrote
-REACH_S = 0.3  # as in the coverage: a word accounts for speech this close to it
+REACH_S = 0.3  # as in the coverage: a word covers speech up to this distance
 LONGEST_UNCOVERED_S = 0.8  # a shorter stretch without a word is no gap
 
 # Scripts written without spaces: the letters around a word do not show its borders.
@@ -25,8 +26,8 @@ UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 def replace_text(segment: Segment, text: str) -> Segment:
     """Return the segment with another text; unchanged words keep time and probability.
 
-    Words that replace others share their time, by length; words inserted between two share the
-    pause there. Words of the text are separated by spaces.
+    Words that replace others divide the time of those by length; words inserted between two words
+    divide the pause between these. Spaces separate the words of the text.
     """
     text = collapse_whitespace(text)
     old = _words(segment)
@@ -46,7 +47,7 @@ def replace_text(segment: Segment, text: str) -> Segment:
 
 
 def _words(segment: Segment) -> list[Word]:
-    """Return the segment's words as its text shows them, punctuation included."""
+    """Return the segment's words in the form of its text, punctuation included."""
     found = pieces(segment)
     if len(found) != len(segment.words) or any(piece.glued for piece in found):
         chance = min((w.probability for w in segment.words), default=MANUAL_PROBABILITY)
@@ -60,7 +61,7 @@ def _words(segment: Segment) -> list[Word]:
 
 
 def spread(tokens: Sequence[str], start_s: float, end_s: float) -> list[Word]:
-    """Distribute words over a stretch of time, each by its number of characters."""
+    """Distribute words over a span of time, each by its number of characters."""
     total = sum(len(token) + 1 for token in tokens)
     words: list[Word] = []
     done = 0
@@ -73,7 +74,7 @@ def spread(tokens: Sequence[str], start_s: float, end_s: float) -> list[Word]:
 
 
 def text_between(segments: Iterable[Segment], start_s: float, end_s: float) -> str:
-    """Return the words whose middle is between two times, as the text shows them."""
+    """Return the words whose middle is between two times, in the form of the text."""
     near = (s for s in segments if s.start_s < end_s and s.end_s > start_s)
     words = [word for segment in near for word in _words(segment)]
     return " ".join(w.text for w in words if start_s <= (w.start_s + w.end_s) / 2 < end_s)
@@ -82,9 +83,10 @@ def text_between(segments: Iterable[Segment], start_s: float, end_s: float) -> s
 def edit_segment(
     segments: Sequence[Segment], place: int, text: str
 ) -> tuple[list[Segment], tuple[TextChange, ...]]:
-    """Return all segments with one rewritten (removed if `text` has no words), and the change.
+    """Return all segments with the text of one replaced, and the change.
 
-    The same text again changes nothing. Raises IndexError if there is no such segment.
+    A `text` without words removes the segment. The same text changes nothing. Raises IndexError
+    if there is no such segment.
     """
     if not 0 <= place < len(segments):
         raise IndexError(place)
@@ -101,8 +103,8 @@ def edit_span(
 ) -> tuple[list[Segment], tuple[TextChange, ...]]:
     """Return all segments with the words between two times replaced, and the changes.
 
-    A word belongs to the stretch that contains its middle. The new text goes into the first segment
-    that loses a word; if none does, it becomes a new segment.
+    A word is between the times if its middle is. The first segment that loses a word gets the new
+    text; if none loses a word, the text becomes a new segment.
     """
     tokens = collapse_whitespace(text).split(" ") if text.strip() else []
     changed: list[Segment] = []
@@ -153,8 +155,8 @@ def correct(
 ) -> tuple[list[Segment], tuple[TextChange, ...]]:
     """Return all segments with every occurrence of a wording replaced, and the changes.
 
-    Replaces whole words only (except in scripts without spaces), in any case; several words must be
-    adjacent within one segment. An occurrence that is right already is no change.
+    Replaces only whole words (except in scripts without spaces), in upper or lower case; several
+    words must be adjacent within one segment. An occurrence that is correct already is no change.
     """
     pattern = phrase_pattern(wrong)
     changed: list[Segment] = []
@@ -172,7 +174,7 @@ def correct(
 
 
 def phrase_pattern(words: str) -> re.Pattern[str]:
-    """Return a pattern that finds words as they are typed, in any case and spacing."""
+    """Return a pattern that matches the given words, in upper or lower case, with any spacing."""
     core = r"\s+".join(re.escape(part) for part in words.split())
     if not UNSPACED.search(words):
         core = rf"(?<!\w){core}(?!\w)"
@@ -180,8 +182,10 @@ def phrase_pattern(words: str) -> re.Pattern[str]:
 
 
 def update_coverage(coverage: Coverage, words: Iterable[Word]) -> Coverage:
-    """Return the coverage after words were added in gaps: gaps shrink or vanish, nothing else
-    changes."""
+    """Return the coverage after words were added in gaps.
+
+    Gaps become shorter or are removed; nothing else changes.
+    """
     covered = sorted((w.start_s - REACH_S, w.end_s + REACH_S) for w in words)
     gaps: list[SpeechSpan] = []
     for gap in coverage.gaps:

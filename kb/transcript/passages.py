@@ -1,4 +1,4 @@
-"""Passages: the stretches of a transcript that a search returns."""
+"""Passages: the parts of a transcript that a search returns."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from kb.transcript.caption_parser import ENGINE
 from kb.transcript.chunks import chunks
 from kb.types import MediaItem, Passage, Transcript
 
-# Words before and after a long silence seldom belong to one thought, and a hit whose passage
-# starts half a minute early sends the listener to the wrong place.
+# Words before and after a long silence seldom have the same topic, and the link of a hit whose
+# passage starts half a minute early would have the wrong time.
 MAX_PAUSE_S = 10.0
 
 
@@ -19,11 +19,11 @@ def passages(
     target_s: float = 30.0,
     path: str = "",
 ) -> tuple[Passage, ...]:
-    """Cut the transcript by time, every word into exactly one passage.
+    """Cut the transcript into passages by time; every word is in exactly one passage.
 
-    A passage holds consecutive segments that span at most `target_s` seconds; longer segments
+    A passage has consecutive segments that span at most `target_s` seconds; longer segments
     are cut at words. Ids count from `#0000` and are the same for the same transcript.
-    `path`: path of the medium; by default the one that was transcribed.
+    `path` is the path of the medium, by default that of the transcribed file.
     """
     return tuple(
         Passage(

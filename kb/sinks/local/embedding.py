@@ -1,4 +1,4 @@
-"""Sentence embeddings for semantic search: a table of engines, loaded on use.
+"""Sentence embeddings for semantic search, and a table of engines, each imported on first use.
 
 `KB_EMBEDDING_MODEL` is a hub name or a folder for the default engine, or `engine:model`.
 """
@@ -26,7 +26,7 @@ DEFAULT_ENGINE = "sentence-transformers"
 
 
 class Embedder(Protocol):
-    """A model from text to vectors of unit length, compared by their inner product.
+    """A model that encodes text as vectors of unit length, compared by their inner product.
 
     A class in `EMBEDDERS` is called with (model, device) and raises ModelUnavailable.
     """
@@ -57,10 +57,10 @@ def load_embedder(model: str, device: str = "auto") -> Embedder:
 
 
 class SentenceTransformerEmbedder:
-    """Any model that sentence-transformers can load, with its own prompts.
+    """Any model that sentence-transformers can load, with the model's own prompts.
 
-    `auto` means the CPU: a query takes some 10 ms there, and the accelerator's memory belongs
-    to the recognizer, which is another process.
+    `auto` means the CPU: a query takes about 10 ms there, and the recognizer, another process,
+    needs the accelerator's memory.
     """
 
     def __init__(self, model: str, device: str = "auto") -> None:

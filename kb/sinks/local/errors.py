@@ -48,7 +48,10 @@ def index_error(folder: Path, action: Action, reason: str) -> KnowledgeBaseError
 
 
 def model_error(folder: Path, made_with: str, model: str) -> KnowledgeBaseError:
-    """Return the error for an index of the model `made_with` (empty for none), not `model`."""
+    """Return the error for an index made with another model than `model`.
+
+    `made_with` is the model of the index, empty if it has none.
+    """
     if not made_with:
         return KnowledgeBaseError(
             "index.without_model",

@@ -1,11 +1,11 @@
 """Ranking of the passages of a table for a query.
 
-Keyword: BM25 over the folded words (see `kb.sinks.local.tokenizer`). All terms must occur; if
-there are fewer such passages than requested, passages with some of the terms follow, with scores
-scaled below the last full match. A term in quotation marks must always occur; words that are
-adjacent in the query score higher where they are adjacent in the passage.
-Semantic: cosine similarity of sentence embeddings. Hybrid: both lists merged by reciprocal
-rank fusion (Cormack, Clarke, Büttcher 2009), which needs no common scale of scores.
+Keyword: BM25 over the folded words (see `kb.sinks.local.tokenizer`). All terms must occur. If
+fewer such passages are found than requested, passages with some of the terms follow, with scores
+scaled below that of the last full match. A term in quotation marks must always occur; words that
+are adjacent in the query score higher where they are adjacent in the passage.
+Semantic: cosine similarity of sentence embeddings. Hybrid: both lists merged by reciprocal rank
+fusion (Cormack, Clarke, Büttcher 2009), which needs no common scale of scores.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Row = dict[str, Any]
 
 _COLUMNS = ["id", "item_id", "seq", "title", "start_s", "end_s", "text"]
 _COLUMNS += ["deep_link", "path", "word_starts_s", "tier"]
-_RRF_K = 60  # the constant of the paper
+_RRF_K = 60  # the constant in the paper of Cormack, Clarke and Büttcher
 _FUSED_DEPTH = 50
-# Rows with equal scores come in any order, so extra rows are read and sorted before the cut.
+# Rows with equal scores have no fixed order, so extra rows are read and sorted before the cut.
 _SPARE = 32
 # Factor between the score of the last full match and that of the best partial one.
 _BELOW = 0.99
@@ -83,7 +83,7 @@ def hybrid(table: Any, terms: Sequence[Term], vector: Vectors, limit: int) -> li
 
 
 def hit(row: Row, terms: Sequence[Term]) -> Hit:
-    """Return a row as a hit; its link leads to the first word that was found."""
+    """Return a row as a hit; its link has the time of the first word that was found."""
     at_s = _hit_time_s(row, terms)
     return Hit(
         item_id=row["item_id"],
@@ -121,7 +121,7 @@ def _full_text_search(table: Any, query: Any, limit: int) -> list[Row]:
 
 
 def _sorted_rows(rows: Iterable[Row]) -> list[Row]:
-    # Rounded, because the last bits depend on the division of the index into files.
+    # Scores are rounded, because their last bits depend on the division of the index into files.
     return sorted(rows, key=lambda row: (-round(row["score"], 5), row["item_id"], row["seq"]))
 
 
@@ -139,7 +139,7 @@ def _all_of(terms: Sequence[Term]) -> Any:
         clauses.append(together)
     must = [(Occur.MUST, clause) for clause in clauses]
     if len(words) > 1:
-        # Adjacent words of a query are mostly meant as a phrase: such passages come first.
+        # Adjacent words of a query are usually a phrase: passages with the phrase come first.
         return BooleanQuery([*must, (Occur.SHOULD, PhraseQuery(" ".join(words), "tokens"))])
     return clauses[0] if len(clauses) == 1 else BooleanQuery(must)
 

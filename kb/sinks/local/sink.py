@@ -1,4 +1,4 @@
-"""The local knowledge base: a LanceDB index in the library folder, no server, no account.
+"""The local knowledge base: a LanceDB index in the library folder, without server or account.
 
 Its content can be rebuilt from the library folder at any time (`kb reindex`).
 """
@@ -39,15 +39,15 @@ from kb.types import DocumentFacts, MediaItem, Passage, Published
 log = logging.getLogger(__name__)
 
 FOLDER_NAME = "index.lance"
-REBUILD_BATCH = 2_000  # passages written at once: some 2 MB, and 3 MB of vectors
+REBUILD_BATCH = 2_000  # passages written at once: about 2 MB, and 3 MB of vectors
 
 
 class LocalSink:
     """Passages under `<home>/index.lance`, for any number of processes at the same time.
 
-    A publish is one commit: visible at once, and atomic in a crash. Every method raises
-    KnowledgeBaseError when the index is damaged, with `kb reindex` as its hint. An open sink
-    must not be used after a fork.
+    A publish is one commit, which is visible at once and stays atomic in a crash. Every method
+    raises KnowledgeBaseError when the index is damaged, with `kb reindex` as its hint. An open
+    sink must not be used after a fork.
     """
 
     name = "local"
@@ -66,9 +66,9 @@ class LocalSink:
         facts: DocumentFacts | None = None,
         extra_metadata: Mapping[str, str] | None = None,
     ) -> Published:
-        """Make the item's passages exactly these; unchanged ones cost one query.
+        """Replace the item's passages by these; unchanged passages cost one query.
 
-        `facts` and `extra_metadata` are not stored: they are not searched.
+        `facts` and `extra_metadata` are not stored, because searches do not use them.
 
         Raises ModelUnavailable when an embedding model is set and cannot be loaded.
         """
@@ -107,8 +107,8 @@ class LocalSink:
     def search(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> Hits:
         """Return at most `limit` passages, best first; equal scores in order of item and time.
 
-        Words must all occur, in any order; text in quotation marks must occur literally; if
-        too few passages have all words, those with some of them follow. Case and accents are
+        All words must occur, in any order; text in quotation marks must occur literally. If too
+        few passages have all words, passages with some of them follow. Case and accents are
         ignored. `kb.sinks.local.ranking` defines the scores.
 
         Raises UsageError for an empty query, an unknown mode, a limit below 1 or a mode for
@@ -148,13 +148,13 @@ class LocalSink:
         """Replace the whole index by these items; return the number of passages.
 
         The new index is built in another table and becomes current in one step: searches use
-        the old one until then, and a crash leaves it. Changes by other processes during the
-        rebuild are repeated. Repairs a damaged index.
+        the old one until then, and after a crash the old one is current. Changes by other
+        processes during the rebuild are repeated. A rebuild repairs a damaged index.
         """
         tables = self._tables
         old = self._old_table()
         before = _heads(old) if old is not None else {}
-        # The name has the time, so that the leftovers of a crash have a known age.
+        # The name contains the time, so that the age of a crashed rebuild's table is known.
         name = f"{FIRST_TABLE}-{os.getpid()}-{time.time_ns() // 1_000_000}"
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(tables.remove, name)
@@ -169,7 +169,7 @@ class LocalSink:
                 replaced = tables.make_current(name)
             on_failure.pop_all()
         with tables.wrap_errors("rebuild"):
-            # Again, for passages that were published during the change.
+            # The second call repeats what was published during the replacement.
             self._replay_changes(old, now, table, written)
             tables.remove_leftovers(replaced)
             return int(table.count_rows(f"seq > {HEAD}"))
@@ -207,7 +207,7 @@ class LocalSink:
             )
         target_model = model if model == self._model else ""
         head = _heads(table, item_id).get(item_id)
-        # A process without the model does not delete the vectors of one that has it.
+        # A process without the model does not delete vectors that another process computed.
         if head and head[0] == sha256 and target_model in ("", head[1]):
             return
         if any(passage.tier for passage in passages):
@@ -234,7 +234,7 @@ class LocalSink:
         return load_embedder(self._model, self._device).passages(texts)
 
     def _query_vector(self, query: str, mode: str) -> Vectors:
-        """Return the vector of a query, after a check that the index has vectors of the model."""
+        """Check that the index has vectors of the model; return the vector of a query."""
         if not self._model:
             raise UsageError(
                 "search.model_missing",
@@ -249,7 +249,7 @@ class LocalSink:
         return load_embedder(self._model, self._device).query(query)
 
     def _vector_error(self, table: Any) -> KnowledgeBaseError | None:
-        """Return the error for a table without all vectors of the model, None if it has them."""
+        """Return the error for a table that lacks vectors of the model, None if it has all."""
         folder, made_with = self._tables.folder, model_of(table)
         if made_with != self._model:
             return model_error(folder, made_with, self._model)
@@ -267,8 +267,8 @@ class LocalSink:
     ) -> _Heads:
         """Repeat on the new table the changes of the old one since `before`.
 
-        `written` has the hashes that this rebuild wrote into the new table: an item with
-        another hash was published there by another process since, and is not changed.
+        `written` has the hashes that this rebuild wrote into the new table. An item with another
+        hash in the new table was published there by another process later, and is not changed.
         """
         if old is None:
             return before
@@ -286,7 +286,7 @@ class LocalSink:
         return now
 
 
-# Per item: the hash of its passages, and the model of its vectors or "".
+# Item id -> the hash of its passages, and the model of its vectors or "".
 _Heads = dict[str, tuple[str, str]]
 
 

@@ -1,14 +1,14 @@
 """The table of passages on disk: one LanceDB table, its indices, and its replacement.
 
-Every passage is a row; each item has one *head* row (`seq` -1, no words) with the hash of its
-passages too. Both are written in one commit, so an item is either old or new, and its state is
-read from one row. `id` is the table's primary key, which makes LanceDB refuse (and repeat) the
-slower of two commits to the same item: without it, two processes that publish one item at the
-same time leave both sets of rows.
+Every passage is a row. Each item also has one *head* row (`seq` -1, no words) with the hash of
+its passages. All rows of an item are written in one commit, so an item is either old or new, and
+its state is read from one row. `id` is the table's primary key: with it, LanceDB refuses (and
+repeats) the slower of two commits to the same item. Without it, two processes that publish one
+item at the same time would leave both sets of rows.
 
-The file `current` names the table in use; without that file it is `passages`. A rebuild fills
-a table of another name and then replaces the file, so that a crash at any point leaves the old
-table or the new one.
+The file `current` contains the name of the table in use; without that file it is `passages`. A
+rebuild fills a table of another name and then replaces the file, so that after a crash at any
+point either the old table or the new one is in use.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ POINTER = "current"
 HEAD = -1
 MODEL_KEY = b"kb.embedding_model"
 
-# Full-text search reads rows that no index covers one by one: 2,000 cost some 5 ms a query.
+# Full-text search reads rows outside the index one by one: 2,000 cost about 5 ms per query.
 MAX_UNINDEXED_ROWS = 2_000
 MAX_FRAGMENTS = 64
 MAX_OLD_VERSIONS = 64
-# A reader holds a version during one query; files of older versions can be deleted.
+# A reader uses a version during one query; files of older versions can be deleted.
 KEEP_VERSIONS = timedelta(minutes=2)
-# Comparing a query with every vector takes 2 to 3 s per million; fewer need no index.
+# The comparison of a query with every vector takes 2 to 3 s per million; fewer need no index.
 VECTOR_INDEX_FROM = 50_000
 LEFTOVER_AGE_S = 24 * 3600.0
 WRITE_ATTEMPTS = 8
 
-# LanceDB has no error classes: its core raises RuntimeError, its Python part the others.
+# LanceDB has no error classes: its core raises RuntimeError, its Python part raises the others.
 _STORE_ERRORS = (OSError, RuntimeError, ValueError, pa.ArrowException)
 
 Result = TypeVar("Result")
@@ -157,7 +157,7 @@ PASSAGE_COLUMNS = [
 
 
 def columns_of(table: Any, requested: Sequence[str]) -> list[str]:
-    """Return the columns that the table has: one of an older version lacks the newest."""
+    """Return the requested columns that the table has; a table of an older version lacks some."""
     existing = frozenset(table.schema.names)
     return [name for name in requested if name in existing or name.startswith("_")]
 
@@ -175,14 +175,14 @@ def item_filter(item_id: str) -> str:
 
 
 def _utf8(text: str) -> str:
-    # A name from a file system may hold lone surrogates, which no table can store.
+    # A name from a file system may contain lone surrogates, which a table cannot store.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class PassageTables:
-    """The folder of the index: its current table, creation of tables, safe writing.
+    """The folder of the index, with its current table, the creation of tables and safe writing.
 
-    Several processes and threads can use it at a time; it holds no lock.
+    Several processes and threads can use it at the same time, without a lock.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -211,14 +211,14 @@ class PassageTables:
         """Run `action` on the current table, created with the schema `make()` if missing.
 
         `action` must be idempotent: it is repeated when another process commits first, and on
-        the new table when a rebuild replaced the old one meanwhile.
+        the new table when a rebuild replaced the old one during the action.
         Raises KnowledgeBaseError.
         """
         for attempt in range(1, WRITE_ATTEMPTS + 1):
             with self.wrap_errors("write"):
                 name = self.current()
                 try:
-                    table = self._open(name)  # an empty table is false, so ask for None
+                    table = self._open(name)  # an empty table is false, so compare with None
                     action(self.create(name, make()) if table is None else table)
                 except _STORE_ERRORS as error:
                     lost_a_race = "conflict" in str(error).lower() or self.current() != name
@@ -254,7 +254,7 @@ class PassageTables:
         """Return the name of the table in use."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             name = _retry_on_permission_error((self.folder / POINTER).read_text, "utf-8").strip()
-            # A part of a name or any other text is damage.
+            # An incomplete name or any other text is damage.
             if not name.startswith(FIRST_TABLE) or not name.replace("-", "").isalnum():
                 raise ValueError(f"{self.folder / POINTER} does not name a table")
             return name
@@ -264,7 +264,7 @@ class PassageTables:
         """Replace the current table by another in one step; return the name of the old one."""
         try:
             replaced = self.current()
-        except ValueError:  # the file was damaged and named none
+        except ValueError:  # the damaged file named no table
             replaced = FIRST_TABLE
         beside = self.folder / f"{POINTER}.{os.getpid()}.tmp"
         with beside.open("w", encoding="utf-8") as file:
@@ -287,7 +287,7 @@ class PassageTables:
     def remove(self, name: str) -> None:
         """Delete a table's files, or a file of its name."""
         path = self.folder / f"{name}.lance"
-        # A reader on Windows may still hold some: `remove_leftovers` deletes them later.
+        # On Windows a reader may have files open: `remove_leftovers` deletes them later.
         shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):
             path.unlink()
@@ -314,7 +314,7 @@ class PassageTables:
     def maintain(self, table: Any, *, force: bool = False) -> None:
         """Update the indices, merge small files and delete old versions, if due.
 
-        A failure is harmless: searches stay correct, and the next publish tries again.
+        A failure is only logged: searches stay correct, and the next publish tries again.
         """
         try:
             unindexed = table.index_stats("tokens_idx").num_unindexed_rows
@@ -344,11 +344,11 @@ class PassageTables:
             table.create_index("vector", config=IvfFlat(distance_type="cosine"))
 
     def _connect(self) -> Any:
-        # Zero: every query checks for commits of other processes first.
+        # With an interval of zero, every query first checks for commits of other processes.
         return lancedb.connect(str(self.folder), read_consistency_interval=timedelta(0))
 
     def _open(self, name: str) -> Any | None:
-        """Return the table or None; it is kept open while its folder is the same."""
+        """Return the table, None if it is missing; it stays open while its folder is the same."""
         path = self.folder / f"{name}.lance"
         try:
             found = path.stat()
@@ -380,13 +380,13 @@ class PassageTables:
 
 
 def _first_line(error: Exception) -> str:
-    """Return the cause without LanceDB's own source positions."""
+    """Return the cause without positions in LanceDB's source code."""
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return first.split(", /")[0][:300]
 
 
 def _retry_on_permission_error(call: Callable[..., Result], *arguments: Any) -> Result:
-    """Call, and repeat while Windows denies access because of another process."""
+    """Call the function; repeat the call while Windows denies access to a file in use."""
     for _ in range(20):
         try:
             return call(*arguments)

@@ -1,14 +1,14 @@
-"""The tokenizer of the index: one folding for passages, queries and snippets.
+"""The tokenizer of the index, with the same folding for passages, queries and snippets.
 
-The index stores words that were cut and folded here and splits only at spaces, so that
-passages, queries and marks always agree. No stemming and no stop words: both belong to one
-language, and both break phrases.
+This module splits text into words and folds them; the index stores these words and splits only
+at spaces, so that passages, queries and marks always agree. There is no stemming and there are
+no stop words: both belong to one language, and both break phrases.
 
 Folding: compatibility forms are unified (NFKD), case is folded, and accents, points and
-harakat (combining class 10 and up) are dropped; vowel signs and viramas of Indic scripts
-stay. Scripts written without spaces give one word per character; a run of them in a query
-is then a phrase, which makes it a substring search. Whatever else is punctuation: it
-separates words and has no meaning in a query, except quotation marks.
+harakat (combining class 10 and up) are removed; vowel signs and viramas of Indic scripts
+stay. Scripts written without spaces give one word per character; a run of such characters in a
+query is a phrase, and so a substring search. All other characters are punctuation: they separate
+words and have no meaning in a query, except quotation marks.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ SNIPPET_CHARS = 180
 _QUOTES = '"“”„‟«»‹›「」『』＂'
 _QUOTED = re.compile(f"[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]")
 
-# Letters that Unicode does not decompose, though users type them without the stroke.
+# Letters that Unicode does not decompose, although users type them without the stroke.
 _STROKED = str.maketrans(
     {"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ħ": "h", "ŧ": "t", "ı": "i"}
     | {"æ": "ae", "œ": "oe", "þ": "th"}
 )
 
-# Hangul is written with spaces, but particles are attached to the noun.
+# Hangul is in the list although it is written with spaces: particles are attached to the noun.
 _ONE_WORD_PER_CHARACTER = (
     (0x0E01, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Myanmar
@@ -49,7 +49,7 @@ _LAST_KEPT_MARK_CLASS = 9  # 7 nukta, 8 kana voicing, 9 virama: part of the lett
 
 
 def _fold(char: str) -> str:
-    if unicodedata.category(char) == "Cf":  # soft hyphens and joiners sit inside words
+    if unicodedata.category(char) == "Cf":  # soft hyphens and joiners, which occur inside words
         return ""
     kept: list[str] = []
     for part in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold()):
@@ -72,7 +72,7 @@ def _is_single_character_word(char: str) -> bool:
 
 
 class _FoldTable(dict[int, str]):
-    """A map from code points to folded text, filled on use: folding a passage is one C loop."""
+    """A map from code points to folded text, filled on use, so that folding is one C loop."""
 
     def __missing__(self, code: int) -> str:
         self[code] = _fold(chr(code))
@@ -115,7 +115,7 @@ def snippet(text: str, terms: Sequence[Term], length: int = SNIPPET_CHARS) -> st
     """Return about `length` characters around the densest hit, with hit words in `**`.
 
     Asterisks of the text become U+2217, so that every `**` is a mark. Cut ends have an
-    ellipsis. Text without a hit (semantic search) is cut from its start.
+    ellipsis. The snippet of a text without a hit (semantic search) is the start of the text.
     """
     text = " ".join(unicodedata.normalize("NFC", text).split()).replace("*", "∗")
     hits = _hits(text, terms)
@@ -123,7 +123,7 @@ def snippet(text: str, terms: Sequence[Term], length: int = SNIPPET_CHARS) -> st
     pieces: list[str] = ["… " if start else ""]
     position = start
     for first, last, _ in hits:
-        # A hit that overlaps the one before, or is cut by the window, is not marked again.
+        # A hit that overlaps the previous one, or is cut by the window, is not marked.
         if first < position or last > end:
             continue
         pieces += [text[position:first], "**", text[first:last], "**"]
@@ -137,7 +137,7 @@ def first_word(text: str, terms: Sequence[Term]) -> int:
     hits = _hits(text, terms)
     if not hits:
         return 0
-    # The word with the hit is counted too, so one is subtracted.
+    # The count includes the word with the hit, so one is subtracted.
     return max(0, len(text[: hits[0][0] + 1].split()) - 1)
 
 
@@ -161,7 +161,7 @@ def _spans(text: str) -> list[tuple[str, int, int]]:
 
 
 def _hits(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
-    """Return (start, end, number of the term) of every hit; of equal starts the longest first."""
+    """Return (start, end, number of the term) of every hit, by start, then the longest first."""
     spans = _spans(text)
     words = [word for word, _, _ in spans]
     hits: list[tuple[int, int, int]] = []
@@ -175,7 +175,7 @@ def _hits(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
 
 def _window(text: str, hits: Sequence[tuple[int, int, int]], length: int) -> tuple[int, int]:
     """Return the slice to show: the one with the most different terms, moved to word borders."""
-    if len(text) <= length + 20:  # hiding three words gains nothing
+    if len(text) <= length + 20:  # a cut of about three words has no benefit
         return 0, len(text)
     best = (0, 0, 0)  # (different terms, start, end)
     for first, _, _ in hits:

@@ -1,7 +1,7 @@
-"""Questions to the project: answers and search results with their video and second.
+"""Questions to the project: answers and search results with their medium and time.
 
-The place of an excerpt is the deep link at the start of its passage, if the excerpt has it;
-else the passage of the item that shares the most words with the excerpt.
+The time of an excerpt is that of the deep link at the start of its passage, if the excerpt has
+the link; else that of the item's passage that shares the most words with the excerpt.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NAME_KEYS = (
 )
 _SCORE_KEYS = ("score", "similarity", "relevance", "rerank_score")
 
-SHORTEST_RUN = 3  # words in a row that an excerpt must share with its passage
+SHORTEST_RUN = 3  # consecutive words that an excerpt must share with its passage
 _LINK = re.compile(r"\[(?:\d+(?::\d\d)+)\]\((?:<[^>\n]*>|[^)\s]*)\)")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+_[0-9a-f]{8}(?:_p\d{2,})?\.md")
 _TIMED_URL = re.compile(r"https?://[^\s)>\"']+[?&#]t=(\d+)")
@@ -39,8 +39,8 @@ Passages = Callable[[str], Sequence[Passage]]
 class Reference:
     """One source of an answer or one search result.
 
-    `start_s` and `deep_link` are None and empty if no passage matched; `item_id` is empty for
-    a document of another producer. `score` is the service's own. `end_s` and `path` (of the
+    `start_s` is None and `deep_link` is empty if no passage matched; `item_id` is empty for a
+    document of another producer. `score` is the service's own value. `end_s` and `path` (of the
     medium, in the library folder) are set if the library has the passage.
     """
 
@@ -69,8 +69,8 @@ def ask(
 ) -> Answer:
     """Ask the project's assistant, which answers from the documents.
 
-    `passages` returns an item's passages by id, to find the second if the service shows only
-    text; without it only links in the excerpts have the time. `chat_id` continues a
+    `passages` returns an item's passages by id; they give the time if the service shows only
+    text. Without it only links in the excerpts give the time. `chat_id` continues a
     conversation. Raises UsageError for an empty question and the errors of the sink.
     """
     if not question.strip():
@@ -90,7 +90,10 @@ def ask(
 def search(
     sink: OdinSink, query: str, limit: int = 10, *, passages: Passages | None = None
 ) -> tuple[Reference, ...]:
-    """Search the project; return at most `limit` results in the service's order; see `ask`."""
+    """Search the project; return at most `limit` results in the service's order.
+
+    The arguments and errors are those of `ask`.
+    """
     check_query(query, limit)
     found = [row for result in sink.client.search(query, limit) for row in _rows(result)]
     return _resolve_references(sink, found, passages)[:limit]
@@ -99,14 +102,14 @@ def search(
 def _resolve_references(
     sink: OdinSink, excerpts: Sequence[Reference], passages: Passages | None
 ) -> tuple[Reference, ...]:
-    """Return the excerpts with item and second if they are known, each place once."""
+    """Return the excerpts with item and time if they are known, each item and time once."""
     owners = _DocumentOwners(sink)
     found: dict[tuple[str, object], Reference] = {}
     for excerpt in excerpts:
         reference = _resolve_reference(excerpt, owners, passages)
         place = reference.start_s if reference.start_s is not None else reference.text
         found.setdefault((reference.item_id or reference.document, place), reference)
-    # A document without text is redundant beside one of the same item with a time.
+    # A document without text is redundant if another reference has the same item and a time.
     led = {reference.item_id for reference in found.values() if reference.start_s is not None}
     return tuple(
         reference
@@ -139,7 +142,10 @@ def _resolve_reference(
 
 
 def _best_passage(text: str, known: Sequence[Passage]) -> Passage | None:
-    """Return the passage that shares the most runs of words with the excerpt; first of equals."""
+    """Return the passage that shares the most runs of words with the excerpt, the first of equals.
+
+    Returns None if no passage shares a run.
+    """
     excerpt_runs = Counter(_runs(_LINK.sub(" ", text)))
     best, best_count = None, 0
     for passage in known:
@@ -157,7 +163,7 @@ def _runs(text: str) -> Iterator[tuple[str, ...]]:
 
 
 class _DocumentOwners:
-    """The items of documents: by the stored publish states, else by the project's list."""
+    """A map of documents to items, from the stored publish states, else the project's list."""
 
     def __init__(self, sink: OdinSink) -> None:
         self._sink = sink
@@ -176,7 +182,7 @@ class _DocumentOwners:
         return item_id, self._title(item_id)
 
     def of_link(self, link: str) -> tuple[str, str]:
-        """Return the item whose documents' names hold the id in the link."""
+        """Return the item whose documents' names contain the id in the link."""
         self._load_titles()
         for part in re.findall(r"[A-Za-z0-9_-]{11,}", link):
             for name, item_id in self._by_name.items():
@@ -199,7 +205,7 @@ class _DocumentOwners:
 
 
 def _rows(part: Any) -> Iterator[Reference]:
-    """Yield everything in an answer that looks like an excerpt of a document, at any depth."""
+    """Yield every part of an answer, at any depth, that has the form of a document's excerpt."""
     if isinstance(part, list):
         for row in part:
             if isinstance(row, str) and _NAME.fullmatch(row):
@@ -230,7 +236,7 @@ def _is_number(value: object) -> bool:
 
 
 def _paragraphs_with_links(message: str) -> Iterator[str]:
-    """Yield the text from each time link to the next, as the assistant quoted them."""
+    """Yield the parts of an answer, each from one time link to the next."""
     starts = [match.start() for match in _LINK.finditer(message)]
     for start, end in pairwise([*starts, len(message)]):
         yield message[start:end].strip()

@@ -1,8 +1,8 @@
-"""ODIN's API as typed calls, without further logic.
+"""A client of ODIN's API with typed calls, without further logic.
 
 Every call raises CredentialsRefused (key, secret or project), OdinRefused (with ODIN's own
 message), OutcomeUnknown (an upload or message that may or may not have been accepted),
-KnowledgeBaseError (cannot be reached) or Cancelled (the stop was set).
+KnowledgeBaseError (ODIN cannot be reached) or Cancelled (the stop was set).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MISSING = "missing"
 
 @dataclass(frozen=True, slots=True)
 class RemoteDocument:
-    """A document as the project lists it; `name` is its key, `status` ODIN's own word."""
+    """A document in the project's list; `name` is its key, `status` is ODIN's own value."""
 
     name: str
     status: str
@@ -45,7 +45,7 @@ class RemoteDocument:
 
 @dataclass(frozen=True, slots=True)
 class UploadResult:
-    """The answer to an upload: accepted, but perhaps not yet indexed."""
+    """The answer to an accepted upload, whose document may not be indexed yet."""
 
     name: str
     status: str
@@ -53,7 +53,7 @@ class UploadResult:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStatus:
-    """The state of a document: ODIN's own word (or `missing`) and its message."""
+    """The state of a document: ODIN's own value (or `missing`) and ODIN's message."""
 
     status: str
     message: str = ""
@@ -61,7 +61,7 @@ class RemoteStatus:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project that the credentials give access to."""
+    """A project to which the credentials give access."""
 
     id: str
     name: str
@@ -90,7 +90,7 @@ def file_size_error(path: Path, size: int) -> KnowledgeBaseError:
 
 
 class OdinClient:
-    """One project of ODIN. Safe to use from threads; `stop` ends every wait at once."""
+    """A client of one project of ODIN, safe to use from threads; `stop` ends every wait at once."""
 
     def __init__(self, settings: Settings, stop: threading.Event | None = None) -> None:
         self.stop = stop or threading.Event()
@@ -104,7 +104,7 @@ class OdinClient:
         return self._add(name, metadata, len(content), lambda: io.BytesIO(content))
 
     def add_file(self, name: str, path: Path, metadata: Mapping[str, Any]) -> UploadResult:
-        """Upload a file unchanged; it is read while it is sent.
+        """Upload a file unchanged; the file is read while it is sent.
 
         Raises KnowledgeBaseError when it cannot be read or is larger than ODIN's limit.
         """
@@ -210,7 +210,7 @@ class OdinClient:
                     raise
 
     def projects(self) -> list[Project]:
-        """Return the projects that the credentials give access to."""
+        """Return the projects to which the credentials give access."""
         rows = self._connection.call("GET", "/projects", idempotent=True).get("projects")
         return [
             Project(str(row.get("id", "")), str(row.get("name", "")))
@@ -219,7 +219,7 @@ class OdinClient:
         ]
 
     def project_data(self) -> Mapping[str, Any]:
-        """Return ODIN's data of the project; fails unless credentials and project fit."""
+        """Return ODIN's data of the project; raise an error if the credentials do not fit it."""
         answer = self._connection.call("GET", f"/project/{quote(self.project)}", idempotent=True)
         data = answer.get("project_data")
         return data if isinstance(data, dict) else answer
@@ -236,7 +236,7 @@ class OdinClient:
         return [row for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict)]
 
     def chat(self, message: str, chat_id: str = "") -> ChatReply:
-        """Ask the project's assistant, in a new conversation unless `chat_id` names one."""
+        """Send a message to the project's assistant, in the conversation `chat_id` or a new one."""
         if not chat_id:
             created = self._connection.call(
                 "POST", "/chat/create", idempotent=True, json={"project_id": self.project}
@@ -279,7 +279,7 @@ class OdinClient:
 
     @contextmanager
     def _require_project(self) -> Iterator[None]:
-        """Raise a missing project as CredentialsRefused: it fails every item in the same way."""
+        """Raise CredentialsRefused for a missing project, because no item can be published then."""
         try:
             yield
         except OdinRefused as error:
@@ -301,8 +301,8 @@ class OdinClient:
         )
         rows = answer.get("knowledge_base")
         if not isinstance(rows, dict):
-            # An answer of unknown form must not count as an empty project: every document would
-            # be sent a second time.
+            # An answer of unknown form must not count as an empty project, because every document
+            # would then be sent a second time.
             raise OdinRefused(
                 "odin.listing_unknown",
                 "ODIN's list of documents has a form that is not known.",
@@ -316,7 +316,7 @@ class OdinClient:
         while found := self.page(number):
             fresh = [document for document in found if document.name not in seen]
             if not fresh:
-                return  # a service that ignores the page number repeats the same page for ever
+                return  # a service that ignores the page number would repeat the page without end
             yield from fresh
             seen.update(document.name for document in fresh)
             number += 1

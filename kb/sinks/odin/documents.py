@@ -1,11 +1,11 @@
-r"""Markdown documents of an item: passages under headings, each with a time link first.
+r"""Markdown documents of an item: passages under headings, each preceded by a time link.
 
     # Title                                     ## Chapter, or a time every five minutes
 
     - Channel: ...                              [02:03](https://youtu.be/ID?t=123) Words of the
     - Coverage: 99.1 % of the speech (A)        passage ...
 
-`parse_passages` restores the passages exactly: only those characters are escaped that Markdown
+`parse_passages` restores the passages exactly: `escape` escapes only the characters that Markdown
 would interpret, each with one backslash.
 """
 
@@ -23,20 +23,21 @@ from kb.errors import UsageError
 from kb.library.filenames import UNDATED, UNTITLED, file_id
 from kb.types import DocumentFacts, MediaItem, Passage
 
-# Part of the hash: a higher number for another form of the documents sends them all again.
+# The version of the documents' form. It is a part of the hash, so that a higher number sends all
+# documents again.
 FORMAT = 1
 HEADING_EVERY_S = 300
 TITLE_LENGTH = 80  # characters of the title in a document's name
 HASH_LENGTH = 8  # hexadecimal digits of the content's hash in a document's name
 
-# Marks our metadata, to distinguish it from a colleague's own uploads into the project.
+# The mark of our metadata, which distinguishes our documents from a colleague's own uploads.
 PRODUCER = "kb-ingest"
 RESERVED_KEYS = frozenset(
     (
         *("producer", "id", "url", "title", "channel", "published", "description"),
         *("duration_s", "language", "model", "engine", "preset", "coverage", "grade"),
         *("content_sha256", "part", "parts", "words"),
-        "passages_sha256",  # of the sink `folder`
+        "passages_sha256",  # used by the sink `folder`
     )
 )
 
@@ -63,7 +64,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class DocumentSet:
-    """All parts of one item, in order; `sha256` changes with every visible change."""
+    """All documents of one item, in order; `sha256` changes with every visible change."""
 
     item_id: str
     sha256: str
@@ -97,7 +98,7 @@ def make_documents(
 ) -> DocumentSet:
     """Return the item as documents of at most `limit` bytes, cut between passages.
 
-    A single passage over the limit is not cut. The same input gives the same bytes.
+    A single passage above the limit is not cut. The same input gives the same bytes.
     Raises UsageError for a reserved name in `extra`.
     """
     facts = facts or DocumentFacts()
@@ -154,7 +155,7 @@ def parse_passages(content: bytes | str) -> list[ParsedPassage]:
     starts = list(_PASSAGE.finditer(text))
     for number, start in enumerate(starts):
         end = starts[number + 1].start() if number + 1 < len(starts) else len(text)
-        # A heading is one of ours: a passage's own `#` at the start of a line is escaped.
+        # Every heading is one of ours, because a passage's own `#` at a line's start is escaped.
         body = _PASSAGE_END.sub("", text[start.end() : end])
         start_s = 0
         for figure in start[1].split(":"):
@@ -165,21 +166,21 @@ def parse_passages(content: bytes | str) -> list[ParsedPassage]:
 
 
 def is_name_of(name: str, item: MediaItem | str) -> bool:
-    """Return True if a document's name is one of this item (or of this file id)."""
+    """Return True if a document's name belongs to this item (or to this file id)."""
     own = item if isinstance(item, str) else file_id(item)
     found = _NAME.search(name)
     return bool(found and found.end() == len(name) and name[: found.start()].endswith(f"_{own}"))
 
 
 def ascii_name(text: str) -> str:
-    """Return text as part of a name that no service alters: letters, digits, `-`, `_`, dots."""
+    """Return text as a part of a name that no service changes: letters, digits, `-`, `_`, dots."""
     plain = unicodedata.normalize("NFKD", text.translate(_TRANSLITERATED))
     plain = plain.encode("ascii", "ignore").decode("ascii")
     return re.sub(r"[^A-Za-z0-9_.]+", "-", plain).strip("-._")
 
 
 def format_timestamp(seconds: float) -> str:
-    """Return a time as `02:03`, from one hour on as `1:02:03`."""
+    """Return a time in seconds as `02:03`, from one hour on as `1:02:03`."""
     whole = max(0, int(seconds))
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
@@ -191,7 +192,7 @@ def escape(text: str) -> str:
 
 
 def _escaped_start(match: re.Match[str]) -> str:
-    # The dot of `1.` makes a list, so the backslash comes before the dot.
+    # The dot of `1.` starts a list, so the backslash precedes the dot.
     return f"{match[1]}{match[2]}\\" if match[2].isdecimal() else f"{match[1]}\\{match[2]}"
 
 
@@ -203,7 +204,8 @@ def _split_into_parts(item: MediaItem, passages: Sequence[Passage], room: int) -
     heading = shown = ""
     for passage in passages:
         if item.chapters:
-            # A chapter seldom begins exactly with a passage: the larger part of a passage counts.
+            # A chapter seldom begins exactly with a passage: a passage belongs to the chapter that
+            # contains its larger part.
             while chapters and chapters[0].start_s <= (passage.start_s + passage.end_s) / 2:
                 heading = f"## {escape(_one_line(chapters.pop(0).title))}\n\n"
         else:
@@ -251,7 +253,7 @@ def _header(item: MediaItem, facts: DocumentFacts) -> str:
 
 
 def _part_links(names: Sequence[str], number: int) -> list[str]:
-    """Return one line with the number of this part and links to the parts beside it."""
+    """Return one line with the number of this part and links to the previous and next part."""
     if len(names) == 1:
         return []
     words = [f"Part {number + 1} of {len(names)}"]
@@ -286,7 +288,7 @@ def _name_stem(item: MediaItem) -> str:
 
 
 def _target(link: str) -> str:
-    """Return a link as Markdown target: inside `<>` when it holds brackets or spaces."""
+    """Return a link as a Markdown target, inside `<>` when it contains brackets or spaces."""
     link = link.replace("<", "%3C").replace(">", "%3E").replace("\n", "%0A").replace("\r", "%0D")
     return f"<{link}>" if re.search(r"[\s()]", link) else link
 
@@ -300,5 +302,5 @@ def _one_line(text: str) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    # A lone surrogate (part of a damaged file name) must not stop an item.
+    # A lone surrogate (from a damaged file name) must not prevent the publishing of an item.
     return text.encode("utf-8", "replace")

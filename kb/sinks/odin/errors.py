@@ -15,7 +15,7 @@ class OdinRefused(KnowledgeBaseError):
 
 
 class OutcomeUnknown(KnowledgeBaseError):
-    """A request of unknown outcome: check the project before sending it again."""
+    """A request of unknown outcome; the project must be checked before it is sent again."""
 
     retryable = True
 
@@ -81,7 +81,7 @@ def _refusal_error(status: int, reason: str) -> OdinRefused:
 def connection_error(
     error: requests.RequestException, host: str, timeout_s: float
 ) -> KnowledgeBaseError:
-    """Return the error for a request to `host` that had no answer; it holds no credentials."""
+    """Return the error for a request to `host` without an answer; it contains no credentials."""
     if isinstance(error, requests.exceptions.SSLError):
         return KnowledgeBaseError(
             "odin.certificate",
@@ -125,7 +125,7 @@ def connection_error(
 
 
 def never_sent(error: requests.RequestException) -> bool:
-    """Return True if no connection was made, so that nothing can have been carried out."""
+    """Return True if no connection was made, so that the service cannot have the request."""
     if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)):
         return True
     cause = error.args[0] if error.args else None

@@ -1,4 +1,4 @@
-"""Upload of files without conversion: their bytes are read while they are sent."""
+"""Upload of files without conversion; their bytes are read while they are sent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FileResult:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Return the files of a folder and its subfolders that ODIN takes, in order."""
+    """Return the files of a folder and its subfolders that ODIN accepts, in order."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -54,7 +54,7 @@ def files_in(folder: Path) -> list[Path]:
 def check_file(path: Path) -> int:
     """Return the file's size in bytes.
 
-    Raises UsageError for a type or size that ODIN does not take, and for a missing file.
+    Raises UsageError for a type or size that ODIN does not accept, and for a missing file.
     """
     if path.suffix.lower() not in FILE_TYPES:
         if not path.suffix:
@@ -98,9 +98,9 @@ def upload_files(
     metadata: Mapping[str, str] | None = None,
     progress: Callable[[FileResult], None] | None = None,
 ) -> list[FileResult]:
-    """Upload files into the project, each once; one that fails does not stop the others.
+    """Upload files into the project, each once; a failed file does not stop the others.
 
-    All are sent first, then their indexing is awaited; the time limit of the settings starts
+    All files are sent first, then their indexing is awaited; the time limit of the settings starts
     again whenever one is ready. A file whose content is in the project already is not sent
     again. Raises CredentialsRefused at once, and UsageError for a reserved metadata field.
     """
@@ -140,7 +140,7 @@ def _failed(path: Path, name: str, error: KBError) -> FileResult:
 def _upload(
     sink: OdinSink, path: Path, own: Mapping[str, str], remote_documents: dict[str, RemoteDocument]
 ) -> FileResult:
-    """Send a file unless the project has it; the status of the result is ODIN's own."""
+    """Send a file unless the project has it; the status of the result is ODIN's own value."""
     size = check_file(path)
     sha256 = _hash(path)
     name = remote_name(path, sha256)
@@ -177,7 +177,10 @@ def _send(sink: OdinSink, path: Path, name: str, metadata: Mapping[str, object])
 
 
 def _wait(sink: OdinSink, result: FileResult, give_up_at: float) -> FileResult:
-    """Wait for the indexing; `syncing` if it has not ended at `give_up_at` (time.monotonic)."""
+    """Wait for the indexing; return `syncing` if it has not ended at `give_up_at`.
+
+    `give_up_at` is a time of `time.monotonic` in seconds.
+    """
     poll_s, status, message = sink.settings.odin_poll_s, result.status, ""
     while status != SYNCED:
         answer = sink.client.status(result.name)

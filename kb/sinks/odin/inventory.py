@@ -14,7 +14,8 @@ from kb.sinks.odin.documents import PRODUCER, RESERVED_KEYS, Document, is_name_o
 from kb.sinks.odin.publish_state import PublishState
 from kb.types import Published
 
-# A name ends with the item's short id; one shorter than YouTube's can be the end of another id.
+# A document's name ends with the item's short id. An id that is shorter than YouTube's can be the
+# end of another id.
 MIN_UNIQUE_ID_LENGTH = 11
 
 FOREIGN = "others"
@@ -24,9 +25,9 @@ FOREIGN = "others"
 class Inventory:
     """One listing of the project, requested at `taken_at` (epoch seconds).
 
-    `items` holds our documents by item id; `unlabelled` those without our metadata, which are
-    documents of colleagues, or ours if the service lost their metadata. `deleting` has the
-    names of those that are being deleted.
+    `items` has our documents by item id. `unlabelled` has the documents without our metadata:
+    those of colleagues, and ours if the service lost their metadata. `deleting` has the names of
+    the documents that are being deleted.
     """
 
     taken_at: float
@@ -35,7 +36,7 @@ class Inventory:
     deleting: frozenset[str] = frozenset()
 
     def of_item(self, item_id: str, names: Iterable[str] = ()) -> dict[str, RemoteDocument]:
-        """Return the item's documents by name; `names` are those that were sent for it earlier."""
+        """Return the item's documents by name; `names` were sent for the item earlier."""
         found = {document.name: document for document in self.items.get(item_id, ())}
         known = frozenset(names)
         short = item_id.rsplit(":", 1)[-1]
@@ -46,7 +47,7 @@ class Inventory:
         return found
 
     def by_item(self, states: Mapping[str, PublishState]) -> dict[str, dict[str, RemoteDocument]]:
-        """Return all our documents by item id; `FOREIGN` holds those of other producers."""
+        """Return all documents by item id; the key `FOREIGN` has those of other producers."""
         sender = {name: state.item_id for state in states.values() for name in state.names}
         found: dict[str, dict[str, RemoteDocument]] = defaultdict(dict)
         for item_id, documents in self.items.items():
@@ -69,12 +70,12 @@ class InventoryView:
     def refresh(self, client: OdinClient, after: float | None = None) -> Inventory:
         """Return a listing requested after the time `after` (default: now), in epoch seconds.
 
-        One older than `REUSE_S` seconds is never used.
+        A listing older than `REUSE_S` seconds is never used.
         """
         now = time.time()
         oldest = now if after is None else max(after, now - self.REUSE_S)
         with self._lock:
-            # Threads that waited here for one listing share the next.
+            # Threads that waited here for a listing all use the same next one.
             if self._last is None or not oldest < self._last.taken_at <= time.time():
                 taken_at = time.time()
                 self._last = _make_inventory(client.documents().values(), taken_at)
@@ -122,7 +123,7 @@ def summary(
     remote_documents: Sequence[RemoteDocument],
     publish_state: PublishState | None,
 ) -> Published:
-    """Return the state of an item: its complete version, else the one that was sent last."""
+    """Return the state of an item, from its complete version, else from the last one sent."""
     versions: dict[str, list[RemoteDocument]] = defaultdict(list)
     for document in remote_documents:
         sha256 = str(document.metadata.get("content_sha256") or "")

@@ -10,7 +10,7 @@ from typing import IO
 class FormStream:
     """A multipart form whose file is read while it is sent, not loaded into memory.
 
-    `len()` is its exact length in bytes, so that the request has a Content-Length.
+    `len()` returns its exact length in bytes, so that the request has a Content-Length.
     """
 
     def __init__(self, fields: Mapping[str, str], name: str, file: IO[bytes], size: int) -> None:
@@ -35,7 +35,7 @@ class FormStream:
         return self._length
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next bytes: at most `size`, a megabyte when that is negative."""
+        """Return the next bytes, at most `size`, or one megabyte if `size` is negative."""
         size = 1 << 20 if size < 0 else size
         if self._head:
             chunk, self._head = self._head[:size], self._head[size:]

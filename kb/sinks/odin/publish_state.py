@@ -18,20 +18,20 @@ from kb.database import Database, publications
 from kb.errors import KnowledgeBaseError
 from kb.sinks.odin.transport import pause
 
-# A process of another machine cannot be checked for being alive.
+# A process of another machine cannot be checked, so its claim ends after this time.
 FOREIGN_OWNER_S = 900.0
 CLAIM_POLL_S = 0.25
 
-NOT_SENT = ""  # claimed, but nothing was sent as far as this database knows
-SENDING = "sending"  # written before anything is sent: the content of the remote is uncertain
-SYNCING = "syncing"  # everything is sent; the remote indexes it
+NOT_SENT = ""  # the item is claimed, but this database has no record of an upload
+SENDING = "sending"  # stored before the first upload: the content of the remote is uncertain
+SYNCING = "syncing"  # all documents are sent, and the remote indexes them
 SYNCED = "synced"
 FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class PublishState:
-    """One item's row: hash, names and own metadata of the documents that were sent last."""
+    """One item's row: hash, names and user's own metadata of the documents that were sent last."""
 
     item_id: str
     content_sha256: str
@@ -65,10 +65,10 @@ class PublishStateStore:
 
     @contextmanager
     def claim(self, item_id: str, wait_s: float, stop: threading.Event) -> Iterator[None]:
-        """Hold the item: no other thread or process publishes it inside the block.
+        """Claim the item, so that no other thread or process publishes it during the block.
 
-        The claim of a dead process ends by itself. Raises KnowledgeBaseError (retryable) when
-        the other process is not ready within `wait_s` seconds.
+        The claim of a dead process is void. Raises KnowledgeBaseError (retryable) when another
+        process does not release the item within `wait_s` seconds.
         """
         give_up_at = time.monotonic() + wait_s
         while not self._claim(item_id):
@@ -85,7 +85,7 @@ class PublishStateStore:
             yield
         finally:
             with self._database.begin() as connection:
-                # The time of the last change stays: a later listing is recent enough.
+                # The time of the last change is kept: a listing after that time is recent enough.
                 connection.execute(
                     sa.update(publications).where(self._key(item_id)).values(owner="")
                 )
@@ -170,7 +170,7 @@ def _publish_state(row: sa.Row[Any]) -> PublishState:
 
 
 def _owner() -> str:
-    # Process ids are reused: the start time distinguishes a process from a later one.
+    # Process ids are reused: the start time distinguishes a process from a later one with its id.
     return f"{socket.gethostname()}|{os.getpid()}|{psutil.Process().create_time():.1f}"
 
 

@@ -1,9 +1,9 @@
-"""The sink for a project of ODIN: idempotent, and safe to kill at every point.
+"""The sink for a project of ODIN, which is idempotent and safe to kill at every point.
 
 A publish has these steps: store the state "sending" → upload the missing parts → wait until all
-are indexed → remove older versions → store the state "synced". A publish that finds another
-state checks the project first, so that nothing is sent twice; the old version is removed only
-once the new one is indexed, so that one version can always be found.
+are indexed → remove older versions → store the state "synced". A publish that finds a state other
+than "synced" checks the project first, so that nothing is sent twice. The old version is removed
+only after the new one is indexed, so that one version can always be found.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from kb.sinks.odin.publish_state import PublishState, PublishStateStore
 from kb.sinks.odin.transport import pause
 from kb.types import DocumentFacts, MediaItem, Passage, Published
 
-LONGEST_POLL = 6  # times the first pause between two looks at the same document
+LONGEST_POLL = 6  # the longest pause between two checks of a document, in multiples of the first
 CONFLICT = 409
 
 
 class OdinSink:
-    """Documents in one project of ODIN. Safe to use from threads and processes at once.
+    """The documents in one project of ODIN, safe to use from several threads and processes.
 
     Every method raises CredentialsRefused when key, secret or project are not accepted, and
-    KnowledgeBaseError otherwise, with ODIN's own message. `stop.set()` from another thread ends
-    every wait with Cancelled; the next publish resumes the work.
+    KnowledgeBaseError for other failures, with ODIN's own message. `stop.set()` from another
+    thread ends every wait with Cancelled; the next publish resumes the work.
     """
 
     name = "odin"
@@ -86,14 +86,14 @@ class OdinSink:
         wait_s: float | None = None,
         verify_after: float | None = None,
     ) -> Published:
-        """Make the project hold exactly these passages of the item.
+        """Replace the item's passages in the project by these.
 
         An item whose stored state is `synced` needs no request, unless `verify_after` requires
         a listing of the project after that time (epoch seconds). `extra_metadata` None keeps
         the user's own fields of the last publish. Waits `wait_s` seconds (default: the setting)
-        for indexing; an item that is not ready then is `syncing`: publish it again later.
-        Raises KnowledgeBaseError with ODIN's own message when it cannot index a document, and
-        UsageError for reserved names among the own fields.
+        for indexing; an item that is not ready then is `syncing` and must be published again.
+        Raises KnowledgeBaseError with ODIN's own message when ODIN cannot index a document, and
+        UsageError for reserved names among the user's own fields.
         """
         wait_s = self.settings.odin_poll_wait_s if wait_s is None else wait_s
         with self._claim(item.id):
@@ -111,7 +111,7 @@ class OdinSink:
                     previous.extra if previous else own_metadata(remote_documents.values())
                 )
             document_set = self.documents(item, passages, facts, extra_metadata)
-            # A failed document of this run raises an error; an older one is replaced.
+            # A failed document of this run raises an error; an older failed one is replaced.
             just_sent = (
                 previous is not None
                 and previous.status == publish_state.SYNCING
@@ -145,7 +145,7 @@ class OdinSink:
         return summary(self.name, item_id, list(remote_documents.values()), publish_state)
 
     def list(self) -> Iterator[Published]:
-        """Yield every item of ours in the project, in order of the first document's name."""
+        """Yield the state of each of our items in the project, by its first document's name."""
         known = self.publish_states.all()
         found = self.inventory().by_item(known)
         found.pop(FOREIGN, None)
@@ -161,7 +161,7 @@ class OdinSink:
             state = self.publish_states.find(item_id)
             names = set(self._remote_documents(item_id, state))
             if state is not None and names:
-                # If the process dies from here on, the state must not be `synced`.
+                # If the process dies after this line, the state must not be `synced`.
                 self.publish_states.record_status(item_id, publish_state.SENDING)
             self.remove(names)
             self.publish_states.delete(item_id)
@@ -185,7 +185,8 @@ class OdinSink:
         just_sent: bool,
     ) -> Published:
         item_id = document_set.item_id
-        # The old names stay stored: if the service loses our metadata, only the names are left.
+        # The old names are stored too: if the service loses our metadata, only names identify
+        # our documents.
         old = previous.names if previous else ()
         self.publish_states.record_documents(
             item_id, document_set.sha256, (*document_set.names, *old), extra
@@ -203,14 +204,14 @@ class OdinSink:
             name, status, doubtful = self._send(item_id, document)
             remote[name] = status
             sent, uncertain = True, uncertain or doubtful
-        # The service may have given other names than the requested ones.
+        # The service may have given the documents other names than the requested ones.
         self.publish_states.record_documents(
             item_id, document_set.sha256, (*remote, *old), extra, publish_state.SYNCING
         )
         if not self._wait_indexed(item_id, remote, wait_s):
             return self._result(document_set, publish_state.SYNCING, remote)
         if previous or remote_documents or uncertain:
-            # A listing from before the upload does not show its result.
+            # A listing requested before the upload does not show the uploaded documents.
             found = (
                 self._remote_documents(item_id, self.publish_states.find(item_id))
                 if sent
@@ -218,8 +219,8 @@ class OdinSink:
             )
             ready = {name for name, document in found.items() if document.status == SYNCED}
             if sent and not remote.keys() <= ready:
-                # The status is indexed, but the list does not show it yet: the old version
-                # stays until both agree.
+                # The documents are indexed by their status, but not yet in the list: the old
+                # version stays until both agree.
                 return self._result(document_set, publish_state.SYNCING, remote)
             self.remove(found.keys() - remote.keys())
         self.publish_states.record_documents(
@@ -251,7 +252,10 @@ class OdinSink:
         raise AssertionError("the last attempt returns or raises")
 
     def _wait_indexed(self, item_id: str, remote: dict[str, str], wait_s: float) -> bool:
-        """Return True if all are indexed within the time; raise ODIN's message for a failed one."""
+        """Return True if all documents are indexed within `wait_s` seconds.
+
+        Raises KnowledgeBaseError with ODIN's message for a failed one.
+        """
         give_up_at = time.monotonic() + wait_s
         poll_s = self.settings.odin_poll_s
         message = ""
@@ -272,7 +276,7 @@ class OdinSink:
             for name, status in remote.items():
                 if status != SYNCED:
                     answer = self.client.status(name)
-                    # A document that was just accepted may be missing yet: keep waiting.
+                    # A document that was just accepted may still be missing: the wait continues.
                     remote[name] = answer.status if answer.status != MISSING else "queued"
                     if answer.status in FAILED:
                         message = answer.message
@@ -310,7 +314,7 @@ class OdinSink:
         if previous is not None:
             after = max(after, previous.updated_at)
             if previous.status == publish_state.SENDING:
-                # The process that sent it died; its last upload may still arrive.
+                # The process that sent the item died; its last upload may still arrive.
                 after = max(after, previous.updated_at + self.settings.odin_settle_s)
         pause(min(after - time.time(), self.settings.odin_settle_s), self.stop)
         return after

@@ -1,4 +1,4 @@
-"""Synchronization of library and project: a plan of the differences, and its application."""
+"""Synchronization of the project with the library: a plan of the differences, and its steps."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ class SyncPlan:
 
     @property
     def credits(self) -> float:
-        """The estimated credits of everything that would be sent."""
+        """The estimated credits for all documents that would be sent."""
         return sum(step.credits for step in self.steps)
 
     def selected_steps(self, *, prune: bool = False) -> tuple[Step, ...]:
-        """Return the steps to apply; remote-only documents stay unless `prune`."""
+        """Return the steps to apply; those for remote-only documents only if `prune`."""
         return tuple(step for step in self.steps if prune or step.kind != "remote_only")
 
 
@@ -102,9 +102,10 @@ class SyncResult:
         return not self.waiting and not self.failed
 
 
-# Called at the end of an item: item id; `done`, `waiting`, `failed` or `deleted`; its error.
+# Called at the end of an item with its id, `done`, `waiting`, `failed` or `deleted`, and its error.
 OnItemDone = Callable[[str, str, KBError | None], None]
-# Called after each item: item id, `done`, `waiting` or `failed`, number ended, number in all.
+# Called after each item with its id, `done`, `waiting` or `failed`, the number of ended items, and
+# the number of all items.
 OnProgress = Callable[[str, str, int, int], None]
 
 
@@ -129,7 +130,8 @@ def make_plan(
     for source in sources:
         item_id = source.item.id
         state = states.get(item_id)
-        # By name too: the service may have lost the metadata, and we the stored state.
+        # Documents are also found by name: the service may have lost the metadata, and this
+        # library the stored state.
         remote_documents = {
             **inventory.of_item(item_id, state.names if state else ()),
             **found.pop(item_id, {}),
@@ -142,7 +144,7 @@ def make_plan(
         document_set = sink.documents(source.item, source.passages, source.facts, extra)
         step = _compare(sink, source, document_set, remote_documents)
         if step is None and (state is None or state.status != SYNCED):
-            # The project is complete, only our stored state is old; an update costs nothing.
+            # The project is complete and only our stored state is old; an update costs nothing.
             step = Step("waiting", item_id, source.item.title, detail="there, not yet noted")
         if step is None:
             in_step += 1
@@ -170,7 +172,7 @@ def apply_plan(
     progress: OnProgress | None = None,
     on_item_done: OnItemDone | None = None,
 ) -> SyncResult:
-    """Apply the steps of a plan; after a crash the next plan holds the remaining ones.
+    """Apply the steps of a plan; after a crash the next plan has the remaining steps.
 
     Raises CredentialsRefused and Cancelled at once; every other error fails its item alone.
     """
@@ -217,9 +219,10 @@ def publish_many(
 ) -> SyncResult:
     """Publish many items: all are sent first, then their indexing is awaited together.
 
-    `load` returns an item when its turn comes; None (removed meanwhile) skips it. The time
-    limit for indexing is that of the settings and starts again whenever a document becomes
-    ready. `on_item_done` is called at the end of each item, from several threads at once.
+    `load` is called for each item before it is sent and returns it, or None if it was removed,
+    which skips it. The time limit for indexing is that of the settings and starts again whenever
+    a document becomes ready. `on_item_done` is called at the end of each item, from several
+    threads at once.
     Raises CredentialsRefused and Cancelled at once; every other error fails its item alone.
     """
     result = SyncResult()
@@ -270,7 +273,8 @@ def publish_many(
     rounds: Counter[str] = Counter()
     while pending and time.monotonic() < give_up_at:
         sink.client.stop.wait(poll_s)
-        # An item that vanishes each time is left waiting after `MOST_ROUNDS`, not sent for ever.
+        # An item whose documents disappear each time is not sent again after `MOST_ROUNDS`; it
+        # stays in `waiting`.
         ready = [name for name in _ready(sink, pending) if rounds[name] < MOST_ROUNDS]
         rounds.update(ready)
         if not ready and not sink.client.stop.is_set():
@@ -297,9 +301,9 @@ def _in_threads(
     item_ids: Iterable[str],
     workers: int,
 ) -> Iterator[str]:
-    """Yield the action's results other than None; its first error ends all threads."""
+    """Yield the results of the action other than None; its first error ends all threads."""
     with ThreadPoolExecutor(workers, thread_name_prefix="odin") as pool:
-        # A few at a time: loaded items that wait would fill the memory.
+        # Only a few items are submitted at a time: waiting loaded items would fill the memory.
         remaining = iter(item_ids)
         running: set[Future[str | None]] = set()
         try:
@@ -315,7 +319,7 @@ def _in_threads(
                     if (found := future.result()) is not None:
                         yield found
         except BaseException:
-            # Also after an interrupt by the user: the other threads end at their next wait.
+            # `stop` ends the other threads at their next wait, also after an interrupt by the user.
             stopped = sink.stop.is_set()
             sink.stop.set()
             for future in running:
@@ -327,7 +331,7 @@ def _in_threads(
 
 
 def _ready(sink: OdinSink, pending: Collection[str]) -> list[str]:
-    """Return the items whose last version is indexed or failed, by one listing."""
+    """Return the items whose last version is indexed or failed, according to one listing."""
     states = sink.publish_states.all()
     found = sink.inventory().by_item(states)
     ready = []

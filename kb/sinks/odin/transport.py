@@ -1,4 +1,4 @@
-"""Requests to ODIN: limited in rate, repeated if that is safe, with clear errors.
+"""Requests to ODIN, which are limited in rate and repeated if that is safe.
 
 Credentials are sent in headers only, to one host only (redirects are not followed), and are
 removed from every text of the service before it becomes a message.
@@ -40,7 +40,7 @@ from kb.sinks.odin.errors import (
 from kb.sinks.odin.multipart import FormStream
 
 CONNECT_TIMEOUT_S = 15.0
-LONGEST_PAUSE_S = 120.0  # between two attempts, unless the service asks for more
+LONGEST_PAUSE_S = 120.0  # between two attempts, unless the service requires a longer pause
 LONGEST_RETRY_AFTER_S = 900.0
 LONGEST_WORDS = 400  # characters of the service's own message that are shown
 
@@ -62,7 +62,7 @@ class RateLimiter:
         self._next_at = 0.0
 
     def pause_for(self, seconds: float) -> None:
-        """Start no request for this time (the service asked for it)."""
+        """Start no request for this time, because the service requires a pause."""
         with self._lock:
             self._next_at = max(self._next_at, time.monotonic() + seconds)
 
@@ -77,7 +77,7 @@ class RateLimiter:
             if wait_s <= 0:
                 pause(0.0, stop)
                 return
-            # A random addition, so that a pause does not end in a burst of requests.
+            # A random addition prevents a burst of requests at the end of a pause.
             pause(wait_s + random.uniform(0, self._interval_s), stop)
 
     def __enter__(self) -> None:
@@ -112,7 +112,7 @@ def rate_limiter_for(settings: Settings) -> RateLimiter:
 
 @dataclass(frozen=True, slots=True)
 class _RequestFailure:
-    """A request without an answer; `final` if another attempt cannot help."""
+    """The failure of a request; `final` is True if another attempt cannot help."""
 
     problem: KnowledgeBaseError
     never_sent: bool
@@ -128,7 +128,7 @@ def check_credentials(settings: Settings) -> None:
     credentials = {"API_KEY": settings.odin_api_key, "API_SECRET": settings.odin_api_secret}
     plain = {name: secret.get_secret_value().strip() for name, secret in credentials.items()}
     missing = [name for name, secret in plain.items() if not secret]
-    # The HTTP library's own error would quote a value that cannot be a header.
+    # The HTTP library's own error would contain the text of a value that cannot be a header.
     odd = [name for name, secret in plain.items() if not re.fullmatch(r"[!-~]*", secret)]
     plain.clear()
     if len(missing) > 1:
@@ -186,11 +186,12 @@ class Connection:
         body: Callable[[], FormStream] | None = None,
         **options: Any,
     ) -> dict[str, Any]:
-        """Send a request, repeated while the service is busy or away; return the JSON object.
+        """Send a request, repeated while the service is busy or unreachable; return its object.
 
-        An `idempotent` request may be carried out twice without harm. Another one of unknown
-        outcome raises OutcomeUnknown; 401 and 403 raise CredentialsRefused; other refusals
-        OdinRefused; a service that cannot be reached KnowledgeBaseError; a stop Cancelled.
+        An `idempotent` request may be carried out twice without harm. Any other request of
+        unknown outcome raises OutcomeUnknown. 401 and 403 raise CredentialsRefused, other
+        refusals raise OdinRefused, a service that cannot be reached raises KnowledgeBaseError,
+        and a stop raises Cancelled.
         """
         check_credentials(self._settings)
         for attempt in range(self._retries + 1):
@@ -208,7 +209,7 @@ class Connection:
             status = response.status_code
             asked_s = _retry_after(response)
             if status == 429 or (status == 503 and asked_s is not None):
-                # Refused before it was processed: nothing was carried out.
+                # The service refused the request before it processed it.
                 if last:
                     raise self._refusal_error(response, retryable=True)
                 if asked_s is not None and asked_s >= LOG_PAUSE_FROM_S:
@@ -244,8 +245,8 @@ class Connection:
     ) -> requests.Response | _RequestFailure:
         """Return the answer, or the failure of the request.
 
-        The library's own exception ends here: it holds the request with the credentials, so
-        that no later exception may have it as its context.
+        The HTTP library's exception is not raised again: it contains the request with the
+        credentials, and must not become the context of a later exception.
         """
         try:
             with self._rate_limiter:
@@ -283,7 +284,7 @@ class Connection:
             session = requests.Session()
             session.mount("http://", HTTPAdapter(max_retries=0))
             session.mount("https://", HTTPAdapter(max_retries=0))
-            # Without it, requests adds a password from ~/.netrc.
+            # Without this, requests adds a password from ~/.netrc.
             session.auth = _no_auth
             self._sessions.session = session
         return session
@@ -326,7 +327,7 @@ class Connection:
         return error
 
     def _error_text(self, response: requests.Response) -> str:
-        """Return the service's own message: `detail` in any of its forms, or its text."""
+        """Return the service's own message: `detail` in any of its forms, else the body's text."""
         text = response.text[:20_000]
         with contextlib.suppress(ValueError):
             text = error_message(json.loads(response.text)) or text
@@ -336,7 +337,7 @@ class Connection:
         return connection_error(error, self.host, self._timeout[1])
 
     def _pause_s(self, attempt: int) -> float:
-        """Return the seconds of exponential backoff with jitter, at least a quarter of it."""
+        """Return an exponential backoff in seconds, with jitter that leaves at least a quarter."""
         longest = min(LONGEST_PAUSE_S, self._backoff_s * 2**attempt)
         return random.uniform(longest / 4, longest)
 

@@ -1,4 +1,4 @@
-"""The file of YouTube Data API keys, changed one line at a time; all other lines stay."""
+"""The file of YouTube Data API keys; a change adds or removes one line and keeps the others."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from kb.sources.keys.key_ring import ApiKey, is_key, key_file_error, keys_file, 
 
 
 def key_file_path(settings: Settings) -> Path:
-    """Return the file that is read, or the one that would be made: in the project, else here."""
+    """Return the path of the existing file of keys, else the path at which it is created.
+
+    It is created in the project's folder, or in the current folder if there is no project.
+    """
     found = keys_file(settings.yt_api_keys_file)
     if found is not None:
         return found
     path = Path(settings.yt_api_keys_file).expanduser()
-    # An installed package's folder must not hold files of the user.
+    # The folder of an installed package must not contain files of the user.
     project = (PROJECT_ROOT / "pyproject.toml").is_file()
     return path if path.is_absolute() else (PROJECT_ROOT if project else Path.cwd()) / path
 
@@ -30,7 +33,7 @@ def add_key(settings: Settings, secret: str) -> ApiKey:
     """Append a key to the file, which is created if needed, readable by its owner only.
 
     Raises SettingsError for text that cannot be a key and for a known key, and LibraryError
-    when the file cannot be written. No message holds the key.
+    when the file cannot be written. No message contains the key.
     """
     secret = secret.strip().strip("'\"")
     if not is_key(secret):

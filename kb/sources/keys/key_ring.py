@@ -28,7 +28,7 @@ from kb.errors import QuotaExhausted, SettingsError
 from kb.settings import PROJECT_ROOT, Settings
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
-# The characters of a key: others would not survive in an HTTP header.
+# The characters that a key may have: an HTTP header cannot carry others.
 _KEY = re.compile(r"[0-9A-Za-z_.~+/=-]{16,200}")
 
 KeyState = Literal["ready", "exhausted", "invalid"]
@@ -37,7 +37,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """One key. Only `secret` holds its text, and no representation shows it."""
+    """One key. Only the field `secret` has its text, and `str` and `repr` do not show it."""
 
     secret: str = field(repr=False)
     fingerprint: str
@@ -100,7 +100,7 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
     path = keys_file(settings.yt_api_keys_file)
     if path is not None:
         try:
-            # utf-8-sig: editors on Windows put a byte order mark in front.
+            # utf-8-sig: editors on Windows write a byte order mark at the start.
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeError) as error:
             raise key_file_error(path, error) from None
@@ -112,7 +112,7 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
 
 
 def key_file_error(path: Path, error: Exception) -> SettingsError:
-    """Return the error for a file of keys that cannot be read; it holds no text of the file."""
+    """Return the error for a file of keys that cannot be read; it contains no text of the file."""
     if isinstance(error, UnicodeError):
         return SettingsError(
             "key.file_not_text",
@@ -135,7 +135,10 @@ def is_key(text: str) -> bool:
 
 
 def keys_file(name: str) -> Path | None:
-    """Return the existing file of keys for this setting: here, else beside the package."""
+    """Return the existing file of keys for this setting, None if there is none.
+
+    The current folder is searched first, then the folder beside the package.
+    """
     path = Path(name).expanduser()
     candidates = [path] if path.is_absolute() else [Path.cwd() / path, PROJECT_ROOT / path]
     return next((candidate for candidate in candidates if candidate.is_file()), None)
@@ -207,16 +210,16 @@ class KeyRing:
         self._update(key, units=spent, day=today)
 
     def mark_exhausted(self, key: ApiKey, reason: str) -> None:
-        """Leave out the key until the next reset: its daily quota is used up."""
+        """Exclude the key until the next reset, because its daily quota is used up."""
         self._update(key, state="exhausted", reason=reason, until=next_reset(self._clock()))
 
     def mark_invalid(self, key: ApiKey, reason: str, *, for_s: float | None = None) -> None:
-        """Leave out the key for `for_s` seconds, without `for_s` until it is changed."""
+        """Exclude the key for `for_s` seconds, or until it is changed if `for_s` is None."""
         until = None if for_s is None else self._clock() + for_s
         self._update(key, state="invalid", reason=reason, until=until)
 
     def reset(self) -> None:
-        """Set every key to ready (its owner has corrected something); the unit counts stay."""
+        """Set every key to ready, for use after a correction by its owner; unit counts stay."""
         for key in self.keys:
             self._update(key, state="ready", reason="", until=None)
 

@@ -25,7 +25,7 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,3}):(\d{2})")
 
 @dataclass(frozen=True, slots=True)
 class VideoFilters(Filters):
-    """The filters of `kb scan` and `kb ingest`; the defaults let everything through.
+    """The filters of `kb scan` and `kb ingest`; with the defaults every item passes.
 
     `after` and `before` are ISO dates, both inclusive. `playlist` narrows a channel to one of
     its playlists (id, link or title). `title` is a regular expression that matches anywhere in
@@ -51,7 +51,7 @@ class VideoFilters(Filters):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> VideoFilters:
-        """Return the filters that `as_dict` wrote; names that are not known are left out.
+        """Return the filters that `as_dict` wrote; unknown names are ignored.
 
         Raises UsageError naming the filter whose value cannot be used.
         """
@@ -123,7 +123,7 @@ class VideoFilters(Filters):
         return self
 
     def keep(self, item: MediaItem) -> bool:
-        """Return True if the item passes the filters that look at one item alone.
+        """Return True if the item passes the filters that need nothing but the item.
 
         `new` and `limit` need the listing and are not applied here.
         """
@@ -145,7 +145,7 @@ _STORED = TypeAdapter(VideoFilters)
 
 
 def is_short(item: MediaItem) -> bool:
-    """Return True for a YouTube short: as listed, else estimated from length and tag."""
+    """Return True for a YouTube short: by the listing's own value, else by length and tag."""
     listed = item.extra.get("short")
     if isinstance(listed, bool):
         return listed

@@ -37,9 +37,9 @@ class ListingReport:
 
 
 class Listing:
-    """The wanted items of a reference, by iteration; `report` can be read at any time.
+    """An iterator over the wanted items of a reference; `report` can be read at any time.
 
-    It can be iterated once. The iteration raises the errors of the service: QuotaExhausted,
+    A listing can be iterated once. The iteration raises the errors of the service: QuotaExhausted,
     MediaUnavailable, LanePaused, LibraryError.
     """
 
@@ -72,7 +72,7 @@ class Listing:
 
         def pass_through() -> Iterator[MediaItem]:
             for item in items:
-                # A playlist can hold a video twice, and its pages shift while it is listed.
+                # A playlist can contain a video twice, and its pages shift while it is listed.
                 if item.id in seen:
                     continue
                 seen.add(item.id)
@@ -96,7 +96,7 @@ class ListingSource(Protocol):
         known: Container[str] = ...,
         check: Callable[[], None] = ...,
     ) -> Listing:
-        """Return the listing of a reference. Raises UsageError when it leads nowhere."""
+        """Return the listing of a reference. Raises UsageError when it has no target."""
         ...
 
 
@@ -111,7 +111,7 @@ def open_listing(
     """Return a listing of any source with all filters applied.
 
     `known` holds ids for the filter `new`; `check` may raise Cancelled. Raises the errors of
-    the source, UsageError at once when the reference leads nowhere.
+    the source, and UsageError at once when the reference has no target.
     """
     if isinstance(source, ListingSource):
         return source.open(reference, filters, known=known, check=check)

@@ -1,4 +1,4 @@
-"""A scan: the number, length and cost of the media of a reference, before any is queued."""
+"""Scans: the number, length and cost of the media of a reference, before any is queued."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kb.settings import Settings
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.types import AvailabilityState, MediaItem
 
-# Bytes on disk per second of medium: 128 kbit/s of sound, 2.5 Mbit/s of picture.
+# Bytes on disk per second of medium: 128 kbit/s for sound, 2.5 Mbit/s for picture.
 BYTES_PER_S = {"audio": 128_000 / 8, "mp3": 128_000 / 8, "mp4": 2_500_000 / 8}
 # Seconds to open a page and choose a format, in addition to the pause and the transfer.
 OVERHEAD_S = 3.0
@@ -46,10 +46,10 @@ class ScannedItem:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The result of a scan. Times in seconds, sizes in bytes, all for the items to be queued.
+    """The result of a scan. Times are in seconds, sizes in bytes, both for the items to be queued.
 
     `unmeasured` counts those items whose length the source does not give: they are missing in
-    the sums. `recognition_s` is None without a measured speed; `disk_free` None if unknown.
+    the sums. `recognition_s` is None without a measured speed; `disk_free` is None if unknown.
     """
 
     report: ListingReport
@@ -63,14 +63,15 @@ class Scan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of items by category; `known` ones are done, held or on the queue.
+        """Numbers of items by category; `known` ones are done, held or queued.
 
         `unavailable` counts the entries that cannot be fetched.
         """
         found = dict.fromkeys(("new", "known", *_RETRY_STATES, "unavailable"), 0)
         for each in self.items:
             found[each.category] += 1
-        # The report counts those of a list; a single unavailable video is one of the items.
+        # The report counts the unavailable entries of a list; a single unavailable video is an
+        # item.
         found["unavailable"] = max(found["unavailable"], self.report.unavailable)
         return found
 
@@ -134,7 +135,7 @@ def scan(
     states_of: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {},
     rtfx: float | None = None,
 ) -> Scan:
-    """Read a listing to its end and sum it up.
+    """Read a listing to its end and return its sums.
 
     `states_of` returns the states of those ids that the library or the queue has; `rtfx` is the
     measured speed of recognition (seconds of sound per second), None if unknown.
@@ -152,7 +153,7 @@ def scan(
         disk_bytes = int(audio_s * BYTES_PER_S[settings.keep])
     low = settings.download_pause_s
     pause_s = (low + max(low, settings.download_pause_max_s)) / 2 if low else 0.0
-    # The limiter spaces the starts; transfers longer than the pause are the other bound.
+    # Two bounds apply: the pauses of the limiter between starts, and the time of the transfers.
     transfer_s = disk_bytes / settings.download_rate if settings.download_rate else 0.0
     return Scan(
         report=listing.report,

@@ -1,8 +1,8 @@
 """The rate limit of downloads: start times and pauses, shared by all processes of a machine.
 
-Both are stored in a row of the database. A download starts at the next free time; a site that
-refuses for too many requests pauses the whole lane, each time in a row for twice as long.
-Media that are fetched already go on through the other stages.
+Both are stored in a row of the database. A download starts at the next free time. A site that
+refuses for too many requests pauses the whole lane; each further refusal in a row doubles the
+pause. The other stages process media that are fetched already during a pause.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from kb.settings import Settings
 from kb.sources.rate_limit.machine_lock import MachineWideLock
 
 DOWNLOADS = "download"
-# One medium may be forbidden for its own reasons; so many in a row mean that we are blocked.
+# One forbidden medium may have its own cause; this many in a row show that the site blocks us.
 FORBIDDEN_IN_A_ROW = 3
-# After this many cool-downs without a refusal the next one counts as the first again.
+# After this many cool-down times without a refusal, the next refusal counts as the first again.
 STRIKE_EXPIRY_COOLDOWNS = 4.0
 _SLICE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """The state of a lane; `paused_until` in epoch seconds, None when it runs."""
+    """The state of a lane; `paused_until` is in epoch seconds, None when the lane runs."""
 
     name: str
     paused_until: float | None
@@ -65,11 +65,11 @@ class DownloadRateLimiter:
         self._clock = clock
         self._sleep = sleep
         self._uniform = uniform
-        # A test's clock has nothing to do with the start times of the machine.
+        # A test's clock is unrelated to the start times of the machine.
         self._machine_lock = machine_lock or (MachineWideLock() if clock is time.time else None)
 
     def acquire(self, check: Callable[[], None] = lambda: None) -> None:
-        """Wait for the next free time to start a download, and take it.
+        """Wait until a download may start, and store its start time.
 
         `check` is called while waiting and may raise Cancelled. Raises LanePaused.
         """
@@ -81,18 +81,18 @@ class DownloadRateLimiter:
             self._sleep(min(left_s, _SLICE_S))
 
     def _try_acquire(self) -> float:
-        """Take the current time if it is free, else return the seconds until it may be.
+        """Store a start at the current time and return 0.0, or return the seconds to wait.
 
-        Times are never reserved in advance: those of processes that died would be lost, and
-        the lane would stand still for nothing.
+        Times are never reserved in advance: a process that died would keep its reserved times,
+        and no download would start then.
         """
         low = self._settings.download_pause_s
         high = max(low, self._settings.download_pause_max_s) if low else 0.0
         if not low or self._machine_lock is None:
             return self._try_acquire_local(low, high)[0]
         with self._machine_lock.acquire():
-            # More than the longest pause away: set by a library with longer ones, or the clock
-            # was set back.
+            # A time further away than the longest pause is ignored: a library with longer pauses
+            # set it, or the clock was set back.
             left_s = self._machine_lock.next_at() - self._clock()
             if 0 < left_s <= high:
                 return left_s
@@ -102,14 +102,14 @@ class DownloadRateLimiter:
             return left_s
 
     def _try_acquire_local(self, low: float, high: float) -> tuple[float, float]:
-        """Do the same with this library's own row; return the pause that was drawn as well."""
+        """Do the same with this library's own row; also return the drawn pause in seconds."""
         with self._database.begin() as connection:
             row = self._row(connection, self.name)
             now = self._clock()
             paused_until = row.paused_until
             if paused_until is None or paused_until <= now:
                 left_s: float = row.next_at - now
-                # More than the longest pause away: the clock was set back.
+                # A time further away than the longest pause: the clock was set back.
                 if 0 < left_s <= high:
                     return left_s, 0.0
                 pause_s = self._uniform(low, high) if low else 0.0
@@ -122,9 +122,8 @@ class DownloadRateLimiter:
     def report_throttled(self, reason: str | KBError) -> LanePaused:
         """Pause the lane after a refusal for too many requests; return the error to raise.
 
-        `reason` is the site's own message, or an error with a code.
-
-        While the lane is paused already, refusals of downloads under way change nothing.
+        `reason` is the site's own message, or an error with a code. Refusals of running
+        downloads do not change a lane that is already paused.
         """
         cause = reason if isinstance(reason, KBError) else restored(reason)
         with self._database.begin() as connection:
@@ -154,9 +153,9 @@ class DownloadRateLimiter:
         return self._pause_error(until, cause)
 
     def report_forbidden(self, item_id: str, reason: str) -> LanePaused | None:
-        """Count a medium that stayed forbidden (403) after all attempts.
+        """Count a medium that was forbidden (403) in all attempts.
 
-        Returns the error to raise when `FORBIDDEN_IN_A_ROW` different ones pause the lane.
+        Returns the error to raise when `FORBIDDEN_IN_A_ROW` different media pause the lane.
         """
         with self._database.begin() as connection:
             row = self._row(connection, self._forbidden_name)
@@ -185,7 +184,7 @@ class DownloadRateLimiter:
         )
 
     def report_success(self) -> None:
-        """Count a download that arrived: the series of forbidden ones ends."""
+        """Record a complete download: the count of forbidden media in a row returns to zero."""
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(lanes)
@@ -210,7 +209,7 @@ class DownloadRateLimiter:
         )
 
     def resume(self) -> None:
-        """End the pause; the next one is as short as the first."""
+        """End the pause; the next pause has the length of a first one."""
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(lanes)
@@ -226,7 +225,7 @@ class DownloadRateLimiter:
         return float(min(longest, self._settings.download_cooldown_s * 2.0 ** min(strikes - 1, 30)))
 
     def _row(self, connection: sa.Connection, name: str) -> sa.Row[tuple[object, ...]]:
-        """Return the lane's row, made if missing and locked to the end of the transaction."""
+        """Return the lane's row, created if missing and locked to the end of the transaction."""
         self._database.insert_if_missing(
             connection, lanes, name=name, reason="", strikes=0, next_at=0.0, updated_at=0.0
         )

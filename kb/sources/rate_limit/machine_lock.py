@@ -22,9 +22,9 @@ LOCK_WAIT_S = 10.0
 
 
 class MachineWideLock:
-    """The time at which the next download on this machine may start, in epoch seconds.
+    """A lock, and the time at which the next download on this machine may start (epoch seconds).
 
-    Without a usable temporary folder each library keeps its own rate.
+    Without a usable temporary folder each library has its own rate.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -32,7 +32,7 @@ class MachineWideLock:
 
     @contextmanager
     def acquire(self) -> Iterator[None]:
-        """Hold the lock: no other process reads or sets the time meanwhile."""
+        """Lock the time during the block, so that no other process reads or sets it."""
         lock = FileLock(f"{self._file}.lock", timeout=LOCK_WAIT_S)
         try:
             lock.acquire()
@@ -46,14 +46,14 @@ class MachineWideLock:
             lock.release()
 
     def next_at(self) -> float:
-        """Return the next free time, 0.0 when none was set yet."""
+        """Return the next free time in epoch seconds, 0.0 when none was set yet."""
         try:
             return float(self._file.read_text(encoding="ascii"))
         except (OSError, ValueError):
             return 0.0
 
     def set_next_at(self, until: float) -> None:
-        """Set the time before which no download may start."""
+        """Set the time (epoch seconds) before which no download may start."""
         try:
             self._file.write_text(repr(until), encoding="ascii")
         except OSError as error:

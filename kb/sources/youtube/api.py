@@ -57,7 +57,7 @@ class NoUsableKey(Exception):
 
 
 class ApiRefused(MediaUnavailable):
-    """A request refused for its content, not for its key; `reason` is the service's own word."""
+    """A request refused for its content, not for its key; `reason` is the service's own code."""
 
     reason = ""
 
@@ -74,7 +74,7 @@ class _ApiError:
 
 
 class YouTubeApi:
-    """The calls of one listing; `units` is the quota they have cost.
+    """The API calls of one listing; `units` is the number of quota units that they have cost.
 
     Every method raises QuotaExhausted (all keys spent), NoUsableKey, ApiRefused (not found,
     not allowed), MediaUnavailable (no answer, retryable) and LibraryError.
@@ -126,7 +126,7 @@ class YouTubeApi:
         )
 
     def videos(self, ids: Sequence[str]) -> dict[str, Any]:
-        """Call `videos.list` for at most 50 ids; private and removed ones are missing in it."""
+        """Call `videos.list` for at most 50 ids; the answer lacks private and removed videos."""
         part = "snippet,contentDetails,status,liveStreamingDetails"
         return self._call(lambda: self._videos.list(part=part, id=",".join(ids)))
 
@@ -149,7 +149,7 @@ class YouTubeApi:
                 cause = self._classify(refusal, key)
                 wait_s = refusal.retry_after_s
             except (OSError, ValueError) as error:
-                # Network failures are OSErrors here; a ValueError is an answer that is not JSON.
+                # A network failure is an OSError here; a ValueError is an answer that is not JSON.
                 cause = redact(error, (*self._ring.secrets, self._proxy))
             else:
                 self._record_usage(key)
@@ -173,9 +173,9 @@ class YouTubeApi:
             self._sleep(min(wait_s, RETRY_AFTER_MAX_S))
 
     def _classify(self, refusal: _ApiError, key: ApiKey) -> str:
-        """Return the cause to wait for, empty when another key is to be tried at once.
+        """Return the cause of a wait, empty when another key is to be tried at once.
 
-        Raises ApiRefused when neither waiting nor another key would help.
+        Raises ApiRefused when neither a wait nor another key can help.
         """
         reasons = refusal.reasons
         message = redact(refusal.message, self._ring.secrets)
@@ -202,7 +202,7 @@ class YouTubeApi:
             reason=message or f"HTTP {refusal.status}",
         )
         refused.reason = min(reasons, default="")
-        raise refused from None  # the text of the cause is not redacted
+        raise refused from None  # because the text of the cause is not redacted
 
     def _record_usage(self, key: ApiKey) -> None:
         self.units += UNITS_A_CALL
@@ -212,7 +212,7 @@ class YouTubeApi:
 def _parse(response: Any, content: bytes) -> _ApiError:
     error: Any = {}
     with suppress(ValueError, KeyError, TypeError):
-        # Without an error object it is a proxy's page or empty, and only the status counts.
+        # An answer without an error object is empty or a proxy's page: only its status is used.
         error = json.loads(content)["error"]
     error = error if isinstance(error, dict) else {"message": str(error)}
     details = error.get("details") or []
@@ -242,13 +242,13 @@ def _build(endpoint: str, transport: Any) -> Any:
     from googleapiclient.http import HttpRequest
 
     def request(_http: Any, *args: Any, **kwargs: Any) -> Any:
-        # A transport of its own for every request: the client's is not safe between threads.
+        # Every request has its own transport: the client's is not safe between threads.
         return HttpRequest(transport(), *args, **kwargs)
 
     return build(
         "youtube",
         "v3",
-        http=transport(),  # without it the client looks for credentials on this machine
+        http=transport(),  # without it the client searches this machine for credentials
         requestBuilder=request,
         static_discovery=True,
         cache_discovery=False,

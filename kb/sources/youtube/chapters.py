@@ -15,8 +15,8 @@ LEAST = 3
 def parse_chapters(description: str, duration_s: float | None = None) -> tuple[Chapter, ...]:
     """Return the chapters in a description, by the site's own rule.
 
-    One per line, with a time (`M:SS` or `H:MM:SS`) before or after the title; the first at 0:00,
-    at least three, in rising order. Other text with times in it gives no chapters.
+    Each chapter is a line with a time (`M:SS` or `H:MM:SS`) before or after the title. There are
+    at least three, the first at 0:00, with increasing times. Other text with times gives none.
     """
     found: list[Chapter] = []
     for line in description.splitlines():

@@ -1,4 +1,4 @@
-"""The resources of the YouTube Data API, converted to our items."""
+"""Conversion of the resources of the YouTube Data API to items."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d
 
 
 def list_page(api: YouTubeApi, playlist_id: str, token: str) -> tuple[Page, str]:
-    """Return a page of a playlist with the details of its videos, and the next token; two units."""
+    """Return a page of a playlist with the details of its videos, and the next page's token.
+
+    The call costs two units.
+    """
     answer = api.playlist_items(playlist_id, token)
     ids = video_ids(answer)
     resources: Sequence[dict[str, Any]] = []
     if ids:
         resources = api.videos(ids[:PAGE_SIZE]).get("items", [])
     by_id = {resource["id"]: resource for resource in resources}
-    # In the order of the playlist: the answer may have another one.
+    # The page has the order of the playlist; the answer may have another one.
     items = [item_from_resource(by_id[each]) for each in ids if each in by_id]
     available = tuple(item for item in items if not item.availability.is_unavailable)
     return Page(available, len(ids) - len(available)), answer.get("nextPageToken", "")
@@ -74,7 +77,7 @@ def item_from_resource(resource: dict[str, Any]) -> MediaItem:
         url=f"{SITE}/watch?v={resource['id']}",
         title=snippet.get("title", ""),
         published=published_at[:10],
-        duration_s=duration_s or None,  # zero for live and scheduled ones
+        duration_s=duration_s or None,  # live and scheduled videos have zero
         channel=snippet.get("channelTitle", ""),
         description=description,
         tags=tuple(snippet.get("tags", ())),
@@ -97,7 +100,10 @@ def _availability(resource: dict[str, Any]) -> Availability:
 
 
 def picture_of(snippet: dict[str, Any], wide_px: int) -> str:
-    """Return the address of the smallest picture of this width, else of the widest; or empty."""
+    """Return the address of the smallest picture of at least this width, else of the widest.
+
+    Returns an empty text if there is no picture.
+    """
     found = sorted((snippet.get("thumbnails") or {}).values(), key=lambda e: e.get("width") or 0)
     if not found:
         return ""

@@ -14,12 +14,12 @@ from kb.settings import Settings
 from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
 
-FIRST_VIDEO = "jNQXAC9IVRw"  # the first video on YouTube; any id would do
+FIRST_VIDEO = "jNQXAC9IVRw"  # the first video on YouTube; any other id is possible
 PAUSE_MAX_S = 2.0  # a user waits for the answer
 
 
 def check_key(settings: Settings, database: Database, fingerprint: str) -> Mapping[str, Any]:
-    """Make a call of one unit with one key; store and return the state of the key.
+    """Make a call that costs one unit with one key; store and return the state of the key.
 
     The result has the fields of `KeyStatus` as plain values. Raises UsageError when there is no
     such key, MediaUnavailable when there is no answer.
@@ -37,7 +37,7 @@ def check_key(settings: Settings, database: Database, fingerprint: str) -> Mappi
     def briefly(seconds: float) -> None:
         time.sleep(min(seconds, PAUSE_MAX_S))
 
-    # The ring stores failures of the key; a refusal of the video is not the key's fault.
+    # The ring stores failures of the key; a refusal of the video is no failure of the key.
     with suppress(QuotaExhausted, NoUsableKey, ApiRefused):
         YouTubeApi(ring, settings, sleep=briefly).videos([FIRST_VIDEO])
     (status,) = ring.statuses()

@@ -1,7 +1,7 @@
 """Parser of links to YouTube: videos, playlists and channels in all their forms.
 
-It uses no network. Handles and old custom names are recognized; the service alone can map them
-to a channel id.
+The parser uses no network. It recognizes handles and old custom names, but only the service can
+map them to a channel id.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HOSTS = {"youtube.com", "youtube-nocookie.com", "youtubekids.com", "youtu.be", 
 _PREFIXES = ("www.", "m.", "music.", "gaming.", "studio.", "tv.", "consent.")
 _VIDEO_PATHS = {"shorts", "live", "embed", "v", "e", "vi", "watch"}
 _TABS: dict[str, Tab] = {"shorts": "shorts", "streams": "live", "live": "live"}
-# First parts of a path that are pages of the site, not custom names of channels.
+# First parts of a path that name pages of the site, not channels.
 _PAGES = {
     "about",
     "account",
@@ -147,7 +147,7 @@ def _parse_page(path: list[str], query: dict[str, str], fragment: str, depth: in
     first = path[0] if path else ""
     rest = path[1:]
     for name in ("continue", "next", "u", "url", "q"):
-        # Consent, sign-in, attribution, oEmbed and redirect pages hold the real address.
+        # Consent, sign-in, attribution, oEmbed and redirect pages contain the real address.
         target = query.get(name, "")
         if depth and first in ("m", "ml", "", "signin", "attribution_link", "oembed", "redirect"):
             if target.startswith("/"):

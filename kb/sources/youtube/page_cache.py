@@ -17,7 +17,7 @@ from kb.database import Database, listing_pages, listings
 from kb.library.metadata import item_document, item_from_document
 from kb.types import MediaItem
 
-# An unfinished listing older than this is started again; the wait for quota takes a day.
+# An older unfinished listing starts again at its first page; a wait for quota takes up to a day.
 STALE_S = 7 * 86_400.0
 
 
@@ -61,8 +61,8 @@ class PageStore:
     def pages(self, fetch: FetchPage) -> Iterator[Page]:
         """Yield all pages in order: the stored ones, then fetched ones, stored before use.
 
-        A listing finished within `reuse_s` seconds gives its stored pages. One interrupted
-        longer ago than that fetches the first pages again, which hold what is new since then.
+        A listing that was finished within the last `reuse_s` seconds gives its stored pages. One
+        that was interrupted and is older fetches the first pages again, which have new entries.
         """
         row = self._row(discard_stale=True)
         if row.pages and row.finished_at is None and self._age(row.started_at) > self._reuse_s:
@@ -70,7 +70,7 @@ class PageStore:
         number = 0
         while True:
             if number > row.pages:
-                number = 0  # another process started the listing again
+                number = 0  # another process restarted the listing
             page = self._load(number) if number < row.pages else None
             if page is not None:
                 number += 1
@@ -93,7 +93,7 @@ class PageStore:
                 return
 
     def _row(self, *, discard_stale: bool = False) -> sa.Row[Any]:
-        """Return the listing's row, made if missing; `discard_stale` starts a stale one again."""
+        """Return the listing's row, created if missing; `discard_stale` restarts a stale one."""
         query = sa.select(listings).where(listings.c.id == self.id)
         with self._database.begin() as connection:
             row = connection.execute(query).one_or_none()

@@ -1,4 +1,4 @@
-"""The source of YouTube: channels, playlists and videos, with the Data API or without a key."""
+"""The source for YouTube: channels, playlists and videos, with the Data API or without a key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from kb.sources.youtube.page_cache import Page, PageStore, prune
 from kb.sources.ytdlp.online_source import OnlineSource
 from kb.types import Availability, AvailabilityState, MediaItem
 
-# The service lists about this many uploads of a channel at most.
+# The service lists at most about this many uploads of a channel.
 UPLOADS_LIMIT = 20_000
 PICTURE_PX = 160  # a channel's picture is shown small
 _WITHOUT_KEY = (
@@ -83,8 +83,8 @@ class YouTubeSource(OnlineSource):
         raise Cancelled. `reuse_s` overrides the setting. Private and removed entries of a
         list are counted and left out; a single video is returned in any state.
 
-        Raises UsageError at once when the reference leads nowhere, QuotaExhausted when all
-        keys are spent, MediaUnavailable without an answer, LibraryError.
+        Raises UsageError at once when the reference has no target, QuotaExhausted when all
+        keys are spent, MediaUnavailable when the service does not answer, and LibraryError.
         """
         link = parse_link(reference)
         if link is None:
@@ -109,7 +109,7 @@ class YouTubeSource(OnlineSource):
         except QuotaExhausted:
             if link.kind != "video":
                 raise
-            # One video needs no listing: the download brings the missing metadata.
+            # One video needs no listing: the download returns the missing metadata.
             listing = Listing(
                 report, lambda _: iter([placeholder_item(link.id)]), video_filters, known
             )
@@ -190,7 +190,7 @@ class YouTubeSource(OnlineSource):
                     yield replace(item, extra=extra)
             if not by_date or not page.items:
                 continue
-            # Newest first: no later page holds a wanted item.
+            # The newest items come first, so no later page has a wanted item.
             if filters.new and all(item.id in listing.known for item in page.items):
                 return
             if filters.after and all(item.published < filters.after for item in page.items):
@@ -255,7 +255,7 @@ class YouTubeSource(OnlineSource):
         )
 
     def _channel(self, api: YouTubeApi, link: Link) -> dict[str, Any]:
-        # An old custom name usually became a handle; there is no cheap call for it.
+        # There is no cheap call for an old custom name; it usually became the channel's handle.
         lookups = {
             "channel": ({"id": link.id},),
             "handle": ({"forHandle": link.id},),

@@ -9,8 +9,8 @@ from typing import Any
 
 from kb.types import CaptionFile
 
-FORMATS = ("json3", "vtt", "srt")  # the best first; others are not supported
-_CHATS = ("live_chat", "rechat", "danmaku", "comments")  # listed among the captions
+FORMATS = ("json3", "vtt", "srt")  # the supported formats, the best first
+_CHATS = ("live_chat", "rechat", "danmaku", "comments")  # chats, which yt-dlp lists as captions
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ def select_track(
 ) -> CaptionTrack | None:
     """Return the captions in the spoken language, human ones before automatic ones.
 
-    `language` is the language if known (`de`, `en-US`), else that of `info` is used. Without
-    either, human captions are taken if they are all in one language: a translation is no
+    `language` is the spoken language (`de`, `en-US`); if it is unknown, that of `info` is used.
+    Without either, human captions are used if they are all in one language: a translation is no
     evidence of the spoken words. `automatic` accepts automatic captions too, but no translation.
     """
     spoken = (language or str(info.get("language") or "")).lower()
@@ -42,7 +42,8 @@ def select_track(
     if not automatic:
         return None
     machine = _readable_tracks(info.get("automatic_captions"))
-    # Of some hundred languages only this one was recognized; the others are translations.
+    # About a hundred languages are listed: only this one was recognized, the others are
+    # translations.
     originals = [code for code in machine if code.endswith("-orig")]
     found = originals[0] if originals else _in_language(machine, spoken)
     if found is None and len(machine) == 1:
@@ -51,7 +52,7 @@ def select_track(
 
 
 def _readable_tracks(offered: Any) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Return the languages, each with its best supported format."""
+    """Return each language with the metadata of its best supported format."""
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for code, formats in (offered or {}).items():
         if code in _CHATS:

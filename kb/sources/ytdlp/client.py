@@ -1,4 +1,4 @@
-"""yt-dlp as a library: its options, and listings without details."""
+"""Use of yt-dlp as a library: its options, and listings without details."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
             if len(fields) == 7 and len(fields[6]) >= 8:
                 found.append(fields[6].strip())
     except SettingsError:
-        pass  # reported elsewhere; a file that cannot be read cannot leak
+        pass  # other code reports the error; an unreadable file has no text to hide
     return tuple(filter(None, found))
 
 
 class _YtdlpLogger:
-    """yt-dlp's messages in our log, redacted."""
+    """A logger that writes yt-dlp's messages to our log, redacted."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         self._secrets = secrets
@@ -52,7 +52,7 @@ class _YtdlpLogger:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s", redact(message, self._secrets))
 
-    # Errors are raised too, and our callers report them.
+    # yt-dlp also raises its errors, and our callers report them.
     info = warning = error = debug
 
 
@@ -80,7 +80,7 @@ def base_options(settings: Settings, secrets: tuple[str, ...] = ()) -> dict[str,
         "sleep_interval_requests": min(REQUEST_PAUSE_S, settings.download_pause_s),
         "ratelimit": settings.download_rate or None,
         "proxy": settings.proxy.get_secret_value() or None,
-        # A stream, because yt-dlp writes its cookies back, and many downloads run at once.
+        # The cookies are a stream, because yt-dlp writes them back, and many downloads run at once.
         "cookiefile": io.StringIO(cookies) if cookies else None,
         "js_runtimes": {"deno": {"path": javascript_runtime()}},
         "ffmpeg_location": ffmpeg_path(),
@@ -141,8 +141,8 @@ def flat_items(
 ) -> Iterator[tuple[str, MediaItem]]:
     """Yield the title of a list and an item, for each medium that a page lists.
 
-    The entries are not opened. A page with one medium gives that one. Raises LanePaused,
-    RetryLater, MediaUnavailable.
+    The entries are not opened. A page with one medium gives that medium. Raises LanePaused,
+    RetryLater and MediaUnavailable.
     """
     import yt_dlp
 
@@ -183,7 +183,7 @@ def flat_items(
                 yield from extract(entry.get("url") or entry["webpage_url"], depth - 1)
             elif not inner:
                 link = entry.get("_type") in ("url", "url_transparent")
-                # Several media of one page share its address: their place distinguishes them.
+                # Several media of one page have the same address: their place distinguishes them.
                 yield (
                     info.get("title") or "",
                     item_from_info(

@@ -1,4 +1,4 @@
-"""Downloads through yt-dlp: resumed, verified, at a limited rate."""
+"""Downloads through yt-dlp, which are resumed, verified and limited in rate."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from kb.sources.ytdlp.errors import DEFAULT_RETRY_S, YtdlpFailure, classify, fai
 from kb.sources.ytdlp.metadata import item_from_info, merge_metadata
 from kb.types import CaptionFile, MediaItem
 
-# The decoded length of a file in seconds; raises KBError for what cannot be decoded.
+# Returns the decoded length of a file in seconds; raises KBError if it cannot be decoded.
 Measure = Callable[[Path], float]
 
-# Declared lengths are rounded to seconds, and a sound track may end shortly before the
-# picture; for a very short medium that tolerance would be half of it.
+# Declared lengths are rounded to seconds, and a sound track may end shortly before the picture.
+# A share limits the tolerance for a very short medium, of which it would be half.
 SHORT_BY_S = 2.0
 SHORT_BY_SHARE = 0.005
 SHORT_BY_SHARE_MAX = 0.35
 _PROGRESS_EVERY_S = 0.2
 _BLOCK = 1 << 20
-_CAPTIONS_KEY = "kb_witness"  # key of an info for the captions that were saved beside the medium
+_CAPTIONS_KEY = "kb_witness"  # key in an info for the captions that were saved with the medium
 
 _FORMATS = {
     "audio": "bestaudio/best",
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 class Downloader:
-    """A client for downloads, one medium at a time; can be shared between threads."""
+    """A client for downloads, one medium per call; it can be shared between threads."""
 
     def __init__(
         self,
@@ -72,15 +72,15 @@ class Downloader:
     ) -> FetchResult:
         """Download into `folder`, resuming an interrupted attempt.
 
-        `keep` is `audio` (as the site has it, the default of the settings), `mp3` or `mp4`.
-        The item of the result has the metadata of the download; a picture, when the settings
-        ask for it, is named in `extra["files"]`. Human captions are saved too, others when the
-        settings ask for them. Files that the caller does not move stay in `folder`.
+        `keep` is `audio` (the site's own format, the default of the settings), `mp3` or `mp4`.
+        The item of the result has the metadata of the download; a picture, if the settings
+        enable it, is named in `extra["files"]`. Human captions are saved too, automatic ones if
+        the settings enable them. Files that the caller does not move stay in `folder`.
 
         Raises MediaUnavailable (`retryable` if another attempt may help), RetryLater for a
-        medium that is not out yet, LanePaused when the site refuses for too many requests,
-        LibraryError when the disk is full, and the error that `progress` raises to stop; then
-        the next call resumes.
+        medium that is not published yet, LanePaused when the site refuses for too many requests,
+        LibraryError when the disk is full, and the error that `progress` raises to stop. The
+        next call resumes a stopped download.
         """
         self._check_available(item)
         keep = keep or self._settings.keep
@@ -106,7 +106,7 @@ class Downloader:
                     ) from None
                 if failed.kind in ("busy", "later", "gone"):
                     raise failure_error(failed, self.rate_limiter, self._name(item)) from None
-                # The address of the file may have expired: try once more with a new one.
+                # The address of the file may have expired: a new one is tried once.
                 forbidden += failed.kind == "forbidden"
                 if forbidden > 1:
                     break
@@ -157,7 +157,7 @@ class Downloader:
             with yt_dlp.YoutubeDL(options) as ydl:
                 info = _first_entry(ydl.extract_info(self._url(item), download=True))
                 if self._settings.witness and hook.stop_error is None:
-                    hook.muted = True  # the progress is that of the medium, not of its captions
+                    hook.muted = True  # captions do not count in the progress of the medium
                     self._save_captions(ydl, item, info, folder)
         except Exception as error:  # extractors raise errors of any class
             if hook.stop_error is not None:
@@ -182,8 +182,8 @@ class Downloader:
         """Download the captions alone into `folder`; return the item with its metadata too.
 
         The captions are in the item's language, human ones if there are any, else automatic
-        ones; none if there are no captions. Waits for its turn among the downloads. Raises the
-        errors of `fetch`.
+        ones; the tuple is empty if there are none. The call waits for the rate limit of
+        downloads. Raises the errors of `fetch`.
         """
         import yt_dlp
 
@@ -214,19 +214,19 @@ class Downloader:
         return merge_metadata(item, item_from_info(info, item.url)), tuple(saved)
 
     def _save_captions(self, ydl: Any, item: MediaItem, info: dict[str, Any], folder: Path) -> None:
-        """Save human captions if there are any; an error is logged and no failure."""
+        """Save human captions if there are any; an error is logged and not raised."""
         track = select_track(info, item.language)
         requested = info.get("requested_subtitles") or {}
         if track is None or track.language in requested:
             return
         try:
             info[_CAPTIONS_KEY] = save_track(ydl, info, track, folder / _stem(item))
-        except Exception as error:  # the medium is here and must not be lost for its captions
+        except Exception as error:  # the medium is complete and must not fail for its captions
             log.info("%s: no captions: %s", item.id, redact(error, self._secrets))
 
     def _options(self, item: MediaItem, folder: Path, keep: str, fresh: bool) -> dict[str, Any]:
         settings = self._settings
-        # The format is part of the name: a part of one format is never resumed with another.
+        # The name contains the format: a download in one format is never resumed in another.
         pattern = f"{folder.absolute()}/{_stem(item)}".replace("%", "%%")
         options = base_options(settings, self._secrets) | {
             "format": _FORMATS[keep],
@@ -301,7 +301,7 @@ class Downloader:
     def _remove(self, folder: Path, item: MediaItem, but: Container[Path] = ()) -> None:
         for path in folder.glob(f"{_stem(item)}.*"):
             if path not in but:
-                # On Windows another program may have it open; it is overwritten then.
+                # On Windows another program may have the file open; a later download overwrites it.
                 with suppress(OSError):
                     path.unlink()
 
@@ -327,7 +327,7 @@ class _DamagedFile(_AttemptFailed):
 
 
 class _ProgressHook:
-    """A hook of yt-dlp that reports progress a few times a second and keeps a stop error."""
+    """A hook of yt-dlp that reports progress a few times a second and stores a stop error."""
 
     def __init__(self, progress: Progress) -> None:
         self.stop_error: BaseException | None = None
@@ -346,13 +346,13 @@ class _ProgressHook:
         try:
             self._progress(int(status.get("downloaded_bytes") or 0), int(total))
         except BaseException as error:
-            # yt-dlp would treat some exceptions as its own failures and try again.
+            # The error is stored: yt-dlp handles some exceptions as its own failures and retries.
             self.stop_error = error
             raise DownloadCancelled from error
 
 
 def _first_entry(info: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the medium of an info, which may be a list of one."""
+    """Return the info of the medium; `info` may be a list with one entry, or empty."""
     found = info or {}
     if "entries" not in found:
         return found
@@ -361,7 +361,10 @@ def _first_entry(info: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _not_live(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
-    """Return yt-dlp's reason to skip a medium, None for none: a live stream never ends."""
+    """Return the reason why yt-dlp skips a live or upcoming medium, None for any other.
+
+    The download of a live stream would never end.
+    """
     if info.get("live_status") in ("is_live", "is_upcoming") or info.get("is_live"):
         return "It is still live or to come."
     return None
@@ -374,6 +377,6 @@ def _tolerance_s(declared_s: float) -> float:
 
 
 def _stem(item: MediaItem) -> str:
-    # The hash distinguishes ids that differ in case only, which are one name on Windows.
+    # The hash distinguishes ids that differ only in case, which are the same name on Windows.
     plain = "".join(c if c.isalnum() and c.isascii() else "_" for c in item.short_id)[:40]
     return f"{plain}-{hashlib.sha256(item.id.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""The failures of yt-dlp, classified by its messages, and the errors to raise for them."""
+"""Classification of yt-dlp's failures by their messages, and the errors to raise for them."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ Cause = Literal[
 class YtdlpFailure:
     """The meaning of an error of yt-dlp.
 
-    `kind` decides what is done about it, `cause` which error is raised. `message` is safe to
-    show; `until` is in epoch seconds. The cause `damaged` has the `error` of the decoder, the cause
-    `short` has `measured_s` and `declared_s`.
+    `kind` determines the reaction, `cause` the error to raise. `message` is redacted; `until` is
+    in epoch seconds. The cause `damaged` has the `error` of the decoder, the cause `short` has
+    `measured_s` and `declared_s`.
     """
 
     kind: YtdlpFailureKind
@@ -129,7 +129,7 @@ def classify(
 ) -> YtdlpFailure:
     """Classify an error by its message, then by its HTTP status.
 
-    The message comes first: a site answers 403 for a private video and for too many requests.
+    The message has precedence: a site answers 403 for a private video and for too many requests.
     """
     message = _ADVICE.sub("", _PREFIX.sub("", redact(error, secrets), count=1)) or "no reason given"
     for link in _chain(error):
@@ -152,7 +152,7 @@ def classify(
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and its causes, by every attribute in which yt-dlp stores them."""
+    """Yield the error and its causes, from every attribute in which yt-dlp stores them."""
     seen: set[int] = set()
     queue: list[BaseException | None] = [error]
     while queue:

@@ -1,4 +1,4 @@
-"""The metadata of yt-dlp, converted to our items."""
+"""Conversion of yt-dlp's metadata to items."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _LIVE_STATES = {"is_live": AvailabilityState.LIVE, "is_upcoming": AvailabilitySt
 def item_from_info(info: dict[str, Any], url: str | None, place: int = 0) -> MediaItem:
     """Return an info dictionary of yt-dlp as an item.
 
-    `place` is its number on a page with several media. The id is `youtube:<id>` or
-    `web:<extractor>:<id>`; the generic extractor's ids are mere file names, so a hash of the
+    `place` is the number of the medium on a page with several. The id is `youtube:<id>` or
+    `web:<extractor>:<id>`; the ids of the generic extractor are only file names, so a hash of the
     address is used instead.
     """
     extractor = str(info.get("extractor_key") or info.get("ie_key") or "generic").lower()
@@ -76,7 +76,7 @@ def _published(info: dict[str, Any]) -> tuple[str, bool]:
 
 
 def _safe_id(name: str) -> str:
-    """Return a name of letters, digits, dash and underscore; a changed one gets a hash."""
+    """Return a name of letters, digits, dash and underscore, with a hash if it was changed."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:48]
     if plain == name:
         return plain
@@ -101,5 +101,5 @@ def merge_metadata(item: MediaItem, found: MediaItem) -> MediaItem:
         chapters=item.chapters or found.chapters,
         language=item.language or found.language,
         extra=extra,
-        availability=Availability(),  # it is here now
+        availability=Availability(),  # a downloaded medium is available
     )

@@ -16,7 +16,7 @@ from kb.types import CaptionFile, MediaItem
 
 
 class OnlineSource:
-    """Base of all sources that download. Settings and database are opened on first use.
+    """The base of all sources that download. Settings and database are opened on first use.
 
     `measure` returns the decoded length of a file in seconds; without it a download is not
     compared with the declared duration. `clock` returns epoch seconds, `sleep` waits.
@@ -71,7 +71,7 @@ class OnlineSource:
     def _list_flat(
         self, listing: Listing, url: str, check: Callable[[], None]
     ) -> Iterator[MediaItem]:
-        """Yield the items that yt-dlp lists at an address, counted in the listing's report."""
+        """Yield the items that yt-dlp lists at an address; count them in the listing's report."""
         found = flat_items(
             url,
             self.settings,

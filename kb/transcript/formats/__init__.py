@@ -1,1 +1,1 @@
-"""Export formats: one file a format."""
+"""Export formats: one file per format."""

@@ -1,8 +1,8 @@
-"""CSV for spreadsheets: a row a segment, or a row a word when timestamps are `word`.
+"""CSV for spreadsheets: one row per segment, or one row per word when timestamps are `word`.
 
-A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula, and a transcript
-holds whatever a stranger said or wrote. Such a cell gets a leading apostrophe, which
-spreadsheets take as "this is text". The exact text is in the JSON document.
+A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula, and the content of a
+transcript comes from strangers. Such a cell gets a leading apostrophe, which marks it as text in
+spreadsheets. The exact text is in the JSON document.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ MIME_TYPE = "text/csv"
 SEGMENT_COLUMNS = ("start_s", "end_s", "text", "language")
 WORD_COLUMNS = ("start_s", "end_s", "word", "probability", "segment")
 
-# Tab and carriage return too: some programs strip them and then see the formula.
+# Tab and carriage return are included: some programs remove them and then find the formula.
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
-    """Return comma-separated text with a header, `\\n` after each row; seconds with 3 decimals."""
+    """Return comma-separated text with a header and `\\n` after each row.
+
+    Times are in seconds with 3 decimals.
+    """
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
     if transcript.timestamps == "word":
@@ -49,7 +52,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
 
 def _words(segment: Segment) -> Iterator[tuple[float, float, str, str]]:
-    """Yield the words; where they are not the whole text, the pieces of the text instead."""
+    """Yield the words, or the pieces of the text if the words are not the whole text."""
     spoken = "".join(word.text for word in segment.words)
     if "".join(spoken.split()) == "".join(segment.text.split()):
         for word in segment.words:

@@ -1,9 +1,8 @@
-"""The exact transcript as one JSON document, written and read back without a difference.
+"""The exact transcript as one JSON document; `from_document` restores it without a difference.
 
-Times are seconds from the start of the medium. `ratio`, `trusted`, `grade` and `rtfx` are for
-readers and are computed again on reading. Unknown fields are
-ignored.
-`truncated` is always written: without it, a document comes from a version that did not know it.
+Times are in seconds from the start of the medium. `ratio`, `trusted`, `grade` and `rtfx` are for
+people who read the document, and are computed again when it is read. Unknown fields are ignored.
+`truncated` is always written: a document without it was written by a version without this field.
 """
 
 from __future__ import annotations
@@ -107,7 +106,7 @@ def _spans_document(spans: Iterable[SpeechSpan]) -> list[dict[str, float]]:
 
 
 def _window_document(window: WindowReport) -> dict[str, Any]:
-    """Leave out empty fields: most windows have only their place and speech."""
+    """Return a window without empty fields: most windows have only their place and speech."""
     document: dict[str, Any] = {
         "start": window.start_s,
         "end": window.end_s,
@@ -145,7 +144,7 @@ def _flag_document(flag: QualityFlag) -> dict[str, Any]:
 def from_document(document: Mapping[str, Any], *, source: str = "transcript") -> Transcript:
     """Return the transcript of a document; `source` names it in errors.
 
-    Raises LibraryError naming source and field.
+    Raises LibraryError, naming source and field, for a damaged document.
     """
     fields = Fields(document, source, hint=_HINT)
     media = fields.inner("media")
@@ -184,8 +183,8 @@ def from_document(document: Mapping[str, Any], *, source: str = "transcript") ->
 def _truncated_by_warnings(warnings: Iterable[str]) -> bool:
     """Return the value of `truncated` for a document that was written before the key existed.
 
-    Such a document has the decoder's warning alone. The decoder had three sentences for a
-    truncated file, which ended in these two ways; no other warning of that time ends so.
+    Such a document has only the decoder's warning. The decoder had three sentences for a
+    truncated file, with these two endings; no other warning of that version has these endings.
     """
     return any(warning.endswith(_TRUNCATED_ENDINGS) for warning in warnings)
 

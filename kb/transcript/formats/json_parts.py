@@ -9,7 +9,7 @@ from kb.types import CaptionAgreement, MinuteAgreement, Revision, Segment, TextC
 
 
 def segment_document(segment: Segment) -> dict[str, Any]:
-    """Return a segment with its words; `language` only where it is known."""
+    """Return a segment with its words, and with `language` if it is known."""
     document: dict[str, Any] = {
         "start": segment.start_s,
         "end": segment.end_s,

@@ -1,4 +1,4 @@
-"""Markdown: title and facts of the medium, then the text under times that link to it."""
+"""Markdown: title and facts of the medium, then the text under times with links to the medium."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from kb.transcript.chunks import (
 from kb.types import MediaItem, Transcript
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$]|==)")
-# A list's number or mark, or a rule, all at the start of a line.
+# The number or mark of a list item, or a rule, at the start of a line.
 _LINE_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+:](?:[-+:\s]|$)))")
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
-    """Return a heading a chunk, with the deep link to its second when `item` is given.
+    """Return a document with one heading per chunk, with a deep link when `item` is given.
 
-    If there are chapters, they are the headings, and the times are one level below.
+    If the item has chapters, these are the headings, and the times are one level below.
     """
     blocks = _header(transcript, item) if item else []
     chapters = sorted(item.chapters, key=lambda chapter: chapter.start_s) if item else []
     level = "###" if chapters else "##"
     for chunk in chunks(transcript, transcript.chunk_s):
-        # A chapter seldom begins exactly with a chunk: it gets the chunks that are mostly in it.
+        # A chapter seldom begins exactly with a chunk: a chunk belongs to the chapter that contains
+        # most of it.
         while chapters and chapters[0].start_s <= (chunk.start_s + chunk.end_s) / 2:
             blocks.append(f"## {escape(chapters.pop(0).title)}")
         blocks.append(f"{level} {_time(chunk, item)}")
@@ -37,7 +38,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
 
 def escape(text: str) -> str:
-    """Return the text on one line, escaped so that Markdown shows it as it is."""
+    """Return the text on one line, escaped so that Markdown shows it unchanged."""
     escaped = _SPECIAL.sub(r"\\\1", collapse_whitespace(text))
     return _LINE_START.sub(r"\1\\", escaped)
 
@@ -49,7 +50,7 @@ def _time(chunk: Chunk, item: MediaItem | None) -> str:
 
 
 def _target(link: str) -> str:
-    """Return a link target, inside `<>` when it holds brackets or spaces."""
+    """Return a link target, inside `<>` when it contains brackets or spaces."""
     if not re.search(r"[\s()<>]", link):
         return link
     return "<" + link.replace("<", "%3C").replace(">", "%3E").replace("\n", "%0A") + ">"

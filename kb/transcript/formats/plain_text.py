@@ -1,4 +1,4 @@
-"""Plain text: one line a chunk, `[MM:SS - MM:SS] text`, with hours from one hour on."""
+"""Plain text: one line per chunk, `[MM:SS - MM:SS] text`, with hours from one hour on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LINE = re.compile(rf"\[{_CLOCK} - {_CLOCK}\]\s*(.*)")
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
-    """Return one line a chunk of up to `transcript.chunk_s` seconds; empty without words."""
+    """Return one line per chunk of at most `transcript.chunk_s` seconds; empty without words."""
     return "".join(
         f"[{format_time_range(chunk.start_s, chunk.end_s)}] {chunk.text}\n"
         for chunk in chunks(transcript, transcript.chunk_s)
@@ -20,11 +20,11 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
 
 def parse(text: str, media: MediaRef, *, language: str = "") -> Transcript:
-    """Return the transcript of a text in this format: a segment a line, times in whole seconds.
+    """Return the transcript of a text in this format, with one segment per line.
 
-    For transcripts of an older tool without the exact document. A line without a time belongs to
-    the line before it; words have no times. The coverage is unknown and therefore that of no
-    speech.
+    The function reads transcripts of an older tool, which have no exact document. Times are in
+    whole seconds, and words have no times. A line without a time belongs to the previous line. The
+    coverage is unknown, and so equal to that of a medium without speech.
     """
     rows: list[tuple[float, float, list[str]]] = []
     for line in text.removeprefix("\ufeff").splitlines():

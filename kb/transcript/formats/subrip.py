@@ -1,6 +1,6 @@
-"""SubRip subtitles: readable cues, or one cue a word when timestamps are `word`.
+"""SubRip subtitles: readable cues, or one cue per word when timestamps are `word`.
 
-SubRip has no times inside a cue, so that word timestamps need one cue for each word.
+SubRip has no times inside a cue, so word timestamps need one cue for each word.
 """
 
 from __future__ import annotations
@@ -26,5 +26,5 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
         )
         for number, cue in enumerate(cues, 1)
     )
-    # Numbered above: the numbering of the srt library leaves out cues that it regards as empty.
+    # The cues are numbered above, because the srt library does not number cues that it finds empty.
     return cast(str, srt.compose(subtitles, reindex=False))

@@ -1,9 +1,9 @@
-"""Subtitle cues that a viewer can read, shared by SRT and WebVTT.
+"""Subtitle cues that a viewer can read, used by SRT and WebVTT.
 
-A cue has at most two lines of 42 characters and is shown for 0.8 to 7 seconds where the speech
-allows; the figures are those of the BBC's and Netflix's subtitle guides. The cuts are chosen for a
-whole stretch of speech at once, by the least total cost, and not from left to right, so that no
-single word remains for a cue of its own.
+A cue has at most two lines of 42 characters and is shown for 0.8 to 7 seconds if the speech
+allows it; the numbers are those of the BBC's and Netflix's subtitle guides. The cuts of a whole
+stretch of speech are chosen together, by the least total cost, and not from left to right, so that
+the last cue is not a single word.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ LINE_CHARACTERS = 42
 CUE_LINES = 2
 MIN_CUE_S = 0.8
 MAX_CUE_S = 7.0
-READING_SPEED = 20.0  # characters a second
-PAUSE_S = 1.0  # a pause as long as this always ends a cue
+READING_SPEED = 20.0  # characters per second
+PAUSE_S = 1.0  # a pause of this length or more always ends a cue
 
-# Ending a cue inside a phrase costs more than the extra cue (1.0) that avoids it.
+# The end of a cue inside a phrase costs more than the additional cue (1.0) that avoids it.
 MID_PHRASE_COST = 1.6
 
-# A word cue stays until the next word when that comes within this time: no flicker.
+# A word cue is shown until the next word if that starts within this time, to avoid flicker.
 WORD_HOLD_S = 0.5
 _GLUED_CHARACTERS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Text on the screen from `start_ms` until before `end_ms`; `lines` of timed pieces."""
+    """Text shown from `start_ms` until just before `end_ms`; `lines` contain timed pieces."""
 
     start_ms: int
     end_ms: int
@@ -41,12 +41,12 @@ class Cue:
 
     @property
     def text(self) -> str:
-        """Lines joined by a newline."""
+        """The lines, joined by newlines."""
         return "\n".join(join(line) for line in self.lines)
 
 
 def phrase_cues(transcript: Transcript) -> tuple[Cue, ...]:
-    """Return the transcript as readable cues in order of time, none overlapping."""
+    """Return the transcript as readable cues in order of time, without overlaps."""
     drafts: list[Sequence[_Atom]] = []
     for stretch in _split_at_pauses(_atoms(transcript)):
         drafts.extend(_best_cut(stretch))
@@ -65,10 +65,10 @@ def phrase_cues(transcript: Transcript) -> tuple[Cue, ...]:
 
 
 def word_cues(transcript: Transcript) -> tuple[Cue, ...]:
-    """Return one cue a word, in step with the speech; none overlap, none are without duration.
+    """Return one cue per word, at the word's time; no cue overlaps another or has zero duration.
 
-    Alignment sometimes gives several words the same instant: they share the time until the
-    next one.
+    Alignment sometimes gives several words the same time: these words divide the time until the
+    next word.
     """
     words = _monotonic([piece for segment in transcript.segments for piece in pieces(segment)])
     starts = [round(word.start_s * 1000) for word in words]
@@ -97,7 +97,7 @@ def word_cues(transcript: Transcript) -> tuple[Cue, ...]:
 
 
 def _milliseconds(spans: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
-    """Return whole milliseconds, at least one a cue: players drop a cue without duration."""
+    """Return spans in milliseconds, each at least one long: players omit a cue without duration."""
     starts: list[int] = []
     for start, _ in spans:
         earliest = starts[-1] + 1 if starts else 0
@@ -118,7 +118,7 @@ class _Atom:
 
     @property
     def width(self) -> int:
-        """Number of characters that it adds to a line that is not empty."""
+        """The number of characters that the piece adds to a line that is not empty."""
         return len(self.piece.text) + (0 if self.piece.glued else 1)
 
 
@@ -127,7 +127,7 @@ def _length(atoms: Sequence[_Atom]) -> int:
 
 
 def _monotonic(words: Sequence[Piece]) -> list[Piece]:
-    """Put overlapping segments in order: no start is before the previous one."""
+    """Return the words of overlapping segments with starts that never decrease."""
     result: list[Piece] = []
     latest = 0.0
     for word in words:
@@ -157,7 +157,7 @@ def _break_cost(text: str) -> float:
 
 
 def _merge_glued(parts: Sequence[Piece]) -> Iterator[Piece]:
-    """Yield halves of one word as one piece; scripts without spaces may break between any two."""
+    """Yield parts of one word as one piece; scripts without spaces may break at any piece."""
     pending: Piece | None = None
     for part in parts:
         if pending is None:

@@ -1,7 +1,7 @@
-"""WebVTT subtitles; with word timestamps each word carries its time inside a readable cue.
+"""WebVTT subtitles; with word timestamps each word has its time inside a readable cue.
 
-The format has cue timestamps for this (W3C WebVTT, "cue timestamp"): a browser marks
-the words to come (`::cue(:future)`), any other player still shows whole lines.
+The format has cue timestamps for this (W3C WebVTT, "cue timestamp"): a browser can mark the words
+that are not spoken yet (`::cue(:future)`); other players show whole lines.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ def _timed_text(cue: Cue) -> str:
 
 
 def _inner_time(piece: Piece, latest_ms: int, cue: Cue) -> int | None:
-    """Return the word's time where the format allows one: later than the last, inside the cue."""
+    """Return the word's time in milliseconds, None where the format allows none.
+
+    The time must be later than the previous one and inside the cue.
+    """
     at = round(piece.start_s * 1000)
     return at if latest_ms < at < cue.end_ms else None
 
