@@ -74,8 +74,8 @@ class Downloader:
 
         `keep` is `audio` (the site's own format, the default of the settings), `mp3` or `mp4`.
         The item of the result has the metadata of the download; a picture, if the settings
-        enable it, is named in `extra["files"]`. Human captions are saved too, automatic ones if
-        the settings enable them. Files that the caller does not move stay in `folder`.
+        enable it, is named in `extra["files"]`. Human captions are saved too, others if the
+        settings request them. Files that the caller does not move stay in `folder`.
 
         Raises MediaUnavailable (`retryable` if another attempt may help), RetryLater for a
         medium that is not published yet, LanePaused when the site refuses for too many requests,
