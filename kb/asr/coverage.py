@@ -1,4 +1,4 @@
-"""Coverage: the share of the detected speech that carries words."""
+"""Coverage: the share of the detected speech that has words."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kb.types import Coverage, SpeechSpan, Word
 
-LONGEST_UNCOVERED_S = 0.8  # a shorter stretch without a word is breath, not loss
-# A recognizer that loses words stretches the next one back over the hole they leave; its true
-# place is at its end. What is longer than any spoken word must not hide the loss.
+LONGEST_UNCOVERED_S = 0.8  # a shorter span without a word is breath, not lost speech
+# After a loss a recognizer stretches the next word back over the lost speech; the word's true
+# place is at its end. A word longer than any spoken one must not hide the loss.
 LONGEST_WORD_S = 2.0
-REACH_S = 0.3  # a word accounts for speech this close to it
-PAUSE_S = 1.0  # speech on both sides of a longer pause is not one stretch
+REACH_S = 0.3  # a word covers speech this close to it
+PAUSE_S = 1.0  # speech on both sides of a longer pause is two spans
 
 
 def coverage(speech: Sequence[SpeechSpan], words: Iterable[Word], repaired: int = 0) -> Coverage:
     """Return the coverage of one item: detected speech compared with words.
 
-    Gaps are what `gaps` finds: more than 0.8 s of detected speech with no word within 0.3 s.
+    Gaps are the result of `gaps`: more than 0.8 s of detected speech with no word within 0.3 s.
     """
     found = gaps(speech, words)
     total = sum(span.duration_s for span in speech)
@@ -29,10 +29,10 @@ def coverage(speech: Sequence[SpeechSpan], words: Iterable[Word], repaired: int 
 def gaps(
     speech: Sequence[SpeechSpan], words: Iterable[Word], longest_s: float = LONGEST_UNCOVERED_S
 ) -> list[SpeechSpan]:
-    """Stretches with more than `longest_s` of detected speech and no word within 0.3 s.
+    """Return the gaps: more than `longest_s` of detected speech and no word within 0.3 s.
 
-    Short pauses do not end a stretch: of a phrase that is lost, each word by itself may be
-    shorter. The result holds the pieces of speech, without the pauses.
+    Short pauses do not end a gap: the single words of a lost phrase may each be shorter than the
+    limit. The result holds the pieces of speech, without the pauses.
     """
     found: list[SpeechSpan] = []
     stretch: list[SpeechSpan] = []
@@ -55,7 +55,7 @@ def gaps(
 def _uncovered_pieces(
     speech: Sequence[SpeechSpan], words: Iterable[Word]
 ) -> Iterator[tuple[SpeechSpan, int]]:
-    """Pieces of speech that no word accounts for, each with the number of words' reach before."""
+    """Yield speech without words, each piece with the number of word spans before it."""
     covered = union(
         (max(w.start_s, w.end_s - LONGEST_WORD_S) - REACH_S, w.end_s + REACH_S) for w in words
     )
@@ -84,7 +84,7 @@ def clip_spans(spans: Iterable[SpeechSpan], from_s: float, to_s: float) -> tuple
 
 
 def union(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The intervals in order, those that touch joined."""
+    """Return the intervals in order, with those that touch or overlap joined."""
     merged: list[tuple[float, float]] = []
     for begin, end in sorted(intervals):
         if merged and begin <= merged[-1][1]:

@@ -1,7 +1,8 @@
-"""Log-mel spectrograms in torch, on the device that recognizes.
+"""Log-mel spectrograms in torch, on the device of the recognizer.
 
-The same figures as `WhisperFeatureExtractor` gives (a test compares them), but for a whole
-batch at once and without a way back to the host: the extractor's `device=` copies back.
+The values equal those of `WhisperFeatureExtractor` (a test compares them). This class computes
+a whole batch at once and leaves the result on the device; the extractor copies it back to the
+host even with `device=`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from kb.asr.audio.vad import Audio
 if TYPE_CHECKING:
     import torch
 
-_LEAST = 1e-10  # power below this counts as none
+_LEAST = 1e-10  # lower bound of the power: log10(0) is not finite
 
 
 class LogMel:
-    """Whisper's log-mel: 25 ms windows, 10 ms hop, log10 clamped to 8 below the loudest."""
+    """Whisper's log-mel spectrogram: 25 ms windows, 10 ms hop, log10 clamped to maximum - 8."""
 
     def __init__(self, extractor: Any, device: str) -> None:
         import torch
@@ -36,12 +37,12 @@ class LogMel:
         self._device = device
 
     def __call__(self, audio: Sequence[Audio]) -> torch.Tensor:
-        """[batch][samples] at 16 kHz, each padded with silence → [batch, mels, frames] float32."""
+        """Return [batch, mels, frames] float32 of [batch][samples] at 16 kHz, padded with 0."""
         import torch
 
         frames = self._samples // self._hop
         longest = max((min(piece.size, self._samples) for piece in audio), default=0)
-        # Beyond the longest piece all is silence, whose figure is known: nothing to compute.
+        # Frames after the longest input are silence with a known value: they are not computed.
         used_frames = min(frames, -(-(longest + self._n_fft) // self._hop))
         size = min(self._samples, used_frames * self._hop + self._n_fft)
         batch = np.zeros((len(audio), size), np.float32)

@@ -1,9 +1,10 @@
 """Trims long pauses before the sound is cut into windows; times are mapped back afterwards.
 
-A window holds at most 30 s, and one that is half pause costs as much as one full of speech. What
-is taken out is only what even the looser detection hears nothing in, frame by frame; on both
-sides of the cut a stretch of the pause stays, so that the recognizer still hears one. Everything
-up to the finished text runs on the clock of what is left; `Clock` leads back to the medium's.
+A window holds at most 30 s, and a window that is half pause costs as much as one full of speech.
+Only frames in which even the looser detection finds no speech are removed. A part of the pause
+stays on both sides of the cut, so that the recognizer still receives a pause. All later steps,
+up to the finished text, use the times of the trimmed sound; `TimestampMap` maps them to the
+times of the medium.
 """
 
 from __future__ import annotations
@@ -13,37 +14,37 @@ import numpy as np
 from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import FRAME, FRAME_S, HYSTERESIS, LEDGER_THRESHOLD, Audio
 
-QUIET = LEDGER_THRESHOLD - HYSTERESIS  # below it, speech ends for the looser detection too
-LEAST_CUT_S = 0.3  # not worth a cut
+QUIET = LEDGER_THRESHOLD - HYSTERESIS  # below it, speech ends for the looser detection as well
+LEAST_CUT_S = 0.3  # a shorter cut is not worthwhile
 
 
 class PauseTrimmer:
-    """Removes the middle of long pauses from a stream of sound; `time_map` has the cuts.
+    """Removes the middle of long pauses from a stream of sound; `time_map` holds the cuts.
 
-    `longest_s`: length kept of a longer pause, half of it on each side of the cut; infinite:
-    nothing is removed. Held in memory: the sound that has no probability yet, and the last
-    half of a pause's rest.
+    `longest_s`: length to which a longer pause is shortened, half of it on each side of the cut;
+    with infinity nothing is removed. The trimmer holds in memory the sound that has no probability
+    yet, and the last part of an open pause, at most half of `longest_s`.
     """
 
     def __init__(self, longest_s: float) -> None:
         self.time_map = TimestampMap()
-        # In frames from here on.
+        # The following counts are in frames.
         self._side = round(min(longest_s, 1e6) / 2 / FRAME_S)
         self._least = round(LEAST_CUT_S / FRAME_S)
         self._audio = np.zeros(0, np.float32)
         self._probabilities = np.zeros(0, np.float32)
-        self._passed = 0  # in all
-        self._kept_of_pause = 0  # of the pause that the buffer begins in: passed on,
-        self._removed = 0  # and left out
+        self._passed = 0  # frames returned so far
+        self._kept_of_pause = 0  # of the pause at the beginning of the buffer: frames returned
+        self._removed = 0  # of the same pause: frames removed
 
     def push(self, audio: Audio, probabilities: Audio) -> tuple[Audio, Audio]:
-        """Take sound and the probabilities (one a FRAME) known by now; return the trimmed sound."""
+        """Add sound and the probabilities known by now, one a FRAME; return the trimmed sound."""
         self._audio = np.concatenate([self._audio, audio])
         self._probabilities = np.concatenate([self._probabilities, probabilities])
         return self._trim(final=False)
 
     def finish(self, probabilities: Audio) -> tuple[Audio, Audio]:
-        """Take the last probabilities; return the rest."""
+        """Add the last probabilities; return the remaining trimmed sound."""
         self._probabilities = np.concatenate([self._probabilities, probabilities])
         return self._trim(final=True)
 
@@ -67,7 +68,8 @@ class PauseTrimmer:
                 removed += tail - head
                 at = tail
             if end == known and not final:
-                # It may go on: what may be its last stretch waits until that is known.
+                # The pause may continue: its possible last part stays in the buffer until its end
+                # is known.
                 self._kept_of_pause, self._removed = kept_of_pause + head - first, removed
                 known = at
         kept.append(slice(at, known))

@@ -13,16 +13,16 @@ from kb.types import Word
 class TimestampMap:
     """A map from seconds of the trimmed sound to seconds of the medium.
 
-    At a cut two times of the medium fall on one: a start there is after the pause, an end is
-    before it.
+    A cut is one time of the trimmed sound and two times of the medium: a start at the cut maps to
+    the end of the removed pause, an end at the cut maps to its beginning.
     """
 
-    _cuts: list[float] = field(default_factory=list)  # where something was taken out
-    _removed: list[float] = field(default_factory=lambda: [0.0])  # in all, before each cut
+    _cuts: list[float] = field(default_factory=list)  # trimmed times of the cuts
+    _removed: list[float] = field(default_factory=lambda: [0.0])  # in total, before each cut
 
     def cut(self, at_s: float, removed_s: float) -> None:
-        """Record that `removed_s` seconds were removed at `at_s`; cuts come in order."""
-        # In this order: others may ask meanwhile.
+        """Record that `removed_s` seconds were removed at `at_s`; calls are in order of time."""
+        # The order of the two lines matters: other threads may read between them.
         self._removed.append(self._removed[-1] + removed_s)
         self._cuts.append(at_s)
 
@@ -35,11 +35,11 @@ class TimestampMap:
         return at_s + self._removed[bisect_left(self._cuts, at_s)]
 
     def span(self, start_s: float, end_s: float) -> tuple[float, float]:
-        """Return the medium's times of a stretch between two times."""
+        """Return the medium's start and end time of a span of the trimmed sound, in seconds."""
         return round(self.start(start_s), 3), round(self.end(end_s), 3)
 
     def word(self, word: Word) -> Word:
-        """Return a word in the medium's times; over a cut, its larger part decides the side."""
+        """Return a word in the medium's times; a word over cuts keeps its longest part."""
         piece = self.piece(word)
         removed_s = self._removed[piece]
         start_s = max(word.start_s, self._cuts[piece - 1]) if piece else word.start_s
@@ -49,7 +49,7 @@ class TimestampMap:
         )
 
     def piece(self, word: Word) -> int:
-        """The number of cuts before a word."""
+        """Return the number of cuts before a word, or before its longest part."""
         first = bisect_right(self._cuts, word.start_s)
         last = max(first, bisect_left(self._cuts, word.end_s))
         borders = [word.start_s, *self._cuts[first:last], word.end_s]

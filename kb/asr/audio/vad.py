@@ -1,9 +1,9 @@
 """Speech detection with Silero VAD, as a stream.
 
-The detector is one ONNX file that the faster-whisper package carries; it is loaded by path,
-because importing silero-vad would set torch to one thread for the whole process, and because
-importing faster-whisper would load a second inference engine that is not needed for this.
-The border rule (rise above `on`, fall below `off`, wait a little) is Silero's own.
+The detector is one ONNX file in the faster-whisper package. The file is loaded by path, because
+an import of silero-vad would set torch to one thread for the whole process, and an import of
+faster-whisper would load a second inference engine that is not needed here. The rule for the
+borders of a span (start above `on`, end after a short time below `off`) is Silero's.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from kb.types import SpeechSpan
 
 Audio = npt.NDArray[np.float32]
 
-FRAME = 512  # samples a probability, fixed by the model at 16 kHz
+FRAME = 512  # samples for one probability, fixed by the model at 16 kHz
 FRAME_S = FRAME / SAMPLE_RATE  # 0.032 s
-_CONTEXT = 64  # samples of the frame before that the model sees again
+_CONTEXT = 64  # samples of the previous frame in the model's input
 _STATE = 128  # width of the recurrent state
 
-CUT_THRESHOLD = 0.35  # for cutting windows: lower than Silero's 0.5, missed speech is lost speech
-LEDGER_THRESHOLD = 0.25  # for the coverage ledger: looser than the cut, so that it can find fault
-HYSTERESIS = 0.15  # speech ends this far below the threshold it began at (Silero's own figure)
+CUT_THRESHOLD = 0.35  # for cutting windows: lower than Silero's 0.5, because missed speech is lost
+LEDGER_THRESHOLD = 0.25  # for the coverage ledger: lower, to find missed speech
+HYSTERESIS = 0.15  # speech ends this far below its start threshold (Silero's value)
 MIN_SILENCE_S = 0.1  # shorter dips stay inside a span
 
 
@@ -51,7 +51,7 @@ def model_path() -> Path:
 
 
 class SpeechDetector:
-    """Silero VAD; one instance serves any number of streams, one after the other or in threads."""
+    """Silero VAD; one instance serves any number of streams, in sequence or in threads."""
 
     def __init__(self, threads: int = 1) -> None:
         import onnxruntime as ort
@@ -106,7 +106,7 @@ class SpeechStream:
 
 @dataclass(frozen=True, slots=True)
 class SpeechRule:
-    """The rule that makes spans of probabilities."""
+    """The parameters of the rule that turns probabilities into spans."""
 
     threshold: float = CUT_THRESHOLD
     hysteresis: float = HYSTERESIS
@@ -116,11 +116,11 @@ class SpeechRule:
 def spans(
     probabilities: Audio, rule: SpeechRule | None = None, *, offset_s: float = 0.0
 ) -> list[SpeechSpan]:
-    """Return the stretches of speech in a row of probabilities, in seconds plus `offset_s`.
+    """Return the spans of speech in a sequence of probabilities, in seconds plus `offset_s`.
 
-    A span starts where a frame reaches the threshold and ends where the probability has been
-    below threshold less hysteresis for `min_silence_s`. No minimum length: one loud syllable
-    is speech.
+    A span starts at a frame that reaches the threshold and ends when the probability has been
+    below threshold minus hysteresis for `min_silence_s`. There is no minimum length: one loud
+    syllable is speech.
     """
     rule = rule or SpeechRule()
     low = max(rule.threshold - rule.hysteresis, 0.01)

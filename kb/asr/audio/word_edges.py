@@ -1,9 +1,9 @@
 """Adjusts word times to the sound.
 
-Cross-attention lets a word begin where the one before it ends, so that the gap between them
-belongs to neither or to the wrong one. The sound itself knows better: each word is drawn in
-to the stretch in which it is loud. The rules are ours; they look at nothing but the level, so
-that they hold for any model and any language.
+Cross-attention often lets a word begin at the end of the previous word, so that the gap between
+them belongs to the wrong word. The sound is a better reference: each word is reduced to the
+span in which it is loud. The rules are our own. They use the sound level only, so that they
+hold for any model and any language.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from kb.asr.audio.vad import Audio
 from kb.types import SpeechSpan, Word
 
 HOP_S = 0.01
-DROP_DB = 26.0  # sound this far below the word's loudest 10 ms is not the word
-FLOOR_DB = 6.0  # nor is sound less than this above the window's noise floor
-FURTHEST_S = 2.0  # an edge moves inward by no more than this
-REACH_S = 0.08  # an end moves outward by no more than this, and never into the next word
+DROP_DB = 26.0  # sound this far below the word's loudest 10 ms is not part of the word
+FLOOR_DB = 6.0  # sound less than this above the window's noise floor is not part of the word
+FURTHEST_S = 2.0  # the most by which an edge moves inward
+REACH_S = 0.08  # the most by which an end moves outward, and never into the next word
 SHORTEST_S = 0.04
-# Sound of at most ISLAND_S at a word's beginning with at least GAP_S of quiet after it is the
-# end of the word before. (A plosive's burst is followed by its vowel much sooner.)
+# Sound of at most ISLAND_S at a word's beginning, followed by at least GAP_S of quiet, is the end
+# of the previous word. (The burst of a plosive is followed by its vowel much sooner.)
 ISLAND_S = 0.08
 GAP_S = 0.1
 
-PAUSE_S = 0.3  # between two stretches of detected speech
-BEFORE_S = 0.1  # detection may be this late
+PAUSE_S = 0.3  # least length of a pause between two spans of detected speech
+BEFORE_S = 0.1  # detection may start this late
 SHORTEST_SPEECH_S = 0.1
 
 
 @dataclass(slots=True)
 class _Stretch:
-    """A word's place in frames of 10 ms; `loud_db` is the level from which it sounds."""
+    """A word's frames of 10 ms; `loud_db` is the level from which a frame counts as sound."""
 
     first: int
     end: int
@@ -55,7 +55,7 @@ def loudness_db(audio: Audio) -> npt.NDArray[np.float64]:
 
 
 def snap_to_speech(words: Sequence[Word], speech: Sequence[SpeechSpan]) -> list[Word]:
-    """Move words that reach back over a pause to the next start of detected speech.
+    """Return the words; one that starts before a pause is moved to the next start of speech.
 
     In noise the level alone does not show the pause. Only pauses of at least `PAUSE_S` count:
     a shorter one may be the closure of a plosive inside the word.
@@ -77,9 +77,9 @@ def snap_to_speech(words: Sequence[Word], speech: Sequence[SpeechSpan]) -> list[
 def snap_to_sound(words: Sequence[Word], audio: Audio, start_s: float) -> tuple[Word, ...]:
     """Return the words with edges moved to where their sound begins and ends.
 
-    `words` in order, all of one window; `audio` is the window's sound, `start_s` its place in
-    the medium. Order is kept, words do not come to overlap, and none becomes shorter than
-    40 ms unless it was.
+    `words`: the words of one window, in order; `audio`: the window's sound; `start_s`: its start
+    in the medium. The order stays, words do not overlap afterwards unless they did before, and no
+    word becomes shorter than 40 ms unless it was shorter before.
     """
     level = loudness_db(audio)
     if not level.size or not words:
@@ -94,7 +94,7 @@ def snap_to_sound(words: Sequence[Word], audio: Audio, start_s: float) -> tuple[
         first = round((word.start_s - start_s) / HOP_S)
         last = round((word.end_s - start_s) / HOP_S)
         if stretch.end >= last:
-            # It still sounds at its end: let it ring out, up to the next word's beginning.
+            # The word still sounds at its end: extend it, at most up to the next word's beginning.
             limit = min(level.size, stretch.end + round(REACH_S / HOP_S))
             if place + 1 < len(words):
                 after = stretches[place + 1]
@@ -117,7 +117,7 @@ def snap_to_sound(words: Sequence[Word], audio: Audio, start_s: float) -> tuple[
 def _locate_sound(
     word: Word, level: npt.NDArray[np.float64], floor_db: float, start_s: float
 ) -> _Stretch | None:
-    """Return the sounding stretch of a word between its edges, None if it is not clear."""
+    """Return the sounding frames of a word between its edges; None if they are not clear."""
     first = max(0, round((word.start_s - start_s) / HOP_S))
     last = min(level.size, round((word.end_s - start_s) / HOP_S))
     if last - first < SHORTEST_S / HOP_S:

@@ -1,1 +1,1 @@
-"""Windows of all items in progress share the batches of one engine."""
+"""Batching: windows of all items in progress share the batches of one engine."""

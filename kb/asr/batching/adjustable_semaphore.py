@@ -11,12 +11,12 @@ from contextlib import contextmanager
 class AdjustableSemaphore:
     """A semaphore whose size follows the presets of the items in progress.
 
-    If several items ask for different sizes, the largest counts. A place in use is never taken
-    back; when the size falls, no more are given until enough are released. Thread-safe.
+    If several items request different sizes, the largest counts. When the size falls, slots in use
+    stay valid; no new slot is given until enough are released. Thread-safe.
     """
 
     def __init__(self, count: int) -> None:
-        """`count`: places while no item asks for a size."""
+        """`count`: number of slots while no item requests a size."""
         self._default_count = count
         self._in_use = 0
         self._waiters: deque[object] = deque()
@@ -25,13 +25,13 @@ class AdjustableSemaphore:
 
     @property
     def count(self) -> int:
-        """The number of places."""
+        """The number of slots."""
         with self._changed:
             return self._count()
 
     @contextmanager
     def limited_to(self, count: int) -> Iterator[None]:
-        """Ask for `count` places while an item is in progress."""
+        """Request `count` slots while the context is active."""
         with self._changed:
             self._limits[count] += 1
             self._changed.notify_all()
@@ -44,9 +44,9 @@ class AdjustableSemaphore:
                     del self._limits[count]
 
     def acquire(self, timeout: float | None = None) -> bool:
-        """Take a place; return False if none came free in so many seconds.
+        """Acquire a slot; return False if none became free within `timeout` seconds.
 
-        Places are given in the order of the calls: items are prepared in their order.
+        Slots are given in the order of the calls, because items are prepared in their order.
         """
         waiter = object()
 
@@ -64,7 +64,7 @@ class AdjustableSemaphore:
                 self._changed.notify_all()
 
     def release(self) -> None:
-        """Give a place back."""
+        """Release a slot."""
         with self._changed:
             self._in_use -= 1
             self._changed.notify_all()

@@ -1,11 +1,11 @@
 """The batch size: limited by the preset, by free memory and by earlier failures.
 
-The batch begins with what fits by the arithmetic of `kb.asr.engines.whisper.memory` into the memory
-that is measured to be free. When memory runs out all the same, the same windows are repeated: first
-as they were, after a clean-up, where as many had gone through before (then it was fragmentation),
-else in halves. After a quiet stretch the batch grows back, twofold, as far as memory allows; a fall
-from the full size makes the next try at it come later, and full batches that go through for as long
-as that wait make it shorter again.
+The first size is the number of windows that fit into the free memory as measured, with the need
+of a window computed in `kb.asr.engines.whisper.memory`. If memory still runs out, the same
+windows are decoded again: once unchanged, after a clean-up, if as many windows succeeded before
+(then fragmentation was the cause), else in halves. After a number of batches without failure the
+size doubles again, as far as memory allows. A failure at the full size makes the next growth
+wait longer; full batches that succeed for as long as that wait make it shorter again.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from gpu.manager import BatchCeiling
 
 log = logging.getLogger(__name__)
 
-GROW_AFTER = 20  # batches without trouble before the batch may grow again
-SLOWEST_GROWTH = 16  # times that, at most
-MEMORY_POLL_BATCHES = 10  # batches between two looks at the free memory
-UNDERUTILISED_STEP = 4  # a device that is not busy enough is given more so many times sooner
+GROW_AFTER = 20  # batches without failure before the size may grow again
+SLOWEST_GROWTH = 16  # largest factor on GROW_AFTER
+MEMORY_POLL_BATCHES = 10  # batches between two measurements of the free memory
+UNDERUTILISED_STEP = 4  # growth comes sooner by this factor while the device is underutilised
 
 
 class AdaptiveBatchSize:
-    """The batch in force. One thread changes it; any may read `size`, `ceiling`, `reason`."""
+    """The current batch size. One thread changes it; any may read `size`, `ceiling`, `reason`."""
 
     def __init__(
         self,
@@ -32,18 +32,18 @@ class AdaptiveBatchSize:
         max_batch: Callable[[], BatchCeiling] | None = None,
         grow_after: int = GROW_AFTER,
     ) -> None:
-        """`ceiling`: the preset's most; `max_batch`: the limit by memory now, with its reason."""
+        """`ceiling`: the preset's size; `max_batch`: the limit by memory now, with its reason."""
         self.ceiling = max(1, ceiling)
         self._max_batch = max_batch
         self._first_wait = self._grow_after = grow_after
         self._quiet = self._batches = self._full = 0
-        self._proven = 0  # the most windows that went through since the last fall
+        self._proven = 0  # the largest batch that succeeded since the last reduction
         self._repeating = 0
         self.halved = self.repeated = 0
         self.size, self.reason = self._start()
 
     def set_ceiling(self, ceiling: int) -> None:
-        """Set the ceiling of another preset and start again from it."""
+        """Set the ceiling of another preset and restart from it."""
         self.ceiling = max(1, ceiling)
         self._quiet = self._proven = self._full = 0
         self._grow_after = self._first_wait
@@ -52,7 +52,7 @@ class AdaptiveBatchSize:
     def on_out_of_memory(self, count: int) -> bool:
         """Reduce the size after `count` windows ran out of memory; return whether to try again.
 
-        If `size` is still `count` they are repeated as they are. The caller cleans up first.
+        If `size` is still `count`, the same windows are to be repeated. The caller cleans up first.
         """
         self._quiet = self._full = 0
         if (count <= self._proven or count == 1) and count != self._repeating:
@@ -71,7 +71,7 @@ class AdaptiveBatchSize:
         return True
 
     def on_success(self, count: int, *, underutilised: bool = False) -> None:
-        """Count a finished batch of `count` windows; `underutilised`: the device could do more."""
+        """Count a successful batch of `count` windows; `underutilised`: the device has capacity."""
         if self._repeating:
             self.repeated += count == self._repeating
             self._repeating = 0
@@ -102,7 +102,7 @@ class AdaptiveBatchSize:
         return self._limit()
 
     def _poll_memory(self) -> None:
-        """Reduce the size if other programs have taken memory meanwhile."""
+        """Reduce the size if other programs have taken memory since the last measurement."""
         limit, why = self._limit()
         if limit < self.size:
             self.size, self.reason, self._quiet = limit, why, 0

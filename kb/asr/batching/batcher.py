@@ -1,10 +1,11 @@
-"""One thread owns the model; windows of any item wait for it and are decoded together.
+"""One thread owns the model; windows of all items are queued for it and decoded in batches.
 
-A batch goes when it is full, or when nothing new has come for a moment. Which windows go together
-is decided in `kb.asr.batching.scheduler` (items take turns, languages together, longest first), how
-many in `kb.asr.batching.batch_size`. When the device's memory is full the batch is halved and the
-same windows are decoded again. When the device's context is broken nothing more can be done in this
-process: all waiting calls fail with that error, and the owner of the process starts a new one.
+A batch starts when it is full, or when no new window has arrived for a short time.
+`kb.asr.batching.scheduler` decides which windows share a batch (items take turns, one language
+per batch if possible, longest first), `kb.asr.batching.batch_size` decides how many. When the
+device runs out of memory, the batch is halved and the same windows are decoded again. When the
+device's context is broken, this process cannot decode any more: all waiting calls fail with
+that error, and the owner of the process starts a new one.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ log = logging.getLogger(__name__)
 
 TRANSCRIBE = "transcribe"
 
-PATIENCE_S = 0.03  # how long a batch that is not full waits for more windows
-QUEUED_BATCHES = 2  # full batches that wait at most; 16 windows of 30 s are 31 MB
-IDLE_S = 20.0  # without work for so long, the device gets back what no tensor needs
-THROTTLE_POLL_S = 5.0  # at the throttle, while the device rests
+PATIENCE_S = 0.03  # wait of an incomplete batch for more windows
+QUEUED_BATCHES = 2  # most full batches in the queue; 16 windows of 30 s are 31 MB
+IDLE_S = 20.0  # after so long without work the memory that no tensor uses is returned to the device
+THROTTLE_POLL_S = 5.0  # interval at which the throttle is read while the device rests
 
 
 class LanguageSelector(Protocol):
@@ -48,11 +49,11 @@ class LanguageSelector(Protocol):
         ...
 
     def add(self, window: Window, languages: Mapping[str, float]) -> None:
-        """Count a window's language probabilities; a second call for a window changes nothing."""
+        """Count a window's language probabilities; a second call for a window has no effect."""
         ...
 
     def choose(self, window: Window, languages: Mapping[str, float]) -> str:
-        """Return the language to decode a window in, once all of its batch have been added."""
+        """Return the language for a window's text, after `add` was called for its whole batch."""
         ...
 
 
@@ -84,7 +85,7 @@ class _Counts:
 
 
 class Batcher:
-    """The owner of one engine. Submit from any thread; close when done."""
+    """The owner of one engine. `submit` may be called from any thread; call `close` at the end."""
 
     def __init__(
         self,
@@ -96,10 +97,10 @@ class Batcher:
         throttle: Callable[[], Throttle] = Throttle,
         window_bytes: int = 0,
     ) -> None:
-        """`ceiling`: most windows a batch (the preset's, or what the device allows).
+        """`ceiling`: most windows in a batch, by the preset or by the device.
 
-        `max_batch`: the limit by memory at the moment; `throttle`: the share of the time that the
-        device rests; `window_bytes`: the computed need of one window, for display.
+        `max_batch`: the present limit by memory; `throttle`: the share of the time that the device
+        rests; `window_bytes`: the computed memory of one window, for display.
         """
         self.engine = engine
         self.device_error: DeviceLost | None = None  # set once the device's context is broken
@@ -116,17 +117,17 @@ class Batcher:
 
     @property
     def size(self) -> int:
-        """The batch in force."""
+        """The current batch size."""
         return self._size.size
 
     @property
     def ceiling(self) -> int:
-        """The most windows a batch may ever have."""
+        """The most windows that a batch may have."""
         return self._size.ceiling
 
     @property
     def queue_capacity(self) -> int:
-        """The number of windows that may wait."""
+        """The number of windows that the queue holds."""
         return QUEUED_BATCHES * self._size.ceiling
 
     @property
@@ -135,7 +136,7 @@ class Batcher:
         return self._counts.audio_s
 
     def state(self) -> BatchState:
-        """Return the batch, the reason for its limit, and the work done so far."""
+        """Return the batch size, the reason for its limit, and the work done so far."""
         with self._changed:
             waiting, items = len(self._scheduler), len(self._scheduler.owners)
         size, counts = self._size, self._counts
@@ -169,9 +170,9 @@ class Batcher:
     ) -> Future[BatchedWindow]:
         """Queue a window of `owner`; `vote` chooses its language after the encoder.
 
-        Waits while the queue is full; `check` is called meanwhile and may raise, and the wait takes
-        place inside `while_waiting()`, so that the caller can let other items go on. An owner with
-        few windows in the queue need not wait for one with many.
+        Waits while the queue is full. `check` is called during the wait and may raise. The wait
+        runs inside `while_waiting()`, so that the caller can let other items proceed. An owner with
+        few windows in the queue does not wait for one with many.
         """
         job = _Job(window, vote, options)
         length_s = sum(span.duration_s for span in window.speech) or window.duration_s
@@ -192,7 +193,7 @@ class Batcher:
                 raise self.device_error or recognizer_closed()
             scheduler, owners = self._scheduler, len(self._scheduler.owners)
             own = scheduler.queued_of(ticket.owner)
-            # Every item has a share of one batch, even if the queue is full.
+            # Every item may queue its share of one batch, even if the queue is full.
             share = max(1, self._size.ceiling // max(1, owners + (own == 0)))
             if len(scheduler) >= self.queue_capacity and own >= share:
                 return False
@@ -201,7 +202,7 @@ class Batcher:
             return True
 
     def cancel(self, owner: Hashable) -> None:
-        """Drop the waiting windows of `owner`; a running batch is finished and discarded."""
+        """Remove the waiting windows of `owner`; results of a running batch are discarded."""
         with self._changed:
             dropped = self._scheduler.remove(owner)
             self._changed.notify_all()
@@ -209,14 +210,14 @@ class Batcher:
             job.future.cancel()
 
     def set_ceiling(self, ceiling: int) -> None:
-        """Set the most windows a batch, from the next batch on."""
+        """Set the most windows in a batch, from the next batch on."""
         with self._changed:
             if ceiling != self._size.ceiling:
                 self._size.set_ceiling(ceiling)
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """End the thread and a running decode; waiting windows are cancelled."""
+        """Stop the thread and a running decode; waiting windows are cancelled."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -226,13 +227,13 @@ class Batcher:
 
     def _work(self) -> None:
         try:
-            self._manager.apply()  # the number of threads is set per thread
+            self._manager.apply()  # torch's number of threads is set per thread
             while (batch := self._next()) is not None:
                 began = time.perf_counter()
                 try:
                     self._run(batch)
                     self._rest(time.perf_counter() - began)
-                except Exception as error:  # no fault of one batch may end this thread
+                except Exception as error:  # an error of one batch must not end this thread
                     log.exception("A batch was given up")
                     for job in batch:
                         if not job.future.done():
@@ -250,10 +251,10 @@ class Batcher:
             self.cancel(owner)
 
     def _next(self) -> list[_Job] | None:
-        """Wait for the next batch; return None at the end."""
+        """Wait for the next batch; return None when the batcher is closed."""
         tidy = False
         while not self._wait_for_work(None if tidy else IDLE_S):
-            # Outside of the lock, so that `submit` does not wait for it.
+            # Outside of the lock, so that `submit` does not wait for the clean-up.
             self._manager.cleanup()
             tidy = True
         with self._changed:
@@ -272,17 +273,17 @@ class Batcher:
             return batch
 
     def _wait_for_work(self, timeout_s: float | None) -> bool:
-        """Wait for a window or the end; return False if neither came in time."""
+        """Wait for a window or for `close`; return False if neither came in time."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: len(self._scheduler) > 0 or self._closing, timeout_s
             )
 
     def _run(self, batch: list[_Job]) -> None:
-        """Give every window of a batch its text or its error."""
+        """Decode a batch and set the result or the error of every window."""
         batch = [job for job in batch if job.future.set_running_or_notify_cancel()]
         self._counts.last = len(batch)
-        alone = 0  # so many of the first go one by one: together they failed
+        alone = 0  # number of windows to decode one by one, because together they failed
         while batch:
             part = batch[: 1 if alone else self._size.size]
             error = self._process(part)
@@ -295,7 +296,7 @@ class Batcher:
             else:
                 full = self._manager.out_of_memory(error)
                 reason = explain(error, self._manager)
-                # Here and not where it was caught: its traceback holds the failure's tensors.
+                # Clean up here and not in `except`: the traceback there holds the failed tensors.
                 del error
                 self._manager.cleanup()
                 if full and self._size.on_out_of_memory(len(part)):
@@ -310,7 +311,7 @@ class Batcher:
             alone = max(0, alone - len(part))
 
     def _fail_all(self, error: Exception, unanswered: list[_Job]) -> None:
-        """Fail all waiting windows because the device's context is broken, and accept no more."""
+        """Fail all waiting windows because the device's context is broken; accept no more."""
         device_error = explain(error, self._manager)
         assert isinstance(device_error, DeviceLost)
         log.error("%s", device_error.message)
@@ -353,7 +354,7 @@ class Batcher:
         languages = [
             job.vote.choose(job.window, logprobs_of_window) for job, logprobs_of_window in found
         ]
-        # All of a batch are decoded alike: `FairScheduler` never mixes two ways.
+        # All windows of a batch are of one kind: `FairScheduler` never mixes two kinds.
         decoded = engine.decode(encoded, languages, jobs[0].options)
         align_s = (engine.align_s - aligned) / len(jobs)
         asr_s = (time.perf_counter() - began) / len(jobs) - align_s
@@ -362,7 +363,7 @@ class Batcher:
         return [BatchedWindow(text, asr_s, align_s) for text in decoded]
 
     def _rest(self, busy_s: float) -> None:
-        """Let the device rest its share of the time, after `busy_s` of work."""
+        """Pause after `busy_s` seconds of work, for the throttle's share of the time."""
         began = time.perf_counter()
         rested_s = 0.0
         with self._changed:
@@ -371,14 +372,14 @@ class Batcher:
                 left_s = busy_s * rest / (1 - rest) - rested_s
                 if left_s <= 0:
                     break
-                # It may have cooled down meanwhile.
+                # The device may have cooled down during the pause.
                 self._changed.wait_for(lambda: self._closing, min(THROTTLE_POLL_S, left_s))
                 rested_s = time.perf_counter() - began
         self._counts.rested_s += rested_s
 
 
 def wait(future: Future[BatchedWindow], check: Callable[[], None]) -> BatchedWindow:
-    """Return the result; `check` is called while waiting, and may raise."""
+    """Return the result; `check` is called during the wait and may raise."""
     while True:
         try:
             return future.result(timeout=0.2)

@@ -1,4 +1,4 @@
-"""A second recognizer beside the first, for windows that stay doubtful."""
+"""The fallback engine: a second recognizer for windows that remain suspect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class FallbackEngine:
-    """A second engine, loaded at its first use and kept. Safe from several threads.
+    """A second engine, loaded at its first use and kept. Thread-safe.
 
     An engine that cannot be loaded is not tried again: the first engine's words are kept.
     """
@@ -55,12 +55,13 @@ class FallbackEngine:
                 try:
                     engine = load_engine(self._engine, self._model, manager)
                 except DeviceLost:
-                    raise  # the first engine has lost it, too
+                    raise  # the device is lost for the first engine as well
                 except KBError as error:
                     self._failed = True
                     log.warning("No second reading by %s: %s", self.name, error.message)
                     return None
-                # The first engine's windows come and go meanwhile: not less than the weights.
+                # Memory of the first engine's windows may be freed meanwhile: count at least the
+                # weights.
                 grown = manager.memory().used - before
                 shape = shape_of(self._model)
                 weights = shape.weights_bytes(manager.dtype.itemsize) if shape else 0
@@ -71,7 +72,7 @@ class FallbackEngine:
                     engine,
                     manager,
                     self._batch_size,
-                    # What the first engine's windows hold at the moment is not to be had.
+                    # Memory that the first engine's windows hold now is not available.
                     max_batch=lambda: manager.batch_ceiling(weights_bytes=spare, window_bytes=each),
                     throttle=self._throttle,
                     window_bytes=each,
@@ -79,7 +80,7 @@ class FallbackEngine:
             return self._batcher
 
     def cancel(self, owner: Hashable) -> None:
-        """Drop the waiting windows of `owner`."""
+        """Remove the waiting windows of `owner`."""
         if self._batcher is not None:
             self._batcher.cancel(owner)
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from kb.asr.windows.windowing import Window
 
-OTHER_LANGUAGE = 0.9  # a window this sure of another language than the item's is read in it
-LEAST_LOGPROB = -7.0  # a floor, so that one window that is quite sure cannot outvote the others
-OWN_LANGUAGE = 0.2  # a language in which this share of an item is spoken is one of its own
+OTHER_LANGUAGE = 0.9  # a window this likely in another language is decoded in that one
+LEAST_LOGPROB = -7.0  # lower bound, so that one very certain window cannot outvote the others
+OWN_LANGUAGE = 0.2  # a language with this share of an item's speech is one of the item's languages
 
 
 class LanguageVote:
@@ -24,9 +24,9 @@ class LanguageVote:
         self._spoken_s: dict[str, float] = {}
 
     def add(self, window: Window, languages: Mapping[str, float]) -> None:
-        """Add a window's log-probabilities by language, weighted by its speech.
+        """Add a window's log-probabilities by language, weighted by its seconds of speech.
 
-        Each window counts once, also if its batch is decoded again.
+        Each window counts once, even if its batch is decoded again.
         """
         place = (window.start_s, window.end_s)
         if place in self._best_guesses or not languages:
@@ -44,14 +44,14 @@ class LanguageVote:
         return self.fixed or (self.language if self._sums else "")
 
     def choose(self, _window: Window, languages: Mapping[str, float]) -> str:
-        """Return the item's language, unless this window is surely in another."""
+        """Return the item's language, or the window's own if its probability is high enough."""
         if self.fixed or not languages:
             return self.language
         best = max(languages, key=languages.__getitem__)
         return best if np.exp(languages[best]) >= OTHER_LANGUAGE else self.language
 
     def best_guess(self, window: Window) -> tuple[str, float]:
-        """Return the likeliest language of a window, with its probability."""
+        """Return the likeliest language of a window and its probability."""
         return self._best_guesses.get((window.start_s, window.end_s), ("", 0.0))
 
     @property
@@ -59,7 +59,7 @@ class LanguageVote:
         """The item's languages so far, the main one first."""
         if self.fixed:
             return (self.fixed,)
-        spoken_s = dict(self._spoken_s)  # the recognizer's thread may add to it meanwhile
+        spoken_s = dict(self._spoken_s)  # the batcher's thread may change it during the sort
         least_s = OWN_LANGUAGE * sum(spoken_s.values())
         others = [code for code, seconds in spoken_s.items() if seconds >= least_s]
         return tuple(dict.fromkeys((self.language, *others)))
@@ -72,7 +72,7 @@ class LanguageVote:
 
 
 class FixedLanguage:
-    """The vote of a window that is decoded again: its language is known."""
+    """The vote for a window that is decoded again: its language is known."""
 
     def __init__(self, language: str) -> None:
         self._language = language

@@ -1,9 +1,9 @@
 """Scheduling: the waiting windows, and the choice of those that share a batch.
 
-Items take turns, so that a short one is not held up behind a long one. Within a small horizon
-(twice a batch) the choice is free, and is used for two things: windows of one language go
-together, and the longest go first, because a batch takes as long as its longest text. What is
-passed over goes at the latest two batches later, so that nothing waits for ever.
+Items take turns, so that a short item does not wait for a long one. Within a small horizon (twice
+a batch) the order is free, for two purposes: windows of one language share a batch, and the
+longest windows come first, because a batch takes as long as its longest text. A window that was
+skipped is decoded at most two batches later, so that no window waits forever.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 HORIZON = 2  # batches, in turn order, within which the order is free
-MOST_PASSES = 2  # batches that may go without a window whose turn it was
+MOST_PASSES = 2  # most batches that may skip a window in its turn
 
 Job = TypeVar("Job")
 
 
 @dataclass(slots=True, eq=False)
 class Ticket(Generic[Job]):
-    """A job that waits. `kind`: jobs of different kinds never share a batch (task, way of
-    decoding). `length_s`: its expected length, in seconds of speech. `language` is asked when
-    the choice is made, because it may become known while the job waits; empty if it is not."""
+    """A waiting job.
+
+    `kind`: jobs of different kinds (task, decoding options) never share a batch. `length_s`: its
+    expected length, in seconds of speech. `language()` is called when the batch is chosen, because
+    the language may become known during the wait; it returns an empty text while unknown.
+    """
 
     owner: Hashable
     job: Job
@@ -45,7 +48,7 @@ class FairScheduler(Generic[Job]):
 
     @property
     def owners(self) -> list[Hashable]:
-        """Return the owners that wait, in the order of their turns."""
+        """Return the owners with waiting jobs, in the order of their turns."""
         return list(self._waiting)
 
     def queued_of(self, owner: Hashable) -> int:
@@ -53,7 +56,7 @@ class FairScheduler(Generic[Job]):
         return len(self._waiting.get(owner, ()))
 
     def add(self, ticket: Ticket[Job]) -> None:
-        """Queue a job behind its owner's others."""
+        """Queue a job after the other jobs of its owner."""
         self._waiting.setdefault(ticket.owner, deque()).append(ticket)
         self._count += 1
 
@@ -64,7 +67,7 @@ class FairScheduler(Generic[Job]):
         return [ticket.job for ticket in dropped]
 
     def next_batch(self, size: int) -> list[Job]:
-        """Remove and return up to `size` jobs that go together, longest first."""
+        """Remove and return up to `size` jobs for one batch, longest first."""
         candidates = self._round_robin(HORIZON * size)
         if not candidates:
             return []
@@ -73,8 +76,8 @@ class FairScheduler(Generic[Job]):
         language = leader.language()
         compatible.sort(
             key=lambda t: (
-                t.skipped < MOST_PASSES,  # those who have waited long enough come first
-                t.language() != language,  # then the leader's language; others fill up
+                t.skipped < MOST_PASSES,  # jobs that were skipped often enough come first
+                t.language() != language,  # then those in the first job's language; others fill up
                 -t.length_s,
             )
         )
@@ -93,7 +96,7 @@ class FairScheduler(Generic[Job]):
         return [t.job for t in sorted(batch, key=lambda t: -t.length_s)]
 
     def _round_robin(self, most: int) -> list[Ticket[Job]]:
-        """Return the first `most` tickets, with owners in turn."""
+        """Return the first `most` tickets, one owner after the other in turn."""
         tickets_in_order: list[Ticket[Job]] = []
         round_number = 0
         while len(tickets_in_order) < min(most, self._count):
