@@ -41,8 +41,8 @@ def load_engine(name: str, model: str, manager: GPUManager) -> Engine:
     """Load a model into an engine, on the manager's device.
 
     Raises SettingsError for an unknown engine or one whose package is missing,
-    ModelUnavailable for the model, GPUError where it does not fit into the device's memory, and
-    DeviceLost where the device fails at any point of loading.
+    ModelUnavailable for the model, GPUError if it does not fit into the device's memory, and
+    DeviceLost if the device fails at any point of loading.
     """
     check_engine(name)
     try:
@@ -69,7 +69,7 @@ def check_engine(name: str) -> None:
 
 
 def _is_installed(package: str) -> bool:
-    """Return whether a package, or a package inside one, is found; the inner one is not loaded."""
+    """Return whether a package or subpackage can be found; the subpackage is not imported."""
     from importlib.util import find_spec
 
     try:

@@ -14,8 +14,9 @@ from kb.types import Segment
 class DecodingOptions:
     """Options for decoding a window's text.
 
-    `temperature` 0 takes the likeliest token each time, above 0 draws (the same each time it is
-    asked); `beams` above 1 searches that many texts at once, at temperature 0 only.
+    `temperature` 0 takes the likeliest token at each step; above 0 tokens are sampled, with the
+    same result in every run. `beams` above 1: number of texts in a beam search, at temperature 0
+    only.
     """
 
     temperature: float = 0.0
@@ -27,11 +28,11 @@ GREEDY = DecodingOptions()
 
 @dataclass(frozen=True, slots=True)
 class DecodingResult:
-    """The text of one window, times on the medium's clock.
+    """The text of one window, in times of the medium.
 
     `avg_logprob` is the mean log-probability of the tokens; `no_speech` the model's own
-    probability of no speech; `last_s` where the recognizer says its text ends (the
-    window's start if it found none).
+    probability of no speech; `last_s` the end of the text according to the recognizer (the
+    window's start if there is no text).
     """
 
     segments: tuple[Segment, ...]
@@ -43,10 +44,10 @@ class DecodingResult:
 
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
-    """A batch after the encoder: what it says about language, and its states for `decode`.
+    """A batch after the encoder: its language probabilities, and its states for `decode`.
 
-    `languages`: for each window log-probabilities by language code, empty for a model of one
-    language; `no_speech`: for each window 0..1; `states`: the engine's own.
+    `languages`: log-probabilities by language code for each window, empty for a model of one
+    language; `no_speech`: 0..1 for each window; `states`: the engine's own.
     """
 
     windows: tuple[Window, ...]
@@ -62,8 +63,8 @@ class Engine(Protocol):
     model: str
     receptive_field_s: float
     load_s: float
-    align_s: float  # seconds spent on word times so far
-    decoding_methods: frozenset[str]  # of `temperature`, `beam`: supported beside greedy decoding
+    align_s: float  # total seconds spent on word times
+    decoding_methods: frozenset[str]  # of `temperature`, `beam`: methods besides greedy decoding
 
     def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         """Run the encoder once over up to a batch of windows.

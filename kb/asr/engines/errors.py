@@ -7,7 +7,7 @@ from kb.errors import DeviceLost, GPUError, KBError, TranscriptionError
 
 
 def recognizer_closed() -> TranscriptionError:
-    """Return the error of a call that waited while the batcher was closed."""
+    """Return the error of a call that waited when the batcher was closed."""
     return TranscriptionError(
         "recognizer.closed",
         "The recognizer was closed before it had read everything.",
@@ -44,7 +44,7 @@ def explain(error: Exception, manager: GPUManager) -> KBError:
 
 
 def loading_error(error: Exception, model: str, manager: GPUManager) -> KBError | None:
-    """Return the device's failure while a model is loaded; None if the device did not fail."""
+    """Return the device's failure during loading; None if the device did not fail."""
     if isinstance(error, KBError):
         return error
     if manager.out_of_memory(error):

@@ -23,12 +23,12 @@ DEMO_FOLDER = PROJECT_ROOT / "models" / "demo-whisper"
 DEFAULT_GPU = "openai/whisper-large-v3-turbo"
 DEFAULT_CPU = "openai/whisper-base"
 
-HUB_PATIENCE_S = 8.0  # for the hub's first answer
+HUB_PATIENCE_S = 8.0  # timeout of the first request to the hub
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """The model that a name stands for: `target` is a folder or a hub name."""
+    """The model with a given name: `target` is a folder or a hub name."""
 
     name: str
     target: str
@@ -36,10 +36,11 @@ class ModelRef:
 
 
 def resolve(name: str) -> ModelRef:
-    """Return the model that a user's name stands for.
+    """Return the model for a name from the user.
 
-    `demo` is the bundled recognizer, an existing folder is itself, `large-v3` and its like
-    are OpenAI's, `org/name` is the hub's. Raises ModelUnavailable for anything else.
+    `demo` is the bundled recognizer; the path of an existing folder is that folder; `large-v3` and
+    other short names are OpenAI's models; `org/name` is a hub name. Raises ModelUnavailable for
+    anything else.
     """
     if name == DEMO:
         return ModelRef(name, str(DEMO_FOLDER), local=True)
@@ -96,7 +97,7 @@ def _identify_folder(folder: Path) -> tuple[str, ModelShape | None]:
 
 
 def is_demo(name: str) -> bool:
-    """Return whether a name stands for the bundled recognizer."""
+    """Return whether a name means the bundled recognizer."""
     if name == DEMO:
         return True
     folder = Path(name).expanduser()
@@ -106,7 +107,7 @@ def is_demo(name: str) -> bool:
 def cached_models() -> list[str]:
     """Return the hub names whose weights and processor are complete in the local cache, sorted.
 
-    Only repositories that hold the `processor_file` of an engine are found.
+    Only repositories with the `processor_file` of an engine are listed.
     """
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
@@ -128,16 +129,16 @@ def cached_models() -> list[str]:
 def read_pretrained(
     ref: ModelRef, read: Callable[[bool], tuple[Any, Any]], manager: GPUManager
 ) -> tuple[Any, Any]:
-    """A model on the manager's device and its processor, from this machine or else from the hub.
+    """Return a model on the manager's device and its processor, from this machine or the hub.
 
-    `read(offline)` reads them by transformers; offline it raises OSError where files are missing.
-    Raises ModelUnavailable, GPUError where the model does not fit, and DeviceLost.
+    `read(offline)` loads them with transformers; offline it raises OSError if files are missing.
+    Raises ModelUnavailable, GPUError if the model does not fit, and DeviceLost.
     """
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    # The hub's client reports every retry of every file.
+    # The hub's client logs every retry of every file.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         try:
@@ -145,7 +146,7 @@ def read_pretrained(
         except OSError:
             if ref.local:
                 raise
-            # Not, or not all, on this machine.
+            # Some or all files are not on this machine.
             _reach_hub(ref)
             model, processor = read(False)
         model.eval().requires_grad_(False).to(manager.device)
@@ -158,7 +159,7 @@ def read_pretrained(
 
 
 def check_weights(ref: ModelRef, info: Mapping[str, Any]) -> None:
-    """Raises ModelUnavailable if transformers had to make weights up (`info`: its loading info)."""
+    """Raise ModelUnavailable if weights are missing (`info`: transformers' loading info)."""
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelUnavailable(
@@ -172,10 +173,10 @@ def check_weights(ref: ModelRef, info: Mapping[str, Any]) -> None:
 
 
 def fetch(ref: ModelRef) -> None:
-    """Brings a hub model's files into the cache, a broken-off download going on where it was.
+    """Download a hub model's files into the cache; an interrupted download is resumed.
 
-    Only what loading needs: configuration, vocabulary and one form of the weights (a repository
-    may hold the same ones four times). Raises ModelUnavailable.
+    Only the files needed for loading are downloaded: configuration, vocabulary and one format of
+    the weights (a repository may hold the same weights in four formats). Raises ModelUnavailable.
     """
     from huggingface_hub import HfApi, snapshot_download
 
@@ -200,7 +201,7 @@ def fetch(ref: ModelRef) -> None:
 
 
 def files_to_fetch(names: Sequence[str]) -> list[str]:
-    """Of a repository's files those that loading needs."""
+    """Return the files of a repository that loading needs."""
     plain = [name for name in names if "/" not in name]
     described = [n for n in plain if n.endswith((".json", ".txt", ".model", ".jinja"))]
     for pattern in _WEIGHTS:
@@ -213,7 +214,7 @@ def files_to_fetch(names: Sequence[str]) -> list[str]:
     return sorted(described)
 
 
-# The first form that a repository has is fetched.
+# The first format that a repository has is downloaded.
 _WEIGHTS = (
     r"model\.safetensors",
     r"model-\d+-of-\d+\.safetensors",
@@ -223,10 +224,10 @@ _WEIGHTS = (
 
 
 def _reach_hub(ref: ModelRef) -> None:
-    """Raises ModelUnavailable if the hub cannot be reached, after seconds.
+    """Raise ModelUnavailable if the hub cannot be reached within seconds.
 
-    Left to itself the hub's client tries every one of a model's files six times, three minutes
-    in all, before it says so.
+    Without this check the hub's client tries each of a model's files six times, which takes three
+    minutes, before it reports the failure.
     """
     import requests
     from huggingface_hub import constants

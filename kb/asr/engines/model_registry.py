@@ -1,6 +1,7 @@
-"""The models known by name, collected from the specs of all engines.
+"""The models with a short name, collected from the specs of all engines.
 
-Other names work too (`org/name`, a folder): their shape is read from their own `config.json`.
+Other names (`org/name`, a folder) are accepted too: the shape of such a model is read from its
+`config.json`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Hotwords: names given to a recognizer in its prompt, and the guard against their echo.
+"""Hotwords: names given to a recognizer in its prompt, and the check for their echo.
 
-Whisper was trained to read what went before (`<|startofprev|>` and its tokens) in front of the
-text to be written; names written there are spelled so afterwards (openai-whisper's
-`initial_prompt`). The danger is that it writes the list itself where it hears little.
+Whisper was trained with the preceding text (`<|startofprev|>` and its tokens) before the text to
+decode; names in that place are then spelled the same way (openai-whisper's `initial_prompt`). The
+risk is that the model writes the list of names itself where there is little speech.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-MOST_TOKENS = 223  # half of Whisper's text context, less `<|startofprev|>`
+MOST_TOKENS = 223  # half of Whisper's text context, minus `<|startofprev|>`
 _PREVIOUS = "<|startofprev|>"
 
 
 class Prompter:
-    """Makes prompts with one model's tokenizer. `prefix` is cheap to ask again."""
+    """A maker of prompts with one model's tokenizer. `prefix` caches its results."""
 
     def __init__(self, tokenizer: Any, *, eos: int) -> None:
         self._tokenizer = tokenizer
         self._eos = eos
         number = tokenizer.convert_tokens_to_ids(_PREVIOUS)
         unknown = number is None or number == getattr(tokenizer, "unk_token_id", None)
-        # None for a tokenizer that does not know the token: such a model takes no prompt.
+        # None for a tokenizer without this token: such a model takes no prompt.
         self._previous = None if unknown else int(number)
         self.prefix = lru_cache(maxsize=64)(self._prefix)
 
@@ -35,10 +35,11 @@ class Prompter:
         return self._previous is not None
 
     def _prefix(self, hotwords: tuple[str, ...], most: int = MOST_TOKENS) -> tuple[int, ...]:
-        """Tokens to go before the start token; empty without names.
+        """Return the tokens that go before the start token; empty without names.
 
-        At most `most` tokens of text: names that come first stay, whole ones only. They stand
-        in the prompt in reverse, because what is nearest to the text weighs most.
+        At most `most` tokens of text, with whole names only: the first names have priority. The
+        prompt holds them in reverse order, because the names nearest to the text have the most
+        influence.
         """
         most = min(most, MOST_TOKENS)
         kept: list[str] = []
@@ -55,11 +56,11 @@ class Prompter:
     def _text(self, hotwords: Sequence[str]) -> list[int]:
         text = f" {', '.join(reversed(hotwords))}."
         found = self._tokenizer.encode(text, add_special_tokens=False)
-        # A title may spell out a special token: it must stay text, or be nothing.
+        # A name may spell a special token: it must be encoded as text or be dropped.
         return [int(number) for number in found if number < self._eos]
 
     def echoes_prompt(self, hotwords: tuple[str, ...], numbers: Sequence[int]) -> bool:
-        """Return whether a text ([tokens]) holds two names in a row as the prompt has them."""
+        """Return whether a text ([tokens]) holds two names in a row, in the prompt's order."""
         text = self._tokenizer.decode([n for n in numbers if n < self._eos])
         return echoes_hotwords(tuple(reversed(hotwords)), text)
 
@@ -67,7 +68,7 @@ class Prompter:
 def echoes_hotwords(hotwords: Sequence[str], text: str) -> bool:
     """Return whether a text holds two names in a row, in the order of the prompt.
 
-    Speech seldom does, and then a second look without the prompt does no harm.
+    Speech seldom does; if it does, a second decoding without the prompt does no harm.
     """
     names = [name for name in map(_words, hotwords) if name]
     spoken = f" {' '.join(_words(text))} "

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from kb.types import Word
 
-PAUSE_S = 0.6  # between two words: a new segment
+PAUSE_S = 0.6  # least pause between two words that starts a new segment
 LONGEST_S = 15.0
 ENDS = (".", "?", "!", "。", "？", "！")
 
 
 def split_into_segments(words: Sequence[Word]) -> list[tuple[Word, ...]]:
-    """Split words into segments: after a pause, after a full stop, or when one is long."""
+    """Return the segments: split after a pause, after a full stop, or when one is too long."""
     groups: list[list[Word]] = []
     for word in words:
         if groups:

@@ -1,4 +1,4 @@
-"""The description of an engine: how to load it, what it needs, which models it reads.
+"""The description of an engine: its loader, its requirements, its models.
 
 Specs are read without torch: `load` imports the engine itself on its first call.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpu.manager import GPUManager
     from kb.asr.engines.base import Engine
 
-WORKSPACE_BYTES = 256 * 2**20  # the libraries' work areas on the device, for any batch size
+WORKSPACE_BYTES = 256 * 2**20  # work areas of the libraries on the device, for any batch size
 
 
 class ModelShape(Protocol):
@@ -23,7 +23,7 @@ class ModelShape(Protocol):
 
     @property
     def parameters(self) -> int:
-        """Count of numbers in the weights."""
+        """The count of numbers in the weights."""
         ...
 
     def weights_bytes(self, number_bytes: int = 2) -> int:
@@ -48,7 +48,7 @@ def batch_bytes(shape: ModelShape, windows: int, number_bytes: int = 2) -> int:
 class KnownModel:
     """A model on the hub that has a short name.
 
-    `stored_bytes`: bytes a number takes in its files; `languages`: how many it understands;
+    `stored_bytes`: bytes of one number in its files; `languages`: count of its languages;
     `engine`: the name of its engine, filled in by the model registry.
     """
 
@@ -61,7 +61,7 @@ class KnownModel:
 
     @property
     def parameters(self) -> int:
-        """Count of numbers in the weights."""
+        """The count of numbers in the weights."""
         return self.shape.parameters
 
     @property
@@ -81,8 +81,8 @@ class EngineSpec:
     `load(model, manager)` loads a model onto the manager's device. `package` has to be
     importable, else `install_hint` is the command that installs it. `shape_from_folder` returns
     the shape of a saved model, None for a model of another engine. `models` are the known models,
-    largest first. `processor_file`: a cached copy without this file is incomplete; empty where
-    that is not checked. `memory_outside_torch`: torch does not count the engine's device memory.
+    largest first. `processor_file`: a cached copy without this file is incomplete; empty if there
+    is no such check. `memory_outside_torch`: torch does not count the engine's device memory.
     """
 
     load: Callable[[str, GPUManager], Engine]
@@ -95,7 +95,7 @@ class EngineSpec:
 
 
 def read_json_object(file: Path) -> dict[str, Any]:
-    """Return the object in a JSON file; empty where it is missing, damaged or no object."""
+    """Return the object in a JSON file; empty if it is missing, damaged or not an object."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Whisper models in CTranslate2's format: converted once, kept, found again."""
+"""Whisper models in CTranslate2's format: converted once, cached and reused."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from kb.settings import get_settings
 log = logging.getLogger(__name__)
 
 WEIGHTS = "model.bin"
-_FINGERPRINT_PATTERNS = ("*.safetensors", "*.bin", "*.json")  # what a converted model is made of
+_FINGERPRINT_PATTERNS = ("*.safetensors", "*.bin", "*.json")  # input files of a conversion
 
 
 def converted_model_folder(name: str) -> Path:
     """Return the folder of a model in CTranslate2's format, with its processor's files.
 
-    It is made at the first use and again when the original has changed. Raises
-    ModelUnavailable as `load_whisper` does, and where it cannot be converted or kept.
+    The model is converted at the first use, and again when the original has changed. Raises
+    ModelUnavailable as `load_whisper` does, and if it cannot be converted or stored.
     """
     ref = resolve(name)
     source = _source(ref)
@@ -79,7 +79,7 @@ def cache_folder() -> Path:
 
 
 def _source(ref: ModelRef) -> Path | None:
-    """The folder of the original; None for a hub model that is not on this machine."""
+    """Return the folder of the original; None for a hub model that is not on this machine."""
     if ref.local:
         return Path(ref.target)
     from huggingface_hub import try_to_load_from_cache
@@ -117,13 +117,13 @@ def _convert(ref: ModelRef, source: Path, folder: Path, processor: Any) -> None:
     work = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
     try:
         made = work / "model"
-        # float16 is what the family's weights are published in: nothing is lost by it.
+        # The weights of the family are published in float16: no precision is lost.
         TransformersConverter(str(source), low_cpu_mem_usage=True).convert(
             str(made), quantization="float16"
         )
         processor.save_pretrained(made / "processor")
         GenerationConfig.from_pretrained(source).save_pretrained(made / "processor")
-        if folder.exists():  # of an earlier attempt without the lock
+        if folder.exists():  # left by an earlier attempt without the lock
             shutil.rmtree(folder)
         made.replace(folder)
     except (ValueError, RuntimeError, AttributeError, KeyError) as error:

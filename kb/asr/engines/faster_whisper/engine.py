@@ -1,9 +1,9 @@
 """Whisper by CTranslate2, the runtime of faster-whisper.
 
-Windows, batches and guards are ours; of faster-whisper's package only its runtime is used.
-What CTranslate2 cannot do decides about two details: a model with a small vocabulary (the demo
-recognizer) is for it one of a single language and gets the bare prompt; and what it is writing
-cannot be stopped half way.
+Windows, batches and guards are our own; only the runtime of the faster-whisper package is used.
+Two limits of CTranslate2 apply: it treats a model with a small vocabulary (the demo recognizer)
+as a model of a single language, which gets the prompt without language and task; and a running
+`generate` cannot be stopped.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class FasterWhisperEngine:
     """`ctranslate2.models.Whisper` behind the engine interface."""
 
     name = "faster-whisper"
-    decoding_methods = frozenset({"beam"})  # its draws cannot be made the same each time
+    decoding_methods = frozenset({"beam"})  # its sampling is not reproducible
 
     def __init__(self, folder: Path, model_name: str, manager: GPUManager) -> None:
-        """Loads the converted model in `folder`.
+        """Load the converted model in `folder`.
 
         Raises GPUError, ModelUnavailable and SettingsError.
         """
@@ -55,7 +55,7 @@ class FasterWhisperEngine:
         generation = GenerationConfig.from_pretrained(folder / "processor")
         extractor = processor.feature_extractor
         self.receptive_field_s = float(extractor.chunk_length)
-        # (CTranslate2 knows CUDA and the CPU only.)
+        # CTranslate2 supports only CUDA and the CPU.
         kind = "cuda" if manager.kind == "CUDA" else "cpu"
         self._mel = LogMel(extractor, manager.device if kind == "cuda" else "cpu")
         try:
@@ -85,7 +85,7 @@ class FasterWhisperEngine:
             self._task = int(generation.task_to_id["transcribe"])
         self._timestamp_begin = int(generation.no_timestamps_token_id) + 1
         self._eos = int(_first(generation.eos_token_id))
-        # (Not -1, CTranslate2's word for the model's own list: not every model has one.)
+        # Not -1, CTranslate2's value for the model's own list: not every model has one.
         self._suppress = list(generation.suppress_tokens or []) or [self._timestamp_begin - 1]
         self._word_aligner = WordAligner(
             processor.tokenizer, eos=self._eos, timestamp_begin=self._timestamp_begin
@@ -95,7 +95,7 @@ class FasterWhisperEngine:
 
     @classmethod
     def load(cls, model: str, manager: GPUManager) -> FasterWhisperEngine:
-        """Loads `model` (hub name, folder or `demo`), converting it at the first use.
+        """Load `model` (hub name, folder or `demo`), converting it at the first use.
 
         Raises ModelUnavailable, GPUError and SettingsError.
         """
@@ -155,7 +155,7 @@ class FasterWhisperEngine:
             states,
             prompts,
             beam_size=max(1, options.beams),
-            # CTranslate2 allows half of this figure, less the prompt.
+            # CTranslate2 allows half of this number, minus the prompt.
             max_length=2 * MAX_NEW_TOKENS,
             suppress_blank=False,
             suppress_tokens=self._suppress,
@@ -172,11 +172,11 @@ class FasterWhisperEngine:
         rows: list[list[int]],
         means: Sequence[float],
     ) -> list[TokenizedText]:
-        """Rows with the times and chances that CTranslate2's alignment gives their text."""
+        """Return the rows with times and probabilities from CTranslate2's alignment."""
         texts = [[t for t in row if t < self._eos] for row in rows]
         frames = [min(3000, 2 * (int(w.duration_s / FRAME_S) + 1)) for w in encoded.windows]
         aligned: list[Any] = [None] * len(rows)
-        # All rows of a call have one prompt; so calls go by language.
+        # All rows of a call have the same prompt; hence one call per language.
         for prompt in {tuple(prompt) for prompt in prompts}:
             same = [n for n, own in enumerate(prompts) if tuple(own) == prompt and texts[n]]
             if not same:
@@ -195,12 +195,12 @@ class FasterWhisperEngine:
         ]
 
     def _select_states(self, states: Any, rows: Sequence[int]) -> Any:
-        """Encoder states of some windows."""
+        """Return the encoder states of some windows."""
         import torch
 
         kind, types = states.dtype, self._runtime.DataType
         if kind == types.bfloat16:
-            # The array interface does not know it; float32 holds every one of its numbers.
+            # The array interface does not support bfloat16; float32 represents all its values.
             states = states.to(types.float32)
         on_cuda = states.device == "cuda"
         whole = torch.as_tensor(states, device="cuda") if on_cuda else np.array(states)
@@ -210,7 +210,7 @@ class FasterWhisperEngine:
     def _expand_to_row(
         self, row: list[int], result: Any, mean: float, end_s: float
     ) -> TokenizedText:
-        """Edges and chances of text tokens, laid out for the row with its timestamps."""
+        """Return edges and probabilities of the text tokens, extended to the row's timestamps."""
         if result is None:
             return TokenizedText(row, [end_s] * (len(row) + 1), [mean] * len(row))
         starts = _entries(result.alignments) * FRAME_S
@@ -225,7 +225,7 @@ class FasterWhisperEngine:
                 logprobs.append(chances[text])
                 text += 1
             else:
-                # A timestamp closes the word before it; where, it says itself.
+                # A timestamp closes the word before it, at the time that the timestamp states.
                 stated_s = (token - self._timestamp_begin) * FRAME_S
                 before = edges[-1] if edges else 0.0
                 edges.append(min(max(stated_s, before), after) if text else after)
@@ -235,7 +235,7 @@ class FasterWhisperEngine:
 
 
 def compute_type(kind: str, manager: GPUManager) -> str:
-    """CTranslate2's arithmetic: KB_COMPUTE_TYPE, or the device's own.
+    """Return CTranslate2's compute type: KB_COMPUTE_TYPE, or the default of the device.
 
     Raises SettingsError for one that this device does not support.
     """
@@ -243,8 +243,8 @@ def compute_type(kind: str, manager: GPUManager) -> str:
 
     chosen = get_settings().compute_type
     if chosen == "auto":
-        # Half precision is float16 here on every card: as fast as bfloat16, and the converted
-        # weights are in it already, so that none is rounded once more.
+        # Half precision is float16 here on every card: it is as fast as bfloat16, and the converted
+        # weights are stored in it, so that none is rounded a second time.
         half = kind == "cuda" and manager.dtype.itemsize == 2
         return "float16" if half else "float32"
     known = ctranslate2.get_supported_compute_types(kind)
@@ -260,7 +260,7 @@ def compute_type(kind: str, manager: GPUManager) -> str:
 
 
 def _entries(pairs: Sequence[tuple[int, int]]) -> Any:
-    """The frame at which the alignment's path enters each token, the end token's last."""
+    """Return the frame at which the alignment's path enters each token, the end token last."""
     text = np.array([pair[0] for pair in pairs])
     frame = np.array([pair[1] for pair in pairs])
     return frame[np.pad(np.diff(text), (1, 0), constant_values=1).astype(bool)]

@@ -1,4 +1,4 @@
-"""The engine `faster-whisper`: it reads the models of the engine `whisper`."""
+"""The engine `faster-whisper`; it uses the models of the engine `whisper`."""
 
 from __future__ import annotations
 

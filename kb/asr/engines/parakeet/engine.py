@@ -1,9 +1,9 @@
-"""NVIDIA's Parakeet by transformers: transducers (TDT) and CTC models.
+"""NVIDIA Parakeet with transformers: transducer (TDT) and CTC models.
 
-Their encoder hears a whole window at once and their text comes with a time for every token, so
-that nothing has to be aligned. Memory grows with the square of a window's length: windows stay
-within a minute. What they lose they lose silently (an ending, a window with a long pause): the
-guards around every engine are for that.
+The encoder processes a whole window at once, and the decoder gives a time for every token, so
+that no alignment is needed. Memory grows with the square of a window's length: windows are at
+most a minute long. The models omit speech without any sign (an ending, a window with a long
+pause): the checks that hold for every engine find such losses.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from gpu.manager import GPUManager
 
 RECEPTIVE_FIELD_S = 60.0
-_WORD = "▁"  # how a token begins that begins a word
+_WORD = "▁"  # prefix of a token that begins a word
 _KINDS = {"parakeet_tdt": "ParakeetForTDT", "parakeet_ctc": "ParakeetForCTC"}
 
-# Of nvidia/parakeet-tdt-0.6b-v3; it finds out by itself which of them it hears.
+# Languages of nvidia/parakeet-tdt-0.6b-v3; the model detects the language of a window.
 _EUROPEAN = frozenset({
     "bg", "hr", "cs", "da", "nl", "en", "et", "fi", "fr", "de", "el", "hu", "it", "lv", "lt",
     "mt", "pl", "pt", "ro", "sk", "sl", "es", "sv", "ru", "uk",
@@ -43,7 +43,7 @@ _EUROPEAN = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A token with its place in encoder frames and its log-probability."""
+    """A token with its encoder frames and its log-probability."""
 
     piece: str
     first: int
@@ -74,8 +74,8 @@ class ParakeetEngine:
         self._blank = int(loaded.config.pad_token_id if self._ctc else loaded.config.blank_token_id)
         self._vocabulary = int(loaded.config.vocab_size)
         if not self._ctc:
-            # What a converted checkpoint may not say: it begins with a blank, and the scores
-            # of the durations behind those of the tokens are no tokens.
+            # A converted checkpoint may lack these values: decoding starts with a blank, and the
+            # scores of the durations, which follow those of the tokens, are not tokens.
             generation = loaded.generation_config
             generation.decoder_start_token_id = self._blank
             durations = len(loaded.config.durations)
@@ -84,7 +84,7 @@ class ParakeetEngine:
 
     @classmethod
     def load(cls, model: str, manager: GPUManager) -> ParakeetEngine:
-        """Loads `model` (hub name or folder). Raises ModelUnavailable and GPUError."""
+        """Load `model` (hub name or folder). Raises ModelUnavailable and GPUError."""
         import transformers
         from transformers import AutoConfig, ParakeetProcessor
 
@@ -135,7 +135,8 @@ class ParakeetEngine:
 
     @torch.inference_mode()
     def encode(self, windows: Sequence[Window]) -> EncodedBatch:
-        # It has no language to be voted on and nothing is heard twice: all is done in `decode`.
+        # There is no language vote and no second decoding of the states: `decode` does all the
+        # work.
         return EncodedBatch(tuple(windows), ({},) * len(windows), (0.0,) * len(windows))
 
     @torch.inference_mode()
@@ -152,8 +153,8 @@ class ParakeetEngine:
         ]
 
     def _features(self, windows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-mel [windows, frames, mels] and which frames are sound, on the device."""
-        # (Without the extractor's `device`: it leaves the sound itself on the CPU, and fails.)
+        """Return log-mel [windows, frames, mels] and the mask of sound frames, on the device."""
+        # No `device` for the extractor: it would leave the sound on the CPU and fail.
         inputs = self._extractor(
             [window.audio for window in windows],
             sampling_rate=SAMPLE_RATE,
@@ -177,7 +178,7 @@ class ParakeetEngine:
                     piece = str(self._tokenizer.convert_ids_to_tokens(number))
                     row.append(_Token(piece, frame, frame + 1, chance[frame]))
                 elif number != self._blank and row:
-                    last = row[-1]  # the same token still sounds
+                    last = row[-1]  # the same token continues
                     row[-1] = _Token(last.piece, last.first, frame + 1, last.logprob)
                 before = number
             rows.append(row)
@@ -194,13 +195,13 @@ class ParakeetEngine:
         output = self._parakeet.generate(
             input_features=features,
             attention_mask=mask,
-            # It ends by itself where the sound does; this is the most that can come until then.
+            # Decoding ends with the sound; this is the largest possible number of tokens.
             max_new_tokens=int(self._parakeet.max_symbols_per_step) * max(frame_counts),
             logits_processor=[record_logprobs],
             stopping_criteria=[self._stopping_criterion],
         )
         chances = torch.stack(steps, 1).tolist()
-        # The start token has a place in the sequence and none among the steps.
+        # The sequence begins with the start token, which has no step.
         numbers, durations = output.sequences[:, 1:].tolist(), output.durations[:, 1:].tolist()
         rows: list[list[_Token]] = []
         for own, lasts, chance, frames in zip(
@@ -210,7 +211,7 @@ class ParakeetEngine:
             frame = 0
             for number, last, logprob in zip(own, lasts, chance, strict=True):
                 if frame >= frames:
-                    break  # the others of the batch are longer
+                    break  # padding: other rows of the batch are longer
                 if number not in (self._blank, self._tokenizer.pad_token_id):
                     piece = str(self._tokenizer.convert_ids_to_tokens(number))
                     row.append(_Token(piece, frame, frame + max(1, last), logprob))
@@ -241,7 +242,7 @@ class ParakeetEngine:
             text = "".join(token.piece for token in group).replace(_WORD, "").strip()
             if not text:
                 continue
-            # (Punctuation has a place of its own, often after the pause: it makes no word longer.)
+            # Punctuation has frames of its own, often after the pause: it does not extend a word.
             spoken = [t for t in group if any(c.isalnum() for c in t.piece)] or group
             begin_s = min(max(at_s, window.start_s + spoken[0].first * self._frame_s), window.end_s)
             end_s = min(window.start_s + spoken[-1].end * self._frame_s, window.end_s)

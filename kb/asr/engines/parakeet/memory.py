@@ -1,16 +1,16 @@
 """The device memory of a Parakeet model, computed from its shape.
 
-What takes the room is the first step of the encoder: a convolution makes C channels of the
-log-mel, each half as long and half as high, and its non-linearity a second time as much. With
-b bytes a number, F frames of 10 ms and m mel bands a window takes
+The first step of the encoder needs the most memory: a convolution makes C channels of the
+log-mel, each half as long and half as high, and its non-linearity needs the same amount again.
+With b bytes a number, F frames of 10 ms and m mel bands a window takes
 
     b · F · m  +  2 · b · C · F/2 · m/2
 
-which for parakeet-tdt-0.6b-v3 (C = 256, m = 128) in half precision and 60 s is 2 + 197 MB. All
-that comes after it is an eighth as long: of a layer's parts the largest, the attention's
-scores with their relative positions, take 4 · b · heads · (F/8)² = 36 MB, and every layer uses
-the same room. The memory is reckoned for the longest window: shorter ones take less in
-proportion, and `kb calibrate` measures those that the preset really cuts.
+For parakeet-tdt-0.6b-v3 (C = 256, m = 128) in half precision and 60 s this is 2 + 197 MB. All
+later steps are an eighth as long: the largest part of a layer, the attention's scores with their
+relative positions, takes 4 · b · heads · (F/8)² = 36 MB, and all layers use the same memory. The
+computation is for the longest window: shorter windows take less in proportion, and `kb calibrate`
+measures windows of the length that the preset cuts.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ FRAMES = round(LONGEST_S * 100)
 
 @dataclass(frozen=True, slots=True)
 class ParakeetShape:
-    """A Parakeet model's figures: numbers in its weights, channels of its first step, mel bands."""
+    """A Parakeet model's figures: count of its weights, channels of its first step, mel bands."""
 
     parameters: int
     channels: int
     mels: int
 
     def weights_bytes(self, number_bytes: int = 2) -> int:
-        """The weights on the device, in numbers of so many bytes."""
+        """Return the bytes of the weights on the device, with `number_bytes` a number."""
         return self.parameters * number_bytes
 
     def window_bytes(self, number_bytes: int = 2) -> int:
@@ -50,7 +50,7 @@ def shape_from_folder(folder: Path) -> ParakeetShape | None:
 
 
 def shape_from_config(config: Mapping[str, Any]) -> ParakeetShape | None:
-    """The shape in a `config.json`, None if it is neither a TDT nor a CTC Parakeet's."""
+    """Return the shape in a `config.json`; None if it is neither a TDT nor a CTC Parakeet's."""
     kind = config.get("model_type")
     if kind not in ("parakeet_tdt", "parakeet_ctc"):
         return None
@@ -76,7 +76,7 @@ def shape_from_config(config: Mapping[str, Any]) -> ParakeetShape | None:
 
 
 def _encoder(config: Mapping[str, Any]) -> int:
-    """Numbers in the encoder's weights."""
+    """Return the count of numbers in the encoder's weights."""
     d, f = int(config["hidden_size"]), int(config["intermediate_size"])
     channels, kernel = int(config["subsampling_conv_channels"]), 9  # of 3 x 3
     factor = int(config["subsampling_factor"])
@@ -98,7 +98,7 @@ def _encoder(config: Mapping[str, Any]) -> int:
 
 
 def _transducer(width: int, hidden: int, layers: int, words: int, durations: int) -> int:
-    """Numbers in what writes from the encoder's states: an LSTM and the joint network."""
+    """Return the count of numbers in the transducer's decoder: an LSTM and the joint network."""
     lstm = 8 * hidden * hidden + 8 * hidden
     projections = (width + 1) * hidden + (hidden + 1) * hidden
     return words * hidden + layers * lstm + projections + (hidden + 1) * (words + durations)

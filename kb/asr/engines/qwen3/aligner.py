@@ -1,4 +1,4 @@
-"""Words of a text timed by Qwen3's forced aligner."""
+"""Word times from Qwen3's forced aligner."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from kb.types import Segment, Word
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
 
-BATCH_SIZE = 16  # windows that are aligned at once: 5,000 classes for every token of each
-SHORTEST_S = 0.08  # the aligner's step: a word may begin and end in the same one
+BATCH_SIZE = 16  # windows aligned at once: each token of each has 5,000 classes
+SHORTEST_S = 0.08  # the aligner's step: a word may begin and end in the same step
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """The decoded text of a window.
 
-    `logprobs`: of each token, and of the end where it came to one; `ends`: where in the text,
-    in bytes, each token ends.
+    `logprobs`: log-probability of each token, and of the end token if it was reached; `ends`: end
+    of each token in the text, in bytes.
     """
 
     text: str = ""
@@ -37,14 +37,14 @@ class Text:
 
     @classmethod
     def from_tokens(cls, tokenizer: Any, numbers: Sequence[int], logprobs: Sequence[float]) -> Text:
-        """The text of some tokens; those of control are none of it."""
+        """Return the text of some tokens, without control tokens."""
         control = set(tokenizer.all_special_ids)
         kept = [number for number in numbers if number not in control]
         text = tokenizer.decode(kept, clean_up_tokenization_spaces=False)
         ends, at = [], 0
         for number in numbers:
             if number not in control:
-                # A character of a token's name stands for a byte of the text.
+                # Each character of a token's name represents one byte of the text.
                 at += len(tokenizer.convert_ids_to_tokens(number) or "")
             ends.append(at)
         return cls(text, tuple(logprobs), tuple(ends))
@@ -55,10 +55,10 @@ class Text:
         return sum(self.logprobs) / len(self.logprobs) if self.logprobs else 0.0
 
     def chance(self, first: int, end: int) -> float:
-        """Probability of a stretch of characters: the mean of its tokens."""
+        """Return the probability of a span of characters: the mean of its tokens."""
         from_byte = len(self.text[:first].encode("utf-8", "replace"))
         to_byte = from_byte + len(self.text[first:end].encode("utf-8", "replace"))
-        # (Where a character was broken off, the text has other bytes than the tokens.)
+        # Where a character is incomplete, the bytes of the text differ from those of the tokens.
         last = bisect_left(self.ends, to_byte)
         own = self.logprobs[bisect_right(self.ends, from_byte) : last + 1] or self.logprobs
         return min(1.0, math.exp(sum(own) / len(own)))
@@ -66,7 +66,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A word's place in the text, and what of it the aligner reads: letters and numbers."""
+    """A word's span in the text, and its letters and numbers (`spoken`), the aligner's input."""
 
     first: int
     end: int
@@ -76,7 +76,7 @@ class Piece:
 def prepare_inputs(
     processor: Any, prompts: Sequence[str], counts: Sequence[int], device: Any
 ) -> Any:
-    """Prompts as tokens on the device, each with so many places for its sound."""
+    """Return the prompts as tokens on the device, each with `counts` positions for its sound."""
     sound = processor.audio_token
     whole = [p.replace(sound, sound * count) for p, count in zip(prompts, counts, strict=True)]
     inputs = processor.tokenizer(whole, padding=True, padding_side="left", return_tensors="pt").to(
@@ -87,7 +87,7 @@ def prepare_inputs(
 
 
 class Aligner:
-    """The aligner with its processor. What it hears is the same log-mel as the recognizer."""
+    """The aligner with its processor. Its input is the same log-mel as the recognizer's."""
 
     def __init__(self, model: Any, processor: Any, manager: GPUManager) -> None:
         self._model = model
@@ -103,10 +103,10 @@ class Aligner:
         mask: torch.Tensor,
         counts: Sequence[int],
     ) -> list[tuple[Segment, ...]]:
-        """Segments of each window, on the window's clock.
+        """Return the segments of each window, in the times of its `start_s`.
 
         `features`: log-mel [windows, mels, frames]; `mask`: which frames are sound; `counts`:
-        how many positions the encoder makes of each.
+        number of encoder positions of each window.
         """
         pieces = [self.pieces(text.text) for text in texts]
         edges: dict[int, list[tuple[float, float]]] = {}
@@ -122,12 +122,12 @@ class Aligner:
         ]
 
     def pieces(self, text: str) -> list[Piece]:
-        """The words of a text in order; where a script has no spaces, its signs one by one.
+        """Return the words of a text in order; in a script without spaces, its single characters.
 
-        What is no letter and no number belongs to the word before it.
+        A character that is neither a letter nor a number belongs to the word before it.
         """
         found: list[Piece] = []
-        begin = 0  # of what stands in front of the first word
+        begin = 0  # start of the characters before the first word
         for match in re.finditer(r"\S+", text):
             units = self._processor.split_words_for_alignment(match.group())
             if not units:
@@ -152,7 +152,7 @@ class Aligner:
         mask: torch.Tensor,
         counts: Sequence[int],
     ) -> list[list[tuple[float, float]]]:
-        """For every word of every window where it begins and ends, in seconds of the window."""
+        """Return start and end of every word of every window, in seconds of the window."""
         conversations = [
             [
                 {
@@ -208,7 +208,7 @@ def _segments(
     place = 0
     for own in split_into_segments(words):
         last = place + len(own) - 1
-        # (Not the words joined by spaces: some scripts have none.)
+        # Not the words joined by spaces: some scripts have none.
         segment_text = " ".join(text.text[pieces[place].first : pieces[last].end].split())
         segments.append(Segment(own[0].start_s, own[-1].end_s, segment_text, own, language))
         place = last + 1

@@ -1,15 +1,16 @@
-"""Qwen3-ASR by transformers, with its forced aligner for the times of the words.
+"""Qwen3-ASR with transformers, and its forced aligner for the word times.
 
-An audio encoder in front of a language model: given a window's sound it answers `language
-English<asr_text>...`, and `language None<asr_text>` where there is no speech. A language is asked
-for by beginning the answer with it. The text has no times: a second model of the same build is
-given sound and text together and says of every word when it begins and ends, in steps of 80 ms.
+The model is an audio encoder before a language model: for a window's sound it answers `language
+English<asr_text>...`, and `language None<asr_text>` if there is no speech. A language is requested
+by a prompt that already holds the beginning of the answer. The text has no times: a second model
+with the same architecture receives sound and text together and returns start and end of every
+word, in steps of 80 ms.
 (Qwen3-ASR Technical Report, 2026; https://huggingface.co/papers/2601.21337)
 
 The aligner was trained on eleven of the thirty languages (Chinese, Cantonese, English, French,
 German, Italian, Japanese, Korean, Portuguese, Russian, Spanish); in the others its times are
-less sure. Like every language model it may loop, or say a list of names back: the former is for
-the guards around every engine, the latter is looked for here.
+less accurate. Like every language model it may loop or repeat a list of names: the checks that
+hold for every engine find loops; this module checks for repeated names.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from kb.settings import get_settings
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
 
-# Both models hear minutes (the aligner 5), but a longer window wins nothing: encoder positions
-# see 8 s around them, and of a window that loops or breaks off all is lost or read again.
+# Both models accept minutes of sound (the aligner 5), but a longer window has no advantage: the
+# encoder's attention spans 8 s, and if a window loops or ends early, all of its text is affected.
 RECEPTIVE_FIELD_S = 30.0
-# 512 tokens in 30 s are what Qwen's own program allows; no script needs more.
+# Qwen's own program allows 512 tokens in 30 s; no script needs more.
 TOKENS_PER_S, LEAST_TOKENS = 16, 32
 
 _LANGUAGE_PREFIX, _TEXT, _SILENCE = "language", "<asr_text>", "None"
@@ -46,8 +47,11 @@ _LANGUAGE_PREFIX, _TEXT, _SILENCE = "language", "<asr_text>", "None"
 
 @dataclass(frozen=True, slots=True)
 class _States:
-    """A batch as both models hear it: log-mel [windows, mels, frames], which of the frames are
-    sound, and for each window the encoder's states [positions, width]."""
+    """The input of both models for a batch.
+
+    Log-mel [windows, mels, frames], which of the frames are sound, and the encoder's states of each
+    window [positions, width].
+    """
 
     features: torch.Tensor
     mask: torch.Tensor
@@ -70,7 +74,7 @@ class Qwen3AsrEngine:
         manager: GPUManager,
         load_s: float,
     ) -> None:
-        """`recognizer` and `aligner`: a model each, with its processor."""
+        """`recognizer` and `aligner`: one model each, with its processor."""
         self.model = model_name
         self.load_s = load_s
         self.align_s = 0.0
@@ -78,7 +82,7 @@ class Qwen3AsrEngine:
         self._qwen, self._processor = recognizer
         self._aligner = Aligner(*aligner, manager)
         self._tokenizer = self._processor.tokenizer
-        # A language is recognized by its name's first token: no two names begin alike.
+        # The first token of its name identifies a language: no two names begin with the same token.
         named = (*LANGUAGE_CODE_TO_NAME.values(), _SILENCE)
         self._language_tokens = [self._tokenizer.encode(f" {name}")[0] for name in named]
         self._text = self._tokenizer.convert_tokens_to_ids(_TEXT)
@@ -87,7 +91,7 @@ class Qwen3AsrEngine:
 
     @classmethod
     def load(cls, model: str, manager: GPUManager) -> Qwen3AsrEngine:
-        """Loads `model` and the aligner of the settings (hub names or folders).
+        """Load `model` and the aligner of the settings (hub names or folders).
 
         Raises ModelUnavailable, GPUError and DeviceLost.
         """
@@ -152,7 +156,7 @@ class Qwen3AsrEngine:
 
     def _run_encoder(self, windows: Sequence[Window]) -> _States:
         found = [
-            # One by one, so that no window's sound depends on which others are there.
+            # One by one, so that a window's features do not depend on the others in the batch.
             self._processor.feature_extractor(
                 window.audio,
                 sampling_rate=SAMPLE_RATE,
@@ -178,7 +182,7 @@ class Qwen3AsrEngine:
         return _States(features, mask, sounds.split([self._positions(n) for n in frames]))
 
     def _positions(self, frames: int) -> int:
-        """Return the encoder positions for so many frames: an eighth, chunk by chunk."""
+        """Return the number of encoder positions for `frames`: an eighth, chunk by chunk."""
         chunk = 2 * int(self._qwen.config.audio_config.n_window)
         return frames // chunk * -(-chunk // 8) + -(-(frames % chunk) // 8)
 
@@ -254,9 +258,9 @@ class Qwen3AsrEngine:
         texts = []
         for own, chances, count in zip(numbers, logprobs, most, strict=True):
             end = next((n for n, number in enumerate(own) if number in last), count)
-            # If it starts its answer again, only the part after that counts.
+            # If the model starts its answer again, only the part after that counts.
             first = 1 + max((n for n, x in enumerate(own[:end]) if x == self._text), default=-1)
-            # (That it ends is a token too, unless time was up.)
+            # The end token counts as well, unless the length limit was reached.
             sure = chances[first : min(end + 1, count)]
             texts.append(Text.from_tokens(self._tokenizer, own[first:end], sure))
         return texts

@@ -19,10 +19,10 @@ Pair = tuple[Any, Any]
 
 
 def load_pair(model: str, aligner: str, manager: GPUManager) -> tuple[Pair, Pair]:
-    """A recognizer and an aligner on the manager's device, each with its processor.
+    """Return a recognizer and an aligner on the manager's device, each with its processor.
 
     Names are hub names, folders, or those of `kb models`. Raises ModelUnavailable, GPUError
-    where one does not fit into the device's memory, and DeviceLost.
+    if one does not fit into the device's memory, and DeviceLost.
     """
     recognizer = _load(resolve(model), RECOGNIZER, manager)
     try:
@@ -80,7 +80,7 @@ def _read(ref: ModelRef, kind: str, manager: GPUManager, *, offline: bool) -> Pa
 
 
 def _check_kind(ref: ModelRef, kind: str, config: Any) -> None:
-    """Raises ModelUnavailable for another model: transformers would fill its weights at random."""
+    """Raise ModelUnavailable for another model: transformers would fill its weights at random."""
     if config.model_type != KIND:
         raise ModelUnavailable(
             "model.not_qwen3",

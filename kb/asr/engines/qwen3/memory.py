@@ -1,20 +1,20 @@
 """The device memory of a Qwen3-ASR model, computed from its shape.
 
-Both sizes have a language model of 28 layers with 8 heads of 128 for keys and values. With b
-bytes a number, a window of 30 s takes, while it is heard,
+Both sizes have a language model of 28 layers with 8 heads of width 128 for keys and values. With
+b bytes a number, a window of 30 s takes in the encoder
 
     b · F · m  +  2 · b · C · F/2 · m/2       log-mel and the encoder's first convolution, before
                                               and after its non-linearity
 
-(F = 3000 frames, m = 128 mel bands, C = 480 channels: 185 MB in half precision), and while it is
-written
+(F = 3000 frames, m = 128 mel bands, C = 480 channels: 185 MB in half precision), and in the
+language model
 
-    2 · b · 28 · 8 · 128 · P                  keys and values of P places: 390 of sound, the 512
-                                              of the longest text, 100 of the prompt
+    2 · b · 28 · 8 · 128 · P                  keys and values of P positions: 390 of sound, the
+                                              512 of the longest text, 100 of the prompt
     12 · vocabulary                           logits of one step and their logarithms, float32
 
-which is 117 MB; the former is gone by then. Beside the recognizer stands the aligner (918 million
-numbers); what it computes with is let go too, and it takes fewer windows at a time.
+which is 117 MB; the encoder's memory is free by then. The aligner (918 million numbers) is loaded
+beside the recognizer; its activations are freed as well, and it processes fewer windows at a time.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ PLACES = 390 + 512 + 100
 class QwenShape:
     """A Qwen3-ASR model's figures.
 
-    Numbers in its weights (without the aligner's), vocabulary, layers of the language model,
-    width of their keys, channels of the encoder's first step, mel bands.
+    Count of its weights (without the aligner's), vocabulary, layers of the language model, width
+    of their keys, channels of the encoder's first step, mel bands.
     """
 
     parameters: int
@@ -47,7 +47,7 @@ class QwenShape:
     mels: int = 128
 
     def weights_bytes(self, number_bytes: int = 2) -> int:
-        """The weights on the device, the aligner's too, in numbers of so many bytes."""
+        """Return the bytes of the weights on the device, the aligner's included."""
         return (self.parameters + ALIGNER_PARAMETERS) * number_bytes
 
     def window_bytes(self, number_bytes: int = 2) -> int:
@@ -64,7 +64,7 @@ def shape_from_folder(folder: Path) -> QwenShape | None:
 
 
 def shape_from_config(config: Mapping[str, Any]) -> QwenShape | None:
-    """The shape in a `config.json`, None if it is not a Qwen3-ASR's in transformers' form."""
+    """Return the shape in a `config.json`; None if it is not a Qwen3-ASR's of transformers."""
     if config.get("model_type") != "qwen3_asr":
         return None
     try:
@@ -83,7 +83,7 @@ def shape_from_config(config: Mapping[str, Any]) -> QwenShape | None:
 
 
 def _encoder(config: Mapping[str, Any]) -> int:
-    """Numbers in the weights of the audio encoder and of what leads to the language model."""
+    """Return the count of numbers in the weights of the audio encoder and its projection."""
     d, f = int(config["d_model"]), int(config["encoder_ffn_dim"])
     c, out = int(config["downsample_hidden_size"]), int(config["output_dim"])
     start = 9 * c + 2 * 9 * c * c + 3 * c + c * -(-int(config["num_mel_bins"]) // 8) * d
@@ -93,7 +93,10 @@ def _encoder(config: Mapping[str, Any]) -> int:
 
 
 def _language_model(config: Mapping[str, Any], tied: bool) -> int:
-    """Numbers in the weights of the language model; `tied`: it writes by the table it reads."""
+    """Return the count of numbers in the language model's weights.
+
+    `tied`: the output layer shares the weights of the token embedding.
+    """
     d, f = int(config["hidden_size"]), int(config["intermediate_size"])
     head = int(config["head_dim"])
     heads, keys = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
