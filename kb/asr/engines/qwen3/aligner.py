@@ -103,7 +103,7 @@ class Aligner:
         mask: torch.Tensor,
         counts: Sequence[int],
     ) -> list[tuple[Segment, ...]]:
-        """Return the segments of each window, in the times of its `start_s`.
+        """Return the segments of each window, in the times of the windows.
 
         `features`: log-mel [windows, mels, frames]; `mask`: which frames are sound; `counts`:
         number of encoder positions of each window.

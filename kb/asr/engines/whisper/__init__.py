@@ -1,1 +1,1 @@
-"""Whisper through transformers, with decoding, word times and batching of our own."""
+"""Whisper with transformers, and with our own decoding, word times and batching."""

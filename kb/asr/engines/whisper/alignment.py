@@ -1,6 +1,6 @@
 """Word times from cross-attention.
 
-The method is openai-whisper's (`timing.py`) as transformers has it
+The method is openai-whisper's (`timing.py`) in the form of transformers
 (`WhisperGenerationMixin._extract_token_timestamps`): attention of the alignment heads,
 normalised over the tokens, smoothed by a median, and the cheapest monotonic path through it.
 Here all windows of a batch are warped together.
@@ -14,22 +14,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-FRAME_S = 0.02  # seconds an encoder position
-_BATCH_SIZE = 8  # matrices warped at once: some 30 MB at 200 tokens by 1,500 positions
-_BATCH_SIZE_ON_GPU = 32  # four times that, but a quarter of the launches
-_ROWS = 32  # whose medians a processor looks for at once: with their copies some 2 MB
+FRAME_S = 0.02  # seconds per encoder position
+_BATCH_SIZE = 8  # matrices warped at once: about 30 MB at 200 tokens by 1,500 positions
+_BATCH_SIZE_ON_GPU = 32  # four times the memory, but a quarter of the kernel launches
+_ROWS = 32  # rows whose medians are computed at once on a CPU: about 2 MB with their copies
 
 
 def monotonic_paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
-    """For each matrix and row the column at which the cheapest monotonic path enters the row.
+    """Return, for each row of each matrix, the column at which the cheapest path enters it.
 
-    `costs`: matrices of shape [rows, columns], of any sizes, on one device; a path runs from the
+    `costs`: matrices of shape [rows, columns], of any sizes, on one device. A path runs from the
     first to the last cell by steps right, down or diagonal.
 
-    Dynamic time warping (Sakoe and Chiba 1978), a whole row of several matrices at once, on the
-    device: a path that is in a row at column j has entered it at some column k before, so its
-    cost is the least over k of (what it cost to come to k from above) + (the row's sum from k to
-    j), and that is a running minimum once the row's running sums are taken off.
+    The algorithm is dynamic time warping (Sakoe and Chiba 1978), computed for a whole row of
+    several matrices at once on the device. A path that is in a row at column j has entered the row
+    at some column k <= j. Its cost is the minimum over k of (the cost to enter at k from the row
+    above) + (the row's sum from k to j). With the row's running sums subtracted, this is a running
+    minimum.
     """
     batch_size = _BATCH_SIZE if not costs or costs[0].device.type == "cpu" else _BATCH_SIZE_ON_GPU
     found: list[list[int]] = []
@@ -41,20 +42,20 @@ def monotonic_paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
 def _paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
     import torch
 
-    # The longest first: those that still have a row are always the first ones.
+    # The longest first: the matrices that still have a row are then always the first ones.
     order = sorted(range(len(costs)), key=lambda place: -costs[place].shape[0])
     sizes = [costs[place].shape for place in order]
     count, rows, columns = len(costs), sizes[0][0], max(size[1] for size in sizes)
     alive = [sum(size[0] > row for size in sizes) for row in range(rows)]
     device = costs[0].device
-    # Running sums of hundreds of numbers, whose differences decide.
+    # float64, because differences of running sums over hundreds of numbers decide.
     sums = torch.zeros((count, rows, columns), dtype=torch.float64, device=device)
     for place, number in enumerate(order):
         sums[place, : sizes[place][0], : sizes[place][1]] = costs[number]
     sums = sums.cumsum(-1)
     entered = torch.zeros((rows, count, columns), dtype=torch.int16, device=device)
     straight = torch.ones((rows, count, columns), dtype=torch.bool, device=device)
-    total = sums[:, 0]  # of the cheapest way to each cell of the row
+    total = sums[:, 0]  # cost of the cheapest path to each cell of the row
     for row in range(1, rows):
         total = total[: alive[row]]
         start = total.clone()
@@ -63,7 +64,7 @@ def _paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
         start[:, 1:] -= sums[: alive[row], row, :-1]
         total, entered[row, : alive[row]] = start.cummin(-1)
         total = total + sums[: alive[row], row]
-    # And back from the last cells, all matrices at once.
+    # Backtracking from the last cells, all matrices at once.
     column = torch.tensor([size[1] - 1 for size in sizes], device=device)
     found = torch.zeros((rows, count), dtype=torch.long, device=device)
     every = torch.arange(count, device=device)
@@ -81,12 +82,12 @@ def _paths(costs: Sequence[torch.Tensor]) -> list[list[int]]:
 def alignment(attention: torch.Tensor, frames: int, median_width: int = 7) -> torch.Tensor:
     """Return the match of each token with each position, from attention weights.
 
-    `attention`: [heads, tokens, positions]; `frames`: how many positions carry sound.
-    Returns [tokens, frames], higher is better.
+    `attention`: [heads, tokens, positions]; `frames`: number of positions with sound.
+    Returns [tokens, frames]; higher is better.
     """
     weights = attention[..., : max(frames, 1)].float()
     apart = weights - weights.mean(dim=-2, keepdim=True)
-    # (`std` goes down the columns one number at a time: twenty times as long.)
+    # `std` reads the columns one number at a time, which takes twenty times as long.
     spread = apart.square().mean(dim=-2, keepdim=True).sqrt().clamp(min=1e-9)
     weights = apart / spread
     if weights.shape[-1] > median_width // 2:
@@ -95,11 +96,11 @@ def alignment(attention: torch.Tensor, frames: int, median_width: int = 7) -> to
 
 
 def medians(weights: torch.Tensor, width: int) -> torch.Tensor:
-    """The median of every `width` (odd) neighbours along the last axis, edges mirrored.
+    """Return the median of every `width` (odd) neighbours along the last axis, edges mirrored.
 
-    The same numbers as `_median_filter` of transformers gives, which sorts `width` copies; here
-    whole rows are compared with their own shifts, some of them at a time, so that they stay in
-    the processor's cache.
+    The result equals `_median_filter` of transformers, which sorts `width` copies. Here whole
+    rows are compared with their own shifts, a few rows at a time, so that they stay in the
+    processor's cache.
     """
     import torch
 
@@ -114,10 +115,11 @@ def medians(weights: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def _middle(values: list[torch.Tensor]) -> torch.Tensor:
-    """The median of an odd number of tensors, element by element.
+    """Return the median of an odd number of tensors, element by element.
 
-    Of a little more than half of them neither the smallest nor the largest can be the median:
-    both go, the next one comes, until one is left ("forgetful selection").
+    The algorithm is "forgetful selection": among slightly more than half of the values neither the
+    smallest nor the largest can be the median; both are dropped, the next value is added, until
+    one is left.
     """
     import torch
 
@@ -131,7 +133,7 @@ def _middle(values: list[torch.Tensor]) -> torch.Tensor:
         last = len(held) - 1
         for low in range(len(held) // 2):
             order(low, last - low)
-        # The smallest is in the first half now, the largest in the second.
+        # Now the smallest is in the first half and the largest in the second.
         for low in range(1, last // 2 + 1):
             order(0, low)
         for high in range((last + 1) // 2, last):

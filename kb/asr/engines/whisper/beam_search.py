@@ -1,8 +1,8 @@
-"""Beam search: several texts of each window at once, the likeliest of which is taken.
+"""Beam search: decodes several texts of each window at once and returns the likeliest.
 
-As in transformers and openai-whisper: every step keeps the likeliest continuations of all
-texts of a window; a text that ends is set aside with its mean log-probability; a window is
-done when as many have ended as there are beams.
+As in transformers and openai-whisper, every step keeps the likeliest continuations of all texts
+of a window. A text that reaches the end token is stored with its mean log-probability. A window
+is finished when as many texts have ended as there are beams.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch
 from kb.asr.engines.whisper.decoder import Caches, Decoder, columns
 from kb.asr.engines.whisper.timestamp_rules import TimestampRules, TokenChoice
 
-_UNUSED = -1e9  # of beams that are the same text as the first, before the first token
+_UNUSED = -1e9  # score of beams that equal the first one, before the first token
 
 
 class BeamSearchDecoder:
-    """Beam search: `beams` texts a window, each of at most `max_length` tokens."""
+    """A beam search with `beams` texts for each window, each of at most `max_length` tokens."""
 
     def __init__(
         self,
@@ -37,9 +37,9 @@ class BeamSearchDecoder:
     def __call__(
         self, start_caches: Caches, logits: torch.Tensor, prompts: Sequence[Sequence[int]]
     ) -> list[list[int]]:
-        """Tokens of each window, without prompt and end.
+        """Return the tokens of each window, without prompt and end.
 
-        `start_caches` holds the start token, `logits` [windows, vocabulary] are of its step.
+        `start_caches` holds the start token; `logits` [windows, vocabulary] belong to its step.
         """
         beams, windows, device = self._beams, len(prompts), logits.device
         caches = start_caches.spread(beams)
@@ -58,7 +58,7 @@ class BeamSearchDecoder:
             chances = rules.masked(logits).log_softmax(-1).view(windows, beams, -1)
             vocabulary = chances.shape[-1]
             every = (scores[..., None] + chances).flatten(1)
-            # Twice as many, so that enough are left when all beams end.
+            # Twice as many, so that enough remain if all beams end.
             best, place = every.topk(2 * beams, dim=-1)
             origins, token = place // vocabulary, place % vocabulary
             numbered = torch.stack([token, origins], 1).tolist()  # one wait for the device, not two
@@ -73,7 +73,7 @@ class BeamSearchDecoder:
                         finished[window].append((value / length, text))
             if all(len(own) >= beams for own in finished) or self._is_stopped():
                 break
-            # The best that go on; what has ended falls behind them.
+            # The best unfinished texts; finished ones rank behind them.
             continuing = best.masked_fill(token == self._rules.eos, float("-inf")).topk(
                 beams, dim=-1
             )
@@ -90,6 +90,6 @@ class BeamSearchDecoder:
             at += 1
         length = max(1, max(map(len, texts)))
         for window, own in enumerate(finished):
-            if not own:  # nothing has ended in the room there was
+            if not own:  # no text has ended within the maximum length
                 own.append((float(scores[window, 0]) / length, texts[window * beams]))
         return [max(own, key=lambda found: found[0])[1] for own in finished]

@@ -1,10 +1,10 @@
-"""A decoding step recorded once as a CUDA graph and played back.
+"""A decoding step recorded once as a CUDA graph and replayed.
 
-A step of a small decoder is some hundred kernels of a few microseconds each; launching them
-one by one from Python takes longer than running them. A graph needs the same memory and the
-same shapes every time: the caches here are made once, at full length, and a batch's
-cross-attention is copied in. Whether that pays is measured by `benchmarks/gpu.py`; without
-CUDA the same step runs unrecorded, which the tests use.
+A step of a small decoder is about a hundred kernels of a few microseconds each; their launch one
+by one from Python takes longer than their run. A graph needs the same memory and the same shapes
+every time: the caches are allocated once, at full length, and a batch's cross-attention is copied
+into them. `benchmarks/gpu.py` measures whether this is faster. Without CUDA the same step runs
+unrecorded, which the tests use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kb.asr.engines.whisper.decoder import Caches, Decoder
 
 
 class GraphStep:
-    """A recorded step of up to `rows` windows; smaller batches are padded with older rows."""
+    """A recorded step of up to `rows` windows; unused rows keep the data of earlier batches."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class GraphStep:
         longest: int,
         on_allocated: Callable[[int], None] | None = None,
     ) -> None:
-        """`longest`: most steps of a window, the prompt's included.
+        """`longest`: most steps of a window, with the prompt's.
 
         `on_allocated` is called with the bytes of the caches once they are allocated.
         """
@@ -40,7 +40,7 @@ class GraphStep:
         self._tokens = self._at = self._logits = self._weights = torch.empty(0)
 
     def bind(self, caches: Caches) -> GraphStep | None:
-        """Bind a batch; return None for one that is too large, or too small for a gain."""
+        """Bind a batch; return None for a batch that is too large, or too small for a gain."""
         if not self._rows // 2 < caches.rows <= self._rows:
             return None
         if self._static is None:
@@ -56,14 +56,14 @@ class GraphStep:
         return self
 
     def __call__(self, tokens: torch.Tensor, at: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run `Decoder.step` over the batch bound last."""
+        """Run `Decoder.step` on the batch that was bound last."""
         self._tokens[: self._used] = tokens
         self._at.fill_(at)
         if self._graph is not None:
             self._graph.replay()
         else:
             self._run()
-        # The next step writes into the same memory.
+        # Copies, because the next step writes into the same memory.
         return self._logits[: self._used].clone(), self._weights[: self._used].clone()
 
     def _run(self) -> None:
@@ -94,7 +94,7 @@ class GraphStep:
             return
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # libraries set themselves up outside the recording
+        with torch.cuda.stream(stream):  # warm-up: libraries allocate before the recording
             for _ in range(2):
                 self._run()
         torch.cuda.current_stream().wait_stream(stream)

@@ -1,9 +1,9 @@
-"""Whisper's text decoder, a token at a time, over caches that stay where they are.
+"""Whisper's text decoder, one token at a time, with caches that keep their place in memory.
 
-The same arithmetic as `transformers`' WhisperDecoder (a test compares them), laid out for
-greedy decoding in batches: query, key and value from one matrix, the cross-attention's keys
-and values computed once a window, and the attention of the alignment heads handed out on the
-way, so that word times need no second pass.
+The arithmetic is that of `transformers`' WhisperDecoder (a test compares them). The layout suits
+greedy decoding in batches: one matrix gives query, key and value, the keys and values of the
+cross-attention are computed once for a window, and each step returns the attention of the
+alignment heads, so that word times need no second pass.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn import functional as F  # noqa: N812 - as all of torch's own examples name it
+from torch.nn import functional as F  # noqa: N812 - torch's own examples use this name
 
 from kb.asr.engines.whisper.packed_linear import Linear
 
-_ROWS = 8  # windows that are usually decoded together on a CPU
-_ROOM = 64  # steps by which the caches of the text grow
+_ROWS = 8  # usual number of windows in a batch on a CPU
+_ROOM = 64  # number of steps by which the text caches grow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class _Layer:
     norm: Any
     up: Linear
     down: Linear
-    heads: torch.Tensor | None  # numbers of those whose attention is handed out
+    heads: torch.Tensor | None  # indices of the alignment heads, whose attention is returned
 
 
 @dataclass(slots=True)
 class Caches:
     """The state of a batch between steps.
 
-    One tensor a layer: `self_attention` holds keys and values of the tokens so far,
+    One tensor for each layer: `self_attention` holds keys and values of the tokens so far,
     [2, windows, heads, steps, width]; `cross_attention` those of the sound,
     [2, windows, heads, positions, width]. On a CPU the values of the sound are transposed,
     [windows, heads, width, positions] in the same memory (`_transposed_view`).
@@ -50,25 +50,25 @@ class Caches:
     cross_attention: list[torch.Tensor]
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Keep only these windows ([kept] numbers); free the memory of the others."""
-        # One layer after the other, so that never two copies of all of it are held.
+        """Keep only the windows with the indices `rows` [kept]; free the memory of the others."""
+        # One layer after the other, so that two copies of all layers never exist at once.
         for caches in (self.self_attention, self.cross_attention):
             for place, cache in enumerate(caches):
                 caches[place] = cache.index_select(1, rows)
 
     def spread(self, texts: int) -> Caches:
-        """Repeat every window's own caches, to decode several texts of each window."""
+        """Return the caches for several texts of each window: self-attention is repeated."""
         return Caches(
             [cache.repeat_interleave(texts, 1) for cache in self.self_attention],
             list(self.cross_attention),
         )
 
     def reorder(self, rows: torch.Tensor) -> None:
-        """Reorder the texts: each goes on as the one whose number `rows` ([texts]) names."""
+        """Reorder the texts: each text continues the one with its index in `rows` [texts]."""
         self.self_attention = [cache.index_select(1, rows) for cache in self.self_attention]
 
     def grow(self) -> None:
-        """Enlarge the caches for more steps."""
+        """Enlarge the text caches for more steps."""
         self.self_attention = [F.pad(cache, (0, 0, 0, _ROOM)) for cache in self.self_attention]
 
     @property
@@ -83,8 +83,8 @@ class Caches:
 class Decoder:
     """The decoder of a `WhisperForConditionalGeneration`.
 
-    On a GPU it shares the model's weights but for those it joins; on a CPU it has them in a
-    layout of its own, and the model's decoder layers may be dropped.
+    On a GPU it shares the model's weights, except those that it fuses; on a CPU it has its own copy
+    in another layout, and the model's decoder layers may be deleted.
     """
 
     def __init__(self, model: Any) -> None:
@@ -99,7 +99,7 @@ class Decoder:
         self._norm = decoder.layer_norm
         self._project = Linear(model.proj_out.weight, None, _ROWS)
         heads = getattr(model.generation_config, "alignment_heads", None) or [
-            # openai-whisper's choice for a model that names none.
+            # openai-whisper's default for a model that names no alignment heads.
             [layer, head]
             for layer in range(config.decoder_layers // 2, config.decoder_layers)
             for head in range(self._heads)
@@ -134,14 +134,14 @@ class Decoder:
     def step(
         self, tokens: torch.Tensor, at: int | torch.Tensor, caches: Caches
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """One token of each window ([windows]), the `at`-th, goes into the caches.
+        """Decode one step: the `at`-th `tokens`, one for each window ([windows]), enter the caches.
 
-        Returns logits [windows, vocabulary] and the attention of the alignment heads
-        [windows, heads, positions]. Several texts of each window may be written at once: then
-        there are as many more tokens (and own caches) than windows in the cross-attention's
-        caches, those of a window side by side. With `at` as a tensor [1] on the device the step
-        has the same shapes and reads no number from the host, whatever `at` is, as a CUDA graph
-        needs.
+        Returns logits [windows, vocabulary] and the attention of the alignment heads [windows,
+        heads, positions]. Several texts of each window may be decoded at once: then the tokens (and
+        the self-attention caches) are a multiple of the windows in the cross-attention caches, with
+        the texts of a window next to each other. With `at` as a tensor [1] on the device the step
+        has the same shapes for every `at` and reads no number from the host, as a CUDA graph
+        requires.
         """
         rows = tokens.shape[0]
         mask = None
@@ -168,11 +168,11 @@ class Decoder:
                 qkv[:, 0], past[0], past[1], attn_mask=mask, scale=1.0
             )
             x = x + layer.self_out(found.reshape(rows, -1))
-            # Texts of one window ask its sound together: [windows, heads, texts, width].
+            # The texts of a window share its cross-attention: [windows, heads, texts, width].
             query = layer.cross_q(layer.cross_norm(x))
             query = query.view(cross.shape[1], -1, self._heads, self._width).transpose(1, 2)
             if _is_transposed(cross):
-                # Matrix times column reads memory in order; row times matrix takes longer.
+                # Matrix times column reads memory in order and is faster than row times matrix.
                 weights = (cross[0] @ query.transpose(-1, -2)).transpose(-1, -2).softmax(-1)
                 found = (_transposed_view(cross[1]) @ weights.transpose(-1, -2)).transpose(-1, -2)
             elif layer.heads is not None:
@@ -189,7 +189,7 @@ class Decoder:
 
     def _layer(self, layer: Any, heads: list[int]) -> _Layer:
         own, cross = layer.self_attn, layer.encoder_attn
-        # Scaling a query is scaling its weights; transformers does it at every call.
+        # The scale of the queries is applied to their weights once; transformers does it per call.
         scale = float(self._width) ** -0.5
         return _Layer(
             layer.self_attn_layer_norm,
@@ -202,13 +202,16 @@ class Decoder:
             layer.final_layer_norm,
             Linear(layer.fc1.weight, layer.fc1.bias, _ROWS),
             Linear(layer.fc2.weight, layer.fc2.bias, _ROWS),
-            # (A list as an index would be copied to the device at every step.)
+            # A tensor, because a list as an index would be copied to the device at every step.
             torch.tensor(heads, device=layer.fc1.weight.device) if heads else None,
         )
 
 
 def columns(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, ...]:
-    """Tokens [windows] of each place of the prompts but the first, by one copy to the device."""
+    """Return the prompts' tokens by position, [windows] each, without the first position.
+
+    All tokens are copied to the device at once.
+    """
     return torch.tensor([list(prompt) for prompt in prompts], device=device)[:, 1:].unbind(1)
 
 
@@ -217,19 +220,19 @@ def _is_transposed(cross: torch.Tensor) -> bool:
 
 
 def _transposed_view(values: torch.Tensor) -> torch.Tensor:
-    """[windows, heads, width, positions] in the memory of [windows, heads, positions, width]."""
+    """Return [windows, heads, width, positions] in the memory of `values`, without a copy."""
     return values.view(*values.shape[:2], values.shape[3], values.shape[2])
 
 
 def _portions(states: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
-    """Return the windows in portions that multiply fastest: single ones for a small cache."""
+    """Return the windows in the portions that multiply fastest: single ones on a CPU."""
     if states.device.type != "cpu":
         return [(0, states)]
     return [(row, states[row : row + 1]) for row in range(states.shape[0])]
 
 
 def _fuse_linears(parts: Sequence[tuple[Any, float]], rows: int) -> Linear:
-    """Linear layers side by side as one, each scaled."""
+    """Return one linear layer for several, their scaled outputs side by side."""
     weights = [part.weight * scale for part, scale in parts]
     biases = [
         weight.new_zeros(weight.shape[0]) if part.bias is None else part.bias * scale

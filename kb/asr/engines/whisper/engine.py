@@ -1,4 +1,4 @@
-"""Whisper by transformers: encode once, decode in batches, align the words on the way."""
+"""Whisper with transformers: encodes once, decodes in batches, aligns words in the same pass."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from kb.settings import get_settings
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
 
-_GRAPH_ROWS = 16  # windows a recorded step is made for, where the preset names no batch
+_GRAPH_ROWS = 16  # windows in a recorded step, if the preset names no batch size
 
 
 @dataclass(frozen=True, slots=True)
 class Speedups:
-    """Options that pay on some machines only (docs/performance.md)."""
+    """Options that are faster on some machines only (docs/performance.md)."""
 
     cuda_graphs: bool = False
     compile_encoder: bool = False
@@ -60,7 +60,7 @@ class WhisperEngine:
         manager: GPUManager,
         speedups: Speedups | None = None,
     ) -> None:
-        """Take over the loaded model; parts of it are dropped or replaced."""
+        """Initialise with the loaded model; parts of the model are dropped or replaced."""
         speedups = speedups or Speedups.from_settings()
         self.model = model_name
         self.load_s = loaded.load_s
@@ -105,7 +105,7 @@ class WhisperEngine:
             loaded.processor.tokenizer, eos=self._eos, timestamp_begin=rules.timestamp_begin
         )
         self._prompter = Prompter(loaded.processor.tokenizer, eos=self._eos)
-        # The demo recognizer never saw a prompt; of all others some half of the training had one.
+        # The demo recognizer was not trained with prompts; others had them in half of the training.
         self.supports_hotwords = (
             self._prompter.supports_prompt
             and decoder.longest > MOST_TOKENS + LONGEST_PROMPT
@@ -117,14 +117,14 @@ class WhisperEngine:
             pack_linears(self._encoder, int(config.max_source_positions))
         self._compiled = speedups.compile_encoder
         if self._compiled:
-            # By itself torch gives up after 8 shapes; powers of two up to 256 are 9.
+            # torch's limit is 8 shapes; the powers of two up to 256 are 9.
             dynamo: Any = torch._dynamo.config
             dynamo.recompile_limit = max(dynamo.recompile_limit, 16)
             self._encoder = torch.compile(self._encoder, dynamic=False)
 
     @classmethod
     def load(cls, model: str, manager: GPUManager) -> WhisperEngine:
-        """Loads `model` (hub name, folder or `demo`). Raises ModelUnavailable."""
+        """Load `model` (hub name, folder or `demo`). Raises ModelUnavailable."""
         return cls(load_whisper(model, manager), model, manager)
 
     def supports_language(self, code: str) -> bool:
@@ -151,14 +151,14 @@ class WhisperEngine:
         return EncodedBatch(tuple(windows), tuple(languages), tuple(no_speech), state)
 
     def _run_encoder(self, windows: Sequence[Window]) -> torch.Tensor:
-        """Encoder states [windows, positions, width]."""
+        """Return the encoder states [windows, positions, width]."""
         mel = self._mel([window.audio for window in windows]).to(self._manager.dtype)
         if not self._manager.on_gpu:
-            # One by one: a window's activations then stay in the processor's cache.
+            # One by one, so that a window's activations stay in the processor's cache.
             return torch.cat([self._encoder(row).last_hidden_state for row in mel[:, None]])
         rows = len(windows)
         if self._compiled:
-            # Every new shape is compiled: sizes are kept to powers of two.
+            # Every new shape is compiled: sizes are limited to powers of two.
             spare = (1 << (rows - 1).bit_length()) - rows
             mel = torch.nn.functional.pad(mel, (0, 0, 0, 0, 0, spare))
         states: torch.Tensor = self._encoder(mel).last_hidden_state
@@ -173,7 +173,7 @@ class WhisperEngine:
             prompts = [[self._start, self._languages[code], self._task] for code in languages]
         durations_s = [window.duration_s for window in encoded.windows]
         hotwords = [window.hotwords for window in encoded.windows]
-        # Only the first attempt has hotwords in its prompt: later ones stay independent of them.
+        # Only the first attempt has hotwords in its prompt: later ones are independent of them.
         if options == GREEDY and self.supports_hotwords and any(hotwords):
             tokens = self._decode_with_hotwords(encoded.states, prompts, durations_s, hotwords)
         else:
@@ -208,9 +208,9 @@ class WhisperEngine:
         durations_s: Sequence[float],
         hotwords: Sequence[tuple[str, ...]],
     ) -> list[TokenizedText]:
-        """Decode windows that have hotwords, those of one prompt together.
+        """Decode windows that have hotwords, those with the same prompt together.
 
-        A text that echoes the hotwords is decoded once more without them.
+        A text that echoes the hotwords is decoded again without them.
         """
         found: dict[int, TokenizedText] = {}
         rest = set(range(len(prompts)))

@@ -1,4 +1,4 @@
-"""Greedy decoding: a batch token by token, with the attention that aligns its words."""
+"""Greedy decoding: a batch token by token, with the attention that gives the word times."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from kb.asr.engines.whisper.timestamp_rules import (
 )
 from kb.asr.engines.whisper.token_words import TokenizedText
 
-LONGEST_PROMPT = 3  # start, language, task; names go before them
-MAX_NEW_TOKENS = 224  # half of Whisper's text context, as openai-whisper has it
-CHECK_EVERY = 8  # steps between two looks at what is finished, on a GPU: each look waits for it
-WORTH_DROPPING = 0.25  # of the rows must be finished before the caches are copied without them
-_BLOCK = 64  # steps of attention that are reserved at once
+LONGEST_PROMPT = 3  # start, language, task; hotwords go before them
+MAX_NEW_TOKENS = 224  # half of Whisper's text context, as in openai-whisper
+CHECK_EVERY = 8  # steps between checks for finished rows on a GPU: each check waits for it
+WORTH_DROPPING = 0.25  # share of finished rows from which the caches are copied without them
+_BLOCK = 64  # steps of attention that are allocated at once
 
 
 @dataclass(slots=True)
 class DecoderState:
-    """A batch whose first step, over the start token alone, has been taken."""
+    """A batch after its first step, over the start token alone."""
 
     caches: Caches
     logits: torch.Tensor  # [windows, vocabulary]
     weights: torch.Tensor  # attention of the alignment heads, [windows, heads, positions]
 
     def select(self, rows: Sequence[int]) -> DecoderState:
-        """Only these windows; all of them in order cost nothing."""
+        """Return the state of these windows only; no copy is made for all of them in order."""
         if list(rows) == list(range(self.caches.rows)):
             return self
         kept = torch.tensor(list(rows), device=self.logits.device)
@@ -48,9 +48,9 @@ class DecoderState:
 
 @dataclass(frozen=True, slots=True)
 class GreedyResult:
-    """The decoded batch: tokens of each window, without prompt and end, and about each token.
+    """The decoded batch: tokens of each window, without prompt and end, and their values.
 
-    `prompt` counts the prompt's tokens.
+    `logprobs`: log-probability of each token; `prompt_length`: number of tokens of the prompt.
     """
 
     rows: list[list[int]]
@@ -68,7 +68,7 @@ class AttentionTrace:
     _steps: int = 0
 
     def add(self, rows: torch.Tensor | None, weights: torch.Tensor) -> None:
-        """One step of the windows `rows` (None: all): [these, heads, positions]."""
+        """Append one step of the windows `rows` (None: all), `weights` [rows, heads, positions]."""
         place = self._steps % _BLOCK
         if not place:
             self._blocks.append(weights.new_zeros(self.rows, _BLOCK, *weights.shape[1:]))
@@ -79,7 +79,7 @@ class AttentionTrace:
         self._steps += 1
 
     def steps_of(self, row: int, first: int, end: int) -> torch.Tensor:
-        """[heads, steps, positions] of one window."""
+        """Return the steps `first` to `end` of one window, [heads, steps, positions]."""
         steps = torch.cat([block[row] for block in self._blocks])[first:end]
         return steps.transpose(0, 1)
 
@@ -107,14 +107,14 @@ class GreedyDecoder:
         self._stopped.set()
 
     def start(self, states: torch.Tensor) -> DecoderState:
-        """The first step of encoder states [windows, positions, width]."""
+        """Return the state after the first step on encoder states [windows, positions, width]."""
         caches = self._decoder.caches(states)
         tokens = torch.full((states.shape[0],), self._start, device=states.device)
         logits, weights = self._decoder.step(tokens, 0, caches)
         return DecoderState(caches, logits, weights)
 
     def restart(self, state: DecoderState, first: int) -> DecoderState:
-        """Repeat the first step of the same sound with another token than the start token."""
+        """Return the state after a first step on the same sound with the start token `first`."""
         own = [torch.zeros_like(cache) for cache in state.caches.self_attention]
         caches = Caches(own, list(state.caches.cross_attention))
         tokens = torch.full((caches.rows,), first, device=state.logits.device)
@@ -129,17 +129,17 @@ class GreedyDecoder:
         temperature: float = 0.0,
         fixed: Sequence[Sequence[int]] | None = None,
     ) -> GreedyResult:
-        """Decode every window; `prompts` are of one length and begin with the token of `state`.
+        """Decode every window; `prompts` have the same length and begin with the token of `state`.
 
-        `temperature` above 0 samples, the same each time for the same batch. `fixed`: the given
-        tokens, for which only probabilities and attention are computed. `state` may be decoded
-        again, with other prompts.
+        `temperature` above 0 samples, with the same result each time for the same batch. `fixed`:
+        given tokens, for which only probabilities and attention are computed. `state` may be
+        decoded again with other prompts.
         """
         logits, device = state.logits, state.logits.device
         caches = Caches(list(state.caches.self_attention), list(state.caches.cross_attention))
         attention = AttentionTrace(caches.rows)
         attention.add(None, state.weights)
-        # A step is recorded for the usual length; a prompt of names is longer.
+        # A step is recorded for the usual length; a prompt with hotwords is longer.
         usual = len(prompts[0]) <= LONGEST_PROMPT
         step = self._graph.bind(caches) if self._graph and usual else None
 
@@ -149,7 +149,7 @@ class GreedyDecoder:
             attention.add(alive, weights)
             return logits
 
-        alive: torch.Tensor | None = None  # numbers of the rows that go on; None: all
+        alive: torch.Tensor | None = None  # indices of the rows that are not finished; None: all
         at = 1
         for tokens in columns(prompts, device):
             logits = run_step(tokens)
@@ -176,7 +176,7 @@ class GreedyDecoder:
         return GreedyResult(*self._gather(chosen, len(prompts)), attention, len(prompts[0]))
 
     def max_new_tokens(self, prompt: int) -> int:
-        """Return the most tokens that may follow a prompt of so many."""
+        """Return the most tokens that may follow a prompt of `prompt` tokens."""
         return min(MAX_NEW_TOKENS, self._decoder.longest - prompt)
 
     def beam_search(
@@ -227,11 +227,11 @@ class GreedyDecoder:
     def align(self, result: GreedyResult, durations_s: Sequence[float]) -> list[TokenizedText]:
         """Return the rows with the time of each token, from the recorded attention.
 
-        `durations_s`: how much of each window is sound and not padding.
+        `durations_s`: seconds of sound, without padding, of each window.
         """
         rows = result.rows
-        # The step that reads the prompt's last token predicts the first token, and looks at
-        # its sound.
+        # The step that reads the prompt's last token predicts the first token; its attention is on
+        # the sound of that token.
         first = result.prompt_length - 1
         costs = []
         spoken = [place for place, row in enumerate(rows) if row]

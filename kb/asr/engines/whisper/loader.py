@@ -31,10 +31,10 @@ class LoadedModel:
 
 
 def load_whisper(name: str, manager: GPUManager) -> LoadedModel:
-    """Loads a Whisper model and its processor onto the manager's device.
+    """Load a Whisper model and its processor onto the manager's device.
 
     Raises ModelUnavailable (unknown name, no network and nothing cached, damaged folder, not a
-    Whisper model) and GPUError where it does not fit into the device's memory.
+    Whisper model) and GPUError if the model does not fit into the device's memory.
     """
     ref = resolve(name)
     began = time.perf_counter()
@@ -69,7 +69,7 @@ def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, An
 
     kind = AutoConfig.from_pretrained(ref.target, local_files_only=offline).model_type
     if kind != "whisper":
-        # transformers would load what fits and fill the rest with random numbers.
+        # transformers would load the matching weights and fill the others with random numbers.
         raise ModelUnavailable(
             "model.not_whisper",
             "Model {name} is not a Whisper model but one of the kind {kind!r}.",

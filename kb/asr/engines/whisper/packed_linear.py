@@ -2,8 +2,8 @@
 
 torch multiplies a few rows by a large float32 matrix with MKL, which takes two to three times
 as long as oneDNN with weights in oneDNN's own layout (docs/performance.md). These are the
-operators that `torch.compile` itself emits for a CPU; where they are missing, or give another
-result, everything stays with `torch.nn.functional.linear`.
+operators that `torch.compile` itself emits for a CPU. If they are missing or give another
+result, all layers use `torch.nn.functional.linear`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch.nn import functional as F  # noqa: N812 - as all of torch's own examples name it
+from torch.nn import functional as F  # noqa: N812 - torch's own examples use this name
 
 _TRIAL = (5, 24, 40)  # rows, inputs and outputs of the trial multiplication
 
 
 class Linear(torch.nn.Module):
-    """`x @ weight.T + bias`, the weight in oneDNN's layout where that works.
+    """`x @ weight.T + bias`, with the weight in oneDNN's layout if that works.
 
-    `rows`: how many rows `x` usually has (the layout that suits few rows may not suit many).
+    `rows`: usual number of rows of `x` (the layout for few rows may not suit many).
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, rows: int) -> None:
@@ -37,7 +37,7 @@ class Linear(torch.nn.Module):
 
 
 def pack_linears(module: torch.nn.Module, rows: int) -> None:
-    """Replaces every `torch.nn.Linear` inside `module`, so that no weight is held twice."""
+    """Replace every `torch.nn.Linear` inside `module`, so that no weight is held twice."""
     for name, child in list(module.named_children()):
         if isinstance(child, torch.nn.Linear):
             setattr(module, name, Linear(child.weight, child.bias, rows))

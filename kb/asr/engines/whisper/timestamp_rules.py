@@ -1,9 +1,9 @@
-"""Which token comes next: Whisper's rules for timestamps, greedy, for a batch at once.
+"""The choice of the next token: Whisper's timestamp rules, greedy, for a batch at once.
 
-The rules are openai-whisper's (`ApplyTimestampRules` in `decoding.py`) as transformers has
-them (`WhisperTimeStampLogitsProcessor`); a test compares the outcome. There they look at every
-row's tokens on the host after every step; here their state is three small tensors on the
-device, so that nothing waits for the device between two steps.
+The rules are openai-whisper's (`ApplyTimestampRules` in `decoding.py`) in the form of transformers
+(`WhisperTimeStampLogitsProcessor`); a test compares the results. That code reads every row's
+tokens on the host after every step; here the state is three small tensors on the device, so that
+no step waits for the device.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ class TimestampRules:
 
 
 class TokenChoice:
-    """The rules over one batch: call it with the logits of each step."""
+    """The rules applied to one batch: call it with the logits of each step."""
 
     def __init__(self, rules: TimestampRules, rows: int) -> None:
         device = rules.bias.device
         self._rules = rules
         self._fresh = True
-        # Of each row: was the last token a timestamp, and the one before it; the last one.
+        # For each row: is the last token a timestamp, is the one before it, the last timestamp.
         self._last = torch.zeros(rows, dtype=torch.bool, device=device)
         self._before = torch.ones(rows, dtype=torch.bool, device=device)
         self._time = torch.full((rows,), rules.timestamp_begin - 1, device=device)
         self.finished = torch.zeros(rows, dtype=torch.bool, device=device)
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Keep only these rows ([kept] numbers)."""
+        """Keep only the rows with the indices `rows` [kept]."""
         self._last, self._before = self._last[rows], self._before[rows]
         self._time, self.finished = self._time[rows], self.finished[rows]
 
     def __call__(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits [rows, vocabulary] → tokens [rows] and their log-probabilities [rows].
+        """Return tokens [rows] and their log-probabilities [rows] for logits [rows, vocabulary].
 
-        The log-probability is the model's own, before anything is forbidden. A finished row
-        goes on with the end token.
+        The log-probability is the model's own, before tokens are forbidden. A finished row
+        continues with the end token.
         """
         rules, begin = self._rules, self._rules.timestamp_begin
         logits = logits.float()
@@ -67,8 +67,8 @@ class TokenChoice:
             best = times if late is None else times.masked_fill(late, _NEVER)
             token = best.argmax(-1) + begin
         else:
-            # Timestamps come in pairs, but for one before the end, and never go back; the
-            # second of a pair may equal the first.
+            # Timestamps come in pairs, except before the end token, and never decrease; the second
+            # of a pair may equal the first.
             pair, half = self._last & self._before, self._last & ~self._before
             floor = torch.where(half, self._time, self._time + 1)
             forbidden = (rules.times < floor[:, None]) | pair[:, None]
@@ -77,7 +77,7 @@ class TokenChoice:
             special, which = allowed[:, rules.eos : begin].max(-1)
             text = text.masked_fill(half, _NEVER)
             word = torch.where(special > text, which + rules.eos, word)
-            # If a timestamp, whichever, is likelier than any single word, it is one.
+            # If timestamps together are likelier than any single word, the token is a timestamp.
             is_time = times.logsumexp(-1) > torch.maximum(text, special)
             token = torch.where(is_time, times.argmax(-1) + begin, word)
         return self._accept(token, logits)
@@ -111,7 +111,7 @@ class TokenChoice:
 
     def advance(self, token: torch.Tensor) -> None:
         """Record the chosen tokens [rows]."""
-        # (A row of one token counts as if a timestamp stood before it.)
+        # The first token of a row counts as preceded by a timestamp.
         self._before = torch.ones_like(self._last) if self._fresh else self._last
         self._last = token >= self._rules.timestamp_begin
         self._time = torch.where(self._last, token, self._time)
@@ -120,7 +120,7 @@ class TokenChoice:
 
 
 class SampledTokens(TokenChoice):
-    """Tokens drawn by their probability at a temperature above 0, the same in every run."""
+    """Tokens sampled by their probability at a temperature above 0, the same in every run."""
 
     def __init__(self, rules: TimestampRules, rows: int, temperature: float) -> None:
         super().__init__(rules, rows)
@@ -129,16 +129,16 @@ class SampledTokens(TokenChoice):
 
     def __call__(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         chances = (self.masked(logits) / self._temperature).softmax(-1)
-        # Each token comes after a time of its own, exponential with its chance as the rate; the
-        # first to come is drawn. So does `torch.multinomial`, with the same numbers, but it
-        # looks at the chances on the host before.
+        # Each token gets a random time, exponentially distributed with its probability as the rate;
+        # the token with the earliest time is chosen. `torch.multinomial` does the same with the
+        # same random numbers, but reads the probabilities on the host first.
         times = torch.empty_like(chances).exponential_(1.0, generator=self._generator)
         token = (chances / times).argmax(-1)
         return self._accept(token, logits.float())
 
 
 class FixedTokens(TokenChoice):
-    """Given tokens [rows, longest] in place of a choice, each row closed by the end token."""
+    """Given tokens [rows, longest] in place of a choice, with an end token after each row."""
 
     def __init__(self, rules: TimestampRules, tokens: torch.Tensor) -> None:
         super().__init__(rules, tokens.shape[0])
@@ -150,7 +150,7 @@ class FixedTokens(TokenChoice):
         self._tokens = self._tokens[rows]
 
     def __call__(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        # (On a GPU some steps are taken after the last end.)
+        # On a GPU some steps run after the last end token.
         token = self._tokens[:, min(self._place, self._tokens.shape[1] - 1)]
         self._place += 1
         return self._accept(token, logits.float())

@@ -1,4 +1,4 @@
-"""Turns Whisper's tokens into words with times, for all engines of the family."""
+"""Converts Whisper's tokens into words with times, for all engines of the family."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from kb.types import Segment, Word
 class TokenizedText:
     """The decoded tokens of one window.
 
-    `token_ids`: text and timestamp tokens, without prompt and end; `edges`: seconds from the
-    window's start at which each token begins, and one more for the end; `logprobs`: of each
-    token.
+    `token_ids`: text and timestamp tokens, without prompt and end; `edges`: start of each token,
+    in seconds from the window's start, and the end of the last; `logprobs`: log-probability of
+    each token.
     """
 
     token_ids: Sequence[int]
@@ -32,7 +32,7 @@ class TokenizedText:
 
 @dataclass(frozen=True, slots=True)
 class _Phrase:
-    """Text tokens between two timestamp tokens; places count tokens."""
+    """Text tokens between two timestamp tokens; `first` and `end` are indices of tokens."""
 
     first: int
     end: int
@@ -41,7 +41,7 @@ class _Phrase:
 
 
 class WordAligner:
-    """Reads tokens with the tokenizer of their model."""
+    """A converter of tokens to words, with the tokenizer of their model."""
 
     def __init__(self, tokenizer: Any, *, eos: int, timestamp_begin: int) -> None:
         self._tokenizer = tokenizer
@@ -51,7 +51,7 @@ class WordAligner:
     def align(
         self, window: Window, tokens: TokenizedText, language: str, no_speech: float
     ) -> DecodingResult:
-        """Return segments with their words, in the times of the window's sound."""
+        """Return the window's result: segments with their words, in the times of the window."""
         phrases = self.phrases(tokens.token_ids)
         counts: list[int] = []
         loose: list[Word] = []
@@ -81,7 +81,7 @@ class WordAligner:
         start_s, first = 0.0, None
         for place, token in enumerate(tokens):
             if token < self._timestamp_begin:
-                # Special tokens inside the text (a repeated prompt) are no text.
+                # Special tokens inside the text (a repeated prompt) are not text.
                 if first is None and token < self._eos:
                     first = place
                 continue
