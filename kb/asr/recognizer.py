@@ -1,7 +1,7 @@
 """Turns a stream of sound into a transcript: windows, decoding, repair, stitching, report.
 
-Sound is taken block by block and let go as soon as its windows are decoded, so that memory does
-not grow with the medium's length.
+Sound is read block by block and freed when its windows are decoded, so that memory does not grow
+with the medium's length.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SlotRelease = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class _PendingWindow:
-    """A window that is with the batcher."""
+    """A window in the batcher's queue, with its future result."""
 
     window: Window
     future: Future[BatchedWindow]
@@ -70,13 +70,14 @@ class Recognizer:
         hotwords: tuple[str, ...] = (),
         repair_budget: RepairBudget | None = None,
     ) -> None:
-        """`preparations` limits how many media are decoded and cut at once. `settings` give the
-        limits of the checks and, without a `plan`, the repair steps; `fallback` is the engine
-        for the last step. `hotwords` go into the prompt, the most important first, if the model
-        supports them. `repair_budget` is shared by all media of a run (default: by those of this
-        object).
+        """Initialise the recognizer.
 
-        Raises SettingsError if the model does not know the language asked for.
+        `preparations` limits how many media are read and cut at once. `settings` give the limits of
+        the checks and, without a `plan`, the repair steps; `fallback` is the engine for the last
+        step. `hotwords` go into the prompt, the most important first, if the model supports them.
+        `repair_budget` is shared by all media of a run (default: by those of this object).
+
+        Raises SettingsError if the model does not support the requested language.
         """
         if language != AUTO and not batcher.engine.supports_language(language):
             raise SettingsError(
@@ -104,10 +105,10 @@ class Recognizer:
 
     @contextmanager
     def preparation_slot(self, check: Callable[[], None]) -> Iterator[SlotRelease]:
-        """Hold one of the preparation slots; `check` is called while waiting, and may raise.
+        """Hold one of the preparation slots; `check` is called during the wait and may raise.
 
-        Gives a context manager that releases the slot for a while: an item that only waits for
-        the recognizer must not block the preparation of others.
+        Yields a function whose context manager releases the slot for a while: an item that only
+        waits for the recognizer must not block the preparation of others.
         """
         semaphore = self._preparations
         if semaphore is None:
@@ -147,10 +148,10 @@ class Recognizer:
     ) -> Transcript:
         """Return the transcript of one medium.
 
-        `blocks`: float32 arrays of 16 kHz mono sound in order; `expected_s`: the medium's
-        claimed duration, for `progress` (0..1). Raises Cancelled when `cancelled` says so,
-        TranscriptionError or GPUError when the engine fails; what `blocks` raises passes
-        through.
+        `blocks`: float32 arrays of 16 kHz mono sound in order; `expected_s`: the medium's nominal
+        duration, for `progress` (0..1). Raises Cancelled when `cancelled` returns true, and
+        TranscriptionError or GPUError when the engine fails. Errors raised by `blocks` are not
+        caught.
         """
         run = _Run(self, expected_s, progress, cancelled)
         began = time.perf_counter()
@@ -219,7 +220,7 @@ class _Run:
             residual_s=owner.limits.uncovered_s if owner.plan.share > 0 else None,
         )
         self.results: list[WindowResult] = []
-        # From here on all times are those of the trimmed sound, until the text is finished.
+        # The following times are those of the trimmed sound, until the text is finished.
         self._window_texts: list[WindowText] = []
         self._previous_words: tuple[Word, ...] = ()
         self.repairs = RepairQueue(
@@ -235,7 +236,7 @@ class _Run:
     def read_all(self, blocks: Iterable[Audio]) -> list[Segment]:
         """Return all segments in order of time.
 
-        Windows are dropped as soon as they are decoded; the batcher limits how many wait.
+        Windows are freed when they are decoded; the batcher limits how many wait.
         """
         pending: deque[_PendingWindow] = deque()
         with self._owner.preparation_slot(self._check) as self._release_slot:
@@ -311,7 +312,7 @@ class _Run:
             self._report_progress(min(window.time_map.end(window.end_s) / self._expected_s, 1.0))
 
     def _queue_residual_speech(self) -> None:
-        """Queue the speech between the windows, in the item's language; the report has the rest."""
+        """Queue the speech between the windows for repair, in the item's language."""
         language = self.vote.expected
         for window in self.source.residual_windows if language else ():
             empty = DecodingResult((), language, 0.0, 0.0, window.start_s)
@@ -336,7 +337,7 @@ class _Run:
             from_s=window.start_s + window.overlap_s / 2,
             to_s=window.end_s - window.shared_s / 2,
             decoded=decoded,
-            # Without detection all sound counts as speech, and no word stands on silence.
+            # Without detection all sound counts as speech, and no word counts as on silence.
             speech=(
                 self.source.speech_near(window.start_s, window.end_s)
                 if self._owner.detect_speech

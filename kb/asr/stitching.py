@@ -1,9 +1,9 @@
-"""From the readings of many windows to one row of segments.
+"""Joins the texts of many windows into one sequence of segments.
 
-Two windows overlap where no pause allowed a clean cut. Both have read the overlap; each is
-surest away from its own edge. Their words are matched by text and time, and the texts are
-joined at the matched word nearest the overlap's middle. A stretch that a window left unread
-and that was read again (see `kb.asr.quality.missing_speech`) is put into its place first.
+Two windows overlap if no pause allowed a clean cut. Both texts cover the overlap, and each is
+most reliable away from its own edge. Their words are matched by text and time, and the texts are
+joined at the matched word nearest the overlap's middle. Before that, each part of a window that
+was decoded again (see `kb.asr.quality.missing_speech`) is inserted at its place.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from kb.asr.coverage import LONGEST_WORD_S
 from kb.asr.engines.base import DecodingResult
 from kb.types import QualityFlag, Segment, Word
 
-NEAR_S = 0.5  # the same word has two readings no further apart than this
-_UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my"})  # written without spaces
+NEAR_S = 0.5  # largest difference between two windows' times of the same word
+_UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my"})  # languages written without spaces
 
 
 @dataclass(frozen=True, slots=True)
 class WindowText:
     """The decoded text of a window, or of a part of it that was decoded again.
 
-    `index` is the window's, the same for its parts; `start_s` and `overlap_s` (how much of the
-    beginning the window before has read too) are the part's own.
+    `index` is the window's, the same for its parts; `start_s` and `overlap_s` (length of the
+    beginning that the previous window contains as well) are the part's own.
     """
 
     index: int
@@ -45,7 +45,7 @@ def normalize_word(text: str) -> str:
 def seam(
     before: Sequence[Word], after: Sequence[Word], from_s: float, to_s: float
 ) -> tuple[float, float]:
-    """Find the time at which the text changes from the earlier to the later window.
+    """Return the times at which the text changes from the earlier to the later window.
 
     `before` and `after` are the words of the two windows, `from_s`..`to_s` the overlap.
     Returns (keep earlier words whose middle is before this, keep later words whose middle is
@@ -59,15 +59,15 @@ def seam(
         cut = _cut(left, right, from_s, to_s)
         return cut, cut
     left_word, right_word = min(pairs, key=lambda pair: abs(_middle(pair[0]) - middle))
-    # The matched word is taken from the earlier window; the later one goes on after it.
+    # The matched word is taken from the earlier window; the later one continues after it.
     return _middle(left_word) + 1e-6, _middle(right_word) + 1e-6
 
 
 def _matched(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Word]]:
     """Return the words found in both windows: the ordered pairs that agree best in time.
 
-    Time decides and not only the text's order: of a word said five times in a row, each
-    reading has to meet its own. Dynamic programming over at most some 40 by 40 words.
+    Time decides as well as the order of the text: if a word is said five times in a row, each
+    instance must match its own. Dynamic programming over at most about 40 by 40 words.
     """
     left_texts, right_texts = (
         [normalize_word(w.text) for w in left],
@@ -101,7 +101,7 @@ def _matched(left: Sequence[Word], right: Sequence[Word]) -> list[tuple[Word, Wo
 
 
 def _cut(left: Sequence[Word], right: Sequence[Word], from_s: float, to_s: float) -> float:
-    """Return the time of the seam if the texts share no word: it keeps the most words."""
+    """Return the time of the seam that keeps the most words, if the texts share no word."""
     middle = (from_s + to_s) / 2
     places = {middle, *(w.end_s for w in left), *(w.start_s for w in right)}
 
@@ -120,7 +120,10 @@ def join_words(words: Sequence[Word], language: str | None) -> str:
 def keep_words(
     segments: Sequence[Segment], *, before_s: float | None = None, from_s: float | None = None
 ) -> tuple[Segment, ...]:
-    """Reduce segments to the words whose middle is before or from a time on."""
+    """Return the segments with only the words from `from_s` on and before `before_s`.
+
+    The middle of a word decides.
+    """
     kept: list[Segment] = []
     for segment in segments:
         words = tuple(
@@ -153,7 +156,7 @@ def stitch(texts: Iterable[WindowText]) -> list[Segment]:
         start_s = min(part.start_s for part in own)
         overlap_s = max(read.overlap_s for read in own)
         if overlap_s > 0:
-            # Only what reaches into the overlap can be changed by it, and that is at the end.
+            # Only segments that reach into the overlap can change, and they are at the end.
             open_: list[Segment] = []
             while segments and segments[-1].end_s > start_s:
                 open_.insert(0, segments.pop())
@@ -172,7 +175,7 @@ def stitch(texts: Iterable[WindowText]) -> list[Segment]:
 def merge_parts(parts: Sequence[WindowText]) -> tuple[Segment, ...]:
     """Return one window's segments: its first attempt, with later parts inserted.
 
-    `parts` in the order in which they were made, so that a part of a part finds its place.
+    `parts` in the order in which they were made, so that a part of a part is inserted correctly.
     """
     segments: tuple[Segment, ...] = ()
     for part in parts:
@@ -187,13 +190,13 @@ def merge_parts(parts: Sequence[WindowText]) -> tuple[Segment, ...]:
 def enforce_order(
     segments: Sequence[Segment], limit_s: float
 ) -> tuple[list[Segment], tuple[QualityFlag, ...]]:
-    """Return the text with times that never run back, and flags where they did.
+    """Return the text with times in ascending order, and flags where they were not.
 
-    Where a window meets its neighbour, or a part the words around it, each reading has its own
-    clock error, and a word may come to begin before the one before it. The order of the text
-    stands: it is that of the windows and parts. Such a word's beginning is moved up. The
-    flag `times` marks a word more than `limit_s` before the word that it follows: there the
-    order itself is in doubt.
+    Where a window meets its neighbour, or a part the words around it, each text has its own timing
+    error, and a word may begin before the previous one. The order of the text is kept: it is that
+    of the windows and parts. The start of such a word is moved to a later time. The flag `times`
+    marks a word more than `limit_s` before the word that it follows: there the order itself is in
+    doubt.
     """
     ordered: list[Segment] = []
     flags: list[QualityFlag] = []
@@ -220,12 +223,12 @@ def enforce_order(
 
 
 def _middle(word: Word) -> float:
-    # (A word that is stretched over a hole has its true place at its end.)
+    # A word that is stretched over missing speech has its true place at its end.
     return (max(word.start_s, word.end_s - LONGEST_WORD_S) + word.end_s) / 2
 
 
 def restore_segment_times(time_map: TimestampMap, segments: Iterable[Segment]) -> list[Segment]:
-    """Return segments in the medium's times; one over a trimmed pause becomes several."""
+    """Return segments in the medium's times; one over a trimmed pause is split into several."""
     return [part for segment in segments for part in _split_at_cuts(time_map, segment)]
 
 

@@ -1,4 +1,4 @@
-"""Candidates for repair: the readings of one window, scored."""
+"""Candidates for repair: the decoding attempts of one window, with their scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kb.asr.stitching import normalize_word
 from kb.asr.windows.windowing import Window
 from kb.types import DecodingAttempt, QualityFlag
 
-AGREEMENT = 0.9  # share of words alike from which two readings say the same
+AGREEMENT = 0.9  # share of equal words from which two attempts agree
 
 
 UNCOVERED = "uncovered"
@@ -30,7 +30,7 @@ UNCOVERED = "uncovered"
 FIRST, PARTS, SHIFTED = "first", "parts", "shifted"
 
 
-NOT_READ = "not read"  # the empty first reading of what lies outside of all windows
+NOT_READ = "not read"  # the empty first attempt of speech outside of all windows
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class RepairCandidate:
     limits: Thresholds
     attempts: list[DecodingAttempt] = field(default_factory=list)
     results: list[DecodingResult] = field(default_factory=list)
-    residual: bool = False  # no window was there: it was not read yet
+    residual: bool = False  # speech outside of all windows, which was not decoded before
     best: int = 0
     flags: tuple[QualityFlag, ...] = ()
     resolved: frozenset[str] = frozenset()
@@ -65,7 +65,7 @@ class RepairCandidate:
         self.best = max(range(len(self.attempts)), key=lambda i: self.attempts[i].score)
         self.flags = tuple(s for s in self.attempts[self.best].flags if s.name not in self.resolved)
         if any(text.language in self.context.languages for text in self.results):
-            self._resolve(frozenset({"language"}))  # it was read in both
+            self._resolve(frozenset({"language"}))  # the window was decoded in both languages
         return not self.flags
 
     def resolve_if_agreed(self) -> bool:
@@ -112,7 +112,7 @@ class RepairCandidate:
 
 
 def score(context: WindowContext, flags: Sequence[QualityFlag]) -> float:
-    """Return the score of an attempt; see the module's docstring."""
+    """Return the score of an attempt, by the formula of `kb.asr.quality.repair`."""
     flags = [flag for flag in flags if flag.name != "language"]
     missing_s = sum(s.end_s - s.start_s for s in flags if s.name == UNCOVERED)
     covered = 1.0 - missing_s / context.speech_s if context.speech_s > 0 else 1.0
@@ -125,7 +125,10 @@ def score(context: WindowContext, flags: Sequence[QualityFlag]) -> float:
 def similarity(
     one: DecodingResult, other: DecodingResult, from_s: float = 0.0, to_s: float = math.inf
 ) -> float:
-    """Return the share of words (0..1) that two attempts share in order between two times."""
+    """Return the share of words (0..1) that two attempts have in common between two times.
+
+    Common words have the same order in both.
+    """
     left, right = (_words_between(read, from_s, to_s) for read in (one, other))
     return SequenceMatcher(None, left, right, autojunk=False).ratio()
 

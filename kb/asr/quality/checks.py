@@ -1,7 +1,7 @@
 """Checks that flag a window's text as suspect.
 
 Each check is a pure function of the evidence and the limits; its flags have times and values. The
-limits are settings (`KB_SUSPECT_...`). A flag is no proof: a flagged window is decoded again
+limits are settings (`KB_SUSPECT_...`). A flag is not proof: a flagged window is decoded again
 (`kb.asr.quality.repair`), and the flags that remain are reported and counted
 (`kb.asr.quality.report`).
 """
@@ -20,12 +20,12 @@ from kb.asr.stitching import normalize_word
 from kb.settings import Settings
 from kb.types import QualityFlag, SpeechSpan, Word
 
-LONGEST_PHRASE = 8  # words of a phrase whose repeats are looked for
-WORD_MORE = 2  # a single word is said again more easily than a phrase ("no, no, no, no")
-BURST = 4  # words in a row whose pace is looked at
-MIN_SPEECH_FOR_RATE_S = 5.0  # too little speech says nothing about pace
-MIN_SPEECH_S = 1.0  # detection may be wrong for less
-PREVIOUS_WORDS = 24  # words of the window before that repeats are looked for in
+LONGEST_PHRASE = 8  # most words of a phrase in the check for repeats
+WORD_MORE = 2  # a single word may repeat more often than a phrase ("no, no, no, no")
+BURST = 4  # number of words in a row whose rate is checked
+MIN_SPEECH_FOR_RATE_S = 5.0  # less speech is too little to judge the rate
+MIN_SPEECH_S = 1.0  # for less speech, detection may be wrong
+PREVIOUS_WORDS = 24  # words of the previous window in the check for repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class WindowContext:
-    """A window's text and what else is known of its sound. Times on the medium's clock.
+    """A window's text and the other facts about its sound, in times of the medium.
 
-    `from_s`..`to_s` is what this window has to answer for: where it overlaps a neighbour, up to the
-    overlap's middle. `speech` is what the looser detection marks; `previous_words` the last words
-    of the window before; `languages` the item's, the main one first; `detected_language` the
-    likeliest language of this window, with its probability.
+    `from_s`..`to_s` is the part that this window accounts for: in an overlap with a neighbour, up
+    to the overlap's middle. `speech` is the speech of the looser detection; `previous_words` are
+    the last words of the previous window; `languages` the item's, the main one first;
+    `detected_language` the likeliest language of this window, with its probability.
     """
 
     start_s: float
@@ -130,10 +130,11 @@ def compression(context: WindowContext, limits: Thresholds) -> list[QualityFlag]
 
 
 def repeats(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`repeats`: a phrase of up to eight words again and again. Value: how often in a row.
+    """`repeats`: a phrase of up to eight words many times in a row. Value: number of times.
 
-    The words of the window before are looked at too: a loop goes on over the border. The idea
-    is that of the n-gram guards of decoders (`no_repeat_ngram_size`), as a sign and not a ban.
+    The words of the previous window are included, because a loop continues over the border. The
+    idea is that of the n-gram guards of decoders (`no_repeat_ngram_size`), as a flag instead of a
+    ban.
     """
     words = context.words
     before = context.previous_words[-PREVIOUS_WORDS:]
@@ -147,19 +148,19 @@ def repeats(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
             while end + size < len(texts) and texts[end] == texts[end + size]:
                 end += 1
             times = (end - first) // size + 1
-            last = end + size - 1  # place of the row's last word
+            last = end + size - 1  # index of the last repeated word
             if times >= limit and last >= len(before):
                 own = words[max(0, first - len(before)) : last - len(before) + 1]
                 found.append(make_flag("repeats", own[0].start_s, own[-1].end_s, times, limit))
             first = max(end, first + 1)
-    # One row is seen by phrases of two, four and six words alike.
+    # Phrases of two, four and six words all find the same repeats: keep the longest.
     return [max(found, key=lambda s: (s.end_s - s.start_s, s.value))] if found else []
 
 
 def rate(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`rate`: more or fewer words than anybody says. Value: words a second.
+    """`rate`: more or fewer words than in human speech. Value: words per second.
 
-    Fast speech has about 5 words a second (Tauroza and Allison, "Speech Rates in British
+    Fast speech has about 5 words per second (Tauroza and Allison, "Speech Rates in British
     English", 1990: up to 260 words a minute in conversation); a short burst may have more.
     """
     words, found = context.words, list[QualityFlag]()
@@ -187,7 +188,7 @@ def rate(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 
 def logprob(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`logprob`: the recognizer itself is unsure. Value: mean log-probability of the tokens.
+    """`logprob`: the recognizer is unsure. Value: mean log-probability of the tokens.
 
     openai/whisper's rule and figure (`logprob_threshold`, transcribe.py).
     """
@@ -198,10 +199,11 @@ def logprob(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 
 def no_speech(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`no_speech`: the recognizer finds no speech where detection finds some.
+    """`no_speech`: the recognizer finds no speech but detection finds some.
 
-    Value: the probability. openai/whisper's figure (`no_speech_threshold`), here against a detector
-    instead of against its own confidence. For a window without words `uncovered` is the check.
+    Value: the probability. The figure is openai/whisper's (`no_speech_threshold`), compared here
+    with a detector instead of with its own confidence. A window without words is checked by
+    `uncovered`.
     """
     value = context.decoded.no_speech
     if not context.words or value <= limits.no_speech or context.speech_s <= MIN_SPEECH_S:
@@ -210,11 +212,11 @@ def no_speech(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 
 def on_silence(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`silence`: words where no speech was detected. Value: their seconds in a row.
+    """`silence`: words without detected speech. Value: their seconds in a row.
 
-    Against invention on silence and noise (Koenecke et al., "Careless Whisper", 2024,
-    arXiv:2402.08021), which comes with good confidence. Detection may be late: a word within
-    0.3 s of speech counts as spoken.
+    The check finds invented words on silence and noise (Koenecke et al., "Careless Whisper", 2024,
+    arXiv:2402.08021), which have a high confidence. Detection may be late: a word within 0.3 s of
+    speech counts as spoken.
     """
     near = [SpeechSpan(s.start_s - REACH_S, s.end_s + REACH_S) for s in context.speech]
     found: list[QualityFlag] = []
@@ -233,11 +235,11 @@ def on_silence(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 
 def language(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`language`: this window sounds like another language than the item. Value: how likely.
+    """`language`: the window's likeliest language is not one of the item's. Value: probability.
 
-    The vote over an item's windows is ours. A language in which a fair share of the item is
-    spoken is one of its own; a lone window in another one is often music or a bad line, on
-    which Whisper's language token drifts.
+    The vote over an item's windows is our own. A language with a fair share of the item's speech is
+    one of the item's languages; a single window in another one is often music or a bad line, on
+    which Whisper's language token is unreliable.
     """
     code, probability = context.detected_language
     if not context.words or not code or code in context.languages or probability < limits.language:
@@ -246,9 +248,9 @@ def language(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 
 def phrase(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`phrase`: a known hallucination where the sound is no speech.
+    """`phrase`: a known hallucination where the sound is not speech.
 
-    Value: the share of it that lies outside detected speech; more than half is too much.
+    Value: the share of it outside of detected speech; more than half is flagged.
     """
     words = [word for word in context.words if normalize_word(word.text)]
     texts = [normalize_word(word.text) for word in words]
@@ -273,9 +275,10 @@ def phrase(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 
 def times(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`times`: words that begin before the one before them has ended, or lie past the window.
+    """`times`: words that begin before the previous one has ended, or are outside of the window.
 
-    Value: seconds too far. Ours: what no sound can be, no listener has to judge.
+    Value: seconds beyond the limit of the order or of the window. The rule is our own: such times
+    are impossible for any sound.
     """
     words, limit = context.words, limits.backwards_s
     found = [
@@ -296,8 +299,8 @@ CHECKS: tuple[Callable[[WindowContext, Thresholds], list[QualityFlag]], ...] = (
     uncovered, compression, repeats, rate, logprob, no_speech, on_silence, language, phrase, times,
 )  # fmt: skip
 
-# What a second reading of the same words answers: people do repeat themselves, speak fast and
-# change the language. That speech is missing, or that words stand on silence, it does not.
+# Checks whose flags a second attempt with the same words refutes: people do repeat themselves,
+# speak fast and change the language. It does not refute missing speech or words on silence.
 RESOLVED_BY_AGREEMENT = frozenset({"compression", "repeats", "rate", "language"})
 
 

@@ -1,10 +1,10 @@
 """Phrases that Whisper often invents where there is no speech.
 
-Its training took subtitles as they were found, credits and farewells included, and on silence,
-noise or music they come back word by word. The list follows Barański et al., "Investigation of
-Whisper ASR Hallucinations Induced by Non-Speech Audio" (2025, arXiv:2501.11378), whose bag of
-hallucinations has these at its top, and the threads of Whisper's own users for other languages
-than English. A phrase by itself proves nothing: people do say thank you.
+Whisper was trained on subtitles as they were published, with credits and farewells, and it writes
+these on silence, noise or music. The list follows Barański et al., "Investigation of Whisper ASR
+Hallucinations Induced by Non-Speech Audio" (2025, arXiv:2501.11378), whose bag of hallucinations
+ranks them highest, and, for languages other than English, the threads of Whisper's users. A phrase
+alone proves nothing: people do say thank you.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Finds detected speech without words, and cuts it into windows for another attempt.
 
-Every engine loses speech now and then: it stops before the end of a window, skips a phrase,
-or answers a window full of speech with nothing. The detected speech tells where words are
-missing; those stretches go back into the queue as windows of their own.
+Every engine sometimes loses speech: it stops before the end of a window, skips a phrase, or
+returns no text for a window full of speech. The detected speech shows where words are missing;
+these parts are queued again as windows of their own.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from kb.types import SpeechSpan
 
 log = logging.getLogger(__name__)
 
-MOST_REPAIRS = 8  # parts of one window that are read again, at most
+MOST_REPAIRS = 8  # most parts of one window that are decoded again
 SHORTEST_PART_S = 0.4
 
-# openai-whisper's figures: both together mean no speech.
+# openai-whisper's values: both together mean no speech.
 NO_SPEECH = 0.6
 LOW_LOGPROB = -1.0
 
-_HOP_S = 0.02  # resolution at which the quietest place is sought
+_HOP_S = 0.02  # resolution of the search for the quietest point
 
 
 def is_silence(decoded: DecodingResult) -> bool:
     """Return whether the model itself marks its words as no speech.
 
-    High no-speech probability alone is not enough: sure words outweigh it.
+    A high no-speech probability alone is not enough: words with high confidence outweigh it.
     """
     return decoded.no_speech > NO_SPEECH and decoded.avg_logprob < LOW_LOGPROB
 
@@ -41,10 +41,10 @@ def is_silence(decoded: DecodingResult) -> bool:
 def find_missing_speech(window: Window, decoded: DecodingResult, *, part: bool) -> list[Window]:
     """Return parts of a window to decode again: detected speech without words, in order.
 
-    `part`: the window is one itself. A part that gave no words is left alone, so that this
-    comes to an end.
+    `part`: the window is itself such a part. A part whose attempt gave no words is not decoded
+    again, so that the repetition ends.
     """
-    # The other half of what the next window reads too is that one's business.
+    # Of the overlap with the next window, the later half belongs to that window.
     own_end_s = window.end_s - window.shared_s / 2
     words = sorted((w for s in decoded.segments for w in s.words), key=lambda w: w.start_s)
     if not words:
@@ -56,9 +56,9 @@ def find_missing_speech(window: Window, decoded: DecodingResult, *, part: bool) 
             log.debug("No words in %.2f-%.2f s", from_s, to_s)
             return []
         return _halves(window)
-    # Speech between two words counts as a whole, whatever dips detection sees in it.
+    # Speech between two words counts as a whole, despite short dips in the detection.
     previous_ends_s = [window.start_s, *(w.end_s for w in words)]
-    # (A word that is stretched over a hole has its true place at its end.)
+    # A word that is stretched over missing speech has its true place at its end.
     next_starts_s = [*(max(w.start_s, w.end_s - LONGEST_WORD_S) for w in words), window.end_s]
     parts: list[Window] = []
     for place, (before_s, after_s) in enumerate(zip(previous_ends_s, next_starts_s, strict=True)):
@@ -81,7 +81,7 @@ def _speech_between(window: Window, from_s: float, to_s: float) -> list[SpeechSp
 
 
 def _halves(window: Window) -> list[Window]:
-    """A window cut in two at its quietest place between a third and two thirds."""
+    """Return a window's halves, cut at the quietest point between a third and two thirds."""
     if window.duration_s < 2 * LONGEST_UNCOVERED_S:
         return []
     at_s = window.start_s + quietest_s(
@@ -92,7 +92,7 @@ def _halves(window: Window) -> list[Window]:
 
 
 def quietest_s(audio: Audio, from_s: float, to_s: float) -> float:
-    """The middle of the quietest 0.1 s between two times of `audio` ([samples], 16 kHz)."""
+    """Return the middle of the quietest 0.1 s of `audio` ([samples], 16 kHz) between two times."""
     hop = int(_HOP_S * SAMPLE_RATE)
     piece = audio[int(from_s * SAMPLE_RATE) : int(to_s * SAMPLE_RATE)]
     power = np.square(piece[: piece.size // hop * hop].reshape(-1, hop)).mean(axis=1)

@@ -1,9 +1,9 @@
 """Repair: decodes suspect windows again until an attempt is clean or the budget is spent.
 
-The steps: the window with shifted borders; the stretches that are still without words by
-themselves; then the window at rising temperatures (openai/whisper's fall-back, transcribe.py);
-then with beams; then by another engine, if one is set. An attempt with shifted borders that
-agrees with the first one ends the repair: a third attempt would agree too.
+The steps: the window with shifted borders; the parts that still have no words, each as a window;
+then the window at rising temperatures (openai/whisper's fall-back, transcribe.py); then with
+beams; then by another engine, if one is set. An attempt with shifted borders that agrees with
+the first one ends the repair: a third attempt would agree too.
 
 **Score.** The chosen attempt is the one with the highest
 
@@ -14,19 +14,19 @@ agrees with the first one ends the repair: a third attempt would agree too.
 
 so that words for speech weigh most, doubt about them less, and confidence decides only
 between equals. An empty attempt on speech scores below a doubtful one. `language` does not
-count: a window that sounds like another language than the item's is decoded in both, and the
-better attempt is kept without that flag.
+count: a window whose likeliest language is not the item's is decoded in both, and the better
+attempt is kept without that flag.
 
 Speech that only the looser detection marks, outside of all windows, is decoded once, as a window
 of its own (`kb.asr.windows.residual_speech`).
 
-**Cost.** Counted in windows' worth of time of the first attempt, and not in seconds, so that
-a busy machine repairs no less: a window decoded again costs one, a part of it its share of the
-length (a quarter at least), with beams `BEAM_COST`, and by another engine its share of the
-time. `share` of the windows decoded so far may be spent, counted over all media of a
-run (see `kb.asr.quality.repair_budget`).
+**Cost.** The unit is the time of a first attempt at one window, not a second, so that a busy
+machine repairs no less. A window decoded again costs one, a part of it its share of the length (a
+quarter at least), with beams `BEAM_COST`, and by another engine its share of the time. `share` of
+the windows decoded so far may be spent, counted over all media of a run (see
+`kb.asr.quality.repair_budget`).
 Windows that wait for the budget are ordered by their flagged seconds, and at most `MOST_WAITING`
-wait: their sound is in memory.
+wait, because their sound is in memory.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ from kb.settings import Settings
 
 log = logging.getLogger(__name__)
 
-SHIFT_S = 0.26  # 13 timestamp steps: not a whole number of encoder positions' neighbourhoods
+SHIFT_S = 0.26  # 13 timestamp steps: not a multiple of the encoder positions' neighbourhood
 LEAST_SHIFT_S = 0.1
 KEPT_S = 0.15
 BEAM_COST = 3.0  # five beams took 3.2 times as long as greedy decoding
 LEAST_COST = 0.25
-MOST_FOR_PARTS = 2.0  # more parts than that: the window as a whole is cheaper
+MOST_FOR_PARTS = 2.0  # if the parts cost more, the whole window is cheaper
 MOST_WAITING = 32
 
 
@@ -82,7 +82,7 @@ class RepairPlan:
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
-    """A window, or a `part` of one, to decode again; `fallback`: by the other engine."""
+    """A window, or a `part` of one, to decode again; `fallback`: with the other engine."""
 
     window: Window
     language: str
@@ -91,23 +91,23 @@ class RepairRequest:
     part: bool = False
 
     def cost(self, limit_s: float) -> float:
-        """The cost, in windows' worth of the first attempt's time."""
+        """Return the cost in units of a first attempt at one window."""
         if self.options.beams > 1:
             return BEAM_COST
         return max(LEAST_COST, self.window.duration_s / limit_s) if self.part else 1.0
 
 
 SubmitRequest = Callable[[RepairRequest], "Future[BatchedWindow] | None"]
-"""Decodes a request; returns None if that is not possible."""
+"""Submits a request for decoding; returns None if that is not possible."""
 RequestSteps = Generator[list[RepairRequest], list[DecodingResult], None]
 
 
 def shift_window(window: Window, limit_s: float) -> Window:
     """Return the same speech with shifted borders, at another place in the window.
 
-    Silence is put before the window; where the recognizer could not hold more, silence at the
-    end makes room for it, or else some of that at the beginning is taken away. Detection may be
-    late: `KEPT_S` on each side of it stays.
+    Silence is added before the window. If the window would become too long for the recognizer,
+    silence at the end is removed; if there is too little of it, sound at the beginning is removed
+    instead. Detection may be late: `KEPT_S` before and after the speech is kept.
     """
     lead_s = tail_s = 0.0
     if window.speech:
@@ -149,11 +149,11 @@ class RepairQueue:
         check: Callable[[], None],
         budget: RepairBudget | None = None,
     ) -> None:
-        """Arguments beside the engine's own:
+        """Initialise the queue.
 
         `limit_s`: longest window of the recognizer; `decoding_methods`: methods that its engine
         supports; `fallback`: name of the other engine, if there is one; `check` may raise;
-        `budget`: the run's, else one for this medium alone.
+        `budget`: the run's budget, or one for this medium alone.
         """
         self._submit = submit
         self._plan = plan
@@ -167,12 +167,12 @@ class RepairQueue:
         self._first_s = 0.0
         self._windows = 0
         self._budget = budget or RepairBudget()
-        self.count = 0  # readings after the first
+        self.count = 0  # number of attempts after the first
         self.busy_s = 0.0  # the model's busy time for them
-        self.align_s = 0.0  # the part of it that word times took
+        self.align_s = 0.0  # the part of it spent on word times
 
     def add_first_attempt(self, result: BatchedWindow) -> None:
-        """Count a first attempt; the budget grows."""
+        """Count a first attempt, which increases the budget."""
         self._windows += 1
         self._budget.add_window()
         self._first_s += result.asr_s + result.align_s
@@ -190,7 +190,7 @@ class RepairQueue:
             self._finished.append(least.candidate)
 
     def step(self) -> list[RepairCandidate]:
-        """Start requests within the budget, collect results; return the finished windows."""
+        """Start requests within the budget and collect results; return the finished windows."""
         self._waiting.sort(key=lambda ladder: -ladder.candidate.doubt_s)
         for ladder in list(self._waiting):
             cost = self._cost(ladder.requests)
@@ -200,7 +200,7 @@ class RepairQueue:
             submitted = [(request, self._submit(request)) for request in ladder.requests]
             ladder.requests = [request for request, future in submitted if future is not None]
             ladder.futures = [future for _, future in submitted if future is not None]
-            self._budget.adjust(self._cost(ladder.requests) - cost)  # what could not be asked
+            self._budget.adjust(self._cost(ladder.requests) - cost)  # refund impossible requests
             self._running.append(ladder)
         for ladder in list(self._running):
             if all(future.done() for future in ladder.futures):
@@ -210,7 +210,7 @@ class RepairQueue:
         return done
 
     def finish(self) -> list[RepairCandidate]:
-        """Go on until every window is finished; windows beyond the budget stay as they are."""
+        """Continue until every window is finished; windows beyond the budget keep their flags."""
         done: list[RepairCandidate] = []
         while True:
             done += self.step()
@@ -246,7 +246,7 @@ class RepairQueue:
                 result = future.result()
             except KBError as error:
                 if not request.fallback or isinstance(error, DeviceLost):
-                    raise  # (A device that is lost is so for both.)
+                    raise  # a lost device is lost for both engines
                 log.warning("The other engine failed: %s", error.message)
                 continue
             results.append(result.decoded)
@@ -259,7 +259,7 @@ class RepairQueue:
         self._advance(ladder, lambda: ladder.steps.send(results))
 
     def _repair_steps(self, candidate: RepairCandidate) -> RequestSteps:
-        """Yield the repair requests of one window, until nothing more is to be done."""
+        """Yield the repair requests of one window until no step is left."""
         window = candidate.window
         language = candidate.first_result.language
         if any(flag.name == "language" for flag in candidate.flags):
@@ -299,7 +299,7 @@ class RepairQueue:
                 candidate.add_attempt(f"engine {self._fallback}", decoded)
 
     def _fill(self, candidate: RepairCandidate) -> RequestSteps:
-        """Decode the stretches without words by themselves, and insert their texts."""
+        """Decode the parts without words as windows of their own, and insert their texts."""
         window, first = candidate.window, candidate.best_result
         texts = [WindowText(window.index, window.start_s, window.overlap_s, first)]
         parts = find_missing_speech(window, first, part=False)[:MOST_REPAIRS]

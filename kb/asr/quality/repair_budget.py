@@ -1,4 +1,4 @@
-"""The time budget for decoding suspect windows again, over a run."""
+"""The time budget for decoding suspect windows again, for a whole run."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ ADVANCE = 6.0
 
 
 class RepairBudget:
-    """Windows' worth of time that may be spent on reading again, over all media of a run.
+    """The budget for decoding again, over all media of a run.
 
-    At most `share` of the windows read so far may be spent; before there are enough of them,
-    `ADVANCE`, or the only window of the first short medium could not be repaired. The advance is
-    given once and not to each medium: it is part of the share and not on top of it, so that from
-    `ADVANCE / share` windows on (20 at 0.3, some nine minutes of speech) the share holds over
-    the run. Budget that clean media leave is available to the next bad one. The price: what a short
-    medium may cost depends on what was read before it; a window that was not read again for
-    lack of budget keeps its flags and is reported as doubtful. Safe from several threads.
+    The unit is the time of a first attempt at one window. At most `share` of the windows decoded so
+    far may be spent. While there are few windows, `ADVANCE` may be spent; without it the only
+    window of a short first medium could not be repaired. The advance is given once and not to each
+    medium: it is part of the share, so that from `ADVANCE / share` windows on (20 at 0.3, about
+    nine minutes of speech) the share holds for the run. Budget that clean media do not use is
+    available to later ones. The disadvantage: the budget of a short medium depends on what was
+    decoded before it. A window that was not decoded again for lack of budget keeps its flags and is
+    reported as doubtful. Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -31,7 +32,7 @@ class RepairBudget:
 
     @property
     def spent(self) -> float:
-        """The time spent so far, in windows' worth."""
+        """The budget spent so far, in units of a first attempt at one window."""
         return self._spent
 
     def add_window(self) -> None:
@@ -40,12 +41,12 @@ class RepairBudget:
             self._windows += 1
 
     def can_spend(self, cost: float, share: float) -> bool:
-        """Return whether so much may be spent now."""
+        """Return whether `cost` may be spent now."""
         with self._lock:
             return self._can_spend(cost, share)
 
     def try_spend(self, cost: float, share: float) -> bool:
-        """Spend so much if the budget allows it; return whether it did."""
+        """Spend `cost` if the budget allows it; return whether it did."""
         with self._lock:
             if not self._can_spend(cost, share):
                 return False
@@ -53,7 +54,7 @@ class RepairBudget:
             return True
 
     def adjust(self, cost: float) -> None:
-        """Correct the time spent: more than was paid, or less (negative)."""
+        """Add `cost` to the budget spent; negative for a refund."""
         with self._lock:
             self._spent += cost
 

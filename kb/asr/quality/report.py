@@ -16,8 +16,8 @@ from kb.types import Coverage, DecodingAttempt, QualityFlag, Segment, SpeechSpan
 class WindowResult:
     """The final result of a window.
 
-    `signs` are those left against the reading that stands (place `chosen` in `readings`, which
-    is empty where the window was read once).
+    `flags` are the remaining flags of the chosen attempt; `chosen` is its index in `attempts`,
+    which is empty if the window was decoded once.
     """
 
     index: int
@@ -37,10 +37,10 @@ def quality_report(
 ) -> tuple[Coverage, tuple[WindowReport, ...]]:
     """Return the item's coverage and each window's report, from the words after stitching.
 
-    Gaps are counted again over the whole item: words missing at a window's edge may be in its
+    Gaps are computed again over the whole item: words missing at a window's edge may be in its
     neighbour. A gap belongs to the window in which it begins; one outside of all windows
-    (speech that only the looser detection found) to none. `order_flags`: flags on the order of
-    words as a whole (`kb.asr.stitching.enforce_order`), given to the window in which they begin.
+    (speech that only the looser detection found) belongs to none. `order_flags`: flags on the order
+    of words as a whole (`kb.asr.stitching.enforce_order`), given to the window in which they begin.
     """
     whole = coverage(speech, (w for s in segments for w in s.words), repaired)
     rows = []
@@ -71,7 +71,7 @@ def quality_report(
 
 
 def restore_result_times(time_map: TimestampMap, window: WindowResult) -> WindowResult:
-    """A window with its signs and readings in the medium's times."""
+    """Return a window with its flags and attempts in the medium's times."""
     attempts = tuple(
         replace(
             attempt,

@@ -1,7 +1,7 @@
-"""Speech outside of all windows: what only the looser detection marks.
+"""Speech outside of all windows: the speech that only the looser detection marks.
 
-Windows are cut where the stricter detection hears speech; the ledger listens more closely. What
-lies between, soft or noisy speech, is cut here into windows of its own, which repair may read.
+Windows are cut from the speech of the stricter detection; the coverage ledger uses the looser one.
+The difference, soft or noisy speech, is cut here into windows of its own, which repair may decode.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from kb.asr.coverage import PAUSE_S
 from kb.asr.windows.windowing import PAD_S, Window
 from kb.types import SpeechSpan
 
-MOST_KEPT = 16  # their sound is in memory until the item is read; the longest are kept
+MOST_KEPT = 16  # their sound is in memory until the item is finished; the longest are kept
 
 Speech = Callable[[float, float], Sequence[SpeechSpan]]
-"""What the looser detection marks between two times of the medium."""
+"""Returns the speech of the looser detection between two times of the medium."""
 
 
 @dataclass(slots=True)
 class ResidualSpeech:
-    """Follows a stream of sound; `windows` are the stretches of speech in no other window.
+    """The speech of a stream outside of all other windows; `windows` holds it.
 
-    `limit_s`: the longest stretch; `least_s`: seconds of speech from which one counts. Held in
-    memory: what is not yet decided, one open stretch, and those found.
+    `limit_s`: the longest window; `least_s`: least seconds of speech of a window. The object holds
+    in memory the sound that is not yet decided, one open stretch of speech, and the windows found.
     """
 
     limit_s: float
     least_s: float
     windows: list[Window] = field(default_factory=list)
     _audio: Audio = field(default_factory=lambda: np.zeros(0, np.float32))
-    _base: int = 0  # number of the first sample held
-    _at_s: float = 0.0  # looked at until here
+    _base: int = 0  # index of the first sample held
+    _at_s: float = 0.0  # scanned up to this time
     _excluded: list[tuple[float, float]] = field(default_factory=list)
 
     def push(self, block: Audio) -> None:
-        """Take the next sound."""
+        """Add the next sound."""
         self._audio = np.concatenate([self._audio, block])
 
     def exclude(self, window: Window) -> None:
@@ -48,7 +48,7 @@ class ResidualSpeech:
         self._excluded.append((window.start_s, window.end_s))
 
     def scan(self, until_s: float | None, speech: Speech) -> None:
-        """Scan up to `until_s`, before which no more windows begin; None: to the end."""
+        """Scan up to `until_s`, before which no more windows begin; None: up to the end."""
         known_s = (self._base + self._audio.size) / SAMPLE_RATE
         final = until_s is None
         until_s = known_s if until_s is None else min(until_s, known_s)
@@ -57,7 +57,7 @@ class ResidualSpeech:
         rows = self._rows(self._uncovered(speech(self._at_s, until_s), until_s))
         next_s = until_s
         for row in rows:
-            # The last one may go on.
+            # The last stretch may continue.
             open_ = row is rows[-1] and until_s - row[-1].end_s < PAUSE_S and not final
             if open_ and until_s - row[0].start_s < self.limit_s / 2:
                 next_s = row[0].start_s
@@ -109,13 +109,13 @@ class ResidualSpeech:
     def _add_window(self, row: Sequence[SpeechSpan], until_s: float) -> None:
         if sum(piece.duration_s for piece in row) <= self.least_s:
             return
-        # Not into a window: its words are read there.
+        # The window must not overlap another one, whose text has those words.
         before_s = max((end for _, end in self._excluded if end <= row[0].start_s), default=0.0)
         after_s = min((b for b, _ in self._excluded if b >= row[-1].end_s), default=until_s)
         begin_s = max(before_s, row[0].start_s - PAD_S, self._base / SAMPLE_RATE)
         end_s = min(after_s, row[-1].end_s + PAD_S)
         first, last = (round(at_s * SAMPLE_RATE) - self._base for at_s in (begin_s, end_s))
-        # It goes with the window before it (-1: there is none), behind which it is put in.
+        # Its text is inserted after that of the window before it (-1: there is none).
         index = sum(begin <= begin_s for begin, _ in self._excluded) - 1
         audio = self._audio[first:last].copy()
         self.windows.append(Window(index, begin_s, audio, tuple(row)))

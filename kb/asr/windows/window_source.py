@@ -1,6 +1,6 @@
-"""Turns a medium's blocks of sound into windows, by way of speech detection and trimmed pauses.
+"""Turns a medium's blocks of sound into windows, with speech detection and trimmed pauses.
 
-A block is let go as soon as its windows are cut, so that memory does not grow with the medium.
+A block is freed as soon as its windows are cut, so that memory does not grow with the medium.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ EDGE_S = 2.0  # detection at a window's edge depends on the sound before it
 class WindowSource:
     """The windows of one medium.
 
-    `decode_s` and `vad_s` are the seconds spent on reading blocks and on detection so far;
-    `samples` counts the sound. Windows have times of the trimmed sound; `time_map` leads back.
+    `decode_s` and `vad_s` are the seconds spent so far on reading blocks and on detection;
+    `samples` counts the sound. Windows have times of the trimmed sound; `time_map` maps them to
+    those of the medium.
     """
 
     def __init__(
@@ -49,9 +50,9 @@ class WindowSource:
     ) -> None:
         """Without a `detector` all sound counts as speech.
 
-        Windows are at most `limit_s` long and share `overlap_s`; pauses are trimmed to
-        `longest_pause_s`. Speech of at least `residual_s` between the windows is kept; None
-        keeps none.
+        Windows are at most `limit_s` long and overlap by `overlap_s`; pauses are trimmed to
+        `longest_pause_s`. `residual_s`: least seconds of speech between the windows that are kept
+        as a window; with None no such speech is kept.
         """
         self._detector = detector
         self._limit_s = limit_s
@@ -59,7 +60,7 @@ class WindowSource:
         self._scan_residual = detector is not None and residual_s is not None
         self._residual_speech = ResidualSpeech(limit_s, residual_s or 0.0)
         self._pause_trimmer = PauseTrimmer(longest_pause_s)
-        self._probabilities: list[Audio] = []  # of the medium's own sound
+        self._probabilities: list[Audio] = []  # of the medium's sound, before pauses are trimmed
         self._trimmed_probabilities: list[Audio] = []
         self._frames = 0
         self.samples = 0
@@ -67,12 +68,12 @@ class WindowSource:
 
     @property
     def time_map(self) -> TimestampMap:
-        """Times of the trimmed sound and those of the medium, as far as they are known."""
+        """The map from times of the trimmed sound to those of the medium, as far as known."""
         return self._pause_trimmer.time_map
 
     @property
     def residual_windows(self) -> Sequence[Window]:
-        """Windows of the speech between those that `windows` gave."""
+        """The windows of the speech between the windows that `windows` yielded."""
         return self._residual_speech.windows
 
     def windows(self, blocks: Iterable[Audio], check: Callable[[], None]) -> Iterator[Window]:
@@ -101,7 +102,7 @@ class WindowSource:
         yield from self._cut(cutter, *self._pause_trimmer.finish(self._record(rest)), final=True)
 
     def speech(self) -> list[SpeechSpan]:
-        """Return the speech that the looser detection marks in the whole medium, in its times.
+        """Return the speech of the looser detection in the whole medium, in the medium's times.
 
         Empty without a detector.
         """
@@ -112,9 +113,9 @@ class WindowSource:
         return [replace(s, end_s=min(s.end_s, audio_s)) for s in found if s.start_s < audio_s]
 
     def speech_near(self, from_s: float, to_s: float) -> tuple[SpeechSpan, ...]:
-        """Return the speech that the looser detection marks around a stretch of trimmed sound.
+        """Return the speech of the looser detection around a span of the trimmed sound.
 
-        It uses the probabilities known so far.
+        It is computed from the probabilities known so far.
         """
         first = max(0, round((from_s - EDGE_S) / FRAME_S))
         last = round((to_s + EDGE_S) / FRAME_S)
@@ -130,7 +131,7 @@ class WindowSource:
     def _cut(
         self, cutter: WindowCutter, audio: Audio, probabilities: Audio, *, final: bool = False
     ) -> Iterator[Window]:
-        """Yield the windows that are decided by now, and keep the speech between them."""
+        """Yield the windows that are complete by now, and keep the speech between them."""
         self._trimmed_probabilities.append(probabilities)
         if self._scan_residual:
             self._residual_speech.push(audio)
@@ -146,7 +147,7 @@ class WindowSource:
         return probabilities
 
     def _all_speech(self, samples: int) -> Audio:
-        """Return probabilities of 1 for the frames that are new in so many samples."""
+        """Return probabilities of 1 for the frames that `samples` more samples complete."""
         return np.ones(samples // FRAME - self._frames, np.float32)
 
 

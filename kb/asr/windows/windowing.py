@@ -1,9 +1,9 @@
 """Windows: contiguous slices of the sound, cut at pauses, short enough for the recognizer.
 
-A window is one slice of the sound it is cut from, so that a time inside it plus its start is a
-time there. Where speech runs on without a pause for longer than a window, the cut falls on
-the quietest frame, the next window begins `overlap_s` earlier, and the two texts are merged
-(see `kb.asr.stitching`).
+A window is one slice of the sound, so that a time inside it plus its start is a time of the
+sound. If speech continues without a pause for longer than a window, the cut is at the quietest
+frame, the next window begins `overlap_s` earlier, and the two texts are merged (see
+`kb.asr.stitching`).
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import FRAME, FRAME_S, Audio, SpeechRule, spans
 from kb.types import SpeechSpan
 
-PAD_S = 0.3  # kept on each side of detected speech: soft onsets and endings
-PAUSE_WORTH = 3.0  # a second of pause at the cut is worth as much as 3 s of fill
-LONGEST_PAUSE_S = 1.5  # a longer pause is no better to cut in
-SEARCH_FROM = 0.6  # a split inside speech falls in the last 40 % of the window
-SHORTEST_PAUSE_S = 0.25  # a shorter one may be the closure of a p or t inside a word
+PAD_S = 0.3  # kept on each side of detected speech, for soft beginnings and endings
+PAUSE_WORTH = 3.0  # value of 1 s of pause at the cut, in seconds of window length
+LONGEST_PAUSE_S = 1.5  # a longer pause is not better for a cut
+SEARCH_FROM = 0.6  # a cut inside speech is in the last 40 % of the window
+SHORTEST_PAUSE_S = 0.25  # a shorter pause may be the closure of a p or t inside a word
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A slice of the sound that is recognized in one piece.
+    """A slice of the sound that is decoded as a whole.
 
-    `audio`: float32, shape [samples] at 16 kHz; `speech`: detected spans inside; `overlap_s`: the
-    part at the beginning that the window before has too; `shared_s`: the part at the end that the
-    next one may have too (where no pause allowed a cut); `hotwords`: names for the
-    prompt, the most important first. All times are those of the trimmed sound; `time_map` leads
-    to the medium's, where long pauses were taken out before (see
+    `audio`: float32, shape [samples] at 16 kHz; `speech`: detected spans inside; `overlap_s`:
+    length of the beginning that the previous window contains as well; `shared_s`: length of the end
+    that the next window may contain as well (if no pause allowed a cut); `hotwords`: names for the
+    prompt, the most important first. All times are those of the trimmed sound; `time_map` maps them
+    to the times of the medium, from which long pauses were removed (see
     `kb.asr.audio.pause_trimmer`).
     """
 
@@ -56,7 +56,7 @@ class Window:
 
     @property
     def medium_s(self) -> float:
-        """The seconds of the medium that it spans."""
+        """The length in seconds of the medium, trimmed pauses included."""
         return self.time_map.end(self.end_s) - self.time_map.start(self.start_s)
 
     def part(self, start_s: float, end_s: float) -> Window:
@@ -80,7 +80,7 @@ class WindowCutter:
     """Cuts a stream of sound with its speech probabilities into windows.
 
     `limit_s` is the longest window: the preset's chunk, at most the model's receptive field.
-    Held in memory: the sound that is not yet cut, about one window and one block.
+    The cutter holds in memory the sound that is not yet cut, about one window and one block.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class WindowCutter:
     ) -> None:
         if not 0 <= overlap_s < limit_s / 2:
             raise ValueError(f"overlap of {overlap_s} s does not fit windows of {limit_s} s")
-        self._limit = int(limit_s * SAMPLE_RATE) // FRAME  # all in frames from here on
+        self._limit = int(limit_s * SAMPLE_RATE) // FRAME  # the following counts are in frames
         self._overlap = round(overlap_s / FRAME_S)
-        # A second more than the window: the pause after its last word must be known.
+        # One second more than the window: the pause after its last word must be known.
         self._horizon = self._limit + round(1.0 / FRAME_S)
         self._pad = round(PAD_S / FRAME_S)
         self._pause = round(SHORTEST_PAUSE_S / FRAME_S)
@@ -104,25 +104,25 @@ class WindowCutter:
         self._audio = np.zeros(0, np.float32)
         self._probabilities = np.zeros(0, np.float32)
         self._base = 0  # frame number of the buffer's first frame
-        self._from = 0  # frame number from which speech is not yet in a window
+        self._from = 0  # frame number from which speech is not in a window yet
         self._seen_until = 0  # end frame of the last window
         self._index = 0
 
     @property
     def decided_s(self) -> float:
-        """No more windows begin before this time of the medium."""
+        """The time before which no more windows begin."""
         return self._from * FRAME_S
 
     def push(self, audio: Audio, probabilities: Audio, *, final: bool = False) -> Iterator[Window]:
-        """Take sound and the probabilities known by now; return finished windows.
+        """Add sound and the probabilities known by now; yield finished windows.
 
-        `final`: these are the last; the rest is returned, too.
+        `final`: there is no more sound; the rest is yielded as well.
         """
         self._audio = np.concatenate([self._audio, audio])
         self._probabilities = np.concatenate([self._probabilities, probabilities])
         yield from self._cut(final=final)
 
-    # Everything below counts in frames of 32 ms on the medium's clock.
+    # The methods below count in frames of 32 ms.
 
     def _cut(self, *, final: bool) -> Iterator[Window]:
         while True:
@@ -146,7 +146,7 @@ class WindowCutter:
             return []
         if not self._detect:
             return [(self._from, known)]
-        # Ask from the buffer's beginning: a span's start depends on the frames before it.
+        # Start at the buffer's beginning: a span's start depends on the frames before it.
         found = spans(self._probabilities, self._rule)
         regions = [
             (self._base + round(s.start_s / FRAME_S), self._base + round(s.end_s / FRAME_S))
@@ -164,7 +164,7 @@ class WindowCutter:
                 continue
             stop = end + min(self._pad, pause // 2)
             if stop > limit:
-                # The padding may be given up where only it does not fit.
+                # The padding may be dropped if only it does not fit.
                 stop = limit if end <= limit else stop
             if stop > limit:
                 break
@@ -178,12 +178,12 @@ class WindowCutter:
         return self._emit(start, stop, stop - self._overlap, regions)
 
     def _split(self, start: int, limit: int) -> int:
-        """Return the best frame to cut without a pause: least like speech, then quietest."""
+        """Return the best frame for a cut without a pause: least like speech, then quietest."""
         first = start + round(self._limit * SEARCH_FROM)
         loudness = np.array([self._loudness(frame) for frame in range(first, limit)])
         loudness /= loudness.max(initial=1e-9)
         chances = self._probabilities[first - self._base : limit - self._base]
-        # Over three frames, 0.1 s, so that a click of silence is not taken for a gap.
+        # Averaged over three frames, 0.1 s, so that a very short silence is not taken for a gap.
         badness = np.pad(loudness + chances, 1, mode="edge")
         return first + int(np.argmin(np.convolve(badness, np.ones(3) / 3, mode="valid")))
 
