@@ -1,6 +1,6 @@
-"""Hardware: which device computes, within which limits, and the presets that set them.
+"""Hardware: the device for the computation, its limits, and the presets that set them.
 
-Nothing here is probed, and torch is not loaded, until a `GPUManager` is asked.
+No device is probed and torch is not loaded before the first use of a `GPUManager`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Chooses the device: the requested one if it works, else the CPU with the reason.
 
-Every function takes torch as an argument: importing this loads and probes nothing.
+Every function takes torch as an argument: an import of this module loads and probes nothing.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import psutil
 from kb.errors import SettingsError
 
 Kind = Literal["CUDA", "ROCm", "MPS", "CPU", ""]
-"""Empty where no device is known yet."""
+"""The kind of a device; empty if no device is known yet."""
 
 _REQUEST = re.compile(r"(auto|cpu|mps|(?:cuda|rocm|hip)(?::(\d{1,3}))?)", re.IGNORECASE)
-# "sm_89" is machine code for 8.9, "compute_90" is code that newer cards translate for
-# themselves; a trailing letter ties it to one card (a) or one family (f).
+# "sm_89" is machine code for 8.9, "compute_90" is code that the driver translates for newer
+# cards; a trailing letter restricts it to one card (a) or one family (f).
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)$")
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -36,10 +36,10 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 class Device:
     """A device in plain values.
 
-    `address` is what torch takes (`cuda:0`, `mps`, `cpu`); `dtype` and `attention` are names
-    (`bfloat16`, `sdpa`); `reason` is a clause that says why this is the CPU although a GPU was
-    wanted, or empty. `budget_bytes` of its `total_bytes` of memory may be used (0 if unknown);
-    `tf32`: float32 products may use the shorter form. The last three fields are not part of the
+    `address` is torch's name of the device (`cuda:0`, `mps`, `cpu`); `dtype` and `attention` are
+    names (`bfloat16`, `sdpa`); `reason` is a clause with the reason for the CPU if a GPU was
+    requested, else empty. `budget_bytes` of its `total_bytes` of memory may be used (0 if unknown);
+    `tf32`: float32 products may use the TF32 format. The last three fields are not part of the
     JSON document and do not count for equality.
     """
 
@@ -54,7 +54,7 @@ class Device:
     tf32: bool = field(default=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the JSON document, from which `Device(**document)` makes an equal device."""
+        """Return the JSON document; `Device(**document)` makes an equal device of it."""
         return {
             "address": self.address,
             "kind": self.kind,
@@ -73,9 +73,9 @@ class _DeviceUnusable(Exception):
 
 
 def parse_request(request: str) -> tuple[str, int | None]:
-    """Return `(auto | cuda | mps | cpu, number or None)`; ROCm is `cuda` to torch.
+    """Return `(auto | cuda | mps | cpu, number or None)`; torch's name for ROCm is `cuda`.
 
-    Raises SettingsError listing the accepted forms.
+    Raises SettingsError that lists the accepted forms.
     """
     match = _REQUEST.fullmatch(request.strip())
     if match is None:
@@ -93,7 +93,7 @@ def parse_request(request: str) -> tuple[str, int | None]:
 def choose_device(torch: Any, request: str) -> Device:
     """Return the first device of the requested kind that works, else the CPU.
 
-    A GPU that fails never raises. Raises SettingsError for a request that names no device.
+    A GPU that fails raises no error. Raises SettingsError for a request that names no device.
     """
     kind, number = parse_request(request)
     if kind == "cpu":
@@ -110,7 +110,7 @@ def choose_device(torch: Any, request: str) -> Device:
 
 
 def cpu_device(reason: str = "") -> Device:
-    """Return the CPU; `reason` says why it is used in place of a GPU."""
+    """Return the CPU; `reason` is the reason why it is used instead of a GPU."""
     name = platform.processor() or platform.machine() or "CPU"
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
@@ -122,7 +122,7 @@ def cpu_device(reason: str = "") -> Device:
 
 
 def cpu_threads(setting: int = 0) -> int:
-    """Return the threads for the CPU: the setting, OMP_NUM_THREADS, else physical cores.
+    """Return the number of CPU threads: the setting, OMP_NUM_THREADS, else the physical cores.
 
     Cores that this process may not use (affinity, a container's quota) do not count: more
     threads than cores make torch many times slower.
@@ -140,12 +140,12 @@ def cpu_threads(setting: int = 0) -> int:
             limits.append(len(affinity()))
     with contextlib.suppress(OSError, ValueError):
         quota, period = _CGROUP_QUOTA.read_text().split()
-        limits.append(math.ceil(int(quota) / int(period)))  # "max" is no number: no quota
+        limits.append(math.ceil(int(quota) / int(period)))  # "max" is not a number: no quota
     return max(1, min(limits))
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text; torch adds advice for its developers below."""
+    """Return the first line of an error's text; torch adds advice for developers after it."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")
 
@@ -159,7 +159,7 @@ def _attempts(torch: Any, kind: str, number: int | None) -> Iterator[Callable[[]
         else:
             for index in range(count) if number is None else [number]:
                 yield partial(_cuda_device, torch, index, count)
-    # Only on a Mac is it worth saying that MPS is missing.
+    # A missing MPS is reported on a Mac only.
     if kind == "mps" or (kind == "auto" and platform.system() == "Darwin"):
         yield partial(_mps_device, torch)
 
@@ -178,10 +178,10 @@ def _cuda_count(torch: Any) -> int:
         try:
             available = torch.cuda.is_available()
             count = torch.cuda.device_count() if available else 0
-        except Exception as error:  # a driver of another version than its library, and worse
+        except Exception as error:  # for instance a driver of another version than its library
             raise _DeviceUnusable(first_line(error)) from error
     if not count:
-        # torch says here that the driver is too old, or that another program broke it.
+        # torch's warning says that the driver is too old or that another program broke it.
         warning = first_line(caught[0].message) if caught else ""  # type: ignore[arg-type]
         raise _DeviceUnusable(warning or "no GPU was found (no device, or no driver)")
     return int(count)
@@ -197,7 +197,7 @@ def _cuda_device(torch: Any, index: int, count: int) -> Device:
     if kind == "CUDA":
         capability = torch.cuda.get_device_capability(index)
         _check_architecture(torch, properties.name, capability)
-        # Tensor cores take float16 from 7.0, bfloat16 and TF32 from 8.0; before, halves are slow.
+        # Tensor cores support float16 from 7.0, bfloat16 and TF32 from 8.0; older halves are slow.
         tf32 = capability >= (8, 0)
         half = "bfloat16" if tf32 else half if capability >= (7, 0) else "float32"
     address = f"cuda:{index}"
@@ -210,17 +210,17 @@ def _cuda_device(torch: Any, index: int, count: int) -> Device:
 
 
 def _check_architecture(torch: Any, name: str, capability: tuple[int, int]) -> None:
-    """Raise _DeviceUnusable when this build of torch holds no code that the card can run."""
+    """Raise _DeviceUnusable if this build of torch has no code that the card can run."""
     versions: list[tuple[int, int]] = []
     for text in torch.cuda.get_arch_list():
         match = _ARCHITECTURE.match(text)
         if match is None:
-            return  # a notation from after this was written: the trial decides
+            return  # an unknown notation of a newer torch: the probe decides
         form, version, tie = match[1], (int(match[2]), int(match[3])), match[4]
         versions.append(version)
         if version == capability:
             return
-        # Machine code serves later cards of its family; the other form all later ones.
+        # "sm" code runs on later cards of its family, "compute" code on all later cards.
         serves_later = not tie if form == "compute" else tie != "a" and version[0] == capability[0]
         if serves_later and version < capability:
             return
@@ -247,16 +247,17 @@ def _mps_device(torch: Any) -> Device:
 
 
 def _probe_device(torch: Any, address: str, name: str, half: str) -> tuple[str, str]:
-    """Compute a little on the device; return the dtype and the attention that work there.
+    """Run a small computation on the device; return the dtype and the attention that work.
 
-    A driver can list a card that fails at the first kernel. Raises _DeviceUnusable with its words.
+    A driver can list a card that fails at the first kernel. Raises _DeviceUnusable with the
+    driver's message.
     """
     failure = ""
     for dtype in dict.fromkeys((half, "float32")):
         try:
             ones = torch.ones((1, 16, 16), device=address, dtype=getattr(torch, dtype))
             product = float(torch.matmul(ones, ones).float().sum().item())
-            # cuDNN is a library of its own, and the recognizers begin with a convolution.
+            # cuDNN is a separate library, and the recognizers begin with a convolution.
             torch.nn.functional.conv1d(ones, ones).float().sum().item()
             if product != 16**3:
                 raise _DeviceUnusable(f"a product came out as {product:g} in place of {16**3}")

@@ -14,8 +14,8 @@ _OUT_OF_MEMORY = (
 )
 
 
-# What CUDA, HIP and their libraries say when a context is broken: every later call in the same
-# process fails as well, whatever it is (cudaErrorIllegalAddress and its like).
+# Messages of CUDA, HIP and their libraries for a broken context: every later call in the same
+# process fails as well (cudaErrorIllegalAddress and similar errors).
 _DEVICE_LOST = (
     "cuda error",
     "hip error",
@@ -27,10 +27,10 @@ _DEVICE_LOST = (
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error, or one that it was raised from, says that memory ran out.
+    """Return whether an error, or one of its causes, reports that memory ran out.
 
     Covers torch.OutOfMemoryError, the RuntimeErrors of CUDA, HIP, cuBLAS, cuDNN, MPS and the
-    CPU's allocator, and Python's MemoryError. Needs no torch.
+    CPU's allocator, and Python's MemoryError. Does not need torch.
     """
     return any(
         isinstance(link, MemoryError)
@@ -41,9 +41,9 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def device_lost(error: BaseException) -> bool:
-    """Return whether an error says that the device's context is broken for this process.
+    """Return whether an error reports that the device's context is broken for this process.
 
-    Out of memory is not such an error: the process can go on. Needs no torch.
+    Out of memory is not such an error: the process can continue. Does not need torch.
     """
     return not out_of_memory(error) and any(
         type(link).__name__ == "AcceleratorError"

@@ -1,4 +1,4 @@
-"""The manager of the device: engines ask it and never probe the hardware themselves."""
+"""The manager of the device: engines get the device from it and do not probe the hardware."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from kb.errors import GPUError
 
 log = logging.getLogger(__name__)
 
-GB = 2**30  # as graphics cards count
+GB = 2**30  # the unit in which the memory of graphics cards is stated
 
-# On a CPU a batch beyond this gains nothing and costs memory (measured: best at 5 to 8).
+# On a CPU a larger batch has no gain and costs memory (measured: best at 5 to 8).
 CPU_BATCH_CEILING = 8
 
 
@@ -29,8 +29,8 @@ CPU_BATCH_CEILING = 8
 class MemoryUse:
     """Bytes of the device's memory (of the machine's, on a CPU).
 
-    `free` is what this process may still take within `budget`; `used` and `peak` are its own;
-    the peak counts from the start or the last `reset_peak`.
+    `free` is the memory that this process may still allocate within `budget`; `used` and `peak`
+    are its own; the peak counts from the start or the last `reset_peak`.
     """
 
     total: int
@@ -52,10 +52,11 @@ class GPUManager:
     """The device, chosen once on first use, with its memory and its limits.
 
     `request` is auto, cuda, cuda:N, rocm, mps or cpu; `preset` sets the memory budget and the
-    batch; `cpu_threads` 0 takes the physical cores; `reserve_gb` of a card's memory are left to
-    other programs; `torch` may be another namespace in tests. A GPU that is absent, too old or
-    broken never raises: the CPU takes over and `fallback_reason` says why. Raises SettingsError
-    for a request that names no device, and GPUError, on first use, where torch cannot be loaded.
+    batch; `cpu_threads` 0 means the physical cores; `reserve_gb` of a card's memory are left to
+    other programs; `torch` may be a replacement in tests. A GPU that is absent, too old or
+    broken raises no error: the CPU is used and `fallback_reason` gives the reason. Raises
+    SettingsError for a request that names no device, and GPUError, on first use, if torch cannot
+    be loaded.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class GPUManager:
         self._chosen: Device | None = None
         self._applied = False
         self._permanent_bytes = 0
-        # Reentrant: choosing loads torch under the same lock.
+        # Reentrant: the choice of the device loads torch under the same lock.
         self._lock = threading.RLock()
 
     @property
@@ -104,23 +105,23 @@ class GPUManager:
 
     @property
     def attention(self) -> str:
-        """The attention implementation under the name that transformers knows."""
+        """The attention implementation, by its name in transformers."""
         return self._device.attention
 
     @property
     def fallback_reason(self) -> str:
-        """Why the CPU is used although a GPU was wanted, as a clause; empty otherwise."""
+        """The reason, as a clause, for the CPU if a GPU was requested; empty otherwise."""
         return self._device.reason
 
     @property
     def threads(self) -> int:
-        """Threads for computing on the CPU (see `gpu.devices.cpu_threads`)."""
+        """The number of CPU threads (see `gpu.devices.cpu_threads`)."""
         return cpu_threads(self._threads)
 
     def apply(self) -> Self:
-        """Set torch up for this process: threads, or TF32, current device and memory budget.
+        """Configure torch for this process: threads, or TF32, current device and memory budget.
 
-        The only method that changes anything global; call it in the process that computes.
+        Only this method changes global state; call it in the process that computes.
         """
         self._applied = True
         device, torch = self._device, self._torch
@@ -129,10 +130,10 @@ class GPUManager:
                 index = int(device.address.partition(":")[2])
                 torch.cuda.set_device(index)
                 if device.tf32:
-                    torch.set_float32_matmul_precision("high")  # convolutions have it already
+                    torch.set_float32_matmul_precision("high")  # the default for convolutions
                 if self.preset is not None and device.total_bytes:
-                    # Beyond the budget torch itself now reports "out of memory", where Windows
-                    # would silently go on in the far slower main memory.
+                    # Beyond the budget torch now reports "out of memory"; on Windows it would
+                    # otherwise continue without a message in the much slower main memory.
                     share = self._budget_bytes(device) / device.total_bytes
                     torch.cuda.set_per_process_memory_fraction(share, index)
             except Exception as error:
@@ -142,9 +143,9 @@ class GPUManager:
         return self
 
     def fall_back(self, reason: str) -> None:
-        """Go on with the CPU from now on, for instance after the GPU has failed for good.
+        """Use the CPU from now on, for instance after the GPU has failed permanently.
 
-        Models must be loaded again by their owner.
+        The owner of the models must load them again.
         """
         with self._lock:
             log.warning("Going on with the CPU: %s", reason)
@@ -172,31 +173,31 @@ class GPUManager:
                 cached = int(cuda.memory_reserved(device.address)) - used
                 free = total - used - cached
                 free = int(cuda.mem_get_info(device.address)[0])
-        # What the allocator keeps for reuse is free to us, though the driver counts it as taken.
+        # The allocator's cached memory is free for this process; the driver counts it as used.
         free = min(free + cached - self.reserve_bytes, budget - used)
         return MemoryUse(total, budget, max(0, free), used, peak)
 
     def reset_peak(self) -> None:
-        """Count the peak of GPU memory from here."""
+        """Restart the peak of GPU memory at the present use."""
         if self._device.kind in ("CUDA", "ROCm"):
             with contextlib.suppress(Exception):
                 self._torch.cuda.reset_peak_memory_stats(self._device.address)
 
     @property
     def permanent_bytes(self) -> int:
-        """Bytes that stay in use beside the model: see `add_permanent`."""
+        """Bytes that stay in use besides the model: see `add_permanent`."""
         return self._permanent_bytes
 
     def add_permanent(self, count: int) -> None:
         """Count `count` bytes of the memory in use as permanent (a second model, fixed caches).
 
-        The owner of the memory calls this; otherwise `batch_ceiling` counts it as windows'.
+        The owner of the memory calls this; otherwise `batch_ceiling` counts it as windows' memory.
         """
         with self._lock:
             self._permanent_bytes += max(0, count)
 
     def cleanup(self) -> None:
-        """Give back what no live tensor uses; never raises, not even on a dead GPU."""
+        """Free memory that no live tensor uses; never raises, not even with a broken GPU."""
         gc.collect()
         with contextlib.suppress(Exception):
             if self._device.kind == "MPS":
@@ -214,7 +215,7 @@ class GPUManager:
     ) -> BatchCeiling:
         """Return the most windows for one call: the preset's batch, or less if memory is short.
 
-        `weights_bytes` are still to be loaded; `window_bytes` is the need of one window, and 0
+        `weights_bytes` are still to be loaded; `window_bytes` is the memory of one window, and 0
         ignores the memory. `baseline_bytes` is the memory in use with the model loaded and no
         window, without the permanent bytes: memory in use beyond both belongs to windows
         already. Without a preset, this manager's is used, else the device's limit.
@@ -238,7 +239,7 @@ class GPUManager:
         return ceiling
 
     def describe(self) -> Device:
-        """Return the device with the memory budget of now; never raises because of a GPU."""
+        """Return the device with its present memory budget; a GPU's failure raises no error."""
         return replace(self._device, budget_bytes=self.memory().budget)
 
     @staticmethod
@@ -248,18 +249,18 @@ class GPUManager:
 
     @staticmethod
     def device_lost(error: BaseException) -> bool:
-        """Return whether only a new process can go on (see `gpu.failures.device_lost`)."""
+        """Return whether only a new process can continue (see `gpu.failures.device_lost`)."""
         return device_lost(error)
 
     @property
     def uuid(self) -> str:
-        """The card's UUID, as its driver knows it; empty where there is none."""
+        """The card's UUID in its driver; empty if there is none."""
         if self._device.kind != "CUDA":
             return ""
         try:
             index = int(self._device.address.partition(":")[2])
             return str(self._torch.cuda.get_device_properties(index).uuid)
-        except Exception:  # older builds of torch do not have it
+        except Exception:  # older builds of torch have no such attribute
             return ""
 
     @property
@@ -296,5 +297,5 @@ class GPUManager:
 
 def _main_memory() -> MemoryUse:
     machine, own = psutil.virtual_memory(), psutil.Process().memory_info()
-    peak = getattr(own, "peak_wset", own.rss)  # only Windows keeps it
+    peak = getattr(own, "peak_wset", own.rss)  # only Windows records the peak
     return MemoryUse(machine.total, machine.total, machine.available, own.rss, max(peak, own.rss))

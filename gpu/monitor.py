@@ -1,9 +1,9 @@
 """Samples of the machine: utilisation, memory, temperature and power, in a ring buffer.
 
-The card is read through NVML, the driver's own library, and the rest through psutil. Nothing
-here needs torch or starts a CUDA context. Figures that a driver does not give are None; without
-a driver only processor and main memory remain. A sample costs well under a millisecond of the
-processor, so the sampler runs as long as a model is loaded.
+The card is read through NVML, the driver's own library, and the rest through psutil. This module
+needs no torch and starts no CUDA context. Figures that a driver does not provide are None; without
+a driver only processor and main memory are sampled. A sample takes well under a millisecond of
+processor time, so the sampler runs as long as a model is loaded.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ HISTORY_SAMPLES = 450  # samples in the ring: a quarter of an hour
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample of the machine; None marks a figure that is not known.
+    """One sample of the machine; None marks an unknown figure.
 
-    `at`: seconds since the epoch. Shares (`gpu`, `cpu`, `desktop`) are 0..1: of the last moment
-    in which the card was busy, of all cores, and of the card's time that programs with windows
-    on the screen took. `memory_*` is the card's memory in bytes, of all programs; `own_used` and
-    `own_peak` are this program's. `slowed` names why the driver holds the clock down. `rtfx`:
-    seconds of sound recognized per second since the sample before.
+    `at`: seconds since the epoch. Shares are 0..1: `gpu` of the last moment in which the card was
+    busy, `cpu` of all cores, `desktop` of the card's time used by programs with windows on the
+    screen. `memory_*` is the card's memory in bytes, of all programs; `own_used` and `own_peak`
+    are this program's. `slowed` names the driver's reason for a lower clock. `rtfx`: seconds of
+    sound recognized per second since the previous sample.
     """
 
     at: float
@@ -86,20 +86,20 @@ class GpuCard:
     def __init__(self, nvml: Any, handle: Any) -> None:
         self._nvml = nvml
         self._handle = handle
-        self._seen_us = 0  # the newest process sample that was counted
+        self._seen_us = 0  # time of the newest process sample that was counted, in microseconds
         self._unsupported: set[str] = set()
 
     @classmethod
     def find(cls, uuid: str = "", index: int = 0, *, nvml: Any | None = None) -> GpuCard | None:
         """Return the card with this UUID, else the one at this index; None without a driver.
 
-        CUDA and the driver number cards differently, so that the UUID is what counts. `nvml`
-        may be another namespace than pynvml's in tests.
+        CUDA and the driver number cards differently, so the UUID has priority. `nvml` may be a
+        replacement for pynvml in tests.
         """
         try:
             library = importlib.import_module("pynvml") if nvml is None else nvml
             library.nvmlInit()
-        except Exception as error:  # no driver, another version than its library, no rights
+        except Exception as error:  # for instance no driver or no permission, or a version mismatch
             log.debug("No NVML: %s", error)
             return None
         if uuid:
@@ -112,7 +112,7 @@ class GpuCard:
 
     @property
     def name(self) -> str:
-        """The maker's name, empty if it is not known."""
+        """The manufacturer's name of the card; empty if unknown."""
         name = self._query("nvmlDeviceGetName")
         return name.decode() if isinstance(name, bytes) else str(name or "")
 
@@ -137,7 +137,7 @@ class GpuCard:
         )
 
     def _query(self, name: str, *more: Any) -> Any:
-        """Return one answer, None if the driver has none; an unsupported query runs once."""
+        """Return one figure, None if the driver has none; unsupported queries are not repeated."""
         if name in self._unsupported:
             return None
         try:
@@ -148,7 +148,7 @@ class GpuCard:
             return None
 
     def _desktop(self) -> float | None:
-        """Return the share of the card's time that other programs with windows took."""
+        """Return the share of the card's time used by other programs with windows."""
         shown = self._query("nvmlDeviceGetGraphicsRunningProcesses")
         if shown is None:
             return None
@@ -157,7 +157,7 @@ class GpuCard:
             return 0.0
         samples = self._query("nvmlDeviceGetProcessUtilization", self._seen_us)
         if samples is None:
-            # The driver says "not found" where no program used the card since.
+            # The driver reports "not found" if no program has used the card since.
             return 0.0 if "nvmlDeviceGetProcessUtilization" not in self._unsupported else None
         newest: dict[int, Any] = {}
         for sample in samples:
@@ -169,7 +169,7 @@ class GpuCard:
         return min(1.0, busy / 100)
 
     def _throttle_reasons(self) -> str:
-        """Return why the driver lowers the clock, in a word or two; empty where it does not."""
+        """Return the driver's reasons for a lower clock, in one or two words each; else empty."""
         bits = self._query("nvmlDeviceGetCurrentClocksEventReasons")
         if bits is None:
             bits = self._query("nvmlDeviceGetCurrentClocksThrottleReasons") or 0
@@ -194,7 +194,7 @@ def poll(
 ) -> Sample:
     """Return a sample of the machine. `own`: (used, peak) bytes of this program on the card.
 
-    `cpu_over_s`: seconds to watch the processor; None takes the time since the last look.
+    `cpu_over_s`: seconds over which the CPU load is measured; None: since the previous call.
     """
     ram = psutil.virtual_memory()
     state = card.read() if card is not None else GpuCardState()
@@ -245,13 +245,13 @@ class Monitor:
         self._thread = threading.Thread(target=self._work, name="monitor", daemon=True)
 
     def start(self) -> Self:
-        """Start the thread; a second call does nothing."""
-        psutil.cpu_percent(None)  # the first answer has nothing to compare with
+        """Start the thread; a second call has no effect."""
+        psutil.cpu_percent(None)  # the first call has no earlier value to compare with
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._stop.set()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
@@ -299,9 +299,9 @@ class Monitor:
 
 
 def downsample(samples: Iterable[Sample]) -> Sample:
-    """Return one sample for several in a row: means, but the peak of memory.
+    """Return one sample for several consecutive ones: mean values, and the peak of memory.
 
-    Raises ValueError for none.
+    Raises ValueError if there is no sample.
     """
     found = list(samples)
     if not found:

@@ -1,6 +1,6 @@
-"""Changes the preset file; comments, order and spelling of everything else stay as they are.
+"""Changes the preset file; comments, order and spelling of all other entries are kept.
 
-Functions take and return text; a text is read back and checked before it is written.
+Functions take and return text; a text is parsed and checked before it is written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST_NAME = 40
 
 
 def read_text(path: Path) -> str:
-    """Return the file's text. Raises SettingsError when it cannot be read."""
+    """Return the file's text. Raises SettingsError if it cannot be read."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeError) as error:
@@ -39,9 +39,9 @@ def read_text(path: Path) -> str:
 def with_preset(text: str, name: str, values: Mapping[str, object], path: Path) -> str:
     """Return the text with a preset's values (by the file's keys) changed, or the preset added.
 
-    Raises SettingsError naming `path`, line, preset and key for what would not be accepted.
+    Raises SettingsError with `path`, line, preset and key for a value that is not accepted.
     """
-    check_presets(text, path)  # an older mistake is reported with its own line
+    check_presets(text, path)  # a mistake already in the file is reported with its own line
     if not name.isidentifier() or len(name) > _LONGEST_NAME:
         raise SettingsError(
             "presets.name",
@@ -62,7 +62,7 @@ def with_preset(text: str, name: str, values: Mapping[str, object], path: Path) 
 
 
 def without_preset(text: str, name: str, path: Path) -> str:
-    """Return the text without a preset. Raises SettingsError when it is unknown or the last one."""
+    """Return the text without a preset. Raises SettingsError if it is unknown or the last one."""
     presets = check_presets(text, path)
     if name not in presets:
         raise SettingsError(
@@ -84,10 +84,10 @@ def without_preset(text: str, name: str, path: Path) -> str:
 
 
 def write_text(path: Path, text: str, *, expected: str) -> dict[str, Preset]:
-    """Write a checked text in place of the `expected` one; return the presets in it.
+    """Write a checked text in place of the `expected` one; return its presets.
 
-    Raises SettingsError for a text with a mistake, UsageError where the file has been changed
-    meanwhile, and LibraryError when it cannot be written.
+    Raises SettingsError for a text with a mistake, UsageError if the file no longer has the
+    `expected` text, and LibraryError if it cannot be written.
     """
     presets = check_presets(text, path)
     if read_text(path) != expected:
@@ -112,7 +112,7 @@ def write_text(path: Path, text: str, *, expected: str) -> dict[str, Preset]:
 def _parse(text: str) -> tuple[YAML, CommentedMap]:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
-    yaml.width = 4096  # nothing is folded
+    yaml.width = 4096  # no line is folded
     document: CommentedMap = yaml.load(text)
     return yaml, document
 
@@ -124,7 +124,7 @@ def _dump(yaml: YAML, document: CommentedMap) -> str:
 
 
 def _scalar(value: object) -> object:
-    """Return a value as people write it: labels in quotes, whole numbers without a point."""
+    """Return a value in the usual notation: labels in quotes, whole numbers without a point."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and not value.isascii():

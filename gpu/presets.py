@@ -1,4 +1,4 @@
-"""Performance presets: read from `presets.yaml`, checked key by key, found by name or label."""
+"""Performance presets: read from `presets.yaml`, checked by key, found by name or label."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Range:
     option: str
 
     def problem(self, value: object) -> SettingsError | None:
-        """Return the fault of a value, as the end of a sentence; None for a good value."""
-        # In Python a truth value is a number too; in a preset it is a mistake.
+        """Return the mistake in a value, as the end of a sentence; None for a valid value."""
+        # In Python a boolean is a number as well; in a preset it is a mistake.
         is_number = isinstance(value, self.kind | int) and not isinstance(
             value, bool | ScalarBoolean
         )
-        # Not-a-number compares false with everything and so fails here as well.
+        # NaN compares false with every number, so it is rejected here as well.
         if is_number and self.low <= value <= self.high:  # type: ignore[operator]
             return None
         if self.kind is int:
@@ -69,11 +69,11 @@ _OPTIONS = {key: limits.option for key, limits in RANGES.items()} | {"timestamps
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One set of performance figures; `presets.yaml` explains them.
+    """A set of performance figures; `presets.yaml` explains them.
 
-    `batch_size` windows a call (a ceiling), `chunk_s` and `overlap_s` in seconds, `workers`
-    items prepared at once, `vram_budget_gb` in units of 2^30 bytes. Making one with a value out
-    of range raises SettingsError.
+    `batch_size` is the most windows in a call, `chunk_s` and `overlap_s` are in seconds, `workers`
+    is the number of items prepared at once, `vram_budget_gb` has units of 2^30 bytes. The
+    constructor raises SettingsError for a value out of range.
     """
 
     name: str
@@ -102,20 +102,20 @@ class Preset:
 def load_presets(path: str | Path | None = None) -> dict[str, Preset]:
     """Return all presets by name, in the file's order.
 
-    Without a path those of the project's `presets.yaml`. Raises SettingsError naming file, line,
-    preset and key, the cause and the accepted values.
+    Without a path they come from the project's `presets.yaml`. Raises SettingsError with file,
+    line, preset and key, the cause and the accepted values.
     """
     path = presets_path(path)
     return check_presets(_read(path), path)
 
 
 def presets_path(path: str | Path | None = None) -> Path:
-    """Return the preset file at `path`, or the project's where it is empty."""
+    """Return the preset file at `path`, or the project's if `path` is empty."""
     return Path(path).expanduser() if path else PRESETS_FILE
 
 
 def check_presets(text: str, path: Path) -> dict[str, Preset]:
-    """Return all presets in the text of a preset file; errors name it `path`.
+    """Return all presets in the text of a preset file; errors name the file `path`.
 
     Raises SettingsError as `load_presets` does.
     """
@@ -124,7 +124,7 @@ def check_presets(text: str, path: Path) -> dict[str, Preset]:
 
 @lru_cache(maxsize=8)
 def _parse_presets(text: str, path: Path) -> Mapping[str, Preset]:
-    # A page asks for the same few presets ten times each time it is drawn.
+    # Cached: a page requests the same presets about ten times each time it is drawn.
     document = _parse(text, path)
     presets: dict[str, Preset] = {}
     names_taken: dict[str, str] = {}
@@ -157,10 +157,10 @@ def _parse_presets(text: str, path: Path) -> Mapping[str, Preset]:
 
 
 def find_preset(name: str, presets: Mapping[str, Preset] | None = None) -> Preset:
-    """Return the preset of this name or label, in any case, with or without the label's signs.
+    """Return the preset with this name or label, in any case, with or without the label's symbols.
 
-    Without `presets` it is looked for in the project's `presets.yaml`. Raises SettingsError
-    listing the known names.
+    Without `presets` the project's `presets.yaml` is searched. Raises SettingsError with the
+    known names.
     """
     if presets is None:
         presets = load_presets()
@@ -199,8 +199,8 @@ def override(
 ) -> Preset:
     """Return the preset with some figures replaced for one run; None keeps a figure.
 
-    A shorter chunk alone lowers the overlap in proportion if it would not fit any more.
-    Raises SettingsError naming the option and the accepted values.
+    If only the chunk is shortened and the overlap no longer fits, the overlap shrinks in
+    proportion. Raises SettingsError with the option and the accepted values.
     """
     overrides: dict[str, Any] = {
         "batch_size": batch_size,
@@ -257,7 +257,7 @@ def _parse(text: str, path: Path) -> CommentedMap:
         line = mark.line + 1 if mark else 1
         cause = (error.problem or error.context or "broken YAML").strip()
         if "duplicate key" in cause:
-            # The library's sentence goes on with the values and what it found before.
+            # The library's sentence continues with the values and the earlier entry.
             cause = cause.split(" with value")[0].replace("found ", "")
         raise SettingsError(
             "presets.yaml_mark",
@@ -372,7 +372,7 @@ def _preset(path: Path, line: int, name: str, block: object) -> Preset:
 
 
 def _problem(key: str, value: Any, chunk_s: float) -> SettingsError | None:
-    """Return the fault of a value, as the end of a sentence that begins with its key."""
+    """Return the mistake in a value, as the end of a sentence that begins with its key."""
     if key == "timestamps":
         if isinstance(value, str) and value in _TIMESTAMPS:
             return None
@@ -398,7 +398,7 @@ def _plain(name: str) -> str:
 
 
 def _quote(value: object) -> str:
-    """Return a value about as its author typed it, so that it can be found in the file."""
+    """Return a value approximately as in the file, so that it can be found there."""
     if isinstance(value, str):
         return f"“{value}”"
     if value is None:
@@ -415,7 +415,7 @@ def _keys() -> str:
 
 
 def _line(block: CommentedMap, key: object) -> int:
-    """Return the line of a key, counted from 1; a key from a YAML merge has its block's."""
+    """Return the line of a key, counted from 1; for a key from a YAML merge the block's line."""
     try:
         return int(block.lc.key(key)[0]) + 1
     except (KeyError, TypeError, AttributeError):

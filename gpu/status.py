@@ -1,6 +1,7 @@
 """The status of a machine at work: its device, its batch, its samples and its speed.
 
-Plain values: the inference process makes them, the database stores them, the screens show them.
+The values are plain: the inference process creates them, the database stores them, the screens
+display them.
 """
 
 from __future__ import annotations
@@ -14,20 +15,21 @@ from gpu.monitor import Sample
 from gpu.presets import RANGES, Preset
 from gpu.throttle import Throttle
 
-USABLE_BUDGET_SHARE = 0.9  # of the memory budget: more cannot be asked for
+USABLE_BUDGET_SHARE = 0.9  # share of the memory budget that is usable at most
 
 Bound = Literal["idle", "recognition", "preparation", "throttle", "loading"]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchState:
-    """The batcher at one moment. Counts are windows, times seconds, since the model was loaded.
+    """The batcher's state. Counts are windows, times seconds, since the model was loaded.
 
-    `size` is the batch in force, `ceiling` the preset's; `reason` says why it is not larger, as
-    a clause (never empty). `last` windows were in the newest batch; `waiting` wait, of `items`
-    items. `halved` counts falls after "out of memory", `repeated` batches that went through
-    after a clean-up alone. `heard_s` seconds of sound were read in `busy_s` of the model's time;
-    `rested_s` the device rested because of the throttle.
+    `size` is the current batch size, `ceiling` the preset's; `reason` is the reason for the limit,
+    as a clause (never empty). `last` is the number of windows in the newest batch; `waiting`
+    windows of `items` items are in the queue. `halved` counts reductions after "out of memory",
+    `repeated` batches that succeeded after a clean-up alone. `heard_s` seconds of sound were
+    decoded in `busy_s` of the model's time; `rested_s`: time that the device rested because of the
+    throttle.
     """
 
     size: int
@@ -95,11 +97,12 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class BudgetUse:
-    """The most of the card's memory budget that the recognizer took, and its limit.
+    """The largest share of the card's memory budget that the recognizer used, and its limit.
 
-    `limit`: `full` (nothing does), `work` (too few windows wait to fill a batch), `device` (the
-    batch is smaller than the preset's, for `reason`) or `preset` (its batch, of `ceiling`
-    windows, is a limit by design; about `filling` windows would fill the budget, 0 if unknown).
+    `limit`: `full` (no limit besides the budget), `work` (too few windows in the queue to fill a
+    batch), `device` (the batch is smaller than the preset's, for `reason`) or `preset` (its batch
+    of `ceiling` windows is a limit by design; about `filling` windows would fill the budget, 0 if
+    unknown).
     """
 
     used_bytes: int
@@ -111,7 +114,7 @@ class BudgetUse:
 
     @property
     def share(self) -> float:
-        """0..1 of the budget."""
+        """The used share of the budget, 0..1."""
         return min(1.0, self.used_bytes / self.budget_bytes)
 
     def next_larger_preset(self, presets: Iterable[Preset]) -> str:
@@ -120,7 +123,7 @@ class BudgetUse:
         return min(more, key=lambda preset: preset.batch_size).name if more else ""
 
     def describe(self, presets: Iterable[Preset] = ()) -> str:
-        """Return it as a clause, with the option that would use more memory."""
+        """Return the use as a clause, with the option that would use more memory."""
         gb = 2**30
         figures = (
             f"at most {self.used_bytes / gb:.1f} of the budget of {self.budget_bytes / gb:.0f} GB "
@@ -141,14 +144,14 @@ class BudgetUse:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine as a screen shows it.
+    """A machine as a screen displays it.
 
-    `executor_id` is empty where no worker runs: then it is this machine, sampled by
-    the calling program itself, and only `now` is filled. `live`: reported within the last seconds.
+    `executor_id` is empty if no worker runs: then the object is this machine, sampled by the
+    calling program itself, and only `now` is filled. `live`: reported within the last seconds.
     `history` holds a sample every ten seconds of the last hour, oldest first. `rtfx_hour`:
     seconds of sound per second of the recognizer's own time, of the `items_hour` items
-    (`media_hour_s` seconds) that ended within the last hour; None if none did. `restarts`
-    counts the times its device failed and its recognizer was started again.
+    (`media_hour_s` seconds) that ended within the last hour; None if there were none. `restarts`
+    counts the failures of its device after which its recognizer was started again.
     `memory_outside_torch`: the engine's memory is not counted, so `budget` is None.
     """
 
@@ -207,7 +210,7 @@ class Machine:
         return BudgetUse(used, budget, limit, batch.reason, batch.ceiling, filling)
 
     def as_dict(self, *, history: bool = True) -> dict[str, Any]:
-        """Return the document that `--json` prints."""
+        """Return the document printed by `--json`."""
         use = self.budget
         return {
             "executor_id": self.executor_id,

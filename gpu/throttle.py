@@ -1,9 +1,9 @@
 """Throttling: decides how much the device rests, by heat, desktop use and utilisation.
 
-The card should be busy 80 to 95 % of the time: below, it waits for work; above, the desktop
-stutters. `Governor` reads each sample of `gpu.monitor` and sets the share of the time that the
-device rests; the batcher rests that share after each batch. The rule is an integrator: a step up
-while the figure is too high, a step down while it is not, so that it settles on any card.
+The card should be busy 80 to 95 % of the time: below this band it waits for work, above it the
+desktop stutters. `Governor` reads each sample of `gpu.monitor` and sets the share of the time that
+the device rests; the batcher rests for that share after each batch. The rule is an integrator: a
+step up while the figure is too high, a step down while it is not, so that it settles on any card.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from gpu.monitor import Sample
 
 LOWEST_BAND = 0.80  # below it the device waits for work: batches may grow sooner
 MOST_REST = 0.9
-BAND_REST = 0.25  # the band alone never takes more than this
-SMOOTHED_OVER = 5  # samples: ten seconds
+BAND_REST = 0.25  # the most rest that the band rule alone requests
+SMOOTHED_OVER = 5  # number of samples: ten seconds
 
 HOT_STEP, COOL_STEP, COOLER_BY_C = 0.15, 0.05, 3.0
 BAND_STEP, BAND_WIDTH = 0.01, 0.02
@@ -25,7 +25,7 @@ DESKTOP_BUSY, DESKTOP_REST, DESKTOP_PATIENCE = 0.10, 0.5, 3
 
 @dataclass(frozen=True, slots=True)
 class ThrottleLimits:
-    """Limits for the device; 0 degrees and a utilisation of 1 switch that rule off."""
+    """Limits for the device; 0 degrees or a utilisation of 1 disables that rule."""
 
     temperature_c: float = 85.0
     utilisation: float = 0.95
@@ -36,7 +36,7 @@ class ThrottleLimits:
 class Throttle:
     """The share of the time (0..1) that the device rests, and the reason as a clause.
 
-    `hungry`: the device was busy for less than the band, so that more at once may help.
+    `hungry`: the device was busy for less than the band, so that a larger batch may help.
     """
 
     rest: float = 0.0
@@ -45,17 +45,17 @@ class Throttle:
 
 
 class Governor:
-    """Turns samples into a `Throttle`. One thread calls `update`; any thread may read `now`."""
+    """A controller from samples to a `Throttle`. One thread calls `update`; any may read `now`."""
 
     def __init__(self, limits: ThrottleLimits | None = None) -> None:
         self._limits = limits or ThrottleLimits()
         self._recent: deque[float] = deque(maxlen=SMOOTHED_OVER)
         self._hot = self._band = 0.0
-        self._desktop = 0  # samples for which it counts as busy still
+        self._desktop = 0  # number of samples for which the desktop still counts as busy
         self.now = Throttle()
 
     def update(self, sample: Sample) -> Throttle:
-        """Take a sample; return the throttle that follows from it."""
+        """Add a sample; return the resulting throttle."""
         rests = [
             (
                 self._heat(sample),

@@ -35,8 +35,9 @@ class Speed:
 class BatchSpeed:
     """The time of one batch size, in seconds for the whole batch.
 
-    `hear_s`: log-mel and encoder; `decode_s`: the text; `align_s`: word times. `rtfx` seconds of
-    sound a second; `peak_bytes` of the device's memory, above the model alone (0 if unknown).
+    `hear_s`: log-mel and encoder; `decode_s`: the text; `align_s`: word times. `rtfx`: seconds of
+    sound per second; `peak_bytes`: peak of the device's memory above the model alone (0 if
+    unknown).
     """
 
     batch: int
@@ -51,9 +52,9 @@ class BatchSpeed:
 class Calibration:
     """The measured speed of one machine with one model; times in seconds, rates in RTFx.
 
-    `decode_rtfx` and `detect_rtfx`: one core reading a medium, and finding its speech.
-    `window_s`: sound in a window; `window_bytes` what one more takes on the device (0 if
-    unknown). `refused`: the smallest batch that did not fit, 0 if all did.
+    `decode_rtfx` and `detect_rtfx`: one core that reads a medium, and that detects its speech.
+    `window_s`: seconds of sound in a window; `window_bytes`: device memory of one more window (0 if
+    unknown). `refused`: the smallest batch that did not fit, 0 if all fitted.
     """
 
     at: float
@@ -87,19 +88,19 @@ class Calibration:
 
     @property
     def saturating_batch(self) -> int:
-        """The batch beyond which larger ones were measured to gain nothing; 0 if none is known."""
+        """The batch above which no larger one was measured to be faster; 0 if none is known."""
         best = self.best
         return best.batch if best and best.batch < self.batches[-1].batch else 0
 
     @property
     def largest_fitting_batch(self) -> int:
-        """The largest batch that was measured to fit where a larger one did not; 0 if all did."""
+        """The largest batch that fitted, if a larger one did not; 0 if all fitted."""
         if not self.refused:
             return 0
         return max((each.batch for each in self.batches if each.batch < self.refused), default=1)
 
     def at_batch(self, batch: int) -> float:
-        """Return seconds of sound a second for a batch size; 0 if nothing was measured."""
+        """Return seconds of sound per second for a batch size; 0 if nothing was measured."""
         below = [each for each in self.batches if each.batch <= batch]
         above = [each for each in self.batches if each.batch > batch]
         if not below or not above:
@@ -109,17 +110,17 @@ class Calibration:
         return low.rtfx + share * (high.rtfx - low.rtfx)
 
     def speed(self, batch: int, workers: int) -> float:
-        """Return seconds of sound a second for preparation and recognition together.
+        """Return seconds of sound per second for preparation and recognition together.
 
-        On a card preparation goes on beside it, and the slower of the two counts; on a
-        processor both take from the same cores.
+        With a card, preparation and recognition run at the same time, and the slower of the two
+        counts; on a CPU both share the same cores.
         """
         model, prepare = self.at_batch(batch), self.prepare_rtfx
         if not model or not prepare:
             return model
         if self.device.kind != "CPU":
             return min(model, prepare * min(workers, self.cores))
-        # The model keeps `threads` cores busy for 1 / model seconds a second of sound.
+        # The model keeps `threads` cores busy for 1 / model seconds per second of sound.
         return 1 / max(
             (self.threads / model + 1 / prepare) / self.cores,  # all cores always busy
             1 / model,
@@ -128,7 +129,7 @@ class Calibration:
 
     @property
     def prepare_rtfx(self) -> float:
-        """Seconds of sound that one core prepares a second."""
+        """Seconds of sound that one core prepares per second."""
         if not self.decode_rtfx or not self.detect_rtfx:
             return 0.0
         return 1 / (1 / self.decode_rtfx + 1 / self.detect_rtfx)
@@ -155,7 +156,7 @@ class Calibration:
 
 
 def calibration_key(host: str, device: Device, engine: str, model: str) -> str:
-    """Return a calibration's key; another card, model or number format has another one."""
+    """Return a calibration's key; it depends on the machine, card, engine, model and dtype."""
     return "|".join((host, device.kind, device.name, device.dtype, engine, model))
 
 
@@ -163,10 +164,10 @@ def calibration_key(host: str, device: Device, engine: str, model: str) -> str:
 class Estimate:
     """The expected speed and memory of a preset on this machine.
 
-    `rtfx`: seconds of sound per second, None where nothing was measured; `basis` says what it
-    is taken from, as a clause. `batch` windows go at once, and `batch_reason` says why not more
-    (empty where it is the preset's own figure). `memory_bytes`: weights and windows together,
-    0 if unknown.
+    `rtfx`: seconds of sound per second, None if nothing was measured; `basis` is the source of the
+    estimate, as a clause. `batch`: windows in a batch; `batch_reason`: the reason for its limit
+    (empty if it is the preset's own figure). `memory_bytes`: weights and windows together, 0 if
+    unknown.
     """
 
     preset: str
