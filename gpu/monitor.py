@@ -32,11 +32,11 @@ HISTORY_SAMPLES = 450  # samples in the ring: a quarter of an hour
 class Sample:
     """One sample of the machine; None marks an unknown figure.
 
-    `at`: seconds since the epoch. Shares are 0..1: `gpu` of the last moment in which the card was
-    busy, `cpu` of all cores, `desktop` of the card's time used by programs with windows on the
-    screen. `memory_*` is the card's memory in bytes, of all programs; `own_used` and `own_peak`
-    are this program's. `slowed` names the driver's reason for a lower clock. `rtfx`: seconds of
-    sound recognized per second since the previous sample.
+    `at`: seconds since the epoch. Shares are 0..1: `gpu` is the card's busy time in the driver's
+    last sample period, `cpu` the load of all cores, `desktop` the card's time used by programs with
+    windows on the screen. `memory_*` is the card's memory in bytes, of all programs; `own_used` and
+    `own_peak` are this program's. `slowed` names the driver's reason for a lower clock. `rtfx`:
+    seconds of sound recognized per second since the previous sample.
     """
 
     at: float

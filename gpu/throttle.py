@@ -45,7 +45,7 @@ class Throttle:
 
 
 class Governor:
-    """A controller from samples to a `Throttle`. One thread calls `update`; any may read `now`."""
+    """A controller of the throttle. One thread calls `update`; any thread may read `now`."""
 
     def __init__(self, limits: ThrottleLimits | None = None) -> None:
         self._limits = limits or ThrottleLimits()

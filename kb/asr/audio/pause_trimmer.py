@@ -19,7 +19,7 @@ LEAST_CUT_S = 0.3  # a shorter cut is not worthwhile
 
 
 class PauseTrimmer:
-    """Removes the middle of long pauses from a stream of sound; `time_map` holds the cuts.
+    """A filter that shortens long pauses in a stream of sound; `time_map` holds the cuts.
 
     `longest_s`: length to which a longer pause is shortened, half of it on each side of the cut;
     with infinity nothing is removed. The trimmer holds in memory the sound that has no probability

@@ -41,7 +41,7 @@ THROTTLE_POLL_S = 5.0  # interval at which the throttle is read while the device
 
 
 class LanguageSelector(Protocol):
-    """Chooses the language in which each window of an item is decoded."""
+    """An interface for the choice of the language in which each window is decoded."""
 
     @property
     def expected(self) -> str:

@@ -48,7 +48,7 @@ class FairScheduler(Generic[Job]):
 
     @property
     def owners(self) -> list[Hashable]:
-        """Return the owners with waiting jobs, in the order of their turns."""
+        """The owners with waiting jobs, in the order of their turns."""
         return list(self._waiting)
 
     def queued_of(self, owner: Hashable) -> int:

@@ -2,7 +2,7 @@
 
 Whisper was trained with the preceding text (`<|startofprev|>` and its tokens) before the text to
 decode; names in that place are then spelled the same way (openai-whisper's `initial_prompt`). The
-risk is that the model writes the list of names itself where there is little speech.
+risk is that the model writes the list of names itself when there is little speech.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Prompter:
 
     @property
     def supports_prompt(self) -> bool:
-        """Return whether the model's vocabulary has the token that begins a prompt."""
+        """True if the model's vocabulary has the token that begins a prompt."""
         return self._previous is not None
 
     def _prefix(self, hotwords: tuple[str, ...], most: int = MOST_TOKENS) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ Speech = Callable[[float, float], Sequence[SpeechSpan]]
 
 @dataclass(slots=True)
 class ResidualSpeech:
-    """The speech of a stream outside of all other windows; `windows` holds it.
+    """A collector of the speech outside of all other windows; `windows` holds it.
 
     `limit_s`: the longest window; `least_s`: least seconds of speech of a window. The object holds
     in memory the sound that is not yet decided, one open stretch of speech, and the windows found.

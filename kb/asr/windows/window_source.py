@@ -48,7 +48,7 @@ class WindowSource:
         longest_pause_s: float,
         residual_s: float | None,
     ) -> None:
-        """Without a `detector` all sound counts as speech.
+        """Initialise the source; without a `detector` all sound counts as speech.
 
         Windows are at most `limit_s` long and overlap by `overlap_s`; pauses are trimmed to
         `longest_pause_s`. `residual_s`: least seconds of speech between the windows that are kept

@@ -77,10 +77,10 @@ class Window:
 
 
 class WindowCutter:
-    """Cuts a stream of sound with its speech probabilities into windows.
+    """A cutter of a stream of sound, with its speech probabilities, into windows.
 
     `limit_s` is the longest window: the preset's chunk, at most the model's receptive field.
-    The cutter holds in memory the sound that is not yet cut, about one window and one block.
+    It holds in memory the sound that is not yet cut, about one window and one block.
     """
 
     def __init__(
