@@ -1,12 +1,12 @@
-"""Words and their times on composed files, in every preset, with the demo recognizer.
+"""Word errors and word times on composed files, in every preset, with the demo recognizer.
 
     python benchmarks/accuracy.py          20 files of 5 s to 5 min
     python benchmarks/accuracy.py --full   60 files
 
-The files are spoken by the recognizer's known voices: pauses and none, clean and noisy,
-English, German and both in turn. The cost of unheard voices is shown apart, for information.
-Every file goes through decoding, detection, windows, batches and merging as `kb transcribe`
-does it; the truth is what was composed.
+The files are composed from the recognizer's known voices: with and without pauses, clean and
+noisy, in English, in German and in both languages. The figures of unknown voices are printed
+separately, for information. Every file passes decoding, speech detection, windows, batches and
+merging as in `kb transcribe`; the composition is the reference.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HELD_OUT_FILES = 6
 
 
 def files(count: int, *, known: bool, seed: int) -> Iterator[Composition]:
-    """Compositions from short to long, of every kind in turn."""
+    """Yield compositions from short to long; the kinds alternate."""
     rng = np.random.default_rng(seed)
     kinds = ("en", "en", "mixed", "de", "unbroken")
     for number, seconds in enumerate(np.geomspace(SHORTEST_S, LONGEST_S, count)):
@@ -52,7 +52,7 @@ def files(count: int, *, known: bool, seed: int) -> Iterator[Composition]:
 
 
 def near_borders(said: Composition) -> set[int]:
-    """Places of the words spoken across or beside a border of 30 s."""
+    """Return the indices of the words that are spoken across or beside a border of 30 s."""
     borders = range(BORDER_S, int(said.seconds) + 1, BORDER_S)
     return {
         place
@@ -78,7 +78,7 @@ class Tally:
 
     @property
     def wer(self) -> float:
-        """Word error rate in per cent."""
+        """Return the word error rate in per cent."""
         return 100 * self.errors / self.spoken
 
 

@@ -1,11 +1,11 @@
-"""Word times against composed truth: how far starts and ends are off.
+"""Errors of word starts and ends against composed speech with known word times.
 
-    python benchmarks/alignment.py          about ten minutes of sound
-    python benchmarks/alignment.py --full   an hour
+    python benchmarks/alignment.py          about ten minutes of audio
+    python benchmarks/alignment.py --full   one hour
 
-Cross-attention gives the times, the detected speech and the sound's level correct them
-(`kb/asr/audio/word_edges.py`). Counted are the words that were read right. The last lines tell what
-the correction is worth: the same windows with the times as the attention alone gives them.
+Cross-attention gives the times; the detected speech and the audio level correct them
+(`kb/asr/audio/word_edges.py`). Only correctly recognized words count. The last lines show the
+effect of the correction: they use the same windows with the times of the attention alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BATCH = 4
 
 
 def sounds(minutes: float, noise_db: float | None, seed: int) -> Iterator[Composition]:
-    """Speech of known voices, a minute each: with pauses and, every third time, without."""
+    """Yield speech of known voices, one minute each; every third one has no pauses."""
     rng = np.random.default_rng(seed)
     for number in range(max(2, round(minutes))):
         voice = {code: str(rng.choice(bank().voices(code, known=True))) for code in ("en", "de")}
@@ -48,7 +48,7 @@ def sounds(minutes: float, noise_db: float | None, seed: int) -> Iterator[Compos
 def errors_s(
     said: Sequence[Composition], read: Callable[[Composition], Sequence[Word]]
 ) -> tuple[list[float], list[float]]:
-    """Return the signed errors of starts and ends of the right words, in seconds."""
+    """Return the signed errors of starts and ends of the correct words, in seconds."""
     starts: list[float] = []
     ends: list[float] = []
     for composition in said:

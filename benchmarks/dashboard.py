@@ -1,13 +1,13 @@
-"""The dashboard under load: first paint, clicks, search while typing, a large video's route.
+"""The dashboard under load: first paint, clicks, search while typing, route of a large video.
 
     python benchmarks/dashboard.py [--queue 5000] [--library 1000]
 
-A library of 1,000 made-up items and a queue of 5,000, in the dashboard as users start it
-(without a worker), in headless Chromium on this machine. First paint is the time from the
-start of the program, or from the address where it runs already, to the tab's first control on
-the screen; the files of both are in the disk's cache. A click is the time from the press of the
-mouse to the frame after the change that it is for. What the server computed meanwhile is
-given beside it: that figure is the same on a busy machine.
+The benchmark uses a library of 1,000 generated items and a queue of 5,000. It starts the
+dashboard as users do (without a worker) and opens it in headless Chromium on this machine. First
+paint is the time from the start of the program, or from the request if it already runs, to the
+tab's first control on the screen; the files of both are in the disk cache. A click is the time
+from the press of the mouse to the frame after the expected change. The benchmark also prints the
+CPU time of the server, which a busy machine does not change.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ VIEW = {"width": 1440, "height": 1000}
 KEY_EVERY_MS = 150  # 80 words a minute
 _LAST_LINE = "9:40"  # when the last line of each transcript begins
 
-# The first control of a tab, and words that stand on no other.
+# The first control of a tab, and text that occurs on no other tab.
 FIRST = {
     "Ingest": '[data-testid="stTextArea"]',
     "Queue": '[data-testid="stMetric"]',
@@ -78,7 +78,7 @@ TAB_TEXT = {
 
 
 def main() -> int:
-    """Make the library, look at it, print the figures; 1 where a target is missed."""
+    """Create the library, measure the dashboard, print the figures; return 1 on a missed target."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--queue", type=int, default=5_000, help="items on the queue")
     parser.add_argument("--library", type=int, default=1_000, help="items in the library")
@@ -99,13 +99,13 @@ def main() -> int:
 
 @contextmanager
 def serving(home: Path, log: Path) -> Iterator[str]:
-    """The dashboard over the folder, without a worker."""
+    """Run the dashboard over the folder, without a worker; yield its address."""
     with dashboard(home, log, KB_APP_WORKER="false") as address:
         yield address
 
 
 def fill(home: Path, library: int, queue: int) -> None:
-    """Items with words in the folder, the index and the table; then a queue in which most wait."""
+    """Add items with words to the folder, the index and the table; then a mostly waiting queue."""
     service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo", KB_SINKS="local"))
     service.library.prepare()
     ready = []
@@ -145,7 +145,7 @@ def fill(home: Path, library: int, queue: int) -> None:
     ]  # fmt: skip
     items = service.queue.items
     items.submit(waiting, {}, lambda *_: None)
-    for number in range(0, queue, 10):  # one in ten has ended already, half of them badly
+    for number in range(0, queue, 10):  # one in ten has ended, half of these with an error
         item_id, bad = waiting[number].id, number % 20 == 0
         items.claim(item_id, 1, "made up")
         items.finish(
@@ -157,7 +157,7 @@ def fill(home: Path, library: int, queue: int) -> None:
 
 
 def title(number: int) -> str:
-    """Return an item's title: mostly short, one in nine long."""
+    """Return an item's title: one in nine is long, the others are short."""
     words = [WORDS[(number * step + step) % len(WORDS)] for step in (1, 3, 7)]
     name = f"Talk {number}: {words[0]}, {words[1]} and {words[2]}"
     more = ", what nobody expected of it, and a look at the year behind us"
@@ -165,12 +165,12 @@ def title(number: int) -> str:
 
 
 def name_of(number: int) -> str:
-    """A word that only this item has: its number in letters."""
+    """Return a word that only this item has: its number in letters."""
     return "zu" + "".join("abdefgiklm"[int(digit)] for digit in f"{number:04}")
 
 
 def make_transcript(number: int) -> Transcript:
-    """Ten minutes of the same few words in another order, and one of its own."""
+    """Return ten minutes of a few shuffled words, and one word that only this item has."""
     words = [
         Word(2.0 * place, 2.0 * place + 0.5, WORDS[(number * 7 + place * place) % len(WORDS)], 0.9)
         for place in range(300)
@@ -187,7 +187,7 @@ def make_transcript(number: int) -> Transcript:
 
 
 def report_times(name: str, times_ms: list[float], target_ms: float | None = None) -> bool:
-    """The median of times in milliseconds, and the 95th of a hundred."""
+    """Print the median and the 95th percentile of times in milliseconds."""
     met = figure(name, median(times_ms), "ms", at_most=target_ms)
     figure(f"{name}, 95 %", p95(times_ms), "ms")
     return met
@@ -197,7 +197,7 @@ def report_times(name: str, times_ms: list[float], target_ms: float | None = Non
 
 
 def start(chromium: Any, home: Path, log: Path) -> bool:
-    """From the start of the program to the first control, in a browser that is open."""
+    """Measure from the start of the program to the first control, in an open browser."""
     health, painted, computed = [], [], []
     for _ in range(STARTS + 1):
         began = time.perf_counter()
@@ -206,14 +206,14 @@ def start(chromium: Any, home: Path, log: Path) -> bool:
             _open(chromium, address, FIRST["Ingest"])
             painted.append(time.perf_counter() - began)
             computed.append(_cpu_s(process_at(address)))
-    # The first one has warmed the disk's cache.
+    # The first start fills the disk cache and does not count.
     figure("start to health", median(health[1:]), "s")
     figure("start to first paint: computing in the server", median(computed[1:]), "s")
     return figure("start to first paint", median(painted[1:]), "s", at_most=PAINT_TARGET_S)
 
 
 def paint(chromium: Any, address: str) -> list[bool]:
-    """From the address to the first control, each time in a browser that knows nothing yet."""
+    """Measure from the request to the first control, each time in a browser without a cache."""
     met = []
     for tab, mark in FIRST.items():
         times_s = [_open(chromium, f"{address}/?tab={tab}", mark) for _ in range(PAINTS)]
@@ -234,7 +234,7 @@ def _open(chromium: Any, url: str, mark: str) -> float:
 
 # Clicks
 
-# From the press of the mouse to the frame in which the words are there (or are gone).
+# Measures from the press of the mouse to the frame in which the words appear (or disappear).
 _WATCH = """([words, there]) => {
   let began = 0;
   addEventListener('pointerdown', () => { began = performance.now(); },
@@ -256,7 +256,7 @@ _WATCH = """([words, there]) => {
 
 
 class Clicks:
-    """Clicks of one kind on a page, timed; what they cost the server beside it."""
+    """The times of clicks of one kind on a page, and the server's CPU time for them."""
 
     def __init__(self, page: Any, server: psutil.Process) -> None:
         self.page, self.server = page, server
@@ -264,8 +264,8 @@ class Clicks:
         self._cpu_s = 0.0
 
     def one(self, press: Callable[[], object], words: str, *, there: bool = True) -> None:
-        """Press and wait for the words."""
-        self.page.wait_for_timeout(300)  # what the last click began is over
+        """Call `press` and wait until the words appear (disappear with `there=False`)."""
+        self.page.wait_for_timeout(300)  # lets the work of the last click end
         before = _cpu_s(self.server)
         self.page.evaluate(_WATCH, [words, there])
         press()
@@ -273,7 +273,7 @@ class Clicks:
         self._cpu_s += _cpu_s(self.server) - before
 
     def report(self, kind: str) -> bool:
-        """The figures; the first click, which may load something, is not in them."""
+        """Print the figures without the time of the first click, which may load something."""
         cpu_ms = 1000 * self._cpu_s / len(self.times_ms)
         met = report_times(f"click, {kind}", self.times_ms[1:], CLICK_TARGET_MS)
         figure(f"click, {kind}: computing in the server", cpu_ms, "ms")
@@ -286,7 +286,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def clicks(chromium: Any, address: str) -> list[bool]:
-    """All kinds of clicks whose effect shows as words on the page."""
+    """Measure all kinds of clicks that change the text of the page."""
     page = chromium.new_context(viewport=VIEW).new_page()
     server = process_at(address)
     page.goto(f"{address}/?tab=Queue")
@@ -321,7 +321,7 @@ def _filters(page: Any, server: psutil.Process) -> bool:
 
 
 def _ticks(page: Any, server: psutil.Process) -> bool:
-    """A row's box in the table, which is a picture: only its place can be clicked."""
+    """Click a row's box by its position, because the table is a canvas."""
     made = Clicks(page, server)
     for number in range(TIMES + 1):
         table = page.locator('[data-testid="stDataFrame"]').first
@@ -342,7 +342,7 @@ def _items(page: Any, server: psutil.Process) -> bool:
     page.locator(".st-key-hit-0 button").first.wait_for()
     made = Clicks(page, server)
     for _ in range(TIMES + 1):
-        # The transcript stands beside the player: its last line shows that all of it does.
+        # The last line of the transcript appears when all of it is shown beside the player.
         made.one(page.locator(".st-key-hit-0 button").first.click, _LAST_LINE)
         page.locator(".st-key-back button").click()
         page.locator(".st-key-hit-0 button").first.wait_for()
@@ -352,7 +352,7 @@ def _items(page: Any, server: psutil.Process) -> bool:
 
 
 def _tabs(page: Any, server: psutil.Process) -> list[bool]:
-    """Around all tabs, several times: each is its own kind of click."""
+    """Open all tabs several times; each tab is a separate kind of click."""
     made = {tab: Clicks(page, server) for tab in TAB_TEXT}
     for tab in islice(cycle(TAB_TEXT), len(TAB_TEXT) * (TIMES // 3 + 1)):
         made[tab].one(page.get_by_role("tab", name=tab).click, TAB_TEXT[tab])
@@ -370,7 +370,7 @@ def _presets(page: Any, server: psutil.Process) -> bool:
 
 
 def typing(chromium: Any, address: str, library: int) -> bool:
-    """A search answers while it is typed: from the last key to the one item that has the word."""
+    """Measure a search while typing: from the last key to the only item that has the word."""
     page = chromium.new_context(viewport=VIEW).new_page()
     page.goto(f"{address}/?tab=Library")
     box = page.locator(".st-key-q input")
@@ -380,7 +380,7 @@ def typing(chromium: Any, address: str, library: int) -> bool:
     for number in range(0, library, max(1, library // TIMES)):
         box.fill("")
         page.locator(".st-key-hit-0").wait_for(state="detached")
-        # A pause for thought after the first word: its answers are there before the second.
+        # During a pause after the first word, its answers must appear before the second word.
         box.press_sequentially(WORDS[0], delay=KEY_EVERY_MS)
         page.wait_for_timeout(KEY_EVERY_MS * 4)
         early += page.locator(".st-key-hit-0").is_visible()
@@ -398,12 +398,12 @@ def typing(chromium: Any, address: str, library: int) -> bool:
 
 
 def video(chromium: Any, address: str, home: Path) -> list[bool]:
-    """A video of 2 GB in ranges: what it costs the server's memory."""
+    """Measure the server's memory while it sends a video of 2 GB, and check a range request."""
     service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo"))
     entry = next(iter(service.library.entries()))
     path = service.library.path(entry, ".mp4")
     with path.open("wb") as file:
-        file.truncate(VIDEO_BYTES)  # a file of nothing: it takes no room on the disk
+        file.truncate(VIDEO_BYTES)  # a sparse file: it uses no disk space
     service.close()
     page = chromium.new_page()
     page.goto(f"{address}/?tab=Library&item={entry.item.id}")
@@ -434,7 +434,7 @@ def video(chromium: Any, address: str, home: Path) -> list[bool]:
 
 
 def process_at(address: str) -> psutil.Process:
-    """The process that listens there."""
+    """Return the process that listens on the port of the address."""
     port = int(address.rsplit(":", 1)[1])
     for process in psutil.Process().children(recursive=True):
         if any(c.laddr.port == port and c.status == psutil.CONN_LISTEN

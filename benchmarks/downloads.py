@@ -1,11 +1,11 @@
-"""A channel of 200 talks from a site that fails in every way, through the queue.
+"""Downloads of a channel of 200 talks through the queue, from a site with faults of every kind.
 
     python benchmarks/downloads.py [--items 200]
 
-One download in ten fails for a while (broken connections, 403, 500, half a file), one in twenty
-for good, and half way the site asks for a proof that we are no robot. A real worker takes the
-channel from its handle to searchable words; then it is counted what was lost, doubled or asked
-for too fast, and whether recognition went on while downloads rested.
+One download in ten fails temporarily (broken connections, 403, 500, half a file), one in twenty
+permanently, and half way the site requests a bot check. A real worker processes the channel from
+its handle to searchable words. The benchmark then counts lost and doubled items and downloads
+that started too early, and checks that recognition continued while downloads were paused.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ SECONDS, WORDS = 2, 4  # of a talk
 PAUSE_S = 0.2
 COOLDOWN_S = 20.0
 WINDOW_S = 10.0
-DEADLINE_S = 1800.0  # far more than it takes, unless others compute beside it
+DEADLINE_S = 1800.0  # far more than the run needs on an idle machine
 PASSING: list[list[ScriptStep]] = [
     ["drop", "ok"],
     [500, "ok"],
     ["truncate", "ok"],
     [403, "ok"],
-    [403, 403, "ok"],  # given up, and tried again by the queue
+    [403, 403, "ok"],  # fails in the downloader, and the queue retries it
 ]
 BOT: ScriptStep = (403, "Sign in to confirm you're not a bot")
 
 
 @dataclass
 class Observations:
-    """Observations from outside while the worker was at work."""
+    """Observations of the queue while the worker was running."""
 
     started_at: float = field(default_factory=time.monotonic)
     paused_s: float = 0.0
@@ -55,7 +55,7 @@ class Observations:
 
 
 def prepare(site: Site, count: int) -> list[str]:
-    """Writes the script of faults; returns the ids of the talks."""
+    """Set the faults of the site; return the ids of the talks."""
     ids = [site.channel.video_id(number) for number in range(count)]
     for number, video_id in enumerate(ids):
         if number % 10 == 3:
@@ -67,7 +67,7 @@ def prepare(site: Site, count: int) -> list[str]:
 
 
 def run(lab: Lab, folder: Path, count: int) -> Observations:
-    """Takes the channel in and watches until nothing is left to do."""
+    """Queue the channel, and observe the queue until no item is queued, running or waiting."""
     observations = Observations()
     lab.service.ingest.run(["@talks"], RunOptions())
     lab.start()
@@ -80,7 +80,7 @@ def run(lab: Lab, folder: Path, count: int) -> Observations:
         if lanes:
             if observations.done_at_pause is None:
                 observations.done_at_pause = counts["done"]
-                # Work that needs no download, so that there is something to go on with.
+                # These files need no download, so recognition can continue during the pause.
                 lab.ingest(write_talks(folder / "own", 3))
             observations.paused_s += now - last
             observations.done_at_end = counts["done"]
@@ -95,13 +95,16 @@ def run(lab: Lab, folder: Path, count: int) -> Observations:
 
 
 def peak_rate(times: list[float]) -> float:
-    """The most starts within any window, a second; the limiter may begin one at each edge."""
+    """Return the highest rate of starts in any window of `WINDOW_S`, in starts per second.
+
+    The limiter may start one download at each edge of a window.
+    """
     most = max(sum(first <= at < first + WINDOW_S for at in times) for first in times)
     return (most - 1) / WINDOW_S
 
 
 def report(lab: Lab, site: Site, ids: list[str], observations: Observations) -> bool:
-    """Prints the figures; whether every target is met."""
+    """Print the figures; return True if every target is met."""
     count = len(ids)
     private = {f"youtube:{video_id}" for number, video_id in enumerate(ids) if number % 20 == 7}
     talks = {i: s for i, s in observations.states.items() if i.startswith("youtube:")}
@@ -138,7 +141,7 @@ def report(lab: Lab, site: Site, ids: list[str], observations: Observations) -> 
                "reasons", at_least=1),
         figure("downloads.recognized_during_pause", recognized, "items", at_least=1),
         figure("downloads.begun_before_their_turn", early, "downloads", at_most=0),
-        # A tenth more for what lies between a turn and the request of a busy machine.
+        # On a busy machine, the delay between a turn and its request varies; allow 10 % more.
         figure("downloads.peak_rate", peak_rate(starts), "per s", at_most=1.1 / PAUSE_S),
         figure("downloads.begun", len(starts), "downloads"),
         figure("downloads.seconds", elapsed_s, "s"),
@@ -147,7 +150,7 @@ def report(lab: Lab, site: Site, ids: list[str], observations: Observations) -> 
 
 
 def main() -> int:
-    """Runs it; 0 if every target is met."""
+    """Run the benchmark; return 0 if every target is met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--items", type=int, default=200)
     count = parser.parse_args().items

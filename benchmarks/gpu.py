@@ -1,14 +1,14 @@
-"""Whisper large on a GPU: speed by batch, against the card's own limit.
+"""Whisper large on a GPU: speed by batch size, compared to the limit of the card.
 
     python benchmarks/gpu.py            on the first GPU, within nine minutes
-    python benchmarks/gpu.py --full     and into docs/performance.md
-    python benchmarks/gpu.py --tiny     the same on any machine with toy shapes: a test
+    python benchmarks/gpu.py --full     the same, written into docs/performance.md
+    python benchmarks/gpu.py --tiny     the same with small shapes on any machine, as a test
 
-Random weights in the shapes of large-v3-turbo and large-v3, half precision, 120 tokens a window
-and not one less; the same for transformers' `generate` and its ready-made pipeline, and for ours
-with one lever after the other. Warm-up and compilation are timed apart. Prints JSON lines, then
-one table, which grows with every row: what fails says so in its row, and what there is no time
-for does, too. Needs nothing but this repository.
+The models have random weights in the shapes of large-v3-turbo and large-v3, in half precision,
+and decode exactly 120 tokens a window. The benchmark measures our engine, our engine with one
+option changed at a time, transformers' `generate` and transformers' pipeline. Warm-up and
+compilation are timed separately. It prints JSON lines and one table, which grows with every row.
+The row of a failed or skipped measurement states the reason. Only this repository is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# The package `gpu` comes before this file, which has its name.
+# Python must find the package `gpu` before this file, which has the same name.
 import numpy as np
 import torch
 
@@ -50,48 +50,48 @@ from kb.settings import get_settings
 
 BATCHES = (1, 8, 16, 32, 56, 128, 256)
 PIPELINE_BATCHES = (16, 56, 128)
-LEVERS_AT = 56  # the batch at which levers are compared
+LEVERS_AT = 56  # the batch size at which options are compared
 LEAST_SHARE = 0.5  # of the computed limit, for turbo at LEVERS_AT
-BUDGET_S = 8 * 60.0  # no test starts afterwards
-COMPILE_S = 60.0  # must be left for a compilation
-RECOVERY_S = 40.0  # is kept for the last part
+BUDGET_S = 8 * 60.0  # no measurement starts afterwards
+COMPILE_S = 60.0  # a compilation starts only if this much time is left
+RECOVERY_S = 40.0  # reserved for the last part
 NO_TIME = "no time left"
 HEAD = ["model", "windows at once", "× real time", "of the limit", "encoder / decoder / rest %",
         "transformers' generate", "memory", "note"]  # fmt: skip
 
 
 class Report:
-    """The table, growing; `publish` gets it whole after every row."""
+    """A table that grows; `publish` receives the complete table after every row."""
 
     def __init__(self, publish: Callable[[str], None] = lambda _: None) -> None:
         self.rows: list[list[str]] = []
         self._publish = publish
 
     def add(self, *cells: str, note: str = "") -> None:
-        """A row from its first cells and its last."""
+        """Add a row of its first cells and its note, which is the last cell."""
         self.rows.append([*cells, *[""] * (len(HEAD) - 1 - len(cells)), note])
         self._publish(table(HEAD, self.rows))
 
 
 def best(run: Callable[[], Any], key: Callable[[Any], float], rounds: int = 2) -> Any:
-    """The fastest of some rounds after one that is not counted."""
+    """Return the fastest of `rounds` results, after one warm-up round that does not count."""
     run()
     return min((run() for _ in range(rounds)), key=key)
 
 
 def attempt(run: Callable[[], Any], manager: GPUManager) -> tuple[Any, str]:
-    """Return the result of `run`, or None and the reason: a failure must not end other rows."""
+    """Return the result of `run`, or None and the reason: a failure must not stop other rows."""
     try:
         return run(), ""
     except Exception as error:
         reason = "too large for the memory" if manager.out_of_memory(error) else error_cell(error)
-    # Here, where the error's traceback holds no tensors any more.
+    # The clean-up comes after the handler, when the error's traceback holds no more tensors.
     manager.cleanup()
     return None, reason
 
 
 def error_cell(error: Exception) -> str:
-    """An error in a cell of a table."""
+    """Return an error as the text of a table cell, at most 120 characters."""
     text = " ".join(f"{type(error).__name__}: {error}".replace("|", "/").split())
     return text if len(text) <= 120 else f"{text[:117]}..."
 
@@ -104,9 +104,9 @@ def measure(
     report: Report,
     tokens: int = TOKENS,
 ) -> float | None:
-    """One shape's rows: by batch, the pipeline's, then every lever's.
+    """Add the rows of one shape: the batch sizes, the pipeline, then every option.
 
-    Returns the speed at the batch that levers are compared at; None if there is none.
+    Return the speed at the batch size at which options are compared; None without a result.
     """
     bench, reason = attempt(lambda: Bench(shape, manager, tokens), manager)
     if bench is None:
@@ -142,7 +142,7 @@ def compiled(
     report: Report,
     tokens: int,
 ) -> None:
-    """The compiled encoder, last of all (large's and turbo's are the same)."""
+    """Add the row of the compiled encoder, at the end (large and turbo have the same encoder)."""
     if time.monotonic() + (COMPILE_S if manager.on_gpu else 0.0) > until:
         report.add(shape.name, f"{batch}, {COMPILED}", note=NO_TIME)
         return
@@ -156,7 +156,7 @@ def compiled(
 def by_batch(
     bench: Bench, batch: int, manager: GPUManager, until: float, report: Report
 ) -> Timed | None:
-    """Ours and `generate` at one batch; None if ours failed."""
+    """Measure our engine and `generate` at one batch size; return None if ours failed."""
     shape, name = bench.shape, f"{bench.shape.name}, batch {batch}"
     manager.cleanup()
     manager.reset_peak()
@@ -197,7 +197,7 @@ def by_batch(
 def pipeline(
     bench: Bench, sizes: list[int], manager: GPUManager, until: float, report: Report
 ) -> None:
-    """transformers' ready-made pipeline at its best batch."""
+    """Add the row of transformers' pipeline at its best batch size."""
     name = "transformers pipeline"
     found: dict[int, tuple[float, str]] = {}
     notes: list[str] = []
@@ -230,7 +230,7 @@ def pipeline(
 def with_lever(
     bench: Bench, lever: str, batch: int, usual: float | None, manager: GPUManager, report: Report
 ) -> None:
-    """The same batch with one lever; `usual`: how fast it is without."""
+    """Measure the same batch with one option changed; `usual` is the speed without the change."""
     manager.cleanup()
     manager.reset_peak()
 
@@ -267,12 +267,12 @@ def with_lever(
 
 
 def memory_gb(manager: GPUManager) -> str:
-    """The most memory on the device since the last `reset_peak`; empty on a CPU."""
+    """Return the peak of device memory since the last `reset_peak`; empty on a CPU."""
     return f"{manager.memory().peak / 2**30:.1f} GB" if manager.on_gpu else ""
 
 
 def measure_recovery(manager: GPUManager, seconds: float) -> str:
-    """Out of memory for real: a batch that cannot fit, answered all the same, within `seconds`."""
+    """Run a batch that exceeds the device memory; count its windows done within `seconds`."""
     from concurrent.futures import wait
     from tempfile import TemporaryDirectory
 
@@ -290,7 +290,7 @@ def measure_recovery(manager: GPUManager, seconds: float) -> str:
         write_random(Path(name), width=384, heads=6, layers=4, seed=1)
         engine = load_engine("whisper", name, manager)
     manager.cleanup()
-    # Room for a few windows: what is in use and half a GB.
+    # The memory in use and half a GB more: space for a few windows.
     total = torch.cuda.mem_get_info()[1]
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 2**29) / total)
     batcher = Batcher(engine, manager, count)
@@ -324,7 +324,7 @@ def main(arguments: list[str] | None = None) -> int:
         reserve_gb=settings.gpu_reserve_gb,
     ).apply()
     if not manager.on_gpu and not options.tiny:
-        # (A table from a machine that has one stays.)
+        # (The page keeps a table that was measured on a machine with a GPU.)
         print("No GPU on this machine: not measured. (--tiny tries the script.)", file=sys.stderr)
         return 0
     about = (

@@ -1,10 +1,11 @@
-"""The cost of the queue around the stages: queueing, starting, polling, idling, cancelling.
+"""The overhead of the queue: submitting, starting, polling, idling and cancelling.
 
     python benchmarks/jobs.py [--full]
 
-The overhead of an item is measured with a real worker process whose stages do nothing: queue,
-workflow, three recorded steps and the item's row. The rest is measured on `kb worker` as it is,
-with the bundled recognizer. `--full` adds the library of 5,000 items.
+The overhead of an item is measured with a real worker process whose stages do nothing: it
+covers the queue, the workflow, three recorded steps and the item's row. All other figures are
+measured on an unchanged `kb worker` with the bundled recognizer. `--full` adds the library of
+5,000 items.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PAGE = 50
 IDLE_S = 20.0
-NO_STAGES = "--no-stages"  # this script as a worker
+NO_STAGES = "--no-stages"  # runs this script as a worker
 
 
 class NoStages(ItemSteps):
-    """Everything that happens to an item, save its work."""
+    """The steps of an item without their work."""
 
     def fetch(self) -> StepResult:
         return self._pass()
@@ -62,13 +63,13 @@ class NoStages(ItemSteps):
 
 
 class EmptyWorker(Worker):
-    """`kb worker`, with stages that do nothing."""
+    """`kb worker` with stages that do nothing."""
 
     steps_class = NoStages
 
 
 def items(count: int, start: int = 0) -> list[MediaItem]:
-    """Made-up items."""
+    """Return `count` generated items."""
     return [
         MediaItem(
             f"youtube:{number:011x}", "youtube", f"https://youtu.be/{number:011x}",
@@ -81,7 +82,7 @@ def items(count: int, start: int = 0) -> list[MediaItem]:
 
 @contextmanager
 def empty_worker(lab: Lab) -> Iterator[psutil.Process]:
-    """A worker of the lab whose stages do nothing."""
+    """Run a worker of the lab whose stages do nothing."""
     process = subprocess.Popen(
         [sys.executable, __file__, NO_STAGES], env=lab.environment(), cwd=ROOT
     )
@@ -95,7 +96,7 @@ def empty_worker(lab: Lab) -> Iterator[psutil.Process]:
 
 
 def overhead(folder: Path, count: int) -> bool:
-    """Queues so many items with an empty worker and waits for their end."""
+    """Queue `count` items, run an empty worker until all are done, and print the times."""
     with Lab(folder / f"empty-{count}") as lab:
         queued = items(count)
         _ = lab.jobs.database
@@ -116,8 +117,8 @@ def overhead(folder: Path, count: int) -> bool:
 
 
 def start_latency(lab: Lab, number: int) -> float:
-    """Seconds from queueing one item to its start (and, here, its end)."""
-    time.sleep(0.13 * number)  # anywhere between two looks at the queue
+    """Return the seconds from queueing one item to its start (and, here, its end)."""
+    time.sleep(0.13 * number)  # different phases between two polls of the queue
     (item,) = items(1, start=10**6 + number)
     began = time.perf_counter()
     lab.jobs.submit([item], RunOptions())
@@ -129,7 +130,7 @@ def start_latency(lab: Lab, number: int) -> float:
 
 
 def status_page(folder: Path) -> bool:
-    """Time the screens' queries at 10,000 items of all states, half of them a dead worker's."""
+    """Time the dashboard's queries over 10,000 items of all states, some of a dead worker."""
     with Lab(folder / "many") as lab:
         lab.jobs.submit(items(10_000), RunOptions())
         store = lab.jobs.items
@@ -157,7 +158,7 @@ def status_page(folder: Path) -> bool:
 
 
 def idle(lab: Lab, worker: psutil.Process) -> bool:
-    """Share of a core that a worker with nothing to do takes, its model host included."""
+    """Measure the share of a core that an idle worker and its inference process use."""
 
     def spent() -> float:
         times = [p.cpu_times() for p in (worker, *worker.children(recursive=True))]
@@ -171,7 +172,7 @@ def idle(lab: Lab, worker: psutil.Process) -> bool:
 
 
 def while_working(lab: Lab, folder: Path) -> bool:
-    """`kb status --json` beside a working worker, and the stop of a running transcription."""
+    """Time `kb status --json` beside a busy worker, and the cancelling of a transcription."""
     long, short = (
         write_talks(folder / "in", 2, words=2000),
         write_talks(folder / "in2", 1, words=5, seed=9),
@@ -193,7 +194,7 @@ def while_working(lab: Lab, folder: Path) -> bool:
     response_ms = timed_ms(lambda _: lab.service.items.statuses(limit=PAGE), range(50))
     figure("jobs.status_call_while_working", p95(response_ms), "ms")
     assert lab.states([first])[first].state == RUNNING, "too short to be looked at"
-    # One place in the lane: the next item can begin only when the cancelled one has let go.
+    # The lane has one slot: the next item starts only after the cancelled one has released it.
     (second,) = lab.ingest(short)
     began = time.perf_counter()
     lab.jobs.cancel([first])
@@ -204,7 +205,7 @@ def while_working(lab: Lab, folder: Path) -> bool:
 
 
 def main() -> int:
-    """Measures; 0 if every target is met."""
+    """Run the benchmark; return 0 if every target is met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--full", action="store_true", help="with 5,000 items")
     parser.add_argument(NO_STAGES, action="store_true", help=argparse.SUPPRESS)

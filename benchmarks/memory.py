@@ -1,11 +1,11 @@
-"""Long media: nothing of an hour is lost, and four hours need no more memory than a minute.
+"""Long media: no word of an hour is lost, and four hours need no more memory than a minute.
 
     python benchmarks/memory.py            an hour of speech, four hours of mostly silence
     python benchmarks/memory.py --full     four hours of speech as well
 
-The hour is composed of talks with pauses between them; every spoken word is accounted for.
-Memory is the peak of the process and of the ffmpeg below it, less what the process has once
-the model is loaded.
+The hour is composed of talks with pauses between them, and every spoken word is checked.
+Memory is the peak of the process and of its ffmpeg child, minus the memory of the process
+directly after loading the model.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Talks = list[tuple[float, float, Composition]]  # from, to (the middles of the p
 
 
 def talks(seed: int) -> Iterator[Composition]:
-    """Talks of one to two minutes without end: pauses and none, clean and noisy."""
+    """Yield talks of one to two minutes without end: with and without pauses, clean and noisy."""
     rng = np.random.default_rng(seed)
     number = 0
     while True:
@@ -67,7 +67,7 @@ def talks(seed: int) -> Iterator[Composition]:
 
 
 def write_talks(path: Path, seconds: float, pause_s: float) -> Talks:
-    """Writes talks with pauses between them, piece by piece, and tells the truth."""
+    """Write talks with pauses between them, piece by piece; return their words and times."""
     said: Talks = []
     at = 0.0
     source = talks(5)
@@ -89,7 +89,7 @@ def shifted(talk: Composition, by_s: float) -> Composition:
 
 
 def account(said: Talks, words: tuple[Word, ...]) -> tuple[int, int, int, int]:
-    """(spoken, substituted, deleted, inserted), talk by talk."""
+    """Return the sums (spoken, substituted, deleted, inserted); each talk is scored separately."""
     total = np.zeros(4, int)
     for from_s, to_s, talk in said:
         own = [w for w in words if from_s <= (w.start_s + w.end_s) / 2 < to_s]
@@ -102,7 +102,10 @@ def account(said: Talks, words: tuple[Word, ...]) -> tuple[int, int, int, int]:
 
 
 def read_measured(path: Path, answers: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
-    """In a process of its own: (words, wall time in s, bytes above the model, ratio)."""
+    """Transcribe a file in a separate process and answer with the measurements.
+
+    The answer is (words, wall time in s, bytes above the loaded model, coverage ratio).
+    """
     with InferenceSession(get_settings()) as recognition:
         options = recognition.transcription_options(RunOptions(model="demo"))
         recognition.prepare(options)
@@ -116,10 +119,10 @@ def read_measured(path: Path, answers: multiprocessing.Queue) -> None:  # type: 
 
 
 class Peak:
-    """The most memory that this process and those below it held at once, sampled.
+    """The sampled peak of the memory of this process and its children together, in bytes.
 
-    The system's own figure (ru_maxrss) will not do for ffmpeg: it counts what this process
-    held when it started it.
+    The system's figure (ru_maxrss) is unusable for ffmpeg: it includes the memory that this
+    process held when it started ffmpeg.
     """
 
     def __init__(self) -> None:
@@ -129,7 +132,7 @@ class Peak:
         self._thread.start()
 
     def stop(self) -> int:
-        """Ends the sampling; the peak in bytes."""
+        """End the sampling; return the peak in bytes."""
         self._ended.set()
         self._thread.join()
         return self._most

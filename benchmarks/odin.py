@@ -1,11 +1,11 @@
-"""Publishing to ODIN under faults: does the project end exactly as after a clean run?
+"""Publishing to ODIN under faults: the project must end exactly as after a clean run.
 
     python -m benchmarks.odin [--documents 300] [--faults 0.15] [--kills 10]
 
-A stand-in for the service (tests/fakes/odin.py) injects faults of every kind into the given
-share of all requests; the publishing process is killed again and again, right around uploads,
-and started again until it reports that all is well. One item in five is there already with an
-older transcript, which has to be replaced without a moment in which there is none.
+A fake of the service (tests/fakes/odin.py) injects faults of every kind into the given share of
+all requests. The publishing process is killed repeatedly, around uploads, and restarted until
+it reports that every document is indexed. One item in five is already in the project with an
+older transcript, which must be replaced; at no moment may the project lack both versions.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ VOCABULARY = ("river", "garden", "machine", "window", "letter", "music", "früh"
 
 
 def source(number: int, version: int) -> SyncItem:
-    """The item of that number, the same in every process: 1 to 3 documents long."""
+    """Return the item of that number, the same in every process, 1 to 3 documents long."""
     rng = random.Random(f"{number}/{version}")
     item = MediaItem(
         id=f"youtube:video{number:06d}",
@@ -65,7 +65,7 @@ def source(number: int, version: int) -> SyncItem:
 
 
 def ids_for(documents: int) -> list[str]:
-    """Items that make at least so many documents together."""
+    """Return the ids of items that have at least `documents` documents together."""
     found: list[str] = []
     sink = OdinSink(Settings(odin_document_bytes=DOCUMENT_BYTES))
     while documents > 0:
@@ -80,7 +80,7 @@ def load(version: int) -> Any:
 
 
 def client(home: Path, settings: dict[str, Any], ids: list[str], version: int) -> int:
-    """One run of the publishing process: 0 when every document is indexed."""
+    """Run the publishing process once; return 0 if every document is indexed."""
     sink = OdinSink(Settings(home=home, odin_document_bytes=DOCUMENT_BYTES, **settings))
     try:
         return 0 if publish_many(sink, ids, load(version)).ok else 1
@@ -90,7 +90,7 @@ def client(home: Path, settings: dict[str, Any], ids: list[str], version: int) -
 
 
 def clean_run(folder: Path, ids: list[str]) -> tuple[dict[str, bytes], float]:
-    """Return the project's documents after an undisturbed run, and documents a second."""
+    """Return the project's documents after a run without faults, and documents a second."""
     with FakeOdin(folder / "clean-odin", index_s=0.1) as odin:
         started = time.perf_counter()
         assert client(folder / "clean-home", odin.settings(), ids, 2) == 0
@@ -99,7 +99,7 @@ def clean_run(folder: Path, ids: list[str]) -> tuple[dict[str, bytes], float]:
 
 
 class Storm:
-    """The disturbed run: starts the client until it is content, and kills it on the way."""
+    """The run with faults: it restarts the client until it exits with 0, and kills it meanwhile."""
 
     def __init__(self, folder: Path, ids: list[str], faults: float, kills: int, seed: int) -> None:
         self.folder, self.ids, self.seed = folder, ids, seed
@@ -112,7 +112,7 @@ class Storm:
         self._lock = threading.Lock()
 
     def run(self, expected: int) -> FakeOdin:
-        """Returns the service as it ended, still open."""
+        """Run the client until it succeeds; return the fake service, still open."""
         odin = FakeOdin(self.folder / "odin", index_s=0.1, delete_s=0.05, seed=self.seed)
         odin.__enter__()
         odin.retry_after_s = 0.05
@@ -153,7 +153,7 @@ class Storm:
         return process
 
     def _uploaded(self, _name: str) -> None:
-        """Kills the client when its turn has come, before or after it hears of this upload."""
+        """Kill the client if a kill is due: before or after it receives the upload's answer."""
         with self._lock:
             self.uploads += 1
             due = bool(self.kill_at) and self.uploads >= self.kill_at[0] and self._process
@@ -169,7 +169,7 @@ class Storm:
 
 
 def measure(documents: int, faults: float, kills: int, seed: int = 1) -> bool:
-    """Both runs and their comparison as figures; whether every target is met."""
+    """Run both, print the figures of their comparison; return True if every target is met."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         ids = ids_for(documents)
@@ -198,7 +198,7 @@ def measure(documents: int, faults: float, kills: int, seed: int = 1) -> bool:
             "odin_fault_kinds",
             len(odin.faults),
             "kinds",
-            # Fewer requests than that cannot meet every kind.
+            # With fewer requests, some kinds of faults may not occur.
             at_least=len(UPLOAD_FAULTS) if documents * faults > 2 * len(UPLOAD_FAULTS) else None,
         ),
         figure("odin_client_kills", storm.kills, "kills", at_least=kills),

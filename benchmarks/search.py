@@ -1,10 +1,10 @@
-"""Search over 100,000 made-up passages: the local knowledge base beside SQLite FTS5.
+"""Search over 100,000 generated passages: the local knowledge base compared to SQLite FTS5.
 
     python benchmarks/search.py
 
-The texts follow Zipf's law over 50,000 made-up words, about 60 a passage, 50 passages an
-item, and are the same on every run. Both engines answer the same queries in the same
-process, with snippets; ours through `open_search(...).search(...)`, as `kb search` does.
+The texts follow Zipf's law over 50,000 generated words, with about 60 words a passage and 50
+passages an item. They are the same in every run. Both engines answer the same queries in the
+same process, with snippets; ours through `open_search(...).search(...)`, as `kb search` does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Queries = dict[str, list[str]]
 
 
 def vocabulary(rng: np.random.Generator) -> list[str]:
-    """Different pronounceable words, the frequent ones short."""
+    """Return different pronounceable words; frequent words are short."""
     onsets = ["", *"bdfghklmnprstvwz", "st", "tr", "sch", "pl"]
     syllables = [onset + vowel for onset in onsets for vowel in ("a", "e", "i", "o", "u", "ü")]
     words: dict[str, None] = {}
@@ -106,7 +106,7 @@ def make_item(number: int, texts: Sequence[str]) -> tuple[MediaItem, list[Passag
 
 
 class SQLite:
-    """The same passages in an FTS5 table on disk."""
+    """An FTS5 table on disk with the same passages."""
 
     def __init__(self, path: Path) -> None:
         self.connection = sqlite3.connect(path)
@@ -141,7 +141,7 @@ class SQLite:
 
 
 class RandomEmbedder:
-    """Vectors as long as a small model's, for the time a search takes and not its sense."""
+    """Random vectors of a small model's length: they show the time of a search, not its quality."""
 
     dimension = 384
 
@@ -208,7 +208,7 @@ def keyword(folder: Path, texts: Sequence[str], queries: Queries, mixed: Sequenc
         {hit.text for hit in opened.search(query, limit=LIMIT)}
         == {row[0] for row in peer.search(query)}
         for query in queries["rare word"] + queries["phrase"]
-        if len(peer.search(query)) < LIMIT  # where nothing is cut off, the answers are a set
+        if len(peer.search(query)) < LIMIT  # not cut off, so both sets must be equal
     ]
     met &= figure("same answers as SQLite FTS5", sum(same) / len(same), "share", at_least=1.0)
 
@@ -236,7 +236,7 @@ def keyword(folder: Path, texts: Sequence[str], queries: Queries, mixed: Sequenc
 
 
 def hybrid(folder: Path, texts: Sequence[str], mixed: Sequence[str]) -> None:
-    """Latency with one vector of 384 numbers a passage; the vectors mean nothing."""
+    """Measure the latency with one random vector of 384 numbers a passage."""
     embedding.EMBEDDERS["made-up"] = f"{__name__}:MadeUpEmbedder"
     settings = Settings(home=folder / "vectors", embedding_model="made-up:384")
     figure(

@@ -1,16 +1,16 @@
-"""Seconds of computing for the same recordings: ours against the others, in one run.
+"""CPU seconds for the same recordings: our engines and the other libraries, in one run.
 
     python benchmarks/throughput.py            minutes: a few recordings, batches of 8
     python benchmarks/throughput.py --full     the published table, into docs/performance.md:
-                                               some 20 minutes for the demo recognizer, 27 for
-                                               the random weights (--model takes one of them)
+                                               about 20 minutes for the demo recognizer, 27 for
+                                               the random weights (--model selects one of them)
 
-One processor core, one thread, float32 for all; CPU seconds decide, so that other programs on
-the machine disturb as little as they can. With --full each is first tried at several batch
-sizes on recordings of its own, and runs at its best one (with word times at the one that is best
-without). The table is written again whenever one of them is through all recordings. Memory is
-what the process takes at most beyond what it had before the model was loaded; the libraries are
-loaded before.
+All variants use one processor core, one thread and float32. CPU seconds decide, because other
+programs on the machine affect them least. With --full, each variant is first tried at several
+batch sizes on separate recordings, and then runs at its best size (a variant with word times at
+the best size of the variant without). The table is rewritten after each variant has read all
+recordings. Memory is the peak of the process minus its memory before the model was loaded; the
+libraries are loaded before.
 """
 
 from __future__ import annotations
@@ -67,21 +67,21 @@ from benchmarks.support.weights import demo_model, random_tiny
 from kb.types import Word
 from tests.support.speech import score
 
-TARGETS = {"a": 1.5, "b": 3.0, "c": 2.5}  # ours to the pipeline
-TARGETS_CTRANSLATE2 = {"a": 1.0, "b": 1.3, "c": 1.3}  # ours to faster-whisper's batched one
-MACHINERY = 5.0  # percent of the time outside the recognizer's and detector's calls, at most
+TARGETS = {"a": 1.5, "b": 3.0, "c": 2.5}  # CPU time of the pipeline / ours
+TARGETS_CTRANSLATE2 = {"a": 1.0, "b": 1.3, "c": 1.3}  # of faster-whisper's batched pipeline / ours
+MACHINERY = 5.0  # at most this per cent of the time outside the recognizer's and detector's calls
 
 
-CLOCK_S = 0.01  # the finest that CPU time is counted
-RANDOM_SHARE = 0.35  # of the whole loads with random weights, which are five times as dear
+CLOCK_S = 0.01  # the resolution of CPU time
+RANDOM_SHARE = 0.35  # of the full loads; random weights need five times the CPU time
 
 
 @dataclass
 class Run:
-    """The times of one way of transcribing for one load, by round.
+    """The times of one variant for one load, by round.
 
-    `windows`: how many it read; `peak_mb`: the most memory beyond what was there before the way
-    was opened.
+    `windows`: the number of windows read; `peak_mb`: the peak of memory minus the memory before
+    the variant was opened.
     """
 
     cpu_s: list[float] = field(default_factory=list)
@@ -97,7 +97,7 @@ class Run:
 
 @dataclass
 class Result:
-    """One way's runs and best batches by load, and what went wrong, if anything did."""
+    """The runs and best batch sizes of one variant by load, and its error, if any."""
 
     runs: dict[str, Run] = field(default_factory=dict)
     batches: dict[str, int] = field(default_factory=dict)
@@ -119,7 +119,7 @@ def main() -> int:
     options.write |= options.full
     options.sweep |= options.full
     torch.set_num_threads(1)
-    if hasattr(os, "sched_setaffinity"):  # whatever starts threads, it is one core
+    if hasattr(os, "sched_setaffinity"):  # all threads share one core
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     met = True
     with tempfile.TemporaryDirectory() as name:
@@ -147,7 +147,7 @@ def main() -> int:
 
 
 class Measurement:
-    """One model's table, growing."""
+    """The measurements of one model, and their table."""
 
     def __init__(
         self, model: Model, recordings: list[Load], scale: float, rounds: int, write: bool
@@ -163,11 +163,11 @@ class Measurement:
         self.start_mb = 0.0
 
     def sweep(self, sounds: dict[str, list[Path]]) -> None:
-        """Finds the batch at which each takes least CPU time for `sounds`, by kind of load."""
-        # Random windows are all alike: one kind of load tells about all.
+        """Find the batch size with the least CPU time for `sounds`, by variant and kind of load."""
+        # All random windows cost the same, so one kind of load represents all.
         if self.model.random:
             sounds = {"a": sounds["a"]}
-        # Of its eight windows, sixteen at once are no more than eight.
+        # These recordings have eight windows, so a batch of sixteen never fills.
         self.batch_sizes = [size for size in BATCHES if size <= 8 or not self.model.random]
         for variant in self.variants:
             if variant.batches and not variant.batch_of:
@@ -177,12 +177,12 @@ class Measurement:
                 self.results[variant.name].batches = dict(self.results[variant.batch_of].batches)
 
     def _batches_for(self, variant: Variant) -> list[int]:
-        """The batches that are tried: none that a way would not take anyway."""
+        """Return the batch sizes to try: those up to the variant's maximum."""
         return [size for size in self.batch_sizes if size <= variant.max_batch]
 
     def _best(self, variant: Variant, peer: Peer, sounds: dict[str, list[Path]]) -> None:
         best = self.results[variant.name].batches
-        peer.read(sounds["a"], BATCH)  # what is only done the first time
+        peer.read(sounds["a"], BATCH)  # warm-up: work that only the first call does
         for key, paths in sounds.items():
             cpu_s_by_size: dict[int, float] = {}
             for size in self._batches_for(variant):
@@ -217,7 +217,7 @@ class Measurement:
             _measure_load(self.model, load, variant.name, peer, result, self.start_mb)
 
     def _with_peer(self, variant: Variant, action: Callable[[Peer], None]) -> None:
-        """Loads one way, uses it and lets go of it; the others go on if it fails."""
+        """Load one variant, call the action, close it; a failure is recorded and not raised."""
         release_memory()
         self.start_mb = resident_mb("VmRSS")
         try:
@@ -231,7 +231,7 @@ class Measurement:
             self.results[variant.name].failed = f"{type(error).__name__}: {error}"
 
     def page(self) -> str:
-        """The table as Markdown, of what was measured so far."""
+        """Return the measurements so far as a Markdown table with notes."""
         rows = [self._row(variant) for variant in self.variants]
         sized = "equal tokens a window" if self.model.random else "WER"
         share = f"{100 * self.scale:.0f} % of the whole loads: " if self.scale < 1 else ""
@@ -263,7 +263,7 @@ class Measurement:
         return "\n".join(lines)
 
     def _batches(self) -> str:
-        """At which batches the ways ran, as a sentence."""
+        """Return a sentence about the batch sizes of the variants."""
         if not self.batch_sizes:
             return f"All at {BATCH} windows a batch"
         tried: dict[tuple[int, ...], list[str]] = {}
@@ -279,7 +279,7 @@ class Measurement:
         return f"{said}, found on other recordings of the kind; with word times as without"
 
     def _errors(self) -> list[str]:
-        """Return a line that compares the quality of our words with the pipeline's."""
+        """Return a line that compares our word errors with the pipeline's."""
         ours, base = self._runs(SHIPPED), self._runs(PIPELINE)
         parts = [
             f"({load.key}) {ours[load.key].wer - base[load.key].wer:+.1f}"
@@ -346,7 +346,7 @@ def _measure_load(
     run.peak_mb = max(run.peak_mb, resident_mb("VmHWM") - start_mb)
     if model.random:
         run.windows = sum(peer.lengths.values())
-        # Unequal work is no comparison.
+        # Variants are comparable only if they do equal work.
         if set(peer.lengths) != {TOKENS}:
             raise ValueError(f"{name}: tokens a window are {dict(peer.lengths)}, not {TOKENS}.")
     else:
@@ -367,7 +367,7 @@ def _log_json(line: dict[str, Any]) -> None:
 
 
 def report_results(model: Model, recordings: list[Load], found: Found) -> bool:
-    """Prints every figure; whether all were measured and all targets are met."""
+    """Print every figure; return True if all were measured and all targets are met."""
     met = not any(result.failed for result in found.values())
     for load in recordings:
         runs = {name: r.runs[load.key] for name, r in found.items() if load.key in r.runs}
@@ -389,7 +389,7 @@ def report_results(model: Model, recordings: list[Load], found: Found) -> bool:
                 if not model.random:
                     more = runs[ours].wer - runs[other].wer
                     name = f"{model.name} ({load.key}) word errors, {ours} less {other}"
-                    # Speed counts against the pipeline only at equal or better words.
+                    # Our speed counts against the pipeline only without more word errors.
                     most = 0.0 if ours == mine else None
                     met &= figure(name, more, "points", at_most=most)
         if OURS in runs:

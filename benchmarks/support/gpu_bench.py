@@ -1,4 +1,4 @@
-"""One random Whisper on the device, and the ways of running it that `gpu.py` times."""
+"""A Whisper with random weights on the device, and the methods that `gpu.py` times."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from kb.asr.engines.whisper.timestamp_rules import TimestampRules
 
 TOKENS = 120
 WINDOW_S = 30.0
-ENCODER_FLOP = 2.27e12  # of one window, large
-# (arithmetic in FLOP/s, memory in bytes/s) that half precision reaches at most.
+ENCODER_FLOP = 2.27e12  # per window, for large
+# The maximum rates in half precision: (arithmetic in FLOP/s, memory in bytes/s).
 CARDS = {
     "RTX 4090": (163e12, 1.008e12),
     "H100": (779e12, 2.99e12),
@@ -38,7 +38,7 @@ CARDS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A model's shape; `weights_bytes` the decoder's, read at every step (half precision)."""
+    """A model's shape; each step reads the `weights_bytes` of the decoder (half precision)."""
 
     name: str
     width: int
@@ -56,7 +56,7 @@ TOY = Shape("toy", 32, 2, 1, 2, 0.0, 2463)
 
 @dataclass
 class Timed:
-    """Seconds a batch, by part."""
+    """Seconds per batch, by part."""
 
     mel_s: float
     encoder_s: float
@@ -69,10 +69,11 @@ class Timed:
 
 
 def limit(shape: Shape, batch: int, name: str) -> float | None:
-    """The most seconds of sound a second that the card's figures allow; None if not known.
+    """Return the upper limit in seconds of audio per second; None for an unknown card.
 
-    Encoder and projection of the cross-attention at the arithmetic rate, then every step reads
-    the decoder's weights once a batch and each window's cache at the memory's rate.
+    The encoder and the projection of the cross-attention run at the arithmetic rate of the card.
+    Then every step reads the decoder's weights once per batch, and the cache of each window, at
+    the memory rate.
     """
     rates = next((rates for card, rates in CARDS.items() if card in name), None)
     if rates is None or not shape.weights_bytes:
@@ -84,7 +85,7 @@ def limit(shape: Shape, batch: int, name: str) -> float | None:
 
 
 class Bench:
-    """A random model of a shape in `dtype` (default: the device's own); `tokens` a window."""
+    """A random model of a shape in `dtype` (default: the device's), for `tokens` a window."""
 
     def __init__(
         self, shape: Shape, manager: GPUManager, tokens: int, dtype: torch.dtype | None = None
@@ -100,7 +101,7 @@ class Bench:
         self.tokens = tokens
         self.device = manager.device
         self.dtype = dtype or manager.dtype
-        eos = shape.vocabulary - 1609  # timestamps and special tokens come after it
+        eos = shape.vocabulary - 1609  # timestamps and special tokens follow
         config = WhisperConfig(
             vocab_size=shape.vocabulary, d_model=shape.width, num_mel_bins=128,
             encoder_layers=shape.encoder_layers, decoder_layers=shape.decoder_layers,
@@ -137,15 +138,15 @@ class Bench:
             torch.cuda.synchronize()
 
     def loop(self, graph_rows: int = 0) -> GreedyDecoder:
-        """Our writing loop; `graph_rows`: with a step recorded for so many windows."""
+        """Return our decoding loop; with `graph_rows`, its step is recorded for so many windows."""
         rules = TimestampRules(self.generation, self.eos, self.shape.vocabulary, self.device)
-        # (The prompt is the start token alone.)
+        # (The prompt is only the start token.)
         graph = GraphStep(self.decoder, graph_rows, self.tokens + 2) if graph_rows else None
         return GreedyDecoder(self.decoder, rules, start_token=self.eos + 1, graph=graph)
 
     @torch.inference_mode()
     def run_ours(self, batch: int, loop: GreedyDecoder) -> Timed:
-        """A batch as the engine runs it. Raises ValueError if a window lacks tokens."""
+        """Run a batch as the engine does. Raise ValueError if a window lacks tokens."""
         marks = [time.perf_counter()]
 
         def mark() -> None:
@@ -174,7 +175,7 @@ class Bench:
 
     @torch.inference_mode()
     def generate(self, batch: int) -> float:
-        """Seconds that transformers' `generate` takes for the same batch, log-mel by us."""
+        """Return the seconds of transformers' `generate` for the same batch, with our log-mel."""
         self.wait()
         began = time.perf_counter()
         with self._counted():
@@ -187,7 +188,7 @@ class Bench:
         return time.perf_counter() - began
 
     def pipeline(self, batch: int) -> float:
-        """Seconds that transformers' ready-made pipeline takes for the same windows."""
+        """Return the seconds of transformers' pipeline for the same windows."""
         import transformers
 
         asr = transformers.pipeline(
@@ -213,7 +214,7 @@ class Bench:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        """Raises ValueError if transformers writes more or less than the tokens asked for."""
+        """Raise ValueError if transformers writes more or fewer tokens than requested."""
         lengths: Counter[int] = Counter()
         undo = lengths_of_generate(lengths)
         try:
@@ -236,16 +237,16 @@ COMPILED = "compiled encoder"
 
 
 def applicable_options(manager: GPUManager) -> tuple[str, ...]:
-    """The levers that can make a difference on this device; compiling apart."""
+    """Return the options that can have an effect on this device, without the compilation."""
     if manager.on_gpu:
         return FLOAT32, EAGER, EXTRACTOR, EVERY_STEP, GRAPH
-    # A CPU computes in float32 anyway and looks after every step, which costs it nothing.
+    # On a CPU, the other rows already use float32 and check after every step, at no cost.
     return EAGER, EXTRACTOR, GRAPH
 
 
 @contextmanager
 def with_option(bench: Bench, lever: str, manager: GPUManager) -> Iterator[Bench]:
-    """The model with one thing otherwise than in the table's other rows; afterwards as before."""
+    """Change one option of the model; undo the change afterwards."""
     encoder, every = bench.encoder, greedy.CHECK_EVERY
     try:
         if lever == FLOAT32:

@@ -1,4 +1,4 @@
-"""Tables in docs/performance.md, each between its own two marks."""
+"""Tables in docs/performance.md, each between two marks with its name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGES = ("torch", "transformers", "ctranslate2", "faster-whisper", "openai-wh
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
@@ -35,7 +35,7 @@ def machine() -> str:
 
 
 def replace_block(mark: str, text: str) -> None:
-    """Puts `text` between `<!-- mark -->` and `<!-- /mark -->` of the page."""
+    """Replace the text between `<!-- mark -->` and `<!-- /mark -->` of the page."""
     begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
     page = PAGE.read_text(encoding="utf-8")
     if begin not in page or end not in page:

@@ -1,8 +1,8 @@
-"""Every way of transcribing that `throughput.py` compares: ours and the others'.
+"""The variants that `throughput.py` compares: our engines and other libraries.
 
-All get the language, write greedily and use one thread. Ours gives word times and checks its
-text; the others give word times only where their name says so. On random weights each notes how
-many tokens it wrote for every window, so that unequal work is found out.
+All variants receive the language, decode greedily and use one thread. Ours return word times and
+check their text; the others return word times only if their name says so. With random weights,
+each variant counts the tokens of every window, so that unequal work is detected.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ import numpy as np
 
 from gpu.manager import CPU_BATCH_CEILING
 
-BATCH = 8  # windows a call where no better one was found out
-BATCHES = (1, 4, 8, 16)  # tried to find the best
-TOKENS = 64  # a window's, where weights are random
-PREPARING = 2  # files that ours decodes and cuts at once
+BATCH = 8  # windows per call without a measured best size
+BATCHES = (1, 4, 8, 16)  # the sizes to try
+TOKENS = 64  # per window, with random weights
+PREPARING = 2  # files that our variants decode and cut in parallel
 
 Read = Callable[[Sequence[Path], int], list[str]]
 
 
 @dataclass(frozen=True)
 class Model:
-    """The compared model: a folder of transformers, one of CTranslate2; random weights or not.
+    """A model to compare: its folder for transformers, and its folder for CTranslate2.
 
-    `title` is how the table names it.
+    `title` is its name in the table; `random` is True for random weights.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Peer:
-    """One way of transcribing: `read` gives the text of each file, in batches of a size.
+    """A loaded variant: `read` returns the text of each file, with a batch size.
 
-    `busy_s` (ours): CPU seconds inside calls of the "recognizer" and the "detector" during the
-    last reading. `lengths`: how many windows were written with how many tokens.
+    `busy_s` (ours): the CPU seconds inside calls of the "recognizer" and the "detector" during
+    the last reading. `lengths`: the number of windows by number of tokens.
     """
 
     read: Read
@@ -60,10 +60,10 @@ class Peer:
 
 @dataclass(frozen=True)
 class Variant:
-    """A peer by name; `open` loads it.
+    """A peer with a name; `open` loads it.
 
-    `batches`: whether it has batches at all; `most`: the largest one it takes, whatever it is
-    told. `like`: the name of another way whose best batch is its own, too.
+    `batches` is True if it has batches; `max_batch` is its largest batch size; `batch_of` names
+    another variant whose best batch size it uses.
     """
 
     name: str
@@ -81,7 +81,7 @@ OURS_CTRANSLATE2 = "ours, faster-whisper"
 BATCHED = "faster-whisper, batched"
 BATCHED_WORDS = "faster-whisper, batched, with word times"
 
-# Why ways are missing where weights are random.
+# The reason why some variants are missing with random weights.
 SKIPPED_NOTE = (
     "Left out on random weights, because random timestamps decide how far they go on at a time, "
     "so that their work cannot be made equal: transformers' long form, and the transformers "
@@ -91,7 +91,7 @@ SKIPPED_NOTE = (
 
 
 def all_variants(model: Model) -> list[Variant]:
-    """All that can read with this model, the one all are compared to first."""
+    """Return all variants for this model; the reference of all comparisons is the first."""
     own = CPU_BATCH_CEILING
     variants = [
         Variant(PIPELINE, lambda: pipeline(model)),
@@ -122,7 +122,7 @@ def all_variants(model: Model) -> list[Variant]:
 
 
 def our_peer(model: Model, engine: str, *, repair: bool) -> Peer:
-    """Our own way, files side by side as a worker takes them."""
+    """Return our variant, which reads files in parallel as a worker does."""
     from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
     from kb.inference.session import InferenceSession
     from kb.options import RunOptions
@@ -157,7 +157,7 @@ def our_peer(model: Model, engine: str, *, repair: bool) -> Peer:
 
 
 def _instrument(engine: Any, detector: Any, lengths: Counter[int]) -> dict[str, float]:
-    """Counts CPU seconds inside the models' own calls, and the tokens of every window."""
+    """Count the CPU seconds inside the models' calls, and the tokens of every window."""
     busy = {"recognizer": 0.0, "detector": 0.0, "times": 0.0}
     lock = threading.Lock()  # detection runs in several threads
 
@@ -190,7 +190,7 @@ def _instrument(engine: Any, detector: Any, lengths: Counter[int]) -> dict[str, 
         engine._greedy.decode = counted("recognizer", measured(engine._greedy.decode))
         engine._greedy.align = counted("times", engine._greedy.align)
     else:
-        engine._write = measured(engine._write)  # (CTranslate2 computes in threads of its own.)
+        engine._write = measured(engine._write)  # (CTranslate2 has its own threads.)
     return busy
 
 
@@ -206,7 +206,7 @@ class _Instrumented:
 
 
 def pipeline(model: Model, *, words: bool = False) -> Peer:
-    """transformers' ready-made pipeline as its documentation has it for long sound."""
+    """Return transformers' pipeline, used as documented for long audio."""
     import transformers
 
     ffmpeg_on_path(model.folder.parent / "bin")
@@ -225,7 +225,7 @@ def pipeline(model: Model, *, words: bool = False) -> Peer:
     undo = lengths_of_generate(lengths) if model.random else lambda: None
 
     def read(paths: Sequence[Path], batch: int) -> list[str]:
-        # (Random timestamps would have it read most windows twice.)
+        # (With random timestamps it would read most windows twice.)
         found = asr(
             [str(path) for path in paths],
             return_timestamps="word" if words else not model.random,
@@ -238,7 +238,7 @@ def pipeline(model: Model, *, words: bool = False) -> Peer:
 
 
 def ffmpeg_on_path(folder: Path) -> None:
-    """The pipeline looks for an `ffmpeg` on the path; it gets the one that ours uses."""
+    """Put our `ffmpeg` on the path, where transformers' pipeline searches for it."""
     import imageio_ffmpeg
 
     folder.mkdir(exist_ok=True)
@@ -249,9 +249,9 @@ def ffmpeg_on_path(folder: Path) -> None:
 
 
 def lengths_of_generate(lengths: Counter[int]) -> Callable[[], None]:
-    """Counts what transformers writes; gives what ends the counting.
+    """Count the tokens that transformers writes; return a function that ends the counting.
 
-    Whisper's own `generate` cuts its answer at timestamps afterwards, so the one below it.
+    Whisper's `generate` cuts its answer at timestamps, so the inherited `generate` is counted.
     """
     from transformers import GenerationMixin
 
@@ -272,7 +272,7 @@ def lengths_of_generate(lengths: Counter[int]) -> Callable[[], None]:
 
 
 def long_form(model: Model) -> Peer:
-    """transformers' `generate` over whole recordings, several at once."""
+    """Return transformers' `generate` over whole recordings, several in a batch."""
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
     processor = WhisperProcessor.from_pretrained(model.folder)
@@ -313,7 +313,7 @@ def _sound(path: Path) -> np.ndarray:
 
 
 def faster_whisper(model: Model, *, batched: bool, words: bool = False) -> Peer:
-    """The faster-whisper package over CTranslate2, in float32 as ours is."""
+    """Return the faster-whisper package over CTranslate2, in float32 like ours."""
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
     whisper = WhisperModel(
@@ -325,7 +325,7 @@ def faster_whisper(model: Model, *, batched: bool, words: bool = False) -> Peer:
     }  # fmt: skip
     lengths: Counter[int] = Counter()
     if model.random:
-        # (CTranslate2 writes half of the length it is given, the prompt's less.)
+        # (CTranslate2 writes half of the given length minus the prompt.)
         options |= {
             "max_new_tokens": 2 * TOKENS - 2, "suppress_tokens": [50257], "suppress_blank": False
         }  # fmt: skip
@@ -341,7 +341,7 @@ def faster_whisper(model: Model, *, batched: bool, words: bool = False) -> Peer:
         whisper.model = _Instrumented(whisper.model, generate=measured)
     transcribe: Callable[..., Any] = whisper.transcribe
     if batched:
-        # Timestamps as trained; without them the demo weights have hardly been shown anything.
+        # The demo weights were trained almost only with timestamps.
         options |= {"without_timestamps": model.random}
         transcribe = BatchedInferencePipeline(whisper).transcribe
     else:
@@ -360,7 +360,7 @@ def faster_whisper(model: Model, *, batched: bool, words: bool = False) -> Peer:
 
 
 def openai_whisper() -> Peer:
-    """The original, with random weights of the same shape."""
+    """Return the original Whisper package with random weights of the same shape."""
     import whisper
     from whisper.decoding import DecodingTask
     from whisper.model import ModelDimensions, Whisper

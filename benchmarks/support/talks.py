@@ -1,4 +1,4 @@
-"""The recordings that throughput is measured on, composed so that every word is known."""
+"""The recordings of the throughput measurements, composed so that every word is known."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from tests.support.compose import Composition, compose, write_wav
 from tests.support.speech import bank
 
-SPOKEN_S = 0.5  # a word with the gap after it, about
+SPOKEN_S = 0.5  # approximate length of a word and the gap after it
 
 
 @dataclass(frozen=True)
 class Load:
-    """Some recordings: `what` in words, with the files and what is said in them."""
+    """A set of recordings: `what` describes them, `said` has the composition of each file."""
 
     key: str
     what: str
@@ -28,10 +28,10 @@ class Load:
 
 
 def talk(seconds: float, quiet: float, rng: np.random.Generator) -> Composition:
-    """Speech of a length with about this share of pauses, in one of the known voices."""
+    """Return speech by one known voice with the given length and about this share of pauses."""
     plan: list[str | float] = []
     at_s = 0.0
-    pause_s = 4.2 * quiet / (1 - quiet)  # after phrases of some 4.2 s
+    pause_s = 4.2 * quiet / (1 - quiet)  # after phrases of about 4.2 s
     while at_s < seconds - 5:
         count = int(rng.integers(4, 14))
         wait_s = float(np.clip(rng.lognormal(np.log(pause_s) - 0.3, 0.8), 0.3, 12.0))
@@ -48,7 +48,11 @@ def talk(seconds: float, quiet: float, rng: np.random.Generator) -> Composition:
 
 
 def loads(folder: Path, scale: float) -> list[Load]:
-    """(a) one file of 30 min, (b) 60 of 30 s, (c) 20 of 1 to 5 min with 40 % pauses, scaled."""
+    """Write the loads, each scaled by `scale`.
+
+    They are (a) one file of 30 min, (b) 60 files of 30 s and (c) 20 files of 1 to 5 min with 40 %
+    pauses.
+    """
     rng = np.random.default_rng(8)
 
     def written(key: str, what: str, said: list[Composition]) -> Load:
@@ -73,7 +77,7 @@ def loads(folder: Path, scale: float) -> list[Load]:
 
 
 def trial(folder: Path) -> dict[str, list[Path]]:
-    """Other recordings of each kind for finding out the best batch: some eight windows each."""
+    """Write separate recordings for the search of the best batch size: about 8 windows a kind."""
     rng = np.random.default_rng(80)
     kinds = {
         "a": [talk(240.0, 0.15, rng)],

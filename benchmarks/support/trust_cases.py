@@ -1,4 +1,4 @@
-"""The cases of `trust.py`: undisturbed conditions, faults, and items held for review."""
+"""The cases of `trust.py`: runs without and with faults, and items held for review."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Tally:
         return result
 
     def share(self, count: int) -> float:
-        """In per cent of the words said."""
+        """Return the count in per cent of the spoken words."""
         return 100 * count / max(1, self.spoken)
 
     @property
@@ -73,7 +73,7 @@ def plain_words(text: str) -> list[Word]:
 
 
 def flagged_windows(found: Transcript) -> list[Any]:
-    """Windows that had a sign after their first reading."""
+    """Return the windows that had a flag after their first reading."""
     return [window for window in found.windows if window.flags or window.attempts]
 
 
@@ -95,7 +95,7 @@ class Row:
 
     @property
     def cost(self) -> float:
-        """Repair in per cent of the first reading's time."""
+        """Return the time of repair in per cent of the time of first readings."""
         return 100 * self.repair_s / max(self.first_s, 1e-9)
 
 
@@ -128,7 +128,7 @@ def run_undisturbed(
 
 @dataclass
 class FaultCounts:
-    """The outcome of the faults of one kind."""
+    """The results for the faults of one kind."""
 
     faults: int = 0
     found: int = 0
@@ -138,13 +138,13 @@ class FaultCounts:
 
 @dataclass
 class FaultRow(Row):
-    """The disturbed runs together."""
+    """The sums over all runs with faults."""
 
     floor: Tally = field(default_factory=Tally)
     kinds: dict[str, FaultCounts] = field(
         default_factory=lambda: {kind: FaultCounts() for kind in KINDS}
     )
-    unnoticed: list[str] = field(default_factory=list)  # examples of what was not noticed
+    unnoticed: list[str] = field(default_factory=list)  # examples of faults that were not detected
 
     def total(self, name: str) -> int:
         return sum(getattr(struck, name) for struck in self.kinds.values())
@@ -153,7 +153,7 @@ class FaultRow(Row):
 def run_disturbed(
     said: Sequence[Composition], reader: TrustReader, seeds: Sequence[int], timed: int
 ) -> FaultRow:
-    """Faults in a tenth of the windows, once for each seed; the first `timed` are measured."""
+    """Run with faults in a tenth of the windows, for each seed; time the first `timed` seeds."""
     row = FaultRow("faults in 10 % of the windows")
     reader.repair_budget = RepairBudget()
     for composition in said:
@@ -181,7 +181,7 @@ def run_disturbed(
 def count_faults(
     row: FaultRow, said: Composition, found: Transcript, faults: Sequence[Fault], seed: int
 ) -> None:
-    """Counts, for each fault of a first reading, whether it was found and mended."""
+    """Count the faults of first readings that were found and that were repaired."""
     noticed = {round(window.start_s, 2): window for window in flagged_windows(found)}
     for fault in faults:
         struck = row.kinds[fault.kind]
@@ -192,14 +192,14 @@ def count_faults(
         if is_repaired(said, found, fault):
             struck.repaired += 1
             continue
-        # Not mended: does the ledger say so?
+        # The fault was not repaired: count it if the ledger reports it.
         struck.unrepaired_flagged += window is not None and bool(window.flags or window.gaps)
         if window is None:
             row.unnoticed.append(f"{fault.kind} at {start_s:.1f} s, seed {seed}")
 
 
 def is_repaired(said: Composition, found: Transcript, fault: Fault) -> bool:
-    """Return whether the window's words are as correct and as well placed as undisturbed."""
+    """Return True if the window's words and times are as correct as without the fault."""
     struck = fault.window
     begin_s = struck.time_map.start(struck.start_s + struck.overlap_s)
     end_s = struck.time_map.end(struck.end_s - struck.shared_s)
@@ -223,10 +223,10 @@ def inside(words: Sequence[Word], begin_s: float, end_s: float) -> list[Word]:
 
 
 class LossyEngine:
-    """An engine that loses what is said between two times, however it is asked.
+    """An engine that loses the words between two times, on every reading.
 
-    Nothing that repair tries can mend it, so that the item has to be held where the loss is
-    more than may be missing, and must not be where it is less.
+    No step of repair can recover the words. The item must therefore be held if the loss exceeds
+    the permitted share, and must not be held if it does not.
     """
 
     def __init__(self, engine: Any, from_s: float, to_s: float) -> None:
@@ -249,13 +249,13 @@ class LossyEngine:
 
 @dataclass
 class HoldRow:
-    """Items that must be held, or must not be, and what was decided."""
+    """The decisions about items that must be held, or about items that must not be held."""
 
     name: str
     expected: bool
     items: int = 0
     held: int = 0
-    trusted: float = 1.0  # the lowest of an item that must not be held, the highest of the others
+    trusted: float = 1.0  # nearest to the limit: the highest if `expected`, else the lowest
 
     @property
     def correct(self) -> int:
@@ -273,7 +273,7 @@ class HoldRow:
 def run_holds(
     clean: Sequence[Composition], noisy: Sequence[Composition], reader: TrustReader
 ) -> list[HoldRow]:
-    """Decisions about items of which it is known what they must be."""
+    """Return the decisions about items whose correct decision is known."""
     rows = []
     for name, share, expected in (
         ("read as it is", 0.0, False),
@@ -301,7 +301,7 @@ def run_holds(
 
 
 def _lossy_engine(reader: TrustReader, said: Composition, share: float) -> Any:
-    """The engine, deaf to a share of the spoken seconds from the item's first third on."""
+    """Return an engine that loses a share of the speech, from the item's first third on."""
     if share <= 0:
         return reader.engine
     left_s = share * sum(end_s - start_s for _, start_s, end_s in said.words)

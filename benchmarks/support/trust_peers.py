@@ -1,4 +1,4 @@
-"""Others that run the same weights, for `trust.py`: the text of a sound, as they come."""
+"""Other libraries that run the same weights, for `trust.py`, with their default settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kb.asr.engines.model_lookup import DEMO_FOLDER
 
 
 class Pipeline:
-    """transformers' pipeline: chunks of 30 s with its own stride and stitching, float32."""
+    """transformers' pipeline in float32: chunks of 30 s with its stride and its merging."""
 
     name = f"transformers {importlib.metadata.version('transformers')} pipeline, chunked, float32"
 
@@ -30,26 +30,26 @@ class Pipeline:
             chunk_length_s=30,
             dtype=torch.float32,
             device="cpu",
-            ignore_warning=True,  # that it is experimental; that is what is measured here
+            ignore_warning=True,  # chunking is experimental, but it is measured here
         )
 
     def __call__(self, audio: np.ndarray) -> str:
-        """The text of float32 samples at 16 kHz."""
+        """Return the text of float32 samples at 16 kHz."""
         found = self._run(
             {"raw": audio.copy(), "sampling_rate": SAMPLE_RATE},
             batch_size=self._batch_size,
             return_timestamps=True,
-            # Its default of five beams takes some seven times as long.
+            # Its default of five beams takes about seven times as long.
             generate_kwargs={"num_beams": 1},
         )
         return str(found["text"])
 
 
 class FasterWhisper:
-    """faster-whisper's batched pipeline over CTranslate2, as it comes but for the prompt.
+    """faster-whisper's batched pipeline over CTranslate2, with its defaults except for the prompt.
 
-    It takes a model with a small vocabulary for one of English only; with timestamps it then
-    gives the bare start token, which the demo recognizer was trained on.
+    It treats a model with a small vocabulary as an English-only model. With timestamps, its
+    prompt is then only the start token, as in the training of the demo recognizer.
     """
 
     name = (
@@ -58,7 +58,7 @@ class FasterWhisper:
     )
 
     def __init__(self, batch_size: int, folder: Path) -> None:
-        """`folder`: where the converted model is laid as faster-whisper wants it."""
+        """Write the converted model to `folder` in the layout of faster-whisper, and load it."""
         from faster_whisper import BatchedInferencePipeline, WhisperModel
 
         self._batch_size = batch_size
@@ -71,7 +71,7 @@ class FasterWhisper:
         self._run: Any = BatchedInferencePipeline(model)
 
     def __call__(self, audio: np.ndarray) -> str:
-        """The text of float32 samples at 16 kHz."""
+        """Return the text of float32 samples at 16 kHz."""
         segments, _ = self._run.transcribe(
             audio, language="en", batch_size=self._batch_size, without_timestamps=False
         )

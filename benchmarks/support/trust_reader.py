@@ -1,4 +1,4 @@
-"""Our own path over one engine, for `trust.py`; what several runs share is computed once."""
+"""Our recognition with one engine, for `trust.py`; results that runs share are computed once."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ NO_REPAIR = RepairPlan(share=0.0, temperatures=(), beams=1)
 
 
 class CachingEngine:
-    """An engine that reads the same window once: what several runs share is computed once.
+    """An engine that caches the results of each window, so that several runs share them.
 
-    `fresh` counts nothing remembered: for runs whose time is measured.
+    With `fresh` it ignores the cache, for runs whose time is measured.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -41,7 +41,7 @@ class CachingEngine:
         return getattr(self._engine, name)
 
     def stop(self) -> None:
-        """The engine goes on to the next run."""
+        """Do nothing: the next run uses the same engine."""
 
     def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         keys = [self._key(window) for window in windows]
@@ -73,7 +73,7 @@ class CachingEngine:
 
 
 class RecordedDetector:
-    """Speech detection of one sound, done once and played back."""
+    """Speech detection that is computed once for one audio and repeated from memory."""
 
     def __init__(self, audio: Audio) -> None:
         stream = detector().stream()
@@ -93,14 +93,14 @@ class RecordedDetector:
 
 @dataclass
 class TrustReader:
-    """Our own path over one engine; detection is remembered by sound."""
+    """Our recognition with one engine; it caches the speech detection of each composition."""
 
     engine: Any
     manager: GPUManager
     settings: Settings = field(default_factory=Settings)
     repair_budget: RepairBudget = field(
         default_factory=RepairBudget
-    )  # what repair may cost over a row of the table
+    )  # the budget of repair for one row of the table
     _detectors: dict[int, RecordedDetector] = field(default_factory=dict)
 
     def read(self, said: Composition, engine: Any, plan: RepairPlan | None = None) -> Transcript:

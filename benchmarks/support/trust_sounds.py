@@ -1,4 +1,4 @@
-"""The composed sounds of `trust.py`, every word of which is known."""
+"""The composed audio of `trust.py`, in which every word is known."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ WORDS_A_SECOND = 1.6
 def talk(
     seconds: float, rng: np.random.Generator, language: str = "en", **options: Any
 ) -> Composition:
-    """Speech in phrases, by known voices, newly drawn."""
+    """Return random speech in phrases, by known voices."""
     voice = {code: str(rng.choice(bank().voices(code, known=True))) for code in ("en", "de")}
     plan = random_plan(bank(), max(4, round(seconds * WORDS_A_SECOND)), rng, language)
     return compose(bank(), plan, voice, rng, **options)
 
 
 def noisy_items(seconds: float) -> list[Composition]:
-    """Items that are so noisy that their text must not be trusted."""
+    """Return items with so much noise that their text must not be trusted."""
     rng = np.random.default_rng(13)
     return [talk(seconds, rng, noise_db=level_db) for level_db in (-3.0, -6.0)]
 
 
 def sounds(seconds: float) -> dict[str, list[Composition]]:
-    """The undisturbed conditions, some `seconds` of sound each (the long pauses apart)."""
+    """Return the conditions without faults, about `seconds` of audio each plus long pauses."""
     rng = np.random.default_rng(7)
     half = seconds / 2
     parts = [talk(half / 3, rng) for _ in range(3)]

@@ -40,7 +40,7 @@ def document(
     mode: str,
     elapsed_s: float,
 ) -> str:
-    """`docs/trust.md`."""
+    """Return the text of `docs/trust.md`."""
     lines = [
         "# Words you can trust: what was measured",
         "",
@@ -145,7 +145,7 @@ def document(
 def report(
     rows: Sequence[Row], faults: FaultRow, holds: Sequence[HoldRow], peers: Sequence[Any]
 ) -> bool:
-    """The figures as JSON lines; returns whether the targets are met."""
+    """Print the figures as JSON lines; return True if the targets are met."""
     met = True
     for row in rows:
         figure(f"word error rate before repair, {row.name}", row.before.wer, "%")

@@ -1,4 +1,4 @@
-"""The models that throughput is measured with, as transformers and CTranslate2 want them."""
+"""The models of the throughput measurements, in the formats of transformers and CTranslate2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ALIGNMENT_HEADS = [[2, 2], [3, 0], [3, 2], [3, 3], [3, 4], [3, 5]]  # whisper-ti
 
 
 def demo_model(folder: Path) -> Model:
-    """The bundled recognizer."""
+    """Return the bundled recognizer."""
     copy = folder / "demo"
     shutil.copytree(DEMO_FOLDER, copy)
     title = "**The demo recognizer** (real words, a width of 128)"
@@ -24,7 +24,7 @@ def demo_model(folder: Path) -> Model:
 
 
 def random_tiny(folder: Path) -> Model:
-    """Random weights in whisper-tiny's shape, which never end before `TOKENS` tokens."""
+    """Return random weights in whisper-tiny's shape, whose texts have at least `TOKENS` tokens."""
     import kb.asr.engines.faster_whisper.engine as ours_ctranslate2
     import kb.asr.engines.whisper.greedy_search as ours
 
@@ -36,9 +36,9 @@ def random_tiny(folder: Path) -> Model:
 
 
 def make_tokenizer(words: int) -> Any:
-    """The family's tokenizer over `words` meaningless text tokens, at least 256.
+    """Return a Whisper tokenizer over `words` meaningless text tokens, at least 256.
 
-    The end token has the number `words`, and all other special tokens come after it.
+    The end token has the number `words`; all other special tokens follow it.
     """
     from tokenizers import AddedToken, pre_tokenizers
     from transformers import WhisperTokenizer
@@ -59,7 +59,7 @@ def make_tokenizer(words: int) -> Any:
 
 
 def write_random(folder: Path, *, width: int, heads: int, layers: int, seed: int) -> None:
-    """A random Whisper with the family's full vocabulary, saved as the hub has them."""
+    """Write a random Whisper with the full multilingual vocabulary, in the hub's layout."""
     from transformers import (
         GenerationConfig,
         WhisperConfig,
@@ -88,7 +88,7 @@ def write_random(folder: Path, *, width: int, heads: int, layers: int, seed: int
         task_to_id={t: number(f"<|{t}|>") for t in ("transcribe", "translate")},
         no_timestamps_token_id=number("<|notimestamps|>"),
         prev_sot_token_id=number("<|startofprev|>"), max_length=448,
-        suppress_tokens=[WORDS],  # it never ends by itself
+        suppress_tokens=[WORDS],  # the model never writes the end token
     )  # fmt: skip
     model.save_pretrained(folder)
     extractor = WhisperFeatureExtractor()
@@ -97,7 +97,7 @@ def write_random(folder: Path, *, width: int, heads: int, layers: int, seed: int
 
 
 def _converted(folder: Path) -> Path:
-    """In CTranslate2's format, float32, with what faster-whisper looks for."""
+    """Convert to CTranslate2's format in float32, with the files that faster-whisper needs."""
     from ctranslate2.converters import TransformersConverter
 
     target = folder.with_name(f"{folder.name}-ctranslate2")

@@ -1,4 +1,4 @@
-"""A model hub on loopback: the calls of a repository's download, over real HTTP."""
+"""A model hub on loopback: the HTTP calls that download a repository."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class FakeHub:
-    """Repositories by name, each files by name. `gated` ones ask for a login.
+    """The hub. `repositories` maps names to files by name; those in `gated` require a login.
 
-    `sent` names the files whose bytes were fetched; `cut` breaks the connection off after so
-    many bytes of a file, once.
+    `sent` has the names of the files whose bytes were sent; `cut` ends the connection once after
+    this number of bytes of a file.
     """
 
     def __init__(

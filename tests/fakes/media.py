@@ -1,11 +1,11 @@
-"""A site with media on loopback: watch pages, files with `Range`, and all kinds of faults.
+"""A media site on loopback: watch pages, files with `Range`, and faults of many kinds.
 
     with FakeMedia(body) as site:
         site.script["someid"] = ["drop", 500, "ok"]      # one step per request for the file
         settings = Settings(YT_WATCH_URL=site.watch_url, ...)
 
-`/watch/<id>` is a page with one medium in it (`<id>+<id>`: with two), `/media/<id>.webm` the
-file, `/beside/<id>.vtt` and `.jpg` its captions and picture, `/feed` an RSS feed of the ids in
+`/watch/<id>` is a page with one medium (`<id>+<id>`: with two), `/media/<id>.webm` the file,
+`/beside/<id>.vtt` and `.jpg` its captions and picture, `/feed` an RSS feed of the ids in
 `feed`. `pages` has the steps of pages, `script` those of files:
 
     ok        the whole file, or the requested `Range`

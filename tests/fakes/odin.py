@@ -1,7 +1,8 @@
-"""A fake of ODIN's service: real HTTP on 127.0.0.1, state on disk, faults on request.
+"""A fake of the ODIN service: real HTTP on 127.0.0.1, state on disk, faults on request.
 
-It has the difficult properties of the real one: a second upload of a name makes a second
-document, deleting takes time, an accepted document is not yet indexed, names lose `%` and `~`.
+It has the difficult properties of the real service: a second upload of a name creates a second
+document, deleting takes time, an accepted document is not yet indexed, and names lose `%` and
+`~`.
 
     with FakeOdin(tmp_path / "odin") as odin:
         settings = Settings(**odin.settings())
@@ -207,7 +208,7 @@ class FakeOdin:
                 name = self.queued_faults.popleft()
                 name = "" if name == "ok" else name
             elif self.random.random() < self.fault_rate:
-                # From a shuffled list, so that every fault comes before any comes again.
+                # The shuffled list has every fault once, so no fault repeats before all occurred.
                 bag = self._bags.setdefault(upload, [])
                 if not bag:
                     bag.extend(UPLOAD_FAULTS if upload else OTHER_FAULTS)
@@ -272,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
                 odin.requests.append((self.command, url.path, 0))
             self.close_connection = True
             with suppress(OSError):
-                # A reset instead of an orderly end, as with a broken cable.
+                # A reset instead of an orderly end, as after the loss of the network.
                 linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 self.connection.close()
@@ -334,7 +335,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _check_credentials(self) -> None:
         key, secret = self.headers.get("X-API-KEY"), self.headers.get("X-API-SECRET")
         if key != KEY:
-            # Some services quote the request; it must not reach a message.
+            # Some services quote the request; the quote must not occur in a message.
             raise _Response(401, {"detail": f"Invalid API key {key}"})
         if secret != SECRET:
             raise _Response(403, {"detail": {"message": f"Forbidden for {secret}"}})
@@ -479,7 +480,7 @@ def _item_of(metadata: str) -> str:
 
 
 def _excerpts(odin: FakeOdin, query: str) -> list[tuple[int, str, str]]:
-    """(words in common, key, paragraph), best first."""
+    """Return (words in common, key, paragraph), best first."""
     wanted = set(re.findall(r"\w+", query.lower()))
     found = []
     for key, content in odin.indexed().items():
@@ -502,7 +503,7 @@ def _chat(odin: FakeOdin, payload: dict[str, Any]) -> dict[str, Any]:
     )
     answer: dict[str, Any] = {"chat_id": payload["chat_id"], "message_id": "message-1"}
     if odin.chat_sources:
-        # Without the times, as a service that shows only the text it used.
+        # Without the times, as in a service that returns only the text it used.
         bare = [(key, re.sub(r"^\[[\d:]+\]\([^)]*\) ", "", text)) for _, key, text in rows]
         answer["message"] = "They say so."
         answer["sources"] = [{"name": key, "text": text[:120]} for key, text in bare]

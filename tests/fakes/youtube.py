@@ -1,9 +1,9 @@
-"""A YouTube Data API on loopback: pages, quota per key, and the service's own errors.
+"""A YouTube Data API on loopback: pages, quota per key, and the errors of the service.
 
     with FakeYouTube([Channel("UC...", "@talks", count=5000)], quota={key: 10_000}) as fake:
         settings = Settings(YT_API_ENDPOINT=fake.url, ...)
 
-Videos are generated from their number, so that 21,000 of them cost nothing.
+Videos are generated from their number, so that 21,000 videos need no memory.
 """
 
 from __future__ import annotations
@@ -183,8 +183,8 @@ class _Server(ThreadingHTTPServer):
 class FakeYouTube:
     """The server. `quota` maps each valid key to its units a day; others are not valid.
 
-    `refuse(path, query, key)` may return a Refusal to send instead. `calls` is everything
-    that was asked; `spent` the units charged to each key since `renew()`.
+    `refuse(path, query, key)` may return a Refusal to send instead. `calls` has all requests;
+    `spent` has the units charged to each key since `renew()`.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class FakeYouTube:
         return f"http://127.0.0.1:{self._server.server_address[1]}/"
 
     def renew(self) -> None:
-        """Start a new day: every key has its units again."""
+        """Start a new day: reset the spent units of every key."""
         self.spent.clear()
 
     def units(self) -> int:

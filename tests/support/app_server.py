@@ -31,10 +31,11 @@ def free_port() -> int:
 
 @contextmanager
 def dashboard(home: Path, log: Path, *, cwd: Path = ROOT, **settings: str) -> Iterator[str]:
-    """`streamlit run` over a library folder; gives its address, ends it at the end.
+    """Run `streamlit run` over a library folder; yield its address, and end it afterwards.
 
-    The demo recognizer unless `settings` (names of the environment) say otherwise. Another
-    `cwd` is for tests that write `.env`: it must hold one, and gets the page's configuration.
+    It uses the demo recognizer unless `settings` (environment variables) change it. Tests that
+    write `.env` pass a different `cwd`, which must hold an `.env` and receives the page's
+    configuration.
     """
     if cwd != ROOT:
         (cwd / ".streamlit").mkdir(exist_ok=True)
@@ -73,7 +74,7 @@ def dashboard(home: Path, log: Path, *, cwd: Path = ROOT, **settings: str) -> It
 
 
 def worker_pids(home: Path) -> list[int]:
-    """Process ids of the workers of a library that have not said good-bye."""
+    """Return the process ids of the library's workers that have not signed off."""
     database = home / "kb.sqlite"
     if not database.exists():
         return []
@@ -86,7 +87,7 @@ def worker_pids(home: Path) -> list[int]:
 
 
 def end_workers(home: Path) -> None:
-    """The worker outlives the server, as it should; a test has to end it, by its id."""
+    """End the workers of a library by process id, because a worker outlives its server."""
     for pid in worker_pids(home):
         try:
             worker = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""A headless Chromium for tests and screenshots, wherever this machine has or can get one."""
+"""A headless Chromium for tests and screenshots: found on this machine, or installed."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ INSTALL_TIMEOUT_S = 600
 
 @cache
 def chromium() -> str:
-    """Path of a Chromium: on the path, else Debian's (as root), else Playwright's own.
+    """Return the path of a Chromium: on the path, else Debian's (as root), else Playwright's.
 
-    Raises RuntimeError saying what was tried.
+    Raise RuntimeError with the list of attempts.
     """
     tried: list[str] = []
     if found := _on_path(tried):
         return found
-    # Test processes run beside each other, and apt-get refuses to run twice at once.
+    # Test processes run in parallel, and apt-get refuses to run twice at the same time.
     with FileLock(Path(sys.prefix) / ".browser-install.lock", timeout=INSTALL_TIMEOUT_S):
         for locate in (_on_path, _debian, _bundled):
             if found := locate(tried):
@@ -51,7 +51,7 @@ def chromium() -> str:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A running browser, closed at the end."""
+    """Yield a running browser; close it afterwards."""
     with sync_playwright() as playwright:
         instance = launch(playwright)
         try:
@@ -66,7 +66,7 @@ def launch(playwright: Playwright) -> Browser:
 
 
 def require_browser() -> None:
-    """Skip the test where there is no browser; in CI that is a failure."""
+    """Skip the test if there is no browser; in CI, fail."""
     try:
         chromium()
     except RuntimeError as error:
@@ -76,7 +76,7 @@ def require_browser() -> None:
 
 
 def wait_player_at(tab: Page, start_s: float, end_s: float) -> None:
-    """Wait until the player stands within a stretch of time."""
+    """Wait until the player's position is within a time interval."""
     tab.wait_for_function(
         "([start, end]) => { const media = [...document.querySelectorAll('*')]"
         ".flatMap(e => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('video')] : [])[0];"
@@ -119,7 +119,7 @@ def _can_launch(path: Path) -> bool:
         with sync_playwright() as playwright:
             playwright.chromium.launch(executable_path=str(path), args=list(FLAGS)).close()
     except PlaywrightError:
-        return False  # libraries of the system are missing
+        return False  # system libraries are missing
     return True
 
 

@@ -1,4 +1,4 @@
-"""A channel on loopback whose talks are really spoken, and a library that looks at it."""
+"""A channel on loopback whose talks have speech, and a library that lists it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.compose import SAMPLE_RATE, WordBank, compose, random_plan, w
 from tests.support.workers import Lab
 
 CHANNEL = "UC" + "x" * 22
-# Put together here, so that no file ever holds anything that looks like a key.
+# Composed at run time, so that no file holds anything that looks like a key.
 KEYS = ["AI" + "za" + "Sy" + letter * 33 for letter in "pqr"]
 
 
 class Site:
-    """A channel of `count` talks of `seconds` each, with `spare` newer ones to come.
+    """A channel of `count` talks of `seconds` each, and `spare` talks that can be added later.
 
-    `quota` holds the units a day of each of its keys. Without `spoken` there are no media.
+    `quota` has the units a day of each key. Without `spoken` there are no media.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Site:
         composition = compose(
             bank, random_plan(bank, words, rng), voice=bank.voices("en")[0], rng=rng
         )
-        audio = np.zeros(seconds * SAMPLE_RATE, np.float32)  # as long as the API says
+        audio = np.zeros(seconds * SAMPLE_RATE, np.float32)  # the duration that the API returns
         audio[: min(composition.audio.size, audio.size)] = composition.audio[: audio.size]
         path = write_wav(folder / f"{number}.wav", audio)
         video_id = self.channel.video_id(number)
@@ -76,7 +76,7 @@ class Site:
         self.api.__exit__(kind, error, trace)
 
     def lab(self, folder: Path, **settings: str) -> Lab:
-        """A library that takes the channel for YouTube."""
+        """Return a library whose settings replace YouTube by this channel."""
         values = {
             "YT_API_ENDPOINT": self.api.url,
             "YT_WATCH_URL": self.media.watch_url,
@@ -88,12 +88,12 @@ class Site:
         return Lab(folder, **{**values, **settings})
 
     def id_of(self, number: int) -> str:
-        """The item's id of a talk."""
+        """Return the item id of a talk."""
         return f"youtube:{self.channel.video_id(number)}"
 
 
 def expire_waits(lab: Lab) -> None:
-    """Everything that waits for a time finds that it has come: keys, lanes and items."""
+    """Set the wait times of all keys, lanes and items to the present."""
     now = time.time()
     with sqlite3.connect(lab.home / "kb.sqlite", timeout=60) as database:
         database.execute("UPDATE kb_api_keys SET until = ? WHERE until > ?", (now, now))

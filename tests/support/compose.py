@@ -1,7 +1,7 @@
-"""Compose speech for tests out of recorded words, so that every word and its time are known.
+"""Compose speech for tests from recorded words, so that every word and its time are known.
 
-Needs numpy and soundfile only; the recordings are ``tests/data/wordbank.flac``. Everything is
-float32, mono, 16 kHz, shape (samples,), and times are seconds. Typical use::
+The module needs only numpy and soundfile; the recordings are ``tests/data/wordbank.flac``. All
+audio is float32, mono, 16 kHz, shape (samples,); times are in seconds. Typical use::
 
     bank = WordBank.load()
     rng = np.random.default_rng(1)
@@ -9,8 +9,8 @@ float32, mono, 16 kHz, shape (samples,), and times are seconds. Typical use::
     write_wav(tmp_path / "talk.wav", talk)
     assert talk.words[0] == ("before", 0.5, ...)
 
-A *plan* is a string of words in which ``|`` (or a new line) stands for a pause of ordinary length
-and a number for a pause of that many seconds; or the same as a list of words, ``"|"`` and floats.
+A *plan* is a string of words in which ``|`` (or a new line) is a pause of ordinary length and a
+number is a pause of that many seconds; or a list of words, ``"|"`` and floats.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Word = tuple[str, float, float]  # text, first second, last second
 
 @dataclass(frozen=True)
 class Composition:
-    """Audio and the truth about it.
+    """Audio with its words and their times.
 
-    ``audio``: float32 (samples,) at 16 kHz; ``words``: (text, start, end) in order; ``language``:
-    "en" or "de", the one with more speech (None without speech).
+    ``audio``: float32 (samples,) at 16 kHz; ``words``: (text, start, end) in order;
+    ``language``: "en" or "de", the language with more speech (None without speech).
     """
 
     audio: np.ndarray
@@ -45,21 +45,21 @@ class Composition:
 
     @property
     def text(self) -> str:
-        """The words with spaces between them."""
+        """Return the words with spaces between them."""
         return " ".join(word for word, _, _ in self.words)
 
     @property
     def seconds(self) -> float:
-        """The length of the audio."""
+        """Return the length of the audio in seconds."""
         return len(self.audio) / SAMPLE_RATE
 
 
 class WordBank:
     """Recorded words of several voices. A voice speaks one language.
 
-    English voices are named after accent, variant, pitch and speed ("en-us+f1-p50-s170"), German
-    ones begin with "de". *Known* voices were trained on by the demo recognizer, others were
-    not.
+    The name of an English voice has its accent, variant, pitch and speed ("en-us+f1-p50-s170");
+    the names of German voices begin with "de". The demo recognizer was trained on the *known*
+    voices and not on the others.
     """
 
     def __init__(self, audio: np.ndarray, entries: Sequence[Mapping]):
@@ -80,7 +80,7 @@ class WordBank:
         return cls(audio, index["words"])
 
     def voices(self, language: str | None = None, known: bool | None = None) -> list[str]:
-        """Names of the voices, of one language or one set where asked."""
+        """Return the names of the voices, optionally of one language or of one set."""
         return [
             name
             for name, (spoken, trained) in self._voices.items()
@@ -88,23 +88,23 @@ class WordBank:
         ]
 
     def language(self, voice: str) -> str:
-        """ "en" or "de"."""
+        """Return the language of a voice, "en" or "de"."""
         return self._voices[voice][0]
 
     def words(self, language: str) -> list[str]:
-        """All recorded words of a language, in the order of the vocabulary."""
+        """Return all recorded words of a language, in the order of the vocabulary."""
         voice = self.voices(language)[0]
         return [word for name, word in self._clips if name == voice]
 
     def language_of(self, word: str) -> str:
-        """The language a word belongs to; KeyError for a word that was not recorded."""
+        """Return the language of a word; raise KeyError for a word that was not recorded."""
         for voice, text in self._clips:
             if text == word:
                 return self.language(voice)
         raise KeyError(f"{word!r} is not in the word bank")
 
     def clip(self, word: str, voice: str) -> np.ndarray:
-        """One recording, tightly cut, peak at about 0.7."""
+        """Return one recording without silence at its ends, peak at about 0.7."""
         return self._clips[voice, word]
 
 
@@ -122,20 +122,20 @@ def compose(
     noise_kind: str = "pink",
     peak: float = PEAK,
 ) -> Composition:
-    """Speak a plan.
+    """Return the speech of a plan.
 
-    ``voice``: one voice (a word of the other language then gets a voice of that language from the
-    same set), or a voice per language, or None for the first known ones. ``gap`` and ``pause``:
-    seconds, drawn between, within a phrase and at ``|``. ``lead``, ``trail``: seconds before the
-    first and after the last word. ``noise_db``: speech-to-noise ratio in dB, None for no noise.
-    ``rng``: without one, the same call gives the same audio.
+    ``voice``: one voice (words of the other language then use a voice of that language from the
+    same set), or a voice per language, or None for the first known voices. ``gap`` and ``pause``:
+    limits in seconds of the random silence between words of a phrase and at ``|``. ``lead``,
+    ``trail``: seconds before the first and after the last word. ``noise_db``: speech-to-noise
+    ratio in dB, None for no noise. ``rng``: without it, the same call returns the same audio.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     chosen = _voices(bank, voice)
     pieces = [np.zeros(round(lead * SAMPLE_RATE), np.float32)]
     at = len(pieces[0])
     words: list[Word] = []
-    new_phrase, wait = True, 0.0  # fresh: no gap is due before the next word; wait: pause owed
+    new_phrase, wait = True, 0.0  # `wait`: silence in s before the next phrase
     for item in _items(plan):
         if item == "|":
             wait, new_phrase = wait + rng.uniform(*pause), True
@@ -166,9 +166,9 @@ def random_plan(
     language: str = "en",
     phrase: tuple[int, int] = (2, 7),
 ) -> list[str | float]:
-    """A plan of ``count`` random words in phrases of ``phrase`` words, with pauses between.
+    """Return a plan of ``count`` random words in phrases of ``phrase`` words, with pauses between.
 
-    ``language`` "mixed" draws a language for every phrase.
+    With ``language`` "mixed", each phrase has a random language.
     """
     plan: list[str | float] = []
     spoken = 0
@@ -188,7 +188,7 @@ def continuous_speech(
     voice: str | Mapping[str, str] | None = None,
     **options,
 ) -> Composition:
-    """Speech without a single pause for at least ``seconds``; ``options`` as for ``compose``."""
+    """Return speech without pauses of at least ``seconds``; ``options`` as for ``compose``."""
     words = [str(w) for w in rng.choice(bank.words(language), int(seconds / 0.25) + 8)]
     options = {"lead": 0.0, "trail": 0.0, "gap": (0.02, 0.12)} | options
     longest = compose(bank, words, voice, rng, **options)
@@ -201,7 +201,7 @@ def continuous_speech(
 
 
 def join(*parts: Composition, pause: float = 1.0) -> Composition:
-    """Play compositions one after another with ``pause`` seconds of silence between them."""
+    """Concatenate compositions with ``pause`` seconds of silence between them."""
     audio: list[np.ndarray] = []
     words: list[Word] = []
     spoken: dict[str, float] = {}
@@ -222,17 +222,17 @@ def join(*parts: Composition, pause: float = 1.0) -> Composition:
 
 
 def without_speech(audio: np.ndarray) -> Composition:
-    """Wrap audio without speech (noise, chords, silence), so that it can be joined."""
+    """Return a composition of audio without speech (noise, chords, silence), for ``join``."""
     return Composition(audio, [], None)
 
 
 def silence(seconds: float) -> np.ndarray:
-    """Digital silence."""
+    """Return digital silence."""
     return np.zeros(round(seconds * SAMPLE_RATE), np.float32)
 
 
 def noise(seconds: float, rng: np.random.Generator, kind: str = "pink") -> np.ndarray:
-    """Steady noise, RMS 0.1 (−20 dBFS); ``kind`` is "white", "pink", "brown" or "hum"."""
+    """Return steady noise, RMS 0.1 (−20 dBFS); ``kind``: "white", "pink", "brown" or "hum"."""
     count = round(seconds * SAMPLE_RATE)
     if kind == "hum":
         clock = np.arange(count) / SAMPLE_RATE
@@ -246,7 +246,7 @@ def noise(seconds: float, rng: np.random.Generator, kind: str = "pink") -> np.nd
 
 
 def chords(seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """Music-like sound, RMS 0.1: triads of plucked harmonic tones, one after another."""
+    """Return music-like sound, RMS 0.1: successive triads of plucked harmonic tones."""
     out = np.zeros(round(seconds * SAMPLE_RATE))
     at = 0
     while at < len(out):
@@ -267,7 +267,7 @@ def add_noise(
 ) -> np.ndarray:
     """Add noise ``db`` decibels below the speech (the samples that are not silent).
 
-    ``kind`` as in ``noise``, or "chords". The sum is scaled down where it would clip.
+    ``kind`` is as in ``noise``, or "chords". The sum is scaled down if it would clip.
     """
     spoken = audio[np.abs(audio) > 1e-3]
     loudness = np.sqrt(np.mean(spoken**2)) if len(spoken) else 0.1
@@ -280,7 +280,7 @@ def add_noise(
 def write_wav(path: Path, sound: Composition | np.ndarray, rate: int = SAMPLE_RATE) -> Path:
     """Write 16-bit PCM to ``path`` (WAV or FLAC by its suffix) and return it.
 
-    ``rate`` is only declared: resample the samples yourself if you want another.
+    ``rate`` only sets the header: the caller must resample the samples to a different rate.
     """
     audio = sound.audio if isinstance(sound, Composition) else sound
     soundfile.write(path, audio, rate, subtype="PCM_16")

@@ -1,7 +1,7 @@
-"""A recognizer whose device breaks as often as a file says; run it and it is a worker.
+"""A worker whose recognizer raises device errors; a file has the number of failures.
 
-The real model and the real processes; only the driver's complaint is played. On the CPU after
-a fall-back it works, as a CPU does when a card has failed.
+The model and the processes are real; only the driver's error is simulated. After the fall-back to
+the CPU the recognizer works, as it does after the failure of a real card.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from kb.inference.process import InferenceProcess, serve
 from kb.jobs.worker.worker import Worker
 from kb.settings import Settings, get_settings
 
-FAILURES_ENV = "KB_TEST_TROUBLE"  # names a file with the number of failures that are still to come
+FAILURES_ENV = "KB_TEST_TROUBLE"  # the path of a file with the number of remaining failures
 CUDA_ERROR = "CUDA error: an illegal memory access was encountered"
 
 
 class FlakyEngine(WhisperEngine):
-    """Fails where there is still a failure to come, unless it runs on the CPU for good."""
+    """An engine that raises the remaining failures until it runs permanently on the CPU."""
 
     def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         if "in a row" not in self._manager.fallback_reason and consume_failure():
@@ -42,7 +42,7 @@ SPEC = replace(WHISPER, load=FlakyEngine.load)
 
 
 def consume_failure() -> bool:
-    """Use up one failure; return whether one was left."""
+    """Count down the failures by one; return False if none was left."""
     file = Path(os.environ[FAILURES_ENV])
     with FileLock(f"{file}.lock"):
         remaining = int(file.read_text())
@@ -51,20 +51,20 @@ def consume_failure() -> bool:
 
 
 def main(connection: Connection, settings: Settings, workers: int, **more: Any) -> None:
-    """The inference process."""
+    """Run the inference process."""
     engines.ENGINES["whisper"] = "tests.support.device_trouble:SPEC"
     serve(connection, settings, workers, **more)
 
 
 class FlakyInferenceProcess(InferenceProcess):
-    """A host whose process runs `main`."""
+    """An inference process that runs `main`."""
 
     def __init__(self, settings: Settings, workers: int, **more: Any) -> None:
         super().__init__(settings, workers, **{**more, "main": main})
 
 
 class FlakyWorker(Worker):
-    """A worker with such a host."""
+    """A worker with such an inference process."""
 
     process_class = FlakyInferenceProcess
 

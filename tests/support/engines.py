@@ -1,4 +1,4 @@
-"""Engines for tests, each as its users load it: the demo recognizer, or small random models."""
+"""Engines for tests, loaded as in the application: the demo recognizer and random models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PIECES = ("▁winter", "▁har", "bour", "▁the", "▁lan", "tern", "▁old", "
 
 
 def write_parakeet(folder: Path, kind: str) -> Path:
-    """A Parakeet of a few thousand random weights, saved as the hub has them; `tdt` or `ctc`."""
+    """Write a Parakeet of a few thousand random weights in the hub's layout; `tdt` or `ctc`."""
     vocabulary = {piece: n for n, piece in enumerate(("<unk>", "<pad>", *PIECES, "<blank>"))}
     blank = vocabulary["<blank>"]
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -61,7 +61,7 @@ def write_parakeet(folder: Path, kind: str) -> Path:
         head = model.ctc_head
     torch.manual_seed(4)
     with torch.no_grad():
-        # What is likeliest is so by more than rounding, and not always the blank.
+        # Rounding must not change the likeliest token, and it must not always be the blank.
         torch.nn.init.normal_(head.weight, std=3.0)
         head.bias.zero_()
         head.bias[blank] = -1.0
@@ -77,7 +77,7 @@ def _write_once(folder: Path, write: Callable[[Path], object]) -> str:
 
 
 def _qwen3(folder: Path) -> str:
-    """Write the recognizer to `asr`; its aligner is beside it, for KB_QWEN_ALIGNER."""
+    """Write a recognizer, and its aligner beside it for KB_QWEN_ALIGNER; return the recognizer."""
     if not (folder / "asr").is_dir():
         write_qwen3(folder)
     return str(folder / "asr")
@@ -87,8 +87,8 @@ def _qwen3(folder: Path) -> str:
 class Case:
     """An engine with a model for its tests.
 
-    `model(folder)` returns the model's name, and writes it to `folder` if it has to be made;
-    `speech`: its weights know words; `stops`: `stop` ends a running `decode`.
+    `model(folder)` returns the model's name; a generated model is written to `folder`. `speech`:
+    the weights recognize words; `stops`: `stop` ends a running `decode`.
     """
 
     engine: str
@@ -115,11 +115,11 @@ SPEECH_CASES = tuple(name for name, case in CASES.items() if case.speech)
 
 @cache
 def load_case(name: str, folder: Path) -> Engine:
-    """Load the engine of a case; `folder` is for the models that have to be written."""
+    """Load the engine of a case; `folder` is for generated models."""
     return new_engine(name, folder)
 
 
 def new_engine(name: str, folder: Path) -> Engine:
-    """Load the engine of a case once more, for a test that stops or closes it."""
+    """Load the engine of a case again, for a test that stops or closes it."""
     case = CASES[name]
     return load_engine(case.engine, case.model(folder), GPUManager("cpu", cpu_threads=1))

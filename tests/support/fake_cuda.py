@@ -1,4 +1,4 @@
-"""A torch with a CUDA device that tests describe."""
+"""A fake torch with CUDA devices that the test describes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUILT_FOR = ["sm_75", "sm_80", "sm_86", "sm_90", "compute_90"]
 
 
 class FakeCuda:
-    """torch.cuda of a machine with these cards: (name, compute capability, bytes)."""
+    """The torch.cuda of a machine with the given cards: (name, compute capability, bytes)."""
 
     OutOfMemoryError = torch.cuda.OutOfMemoryError
 
@@ -65,7 +65,7 @@ class FakeCuda:
 
 
 class FakeTorch:
-    """The real torch, with `cuda`, `version` and MPS of another machine."""
+    """The real torch with the `cuda`, `version` and MPS of a different machine."""
 
     def __init__(
         self,

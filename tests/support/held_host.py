@@ -18,11 +18,11 @@ from kb.asr.windows.windowing import Window
 from kb.inference.process import serve
 from kb.settings import Settings
 
-GO = "KB_TEST_GO"  # names the file
+GO = "KB_TEST_GO"  # the variable with the file's path
 
 
 class HeldEngine(WhisperEngine):
-    """The real one, once it may."""
+    """The Whisper engine; `encode` waits for the file."""
 
     def encode(self, windows: Sequence[Window]) -> EncodedBatch:
         while not Path(os.environ[GO]).exists():
@@ -34,6 +34,6 @@ SPEC = replace(WHISPER, load=HeldEngine.load)
 
 
 def main(connection: Connection, settings: Settings, workers: int, **more: Any) -> None:
-    """The inference process."""
+    """Run the inference process."""
     engines.ENGINES["whisper"] = "tests.support.held_host:SPEC"
     serve(connection, settings, workers, **more)

@@ -8,7 +8,7 @@ NOON = datetime(2026, 11, 20, 20, tzinfo=UTC).timestamp()  # noon in Los Angeles
 
 
 def fake_key(letter: str) -> str:
-    # Put together here, so that no file ever holds anything that looks like a key.
+    # Composed at run time, so that no file holds anything that looks like a key.
     return "AI" + "za" + "Sy" + letter * 33
 
 

@@ -1,4 +1,4 @@
-"""Libraries to look at: items with true words, without a recognizer; and the page over them."""
+"""Libraries of items with known words, made without a recognizer, and the page over them."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def add_item(
     change: ChangeTranscript | None = None,
     **item: Any,
 ) -> str:
-    """Lay a sample into the library with its true words, as if it had been transcribed.
+    """Add a sample with its known words to the library, in the form of a transcribed item.
 
-    `change` makes another transcript of the true one; `item` replaces fields of the item.
-    Returns the item's id.
+    `change` returns a changed transcript; `item` replaces fields of the item. Return the item's
+    id.
     """
     service = Service()
     service.library.prepare()
@@ -60,7 +60,7 @@ def add_item(
 
 
 def true_segments(sample: Path = HARBOUR) -> Iterator[Segment]:
-    """The phrases of a sample, from its list of words."""
+    """Yield the phrases of a sample, from its list of words."""
     truth = json.loads(sample.with_suffix(".truth.json").read_text(encoding="utf-8"))
     words = [Word(w["start"], w["end"], w["text"], 0.9) for w in truth["words"]]
     phrase: list[Word] = []
@@ -78,7 +78,7 @@ def _segment(words: list[Word]) -> Segment:
 
 
 def page(**query: str) -> AppTest:
-    """The page at an address, drawn once."""
+    """Run the page with a query once; return it."""
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=APP_TIMEOUT_S)
     for name, value in query.items():
         app.query_params[name] = value
@@ -93,10 +93,10 @@ def run_page(app: AppTest) -> AppTest:
 
 
 def page_text(app: AppTest) -> str:
-    """All that the page says."""
+    """Return the text of the page."""
     kinds: list[Any] = [
         app.markdown, app.caption, app.error, app.warning, app.info, app.success, app.code,
     ]  # fmt: skip
     lines = "\n".join(str(element.value) for kind in kinds for element in kind)
     lines += "\n".join(str(html.proto.body) for html in app.get("html"))
-    return re.sub(r"\\([^\w\s]|_)", r"\1", lines)  # as a reader sees it
+    return re.sub(r"\\([^\w\s]|_)", r"\1", lines)  # without the escapes of Markdown

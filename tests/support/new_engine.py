@@ -1,6 +1,6 @@
-"""The code of a small engine, as a newcomer writes it: `spec.py` and `engine.py` of its folder.
+"""The code of a minimal new engine: `spec.py` and `engine.py` of its folder.
 
-Its package is named `PACKAGE` in the spec; it hears "echo" in every window.
+The spec has the placeholder `PACKAGE` for its package; it returns "echo" for every window.
 """
 
 from __future__ import annotations

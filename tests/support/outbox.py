@@ -1,4 +1,4 @@
-"""A queue with publications to be sent."""
+"""A queue with pending publications."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def serial_of(jobs: JobQueue, item_id: str) -> int:
 
 
 def claim(jobs: JobQueue, item_id: str) -> OutboxEntry:
-    """Claim a row as the worker does that has started its workflow."""
+    """Claim a row as its workflow does in a worker."""
     found = jobs.outbox.claim("odin", item_id, serial_of(jobs, item_id))
     assert found is not None
     return found

@@ -1,4 +1,4 @@
-"""A library folder with items, as the page tests see it."""
+"""A library folder with items for the page tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLES = HARBOUR.parent
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty library of its own, and nothing left of what other tests did."""
+    """Set an empty library, and clear the caches that other tests filled; yield its folder."""
     for name, value in {
         "KB_HOME": str(tmp_path / "library"),
         "KB_MODEL": "demo",
@@ -36,13 +36,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def name(app: AppTest, *references: str) -> AppTest:
-    """Name something to be looked at."""
+    """Enter references in the sources field and run the page."""
     app.text_area("sources").input("\n".join(references))
     return run_page(app)
 
 
 def queued(count: int = 0) -> Service:
-    """A library whose queue has the samples; no worker is there to take them."""
+    """Queue the samples in a library without a worker; return its service."""
     service = Service()
     paths = sorted(SAMPLES.glob("*.mp4"))[: count or None]
     service.ingest.run([str(path) for path in paths], RunOptions())

@@ -13,7 +13,7 @@ from tests.support.workers import Lab
 
 
 def environment(odin: FakeOdin, **more: Any) -> dict[str, str]:
-    """The service's settings by their names in the environment."""
+    """Return the settings of the fake service as environment variables."""
     known = Settings.model_fields
     given = odin.settings(**more).items()
     return {str(known[n].alias) if n in known else n: str(v) for n, v in given}

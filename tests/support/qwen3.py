@@ -1,4 +1,4 @@
-"""A Qwen3-ASR and its aligner of some ten thousand random weights, saved as the hub has them."""
+"""A Qwen3-ASR and its aligner of about ten thousand random weights, in the hub's layout."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ WORDS = (
     "winter", "harbour", "the", "lantern", "old", "stone", "road", "keeper", "river", "north",
     "seven", "letter", "garden", "silver", "bridge", "morning", "window", "mountain",
 )  # fmt: skip
-# As in the real vocabulary: all names are one token, but for these.
+# As in the real vocabulary, every name except these is one token.
 PIECES = {"Cantonese": ("Canton", "ese"), "Macedonian": ("Maced", "onian")}
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|audio_start|>", "<|audio_end|>", "<|audio_pad|>")
-MARKS = ("<asr_text>", "<timestamp>")  # which are text to the tokenizer
-STEPS = 350  # of 80 ms: what the aligner may answer
+MARKS = ("<asr_text>", "<timestamp>")  # the tokenizer treats them as text
+STEPS = 350  # of 80 ms: the range of the aligner's answers
 
 ASR_TEMPLATE = """\
 {%- set ns = namespace(system='', sound='') -%}
@@ -86,7 +86,7 @@ def _tokenizer() -> Qwen2Tokenizer:
 
 
 def _randomize(model: Qwen3ASRModel) -> None:
-    """Makes what is heard matter, and each place of the text look elsewhere."""
+    """Randomize the weights so that the audio affects the text and attention varies by position."""
     for name, weight in model.named_parameters():
         if weight.ndim > 1:
             torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
@@ -96,7 +96,7 @@ def _randomize(model: Qwen3ASRModel) -> None:
 
 
 def write_qwen3(folder: Path, *, endless: bool = False) -> tuple[Path, Path]:
-    """Writes `folder`/asr and `folder`/aligner; gives both. `endless`: its texts never end."""
+    """Write `folder`/asr and `folder`/aligner; return both. With `endless`, its texts never end."""
     tokenizer = _tokenizer()
 
     def number(token: str) -> int:
@@ -126,8 +126,8 @@ def write_qwen3(folder: Path, *, endless: bool = False) -> tuple[Path, Path]:
     model = Qwen3ASRForConditionalGeneration(config)
     with torch.no_grad():
         _randomize(model.model)
-        # After each word the next one is likeliest, by more than rounding, and at last the end;
-        # the first one is the sound's choice.
+        # The audio decides the first word. After each word, the next word of the list is the
+        # likeliest, by more than rounding; after the last word it is the end token.
         row = [number("Ġ" + word) for word in WORDS] + [number("."), ends[1]]
         table, head = model.get_input_embeddings().weight, model.lm_head.weight
         head.mul_(0.1)

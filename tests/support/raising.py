@@ -1,4 +1,4 @@
-"""Expects an error by its code and values, in place of its English sentence."""
+"""Checks of an error's code and values instead of its English sentence."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _Kind = TypeVar("_Kind", bound=KBError)
 def raises(
     kind: type[_Kind], code: str, /, **values: object
 ) -> Iterator[pytest.ExceptionInfo[_Kind]]:
-    """Expect an error of `kind` with `code`; of its values, those given must be equal.
+    """Expect an error of `kind` with `code`; the given values must equal the error's.
 
-    A path is compared as its text. A nested error is given by its code, or by a pair of its code
-    and all its values.
+    A path is compared as text. A nested error is given as its code, or as a pair of its code and
+    all its values.
     """
     with pytest.raises(kind) as caught:
         yield caught
@@ -29,7 +29,7 @@ def raises(
 
 
 def check(problem: KBError | StoredProblem | None, code: str, /, **values: object) -> None:
-    """Assert code and values of an error, or of its stored form ("problem" in JSON output)."""
+    """Check the code and values of an error, or of its stored form ("problem" in JSON output)."""
     stored = problem.problem if isinstance(problem, KBError) else problem
     assert stored is not None, f"{code} expected, found an error without a code: {problem}"
     assert stored["code"] == code, problem
@@ -39,7 +39,7 @@ def check(problem: KBError | StoredProblem | None, code: str, /, **values: objec
 
 
 def _comparable(found: object, wanted: object) -> object:
-    """A nested error in the form in which it is expected; any other value as it is."""
+    """Return a nested error in the form of the expected value, any other value unchanged."""
     if not isinstance(found, dict):
         return found
     return (found["code"], found["values"]) if isinstance(wanted, tuple) else found["code"]

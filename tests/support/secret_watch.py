@@ -1,12 +1,12 @@
-"""Looks at all that a test run says: no key, and no password of a service, may be in it.
+"""A scan of all output of a test run for API keys and passwords of services.
 
-`start()` listens to what would be seen by a user or lie in a log: the texts of our errors, the
-tracebacks that tests look at, log records, output that is captured (of processes too), and what
-the dashboard sends to a browser. The last tests of the run ask `watch` what it saw, and look
-through the files that the run left behind (see test_secrets.py).
+`start()` scans all text that a user or a log could receive: the texts of our errors, the
+tracebacks that tests read, log records, captured output (of child processes too), and the data
+that the dashboard sends to a browser. The last tests of the run check the findings of `watch`,
+and scan the files that the run has written (see test_secrets.py).
 
-Under pytest-xdist each worker process has a `watch` of its own. A worker sends what it saw to the
-controller when it ends, and the controller then collects and runs the tests marked `whole_run`.
+Under pytest-xdist each worker process has a separate `watch`. At its end a worker sends its
+findings to the controller, which then collects and runs the tests marked `whole_run`.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ import pytest
 
 from kb.errors import KBError
 
-# The form of a Google API key, and what ends every credential that tests give to ODIN. The
-# tests' own keys are put together at run time, so that no file holds one.
+# The form of a Google API key, and the suffix of every credential that tests give to ODIN. The
+# keys of tests are composed at run time, so that no file holds one.
 SECRET = re.compile(rb"AIza[0-9A-Za-z_-]{30,}|-PROBE\b")
 
 
 class SecretWatch:
-    """Counts what it has looked at, by kind, and remembers where it saw a secret."""
+    """Counts of the scanned texts by kind, and the places of the secrets found."""
 
     def __init__(self) -> None:
         self.scanned: Counter[str] = Counter()
         self.seen: list[str] = []
 
     def report(self) -> dict[str, Any]:
-        """What it has looked at and seen, as plain values for another process."""
+        """Return the counts and findings as plain values, for the controller process."""
         return {"scanned": dict(self.scanned), "seen": list(self.seen)}
 
     def add(self, report: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ class SecretWatch:
         self.seen.extend(report["seen"])
 
     def scan(self, kind: str, output: object, test: str = "") -> None:
-        """Look at a text or at bytes; anything else is empty."""
+        """Scan a text or bytes; ignore any other type."""
         data = output.encode(errors="replace") if isinstance(output, str) else output
         if not isinstance(data, bytes) or not data:
             return
@@ -63,22 +63,22 @@ watch = SecretWatch()
 
 
 class _Handler(logging.Handler):
-    """Every log record, with its traceback."""
+    """A handler that scans every log record with its traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
         watch.scan("log", self.format(record))
 
 
 class Plugin:
-    """Looks at what pytest captures, and runs the tests marked `whole_run` after all others."""
+    """A pytest plugin that scans captured output and runs the tests marked `whole_run` last."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self.is_worker = hasattr(config, "workerinput")  # a process that pytest-xdist started
-        self.last: list[str] = []  # node ids that the workers leave to the controller
+        self.is_worker = hasattr(config, "workerinput")  # a worker process of pytest-xdist
+        self.last: list[str] = []  # node ids of tests that the controller runs
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self.is_worker:
-            return  # the controller gets the same report
+            return  # the controller receives the same report
         for _, content in report.sections:
             watch.scan("output", content, report.nodeid)
 
@@ -101,7 +101,7 @@ class Plugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         report = getattr(node, "workeroutput", {}).get("secret_watch")
-        if report:  # nothing comes from a worker that crashed, which fails its test anyway
+        if report:  # a crashed worker sends no report, and its test fails anyway
             watch.add(report)
             self.last = report["last"]
 
@@ -119,7 +119,7 @@ class Plugin:
 
 
 def start(config: pytest.Config) -> None:
-    """Listen from now on, for the whole run."""
+    """Start to scan, until the end of the run."""
     config.pluginmanager.register(Plugin(config))
     logging.getLogger().addHandler(_Handler())
     _after(
@@ -130,14 +130,14 @@ def start(config: pytest.Config) -> None:
     _after(subprocess.Popen, "communicate", lambda _, read: _outputs(read))
     try:
         from playwright.sync_api import Browser, BrowserContext
-    except ImportError:  # `make quick` on a machine without it
+    except ImportError:  # `make quick` without Playwright
         return
     for kind in (Browser, BrowserContext):
         _after(kind, "new_page", lambda _, page: page.on("websocket", _frames))
 
 
 def _after(owner: type, name: str, then: Callable[[Any, Any], None]) -> None:
-    """Has `then(self, result)` called after each call of a method."""
+    """Call `then(self, result)` after each call of a method."""
     original = getattr(owner, name)
 
     @wraps(original)

@@ -43,7 +43,7 @@ def make_passages(item: MediaItem, texts: Sequence[str], seconds: float = 30.0) 
 
 
 class SinkContract:
-    """The contract. `texts` reads back what the sink holds of an item, in order."""
+    """The contract; `texts` reads the texts of an item from the sink, in order."""
 
     @pytest.fixture
     def sink(self) -> Sink:
@@ -59,7 +59,7 @@ class SinkContract:
         return published.content_sha256
 
     def test_its_name_leads_to_its_place(self, sink: Sink) -> None:
-        """Only the local index gets held items, within the item's own work."""
+        """Only the local index receives held items, in the item's workflow."""
         assert isinstance(sink, Sink)
         assert sink.is_local == is_local_sink(sink.name) == (sink.name == "local")
 

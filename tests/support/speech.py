@@ -1,7 +1,7 @@
-"""Shared parts of tests of speech: scoring against the truth, an oracle recognizer, a warm model.
+"""Shared parts of speech tests: scoring, an oracle engine and a shared demo model.
 
-The oracle knows every spoken word and its time, and answers with exactly those that lie in the
-sound it is shown: what is lost or doubled then is the doing of the code around it.
+The oracle knows every spoken word and its time, and returns exactly the words in the given
+window. Lost or doubled words are then errors of the code around the engine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kb.settings import get_settings
 from kb.types import MediaRef, Segment, Transcript, Word
 from tests.support.compose import Composition, WordBank
 
-Truth = Sequence[tuple[str, float, float]]  # word, first second, last second
+Truth = Sequence[tuple[str, float, float]]  # word, start in s, end in s
 BLOCK = 10 * SAMPLE_RATE
 SURE_LOGPROB = -0.1
 
@@ -55,7 +55,7 @@ def blocks(audio: Audio, size: int = BLOCK) -> Iterator[Audio]:
 
 @dataclass(frozen=True)
 class Score:
-    """Word errors of one transcript, and the errors of the times of the right words (s)."""
+    """The word errors of one transcript, and the time errors of the correct words in seconds."""
 
     reference_words: int
     substituted: int
@@ -63,7 +63,7 @@ class Score:
     inserted: int
     starts_s: tuple[float, ...]
     ends_s: tuple[float, ...]
-    found: frozenset[int] = field(default_factory=frozenset)  # places of the right words
+    found: frozenset[int] = field(default_factory=frozenset)  # indices of the correct words
 
     @property
     def errors(self) -> int:
@@ -71,12 +71,12 @@ class Score:
 
     @property
     def wer(self) -> float:
-        """Word error rate, 0 and up."""
+        """Return the word error rate as a fraction; it can exceed 1."""
         return self.errors / max(1, self.reference_words)
 
 
 def score(truth: Truth, words: Sequence[Word]) -> Score:
-    """Levenshtein alignment of what was read to what was said."""
+    """Score the recognized words against the spoken words by Levenshtein alignment."""
     reference, hypothesis = (
         [normalize_word(word) for word, _, _ in truth],
         [normalize_word(word.text) for word in words],
@@ -117,7 +117,7 @@ def score(truth: Truth, words: Sequence[Word]) -> Score:
 
 
 def words_of(document: Mapping[str, object]) -> list[Word]:
-    """The words of a transcript as `kb transcribe --json` prints it."""
+    """Return the words of a transcript in the JSON form of `kb transcribe --json`."""
     return [
         Word(word["start"], word["end"], word["text"], word["probability"])
         for segment in document["segments"]  # type: ignore[attr-defined]
@@ -139,11 +139,11 @@ def trimmed_time(clock: TimestampMap, at_s: float) -> float:
 
 @dataclass
 class Oracle:
-    """An engine that knows the truth; the fields make it fail in ways that engines do.
+    """An engine that knows the spoken words; its fields add typical faults of engines.
 
-    `skips(window, words)` returns the words that are given for a window, for instance fewer;
-    `jitter_s` shifts each time at random; `fails(windows)` may raise. `shown` keeps what was
-    decoded, as (start, end).
+    `skips(window, words)` returns the words to answer for a window, for instance fewer;
+    `jitter_s` shifts each time at random; `fails(windows)` may raise. `decoded_spans` has
+    (start, end) of each decoded window.
     """
 
     truth: Truth
@@ -185,7 +185,7 @@ class Oracle:
         words = []
         for text, *span_s in self.truth:
             start_s, end_s = (trimmed_time(window.time_map, at_s) for at_s in span_s)
-            # Half a word at an edge is heard as something, and as the wrong thing.
+            # A word that is cut at an edge is recognized as a wrong word.
             visible_s = min(end_s, window.end_s) - max(start_s, window.start_s)
             if visible_s < 0.3 * (end_s - start_s):
                 continue
@@ -231,7 +231,7 @@ def transcribe_with(
     plan: RepairPlan | None = None,
     **settings: object,
 ) -> Transcript:
-    """A composition through the real detection, windows, batches, repair and merging."""
+    """Transcribe a composition with the real detection, windows, batches, repair and merging."""
     batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 4)
     try:
         recognizer = Recognizer(
@@ -249,7 +249,7 @@ def transcribe_with(
 
 UNBOUNDED = RepairPlan(
     share=10.0, temperatures=(), beams=1
-)  # for engines that fail in every window
+)  # for engines with faults in every window
 
 
 # The demo model
@@ -257,12 +257,12 @@ UNBOUNDED = RepairPlan(
 
 @cache
 def inference_session() -> InferenceSession:
-    """A process-wide InferenceSession: the demo model is loaded once for all tests."""
+    """Return a process-wide InferenceSession, which loads the demo model once for all tests."""
     return InferenceSession(get_settings())
 
 
 def transcribe_demo(path: Path, **options: object) -> Transcript:
-    """A file through the demo model, kept loaded between tests."""
+    """Transcribe a file with the demo model, which stays loaded between tests."""
     chosen = RunOptions(model="demo", **options)  # type: ignore[arg-type]
     found = inference_session()
     return found.transcribe(path, found.transcription_options(chosen))

@@ -1,4 +1,4 @@
-"""Waits for a condition, bounded in time."""
+"""A wait for a condition with a time limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Waits until something is so."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + 90
     while not true():
         assert time.monotonic() < deadline

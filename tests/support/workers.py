@@ -1,7 +1,7 @@
-"""Real worker processes over a library of their own, for tests and benchmarks.
+"""Real worker processes over a separate library, for tests and benchmarks.
 
-Everything that a `Lab` starts, it ends: workers, detached ones and their inference processes, by
-process id and never by name.
+A `Lab` ends all processes that it started, by process id and never by name: workers, detached
+workers and their inference processes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NO_SETTINGS = tuple(str(field.alias) for field in Settings.model_fields.values()
 def write_talks(
     folder: Path, count: int, *, words: int = 10, seed: int = 1, start: int = 0
 ) -> list[Path]:
-    """`count` WAV files of `words` random words each, every one different."""
+    """Write `count` different WAV files of `words` random words each; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     bank = WordBank.load()
     paths = []
@@ -44,10 +44,10 @@ def write_talks(
 
 
 class Lab:
-    """A library folder, its settings, and the processes at work on it."""
+    """A library folder with its settings and its worker processes."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        """`settings` by their names in the environment."""
+        """Create the library; `settings` are environment variables."""
         self.folder = folder
         self.home = folder / "home"
         self.values: dict[str, str] = {
@@ -89,7 +89,7 @@ class Lab:
         return self.service.library
 
     def environment(self, **more: str) -> dict[str, str]:
-        """The environment of this library's processes: no setting of the shell in it."""
+        """Return the environment of this library's processes, without the settings of the shell."""
         clean = {name: value for name, value in os.environ.items() if name not in NO_SETTINGS}
         return {**clean, **self.values, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **more}
 
@@ -98,7 +98,7 @@ class Lab:
     def kb(
         self, *arguments: str, check: int | None = 0, **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Runs `kb` to its end."""
+        """Run `kb` to its end; check its exit code unless `check` is None."""
         done = subprocess.run(
             [sys.executable, "-m", "kb.cli", *arguments],
             env=self.environment(**more), cwd=PROJECT_ROOT, capture_output=True, text=True,
@@ -108,7 +108,7 @@ class Lab:
         return done
 
     def start(self, *arguments: str, name: str = "one") -> psutil.Process:
-        """Starts `kb worker` and waits until it is at work."""
+        """Start `kb worker` and wait until it has signed on."""
         with self.log_file.open("ab") as log:
             popen = subprocess.Popen(
                 [sys.executable, "-m", "kb.cli", "worker", *arguments],
@@ -128,13 +128,13 @@ class Lab:
         return process
 
     def track(self, pid: int) -> psutil.Process:
-        """Take charge of a process that another one started."""
+        """Track a process that another process started, so that `kill_all` ends it."""
         process = psutil.Process(pid)
         self.processes.append(process)
         return process
 
     def inference_process_of(self, worker: psutil.Process) -> psutil.Process | None:
-        """The inference process of a worker, if it has one now."""
+        """Return the inference process of a worker, None if it has none."""
         with suppress(psutil.Error):
             for child in worker.children():
                 with suppress(psutil.Error):
@@ -143,18 +143,18 @@ class Lab:
         return None
 
     def kill(self, worker: psutil.Process) -> None:
-        """SIGKILL, as a power cut or the kernel would; its inference process must end by itself."""
+        """Send SIGKILL to a worker and wait for its end; its inference process must end with it."""
         with suppress(psutil.NoSuchProcess):
             worker.kill()
         self._reap(worker)
 
     def stop(self, worker: psutil.Process, timeout_s: float = 30) -> None:
-        """SIGTERM, and its end waited for."""
+        """Send SIGTERM to a worker and wait for its end."""
         worker.terminate()
         self._reap(worker, timeout_s)
 
     def kill_all(self) -> None:
-        """Ends every process that was started here, and their children."""
+        """Kill every tracked process and its children."""
         family = list(self.processes)
         for process in self.processes:
             with suppress(psutil.Error):
@@ -177,7 +177,7 @@ class Lab:
     # Work
 
     def ingest(self, paths: Iterable[Path], **options: object) -> list[str]:
-        """Queues files; returns the ids that were taken."""
+        """Queue files; return the ids of the queued items."""
         chosen = RunOptions(**options)  # type: ignore[arg-type]
         report = self.service.ingest.run([str(path) for path in paths], chosen)
         return list(report.enqueued)
@@ -193,7 +193,7 @@ class Lab:
         timeout_s: float = 90,
         every_s: float = 0.1,
     ) -> None:
-        """Waits until the condition holds; fails the test, saying what did not come."""
+        """Wait until the condition holds; after the time limit, fail the test and name `what`."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f"{what} did not come; {self.jobs.counts()}"
@@ -202,7 +202,7 @@ class Lab:
     def wait_finished(
         self, ids: Sequence[str] = (), timeout_s: float = 120
     ) -> dict[str, ItemStatus]:
-        """Waits until none of the items is queued or running; where they stand then."""
+        """Wait until none of the items is queued or running; return their states."""
         self.wait(
             lambda: all(s.state not in ACTIVE_STATES for s in self.states(ids).values()),
             "the end",
@@ -213,7 +213,7 @@ class Lab:
     # What must hold at the end
 
     def words(self) -> Mapping[str, list[tuple[str, float]]]:
-        """The words of every item, and when they begin."""
+        """Return the words of every item with their start times, by item id."""
         return {
             entry.item.id: [
                 (word.text, round(word.start_s, 2))
@@ -224,11 +224,11 @@ class Lab:
         }
 
     def leftovers(self) -> list[str]:
-        """Temporary files anywhere in the library."""
+        """Return the temporary files in the library."""
         return [str(p) for p in self.home.rglob("*") if p.name.endswith((".tmp", ".part"))]
 
     def passages(self) -> list[str]:
-        """Ids of all passages in the local knowledge base, as often as they are there."""
+        """Return the ids of all passages in the local knowledge base, with duplicates."""
         import lancedb
 
         database = lancedb.connect(self.home / "index.lance")
