@@ -1,4 +1,4 @@
-"""The preparation slots: as many as the presets of the items in progress ask for."""
+"""The preparation slots: their number is the highest that the presets in progress request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.workers import write_talks
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Waits until something is so."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + 90
     while not true():
         assert time.monotonic() < deadline
@@ -72,7 +72,7 @@ def test_a_smaller_size_takes_no_place_back_and_gives_none() -> None:
     assert not places.acquire(timeout=0)
     places.release()
     places.release()
-    assert not places.acquire(timeout=0)  # one has it still
+    assert not places.acquire(timeout=0)  # one place is still in use
     places.release()
     assert places.acquire(timeout=0)
 

@@ -1,4 +1,4 @@
-"""Word times: the path through the attention, and edges drawn in to the sound."""
+"""Word times: the path through the attention, and the correction of edges by the audio."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.speech import bank
 
 
 def cheapest(cost: np.ndarray) -> float:
-    """The cost of the best monotonic path, by plain recursion."""
+    """Return the cost of the best monotonic path, by the plain recursion."""
     rows, columns = cost.shape
     best = np.full((rows + 1, columns + 1), np.inf)
     best[0, 0] = 0
@@ -28,7 +28,7 @@ def cheapest(cost: np.ndarray) -> float:
 
 
 def cost_along(cost: np.ndarray, entries: list[int]) -> float:
-    """The least cost of a path that enters each row at the given column."""
+    """Return the least cost of a path that enters each row at the given column."""
     total = 0.0
     for row, first in enumerate(entries):
         end = entries[row + 1] if row + 1 < len(entries) else cost.shape[1] - 1
@@ -97,7 +97,7 @@ def test_level_is_in_decibels_every_ten_milliseconds() -> None:
 
 
 def rough(words: list[tuple[str, float, float]], lead_s: float) -> list[Word]:
-    """Times as attention gives them: each word begins where the one before it ends."""
+    """Return times as attention gives them: each word starts at the end of the word before."""
     edges = [words[0][1] - lead_s, *(end for _, _, end in words)]
     return [Word(edges[i], edges[i + 1], text, 0.9) for i, (text, _, _) in enumerate(words)]
 

@@ -1,4 +1,4 @@
-"""The owner of the model: batches from many items, trouble with memory, ends."""
+"""The owner of the model: batches from many items, lack of memory, cancelling and closing."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ MANAGER = GPUManager("cpu", cpu_threads=1)
 
 
 class Held(Oracle):
-    """An oracle that decodes nothing before `go`, so that windows gather."""
+    """An oracle that decodes nothing before `go`, so that windows accumulate."""
 
     def __init__(self, **more: object) -> None:
         super().__init__((), **more)  # type: ignore[arg-type]
         self.started, self.go = threading.Event(), threading.Event()
         self.order: list[float] = []
-        self.takes_s = 0.0  # for a batch
+        self.takes_s = 0.0  # per batch
 
     def decode(
         self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
@@ -81,7 +81,7 @@ def test_windows_of_several_items_share_batches_in_turn(opened: Callable[..., Ba
     engine = Held()
     batcher = opened(engine, 4)
     futures = [batcher.submit("first", window(0), LanguageVote("en"))]
-    assert engine.started.wait(90)  # it is on the device now, alone
+    assert engine.started.wait(90)  # a batch of this window is now on the device
     futures += [batcher.submit("long", window(10 + i), LanguageVote("en")) for i in range(6)]
     futures += [batcher.submit("short", window(90), LanguageVote("en"))]
     engine.go.set()
@@ -155,7 +155,7 @@ def test_each_window_gets_its_own_answer_whatever_the_order(opened: Callable[...
 
 
 def test_two_minutes_are_not_held_up_behind_an_hour(opened: Callable[..., Batcher]) -> None:
-    """One place for preparing, and the long item has it first."""
+    """There is one preparation slot, and the long item takes it first."""
     engine = Held()
     batcher = opened(engine, 4)
     places = AdjustableSemaphore(1)
@@ -172,11 +172,11 @@ def test_two_minutes_are_not_held_up_behind_an_hour(opened: Callable[..., Batche
         long = pool.submit(read, 60)
         until(lambda: batcher.state().waiting >= batcher.queue_capacity)
         short = pool.submit(read, 2)
-        until(lambda: batcher.state().items == 2)  # it came in, past the full queue
+        until(lambda: batcher.state().items == 2)  # it was admitted in spite of the full queue
         engine.go.set()
         assert short.result(90).media.duration_s == 120
         assert long.result(90).media.duration_s == 3600
-    # Both are cut at the same places, so what comes twice is the short one's.
+    # Both are cut at the same times, so the second window of a time is from the short item.
     twice = [place for place, at_s in enumerate(engine.order) if at_s in engine.order[:place]]
     assert len(twice) >= 4
     assert max(twice) < len(engine.order) / 4
@@ -285,7 +285,7 @@ def test_a_broken_context_fails_all_waiting_windows_at_once(opened: Callable[...
             wait(future, nobody_stops)
         assert "illegal memory access" in caught.value.values["cause"]
         assert "KB_DEVICE=cpu" in caught.value.hint
-    assert tries == [2]  # nothing is tried again where nothing can work
+    assert tries == [2]  # no retry on a lost device
     with pytest.raises(DeviceLost):
         batcher.submit("late", window(9), LanguageVote("en"))
     assert batcher.device_error is not None
@@ -304,7 +304,7 @@ def test_a_context_that_breaks_while_windows_are_tried_alone(
     batcher = opened(engine, 3)
     futures = [batcher.submit("item", window(n, 3 - n / 2), LanguageVote("en")) for n in range(3)]
     engine.go.set()
-    assert wait(futures[0], nobody_stops)  # had its words before
+    assert wait(futures[0], nobody_stops)  # was decoded before the failure
     for future in futures[1:]:
         with raises(DeviceLost, "device.failed") as caught:
             wait(future, nobody_stops)
@@ -328,13 +328,13 @@ def test_fragmented_memory_is_freed_by_a_clean_up(opened: Callable[..., Batcher]
         futures += [batcher.submit("item", window(n), LanguageVote("en")) for n in range(1, 5)]
         engine.go.set()
         assert all(wait(future, nobody_stops) for future in futures)
-    assert calls == [1, 4, 1, 4, 4]  # the same windows again, all of them
+    assert calls == [1, 4, 1, 4, 4]  # the last batch repeats all windows
     until(lambda: batcher.state().repeated == 1)
     assert (batcher.size, batcher.state().halved) == (4, 0)
 
 
 class Small:
-    """A device that holds `room` windows; afterwards it may be larger."""
+    """A device with memory for `room` windows; the test may increase it."""
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -361,7 +361,7 @@ def test_out_of_memory_halves_the_batch_and_loses_no_window(
     device.room = 8
     for n in range(40):
         wait(batcher.submit("more", window(n), LanguageVote("en")), nobody_stops)
-    assert batcher.size == 8  # it has grown back
+    assert batcher.size == 8  # the original size
 
 
 def test_not_even_one_window_fits(opened: Callable[..., Batcher]) -> None:
@@ -394,14 +394,14 @@ def test_a_bad_window_fails_alone(opened: Callable[..., Batcher]) -> None:
 def test_memory_that_runs_out_for_a_window_alone_is_tried_again(
     opened: Callable[..., Batcher],
 ) -> None:
-    """And nothing of a failure is kept on the device while the others are tried."""
+    """The tensors of a failed try are freed before the next try."""
     kept: list[weakref.ref[torch.Tensor]] = []
     calls: list[int] = []
 
     def fails(windows: Sequence[Window]) -> None:
         calls.append(len(windows))
         assert not any(tensor() is not None for tensor in kept)
-        states = torch.zeros(4)  # lives as long as the traceback of what is raised here
+        states = torch.zeros(4)  # lives as long as the traceback of the error below
         kept.append(weakref.ref(states))
         if len(windows) > 1:
             raise RuntimeError("shapes do not fit")
@@ -504,7 +504,7 @@ def test_busy_time_is_shared_by_number(opened: Callable[..., Batcher]) -> None:
 def test_the_vote_counts_each_window_once_by_its_speech() -> None:
     vote = LanguageVote(None)
     vote.add(window(0, 10), {"en": -0.1, "de": -3.0})
-    for _ in range(5):  # a batch that was decoded again
+    for _ in range(5):  # a repeated batch
         vote.add(window(20, 3), {"en": -6.0, "de": -0.01})
     assert vote.language == "en"
     vote.add(window(40, 20), {"en": -4.0, "de": -0.02})
@@ -526,7 +526,7 @@ def test_a_window_in_another_language_is_read_in_it_unless_one_was_asked_for() -
     assert vote.choose(window(), sure) == "de"
     assert vote.choose(window(), unsure) == "en"
     assert LanguageVote("en").choose(window(), sure) == "en"
-    assert LanguageVote(None).choose(window(), {}) == "en"  # a model of one language
+    assert LanguageVote(None).choose(window(), {}) == "en"  # a model with one language
 
 
 @pytest.mark.slow

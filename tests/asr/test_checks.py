@@ -1,4 +1,4 @@
-"""Each sign by itself: what it speaks against, where, and what it lets pass."""
+"""Each check separately: the texts that it flags, their times, and the texts that it accepts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def evidence(
     no_speech: float = 0.0,
     **known: object,
 ) -> WindowContext:
-    """A window of 30 s; speech where it is said to be."""
+    """Return a window of 30 s with the given words and detected speech."""
     segments = (Segment(words[0].start_s, words[-1].end_s, "", words, "en"),) if words else ()
     decoded = DecodingResult(segments, "en", logprob, no_speech, 0.0)
     spans = tuple(SpeechSpan(*span) for span in speech)
@@ -38,7 +38,7 @@ def evidence(
 
 
 def spoken(text: str, **known: object) -> WindowContext:
-    """Words over speech, from the first to the last."""
+    """Return a window with detected speech from its first to its last word."""
     words = said(text)
     speech = ((words[0].start_s - 0.1, words[-1].end_s + 0.1),)
     return evidence(*words, speech=speech, **known)  # type: ignore[arg-type]
@@ -82,7 +82,7 @@ def test_compression_speaks_against_a_loop_of_any_length() -> None:
 @pytest.mark.parametrize(
     ("text", "times"),
     [
-        ("no no no no", 0),  # people say so
+        ("no no no no", 0),  # natural in speech
         ("no no no no no", 5),
         ("i know i know", 0),
         ("he said i know i know i know today", 3),
@@ -104,7 +104,7 @@ def test_repeats_go_on_over_a_windows_border() -> None:
     before = said("and then i know i know", -5.0)
     assert checks.repeats(spoken("i know today", previous_words=before), LIMITS)[0].value == 3
     assert checks.repeats(spoken("you know today", previous_words=before), LIMITS) == []
-    # A row that ended before this window is the other's business.
+    # A repetition that ended before this window belongs to the previous window.
     loop = said("i know i know i know i know", -5.0)
     assert checks.repeats(spoken("today", previous_words=loop), LIMITS) == []
 
@@ -134,14 +134,14 @@ def test_no_speech_flags_text_where_detection_finds_speech() -> None:
         "no_speech"
     ]
     noise = evidence(*said("you"), speech=((0.5, 0.9),), no_speech=0.9)
-    assert checks.no_speech(noise, LIMITS) == []  # a blip of detection proves nothing
+    assert checks.no_speech(noise, LIMITS) == []  # too short a detection to count
 
 
 def test_words_on_silence_are_one_flag() -> None:
     heard, invented = said("the harbour is quiet"), said("golden island summer", 10.0)
     found = checks.on_silence(evidence(*heard, *invented, speech=((0.4, 2.6),)), LIMITS)
     assert [(s.name, s.start_s, s.end_s) for s in found] == [("silence", 10.0, 11.4)]
-    # Detection may be a little late.
+    # Detection may start slightly late.
     late = evidence(*heard, speech=((0.9, 2.2),))
     assert checks.on_silence(late, LIMITS) == []
 
@@ -194,7 +194,7 @@ def test_doubtful_seconds_are_counted_once_and_without_gaps() -> None:
 
 def test_the_windows_reports_agree_with_the_item() -> None:
     speech = [SpeechSpan(0, 10), SpeechSpan(20, 30), SpeechSpan(50, 52)]
-    words = (*said("x " * 12, 0.0), *said("x " * 20, 20.0))  # from 6 s on nothing; then all
+    words = (*said("x " * 12, 0.0), *said("x " * 20, 20.0))  # none between 6 and 20 s
     segments = [Segment(0, 30, "", words)]
     windows = [
         WindowResult(1, 19.5, 30.5, (QualityFlag("logprob", 20, 24, -1.2, -1.0),)),
@@ -206,7 +206,7 @@ def test_the_windows_reports_agree_with_the_item() -> None:
     assert rows[0].flags == ()  # uncovered speech is reported by the final gaps
     assert rows[1].covered_s == rows[1].speech_s == 10.0
     assert coverage.suspect_s == 4.0
-    # The third stretch lies in no window: it is a gap of the item.
+    # The third span is outside of all windows: it is a gap of the item.
     assert coverage.gaps[-1] == SpeechSpan(50, 52)
     assert coverage.speech_s == 22.0
     assert coverage.grade == "C"

@@ -13,7 +13,7 @@ def word(start_s: float, end_s: float) -> Word:
 
 
 def talk(start_s: int, end_s: int) -> list[Word]:
-    """A word a second."""
+    """Return one word per second."""
     return [word(second, second + 0.9) for second in range(start_s, end_s)]
 
 
@@ -38,9 +38,9 @@ def test_words_account_for_what_is_near_them() -> None:
         (talk(2, 10), [(0, 1.7)]),
         (talk(0, 8), [(8.2, 10)]),
         ([*talk(0, 3), *talk(5, 10)], [(3.2, 4.7)]),
-        ([*talk(0, 3), word(4.2, 5), *talk(5, 10)], []),  # 0.7 s: breath
+        ([*talk(0, 3), word(4.2, 5), *talk(5, 10)], []),  # 0.7 s: a breath
         ([*talk(0, 1), *talk(3, 4), *talk(6, 10)], [(1.2, 2.7), (4.2, 5.7)]),
-        # A word stretched back over a hole hides no more than the longest word would.
+        # A word that starts too early covers at most the length of the longest word.
         ([*talk(0, 2), word(2, 7), *talk(7, 10)], [(2.2, 4.7)]),
     ],
 )
@@ -67,7 +67,7 @@ def test_a_lost_phrase_counts_whatever_pauses_it_has() -> None:
     found = coverage(halting, [*talk(0, 2), *talk(5, 7)])
     assert [(gap.start_s, gap.end_s) for gap in found.gaps] == [(2.5, 3.0), (3.6, 4.2)]
     assert found.covered_s == pytest.approx(5.1 - 1.1)
-    # Blips of detection in a long silence do not add up.
+    # Short detections in a long silence are not added up.
     blips = spans((0, 2), *((second, second + 0.1) for second in range(10, 60, 3)), (70, 72))
     assert coverage(blips, [*talk(0, 2), *talk(70, 72)]).gaps == ()
 

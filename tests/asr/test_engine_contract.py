@@ -165,7 +165,7 @@ def test_words_through_windows_batches_and_merging(
     assert found.engine == name
     assert result.wer <= 0.06
     assert np.quantile(np.abs([*result.starts_s, *result.ends_s]), 0.95) < 0.3
-    # (The batcher's end would stop the engine, which the other tests go on with.)
+    # (Closing the batcher would stop the engine, which other tests still use.)
 
 
 def test_nothing_is_said_in_noise(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
-"""The behaviour of engines on a GPU, checked without one.
+"""The behaviour of engines on a GPU, checked without a GPU.
 
-Torch's `meta` device has no data and stands apart from the CPU as a GPU does: what is left
-behind on the host, and what reads a number back from the device, fails there as well.
+Torch's `meta` device has no data and is separate from the CPU, like a GPU: tensors left on the
+host and reads of a value from the device fail on it as well.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def test_ctranslate2_s_states_may_be_bfloat16(
     assert some.dtype == types.bfloat16
     whole = np.array(states.to(types.float32))
     assert np.array_equal(np.array(some.to(types.float32)), whole[[2, 1]])
-    # Only the one with words is aligned: the others' states are taken out.
+    # Only the window with words is aligned; the states of the others are not selected.
     read = engine.decode(replace(heard, states=states), ["en"] * 3)
     assert [bool(found.segments) for found in read] == [False, True, False]
     engine.close()
@@ -186,7 +186,7 @@ def test_a_device_that_fails_when_the_weights_are_there_already(
 
 
 class HostAsked(TorchDispatchMode):
-    """Notes what would make a GPU wait: numbers read from it, and tensors made on the host."""
+    """A record of operations that make a GPU wait: values read from it, tensors of the host."""
 
     waits = ("lift_fresh", "_local_scalar_dense", "nonzero", "multinomial", "_to_copy")
 
@@ -227,7 +227,7 @@ def test_only_waits_are_recorded() -> None:
 @pytest.mark.parametrize("recorded", [False, True])
 def test_a_token_is_written_without_asking_the_host(demo: Any, kind: str, recorded: bool) -> None:
     decoder, rules = Decoder(demo), rules_of(demo)
-    assert decoder.alignment_head_count  # heads' attention is handed out
+    assert decoder.alignment_head_count  # the decoder returns attention
     choose = {
         "greedy": lambda: TokenChoice(rules, 2),
         "drawn": lambda: SampledTokens(rules, 2, 0.8),
@@ -248,7 +248,7 @@ def test_a_token_is_written_without_asking_the_host(demo: Any, kind: str, record
 def test_a_prompt_goes_to_the_device_at_once(demo: Any, beams: int) -> None:
     loop = GreedyDecoder(Decoder(demo), rules_of(demo), start_token=855)
     begun = loop.start(torch.randn(2, 1500, 128, generator=torch.manual_seed(1)))
-    loop.stop()  # so that nothing is written but the prompt
+    loop.stop()  # so that only the prompt is decoded
 
     def asked(prompt: list[int]) -> list[str]:
         with HostAsked() as host:
@@ -278,7 +278,7 @@ def test_sampling_equals_multinomial() -> None:
 
 
 def parakeet(kind: str, **encoder: Any) -> Any:
-    """A Parakeet of real widths with two layers, without its numbers."""
+    """Return a Parakeet of real widths with two layers, without weights."""
     made = ParakeetEncoderConfig(num_hidden_layers=2, **encoder)
     with torch.device("meta"):
         if kind == "tdt":
@@ -298,7 +298,7 @@ def test_parakeet_s_arithmetic_counts_every_number(kind: str, biases: bool) -> N
 
 
 class Held(TorchDispatchMode):
-    """The most bytes that were held at once, of what torch handed out inside."""
+    """The peak of the bytes that torch allocated in the context and that were in use at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -356,7 +356,7 @@ def test_parakeet_s_batch_starts_with_what_fits(tmp_path: Path) -> None:
 
 
 class Growing(FakeCuda):
-    """Every batch takes more than the last one, as torch sees it."""
+    """A CUDA device on which torch's peak grows with every batch."""
 
     def max_memory_allocated(self, device: str) -> int:
         self.allocated += 1000

@@ -1,4 +1,4 @@
-"""From a model's name to weights, and every way in which that fails."""
+"""The search of a model's weights by its name, and every error of the search."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kb.settings import PROJECT_ROOT
 from tests.support.raising import raises
 
 CPU = GPUManager("cpu", cpu_threads=1)
-NOWHERE = "http://127.0.0.1:9"  # nothing listens there
+NOWHERE = "http://127.0.0.1:9"  # no server listens on this port
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def cached(cache: Path, name: str, weights: bytes) -> None:
-    """A model in the hub's cache, laid out as its client does."""
+    """Write a model to the hub's cache in the layout of its client."""
     place = cache / f"models--{name.replace('/', '--')}"
     snapshot = place / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
@@ -74,7 +74,7 @@ def test_the_demo_model_and_a_folder_saved_by_transformers_load(
     loaded.model.save_pretrained(again)
     loaded.processor.save_pretrained(again)
     assert load_whisper(str(again), CPU).model.config.d_model == loaded.model.config.d_model
-    # The name of the processor's file before transformers 5.
+    # The file name of the processor before transformers 5.
     (folder / "processor_config.json").unlink()
     assert load_whisper(str(folder), CPU).processor.feature_extractor.n_fft == 400
 
@@ -182,6 +182,6 @@ def test_a_hub_model_without_network_fails_fast_and_names_what_is_there(tmp_path
     assert done.returncode == 0, (done.stdout, done.stderr)
     assert done.stdout.startswith("model.offline openai/whisper-tiny |")
     assert "--model openai/whisper-small" in done.stdout
-    assert "medium" not in done.stdout  # its weights are not there
+    assert "medium" not in done.stdout  # its weights are not in the cache
     assert "--model demo" in done.stdout
     assert done.stderr == ""

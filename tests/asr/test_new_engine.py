@@ -1,4 +1,4 @@
-"""A new engine is one folder and one line in `ENGINES`; everything else finds it there."""
+"""A new engine needs only one folder and one line in `ENGINES`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def manager() -> GPUManager:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The two places: the engine's folder, and its line."""
+    """Create the engine's folder and its line in `ENGINES`."""
     package = tmp_path / "echo_engine"
     package.mkdir()
     (package / "__init__.py").touch()

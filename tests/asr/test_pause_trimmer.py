@@ -1,4 +1,4 @@
-"""Long pauses are taken out of the sound, and every time leads back to the medium's."""
+"""Long pauses are removed from the audio, and every time maps to a time of the medium."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ LONGEST_S = 1.024  # 32 frames
 
 
 def chances(*rows: tuple[float, float]) -> Audio:
-    """Chances of speech, as (seconds, chance) one after another."""
+    """Return the probabilities of speech per frame from rows of (seconds, probability)."""
     return np.concatenate([np.full(round(s / FRAME_S), p, np.float32) for s, p in rows])
 
 
 def condensed(
     given: Audio, block: int, longest_s: float = LONGEST_S, *, late: int = 0
 ) -> tuple[Audio, Audio, TimestampMap]:
-    """A ramp (each sample its own number) and its chances, `block` frames at once.
+    """Trim a ramp (the value of each sample is its index) in blocks of `block` frames.
 
-    The chances come `late` frames after the sound.
+    The probabilities of speech are pushed `late` frames after the audio.
     """
     ramp = np.arange(given.size * FRAME - 100, dtype=np.float64)
     condenser = PauseTrimmer(longest_s)
@@ -55,7 +55,7 @@ def condensed(
 
 
 def pauses(probabilities: Audio) -> list[int]:
-    """The lengths of all rows of quiet frames."""
+    """Return the lengths of all runs of quiet frames."""
     rows = groupby((probabilities < QUIET).tolist())
     return [len(list(row)) for quiet, row in rows if quiet]
 
@@ -82,7 +82,7 @@ def test_every_sample_is_found_again_by_the_clock(block: int, late: int) -> None
 def test_only_the_middle_of_long_pauses_is_taken_out(block: int) -> None:
     _, left, clock = condensed(MIXED, block)
     side, least = round(LONGEST_S / FRAME_S), round(LEAST_CUT_S / FRAME_S)
-    # A pause that is hardly longer is left as it is.
+    # A pause slightly above the limit is not cut.
     expected = [side if n >= side + least else n for n in pauses(MIXED)]
     assert pauses(left) == expected
     assert list(left[left >= QUIET]) == list(MIXED[MIXED >= QUIET])
@@ -110,7 +110,7 @@ def test_hours_of_silence_are_not_kept() -> None:
 
 
 def clock() -> TimestampMap:
-    """5 s taken out at 10 s, and 2 s at 20 s."""
+    """Return a map with 5 s removed at 10 s, and 2 s at 20 s."""
     made = TimestampMap()
     made.cut(10.0, 5.0)
     made.cut(20.0, 2.0)
@@ -131,11 +131,11 @@ def test_starts_at_a_cut_map_after_the_pause_and_ends_before_it() -> None:
     ("said", "expected"),
     [
         ((9.0, 9.9), (9.0, 9.9)),
-        ((9.5, 10.2), (9.5, 10.0)),  # most of it before the cut
-        ((9.9, 10.6), (15.0, 15.6)),  # most of it behind it
+        ((9.5, 10.2), (9.5, 10.0)),  # mostly before the cut
+        ((9.9, 10.6), (15.0, 15.6)),  # mostly after the cut
         ((19.7, 20.0), (24.7, 25.0)),
         ((20.0, 20.3), (27.0, 27.3)),
-        ((9.0, 21.0), (15.0, 25.0)),  # over both: in the middle
+        ((9.0, 21.0), (15.0, 25.0)),  # over both cuts: between them
     ],
 )
 def test_a_word_is_never_stretched_over_a_pause(
@@ -170,7 +170,7 @@ def test_a_windows_report_has_the_mediums_times() -> None:
     assert found.attempts[0].flags == found.flags
 
 
-# With real sound
+# With real audio
 
 SPARSE: list[str | float] = [
     "harbour", "winter", 6.0, "lantern", "copper", "river", 9.0, "golden", 20.0, "morning",
@@ -189,7 +189,7 @@ def test_sparse_speech_is_one_window_with_every_word_in_its_place(noise_db: floa
     assert result.errors == 0
     assert np.abs([*result.starts_s, *result.ends_s]).max() <= 0.02
     assert found.coverage == as_it_is.coverage
-    assert max(s.end_s - s.start_s for s in found.segments) < 4.0  # none over a pause
+    assert max(s.end_s - s.start_s for s in found.segments) < 4.0  # no segment spans a pause
     assert found.media.duration_s == pytest.approx(said.seconds, abs=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""Hotwords in a recognizer's prompt: bounded, exact, and never echoed in its text."""
+"""Hotwords in a recognizer's prompt: limited, exact, and never echoed in its text."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ NAMES = ("Zwingli", "Anna Bell", "the harbour office")
 
 @pytest.fixture(scope="module")
 def engine() -> WhisperEngine:
-    """The demo recognizer, treated as one that takes prompts."""
+    """Return the demo recognizer with prompts enabled."""
     made = WhisperEngine(load_whisper("demo", CPU), "demo", CPU)
-    assert not made.supports_hotwords  # it was never trained with one
+    assert not made.supports_hotwords  # it was trained without prompts
     made.supports_hotwords = True
     return made
 
@@ -69,7 +69,7 @@ def test_a_prompt_is_bounded_and_holds_whole_names(prompter: Prompter) -> None:
         names = text_of(prompter, prefix).strip(" .").split(", ")
         assert names == list(reversed(many[: len(names)]))
     assert prompter.prefix(many, 0) == ()
-    # One that does not fit is passed over for those behind it.
+    # A name that does not fit is skipped, and later names are still used.
     assert "Zwingli" in text_of(prompter, prompter.prefix(("x" * 500, "Zwingli"), 40))
 
 
@@ -104,7 +104,7 @@ def test_only_models_trained_with_prompts_get_hotwords() -> None:
 
 @pytest.mark.slow
 def test_the_same_tokens_as_transformers_with_a_prompt(engine: WhisperEngine) -> None:
-    """Ours and `generate(prompt_ids=…)` on the same weights: no token of the prompt is left."""
+    """Our tokens equal those of `generate(prompt_ids=…)` and have no token of the prompt."""
     prefix = engine._prompter.prefix(NAMES)
     windows = [talk(1), talk(2, 5)]
     hinted = [replace(window, hotwords=NAMES) for window in windows]
@@ -119,7 +119,7 @@ def test_the_same_tokens_as_transformers_with_a_prompt(engine: WhisperEngine) ->
     eos = engine._eos
     for ours, theirs in zip(found, expected, strict=True):
         whole = [*prefix, engine._start, engine._languages["en"], engine._task]
-        # Newer releases give the prompt back in front, others do not.
+        # Newer releases return the prompt before the text, older ones do not.
         if theirs[: len(whole)] == whole:
             theirs = theirs[len(whole) :]
         theirs = theirs[: theirs.index(eos)] if eos in theirs else theirs
@@ -174,14 +174,14 @@ def engine_tokens(engine: WhisperEngine, text: str) -> list[int]:
 
 @pytest.mark.slow
 def test_an_echo_of_the_prompt_is_decoded_again_without_it(engine: WhisperEngine) -> None:
-    """The names are what is really said, in the prompt's own order: taken for an echo."""
+    """Names that are really spoken in the order of the prompt are treated as an echo."""
     window = talk(7, 10)
     (alone,) = read(engine, [window])
     words = [word.text for segment in alone.segments for word in segment.words]
     assert len(words) > 4
-    said = tuple(reversed(words))  # the prompt turns them round
+    said = tuple(reversed(words))  # the prompt reverses them
     (found,) = read(engine, [replace(window, hotwords=said)])
-    # Whatever the prompt did to it, the answer is either free of the list or the plain one.
+    # The text either does not echo the list or is the text without a prompt.
     text = " ".join(segment.text for segment in found.segments)
     echoed = engine._prompter.echoes_prompt(said, engine_tokens(engine, text))
     assert not echoed or found.segments == alone.segments

@@ -1,7 +1,7 @@
-"""The particular behaviour of the engine qwen3-asr, on random weights.
+"""The specific behaviour of the engine qwen3-asr, on random weights.
 
-What the engine does by itself (sound heard once, language read off one step, tokens and times of
-many windows at once) is compared with transformers' own way, window by window.
+The engine encodes the audio once, reads the language from one step, and computes the tokens and
+times of many windows in one batch. Its results are compared with transformers' for each window.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def texts(found: list[DecodingResult]) -> list[str]:
     return [" ".join(segment.text for segment in decoded.segments) for decoded in found]
 
 
-# The same as transformers gives
+# Equality with transformers
 
 
 def test_the_language_is_what_the_answer_would_begin_with(engine: Any, folder: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_window_is_read_alike_alone_and_among_longer_ones(engine: Any) -> None
     sound = talks()[1].audio
     windows = [Window(0, 0.0, sound[: n * 16_000]) for n in (2, 9, 5)]
     with torch.inference_mode():
-        # Every step is to depend on all that was before it, places and sound.
+        # Random weights make every step depend on all earlier tokens, positions and the audio.
         torch.manual_seed(3)
         torch.nn.init.normal_(engine._qwen.lm_head.weight)
         sounds = engine._run_encoder(windows).sounds
@@ -154,7 +154,7 @@ def test_a_window_is_read_alike_alone_and_among_longer_ones(engine: Any) -> None
 
 
 def test_words_stay_in_order_inside_their_window(engine: Any) -> None:
-    # (The random aligner answers up to 28 s, whatever it hears.)
+    # (The random aligner returns times up to 28 s for any audio.)
     for window, decoded in zip(
         talks(), engine.decode(engine.encode(talks()), ["en"] * 3), strict=True
     ):
@@ -211,11 +211,11 @@ def test_half_precision_finds_the_same_words(folder: Path, engine: Any) -> None:
     assert next(half._qwen.parameters()).dtype == torch.bfloat16
     found = texts(half.decode(half.encode(talks()), ["en"] * 3))
     plain = texts(engine.decode(engine.encode(talks()), ["en"] * 3))
-    # (What the sound begins with may change by rounding, what follows may not.)
+    # (Rounding may change the first words, but not the last one.)
     assert [text.split()[-1:] for text in found] == [text.split()[-1:] for text in plain]
 
 
-# Texts that go wrong
+# Wrong texts
 
 
 def test_a_text_without_end_is_cut_by_its_window_s_length(
@@ -240,8 +240,7 @@ def test_a_text_without_end_is_cut_by_its_window_s_length(
 def test_hotwords_are_prompted_and_not_taken_for_words(engine: Any) -> None:
     plain = engine.decode(engine.encode(talks()), ["en"] * 3)
     assert "silver bridge" in texts(plain)[1]
-    # Two names one after the other, in the order of the prompt, are taken for an echo of the
-    # prompt.
+    # Two successive names in the order of the prompt are treated as an echo of the prompt.
     named = talks(("silver", "bridge"))
     heard = engine.encode(named)
     assert engine._prompts(named, [""] * 3)[0].count("silver, bridge") == 1

@@ -1,7 +1,7 @@
-"""Suspect windows read again: every fault, the ladder, its cost, and what is kept of it.
+"""Repair of suspect windows: every fault, the ladder of methods, its cost and its choice.
 
-The oracle knows every word, so that whatever is wrong at the end is repair's doing. The demo
-recognizer is behind the faults of the last tests.
+The oracle knows every word, so that any error in the result is an error of repair. The last
+tests add faults to the demo recognizer.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ WAYS = frozenset({"temperature", "beam"})
 
 
 def talk(count: int = 60, seed: int = 3) -> Composition:
-    """About 40 s of speech in phrases, with one pause of 2 s."""
+    """Return about 40 s of speech in phrases, with one long pause in the middle."""
     rng = np.random.default_rng(seed)
     parts = [compose(bank(), random_plan(bank(), count // 2, rng), rng=rng) for _ in range(2)]
     return join(*parts, pause=1.0)
 
 
 class Wayward(Oracle):
-    """An oracle that fails until it is asked in the right way."""
+    """An oracle that fails unless it decodes with one of the options `cured_by`."""
 
     def __init__(
         self, said: Composition, cured_by: Sequence[DecodingOptions], limit_s: float = 99
@@ -69,7 +69,7 @@ class Wayward(Oracle):
         found = super().decode(encoded, languages)
         if options in self.cured_by:
             return found
-        # Every reading invents something else, so that no two agree.
+        # Every reading has a different fault, so that no two readings agree.
         number = len(self.asked)
         return [
             FaultyEngine(_Said(decoded), share=1.0, seed=number, kinds=["loop"]).decode(
@@ -80,7 +80,7 @@ class Wayward(Oracle):
 
 
 class _Said:
-    """Says what it was given."""
+    """An engine that returns the given result."""
 
     def __init__(self, decoded: DecodingResult) -> None:
         self._decoded = decoded
@@ -184,7 +184,7 @@ def test_the_cost_is_bounded() -> None:
     parts = [compose(bank(), random_plan(bank(), 8, rng), rng=rng) for _ in range(24)]
     said = join(*parts, pause=3.0)
     engine = Wayward(said, [])
-    # Windows of 5 s, nearly all of which are suspect whatever is done.
+    # Windows of 5 s, nearly all of which stay suspect in every reading.
     found = transcribe_with(engine, said, preset(chunk_s=5.0, overlap_s=0.5))
     windows = len(found.windows)
     again = len(engine.asked) - windows
@@ -217,13 +217,13 @@ def test_the_cost_is_bounded_over_all_media_of_a_run() -> None:
     assert found[-1].coverage.grade == "C"  # not repaired, and reported
 
 
-# What lies outside of all windows
+# Speech outside of all windows
 
-SHORT = preset(chunk_s=10.0, overlap_s=0.5)  # a longer window would hold it with the rest
+SHORT = preset(chunk_s=10.0, overlap_s=0.5)  # a longer window would include the speech
 
 
 def _soft() -> tuple[Composition, SpeechSpan]:
-    """Clear speech around some in noise that only the looser detection hears; where that is."""
+    """Return clear speech around noisy speech that only the loose detection finds, and its span."""
     clear = talk(16, seed=5)
     plan = random_plan(bank(), 8, np.random.default_rng(28))
     drowned = compose(bank(), plan, rng=np.random.default_rng(8))
@@ -259,7 +259,7 @@ def test_speech_outside_of_all_windows_without_words_is_reported() -> None:
     found = transcribe_with(oracle, said, SHORT, longest_pause_s=0.0)
     assert score(heard, found.words).errors == 0
     assert any(soft.start_s < gap.start_s < soft.end_s for gap in found.coverage.gaps)
-    assert len(oracle.decoded_spans) == len(found.windows)  # once, and not again in every way
+    assert len(oracle.decoded_spans) == len(found.windows)  # read once, and not with every method
 
 
 # Border cases
@@ -291,7 +291,7 @@ def test_a_whole_item_of_music_is_clean_without_words_and_doubtful_with_them() -
     music = without_speech(chords(60, np.random.default_rng(6)))
     found = transcribe_with(Oracle([]), music, preset())
     assert (found.words, found.coverage.grade) == ((), "A")
-    # Speech at its beginning, and a recognizer that goes on writing where the music is.
+    # Speech at the start, and a recognizer that also writes words over the music.
     said = join(talk(20), music, pause=0.2)
     begin_s = said.words[-1][2] + 4.0
     invented = [
@@ -320,11 +320,11 @@ def test_shifted_borders_keep_the_sound_in_its_place() -> None:
 
 def test_shifted_borders_keep_every_word_where_the_recognizer_holds_no_more() -> None:
     audio = np.ones(10 * SAMPLE_RATE, np.float32)
-    # Silence at the end makes room.
+    # The window drops silence at its end.
     quiet_end = shift_window(Window(3, 100.0, audio, (SpeechSpan(100.1, 109.0),)), 10.0)
     assert quiet_end.start_s == pytest.approx(99.74)
     assert quiet_end.end_s == pytest.approx(109.74)
-    # None there: some of that at the beginning goes, but never detected speech.
+    # Without silence at the end it drops some at its start, but never detected speech.
     quiet_start = shift_window(Window(3, 100.0, audio, (SpeechSpan(100.3, 110.0),)), 10.0)
     assert quiet_start.start_s == pytest.approx(100.15)
     assert quiet_start.end_s == pytest.approx(110.0)
@@ -336,7 +336,7 @@ def test_shifted_borders_keep_every_word_where_the_recognizer_holds_no_more() ->
 
 
 class Fixed(FallbackEngine):
-    """A second engine that is there already."""
+    """A second engine that is already loaded."""
 
     def __init__(self, engine: Oracle) -> None:
         super().__init__("oracle:truth", lambda: GPUManager("cpu", cpu_threads=1), 2)
@@ -404,7 +404,7 @@ def test_a_device_lost_while_another_engine_is_loaded_is_raised(
     monkeypatch.setattr("torch.nn.Module.to", loses_the_device)
     manager = GPUManager("cpu", cpu_threads=1)
     second = FallbackEngine("whisper:demo", lambda: manager, 2)
-    for _ in range(2):  # what failed is not the engine: it is not given up
+    for _ in range(2):  # the device failed, so the engine may be tried again
         with raises(DeviceLost, "device.failed_loading", cause=LOST):
             second.open()
     monkeypatch.undo()
@@ -412,7 +412,7 @@ def test_a_device_lost_while_another_engine_is_loaded_is_raised(
     assert second.open() is not None
     shape = shape_of("demo")
     assert shape is not None
-    settled = manager.permanent_bytes  # its weights are no windows' from now on
+    settled = manager.permanent_bytes  # the weights now count as permanent
     assert settled >= shape.weights_bytes(4) > 0
     assert second.open() is not None and manager.permanent_bytes == settled
     second.close()
@@ -445,7 +445,7 @@ def test_faults_before_the_demo_recognizer_are_repaired() -> None:
     result = score(said.words, found.words)
     suspect = [window for window in found.windows if window.flags or window.attempts]
     assert suspect
-    # Half of all readings are struck, later ones too: the flags that remain are reported.
+    # Half of all readings have a fault, also later ones; remaining flags are reported.
     assert result.wer <= 0.04 or found.coverage.grade != "A"
     assert found.timing.repair_s > 0
 
@@ -464,5 +464,5 @@ def test_the_demo_recognizer_supports_every_method() -> None:
         decoded = engine.decode(heard, ["en"], how)[0]
         words = [word for segment in decoded.segments for word in segment.words]
         assert score(said.words, words).wer <= 0.1
-        assert texts.setdefault(how, words) == words  # drawn, and yet the same each time
+        assert texts.setdefault(how, words) == words  # sampling is repeatable
     engine.close()

@@ -1,4 +1,4 @@
-"""Speech between the windows, and the budget for reading again over a run."""
+"""Speech between the windows, and the repair budget of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kb.types import SpeechSpan
 
 
 def ramp(from_s: float, to_s: float) -> Audio:
-    """Sound whose samples tell their time in seconds."""
+    """Return audio in which the value of a sample is its time in seconds."""
     numbers = np.arange(round(from_s * SAMPLE_RATE), round(to_s * SAMPLE_RATE))
     return np.asarray(numbers / SAMPLE_RATE, np.float32)
 
@@ -24,7 +24,7 @@ def ramp(from_s: float, to_s: float) -> Audio:
 def followed(
     spans: list[SpeechSpan], windows: list[Window], total_s: float = 60.0, *, late_s: float = 0.0
 ) -> list[Window]:
-    """Return the stretches found with blocks of 10 s and windows decided `late_s` later."""
+    """Return the windows found with blocks of 10 s and other windows known `late_s` later."""
     outside = ResidualSpeech(30.0, 0.8)
     left = list(windows)
     at_s = 0.0
@@ -53,7 +53,7 @@ def test_speech_between_windows_becomes_a_window_of_its_own(late_s: float) -> No
     (found,) = followed(spans, windows, late_s=late_s)
     assert (found.start_s, found.end_s) == pytest.approx((17.7, 20.8))
     assert found.speech == (SpeechSpan(18.0, 20.5),)
-    assert found.index == 0  # goes behind the first window
+    assert found.index == 0  # it follows the first window
     assert found.audio[0] == pytest.approx(17.7, abs=1e-3)
 
 
@@ -61,7 +61,7 @@ def test_what_windows_hold_and_what_is_short_is_left_out() -> None:
     windows = [window(0, 10.0, 20.0)]
     held = [SpeechSpan(10.0, 20.0), SpeechSpan(30.0, 30.7), SpeechSpan(40.0, 40.5)]
     assert followed(held, windows) == []
-    # Syllables that are apart by less than a pause count together.
+    # Syllables with less than a pause between them count together.
     together = [SpeechSpan(30.0, 30.6), SpeechSpan(31.2, 31.8)]
     (found,) = followed(together, windows)
     assert found.speech == tuple(together)
@@ -84,7 +84,7 @@ def test_memory_is_bounded() -> None:
     spans = [SpeechSpan(3.0 * i, 3.0 * i + 1 + i / 100) for i in range(60)]
     found = followed(spans, [], 200.0)
     assert len(found) == MOST_KEPT
-    assert min(each.duration_s for each in found) > 1.4 + 2 * 0.3  # the longest ones
+    assert min(each.duration_s for each in found) > 1.4 + 2 * 0.3  # the longest windows
     outside = ResidualSpeech(30.0, 0.8)
     for at_s in range(0, 600, 10):
         outside.push(ramp(at_s, at_s + 10.0))
@@ -102,9 +102,9 @@ def test_a_budget_holds_the_share_over_a_run() -> None:
     assert not budget.can_spend(6.1, 0.3)
     assert budget.try_spend(6.0, 0.3)
     assert budget.spent == pytest.approx(0.3 * budget.windows)
-    budget.adjust(-1.0)  # what was not done is given back
+    budget.adjust(-1.0)  # returns an unused part
     assert budget.try_spend(1.0, 0.3)
-    budget.adjust(5.0)  # more than thought: the next ones wait
+    budget.adjust(5.0)  # adds a cost above the estimate
     assert not budget.can_spend(0.25, 0.3)
 
 

@@ -1,4 +1,4 @@
-"""Which windows go together, how many at once, and what a model needs of memory."""
+"""The windows of a batch, the size of a batch, and the memory of a model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kb.asr.engines.whisper.memory import (
 
 
 def turns(*tickets: tuple[str, str, float, str]) -> FairScheduler[str]:
-    """Turns with (owner, job, length in seconds, language) waiting."""
+    """Return a scheduler with tickets of (owner, job, length in seconds, language)."""
     made: FairScheduler[str] = FairScheduler()
     for owner, job, length_s, language in tickets:
         add(made, owner, job, length_s, language)
@@ -53,7 +53,7 @@ def test_items_take_turns() -> None:
     assert sum(job.startswith("short") for batch in batches for job in batch) == 3
     assert [job for b in batches for job in b if job.startswith("long")] == [
         f"long {n}" for n in range(9)
-    ]  # an item's own windows keep their order where nothing speaks against it
+    ]  # equal windows of an item keep their order
     assert len(waiting) == 31 and waiting.owners == ["four hours"]
 
 
@@ -62,7 +62,7 @@ def test_the_longest_of_the_horizon_go_first_and_no_window_starves() -> None:
     for number, length_s in enumerate((2, 29, 3, 28, 27, 4, 26, 25)):
         add(waiting, "item", f"{number}", length_s)
     assert waiting.next_batch(4) == ["1", "3", "4", "6"]
-    # Longer ones keep coming; what was passed over goes all the same.
+    # Longer windows are added continuously; the skipped windows must still be scheduled.
     gone: list[list[str]] = []
     for number in range(8, 40, 4):
         for more in range(4):
@@ -80,7 +80,7 @@ def test_one_language_goes_together_and_others_fill_what_is_left() -> None:
     )
     first = waiting.next_batch(4)
     assert first == ["e0", "e1", "e2", "e3"]
-    second = waiting.next_batch(4)  # the next item leads
+    second = waiting.next_batch(4)  # the next item has the first place
     assert sorted(second) == ["g0", "g1", "g2", "n0"]
     assert {job for _ in range(3) for job in waiting.next_batch(4)} | set(first) | set(second) == {
         "e0", "e1", "e2", "e3", "e4", "g0", "g1", "g2", "n0",
@@ -114,11 +114,11 @@ def test_what_is_dropped_is_gone_and_the_rest_goes_on() -> None:
     assert (len(waiting), waiting.next_batch(8)) == (1, ["b0"])
 
 
-# How many at once
+# Batch size
 
 
 class Room:
-    """The limit by memory, changed by the test."""
+    """The limit by memory, which the test changes."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -143,7 +143,7 @@ def test_out_of_memory_halves_and_a_quiet_stretch_doubles() -> None:
     assert batch.on_out_of_memory(16) and batch.size == 8
     assert batch.reason == "memory ran out with 16 windows"
     assert batch.on_out_of_memory(8) and batch.size == 4
-    assert batch.on_out_of_memory(3) and batch.size == 1  # a batch that was not full
+    assert batch.on_out_of_memory(3) and batch.size == 1  # a partial batch
     sizes = []
     for _ in range(40):
         batch.on_success(batch.size)
@@ -167,9 +167,9 @@ def test_each_fall_from_the_full_size_makes_the_next_try_later() -> None:
 
 
 def fall(batch: AdaptiveBatchSize) -> int:
-    """Memory runs out with a full batch; how many batches it takes until the next full one."""
+    """Run out of memory with a full batch; return the number of batches to the next full size."""
     full = batch.ceiling
-    while batch.size == full:  # what has gone through before is repeated once
+    while batch.size == full:  # a size that has succeeded before is repeated once
         assert batch.on_out_of_memory(full)
     quiet = 0
     while batch.size < full:
@@ -182,14 +182,14 @@ def test_full_batches_that_go_through_make_the_next_try_sooner_again() -> None:
     batch = AdaptiveBatchSize(2)
     assert [fall(batch) for _ in range(4)] == [n * GROW_AFTER for n in (2, 4, 8, 16)]
     for _ in range(100 * GROW_AFTER):
-        batch.on_success(1)  # what is not full proves nothing
+        batch.on_success(1)  # partial batches do not count
     assert fall(batch) == 16 * GROW_AFTER
     for _ in range(16 * GROW_AFTER):
         batch.on_success(2)
     assert fall(batch) == 16 * GROW_AFTER  # it was halved, and this fall doubled it
     for _ in range((16 + 8 + 4 + 2) * GROW_AFTER):
         batch.on_success(2)
-    assert fall(batch) == 2 * GROW_AFTER  # as after a first fall
+    assert fall(batch) == 2 * GROW_AFTER  # as after the first fall
 
 
 def test_another_preset_forgets_what_the_last_one_failed_with() -> None:
@@ -202,11 +202,11 @@ def test_another_preset_forgets_what_the_last_one_failed_with() -> None:
 def test_what_went_through_before_is_repeated_once_after_a_clean_up() -> None:
     batch = AdaptiveBatchSize(8)
     batch.on_success(8)
-    assert batch.on_out_of_memory(8) and batch.size == 8  # memory was in pieces: the same again
+    assert batch.on_out_of_memory(8) and batch.size == 8  # fragmented memory: the size is repeated
     batch.on_success(8)
     assert (batch.repeated, batch.halved) == (1, 0)
     assert batch.on_out_of_memory(8) and batch.size == 8
-    assert batch.on_out_of_memory(8) and batch.size == 4  # that did not help
+    assert batch.on_out_of_memory(8) and batch.size == 4  # the repetition failed
     assert (batch.repeated, batch.halved) == (1, 1)
 
 
@@ -215,7 +215,7 @@ def test_one_window_is_repeated_once_and_then_given_up() -> None:
     assert batch.on_out_of_memory(1)
     assert not batch.on_out_of_memory(1)
     assert batch.size == 1
-    assert batch.on_out_of_memory(1)  # the next window gets its own try
+    assert batch.on_out_of_memory(1)  # the next window is repeated too
 
 
 def test_growth_stops_where_memory_ends_and_goes_on_when_there_is_more() -> None:
@@ -253,7 +253,7 @@ def test_a_hungry_device_gets_more_sooner() -> None:
     assert waits[1] * 4 == waits[0]
 
 
-# What a model needs
+# Memory of a model
 
 
 @pytest.mark.parametrize(
@@ -282,10 +282,10 @@ def test_figures_of_the_design() -> None:
     assert large.shape.cross_cache_bytes() == 2 * 2 * POSITIONS * 1280 * 32 == 245_760_000
     assert turbo.shape.cross_cache_bytes() == 30_720_000
     assert 56 * large.shape.cross_cache_bytes() + large.shape.weights_bytes() < 20 * 2**30
-    # Copied once without those that are done, a cache takes 1.75 times its own size.
+    # With one copy made without the finished windows, a cache takes 1.75 times its size.
     assert large.shape.window_bytes() == pytest.approx(430.1e6 + 65.5e6 + 18.4e6 + 0.8e6, rel=0.001)
     assert turbo.shape.window_bytes() == pytest.approx(53.8e6 + 8.2e6 + 18.4e6 + 0.8e6, rel=0.001)
-    # Without a large decoder it is the encoder that counts.
+    # With a small decoder the encoder determines the memory.
     light = WhisperShape(32, 1, 1280, 20, 5120, 51866, 128, timing_heads=2)
     assert light.window_bytes() == 4 * 128 * 3000 + 2 * 1500 * (2 * 5120 + 5 * 1280)
     assert find_model("nothing of the kind") is None
@@ -297,7 +297,7 @@ def test_shapes_are_read_from_a_model_of_ones_own() -> None:
     shape = shape_of("demo")
     assert isinstance(shape, WhisperShape) and (shape.encoder_layers, shape.width) == (4, 128)
     weights = DEMO_FOLDER / "model.safetensors"
-    # Half-precision or float32 files: the numbers are the same.
+    # The file may be in half precision or float32; the number of weights is the same.
     assert weights.stat().st_size == pytest.approx(shape.weights_bytes(4), rel=0.15) or (
         weights.stat().st_size == pytest.approx(shape.weights_bytes(2), rel=0.15)
     )

@@ -1,4 +1,4 @@
-"""Speech detection as a stream, and how probabilities become spans."""
+"""Speech detection on a stream, and the conversion of probabilities to spans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our greedy decoding against transformers' own: the same tokens, the same numbers."""
+"""Our greedy decoding compared to transformers': the tokens and log-probabilities are equal."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ EN, DE, TRANSCRIBE = 856, 858, 957
 
 @cache
 def demo() -> Any:
-    """The demo recognizer as transformers loads it, with its processor."""
+    """Return the demo recognizer with its processor, loaded by transformers."""
     return load_whisper("demo", GPUManager("cpu", cpu_threads=1))
 
 
 @cache
 def states() -> torch.Tensor:
-    """Encoder states of four talks, three English and a German one, short and long."""
+    """Return encoder states of four short and long talks: three English, one German."""
     rng = np.random.default_rng(5)
     talks = [
         compose(bank(), random_plan(bank(), count, rng, code), rng=rng).audio
@@ -87,7 +87,7 @@ def test_decoded_tokens_equal_those_of_generate() -> None:
         tokens = row[3:] if row[0] == 855 else row
         theirs.append(tokens[: tokens.index(854)] if 854 in tokens else tokens)
     assert written(greedy()).rows == theirs
-    assert max(map(len, theirs)) > 40  # there was something to get wrong
+    assert max(map(len, theirs)) > 40  # the texts are long enough to differ
 
 
 def test_log_probabilities_and_attention_are_a_second_pass_s() -> None:
@@ -113,7 +113,7 @@ def test_log_probabilities_and_attention_are_a_second_pass_s() -> None:
 
 
 def test_a_recorded_step_writes_the_same() -> None:
-    """(Without CUDA it is not recorded, but runs over the same fixed memory.)"""
+    """Without CUDA, the step is not recorded but uses the same fixed memory."""
     plain = written(greedy())
     decoder = Decoder(demo().model)
     rules = TimestampRules(
@@ -122,7 +122,7 @@ def test_a_recorded_step_writes_the_same() -> None:
     settled: list[int] = []
     graph = GraphStep(decoder, 5, 227, settled.append)
     loop = GreedyDecoder(decoder, rules, start_token=855, graph=graph)
-    for _ in range(2):  # the second time over memory that was used
+    for _ in range(2):  # the second run reuses the memory
         again = written(loop)
         assert again.rows == plain.rows
         assert edges(loop, again) == edges(loop, plain)
@@ -158,7 +158,7 @@ def test_caches_grow_when_their_room_is_used_up() -> None:
     assert torch.allclose(torch.stack(logits, 1), whole.logits, atol=1e-3)
 
 
-# The rules, over random logits: every branch is met, whatever the model has learnt.
+# The rules on random logits, which reach every branch independent of the model's training.
 
 
 @pytest.mark.parametrize("furthest", [None, 50])
@@ -203,7 +203,7 @@ def test_packed_weights_multiply_as_plain_ones(rows: int) -> None:
     draw = torch.manual_seed(1)
     big = torch.randn(96, 64, generator=draw)
     bias, x = torch.randn(48, generator=draw), torch.randn(2, rows, 64, generator=draw)
-    part = big[48:]  # a view, as the projections of a joined matrix are
+    part = big[48:]  # a view, like the projections of a joined matrix
     for offset in (bias, None):
         linear = Linear(part, offset, rows)
         expected = torch.nn.functional.linear(x, part, offset)
@@ -228,7 +228,7 @@ def test_half_precision_stays_plain() -> None:
     assert linear(torch.ones(2, 16, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
 
-# Other ways of writing
+# Other decoding methods
 
 
 def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one() -> None:
@@ -242,7 +242,7 @@ def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one() -> None:
     for row in rows:
         assert row
         assert 854 not in row
-    # What every beam keeps is the likelier of its choices: over all windows it cannot lose.
+    # Beams keep the likelier choices, so the sum over all windows is not below greedy.
     assert sum(map(sum, found.logprobs)) >= sum(map(sum, plain.logprobs)) - 1e-3
 
 

@@ -47,7 +47,7 @@ def window(audio: np.ndarray, start_s: float = 0.0) -> Window:
 
 
 def talks() -> list[Window]:
-    """Four windows of different length, the last one full."""
+    """Return four windows of different length, the last one full."""
     rng = np.random.default_rng(11)
     audios = [
         compose(bank(), random_plan(bank(), count, rng), rng=rng).audio for count in (2, 9, 20, 60)
@@ -171,7 +171,7 @@ def test_a_stop_ends_a_decode_at_once() -> None:
     assert cut < whole / 4
 
 
-# Models of other shapes, with random weights: what matters is that they run and keep to times.
+# Models of other shapes with random weights: they must run and return valid times.
 
 
 def built(
@@ -182,7 +182,7 @@ def built(
     dtype: Any = torch.float32,
     changed: dict[str, Any] | None = None,
 ) -> WhisperEngine:
-    """A tiny Whisper with the demo's tokens, loaded as a real one would be."""
+    """Load a tiny random Whisper with the demo's tokens in the usual way."""
     torch.manual_seed(0)
     demo_config = WhisperConfig.from_pretrained(DEMO_FOLDER)
     tokenizer = WhisperProcessor.from_pretrained(DEMO_FOLDER).tokenizer
@@ -210,7 +210,7 @@ def built(
 
 
 class _Half(GPUManager):
-    """A device that wants half precision, as every GPU does."""
+    """A device in half precision, like every GPU."""
 
     @property
     def dtype(self) -> Any:

@@ -1,4 +1,4 @@
-"""A window's memory: the arithmetic against the bytes that are really held."""
+"""The memory of a window: the estimate compared to the bytes in use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROWS = 4
 
 
 class Held(TorchDispatchMode):
-    """Counts the bytes of all memory that torch hands out inside, as long as it is held."""
+    """A count of the bytes that torch allocated in the context and that are still in use."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Held(TorchDispatchMode):
 
 
 def whisper() -> tuple[WhisperConfig, Any]:
-    """A small random model whose caches are by far its largest part."""
+    """Return a small random model whose caches need most of its memory."""
     torch.manual_seed(3)
     config = WhisperConfig.from_pretrained(
         DEMO_FOLDER, decoder_layers=12, d_model=64, encoder_attention_heads=1,
@@ -74,7 +74,7 @@ def whisper() -> tuple[WhisperConfig, Any]:
 
 @pytest.mark.slow
 def test_a_batch_holds_what_the_arithmetic_says() -> None:
-    """The longest text there may be, and one window that is done long before the others."""
+    """The texts have the maximum length, except one window that is finished early."""
     config, model = whisper()
     rules = TimestampRules(model.generation_config, 854, config.vocab_size, "cpu")
     loop = GreedyDecoder(Decoder(model), rules, start_token=855)
@@ -88,7 +88,7 @@ def test_a_batch_holds_what_the_arithmetic_says() -> None:
     shape = shape_from_config(config.to_dict())
     assert shape is not None and shape.timing_heads == TIMING_HEADS
     reckoned = ROWS * replace(shape, timing_heads=1).window_bytes(4)
-    # What a step itself takes on the way is small beside what lasts.
+    # The temporary memory of a step is small compared to the permanent memory.
     assert 0.5 * reckoned < held.most < 1.03 * reckoned
 
 

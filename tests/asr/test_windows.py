@@ -1,4 +1,4 @@
-"""No word is lost or doubled between windows: an oracle through the real window code."""
+"""No word is lost or doubled between windows: tests of the real window code with an oracle."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ PRESETS = ("stabil", "optimiert", "schnell", "max")
 
 @cache
 def spoken(kind: str) -> Composition:
-    """Two to three minutes of speech of a kind that windows find hard."""
+    """Return two to three minutes of speech that is difficult to cut into windows."""
     rng = np.random.default_rng(7)
     words = bank().words("en")
     if kind == "pauses":
         return compose(bank(), random_plan(bank(), 150, rng), rng=rng, noise_db=25)
     if kind == "unbroken":
         return continuous_speech(bank(), 130, rng)
-    if kind == "chorus":  # two words in turn, without a pause
+    if kind == "chorus":  # two alternating words without a pause
         return compose(bank(), [words[3], words[8]] * 110, rng=rng, gap=(0.02, 0.1))
     if kind == "one word":
         return compose(bank(), [words[5]] * 220, rng=rng, gap=(0.05, 0.1))
@@ -92,7 +92,7 @@ def test_without_speech_detection_nothing_is_lost(kind: str, chunk_s: float) -> 
 
 
 def longest_loss_s(said: Composition, found: Transcript) -> float:
-    """The longest time without a right word between two (or at an end) where words were said."""
+    """Return the longest spoken time in s without a correct word."""
     right = score(said.words, found.words).found
     longest = 0.0
     first: float | None = None
@@ -125,7 +125,7 @@ def test_an_engine_that_skips_a_phrase_or_a_window_is_asked_again() -> None:
     def skipping(window: Window, words: list[Word]) -> list[Word]:
         if window.duration_s < 10:
             return words
-        if not seen:  # the first long window: nothing at all
+        if not seen:  # no words in the first long window
             seen.add(window.start_s)
             return []
         middle = (window.start_s + window.end_s) / 2
@@ -144,7 +144,7 @@ def test_an_engine_without_any_words_comes_to_an_end() -> None:
     found = transcribe_with(oracle, said, preset())
     assert found.segments == ()
     assert found.coverage.ratio < 0.3
-    assert len(oracle.decoded_spans) <= 4  # the window, its halves, other borders, and no more
+    assert len(oracle.decoded_spans) <= 4  # the window, its halves and one with shifted borders
 
 
 def test_one_word_at_a_time_is_bounded_too() -> None:
@@ -154,7 +154,7 @@ def test_one_word_at_a_time_is_bounded_too() -> None:
     assert len(oracle.decoded_spans) <= 10
 
 
-# The cutter by itself
+# The cutter alone
 
 
 def cut(audio: Audio, chances: Audio, **options: float) -> list[Window]:
@@ -167,7 +167,7 @@ def cut(audio: Audio, chances: Audio, **options: float) -> list[Window]:
 
 
 def frames(*stretches: tuple[float, float]) -> tuple[Audio, Audio]:
-    """Noise and chances of speech, as (seconds, chance) one after another."""
+    """Return noise and the probabilities of speech from rows of (seconds, probability)."""
     chances = np.concatenate(
         [np.full(round(seconds / FRAME_S), chance, np.float32) for seconds, chance in stretches]
     )
@@ -226,7 +226,7 @@ def test_memory_stays_with_the_part_that_is_not_cut_yet() -> None:
         assert cutter._audio.size <= 11 * SAMPLE_RATE
 
 
-# Merging by itself
+# Merging alone
 
 
 def words(text: str, start_s: float, every_s: float = 0.5) -> tuple[Word, ...]:
@@ -292,7 +292,7 @@ def test_text_is_cut_as_its_language_is_written() -> None:
     assert keep_words([segment], before_s=0.9)[0].text == "今日は"
 
 
-# Repair by itself
+# Repair alone
 
 
 def window(start_s: float, seconds: float, *speech: tuple[float, float], **more: float) -> Window:
@@ -326,7 +326,7 @@ def test_a_full_window_without_words_is_halved_once() -> None:
     assert len(halves) == 2
     assert halves[0].end_s == halves[1].start_s
     assert find_missing_speech(halves[0], decoded(), part=True) == []
-    # If the model itself finds no speech, detection was wrong.
+    # If the model also finds no speech, the detection was wrong.
     assert find_missing_speech(full, decoded(no_speech=0.9), part=False) == []
 
 
@@ -344,7 +344,7 @@ def test_the_quietest_place_is_found() -> None:
 
 
 def test_a_word_stretched_over_what_was_read_again_comes_behind_it() -> None:
-    # Its alignment reaches back over the hole; its true place is at its end.
+    # The alignment starts the word too early, over the hole; only its end is correct.
     own = (*words("a b", 0.0), Word(0.9, 9.4, "last", 0.9))
     whole = Segment(0.0, 9.4, "a b last", own, "en")
     reads = [
@@ -357,7 +357,7 @@ def test_a_word_stretched_over_what_was_read_again_comes_behind_it() -> None:
     assert signs == ()
     times = [(word.start_s, word.end_s) for segment in found for word in segment.words]
     assert times == sorted(times)
-    assert times[-1] == (pytest.approx(6.9), 9.4)  # begins where the one before it ends
+    assert times[-1] == (pytest.approx(6.9), 9.4)  # starts at the end of the word before
 
 
 def test_words_at_a_border_never_run_back_in_time() -> None:

@@ -1,4 +1,4 @@
-"""Bad input: a clear message, a next step, the right exit code, no half-written file."""
+"""Bad input: a clear message, a next step, the correct exit code, no half-written file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def ffmpeg(*arguments: object) -> None:
 
 @pytest.fixture
 def kb(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run `kb` in this process; returns exit code, stdout and stderr."""
+    """Run `kb` in this process; return exit code, stdout and stderr."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -51,7 +51,7 @@ def kb(capsys: pytest.CaptureFixture[str]) -> Any:
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten seconds of speech."""
+    """Write ten seconds of speech; return the file."""
     rng = np.random.default_rng(30)
     said = compose(bank(), random_plan(bank(), 14, rng), rng=rng)
     return write_wav(tmp_path_factory.mktemp("talk") / "talk.wav", said)
@@ -176,7 +176,7 @@ NASTY = (
     "new\nline.wav",
     "-rf.wav",
     "a" * 246 + ".wav",  # 250 characters
-    "ü" * 125 + ".wav",  # 254 bytes, and `.json` is one longer
+    "ü" * 125 + ".wav",  # 254 bytes; with `.json` one more
     "%s {0} $HOME `id`.wav",
     "concat:a|b.wav",
     "[bold]x[.wav",
@@ -318,7 +318,7 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
         ],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    # In the middle: once ffmpeg runs below it, the model is loaded and windows are being read.
+    # During the work: once it has an ffmpeg child, the model is loaded and windows are read.
     import psutil
 
     deadline = time.monotonic() + 100

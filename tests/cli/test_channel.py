@@ -103,7 +103,7 @@ def test_a_followed_channel_is_listed_again(site: Site, tmp_path: Path) -> None:
         lab.wait_finished([first])
         assert lab.jobs.rows([listing])[0].run == 1
         site.channel.new_uploads = 1
-        # Many listings were missed, as on a machine that was off: one makes up for all.
+        # Many listings were missed, as on a machine that was off: one listing replaces them all.
         with sqlite3.connect(lab.home / "kb.sqlite", timeout=30) as database:
             database.execute("UPDATE kb_subscriptions SET next_at = 0")
         newest = f"youtube:{site.channel.video_id(-1)}"

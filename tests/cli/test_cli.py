@@ -1,4 +1,4 @@
-"""The command line as a user types it: the sample channel, from files to answers."""
+"""The command line as a user enters it: the sample channel, from files to answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 def kb(
     home: Path, *arguments: str, check: int = 0, more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `kb` in a process of its own and check its exit code."""
+    """Run `kb` in a separate process and check its exit code."""
     environment = {name: value for name, value in os.environ.items() if name[:3] != "KB_"}
     environment |= {"KB_HOME": str(home), "KB_MODEL": "demo", "KB_CPU_THREADS": "1", **(more or {})}
     done = subprocess.run(
@@ -37,13 +37,13 @@ def kb(
 
 
 def document(done: subprocess.CompletedProcess[str]) -> Any:
-    """Standard output must be one JSON document and nothing else."""
+    """Return the JSON document that is the only content of standard output."""
     return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
 def channel(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A library with the sample channel in it, and the document that the ingest printed."""
+    """Ingest the sample channel into a library; return the library and the printed document."""
     home = tmp_path_factory.mktemp("channel")
     return home, document(kb(home, "ingest", str(SAMPLES), "--wait", "--json"))
 

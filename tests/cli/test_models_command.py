@@ -16,12 +16,12 @@ from tests.fakes.hub import FakeHub
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-NOWHERE = "http://127.0.0.1:9"  # nothing listens there
+NOWHERE = "http://127.0.0.1:9"  # no server listens on this port
 TINY = "openai/whisper-tiny"
 
 
 def run(tmp_path: Path, arguments: list[str], hub: str) -> subprocess.CompletedProcess[str]:
-    """Run Python with a hub and a hub cache of its own."""
+    """Run Python with a separate hub and hub cache."""
     environment = {
         **os.environ,
         "HF_HUB_OFFLINE": "0",
@@ -101,7 +101,7 @@ def test_a_model_is_fetched_once_listed_and_works_without_the_hub(tmp_path: Path
         assert "--model tiny" in printed.stderr + printed.stdout
         fetched = {name.split(" ")[0] for name in hub.sent}
         assert fetched == set(files_to_fetch(list(demo_files())))
-        # The connection broke in the middle of the weights, and the rest was asked for.
+        # The connection broke during the weights, and the client requested the rest.
         weights = [name for name in hub.sent if name.startswith("model.safetensors")]
         assert len(weights) == 2, hub.sent
         hub.sent.clear()

@@ -1,4 +1,4 @@
-"""`kb app` opens the dashboard in a browser, where a browser can be shown."""
+"""`kb app` opens the dashboard in a browser if it can show one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.app_server import end_workers, free_port
 
 WAIT_S = 90.0
 
-# A browser that loads the page and writes down what it was shown.
+# A browser that loads the page and records its content.
 BROWSER = """
 import pathlib, sys, urllib.request
 url = sys.argv[1]
@@ -77,7 +77,7 @@ def test_the_address_names_this_machine(bound: tuple[str, int], url: str) -> Non
 def kb_app(
     tmp_path: Path, *arguments: str, **environment: str
 ) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
-    """Run `kb app` as in a terminal; yields process, address of the server and output."""
+    """Run `kb app` as in a terminal; yield its process, the server's address and the output."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -99,7 +99,7 @@ def kb_app(
         yield process, f"http://127.0.0.1:{port}/", output
     finally:
         family += family[0].children(recursive=True)
-        for each in family:  # as Ctrl-C does, all of them at once
+        for each in family:  # all at once, as with Ctrl-C
             with suppress(psutil.NoSuchProcess):
                 each.send_signal(signal.SIGINT)
         _, left = psutil.wait_procs(family, timeout=30)
@@ -110,7 +110,7 @@ def kb_app(
 
 
 def wait_for(condition: object, process: subprocess.Popen[bytes], output: Path) -> None:
-    """Wait until a condition holds; fails with the output where it never does."""
+    """Wait until a condition holds; after the time limit, fail with the output."""
     assert callable(condition)
     ends = time.monotonic() + WAIT_S
     while not condition():

@@ -1,4 +1,4 @@
-"""`kb publish`, `kb sync`, `kb ask` and `kb upload` against an ODIN on loopback."""
+"""`kb publish`, `kb sync`, `kb ask` and `kb upload` with a fake ODIN on loopback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IDS = ("youtube:aaaaaaaaaaa", "youtube:bbbbbbbbbbb", "youtube:ccccccccccc")
 
 
 def transcript(words: str, covered: float = 1.0) -> Transcript:
-    """A transcript with a word a second."""
+    """Return a transcript with one word per second."""
     spoken = tuple(Word(float(n), n + 0.8, word, 0.9) for n, word in enumerate(words.split()))
     segment = Segment(0.0, spoken[-1].end_s, words, spoken)
     total = spoken[-1].end_s
@@ -34,7 +34,7 @@ def transcript(words: str, covered: float = 1.0) -> Transcript:
 
 @pytest.fixture
 def odin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOdin]:
-    """The service, with this process's settings pointing at it."""
+    """Run a fake ODIN and set it in the settings of this process."""
     with FakeOdin(tmp_path / "odin") as service:
         known = Settings.model_fields
         for name, value in service.settings().items():
@@ -45,7 +45,7 @@ def odin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOdin]:
 
 @pytest.fixture
 def library(odin: FakeOdin) -> Library:
-    """Two finished items and one that is held."""
+    """Add two finished items and a held one to the library."""
     library = Library(get_settings().home)
     texts = ("the lantern burns before midnight", "copper and granite", "a doubtful mumble")
     for item_id, text, covered in zip(IDS, texts, (1.0, 1.0, 0.5), strict=True):
@@ -58,7 +58,7 @@ def library(odin: FakeOdin) -> Library:
 
 
 def kb(capsys: pytest.CaptureFixture[str], *arguments: str, check: int = 0) -> Any:
-    """Run a command with `--json` in this process; returns its document."""
+    """Run a command with `--json` in this process; return its document."""
     code = run([*arguments, "--json"])
     printed = capsys.readouterr()
     assert code == check, (printed.out, printed.err)

@@ -1,4 +1,4 @@
-"""`kb transcribe` with the demo recognizer: real words at their true times."""
+"""`kb transcribe` with the demo recognizer: the spoken words at their times."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def transcribed(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[
 
 @cache
 def lecture() -> Composition:
-    """Two minutes with pauses and noise."""
+    """Write two minutes of speech with pauses and noise."""
     rng = np.random.default_rng(20)
     return compose(bank(), random_plan(bank(), 150, rng), rng=rng, noise_db=25)
 
 
 @cache
 def breathless() -> Composition:
-    """A hundred seconds without a pause."""
+    """Write a hundred seconds of speech without a pause."""
     return continuous_speech(bank(), 100, np.random.default_rng(21))
 
 
 AIM_WER = 0.02
-# Limits of the demo recognizer itself: it loses single words before a pause at
-# which the language changes. The aim stays 2 %, and the samples together reach it.
+# Limits of the demo recognizer: it loses single words before a pause at which the
+# language changes. The target stays 2 %, and all samples together reach it.
 TWO_LANGUAGES_WER = 0.03
 
 
@@ -111,7 +111,7 @@ def test_words_and_their_times_with_every_preset(
     results = [score(said.words, by_preset[name, preset].words) for preset in PRESETS]
     assert [result.wer for result in results if result.wer > AIM_WER] == []
     assert [p95 for result in results if (p95 := boundary_p95_s(result)) > 0.2] == []
-    # The limit is less than one of so few words: one error is allowed.
+    # The limit is below one word for so few words, so one error is allowed.
     errors = [result.errors for result in results]
     assert max(errors) - min(errors) <= max(1, 0.005 * len(said.words))
 
@@ -131,7 +131,7 @@ def test_speech_across_every_border_is_kept(
     for preset in PRESETS:
         words = by_preset[name, preset].words
         lost = near - score(said.words, words).found
-        # A word that was read as another word is no loss at the border.
+        # A word that was recognized as another word is no loss at the border.
         for place in lost:
             _, start_s, end_s = said.words[place]
             assert any(w.start_s < end_s and w.end_s > start_s for w in words), said.words[place]
@@ -205,4 +205,4 @@ def test_the_command_prints_only_json(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert done.stderr == ""
     assert json.loads(done.stdout)["segments"]
-    assert list(tmp_path.iterdir()) == []  # nothing is kept
+    assert list(tmp_path.iterdir()) == []  # no file is left

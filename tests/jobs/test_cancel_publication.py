@@ -1,4 +1,4 @@
-"""Cancelled publications are not uploaded afterwards: in the table, a step, a real worker."""
+"""Cancelled publications are not uploaded: tests of the table, of a step and of a real worker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.workers import Lab
 
 @pytest.fixture
 def client(jobs: JobQueue) -> Iterator[DbosClient]:
-    """The asking side, as a worker has it."""
+    """Yield the DBOS client of a worker."""
     made = DbosClient(jobs.database)
     yield made
     made.close()
@@ -53,18 +53,18 @@ def test_waiting_publications_are_cancelled_and_can_be_queued_again(
     dropped = jobs.cancel_publications([queued, waiting, indexed, held])
     assert dropped == [("odin", queued), ("odin", waiting)]
     assert [status(jobs, i) for i in (queued, waiting)] == [outbox.CANCELLED] * 2
-    # What is there is looked at, what is held waits for a person, what is another's goes on.
+    # Indexed documents are still polled, held items wait for a person, other items continue.
     assert status(jobs, indexed) == outbox.SYNCING
     assert status(jobs, held) == outbox.HELD
     assert status(jobs, other) == outbox.QUEUED
-    # It is not taken up: not by its workflow, not when due, not by resuming, not as lost.
+    # Neither its workflow nor the due check, a resume or the search for lost rows sends it.
     assert jobs.outbox.claim("odin", queued, serial) is None
     jobs.resume()
     taken = jobs.outbox.claim_due(time.time() + 2 * LATER_S, client.publish)
     assert taken == [("odin", indexed)]
     assert jobs.retry_failed() == []
     assert client.abandoned_deliveries() == []
-    # Cancelled twice is cancelled once; asked for by name it goes.
+    # A second cancel has no effect; a retry or a publication by id sends it.
     assert jobs.cancel_publications([queued, waiting]) == []
     assert jobs.retry([waiting]) == [waiting]
     jobs.send(queued, ["odin"])
@@ -77,21 +77,21 @@ def test_a_publication_that_is_being_sent_ends_and_is_not_retried(jobs: JobQueue
         jobs.send(item_id, ["odin"])
     sent = {item_id: claim(jobs, item_id) for item_id in (arrives, breaks, killed)}
     assert len(jobs.cancel_publications(list(sent))) == 3
-    # It got there: the table tells the truth.
+    # The upload succeeded: the table has its real state.
     assert jobs.outbox.finish(sent[arrives], outbox.SYNCING, due_at=time.time())
     assert status(jobs, arrives) == outbox.SYNCING
-    # It did not: there is no second time, whatever the error was.
+    # The upload failed: it is not retried, for any error.
     due = time.time() + 1
     assert not jobs.outbox.finish(sent[breaks], outbox.WAITING, error="cut", due_at=due)
     assert not jobs.outbox.finish(sent[breaks], outbox.FAILED, error="422")
-    # Its worker was killed, and another one takes the workflow over.
+    # Its worker was killed, and another worker takes over the workflow.
     assert jobs.outbox.claim("odin", killed, sent[killed].serial) is None
     assert [status(jobs, i) for i in (breaks, killed)] == [outbox.CANCELLED] * 2
     assert jobs.retry([breaks]) == [breaks]
 
 
 def test_a_new_database_keeps_a_publication_cancelled(tmp_path: Path) -> None:
-    """The folder is the truth: what is noted there must not wait either."""
+    """A cancel is also written to the folder, from which a new database is filled."""
     with Lab(tmp_path / "lab") as lab:
         (item_id,) = add_items(lab, 1)
         lab.library.amend(item_id, {"published": {"odin": {"status": "waiting", "error": "cut"}}})
@@ -107,7 +107,7 @@ def test_a_new_database_keeps_a_publication_cancelled(tmp_path: Path) -> None:
 
 
 class CancelledAtTheEnd(ItemSteps):
-    """The item is cancelled while its finished words are being published."""
+    """The steps of an item that is cancelled during its publish stage."""
 
     jobs: JobQueue
 
@@ -164,14 +164,14 @@ def test_nothing_is_uploaded_once_it_is_cancelled(tmp_path: Path) -> None:
         said = lab.kb("cancel", waits).stderr
         assert f"Not to be published any more: {waits} → odin" in " ".join(said.split())
         assert at_odin(lab, waits)["status"] == "cancelled"
-        # Neither when the lane opens nor when a line is corrected.
+        # Neither a resumed lane nor a corrected line sends it.
         lab.jobs.resume()
         assert lab.service.revisions.edit(waits, 0, "other words")
         lab.jobs.send(goes, ["odin"])
         lab.wait(lambda: at_odin(lab, goes).get("status") == "synced", "the other one's document")
         assert at_odin(lab, waits)["status"] == "cancelled"
         assert len(odin.indexed()) == 1 == odin.count("POST", "/add/file")
-        # Asked for again, it goes, with the words as they are now.
+        # A retry sends it, with the present words.
         assert f"{waits} → odin" in lab.kb("retry", waits).stderr
         lab.wait(lambda: at_odin(lab, waits)["status"] == "synced", "the document after all")
         assert any(b"other words" in content for content in odin.indexed().values())
@@ -179,7 +179,7 @@ def test_nothing_is_uploaded_once_it_is_cancelled(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_upload_in_progress_is_finished(tmp_path: Path) -> None:
-    """Cancelled during the upload: the document is whole, and its state is the real one."""
+    """After a cancel during the upload, the document is complete and its state is recorded."""
     with FakeOdin(tmp_path / "odin") as odin, Lab(tmp_path / "lab", **environment(odin)) as lab:
         (item_id,) = add_items(lab, 1)
         cancelled: list[list[str]] = []

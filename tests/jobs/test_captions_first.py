@@ -1,4 +1,4 @@
-"""Captions first, through the queue: searchable before the medium is there, then replaced."""
+"""Captions first: they are searchable before the download, and the transcript replaces them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stamp(seconds: float) -> str:
 
 
 def vtt(words: list[tuple[str, float, float]]) -> str:
-    """Three words a cue, each cue as long as they are said."""
+    """Return subtitles with three words a cue, at the times of the words."""
     cues = [words[n : n + 3] for n in range(0, len(words), 3)]
     return "WEBVTT\n\n" + "".join(
         f"{stamp(cue[0][1])} --> {stamp(cue[-1][2])}\n{' '.join(w for w, _, _ in cue)}\n\n"
@@ -52,12 +52,12 @@ def test_captions_stand_in_until_the_transcript_is_there(
     wav = write_wav(tmp_path / "talk.wav", said).read_bytes()
     true, false = "truecaption", "falsewords1"
     with FakeMedia(wav, content_type="audio/wav") as site:
-        # One has captions that say what is said, the other those of another talk.
+        # The first medium has correct captions, the second has those of a different talk.
         site.captions[true] = vtt([*said.words, ("zeppelin", said.seconds, said.seconds + 0.4)])
         site.captions[false] = vtt([(f"other{n}x", n * 0.6, n * 0.6 + 0.5) for n in range(14)])
-        site.bodies[false] = wav + b"\0\0" * 800  # another medium by its content
+        site.bodies[false] = wav + b"\0\0" * 800  # different content, so a different medium
         for name in (true, false):
-            site.script[name] = [500]  # the medium itself cannot be had just now
+            site.script[name] = [500]  # the download of the medium fails for now
         with Lab(
             tmp_path / "lab", YT_WATCH_URL=site.watch_url, KB_DOWNLOAD_PAUSE_S="0",
             KB_DOWNLOAD_PAUSE_MAX_S="0", KB_DOWNLOAD_ATTEMPTS="1", KB_DOWNLOAD_RETRIES="0",
@@ -85,7 +85,7 @@ def test_captions_stand_in_until_the_transcript_is_there(
             document = json.loads(kb(lab, "show", true, "--json")[0])
             assert document["transcript"] is None
             assert document["captions"]["engine"] == "captions"
-            # Not the final words: nothing is exported or sent, and no transcript lies there.
+            # Captions are not final: they are not exported or sent, and there is no transcript.
             assert lab.service.items.entry(ids[0]).transcript_path is None
             assert "no transcript yet" in kb(lab, "export", true, "--format", "txt", code=1)[1]
             assert not list((lab.home / "markdown").glob("*.md"))
@@ -103,7 +103,7 @@ def test_captions_stand_in_until_the_transcript_is_there(
             lab.jobs.retry(ids)
             done = lab.wait_finished(ids)
             assert {s.state for s in done.values()} == {"done"}, done
-            # The transcript has taken their place everywhere.
+            # The transcript has replaced the captions everywhere.
             assert hits("zeppelin") == []
             word = lab.service.items.transcript(ids[0]).words[0].text
             assert [h.tier for h in hits(word)] == [""]
@@ -112,7 +112,7 @@ def test_captions_stand_in_until_the_transcript_is_there(
             assert sorted(n.rsplit(true, 1)[1] for n in names) == [
                 ".en.vtt", ".json", ".transcript.json", ".txt", ".webm",
             ]  # fmt: skip
-            # And they are its witness: the one agrees, the other does not.
+            # The captions are the witness of the transcript: only the first ones agree with it.
             agreeing, other = (lab.service.items.transcript(item_id) for item_id in ids)
             assert agreeing.witness is not None and other.witness is not None
             assert agreeing.witness.agreement > 0.8

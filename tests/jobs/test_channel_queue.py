@@ -23,7 +23,7 @@ NO_DOWNLOADS = {"KB_DOWNLOAD_PAUSE_S": "3600", "KB_DOWNLOAD_COOLDOWN_S": "3600"}
 
 
 def follow(lab: Lab) -> str:
-    """Follows the channel, with downloads at rest; returns the id of the look's listing."""
+    """Follow the channel, with downloads paused; return the id of the listing."""
     DownloadRateLimiter(lab.jobs.database, lab.settings).report_throttled(
         "this test is about the listing"
     )
@@ -33,7 +33,7 @@ def follow(lab: Lab) -> str:
 
 
 def listed(lab: Lab) -> set[str]:
-    """The ids of the talks that are on the queue."""
+    """Return the ids of the talks that are in the queue."""
     return {item_id for item_id in lab.states() if item_id.startswith("youtube:")}
 
 
@@ -47,7 +47,7 @@ def test_a_listing_killed_half_way_goes_on_and_three_keys_see_it_through(tmp_pat
             go_on.wait(90)
         return None
 
-    # 21 units in all: the first two keys run out, one before the kill and one after it.
+    # The listing costs 21 units: one key runs out before the kill, one after it.
     site = Site(tmp_path, count, quota=(6, 9, 10_000), spoken=False)
     site.api.refuse = hold
     with site, site.lab(tmp_path / "lab", **NO_DOWNLOADS) as lab:
@@ -57,18 +57,18 @@ def test_a_listing_killed_half_way_goes_on_and_three_keys_see_it_through(tmp_pat
         lab.kill(worker)
         go_on.set()
         before = listed(lab)
-        assert 0 < len(before) < count  # the first are on the queue before the last are known
+        assert 0 < len(before) < count  # the first talks are queued before the last are listed
         lab.start()
         lab.wait(lambda: lab.states([listing])[listing].state == "done", "the whole listing")
         assert listed(lab) == {site.id_of(number) for number in range(count)}
         pages = Counter(site.api.requested_pages(site.channel.uploads))
         assert len(pages) == count // 50
-        # The head is read again for new media; and the answer to one page was lost, that at
-        # which the worker was killed.
+        # The first page is read again for new media; the answer to the page at which the worker
+        # was killed was lost.
         assert {token for token, times in pages.items() if times > 1} <= {"", stop_at}
         assert [site.api.spent[key] for key in site.keys[:2]] == [6, 9]
-        # One more for the command, one for the second look at the channel, two for its head
-        # and one for the page that was lost.
+        # One more unit for the command, one for the second check of the channel, two for its
+        # first page and one for the lost page.
         assert site.api.units() <= 21 + 5
         assert lab.jobs.rows([listing])[0].run == 1
         (subscription,) = lab.service.subscriptions.list()
@@ -94,17 +94,17 @@ def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
         assert "used up its day" in shown_state["error"]
         assert "used up its day" in lab.kb("follow", "--list").stdout
 
-        lab.wait_finished()  # all that is listed waits for its download
+        lab.wait_finished()  # all listed items wait for their downloads
 
         site.api.renew()
         for key in site.keys:
             site.api.quota[key] = 10_000
-        expire_waits(lab)  # the worker goes on by itself
+        expire_waits(lab)  # the worker continues without a command
         lab.wait(lambda: lab.states([listing])[listing].state == "done", "the whole listing")
         assert listed(lab) == {site.id_of(number) for number in range(count)}
         pages = Counter(site.api.requested_pages(site.channel.uploads))
         assert len(pages) == count // 50
-        # The head is looked at again, and the page whose details the last unit did not reach.
+        # The first page is read again, and so is the page whose details the quota did not cover.
         assert len([token for token, times in pages.items() if times > 1]) <= 2
         (shown_state,) = json.loads(lab.kb("follow", "--list", "--json").stdout)
         assert shown_state["error"] == ""
@@ -112,25 +112,25 @@ def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
 
 @pytest.mark.timeout(600)
 def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -> None:
-    """The small sister of `benchmarks/downloads.py`."""
+    """A small version of `benchmarks/downloads.py`."""
     count, pause_s = 20, 0.2
     site = Site(tmp_path, count, seconds=2, words=4)
     ids = [site.channel.video_id(number) for number in range(count)]
     site.media.script[ids[3]] = ["drop", "ok"]
-    site.media.script[ids[13]] = [403, 403, "ok"]  # given up once, and tried again later
+    site.media.script[ids[13]] = [403, 403, "ok"]  # fails once; the queue retries it
     site.media.pages[ids[7]] = [(403, "Private video")]
     site.media.pages[ids[10]] = [(403, "Sign in to confirm you're not a bot"), "ok"]
     settings = {
         "KB_WORKERS": "3",
         "KB_DOWNLOAD_PAUSE_S": str(pause_s),
-        "KB_DOWNLOAD_COOLDOWN_S": "3600",  # no test waits for so long: time is made to pass
+        "KB_DOWNLOAD_COOLDOWN_S": "3600",  # `expire_waits` ends the wait
     }
     with site, site.lab(tmp_path / "lab", **settings) as lab:
         began = time.monotonic()
         lab.kb("ingest", "@talks")
         lab.start()
         lab.wait(lambda: lab.jobs.lanes(), "the bot check")
-        # Recognition goes on meanwhile, with what is fetched and with what needs no download.
+        # Recognition continues with fetched media and with files that need no download.
         mine = lab.ingest(write_talks(tmp_path / "own", 1))
         states = lab.wait_finished(timeout_s=240)
         assert states[mine[0]].state == "done"
@@ -138,7 +138,7 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         counts = Counter(status.state for status in states.values())
         assert counts["done"] == fetched + 1
         assert counts["waiting"] == count - fetched - counts["failed"]
-        # Which are left is chance: they come in any order. Hardly any is started after the check.
+        # The downloads have no fixed order. Few of them start after the bot check.
         assert states[site.id_of(10)].state == "waiting"
         checked_at = site.media.requests_of("watch", ids[10])[0].at
         started = {asked.id for asked in site.media.requests_of("watch") if asked.at > checked_at}
@@ -160,8 +160,8 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         assert f"The download lane is paused until {until}" in lab.kb("status").stdout
         asked = len(site.media.requests)
 
-        expire_waits(lab)  # and downloads go on by themselves
-        # One that was given up for a while waits once more.
+        expire_waits(lab)  # downloads continue without a command
+        # A talk whose download has failed waits for its retry.
         lab.wait(
             lambda: all(s.state in ("done", "failed") for s in lab.states().values()),
             "the end",
@@ -175,7 +175,7 @@ def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -
         assert "Private video" in private.error
         assert {status.state for status in states.values()} == {"done"}
         assert set(states) == {*mine, *(f"youtube:{i}" for i in ids if i != ids[7])}  # none lost
-        # None twice: each was sent whole but once, and has its words and passages once.
+        # Each file was sent completely only once, and its words and passages exist only once.
         for video_id in set(ids) - {ids[7]}:
             size = len(site.bodies[video_id])
             wholes = [

@@ -1,4 +1,4 @@
-"""The chores of a worker, one by one, on a real database."""
+"""The chores of a worker, called separately, on a real database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.items import item
 
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[WorkerContext]:
-    """The context of a worker named `me` that has no threads."""
+    """Yield the context of a worker named `me` without threads."""
     settings = Settings(home=tmp_path / "home", executor_id="me")
     library = Library(settings.home)
     library.prepare()
@@ -64,7 +64,7 @@ def claim(context: WorkerContext, ids: Sequence[str], executor: str = "me") -> N
 
 
 def states(context: WorkerContext, ids: Sequence[str]) -> list[tuple[str, int]]:
-    """State and serial of each."""
+    """Return the state and serial of each item."""
     found = [context.items.read(item_id) for item_id in ids]
     return [(row.state, row.serial) for row in found if row is not None]
 
@@ -90,7 +90,7 @@ def test_only_waiting_items_whose_time_has_come_are_queued(context: WorkerContex
     assert states(context, ids) == [(QUEUED, 2), (WAITING, 1)]
     row = context.items.read(ids[0])
     assert row is not None and row.attempts == 2
-    assert context.client.abandoned() == {}  # it has a workflow
+    assert context.client.abandoned() == {}  # every item has a workflow
 
 
 def test_the_items_of_a_worker_that_fell_silent_are_put_back(context: WorkerContext) -> None:
@@ -105,7 +105,7 @@ def test_the_items_of_a_worker_that_fell_silent_are_put_back(context: WorkerCont
         )  # fmt: skip
     detector = heartbeat.DeadWorkerDetector(0.05)
     chores.reap_dead_workers(context, detector)
-    assert states(context, ids) == [(RUNNING, 1)]  # one look tells nothing
+    assert states(context, ids) == [(RUNNING, 1)]  # one check is no evidence
     time.sleep(0.1)
     chores.reap_dead_workers(context, detector)
     assert states(context, ids) == [(QUEUED, 1)]

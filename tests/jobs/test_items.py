@@ -47,7 +47,7 @@ ME, OTHER = "me", "other"
 
 
 class Queue:
-    """Stands for the engine's queue: what was put on it, in the same transaction."""
+    """A fake of the workflow queue that records what was added in the same transaction."""
 
     def __init__(self) -> None:
         self.put: list[tuple[str, int, int]] = []
@@ -175,7 +175,7 @@ def test_again_queues_a_new_run_and_counts_it(store: ItemStore) -> None:
     assert (row.title, row.options["model"]) == ("A better title", "m")
     assert store.summaries()[0].title == "A better title"
     assert queue.put[-1] == (one, 2, NORMAL)
-    # The old workflow finds nothing to do, and the new one everything.
+    # The old workflow cannot claim the item; the new one can.
     assert store.claim(one, 1, ME) is None
     assert store.claim(one, 2, ME) is not None
 
@@ -232,7 +232,7 @@ def test_cancel_ends_active_items_and_no_others(store: ItemStore) -> None:
     store.finish(ids[2], 1, ME, DONE)
     assert sorted(store.stop(ids)) == [(ids[0], 1), (ids[1], 1)]
     assert [state_of(store, i) for i in ids] == [CANCELLED, CANCELLED, DONE]
-    # The worker that had it can no longer say anything, and knows that it must let go.
+    # The worker that had the item can no longer change it, and sees that it must stop.
     assert not store.finish(ids[1], 1, ME, DONE)
     assert store.running(ME) == set()
     assert store.stop(ids) == []
@@ -277,14 +277,14 @@ def test_a_listing_job_has_the_id_and_the_row_of_the_version_before(store: ItemS
         extra = {**LISTING_BEFORE["extra"], "asked_at": row["item"]["extra"]["asked_at"]}
         assert row["item"]["extra"] == extra
         assert row["item"].items() <= {**LISTING_BEFORE, "extra": extra}.items()
-        # The row as the version before left it.
+        # The row in the form of the previous version.
         connection.execute(sa.update(items).values(item=LISTING_BEFORE))
     found = store.read(job.id)
     assert found is not None
     assert found.job == replace(job, asked_at=1700000000.5)
     with pytest.raises(TypeError, match="listing"):
         _ = found.item
-    # Asked for again before it is done: what was new then is still new.
+    # A second request before the end keeps the first time, so that no new media is missed.
     store.stop([job.id])
     enqueue_listing(store, job, {}, Queue())
     again = store.read(job.id)
@@ -302,7 +302,7 @@ def test_a_listing_with_a_damaged_filter_is_claimed_and_fails_by_itself(store: I
     with pytest.raises(UsageError) as caught:
         _ = row.job.filters
     assert caught.value.code == "filters.stored"
-    # Asked for again, it replaces what is stored.
+    # A new request replaces the stored filters.
     store.finish(job.id, 1, "worker", "failed")
     enqueue_listing(store, job, {}, Queue())
     again = store.read(job.id)
@@ -347,7 +347,7 @@ def test_five_hundred_in_one_transaction(database: Database, store: ItemStore) -
     taken, _ = store.submit([item(n) for n in range(500)], {}, client.ingest)
     assert len(taken) == 500
     assert time.perf_counter() - began < 10
-    assert client.abandoned() == {}  # each has its workflow
+    assert client.abandoned() == {}  # every item has a workflow
 
     def broken(connection: sa.Connection, item_id: str, serial: int, rank: int) -> None:
         if item_id == item(502).id:
@@ -356,7 +356,7 @@ def test_five_hundred_in_one_transaction(database: Database, store: ItemStore) -
 
     with pytest.raises(RuntimeError):
         store.submit([item(n) for n in range(500, 510)], {}, broken)
-    assert store.counts()[QUEUED] == 500  # all of them or none
+    assert store.counts()[QUEUED] == 500  # all or none
     with database.begin() as connection:
         workflows = connection.scalar(sa.text("SELECT count(*) FROM workflow_status"))
     assert workflows == 500
@@ -408,7 +408,7 @@ print(len(taken), len(skipped))
 
 @pytest.mark.slow
 def test_two_processes_on_a_new_library_queue_everything_once(tmp_path: Path) -> None:
-    """Both make the database, its tables and the engine's, and submit the same items."""
+    """All create the database with the tables of the application and of DBOS, and submit items."""
 
     def submit(_: int) -> Sequence[int]:
         done = subprocess.run(
@@ -428,7 +428,7 @@ def test_two_processes_on_a_new_library_queue_everything_once(tmp_path: Path) ->
 
 
 def test_transcripts_of_the_folder_are_added_to_the_table(tmp_path: Path) -> None:
-    """The runs of the folder count on, so that `--again` means again with a new database."""
+    """A new database continues the run numbers of the folder, so that `--again` has an effect."""
     settings = Settings(home=tmp_path / "home")
     library = Library(settings.home)
     library.prepare()
@@ -444,7 +444,7 @@ def test_transcripts_of_the_folder_are_added_to_the_table(tmp_path: Path) -> Non
     jobs.close()
 
 
-# Errors and what they mean
+# Decisions on errors
 
 
 def test_retry_decisions(tmp_path: Path) -> None:
@@ -486,18 +486,18 @@ def test_backoff_doubles_within_bounds() -> None:
     assert retry_policy.backoff_s(1, lambda low, high: low) == 2.5
 
 
-# Who is at work
+# Live and dead workers
 
 
 def test_a_worker_without_a_heartbeat_is_found_by_our_own_clock() -> None:
     watch = heartbeat.DeadWorkerDetector(timeout_s=60)
-    # Its clock is years away, which says nothing.
+    # The clock of the other machine is years off, which must not matter.
     seen = heartbeat.WorkerInfo(OTHER, "elsewhere", 1, 0.0, 12345.0, ended=False)
     assert watch.find([seen], ME, 1000.0) == []
     assert watch.find([seen], ME, 1059.0) == []
     assert watch.find([seen], ME, 1060.0) == [OTHER]
     beaten = heartbeat.WorkerInfo(OTHER, "elsewhere", 1, 0.0, 12300.0, ended=False)
-    assert watch.find([beaten], ME, 1061.0) == []  # any change is a sign of life
+    assert watch.find([beaten], ME, 1061.0) == []  # any change shows that it is alive
     mine = heartbeat.WorkerInfo(ME, "here", 1, 0.0, 0.0, ended=False)
     assert watch.find([mine], ME, 1e9) == []
 

@@ -1,4 +1,4 @@
-"""A worker whose library folder is deleted says so and ends; no empty one is made."""
+"""A worker whose library folder is deleted reports it and ends; it creates no empty folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.workers import Lab
 
 pytestmark = pytest.mark.slow
 
-# `kb worker` as typed, with less patience than it has.
+# `kb worker` with shorter timeouts.
 KB = """
 import sys
 from kb import cli
@@ -32,7 +32,7 @@ def test_a_worker_without_its_library_ends(
     tmp_path: Path, arguments: tuple[str, ...], patience: str
 ) -> None:
     with Lab(tmp_path / "lab") as lab, (tmp_path / "log").open("w+b") as log:
-        # It would end by itself at once if nothing were queued: hold something back for it.
+        # With `--exit-when-idle` it would end at once without a queued item: pause one.
         lab.jobs.pause()
         item = lab.folder / "talk.wav"
         shutil.copy(PROJECT_ROOT / "tests" / "data" / "wordbank.flac", item)
@@ -49,7 +49,7 @@ def test_a_worker_without_its_library_ends(
         )
         assert popen.poll() is None, (tmp_path / "log").read_text()
         lab.service.close()
-        # Again and again: the worker may be writing there.
+        # The removal is repeated, because the worker may write files meanwhile.
         lab.wait(
             lambda: shutil.rmtree(lab.home, ignore_errors=True) or not lab.home.exists(), "its end"
         )

@@ -30,7 +30,7 @@ def workflows(jobs: JobQueue) -> int:
 
 
 def test_a_waiting_publication_is_claimed_when_due_and_once(tmp_path: Path, jobs: JobQueue) -> None:
-    """Four workers look at the same moment; each has a database connection of its own."""
+    """Four workers claim at the same moment; each has a separate database connection."""
     for item_id in IDS:
         jobs.send(item_id, ["odin"])
         due = time.time() - 1 if item_id != IDS[0] else time.time() + LATER_S
@@ -66,31 +66,31 @@ def test_a_paused_lane_keeps_its_publications(jobs: JobQueue) -> None:
     assert not queue.has_work(now + 2 * LATER_S, ["odin"])
     client = DbosClient(jobs.database)
     assert queue.claim_due(now + 2 * LATER_S, client.publish, ["odin"]) == []
-    # Resumed by hand: a publication that waits for an hour is due at once.
+    # After a resume by hand, a publication that would wait for an hour is due at once.
     jobs.resume()
     assert queue.claim_due(time.time(), client.publish) == [("odin", IDS[0])]
     client.close()
 
 
 def test_an_old_workflow_does_nothing(jobs: JobQueue) -> None:
-    """The item was transcribed again while its old words were being sent."""
+    """The item was transcribed again during the upload of its old words."""
     jobs.send(IDS[0], ["odin"])
     old = claim(jobs, IDS[0])
-    assert jobs.outbox.claim("odin", IDS[0], old.serial) == old  # taken over after a kill
+    assert jobs.outbox.claim("odin", IDS[0], old.serial) == old  # a take-over after a kill
     jobs.send(IDS[0], ["odin"])
     new = serial_of(jobs, IDS[0])
     assert new > old.serial
     assert jobs.outbox.claim("odin", IDS[0], old.serial) is None
     assert not jobs.outbox.finish(old, outbox.SYNCED)
     assert status(jobs, IDS[0]) == outbox.QUEUED
-    # Nor does a foreground run that ends now, with what may be the old words.
+    # A foreground run that ends now has no effect: it may have sent the old words.
     jobs.outbox.record("odin", IDS[0], outbox.SYNCED)
     jobs.outbox.record_error("odin", IDS[0], KBError("no network"))
     started = time.time()
     jobs.send(IDS[0], ["odin"])
     jobs.outbox.record("odin", IDS[0], outbox.SYNCED, started_at=started)
     assert status(jobs, IDS[0]) == outbox.QUEUED
-    # One that began afterwards has sent what was asked for: no worker need do it again.
+    # A foreground run that started later has sent the new words: no worker sends them again.
     waiting = serial_of(jobs, IDS[0])
     jobs.outbox.record("odin", IDS[0], outbox.SYNCED, started_at=time.time())
     assert status(jobs, IDS[0]) == outbox.SYNCED
@@ -116,7 +116,7 @@ def test_own_metadata_is_kept_until_it_is_published(jobs: JobQueue) -> None:
     queue.finish(again, outbox.SYNCED)
     with jobs.database.begin() as connection:
         queue.submit(connection, "odin", IDS[0], client.publish)
-    assert claim(jobs, IDS[0]).extra is None  # from now on the knowledge base remembers
+    assert claim(jobs, IDS[0]).extra is None  # the knowledge base now has the metadata
     client.close()
 
 
@@ -153,9 +153,9 @@ def test_a_new_database_takes_publications_from_the_folder(tmp_path: Path) -> No
         "local": {"synced": 3},
         "odin": {"failed": 1, "synced": 1, "waiting": 1},
     }
-    assert jobs.outbox.has_work(time.time())  # what waited is due now
+    assert jobs.outbox.has_work(time.time())  # waiting publications are due now
     assert jobs.adopt_folder() == 0 and jobs.outbox.adopt(library.entries()) == 0
-    # The local index is made by the item's own way, whatever is asked for here.
+    # Only the item's workflow updates the local index, never the outbox.
     library.amend(IDS[0], {"published": {"local": {"status": "failed"}}})
     jobs.outbox.record_error("local", IDS[0], KBError("broken"))
     assert jobs.retry_publications() == [("odin", IDS[1])]

@@ -1,4 +1,4 @@
-"""The same queue on a real PostgreSQL: two workers, one killed, everything done once."""
+"""The queue on a real PostgreSQL: two workers, one is killed, every item is done once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a PostgreSQL that ends with the tests."""
+    """Run a PostgreSQL until the end of the tests; yield its address."""
     running = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
     yield str(running.get_uri())
     running.cleanup()
@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def database(server: str, request: pytest.FixtureRequest) -> str:
-    """The address of a new, empty database."""
+    """Create an empty database; return its address."""
     name = f"kb_{abs(hash(request.node.name)) % 10**9}"
     engine = sa.create_engine(
         sa.make_url(server).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
@@ -54,7 +54,7 @@ def items(count: int) -> list[MediaItem]:
 
 
 def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
-    """A new database opened by four at once; then what SQLite and PostgreSQL say differently."""
+    """Four threads open a new database; then the queries that differ from SQLite are checked."""
     settings = Settings(KB_HOME=str(tmp_path / "home"), KB_DATABASE_URL=database)
     made: list[tuple[int, int]] = []
 
@@ -81,7 +81,7 @@ def test_the_queue_is_the_same(database: str, tmp_path: Path) -> None:
     assert jobs.cancel([two]) == [two]
     assert jobs.pause([three]) == [three]
     assert jobs.resume([three]) == [three]
-    assert jobs.counts()[RUNNING] == 0  # its worker is not alive
+    assert jobs.counts()[RUNNING] == 0  # its worker is dead
     assert jobs.counts()[QUEUED] == 29
     assert len(jobs.summaries(state=QUEUED, limit=5)) == 5
     assert jobs.ids_with_prefix("00000000001") != []

@@ -1,4 +1,4 @@
-"""The bar of an item: over all its stages, and never back."""
+"""The progress bar of an item: it covers all stages and never decreases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_it_grows_through_all_stages(item_id: str) -> None:
     shares = [overall(item_id, RUNNING, *at) for at in way]
     assert all(earlier <= later for earlier, later in pairwise(shares))
     assert shares[0] == 0.0 and shares[-1] == 1.0
-    # Each stage moves it, so that even what knows only beginning and end shows four steps.
+    # Each stage increases it, so that stages without finer progress still show as four steps.
     assert len({overall(item_id, RUNNING, stage, 0.0) for stage in STAGES}) == len(STAGES)
     half = overall(item_id, RUNNING, "transcribe", 0.5)
     assert 0.4 < half < 0.7
@@ -50,7 +50,7 @@ def test_an_item_not_started_is_at_zero_and_a_failed_one_keeps_its_progress() ->
 
 @pytest.fixture
 def working(home: Path) -> Iterator[tuple[Service, str, str]]:
-    """A library with one queued item, and a worker's name that is known to be alive."""
+    """Yield a service with one queued item, the item's id and the name of a live worker."""
     service = queued(1)
     presence = Heartbeat(get_settings(), service.queue.database)
     presence.acquire()
@@ -102,5 +102,5 @@ def test_a_real_item_s_bar_never_turns_back(lab: Lab) -> None:
     assert lab.states([item_id])[item_id].state == DONE
     assert seen[-1] == 1.0
     assert seen == sorted(seen)
-    # Loading the model alone takes seconds: more than nothing is shown by then.
+    # The bar must show progress before the end: loading the model alone takes seconds.
     assert any(0.0 < each < 1.0 for each in seen), seen

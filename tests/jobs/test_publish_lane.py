@@ -15,14 +15,14 @@ pytestmark = pytest.mark.slow
 
 
 def state_of(lab: Lab, item_id: str) -> str:
-    """Return what is recorded beside the medium of its document in the project."""
+    """Return the state at ODIN that is recorded in the metadata file beside the medium."""
     entry = lab.library.find(item_id)
     record = entry.published.get("odin") if entry else None
     return str(record.get("status")) if isinstance(record, dict) else "nothing"
 
 
 def test_a_waiting_publication_is_taken_up_by_another_worker(tmp_path: Path) -> None:
-    """One worker sends it and ends; another, of another name, sees it indexed."""
+    """One worker sends it and ends; a worker with a different name sees that it is indexed."""
     with (
         FakeOdin(tmp_path / "odin", index_s=3600) as odin,
         Lab(tmp_path / "lab", **environment(odin)) as lab,
@@ -60,7 +60,7 @@ def test_a_failed_publication_is_shown_and_tried_again_alone(tmp_path: Path) -> 
         lab.wait(lambda: at_odin(lab, refused)["status"] == "synced", "the document")
         assert at_odin(lab, refused)["error"] == "" and len(odin.indexed()) == 1
         assert {p: p.stat().st_mtime_ns for p in files} == files
-        # Held until a person releases it: a retry does not change that.
+        # A retry does not release a held item; only a person does.
         assert lab.jobs.retry_failed() == [] == lab.jobs.retry([held])
 
 
@@ -74,7 +74,7 @@ def test_items_are_published_as_they_are_finished(tmp_path: Path) -> None:
         assert len(odin.indexed()) == 3
         sent = [json.loads(row["metadata"]) for row in odin.documents().values()]
         assert {(m["team"], m["case"]) for m in sent} == {("research", "A 7")}
-        # Published again by hand, and after a change, the analyst's own fields are still there.
+        # After a publication by hand and after a change, the analyst's fields are still present.
         assert lab.service.publisher.publish("odin", ids).ok
         assert odin.count("POST", "/add/file") == 3
         (entry, *_) = lab.library.entries()
@@ -94,7 +94,7 @@ def test_wrong_credentials_pause_the_lane_once_and_nothing_else(tmp_path: Path) 
             paths = [str(path) for path in write_talks(tmp_path / "talks", 4)]
             done = lab.kb("ingest", *paths, "--to", "local,odin", "--wait", "--json")
             report = json.loads(done.stdout)
-            # Transcription goes on, whatever the remote says.
+            # Transcription continues in spite of the refusal.
             assert {item["state"] for item in report["items"]} == {"done"}
             ids = report["enqueued"]
             lab.wait(lambda: all(state_of(lab, i) == "waiting" for i in ids), "the lane's rest")
@@ -108,7 +108,7 @@ def test_wrong_credentials_pause_the_lane_once_and_nothing_else(tmp_path: Path) 
             for text in (log, said, done.stdout, done.stderr):
                 assert wrong not in text
                 assert KEY not in text
-            # Mended, the same items are sent without being transcribed again.
+            # With correct credentials, the items are sent without a second transcription.
             files = {p: p.stat().st_mtime_ns for p in lab.home.glob("media/*.transcript.json")}
             lab.kill_all()
             lab.values["API_SECRET"] = SECRET

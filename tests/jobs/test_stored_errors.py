@@ -1,4 +1,4 @@
-"""Code and values of an error are stored wherever its sentence is."""
+"""The code and values of an error are stored wherever its sentence is stored."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def _enqueue(*_: object) -> None:
-    """No workflow is started."""
+    """Start no workflow."""
 
 
 def _claimed(store: ItemStore) -> int:
@@ -72,7 +72,7 @@ def test_the_next_try_and_an_error_without_a_code_clear_it(database: Database) -
     row = store.read(ITEM.id)
     assert row is not None
     assert (row.error, row.problem) == ("Plain.", None)
-    with database.begin() as connection:  # and not JSON's null
+    with database.begin() as connection:  # NULL and not JSON's null
         assert connection.scalar(sa.select(items.c.id).where(items.c.problem.is_(None))) == ITEM.id
 
 
@@ -133,7 +133,7 @@ def test_the_library_folder_teaches_a_new_database_the_problem(
     assert outbox.adopt(entries) == 1
     assert store.summaries()[0].problem == PROBLEM
     assert outbox.for_items([ITEM.id])[ITEM.id][0].problem == PROBLEM
-    # What ended well leaves nothing behind.
+    # A success removes the stored error.
     library.amend(ITEM.id, hold.HoldDecision("done").metadata())
     entry = library.find(ITEM.id)
     assert entry is not None

@@ -1,4 +1,4 @@
-"""The short torture: killed six times over eight items, and everything ends once and whole."""
+"""The short torture test: six kills over eight items; every item ends once and complete."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Real worker processes on real audio: what must hold when they are stopped, killed, fed nonsense.
+"""Real worker processes on real audio: they are stopped, killed and given bad input.
 
-One library with a warm worker serves most tests, because loading a recognizer takes longer than
-all of the rest; a test that ends the worker starts it again.
+Most tests share one library with a warm worker, because loading a recognizer takes longer than the
+rest of a test. After a test has ended the worker, the next test starts a new one.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
 
-LONG_WORDS = 1600  # more than a batch of windows: surely still running when it is looked at
+LONG_WORDS = 1600  # more than a batch of windows, so still running when checked
 
 
 class Warm(Lab):
-    """A library whose worker is there when it is asked for."""
+    """A library whose `worker` starts on demand."""
 
     _number = 0
 
@@ -42,7 +42,7 @@ class Warm(Lab):
         return running[-1] if running else self.start()
 
     def talks(self, count: int, words: int = 8) -> list[Path]:
-        """Files that no other test has."""
+        """Write files that no other test has; return their paths."""
         Warm._number += 1
         return write_talks(self.folder / f"in{self._number}", count, words=words, seed=self._number)
 
@@ -51,7 +51,7 @@ class Warm(Lab):
         return (status.state, status.stage) == ("running", "transcribe") and status.progress > 0
 
     def waiting(self, seconds: float) -> tuple[str, Path]:
-        """An item on the queue that waits so long before it is tried again, and its file."""
+        """Add an item that waits `seconds` for its retry; return its id and its file."""
         (path,) = self.talks(1)
         (item,) = self.jobs.source_factory.open(str(path), VideoFilters())
         self.jobs.items.submit([item], {"model": "demo"}, lambda *_: None)
@@ -69,13 +69,13 @@ class Warm(Lab):
         return row.deaths
 
     def begin_long(self, words: int = LONG_WORDS) -> str:
-        """Queues a long item and waits until it is being decoded."""
+        """Queue a long item and wait until its transcription is running; return its id."""
         (item_id,) = self.ingest(self.talks(1, words))
         self.wait(lambda: self.running(item_id), "a running transcription")
         return item_id
 
     def files_of(self, item_id: str) -> dict[str, int]:
-        """The item's files and when each was written."""
+        """Return the item's files with their modification times in ns."""
         short = item_id.split(":")[1]
         media = self.library.media_folder
         return {p.name: p.stat().st_mtime_ns for p in media.iterdir() if short in p.name}
@@ -93,7 +93,7 @@ def test_ingest_to_done_and_the_same_sound_once(warm: Warm) -> None:
     copy = first.with_name("another name.wav")
     shutil.copy(first, copy)
     ids = warm.ingest([first, second])
-    # Another process asks at the same time, under the other name.
+    # Another process submits the same audio under the second name at the same time.
     report = json.loads(warm.kb("ingest", str(copy), "--json").stdout)
     assert report["enqueued"] == [] and report["skipped"][0]["id"] == ids[0]
     done = warm.wait_finished(ids)
@@ -133,7 +133,7 @@ def test_cancel_leaves_nothing_half_written_and_retry_completes_it(warm: Warm) -
     before = warm.files_of(item_id)
     assert sorted(Path(name).suffix for name in before) == [".json", ".wav"]
     assert warm.leftovers() == []
-    # Another item is not held up by the cancelled one.
+    # The cancelled item does not delay another item.
     others = warm.ingest(warm.talks(1))
     assert {s.state for s in warm.wait_finished(others).values()} == {"done"}
     warm.kb("retry", item_id)
@@ -189,12 +189,12 @@ def test_failing_items_do_not_stop_others(warm: Warm) -> None:
         assert failed.error and failed.hint, failed
     listed = json.loads(warm.kb("status", "--state", "failed", "--json").stdout)
     assert {ids[text], ids[gone]} <= {item["id"] for item in listed["items"]}
-    warm.kb("cancel", ids[text], check=0)  # has ended: nothing to do, and no complaint
+    warm.kb("cancel", ids[text], check=0)  # the item has ended: no effect and no error
     assert warm.kb("ingest", str(text), "--wait", check=1).returncode == 1
 
 
 def test_retry_does_not_repeat_what_was_finished(warm: Warm) -> None:
-    """The knowledge base cannot be written: only its stage fails, and only it is done again."""
+    """The index is not writable: only the publish stage fails, and only it is repeated."""
     _ = warm.worker
     index = warm.library.index_folder
     away = index.with_name("away")
@@ -280,7 +280,7 @@ def test_an_item_goes_on_when_its_inference_process_is_killed(warm: Warm) -> Non
     host.kill()
     assert warm.wait_finished([item_id])[item_id].state == "done"
     assert worker.is_running()
-    assert warm.deaths(item_id) == 0  # it has been proved innocent
+    assert warm.deaths(item_id) == 0  # the item is done, so its deaths are reset
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be moved there")
@@ -290,7 +290,7 @@ def test_a_library_that_moves_away_and_comes_back(warm: Warm) -> None:
     away = warm.home.with_name("away")
     warm.home.rename(away)
     time.sleep(3)
-    assert not warm.home.exists()  # no empty one was made in its place
+    assert not warm.home.exists()  # no empty library was created in its place
     away.rename(warm.home)
     warm.wait(lambda: warm.states([item_id])[item_id].state in ("done", "waiting"), "its end")
     warm.jobs.resume()
@@ -330,8 +330,8 @@ def test_status_is_right_when_the_worker_is_dead(warm: Warm) -> None:
     assert document["counts"]["queued"] == 1
     assert host is not None
     psutil.wait_procs([host], timeout=10)
-    assert not host.is_running()  # an inference process follows its worker
-    # A worker of another name takes over what the dead one had.
+    assert not host.is_running()  # an inference process ends with its worker
+    # A worker with a different name takes over the items of the dead one.
     warm.start(name="two")
     done = warm.wait_finished([item_id])[item_id]
     assert (done.state, done.attempts) == ("done", 0)
@@ -353,7 +353,7 @@ def test_an_item_that_crashes_the_process_fails_after_three_crashes(warm: Warm) 
     assert "died 3 times" in failed.error and "kb retry" in failed.hint
     others = warm.ingest(warm.talks(1))
     assert {s.state for s in warm.wait_finished(others).values()} == {"done"}
-    # Asked again by hand, it gets three new lives.
+    # A retry by hand resets the number of crashes.
     assert warm.jobs.retry([item_id]) == [item_id]
     assert warm.deaths(item_id) == 0
     warm.jobs.cancel([item_id])
@@ -362,7 +362,7 @@ def test_an_item_that_crashes_the_process_fails_after_three_crashes(warm: Warm) 
 @pytest.mark.skipif(sys.platform == "win32", reason="sessions are of POSIX")
 def test_a_detached_worker_survives_its_terminal(warm: Warm) -> None:
     warm.kill_all()
-    # A shell of its own session, as a terminal window is one; closing it signals them all.
+    # A shell in a separate session, like a terminal window; closing it signals all its processes.
     command = [sys.executable, "-m", "kb.cli", "worker", "--detach"]
     shell = subprocess.Popen(
         command, env=warm.environment(), cwd=PROJECT_ROOT, start_new_session=True,
@@ -374,7 +374,7 @@ def test_a_detached_worker_survives_its_terminal(warm: Warm) -> None:
     (alive,) = warm.jobs.workers()
     worker = warm.track(alive.pid)
     assert os.getsid(worker.pid) not in (terminal, os.getsid(0))
-    with pytest.raises(ProcessLookupError):  # no process of the terminal is left to be signalled
+    with pytest.raises(ProcessLookupError):  # no process of the terminal is left
         os.killpg(terminal, signal.SIGHUP)
     ids = warm.ingest(warm.talks(1))
     assert {s.state for s in warm.wait_finished(ids).values()} == {"done"}

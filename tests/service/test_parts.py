@@ -1,4 +1,4 @@
-"""The parts of the service that have no test of their own elsewhere."""
+"""The parts of the service that no other test file covers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Review from end to end: held, listed, cut out, edited, accepted, and then published."""
+"""Review from end to end: held items are listed, cut out, edited, accepted and published."""
 
 from __future__ import annotations
 
@@ -61,29 +61,29 @@ def test_doubts_tell_why_and_what_stands_there() -> None:
     assert (gap.reasons, gap.text, gap.segments, gap.edited) == (("no words",), "", (), False)
     assert (loop.reasons, loop.text, loop.segments) == (("repeats",), "and and", (1,))
     assert loop.edited
-    # What was changed in an earlier transcript, or across a channel, is no look at this place.
+    # A change of an earlier transcript, or of a whole channel, does not mark a span as edited.
     assert not any(doubt.edited for doubt in uncertain_spans(made, run=2))
 
 
 class Held(Lab):
-    """A library with items that are held, and what it would publish to."""
+    """A library with held items, and the folder to which it publishes."""
 
     notes: Path
     ids: list[str]
 
     def published(self) -> dict[str, str]:
-        """The Markdown files of the folder sink: text by name."""
+        """Return the texts of the folder sink's Markdown files by name."""
         return {p.name: p.read_text(encoding="utf-8") for p in self.notes.glob("*.md")}
 
 
 class Desk:
-    """`kb` in this process, on the library of the held items."""
+    """Calls of `kb` in this process, on the library of the held items."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
 
     def kb(self, *arguments: str, code: int = 0) -> str:
-        """What a command printed; with another exit code than 0, what it complained."""
+        """Return the output of a command, or its error output if `code` is not 0."""
         self._capsys.readouterr()
         assert run(list(arguments)) == code
         told = self._capsys.readouterr()
@@ -112,7 +112,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
         loud = add_noise(clean.audio, noise_db, rng)
         paths.append(write_wav(folder / f"in the rain {number}.wav", loud))
     notes = folder / "notes"
-    # Every doubt holds: of four such recordings the demo recognizer gets some wrong.
+    # Every doubt holds an item; the demo recognizer misreads some of these four recordings.
     with Held(
         folder / "lab", KB_HOLD_BELOW="1", KB_SINKS="local,folder", KB_FOLDER_SINK=str(notes)
     ) as lab:
@@ -140,7 +140,7 @@ def test_held_seconds_are_listed_cut_out_and_released(
     table = desk.kb("review")
     assert found["title"] in table and found["doubts"][0]["reasons"][0] in table
 
-    # Just the doubtful seconds, with a second around each.
+    # A clip has only the doubtful seconds, with one second before and after.
     made = desk.told("review", short, "--export", str(tmp_path / "listen"))
     assert len(made["clips"]) == len(found["doubts"])
     for clip, doubt in zip(made["clips"], found["doubts"], strict=True):
@@ -156,7 +156,7 @@ def test_held_seconds_are_listed_cut_out_and_released(
     assert desk.told("clip", short, "--from", "0:01", "--to", "2.5", "-o", str(clip))["clip"]
     assert probe(clip).duration_s == pytest.approx(1.5, abs=0.15)
 
-    # Text for what was not understood: it is found here, and sent nowhere while it is held.
+    # An edit adds text to a gap: search finds it, but it is not published while it is held.
     first = found["doubts"][0]
     where = f"{first['start']:.2f}-{first['end']:.2f}=zeppelin over Zanzibar"
     changes = desk.told("review", short, "--edit", where)["changes"]
@@ -180,7 +180,7 @@ def test_held_seconds_are_listed_cut_out_and_released(
     assert item_id not in {each["id"] for each in desk.told("review")["items"]}
     assert "accepted already" in desk.kb("review", short, "--accept", code=2)
 
-    # What is published follows a later edit.
+    # A later edit changes the published document.
     desk.kb("review", short, "--edit", "0=quite another beginning")
     held.wait(
         lambda: any("quite another beginning" in text for text in held.published().values()),
@@ -199,7 +199,7 @@ def test_another_reading_replaces_words_and_decision(held: Held, desk: Desk) -> 
     assert "Unknown model" in unknown
     told = desk.told("review", item_id, "--retry", "--model", "demo")
     assert (told["state"], told["edits"]) == ("queued", 1)
-    # It is being made anew: nobody may change the old one now.
+    # The item is transcribed again: the old transcript must not change now.
     held.wait_finished([item_id])
     entry = held.service.items.entry(item_id)
     assert entry.transcribed["run"] == 2

@@ -1,4 +1,4 @@
-"""Tasks of the page: real processes, their records, and what is left when they are killed."""
+"""Tasks of the page: real processes, their records, and the state after a kill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE_S = 120.0
 
 @pytest.fixture
 def odin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOdin]:
-    """A service on loopback, and the settings of this process and its children leading to it."""
+    """Run a fake ODIN, and set it in the settings of this process and its children."""
     with FakeOdin(tmp_path / "odin") as fake:
         for name, value in fake.settings().items():
             monkeypatch.setenv(str(Settings.model_fields[name].alias), str(value))
@@ -34,7 +34,7 @@ def odin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeOdin]:
 
 
 def finished(name: str) -> tasks.Task:
-    """The task when it has ended."""
+    """Wait until a task has ended; return it."""
     found = wait_for(name, lambda task: not task.running)
     assert found.state == "done", found
     return found

@@ -14,7 +14,7 @@ def test_speed_is_the_growth_of_what_was_read() -> None:
     for second in range(1, 11):
         meter.record(100.0 + 20.0 * second, now=float(second))
     assert meter.speed() == pytest.approx(20.0)
-    meter.record(50.0, now=11.0)  # an item was started again
+    meter.record(50.0, now=11.0)  # an item was restarted
     assert meter.speed() is None
     for second in range(12, 200):
         meter.record(50.0 + 5.0 * (second - 11), now=float(second))

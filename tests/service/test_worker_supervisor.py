@@ -1,4 +1,4 @@
-"""Supervision of the worker: real worker processes that come up, are killed, stopped or end."""
+"""Supervision of the worker: real worker processes that start, are killed, stopped or end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WAIT_S = 90.0
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty library of its own."""
+    """Set a separate empty library; yield its folder."""
     monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
     monkeypatch.setenv("KB_MODEL", "demo")
     monkeypatch.setenv("KB_SINKS", "local")
@@ -60,10 +60,10 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
         wait(lambda: supervisor.poll_count >= polls + 3, "three more polls")
         assert not alive()
         supervisor.start(service)
-        supervisor.start(service)  # it is starting already
+        supervisor.start(service)  # the worker is already starting
         wait(lambda: bool(alive()), "the worker that was asked for")
         assert len(alive()) == 1
-        supervisor.ensure_running(service)  # nothing to do
+        supervisor.ensure_running(service)  # no effect
         assert len(alive()) == 1
     finally:
         supervisor.stop_polling()
@@ -79,7 +79,7 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
 def test_a_worker_that_cannot_start_is_shown(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
     supervisor = WorkerSupervisor()
-    monkeypatch.setenv("KB_PRESET", "nonsense")  # the worker's own: it ends at once
+    monkeypatch.setenv("KB_PRESET", "nonsense")  # read by the worker, which ends at once
     supervisor.start(service)
     wait(lambda: supervisor.view(service).state == "ends", "the end")
     assert (home / "logs" / "worker.log").stat().st_size > 0
@@ -108,7 +108,7 @@ def test_waiting_for_items_ends_when_no_worker_comes_up(
 def test_chores_are_repeated_and_one_that_fails_stops_no_other(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KB_PRESET", "nonsense")  # no worker comes up: this is about the chores
+    monkeypatch.setenv("KB_PRESET", "nonsense")  # no worker starts; only the chores run
     calls: list[str] = []
 
     def fail(service: Service) -> None:

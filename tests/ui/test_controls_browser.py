@@ -45,7 +45,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         named.press("Control+Enter")
         planned(tab, TALKS)
 
-        # Filters narrow the plan, and widen it again
+        # Filters narrow the plan, and clearing them widens it again
         tab.locator(".st-key-filters").get_by_text(text("filters"), exact=True).click()
         title = tab.locator(".st-key-filter_title input")
         title.fill(r"Talk \d on")
@@ -57,7 +57,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         tab.get_by_text(text("filter_no_shorts"), exact=True).click()
         planned(tab, TALKS - SHORTS)
 
-        # A figure of the preset for this run only, and a field of one's own, go with each item
+        # A changed preset value and a metadata field of this run are stored with each item
         tab.get_by_text(text("preset_adjust"), exact=True).click()
         batch = tab.get_by_label(text("option_batch_size"), exact=True)
         batch.fill("3")
@@ -66,7 +66,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         own.fill("team=research")
         own.press("Enter")
 
-        # All of it is queued, and comes in pages
+        # All items are queued and shown in pages
         tab.get_by_role("button", name=f"Ingest {TALKS - SHORTS} media").click()
         tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
         shown(tab, 1, 100)
@@ -80,7 +80,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         tab.get_by_role("button", name="‹", exact=True).click()
         shown(tab, 1, 100)
 
-        # Find, by title
+        # Find by title
         find = tab.get_by_placeholder(text("queue_find_placeholder"))
         find.fill("Talk 123 on")
         tab.get_by_text(text("queue_help")).wait_for()
@@ -88,7 +88,7 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         find.fill("no such talk")
         tab.get_by_text(text("queue_none"), exact=True).wait_for()
 
-        # The language, and back
+        # Switch the language and switch it back
         tab.get_by_role("radio", name="Deutsch", exact=True).click()
         tab.get_by_role("tab", name=MESSAGES["de"]["tab_queue"], selected=True).wait_for()
         tab.get_by_role("radio", name="English", exact=True).click()
@@ -97,12 +97,12 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
 
 
 def planned(tab: Any, count: int) -> None:
-    """The plan line tells of that many, all of them new."""
+    """Wait until the plan line shows `count` items, all of them new."""
     plan = tab.locator(".st-key-plan")
     plan.get_by_text(re.compile(rf"^{count} new of {count}\b")).wait_for()
 
 
 def shown(tab: Any, first: int, last: int) -> None:
-    """The pager tells of these rows."""
+    """Wait until the pager shows these rows."""
     words = text("queue_page", first=str(first), last=str(last), count=str(TALKS - SHORTS))
     tab.locator(".st-key-queue-pager").get_by_text(words, exact=True).wait_for()

@@ -1,4 +1,4 @@
-"""Library, Knowledge base and GPU in a browser: the controls that no other test presses."""
+"""Library, Knowledge base and GPU in a browser: the controls that no other test uses."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ STRANGE = "file:000000000000"  # in the project, not in the library
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The running dashboard with all that stands behind it."""
+    """The running dashboard with its library, its fake ODIN and its presets file."""
 
     address: str
     home: Path
@@ -68,7 +68,7 @@ class Site:
 
 
 def doubted(transcript: Transcript) -> Transcript:
-    """Two gaps, and more doubtful places than are shown at once."""
+    """Add two gaps, and more doubtful places than are shown at once."""
     windows = tuple(
         WindowReport(
             3.0 * n, 3.0 * n + 3.0, 3.0, 3.0,
@@ -84,7 +84,7 @@ def captioned(transcript: Transcript) -> Transcript:
 
 
 def filled(folder: Path, home: Path) -> tuple[str, str]:
-    """Five items, one of them held, one from captions; ids of the harbour and of the failed."""
+    """Add five items, one held, one from captions; return the ids of the harbour and the failed."""
     (furnace,) = HARBOUR.parent.glob("Measuring*.mp4")
     (railway,) = HARBOUR.parent.glob("Midnight*.mp4")
     with pytest.MonkeyPatch.context() as patch:
@@ -147,11 +147,11 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     press(tab, f"← {text('back_items')}")
     tab.get_by_text(text("items_help")).wait_for()
 
-    # What came of captions says so
+    # A hit from captions is marked
     tab.goto(f"{site.address}/?tab=Library&q=furnace")
     tab.get_by_text(text("tier_machine")).first.wait_for()
 
-    # The bar over the time: a gap is heard, any other place is gone to
+    # The bar over the time: a click plays a gap, or moves to any other place
     tab.goto(f"{site.address}/?tab=Library&item={site.harbour}")
     lines.first.wait_for()
     tab.locator(".bar .gap").last.click()  # drawn from the last to the first
@@ -166,7 +166,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     doubts.first.get_by_role("button").click()
     browser.wait_player_at(tab, 0.0, 2.5)
 
-    # Find: the next one, the one before, and round
+    # Find: the next match, the previous match, and from the first to the last
     count = tab.locator(".find output")
     tab.get_by_label(text("player_find")).fill("the")
     count.filter(has_text=re.compile(r"^1 / ")).wait_for()
@@ -177,7 +177,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
         count.filter(has_text=re.compile(rf"^{place} / {every}$")).wait_for()
     tab.get_by_label(text("player_find")).fill("")
 
-    # The editor's own buttons: hear the line, leave it, save it; then taken back
+    # The editor's buttons: play the line, cancel, save; then the revision is undone
     before = lines.nth(2).locator("span").inner_text()
     starts = seconds(lines.nth(2).locator("time").inner_text())
     editor = tab.locator(".editor")
@@ -200,7 +200,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     changed.wait_for(state="detached")
     assert service.items.transcript(site.harbour).segments[2].text == before
 
-    # Every kind of export
+    # Every export format
     for name in service.items.formats():
         button = tab.get_by_role("button", name=name.upper(), exact=True)
         with tab.expect_download() as download:
@@ -208,7 +208,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
         assert download.value.suggested_filename.endswith(f".{name}")
         assert "granite" in Path(download.value.path()).read_text(encoding="utf-8")
 
-    # What is folded up, and the knowledge base
+    # The folded sections, and a publication
     for key, inside in (("ledger", text("ledger_help")), ("details", site.harbour)):
         tab.locator("summary", has_text=text(key)).click()
         tab.get_by_text(inside).first.wait_for()
@@ -233,7 +233,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     assert delivery(service, site.failed) == "queued"
     rows(table, 5)
 
-    # One that is ticked, then all others that are not there
+    # Send one selected item, then all other items that were not sent
     choose(tab, text("knowledge_unsent"))
     unsent = [row for row in ids(service) if not delivery(service, row)]
     held = 1
@@ -246,7 +246,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     button(tab, text("knowledge_send_all", count=str(left))).wait_for(state="detached")
     assert sum(not delivery(service, row) for row in ids(service)) == held
 
-    # Stopped in the middle; then to its end, with what is only in the project deleted
+    # A sync is stopped; the next one ends, and deletes documents that are only in the project
     there = {"id": STRANGE, "producer": PRODUCER}
     name = odin.put("strange.md", b"Nobody's words.", json.dumps(there))
     odin.index_s = 600.0
@@ -272,7 +272,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     assert name not in odin.documents()
     apply.wait_for(state="detached")
 
-    # A folder that is not there, and metadata that are none
+    # A missing folder and invalid metadata
     folder = tab.get_by_label(text("knowledge_folder"))
     folder.fill(str(tmp_path / "nowhere"))
     folder.press("Enter")
@@ -296,7 +296,7 @@ def test_presets_history_and_a_measurement(site: Site) -> None:
         tab.locator(f".st-key-{key} summary").click()
         tab.locator(f'.st-key-{key} [data-testid="{inside}"]').first.wait_for()
 
-    # A preset of one's own, made and removed
+    # A new preset is saved and removed
     pick(tab, text("gpu_preset_choose"), text("gpu_preset_new"))
     named = tab.get_by_label(text("gpu_preset_name"), exact=True)
     named.and_(tab.locator(":enabled")).fill("nacht")
@@ -308,7 +308,7 @@ def test_presets_history_and_a_measurement(site: Site) -> None:
     tab.get_by_text(text("gpu_preset_removed", name="nacht")).wait_for()
     assert "nacht" not in load_presets(site.presets)
 
-    # The file as text: a mistake is named and nothing written; then it is
+    # The presets file as text: an error is shown and nothing is written; then it is saved
     tab.locator(".st-key-preset-as-text summary").click()
     content = tab.get_by_label(text("gpu_preset_text_label"), exact=True)
     good = content.input_value()
@@ -330,7 +330,7 @@ def test_presets_history_and_a_measurement(site: Site) -> None:
 
 
 def pick(tab: Any, label: str, option: str) -> None:
-    """Another one of a list that drops down."""
+    """Select an option of a drop-down list."""
     box = tab.get_by_role("combobox", name=re.compile(re.escape(label)))
     box.fill(option)
     tab.get_by_role("option", name=option).first.wait_for()
@@ -354,13 +354,13 @@ def press(tab: Any, name: str) -> None:
 
 
 def choose(tab: Any, name: str) -> None:
-    """One of a row of choices, by how its name begins."""
+    """Select one of a row of choices by the start of its name."""
     choice = tab.get_by_role("radio", name=re.compile(rf"^\W*{re.escape(name)}"))
     choice.click()
 
 
 def rows(table: Any, count: int) -> None:
-    """Wait until a table has so many rows, as it tells helping programs."""
+    """Wait until a table has `count` rows by its accessibility attributes."""
     marked = table.locator(f'[aria-rowcount="{count + 1}"]')
     marked.first.wait_for(state="attached")
 
@@ -375,6 +375,6 @@ def ids(service: Service) -> list[str]:
 
 
 def delivery(service: Service, item_id: str) -> str:
-    """How ODIN stands with an item; empty where it was never asked for."""
+    """Return the state of an item at ODIN; empty without a publication."""
     found = service.queue.outbox.for_items([item_id]).get(item_id, ())
     return next((each.status for each in found if each.sink == "odin"), "")

@@ -1,4 +1,4 @@
-"""What the core says of trouble, in German: its own errors, as they are raised."""
+"""German messages for the errors that the core raises."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _say(error: str, hint: str, problem: dict[str, object] | None, lang: str) ->
 
 
 def said(problem: KBError, lang: str = "de") -> tuple[str, str]:
-    """Message and hint as a page in this language shows them."""
+    """Return the message and hint that a page in this language shows."""
     given = {**problem.record(), "lang": lang}
     app = run_page(AppTest.from_function(_say, kwargs=given))
     return app.text[0].value, app.text[1].value
@@ -52,7 +52,7 @@ def raised(action: Callable[[], object]) -> KBError:
 
 
 def quota(folder: Path) -> None:
-    """Asks for a key when the only one has used up its day."""
+    """Request a key after the only key has used up its daily quota."""
     settings = Settings(KB_HOME=str(folder / "home"))
     key = ApiKey.of(fake_key("w"))
     ring = KeyRing((key,), Database.open(settings))
@@ -138,14 +138,14 @@ def test_the_core_s_own_errors_are_shown_in_german(kind: str, tmp_path: Path) ->
     shown = said(problem)
     assert message in shown[0]
     assert hint in shown[1]
-    # In English it says what the core says, with fields in the place of options.
+    # The English text is the core's sentence with fields of the page instead of options.
     assert said(problem, "en")[0].replace("“Overlap, s”", "--overlap").replace(
         "“Batch”", "--batch-size"
     ) == (problem.message)
 
 
 def test_a_stored_error_of_another_version_is_shown_as_it_was_stored() -> None:
-    """Its code may be unknown here, or its sentence may have had other values."""
+    """Its code may be unknown to this version, or its sentence may have had other values."""
     unknown = restored("As it was.", "Then this.", {"code": "no.such", "values": {}})
     assert said(unknown) == ("As it was.", "Then this.")
     changed = restored("As it was.", "Then this.", {"code": "storage.disk_full", "values": {}})
@@ -183,7 +183,7 @@ def test_a_channel_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_queue_tells_old_troubles_in_german(home: Path) -> None:
-    """What a worker wrote down, in English, is read on the German page."""
+    """An error that a worker has stored in English is shown in German on the German page."""
     service = queued(1)
     (row,) = service.queue.page().rows
     assert service.queue.items.claim(row.id, 1, "me")

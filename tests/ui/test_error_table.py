@@ -1,4 +1,4 @@
-"""Every error in the source has a code, a literal sentence and German with the same fields.
+"""Every error in the source has a code, a literal sentence and a German one with its fields.
 
 The source is read as a syntax tree: an error is found even where no test raises it.
 """
@@ -16,7 +16,7 @@ from kb.errors import NestedText, render
 from kb.settings import PROJECT_ROOT
 from kb.ui.i18n import errors
 
-# Errors that need no next step, each with the reason.
+# Errors without a next step, each with the reason.
 NO_HINT: dict[str, str] = {
     "recognizer.stopped": "a stop that was asked for",
     "recognizer.stopped_waiting": "a stop that was asked for",
@@ -53,7 +53,7 @@ class Raised:
 
 
 def _error_classes(trees: dict[str, ast.Module]) -> frozenset[str]:
-    """The names of KBError and every class derived from it."""
+    """Return the names of KBError and of every class derived from it."""
     known = {"KBError"}
     classes = [n for tree in trees.values() for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
     while True:
@@ -68,7 +68,7 @@ def _error_classes(trees: dict[str, ast.Module]) -> frozenset[str]:
 
 
 def _text(node: ast.expr | None, constants: dict[str, str]) -> str | None:
-    """A literal text, or that of a module's constant."""
+    """Return a literal text, or the text of a module's constant."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.Name):
@@ -88,7 +88,7 @@ def _constants(tree: ast.Module) -> dict[str, str]:
 
 
 def _constructions() -> Iterator[Raised | str]:
-    """Each construction of an error, or the place of one that is not literal."""
+    """Yield each construction of an error, or the place of one that is not literal."""
     paths = [*(PROJECT_ROOT / "kb").rglob("*.py"), *(PROJECT_ROOT / "gpu").rglob("*.py")]
     trees = {
         path.relative_to(PROJECT_ROOT).as_posix(): ast.parse(path.read_text("utf-8"))
@@ -119,13 +119,13 @@ RAISED = tuple(each for each in FOUND if isinstance(each, Raised))
 
 
 def fields(template: str) -> frozenset[str]:
-    """The names in a template; `{cause.hint}` names `cause`."""
+    """Return the field names in a template; for `{cause.hint}`, the name is `cause`."""
     names = (name for _, name, _, _ in string.Formatter().parse(template) if name is not None)
     return frozenset(name.split(".")[0].split("[")[0] for name in names)
 
 
 def sample(name: str, templates: tuple[str, str], *, other: bool = False) -> object:
-    """A value that the formats of a field take, or another such value."""
+    """Return a value that fits the formats of a field, or a different such value."""
     for template in templates:
         for _, field, spec, _ in string.Formatter().parse(template):
             if field == name and spec and spec[-1] in "fgedn%,":

@@ -1,4 +1,4 @@
-"""The dashboard's frame, its Ingest and Queue tabs: their logic, without a browser."""
+"""The logic of the dashboard's frame and of its Ingest and Queue tabs, without a browser."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WAIT_S = 90.0
 
 
 def until(app: AppTest, words: str) -> AppTest:
-    """The page drawn again and again until it says so."""
+    """Run the page repeatedly until it shows the words."""
     ends = time.monotonic() + WAIT_S
     while words not in page_text(app):
         assert time.monotonic() < ends, page_text(app)
@@ -39,7 +39,7 @@ def until(app: AppTest, words: str) -> AppTest:
 
 
 def start(app: AppTest) -> None:
-    """Press the button, and wait until the page has moved on to the queue."""
+    """Press the start button and wait until the page shows the Queue tab."""
     app.button("start").click()
     ends = time.monotonic() + WAIT_S
     while run_page(app).session_state["tab"] != "Queue":
@@ -71,7 +71,7 @@ def test_language_is_switched_and_kept_in_the_address(home: Path) -> None:
     assert MESSAGES["de"]["queue_empty"] in page_text(app)
     assert app.query_params["lang"] == "de"
     assert app.session_state["tab"] == "Warteschlange"
-    assert i18n.language() == "en"  # outside of a page: nobody's choice
+    assert i18n.language() == "en"  # the default outside of a page
 
 
 def test_sidebar_tells_worker_preset_and_totals_on_every_tab(home: Path) -> None:
@@ -156,7 +156,7 @@ def test_ticked_rows_alone_are_taken_with_the_figures_of_the_run(home: Path) -> 
     service.close()
     assert row.title == "The harbour in winter"
     assert (options["batch_size"], options["language"]) == (4, "en")
-    assert options["chunk_s"] is None  # what was not touched stays the preset's
+    assert options["chunk_s"] is None  # an unchanged value comes from the preset
     assert options["metadata"] == {"team": "research"}
 
 
@@ -286,7 +286,7 @@ def test_selected_items_are_changed_by_id(home: Path) -> None:
     run_page(app)
     first = service.queue.page().rows[0]
     assert (first.id, first.priority) == (ids[1], FIRST)
-    # It has moved to the top: the mark goes with it.
+    # The row has moved to the top, and it is still selected.
     drawn_under = f"queue_table-{app.session_state['queue_table_turn']}"
     assert app.session_state[drawn_under]["selection"]["rows"] == [0]
     assert "(first)" in app.dataframe[0].value["state"][0]
@@ -378,7 +378,7 @@ def test_thousands_come_in_pages(home: Path) -> None:
     run_page(app)
     assert "201–251 of 251" in page_text(app)
     assert app.button("queue-after").disabled
-    # What was turned to is gone: the last page that is there is shown.
+    # The selected page no longer exists: the last page is shown.
     app.text_input("queue_find").input("Talk 249")
     run_page(app)
     assert list(app.dataframe[0].value["title"]) == ["Talk 249"]
@@ -399,7 +399,7 @@ def test_every_sentence_is_there_and_used() -> None:
     prefixes = tuple(re.findall(r"""f["'](\w+_)\{""", sources))
     made = {key for key in known if key.startswith(prefixes)}
     ones = {key for key in known if key.endswith("_one") and key.removesuffix("_one") in named}
-    # Made of a button's key by `_run_action`, and of its label's by its help.
+    # `_run_action` builds these keys from a button's key, and the help from its label's key.
     ones |= {key for key in known if key.startswith("queue_did_") or key.endswith("_help")}
     assert known - asked - named - made - ones == set()
 

@@ -1,4 +1,4 @@
-"""The dashboard in a real browser, over a real worker and services on loopback."""
+"""The dashboard in a real browser, with a real worker and services on loopback."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 TALKS, SECONDS = 4, 8
 STEP_MS = 90_000
 WAIT_S = 240.0
-# Impacts at which somebody cannot use the page.
+# Impacts that make the page unusable for some users.
 SERIOUS = ("serious", "critical")
 PASSWORD = "harbour-in-winter-4711"
 
@@ -56,7 +56,7 @@ def opened(context: Any, address: str) -> Any:
 
 
 def metric(tab: Any, key: str, language: str = "en") -> str:
-    """The figure under a label, as it is shown now; empty while it is not there."""
+    """Return the present value of a metric; empty while it is not shown."""
     label = MESSAGES[language][key]
     found = tab.locator('[data-testid="stMetric"]').filter(
         has=tab.get_by_text(label, exact=True)
@@ -67,12 +67,12 @@ def metric(tab: Any, key: str, language: str = "en") -> str:
 
 
 def calm(tab: Any) -> None:
-    """No error of the program's is on the page."""
+    """Check that the page shows no exception."""
     assert not tab.locator('[data-testid="stException"]').count(), tab.inner_text("body")
 
 
 def media_time(tab: Any) -> float:
-    """Where the player stands, in seconds; -1 while there is none."""
+    """Return the player's position in seconds; -1 without a player."""
     return float(
         tab.evaluate(
             "() => { const found = [...document.querySelectorAll('*')].flatMap(e => e.shadowRoot"
@@ -87,11 +87,11 @@ def seconds(shown: str) -> int:
     return 60 * int(minutes) + int(second)
 
 
-# The whole way
+# From a channel to a document
 
 
 class Site:
-    """A channel of talks and its media; the last ones come slowly."""
+    """A channel of talks with media; the downloads of the last ones are slow."""
 
     def __init__(self, folder: Path) -> None:
         self.key = fake_key("p")
@@ -141,7 +141,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         chromium = stack.enter_context(browser.browser())
         tab = opened(chromium.new_context(viewport={"width": 1440, "height": 1000}), address)
 
-        # What it is, how, and what it costs
+        # The channel, the plan and the preset
         named = tab.get_by_role("textbox", name=text("paths"))
         named.fill("@talks")
         named.press("Control+Enter")
@@ -154,7 +154,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
         assert "tab=Queue" in tab.url
 
-        # A second browser, in the other language, sees the same; a reload loses nothing
+        # A second browser in the other language shows the same state, also after a reload
         german = chromium.new_context(viewport={"width": 390, "height": 844}, locale="de-DE")
         other = opened(german, f"{address}/?tab=Queue")
         wait(lambda: metric(tab, "queue_running") not in ("", "0"), "work")
@@ -162,7 +162,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         tab.reload()
         wait(lambda: metric(tab, "queue_done") != "", "the queue after a reload")
 
-        # The worker is killed in the middle; another one takes its place and goes on
+        # The worker is killed during the work; a new worker replaces it and continues
         wait(lambda: worker_pids(home), "a worker")
         (pid,) = worker_pids(home)
         unfinished = metric(tab, "queue_done") != str(TALKS)
@@ -175,7 +175,7 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         calm(tab)
         calm(other)
 
-        # Search as one types, open the hit, and the player stands at its second
+        # Search while typing and open the hit: the player is at its second
         spoken = said(home, site.channel.video_id(0))
         word = max(spoken, key=len)
         tab.get_by_role("tab", name=text("tab_library")).click()
@@ -188,16 +188,16 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         opens.click()
         wait(lambda: -0.1 <= media_time(tab) - seconds(at.group()) < SECONDS, "the hit's second")
 
-        # A line sends the player to its second
+        # A click on a line moves the player to its second
         lines = tab.locator(".lines time")
         lines.last.wait_for()
         shown = lines.last.inner_text()
         lines.last.click()
         wait(lambda: -0.1 <= media_time(tab) - seconds(shown) < SECONDS, "the line's second")
 
-        # Publish, and see it in step
+        # Publish and wait for the synced state
         tab.get_by_role("button", name=text("published_publish")).click()
-        tab.get_by_text(f"{text('published_odin')}: ").first.wait_for()  # a reload may outrun it
+        tab.get_by_text(f"{text('published_odin')}: ").first.wait_for()  # a reload must come later
 
         def in_step() -> bool:
             tab.reload()
@@ -211,19 +211,19 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
 
 
 def said(home: Path, video_id: str) -> list[str]:
-    """The words that were recognised of a talk."""
+    """Return the recognized words of a talk."""
     service = Service(Settings(KB_HOME=str(home), KB_MODEL="demo"))
     words = [word.text.strip(".,!?").lower() for word in service.items.transcript(video_id).words]
     service.close()
     return words
 
 
-# A calm library
+# A library without changes
 
 
 @pytest.fixture(scope="module")
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A dashboard over a library in which nothing moves: the queue waits for a worker."""
+    """Run a dashboard over a library without a worker; yield its address and the folder."""
     browser.require_browser()
     folder = tmp_path_factory.mktemp("still")
     home = folder / "library"
@@ -253,7 +253,7 @@ def test_nothing_serious_stands_in_anybody_s_way(
 
     wide = {"width": 1440, "height": 1000}
     tab = opened(chrome.new_context(viewport=wide, color_scheme=theme), still[0])
-    # What differs between the themes are their colours.
+    # The themes differ only in their colours.
     rules = {"runOnly": ["color-contrast"]} if theme == "dark" else None
     found: list[str] = []
     for key in ("ingest", "queue", "library", "knowledge", "gpu", "settings"):
@@ -299,7 +299,7 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
     table = tab.locator('[data-testid="stDataFrame"]')
     table.wait_for()
     wait(lambda: _rows(table) == 1, "one row")
-    table.click(position={"x": 18, "y": 53})  # the tick of the first row
+    table.click(position={"x": 18, "y": 53})  # the checkbox of the first row
     trouble = tab.locator('[data-testid="stAlert"]').filter(has_text="It broke.")
     trouble.get_by_text("Mend it.").wait_for()
     press(tab, text("queue_retry"))
@@ -323,12 +323,12 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
 
 
 def press(tab: Any, label: str) -> None:
-    """A click on the button of this very name."""
+    """Click the button of exactly this name."""
     tab.get_by_role("button", name=label, exact=True).click()
 
 
 def _rows(table: Any) -> int:
-    """Rows of a table, as it tells helping programs."""
+    """Return the number of rows of a table from its accessibility attributes."""
     return int(table.locator("[aria-rowcount]").first.get_attribute("aria-rowcount") or 0) - 1
 
 

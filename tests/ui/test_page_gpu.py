@@ -1,4 +1,4 @@
-"""The GPU tab: live figures, and presets that are written as they were meant."""
+"""The GPU tab: live figures, and the editing of presets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GB = 2**30
 
 @pytest.fixture
 def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty library and a preset file of its own."""
+    """Set an empty library and a separate presets file."""
     path = tmp_path / "presets.yaml"
     path.write_bytes((PROJECT_ROOT / "presets.yaml").read_bytes())
     monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
@@ -41,7 +41,7 @@ def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def field(app: AppTest, key: str) -> str:
-    """The full key of a field of the preset form."""
+    """Return the full key of a field of the preset form."""
     found = [e.key for e in (*app.number_input, *app.text_input, *app.selectbox) if e.key]
     return next(name for name in found if name.startswith(f"preset-{key}-"))
 

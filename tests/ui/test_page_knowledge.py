@@ -1,4 +1,4 @@
-"""The Knowledge base tab, in a browser, against a service on loopback."""
+"""The Knowledge base tab in a browser, with a service on loopback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE_MS = 120_000
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty library of its own."""
+    """Set a separate empty library; yield its folder."""
     monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
     monkeypatch.setenv("KB_MODEL", "demo")
     get_settings.cache_clear()
@@ -67,13 +67,13 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             press(tab, text("knowledge_check"))
             tab.get_by_text("Connected to “Test project”").wait_for()
 
-            # The plan first; then what it says, followed over a reload
+            # The plan, and then the sync, whose progress is also shown after a reload
             press(tab, text("knowledge_plan"))
             apply = tab.get_by_role("button", name=text("knowledge_apply", count="2"))
             apply.wait_for()
             assert odin.count("POST", "/add/file") == 0
             apply.click()
-            apply.wait_for(state="hidden")  # it has begun; a reload at once may outrun the click
+            apply.wait_for(state="hidden")  # a reload must come after the start
             tab.reload()
             tab.get_by_text(re.compile(r"Done .*: 2 in step")).wait_for()
             sent = odin.count("POST", "/add/file")
@@ -81,7 +81,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             figure = tab.get_by_test_id("stMetric").filter(has_text=text("knowledge_in_step"))
             figure.filter(has_text="2").first.wait_for()
 
-            # A question, and from its source to the second
+            # A question, and a click on its source to the second of the medium
             tab.get_by_label(text("knowledge_ask_label")).fill("granite castle")
             press(tab, text("knowledge_ask_button"))
             source = tab.locator('[class*="st-key-source-open-"] button').first
@@ -89,7 +89,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             shown = re.search(r"(\d+):(\d\d)", source.inner_text())
             assert shown
 
-            # Other files as they are
+            # Upload of other files
             tab.get_by_label(text("knowledge_folder")).fill(str(reports))
             tab.get_by_label(re.compile("Own metadata")).fill("team=research")
             tab.get_by_text("2 files").wait_for()

@@ -1,4 +1,4 @@
-"""The Library tab: search, the list, one item with its player, changes by hand."""
+"""The Library tab: search, the list, an item with its player, and edits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.library_pages import HARBOUR, add_item, page, page_text, run_
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty library of its own."""
+    """Set a separate empty library; yield its folder."""
     monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
     monkeypatch.setenv("KB_MODEL", "demo")
     monkeypatch.setenv("KB_SINKS", "local")
@@ -42,7 +42,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def item_id(home: Path) -> str:
-    """A library with one sample and its true words; gives the item's id."""
+    """Add one sample with its known words to the library; return the item's id."""
     return add_item()
 
 
@@ -100,7 +100,7 @@ def test_search_marks_the_words_and_opens_at_the_second(item_id: str) -> None:
     assert app.button("open-0")
 
 
-# What the player gets and gives
+# Input and events of the player
 
 
 def test_player_gets_gaps_doubts_chapters_and_changed_lines() -> None:
@@ -221,20 +221,20 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
         lines = tab.locator(".lines .go")
         lines.first.wait_for()
 
-        # A gap is heard from a little before it; a chapter from its beginning
+        # A gap is played from shortly before it; a chapter from its start
         tab.locator(".gaps .chips button").nth(1).click()
         browser.wait_player_at(tab, 40.5, 43.5)
         tab.locator(".chapters .chips button", has_text="Castle").click()
         browser.wait_player_at(tab, 26.0, 34.0)
 
-        # Find, without regard to case
+        # Find ignores case
         tab.get_by_label(text("player_find")).fill("GRANITE")
         tab.locator("mark.this", has_text="granite").wait_for()
         assert tab.locator(".find output").inner_text() == "1 / 1"
         tab.get_by_label(text("player_find")).press("Escape")
         tab.locator("mark.this").wait_for(state="detached")
 
-        # With the keyboard alone: from line to line, and one corrected in place
+        # Only with the keyboard: move between lines, and correct a line
         lines.first.focus()
         tab.keyboard.press("ArrowDown")
         tab.keyboard.press("ArrowDown")
@@ -251,7 +251,7 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
         assert service.search.run("corrected").hits[0].item_id == item_id
         service.close()
 
-        # Not saved: Escape leaves it as it was
+        # Escape discards the edit
         tab.locator(".lines li").nth(1).hover()
         tab.locator(".lines li").nth(1).locator(".pen").click()
         editor.wait_for()

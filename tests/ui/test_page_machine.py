@@ -1,4 +1,4 @@
-"""The GPU and Settings tabs in a browser: every control that asks for something, pressed once."""
+"""The GPU and Settings tabs in a browser: every control with an action is used once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         tab = chromium.new_page(viewport={"width": 1440, "height": 1000})
         tab.set_default_timeout(120_000)
 
-        # GPU: live figures, a mistake named, then a preset changed
+        # GPU: live figures, the error of a wrong value, then the change of a preset
         tab.goto(f"{address}/?tab=GPU")
         tab.locator(".kb-card img").nth(1).wait_for()
         tab.get_by_label(text("gpu_preset_overlap_s"), exact=True).fill("15")
@@ -55,7 +55,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         assert load_presets(presets)["stabil"].overlap_s == 1
         nothing_in_the_way(tab)
 
-        # Settings: a key added, asked about and removed
+        # Settings: a key is added, tested and removed
         tab.goto(f"{address}/?tab=Settings")
         tab.get_by_label(text("keys_new")).fill(KEY)
         press(tab, text("keys_add"))
@@ -66,7 +66,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         tab.get_by_text(text("keys_none")).wait_for()
         assert KEY not in keys.read_text()
 
-        # A secret set and removed
+        # A secret is set and removed
         tab.locator(".st-key-secret-API_SECRET").get_by_role("button").first.click()
         tab.get_by_label(text("secret_value", name="API_SECRET")).fill(SECRET)
         press(tab, text("secret_save"))
@@ -120,7 +120,7 @@ def go(tab: Any, part: str) -> None:
 
 
 def nothing_in_the_way(tab: Any) -> None:
-    """axe-core finds nothing serious on what is shown."""
+    """Check that axe-core finds no serious violation on the page."""
     from axe_playwright_python.sync_playwright import Axe
 
     tab.wait_for_function("document.querySelectorAll('[data-stale=true]').length === 0")

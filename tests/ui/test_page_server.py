@@ -1,4 +1,4 @@
-"""The dashboard's server: who may talk to it, its routes for media and uploads, its worker."""
+"""The dashboard's server: access checks, the routes for media and uploads, and its worker."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WAIT_S = 90.0
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty library of its own; a server that has asked nobody yet."""
+    """Set a separate empty library and a server without an installed guard; yield the folder."""
     monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
     monkeypatch.setenv("KB_MODEL", "demo")
     monkeypatch.setenv("KB_SINKS", "local")
@@ -43,7 +43,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def client(address: str | None = "127.0.0.1", **more: Any) -> TestClient:
-    """A browser before a server bound to an address: our routes, a page, its connection."""
+    """Return a client of a server bound to an address: our routes, a page and its WebSocket."""
 
     async def talk(socket: WebSocket) -> None:
         await socket.accept()
@@ -70,7 +70,7 @@ def locked(monkeypatch: pytest.MonkeyPatch, **more: str) -> None:
     get_settings.cache_clear()
 
 
-# Where it may listen
+# Addresses to listen on
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "::1", "[::1]", "127.8.0.1"])
@@ -189,14 +189,14 @@ def test_an_upload_arrives_in_pieces_and_is_taken_in_and_swept(home: Path) -> No
         assert kept.name == "My talk.mp4"
         assert answer.json()["size"] == 2_000_000
     service = Service()
-    assert uploads.sweep(service) == 0  # nobody has asked for it yet: it has a day
+    assert uploads.sweep(service) == 0  # unused uploads are kept for a day
     service.ingest.run([str(kept)], RunOptions())
     later = time.time() + 2 * uploads.UNUSED_S
-    assert uploads.sweep(service, later) == 0  # it is on the queue
+    assert uploads.sweep(service, later) == 0  # it is in the queue
     (row,) = service.queue.page().rows
     assert service.queue.items.claim(row.id, 1, "me")
     service.queue.items.finish(row.id, 1, "me", "failed")
-    assert uploads.sweep(service, later) == 0  # it may be tried again
+    assert uploads.sweep(service, later) == 0  # it may be retried
     service.queue.retry([row.id])
     assert service.queue.items.claim(row.id, 2, "me")
     service.queue.items.finish(row.id, 2, "me", "done")
@@ -208,7 +208,7 @@ def test_an_upload_arrives_in_pieces_and_is_taken_in_and_swept(home: Path) -> No
 def test_an_upload_needs_token_origin_and_content(home: Path) -> None:
     with client() as browser:
         assert browser.put(f"{server.UPLOAD}?name=a.mp4", headers=OURS).status_code == 403
-        assert send(browser, "a.mp4", b"x").status_code == 403  # no browser sends no origin
+        assert send(browser, "a.mp4", b"x").status_code == 403  # every browser sends an origin
         assert send(browser, "a.mp4", b"", headers=OURS).status_code == 400
         short = send(browser, "a.mp4", b"x", headers={**OURS, "Content-Length": "5"})
         assert short.status_code == 400
@@ -303,7 +303,7 @@ def test_page_routes_and_connection_ask_for_the_password(
         browser.get(request_guard.SIGN_OUT)
         assert request_guard.COOKIE not in browser.cookies
         assert browser.get("/").status_code == 401
-    # After a restart the cookie is as good as before; with another password it is not.
+    # The cookie is valid after a restart, but not after a change of the password.
     with client() as again:
         again.cookies.set(request_guard.COOKIE, session)
         assert again.get("/").status_code == 200
@@ -357,7 +357,7 @@ def test_a_server_that_cannot_ask_draws_nothing(
 
 @pytest.fixture
 def provider() -> Iterator[None]:
-    """A server with an `[auth]` section, as its `.streamlit/secrets.toml` says."""
+    """Write a `.streamlit/secrets.toml` with an `[auth]` section for the server."""
     from streamlit.runtime.secrets import secrets_singleton
 
     folder = Path.cwd() / ".streamlit"
@@ -374,7 +374,7 @@ def provider() -> Iterator[None]:
 
 
 def signed_in(**who: object) -> str:
-    """The cookie that Streamlit leaves when somebody has signed in."""
+    """Return the cookie that Streamlit sets after a sign-in."""
     from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
     from streamlit.web.server.starlette.starlette_websocket import USER_COOKIE_NAME
 

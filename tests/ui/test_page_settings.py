@@ -1,4 +1,4 @@
-"""The Settings tab: keys and secrets unseen, defaults written, subscriptions, health, log."""
+"""The Settings tab: hidden keys and secrets, saved defaults, subscriptions, health, log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE_S = 120.0
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty library and key file of its own; `.env` is looked for in the same folder."""
+    """Set an empty library, a separate key file and the folder of `.env`; yield the library."""
     monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
     monkeypatch.setenv("KB_MODEL", "demo")
     monkeypatch.setenv("YT_API_KEYS_FILE", str(tmp_path / "keys.txt"))
@@ -46,7 +46,7 @@ def press(app: AppTest, label: str) -> AppTest:
 
 
 def everything(app: AppTest) -> str:
-    """All that the server sends to the browser."""
+    """Return all data that the server sends to the browser."""
     return str([element.proto for element in app.main]) + page_text(app)
 
 
@@ -82,7 +82,7 @@ def test_a_key_is_tested_by_a_process_of_its_own(
 
 
 def until(app: AppTest, condition: object) -> None:
-    """Draws the page again and again until something is there."""
+    """Run the page repeatedly until the condition is true."""
     assert callable(condition)
     ends = time.monotonic() + PATIENCE_S
     while not condition():
@@ -125,7 +125,7 @@ def test_defaults_are_written_and_mistakes_named(home: Path, tmp_path: Path) -> 
     written = (tmp_path / ".env").read_text()
     assert written.startswith("# mine\n")
     assert "KB_LANGUAGE='de'" in written
-    assert "KB_HOME" not in written  # the environment gives it
+    assert "KB_HOME" not in written  # the environment sets it
 
 
 def test_every_setting_that_is_no_secret_can_be_set() -> None:
@@ -202,7 +202,7 @@ def test_the_log_hides_what_is_secret(home: Path, monkeypatch: pytest.MonkeyPatc
     shown = app.code[0].value
     assert SECRET not in shown
     assert KEY not in shown
-    log.unlink()  # the last test of the run finds no secret anywhere
+    log.unlink()  # test_secrets.py permits no file with a secret
     assert "  key=…" in shown
     assert len(shown.splitlines()) <= logs.TAIL_LINES
     about = page_text(part(app, "about"))
