@@ -138,7 +138,7 @@ class Bench:
             torch.cuda.synchronize()
 
     def loop(self, graph_rows: int = 0) -> GreedyDecoder:
-        """Return our decoding loop; with `graph_rows`, its step is recorded for so many windows."""
+        """Return our decoding loop; with `graph_rows`, its step is recorded for that batch size."""
         rules = TimestampRules(self.generation, self.eos, self.shape.vocabulary, self.device)
         # (The prompt is only the start token.)
         graph = GraphStep(self.decoder, graph_rows, self.tokens + 2) if graph_rows else None

@@ -16,7 +16,7 @@ ALIGNMENT_HEADS = [[2, 2], [3, 0], [3, 2], [3, 3], [3, 4], [3, 5]]  # whisper-ti
 
 
 def demo_model(folder: Path) -> Model:
-    """Return the bundled recognizer."""
+    """Write the bundled recognizer in both formats; return the model."""
     copy = folder / "demo"
     shutil.copytree(DEMO_FOLDER, copy)
     title = "**The demo recognizer** (real words, a width of 128)"
@@ -24,7 +24,7 @@ def demo_model(folder: Path) -> Model:
 
 
 def random_tiny(folder: Path) -> Model:
-    """Return random weights in whisper-tiny's shape, whose texts have at least `TOKENS` tokens."""
+    """Write a random model in whisper-tiny's shape whose texts have at least `TOKENS` tokens."""
     import kb.asr.engines.faster_whisper.engine as ours_ctranslate2
     import kb.asr.engines.whisper.greedy_search as ours
 
@@ -97,7 +97,7 @@ def write_random(folder: Path, *, width: int, heads: int, layers: int, seed: int
 
 
 def _converted(folder: Path) -> Path:
-    """Convert to CTranslate2's format in float32, with the files that faster-whisper needs."""
+    """Convert a model to CTranslate2 in float32, with the files that faster-whisper needs."""
     from ctranslate2.converters import TransformersConverter
 
     target = folder.with_name(f"{folder.name}-ctranslate2")

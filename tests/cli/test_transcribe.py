@@ -38,14 +38,14 @@ def transcribed(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[
 
 @cache
 def lecture() -> Composition:
-    """Write two minutes of speech with pauses and noise."""
+    """Return two minutes of speech with pauses and noise."""
     rng = np.random.default_rng(20)
     return compose(bank(), random_plan(bank(), 150, rng), rng=rng, noise_db=25)
 
 
 @cache
 def breathless() -> Composition:
-    """Write a hundred seconds of speech without a pause."""
+    """Return a hundred seconds of speech without a pause."""
     return continuous_speech(bank(), 100, np.random.default_rng(21))
 
 

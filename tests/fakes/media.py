@@ -79,7 +79,7 @@ class FakeMedia:
 
     @property
     def watch_url(self) -> str:
-        """The value for the setting YT_WATCH_URL."""
+        """Return the value for the setting YT_WATCH_URL."""
         return f"{self.url}/watch/{{id}}"
 
     def requests_of(self, kind: str, media_id: str | None = None) -> list[Request]:

@@ -68,7 +68,7 @@ class Site:
 
 
 def doubted(transcript: Transcript) -> Transcript:
-    """Add two gaps, and more doubtful places than are shown at once."""
+    """Return the transcript with two gaps, and with more doubtful places than fit on the page."""
     windows = tuple(
         WindowReport(
             3.0 * n, 3.0 * n + 3.0, 3.0, 3.0,
