@@ -97,7 +97,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class BudgetUse:
-    """The largest share of the card's memory budget that the recognizer used, and its limit.
+    """The peak of the recognizer's memory on the card, with the budget and what limits it.
 
     `limit`: `full` (no limit besides the budget), `work` (too few windows in the queue to fill a
     batch), `device` (the batch is smaller than the preset's, for `reason`) or `preset` (its batch

@@ -116,7 +116,7 @@ def uncovered(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 
 def compression(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
-    """`compression`: bytes of the text over bytes of it compressed. Value: that ratio.
+    """`compression`: the text compresses too well. Value: its size over its compressed size.
 
     openai/whisper's rule and figure (`compression_ratio_threshold`, transcribe.py).
     """

@@ -80,7 +80,7 @@ class WindowCutter:
     """A cutter of a stream of sound, with its speech probabilities, into windows.
 
     `limit_s` is the longest window: the preset's chunk, at most the model's receptive field.
-    It holds in memory the sound that is not yet cut, about one window and one block.
+    The cutter holds in memory the sound that is not yet cut, about one window and one block.
     """
 
     def __init__(
