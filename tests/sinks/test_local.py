@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import lancedb
 import numpy as np
 import pytest
 
@@ -286,6 +287,17 @@ def test_killed_in_the_middle_of_publishing(tmp_path: Path, local: LocalSink) ->
         for item_id in ("test:a", "test:b"):
             assert_whole(local, item_id)
         assert local.count() == sum(len(local.passages(name)) for name in ("test:a", "test:b"))
+
+
+def test_a_missing_index_is_made_by_the_next_publish(tmp_path: Path, local: LocalSink) -> None:
+    """As after the death of the process that made the table."""
+    put(local, "test:a", "first words")
+    lancedb.connect(tmp_path / "index.lance").open_table("passages").drop_index("tokens_idx")
+    reopened = LocalSink(Settings(home=tmp_path))
+    put(reopened, "test:b", "second words")
+    assert sorted(found(reopened.search("words"))) == ["first words", "second words"]
+    table = lancedb.connect(tmp_path / "index.lance").open_table("passages")
+    assert table.index_stats("tokens_idx") is not None
 
 
 def test_a_rebuild_keeps_what_others_publish_meanwhile(

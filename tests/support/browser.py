@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -131,3 +132,17 @@ def _run_ok(command: list[str], environment: dict[str, str]) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
+
+
+def button(page: Any, name: str) -> Any:
+    """Return the page's own button of exactly this name.
+
+    Streamlit's header has a button "Stop" while the page runs; it is left out.
+    """
+    header = '[data-testid="stBaseButton-header"]'
+    return page.get_by_role("button", name=name, exact=True).and_(page.locator(f":not({header})"))
+
+
+def press(page: Any, name: str) -> None:
+    """Click the page's own button of exactly this name."""
+    button(page, name).click()

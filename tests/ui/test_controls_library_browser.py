@@ -33,6 +33,7 @@ from kb.ui.i18n import text
 from tests.fakes.odin import FakeOdin
 from tests.support import browser
 from tests.support.app_server import dashboard
+from tests.support.browser import button, press
 from tests.support.library_pages import HARBOUR, add_item
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -172,8 +173,8 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     count.filter(has_text=re.compile(r"^1 / ")).wait_for()
     every = int(count.inner_text().split(" / ")[1])
     assert every > 2
-    for button, place in (("after", 2), ("before", 1), ("before", every)):
-        tab.locator(f".find .{button}").click()
+    for direction, place in (("after", 2), ("before", 1), ("before", every)):
+        tab.locator(f".find .{direction}").click()
         count.filter(has_text=re.compile(rf"^{place} / {every}$")).wait_for()
     tab.get_by_label(text("player_find")).fill("")
 
@@ -349,14 +350,6 @@ def wait(condition: Callable[[], Any], what: str) -> None:
     while not condition():
         assert time.monotonic() < ends, f"{what} did not come"
         time.sleep(0.1)
-
-
-def button(tab: Any, name: str) -> Any:
-    return tab.get_by_role("button", name=name, exact=True)
-
-
-def press(tab: Any, name: str) -> None:
-    button(tab, name).click()
 
 
 def choose(tab: Any, name: str) -> None:

@@ -22,6 +22,7 @@ from tests.fakes.odin import KEY, PROJECT, SECRET, FakeOdin
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support import browser
 from tests.support.app_server import dashboard, worker_pids
+from tests.support.browser import press
 from tests.support.compose import WordBank, compose, random_plan, write_wav
 from tests.support.keys import fake_key
 from tests.support.library_pages import HARBOUR
@@ -320,11 +321,6 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
     calm(tab)
     service.close()
     tab.context.close()
-
-
-def press(tab: Any, label: str) -> None:
-    """Click the button of exactly this name."""
-    tab.get_by_role("button", name=label, exact=True).click()
 
 
 def _rows(table: Any) -> int:

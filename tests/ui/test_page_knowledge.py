@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kb.settings import Settings, get_settings
 from kb.ui.i18n import text
 from tests.fakes.odin import KEY, SECRET, FakeOdin
+from tests.support.browser import press
 from tests.support.library_pages import HARBOUR, add_item, page, page_text
 
 PATIENCE_MS = 120_000
@@ -107,7 +107,3 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
     log = (tmp_path / "server.log").read_text(errors="replace")
     assert KEY not in log
     assert SECRET not in log
-
-
-def press(tab: Any, name: str) -> None:
-    tab.get_by_role("button", name=name, exact=True).click()

@@ -13,6 +13,7 @@ from kb.service import Service
 from kb.settings import PROJECT_ROOT, Settings
 from kb.ui.i18n import text
 from tests.fakes.youtube import Channel, FakeYouTube
+from tests.support.browser import press
 
 KEY = "AIzaSyD-PROBE_0123456789abcdefghijklmn"
 SECRET = "odin-secret-PROBE-99aa"
@@ -109,10 +110,6 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
     log = (tmp_path / "server.log").read_text(errors="replace")
     assert KEY not in log
     assert SECRET not in log
-
-
-def press(tab: Any, name: str) -> None:
-    tab.get_by_role("button", name=name, exact=True).click()
 
 
 def go(tab: Any, part: str) -> None:

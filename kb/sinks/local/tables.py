@@ -317,7 +317,12 @@ class PassageTables:
         A failure is only logged: searches stay correct, and the next publish tries again.
         """
         try:
-            unindexed = table.index_stats("tokens_idx").num_unindexed_rows
+            statistics = table.index_stats("tokens_idx")
+            if statistics is None:
+                # The process that made the table died, or lost a race, before it made the indices.
+                self.ensure_indices(table)
+                statistics = table.index_stats("tokens_idx")
+            unindexed = statistics.num_unindexed_rows if statistics else 0
             fragments = table.stats()["fragment_stats"]["num_small_fragments"]
             due = unindexed >= MAX_UNINDEXED_ROWS or fragments >= MAX_FRAGMENTS
             if not (force or due or self._old_versions(table) >= MAX_OLD_VERSIONS):
