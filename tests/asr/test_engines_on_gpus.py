@@ -247,15 +247,15 @@ def test_a_token_is_written_without_asking_the_host(demo: Any, kind: str, record
 @pytest.mark.parametrize("beams", [1, 3])
 def test_a_prompt_goes_to_the_device_at_once(demo: Any, beams: int) -> None:
     loop = GreedyDecoder(Decoder(demo), rules_of(demo), start_token=855)
-    begun = loop.start(torch.randn(2, 1500, 128, generator=torch.manual_seed(1)))
+    state = loop.start(torch.randn(2, 1500, 128, generator=torch.manual_seed(1)))
     loop.stop()  # so that only the prompt is decoded
 
     def asked(prompt: list[int]) -> list[str]:
         with HostAsked() as host:
             if beams > 1:
-                loop.beam_search(begun, [prompt] * 2, beams)
+                loop.beam_search(state, [prompt] * 2, beams)
             else:
-                loop.decode(begun, [prompt] * 2)
+                loop.decode(state, [prompt] * 2)
         return host.asked
 
     assert asked([855, 856, 957]) == asked([855, *range(40), 856, 957])

@@ -71,7 +71,7 @@ def test_the_best_batch_is_the_smallest_that_is_about_as_fast() -> None:
     assert flat.best is not None and flat.best.batch == 2 and flat.saturating_batch == 2
     rising = measured()
     assert rising.best is not None and rising.best.batch == 16
-    assert rising.saturating_batch == 0  # nobody knows whether more would gain
+    assert rising.saturating_batch == 0  # a larger batch was not measured
     assert measured(batches=()).best is None and measured(batches=()).saturating_batch == 0
 
 
@@ -127,7 +127,7 @@ def test_what_did_not_fit_when_it_was_measured_is_not_tried_again() -> None:
     room = estimate_memory("whisper", "demo", manager, [full]).max_batch(preset("max"), manager)
     assert room.size == 4 and room.reason.startswith("8 at a time did not fit")
     assert "kb calibrate" in room.reason
-    # Of two limits the lower one is told, and a lower batch of the preset's needs no reason.
+    # Of two limits the lower one is reported, and a lower batch of the preset's needs no reason.
     flat = replace(full, batches=rows((1, 50), (2, 100), (4, 99)))
     room = estimate_memory("whisper", "demo", manager, [flat]).max_batch(preset("max"), manager)
     assert room.size == 2 and "no faster" in room.reason
@@ -184,10 +184,10 @@ def test_forecasts_come_from_calibration_else_from_past_items_else_not_at_all(
 @pytest.mark.timeout(900)
 def test_calibrating_measures_every_part_and_feeds_the_plan(clean_environment: Path) -> None:
     service = Service(get_settings())
-    told: list[float] = []
+    shares: list[float] = []
     options = RunOptions(model="demo")
-    found = service.machines.calibrate(service.transcription.options(options), 4.0, told.append)
-    assert told == sorted(told) and told[-1] == 1.0
+    found = service.machines.calibrate(service.transcription.options(options), 4.0, shares.append)
+    assert shares == sorted(shares) and shares[-1] == 1.0
     assert found.decode_rtfx > 1 and found.detect_rtfx > 1
     assert found.batches[0].batch == 1
     assert all(each.hear_s > 0 and each.decode_s > 0 and each.rtfx > 0 for each in found.batches)
@@ -214,7 +214,7 @@ def test_a_batch_that_does_not_fit_ends_the_row() -> None:
 
     manager = GPUManager("cpu", cpu_threads=1)
     engine = Oracle((), fails=fails)  # type: ignore[arg-type]
-    found, refused = _batches(engine, manager, [window], [1, 2, 4, 8], 0.5, lambda _: None)
+    found, refused = _batches(engine, manager, [window], [1, 2, 4, 8], 2.0, lambda _: None)
     assert [each.batch for each in found] == [1, 2] and refused == 4
 
     def breaks(_windows: object) -> None:
@@ -231,7 +231,7 @@ def test_bytes_of_a_window_are_the_slope_of_the_peaks() -> None:
     assert _slope(peaks[:1]) == _slope(list(rows((1, 1), (2, 1)))) == 0
 
 
-# What faces are told
+# Values that the user interfaces get
 
 
 def snapshot(at: float, **more: object) -> Snapshot:
@@ -252,12 +252,14 @@ def test_what_a_worker_tells_is_what_faces_read(clean_environment: Path) -> None
     assert not silent.live and silent.now is None and silent.bound == "idle"
     teller, now = TelemetryWriter(catalogue, presence.executor), time.time()
     for point in range(3):
-        told = snapshot(now + point)
-        assert told.sample is not None
-        teller.write(told, [told.sample, replace(told.sample, gpu=0.7)], 1, "the GPU failed")
+        written = snapshot(now + point)
+        assert written.sample is not None
+        teller.write(
+            written, [written.sample, replace(written.sample, gpu=0.7)], 1, "the GPU failed"
+        )
         teller._history_written_at -= POINT_EVERY_S
     (machine,) = read_machines(catalogue)
-    assert machine.live and machine.snapshot == told and machine.now == told.sample
+    assert machine.live and machine.snapshot == written and machine.now == written.sample
     assert (machine.restarts, machine.trouble) == (1, "the GPU failed")
     assert [round(sample.gpu or 0, 3) for sample in machine.history] == [0.8, 0.8, 0.8]
     assert machine.rtfx_hour is None
@@ -292,9 +294,9 @@ def test_a_row_of_another_version_does_no_harm(clean_environment: Path) -> None:
     catalogue = Database.open(settings)
     presence = Heartbeat(settings, catalogue)
     presence.acquire()
-    told = snapshot(time.time())
-    TelemetryWriter(catalogue, presence.executor).write(told, [], 0, "")
-    broken = told.as_dict() | {"device": {"unheard": "of"}}
+    written = snapshot(time.time())
+    TelemetryWriter(catalogue, presence.executor).write(written, [], 0, "")
+    broken = written.as_dict() | {"device": {"unheard": "of"}}
     from kb.database import machines
 
     with catalogue.begin() as connection:
@@ -323,8 +325,8 @@ def test_what_keeps_it_from_being_faster(more: dict[str, object], bound: str) ->
 def at_work(used_gb: float, batch: BatchState, **more: object) -> Machine:
     """A machine with a card and a budget of 22 GB, of which so much was used at most."""
     sample = Sample(9.0, 0.5, 1, 2, gpu=0.9, own_used=GB, own_peak=int(used_gb * GB))
-    told = snapshot(9.0, batch=batch, sample=sample, **more)
-    return Machine("one", "here", True, 9.0, told, sample)
+    written = snapshot(9.0, batch=batch, sample=sample, **more)
+    return Machine("one", "here", True, 9.0, written, sample)
 
 
 @pytest.mark.parametrize(

@@ -100,15 +100,15 @@ def test_a_list_is_kept_by_channel(service: Service) -> None:
 
 
 def test_hotwords_begin_with_the_list_and_need_one(service: Service) -> None:
-    told = service.vocabulary.hotwords_for
-    assert told(TALKS[0], service.queue.database) == ()
+    hotwords_for = service.vocabulary.hotwords_for
+    assert hotwords_for(TALKS[0], service.queue.database) == ()
     service.vocabulary.change("Talks", add=["Grossmünster"])
-    found = told(TALKS[0], service.queue.database)
+    found = hotwords_for(TALKS[0], service.queue.database)
     assert found[:2] == ("Grossmünster", "Zwingli")
     assert "OECD" in found  # of another talk of the channel
     assert len(set(found)) == len(found)
-    assert told(TALKS[2], service.queue.database) == ()
-    assert told(replace(TALKS[2], channel=""), service.queue.database) == ()
+    assert hotwords_for(TALKS[2], service.queue.database) == ()
+    assert hotwords_for(replace(TALKS[2], channel=""), service.queue.database) == ()
 
 
 def test_a_correction_is_shown_and_then_made_across_the_channel(service: Service) -> None:
@@ -129,7 +129,7 @@ def test_a_correction_is_shown_and_then_made_across_the_channel(service: Service
     ]
     assert [hit.item_id for hit in service.search.run("zwingly").hits] == [TALKS[2].id]
     assert service.corrections.apply("Talks", "zwingly", "Zwingli").changes == ()
-    # Every channel, and one that is being made anew is passed over with its cause.
+    # Every channel, and one that is being transcribed again is passed over with its cause.
     service.queue.items.submit([TALKS[2]], {}, lambda *_: None, again=True)
     done = service.corrections.apply("*", "zwingly", "Zwingli")
     assert done.changes == ()
@@ -165,8 +165,8 @@ def test_the_commands(
     def kb(*arguments: str, code: int = 0) -> str:
         capsys.readouterr()
         assert run(list(arguments)) == code
-        told = capsys.readouterr()
-        return told.out if "--json" in arguments else told.out + told.err
+        printed = capsys.readouterr()
+        return printed.out if "--json" in arguments else printed.out + printed.err
 
     assert "No list" in kb("vocabulary", "Talks")
     found = json.loads(kb("vocabulary", "Talks", "--add", "Huldrych", "--add", "ODIN", "--json"))
@@ -175,16 +175,16 @@ def test_the_commands(
     assert "not in the vocabulary" in kb("vocabulary", "Talks", "--remove", "ODIN", code=2)
     shown = kb("correct", "Talks", "zwingly", "Zwingli")
     assert "+ then Zwingli spoke" in shown and "1 segments in 1 items would change" in shown
-    told = json.loads(kb("correct", "Talks", "zwingly", "Zwingli", "--apply", "--json"))
-    assert told["applied"] and [c["at_s"] for c in told["changes"]] == [2.0]
+    result = json.loads(kb("correct", "Talks", "zwingly", "Zwingli", "--apply", "--json"))
+    assert result["applied"] and [c["at_s"] for c in result["changes"]] == [2.0]
     assert "0 segments" in kb("correct", "Talks", "zwingly", "Zwingli")
 
 
 def test_every_window_of_an_item_gets_its_names() -> None:
-    told: list[tuple[str, ...]] = []
+    seen_hotwords: list[tuple[str, ...]] = []
 
     def look(window: Window, words: list[Word]) -> list[Word]:
-        told.append(window.hotwords)
+        seen_hotwords.append(window.hotwords)
         return words
 
     said = compose(bank(), "golden harbour | 20.0 | winter garden | 20.0 | river")
@@ -201,6 +201,6 @@ def test_every_window_of_an_item_gets_its_names() -> None:
         recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
     finally:
         batcher.close()
-    assert len(told) > 1
-    assert set(told) == {("Zwingli", "ODIN")}
+    assert len(seen_hotwords) > 1
+    assert set(seen_hotwords) == {("Zwingli", "ODIN")}
     assert Window(0, 0.0, said.audio, hotwords=("a",)).part(0.0, 1.0).hotwords == ("a",)
