@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from gpu.presets import RANGES, Preset, Range, find_preset, load_presets, override
 from kb.errors import LibraryError, UsageError
 from kb.settings import Settings
+from kb.storage.validation import first_mistake
 from kb.types import Keep, Timestamps
 
 Kind = Literal["number", "switch", "choice", "text", "list", "pairs"]
@@ -173,14 +174,13 @@ class RunOptions:
         try:
             return _STORED.validate_python(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
+            name, problem = first_mistake(error)
             raise LibraryError(
                 "options.stored",
                 "Stored options of a run, {name}: {problem}.",
                 hint="Queue the item again: kb ingest SOURCE --again",
                 name=name,
-                problem=first["msg"],
+                problem=problem,
             ) from error
 
 

@@ -22,6 +22,7 @@ from kb.settings.library import LibrarySettings
 from kb.settings.odin import OdinSettings
 from kb.settings.recognition import RecognitionSettings
 from kb.settings.repair import RepairSettings
+from kb.storage.validation import first_mistake
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 ENV_FOLDER = PROJECT_ROOT  # the second folder in which `.env` is searched
@@ -105,8 +106,8 @@ def _validated(values: dict[str, object] | dict[str, str]) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
+        where, reason = first_mistake(error)
+        where = where or "settings"
         field = Settings.model_fields.get(where)
         name = str(field.alias) if field else where
         raise SettingsError(
@@ -114,5 +115,5 @@ def _validated(values: dict[str, object] | dict[str, str]) -> Settings:
             "Setting {name}: {reason}.",
             hint="Correct {name} in the environment or in .env; see .env.example.",
             name=name,
-            reason=first["msg"],
+            reason=reason,
         ) from None

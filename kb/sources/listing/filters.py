@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from kb.errors import UsageError
 from kb.sources.base import Filters
+from kb.storage.validation import first_mistake
 from kb.types import MediaItem
 
 # A short is upright and at most three minutes long; the API gives only the length.
@@ -58,14 +59,13 @@ class VideoFilters(Filters):
         try:
             return _STORED.validate_python(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
+            name, problem = first_mistake(error)
             raise UsageError(
                 "filters.stored",
                 "Stored filters, {name}: {problem}.",
                 hint="Follow or ingest the source again with other filters.",
                 name=name,
-                problem=first["msg"],
+                problem=problem,
             ) from error
 
     def as_dict(self) -> dict[str, Any]:
