@@ -11,6 +11,8 @@ from pathlib import Path
 
 from kb.errors import MediaUnavailable
 
+SAMPLE_RATE_HZ = 16_000  # of decoded sound
+
 
 def sha256_of(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes in lower-case hex; the file is read in small blocks.

@@ -8,43 +8,26 @@ the picture, and any gap in the sound, so that sample n is always at n / 16000 s
 from __future__ import annotations
 
 import io
-import os
-import re
-import subprocess
-import threading
 import weakref
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Self, cast
+from typing import IO, Self, cast
 
-import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from kb.errors import MediaUnavailable, UsageError
-from kb.media import shown
+from kb.errors import MediaUnavailable
+from kb.media import SAMPLE_RATE_HZ, ffmpeg, shown
+from kb.media.damage import Damage, clock, find_damage
+from kb.media.decoder_log import DecoderLog
 from kb.media.probe import LOCAL_ONLY, MediaProbe, media_url, probe
 
-SAMPLE_RATE_HZ = 16_000
 BLOCK_S = 10.0
 
 Samples = NDArray[np.float32]
 
 _BYTES_PER_SAMPLE = np.dtype(np.float32).itemsize
-
-# Decoded and declared length differ by codec delay and rounding; a larger difference is missing
-# sound. In long recordings the difference grows slightly with the length.
-_TOLERANCE_S = 1.0
-_TOLERANCE_SHARE = 0.002
-_FRAME_S = 0.1  # no codec's frame is longer: the tolerance if there is other evidence of damage
-
-# The loss of one or two packets (20 to 50 ms) is common at the end of MP3 files and loses no word.
-_DAMAGED_PACKETS = 3
-
-# The form with `-loglevel level`: "[matroska,webm @ 0x55] [error] File ended prematurely".
-_LOG_LINE = re.compile(rb"(?P<source>(?:\[[^\]]+ @ \w+\] )*)\[(?P<level>\w+)\] (?P<message>.*)")
-_DROPPED = re.compile(r"discarding (\d+) audio samples")  # by the resampler, at its output rate
 
 
 def decode(path: str | Path, *, normalize: bool = False, block_s: float = BLOCK_S) -> AudioStream:
@@ -84,7 +67,7 @@ class AudioStream:
         self._block_samples = max(1, round(block_s * SAMPLE_RATE_HZ))
         self._samples = 0
         self._finished = False
-        self._damage: _Damage | None = None
+        self._damage: Damage | None = None
         # A weak reference: a reference cycle would keep an abandoned iteration and its process.
         self._running: weakref.ref[Generator[Samples]] | None = None
 
@@ -133,10 +116,10 @@ class AudioStream:
         self.close()
 
     def _decode_blocks(self) -> Generator[Samples]:
-        process = _start(self._command)
+        process = ffmpeg.start(self._command)
         pipe = cast("io.BufferedReader", process.stdout)
         try:
-            log = _Log(cast("IO[bytes]", process.stderr))
+            log = DecoderLog(cast("IO[bytes]", process.stderr))
             while (block := _read_block(pipe, self._block_samples)).size:
                 self._samples += block.size
                 yield block
@@ -149,7 +132,7 @@ class AudioStream:
             pipe.close()
             process.wait()
 
-    def _finish(self, code: int, log: _Log) -> None:
+    def _finish(self, code: int, log: DecoderLog) -> None:
         path = shown(self.probe.path)
         # A signal, Windows' code for a crash, or no message means an end from outside: an ffmpeg
         # that fails reports a cause.
@@ -172,26 +155,11 @@ class AudioStream:
                 path=path,
                 cause=cause,
             )
-        self._damage = _find_damage(self.probe, self.duration_s, code, log)
+        self._damage = find_damage(self.probe, self.duration_s, code, log)
         self._finished = True
 
 
-def clock(seconds: float) -> str:
-    """Return seconds in the form of a player, `M:SS` or `H:MM:SS`, rounded down from a tenth."""
-    minutes, second = divmod(int(round(seconds, 1)), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
-
-
 def _command(found: MediaProbe, *, normalize: bool) -> list[str]:
-    try:
-        binary = imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:
-        raise UsageError(
-            "media.no_ffmpeg",
-            "No ffmpeg binary was found.",
-            hint="Install it with: pip install imageio-ffmpeg",
-        ) from error
     # async and first_pts keep the medium's clock (see the module's docstring) by inserted silence.
     resample = f"aresample={SAMPLE_RATE_HZ}:async=1:first_pts=0:ochl=mono:osf=flt"
     if (found.channels or 1) <= 2:
@@ -204,34 +172,17 @@ def _command(found: MediaProbe, *, normalize: bool) -> list[str]:
     # a loud speaker makes the others too quiet.
     filters = f"{resample},dynaudnorm=framelen=500:gausssize=11" if normalize else resample
     return [
-        *(binary, "-nostdin", "-hide_banner", "-nostats", "-loglevel", "repeat+level+verbose"),
+        *(
+            ffmpeg.binary(),
+            "-nostdin",
+            "-hide_banner",
+            "-nostats",
+            "-loglevel",
+            "repeat+level+verbose",
+        ),
         *("-protocol_whitelist", LOCAL_ONLY["protocol_whitelist"], "-i", media_url(found.path)),
         *("-vn", "-sn", "-dn", "-af", filters, "-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"),
     ]
-
-
-def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    # ffmpeg runs in its own process group: otherwise Ctrl-C would reach it first, and its end
-    # would be reported as an early end of the file.
-    options: dict[str, Any] = {"start_new_session": True}
-    if os.name == "nt":
-        flags = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")
-        options = {"creationflags": sum(getattr(subprocess, flag) for flag in flags)}
-    try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
-        )
-    except OSError as error:
-        raise UsageError(
-            "media.ffmpeg_not_started",
-            "ffmpeg cannot be started: {cause}.",
-            hint="Install it again with: pip install --force-reinstall imageio-ffmpeg",
-            cause=error.strerror,
-        ) from error
 
 
 def _read_block(pipe: io.BufferedReader, samples: int) -> Samples:
@@ -251,112 +202,3 @@ def _read_block(pipe: io.BufferedReader, samples: int) -> Samples:
     if not np.isfinite(block).all():
         np.nan_to_num(block, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
     return np.clip(block, -1.0, 1.0, out=block)
-
-
-class _Log:
-    """A log of ffmpeg's messages, read by a thread so that a full pipe never stops the decoder."""
-
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self.first_error = ""
-        self.damaged_packets = 0
-        self.dropped_samples = 0
-        self.broken_container = False
-        self.duration_is_estimate = False
-        self._is_partial = False
-        self._has_corrupt_packet = False
-        self._expects_corrupt = False
-        self._thread = threading.Thread(
-            target=self._drain, args=(pipe,), name="ffmpeg-log", daemon=True
-        )
-        self._thread.start()
-
-    @property
-    def is_truncated(self) -> bool:
-        """Return True if the file ends within a packet, a frame or an index.
-
-        A corrupt packet counts only in a file in which it must be the last packet: not in joined
-        streams, and not in a WAV that was written to a pipe, whose declared end is always wrong.
-        """
-        return self._is_partial or (self._has_corrupt_packet and not self._expects_corrupt)
-
-    def join(self) -> None:
-        """Wait until the process has closed its end of the pipe."""
-        self._thread.join()
-
-    def _drain(self, pipe: IO[bytes]) -> None:
-        with pipe:
-            for line in pipe:
-                if b"[verbose]" in line and b"discarding" not in line:
-                    continue  # damaged sound causes hundreds of thousands of such lines
-                match = _LOG_LINE.match(line)
-                if match is not None:
-                    message = match["message"].decode("utf-8", "replace").rstrip(".\r\n ")
-                    self._parse_message(match["source"], match["level"], message)
-
-    def _parse_message(self, source: bytes, level: bytes, message: str) -> None:
-        if level == b"verbose":
-            dropped = _DROPPED.match(message)
-            self.dropped_samples += int(dropped[1]) if dropped else 0
-        elif level == b"info":
-            pass  # titles and other texts from the file
-        elif "ended prematurely" in message or "partial file" in message:
-            self._is_partial = True
-        elif level == b"warning":
-            self._take_warning(message)
-        else:
-            self.first_error = self.first_error or message
-            if "packet to decoder" in message or "Decoding error" in message:
-                self.damaged_packets += 1
-            elif source.startswith(b"[in#"):
-                self.broken_container = True
-
-    def _take_warning(self, message: str) -> None:
-        if "Packet corrupt" in message:
-            self._has_corrupt_packet = True
-        elif "corrupt input packet" in message:
-            self.damaged_packets += 1
-        elif "Ignoring maximum wav data size" in message:
-            self._expects_corrupt = True
-        elif "timestamp discontinuity" in message:
-            self._expects_corrupt = self.duration_is_estimate = True
-        elif "Estimating duration" in message:
-            self.duration_is_estimate = True
-
-
-class _Damage(NamedTuple):
-    """Damage of the file that a reader of the transcript must know, as a sentence."""
-
-    warning: str
-    truncated: bool = False
-
-
-def _find_damage(found: MediaProbe, decoded_s: float, code: int, log: _Log) -> _Damage | None:
-    """Return the damage shown by decoded and declared length and by the log, None without any."""
-    declared_s = found.sound_end_s or found.duration_s
-    if log.duration_is_estimate:
-        declared_s = None
-    if declared_s is not None:
-        missing_s = declared_s - decoded_s
-        allowed_s = (
-            _FRAME_S if log.is_truncated else max(_TOLERANCE_S, _TOLERANCE_SHARE * declared_s)
-        )
-        if missing_s > allowed_s:
-            where = f"ends at {clock(decoded_s)} of {clock(declared_s)} declared"
-            if log.is_truncated or found.sound_end_s is not None or not found.has_video:
-                return _Damage(f"The file {where}: it looks truncated.", truncated=True)
-            # Perhaps the picture continues without sound; the header does not show this.
-            return _Damage(f"The sound {where}: the file may be truncated.", truncated=True)
-    elif log.is_truncated:
-        return _Damage(
-            f"The file breaks off at {clock(decoded_s)}: it looks truncated.", truncated=True
-        )
-    dropped_s = log.dropped_samples / SAMPLE_RATE_HZ
-    if dropped_s > _TOLERANCE_S:
-        return _Damage(
-            f"The file's clock jumps back (are several files joined in it?): {clock(dropped_s)} of "
-            "sound lies where a player does not get to and was left out."
-        )
-    if code or log.broken_container or log.damaged_packets >= _DAMAGED_PACKETS:
-        cause = f" ({log.first_error})" if log.first_error else ""
-        return _Damage(f"The file is damaged in places{cause}: words may be missing there.")
-    return None

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from kb.errors import KBError, MediaUnavailable
-from kb.media import sha256_of, shown
-from kb.media.decode import SAMPLE_RATE_HZ, Samples, clock, decode
+from kb.media import SAMPLE_RATE_HZ, sha256_of, shown
+from kb.media.damage import clock
+from kb.media.decode import Samples, decode
 from kb.media.probe import probe
 from tests.support.raising import raises
 

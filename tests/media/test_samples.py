@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kb.media.decode import SAMPLE_RATE_HZ, decode
+from kb.media import SAMPLE_RATE_HZ
+from kb.media.decode import decode
 from kb.media.probe import probe
 from kb.sources import source_for
 from tests.support.compose import WordBank

@@ -1,0 +1,64 @@
+"""Judgement about a decoded medium: truncated, damaged or whole."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kb.media import SAMPLE_RATE_HZ
+from kb.media.decoder_log import DecoderLog
+from kb.media.probe import MediaProbe
+
+# Decoded and declared length differ by codec delay and rounding; a larger difference is missing
+# sound. In long recordings the difference grows slightly with the length.
+_TOLERANCE_S = 1.0
+_TOLERANCE_SHARE = 0.002
+_FRAME_S = 0.1  # no codec's frame is longer: the tolerance if there is other evidence of damage
+
+# The loss of one or two packets (20 to 50 ms) is common at the end of MP3 files and loses no word.
+_DAMAGED_PACKETS = 3
+
+
+def clock(seconds: float) -> str:
+    """Return seconds in the form of a player, `M:SS` or `H:MM:SS`, rounded down from a tenth."""
+    minutes, second = divmod(int(round(seconds, 1)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+class Damage(NamedTuple):
+    """Damage of the file that a reader of the transcript must know, as a sentence."""
+
+    warning: str
+    truncated: bool = False
+
+
+def find_damage(found: MediaProbe, decoded_s: float, code: int, log: DecoderLog) -> Damage | None:
+    """Return the damage shown by decoded and declared length and by the log, None without any."""
+    declared_s = found.sound_end_s or found.duration_s
+    if log.duration_is_estimate:
+        declared_s = None
+    if declared_s is not None:
+        missing_s = declared_s - decoded_s
+        allowed_s = (
+            _FRAME_S if log.is_truncated else max(_TOLERANCE_S, _TOLERANCE_SHARE * declared_s)
+        )
+        if missing_s > allowed_s:
+            where = f"ends at {clock(decoded_s)} of {clock(declared_s)} declared"
+            if log.is_truncated or found.sound_end_s is not None or not found.has_video:
+                return Damage(f"The file {where}: it looks truncated.", truncated=True)
+            # Perhaps the picture continues without sound; the header does not show this.
+            return Damage(f"The sound {where}: the file may be truncated.", truncated=True)
+    elif log.is_truncated:
+        return Damage(
+            f"The file breaks off at {clock(decoded_s)}: it looks truncated.", truncated=True
+        )
+    dropped_s = log.dropped_samples / SAMPLE_RATE_HZ
+    if dropped_s > _TOLERANCE_S:
+        return Damage(
+            f"The file's clock jumps back (are several files joined in it?): {clock(dropped_s)} of "
+            "sound lies where a player does not get to and was left out."
+        )
+    if code or log.broken_container or log.damaged_packets >= _DAMAGED_PACKETS:
+        cause = f" ({log.first_error})" if log.first_error else ""
+        return Damage(f"The file is damaged in places{cause}: words may be missing there.")
+    return None

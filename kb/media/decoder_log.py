@@ -1,0 +1,81 @@
+"""The messages of a decoding ffmpeg, counted by what they mean."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import IO
+
+# The form with `-loglevel level`: "[matroska,webm @ 0x55] [error] File ended prematurely".
+_LOG_LINE = re.compile(rb"(?P<source>(?:\[[^\]]+ @ \w+\] )*)\[(?P<level>\w+)\] (?P<message>.*)")
+_DROPPED = re.compile(r"discarding (\d+) audio samples")  # by the resampler, at its output rate
+
+
+class DecoderLog:
+    """A log of ffmpeg's messages, read by a thread so that a full pipe never stops the decoder."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self.first_error = ""
+        self.damaged_packets = 0
+        self.dropped_samples = 0
+        self.broken_container = False
+        self.duration_is_estimate = False
+        self._is_partial = False
+        self._has_corrupt_packet = False
+        self._expects_corrupt = False
+        self._thread = threading.Thread(
+            target=self._drain, args=(pipe,), name="ffmpeg-log", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def is_truncated(self) -> bool:
+        """Return True if the file ends within a packet, a frame or an index.
+
+        A corrupt packet counts only in a file in which it must be the last packet: not in joined
+        streams, and not in a WAV that was written to a pipe, whose declared end is always wrong.
+        """
+        return self._is_partial or (self._has_corrupt_packet and not self._expects_corrupt)
+
+    def join(self) -> None:
+        """Wait until the process has closed its end of the pipe."""
+        self._thread.join()
+
+    def _drain(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            for line in pipe:
+                if b"[verbose]" in line and b"discarding" not in line:
+                    continue  # damaged sound causes hundreds of thousands of such lines
+                match = _LOG_LINE.match(line)
+                if match is not None:
+                    message = match["message"].decode("utf-8", "replace").rstrip(".\r\n ")
+                    self._parse_message(match["source"], match["level"], message)
+
+    def _parse_message(self, source: bytes, level: bytes, message: str) -> None:
+        if level == b"verbose":
+            dropped = _DROPPED.match(message)
+            self.dropped_samples += int(dropped[1]) if dropped else 0
+        elif level == b"info":
+            pass  # titles and other texts from the file
+        elif "ended prematurely" in message or "partial file" in message:
+            self._is_partial = True
+        elif level == b"warning":
+            self._take_warning(message)
+        else:
+            self.first_error = self.first_error or message
+            if "packet to decoder" in message or "Decoding error" in message:
+                self.damaged_packets += 1
+            elif source.startswith(b"[in#"):
+                self.broken_container = True
+
+    def _take_warning(self, message: str) -> None:
+        if "Packet corrupt" in message:
+            self._has_corrupt_packet = True
+        elif "corrupt input packet" in message:
+            self.damaged_packets += 1
+        elif "Ignoring maximum wav data size" in message:
+            self._expects_corrupt = True
+        elif "timestamp discontinuity" in message:
+            self._expects_corrupt = self.duration_is_estimate = True
+        elif "Estimating duration" in message:
+            self.duration_is_estimate = True

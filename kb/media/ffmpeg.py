@@ -1,0 +1,48 @@
+"""The bundled ffmpeg as a child process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Any
+
+import imageio_ffmpeg
+
+from kb.errors import UsageError
+
+
+def binary() -> str:
+    """Return the path of the ffmpeg binary. Raises UsageError if there is none."""
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise UsageError(
+            "media.no_ffmpeg",
+            "No ffmpeg binary was found.",
+            hint="Install it with: pip install imageio-ffmpeg",
+        ) from error
+
+
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    """Start ffmpeg with pipes for its output and its messages. Raises UsageError."""
+    # ffmpeg runs in its own process group: otherwise Ctrl-C would reach it first, and its end
+    # would be reported as an early end of the file.
+    options: dict[str, Any] = {"start_new_session": True}
+    if os.name == "nt":
+        flags = ("CREATE_NEW_PROCESS_GROUP", "CREATE_NO_WINDOW")
+        options = {"creationflags": sum(getattr(subprocess, flag) for flag in flags)}
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
+    except OSError as error:
+        raise UsageError(
+            "media.ffmpeg_not_started",
+            "ffmpeg cannot be started: {cause}.",
+            hint="Install it again with: pip install --force-reinstall imageio-ffmpeg",
+            cause=error.strerror,
+        ) from error
