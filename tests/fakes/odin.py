@@ -75,6 +75,8 @@ class FakeOdin:
         self.requests: list[tuple[str, str, int]] = []
         self.gaps: list[str] = []  # items that lost their last indexed document
         self.on_upload: Callable[[str], None] = lambda name: None
+        # Changes the body of a successful answer; called with path, request and body.
+        self.rewrite: Callable[[str, dict[str, Any], Any], Any] = lambda path, request, body: body
         self.lock = threading.RLock()
         self.db = sqlite3.connect(folder / "odin.sqlite", check_same_thread=False)
         self.db.execute("PRAGMA synchronous=OFF")
@@ -248,6 +250,7 @@ class _Response(Exception):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
+    payload: Any = None  # the JSON of the request
 
     def log_message(self, *_: object) -> None: ...
 
@@ -262,7 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             try:
                 body = self._serve(odin, unquote(url.path), parse_qs(url.query))
-                answer = _Response(200, body)
+                answer = _Response(200, odin.rewrite(url.path, self.payload or {}, body))
             except _Response as refusal:
                 answer = refusal
             with odin.lock:
@@ -292,7 +295,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Response(200, "<html>a proxy speaks</html>")
         if path == "/v2/project/knowledge/create/file":
             return self._add_text(odin, {k: v[0] for k, v in parse_qs(raw.decode()).items()})
-        payload = json.loads(raw) if raw else {}
+        payload = self.payload = json.loads(raw) if raw else {}
         if path == "/project/knowledge/status":
             _check_project(odin, query.get("project_id", [""])[0])
             found = odin.documents().get(query["file_name"][0])

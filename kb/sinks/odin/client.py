@@ -12,15 +12,25 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
 from kb.errors import CredentialsRefused, KnowledgeBaseError
 from kb.settings import Settings
-from kb.sinks.odin.errors import OdinRefused
+from kb.sinks.odin.answers import (
+    DocumentPage,
+    RemoteDocument,
+    read_document,
+    read_page,
+    read_rows,
+    read_text,
+    unknown_answer,
+)
+from kb.sinks.odin.errors import OdinRefused, OutcomeUnknown
 from kb.sinks.odin.multipart import FormStream
+from kb.sinks.odin.paging import read_all
 from kb.sinks.odin.transport import Connection, error_message
 
 FILE_LIMIT_BYTES = 200_000_000
@@ -31,16 +41,6 @@ SYNCED = "synced"
 DELETING = "deleting"
 FAILED = ("failed", "timeout")
 MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteDocument:
-    """A document in the project's list; `name` is its key, `status` is ODIN's own value."""
-
-    name: str
-    status: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +159,21 @@ class OdinClient:
             if error.status != 404:
                 raise
             return RemoteStatus(MISSING)
-        status = str(answer.get("status") or MISSING)
+        status = read_text(answer, "status", "status of a document")
         details = {key: value for key, value in answer.items() if key != "status"}
         return RemoteStatus(status, self._connection.redact(error_message(details)))
 
     def documents(self) -> dict[str, RemoteDocument]:
         """Return all documents of the project, by name."""
         with self._require_project():
-            found = self._list_paged() if self._paged else self._list_all()
+            found = read_all(self._page, PAGE_SIZE) if self._paged else self._list_all()
             return {document.name: document for document in found}
 
     def page(self, number: int, search: str = "", size: int = PAGE_SIZE) -> list[RemoteDocument]:
         """Return one page of the project's documents, counted from 1; empty after the last."""
+        return list(self._page(number, search, size).documents)
+
+    def _page(self, number: int, search: str = "", size: int = PAGE_SIZE) -> DocumentPage:
         answer = self._connection.call(
             "POST",
             f"/v3/project/{quote(self.project)}/knowledgebase",
@@ -183,12 +186,7 @@ class OdinClient:
                 "recursive": True,
             },
         )
-        rows = answer.get("docs")
-        return [
-            _document(str(row.get("content_key") or row.get("name") or row.get("id")), row)
-            for row in (rows if isinstance(rows, list) else [])
-            if isinstance(row, dict)
-        ]
+        return read_page(answer)
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove documents; missing ones are no error."""
@@ -211,11 +209,11 @@ class OdinClient:
 
     def projects(self) -> list[Project]:
         """Return the projects to which the credentials give access."""
-        rows = self._connection.call("GET", "/projects", idempotent=True).get("projects")
+        call = "list of projects"
+        answer = self._connection.call("GET", "/projects", idempotent=True)
         return [
-            Project(str(row.get("id", "")), str(row.get("name", "")))
-            for row in (rows if isinstance(rows, list) else [])
-            if isinstance(row, dict)
+            Project(read_text(row, "id", call, f"projects[{number}]."), str(row.get("name") or ""))
+            for number, row in enumerate(read_rows(answer, "projects", call))
         ]
 
     def project_data(self) -> Mapping[str, Any]:
@@ -232,8 +230,7 @@ class OdinClient:
             idempotent=True,
             json={"project_id": self.project, "query": query, "max_results": limit},
         )
-        rows = answer.get("results")
-        return [row for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict)]
+        return read_rows(answer, "results", "search")
 
     def chat(self, message: str, chat_id: str = "") -> ChatReply:
         """Send a message to the project's assistant, in the conversation `chat_id` or a new one."""
@@ -309,35 +306,12 @@ class OdinClient:
                 hint="Try ODIN_LISTING=paged.",
             )
         for name, row in rows.items():
-            yield _document(name, row if isinstance(row, dict) else {})
-
-    def _list_paged(self) -> Iterator[RemoteDocument]:
-        number, seen = 1, set[str]()
-        while found := self.page(number):
-            fresh = [document for document in found if document.name not in seen]
-            if not fresh:
-                return  # a service that ignores the page number would repeat the page without end
-            yield from fresh
-            seen.update(document.name for document in fresh)
-            number += 1
+            yield read_document(name, row, f"knowledge_base[{name!r}].")
 
 
 def _upload_result(answer: Mapping[str, Any], name: str) -> UploadResult:
-    return UploadResult(
-        str(answer.get("document_key") or name), str(answer.get("status") or "queued")
-    )
-
-
-def _document(name: str, row: Mapping[str, Any]) -> RemoteDocument:
-    metadata = row.get("metadata")
-    if isinstance(metadata, str):
-        try:
-            metadata = json.loads(metadata)
-        except ValueError:
-            metadata = None
-    return RemoteDocument(
-        name,
-        str(row.get("status") or ""),
-        metadata if isinstance(metadata, dict) else {},
-        str(row.get("url") or ""),
-    )
+    key, status = answer.get("document_key"), answer.get("status")
+    if not isinstance(key, str) and not isinstance(status, str):
+        # Such an answer may be a refusal: the project's list shows if the document is there.
+        raise unknown_answer("upload", "document_key").recast(OutcomeUnknown)
+    return UploadResult(str(key or name), str(status or "queued"))

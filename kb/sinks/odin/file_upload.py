@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 from kb.errors import CredentialsRefused, KBError, KnowledgeBaseError, StoredProblem, UsageError
+from kb.sinks.odin.answers import RemoteDocument
 from kb.sinks.odin.client import (
     FAILED,
     FILE_LIMIT_BYTES,
     MISSING,
     SYNCED,
-    RemoteDocument,
     file_size_error,
 )
 from kb.sinks.odin.documents import HASH_LENGTH, PRODUCER, ascii_name, check_own_metadata

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kb.settings import Settings
-from kb.sinks.odin.client import DELETING, FAILED, SYNCED, OdinClient, RemoteDocument
+from kb.sinks.odin.answers import RemoteDocument
+from kb.sinks.odin.client import DELETING, FAILED, SYNCED, OdinClient
 from kb.sinks.odin.documents import PRODUCER, RESERVED_KEYS, Document, is_name_of
 from kb.sinks.odin.publish_state import PublishState
 from kb.types import Published

@@ -17,7 +17,8 @@ from kb.database import Database
 from kb.errors import KnowledgeBaseError
 from kb.settings import Settings
 from kb.sinks.odin import publish_state
-from kb.sinks.odin.client import DELETING, FAILED, MISSING, SYNCED, OdinClient, RemoteDocument
+from kb.sinks.odin.answers import RemoteDocument
+from kb.sinks.odin.client import DELETING, FAILED, MISSING, SYNCED, OdinClient
 from kb.sinks.odin.documents import Document, DocumentSet, make_documents
 from kb.sinks.odin.errors import OdinRefused, OutcomeUnknown
 from kb.sinks.odin.inventory import (
@@ -195,6 +196,8 @@ class OdinSink:
         sent = uncertain = False
         for document in document_set.documents:
             existing = find_match(remote_documents, document)
+            if existing is None and document.name in old:
+                existing = self._unlisted(document.name)
             if existing is not None and (just_sent or existing.status not in FAILED):
                 remote[existing.name] = existing.status
                 continue
@@ -227,6 +230,14 @@ class OdinSink:
             item_id, document_set.sha256, tuple(remote), extra, publish_state.SYNCED
         )
         return self._result(document_set, publish_state.SYNCED, remote)
+
+    def _unlisted(self, name: str) -> RemoteDocument | None:
+        """Return a document that is indexed but not listed, None if there is none.
+
+        An incomplete list must not cause a second copy of a document that was sent before.
+        """
+        status = self.client.status(name).status
+        return RemoteDocument(name, status) if status == SYNCED else None
 
     def _send(self, item_id: str, document: Document) -> tuple[str, str, bool]:
         """Upload a document; return its remote name, its status, and True if an answer was lost.

@@ -12,7 +12,8 @@ from typing import Literal
 
 from kb.errors import Cancelled, CredentialsRefused, KBError
 from kb.sinks.odin import publish_state
-from kb.sinks.odin.client import FAILED, SYNCED, RemoteDocument
+from kb.sinks.odin.answers import RemoteDocument
+from kb.sinks.odin.client import FAILED, SYNCED
 from kb.sinks.odin.documents import DocumentSet
 from kb.sinks.odin.inventory import FOREIGN, find_match, own_metadata
 from kb.sinks.odin.sink import OdinSink

@@ -141,6 +141,19 @@ DE: dict[str, tuple[str, str]] = {
         "ODINs Liste der Dokumente hat eine unbekannte Form.",
         "ODIN_LISTING=paged versuchen.",
     ),
+    "odin.answer_unknown": (
+        "ODINs Antwort auf {call!r} hat eine unbekannte Form, bei {place}.",
+        "Es wurde nichts gesendet. KB Ingest aktualisieren; für die Liste der Dokumente hilft "
+        "vielleicht der andere Wert von ODIN_LISTING (plain oder paged).",
+    ),
+    "odin.listing_incomplete": (
+        "ODINs Liste der Dokumente ist unvollständig: {listed} von {counted} wurden aufgeführt.",
+        "Es wurde nichts gesendet. Später noch einmal, oder ODIN_LISTING auf plain setzen.",
+    ),
+    "odin.listing_repeats": (
+        "ODINs Liste der Dokumente wiederholt ihre erste Seite; der Rest ist nicht lesbar.",
+        "Es wurde nichts gesendet. ODIN_LISTING auf plain setzen.",
+    ),
     # ODIN: the connection
     "odin.certificate": (
         "ODIN ({host}) ist nicht erreichbar: sein Zertifikat wird nicht anerkannt.",
