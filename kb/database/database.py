@@ -7,6 +7,7 @@ edited: the database records the number of migrations that were applied.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -18,12 +19,15 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kb.database.migrations import MIGRATIONS
+from kb.database.snapshots import SCHEMA_KEPT, make_snapshot
 from kb.database.tables import _schema, metadata
-from kb.errors import LibraryError
+from kb.errors import KBError, LibraryError
 from kb.settings import Settings
 
 DATABASE_NAME = "kb.sqlite"
 BUSY_TIMEOUT_MS = 30_000
+
+log = logging.getLogger(__name__)
 
 
 class Database:
@@ -50,6 +54,11 @@ class Database:
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
+
+    @property
+    def path(self) -> Path | None:
+        """The file of a SQLite database, None for PostgreSQL."""
+        return Path(str(self.engine.url.database)) if self.is_sqlite else None
 
     @property
     def location(self) -> str:
@@ -104,7 +113,8 @@ class Database:
             return LibraryError(
                 "database.damaged",
                 "The database {location} is damaged: {reason}.",
-                hint="Move the file away and run: kb reindex (media and transcripts are safe).",
+                hint="Put the last copy in its place: kb restore. Without a copy, move the file "
+                "away and run: kb reindex (media and transcripts are safe).",
                 location=self.location,
                 reason=text,
             )
@@ -156,11 +166,25 @@ class Database:
                     done=done,
                     known=len(MIGRATIONS),
                 )
+            if done and done < len(MIGRATIONS):
+                self._keep_old(done)
             for number, migrate in enumerate(MIGRATIONS[done:], start=done + 1):
                 migrate(connection)
                 connection.execute(
                     sa.insert(_schema).values(version=number, applied_at=time.time())
                 )
+
+    def _keep_old(self, version: int) -> None:
+        """Copy the database before its schema is changed; without a copy the change is made too.
+
+        A migration is one transaction, so that the copy is needed only if it does the wrong thing.
+        """
+        if self.path is None:
+            return
+        try:
+            make_snapshot(self.path, f"schema{version}", SCHEMA_KEPT)
+        except KBError as error:
+            log.warning("No copy was made before the change of the schema: %s", error.message)
 
     def _version(self, connection: sa.Connection) -> int:
         return connection.scalar(sa.select(sa.func.max(_schema.c.version))) or 0

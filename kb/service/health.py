@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Literal
 
 from gpu.presets import Preset, load_presets
 from gpu.status import Machine
-from kb.database import Database
+from kb.database import DATABASE_NAME, Database
+from kb.database.snapshots import check_file, snapshots
 from kb.errors import KBError, StoredProblem
 from kb.inference.session import InferenceSession
 from kb.jobs.queue.telemetry import read_machines
@@ -22,6 +24,7 @@ from kb.service.presets import Presets
 from kb.settings import Settings
 
 LOW_DISK_BYTES = 10 * 2**30
+DATABASE_CHECK_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         _detector(),
         _presets(settings),
         _library(settings),
+        *_database(settings),
         _disk(settings),
         *_workers(settings),
         *_sources(settings),
@@ -130,6 +134,35 @@ def _library(settings: Settings) -> HealthCheck:
         first = listing.problems[0]
         return HealthCheck("Library", "warn", f"{detail}; {first.message}", first.hint)
     return HealthCheck("Library", "ok", detail)
+
+
+def _database(settings: Settings) -> list[HealthCheck]:
+    """Return the check of every page of the database file; none without a file.
+
+    A damaged page is not noticed by opening the database.
+    """
+    path = settings.home / DATABASE_NAME
+    if settings.database_url.get_secret_value() or not path.is_file():
+        return []
+    kept = snapshots(settings.home)
+    try:
+        found = check_file(path, DATABASE_CHECK_S)
+    except KBError as error:
+        return [HealthCheck("Database", "warn", error.message, error.hint, error.problem)]
+    if found.problems:
+        if kept:
+            day = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept[0].made_at))
+            fix = f"Put the copy of {day} in its place: kb worker --stop; kb restore"
+        else:
+            fix = f"There is no copy of it: move {path.name} away and run: kb reindex"
+        return [HealthCheck("Database", "fail", f"{path} is damaged: {found.problems[0]}", fix)]
+    detail = f"{path.name}: every page is readable"
+    if not found.complete:
+        detail = f"{path.name}: no damage in the part that was read within {DATABASE_CHECK_S:g} s"
+    if kept:
+        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(kept[0].made_at))
+        detail += f"; {len(kept)} copies, the last of {day}"
+    return [HealthCheck("Database", "ok", detail)]
 
 
 def _disk(settings: Settings) -> HealthCheck:

@@ -49,6 +49,14 @@ class JobSettings(BaseModel):
         gt=0,
         description="Days for which the job records of ended items are kept.",
     )
+    backups: int = Field(
+        7,
+        alias="KB_BACKUPS",
+        ge=0,
+        le=1000,
+        description="Daily copies of the database (SQLite) that a worker keeps in backups/ of the "
+        "library folder; 0 makes none.",
+    )
     log_level: str = Field(
         "WARNING",
         alias="KB_LOG_LEVEL",

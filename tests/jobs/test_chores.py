@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.database import Database, items, workers
+from kb.database.snapshots import snapshots
 from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.jobs.queue import heartbeat, workflow_ids
@@ -159,3 +160,9 @@ def test_a_subscription_that_is_due_is_listed_once(context: WorkerContext) -> No
     assert states(context, [listing]) == [(QUEUED, 1)]
     with context.items.database.begin() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(items)) == 1
+
+
+def test_the_database_is_copied_once_a_day(context: WorkerContext) -> None:
+    for _ in range(3):
+        chores.back_up_database(context)
+    assert [each.reason for each in snapshots(context.settings.home)] == ["daily"]

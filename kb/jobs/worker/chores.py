@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 
+from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot
 from kb.jobs.queue import heartbeat, listing_jobs, workflow_ids
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
 from kb.jobs.queue.items import Key
@@ -83,6 +84,13 @@ def requeue_lost(context: WorkerContext, idle_before: set[Key]) -> set[Key]:
 def delete_old_records(context: WorkerContext) -> None:
     """Delete the records of workflows that ended longer ago than the setting allows."""
     context.client.delete_finished(time.time() - context.settings.keep_records_days * DAY_S)
+
+
+def back_up_database(context: WorkerContext) -> None:
+    """Copy a SQLite database once a day. A damaged one is logged and replaces no earlier copy."""
+    path = context.items.database.path
+    if path is not None and daily_snapshot(path, context.settings.backups) is not None:
+        log.info("the database was copied to %s", path.parent / SNAPSHOT_FOLDER)
 
 
 def poll_subscriptions(context: WorkerContext) -> None:

@@ -146,6 +146,7 @@ class Worker:
             (REAP_EVERY_S, lambda: chores.reap_dead_workers(context, detector)),
             (REQUEUE_LOST_EVERY_S, self._requeue_lost),
             (CLEANUP_EVERY_S, lambda: chores.delete_old_records(context)),
+            (CLEANUP_EVERY_S, lambda: chores.back_up_database(context)),
             (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
         ]

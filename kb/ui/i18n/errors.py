@@ -11,6 +11,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from kb.ui.i18n import (
+    errors_care,
     errors_jobs,
     errors_media,
     errors_recognition,
@@ -25,6 +26,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     errors_sinks,
     errors_media,
     errors_recognition,
+    errors_care,
     errors_jobs,
     errors_storage,
     errors_service,

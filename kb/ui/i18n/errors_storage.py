@@ -20,7 +20,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "database.damaged": (
         "Die Datenbank {location} ist beschädigt: {reason}.",
-        "Die Datei beiseitelegen und ausführen: kb reindex (Medien und Transkripte sind sicher).",
+        "Die letzte Kopie an ihre Stelle setzen: kb restore. Ohne Kopie die Datei beiseitelegen "
+        "und ausführen: kb reindex (Medien und Transkripte sind sicher).",
     ),
     "database.not_writable": (
         "Die Datenbank {location} lässt sich nicht zum Schreiben öffnen: {reason}.",
