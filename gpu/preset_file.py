@@ -13,27 +13,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from gpu.presets import Preset, check_presets
+from gpu.presets import Preset, check_presets, read_preset_file
 from kb import storage
 from kb.errors import LibraryError, SettingsError, UsageError
 
 FIGURES = (*("batch_size", "chunk_s", "overlap_s", "workers", "timestamps", "vram_budget_gb"),)
 _LONGEST_NAME = 40
-
-
-def read_text(path: Path) -> str:
-    """Return the file's text. Raises SettingsError if it cannot be read."""
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise SettingsError(
-            "presets.not_readable",
-            "The preset file {path} cannot be read: {reason}.",
-            hint="Correct KB_PRESETS_FILE, or restore presets.yaml.",
-            path=path,
-            reason=reason,
-        ) from None
 
 
 def with_preset(text: str, name: str, values: Mapping[str, object], path: Path) -> str:
@@ -90,7 +75,7 @@ def write_text(path: Path, text: str, *, expected: str) -> dict[str, Preset]:
     `expected` text, and LibraryError if it cannot be written.
     """
     presets = check_presets(text, path)
-    if read_text(path) != expected:
+    if read_preset_file(path) != expected:
         raise UsageError(
             "presets.changed",
             "{path} was changed meanwhile.",

@@ -16,6 +16,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from kb.errors import SettingsError
+from kb.storage import UnreadableText, read_user_text, unreadable_reason
 from kb.types import Timestamps
 
 PRESETS_FILE = Path(__file__).resolve().parents[1] / "presets.yaml"
@@ -106,7 +107,7 @@ def load_presets(path: str | Path | None = None) -> dict[str, Preset]:
     line, preset and key, the cause and the accepted values.
     """
     path = presets_path(path)
-    return check_presets(_read(path), path)
+    return check_presets(read_preset_file(path), path)
 
 
 def presets_path(path: str | Path | None = None) -> Path:
@@ -227,25 +228,17 @@ def override(
     return replace(preset, **changes)
 
 
-def _read(path: Path) -> str:
+def read_preset_file(path: Path) -> str:
+    """Return the text of a preset file, line ends unchanged. Raises SettingsError."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise SettingsError(
-            "presets.not_utf8",
-            "{path}, line {line}: this is not UTF-8.",
-            hint="Save the file as UTF-8.",
-            path=path,
-            line=line,
-        ) from error
-    except OSError as error:
+        return read_user_text(path)
+    except (OSError, UnreadableText) as error:
         raise SettingsError(
             "presets.not_readable",
             "The preset file {path} cannot be read: {reason}.",
             hint="Correct KB_PRESETS_FILE, or restore presets.yaml.",
             path=path,
-            reason=error.strerror,
+            reason=unreadable_reason(error),
         ) from error
 
 
@@ -266,6 +259,13 @@ def _parse(text: str, path: Path) -> CommentedMap:
             path=path,
             line=line,
             cause=cause,
+        ) from error
+    except RecursionError as error:
+        raise SettingsError(
+            "presets.nested",
+            "{path}: its values are nested too deeply.",
+            hint="See presets.yaml.",
+            path=path,
         ) from error
     except YAMLError as error:
         raise SettingsError(

@@ -173,10 +173,10 @@ class Library:
         """Return an entry's text file with this suffix. Raises LibraryError if it is missing."""
         path = self.path(entry, suffix)
         try:
-            return path.read_text(encoding="utf-8")
+            text = storage.read_user_text(path, storage.MAX_DOCUMENT_BYTES)
         except OSError as error:
             raise storage.library_error(error, path, "read") from error
-        except UnicodeError as error:
+        except storage.UnreadableText as error:
             raise LibraryError(
                 "library.text_damaged",
                 "{path} is damaged: {reason}.",
@@ -184,6 +184,7 @@ class Library:
                 path=path,
                 reason=error,
             ) from error
+        return text.replace("\r\n", "\n")
 
     # Writing
 

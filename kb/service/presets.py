@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpu import preset_file
-from gpu.presets import Preset, check_presets, find_preset, load_presets, presets_path
+from gpu.presets import (
+    Preset,
+    check_presets,
+    find_preset,
+    load_presets,
+    presets_path,
+    read_preset_file,
+)
 from kb.errors import KBError
 from kb.settings import Settings
 
@@ -46,7 +53,7 @@ class Presets:
 
     def read_text(self) -> str:
         """Return the file's text."""
-        return preset_file.read_text(self.file)
+        return read_preset_file(self.file)
 
     def check(self, text: str) -> dict[str, Preset]:
         """Return the presets in the text of a preset file by name."""

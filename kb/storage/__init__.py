@@ -17,17 +17,33 @@ from kb.storage.atomic import (
 from kb.storage.json_fields import Fields
 from kb.storage.locks import locked
 from kb.storage.os_errors import library_error
+from kb.storage.user_text import (
+    MAX_DOCUMENT_BYTES,
+    MAX_SETTINGS_BYTES,
+    UnreadableText,
+    decode_user_text,
+    read_user_bytes,
+    read_user_text,
+)
+from kb.storage.user_text import reason as unreadable_reason
 
 __all__ = [
+    "MAX_DOCUMENT_BYTES",
+    "MAX_SETTINGS_BYTES",
     "TEMPORARY_PREFIX",
     "TEMPORARY_SUFFIX",
     "Fields",
+    "UnreadableText",
     "atomic_path",
+    "decode_user_text",
     "library_error",
     "link_or_copy",
     "locked",
     "read_json",
+    "read_user_bytes",
+    "read_user_text",
     "sweep",
+    "unreadable_reason",
     "write_bytes",
     "write_json",
     "write_private",

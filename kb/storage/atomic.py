@@ -24,6 +24,7 @@ import psutil
 
 from kb.errors import LibraryError
 from kb.storage.os_errors import library_error
+from kb.storage.user_text import MAX_DOCUMENT_BYTES, UnreadableText, read_user_text
 
 Result = TypeVar("Result")
 
@@ -109,17 +110,19 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises LibraryError naming the file, and the line of a syntax error.
     """
     try:
-        # utf-8-sig: editors on Windows write a byte order mark at the beginning.
-        document = json.loads(_retry_denied(lambda: path.read_text(encoding="utf-8-sig")))
+        document = json.loads(_retry_denied(lambda: read_user_text(path, MAX_DOCUMENT_BYTES)))
     except OSError as error:
         raise library_error(error, path, "read") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, UnreadableText) as error:
+        cause: object = error
+        if isinstance(error, RecursionError):
+            cause = UnreadableText("text.nested", "its values are nested too deeply")
         raise LibraryError(
             "json.damaged",
             "{path} is damaged: {reason}.",
             hint="Repair or remove this file, then run: kb reindex",
             path=path,
-            reason=error,
+            reason=cause,
         ) from error
     if not isinstance(document, dict):
         raise LibraryError(

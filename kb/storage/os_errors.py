@@ -44,6 +44,13 @@ def library_error(error: OSError, path: Path, action: str) -> LibraryError:
             action=verb,
             path=path,
         )
+    if code in _NOT_ALLOWED and action == "read":
+        return LibraryError(
+            "storage.not_readable",
+            "Cannot read {path}: this account has no permission.",
+            hint="Change the permissions of the file or its folder.",
+            path=path,
+        )
     if code in _NOT_ALLOWED:
         return LibraryError(
             "storage.not_allowed",

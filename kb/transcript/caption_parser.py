@@ -18,6 +18,7 @@ import srt
 import webvtt
 
 from kb.errors import LibraryError
+from kb.storage import MAX_DOCUMENT_BYTES, UnreadableText, read_user_text, unreadable_reason
 from kb.transcript.chunks import collapse_whitespace
 from kb.transcript.editing import MANUAL_PROBABILITY
 from kb.types import CaptionFile, Coverage, MediaRef, Segment, Timing, Transcript, Word
@@ -29,7 +30,7 @@ _TAG = re.compile(r"<[^>\n]*>|\{\\[^}\n]*\}")
 _SOUND = re.compile(r"\(\s*[^a-z)]*\)|\[[^\]\n]*\]|♪[^♪\n]*♪?|[♪♫]")
 _SPEAKER = re.compile(r"^\s*(?:[-–—>»]+\s*)?(?:[A-ZÄÖÜ][A-ZÄÖÜß .'-]{1,28}:\s+)?")
 _PARSE_ERRORS = (
-    ValueError, TypeError, KeyError, AttributeError, srt.SRTParseError,
+    ValueError, TypeError, KeyError, AttributeError, RecursionError, srt.SRTParseError,
     webvtt.errors.MalformedFileError, webvtt.errors.MalformedCaptionError,
 )  # fmt: skip
 
@@ -66,14 +67,14 @@ def read(file: CaptionFile, media: MediaRef) -> Transcript:
 
 def _cues(path: Path) -> list[_Cue]:
     try:
-        content = path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
+        content = read_user_text(path, MAX_DOCUMENT_BYTES)
+    except (OSError, UnreadableText) as error:
         raise LibraryError(
             "captions.not_readable",
             "Cannot read the captions {path}: {cause}.",
             hint="Fetch the item again, or put the file back.",
             path=path,
-            cause=error.strerror or error,
+            cause=unreadable_reason(error),
         ) from error
     readers = {".json3": _json3, ".vtt": _vtt, ".srt": _srt}
     reader = readers.get(path.suffix.lower())

@@ -312,7 +312,6 @@ def test_a_mistake_is_reported_with_its_line(
             "presets.same_name",
             {"name": "Mine!", "other": "mine"},
         ),
-        (b"a: 1\nb: \xff\xfe\n", 2, "presets.not_utf8", {}),
         ("a: \x01\n", 1, "presets.yaml", {}),
     ],
 )

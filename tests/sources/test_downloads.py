@@ -635,7 +635,8 @@ def test_no_secret_is_shown(
     cookies.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError) as unreadable:
         direct.downloader.fetch(placeholder_item("x"), desk.folder)
-    assert unreadable.value.code == "cookies.not_text"
+    assert unreadable.value.code == "cookies.unreadable"
+    assert unreadable.value.values["reason"]["code"] == "text.encoding"
 
 
 def test_sources_fetch_with_their_arguments(tmp_path: Path, site: FakeMedia, sound: bytes) -> None:

@@ -70,7 +70,9 @@ def test_keys_are_read_from_file_and_environment(
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError) as caught:
         read_keys(Settings())
-    assert (caught.value.code, caught.value.values) == ("key.file_not_text", {"path": str(path)})
+    assert caught.value.code == "key.file_unreadable"
+    assert caught.value.values["path"] == str(path)
+    assert caught.value.values["reason"]["code"] == "text.encoding"
 
 
 def test_only_the_ends_of_a_key_are_shown(catalogue: Database, clock: Clock) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kb.storage import MAX_DOCUMENT_BYTES, UnreadableText, read_user_text
+
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
     from kb.asr.engines.base import Engine
@@ -97,7 +99,7 @@ class EngineSpec:
 def read_json_object(file: Path) -> dict[str, Any]:
     """Return the object in a JSON file; empty if it is missing, damaged or not an object."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read_user_text(file, MAX_DOCUMENT_BYTES))
+    except (OSError, ValueError, RecursionError, UnreadableText):
         return {}
     return found if isinstance(found, dict) else {}

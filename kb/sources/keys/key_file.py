@@ -80,8 +80,8 @@ def _secret(line: str) -> str:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+        return storage.read_user_text(path).splitlines(keepends=True)
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeError) as error:
+    except (OSError, storage.UnreadableText) as error:
         raise key_file_error(path, error) from None

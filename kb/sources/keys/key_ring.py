@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from kb import storage
 from kb.database import Database, api_keys
 from kb.errors import QuotaExhausted, SettingsError
 from kb.settings import PROJECT_ROOT, Settings
@@ -100,9 +101,8 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
     path = keys_file(settings.yt_api_keys_file)
     if path is not None:
         try:
-            # utf-8-sig: editors on Windows write a byte order mark at the start.
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeError) as error:
+            lines = storage.read_user_text(path).splitlines()
+        except (OSError, storage.UnreadableText) as error:
             raise key_file_error(path, error) from None
         for number, line in enumerate(lines, start=1):
             add(line.split("#", 1)[0], f"{path.name}, line {number},")
@@ -111,21 +111,14 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
     return tuple(found.values())
 
 
-def key_file_error(path: Path, error: Exception) -> SettingsError:
+def key_file_error(path: Path, error: OSError | storage.UnreadableText) -> SettingsError:
     """Return the error for a file of keys that cannot be read; it contains no text of the file."""
-    if isinstance(error, UnicodeError):
-        return SettingsError(
-            "key.file_not_text",
-            "Cannot read {path}: it is not UTF-8 text.",
-            hint="Correct the file or change YT_API_KEYS_FILE.",
-            path=path,
-        )
     return SettingsError(
         "key.file_unreadable",
         "Cannot read {path}: {reason}.",
         hint="Correct the file or change YT_API_KEYS_FILE.",
         path=path,
-        reason=getattr(error, "strerror", None) or type(error).__name__,
+        reason=storage.unreadable_reason(error),
     )
 
 
@@ -135,13 +128,14 @@ def is_key(text: str) -> bool:
 
 
 def keys_file(name: str) -> Path | None:
-    """Return the existing file of keys for this setting, None if there is none.
+    """Return the path of the keys for this setting, None if nothing is there.
 
-    The current folder is searched first, then the folder beside the package.
+    The current folder is searched first, then the folder beside the package. A folder or a pipe
+    of that name is returned too: its reading gives the error.
     """
     path = Path(name).expanduser()
     candidates = [path] if path.is_absolute() else [Path.cwd() / path, PROJECT_ROOT / path]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
 class KeyRing:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from kb import storage
 from kb.database import Database
 from kb.errors import MediaUnavailable, SettingsError
 from kb.settings import Settings
@@ -92,21 +93,14 @@ def _cookies(settings: Settings) -> str:
         return ""
     path = Path(settings.cookies_file).expanduser()
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        if isinstance(error, UnicodeError):
-            raise SettingsError(
-                "cookies.not_text",
-                "Cannot read the cookies file {path}: it is not UTF-8 text.",
-                hint="Correct KB_COOKIES_FILE.",
-                path=path,
-            ) from None
+        return storage.read_user_text(path)
+    except (OSError, storage.UnreadableText) as error:
         raise SettingsError(
             "cookies.unreadable",
             "Cannot read the cookies file {path}: {reason}.",
             hint="Correct KB_COOKIES_FILE.",
             path=path,
-            reason=error.strerror or type(error).__name__,
+            reason=storage.unreadable_reason(error),
         ) from None
 
 

@@ -229,13 +229,13 @@ DE: dict[str, tuple[str, str]] = {
         "Einem davon einen anderen Namen oder Titel geben; Groß- und Kleinschreibung und Zeichen "
         "machen keinen Unterschied.",
     ),
-    "presets.not_utf8": (
-        "{path}, Zeile {line}: das ist kein UTF-8.",
-        "Die Datei als UTF-8 speichern.",
-    ),
     "presets.yaml_mark": (
         "{path}, Zeile {line}: {cause}.",
         "Ein Schlüssel darf einmal vorkommen; mit Leerzeichen einrücken.",
+    ),
+    "presets.nested": (
+        "{path}: die Werte sind zu tief geschachtelt.",
+        "Siehe presets.yaml.",
     ),
     "presets.yaml": ("{path}, Zeile 1: {cause}.", "Siehe presets.yaml."),
     "presets.no_presets": (

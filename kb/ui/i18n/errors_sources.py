@@ -89,10 +89,6 @@ DE: dict[str, tuple[str, str]] = {
         "Die Rechte des Ordners und seine Platte prüfen.",
     ),
     # API keys
-    "key.file_not_text": (
-        "{path} lässt sich nicht lesen: kein UTF-8-Text.",
-        "Die Datei berichtigen oder YT_API_KEYS_FILE ändern.",
-    ),
     "key.file_unreadable": (
         "{path} lässt sich nicht lesen: {reason}.",
         "Die Datei berichtigen oder YT_API_KEYS_FILE ändern.",
@@ -159,10 +155,6 @@ DE: dict[str, tuple[str, str]] = {
     "downloads.forbidden_series": (
         "{count} Medien nacheinander wurden verweigert: {reason}",
         "Die Seite verlangt vielleicht eine Pause oder eine Anmeldung.",
-    ),
-    "cookies.not_text": (
-        "Die Cookie-Datei {path} lässt sich nicht lesen: kein UTF-8-Text.",
-        "KB_COOKIES_FILE berichtigen.",
     ),
     "cookies.unreadable": (
         "Die Cookie-Datei {path} lässt sich nicht lesen: {reason}.",

@@ -108,6 +108,12 @@ DE: dict[str, tuple[str, str]] = {
         "Ein anderer Prozess hält {path} seit mehr als {wait_s:g} s.",
         "Den Prozess beenden, der hängt, dann noch einmal versuchen.",
     ),
+    "text.folder": ("das ist ein Ordner, keine Datei", ""),
+    "text.no_file": ("das ist eine Pipe oder ein Gerät, keine Datei", ""),
+    "text.too_large": ("sie hat mehr als {mb:g} MB", ""),
+    "text.binary": ("Zeile {line} enthält ein NUL-Zeichen: das ist keine Textdatei", ""),
+    "text.encoding": ("Zeile {line} ist weder UTF-8 noch UTF-16 noch Windows-1252", ""),
+    "text.nested": ("ihre Werte sind zu tief geschachtelt", ""),
     "action.write": ("schreiben", ""),
     "action.read": ("lesen", ""),
     "action.remove": ("entfernen", ""),
@@ -121,6 +127,10 @@ DE: dict[str, tuple[str, str]] = {
     "storage.not_allowed": (
         "{path} lässt sich nicht {action}: das ist dort nicht erlaubt.",
         "Den Ordner beschreibbar machen, oder KB_HOME auf einen setzen, der es ist.",
+    ),
+    "storage.not_readable": (
+        "{path} lässt sich nicht lesen: dieses Konto darf es nicht.",
+        "Die Rechte der Datei oder ihres Ordners ändern.",
     ),
     "storage.wrong_kind": (
         "{path} lässt sich nicht {action}: statt eines Ordners ist dort eine Datei, oder statt "
