@@ -19,7 +19,9 @@ else:
 
     try:
         middleware = server.middleware(
-            st.get_option("server.address"), st.get_option("server.allowedHosts")
+            st.get_option("server.address"),
+            st.get_option("server.allowedHosts"),
+            str(st.get_option("server.baseUrlPath") or ""),
         )
     except KBError as error:
         sys.exit(f"{error.message}\n{error.hint}")

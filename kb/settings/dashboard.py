@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field, SecretStr
+import ipaddress
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
+
+
+def _networks(value: str) -> str:
+    for name in filter(None, (each.strip() for each in value.split(","))):
+        try:
+            ipaddress.ip_network(name, strict=False)
+        except ValueError:
+            raise ValueError(f"{name!r} is neither an address nor a network") from None
+    return value
+
+
+Networks = Annotated[str, AfterValidator(_networks)]
 
 
 class DashboardSettings(BaseModel):
@@ -26,3 +41,15 @@ class DashboardSettings(BaseModel):
         description="The dashboard starts a worker on its machine when none is alive: at its "
         "start, when items are queued, after one was killed. Off: by its button alone.",
     )
+    trusted_proxies: Networks = Field(
+        "",
+        alias="KB_TRUSTED_PROXIES",
+        description="Proxies before the dashboard whose X-Forwarded-For header is believed: "
+        "addresses or networks, separated by commas, such as 127.0.0.1. Empty believes none, and "
+        "all people behind a proxy share one limit of sign-in tries.",
+    )
+
+    @property
+    def trusted_proxy_names(self) -> tuple[str, ...]:
+        """`trusted_proxies` as a tuple, without empty names."""
+        return tuple(name.strip() for name in self.trusted_proxies.split(",") if name.strip())

@@ -1,38 +1,47 @@
-"""Access control of the dashboard's server: Host, Origin, password, and bind address.
+"""Access control of the dashboard's server: Host, Origin, password, bind address, headers.
 
 Streamlit's checks cover its pages only. This guard checks all requests, including those to
-additional routes and the page's WebSocket connection.
+additional routes and the page's WebSocket connection, and adds the security headers to every
+answer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import html
 import ipaddress
 import logging
-import time
-from collections import defaultdict, deque
+import math
+import re
+from collections import defaultdict
 from urllib.parse import parse_qs, quote, urlsplit
 
-from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kb.errors import UsageError
+from kb.service.sessions import DEVICE_S, SESSION_S, Sessions
+from kb.service.views import AuditLog
 from kb.settings import Settings
 from kb.ui.i18n import MESSAGES
+from kb.ui.web.security_headers import add_headers, is_closed
+from kb.ui.web.sign_in_limits import SignInLimits, TrustedProxies, caller_of
 
 SIGN_IN, SIGN_OUT = "/kb-login", "/kb-logout"
 HEALTH = "/_stcore/health"  # discloses only that the server runs
-COOKIE = "kb_session"
-COOKIE_S = 30 * 86_400
-TRIES, TRIES_S = 5, 60.0  # wrong passwords of one address within this time before it has to wait
+COOKIE, DEVICE_COOKIE = "kb_session", "kb_device"
+BODY_S = 10.0  # seconds within which a sign-in form must arrive
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 BODY_BYTES = 4096  # maximum size of a sign-in form
+
+_HOST = re.compile(r"(?:(?P<name>[A-Za-z0-9._-]+)|\[(?P<address>[0-9A-Fa-f:.]+)\])(?::\d{1,5})?")
+# The messages that begin an answer and carry its headers.
+_STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 log = logging.getLogger(__name__)
 
@@ -68,55 +77,126 @@ class RequestGuard:
     """ASGI middleware that refuses foreign hosts and origins, then requires the password.
 
     `hosts` are the allowed host names (empty: any). A request with another name may come from a
-    page whose own name resolves to this server (DNS rebinding).
+    page whose own name resolves to this server (DNS rebinding). `sessions` is None where no
+    password is asked for. `base` is the path below which the page is served.
     """
 
-    def __init__(self, app: ASGIApp, *, password: str = "", hosts: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        password: str = "",
+        hosts: tuple[str, ...] = (),
+        sessions: Sessions | None = None,
+        proxies: TrustedProxies | None = None,
+        audit: AuditLog | None = None,
+        base: str = "",
+    ) -> None:
         self._app = app
         self._password = password
         self._hosts = {name.lower() for name in hosts}
-        self._failed_attempts: dict[str, deque[float]] = defaultdict(deque)
-        self._signer = URLSafeTimedSerializer(_key(password), salt=COOKIE) if password else None
+        self._sessions = sessions
+        self._proxies = proxies or TrustedProxies(())
+        self._audit = audit
+        self._base = base
+        self._limits = SignInLimits()
+        # Connections of the page, by the token of their session: signing out closes them.
+        self._connections: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._check_origin(scope)
-        if refusal is None and self._signer is not None:
+        started = False
+
+        async def guarded_send(message: Message) -> None:
+            nonlocal started
+            if message["type"] in _STARTS:
+                started = True
+                add_headers(message)
+            await send(message)
+
+        refusal = self._check_request(scope)
+        if refusal is None and self._sessions is not None:
             refusal = await self._authenticate(scope, receive)
         if refusal is None:
-            await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            await refusal(scope, receive, send)
+            try:
+                await self._pass_on(scope, receive, guarded_send)
+            except Exception:
+                if started or scope["type"] != "http":
+                    raise
+                log.exception("A request to %s failed", scope["path"])
+                failure = PlainTextResponse("The server failed; see its log.", 500)
+                await failure(scope, receive, guarded_send)
+        elif scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
+            await refusal(scope, receive, guarded_send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def _check_origin(self, scope: Scope) -> Response | None:
+    def _check_request(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if self._hosts and _name(host) not in self._hosts:
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        if len(hosts) != 1 or len(origins) > 1:
+            return PlainTextResponse("A header is missing or repeated.", 400)
+        host = hosts[0]
+        name = _name(host)
+        if not name or (self._hosts and name not in self._hosts):
             return PlainTextResponse("This server does not answer to that name.", 400)
-        origin = headers.get("origin")
+        if is_closed(scope["path"], self._base):
+            return PlainTextResponse("Not Found", 404)
         unsafe = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
-        if origin is None or not unsafe:
+        if not origins or not unsafe:
             # Read requests need no origin: browsers hide the response from foreign pages.
             return None
-        if urlsplit(origin).netloc.lower() != host.lower():
+        if _origin_host(origins[0]) != host.lower():
             return PlainTextResponse("A page of another site may not do this.", 403)
         return None
 
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application; a connection of the page ends with its session."""
+        if self._sessions is None or scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        token = HTTPConnection(scope).cookies.get(COOKIE, "")
+        sessions, ended = self._sessions, asyncio.Event()
+        self._connections[token].add(ended)
+
+        async def receive_while_valid() -> Message:
+            message = asyncio.ensure_future(receive())
+            end = asyncio.ensure_future(ended.wait())
+            try:
+                await asyncio.wait((message, end), return_when=asyncio.FIRST_COMPLETED)
+                if message.done() and not ended.is_set():
+                    arrived = message.result()
+                    # The session may have been ended by another server of the library.
+                    if arrived["type"] != "websocket.receive" or sessions.is_valid(token):
+                        return arrived
+                await send({"type": "websocket.close", "code": 1008})
+                return {"type": "websocket.disconnect", "code": 1008}
+            finally:
+                message.cancel()
+                end.cancel()
+
+        try:
+            await self._app(scope, receive_while_valid, send)
+        finally:
+            self._connections[token].discard(ended)
+            if not self._connections[token]:
+                del self._connections[token]
+
     async def _authenticate(self, scope: Scope, receive: Receive) -> Response | None:
+        assert self._sessions is not None
         path = scope["path"]
         if path == HEALTH:
             return None
-        if path == SIGN_OUT:
-            answer: Response = RedirectResponse(SIGN_IN, 303)
-            answer.delete_cookie(COOKIE)
-            return answer
+        token = HTTPConnection(scope).cookies.get(COOKIE, "")
+        known = self._sessions.is_valid(token)
+        if path == SIGN_OUT and scope["type"] == "http":
+            if scope["method"] == "POST":
+                return self._sign_out(scope, token)
+            return _sign_out_form(scope) if known else RedirectResponse(SIGN_IN, 303)
         if path == SIGN_IN and scope["type"] == "http" and scope["method"] == "POST":
             return await self._sign_in(Request(scope, receive))
-        known = self._has_session(HTTPConnection(scope))
         if path == SIGN_IN:
             return RedirectResponse("/", 303) if known else _form(scope)
         if known:
@@ -126,56 +206,95 @@ class RequestGuard:
             return _form(scope, next_url=f"{path}?{query}" if query else path)
         return PlainTextResponse("Sign in first.", 401)
 
-    def _has_session(self, connection: HTTPConnection) -> bool:
-        assert self._signer is not None
-        try:
-            self._signer.loads(connection.cookies.get(COOKIE, ""), max_age=COOKIE_S)
-        except BadSignature:
-            return False
-        return True
+    def _sign_out(self, scope: Scope, token: str) -> Response:
+        assert self._sessions is not None
+        if self._sessions.is_valid(token):
+            self._record("sign-out", scope, self._sessions.name_of(token))
+        self._sessions.end(token)
+        for ended in tuple(self._connections.get(token, ())):
+            ended.set()
+        answer = RedirectResponse(SIGN_IN, 303)
+        answer.delete_cookie(COOKIE)
+        return answer
 
     async def _sign_in(self, request: Request) -> Response:
-        assert self._signer is not None
-        address = request.client.host if request.client else ""
-        wait_s = self._retry_after_s(address)
+        assert self._sessions is not None
+        address = self._address(request.scope)
+        device = request.cookies.get(DEVICE_COOKIE, "")
+        known_device = self._sessions.is_device(device)
+        name = self._sessions.name_of(device)
+        caller = f"device {name}" if known_device else caller_of(address)
+        wait_s = self._limits.admit(caller, device=known_device)
         if wait_s:
-            answer = _form(request.scope, "sign_in_wait", status=429)
-            answer.headers["Retry-After"] = str(round(wait_s))
-            return answer
-        body = b""
-        async for block in request.stream():
-            body += block
-            if len(body) > BODY_BYTES:
-                return PlainTextResponse("Too long.", 413)
-        form = parse_qs(body.decode("utf-8", "replace"))
-        password = form.get("password", [""])[0]
-        next_url = _local_url(form.get("next", ["/"])[0])
-        if not hmac.compare_digest(_digest(password), _digest(self._password)):
-            self._failed_attempts[address].append(time.monotonic())
+            return _too_many(request.scope, wait_s)
+        success = False
+        try:
+            form = await _read_form(request)
+            if isinstance(form, Response):
+                return form
+            password, next_url = form
+            success = hmac.compare_digest(_digest(password), _digest(self._password))
+        finally:
+            self._limits.finish(caller, success=success)
+        if not success:
             log.warning("A wrong password for the dashboard, from %s", address)
+            self._record("sign-in refused", request.scope)
             return _form(request.scope, "sign_in_wrong", next_url=next_url, status=401)
-        self._failed_attempts.pop(address, None)
+        token = self._sessions.start()
+        self._record("sign-in", request.scope, self._sessions.name_of(token))
         done = RedirectResponse(next_url, 303)
+        secure = request.url.scheme == "https"
         done.set_cookie(
-            COOKIE, self._signer.dumps("in"), max_age=COOKIE_S, httponly=True, samesite="lax",
-            secure=request.url.scheme == "https",
-        )  # fmt: skip
+            COOKIE, token, max_age=SESSION_S, httponly=True, samesite="lax", secure=secure
+        )
+        if not known_device:
+            done.set_cookie(
+                DEVICE_COOKIE, self._sessions.add_device(), max_age=DEVICE_S, path=SIGN_IN,
+                httponly=True, samesite="strict", secure=secure,
+            )  # fmt: skip
         return done
 
-    def _retry_after_s(self, address: str) -> float:
-        """Return the seconds until an address may try again."""
-        tries, now = self._failed_attempts[address], time.monotonic()
-        while tries and now - tries[0] > TRIES_S:
-            tries.popleft()
-        return TRIES_S - (now - tries[0]) if len(tries) >= TRIES else 0.0
+    def _address(self, scope: Scope) -> str:
+        """Return the address of the client; a header is believed from trusted proxies only."""
+        client = scope.get("client")
+        forwarded = Headers(scope=scope).getlist("x-forwarded-for")
+        return self._proxies.client_address(client[0] if client else "", forwarded)
+
+    def _record(self, what: str, scope: Scope, session: str = "") -> None:
+        if self._audit is not None:
+            who = f"session {session}" if session else "unknown"
+            self._audit.record(what, who=who, address=self._address(scope))
 
 
-def _key(password: str) -> bytes:
-    """Return the key that signs cookies; it depends on the password only.
+async def _read_form(request: Request) -> tuple[str, str] | Response:
+    """Return the password and the next address of a sign-in form, or the answer to a bad one."""
+    body = b""
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for block in request.stream():
+                body += block
+                if len(body) > BODY_BYTES:
+                    return PlainTextResponse("Too long.", 413)
+    except TimeoutError:
+        return PlainTextResponse("Too slow.", 408)
+    except ClientDisconnect:
+        return PlainTextResponse("Broken off.", 400)
+    form = parse_qs(body.decode("utf-8", "replace"))
+    return form.get("password", [""])[0], _local_url(form.get("next", ["/"])[0])
 
-    It is the same after a restart, and a new password makes old cookies invalid.
-    """
-    return hashlib.scrypt(password.encode(), salt=b"kb-ingest dashboard", n=2**14, r=8, p=1)
+
+def _too_many(scope: Scope, wait_s: float) -> Response:
+    answer = _form(scope, "sign_in_wait", status=429)
+    answer.headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
+    return answer
+
+
+def _origin_host(origin: str) -> str:
+    """Return host and port of an Origin header in lower case; empty if it has none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _digest(password: str) -> bytes:
@@ -184,10 +303,8 @@ def _digest(password: str) -> bytes:
 
 def _name(host: str) -> str:
     """Return the name in a Host header without port and brackets; empty if invalid."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    found = _HOST.fullmatch(host)
+    return (found["name"] or found["address"]).lower().rstrip(".") if found else ""
 
 
 def _local_url(target: str) -> str:
@@ -200,20 +317,40 @@ def _local_url(target: str) -> str:
 
 
 def _form(scope: Scope, problem: str = "", *, next_url: str = "/", status: int = 401) -> Response:
+    messages = _messages(scope)
+    alert = f'<p role="alert">{html.escape(messages[problem])}</p>' if problem else ""
+    fields = _PASSWORD_FIELDS.format(
+        label=html.escape(messages["password"]), onward=html.escape(next_url, quote=True)
+    )
+    return _page(messages, SIGN_IN, alert + fields, messages["sign_in"], status)
+
+
+def _sign_out_form(scope: Scope) -> Response:
+    """Return the question before signing out: a link alone must not change anything."""
+    messages = _messages(scope)
+    return _page(messages, SIGN_OUT, "", messages["sign_out"], 200)
+
+
+def _messages(scope: Scope) -> dict[str, str]:
     accepted_languages = Headers(scope=scope).get("accept-language", "")
-    words = MESSAGES["de" if accepted_languages.lower().startswith("de") else "en"]
-    alert = f'<p role="alert">{html.escape(words[problem])}</p>' if problem else ""
+    return MESSAGES["de" if accepted_languages.lower().startswith("de") else "en"]
+
+
+def _page(messages: dict[str, str], action: str, fields: str, button: str, status: int) -> Response:
     page = _PAGE.format(
-        lang="de" if words is MESSAGES["de"] else "en",
-        app=html.escape(words["app"]),
-        label=html.escape(words["password"]),
-        button=html.escape(words["sign_in"]),
-        alert=alert,
-        action=SIGN_IN,
-        onward=html.escape(next_url, quote=True),
+        lang="de" if messages is MESSAGES["de"] else "en",
+        app=html.escape(messages["app"]),
+        button=html.escape(button),
+        fields=fields,
+        action=action,
     )
     return HTMLResponse(page, status, headers={"Cache-Control": "no-store"})
 
+
+_PASSWORD_FIELDS = """<label for="password">{label}</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required
+ autofocus>
+<input type="hidden" name="next" value="{onward}">"""
 
 _PAGE = """<!doctype html>
 <html lang="{lang}"><head><meta charset="utf-8"><title>{app}</title>
@@ -231,11 +368,7 @@ button {{ border: 0; background: #1f5f99; color: #ffffff; cursor: pointer; }}
 :focus-visible {{ outline: 3px solid light-dark(#1f5f99, #7db4e6); outline-offset: 2px; }}
 p {{ margin: 0; color: light-dark(#b3261e, #ff8a80); }}
 </style></head><body><main><form method="post" action="{action}">
-<h1>{app}</h1>{alert}
-<label for="password">{label}</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required
- autofocus>
-<input type="hidden" name="next" value="{onward}">
+<h1>{app}</h1>{fields}
 <button type="submit">{button}</button>
 </form></main></body></html>
 """

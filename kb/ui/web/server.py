@@ -18,10 +18,13 @@ from starlette.routing import Route
 
 from kb.errors import KBError
 from kb.service import Service, open_browser, uploads
+from kb.service.sessions import Sessions
 from kb.service.throughput_meter import record_throughput
+from kb.service.views import AuditLog
 from kb.service.worker_supervisor import POLL_EVERY_S, Chore, worker_supervisor
 from kb.settings import Settings, get_settings
 from kb.ui.web import media_route, oidc, request_guard, upload_route
+from kb.ui.web.sign_in_limits import TrustedProxies
 
 UPLOAD = "kb-upload"
 _REFUSED = "This link belongs to an earlier page: load the page again."
@@ -55,11 +58,14 @@ def upload_url() -> str:
     return f"{UPLOAD}?key={media_route.token(UPLOAD)}"
 
 
-def middleware(address: str | None, allowed_hosts: Sequence[str] = ()) -> list[Middleware]:
+def middleware(
+    address: str | None, allowed_hosts: Sequence[str] = (), base: str = ""
+) -> list[Middleware]:
     """Return the middleware before all routes of a server bound to this address.
 
     `allowed_hosts` are the allowed host names unless the server is bound to loopback; empty or
-    `*` for any. Raises UsageError if the whole network would have access, and SettingsError.
+    `*` for any. `base` is the path below which the page is served. Raises UsageError if the whole
+    network would have access, and SettingsError.
     """
     global _guard_installed
     settings = get_settings()
@@ -69,7 +75,16 @@ def middleware(address: str | None, allowed_hosts: Sequence[str] = ()) -> list[M
         hosts = request_guard.LOOPBACK_NAMES
     _guard_installed = True
     password = settings.password.get_secret_value()
-    return [Middleware(request_guard.RequestGuard, password=password, hosts=hosts)]
+    guard = Middleware(
+        request_guard.RequestGuard,
+        password=password,
+        hosts=hosts,
+        sessions=Sessions(settings.home, password) if password else None,
+        proxies=TrustedProxies(settings.trusted_proxy_names),
+        audit=AuditLog(settings.home, "dashboard"),
+        base="/" + base.strip("/") if base.strip("/") else "",
+    )
+    return [guard]
 
 
 def is_password_enforced(settings: Settings) -> bool:
