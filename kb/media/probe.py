@@ -6,7 +6,7 @@ A header may be wrong. Only decoding (`kb.media.decode`) gives the true length o
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from av.stream import Disposition, Stream
 
 from kb.errors import MediaUnavailable
 from kb.media import reason_of, shown
+from kb.media.file_end import file_end
 
 # A read of a local file must never open a connection, even for a playlist with web addresses.
 LOCAL_ONLY = {"protocol_whitelist": "file"}
@@ -29,11 +30,13 @@ _HEAD_BYTES = 4096
 class MediaProbe:
     """The facts that the header of a container declares.
 
-    `duration_s` is the length of the whole medium (an estimate if the format declares none, None
-    if no estimate is possible). `sound_end_s` is the time at which the sound ends on the medium's
-    clock, None if the header does not give it separately. `sample_rate_hz`, `channels` and
-    `audio_codec` belong to the stream that will be decoded and are None without sound. A cover
-    picture is not video.
+    `start_s` is the container's start: a browser's player counts from 0, and all times of this
+    project count from that start. `duration_s` is the length of the whole medium from there (an
+    estimate if the format declares none, None if no estimate is possible). `sound_end_s` is the
+    time at which the sound ends on the same clock, None if the header does not give it separately.
+    `sample_rate_hz`, `channels` and `audio_codec` belong to the stream that will be decoded and
+    are None without sound. A cover picture is not video. `ignores_length`: the header says less
+    than the file holds, and the sound is read to the end of the file.
     """
 
     path: Path
@@ -46,6 +49,17 @@ class MediaProbe:
     sample_rate_hz: int | None = None
     channels: int | None = None
     sound_end_s: float | None = None
+    start_s: float = 0.0
+    ignores_length: bool = False
+
+
+def input_arguments(found: MediaProbe) -> tuple[str, ...]:
+    """Return the arguments with which ffmpeg opens a medium, for every reader of its sound."""
+    return (
+        *("-protocol_whitelist", LOCAL_ONLY["protocol_whitelist"]),
+        *(("-ignore_length", "1") if found.ignores_length else ()),
+        *("-i", media_url(found.path)),
+    )
 
 
 def probe(path: str | Path) -> MediaProbe:
@@ -134,6 +148,9 @@ def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
         )
     suffix = path.suffix.lower().removeprefix(".")
     duration_s = container.duration / av.time_base if container.duration is not None else None
+    start_s = float(Fraction(container.start_time or 0, av.time_base))
+    if duration_s is not None and _counts_from_zero(container):
+        duration_s = max(0.0, duration_s - start_s)
     # ffmpeg reads plain text as a video (tty) and a picture as a video of one frame.
     is_film = not any(name == "tty" or name.endswith("_pipe") for name in names)
     has_video = is_film and any(
@@ -147,39 +164,62 @@ def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
         duration_s=duration_s,
         has_audio=False,
         has_video=has_video,
+        start_s=start_s,
     )
     sound = container.streams.best("audio")
     if sound is None:
         return facts
     codec = getattr(sound, "codec_context", None)  # None for a codec without a decoder in PyAV
-    return MediaProbe(
-        path=path,
-        size_bytes=size_bytes,
-        container=facts.container,
-        duration_s=duration_s,
+    facts = replace(
+        facts,
         has_audio=True,
-        has_video=has_video,
         audio_codec=codec.codec.canonical_name if codec else None,
         sample_rate_hz=(codec.sample_rate or None) if codec else None,
         channels=(codec.layout.nb_channels or None) if codec else None,
-        sound_end_s=_end_of(sound, container),
+        sound_end_s=_end_of(sound, container, start_s),
     )
+    return _with_whole_length(facts) if facts.container == "wav" else facts
 
 
-def _end_of(stream: Stream, container: InputContainer) -> float | None:
+def _with_whole_length(facts: MediaProbe) -> MediaProbe:
+    """Return the facts of a WAV with the length of the samples that are there."""
+    end = file_end(facts.path, facts.container, facts.size_bytes)
+    if end.data_bytes is None or not end.bytes_per_s:
+        return facts
+    length_s = end.data_bytes / end.bytes_per_s
+    return replace(facts, duration_s=length_s, sound_end_s=length_s, ignores_length=True)
+
+
+def _counts_from_zero(container: InputContainer) -> bool:
+    """Return True if the format's length counts from 0 and not from the container's start."""
+    names = container.format.name.split(",")
+    if "ogg" in names:
+        return any(s.type == "audio" and s.codec_context.name == "opus" for s in container.streams)
+    return "matroska" in names
+
+
+def _end_of(stream: Stream, container: InputContainer, start_s: float) -> float | None:
     """Return the end of a stream by the header, in seconds from the medium's start, or None."""
-    if stream.duration is not None and stream.time_base is not None:
-        first = Fraction(container.start_time or 0, av.time_base)
-        begin = first if stream.start_time is None else stream.start_time * stream.time_base
-        return float(begin - first + stream.duration * stream.time_base)
-    # Matroska has no duration for each stream, but its usual writers store it in a tag.
-    try:
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-        tagged = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except (KeyError, ValueError):
+    names = container.format.name.split(",")
+    if "matroska" in names:
+        # Its streams have no duration (libavformat may fill in that of the container), but its
+        # usual writers store their end in a tag.
+        try:
+            hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+            tagged = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        except (KeyError, ValueError):
+            return None
+        # Some tools cut a file and keep the tag of the uncut file.
+        if container.duration is not None:
+            tagged = min(tagged, container.duration / av.time_base)
+        return max(0.0, tagged - start_s)
+    if stream.duration is None or stream.time_base is None:
         return None
-    # Some tools cut a file and keep the tag of the uncut file.
-    return tagged if container.duration is None else min(tagged, container.duration / av.time_base)
+    if "ogg" in names:
+        return None  # its end is judged by the mark on the last page
+    first = Fraction(container.start_time or 0, av.time_base)
+    begin = first if stream.start_time is None else stream.start_time * stream.time_base
+    return float(begin - first + stream.duration * stream.time_base)
 
 
 def _unreadable(path: Path, head: bytes, error: Exception) -> MediaUnavailable:
