@@ -143,6 +143,14 @@ def button(page: Any, name: str) -> Any:
     return page.get_by_role("button", name=name, exact=True).and_(page.locator(f":not({header})"))
 
 
+def wait_page_ready(page: Any) -> None:
+    """Wait until the server's run of the page has ended.
+
+    A text typed during a run is replaced when the run draws the field again.
+    """
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+
+
 def press(page: Any, name: str) -> None:
     """Click the page's own button of exactly this name."""
     button(page, name).click()

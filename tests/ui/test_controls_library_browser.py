@@ -33,7 +33,7 @@ from kb.ui.i18n import text
 from tests.fakes.odin import FakeOdin
 from tests.support import browser
 from tests.support.app_server import dashboard
-from tests.support.browser import button, press
+from tests.support.browser import button, press, wait_page_ready
 from tests.support.library_pages import HARBOUR, add_item
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -318,12 +318,15 @@ def test_presets_history_and_a_measurement(site: Site) -> None:
     # The presets file as text: an error is shown and nothing is written; then it is saved
     tab.locator(".st-key-preset-as-text summary").click()
     content = tab.get_by_label(text("gpu_preset_text_label"), exact=True)
+    content.wait_for()
+    wait_page_ready(tab)
     good = content.input_value()
     assert "workers: 6" in good
     content.fill(good.replace("workers: 6", "workers: 99"))
     press(tab, text("gpu_preset_text_save"))
     tab.get_by_text(re.compile("workers must be a whole number from 1 to 32")).first.wait_for()
     assert load_presets(site.presets)["max"].workers == 6
+    wait_page_ready(tab)
     content.fill(good.replace("workers: 6", "workers: 5"))
     press(tab, text("gpu_preset_text_save"))
     tab.get_by_text(re.compile(r"presets\.yaml is saved")).wait_for()

@@ -126,10 +126,8 @@ def test_a_folder_is_looked_at_planned_and_queued(home: Path) -> None:
     assert text("plan_unknown") in said
     assert re.search(r"\d min audio", said)
     assert "free" in said
-    app.button("start").click()
-    run_page(app)
+    start(app)
 
-    assert app.session_state["tab"] == "Queue"
     service = Service()
     found = service.queue.page()
     assert [row.state for row in found.rows] == ["queued"] * 3
