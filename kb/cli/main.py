@@ -30,7 +30,7 @@ from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.options import RunOptions
 from kb.service import Service, open_browser
 from kb.service.notation import FORMATS, SEARCH_MODES
-from kb.settings import PROJECT_ROOT, get_settings
+from kb.settings import PROJECT_ROOT, get_settings, python_command
 
 # The base class of errors about arguments. Newer versions of typer contain click and do not
 # export this class; `BadParameter` has it as a base class in both.
@@ -278,7 +278,7 @@ def open_app(
     ] = False,
 ) -> None:
     """The dashboard, in the browser."""
-    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_ROOT / "streamlit_app.py")]
+    command = python_command("-m", "streamlit", "run", str(PROJECT_ROOT / "streamlit_app.py"))
     reason = open_browser.unavailable_reason(os.environ)
     if reason and not no_browser:
         console.print_note(

@@ -21,7 +21,7 @@ from kb.jobs.queue.telemetry import read_machines
 from kb.library import Library
 from kb.service.health_sources import check_sources
 from kb.service.presets import Presets
-from kb.settings import Settings
+from kb.settings import Settings, current_sources
 
 LOW_DISK_BYTES = 10 * 2**30
 DATABASE_CHECK_S = 10.0
@@ -42,6 +42,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
     """Run all checks and return their results, in the order of display. Raises nothing."""
     return [
         _python(),
+        _settings(),
         _hardware(session),
         _model(settings, session),
         _detector(),
@@ -60,6 +61,26 @@ def _failed(name: str, error: KBError) -> HealthCheck:
 
 def _python() -> HealthCheck:
     return HealthCheck("Python", "ok", f"{platform.python_version()} on {platform.system()}")
+
+
+def _settings() -> HealthCheck:
+    """Return the files that were read and the place of each value, without the values."""
+    sources = current_sources()
+    files = [f"{file.path} ({len(file.values)} settings)" for file in sources.files]
+    named = [origin.clause().message for origin in sources.origins.values()]
+    detail = "; ".join([", ".join(files) or "no .env file is read", *named])
+    if sources.misspelt:
+        wrong = ", ".join(f"{name} (meant: {meant}?)" for name, meant in sources.misspelt.items())
+        return HealthCheck(
+            "Settings",
+            "warn",
+            f"The environment has names that are no settings: {wrong}; {detail}",
+            "Correct the names in the environment.",
+        )
+    ignored = [name for file in sources.files for name in file.ignored]
+    if ignored:
+        detail += f"; not ours, passed over: {', '.join(ignored)}"
+    return HealthCheck("Settings", "ok", detail)
 
 
 def _hardware(session: InferenceSession) -> HealthCheck:

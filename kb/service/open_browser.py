@@ -14,6 +14,8 @@ import threading
 import urllib.request
 from collections.abc import Mapping
 
+from kb.settings import python_command
+
 OPEN_BROWSER_FLAG = "--open-browser"  # argument of the page's script, after `--`
 READY_S = 120.0  # maximum time until the server answers
 POLL_S = 0.2
@@ -83,7 +85,7 @@ def _responds(url: str) -> bool:
 def _open_browser(url: str) -> bool:
     try:
         process = subprocess.Popen(
-            [sys.executable, "-c", _OPEN, url],
+            python_command("-c", _OPEN, url),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

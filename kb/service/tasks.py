@@ -28,7 +28,7 @@ from kb import storage
 from kb.errors import KBError, StoredProblem, UsageError
 from kb.jobs.worker.spawn import start_detached
 from kb.service.task_registry import TASKS
-from kb.settings import Settings, get_settings
+from kb.settings import Settings, get_settings, python_command
 
 State = Literal["running", "done", "failed", "stopped", "lost"]
 
@@ -116,7 +116,7 @@ def start(settings: Settings, name: str, arguments: Mapping[str, Any] | None = N
     now = time.time()
     task = Task(name, dict(arguments or {}), "running", now, now, host=socket.gethostname())
     _write(settings, task)
-    command = [sys.executable, "-m", "kb.service.tasks", name]
+    command = python_command("-m", "kb.service.tasks", name)
     start_detached(command, settings, _log_file(settings))
     return task
 

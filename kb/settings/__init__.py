@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from kb.settings.example import example_lines
-from kb.settings.settings import LIBRARY_ENVIRONMENT, PROJECT_ROOT, Settings, get_settings
+from kb.settings.process_environment import LIBRARY_ENVIRONMENT, python_command
+from kb.settings.settings import (
+    PROJECT_ROOT,
+    Settings,
+    current_sources,
+    get_settings,
+    origin,
+)
 
 __all__ = [
     "LIBRARY_ENVIRONMENT",
     "PROJECT_ROOT",
     "Settings",
+    "current_sources",
     "example_lines",
     "get_settings",
+    "origin",
+    "python_command",
 ]

@@ -15,23 +15,27 @@ from pydantic import SecretStr
 from kb import storage
 from kb.errors import LibraryError, SettingsError
 from kb.settings import settings
-from kb.settings.settings import Settings, get_settings
+from kb.settings.env_sources import SYNONYMS, trusted_file
+from kb.settings.settings import Settings, current_sources, get_settings
 
 
 def env_file() -> Path:
-    """Return the `.env` file in use or to be made: in the working directory or the package's."""
-    working_dir_file = Path.cwd() / ".env"
-    beside = settings.ENV_FOLDER / ".env"
-    if working_dir_file.is_file():
-        return working_dir_file
-    # The folder of an installed package is not for files of the user.
-    project = (settings.ENV_FOLDER / "pyproject.toml").is_file()
-    return beside if beside.is_file() or project else working_dir_file
+    """Return the trusted `.env` file, in use or to be made."""
+    return trusted_file(settings.ENV_FOLDER)
 
 
 def from_environment(alias: str) -> bool:
     """Return whether the environment sets it: a value in `.env` would have no effect then."""
-    return bool(os.environ.get(alias))
+    found = current_sources().origins.get(alias)
+    return bool(os.environ.get(alias)) or (found is not None and found.path is None)
+
+
+def _name_in_use(alias: str) -> str:
+    """Return the name by which `.env` sets a setting: its own, or a synonym that wins over it."""
+    for own, other in SYNONYMS.items():
+        if other == alias and any(file.values.get(own) for file in current_sources().files):
+            return own
+    return alias
 
 
 def change(values: Mapping[str, str]) -> Settings:
@@ -64,10 +68,23 @@ def change(values: Mapping[str, str]) -> Settings:
                 hint="Change it where the program is started.",
                 name=alias,
             )
+        found = current_sources().origins.get(alias)
+        if found is not None and found.path is not None and not _is_same(found.path, env_file()):
+            raise SettingsError(
+                "setting.other_file",
+                "{origin} has precedence over {path}.",
+                hint="Change it there, or start the program in another folder.",
+                origin=found.clause(),
+                path=env_file(),
+            )
     _check({fields[alias]: value for alias, value in values.items()})
-    _write(env_file().resolve(), values)
+    _write(env_file().resolve(), {_name_in_use(alias): value for alias, value in values.items()})
     get_settings.cache_clear()
     return get_settings()
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return path.resolve() == other.resolve()
 
 
 def _check(values: Mapping[str, str]) -> None:
@@ -82,15 +99,16 @@ def _check(values: Mapping[str, str]) -> None:
 
 def _write(path: Path, values: Mapping[str, str]) -> None:
     try:
-        before = path.read_text(encoding="utf-8") if path.is_file() else ""
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        before = storage.read_user_text(path)
+    except FileNotFoundError:
+        before = ""
+    except (OSError, storage.UnreadableText) as error:
         raise SettingsError(
             "setting.file_unreadable",
             "Cannot read {path}: {reason}.",
             hint="Correct the file.",
             path=path,
-            reason=reason,
+            reason=storage.unreadable_reason(error),
         ) from None
     draft = path.with_name(f".env.{os.getpid()}.tmp")
     try:

@@ -7,12 +7,21 @@ from collections.abc import Iterator
 
 from pydantic import SecretStr
 
-from kb.settings.settings import LIBRARY_ENVIRONMENT, Settings
+from kb.settings.process_environment import LIBRARY_ENVIRONMENT
+from kb.settings.settings import Settings
+
+_HEAD = (
+    "# The file that KB_ENV_FILE names (in the environment) is read, else .env in the project's",
+    "# folder. A .env in another current folder may set KB_PRESET, KB_MODEL, KB_LANGUAGE only.",
+    "# ${NAME} is filled in. A blank and # begin a comment, and in double quotes a backslash is an",
+    "# escape: write values with # or backslashes, such as C:\\new, in single quotes.",
+)
 
 
 def example_lines() -> Iterator[str]:
     """Return the lines of `.env.example`: every setting by group, with description and default."""
     yield "# KB Ingest: copy to .env and change what you need. An empty value takes the default."
+    yield from _HEAD
     for group, fields in Settings.fields_by_group().items():
         yield ""
         yield f"# --- {group} ---"

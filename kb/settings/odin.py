@@ -13,12 +13,14 @@ class OdinSettings(BaseModel):
     odin_api_key: SecretStr = Field(
         SecretStr(""),
         alias="API_KEY",
-        description="ODIN: key of the API, sent as a header only.",
+        description="ODIN: key of the API, sent as a header only. ODIN_API_KEY is the same "
+        "setting and wins: other programs use this name too.",
     )
     odin_api_secret: SecretStr = Field(
         SecretStr(""),
         alias="API_SECRET",
-        description="ODIN: secret of the API, sent as a header only.",
+        description="ODIN: secret of the API, sent as a header only. ODIN_API_SECRET is the same "
+        "setting and wins.",
     )
     odin_project_id: str = Field(
         "vc0lgCl8YHKTHQ9ByzYt",

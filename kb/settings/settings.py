@@ -1,22 +1,25 @@
 """Settings: name, default and meaning of each, read once from the environment and `.env`.
 
-The environment has precedence over `.env`; `.env` is searched in the working directory and then
-beside this package. `.env.example` is rendered from this table (a test compares them).
+The environment has precedence over `.env`; `kb/settings/env_sources.py` says which files are read.
+`.env.example` is rendered from this table (a test compares them).
 """
 
 from __future__ import annotations
 
-import os
+import logging
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from dotenv import dotenv_values
+import platformdirs
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
-from kb.errors import SettingsError
+from kb.errors import KBError, SettingsError
+from kb.settings import process_environment
 from kb.settings.dashboard import DashboardSettings
 from kb.settings.downloads import DownloadSettings
+from kb.settings.env_sources import Origin, Sources, read_sources
 from kb.settings.jobs import JobSettings
 from kb.settings.library import LibrarySettings
 from kb.settings.odin import OdinSettings
@@ -25,7 +28,14 @@ from kb.settings.repair import RepairSettings
 from kb.storage.validation import first_mistake
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
-ENV_FOLDER = PROJECT_ROOT  # the second folder in which `.env` is searched
+# The folder of an installed package is not for files of the user.
+ENV_FOLDER = (
+    PROJECT_ROOT
+    if (PROJECT_ROOT / "pyproject.toml").is_file()
+    else platformdirs.user_config_path("kb-ingest", appauthor=False)
+)
+
+log = logging.getLogger(__name__)
 
 
 GROUPS: dict[str, type[BaseModel]] = {
@@ -74,12 +84,7 @@ class Settings(
         return _validated({**values, **changes})
 
 
-# Set before torch and transformers are imported, unless the environment has other values.
-LIBRARY_ENVIRONMENT = {
-    "PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:512",
-    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
+ALIASES = tuple(str(field.alias) for field in Settings.model_fields.values())
 
 
 @cache
@@ -88,21 +93,38 @@ def get_settings() -> Settings:
 
     Raises SettingsError naming the variable and the accepted values.
     """
-    values: dict[str, str] = {}
-    for folder in (ENV_FOLDER, Path.cwd()):
-        env_file = folder / ".env"
-        if env_file.is_file():
-            found = dotenv_values(env_file, encoding="utf-8")
-            values.update({name: value for name, value in found.items() if value is not None})
-    values.update(os.environ)
-    for name, default in LIBRARY_ENVIRONMENT.items():
-        os.environ.setdefault(name, values.get(name, default))
-    known = {str(field.alias) for field in Settings.model_fields.values()}
-    # An empty value in .env means "the default", as in .env.example.
-    return _validated({name: value for name, value in values.items() if name in known and value})
+    sources = read_sources(ENV_FOLDER, ALIASES)
+    process_environment.apply(sources.library_variables())
+    for name, meant in sources.misspelt.items():
+        log.warning("The environment has %s, which is no setting. Did you mean %s?", name, meant)
+    settings = _validated(sources.values, sources.origins)
+    _current.clear()
+    _current.append(sources)
+    return settings
 
 
-def _validated(values: dict[str, object] | dict[str, str]) -> Settings:
+def current_sources() -> Sources:
+    """Return the sources of this process's settings. Raises SettingsError as `get_settings`."""
+    get_settings()
+    return _current[0]
+
+
+def origin(name: str) -> KBError:
+    """Return the place of a setting's value as a clause, by its name in the environment."""
+    found = current_sources().origins.get(name)
+    return found.clause() if found else _unset(name)
+
+
+def _unset(name: str) -> KBError:
+    return KBError("source.unset", "{name} in the environment or in .env", name=name)
+
+
+_current: list[Sources] = []  # of the last reading
+
+
+def _validated(
+    values: Mapping[str, object], origins: Mapping[str, Origin] | None = None
+) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -110,10 +132,12 @@ def _validated(values: dict[str, object] | dict[str, str]) -> Settings:
         where = where or "settings"
         field = Settings.model_fields.get(where)
         name = str(field.alias) if field else where
+        found = (origins or {}).get(name)
         raise SettingsError(
             "setting.value",
             "Setting {name}: {reason}.",
-            hint="Correct {name} in the environment or in .env; see .env.example.",
+            hint="Correct {origin}; see .env.example.",
             name=name,
             reason=reason,
+            origin=found.clause() if found else _unset(name),
         ) from None

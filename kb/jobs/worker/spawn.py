@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kb import storage
 from kb.options import RunOptions
-from kb.settings import Settings
+from kb.settings import Settings, python_command
 
 
 def start_detached(
@@ -54,7 +54,7 @@ def start_detached(
 def worker_command(*, exit_when_idle: bool) -> list[str]:
     """Return the command line of a worker."""
     idle = ["--exit-when-idle"] if exit_when_idle else []
-    return [sys.executable, "-m", "kb.cli", "worker", *idle]
+    return python_command("-m", "kb.cli", "worker", *idle)
 
 
 def worker_log_file(settings: Settings) -> Path:

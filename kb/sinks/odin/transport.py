@@ -29,7 +29,7 @@ from kb.errors import (
     KnowledgeBaseError,
     UsageError,
 )
-from kb.settings import Settings
+from kb.settings import Settings, origin
 from kb.sinks.odin.errors import (
     OdinRefused,
     OutcomeUnknown,
@@ -149,9 +149,10 @@ def check_credentials(settings: Settings) -> None:
         raise CredentialsMissing(
             "odin.credentials_malformed",
             "{names} holds characters that no key has (spaces, line breaks, letters with accents).",
-            hint="Check API_KEY, API_SECRET and ODIN_PROJECT_ID in .env, then run: "
-            "kb publish --all --to odin",
+            hint="Check {key}, {secret} and ODIN_PROJECT_ID, then run: kb publish --all --to odin",
             names=" and ".join(odd),
+            key=origin("API_KEY"),
+            secret=origin("API_SECRET"),
         )
     base = settings.odin_base_url
     if base.startswith("http:") and (urlsplit(base).hostname or "") not in _LOOPBACK:
@@ -295,10 +296,12 @@ class Connection:
             raise CredentialsRefused(
                 "odin.credentials_refused",
                 "ODIN refused the credentials or the project ({status}): {reason}",
-                hint="Check API_KEY, API_SECRET and ODIN_PROJECT_ID in .env, then run: "
+                hint="Check {key}, {secret} and ODIN_PROJECT_ID, then run: "
                 "kb publish --all --to odin",
                 status=status,
                 reason=self._error_text(response),
+                key=origin("API_KEY"),
+                secret=origin("API_SECRET"),
             )
         if not 200 <= status < 300:
             raise self._refusal_error(response)

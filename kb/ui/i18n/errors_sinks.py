@@ -4,9 +4,7 @@ _REINDEX = (
     "`kb reindex` ausführen: das baut den Index aus dem Bibliotheksordner neu auf; nichts geht "
     "verloren."
 )
-_CREDENTIALS = (
-    "API_KEY, API_SECRET und ODIN_PROJECT_ID in .env prüfen, dann: kb publish --all --to odin"
-)
+_CREDENTIALS = "{key}, {secret} und ODIN_PROJECT_ID prüfen, dann: kb publish --all --to odin"
 _SET_CREDENTIALS = (
     "API_KEY, API_SECRET und ODIN_PROJECT_ID in .env, in der Umgebung oder im Reiter "
     "Einstellungen setzen."

@@ -94,7 +94,50 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "setting.value": (
         "Einstellung {name}: {reason}.",
-        "{name} in der Umgebung oder in .env berichtigen; siehe .env.example.",
+        "{origin} berichtigen; siehe .env.example.",
+    ),
+    "source.environment": ("{name} in der Umgebung", ""),
+    "source.file": ("{name} in {path}, Zeile {line}", ""),
+    "source.unset": ("{name} in der Umgebung oder in .env", ""),
+    "setting.env_file": (
+        "KB_ENV_FILE nennt {path}; die Datei lässt sich nicht lesen: {reason}.",
+        "KB_ENV_FILE in der Umgebung berichtigen.",
+    ),
+    "setting.env_file_in_file": (
+        "{path}, Zeile {line}: KB_ENV_FILE wirkt nur in der Umgebung.",
+        "Die Zeile entfernen.",
+    ),
+    "setting.untrusted": (
+        "{path}, Zeile {line}: {name} darf die .env des aktuellen Ordners nicht setzen.",
+        "In die .env im Ordner des Projekts oder in die Umgebung schreiben, oder dieser Datei "
+        "vertrauen, indem KB_ENV_FILE sie nennt. Ohne das darf sie setzen: {safe}.",
+    ),
+    "setting.control_character": (
+        "{origin}: der Wert enthält einen Zeilenumbruch, einen Tabulator oder ein anderes "
+        "Steuerzeichen.",
+        'Backslashes in einfachen Anführungszeichen oder ohne schreiben: in doppelten sind "\\n" '
+        'und "\\t" ein Zeilenumbruch und ein Tabulator.',
+    ),
+    "setting.line": (
+        "{path}, Zeile {line}: das ist nicht NAME=Wert.",
+        "Einen Namen, = und einen Wert schreiben, Anführungszeichen schließen, Kommentare mit # "
+        "beginnen.",
+    ),
+    "setting.undefined_variable": (
+        "{origin}: ${{…}} im Wert nennt eine Variable, die es hier nicht gibt.",
+        "Den Namen berichtigen. Ein Wert, der selbst diese Zeichen hat, gehört in die Umgebung.",
+    ),
+    "setting.misspelt": (
+        "{path}, Zeile {line}: eine Einstellung {name} gibt es nicht. Ist {meant} gemeint?",
+        "Den Namen berichtigen oder die Zeile entfernen; siehe .env.example.",
+    ),
+    "setting.unknown_in_file": (
+        "{path}, Zeile {line}: eine Einstellung {name} gibt es nicht.",
+        "Den Namen berichtigen oder die Zeile entfernen; siehe .env.example.",
+    ),
+    "setting.other_file": (
+        "{origin} hat Vorrang vor {path}.",
+        "Dort ändern, oder das Programm in einem anderen Ordner starten.",
     ),
     "json.not_object": (
         "{path} ist beschädigt: kein JSON-Objekt.",

@@ -1,0 +1,54 @@
+"""The folder where a command is started gives no trust: nothing in it is executed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kb.settings import PROJECT_ROOT
+from tests.support.compose import WordBank, compose, write_wav
+
+TRAP = "open({mark!r}, 'a').write(__name__ + chr(10))\n"
+
+
+@pytest.mark.slow
+def test_python_files_and_programs_of_the_current_folder_are_not_run(tmp_path: Path) -> None:
+    """As in attack CWE-427: an analyst starts `kb ingest` in a folder of downloads."""
+    import numpy as np
+
+    folder, mark = tmp_path / "downloads", tmp_path / "ran"
+    folder.mkdir()
+    for name in ("secrets", "signal", "multiprocessing", "logging", "torch", "streamlit", "deno"):
+        (folder / f"{name}.py").write_text(TRAP.format(mark=str(mark)))
+    for package in ("kb", "gpu", "yt_dlp_plugins", "yt_dlp_plugins/extractor"):
+        (folder / package).mkdir()
+        (folder / package / "__init__.py").write_text(TRAP.format(mark=str(mark)))
+    for program in ("ffmpeg", "ffprobe", "ffplay", "deno", "git", "nvidia-smi", "python"):
+        path = folder / program
+        path.write_text(f"#!/bin/sh\necho {program} >> {mark}\n")
+        path.chmod(0o755)
+    bank = WordBank.load()
+    write_wav(folder / "talk.wav", compose(bank, "mountain garden", rng=np.random.default_rng(3)))
+    environment = {
+        **os.environ,
+        "KB_HOME": str(tmp_path / "library"),
+        "KB_MODEL": "demo",
+        "PYTHONPATH": str(PROJECT_ROOT),
+    }
+    environment.pop("PYTHONSAFEPATH", None)
+    start = "import sys; sys.path.remove(''); from kb.cli.main import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", start, "ingest", "talk.wav", "--wait"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not mark.exists(), mark.read_text()
