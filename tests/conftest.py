@@ -11,6 +11,9 @@ from pathlib import Path
 # Before torch is imported by anybody: tests run beside each other, and on small machines.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Tests start about two hundred processes, and each would compile all modules that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 import pytest
 

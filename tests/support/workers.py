@@ -23,6 +23,7 @@ from kb.library import Library
 from kb.options import RunOptions
 from kb.service import ItemStatus, Service
 from kb.settings import PROJECT_ROOT, Settings
+from tests.support.commands import run_command
 from tests.support.compose import WordBank, compose, random_plan, write_wav
 
 ACTIVE_STATES = ("queued", "running")
@@ -98,12 +99,19 @@ class Lab:
     def kb(
         self, *arguments: str, check: int | None = 0, **more: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run `kb` to its end; check its exit code unless `check` is None."""
-        done = subprocess.run(
-            [sys.executable, "-m", "kb.cli", *arguments],
-            env=self.environment(**more), cwd=PROJECT_ROOT, capture_output=True, text=True,
-            timeout=120, check=False,
-        )  # fmt: skip
+        """Run `kb` to its end; check its exit code unless `check` is None.
+
+        Commands that work with processes (`worker`, `--wait`) run in one of their own.
+        """
+        environment = self.environment(**more)
+        if arguments[0] == "worker" or "--wait" in arguments:
+            done = subprocess.run(
+                [sys.executable, "-m", "kb.cli", *arguments],
+                env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True,
+                timeout=120, check=False,
+            )  # fmt: skip
+        else:
+            done = run_command(arguments, environment, PROJECT_ROOT)
         assert check is None or done.returncode == check, (done.stdout, done.stderr)
         return done
 
