@@ -11,19 +11,26 @@ from pathlib import Path
 # Before torch is imported by anybody: tests run beside each other, and on small machines.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
-# Tests start about two hundred processes, and each would compile all modules that it imports.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 import pytest
 
 from kb.settings import Settings, get_settings
-from tests.support import secret_watch
+from tests.support import order, secret_watch
 from tests.support.workers import Lab
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Tests start about two hundred processes, and each would compile all modules that it imports.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     secret_watch.start(config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    if processes > 1:
+        items[:] = order.arrange(items, processes)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,7 +28,7 @@ from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
 
-LONG_WORDS = 1600  # more than a batch of windows, so still running when checked
+LONG_WORDS = 800  # many batches of a window, so still running when checked
 
 
 class Warm(Lab):
@@ -70,7 +70,7 @@ class Warm(Lab):
 
     def begin_long(self, words: int = LONG_WORDS) -> str:
         """Queue a long item and wait until its transcription is running; return its id."""
-        (item_id,) = self.ingest(self.talks(1, words))
+        (item_id,) = self.ingest(self.talks(1, words), batch_size=1)
         self.wait(lambda: self.running(item_id), "a running transcription")
         return item_id
 
