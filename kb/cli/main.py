@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from kb import __version__
-from kb.cli.commands import jobs, machine, publish, review, sources
+from kb.cli.commands import care, jobs, machine, publish, review, sources
 from kb.cli.options import (
     FAILED,
     INTERRUPTED,
@@ -49,6 +49,7 @@ sources.register(app)
 publish.register(app)
 machine.register(app)
 review.register(app)
+care.register(app)
 
 
 @app.command()

@@ -100,7 +100,8 @@ def snapshots(home: Path) -> list[Snapshot]:
                 with suppress(ValueError):  # digits that are no time
                     made_at = float(timegm(time.strptime(match[1], _STAMP)))
                     found.append(Snapshot(path, made_at, match[2]))
-    return sorted(found, key=lambda each: (each.made_at, each.path.name), reverse=True)
+    # The name has whole seconds.
+    return sorted(found, key=lambda each: (each.made_at, _modified_ns(each.path)), reverse=True)
 
 
 def make_snapshot(database: Path, reason: str, keep: int) -> Snapshot:
@@ -132,6 +133,13 @@ def daily_snapshot(database: Path, keep: int) -> Snapshot | None:
     if keep < 1 or any(-CLOCK_SLACK_S < age < DAILY_EVERY_S for age in ages):
         return None
     return make_snapshot(database, DAILY, keep)
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kb.inference.session import InferenceSession
     from kb.jobs.queue.client import JobQueue
     from kb.pipeline.vocabulary import Vocabulary
+    from kb.service.backup import Backup
     from kb.service.corrections import Corrections
     from kb.service.follow import Follow
     from kb.service.ingest import Ingest
@@ -133,6 +134,15 @@ class Service:
         from kb.pipeline.vocabulary import Vocabulary
 
         return Vocabulary(self.library)
+
+    # Care of the library
+
+    @cached_property
+    def backup(self) -> Backup:
+        """Backups, and their return into the library."""
+        from kb.service.backup import Backup
+
+        return Backup(self.settings, self.library)
 
     # Remote knowledge bases
 

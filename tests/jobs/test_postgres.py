@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from kb.database import Database
-from kb.errors import LibraryError
+from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.item_states import QUEUED, RUNNING
 from kb.library import Library
 from kb.options import RunOptions
+from kb.service import Service
 from kb.settings import Settings
 from kb.types import MediaItem
 from tests.support.raising import raises
@@ -139,3 +141,39 @@ def test_two_workers_one_killed_everything_once(database: str, tmp_path: Path) -
         assert len(passages) == len(set(passages)) >= 8
         assert lab.leftovers() == []
         lab.stop(second)
+
+
+def test_a_backup_of_the_server_brings_the_queue_back(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything of ours is lost; a table of another program in the database stays as it is."""
+    found = sorted(Path(pgserver.__file__).parent.glob("pginstall*/bin/pg_dump"))
+    if not found:
+        pytest.skip("this server comes without pg_dump")
+    programs = found[-1].parent  # of the newest version
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    settings = Settings(KB_HOME=str(tmp_path / "home"), KB_DATABASE_URL=database)
+    service = Service(settings)
+    service.library.prepare()
+    service.queue.submit(items(3), RunOptions())
+    service.queue.cancel([items(1)[0].id])
+    with service.queue.database.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE foreign_rows AS SELECT 1 AS x"))
+    report = service.backup.make(tmp_path / "backup.zip")
+    counts = service.queue.counts()
+    with service.queue.database.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA dbos CASCADE"))
+        connection.execute(sa.text("DELETE FROM kb_items"))
+        connection.execute(sa.text("UPDATE foreign_rows SET x = 2"))
+    service.close()
+    service = Service(settings)
+    service.backup.restore(report.path)
+    assert service.queue.counts() == counts
+    assert service.queue.retry([items(1)[0].id])  # the engine's tables are back too
+    with service.queue.database.begin() as connection:
+        assert connection.scalar(sa.text("SELECT x FROM foreign_rows")) == 2
+    service.close()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for work in (lambda: service.backup.make(), lambda: service.backup.restore(report.path)):
+        with raises(UsageError, "backup.no_program"):
+            work()

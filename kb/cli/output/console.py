@@ -282,6 +282,14 @@ def media_progress(title: str, *, shown: bool) -> Iterator[Callable[[float], Non
 
 
 @contextmanager
+def byte_progress(what: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar for work on files; call the yielded function with bytes done and of all."""
+    with _bars(shown) as bars:
+        task = bars.add_task(what, total=1.0)
+        yield lambda done, total: bars.update(task, completed=float(done), total=float(total or 1))
+
+
+@contextmanager
 def ingest_progress(total: int, *, shown: bool) -> Iterator[ItemListener]:
     """Show a bar for each running item and one for all items; print a line for each ended item."""
     with _bars(shown) as bars:

@@ -13,6 +13,64 @@ DE: dict[str, tuple[str, str]] = {
         "Die Datenbank {path} ist beschädigt und lässt sich nicht kopieren: {reason}.",
         "Eine frühere Kopie an ihre Stelle setzen: kb restore",
     ),
+    "backup.exists": (
+        "{path} gibt es schon; eine Sicherung ersetzt nie eine Datei.",
+        "Eine andere Datei nennen, oder einen Ordner: dann ist die Zeit der Name der Datei.",
+    ),
+    "backup.damaged": (
+        "Die Sicherung {path} ist beschädigt: {member}: {reason}.",
+        "Eine andere Sicherung nehmen; es wurde nichts geändert.",
+    ),
+    "backup.no_program": (
+        "{name} fehlt; ohne es lässt sich eine PostgreSQL-Datenbank nicht kopieren.",
+        "Die Client-Programme von PostgreSQL in der Version des Servers installieren (Debian: "
+        "postgresql-client; Windows: die Kommandozeilenprogramme des Installers), dann noch einmal "
+        "versuchen.",
+    ),
+    "backup.program_failed": (
+        "{name} ist gescheitert: {reason}.",
+        "Prüfen, ob der Server läuft und ob {name} von der Version des Servers oder neuer ist.",
+    ),
+    "restore.missing": (
+        "Eine Datei {path} gibt es nicht.",
+        "Eine Sicherung nennen, oder eine Kopie der Datenbank (siehe: kb restore --list).",
+    ),
+    "restore.no_backup": (
+        "{path} ist keine Sicherung von KB Ingest, oder beschädigt.",
+        "Eine Datei nennen, die kb backup geschrieben hat, oder eine Kopie der Datenbank (siehe: "
+        "kb restore --list).",
+    ),
+    "restore.newer": (
+        "Die Sicherung {path} stammt von einer neueren Version von KB Ingest ({version}).",
+        "KB Ingest aktualisieren, dann noch einmal versuchen.",
+    ),
+    "restore.newer_schema": (
+        "{path} stammt von einer neueren Version von KB Ingest (Schema {version}, diese kennt "
+        "{known}).",
+        "KB Ingest aktualisieren, dann noch einmal versuchen.",
+    ),
+    "restore.no_copies": (
+        "In {folder} ist keine Kopie der Datenbank.",
+        "Eine Sicherung nennen: kb restore DATEI. Ohne eine die beschädigte kb.sqlite "
+        "beiseitelegen und ausführen: kb reindex",
+    ),
+    "restore.worker_running": (
+        "Ein Worker namens {name!r} läuft an dieser Bibliothek.",
+        "Ihn und die Oberfläche erst anhalten: kb worker --stop",
+    ),
+    "restore.damaged": (
+        "{path} ist beschädigt: {reason}.",
+        "Eine frühere Kopie nehmen (siehe: kb restore --list); es wurde nichts geändert.",
+    ),
+    "restore.foreign": (
+        "{path} ist keine Datenbank von KB Ingest.",
+        "Eine Kopie von kb.sqlite nennen (siehe: kb restore --list).",
+    ),
+    "restore.other_database": (
+        "{source} hat eine Datenbank der Art {has}, und diese Bibliothek benutzt {wanted}.",
+        "KB_DATABASE_URL setzen wie zur Zeit der Sicherung, oder in ein leeres KB_HOME "
+        "zurückspielen.",
+    ),
 }
 
 # English of the page where it must differ from the command line's.

@@ -1,0 +1,107 @@
+"""Commands that care for the library: backup, restore."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kb.cli.options import FAILED, Json
+from kb.cli.output import console
+from kb.service import Service
+
+MB = 1e6
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (backup, restore):
+        app.command()(command)
+
+
+def backup(
+    target: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE or FOLDER]", help="Else a file in backups/ of the library folder."
+        ),
+    ] = None,
+    media: Annotated[bool, typer.Option("--media", help="Pack the media files too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Pack the library into one checked file: queue, subscriptions, metadata, transcripts."""
+    service = Service()
+    with console.byte_progress("packing", shown=sys.stderr.isatty()) as progress:
+        report = service.backup.make(target, media=media, progress=progress)
+    if as_json:
+        console.print_json({**asdict(report), "path": str(report.path)})
+        return
+    console.print_note(f"Written and read again: {report.path} ({report.files} files).")
+    if report.left_out:
+        console.print_note(
+            f"{report.left_out} media files ({report.left_out_bytes / MB:.0f} MB) are not in it; "
+            "with them: kb backup --media"
+        )
+    if target is None:
+        console.print_note("It is on the library's own disk: copy it to another one.")
+
+
+def restore(
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]", help="A backup; else the newest automatic copy of the database."
+        ),
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the automatic copies of the database.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Put a backup back into the library; what it replaces is kept aside."""
+    service = Service()
+    if listed:
+        copies = service.backup.copies()
+        if as_json:
+            console.print_json([{**asdict(each), "path": str(each.path)} for each in copies])
+            return
+        for each in copies:
+            made = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.made_at))
+            console.out.print(f"{made}  {each.reason:8}  {each.path}", markup=False)
+        if not copies:
+            console.print_note("No automatic copies yet: a worker makes one a day.")
+        return
+    if not yes and sys.stdin.isatty():
+        shown = source or "the newest copy of the database"
+        typer.confirm(f"Put {shown} into {service.settings.home}?", abort=True, err=True)
+    with console.byte_progress("unpacking", shown=sys.stderr.isatty()) as progress:
+        report = service.backup.restore(source, progress=progress)
+    problems: tuple[str, ...] = ()
+    if report.complete:
+        problems = service.search.reindex().problems
+    else:
+        service.queue.adopt_folder()
+        service.subscriptions.restore()
+    if as_json:
+        document = {**asdict(report), "source": str(report.source), "problems": list(problems)}
+        console.print_json({**document, "aside": str(report.aside) if report.aside else None})
+    else:
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(report.made_at))
+        console.print_note(
+            f"Restored from {report.source} (of {made}): {report.files} files, "
+            f"{report.unchanged} of them unchanged."
+        )
+        if report.aside:
+            console.print_note(f"The files that were replaced are in {report.aside}.")
+        for problem in problems:
+            console.print_warning(problem)
+        console.print_note("A dashboard that runs must be started again.")
+    if problems:
+        raise typer.Exit(FAILED)
