@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 
+from kb.database.driver_errors import library_error
 from kb.database.migrations import MIGRATIONS
 from kb.database.snapshots import SCHEMA_KEPT, make_snapshot
 from kb.database.tables import _schema, metadata
@@ -26,6 +27,7 @@ from kb.settings import Settings
 
 DATABASE_NAME = "kb.sqlite"
 BUSY_TIMEOUT_MS = 30_000
+POOL_SIZE = 16  # connections that stay open; more are opened while they are needed
 
 log = logging.getLogger(__name__)
 
@@ -86,62 +88,16 @@ class Database:
         """Convert the driver's errors to LibraryError with the next step."""
         try:
             yield
-        except sa.exc.DBAPIError as error:
-            raise self._explain(error) from None
+        except Exception as error:
+            found = self.explain(error)
+            if found is None:
+                raise
+            raise found from None
 
-    def _explain(self, error: sa.exc.DBAPIError) -> LibraryError:
-        text = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
-        lowered = text.lower()
-        if "locked" in lowered or "busy" in lowered:
-            return LibraryError(
-                "database.locked",
-                "The database {location} is locked by another program.",
-                hint="Close the program that has it open (a backup or a database "
-                "browser); work goes on by itself.",
-                retryable=True,
-                location=self.location,
-            )
-        if "disk is full" in lowered or "full" in lowered:
-            return LibraryError(
-                "database.disk_full",
-                "The disk is full; the database {location} cannot be written.",
-                hint="Free some space; work goes on by itself.",
-                retryable=True,
-                location=self.location,
-            )
-        if "not a database" in lowered or "malformed" in lowered:
-            return LibraryError(
-                "database.damaged",
-                "The database {location} is damaged: {reason}.",
-                hint="Put the last copy in its place: kb restore. Without a copy, move the file "
-                "away and run: kb reindex (media and transcripts are safe).",
-                location=self.location,
-                reason=text,
-            )
-        if "readonly" in lowered or "unable to open" in lowered:
-            return LibraryError(
-                "database.not_writable",
-                "The database {location} cannot be opened for writing: {reason}.",
-                hint="Make the library folder writable, or set KB_HOME to one that is.",
-                location=self.location,
-                reason=text,
-            )
-        if not self.is_sqlite and isinstance(error, sa.exc.OperationalError):
-            return LibraryError(
-                "database.unreachable",
-                "The database server {location} cannot be reached or refused: {reason}",
-                hint="Check KB_DATABASE_URL and that the server is up; work goes on by itself.",
-                retryable=True,
-                location=self.location,
-                reason=text,
-            )
-        return LibraryError(
-            "database.refused",
-            "The database {location} refused: {reason}.",
-            hint="Run kb doctor; if it stays, move the file away and run kb reindex.",
-            location=self.location,
-            reason=text,
-        )
+    def explain(self, error: Exception) -> LibraryError | None:
+        """Return an error of the database with the next step, None for any other error."""
+        file = self.engine.url.database if self.is_sqlite else None
+        return library_error(error, self.location, Path(file).parent if file else None)
 
     def _migrate(self) -> None:
         # The version is read first: a process that only reads should not have to wait for a writer.
@@ -204,6 +160,9 @@ def sqlite_engine(path: Path) -> sa.Engine:
             "timeout": BUSY_TIMEOUT_MS / 1000,
             "isolation_level": "IMMEDIATE",
         },
+        # Every thread gets a connection: waiting for one would fail while a lock holds them all.
+        pool_size=POOL_SIZE,
+        max_overflow=-1,
     )
 
     @event.listens_for(engine, "connect")
@@ -238,7 +197,10 @@ def postgres_engine(url: str) -> sa.Engine:
             backend=parsed.get_backend_name(),
         )
     return sa.create_engine(
-        parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=10
+        parsed.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=20,
     )
 
 

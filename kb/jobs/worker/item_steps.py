@@ -271,7 +271,7 @@ class ItemSteps:
             except Exception as error:
                 log.exception("%s", self._id)
                 if row is not None:
-                    self._fail(row, retry_policy.unexpected(error))
+                    self._fail(row, retry_policy.unexpected(error, context.items.database))
         finally:
             with context.lock:
                 context.running.discard(self._key)

@@ -58,7 +58,8 @@ class PublishSteps:
             return self._retry_or_fail(outbox_entry, error)
         except Exception as error:
             log.exception("%s → %s", self._id, self._sink)
-            return self._retry_or_fail(outbox_entry, retry_policy.unexpected(error))
+            database = self._context.items.database
+            return self._retry_or_fail(outbox_entry, retry_policy.unexpected(error, database))
 
     def _publish(self, outbox_entry: OutboxEntry) -> str:
         context = self._context

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kb.database import Database
 from kb.errors import KBError, LibraryError, ModelUnavailable, RetryLater
 from kb.inference.process import InferenceProcessCrashed
 from kb.jobs.queue.item_states import FAILED, WAITING
@@ -100,8 +101,14 @@ def library_missing_too_long(home: Path, waited_s: float) -> LibraryError:
     )
 
 
-def unexpected(error: Exception) -> KBError:
-    """Return an unexpected error as a KBError for the item's row."""
+def unexpected(error: Exception, database: Database) -> KBError:
+    """Return an unexpected error as a KBError for the item's row.
+
+    An error of the database that reached this place keeps its meaning: a lock passes.
+    """
+    found = database.explain(error)
+    if found is not None:
+        return found
     first = (str(error).splitlines() or [""])[0]
     return KBError(
         "item.unexpected",

@@ -3,7 +3,7 @@
 DE: dict[str, tuple[str, str]] = {
     "database.refused": (
         "Die Datenbank {location} hat abgelehnt: {reason}.",
-        "kb doctor ausführen; bleibt es dabei, die Datei beiseitelegen und kb reindex ausführen.",
+        "kb doctor ausführen, das die Datenbank prüft; die Datei behalten.",
     ),
     "database.unsupported": (
         "KB_DATABASE_URL nennt {backend}; nur postgresql wird unterstützt.",
@@ -17,6 +17,23 @@ DE: dict[str, tuple[str, str]] = {
     "database.disk_full": (
         "Die Platte ist voll; die Datenbank {location} lässt sich nicht schreiben.",
         "Platz schaffen; es geht von selbst weiter.",
+    ),
+    "database.busy": (
+        "Alle Verbindungen zur Datenbank {location} sind in Gebrauch.",
+        "Es geht von selbst weiter; mit weniger Einträgen zugleich (KB_IN_FLIGHT) kommt es "
+        "seltener vor.",
+    ),
+    "database.disk_error": (
+        "Die Platte der Datenbank {location} antwortet nicht richtig: {reason}.",
+        "Platte und Netzlaufwerk prüfen; die Datei behalten. Es geht von selbst weiter.",
+    ),
+    "database.no_memory": (
+        "Für die Datenbank {location} ist kein Arbeitsspeicher mehr da.",
+        "Andere Programme schließen; es geht von selbst weiter.",
+    ),
+    "database.login": (
+        "Der Datenbankserver {location} weist die Anmeldung ab: {reason}",
+        "Benutzer, Passwort und Datenbank in KB_DATABASE_URL berichtigen.",
     ),
     "database.damaged": (
         "Die Datenbank {location} ist beschädigt: {reason}.",
