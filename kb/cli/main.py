@@ -31,6 +31,7 @@ from kb.options import RunOptions
 from kb.service import Service, open_browser
 from kb.service.notation import FORMATS, SEARCH_MODES
 from kb.settings import PROJECT_ROOT, get_settings, python_command
+from kb.types.guarded_output import GuardedFormatter, guarded_output
 
 # The base class of errors about arguments. Newer versions of typer contain click and do not
 # export this class; `BadParameter` has it as a base class in both.
@@ -314,10 +315,15 @@ def run(arguments: list[str] | None = None) -> int:
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure:  # the default code page of Windows consoles lacks most letters
             reconfigure(encoding="utf-8", errors="replace")
+    with guarded_output():
+        return _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
-        logging.basicConfig(
-            level=get_settings().log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
-        )
+        handler = logging.StreamHandler()
+        handler.setFormatter(GuardedFormatter("%(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(level=get_settings().log_level.upper(), handlers=[handler])
         result = app(args=arguments, prog_name="kb", standalone_mode=False)
     except KBError as error:
         console.print_error(error)

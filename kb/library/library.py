@@ -40,7 +40,9 @@ from kb.library.metadata import (
     item_document,
     merge_record,
 )
+from kb.settings import get_settings
 from kb.types import MediaItem
+from kb.types.safe_text import web_address
 
 __all__ = [
     "MEDIA_EXTENSIONS",
@@ -55,7 +57,6 @@ __all__ = [
 _OWN_SUFFIXES = (".json", ".txt", ".srt", ".vtt", ".csv", ".md", ".damaged", ".tmp")
 LOCK_FOLDER = ".locks"
 LOCKS = 256
-DASHBOARD_URL = "http://127.0.0.1:8501/"
 DEEP_LINK = "deep_link"  # key of `MediaItem.extra`
 
 log = logging.getLogger(__name__)
@@ -66,20 +67,25 @@ def deep_link(item: MediaItem, start_s: float) -> str:
 
     A source whose pages take a time in another form gives its form in the item's `extra`:
     `deep_link`, an address that ends in `t={second}`. Without it: YouTube's short link; for local
-    files the dashboard's page; for any other item its page with a media fragment (`#t=`, W3C Media
-    Fragments), which replaces a fragment of the address.
+    files the dashboard's page (`KB_PUBLIC_URL`); for any other item its page with a media fragment
+    (`#t=`, W3C Media Fragments), which replaces a fragment of the address. An address that is no
+    page of the web (`javascript:`, `file:`) gives an empty text; a password in it is left out.
     """
     second = max(0, int(start_s))
     own_form = item.extra.get(DEEP_LINK)
     if isinstance(own_form, str) and own_form.endswith("t={second}"):
-        return own_form.removesuffix("{second}") + str(second)
+        return web_address(own_form.removesuffix("{second}") + str(second))
     if item.source == "youtube":
-        return f"https://youtu.be/{item.short_id}?t={second}"
+        return f"https://youtu.be/{quote(item.short_id, safe='')}?t={second}"
     if item.source == "file" or not item.url:
-        return f"{DASHBOARD_URL}?tab=Library&item={quote(item.id, safe='')}&t={second}"
-    page, fragment = urldefrag(item.url)
+        dashboard = f"{get_settings().public_url.rstrip('/')}/"
+        return f"{dashboard}?tab=Library&item={quote(item.id, safe='')}&t={second}"
+    address = web_address(item.url)
+    if not address:
+        return ""
+    page, fragment = urldefrag(address)
     if fragment.startswith(("/", "!")):
-        return item.url  # the fragment selects the page: another one would be another page
+        return address  # the fragment selects the page: another one would be another page
     return f"{page}#t={second}"
 
 

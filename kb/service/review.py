@@ -21,6 +21,7 @@ from kb.settings import Settings
 from kb.transcript.chunks import format_timestamp
 from kb.transcript.editing import text_between
 from kb.types import MediaItem, SpeechSpan, Transcript
+from kb.types.safe_text import spreadsheet_cell
 
 NO_WORDS = "no words"
 PAD_S = 1.0  # seconds before and after a span: without context the speech is hard to understand
@@ -294,9 +295,9 @@ class Review:
             clips.append(cut(source, from_s, min(end_s, span.end_s + PAD_S), folder / name))
             writer.writerow(
                 (
-                    number, found.item.id, _cell(found.item.title),
+                    number, spreadsheet_cell(found.item.id), spreadsheet_cell(found.item.title),
                     f"{span.start_s:.3f}", f"{span.end_s:.3f}", format_timestamp(span.start_s),
-                    ", ".join(span.reasons), _cell(span.text), name,
+                    spreadsheet_cell(", ".join(span.reasons)), spreadsheet_cell(span.text), name,
                     deep_link(found.item, span.start_s), "",
                 )
             )  # fmt: skip
@@ -335,11 +336,3 @@ def _uncertain_s(entry: LibraryEntry) -> float:
         for name in ("speech_s", "covered_s", "suspect_s")
     )
     return max(0.0, speech_s - covered_s) + suspect_s
-
-
-def _cell(text: str) -> str:
-    """Return a text for a spreadsheet cell, with an apostrophe where it looks like a formula.
-
-    A spreadsheet executes text that begins like a formula; the apostrophe marks it as text.
-    """
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
+from kb.types.safe_text import web_address
+
 
 def _networks(value: str) -> str:
     for name in filter(None, (each.strip() for each in value.split(","))):
@@ -17,6 +19,13 @@ def _networks(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    if not web_address(value) or "?" in value or "#" in value:
+        raise ValueError("an address such as https://kb.example.org expected")
+    return value
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 Networks = Annotated[str, AfterValidator(_networks)]
 
 
@@ -47,6 +56,13 @@ class DashboardSettings(BaseModel):
         description="Proxies before the dashboard whose X-Forwarded-For header is believed: "
         "addresses or networks, separated by commas, such as 127.0.0.1. Empty believes none, and "
         "all people behind a proxy share one limit of sign-in tries.",
+    )
+
+    public_url: WebAddress = Field(
+        "http://127.0.0.1:8501",
+        alias="KB_PUBLIC_URL",
+        description="Address under which others reach the dashboard. Links to the seconds of local "
+        "recordings lead there, also in published documents; run kb reindex after a change.",
     )
 
     @property

@@ -18,6 +18,7 @@ from kb.settings import Settings
 from kb.sinks.base import content_sha256
 from kb.sinks.odin.documents import RESERVED_KEYS, make_documents
 from kb.types import DocumentFacts, MediaItem, Passage, Published
+from kb.types.safe_text import printable_json
 
 FOLDER_NAME = "markdown"
 _FENCE = "---\n"
@@ -119,11 +120,8 @@ class FolderSink:
 
 
 def _yaml(value: object) -> str:
-    """Return a value as YAML: its JSON, with the three line breaks that only YAML has escaped."""
-    text = json.dumps(value, ensure_ascii=False)
-    for sign in "\x85\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
+    """Return a value as YAML: its JSON, with controls and the line breaks of YAML escaped."""
+    return printable_json(json.dumps(value, ensure_ascii=False))
 
 
 def _front_matter(path: Path) -> dict[str, Any]:

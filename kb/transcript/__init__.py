@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from kb.errors import UsageError
 from kb.types import MediaItem, Transcript
+from kb.types.safe_text import printable, printable_json
 
 # Name of a format -> "module:function". A module is imported on its first use, so that an unused
 # format takes no time.
@@ -60,6 +61,8 @@ def render(transcript: Transcript, format: str, *, item: MediaItem | None = None
     """Return the transcript in a format of `FORMATS`: text that ends with a newline unless empty.
 
     `item` has title, date and links for the formats that show them (md). An empty transcript
-    gives a valid document without content. Raises UsageError for an unknown format.
+    gives a valid document without content. Control sequences are escaped. Raises UsageError for an
+    unknown format.
     """
-    return renderer(format)(transcript, item=item)
+    text = renderer(format)(transcript, item=item)
+    return printable_json(text) if format == "json" else printable(text)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import IO, Any, cast
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -21,6 +21,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -30,12 +31,34 @@ from kb.service import IngestReport, ItemListener, ItemStatus, SearchResult, Ser
 from kb.service.notation import format_timestamp
 from kb.service.results import Publication
 from kb.types import Transcript
+from kb.types.guarded_output import unguarded
+from kb.types.safe_text import hide_credentials, printable_json, shown
 
-if TYPE_CHECKING:
-    pass
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False)
+class GuardedConsole(Console):
+    """A console whose text comes out without control sequences of strangers, and its own colours.
+
+    Every text that is printed passes through `render`, in tables and progress bars too.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=shown(segment.text))
+
+    @property
+    def file(self) -> IO[str]:
+        # The stream's own guard would remove the colours too.
+        return cast("IO[str]", unguarded(super().file))
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
+
+
+out = GuardedConsole(highlight=False, soft_wrap=True)
+err = GuardedConsole(stderr=True, highlight=False)
 
 _STYLE = {
     "done": "green",
@@ -55,8 +78,19 @@ _STYLE = {
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on stdout; non-ASCII letters are not escaped."""
-    print(json.dumps(document, ensure_ascii=False, indent=2))
+    """Print one JSON document on stdout; letters are not escaped, control characters are."""
+    print(printable_json(json.dumps(_without_passwords(document), ensure_ascii=False, indent=2)))
+
+
+def _without_passwords(value: Any) -> Any:
+    """Return JSON values whose texts have no passwords in addresses."""
+    if isinstance(value, str):
+        return hide_credentials(value)
+    if isinstance(value, Mapping):
+        return {key: _without_passwords(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_passwords(each) for each in value]
+    return value
 
 
 def print_error(error: KBError) -> None:

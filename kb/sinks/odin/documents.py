@@ -22,6 +22,7 @@ from typing import Any
 from kb.errors import UsageError
 from kb.library.filenames import UNDATED, UNTITLED, file_id
 from kb.types import DocumentFacts, MediaItem, Passage
+from kb.types.safe_text import printable, web_address
 
 # The version of the documents' form. It is a part of the hash, so that a higher number sends all
 # documents again.
@@ -188,6 +189,7 @@ def format_timestamp(seconds: float) -> str:
 
 def escape(text: str) -> str:
     """Escape text so that Markdown makes no link, tag or heading of it."""
+    text = printable(text)
     return _LINE_START.sub(_escaped_start, _INLINE.sub(r"\\\1", text))
 
 
@@ -211,7 +213,7 @@ def _split_into_parts(item: MediaItem, passages: Sequence[Passage], room: int) -
         else:
             start = int(max(0.0, passage.start_s)) // HEADING_EVERY_S * HEADING_EVERY_S
             heading = f"## {format_timestamp(start)}\n\n"
-        link = _target(passage.deep_link)
+        link = _target(web_address(passage.deep_link))
         block = f"[{format_timestamp(passage.start_s)}]({link}) {escape(passage.text)}\n\n"
         size = len(_bytes(block)) + (len(_bytes(heading)) if heading != shown else 0)
         if used + size > room and parts[-1]:
@@ -238,7 +240,7 @@ def _header(item: MediaItem, facts: DocumentFacts) -> str:
     lines = (
         ("Channel", item.channel),
         ("Date", item.published),
-        ("Link", item.url),
+        ("Link", web_address(item.url)),
         ("Length", format_timestamp(length_s) if length_s else ""),
         ("Language", facts.language or item.language or ""),
         ("Model", " · ".join(filter(None, (facts.model, facts.engine, facts.preset)))),
@@ -268,7 +270,8 @@ def _metadata(item: MediaItem, facts: DocumentFacts) -> dict[str, Any]:
     values = {
         "producer": PRODUCER,
         "id": item.id,
-        "url": item.url,
+        # Paths of this machine are of no use to others, and name its user.
+        "url": web_address(item.url),
         "title": item.title,
         "channel": item.channel,
         "published": item.published,

@@ -13,14 +13,12 @@ from collections.abc import Iterator
 
 from kb.transcript.chunks import pieces
 from kb.types import MediaItem, Segment, Transcript
+from kb.types.safe_text import spreadsheet_cell
 
 MIME_TYPE = "text/csv"
 
 SEGMENT_COLUMNS = ("start_s", "end_s", "text", "language")
 WORD_COLUMNS = ("start_s", "end_s", "word", "probability", "segment")
-
-# Tab and carriage return are included: some programs remove them and then find the formula.
-_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
@@ -35,7 +33,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
         for number, segment in enumerate(transcript.segments, 1):
             for start_s, end_s, text, probability in _words(segment):
                 writer.writerow(
-                    (f"{start_s:.3f}", f"{end_s:.3f}", _cell(text), probability, number)
+                    (f"{start_s:.3f}", f"{end_s:.3f}", spreadsheet_cell(text), probability, number)
                 )
     else:
         writer.writerow(SEGMENT_COLUMNS)
@@ -44,8 +42,8 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
                 (
                     f"{segment.start_s:.3f}",
                     f"{segment.end_s:.3f}",
-                    _cell(segment.text),
-                    segment.language or transcript.language,
+                    spreadsheet_cell(segment.text),
+                    spreadsheet_cell(segment.language or transcript.language),
                 )
             )
     return target.getvalue()
@@ -60,7 +58,3 @@ def _words(segment: Segment) -> Iterator[tuple[float, float, str, str]]:
     else:
         for piece in pieces(segment):
             yield piece.start_s, piece.end_s, piece.text, ""
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA_START) else text

@@ -13,6 +13,7 @@ from kb.transcript.chunks import (
     format_timestamp,
 )
 from kb.types import MediaItem, Transcript
+from kb.types.safe_text import printable, web_address
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$]|==)")
 # The number or mark of a list item, or a rule, at the start of a line.
@@ -39,14 +40,15 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
 def escape(text: str) -> str:
     """Return the text on one line, escaped so that Markdown shows it unchanged."""
-    escaped = _SPECIAL.sub(r"\\\1", collapse_whitespace(text))
+    escaped = _SPECIAL.sub(r"\\\1", printable(collapse_whitespace(text)))
     return _LINE_START.sub(r"\1\\", escaped)
 
 
 def _time(chunk: Chunk, item: MediaItem | None) -> str:
     if item is None:
         return format_time_range(chunk.start_s, chunk.end_s)
-    return f"[{format_timestamp(chunk.start_s)}]({_target(deep_link(item, chunk.start_s))})"
+    link, time = deep_link(item, chunk.start_s), format_timestamp(chunk.start_s)
+    return f"[{time}]({_target(link)})" if link else time
 
 
 def _target(link: str) -> str:
@@ -56,11 +58,17 @@ def _target(link: str) -> str:
     return "<" + link.replace("<", "%3C").replace(">", "%3E").replace("\n", "%0A") + ">"
 
 
+def _link(address: str) -> str:
+    """Return a web address as a link; every other address is left out."""
+    link = web_address(address)
+    return f"<{link}>" if re.fullmatch(r"[^\s<>]+", link) else escape(link)
+
+
 def _header(transcript: Transcript, item: MediaItem) -> list[str]:
     facts = (
         ("Channel", escape(item.channel)),
         ("Date", escape(item.published)),
-        ("Link", f"<{item.url}>" if re.fullmatch(r"\w+:[^\s<>]+", item.url) else escape(item.url)),
+        ("Link", _link(item.url)),
         (
             "Length",
             format_timestamp(transcript.media.duration_s) if transcript.media.duration_s else "",

@@ -13,12 +13,16 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from kb.errors import KBError
+from kb.types.safe_text import printable
 from kb.ui.i18n import MESSAGES, error_messages, format_number, language, text
 
 FLASH_S = 20.0
 FLASH_ERROR_S = 300.0
 
 _MARKED = re.compile(r"\*\*(.+?)\*\*")
+# Markdown makes links of bare addresses, also of escaped ones: an invisible joiner stops it.
+_BARE_LINK = re.compile(r"(\bwww)(?=\.)|(\bhttps?:)(?=//)|(?<=[\w.+-])(?=@[\w-]+\.)", re.IGNORECASE)
+_JOINER = "\u2060"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&^=])")
 
 STATE_SIGNS = {
@@ -48,7 +52,8 @@ _STATE_COLORS = {"done": "green", "failed": "red", "held": "orange", "running": 
 
 def escape_markdown(words: str) -> str:
     """Return external text (titles, transcripts) escaped, so that Markdown shows it literally."""
-    return _MARKDOWN.sub(r"\\\1", words.replace("\n", " "))
+    one_line = printable(words.replace("\n", " "))
+    return _MARKDOWN.sub(r"\\\1", _BARE_LINK.sub(rf"\g<0>{_JOINER}", one_line))
 
 
 def highlight_markdown(snippet: str) -> str:
@@ -192,7 +197,8 @@ def publish_sign(status: str) -> str:
 def facts(rows: Sequence[tuple[str, str]]) -> None:
     """Draw a list of names and values; external text is escaped."""
     body = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in rows
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(printable(value))}</dd>"
+        for name, value in rows
     )
     st.html(f"{_FACTS}<dl class='kb-facts'>{body}</dl>")
 

@@ -9,6 +9,7 @@ from kb.service.views import Calibration, Speed
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.widgets import charts, messages, task_progress
+from kb.ui.widgets.tables import guarded_table
 
 _SHOWN = 200
 REFRESH_S = 10.0
@@ -45,7 +46,7 @@ def _speeds(found: list[Speed]) -> None:
     )
     with st.expander(text("gpu_speeds_table"), key="gpu-speeds"):
         column = st.column_config
-        st.dataframe(
+        guarded_table(
             {
                 "item": [titles.get(s.item_id, s.item_id) for s in found],
                 "rtfx": [round(s.rtfx, 1) for s in found],
@@ -55,7 +56,6 @@ def _speeds(found: list[Speed]) -> None:
                 "preset": [s.preset for s in found],
                 "when": [messages.format_datetime(s.ended_at) for s in found],
             },
-            hide_index=True,
             key="speeds",
             height=min(38 + 35 * len(found), 420),
             column_config={

@@ -12,6 +12,7 @@ from kb.types import MediaItem
 from kb.ui.i18n import error_messages, format_number, has_text, plural_text, text
 from kb.ui.tabs.ingest.scan_thread import ScanResult
 from kb.ui.widgets import messages, row_selection
+from kb.ui.widgets.tables import guarded_table
 
 CARDS = 6  # further ones are only counted
 ROWS_SHOWN = 8
@@ -125,15 +126,14 @@ def table(results: Sequence[ScanResult]) -> list[MediaItem] | None:
     table_key = row_selection.restore_selection(_TABLE, ids, st.session_state.get(_SELECTED, ()))
     found = list(rows.values())
     column = st.column_config
-    st.dataframe(
+    guarded_table(
         {
             "title": [each.item.title for each in found],
             "state": [_state(each.state) for each in found],
             "length": [messages.format_length(each.item.duration_s) for each in found],
             "date": [each.item.published for each in found],
-            "link": [each.item.url if each.item.url.startswith("http") else None for each in found],
+            "link": [each.item.url for each in found],
         },
-        hide_index=True,
         key=table_key,
         height=min(len(found), ROWS_SHOWN) * 35 + 38,
         on_select=partial(_on_select, table_key),

@@ -11,6 +11,7 @@ from kb.errors import restored
 from kb.service.tasks import Task
 from kb.ui.i18n import error_messages, format_number, text
 from kb.ui.widgets import messages, task_progress
+from kb.ui.widgets.tables import guarded_table
 
 _PRUNE = "prune"
 
@@ -55,7 +56,7 @@ def _plan(task: Task, *, busy: bool) -> None:
             if count:
                 st.metric(text(f"kind_{kind}"), format_number(count), border=True, width="content")
     column = st.column_config
-    st.dataframe(
+    guarded_table(
         {
             "kind": [text(f"kind_{step['kind']}") for step in steps],
             "title": [step["title"] or step["item_id"] for step in steps],
@@ -63,7 +64,6 @@ def _plan(task: Task, *, busy: bool) -> None:
             "words": [step["words"] for step in steps],
             "detail": [step["detail"] for step in steps],
         },
-        hide_index=True,
         key="plan-steps",
         height=min(38 + 35 * len(steps), 420),
         column_config={

@@ -28,6 +28,7 @@ from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.tabs.knowledge import ask, sync, upload
 from kb.ui.widgets import messages, row_selection, task_progress
+from kb.ui.widgets.tables import guarded_table
 
 NOT_SENT = "missing"
 REFRESH_S = 2.0
@@ -211,9 +212,8 @@ def _table(
     )  # ticks are positions: with other rows they would select others
     column = st.column_config
     options = {"on_select": "rerun", "selection_mode": "multi-row"} if selectable else {}
-    st.dataframe(
+    guarded_table(
         columns,
-        hide_index=True,
         key=key,
         height=min(38 + 35 * max(1, len(ids)), 420),
         column_config={

@@ -14,6 +14,7 @@ from kb.service.tasks import Task
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, plural_text, text
 from kb.ui.widgets import messages, task_progress
+from kb.ui.widgets.tables import guarded_table
 
 _FOLDER, _META, _FLASH_KEY = "upload_folder", "upload_meta", "upload"
 _MAX_FILES_CHECKED = 2_000  # files: a search of a whole disk must not delay the page
@@ -93,13 +94,12 @@ def _upload_result(task: Task) -> None:
         failed=format_number(len(failed)),
     )
     (st.warning if failed else st.success)(words)
-    st.dataframe(
+    guarded_table(
         {
             "file": [Path(file["path"]).name for file in files],
             "state": [messages.published(file["status"]) for file in files],
             "error": [_file_error(file) for file in files],
         },
-        hide_index=True,
         key="uploaded",
         height=min(38 + 35 * len(files), 300),
         column_config={

@@ -10,10 +10,12 @@ from kb.errors import KBError
 from kb.service import Service
 from kb.service.views import LibraryEntry
 from kb.types import Revision, Transcript, WindowReport
+from kb.types.safe_text import printable, web_address
 from kb.ui import session
 from kb.ui.i18n import MESSAGES, format_number, text
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
+from kb.ui.widgets.tables import guarded_table
 
 
 def render(
@@ -93,7 +95,7 @@ def _quality_table(transcript: Transcript) -> None:
         return
     with st.expander(f"{text('ledger')} ({format_number(len(windows))})"):
         st.caption(text("ledger_help"))
-        st.dataframe(
+        guarded_table(
             {
                 "time": [
                     f"{format_timestamp(w.start_s)} – {format_timestamp(w.end_s)}" for w in windows
@@ -105,7 +107,6 @@ def _quality_table(transcript: Transcript) -> None:
                 "readings": ["\n".join(_attempt_text(w, n) for n in range(len(w.attempts)))
                              for w in windows],
             },
-            hide_index=True,
             key="ledger",
             column_config={
                 name: st.column_config.TextColumn(text(f"ledger_{name}"))
@@ -187,7 +188,7 @@ def _undo(item_id: str, revision: Revision, place: str) -> None:
 def _metadata(entry: LibraryEntry, transcript: Transcript | None) -> None:
     item, transcription = entry.item, entry.transcribed
     rows = [
-        ("detail_url", item.url if item.url.startswith(("http://", "https://")) else ""),
+        ("detail_url", web_address(item.url)),
         ("detail_channel", item.channel),
         ("detail_date", item.published),
         ("detail_tags", ", ".join(item.tags)),
@@ -205,4 +206,4 @@ def _metadata(entry: LibraryEntry, transcript: Transcript | None) -> None:
         messages.facts([(text(label), value) for label, value in rows if value and value != "–"])
         if item.description:
             st.markdown(f"**{text('detail_description')}**")
-            st.text(item.description)
+            st.text(printable(item.description))

@@ -19,6 +19,7 @@ from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.library import item
 from kb.ui.widgets import messages, row_selection
 from kb.ui.widgets.player import format_timestamp
+from kb.ui.widgets.tables import guarded_table
 
 _TABLE, _ONLY, _MODE = "items", "library_only", "search_mode"
 _ALL = "all"
@@ -186,9 +187,8 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
     if not any(columns["channel"]):
         del columns["channel"]
     column = st.column_config
-    st.dataframe(
+    guarded_table(
         columns,
-        hide_index=True,
         key=table_key,
         on_select=partial(_on_select, table_key),
         selection_mode=["single-row", "single-cell"],

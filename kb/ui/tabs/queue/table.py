@@ -10,6 +10,7 @@ from kb.service.views import PENDING, JobQueue, QueuePage, QueueRow
 from kb.ui import session
 from kb.ui.i18n import error_messages, format_number, text
 from kb.ui.widgets import messages, row_selection
+from kb.ui.widgets.tables import guarded_table
 
 PAGE_ROWS = 100
 
@@ -37,9 +38,8 @@ def _table(page: QueuePage) -> None:
         "error": [error_messages.translate_stored(row).message for row in page.rows],
     }
     column = st.column_config
-    st.dataframe(
+    guarded_table(
         columns,
-        hide_index=True,
         key=table_key,
         height=min(len(ids), ROWS_SHOWN) * 35 + 38,
         on_select=partial(_on_select, table_key),

@@ -1,0 +1,97 @@
+"""Guards for text of strangers on its way out: terminals, spreadsheets, links, addresses.
+
+Titles, channels, descriptions, transcripts, file names and error messages of sites come from
+strangers. Each way out has one function here, and every face and exporter uses it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import urlsplit
+
+# Controls of terminals (C0 without tab and line feed, DEL, C1) and lone surrogates.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Marks that change the order in which text is shown, and the invisible alphabet of tags.
+_HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+_JSON_RAW = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]")
+_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/?#\s'\"<>]*@", re.IGNORECASE)
+# A spreadsheet runs a cell that begins with one of these; some accept the wide and small forms.
+_FORMULA_START = frozenset("=+-@＝＋－＠﹦﹢﹣﹫")
+# Letters that show nothing: the fillers of Hangul and the blank of Braille.
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f")
+HIDDEN = "…"
+
+
+def printable(text: str) -> str:
+    """Return text without power over a terminal or over the order of its own letters.
+
+    Controls are shown as escapes (`\\x1b`), marks of direction are removed; tabs and line feeds
+    stay.
+    """
+    return _HIDDEN.sub("", _CONTROLS.sub(_escaped, text))
+
+
+def printable_json(text: str) -> str:
+    """Return a JSON text with the same values in which those characters are escaped."""
+    return _JSON_RAW.sub(_json_escaped, text)
+
+
+def shown(text: str) -> str:
+    """Return text for a terminal or a log: printable, and without passwords in addresses."""
+    return hide_credentials(printable(text))
+
+
+def hide_credentials(text: str) -> str:
+    """Return text in which user name and password of every address are hidden."""
+    return _CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula.
+
+    A cell whose first visible character could begin one gets an apostrophe, which marks it as text.
+    Spaces and invisible characters before it count for nothing, because programs drop them.
+    """
+    safe = printable(text.replace("\r\n", "\n"))
+    first = next((char for char in safe if not _is_invisible(char)), "")
+    starts_with_control = text[:1] in ("\t", "\r", "\n")
+    return f"'{safe}" if first in _FORMULA_START or starts_with_control else safe
+
+
+def web_address(address: str) -> str:
+    """Return an address that may become a link: http or https, without a password; else empty.
+
+    `javascript:`, `data:`, `file:` and everything else that is not a page of the web gives an empty
+    text.
+    """
+    if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in address):
+        return ""
+    address = address.strip()
+    try:
+        parts = urlsplit(address)
+        if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+            return ""
+    except ValueError:
+        return ""
+    return without_credentials(address)
+
+
+def without_credentials(address: str) -> str:
+    """Return an address without user name and password."""
+    return _CREDENTIALS.sub(r"\1", address)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape", "surrogatepass").decode()
+
+
+def _json_escaped(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
+
+
+def _is_invisible(char: str) -> bool:
+    return (
+        char.isspace() or char in _BLANK or unicodedata.category(char) in ("Cf", "Cc", "Mn", "Me")
+    )
