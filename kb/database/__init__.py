@@ -16,6 +16,7 @@ from kb.database.tables import (
     publications,
     speeds,
     subscriptions,
+    whole_listings,
     workers,
 )
 
@@ -36,5 +37,6 @@ __all__ = [
     "speeds",
     "sqlite_engine",
     "subscriptions",
+    "whole_listings",
     "workers",
 ]

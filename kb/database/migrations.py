@@ -19,6 +19,7 @@ from kb.database.tables import (
     publications,
     speeds,
     subscriptions,
+    whole_listings,
     workers,
 )
 
@@ -54,6 +55,11 @@ def _problems(connection: sa.Connection) -> None:
         _add_column(connection, table, "problem", "JSON")
 
 
+def _whole_listings(connection: sa.Connection) -> None:
+    metadata.create_all(connection, tables=[whole_listings])
+    _add_column(connection, subscriptions, "channel_id", "TEXT")
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -69,4 +75,5 @@ MIGRATIONS: list[Migration] = [
     _machine,
     _deliveries,
     _problems,
+    _whole_listings,
 ]

@@ -119,6 +119,18 @@ listing_pages = sa.Table(
 )
 
 
+# Listings that came to their true end, by playlist and filters; `ended_at` is null if the service
+# counted `missing` more entries than it listed.
+whole_listings = sa.Table(
+    "kb_whole_listings",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("filters", sa.Text, primary_key=True),
+    sa.Column("missing", sa.Integer, nullable=False),
+    sa.Column("ended_at", sa.Double),
+)
+
+
 subscriptions = sa.Table(
     "kb_subscriptions",
     metadata,
@@ -132,6 +144,7 @@ subscriptions = sa.Table(
     sa.Column("last_at", sa.Double),
     sa.Column("error", sa.Text, nullable=False, default=""),
     _problem_column(),
+    sa.Column("channel_id", sa.Text),  # the lasting id, unknown before the first check
 )
 
 

@@ -53,6 +53,7 @@ class Ingest:
         skipped: list[Skipped] = []
         refused: list[KBError] = []
         queued_ids: list[str] = []
+        listings: list[Listing] = []
         for reference in references:
             try:
                 known = KnownIds(self.queue.items)
@@ -60,6 +61,7 @@ class Ingest:
                 listing = self.queue.source_factory.open(
                     reference, filters, known=known, lengths=True
                 )
+                listings.append(listing)
                 for item in available_items(listing):
                     if item.id in found:
                         reason = f"the same medium as {item.title!r}"
@@ -74,11 +76,17 @@ class Ingest:
         queued, passed = self.queue.submit(list(found.values()), options)
         queued_ids += queued
         skipped.extend(passed)
+        for listing in listings:
+            listing.confirm_queued()
         return IngestReport(
             tuple(queued_ids),
             tuple(skipped),
             tuple(self.items.statuses(ids=queued_ids)),
             tuple(refused),
+            tuple(dict.fromkeys(note for each in listings for note in each.report.notes)),
+            rejected=sum(each.rejected for each in listings),
+            unavailable=sum(each.report.unavailable for each in listings),
+            known=sum(each.skipped for each in listings),
         )
 
     def enqueue(self, media_items: Sequence[MediaItem], options: RunOptions) -> IngestReport:

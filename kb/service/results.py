@@ -52,12 +52,21 @@ class ItemStatus:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """The result of an ingest: ids queued, items skipped, their status, references refused."""
+    """The result of an ingest: ids queued, items skipped, their status, references refused.
+
+    `notes` are the sentences of the listings. `rejected` is the number of media that the filters
+    left out, `unavailable` that of private and removed ones, `known` that of the media that were
+    left out because they are known already.
+    """
 
     enqueued: tuple[str, ...]
     skipped: tuple[Skipped, ...]
     items: tuple[ItemStatus, ...]
     refused: tuple[KBError, ...] = ()
+    notes: tuple[str, ...] = ()
+    rejected: int = 0
+    unavailable: int = 0
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ class Subscription:
     """One followed reference; times are in epoch seconds, `every_s` is in seconds.
 
     `options` are the options of the run as plain JSON values; `error` is the error of the last
-    check, empty if it succeeded.
+    check, empty if it succeeded. `channel_id` is the lasting id of a channel, None before the
+    first check: a handle may pass to another channel.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Subscription:
     last_at: float | None = None
     error: str = ""
     problem: StoredProblem | None = None
+    channel_id: str | None = None
 
 
 def subscription_key(reference: str) -> str:
@@ -178,6 +180,21 @@ class Subscriptions:
                 .values(error=error, problem=problem)
             )
 
+    def find(self, key: str) -> Subscription | None:
+        """Return the subscription with this key, None if there is none."""
+        return next((each for each in self.list() if each.key == key), None)
+
+    def record_channel(self, key: str, channel_id: str) -> None:
+        """Store the id of the channel that the reference led to at its first check."""
+        with self._database.begin() as connection:
+            changed = connection.execute(
+                sa.update(subscriptions)
+                .where(subscriptions.c.key == key, subscriptions.c.channel_id.is_(None))
+                .values(channel_id=channel_id)
+            )
+        if changed.rowcount:
+            self._save_to_library()
+
     def restore(self) -> int:
         """Add the subscriptions of `library.json` that the database lacks; return their number."""
         if self._library is None:
@@ -195,6 +212,8 @@ class Subscriptions:
                 filters=VideoFilters.from_dict(each.get("filters") or {}),
                 options=each.get("options") or {},
             )
+            if isinstance(each.get("channel_id"), str) and each["channel_id"]:
+                self.record_channel(subscription_key(reference), each["channel_id"])
             count += 1
         return count
 
@@ -209,6 +228,7 @@ class Subscriptions:
                         "every_s": each.every_s,
                         "filters": each.filters.as_dict(),
                         "options": dict(each.options),
+                        **({"channel_id": each.channel_id} if each.channel_id else {}),
                     }
                     for each in self.list()
                 ]

@@ -34,8 +34,9 @@ class Channel:
     """A channel with `count` uploads, one a day, the newest (number 0) at `NEWEST`.
 
     `private` (or deleted), `upcoming` and `shorts` are sets of numbers; `playlists` maps a
-    title to numbers. `new_uploads` is the number of uploads after the first ones. `duration`
-    (ISO 8601, such as `PT6S`) is that of every video, for tests with real media.
+    title to numbers. `new_uploads` is the number of uploads after the first ones; the
+    `deleted` numbers are gone from every list, and `order` replaces the order of the uploads.
+    `duration` (ISO 8601, such as `PT6S`) is that of every video, for tests with real media.
     """
 
     id: str
@@ -48,6 +49,9 @@ class Channel:
     shorts: frozenset[int] = frozenset()
     playlists: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     new_uploads: int = 0
+    deleted: frozenset[int] = frozenset()
+    order: tuple[int, ...] = ()
+    uncounted: int = 0  # videos in the service's count that no list shows
     duration: str = ""
     _numbers: dict[str, int] = field(default_factory=dict)
 
@@ -57,7 +61,7 @@ class Channel:
 
     def number(self, video_id: str) -> int | None:
         """Return the number of a public video, None for any other id."""
-        if len(self._numbers) != self.count + self.new_uploads:
+        if len(self._numbers) != len(self.numbers()):
             self._numbers = {self.video_id(number): number for number in self.numbers()}
         found = self._numbers.get(video_id)
         return None if found in self.private else found
@@ -68,7 +72,8 @@ class Channel:
 
     def numbers(self) -> list[int]:
         """Return the videos, newest first; those added later have negative numbers."""
-        return list(range(-self.new_uploads, self.count))
+        all_numbers = self.order or range(-self.new_uploads, self.count)
+        return [number for number in all_numbers if number not in self.deleted]
 
     def playlist_id(self, title: str) -> str:
         return f"PL{hashlib.sha256(f'{self.id}{title}'.encode()).hexdigest()[:32]}"
@@ -273,7 +278,7 @@ class FakeYouTube:
                     },
                 },
                 "contentDetails": {"relatedPlaylists": {"uploads": channel.uploads}},
-                "statistics": {"videoCount": str(channel.count + channel.new_uploads)},
+                "statistics": {"videoCount": str(len(channel.numbers()) + channel.uncounted)},
             }
             for channel in found
         ]

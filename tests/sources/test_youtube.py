@@ -277,7 +277,9 @@ def test_only_new_videos(tmp_path: Path) -> None:
     channel = big(1000)
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:
         bench = Bench(tmp_path, fake)
-        known = {item.id for item in bench.open()}
+        whole = bench.open()
+        known = {item.id for item in whole}
+        whole.confirm_queued()
         channel.new_uploads = 4
         bench.clock.now += 3600
         before = fake.units()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -14,7 +14,7 @@ from kb.cli.options import FAILED, Json, with_filter_options, with_run_options
 from kb.cli.output import console
 from kb.errors import UsageError
 from kb.options import RunOptions
-from kb.service import STATES, IngestReport, Service
+from kb.service import STATES, Service
 from kb.service.notation import VideoFilters
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
@@ -54,7 +54,7 @@ def ingest(
             )
         with console.ingest_progress(len(ids), shown=sys.stderr.isatty()) as listener:
             items = tuple(service.follow.run(ids, listener, options=options))
-        report = IngestReport(report.enqueued, report.skipped, items, report.refused)
+        report = replace(report, items=items)
     if as_json:
         console.print_json(console.report_document(report))
     else:

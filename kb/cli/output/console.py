@@ -127,6 +127,9 @@ def report_document(report: IngestReport) -> dict[str, Any]:
         "skipped": [asdict(skipped) for skipped in report.skipped],
         "items": [status_document(item) for item in report.items],
         "refused": [e.record() for e in report.refused],
+        "rejected": report.rejected,
+        "unavailable": report.unavailable,
+        "notes": list(report.notes),
     }
 
 
@@ -239,6 +242,13 @@ def print_report(report: IngestReport, *, waited: bool) -> None:
     """Print the items queued, the items skipped and, after waiting, how each ended."""
     for skipped in report.skipped:
         print_note(f"{skipped.id}: {skipped.reason}")
+    for note in report.notes:
+        print_note(note)
+    if not report.enqueued and not report.refused and not report.items:
+        if not waited:
+            print_note("0 queued.")
+        print_note(_nothing_to_do(report))
+        return
     if not waited:
         print_note(f"{len(report.enqueued)} queued.")
         return
@@ -247,7 +257,21 @@ def print_report(report: IngestReport, *, waited: bool) -> None:
     for item in report.items:
         state_counts[item.state] = state_counts.get(item.state, 0) + 1
     words = ", ".join(f"{count} {state}" for state, count in state_counts.items())
-    print_note(words or "Nothing to do: everything is already in the library.")
+    if words:
+        print_note(words)
+
+
+def _nothing_to_do(report: IngestReport) -> str:
+    """Return the reason why an ingest queued nothing."""
+    if report.skipped or report.known:
+        if report.rejected:
+            return "Nothing to do: everything that passes the filters is already in the library."
+        return "Nothing to do: everything is already in the library."
+    if report.rejected:
+        return f"Nothing to do: none of the {report.rejected:,} listed media passes the filters."
+    if report.unavailable:
+        return "Nothing to do: everything that is listed is private or removed."
+    return "Nothing to do: nothing is listed there."
 
 
 def print_problems(items: Sequence[ItemStatus]) -> None:

@@ -61,13 +61,16 @@ def run_listing(
     library: Library,
     enqueue: Enqueue,
     check: Callable[[], None],
-) -> None:
+    subscriptions: Subscriptions,
+) -> KBError | None:
     """Make a listing and queue its media, a few hundred at a time.
 
-    `options` are the row's, as plain JSON values. `check` may raise to stop it. Raises the source's
-    errors; a later call continues at the same place and queues nothing twice.
+    Returns an error to report although the listing succeeded: the name of a followed channel that
+    leads elsewhere. `options` are the row's, as plain JSON values. `check` may raise to stop it.
+    Raises the source's errors; a later call continues at the same place and queues nothing twice.
     """
     filters = job.filters
+    followed = subscriptions.find(job.subscription_key) if job.subscription_key else None
     known: Container[str] = KnownIds(items, before=job.asked_at)
     listing = source_factory.open(
         job.reference,
@@ -75,11 +78,16 @@ def run_listing(
         fresh=filters.new,  # a search for new media must not use cached pages
         known=known,
         check=check,
+        channel_id=(followed.channel_id or "") if followed else "",
     )
     again = RunOptions.from_dict(options).again
     for part in batches(available_items(listing)):
         sync_from_library(items, library, [item.id for item in part])
         items.submit(part, options, enqueue, again=again)
+    listing.confirm_queued()
+    if followed is not None and listing.channel_id:
+        subscriptions.record_channel(followed.key, listing.channel_id)
+    return listing.notice
 
 
 def record_poll(subscriptions: Subscriptions, job: Job, error: KBError | None = None) -> None:

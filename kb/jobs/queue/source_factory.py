@@ -45,10 +45,12 @@ class SourceFactory:
         check: Callable[[], None] = lambda: None,
         fresh: bool = False,
         lengths: bool = False,
+        channel_id: str = "",
     ) -> Listing:
         """Return the listing of a reference.
 
-        `fresh` does not use cached pages, `lengths` measures local files. Raises UsageError for an
+        `fresh` does not use cached pages, `lengths` measures local files, `channel_id` is the id
+        of the channel that the reference led to earlier. Raises UsageError for an
         invalid reference; iterating may raise RetryLater errors.
         """
         source = source_for(reference, **self._source_arguments(self.settings))
@@ -56,11 +58,18 @@ class SourceFactory:
             from kb.media.probe import probe
 
             source.read_duration = lambda path: probe(path).duration_s
-        if fresh and source.name == "youtube":
+        if (fresh or channel_id) and source.name == "youtube":
             from kb.sources.youtube.source import YouTubeSource
 
             assert isinstance(source, YouTubeSource)
-            return source.open(reference, filters, known=known, check=check, reuse_s=0)
+            return source.open(
+                reference,
+                filters,
+                known=known,
+                check=check,
+                reuse_s=0 if fresh else None,
+                channel_id=channel_id,
+            )
         return open_listing(source, reference, filters, known=known, check=check)
 
     def source_of(self, item: MediaItem, keep: str | None = None) -> Source:

@@ -184,12 +184,12 @@ class ItemSteps:
         context = self._context
         self._advance("list", 0.0)
         wants_captions = RunOptions.from_dict(options).wants_captions(context.settings)
-        listing_jobs.run_listing(
+        notice = listing_jobs.run_listing(
             job, options, context.source_factory, context.items, context.library,
             context.client.enqueue(captions_first=wants_captions),
-            lambda: context.check(self._key),
+            lambda: context.check(self._key), context.subscriptions,
         )  # fmt: skip
-        self._until_accepted(lambda: listing_jobs.record_poll(context.subscriptions, job))
+        self._until_accepted(lambda: listing_jobs.record_poll(context.subscriptions, job, notice))
         self._finish(item_states.DONE, error="", hint="")
 
     def _decode(self, media: LocalMedia, options: TranscriptionOptions, crashes: int) -> Transcript:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
+from kb.errors import KBError
 from kb.sources.base import Filters, Source
 from kb.sources.listing.filters import VideoFilters
 from kb.types import MediaItem
@@ -39,6 +40,11 @@ class ListingReport:
 class Listing:
     """An iterator over the wanted items of a reference; `report` can be read at any time.
 
+    `rejected` is the number of entries that the filters left out, `skipped` that of those that
+    are known already.
+    `channel_id` is the lasting id of the listed channel, if the service has one, and `notice` an
+    error to report although the listing goes on, such as a name that leads elsewhere.
+
     A listing can be iterated once. The iteration raises the errors of the service: QuotaExhausted,
     MediaUnavailable, LanePaused, LibraryError.
     """
@@ -53,6 +59,10 @@ class Listing:
         self.report = report
         self.filters = filters
         self.known = known
+        self.rejected = self.skipped = 0
+        self.channel_id = ""
+        self.notice: KBError | None = None
+        self._on_end: Callable[[], None] | None = None
         self._items = self._filtered(produce(self))
 
     def __iter__(self) -> Iterator[MediaItem]:
@@ -61,6 +71,15 @@ class Listing:
     def update(self, **changes: object) -> None:
         """Change fields of the report."""
         self.report = replace(self.report, **changes)  # type: ignore[arg-type]
+
+    def end(self, record: Callable[[], None]) -> None:
+        """Note that the last entry was seen; `record` stores it once all media are queued."""
+        self._on_end = record
+
+    def confirm_queued(self) -> None:
+        """Store that all media of this listing are queued, if it came to its end."""
+        if self._on_end is not None:
+            self._on_end()
 
     def add_note(self, sentence: str) -> None:
         """Add a sentence to the report's notes, once."""
@@ -77,9 +96,12 @@ class Listing:
                     continue
                 seen.add(item.id)
                 if self.filters.new and item.id in self.known:
+                    self.skipped += 1
                     continue
                 if self.filters.keep(item):
                     yield item
+                else:
+                    self.rejected += 1
 
         return islice(pass_through(), self.filters.limit or None)
 

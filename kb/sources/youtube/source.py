@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
+from kb.sources.youtube.channels import CHANNEL_ID, CHANNEL_KINDS, find_channel
 from kb.sources.youtube.items import (
     SITE,
     item_from_resource,
@@ -25,6 +27,7 @@ from kb.sources.youtube.items import (
 )
 from kb.sources.youtube.links import Link, parse_link
 from kb.sources.youtube.page_cache import Page, PageStore, prune
+from kb.sources.youtube.whole_listings import WholeListings
 from kb.sources.ytdlp.online_source import OnlineSource
 from kb.types import Availability, AvailabilityState, MediaItem
 
@@ -75,12 +78,15 @@ class YouTubeSource(OnlineSource):
         known: Container[str] = (),
         check: Callable[[], None] = lambda: None,
         reuse_s: float | None = None,
+        channel_id: str = "",
     ) -> Listing:
         """Return a listing of the videos of a reference, newest first for a channel.
 
         `known` holds the ids that the filter `new` leaves out; a channel's listing then ends
-        at the first page without a new video. `check` is called before every request and may
-        raise Cancelled. `reuse_s` overrides the setting. Private and removed entries of a
+        at the first page without a new video, if an earlier one came to its true end. `check` is
+        called before every request and may raise Cancelled. `reuse_s` overrides the setting.
+        `channel_id` is the id that the reference led to earlier: that channel is listed, and a
+        name that leads elsewhere now is the listing's `notice`. Private and removed entries of a
         list are counted and left out; a single video is returned in any state.
 
         Raises UsageError at once when the reference has no target, QuotaExhausted when all
@@ -103,8 +109,11 @@ class YouTubeSource(OnlineSource):
         )
         report = ListingReport(reference, link.kind)
         try:
-            return self._open_with_api(api, link, report, video_filters, known, reuse_s, check)
+            return self._open_with_api(
+                api, link, report, video_filters, known, reuse_s, check, channel_id
+            )
         except NoUsableKey:
+            link = _by_id(link, channel_id)
             return self._open_without_key(link, report, video_filters, known, check)
         except QuotaExhausted:
             if link.kind != "video":
@@ -125,6 +134,7 @@ class YouTubeSource(OnlineSource):
         known: Container[str],
         reuse_s: float | None,
         check: Callable[[], None],
+        channel_id: str,
     ) -> Listing:
         if link.kind == "video":
             item = self._video(api, link.id)
@@ -142,10 +152,12 @@ class YouTubeSource(OnlineSource):
                     "Only this video was taken; for its playlist give the list's link."
                 )
             return listing
+        notice = None
         if link.kind == "playlist":
-            playlist_id, facts = link.id, self._playlist(api, link.id)
+            playlist_id, facts, channel_id = link.id, self._playlist(api, link.id), ""
         else:
-            channel = self._channel(api, link)
+            channel, notice = find_channel(api, link, channel_id)
+            channel_id = channel["id"]
             playlist_id, facts = self._channel_playlist(api, channel, link, filters)
         by_date = playlist_id.startswith("UU")
 
@@ -154,10 +166,14 @@ class YouTubeSource(OnlineSource):
                 yield from self._list_items(api, playlist_id, listing, by_date, reuse_s)
             except NoUsableKey:
                 listing.add_note(_WITHOUT_KEY)
-                yield from self._list_with_ytdlp(link, listing, check)
+                yield from self._list_with_ytdlp(_by_id(link, channel_id), listing, check)
 
         listing = Listing(report, produce, filters, known)
+        listing.channel_id = channel_id
+        listing.notice = notice
         listing.update(units=api.units, **facts)
+        if notice is not None:
+            listing.add_note(f"{notice.message} {notice.hint}")
         if by_date and (listing.report.reported or 0) > UPLOADS_LIMIT:
             listing.add_note(
                 f"YouTube lists only the newest {UPLOADS_LIMIT:,} or so uploads of a channel; "
@@ -174,6 +190,9 @@ class YouTubeSource(OnlineSource):
         reuse_s: float | None,
     ) -> Iterator[MediaItem]:
         filters = listing.filters
+        whole = WholeListings(self.database, playlist_id, clock=self._clock)
+        may_end = by_date and filters.new and whole.allow_early_end(filters)
+        order = _DateOrder()
         shorts = self._shorts(api, playlist_id) if filters.no_shorts and by_date else None
         for page in self._pages(api, playlist_id, reuse_s):
             report = listing.report
@@ -188,14 +207,29 @@ class YouTubeSource(OnlineSource):
                 else:
                     extra = {**item.extra, "short": item.short_id in shorts}
                     yield replace(item, extra=extra)
+            order.add(page)
             if not by_date or not page.items:
                 continue
-            # The newest items come first, so no later page has a wanted item.
-            if filters.new and all(item.id in listing.known for item in page.items):
-                return
-            if filters.after and all(item.published < filters.after for item in page.items):
-                return
-        listing.update(units=api.units, complete=True)
+            # The newest items come first, and all older ones that are wanted were queued once.
+            if may_end and all(item.id in listing.known for item in page.items):
+                _note_early_end(listing, "the first page without a new video")
+                break
+            # A listing of new videos that looks at the whole does not rely on the order.
+            if (
+                filters.after
+                and (may_end or not filters.new)
+                and order.is_kept
+                and all(item.published < filters.after for item in page.items)
+            ):
+                _note_early_end(listing, f"the first page before {filters.after}")
+                break
+        else:
+            listing.update(units=api.units, complete=True)
+            missing = _note_missing(listing)
+            listing.end(partial(whole.record, filters, missing))
+            return
+        # A later listing must not go on behind pages of which some videos are gone meanwhile.
+        PageStore(self.database, playlist_id, clock=self._clock).clear()
 
     def _pages(self, api: YouTubeApi, playlist_id: str, reuse_s: float | None) -> Iterator[Page]:
         reuse = self.settings.listing_reuse_s if reuse_s is None else reuse_s
@@ -252,25 +286,6 @@ class YouTubeSource(OnlineSource):
             "There is no playlist {playlist} that can be listed.",
             hint="It may be private, removed, or a mix made for one viewer.",
             playlist=playlist_id,
-        )
-
-    def _channel(self, api: YouTubeApi, link: Link) -> dict[str, Any]:
-        # There is no cheap call for an old custom name; it usually became the channel's handle.
-        lookups = {
-            "channel": ({"id": link.id},),
-            "handle": ({"forHandle": link.id},),
-            "user": ({"forUsername": link.id}, {"forHandle": f"@{link.id}"}),
-            "custom": ({"forHandle": f"@{link.id}"}, {"forUsername": link.id}),
-        }[link.kind]
-        for lookup in lookups:
-            if resources := api.channels(**lookup).get("items", []):
-                channel: dict[str, Any] = resources[0]
-                return channel
-        raise UsageError(
-            "youtube.channel_missing",
-            "There is no YouTube channel {channel}.",
-            hint="Check the spelling, or give the channel's address from the browser.",
-            channel=link.id,
         )
 
     def _channel_playlist(
@@ -362,3 +377,54 @@ class YouTubeSource(OnlineSource):
     ) -> Iterator[MediaItem]:
         listing.update(via="yt-dlp", listed=0, unavailable=0)
         yield from self._list_flat(listing, link.url.replace(SITE, self._site, 1), check)
+
+
+class _DateOrder:
+    """The order of the pages of a listing; it is kept if at least two pages are newest first."""
+
+    def __init__(self) -> None:
+        self._pages = 0
+        self._newest_first = True
+        self._last = ""
+
+    @property
+    def is_kept(self) -> bool:
+        return self._newest_first and self._pages > 1
+
+    def add(self, page: Page) -> None:
+        self._pages += 1
+        for item in page.items:
+            moment = str(item.extra.get("published_at") or item.published)
+            if self._last and moment > self._last:
+                self._newest_first = False
+            self._last = moment
+
+
+def _note_early_end(listing: Listing, place: str) -> None:
+    report = listing.report
+    if report.reported is not None and report.listed < report.reported:
+        listing.add_note(
+            f"{report.listed:,} of {report.reported:,} videos were looked at: the listing ended "
+            f"at {place}."
+        )
+
+
+def _note_missing(listing: Listing) -> int:
+    """Return the number of videos that the service counts and did not list; note it."""
+    report = listing.report
+    missing = (report.reported or 0) - report.listed
+    if missing <= 0 or (report.reported or 0) > UPLOADS_LIMIT:
+        return 0
+    listing.add_note(
+        f"YouTube counts {report.reported:,} videos and listed {report.listed:,}: {missing:,} may "
+        "be missing, such as one that moved while others were removed. The next look at what is "
+        "new goes through the whole list again."
+    )
+    return missing
+
+
+def _by_id(link: Link, channel_id: str) -> Link:
+    """Return the link to a channel by its id, if that is known."""
+    if link.kind in CHANNEL_KINDS and CHANNEL_ID.fullmatch(channel_id):
+        return Link("channel", channel_id, tab=link.tab)
+    return link

@@ -132,10 +132,12 @@ def flat_items(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
     check: Callable[[], None] = lambda: None,
+    on_list: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> Iterator[tuple[str, MediaItem]]:
     """Yield the title of a list and an item, for each medium that a page lists.
 
-    The entries are not opened. A page with one medium gives that medium. Raises LanePaused,
+    The entries are not opened. A page with one medium gives that medium. `on_list` is called with
+    yt-dlp's metadata of the list before its entries are read. Raises LanePaused,
     RetryLater and MediaUnavailable.
     """
     import yt_dlp
@@ -168,6 +170,8 @@ def flat_items(
         if "entries" not in info:
             yield info.get("title") or "", item_from_info(info, address)
             return
+        if depth == _DEPTH:
+            on_list(info)
         for place, entry in enumerate(info["entries"] or (), start=1):
             if not entry:
                 continue

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from kb.database import Database
 from kb.settings import Settings, get_settings
@@ -72,6 +73,12 @@ class OnlineSource:
         self, listing: Listing, url: str, check: Callable[[], None]
     ) -> Iterator[MediaItem]:
         """Yield the items that yt-dlp lists at an address; count them in the listing's report."""
+
+        def read_channel(info: Mapping[str, Any]) -> None:
+            channel_id = info.get("channel_id")
+            if isinstance(channel_id, str) and not listing.channel_id:
+                listing.channel_id = channel_id
+
         found = flat_items(
             url,
             self.settings,
@@ -79,6 +86,7 @@ class OnlineSource:
             clock=self._clock,
             sleep=self._sleep,
             check=check,
+            on_list=read_channel,
         )
         for title, item in found:
             listing.update(listed=listing.report.listed + 1, title=title)

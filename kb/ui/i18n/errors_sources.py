@@ -115,6 +115,22 @@ DE: dict[str, tuple[str, str]] = {
         "Einen YouTube-Kanal {channel} gibt es nicht.",
         "Schreibweise prüfen, oder die Adresse des Kanals aus dem Browser angeben.",
     ),
+    "youtube.channel_deleted": (
+        "Den YouTube-Kanal {channel} ({id}) gibt es nicht mehr: er wurde gelöscht oder "
+        "geschlossen.",
+        "Seine Medien bleiben in der Bibliothek. Führt {channel} jetzt zu einem anderen Kanal, so "
+        "kann man diesem mit seiner Id folgen. Das Abonnement beenden: kb unfollow {channel}",
+    ),
+    "youtube.name_gone": (
+        "{name} führt zu keinem Kanal mehr; der Kanal {title!r} ({id}) wird über seine Id "
+        "aufgelistet.",
+        "Vielleicht heißt er jetzt: {handle}",
+    ),
+    "youtube.name_moved": (
+        "{name} führt jetzt zu einem anderen Kanal, {other!r} ({other_id}); der Kanal {title!r} "
+        "({id}) wird über seine Id aufgelistet.",
+        "Für den anderen Kanal dessen Adresse angeben: youtube.com/channel/{other_id}",
+    ),
     "youtube.playlist_missing": (
         "Eine Playlist {playlist}, die sich auflisten ließe, gibt es nicht.",
         "Sie ist vielleicht privat, entfernt oder ein persönlicher Mix.",

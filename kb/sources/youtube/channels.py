@@ -1,0 +1,96 @@
+"""Channels of YouTube by their lasting id; a handle or name may pass to another channel."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from kb.errors import UsageError
+from kb.sources.youtube.api import YouTubeApi
+from kb.sources.youtube.links import Link
+
+CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
+CHANNEL_KINDS = ("channel", "handle", "user", "custom")
+
+
+def find_channel(
+    api: YouTubeApi, link: Link, channel_id: str = ""
+) -> tuple[dict[str, Any], UsageError | None]:
+    """Return a channel's resource, and an error to report if its name leads elsewhere now.
+
+    With `channel_id`, the id of an earlier listing, that channel is returned wherever the name
+    of the link leads to. Raises UsageError when there is no such channel (any more).
+    """
+    if not channel_id:
+        found = _look_up(api, link)
+        if found is None:
+            raise UsageError(
+                "youtube.channel_missing",
+                "There is no YouTube channel {channel}.",
+                hint="Check the spelling, or give the channel's address from the browser.",
+                channel=link.id,
+            )
+        return found, None
+    channel = _first(api, id=channel_id)
+    if channel is None:
+        raise UsageError(
+            "youtube.channel_deleted",
+            "The YouTube channel {channel} ({id}) does not exist any more: it was deleted or "
+            "closed.",
+            hint="Its media stay in the library. If {channel} leads to another channel now, that "
+            "one can be followed by its id. End the subscription with: kb unfollow {channel}",
+            channel=link.id,
+            id=channel_id,
+        )
+    if link.kind == "channel":
+        return channel, None
+    return channel, _name_change(link, channel, _look_up(api, link))
+
+
+def _look_up(api: YouTubeApi, link: Link) -> dict[str, Any] | None:
+    # There is no cheap call for an old custom name; it usually became the channel's handle.
+    lookups = {
+        "channel": ({"id": link.id},),
+        "handle": ({"forHandle": link.id},),
+        "user": ({"forUsername": link.id}, {"forHandle": f"@{link.id}"}),
+        "custom": ({"forHandle": f"@{link.id}"}, {"forUsername": link.id}),
+    }[link.kind]
+    for lookup in lookups:
+        if (found := _first(api, **lookup)) is not None:
+            return found
+    return None
+
+
+def _first(api: YouTubeApi, **lookup: str) -> dict[str, Any] | None:
+    resources = api.channels(**lookup).get("items", [])
+    return resources[0] if resources else None
+
+
+def _name_change(
+    link: Link, channel: dict[str, Any], named: dict[str, Any] | None
+) -> UsageError | None:
+    if named is not None and named["id"] == channel["id"]:
+        return None
+    title = channel["snippet"]["title"]
+    if named is None:
+        return UsageError(
+            "youtube.name_gone",
+            "{name} leads to no channel any more; the channel {title!r} ({id}) is listed by its "
+            "id.",
+            hint="It may have another handle now: {handle}",
+            name=link.id,
+            title=title,
+            id=channel["id"],
+            handle=channel["snippet"].get("customUrl") or f"youtube.com/channel/{channel['id']}",
+        )
+    return UsageError(
+        "youtube.name_moved",
+        "{name} leads to another channel now, {other!r} ({other_id}); the channel {title!r} ({id}) "
+        "is listed by its id.",
+        hint="For the other channel give its address: youtube.com/channel/{other_id}",
+        name=link.id,
+        other=named["snippet"]["title"],
+        other_id=named["id"],
+        title=title,
+        id=channel["id"],
+    )
