@@ -11,7 +11,9 @@ from pathlib import Path
 from pathvalidate import sanitize_filename
 
 from kb.jobs.queue.item_states import DONE, HELD
+from kb.library.filenames import shorten
 from kb.service import Service
+from kb.types.safe_text import printable
 
 FOLDER = "uploads"
 
@@ -26,6 +28,8 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 _PART = ".part"
+PART_NAME = f"incoming{_PART}"  # of an upload under way; short, whatever its own name is
+_NAME_BYTES, _NAME_LETTERS = 255, 150  # file systems count bytes
 
 
 def safe_name(filename: str) -> str:
@@ -34,8 +38,14 @@ def safe_name(filename: str) -> str:
     stem, dot, suffix = last.rpartition(".")
     if not dot:
         stem, suffix = suffix, ""
-    stem = stem.strip(". ")[:150] or "upload"
-    name = sanitize_filename(f"{stem}.{suffix[:12]}" if suffix else stem)
+    stem = stem.strip(". ")[:_NAME_LETTERS] or "upload"
+    suffix = shorten(suffix[:12], lambda text: len(text.encode("utf-8", "replace")) <= 50)
+    ending = f".{suffix}" if suffix else ""
+
+    def fits(text: str) -> bool:
+        return len(f"{text}{ending}".encode("utf-8", "replace")) <= _NAME_BYTES
+
+    name = sanitize_filename(f"{shorten(printable(stem), fits)}{ending}")
     return name.strip(". ") or "upload"
 
 

@@ -65,6 +65,30 @@ class DashboardSettings(BaseModel):
         "recordings lead there, also in published documents; run kb reindex after a change.",
     )
 
+    upload_max_gb: float = Field(
+        20.0,
+        alias="KB_UPLOAD_MAX_GB",
+        gt=0,
+        description="Largest file, in GB, that the dashboard takes from a browser.",
+    )
+    uploads_at_once: int = Field(
+        8,
+        alias="KB_UPLOADS_AT_ONCE",
+        ge=1,
+        description="Uploads under way at once, at most.",
+    )
+    upload_idle_s: float = Field(
+        60.0,
+        alias="KB_UPLOAD_IDLE_S",
+        gt=0,
+        description="An upload that sends nothing for so many seconds is ended.",
+    )
+
+    @property
+    def upload_max_bytes(self) -> int:
+        """`upload_max_gb` in bytes."""
+        return int(self.upload_max_gb * 1e9)
+
     @property
     def trusted_proxy_names(self) -> tuple[str, ...]:
         """`trusted_proxies` as a tuple, without empty names."""

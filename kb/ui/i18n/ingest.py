@@ -13,6 +13,8 @@ EN: dict[str, str] = {
     "upload_remove": "Remove",
     "upload_failed": "not sent",
     "upload_full": "disk is full",
+    "upload_large": "too large (KB_UPLOAD_MAX_GB)",
+    "upload_busy": "too many uploads at once",
     # Filters
     "filters": "Filters",
     "filters_active": "Filters (active)",
@@ -180,6 +182,8 @@ DE: dict[str, str] = {
     "upload_remove": "Entfernen:",
     "upload_failed": "nicht gesendet",
     "upload_full": "Platte ist voll",
+    "upload_large": "zu groß (KB_UPLOAD_MAX_GB)",
+    "upload_busy": "zu viele Uploads gleichzeitig",
     "filters": "Filter",
     "filters_active": "Filter (wirken)",
     "filter_after": "Von",

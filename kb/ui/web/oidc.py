@@ -38,6 +38,16 @@ def is_request_allowed(settings: Settings, connection: HTTPConnection) -> bool:
     """Return whether a request to an additional route is allowed, by the cookie of the sign-in."""
     if not oidc_enabled():
         return True
+    user = _user(connection)
+    return bool(user.get("is_logged_in")) and is_allowed_user(settings, user)
+
+
+def user_name(connection: HTTPConnection) -> str:
+    """Return the address of the user who sent a request; empty without a sign-in by OIDC."""
+    return str(_user(connection).get("email") or "") if oidc_enabled() else ""
+
+
+def _user(connection: HTTPConnection) -> dict[str, object]:
     # Streamlit's function reads the cookie, because Streamlit signs and splits it.
     from streamlit.web.server.starlette.starlette_websocket import (
         USER_COOKIE_NAME,
@@ -48,8 +58,8 @@ def is_request_allowed(settings: Settings, connection: HTTPConnection) -> bool:
     try:
         user = json.loads(raw) if raw else {}
     except ValueError:
-        return False
-    return bool(user.get("is_logged_in")) and is_allowed_user(settings, user)
+        return {}
+    return user if isinstance(user, dict) else {}
 
 
 def is_allowed_user(settings: Settings, user: Mapping[str, object]) -> bool:

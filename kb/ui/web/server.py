@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import sys
 import threading
@@ -43,6 +44,7 @@ CHORES = (
 log = logging.getLogger(__name__)
 
 _guard_installed = False
+_uploads = upload_route.Uploads()
 
 
 def routes() -> list[Route]:
@@ -150,4 +152,10 @@ async def _upload(request: Request) -> Response:
     # A browser always sends the origin of such a request; the guard has checked it.
     if not request.headers.get("origin") or not media_route.has_token(request, UPLOAD):
         return PlainTextResponse(_REFUSED, 403)
-    return await upload_route.receive(request, settings.home)
+    answer = await _uploads.receive(request, settings)
+    if answer.status_code == 200:
+        document = json.loads(bytes(answer.body))
+        AuditLog(settings.home, oidc.user_name(request) or "dashboard").record(
+            "upload", name=document["name"], size=document["size"]
+        )
+    return answer

@@ -106,8 +106,8 @@ function next(zone) {
   });
   request.addEventListener("load", () => {
     if (request.status !== 200) {
-      const full = request.status === 507;
-      end(full ? zone.data.texts.full : zone.data.texts.failed, true);
+      const reasons = { 507: "full", 413: "large", 503: "busy" };
+      end(zone.data.texts[reasons[request.status] || "failed"], true);
       return;
     }
     entry.kept = JSON.parse(request.responseText);

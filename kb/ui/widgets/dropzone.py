@@ -48,6 +48,8 @@ def dropzone() -> list[Path]:
                 "remove": text("upload_remove"),
                 "failed": text("upload_failed"),
                 "full": text("upload_full"),
+                "large": text("upload_large"),
+                "busy": text("upload_busy"),
             },
         },
         default={"files": []},
