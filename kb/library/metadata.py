@@ -3,7 +3,7 @@
     {"version": 1,
      "item": {"id", "source", "url", "title", "published", "duration_s", "channel",
               "description", "tags", "chapters": [{"start_s", "title"}], "language", "extra"},
-     "media": {"sha256", "duration_s"},            measured, not claimed
+     "media": {"sha256", "duration_s", "start_s"}, measured, not claimed
      "files": {"media": name},
      "state", "error", "hint", "problem": {"code", "values"}, "attempts",
      "transcribed": {"model", "engine", "preset", "language", "coverage", ...},
@@ -58,7 +58,8 @@ class LibraryEntry:
     """One item of the library folder; a path is None if its file does not exist.
 
     `state` is one of queued, running, paused, waiting, done, failed, cancelled and held, or `new`
-    before the first request. `record` is the whole metadata document.
+    before the first request. `start_s` is the container's start, None if it was not read yet.
+    `record` is the whole metadata document.
     """
 
     item: MediaItem
@@ -72,6 +73,7 @@ class LibraryEntry:
     attempts: int = 0
     sha256: str = ""
     duration_s: float | None = None
+    start_s: float | None = None
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -161,6 +163,7 @@ def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> Li
         attempts=fields.whole("attempts", 0),
         sha256=media.text("sha256", ""),
         duration_s=media.number("duration_s", None),
+        start_s=media.number("start_s", None),
         record=record,
     )
 

@@ -1,4 +1,7 @@
-"""Cutting of clips from a medium with moviepy; sound and picture stay synchronous."""
+"""Cutting of clips from a medium, on the clock of its transcript.
+
+`kb.media.section` reads sound and pictures, moviepy writes a film.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import av
+
 from kb.errors import MediaUnavailable, UsageError
-from kb.media import reason_of, shown
+from kb.media import ffmpeg, reason_of, section, shown
 from kb.media.probe import MediaProbe, probe
 
 VIDEO_CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264"}
 AUDIO_CODECS = {
     ".mp3": "libmp3lame", ".wav": "pcm_s16le", ".m4a": "aac", ".flac": "flac", ".ogg": "libvorbis",
 }  # fmt: skip
+_FRAMES_PER_S = (1.0, 60.0)
 _LEEWAY_S = 0.5  # the lengths of the header and of the sound may differ by this much
 
 
@@ -40,7 +46,6 @@ def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
     when the medium cannot be read or cut.
     """
     found = probe(source)
-    suffix = target.suffix.lower()
     video = _wants_video(found, target)
     if not 0 <= start_s < end_s:
         raise UsageError(
@@ -50,34 +55,70 @@ def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
             start_s=start_s,
             end_s=end_s,
         )
-    length_s = found.duration_s
-    if length_s is not None and (start_s >= length_s or end_s > length_s + _LEEWAY_S):
+    with tempfile.TemporaryDirectory(prefix="kb-clip-") as scratch:
+        try:
+            sound, end_s = _sound(found, start_s, end_s, Path(scratch) / "sound.wav")
+            _encode(found, sound, start_s, end_s, target, video=video)
+        except (OSError, av.error.FFmpegError) as error:
+            raise MediaUnavailable(
+                "clip.failed",
+                "{target} cannot be cut from {name}: {cause}.",
+                hint="Check that the medium plays, and that the folder can be written.",
+                target=shown(target),
+                name=shown(source.name),
+                cause=_first_line(error),
+            ) from error
+    return target
+
+
+def _sound(
+    found: MediaProbe, start_s: float, end_s: float, target: Path
+) -> tuple[Path | None, float]:
+    """Write the section's sound; return it (None without sound) and the section's end in seconds.
+
+    Raises UsageError if the section is outside the medium. A declared length may be an estimate,
+    so the sound that is there counts too.
+    """
+    read_s = section.write_sound(found, start_s, end_s, target) if found.has_audio else 0.0
+    length_s = max(read_s, found.duration_s or 0.0)
+    if start_s >= length_s or end_s > length_s + _LEEWAY_S:
         raise UsageError(
             "clip.outside",
             "{name} ends at {length}: there is nothing from {start} to {end}.",
             hint="Give times within the medium.",
-            name=shown(source.name),
+            name=shown(found.path.name),
             length=_moment(length_s),
             start=_moment(start_s),
             end=_moment(end_s),
         )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # ffmpeg derives the container from the name, so the unfinished file has its suffix too.
-        with tempfile.TemporaryDirectory(prefix=".kb-clip-", dir=target.parent) as folder:
-            unfinished = Path(folder) / f"clip{suffix}"
-            _write(source.absolute(), start_s, end_s, unfinished, video=video)
-            unfinished.replace(target)
-    except OSError as error:
-        raise MediaUnavailable(
-            "clip.failed",
-            "{target} cannot be cut from {name}: {cause}.",
-            hint="Check that the medium plays, and that the folder can be written.",
-            target=shown(target),
-            name=shown(source.name),
-            cause=_first_line(error),
-        ) from error
-    return target
+    end_s = min(end_s, length_s)
+    if read_s:
+        return target, end_s
+    if not found.has_audio:
+        return None, end_s
+    section.write_silence(end_s - start_s, target)
+    return target, end_s
+
+
+def _encode(
+    found: MediaProbe,
+    sound: Path | None,
+    start_s: float,
+    end_s: float,
+    target: Path,
+    *,
+    video: bool,
+) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    suffix = target.suffix.lower()
+    # ffmpeg derives the container from the name, so the unfinished file has its suffix too.
+    with tempfile.TemporaryDirectory(prefix=".kb-clip-", dir=target.parent) as folder:
+        unfinished = Path(folder) / f"clip{suffix}"
+        if video:
+            _write_film(found, sound, start_s, end_s, unfinished)
+        elif sound is not None:
+            _write_sound(sound, unfinished)
+        unfinished.replace(target)
 
 
 def _wants_video(found: MediaProbe, target: Path) -> bool:
@@ -112,24 +153,49 @@ def _wants_video(found: MediaProbe, target: Path) -> bool:
     return True
 
 
-def _write(source: Path, start_s: float, end_s: float, target: Path, *, video: bool) -> None:
-    from moviepy import AudioFileClip, VideoFileClip  # the import takes about a second
-
-    whole: Any = (VideoFileClip if video else AudioFileClip)(str(source))
-    with whole:
-        part = whole.subclipped(start_s, min(end_s, float(whole.duration)))
-        if video:
-            part.write_videofile(
-                str(target),
-                codec=VIDEO_CODECS[target.suffix],
-                audio_codec="aac",
-                temp_audiofile_path=str(target.parent),
-                logger=None,
-            )
-        else:
-            part.write_audiofile(str(target), codec=AUDIO_CODECS[target.suffix], logger=None)
+def _write_sound(sound: Path, target: Path) -> None:
+    command = [
+        *(ffmpeg.binary(), "-nostdin", "-hide_banner", "-nostats", "-loglevel", "error", "-y"),
+        *("-i", f"file:{sound}", "-c:a", AUDIO_CODECS[target.suffix], f"file:{target}"),
+    ]
+    process = ffmpeg.start(command)
+    try:
+        _, messages = process.communicate()
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode:
+        raise OSError(messages.decode("utf-8", "replace") or "ffmpeg failed")
 
 
-def _first_line(error: OSError) -> str:
+def _write_film(
+    found: MediaProbe, sound: Path | None, start_s: float, end_s: float, target: Path
+) -> None:
+    from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter  # takes about a second
+
+    frames_per_s = min(max(found.frames_per_s or 0.0, _FRAMES_PER_S[0]), _FRAMES_PER_S[1])
+    writer: Any = None
+    with section.pictures(found, start_s, end_s, frames_per_s) as frames:
+        try:
+            for frame in frames:
+                if writer is None:
+                    writer = FFMPEG_VideoWriter(
+                        str(target),
+                        (frame.shape[1], frame.shape[0]),
+                        frames_per_s,
+                        codec=VIDEO_CODECS[target.suffix],
+                        audiofile=str(sound) if sound else None,
+                        audio_codec="aac" if sound else None,
+                        pixel_format="yuv420p",
+                    )
+                writer.write_frame(frame)
+        finally:
+            if writer is not None:
+                writer.close()
+    if writer is None or not target.is_file():
+        raise OSError("it has no picture there")
+
+
+def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in reason_of(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__

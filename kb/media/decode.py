@@ -21,7 +21,7 @@ from kb.errors import MediaUnavailable
 from kb.media import SAMPLE_RATE_HZ, ffmpeg, shown
 from kb.media.damage import Damage, clock, find_damage
 from kb.media.decoder_log import DecoderLog
-from kb.media.probe import MediaProbe, input_arguments, probe
+from kb.media.probe import MediaProbe, input_arguments, probe, start_arguments
 
 BLOCK_S = 10.0
 
@@ -182,6 +182,7 @@ def _command(found: MediaProbe, *, normalize: bool) -> list[str]:
         ),
         *input_arguments(found),
         *("-vn", "-sn", "-dn", "-af", filters, "-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"),
+        *start_arguments(found),
     ]
 
 

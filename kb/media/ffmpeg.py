@@ -23,8 +23,11 @@ def binary() -> str:
         ) from error
 
 
-def start(command: list[str]) -> subprocess.Popen[bytes]:
-    """Start ffmpeg with pipes for its output and its messages. Raises UsageError."""
+def start(command: list[str], *, messages: bool = True) -> subprocess.Popen[bytes]:
+    """Start ffmpeg with pipes for its output and its messages. Raises UsageError.
+
+    The reader must read both to their end, or leave the messages out.
+    """
     # ffmpeg runs in its own process group: otherwise Ctrl-C would reach it first, and its end
     # would be reported as an early end of the file.
     options: dict[str, Any] = {"start_new_session": True}
@@ -36,7 +39,7 @@ def start(command: list[str]) -> subprocess.Popen[bytes]:
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if messages else subprocess.DEVNULL,
             **options,
         )
     except OSError as error:

@@ -25,6 +25,8 @@ LOCAL_ONLY = {"protocol_whitelist": "file"}
 _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "lavfi", "sdp", "webm_dash_manifest"})
 _HEAD_BYTES = 4096
 
+RESET_CLOCKS = frozenset({"mpegts", "mpeg"})  # their clock may begin again within a file
+
 
 @dataclass(frozen=True, slots=True)
 class MediaProbe:
@@ -35,8 +37,9 @@ class MediaProbe:
     estimate if the format declares none, None if no estimate is possible). `sound_end_s` is the
     time at which the sound ends on the same clock, None if the header does not give it separately.
     `sample_rate_hz`, `channels` and `audio_codec` belong to the stream that will be decoded and
-    are None without sound. A cover picture is not video. `ignores_length`: the header says less
-    than the file holds, and the sound is read to the end of the file.
+    are None without sound. A cover picture is not video; `frames_per_s` is the rate of the video.
+    `ignores_length`: the header says less than the file holds, and the sound is read to the end of
+    the file.
     """
 
     path: Path
@@ -50,6 +53,7 @@ class MediaProbe:
     channels: int | None = None
     sound_end_s: float | None = None
     start_s: float = 0.0
+    frames_per_s: float | None = None
     ignores_length: bool = False
 
 
@@ -60,6 +64,17 @@ def input_arguments(found: MediaProbe) -> tuple[str, ...]:
         *(("-ignore_length", "1") if found.ignores_length else ()),
         *("-i", media_url(found.path)),
     )
+
+
+def start_arguments(found: MediaProbe) -> tuple[str, ...]:
+    """Return arguments, behind those of the output, that keep the container's start as zero.
+
+    In a transport stream ffmpeg counts from the earliest stream that it uses: a copy of the
+    picture to nowhere keeps that in use.
+    """
+    if found.container not in RESET_CLOCKS or not found.has_video:
+        return ()
+    return ("-map", "0:v", "-c", "copy", "-f", "null", "-")
 
 
 def probe(path: str | Path) -> MediaProbe:
@@ -153,10 +168,13 @@ def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
         duration_s = max(0.0, duration_s - start_s)
     # ffmpeg reads plain text as a video (tty) and a picture as a video of one frame.
     is_film = not any(name == "tty" or name.endswith("_pipe") for name in names)
-    has_video = is_film and any(
-        stream.type == "video" and not stream.disposition & Disposition.attached_pic
-        for stream in container.streams
-    )
+    films = [
+        stream
+        for stream in container.streams.video
+        if is_film and not stream.disposition & Disposition.attached_pic
+    ]
+    has_video = bool(films)
+    rate = films[0].average_rate if films else None
     facts = MediaProbe(
         path=path,
         size_bytes=size_bytes,
@@ -165,6 +183,7 @@ def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
         has_audio=False,
         has_video=has_video,
         start_s=start_s,
+        frames_per_s=float(rate) if rate else None,
     )
     sound = container.streams.best("audio")
     if sound is None:

@@ -94,7 +94,8 @@ def _fetch(
 
     # The file is checked before its import: a text named .mp4 must not enter the library as a
     # medium.
-    if not probe(fetched.path).has_audio:
+    found = probe(fetched.path)
+    if not found.has_audio:
         if fetched.temporary:
             fetched.path.unlink(missing_ok=True)
         raise MediaUnavailable(
@@ -107,6 +108,7 @@ def _fetch(
     extra = {name: value for name, value in fetched.item.extra.items() if name != "files"}
     described = replace(fetched.item, extra=extra)
     entry = library.add_media(described, fetched.path, sha256=fetched.sha256)
+    entry = library.write_metadata(entry.item, {"media": {"start_s": found.start_s}})
     captions.keep(library, described, fetched.captions)
     for path in beside:  # the picture: `<name>.jpg`
         storage.link_or_copy(path, library.path(entry, f".{path.name.split('.', 1)[1]}"), link=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from kb import storage
-from kb.errors import UsageError
+from kb.errors import KBError, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ItemRow, ItemSummary
 from kb.jobs.queue.progress import overall
@@ -112,6 +113,22 @@ class Items:
         if not path.is_relative_to(folder) or path.suffix.lower() not in MEDIA_EXTENSIONS:
             return None
         return path if path.is_file() else None
+
+    def media_start_s(self, entry: LibraryEntry) -> float:
+        """Return the start of the item's container, from which its transcript's times count.
+
+        It is recorded with the item; for an item of an earlier version it is probed once. A medium
+        that cannot be read starts at 0.
+        """
+        if entry.start_s is not None or entry.media_path is None:
+            return entry.start_s or 0.0
+        from kb.media.probe import probe
+
+        start_s = 0.0
+        with suppress(KBError):
+            start_s = probe(entry.media_path).start_s
+            self.library.amend(entry.item.id, {"media": {"start_s": start_s}})
+        return start_s
 
     # As text
 

@@ -53,7 +53,7 @@ def test_items_are_listed_with_their_figures(item_id: str) -> None:
     assert figures[text("words")] == "89"
     (row,) = app.dataframe[0].value.to_dict("records")
     assert row["title"] == "The harbour in winter"
-    assert row["length"] == "0:57"
+    assert row["length"] == "0:56"
     assert row["grade"] == "A"
     assert row["state"].endswith("done")
 
@@ -110,7 +110,7 @@ def test_player_gets_gaps_doubts_chapters_and_changed_lines() -> None:
     )
     shown = player.PlayerState(
         item_id="x", revision="r", title="T", source="kb-media/x", has_video=True, duration_s=90.0,
-        segments=segments, gaps=[SpeechSpan(3, 5)],
+        offset_s=4.936, segments=segments, gaps=[SpeechSpan(3, 5)],
         uncertain_spans=[(SpeechSpan(70, 72), "repeats itself")],
         chapters=[Chapter(0.0, "Begin"), Chapter(60.0, "Castle")], edited=frozenset({0}),
         editable=True,
@@ -120,6 +120,7 @@ def test_player_gets_gaps_doubts_chapters_and_changed_lines() -> None:
         [61.2, "1:01", "<b>bold</b>", "edited"],
         [70.0, "1:10", "again again again", "doubtful"],
     ]
+    assert data["offset"] == 4.936
     assert data["gaps"][0][:3] == [3, 5, "0:03 · 2.0 s"]
     assert data["doubts"][0][3].endswith("repeats itself")
     assert data["chapters"] == [[0.0, "0:00", "Begin"], [60.0, "1:00", "Castle"]]

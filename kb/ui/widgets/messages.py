@@ -132,10 +132,13 @@ def display_path(path: Path) -> str:
 
 
 def format_length(seconds: float | None) -> str:
-    """Return a duration in seconds as `M:SS` or `H:MM:SS`; a dash if unknown."""
+    """Return a duration, rounded down to seconds like a player's; a dash if unknown.
+
+    The form is `M:SS` or `H:MM:SS`.
+    """
     if seconds is None:
         return "–"
-    minutes, second = divmod(round(seconds), 60)
+    minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 

@@ -69,6 +69,7 @@ function make(tag, name, words) {
 function load(player, data) {
   player.src = data.src;
   player.item = data.item;
+  player.offset = data.offset; // the medium's start on the browser's clock
   player.wish = null;
   player.until = null;
   player.input.value = "";
@@ -95,7 +96,7 @@ function seek(player, seconds, play, until = null) {
   if (!media) return;
   const go = () => {
     player.until = until;
-    media.currentTime = Math.max(0, seconds);
+    media.currentTime = Math.max(0, seconds) + player.offset;
     player.hands = 0;
     follow(player);
     if (play) media.play().catch(() => {});
@@ -109,7 +110,7 @@ function listen(player, start, end) {
 }
 
 function follow(player) {
-  const time = player.media.currentTime + NEAR_S;
+  const time = player.media.currentTime - player.offset + NEAR_S;
   if (player.until !== null && time >= player.until) {
     player.until = null;
     player.media.pause();

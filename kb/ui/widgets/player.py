@@ -59,6 +59,7 @@ class PlayerState:
 
     `revision` identifies the lines: the lines are redrawn only when it changes. The player seeks
     to `start_s` once for each new `seek_id`; `marks` are words to highlight, in lower case.
+    `offset_s` is the container's start, from which all times count; a browser counts from 0.
     `uncertain_spans` are spans to listen to, each with its reason; `edited` are the numbers of
     segments that a user has changed.
     """
@@ -69,6 +70,7 @@ class PlayerState:
     source: str
     has_video: bool
     duration_s: float
+    offset_s: float
     segments: Sequence[Segment]
     gaps: Sequence[SpeechSpan] = ()
     uncertain_spans: Sequence[tuple[SpeechSpan, str]] = ()
@@ -107,6 +109,7 @@ def as_data(state: PlayerState) -> dict[str, Any]:
         "src": state.source,
         "picture": state.has_video,
         "duration": state.duration_s,
+        "offset": state.offset_s,
         "label": text("player_alt", title=state.title),
         "editable": state.editable,
         "lines": [

@@ -45,7 +45,10 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
         st.markdown(_subtitle(entry, status))
     messages.show_flash(_flash_key(entry.item.id))
     _problems(entry, status, transcript, problem)
-    player(_player_state(entry, transcript, start_s, query), key=_PLAYER, on_edit=_on_edit)
+    offset_s = service.items.media_start_s(entry)
+    player(
+        _player_state(entry, transcript, start_s, query, offset_s), key=_PLAYER, on_edit=_on_edit
+    )
     if transcript is not None:
         _facts(transcript)
         _exports(service, entry, transcript)
@@ -173,7 +176,11 @@ def _flash_key(item_id: str) -> str:
 
 
 def _player_state(
-    entry: LibraryEntry, transcript: Transcript | None, start_s: float | None, query: str
+    entry: LibraryEntry,
+    transcript: Transcript | None,
+    start_s: float | None,
+    query: str,
+    offset_s: float,
 ) -> PlayerState:
     transcribed_at = str(entry.transcribed.get("at", ""))
     edits = st.session_state.get(_EDITS, 0)
@@ -187,6 +194,7 @@ def _player_state(
         source=media_route.media_url(entry.item.id) if found else "",
         has_video=found is not None and not media_route.media_type(found).startswith("audio/"),
         duration_s=transcript.media.duration_s if transcript else entry.duration_s or 0.0,
+        offset_s=offset_s,
         segments=transcript.segments if transcript else (),
         gaps=transcript.coverage.gaps if transcript else (),
         uncertain_spans=_uncertain_spans(transcript),
