@@ -17,7 +17,10 @@ from kb.database import DATABASE_NAME, Database
 from kb.database.snapshots import check_file, snapshots
 from kb.errors import KBError, StoredProblem
 from kb.inference.session import InferenceSession
+from kb.jobs.queue.heartbeat import list_workers
+from kb.jobs.queue.hung_worker import CrashLoop, crash_loops
 from kb.jobs.queue.telemetry import read_machines
+from kb.jobs.worker.spawn import worker_log_file
 from kb.library import Library
 from kb.service.health_sources import check_sources
 from kb.service.presets import Presets
@@ -209,12 +212,26 @@ def _workers(settings: Settings) -> list[HealthCheck]:
         return []  # the check of the database reports the error
     try:
         found = read_machines(database)
+        loops = crash_loops(database, list_workers(database))
     except KBError as error:
         return [_failed("Workers", error)]
     finally:
         database.close()
     presets = Presets(settings).readable()
-    return [_worker(machine, presets) for machine in found]
+    return [
+        *(_worker(machine, presets) for machine in found),
+        *(_crash_loop(loop, settings) for loop in loops),
+    ]
+
+
+def _crash_loop(loop: CrashLoop, settings: Settings) -> HealthCheck:
+    minutes = max(1, round((time.time() - loop.since) / 60))
+    detail = (
+        f"ended {loop.count} times in {minutes} min without signing off; "
+        f"{loop.finished} items were finished in this time"
+    )
+    fix = f"Find out what kills it: {worker_log_file(settings)}, or run in the foreground: kb "
+    return HealthCheck(f"Worker {loop.executor_id}", "fail", detail, f"{fix}worker")
 
 
 def _worker(machine: Machine, presets: Sequence[Preset]) -> HealthCheck:

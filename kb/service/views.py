@@ -23,6 +23,7 @@ from kb.inference.downloads import ModelFacts as ModelFacts
 # The queue
 from kb.jobs.queue.client import JobQueue as JobQueue
 from kb.jobs.queue.client import LaneState as LaneState
+from kb.jobs.queue.hung_worker import CrashLoop as CrashLoop
 from kb.jobs.queue.item_states import ACTIVE as ACTIVE
 from kb.jobs.queue.item_states import STATES as STATES
 from kb.jobs.queue.outbox import CANCELLED as CANCELLED

@@ -35,9 +35,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkerView:
-    """State of the workers: `running`, `paused`, `starting`, `stopping`, `stopped` or `ends`.
+    """State of the workers: `running`, `paused`, `starting`, `stopping`, `stopped`, `hung`, `ends`.
 
-    `count` workers are alive; `ends` means that the last started worker ended before it was alive.
+    `count` workers are alive; `hung` means that a process of a worker does not answer (the next
+    start replaces it), `ends` that the last started worker ended before it was alive.
     """
 
     state: str
@@ -154,6 +155,8 @@ class WorkerSupervisor:
             return WorkerView("paused" if paused else "running", count)
         if self._is_starting():
             return WorkerView("starting")
+        if service.queue.hung_workers():
+            return WorkerView("hung")
         return WorkerView("ends" if self._pid is not None and not self._came_up else "stopped")
 
     # Internal

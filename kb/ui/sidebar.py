@@ -15,7 +15,13 @@ from kb.ui.widgets import messages
 
 REFRESH_S = 3
 _PROBLEM = "worker_problem"
-_COLORS = {"running": "green", "starting": "blue", "stopping": "orange", "paused": "orange"}
+_COLORS = {
+    "running": "green",
+    "starting": "blue",
+    "stopping": "orange",
+    "paused": "orange",
+    "hung": "red",
+}
 
 
 def render() -> None:
@@ -62,6 +68,13 @@ def _worker(service: Service, view: WorkerView) -> None:
         log = service.settings.home / "logs" / "worker.log"
         messages.show_error(
             text("worker_ends"), text("worker_ends_hint", log=messages.display_path(log))
+        )
+    for loop in service.queue.crash_loops():
+        since = messages.format_datetime(loop.since)
+        finished = i18n.format_number(loop.finished)
+        messages.show_error(
+            text("worker_crashes", count=loop.count, since=since, finished=finished),
+            text("worker_crashes_hint", log=messages.display_path(service.workers.log_file)),
         )
     if view.count:
         st.button(

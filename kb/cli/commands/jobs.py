@@ -17,6 +17,8 @@ from kb.options import RunOptions
 from kb.service import STATES, Service
 from kb.service.notation import VideoFilters
 
+START_S, STOP_S = 30.0, 20.0
+
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
 
 
@@ -95,7 +97,15 @@ def worker(
         options.resolve_preset(service.settings)
         pid = service.workers.start(exit_when_idle=exit_when_idle, options=options)
         log = service.settings.home / "logs" / "worker.log"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START_S
+        for hung in service.queue.hung_workers():
+            if hung.executor_id == service.queue.own_executor_id:
+                # The new worker watches the hung one for this time before it takes its place.
+                deadline += service.settings.worker_timeout_s
+                console.print_warning(
+                    f"Worker {hung.executor_id} (process {hung.pid}) does not answer; the new one "
+                    "takes its place."
+                )
         while time.monotonic() < deadline and not service.queue.own_worker_alive():
             time.sleep(0.2)
         if not service.queue.own_worker_alive():
@@ -111,14 +121,20 @@ def worker(
 
 
 def _stop_workers(service: Service) -> None:
-    names = service.queue.stop_workers()
-    if not names:
+    queue = service.queue
+    names = queue.stop_workers()
+    if not names and not queue.hung_workers():
         console.print_note("No worker is running.")
         return
-    deadline = time.monotonic() + 20
-    while service.queue.workers() and time.monotonic() < deadline:
+    deadline = time.monotonic() + STOP_S
+    while (queue.workers() or queue.hung_workers()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    remaining = service.queue.workers()
+    for worker in queue.hung_workers():
+        console.print_warning(
+            f"Worker {worker.executor_id} (process {worker.pid}) does not answer; it is ended."
+        )
+    ended = queue.end_hung_workers()
+    remaining = queue.workers()
     if remaining:
         raise UsageError(
             "worker.still_running",
@@ -126,7 +142,8 @@ def _stop_workers(service: Service) -> None:
             hint="Wait and try again.",
             names=", ".join(w.executor_id for w in remaining),
         )
-    console.print_note(f"Stopped: {', '.join(names)}. Unfinished items go on with the next start.")
+    stopped = ", ".join(dict.fromkeys([*names, *ended]))
+    console.print_note(f"Stopped: {stopped}. Unfinished items go on with the next start.")
 
 
 def status(
@@ -160,6 +177,7 @@ def status(
                 "counts": service.queue.counts(),
                 "publications": service.queue.outbox.counts(),
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
+                "crash_loops": [asdict(each) for each in service.queue.crash_loops()],
                 "machines": [m.as_dict(history=False) for m in service.machines.list()],
             }
         )

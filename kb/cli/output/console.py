@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.markup import escape
@@ -34,6 +34,10 @@ from kb.types import Transcript
 from kb.types.guarded_output import unguarded
 from kb.types.safe_text import hide_credentials, printable_json, shown
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kb.service.views import CrashLoop
 
 class GuardedConsole(Console):
     """A console whose text comes out without control sequences of strangers, and its own colours.
@@ -197,6 +201,8 @@ def status_view(
         if sink != "local":
             words = "  ".join(f"{count} {status}" for status, count in found.items())
             lines.append(Text(f"{sink}: {words}", style="dim"))
+    for loop in service.queue.crash_loops():
+        lines.append(Text(crash_loop_text(loop, service.workers.log_file), style="red"))
     for lane in service.queue.lanes():
         until = "" if lane.until > 4e9 else time.strftime(" until %d %b %H:%M", _local(lane.until))
         lines.append(Text(f"The {lane.name} lane is paused{until}: {lane.reason}", style="yellow"))
@@ -232,6 +238,16 @@ def _published(publications: Sequence[Publication]) -> Text:
         if publication.status != "synced":
             text.append(f" {publication.status}", style=_STYLE.get(publication.status, ""))
     return text
+
+
+def crash_loop_text(loop: CrashLoop, log_file: Path) -> str:
+    """Return the sentence for a worker that ends again and again."""
+    minutes = max(1, round((time.time() - loop.since) / 60))
+    done = f"{loop.finished} items were finished" if loop.finished else "no item was finished"
+    return (
+        f"Worker {loop.executor_id} ended {loop.count} times in {minutes} min without signing "
+        f"off, and {done}: something kills it, or it crashes. See {log_file}"
+    )
 
 
 def _local(seconds: float) -> time.struct_time:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kb import storage
 from kb.database import Database
 from kb.errors import KBError, StoredProblem
-from kb.jobs.queue import heartbeat, outbox, views, workflow_ids
+from kb.jobs.queue import heartbeat, hung_worker, outbox, views, workflow_ids
 from kb.jobs.queue.item_states import (
     CANCELLED,
     FAILED,
@@ -311,6 +311,18 @@ class JobQueue:
         for worker in alive:
             storage.write_bytes(heartbeat.stop_file(self._settings, worker.executor_id), b"")
         return [worker.executor_id for worker in alive]
+
+    def hung_workers(self) -> list[heartbeat.WorkerInfo]:
+        """Return the workers of this machine whose process lives without a heartbeat."""
+        return hung_worker.hung_workers(heartbeat.list_workers(self.database), time.time())
+
+    def end_hung_workers(self) -> list[str]:
+        """End the processes of hung workers; return the workers' names. Raises LibraryError."""
+        return [each.executor_id for each in self.hung_workers() if hung_worker.end(each)]
+
+    def crash_loops(self) -> list[hung_worker.CrashLoop]:
+        """Return the workers that end again and again without signing off."""
+        return hung_worker.crash_loops(self.database, heartbeat.list_workers(self.database))
 
     def adopt_folder(self) -> int:
         """Add the folder's items that the table does not contain; return their number."""

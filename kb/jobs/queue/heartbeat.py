@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import sqlalchemy as sa
@@ -17,10 +20,16 @@ from filelock import FileLock, Timeout
 from kb import storage
 from kb.database import Database, workers
 from kb.errors import UsageError
+from kb.jobs.queue import hung_worker
 from kb.settings import Settings
 
 HEARTBEAT_S = 2.0
 HEARTBEAT_TIMEOUT_S = 10.0  # a worker whose heartbeat is older is shown as ended
+WATCH_S = 6.0  # a silent worker is watched for at least this time before it is replaced
+WATCH_POLL_S = 0.5
+CRASHES_KEPT = 50
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,8 @@ class WorkerInfo:
     started_at: float
     seen_at: float
     ended: bool
+    process_started: float | None = None  # start time of the process; None: not recorded
+    crashes: tuple[float, ...] = ()  # last heartbeats of workers that did not sign off
 
     def is_alive(self, now: float) -> bool:
         """Return whether the worker's heartbeat is recent and its process exists."""
@@ -54,38 +65,40 @@ class Heartbeat:
         self._database = database
         self._lock_file = settings.home / ".workers" / f"{self.executor}.lock"
         self._lock = FileLock(self._lock_file)
+        self._timeout_s = settings.worker_timeout_s
         self.stop_file = stop_file(settings, self.executor)
 
-    def acquire(self) -> None:
+    def acquire(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Acquire the name for this worker.
 
-        Raises UsageError if another worker has the name: two workers of one name would take each
-        other's running items. Raises LibraryError when the folder cannot be written.
+        A process that holds the name and gives no heartbeat for the time of
+        `KB_WORKER_TIMEOUT_S` is ended; `stopped` ends the wait for it. Raises UsageError if another
+        worker has the name: two workers of one name would take each other's running items. Raises
+        LibraryError when the folder cannot be written or a hung process cannot be ended.
         """
         try:
             self._lock_file.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                self._replace_hung(stopped)
             self.stop_file.unlink(missing_ok=True)
-        except Timeout:
-            raise UsageError(
-                "worker.running",
-                "A worker named {name!r} is running already on this library{holder}.",
-                hint="One is enough for each GPU. For a second GPU give it another "
-                "name: KB_EXECUTOR_ID=second kb worker. To stop the first: kb "
-                "worker --stop",
-                name=self.executor,
-                holder=self._holder(),
-            ) from None
         except OSError as error:
             raise storage.library_error(error, self._lock_file, "write") from error
         now = time.time()
+        before = self._row()
+        crashes = () if before is None or before.ended else (*before.crashes, before.seen_at)
         values = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started_at": now,
             "seen_at": now,
             "ended_at": None,
-            "facts": {"python": sys.version.split()[0]},
+            "facts": {
+                "python": sys.version.split()[0],
+                "process_started": psutil.Process().create_time(),
+                "crashes": list(crashes[-CRASHES_KEPT:]),
+            },
         }
         with self._database.begin() as connection:
             self._database.insert_if_missing(
@@ -93,6 +106,60 @@ class Heartbeat:
             )
             own_row = workers.c.executor_id == self.executor
             connection.execute(sa.update(workers).where(own_row).values(**values))
+
+    def _replace_hung(self, stopped: Callable[[], bool]) -> None:
+        """Wait until the holder of the name ends or counts as hung, end it, acquire the name.
+
+        Raises UsageError when the holder is alive: it gives a heartbeat, or has another machine's.
+        """
+        holder = self._row()
+        if holder is None or hung_worker.process_of(holder) is None:
+            raise self._running()
+        silent_s = max(0.0, time.time() - holder.seen_at)
+        if silent_s <= HEARTBEAT_TIMEOUT_S:
+            raise self._running()
+        # While another program locks the database, a healthy worker cannot write its heartbeat.
+        with self._database.begin() as connection:
+            own_row = workers.c.executor_id == self.executor
+            connection.execute(sa.update(workers).where(own_row).values(pid=workers.c.pid))
+        # The clock may have jumped and the machine may have slept: the holder is watched.
+        watch_s = max(WATCH_S, self._timeout_s - silent_s)
+        log.warning(
+            "worker %s (process %d) has not answered for %.0f s; it is replaced in %.0f s",
+            self.executor, holder.pid, silent_s, watch_s,
+        )  # fmt: skip
+        ends_at = time.monotonic() + watch_s
+        while time.monotonic() < ends_at:
+            time.sleep(WATCH_POLL_S)
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                pass
+            else:
+                return
+            now = self._row()
+            if stopped() or now is None or now.seen_at != holder.seen_at:
+                raise self._running()
+        hung_worker.end(holder)
+        log.warning(
+            "worker %s (process %d) did not answer and was ended; its items go on",
+            self.executor, holder.pid,
+        )  # fmt: skip
+        try:
+            self._lock.acquire(timeout=hung_worker.END_TIMEOUT_S)
+        except Timeout:
+            raise self._running() from None
+
+    def _running(self) -> UsageError:
+        return UsageError(
+            "worker.running",
+            "A worker named {name!r} is running already on this library{holder}.",
+            hint="One is enough for each GPU. For a second GPU give it another "
+            "name: KB_EXECUTOR_ID=second kb worker. To stop the first: kb "
+            "worker --stop",
+            name=self.executor,
+            holder=self._holder(),
+        )
 
     def beat(self) -> bool:
         """Write the heartbeat; return False if this worker was declared dead (`mark_dead`)."""
@@ -124,11 +191,15 @@ class Heartbeat:
                 connection.execute(sa.update(workers).where(own_row).values(**values)).rowcount
             )
 
+    def _row(self) -> WorkerInfo | None:
+        found = list_workers(self._database)
+        return next((each for each in found if each.executor_id == self.executor), None)
+
     def _holder(self) -> str:
-        for worker in list_workers(self._database):
-            if worker.executor_id == self.executor and not worker.ended:
-                return f" (process {worker.pid} on {worker.host})"
-        return ""
+        holder = self._row()
+        if holder is None or holder.ended:
+            return ""
+        return f" (process {holder.pid} on {holder.host})"
 
 
 class DeadWorkerDetector:
@@ -161,13 +232,18 @@ def list_workers(database: Database) -> list[WorkerInfo]:
     """Return every worker that was started on this library, by name."""
     with database.begin() as connection:
         rows = connection.execute(sa.select(workers).order_by(workers.c.executor_id)).all()
-    return [
-        WorkerInfo(
-            row.executor_id, row.host, row.pid, row.started_at, row.seen_at,
-            row.ended_at is not None,
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [_worker_info(row) for row in rows]
+
+
+def _worker_info(row: sa.Row[Any]) -> WorkerInfo:
+    facts = row.facts if isinstance(row.facts, dict) else {}
+    started, crashes = facts.get("process_started"), facts.get("crashes")
+    return WorkerInfo(
+        row.executor_id, row.host, row.pid, row.started_at, row.seen_at,
+        row.ended_at is not None,
+        started if isinstance(started, float) else None,
+        tuple(crashes) if isinstance(crashes, list) else (),
+    )  # fmt: skip
 
 
 def mark_dead(database: Database, executor: str, reaper: str) -> None:

@@ -93,7 +93,7 @@ class ItemSteps:
             with context.prepared(media):
                 transcript = self._decode(media, options, row.deaths)
             context.check(self._key)
-            self._advance("write", 0.0)
+            self._require_ownership("write")
             transcript = captions.with_caption_agreement(
                 context.library, media.item, transcript, context.settings
             )
@@ -342,6 +342,17 @@ class ItemSteps:
         with contextlib.suppress(KBError):
             if not context.items.advance(self._id, self._serial, context.executor, stage, progress):
                 context.cancelled.add(self._key)
+
+    def _require_ownership(self, stage: str) -> None:
+        """Record the stage; raise Cancelled if another worker has taken the item over.
+
+        A worker that was stopped and wakes up must not write beside its successor.
+        """
+        context = self._context
+        if not self._until_accepted(
+            lambda: context.items.advance(self._id, self._serial, context.executor, stage, 0.0)
+        ):
+            raise Cancelled("item.cancelled", "Cancelled; nothing half written is left.")
 
     def _advance_or_stop(self, stage: str, progress: float) -> None:
         """Record progress; raise Cancelled, for stages that have no other check for a stop."""

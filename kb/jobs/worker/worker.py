@@ -81,7 +81,7 @@ class Worker:
         in_flight = settings.in_flight or min(64, 2 * preset.batch_size)
         self._database = database = Database.open(settings)
         self._heartbeat = heartbeat.Heartbeat(settings, database)
-        self._heartbeat.acquire()
+        self._heartbeat.acquire(self._stop.is_set)
         library.sweep_temporary()
         self._client = DbosClient(database)
         self._telemetry = TelemetryWriter(database, self._heartbeat.executor)

@@ -71,6 +71,12 @@ DE: dict[str, tuple[str, str]] = {
         "KB_DATABASE_URL setzen wie zur Zeit der Sicherung, oder in ein leeres KB_HOME "
         "zurückspielen.",
     ),
+    "worker.hung": (
+        "Der Worker {name!r} (Prozess {pid}) antwortet nicht und lässt sich von diesem Konto nicht "
+        "beenden.",
+        "Den Prozess {pid} als sein Eigentümer oder als Administrator beenden, dann noch einmal "
+        "versuchen.",
+    ),
 }
 
 # English of the page where it must differ from the command line's.

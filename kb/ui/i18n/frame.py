@@ -21,6 +21,10 @@ EN: dict[str, str] = {
     "worker_paused": "paused",
     "worker_start": "Start the worker",
     "worker_stop": "Stop the worker",
+    "worker_hung": "does not answer; a start replaces it",
+    "worker_crashes": "The worker ended {count} times since {since} without signing off; "
+    "{finished} items were finished in this time.",
+    "worker_crashes_hint": "Something kills it, or it crashes: see {log}",
     "worker_ends": "The worker ends as soon as it is started.",
     "worker_ends_hint": "See {log}, or run in the foreground: kb worker",
     "active_preset": "Preset",
@@ -79,6 +83,10 @@ DE: dict[str, str] = {
     "worker_paused": "pausiert",
     "worker_start": "Arbeiter starten",
     "worker_stop": "Arbeiter anhalten",
+    "worker_hung": "antwortet nicht; ein Start ersetzt ihn",
+    "worker_crashes": "Der Arbeiter endete seit {since} {count} Mal, ohne sich abzumelden; "
+    "{finished} Einträge wurden in dieser Zeit fertig.",
+    "worker_crashes_hint": "Etwas beendet ihn, oder er stürzt ab: siehe {log}",
     "worker_ends": "Der Arbeiter endet, sobald er gestartet wird.",
     "worker_ends_hint": "Siehe {log}, oder im Vordergrund starten: kb worker",
     "active_preset": "Preset",
