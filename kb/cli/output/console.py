@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from kb.service.views import CrashLoop
 
+
 class GuardedConsole(Console):
     """A console whose text comes out without control sequences of strangers, and its own colours.
 
