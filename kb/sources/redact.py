@@ -14,11 +14,12 @@ _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"(AIza)[0-9A-Za-z_-]{8,}",
-        r"(\b(?:key|api_key|apikey|access_token|token|password|sig|signature)=)[^&\s'\"<>]+",
+        r"((?<![\w-])[\w-]*(?:key|token|passw(?:or)?d|pwd|secret|sig|signature|session|credential"
+        r"|auth)=)[^&\s'\"<>]+",
         r"(\bx-goog-api-key['\"]?\s*[:=]\s*['\"]?)[^'\"\s,}]+",
         r"(\b(?:set-)?cookie['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n}]+",
         r"(\b(?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n}]+",
-        r"(\b[a-z][a-z0-9+.-]*://)[^/\s@'\"<>]+(?=@)",
+        r"(\b[a-z][a-z0-9+.-]*://)[^/\s'\"<>?#]+(?=@)",
     )
 )
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

@@ -68,6 +68,7 @@ class FakeMedia:
         self.pages: dict[str, list[ScriptStep]] = {}
         self.feed: list[str] = []
         self.captions: dict[str, str] = {}
+        self.files: dict[str, tuple[int, str, bytes]] = {}  # path: status, type and body
         self.requests: list[Request] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
@@ -120,7 +121,11 @@ class FakeMedia:
 
             def do_GET(self) -> None:
                 path = self.path.split("?")[0]
-                if path.startswith("/watch/"):
+                if path in fake.files:
+                    status, kind, body = fake.files[path]
+                    fake._record(Request(time.monotonic(), "file", path, 0, status))
+                    self._send(status, body, kind)
+                elif path.startswith("/watch/"):
                     self._watch(path.removeprefix("/watch/"))
                 elif path.startswith("/media/"):
                     self._media(path.removeprefix("/media/").rsplit(".", 1)[0])

@@ -6,16 +6,16 @@ import io
 import logging
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
-from kb import storage
 from kb.database import Database
 from kb.errors import MediaUnavailable, SettingsError
 from kb.settings import Settings
 from kb.sources.keys.key_ring import read_keys
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.redact import redact
+from kb.sources.ytdlp.cookies import cookie_secrets, read_cookies
 from kb.sources.ytdlp.errors import classify, failure_error
 from kb.sources.ytdlp.metadata import item_from_info
 from kb.types import MediaItem
@@ -32,15 +32,9 @@ log = logging.getLogger(__name__)
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Return the texts that must never be shown: keys, proxy address, values of cookies."""
     found = [settings.proxy.get_secret_value()]
-    try:
+    with suppress(SettingsError):  # other code reports it; an unreadable file has no text to hide
         found += [key.secret for key in read_keys(settings)]
-        for line in _cookies(settings).splitlines():
-            fields = line.split("\t")
-            if len(fields) == 7 and len(fields[6]) >= 8:
-                found.append(fields[6].strip())
-    except SettingsError:
-        pass  # other code reports the error; an unreadable file has no text to hide
-    return tuple(filter(None, found))
+    return tuple(filter(None, (*found, *cookie_secrets(settings))))
 
 
 class _YtdlpLogger:
@@ -62,7 +56,7 @@ def base_options(settings: Settings, secrets: tuple[str, ...] = ()) -> dict[str,
 
     Raises SettingsError when the cookies file cannot be read.
     """
-    cookies = _cookies(settings)
+    cookies = read_cookies(settings).text
     return {
         "quiet": True,
         "noprogress": True,
@@ -73,6 +67,8 @@ def base_options(settings: Settings, secrets: tuple[str, ...] = ()) -> dict[str,
         # yt-dlp sets these only for its command line.
         "retries": settings.download_retries,
         "fragment_retries": settings.download_retries,
+        # A skipped fragment is a hole in the medium that its length does not show.
+        "skip_unavailable_fragments": False,
         "extractor_retries": 3,
         "retry_sleep_functions": dict.fromkeys(
             ("http", "fragment", "extractor"),
@@ -86,22 +82,6 @@ def base_options(settings: Settings, secrets: tuple[str, ...] = ()) -> dict[str,
         "js_runtimes": {"deno": {"path": javascript_runtime()}},
         "ffmpeg_location": ffmpeg_path(),
     }
-
-
-def _cookies(settings: Settings) -> str:
-    if not settings.cookies_file:
-        return ""
-    path = Path(settings.cookies_file).expanduser()
-    try:
-        return storage.read_user_text(path)
-    except (OSError, storage.UnreadableText) as error:
-        raise SettingsError(
-            "cookies.unreadable",
-            "Cannot read the cookies file {path}: {reason}.",
-            hint="Correct KB_COOKIES_FILE.",
-            path=path,
-            reason=storage.unreadable_reason(error),
-        ) from None
 
 
 def javascript_runtime() -> str | None:
@@ -158,7 +138,7 @@ def flat_items(
                 info = ydl.extract_info(address, download=False)
         except Exception as error:  # extractors raise errors of any class
             raise failure_error(
-                classify(error, secrets, clock=clock), rate_limiter, address
+                classify(error, secrets, clock=clock), rate_limiter, redact(address, secrets)
             ) from None
         if not info:
             raise MediaUnavailable(

@@ -21,6 +21,7 @@ from kb.sources.ytdlp.captions import save_track, select_track
 from kb.sources.ytdlp.client import base_options, secrets_of
 from kb.sources.ytdlp.errors import DEFAULT_RETRY_S, YtdlpFailure, classify, failure_error
 from kb.sources.ytdlp.metadata import item_from_info, merge_metadata
+from kb.sources.ytdlp.tracks import fetched_language, format_selector, with_track_language
 from kb.types import CaptionFile, MediaItem
 
 # Returns the decoded length of a file in seconds; raises KBError if it cannot be decoded.
@@ -34,12 +35,6 @@ SHORT_BY_SHARE_MAX = 0.35
 _PROGRESS_EVERY_S = 0.2
 _BLOCK = 1 << 20
 _CAPTIONS_KEY = "kb_witness"  # key in an info for the captions that were saved with the medium
-
-_FORMATS = {
-    "audio": "bestaudio/best",
-    "mp3": "bestaudio/best",
-    "mp4": "bestvideo[ext=mp4]+bestaudio[ext=m4a]/best[ext=mp4]/bestvideo+bestaudio/best",
-}
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +224,7 @@ class Downloader:
         # The name contains the format: a download in one format is never resumed in another.
         pattern = f"{folder.absolute()}/{_stem(item)}".replace("%", "%%")
         options = base_options(settings, self._secrets) | {
-            "format": _FORMATS[keep],
+            "format": format_selector(keep, item.language),
             "outtmpl": {"default": f"{pattern}.%(format_id)s.%(ext)s"},
             "continuedl": not fresh,
             "overwrites": fresh or None,
@@ -288,6 +283,9 @@ class Downloader:
         keep_paths = {path, *map(Path, beside), *(each.path for each in captions)}
         self._remove(folder, item, but=keep_paths)
         found = merge_metadata(item, item_from_info(info, item.url))
+        fetched = fetched_language(info)
+        if fetched:
+            found = with_track_language(found, fetched)
         if beside:
             found = replace(found, extra={**found.extra, "files": beside})
         digest = hashlib.sha256()

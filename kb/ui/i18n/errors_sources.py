@@ -115,6 +115,12 @@ DE: dict[str, tuple[str, str]] = {
         "Einen YouTube-Kanal {channel} gibt es nicht.",
         "Schreibweise prüfen, oder die Adresse des Kanals aus dem Browser angeben.",
     ),
+    "cookies.no_rows": (
+        "Die Cookies-Datei {path} hat keine brauchbare Zeile; Zeile {line} ist die erste "
+        "beschädigte.",
+        "Die Cookies noch einmal im Netscape-Format (cookies.txt) ausgeben: sieben Spalten, durch "
+        "Tabulatoren getrennt.",
+    ),
     "youtube.channel_deleted": (
         "Den YouTube-Kanal {channel} ({id}) gibt es nicht mehr: er wurde gelöscht oder "
         "geschlossen.",
