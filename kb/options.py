@@ -91,6 +91,7 @@ class RunOptions:
     there already. With `detect_speech` off the sound is cut into equal windows instead of at
     pauses. `metadata` are the user's own fields for knowledge bases; None keeps those that an
     item has there. `captions_first` makes captions searchable until the transcript is there.
+    `track` is the number of a sound track or `all`; None chooses by the medium.
     """
 
     preset: str | None = option(None, help="A preset: see `kb presets`.")
@@ -128,6 +129,11 @@ class RunOptions:
         single_run=True,
     )
     detect_speech: bool = option(True, help="Read everything, not only speech.", flag="--no-vad")
+    track: str | None = option(
+        None,
+        help="Sound track of a medium with several: its number, from 1, or all.",
+        suggestions=("all", "1", "2"),
+    )
     metadata: Mapping[str, str] | None = option(
         None,
         help="Own metadata for the documents: key=value.",
@@ -155,6 +161,24 @@ class RunOptions:
         Raises what `resolve_preset` raises.
         """
         return self.workers or settings.workers or self.resolve_preset(settings).workers
+
+    def sound_track(self) -> str:
+        """Return the sound track of this run: a number, `all`, or empty to choose.
+
+        Raises UsageError for another text.
+        """
+        value = (self.track or "").strip().lower()
+        if value in ("", "all"):
+            return value
+        if not value.isdecimal() or int(value) < 1:
+            raise UsageError(
+                "options.track",
+                "{option} {value!r} is no sound track.",
+                hint="Give the number of a sound track, from 1, or all.",
+                option=OPTIONS["track"].flag,
+                value=value,
+            )
+        return str(int(value))
 
     def wants_captions(self, settings: Settings) -> bool:
         """Return whether captions come first in this run."""

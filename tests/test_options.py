@@ -47,6 +47,7 @@ TYPED: dict[str, tuple[list[str], Any]] = {
         ["--meta", "team = research", "--meta", "a=b=c"],
         {"team": "research", "a": "b=c"},
     ),
+    "track": (["--track", "all"], "all"),
     "captions_first": (["--no-captions-first"], False),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from kb.types import Coverage, SpeechSpan, Word
 
@@ -24,6 +25,14 @@ def coverage(speech: Sequence[SpeechSpan], words: Iterable[Word], repaired: int 
     missing = sum(gap.duration_s for gap in found)
     rounded = tuple(SpeechSpan(round(g.start_s, 3), round(g.end_s, 3)) for g in found)
     return Coverage(round(total, 3), round(total - missing, 3), rounded, repaired)
+
+
+def add_lost(found: Coverage, lost: Iterable[SpeechSpan]) -> Coverage:
+    """Return the coverage with sound that the medium itself lost; see `Coverage.lost`."""
+    spans = tuple(SpeechSpan(round(s.start_s, 3), round(s.end_s, 3)) for s in lost)
+    ordered = sorted((*found.gaps, *spans), key=lambda gap: gap.start_s)
+    speech_s = round(found.speech_s + sum(span.duration_s for span in spans), 3)
+    return replace(found, speech_s=speech_s, gaps=tuple(ordered), lost=(*found.lost, *spans))
 
 
 def gaps(

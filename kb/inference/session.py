@@ -49,6 +49,7 @@ class TranscriptionOptions:
     language: str = "auto"
     detect_speech: bool = True
     normalize: bool = False
+    track: str = ""  # number of a sound track, `all`, or empty to choose
     hotwords: tuple[str, ...] = ()  # prompt words of the recognizer, the most important first
 
 
@@ -135,6 +136,7 @@ class InferenceSession:
             language=options.language or self._settings.language,
             detect_speech=options.detect_speech,
             normalize=self._settings.normalize_loudness,
+            track=options.sound_track(),
         )
 
     def prepare(
@@ -166,15 +168,13 @@ class InferenceSession:
         before its end, with a warning.
         """
         from kb.asr.recognizer import Recognizer
-        from kb.media.decode import decode
+        from kb.inference.track_choice import transcribe_tracks
+        from kb.media.decode import AudioStream, decode
 
         began = time.perf_counter()
-        stream = decode(path, normalize=options.normalize)
-        with (
-            self._use_model(options, cancelled) as (batcher, detector),
-            stream,
-            ExitStack() as exit_stack,
-        ):
+        # Raises for an unusable file before a model is loaded.
+        decode(path, track=int(options.track) if options.track.isdecimal() else None)
+        with self._use_model(options, cancelled) as (batcher, detector), ExitStack() as exit_stack:
             if on_ready:
                 on_ready()
             if self._preparations is not None:
@@ -191,23 +191,19 @@ class InferenceSession:
                 hotwords=options.hotwords,
                 repair_budget=self._repair_budget,
             )
-            transcript = recognizer.transcribe(
-                stream,
-                MediaRef(shown_as or str(path), sha256, 0.0),
-                expected_s=stream.probe.duration_s,
-                progress=progress,
-                cancelled=cancelled,
-            )
-        warnings = transcript.warnings
-        if stream.warning:
-            warnings = (stream.warning, *warnings)
+
+            def read(stream: AudioStream) -> Transcript:
+                return recognizer.transcribe(
+                    stream,
+                    MediaRef(shown_as or str(path), sha256, 0.0),
+                    expected_s=stream.probe.duration_s,
+                    progress=progress,
+                    cancelled=cancelled,
+                )
+
+            transcript = transcribe_tracks(path, options.track, read, normalize=options.normalize)
         elapsed = round(time.perf_counter() - began, 3)
-        return replace(
-            transcript,
-            warnings=warnings,
-            truncated=stream.truncated,
-            timing=replace(transcript.timing, total_s=elapsed),
-        )
+        return replace(transcript, timing=replace(transcript.timing, total_s=elapsed))
 
     def close(self) -> None:
         """Free the model."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from kb.media import SAMPLE_RATE_HZ
 from kb.media.decoder_log import DecoderLog
 from kb.media.file_end import file_end
 from kb.media.probe import MediaProbe
@@ -68,12 +67,6 @@ def find_damage(found: MediaProbe, decoded_s: float, code: int, log: DecoderLog)
             f"{end.unread_share:.0%} of the file are behind the end of its sound and were not "
             "read: its header is wrong, or several files are joined in it.",
             truncated=True,
-        )
-    dropped_s = log.dropped_samples / SAMPLE_RATE_HZ
-    if dropped_s > _TOLERANCE_S:
-        return Damage(
-            f"The file's clock jumps back (are several files joined in it?): {clock(dropped_s)} of "
-            "sound lies where a player does not get to and was left out."
         )
     if code or log.broken_container or log.damaged_packets >= _DAMAGED_PACKETS:
         cause = f" ({log.first_error})" if log.first_error else ""

@@ -7,36 +7,41 @@ the picture, and any gap in the sound, so that sample n is always at n / 16000 s
 
 from __future__ import annotations
 
-import io
 import weakref
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, cast
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kb.errors import MediaUnavailable
-from kb.media import SAMPLE_RATE_HZ, ffmpeg, shown
+from kb.media import SAMPLE_RATE_HZ, shown
+from kb.media.boxes import BOXED, empty_edits
+from kb.media.clocked_reader import ClockedReader
 from kb.media.damage import Damage, clock, find_damage
-from kb.media.decoder_log import DecoderLog
-from kb.media.probe import MediaProbe, input_arguments, probe, start_arguments
+from kb.media.losses import Loss, clock_warnings, find_losses, loss_warnings
+from kb.media.loudness import LevelMeter, even_out, in_blocks
+from kb.media.mixdown import Mixdown, cancelled_warnings
+from kb.media.probe import MediaProbe, probe
+from kb.media.tracks import Track, by_preference
 
 BLOCK_S = 10.0
 
 Samples = NDArray[np.float32]
 
-_BYTES_PER_SAMPLE = np.dtype(np.float32).itemsize
 
-
-def decode(path: str | Path, *, normalize: bool = False, block_s: float = BLOCK_S) -> AudioStream:
+def decode(
+    path: str | Path, *, normalize: bool = False, block_s: float = BLOCK_S, track: int | None = None
+) -> AudioStream:
     """Open a medium's sound and return a stream, whose iteration yields the samples.
 
-    `normalize` evens out the loudness (dynamic, one pass) without moving a sample. Of several
-    sound tracks, the one marked as default is decoded, else the one with the most channels. Raises
-    MediaUnavailable naming the file when it is missing, empty, no medium or has no sound, and
-    UsageError without an ffmpeg binary.
+    `normalize` evens out the loudness (dynamic, one pass) without moving a sample. `track` is the
+    number of a sound track, from 1. Without it the track is decoded that the container marks as
+    default, else the one with the most channels; a commentary or an audio description is the last
+    choice. Raises MediaUnavailable naming the file when it is missing,
+    empty, no medium, or has no sound or no such track, and UsageError without an ffmpeg binary.
     """
     found = probe(path)
     if not found.has_audio:
@@ -46,7 +51,22 @@ def decode(path: str | Path, *, normalize: bool = False, block_s: float = BLOCK_
             hint="Choose a version of the medium that has sound.",
             path=shown(path),
         )
-    return AudioStream(found, normalize=normalize, block_s=block_s)
+    return AudioStream(found, _track(found, track), normalize=normalize, block_s=block_s)
+
+
+def _track(found: MediaProbe, number: int | None) -> Track:
+    if number is None:
+        return by_preference(found.tracks)[0]
+    if not 1 <= number <= len(found.tracks):
+        raise MediaUnavailable(
+            "media.no_track",
+            "{path} has no sound track {track}. It has: {tracks}.",
+            hint="Give one of its numbers (--track), or all.",
+            path=shown(found.path),
+            track=number,
+            tracks=", ".join(each.label for each in found.tracks),
+        )
+    return found.tracks[number - 1]
 
 
 class AudioStream:
@@ -60,16 +80,30 @@ class AudioStream:
     """
 
     def __init__(
-        self, found: MediaProbe, *, normalize: bool = False, block_s: float = BLOCK_S
+        self,
+        found: MediaProbe,
+        track: Track,
+        *,
+        normalize: bool = False,
+        block_s: float = BLOCK_S,
     ) -> None:
-        self.probe = found
-        self._command = _command(found, normalize=normalize)
+        """Start nothing yet. `track` is one of the tracks of `found`."""
+        self.track = track
+        self.probe = found.for_track(track)
+        self._normalize = normalize
         self._block_samples = max(1, round(block_s * SAMPLE_RATE_HZ))
+        self._reset()
+        # A weak reference: a reference cycle would keep an abandoned iteration and its process.
+        self._running: weakref.ref[Generator[Samples]] | None = None
+
+    def _reset(self) -> None:
         self._samples = 0
         self._finished = False
         self._damage: Damage | None = None
-        # A weak reference: a reference cycle would keep an abandoned iteration and its process.
-        self._running: weakref.ref[Generator[Samples]] | None = None
+        self._losses: tuple[Loss, ...] = ()
+        self._clock_warnings: list[str] = []
+        self._mixdown = Mixdown()
+        self._level = LevelMeter()
 
     @property
     def duration_s(self) -> float:
@@ -82,18 +116,46 @@ class AudioStream:
         return self._finished
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about the file for a reader of the transcript; valid after the iteration.
+
+        A truncated or damaged file is the first.
+        """
+        if not self._finished:
+            return ()
+        losses = self._losses
+        if self.truncated:  # its sentence speaks of the bytes behind the end
+            losses = tuple(loss for loss in losses if loss.cause != "unread")
+        return (
+            *([self._damage.warning] if self._damage else ()),
+            *self._clock_warnings,
+            *loss_warnings(losses),
+            *cancelled_warnings(self._mixdown),
+        )
+
+    @property
     def warning(self) -> str | None:
-        """A sentence if the file is truncated or damaged, else None; valid after the iteration."""
-        return self._damage.warning if self._damage else None
+        """The first of the warnings, or None."""
+        return next(iter(self.warnings), None)
 
     @property
     def truncated(self) -> bool:
         """True if the last iteration reached the end of the file before the declared end."""
         return self._damage is not None and self._damage.truncated
 
+    @property
+    def losses(self) -> tuple[Loss, ...]:
+        """Sound of the file that is not in the samples, in order; valid after the iteration."""
+        return self._losses
+
+    @property
+    def peak_db(self) -> int | None:
+        """The peak of the sound in dBFS before loudness is evened out; None for silence."""
+        return self._level.peak_db
+
     def __iter__(self) -> Iterator[Samples]:
         self.close()
-        self._samples, self._finished, self._damage = 0, False, None
+        self._reset()
         blocks = self._decode_blocks()
         self._running = weakref.ref(blocks)
         return blocks
@@ -116,24 +178,40 @@ class AudioStream:
         self.close()
 
     def _decode_blocks(self) -> Generator[Samples]:
-        process = ffmpeg.start(self._command)
-        pipe = cast("io.BufferedReader", process.stdout)
+        reader = ClockedReader(self.probe, self.track, self._block_samples)
         try:
-            log = DecoderLog(cast("IO[bytes]", process.stderr))
-            while (block := _read_block(pipe, self._block_samples)).size:
+            blocks = self._mixed(reader)
+            if self._normalize:
+                blocks = in_blocks(even_out(blocks), self._block_samples)
+            for block in blocks:
                 self._samples += block.size
-                yield block
-            code = process.wait()
-            log.join()
-            self._finish(code, log)
+                yield np.clip(block, -1.0, 1.0)
+            self._check(reader)
+            self._clock_warnings = clock_warnings(reader)
+            self._losses = tuple(find_losses(self.probe, self.track, reader))
+            self._damage = find_damage(self.probe, self.duration_s, reader.exit_code, reader.log)
+            self._finished = True
         finally:
-            # ffmpeg writes only to our pipe, so a kill loses no data.
-            process.kill()
-            pipe.close()
-            process.wait()
+            reader.close()
 
-    def _finish(self, code: int, log: DecoderLog) -> None:
-        path = shown(self.probe.path)
+    def _mixed(self, reader: ClockedReader) -> Iterator[Samples]:
+        """Yield the mono sound, silent where the medium's edit list asks for a pause."""
+        boxed = self.probe.container in BOXED
+        pauses = empty_edits(self.probe.path, self.track.number) if boxed else []
+        at = 0
+        for channels in reader.blocks():
+            for start_s, end_s in pauses:
+                # ffmpeg plays other sound there, unless the pause is the first entry of the list.
+                first, end = (round(time_s * SAMPLE_RATE_HZ) - at for time_s in (start_s, end_s))
+                channels[max(0, first) : max(0, end)] = 0
+            at += len(channels)
+            block = self._mixdown.mix_channels(channels)
+            self._level.add(block)
+            yield block
+
+    def _check(self, reader: ClockedReader) -> None:
+        """Raise MediaUnavailable if ffmpeg was ended from outside, or gave no sound."""
+        path, code, log = shown(self.probe.path), reader.exit_code, reader.log
         # A signal, Windows' code for a crash, or no message means an end from outside: an ffmpeg
         # that fails reports a cause.
         if code < 0 or code > 255 or (code and not log.first_error):
@@ -146,7 +224,7 @@ class AudioStream:
                 time=clock(self.duration_s),
                 code=code,
             )
-        if not self._samples:
+        if not reader.duration_s:
             cause = log.first_error or "it gave no samples"
             raise MediaUnavailable(
                 "media.not_decodable",
@@ -155,51 +233,3 @@ class AudioStream:
                 path=path,
                 cause=cause,
             )
-        self._damage = find_damage(self.probe, self.duration_s, code, log)
-        self._finished = True
-
-
-def _command(found: MediaProbe, *, normalize: bool) -> list[str]:
-    # async and first_pts keep the medium's clock (see the module's docstring) by inserted silence.
-    resample = f"aresample={SAMPLE_RATE_HZ}:async=1:first_pts=0:ochl=mono:osf=flt"
-    if (found.channels or 1) <= 2:
-        # Stereo becomes the average of both channels; without this, float output is their sum and
-        # 3 dB over full scale. Surround uses ffmpeg's weights, which keep the loudness of speech
-        # in the centre channel.
-        resample += ":rematrix_maxval=1.0"
-    # loudnorm is not used: in one pass it works at 192 kHz and is six times slower. A window of
-    # eleven frames of half a second adapts to a change of speaker; with the filter's default of 31
-    # a loud speaker makes the others too quiet.
-    filters = f"{resample},dynaudnorm=framelen=500:gausssize=11" if normalize else resample
-    return [
-        *(
-            ffmpeg.binary(),
-            "-nostdin",
-            "-hide_banner",
-            "-nostats",
-            "-loglevel",
-            "repeat+level+verbose",
-        ),
-        *input_arguments(found),
-        *("-vn", "-sn", "-dn", "-af", filters, "-c:a", "pcm_f32le", "-f", "f32le", "pipe:1"),
-        *start_arguments(found),
-    ]
-
-
-def _read_block(pipe: io.BufferedReader, samples: int) -> Samples:
-    """Return the next `samples` samples, fewer at the end of the stream, none after the end."""
-    block = np.empty(samples, np.float32)
-    view = block.data.cast("B")
-    filled = 0
-    while filled < len(view):
-        received = pipe.readinto(view[filled:])
-        if not received:
-            break
-        filled += received
-    if filled < len(view):
-        block = block[: filled // _BYTES_PER_SAMPLE].copy()
-    # Float media may contain NaN and infinities; one such sample makes the features of a whole
-    # window invalid.
-    if not np.isfinite(block).all():
-        np.nan_to_num(block, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
-    return np.clip(block, -1.0, 1.0, out=block)

@@ -8,7 +8,6 @@ from typing import IO
 
 # The form with `-loglevel level`: "[matroska,webm @ 0x55] [error] File ended prematurely".
 _LOG_LINE = re.compile(rb"(?P<source>(?:\[[^\]]+ @ \w+\] )*)\[(?P<level>\w+)\] (?P<message>.*)")
-_DROPPED = re.compile(r"discarding (\d+) audio samples")  # by the resampler, at its output rate
 
 
 class DecoderLog:
@@ -17,7 +16,6 @@ class DecoderLog:
     def __init__(self, pipe: IO[bytes]) -> None:
         self.first_error = ""
         self.damaged_packets = 0
-        self.dropped_samples = 0
         self.broken_container = False
         self.duration_is_estimate = False
         self._is_partial = False
@@ -44,20 +42,13 @@ class DecoderLog:
     def _drain(self, pipe: IO[bytes]) -> None:
         with pipe:
             for line in pipe:
-                if b"[verbose]" in line and b"discarding" not in line:
-                    continue  # damaged sound causes hundreds of thousands of such lines
                 match = _LOG_LINE.match(line)
                 if match is not None:
                     message = match["message"].decode("utf-8", "replace").rstrip(".\r\n ")
                     self._parse_message(match["source"], match["level"], message)
 
     def _parse_message(self, source: bytes, level: bytes, message: str) -> None:
-        if level == b"verbose":
-            dropped = _DROPPED.match(message)
-            self.dropped_samples += int(dropped[1]) if dropped else 0
-        elif level == b"info":
-            pass  # titles and other texts from the file
-        elif "ended prematurely" in message or "partial file" in message:
+        if "ended prematurely" in message or "partial file" in message:
             self._is_partial = True
         elif level == b"warning":
             self._take_warning(message)
@@ -65,7 +56,7 @@ class DecoderLog:
             self.first_error = self.first_error or message
             if "packet to decoder" in message or "Decoding error" in message:
                 self.damaged_packets += 1
-            elif source.startswith(b"[in#"):
+            elif source.startswith(b"[in#") and b"/" in source:  # not while the header is read
                 self.broken_container = True
 
     def _take_warning(self, message: str) -> None:

@@ -17,6 +17,7 @@ from av.stream import Disposition, Stream
 from kb.errors import MediaUnavailable
 from kb.media import reason_of, shown
 from kb.media.file_end import file_end
+from kb.media.tracks import Track, by_preference, read_tracks
 
 # A read of a local file must never open a connection, even for a playlist with web addresses.
 LOCAL_ONLY = {"protocol_whitelist": "file"}
@@ -36,10 +37,10 @@ class MediaProbe:
     project count from that start. `duration_s` is the length of the whole medium from there (an
     estimate if the format declares none, None if no estimate is possible). `sound_end_s` is the
     time at which the sound ends on the same clock, None if the header does not give it separately.
-    `sample_rate_hz`, `channels` and `audio_codec` belong to the stream that will be decoded and
-    are None without sound. A cover picture is not video; `frames_per_s` is the rate of the video.
-    `ignores_length`: the header says less than the file holds, and the sound is read to the end of
-    the file.
+    `sample_rate_hz`, `channels` and `audio_codec` belong to the track that is decoded by default
+    and are None without sound. `tracks` are all sound tracks by number. A cover picture is not
+    video; `frames_per_s` is the rate of the video. `ignores_length`: the header says less than the
+    file holds, and the sound is read to the end of the file.
     """
 
     path: Path
@@ -55,6 +56,17 @@ class MediaProbe:
     start_s: float = 0.0
     frames_per_s: float | None = None
     ignores_length: bool = False
+    tracks: tuple[Track, ...] = ()
+
+    def for_track(self, track: Track) -> MediaProbe:
+        """Return the same facts with those of another sound track."""
+        return replace(
+            self,
+            audio_codec=track.codec,
+            sample_rate_hz=track.sample_rate_hz,
+            channels=track.channels,
+            sound_end_s=track.sound_end_s,
+        )
 
 
 def input_arguments(found: MediaProbe) -> tuple[str, ...]:
@@ -70,11 +82,11 @@ def start_arguments(found: MediaProbe) -> tuple[str, ...]:
     """Return arguments, behind those of the output, that keep the container's start as zero.
 
     In a transport stream ffmpeg counts from the earliest stream that it uses: a copy of the
-    picture to nowhere keeps that in use.
+    picture and of the other sound tracks to nowhere keeps that in use.
     """
-    if found.container not in RESET_CLOCKS or not found.has_video:
+    if found.container not in RESET_CLOCKS or not (found.has_video or len(found.tracks) > 1):
         return ()
-    return ("-map", "0:v", "-c", "copy", "-f", "null", "-")
+    return ("-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "null", "-")
 
 
 def probe(path: str | Path) -> MediaProbe:
@@ -185,18 +197,14 @@ def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
         start_s=start_s,
         frames_per_s=float(rate) if rate else None,
     )
-    sound = container.streams.best("audio")
-    if sound is None:
-        return facts
-    codec = getattr(sound, "codec_context", None)  # None for a codec without a decoder in PyAV
-    facts = replace(
-        facts,
-        has_audio=True,
-        audio_codec=codec.codec.canonical_name if codec else None,
-        sample_rate_hz=(codec.sample_rate or None) if codec else None,
-        channels=(codec.layout.nb_channels or None) if codec else None,
-        sound_end_s=_end_of(sound, container, start_s),
+    streams = container.streams.audio
+    tracks = tuple(
+        replace(track, sound_end_s=_end_of(stream, container, start_s))
+        for track, stream in zip(read_tracks(container), streams, strict=True)
     )
+    if not tracks:
+        return facts
+    facts = replace(facts, has_audio=True, tracks=tracks).for_track(by_preference(tracks)[0])
     return _with_whole_length(facts) if facts.container == "wav" else facts
 
 
@@ -206,7 +214,10 @@ def _with_whole_length(facts: MediaProbe) -> MediaProbe:
     if end.data_bytes is None or not end.bytes_per_s:
         return facts
     length_s = end.data_bytes / end.bytes_per_s
-    return replace(facts, duration_s=length_s, sound_end_s=length_s, ignores_length=True)
+    tracks = tuple(replace(track, sound_end_s=length_s) for track in facts.tracks)
+    return replace(
+        facts, duration_s=length_s, sound_end_s=length_s, tracks=tracks, ignores_length=True
+    )
 
 
 def _counts_from_zero(container: InputContainer) -> bool:

@@ -15,6 +15,9 @@ _BRING_WHOLE_FILE = (
 _LISTEN = "Listen to the doubtful seconds: kb review ID; or: kb ingest --again --model ..."
 
 
+HOLD_LOST_SHARE = 0.01  # share of a medium's length; from this on lost sound holds the item
+
+
 @dataclass(frozen=True, slots=True)
 class HoldDecision:
     """Decision about an item: `state` is `done` or `held`; `cause` is the reason for a hold."""
@@ -47,9 +50,31 @@ def decide(
         return HoldDecision("done")
     if transcript.truncated:
         return HoldDecision("held", _truncated(transcript))
+    lost_s = transcript.coverage.lost_s
+    if lost_s > 0 and lost_s >= HOLD_LOST_SHARE * _whole_s(transcript):
+        return HoldDecision("held", _lost(transcript))
     if transcript.coverage.trusted < hold_below:
         return HoldDecision("held", _doubtful(transcript))
     return HoldDecision("done")
+
+
+def _whole_s(transcript: Transcript) -> float:
+    """Return the length of the medium with the lost sound behind its end."""
+    end_s = transcript.media.duration_s
+    return max([end_s, *(span.end_s for span in transcript.coverage.lost)])
+
+
+def _lost(transcript: Transcript) -> KBError:
+    lost = transcript.coverage.lost
+    return KBError(
+        "hold.lost",
+        "The medium lost {lost_s:.0f} s of its {whole_s:.0f} s of sound, the first at "
+        "{start_s:.0f} s.",
+        hint=_BRING_WHOLE_FILE,
+        lost_s=transcript.coverage.lost_s,
+        whole_s=_whole_s(transcript),
+        start_s=lost[0].start_s,
+    )
 
 
 def _truncated(transcript: Transcript) -> KBError:

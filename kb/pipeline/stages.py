@@ -175,6 +175,7 @@ def write(
                 "coverage": document["coverage"],
                 "timing": document["timing"],
                 "warnings": list(transcript.warnings),
+                "tracks": list(transcript.media.tracks) or None,
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
             **captions.captions_retired(library.find(item.id)),

@@ -84,6 +84,14 @@ class Fields:
                 raise self.error(name, f"a list of texts expected, found {_shown(value)} in it")
         return tuple(values)
 
+    def wholes(self, name: str) -> tuple[int, ...]:
+        """Return a list of whole numbers, empty if absent."""
+        values = self._value(name, (list,), "a list", [])
+        for value in values:
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise self.error(name, f"whole numbers expected, found {_shown(value)} in it")
+        return tuple(values)
+
     def objects(self, name: str, *, required: bool = False) -> Iterator[Fields]:
         """Yield a reader for each object of a list; errors name its index."""
         values = self._value(name, (list,), "a list", ... if required else [])

@@ -184,7 +184,8 @@ def phrase_pattern(words: str) -> re.Pattern[str]:
 def update_coverage(coverage: Coverage, words: Iterable[Word]) -> Coverage:
     """Return the coverage after words were added in gaps.
 
-    Gaps become shorter or are removed; nothing else changes.
+    Gaps become shorter or are removed, lost sound that has words now is no longer lost; nothing
+    else changes.
     """
     covered = sorted((w.start_s - REACH_S, w.end_s + REACH_S) for w in words)
     gaps: list[SpeechSpan] = []
@@ -199,4 +200,14 @@ def update_coverage(coverage: Coverage, words: Iterable[Word]) -> Coverage:
         if gap.end_s - at_s > (LONGEST_UNCOVERED_S if at_s > gap.start_s else 0.0):
             gaps.append(SpeechSpan(round(at_s, 3), gap.end_s))
     missing_s = sum(gap.duration_s for gap in gaps)
-    return replace(coverage, covered_s=round(coverage.speech_s - missing_s, 3), gaps=tuple(gaps))
+    lost = tuple(
+        span
+        for span in coverage.lost
+        if any(gap.start_s < span.end_s and gap.end_s > span.start_s for gap in gaps)
+    )
+    return replace(
+        coverage,
+        covered_s=round(coverage.speech_s - missing_s, 3),
+        gaps=tuple(gaps),
+        lost=lost,
+    )

@@ -105,8 +105,13 @@ class LocalMedia:
 
 @dataclass(frozen=True, slots=True)
 class MediaRef:
-    """The medium that a transcript was made from."""
+    """The medium that a transcript was made from.
+
+    `tracks` are the numbers, from 1, of the sound tracks that were read; empty for a medium with
+    one track, and for a transcript of another program.
+    """
 
     path: str
     sha256: str
     duration_s: float
+    tracks: tuple[int, ...] = ()

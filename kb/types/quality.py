@@ -22,7 +22,9 @@ class Coverage:
 
     `gaps` are the spans of more than 0.8 s of detected speech without a word within 0.3 s;
     `covered_s` is `speech_s` less their sum; `repaired` counts windows decoded again; `suspect_s`
-    are the seconds outside gaps that are still flagged after repair.
+    are the seconds outside gaps that are still flagged after repair. `lost` are those of the gaps
+    in which the medium itself has no sound where it should have: a hole, or bytes that no reader
+    reaches, which are placed behind the end. They count as speech, because they may hold some.
     """
 
     speech_s: float
@@ -30,6 +32,12 @@ class Coverage:
     gaps: tuple[SpeechSpan, ...] = ()
     repaired: int = 0
     suspect_s: float = 0.0
+    lost: tuple[SpeechSpan, ...] = ()
+
+    @property
+    def lost_s(self) -> float:
+        """Seconds of sound that the medium lost."""
+        return sum(span.duration_s for span in self.lost)
 
     @property
     def ratio(self) -> float:
@@ -48,8 +56,8 @@ class Coverage:
 
     @property
     def grade(self) -> Grade:
-        """A: at least 99 % covered and nothing suspect; B: at least 95 % trusted; C: less."""
-        if self.ratio >= GRADE_A and self.suspect_s == 0:
+        """A: at least 99 % covered, nothing suspect or lost; B: at least 95 % trusted; C: less."""
+        if self.ratio >= GRADE_A and self.suspect_s == 0 and not self.lost:
             return "A"
         return "B" if self.trusted >= GRADE_B else "C"
 

@@ -70,6 +70,7 @@ def to_document(transcript: Transcript) -> dict[str, Any]:
             "path": transcript.media.path,
             "sha256": transcript.media.sha256,
             "duration_s": transcript.media.duration_s,
+            **({"tracks": list(transcript.media.tracks)} if transcript.media.tracks else {}),
         },
         "language": transcript.language,
         "engine": transcript.engine,
@@ -87,6 +88,7 @@ def to_document(transcript: Transcript) -> dict[str, Any]:
             "suspect_s": coverage.suspect_s,
             "trusted": coverage.trusted,
             "grade": coverage.grade,
+            **({"lost": _spans_document(coverage.lost)} if coverage.lost else {}),
         },
         "timing": {**{name: getattr(timing, name) for name in _TIMINGS}, "rtfx": timing.rtfx},
         "warnings": list(transcript.warnings),
@@ -154,7 +156,9 @@ def from_document(document: Mapping[str, Any], *, source: str = "transcript") ->
     times = {name: timing.number(name, 0.0) for name in _TIMINGS if name != "media_s"}
     warnings = fields.texts("warnings")
     return Transcript(
-        media=MediaRef(media.text("path", ""), media.text("sha256", ""), duration_s),
+        media=MediaRef(
+            media.text("path", ""), media.text("sha256", ""), duration_s, media.wholes("tracks")
+        ),
         segments=tuple(segment_of(row) for row in fields.objects("segments", required=True)),
         language=fields.text("language", ""),
         engine=fields.text("engine", ""),
@@ -166,6 +170,7 @@ def from_document(document: Mapping[str, Any], *, source: str = "transcript") ->
             gaps=_spans(coverage, "gaps"),
             repaired=coverage.whole("repaired", 0),
             suspect_s=coverage.number("suspect_s", 0.0),
+            lost=_spans(coverage, "lost"),
         ),
         timing=Timing(**times, media_s=timing.number("media_s", duration_s)),
         chunk_s=fields.number("chunk_s", 30.0),

@@ -11,6 +11,10 @@ _BRING_WHOLE_FILE = (
 DE: dict[str, tuple[str, str]] = {
     "hold.truncated": ("Die Datei sieht abgeschnitten aus.", _BRING_WHOLE_FILE),
     "hold.truncated_because": ("Die Datei sieht abgeschnitten aus: {warning}", _BRING_WHOLE_FILE),
+    "hold.lost": (
+        "Dem Medium fehlen {lost_s:.0f} s von {whole_s:.0f} s Ton, zuerst bei {start_s:.0f} s.",
+        _BRING_WHOLE_FILE,
+    ),
     "hold.missing": (
         "Note {grade}: {missing_s:.1f} s erkannter Sprache sind ohne Text ({ratio:.0%} haben "
         "einen).",

@@ -14,6 +14,10 @@ DE: dict[str, tuple[str, str]] = {
         "{path} ist ein Video ohne Ton: es gibt nichts zu transkribieren.",
         "Eine Fassung des Mediums wählen, die Ton hat.",
     ),
+    "media.no_track": (
+        "{path} hat keine Tonspur {track}. Vorhanden: {tracks}.",
+        "Eine ihrer Nummern angeben (--track), oder all.",
+    ),
     "media.ffmpeg_killed": (
         "{path}: ffmpeg wurde bei {time} von außen beendet (Code {code}).",
         "Noch einmal versuchen; bleibt es dabei, den Arbeitsspeicher des Rechners prüfen.",

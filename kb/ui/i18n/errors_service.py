@@ -1,6 +1,10 @@
 """German texts of the errors of `kb.service`, `kb.cli` and `kb.ui`, by code: message and hint."""
 
 DE: dict[str, tuple[str, str]] = {
+    "options.track": (
+        "{option} {value!r} ist keine Tonspur.",
+        "Die Nummer einer Tonspur angeben, von 1 an, oder all.",
+    ),
     "options.metadata": (
         "{option} {pair!r} ist nicht key=value.",
         "So schreiben: {option} team=forschung",

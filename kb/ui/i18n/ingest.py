@@ -131,6 +131,8 @@ EN: dict[str, str] = {
     "option_detect_speech": "Read only the speech",
     "option_detect_speech_help": "Without it everything is read, music and noise too: for speech "
     "that is taken for noise.",
+    "option_track": "Sound track",
+    "option_track_help": "Number of the sound track, from 1, or all; without it the best one.",
     "option_captions_first": "Captions first",
     "option_captions_first_help": "Captions of the source can be searched at once, until the "
     "transcript is there.",
@@ -300,6 +302,8 @@ DE: dict[str, str] = {
     "option_detect_speech": "Nur die Sprache lesen",
     "option_detect_speech_help": "Sonst wird alles gelesen, auch Musik und Geräusche: für Sprache, "
     "die für Geräusch gehalten wird.",
+    "option_track": "Tonspur",
+    "option_track_help": "Nummer der Tonspur, von 1 an, oder all; ohne Angabe die beste.",
     "option_captions_first": "Untertitel zuerst",
     "option_captions_first_help": "Untertitel der Quelle sind sofort durchsuchbar, bis das "
     "Transkript da ist.",

@@ -1,0 +1,222 @@
+"""Reader of one sound track: ffmpeg's packets, put at their own times on the medium's clock.
+
+ffmpeg removes its filter graph and makes a new one wherever rate or channels change inside a
+file, so no filter of it may hold state for the whole file: the lead, the holes and the loudness
+are the reader's work. ffmpeg decodes, resamples and sorts the channels into places (`PLACES`),
+and the NUT container carries the time of each packet.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import IO, NamedTuple, cast
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from kb.media import SAMPLE_RATE_HZ, ffmpeg
+from kb.media.decoder_log import DecoderLog
+from kb.media.probe import MediaProbe, input_arguments, start_arguments
+from kb.media.tracks import Track
+
+Channels = NDArray[np.float32]
+"""Samples of all places, [samples, places]."""
+
+PLACES = 5  # front left, front right, centre, back or side left, back or side right
+
+# The channels by name, as far as a layout has them; a missing one is passed over. A single channel
+# is a centre.
+_BY_NAME = (
+    "FL+DL+WL+0.707*FLC+0.5*TFL",
+    "FR+DR+WR+0.707*FRC+0.5*TFR",
+    "FC+0.5*TC+0.5*TFC",
+    "BL+SL+SDL+0.707*BC+0.5*TBL+0.5*TBC",
+    "BR+SR+SDR+0.707*BC+0.5*TBR+0.5*TBC",
+)
+
+# Jitter of the packets' times (rounding to milliseconds, capture devices); a larger difference
+# is corrected by silence, or by leaving out what lies before the present time.
+_JITTER_SAMPLES = SAMPLE_RATE_HZ // 10
+
+# ffmpeg takes a larger step of a transport stream's clock as a reset of the clock, and removes
+# it. Its default of 10 s would remove the hole that one lost segment leaves.
+_CLOCK_RESET_S = 60
+
+
+# Formats that are frames without times: ffmpeg computes times from the first header, and they are
+# wrong once the rate changes. The frames follow each other.
+_WITHOUT_TIMES = frozenset(
+    {"aac", "ac3", "amr", "dts", "dtshd", "eac3", "loas", "mlp", "mp2", "mp3", "truehd"}
+)
+
+_LONGEST_OVERLAP = SAMPLE_RATE_HZ  # a clock that goes back by more begins again
+
+_SILENCE = 0.001  # peak; -60 dBFS
+_LAST_PACKETS = 8  # before a hole, looked at for silence
+
+
+class Hole(NamedTuple):
+    """A part of the medium's clock without packets, after the first packet.
+
+    `follows_silence`: nothing was audible just before it.
+    """
+
+    start_s: float
+    end_s: float
+    follows_silence: bool
+
+
+class ClockedReader:
+    """One run of ffmpeg over one sound track; `blocks` may be read once.
+
+    Where the clock jumps back by more than a second (joined files), the samples follow those before
+    them; `rejoined` counts them. `dropped` counts samples of shorter overlaps, which are left out.
+    `holes`, `exit_code` and `log` are complete after `blocks`.
+    """
+
+    def __init__(self, found: MediaProbe, track: Track, block_samples: int) -> None:
+        """Start ffmpeg.
+
+        Raises UsageError if ffmpeg is missing or cannot be started.
+        """
+        self._block_samples = block_samples
+        self._has_no_times = found.container in _WITHOUT_TIMES
+        self._process: subprocess.Popen[bytes] = ffmpeg.start(_command(found, track))
+        self._pipe = cast("IO[bytes]", self._process.stdout)
+        self.log = DecoderLog(cast("IO[bytes]", self._process.stderr))
+        self.holes: list[Hole] = []
+        self.dropped = 0
+        self.rejoined = 0
+        self.exit_code = 0
+        self._block = self._empty_block()
+        self._filled = 0
+        self._at = 0  # samples of the medium's clock that are placed
+
+    def blocks(self) -> Iterator[Channels]:
+        """Yield arrays [samples, `PLACES`] of equal length, the last one shorter."""
+        offset = 0  # of the medium's clock against that of the packets, after the latter jumped
+        last = deque([np.zeros((0, PLACES), np.float32)], maxlen=_LAST_PACKETS)
+        early: list[Channels] = []
+        early_samples = 0
+        previous: int | None = None
+        for first, samples in self._packets():
+            if previous is not None and first == previous + 1:
+                # The muxer has replaced a time that is earlier than that of the packet before.
+                previous = first
+                early.append(samples)
+                early_samples += len(samples)
+                if early_samples > _LONGEST_OVERLAP:
+                    self.rejoined += sum(map(len, early))
+                    for packet in early:
+                        yield from self._place(packet)
+                    early = []
+                continue
+            if early_samples > _LONGEST_OVERLAP:
+                offset = self._at - first
+            elif early:
+                self.dropped += early_samples
+            early, early_samples = [], 0
+            shift = 0 if previous is not None and self._has_no_times else first + offset - self._at
+            if previous is None and shift > 0:
+                yield from self._place_silence(shift)
+            elif shift > _JITTER_SAMPLES:
+                silent = all(np.abs(packet).max(initial=0) < _SILENCE for packet in last)
+                end = self._at + shift
+                self.holes.append(Hole(self._at / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, silent))
+                yield from self._place_silence(shift)
+            elif shift < -_JITTER_SAMPLES or (previous is None and shift < 0):
+                late = min(len(samples), -shift)
+                self.dropped += late if previous is not None else 0
+                samples = samples[late:]
+            previous = first
+            last.append(samples)
+            yield from self._place(samples)
+        for packet in early:
+            yield from self._place(packet)
+        if self._filled:
+            yield self._block[: self._filled]
+        self.exit_code = self._process.wait()
+        self.log.join()
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of the medium's clock that were read so far."""
+        return self._at / SAMPLE_RATE_HZ
+
+    def close(self) -> None:
+        """End ffmpeg. It writes only to our pipe, so a kill loses no data."""
+        self._process.kill()
+        self._pipe.close()
+        self._process.wait()
+
+    def _packets(self) -> Iterator[tuple[int, Channels]]:
+        """Yield the packets, each with the place of its first sample on the medium's clock."""
+        try:
+            with av.open(self._pipe, "r", format="nut", options=_NO_PROBING) as container:
+                for packet in container.demux():
+                    if packet.pts is None or not packet.size:
+                        continue
+                    assert packet.time_base is not None
+                    first = round(packet.pts * packet.time_base * SAMPLE_RATE_HZ)
+                    values = np.frombuffer(packet, np.float32)  # type: ignore[call-overload]
+                    yield first, values[: len(values) // PLACES * PLACES].reshape(-1, PLACES)
+        except (av.error.FFmpegError, OSError):
+            return  # ffmpeg ended before its time: its exit code and its log have the cause
+
+    def _place(self, samples: Channels) -> Iterator[Channels]:
+        done = 0
+        while done < len(samples):
+            count = min(len(samples) - done, self._block_samples - self._filled)
+            self._block[self._filled : self._filled + count] = samples[done : done + count]
+            done += count
+            yield from self._advance(count)
+
+    def _place_silence(self, count: int) -> Iterator[Channels]:
+        while count > 0:
+            part = min(count, self._block_samples - self._filled)
+            count -= part
+            yield from self._advance(part)
+
+    def _advance(self, count: int) -> Iterator[Channels]:
+        self._filled += count
+        self._at += count
+        if self._filled == self._block_samples:
+            block, self._block, self._filled = self._block, self._empty_block(), 0
+            yield block
+
+    def _empty_block(self) -> Channels:
+        return np.zeros((self._block_samples, PLACES), np.float32)
+
+
+_NO_PROBING = {"probesize": "32", "analyzeduration": "0"}
+
+
+def _command(found: MediaProbe, track: Track) -> list[str]:
+    places = _BY_NAME if track.has_named_channels else _by_number(track.channels or 1)
+    pan = "|".join(f"c{place}={source}" for place, source in enumerate(places))
+    return [
+        *(ffmpeg.binary(), "-nostdin", "-hide_banner", "-nostats"),
+        *("-loglevel", "repeat+level+warning", "-dts_delta_threshold", str(_CLOCK_RESET_S)),
+        *input_arguments(found),
+        *(
+            "-map",
+            f"0:a:{track.number - 1}",
+            "-af",
+            f"aresample={SAMPLE_RATE_HZ}:osf=flt,pan=5c|{pan}",
+        ),
+        *("-c:a", "pcm_f32le", "-f", "nut", "pipe:1"),
+        *start_arguments(found),
+    ]
+
+
+def _by_number(channels: int) -> Sequence[str]:
+    """Return the places for a layout without names: the even channels left, the odd ones right."""
+    left, right = range(0, channels, 2), range(1, channels, 2)
+    return (
+        "+".join(f"{1 / len(left):.4f}*c{each}" for each in left),
+        "+".join(f"{1 / max(1, len(right)):.4f}*c{each}" for each in right) or "0*c0",
+        *("0*c0",) * 3,
+    )
