@@ -189,10 +189,15 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
         return
     transcript = service.items.transcript(item_id)
     found = transcript.coverage
+    words = sum(len(segment.words) or len(segment.text.split()) for segment in transcript.segments)
+    checked = (
+        f"grade {found.grade} · {found.ratio:.1%} of speech covered"
+        if transcript.coverage_known
+        else "not checked against the sound"
+    )
     console.print_note(f"{entry.item.title}  ({entry.item.id}, {entry.item.published})")
     console.print_note(
-        f"{transcript.language} · {transcript.model} · {len(transcript.words)} words · "
-        f"grade {found.grade} · {found.ratio:.1%} of speech covered · {entry.state}"
+        f"{transcript.language} · {transcript.model} · {words} words · {checked} · {entry.state}"
     )
     if transcript.witness:
         console.print_note(f"Agreement with {transcript.witness.source}: "
@@ -235,6 +240,8 @@ def reindex(as_json: Json = False) -> None:
         console.print_note(
             f"{report.items} items, {report.passages} passages indexed; {report.adopted} adopted."
         )
+        for item_id, source in report.taken_in:
+            console.print_note(f"{item_id}: transcript taken in from {source}")
         for problem in report.problems:
             console.print_warning(problem)
     if report.problems:

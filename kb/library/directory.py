@@ -14,7 +14,7 @@ from typing import Any
 
 from kb import storage
 from kb.errors import LibraryError
-from kb.library.metadata import MEDIA_EXTENSIONS, TRANSCRIPT_SUFFIX
+from kb.library.metadata import MEDIA_EXTENSIONS, ORIGINAL_SUFFIX, TRANSCRIPT_SUFFIX
 
 METADATA_SUFFIX = ".json"
 
@@ -36,7 +36,8 @@ def list_directory(folder: Path) -> list[str]:
 
 def is_metadata(name: str) -> bool:
     """Return whether a file of this name holds an item's metadata, rather than other data of it."""
-    return name.endswith(METADATA_SUFFIX) and not name.endswith((TRANSCRIPT_SUFFIX, ".info.json"))
+    others = (TRANSCRIPT_SUFFIX, ORIGINAL_SUFFIX, ".info.json")
+    return name.endswith(METADATA_SUFFIX) and not name.endswith(others)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from kb.library.directory import DirectorySnapshot, list_directory
 from kb.library.filenames import StemParts, split_stem
 from kb.library.metadata import (
     MEDIA_EXTENSIONS,
+    ORIGINAL_SUFFIX,
     TEXT_SUFFIX,
     TRANSCRIPT_SUFFIX,
     LibraryEntry,
@@ -22,6 +25,10 @@ from kb.library.metadata import (
 )
 from kb.types import MediaItem
 
+# Lists in the JSON of recognizers; metadata of a medium has none of them.
+_TRANSCRIPT_KEYS = ("segments", "transcription", "chunks", "utterances", "events")
+_SUBTITLES = (".srt", ".vtt", ".tsv")
+_LANGUAGE = re.compile(r"\.[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$")
 WATCH_URL = "https://www.youtube.com/watch?v="
 
 
@@ -42,6 +49,7 @@ def adopt(
     for stem in sorted({stem for name in names if (stem := _stem_of(name))}):
         try:
             if found := _examine(stem, folder, stem_of_id):
+                _keep_original(stem, folder)
                 entries.append(write(*found, stem))
         except KBError as error:
             problems.append(Problem.of(media_folder / f"{stem}.json", error))
@@ -50,11 +58,43 @@ def adopt(
 
 def _stem_of(name: str) -> str | None:
     """Return the stem of a file that belongs to an item, None for any other file."""
+    if name.endswith(ORIGINAL_SUFFIX):
+        return None
     for suffix in (TRANSCRIPT_SUFFIX, ".info.json", ".json", TEXT_SUFFIX):
         if name.endswith(suffix):
             return name.removesuffix(suffix)
     path = Path(name)
+    if path.suffix.lower() in _SUBTITLES:
+        stem = subtitle_stem(name)
+        return stem if split_stem(stem) is not None else None
     return path.stem if path.suffix.lower() in MEDIA_EXTENSIONS else None
+
+
+def subtitle_stem(name: str) -> str:
+    """Return the stem of a subtitle file, whose name may have a language: `STEM.en.srt`."""
+    return _LANGUAGE.sub("", Path(name).stem.removesuffix(".auto"))
+
+
+def _is_transcript(path: Path) -> bool:
+    """Return whether a JSON file has the form of a recognizer's transcript."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False  # `storage.read_json` names the damage
+    if isinstance(document, list):
+        return bool(document) and isinstance(document[0], dict) and "text" in document[0]
+    return isinstance(document, dict) and any(
+        isinstance(document.get(key), list) for key in _TRANSCRIPT_KEYS
+    )
+
+
+def _keep_original(stem: str, folder: DirectorySnapshot) -> None:
+    """Keep a transcript under another name: its own is that of the metadata to be written."""
+    path = folder.path / f"{stem}.json"
+    if folder.find(path.name) and _is_transcript(path):
+        target = folder.path / f"{stem}{ORIGINAL_SUFFIX}"
+        storage.link_or_copy(path, target, link=True)
+        path.unlink()
 
 
 def _examine(
@@ -64,6 +104,8 @@ def _examine(
     foreign: dict[str, Any] = {}
     for suffix in (".json", ".info.json"):
         if path := folder.find(f"{stem}{suffix}"):
+            if _is_transcript(path):
+                continue
             foreign = storage.read_json(path)
             if is_record(foreign):
                 return None
@@ -94,8 +136,7 @@ def _examine(
         record["files"] = {"media": media.name}
     if sha256:
         record["media"] = {"sha256": sha256}
-    if any(folder.find(f"{stem}{suffix}") for suffix in (TRANSCRIPT_SUFFIX, TEXT_SUFFIX)):
-        record["state"] = "done"
+    # The state stays `new`: an item is done when its transcript was read (`kb.pipeline.adoption`).
     return item, record
 
 

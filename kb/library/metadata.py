@@ -26,6 +26,8 @@ from kb.types import Availability, AvailabilityState, Chapter, MediaItem
 METADATA_VERSION = 1
 TRANSCRIPT_SUFFIX = ".transcript.json"
 TEXT_SUFFIX = ".txt"
+# A transcript of another program that had the name of the metadata.
+ORIGINAL_SUFFIX = ".original.json"
 
 # `.ts` is omitted: most files of that name are TypeScript.
 _VIDEO = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".wmv", ".flv", ".mpg", ".mpeg")
@@ -58,8 +60,9 @@ class LibraryEntry:
     """One item of the library folder; a path is None if its file does not exist.
 
     `state` is one of queued, running, paused, waiting, done, failed, cancelled and held, or `new`
-    before the first request. `start_s` is the container's start, None if it was not read yet.
-    `record` is the whole metadata document.
+    before the first request. An item without a transcript is never done or held, whatever its
+    metadata say. `start_s` is the container's start, None if it was not read yet. `record` is the
+    whole metadata document.
     """
 
     item: MediaItem
@@ -151,13 +154,16 @@ def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> Li
     media, name = fields.inner("media"), fields.inner("files").text("media", "")
     if "/" in name or "\\" in name:  # metadata must not refer to files outside the folder
         name = ""
+    transcript_path, state = folder.find(f"{stem}{TRANSCRIPT_SUFFIX}"), fields.text("state", "new")
+    if transcript_path is None and state in ("done", "held"):
+        state = "new"
     return LibraryEntry(
         item=_item(fields.inner("item")),
         stem=stem,
         media_path=(folder.find(name) if name else None) or folder.media_of(stem),
-        transcript_path=folder.find(f"{stem}{TRANSCRIPT_SUFFIX}"),
+        transcript_path=transcript_path,
         text_path=folder.find(f"{stem}{TEXT_SUFFIX}"),
-        state=fields.text("state", "new"),
+        state=state,
         error=fields.text("error", ""),
         hint=fields.text("hint", ""),
         attempts=fields.whole("attempts", 0),

@@ -66,6 +66,11 @@ def _records(entry: LibraryEntry | None) -> Iterable[dict[str, Any]]:
             yield each
 
 
+def names_of(entry: LibraryEntry) -> frozenset[str]:
+    """Return the file names of the item's captions."""
+    return frozenset(str(each["name"]) for each in _records(entry))
+
+
 def files_of(library: Library, entry: LibraryEntry) -> list[CaptionFile]:
     """Return the item's captions that still exist, captions made by people first."""
     found = [

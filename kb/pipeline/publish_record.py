@@ -16,8 +16,8 @@ def facts_of(transcript: Transcript) -> DocumentFacts:
         model=transcript.model,
         engine=transcript.engine,
         preset=transcript.preset,
-        coverage=round(transcript.coverage.ratio, 4),
-        grade=transcript.coverage.grade,
+        coverage=round(transcript.coverage.ratio, 4) if transcript.coverage_known else None,
+        grade=transcript.grade,
         duration_s=transcript.media.duration_s,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +10,10 @@ from typing import Any, Protocol, TypeVar
 
 from kb import storage
 from kb.errors import KBError, UsageError
+from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ItemRow, ItemSummary
+from kb.jobs.queue.outbox import SYNCED, OutboxEntry
 from kb.jobs.queue.progress import overall
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.cache import library_cache
@@ -22,6 +24,9 @@ from kb.settings import Settings
 from kb.transcript import FORMATS, mime_type, render
 from kb.transcript.formats import json_document
 from kb.types import MediaItem, Timestamps, Transcript
+
+CHANGED = "changed"  # synced once, and the library has another text since
+_COMPARED_EXACTLY = 50  # items; for more, only those whose files have changed are compared
 
 
 @dataclass
@@ -46,18 +51,61 @@ class Items:
         return self.with_publications([status_of(self._row(item_id))])[0]
 
     def with_publications(self, statuses: Sequence[ItemStatus]) -> list[ItemStatus]:
-        """Return the same statuses with their state in each knowledge base."""
-        entries = self.queue.outbox.for_items([status.id for status in statuses])
+        """Return the same statuses with their state in each knowledge base.
+
+        What was sent is compared with the library's present text: exactly for a few items, for
+        more of them if a file has changed since.
+        """
+        rows = self.queue.outbox.for_items([status.id for status in statuses])
+        exact = len(rows) <= _COMPARED_EXACTLY
+        entries = self._entries_of(rows)
         return [
             replace(
                 status,
                 publications=tuple(
-                    Publication(d.sink, d.status, d.error, d.hint, d.attempts, d.due_at, d.problem)
-                    for d in entries.get(status.id, ())
+                    self._publication(row, entries.get(status.id), exact=exact)
+                    for row in rows.get(status.id, ())
                 ),
             )
             for status in statuses
         ]
+
+    def publications(self, entry: LibraryEntry) -> tuple[Publication, ...]:
+        """Return an entry's state in each knowledge base, those known from its files included."""
+        rows = self.queue.outbox.for_items([entry.item.id]).get(entry.item.id, ())
+        found = {row.sink: self._publication(row, entry, exact=True) for row in rows}
+        for sink, record in entry.published.items():
+            if sink not in found and isinstance(record, dict):
+                changed = self._content.differs(entry, sink)
+                status = str(record.get("status", ""))
+                found[sink] = Publication(
+                    sink, CHANGED if changed and status == SYNCED else status, changed=changed
+                )
+        return tuple(found[sink] for sink in sorted(found))
+
+    def _publication(
+        self, row: OutboxEntry, entry: LibraryEntry | None, *, exact: bool
+    ) -> Publication:
+        changed = entry is not None and (
+            self._content.differs(entry, row.sink)
+            if exact
+            else self._content.differs_since(entry, row.sink, row.updated_at)
+        )
+        return Publication(
+            row.sink, CHANGED if changed and row.status == SYNCED else row.status, row.error,
+            row.hint, row.attempts, row.due_at, row.problem, changed,
+        )  # fmt: skip
+
+    @property
+    def _content(self) -> PublishedContent:
+        return PublishedContent(self.settings, self.library, self.queue.database)
+
+    def _entries_of(self, ids: Collection[str]) -> dict[str, LibraryEntry]:
+        if len(ids) <= _COMPARED_EXACTLY:
+            found = [entry for i in ids if (entry := self.library.find(i)) is not None]
+        else:
+            found = [entry for entry in self.listing().entries if entry.item.id in ids]
+        return {entry.item.id: entry for entry in found}
 
     def resolve_ids(self, ids: Sequence[str]) -> list[str]:
         """Return full ids of items given by id or by its beginning. Raises UsageError."""

@@ -15,7 +15,9 @@ class Publication:
     """The state of an item in a knowledge base.
 
     `status`: queued, sending, waiting (`wait_until`, epoch seconds; `error` gives the reason),
-    syncing (sent, and not indexed yet), synced, failed, held or cancelled.
+    syncing (sent, and not indexed yet), synced, changed (synced, and the library has another text
+    since), failed, held or cancelled. `changed`: what the knowledge base has is not the library's
+    text, whatever the status.
     """
 
     sink: str
@@ -25,6 +27,7 @@ class Publication:
     attempts: int = 0
     wait_until: float | None = None
     problem: StoredProblem | None = None
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,17 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class ReindexReport:
-    """The result of `reindex`: numbers of items, passages and adopted files, and the problems."""
+    """The result of `reindex`: numbers of items, passages and adopted files, and the problems.
+
+    `taken_in`: id and file name of each transcript that was made from another program's file, or
+    from the text beside a damaged transcript.
+    """
 
     items: int
     passages: int
     adopted: int
     problems: tuple[str, ...]
+    taken_in: tuple[tuple[str, str], ...] = ()
 
 
 ItemListener = Callable[[ItemStatus], None]

@@ -168,7 +168,7 @@ class Review:
         transcript = stages.read_transcript(self.library, entry)
         run = run_of(entry)
         return ReviewItem(
-            entry.item, entry.state, transcript.coverage.grade, entry.error, entry.hint,
+            entry.item, entry.state, transcript.grade, entry.error, entry.hint,
             uncertain_spans(transcript, run), entry.accepted,
             sum(revision.run == run for revision in transcript.revisions), entry.problem,
         )  # fmt: skip
@@ -202,13 +202,13 @@ class Review:
             )
         decision = {
             "accepted": True, "by": by or current_user(), "at": now(), "note": note,
-            "run": run_of(entry), "grade": transcript.coverage.grade, "held_for": entry.error,
+            "run": run_of(entry), "grade": transcript.grade, "held_for": entry.error,
         }  # fmt: skip
         released = {
             "review": decision, "state": DONE, "error": None, "hint": None, "problem": None,
         }  # fmt: skip
         entry = self.library.amend(entry.item.id, released) or entry
-        self.queue.items.record_review(entry.item.id, transcript.coverage.grade, release=True)
+        self.queue.items.record_review(entry.item.id, transcript.grade, release=True)
         return self.revisions.follow_up(entry, transcript)
 
     def retry(self, item_id: str, *, model: str | None = None, engine: str | None = None) -> int:

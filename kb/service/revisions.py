@@ -152,7 +152,7 @@ class Revisions:
                 revisions=(*transcript.revisions, revision),
             )
             entry = self._write(entry, revised, revision)
-        self.queue.items.record_review(entry.item.id, revised.coverage.grade)
+        self.queue.items.record_review(entry.item.id, revised.grade)
         self.follow_up(entry, revised)
         return revision
 

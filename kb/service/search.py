@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kb.errors import KBError
+from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.item_states import ACTIVE, HELD
+from kb.jobs.queue.outbox import SYNCED
 from kb.library import Library, LibraryEntry
-from kb.pipeline import captions, stages
+from kb.pipeline import adoption, captions, publish_record, stages
 from kb.service.results import ReindexReport, SearchResult
 from kb.service.subscriptions import Subscriptions
 from kb.settings import Settings
 from kb.sinks import open_search
-from kb.sinks.base import SearchMode
+from kb.sinks.base import SearchMode, content_sha256
 from kb.transcript.passages import passages
-from kb.types import MediaItem
+from kb.types import MediaItem, Published
 
 
 @dataclass
@@ -48,9 +51,13 @@ class Search:
         self.library.prepare()
         self.library.sweep_temporary()
         adopted = self.library.adopt()
+        busy = {i for i, state in self.queue.unfinished().items() if state in ACTIVE}
+        found = adoption.adopt_transcripts(self.library, self.library.entries(), busy)
         listing = self.library.scan()
         problems = [p.message for p in (*adopted.problems, *listing.problems)]
+        problems += [f"{error.message} {error.hint}".strip() for error in found.broken.values()]
         count = 0
+        indexed: dict[str, str] = {}  # the hash of each item's passages
 
         def ready() -> Iterator[tuple[MediaItem, Sequence[Any]]]:
             nonlocal count
@@ -59,6 +66,8 @@ class Search:
                     if shown := self._interim_passages(entry, problems):
                         yield entry.item, shown
                     continue
+                if entry.item.id in found.broken:
+                    continue
                 try:
                     transcript = stages.read_transcript(self.library, entry)
                 except KBError as error:
@@ -66,12 +75,41 @@ class Search:
                     continue
                 path = f"media/{entry.media_path.name}" if entry.media_path else ""
                 count += 1
-                yield entry.item, passages(transcript, entry.item, path=path)
+                found_passages = passages(transcript, entry.item, path=path)
+                indexed[entry.item.id] = content_sha256(found_passages)
+                yield entry.item, found_passages
 
         total = LocalSink(self.settings).rebuild(ready())
-        self.queue.adopt_folder()
+        self.queue.adopt_folder(found.broken)
+        self._follow_changes(listing.entries, indexed, busy)
         self.subscriptions.restore()
-        return ReindexReport(count, total, len(adopted.entries), tuple(problems))
+        taken_in = tuple((each.entry.item.id, each.source) for each in found.taken_in)
+        return ReindexReport(count, total, len(adopted.entries), tuple(problems), taken_in)
+
+    def _follow_changes(
+        self, entries: Sequence[LibraryEntry], indexed: Mapping[str, str], busy: Container[str]
+    ) -> None:
+        """Record what the index has now; queue what other knowledge bases have another text of."""
+        content = PublishedContent(self.settings, self.library, self.queue.database)
+        rows = self.queue.outbox.for_items(list(indexed))
+        for entry in entries:
+            item_id = entry.item.id
+            sha256 = indexed.get(item_id)
+            if sha256 is None or item_id in busy:
+                continue
+            known = entry.published.get("local")
+            if isinstance(known, dict) and known.get("content_sha256") != sha256:
+                held = Published("local", item_id, sha256, SYNCED)
+                publish_record.record_published(self.library, entry.item, held)
+            changed = [
+                row.sink
+                for row in rows.get(item_id, ())
+                if row.sink != "local"
+                and row.status == SYNCED
+                and entry.state != HELD
+                and content.differs(entry, row.sink)
+            ]
+            self.queue.send(item_id, changed)
 
     def _interim_passages(self, entry: LibraryEntry, problems: list[str]) -> Sequence[Any]:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,16 @@ HUMAN_CAPTIONS, AUTOMATIC_CAPTIONS = "captions by people", "automatic captions"
 _TAG = re.compile(r"<[^>\n]*>|\{\\[^}\n]*\}")
 _SOUND = re.compile(r"\(\s*[^a-z)]*\)|\[[^\]\n]*\]|♪[^♪\n]*♪?|[♪♫]")
 _SPEAKER = re.compile(r"^\s*(?:[-–—>»]+\s*)?(?:[A-ZÄÖÜ][A-ZÄÖÜß .'-]{1,28}:\s+)?")
-_PARSE_ERRORS = (
+PARSE_ERRORS = (
     ValueError, TypeError, KeyError, AttributeError, RecursionError, srt.SRTParseError,
     webvtt.errors.MalformedFileError, webvtt.errors.MalformedCaptionError,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class _Cue:
+class Cue:
+    """One caption as its file has it; times in seconds."""
+
     start_s: float
     end_s: float
     lines: tuple[str, ...]
@@ -65,7 +67,7 @@ def read(file: CaptionFile, media: MediaRef) -> Transcript:
     )
 
 
-def _cues(path: Path) -> list[_Cue]:
+def _cues(path: Path) -> list[Cue]:
     try:
         content = read_user_text(path, MAX_DOCUMENT_BYTES)
     except (OSError, UnreadableText) as error:
@@ -76,19 +78,17 @@ def _cues(path: Path) -> list[_Cue]:
             path=path,
             cause=unreadable_reason(error),
         ) from error
-    readers = {".json3": _json3, ".vtt": _vtt, ".srt": _srt}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    if path.suffix.lower() not in _READERS:
         raise LibraryError(
             "captions.unknown_kind",
             "{path} is of no kind of captions that is known here.",
             hint="Known: {known}",
             path=path,
-            known=" ".join(readers),
+            known=" ".join(_READERS),
         )
     try:
-        return list(reader(content))
-    except _PARSE_ERRORS as error:
+        return cues(content, path.suffix.lower())
+    except PARSE_ERRORS as error:
         raise LibraryError(
             "captions.damaged",
             "The captions {path} are damaged: {cause}",
@@ -98,9 +98,17 @@ def _cues(path: Path) -> list[_Cue]:
         ) from error
 
 
-def _vtt(content: str) -> Iterator[_Cue]:
+def cues(content: str, suffix: str) -> list[Cue]:
+    """Return the captions of a text; `suffix` (`.vtt`, `.srt`, `.json3`) is its format.
+
+    Raises one of `PARSE_ERRORS` for a damaged text.
+    """
+    return list(_READERS[suffix](content))
+
+
+def _vtt(content: str) -> Iterator[Cue]:
     for caption in webvtt.from_string(content):
-        yield _Cue(
+        yield Cue(
             _seconds(caption.start_time), _seconds(caption.end_time),
             tuple(_TAG.sub("", line) for line in caption.raw_text.splitlines()),
         )  # fmt: skip
@@ -112,15 +120,15 @@ def _seconds(stamp: Any) -> float:
     )
 
 
-def _srt(content: str) -> Iterator[_Cue]:
+def _srt(content: str) -> Iterator[Cue]:
     for found in srt.parse(content):
-        yield _Cue(
+        yield Cue(
             found.start.total_seconds(), found.end.total_seconds(),
             tuple(_TAG.sub("", line) for line in found.content.splitlines()),
         )  # fmt: skip
 
 
-def _json3(content: str) -> Iterator[_Cue]:
+def _json3(content: str) -> Iterator[Cue]:
     """Yield the cues of YouTube's timed text, whose automatic captions have an offset per word."""
     for event in json.loads(content).get("events", []):
         parts = event.get("segs")
@@ -137,12 +145,17 @@ def _json3(content: str) -> Iterator[_Cue]:
                 word = str(part.get("utf8", "")).strip()
                 if word and " " not in word:
                     words.append(Word(start, max(start, until), word, MANUAL_PROBABILITY))
-        yield _Cue(start_s, end_s, tuple(text.splitlines()), tuple(words))
+        yield Cue(start_s, end_s, tuple(text.splitlines()), tuple(words))
 
 
-def _segments(cues: Iterable[_Cue], language: str, *, rolling: bool) -> Iterator[Segment]:
+_READERS: dict[str, Callable[[str], Iterator[Cue]]] = {
+    ".json3": _json3, ".vtt": _vtt, ".srt": _srt,
+}  # fmt: skip
+
+
+def _segments(found: Iterable[Cue], language: str, *, rolling: bool) -> Iterator[Segment]:
     """Yield the cues in order of time, without unspoken text and, if `rolling`, repeated lines."""
-    ordered = sorted(cues, key=lambda cue: (cue.start_s, cue.end_s))
+    ordered = sorted(found, key=lambda cue: (cue.start_s, cue.end_s))
     previous_lines: Sequence[str] = ()
     for place, cue in enumerate(ordered):
         lines = [line for raw in cue.lines if (line := collapse_whitespace(html.unescape(raw)))]

@@ -110,6 +110,17 @@ class Transcript:
         return tuple(joined)
 
     @property
+    def coverage_known(self) -> bool:
+        """False for a text that was not compared with the sound: of other programs, or captions."""
+        found = self.coverage
+        return bool(found.speech_s > 0 or found.suspect_s > 0 or not self.segments)
+
+    @property
+    def grade(self) -> str:
+        """The grade of the coverage; empty if the coverage is not known."""
+        return self.coverage.grade if self.coverage_known else ""
+
+    @property
     def words(self) -> tuple[Word, ...]:
         """All words in order of time."""
         return tuple(word for segment in self.segments for word in segment.words)

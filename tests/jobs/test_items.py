@@ -433,7 +433,7 @@ def test_transcripts_of_the_folder_are_added_to_the_table(tmp_path: Path) -> Non
     library = Library(settings.home)
     library.prepare()
     library.write_metadata(item(1), {"state": "done", "transcribed": {"run": 3}})
-    library.write_text(library.stem(item(1)), ".transcript.json", "{}")
+    library.write_text(library.stem(item(1)), ".transcript.json", '{"segments": []}')
     jobs = JobQueue(settings, library)
     taken, skipped = jobs.submit([item(1), item(2)], RunOptions())
     assert taken == [item(2).id]

@@ -74,6 +74,7 @@ _STYLE = {
     "syncing": "cyan",
     "sending": "cyan",
     "waiting": "yellow",
+    "changed": "yellow",
     "paused": "yellow",
     "cancelled": "dim",
     "ok": "green",
@@ -238,6 +239,8 @@ def _published(publications: Sequence[Publication]) -> Text:
         text.append(publication.sink, style=_STYLE.get(publication.status, ""))
         if publication.status != "synced":
             text.append(f" {publication.status}", style=_STYLE.get(publication.status, ""))
+        if publication.changed and publication.status != "changed":
+            text.append(" (changed)", style="yellow")
     return text
 
 

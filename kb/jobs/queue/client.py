@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from kb.jobs.queue.item_states import (
 )
 from kb.jobs.queue.items import FIRST, ItemStore
 from kb.jobs.queue.lanes import LaneStore
-from kb.jobs.queue.library_sync import library_row, sync_from_library
+from kb.jobs.queue.library_sync import library_row, sync_from_library, transcribed_rows
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.queue.outbox import DEFERRED, Outbox
 from kb.jobs.queue.source_factory import SourceFactory
@@ -141,8 +141,9 @@ class JobQueue:
         """Queue failed, cancelled, paused or waiting items again; return their ids.
 
         Failed or waiting publications of these items are queued too; their items are not
-        transcribed again.
+        transcribed again. An item whose transcript is gone or damaged counts as failed.
         """
+        sync_from_library(self.items, self._library, ids)
         queued = [item_id for item_id, _ in self.items.retry(ids, self._client.ingest)]
         return list(dict.fromkeys([*queued, *(i for _, i in self.retry_publications(ids))]))
 
@@ -324,11 +325,19 @@ class JobQueue:
         """Return the workers that end again and again without signing off."""
         return hung_worker.crash_loops(self.database, heartbeat.list_workers(self.database))
 
-    def adopt_folder(self) -> int:
-        """Add the folder's items that the table does not contain; return their number."""
+    def adopt_folder(self, broken: Mapping[str, KBError] | None = None) -> int:
+        """Add the folder's items that the table does not contain; return the number of new rows.
+
+        The states of the other rows follow the folder (see `ItemStore.follow_library`). `broken`
+        has the errors of the items whose transcript cannot be read, by id.
+        """
         entries = self._library.entries()
         self.outbox.adopt(entries)
-        return self.items.adopt(library_row(entry) for entry in entries)
+        rows = [library_row(entry) for entry in entries]
+        added = self.items.adopt(rows)
+        if entries:  # an empty folder is more likely a disk that is not there
+            self.items.follow_library(transcribed_rows(entries), broken or {}, complete=True)
+        return added
 
     def _live_workers(self) -> set[str]:
         return {worker.executor_id for worker in self.workers()}

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kb.database import Database, items
-from kb.errors import StoredProblem
+from kb.errors import KBError, LibraryError, StoredProblem
 from kb.jobs.queue.item_states import (
     ACTIVE,
     CANCELLED,
@@ -39,6 +39,7 @@ from kb.jobs.queue.item_states import (
     row_from,
     summary_columns,
 )
+from kb.jobs.queue.workflow_ids import LISTING
 
 FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small numbers first
 # Half an hour: a row whose time of change is later than now by more than this was changed before
@@ -372,6 +373,64 @@ class ItemStore:
                 )  # fmt: skip
         return added
 
+    def follow_library(
+        self,
+        transcribed: Mapping[str, LibraryRow],
+        broken: Mapping[str, KBError],
+        *,
+        ids: Collection[str] | None = None,
+        complete: bool = False,
+    ) -> list[str]:
+        """Change ended rows whose state the library folder contradicts; return their ids.
+
+        `transcribed`: the items that have a transcript; `broken`: the errors of those that cannot
+        be read. A row that is done or held without a transcript that can be read becomes failed.
+        With `complete`, the index has just been made from the folder, so that a row that was
+        cancelled or failed becomes done if the transcript of its own run is there. `ids` limits
+        the call.
+        """
+        changed: list[str] = []
+        c, now = items.c, time.time()
+        query = sa.select(c.id, c.state, c.run, c.title).where(
+            c.state.in_(ENDED), c.source != LISTING
+        )
+        with self.database.begin() as connection:
+            for item_id, state, run, title in connection.execute(query).all():
+                if ids is not None and item_id not in ids:
+                    continue
+                row, error = transcribed.get(item_id), broken.get(item_id)
+                values: dict[str, Any] = {}
+                if state in (DONE, HELD) and (row is None or error is not None):
+                    error = error or _transcript_gone(str(item_id), str(title))
+                    values = {"state": FAILED, **error.record(), "progress": 0.0}
+                elif (
+                    complete
+                    and state in (CANCELLED, FAILED)
+                    and row is not None
+                    and error is None
+                    and row.run == run
+                    and row.state in (DONE, HELD)
+                ):
+                    values = {
+                        "state": row.state, "error": row.error, "hint": row.hint,
+                        "problem": row.problem, "grade": row.grade, "progress": 1.0,
+                    }  # fmt: skip
+                if values:
+                    change = sa.update(items).where(c.id == item_id, c.state == state)
+                    connection.execute(change.values(**values, updated_at=now))
+                    changed.append(str(item_id))
+        return changed
+
+    def ids_in(self, ids: Sequence[str], states: Collection[str]) -> list[str]:
+        """Return those of these ids whose row has one of the states."""
+        query = sa.select(items.c.id).where(items.c.state.in_(list(states)))
+        with self.database.begin() as connection:
+            return [
+                str(item_id)
+                for part in _parts(ids)
+                for item_id in connection.scalars(query.where(items.c.id.in_(part)))
+            ]
+
     # Single statements
 
     def _insert(
@@ -432,6 +491,16 @@ class ItemStore:
                 .values(updated_at=time.time(), **values)
             )
             return bool(done.rowcount)
+
+
+def _transcript_gone(item_id: str, title: str) -> KBError:
+    return LibraryError(
+        "item.transcript_gone",
+        "The transcript of {item_id} ({title}) is not in the library folder any more.",
+        hint="Put it back and run kb reindex, or transcribe it again: kb retry {item_id}",
+        item_id=item_id,
+        title=title,
+    )
 
 
 def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:

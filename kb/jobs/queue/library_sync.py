@@ -4,26 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kb.jobs.queue.item_states import STATES, LibraryRow
+from kb.jobs.queue.item_states import DONE, HELD, STATES, LibraryRow
 from kb.jobs.queue.items import ItemStore
 from kb.library import Library, LibraryEntry
+from kb.pipeline.adoption import damage
 
 _MAX_SINGLE_LOOKUPS = 20  # for more ids, reading the whole folder is faster
 
 
 def sync_from_library(items: ItemStore, library: Library, ids: Sequence[str]) -> None:
-    """Add those of the ids whose transcript is in the folder and not in the table.
+    """Bring the rows of these ids into agreement with the library folder.
 
-    So a transcript that was made with another database or machine is not made again.
+    A transcript in the folder that the table does not have is added, so that one that was made
+    with another database or machine is not made again. An item that ended with a transcript that
+    is not there any more becomes failed, so that a request for it is carried out. Up to
+    20 transcripts are read too: a damaged one counts as missing.
     """
     unknown = set(items.unknown_ids(ids))
-    if len(unknown) <= _MAX_SINGLE_LOOKUPS:
-        found = [entry for i in sorted(unknown) if (entry := library.find(i))]
+    ended = set(items.ids_in(ids, (DONE, HELD)))
+    if not unknown and not ended:
+        return
+    if len(unknown) + len(ended) <= _MAX_SINGLE_LOOKUPS:
+        found = [entry for i in sorted(unknown | ended) if (entry := library.find(i))]
+        broken = {e.item.id: error for e in found if (error := damage(e)) is not None}
     else:
-        found = [entry for entry in library.entries() if entry.item.id in unknown]
-    transcribed = [library_row(entry) for entry in found if entry.transcript_path is not None]
-    if transcribed:
-        items.adopt(transcribed)
+        found = [e for e in library.entries() if e.item.id in unknown or e.item.id in ended]
+        broken = {}
+    transcribed = [entry for entry in found if entry.transcript_path is not None]
+    new = [library_row(entry) for entry in transcribed if entry.item.id in unknown]
+    if new:
+        items.adopt(new)
+    if library.media_folder.is_dir():  # a folder that is not there has lost nothing
+        items.follow_library(transcribed_rows(transcribed), broken, ids=ended)
+
+
+def transcribed_rows(entries: Sequence[LibraryEntry]) -> dict[str, LibraryRow]:
+    """Return the entries that have a transcript as rows, by id."""
+    return {
+        entry.item.id: library_row(entry) for entry in entries if entry.transcript_path is not None
+    }
 
 
 def library_row(entry: LibraryEntry) -> LibraryRow:

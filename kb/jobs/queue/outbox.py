@@ -54,6 +54,7 @@ class OutboxEntry:
     due_at: float | None
     since: float
     problem: StoredProblem | None = None
+    updated_at: float = 0.0
 
 
 class Outbox:
@@ -382,5 +383,5 @@ def _due(now: float, paused_sinks: Collection[str]) -> tuple[sa.ColumnElement[bo
 def _entry(row: sa.Row[Any]) -> OutboxEntry:
     return OutboxEntry(
         row.sink, row.item_id, row.status, row.error, row.hint, row.attempts, row.serial,
-        row.extra, row.due_at, row.since, row.problem,
+        row.extra, row.due_at, row.since, row.problem, row.updated_at,
     )  # fmt: skip

@@ -9,11 +9,16 @@ import logging
 import time
 
 from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot
+from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue import heartbeat, listing_jobs, workflow_ids
-from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
+from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
 from kb.jobs.queue.items import Key
+from kb.jobs.queue.outbox import SYNCED
 from kb.jobs.worker import publish_steps
 from kb.jobs.worker.context import WorkerContext
+from kb.library.cache import library_cache
+from kb.pipeline import stages
+from kb.sinks import is_local_sink
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +96,37 @@ def back_up_database(context: WorkerContext) -> None:
     path = context.items.database.path
     if path is not None and daily_snapshot(path, context.settings.backups) is not None:
         log.info("the database was copied to %s", path.parent / SNAPSHOT_FOLDER)
+
+
+def follow_changes(context: WorkerContext) -> None:
+    """Publish items again whose text has changed since they were published, also on disk.
+
+    Held items and items in the queue are left out, and publications that a person cancelled.
+    """
+    content = PublishedContent(context.settings, context.library, context.items.database)
+    listing = library_cache(context.library.media_folder).listing()
+    published = [entry for entry in listing.entries if entry.published and entry.transcript_path]
+    rows = context.outbox.for_items([entry.item.id for entry in published])
+    active = context.items.unfinished()
+    found: list[str] = []
+    for entry in published:
+        if active.get(entry.item.id) in ACTIVE:
+            continue
+        for row in rows.get(entry.item.id, ()):
+            if row.status != SYNCED or not content.differs_since(entry, row.sink, row.updated_at):
+                continue
+            if is_local_sink(row.sink):
+                transcript = stages.read_transcript(context.library, entry)
+                stages.publish(context.library, context.settings, entry.item, transcript, row.sink)
+                context.outbox.record(row.sink, entry.item.id, SYNCED)
+            elif entry.state != HELD:
+                with context.items.database.begin() as connection:
+                    context.outbox.submit(
+                        connection, row.sink, entry.item.id, context.client.publish
+                    )
+            found.append(entry.item.id)
+    if found:
+        log.info("changed in the library folder, published again: %s", found)
 
 
 def poll_subscriptions(context: WorkerContext) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -22,10 +22,12 @@ from kb.jobs.queue import item_states, listing_jobs, outbox
 from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, WorkerStopping, block_forever
+from kb.library import LibraryEntry
 from kb.options import RunOptions
 from kb.pipeline import captions, hold, stages
+from kb.pipeline.adoption import damage
 from kb.pipeline.vocabulary import Vocabulary
-from kb.sinks import is_local_sink
+from kb.sinks import SINKS, is_local_sink
 from kb.types import LocalMedia, MediaItem, Transcript
 
 log = logging.getLogger(__name__)
@@ -83,7 +85,12 @@ class ItemSteps:
                 return StepResult.ENDED
             context = self._context
             entry = context.library.find(self._id)
-            if entry and entry.transcript_path and entry.transcribed.get("run") == row.run:
+            if (
+                entry
+                and entry.transcript_path
+                and entry.transcribed.get("run") == row.run
+                and damage(entry) is None  # a damaged one would fail every later attempt
+            ):
                 return StepResult.CONTINUE
             options = context.inference_session.transcription_options(
                 RunOptions.from_dict(row.options)
@@ -127,6 +134,8 @@ class ItemSteps:
             decision = hold.decide(transcript, context.settings.hold_below, entry)
             options = RunOptions.from_dict(row.options)
             sinks = options.sinks if options.sinks is not None else context.settings.sink_names
+            # Who has the earlier text gets the new one, whatever this run was asked for.
+            sinks = (*sinks, *self._published_elsewhere(entry, sinks))
             for sink in sinks:
                 if is_local_sink(sink):
                     stages.publish(context.library, context.settings, entry.item, transcript, sink)
@@ -149,8 +158,24 @@ class ItemSteps:
                     # elsewhere.
                     context.outbox.hold(sink, self._id, decision.cause, options.metadata)
             context.library.amend(self._id, decision.metadata())
-            self._finish(decision.state, grade=transcript.coverage.grade, **decision.row_values())
+            self._finish(decision.state, grade=transcript.grade, **decision.row_values())
         return StepResult.ENDED
+
+    def _published_elsewhere(self, entry: LibraryEntry, sinks: Sequence[str]) -> list[str]:
+        """Return the other knowledge bases that have a text of the item, by name.
+
+        Those for which a person has cancelled the publication are left out.
+        """
+        rows = self._context.outbox.for_items([self._id]).get(self._id, ())
+        closed = {*sinks, *(row.sink for row in rows if row.status == outbox.CANCELLED)}
+        return [
+            name
+            for name, record in entry.published.items()
+            if name in SINKS
+            and name not in closed
+            and isinstance(record, Mapping)
+            and record.get("content_sha256")
+        ]
 
     def _hotwords(self, item: MediaItem) -> tuple[str, ...]:
         """Return the hotwords for the item; none if they cannot be read."""

@@ -41,6 +41,7 @@ REAP_EVERY_S = 5.0
 REQUEUE_LOST_EVERY_S = 15.0
 FOLLOW_EVERY_S = 5.0
 PUBLISH_EVERY_S = 10.0
+CHANGES_EVERY_S = 60.0  # between two looks for texts that were changed on disk
 CLEANUP_EVERY_S = 3600.0
 IDLE_TIMEOUT_S = 3.0
 # A network share may be disconnected for a short time. If it stays away longer, a person must start
@@ -149,6 +150,7 @@ class Worker:
             (CLEANUP_EVERY_S, lambda: chores.back_up_database(context)),
             (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
+            (CHANGES_EVERY_S, lambda: chores.follow_changes(context)),
         ]
         # All chores run at once at first, except the search for lost items: an item that was
         # started just now would be taken for a lost one.

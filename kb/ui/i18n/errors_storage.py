@@ -77,6 +77,14 @@ DE: dict[str, tuple[str, str]] = {
         "{stem} in {folder} ist derselbe Eintrag wie {other} ({item_id}).",
         "Eines von beiden entfernen.",
     ),
+    "transcript.not_read": (
+        "{path} wird nicht als Transkript gelesen: {reason}.",
+        "Bekannt sind Text, SubRip (srt), WebVTT (vtt) und das JSON von Whisper.",
+    ),
+    "item.transcript_gone": (
+        "Das Transkript von {item_id} ({title}) ist nicht mehr im Bibliotheksordner.",
+        "Zurücklegen und kb reindex ausführen, oder neu transkribieren: kb retry {item_id}",
+    ),
     "library.newer": (
         "{path} ist von Version {version}, dieses Programm kennt {known}.",
         "KB Ingest aktualisieren, bevor in diese Bibliothek geschrieben wird.",

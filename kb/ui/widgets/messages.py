@@ -35,8 +35,10 @@ STATE_SIGNS = {
     "cancelled": "–",
     "held": "!",
 }
-PUBLISHED_SIGNS = {"synced": "✓", "failed": "✕", "missing": "–", "held": "!", "cancelled": "–"}
-_PUBLISHED_COLORS = {"synced": "green", "failed": "red", "held": "orange"}
+PUBLISHED_SIGNS = {"synced": "✓", "failed": "✕", "missing": "–", "held": "!", "cancelled": "–",
+                   "changed": "!"}  # fmt: skip
+_PUBLISHED_COLORS = {"synced": "green", "failed": "red", "held": "orange",
+                     "changed": "orange"}  # fmt: skip
 _FACTS = """<style>
 .stApp .kb-facts { display: grid; grid-template-columns: max-content 1fr; gap: 0.3rem 1.2rem;
   margin: 0; padding: 0; font-size: 0.9rem; }

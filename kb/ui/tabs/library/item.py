@@ -248,12 +248,12 @@ def _facts(transcript: Transcript) -> None:
         ("fact_language", transcript.language or "–", None),
         (
             "fact_coverage",
-            f"{format_number(100 * coverage.ratio, 1)} %",
+            f"{format_number(100 * coverage.ratio, 1)} %" if transcript.coverage_known else "–",
             text("fact_coverage_help", gaps=gaps, repaired=repaired),
         ),
         (
             "fact_grade",
-            coverage.grade,
+            transcript.grade or "–",
             text("fact_grade_help", suspect=format_number(coverage.suspect_s, 1)),
         ),
         (

@@ -45,27 +45,28 @@ def flag_label(name: str) -> str:
 def _published(service: Service, entry: LibraryEntry, place: str, *, ready: bool) -> None:
     st.markdown(f"**{text('published_in')}**")
     try:
-        found = service.queue.outbox.for_items([entry.item.id]).get(entry.item.id, ())
+        found = service.items.publications(entry)
     except KBError as error:
         messages.error(error)
         return
-    by_sink = {each.sink: each for each in found}
-    states = {sink: str(r.get("status", "")) for sink, r in entry.published.items()
-              if isinstance(r, dict)}  # fmt: skip
-    states |= {sink: each.status for sink, each in by_sink.items()}
-    if not states:
+    if not found:
         st.caption(text("published_nowhere"))
-    for sink, status in states.items():
-        until = by_sink[sink].due_at if sink in by_sink else None
+    for each in found:
+        until = each.wait_until
         when = (
             f" ({text('published_until', until=messages.format_datetime(until))})" if until else ""
         )
-        st.markdown(
-            f"{messages.publish_sign(status)} {messages.published(sink)}: "
-            f"{messages.published(status)}{when}"
+        also = (
+            f" · {messages.published('changed')}"
+            if each.changed and each.status != "changed"
+            else ""
         )
-        if sink in by_sink and by_sink[sink].error:
-            messages.stored_error(by_sink[sink], severe=status == "failed")
+        st.markdown(
+            f"{messages.publish_sign(each.status)} {messages.published(each.sink)}: "
+            f"{messages.published(each.status)}{when}{also}"
+        )
+        if each.error:
+            messages.stored_error(each, severe=each.status == "failed")
     settings = service.settings
     if ready and entry.state != "held" and settings.odin_api_key.get_secret_value():
         # Its effect is written beside it: a tooltip would stay open over a redrawn page.

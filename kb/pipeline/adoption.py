@@ -1,0 +1,163 @@
+"""Takes in transcripts that lie in the library folder and that this project did not write.
+
+A file of another program (text, subtitles, JSON) becomes the item's exact transcript, and only then
+is the item done. The same files are the second source for an exact transcript that is damaged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kb import storage
+from kb.errors import KBError, LibraryError
+from kb.library import Library, LibraryEntry
+from kb.library.directory import list_directory
+from kb.library.importer import subtitle_stem
+from kb.library.metadata import ORIGINAL_SUFFIX, TEXT_SUFFIX, TRANSCRIPT_SUFFIX
+from kb.pipeline import captions
+from kb.transcript import render
+from kb.transcript.foreign import reader
+from kb.transcript.formats import json_document
+from kb.types import MediaRef, Transcript
+
+DAMAGED_SUFFIX = f"{TRANSCRIPT_SUFFIX}.damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """An item whose transcript was made from another file; `repaired`: the exact one was damaged.
+
+    `source` is the name of that file.
+    """
+
+    entry: LibraryEntry
+    source: str
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """The transcripts taken in, and the error of each item that has none that can be read.
+
+    `broken` has only items with a transcript file of some kind.
+    """
+
+    taken_in: tuple[TakenIn, ...]
+    broken: dict[str, KBError]
+
+
+def adopt_transcripts(
+    library: Library, entries: Iterable[LibraryEntry], busy: Container[str] = ()
+) -> Adoption:
+    """Make an exact transcript for each entry that lacks one that can be read.
+
+    `busy` has the ids of items that a worker may be writing: they are not changed. Raises
+    LibraryError if the folder cannot be read or written.
+    """
+    by_stem = _candidates(library)
+    taken_in: list[TakenIn] = []
+    broken: dict[str, KBError] = {}
+    for entry in entries:
+        if entry.item.id in busy:
+            continue
+        problem = damage(entry)
+        if entry.transcript_path is not None and problem is None:
+            continue
+        files = _usable(entry, by_stem.get(entry.stem, ()))
+        for path in files:
+            try:
+                transcript = reader.read(path, _media_of(entry))
+            except LibraryError as error:
+                problem = problem or error
+                continue
+            amended = _write(library, entry, transcript, path, repaired=problem is not None)
+            repaired = entry.transcript_path is not None
+            taken_in.append(TakenIn(amended, path.name, repaired))
+            break
+        else:
+            if problem is not None:
+                broken[entry.item.id] = problem
+    return Adoption(tuple(taken_in), broken)
+
+
+def damage(entry: LibraryEntry) -> LibraryError | None:
+    """Return the error of an exact transcript that cannot be read; None if it can or is missing."""
+    if entry.transcript_path is None:
+        return None
+    try:
+        json_document.read(entry.transcript_path)
+    except LibraryError as error:
+        return error
+    return None
+
+
+def _candidates(library: Library) -> dict[str, list[Path]]:
+    """Return the files that may hold a transcript, by stem, those with the best times first."""
+    found: dict[str, list[Path]] = {}
+    for name in sorted(list_directory(library.media_folder)):
+        path = library.media_folder / name
+        suffix = path.suffix.lower()
+        if name.endswith((ORIGINAL_SUFFIX, TRANSCRIPT_SUFFIX)):
+            stem = name.removesuffix(ORIGINAL_SUFFIX).removesuffix(TRANSCRIPT_SUFFIX)
+        elif suffix == TEXT_SUFFIX:
+            stem = path.stem
+        elif suffix in reader.SUFFIXES and suffix != ".json":
+            stem = subtitle_stem(name)
+        else:
+            continue
+        found.setdefault(stem, []).append(path)
+    for files in found.values():
+        files.sort(key=lambda path: reader.SUFFIXES.index(path.suffix.lower()))
+    return found
+
+
+def _usable(entry: LibraryEntry, files: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files that are no captions of the item: captions are not its transcript."""
+    names = captions.names_of(entry)
+    return (path for path in files if path.name not in names)
+
+
+def _media_of(entry: LibraryEntry) -> MediaRef:
+    length_s = entry.duration_s or entry.item.duration_s or 0.0
+    if not length_s and entry.media_path is not None:
+        from kb.media.probe import probe
+
+        with contextlib.suppress(KBError):  # times of a text without times are less exact then
+            length_s = probe(entry.media_path).duration_s or 0.0
+    path = f"media/{entry.media_path.name}" if entry.media_path else ""
+    return MediaRef(path, entry.sha256, length_s)
+
+
+def _write(
+    library: Library, entry: LibraryEntry, transcript: Transcript, source: Path, *, repaired: bool
+) -> LibraryEntry:
+    target = library.path(entry, TRANSCRIPT_SUFFIX)
+    if entry.transcript_path is not None:
+        kept = library.path(entry, DAMAGED_SUFFIX)
+        storage.link_or_copy(entry.transcript_path, kept, link=False)
+    if not library.path(entry, TEXT_SUFFIX).exists():
+        library.write_text(entry, TEXT_SUFFIX, render(transcript, "txt", item=entry.item))
+    library.write_text(entry, target.name.removeprefix(entry.stem), render(transcript, "json"))
+    words = sum(len(segment.text.split()) for segment in transcript.segments)
+    transcribed = {
+        **entry.transcribed,
+        "run": entry.transcribed.get("run", 1),
+        "engine": transcript.engine,
+        "model": transcript.model,
+        "preset": transcript.preset,
+        "language": transcript.language,
+        "words": words,
+        "coverage": json_document.to_document(transcript)["coverage"],
+        "warnings": list(transcript.warnings),
+        "imported_from": source.name,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    # An item that is held for review stays held: its text is not better than before.
+    held = repaired and entry.state == "held"
+    released = {} if held else {"state": "done", "error": None, "hint": None, "problem": None}
+    changes = {"transcribed": transcribed, **released, **captions.captions_retired(entry)}
+    return library.amend(entry.item.id, changes) or entry

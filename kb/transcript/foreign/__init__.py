@@ -1,0 +1,1 @@
+"""Readers of transcripts that other programs wrote: text, subtitles and JSON."""
