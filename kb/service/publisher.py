@@ -14,6 +14,7 @@ from kb.settings import Settings
 from kb.sinks import REMOTE, check_sink
 from kb.sinks.odin.client import FILE_LIMIT_BYTES
 from kb.sinks.odin.file_upload import FileResult, files_in, upload_files
+from kb.sources.files import is_allowed_path
 
 
 def check_publishable(sink: str) -> None:
@@ -47,6 +48,7 @@ class Publisher(publisher.Publisher):
     def __init__(self, settings: Settings, library: Library, queue: JobQueue) -> None:
         super().__init__(settings, library, queue.database)
         self._queue = queue
+        self._limits = settings
 
     def send(self, item_id: str) -> None:
         """Queue an item for the remote knowledge base. Raises LibraryError."""
@@ -63,6 +65,10 @@ class Publisher(publisher.Publisher):
             for entry in entries
             if entry.sink == REMOTE
         }
+
+    def may_read(self, path: Path) -> bool:
+        """Return whether files of a path may be sent: see `KB_SHARED`."""
+        return is_allowed_path(path, self._limits)
 
     def files_in(self, path: Path) -> list[Path]:
         """Return the file itself, or the files of a folder that can be uploaded."""

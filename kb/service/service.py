@@ -82,7 +82,7 @@ class Service:
         """References that are polled for new media."""
         from kb.service.subscriptions import Subscriptions
 
-        return Subscriptions(self.queue, self.library)
+        return Subscriptions(self.settings, self.queue, self.library)
 
     @cached_property
     def transcription(self) -> Transcription:

@@ -13,9 +13,10 @@ from pathvalidate import sanitize_filename
 from kb.jobs.queue.item_states import DONE, HELD
 from kb.library.filenames import shorten
 from kb.service import Service
+from kb.sources.files import UPLOADS
 from kb.types.safe_text import printable
 
-FOLDER = "uploads"
+FOLDER = UPLOADS
 
 
 UNUSED_S = 24 * 3600.0  # age at which an upload that was never queued is removed

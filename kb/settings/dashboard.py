@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
@@ -10,8 +11,12 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr
 from kb.types.safe_text import web_address
 
 
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
 def _networks(value: str) -> str:
-    for name in filter(None, (each.strip() for each in value.split(","))):
+    for name in _names(value):
         try:
             ipaddress.ip_network(name, strict=False)
         except ValueError:
@@ -84,6 +89,36 @@ class DashboardSettings(BaseModel):
         description="An upload that sends nothing for so many seconds is ended.",
     )
 
+    shared: bool = Field(
+        False,
+        alias="KB_SHARED",
+        description="Ingest only from KB_INGEST_FOLDERS and the public network, and leave settings "
+        "of the machine alone. A dashboard that others reach (KB_PASSWORD, OIDC, or an address "
+        "beyond this machine) does so in any case.",
+    )
+    ingest_folders: str = Field(
+        "",
+        alias="KB_INGEST_FOLDERS",
+        description="Folders of this machine that a dashboard which others reach may take media "
+        "from, separated by commas. Empty allows uploads and the network only.",
+    )
+    private_hosts: str = Field(
+        "",
+        alias="KB_PRIVATE_HOSTS",
+        description="Hosts in private networks that such a dashboard may ingest from: names, "
+        "addresses or networks, separated by commas.",
+    )
+
+    @property
+    def ingest_folder_paths(self) -> tuple[Path, ...]:
+        """`ingest_folders` as absolute paths."""
+        return tuple(Path(name).expanduser().absolute() for name in _names(self.ingest_folders))
+
+    @property
+    def private_host_names(self) -> tuple[str, ...]:
+        """`private_hosts` as a tuple, without empty names."""
+        return _names(self.private_hosts)
+
     @property
     def upload_max_bytes(self) -> int:
         """`upload_max_gb` in bytes."""
@@ -92,4 +127,4 @@ class DashboardSettings(BaseModel):
     @property
     def trusted_proxy_names(self) -> tuple[str, ...]:
         """`trusted_proxies` as a tuple, without empty names."""
-        return tuple(name.strip() for name in self.trusted_proxies.split(",") if name.strip())
+        return _names(self.trusted_proxies)

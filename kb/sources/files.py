@@ -18,8 +18,10 @@ from urllib.request import url2pathname
 from kb.errors import MediaUnavailable, UsageError
 from kb.library import MEDIA_EXTENSIONS
 from kb.library.filenames import split_stem, tidy_title
+from kb.settings import Settings
 from kb.sources.base import FetchResult, Filters, Progress, no_progress
 from kb.types import Availability, AvailabilityState, MediaItem
+from kb.types.safe_text import shown
 
 __all__ = ["MEDIA_EXTENSIONS", "FileSource"]
 
@@ -30,6 +32,8 @@ _UNFINISHED = (".part", ".temp", ".tmp")
 # A dated name such as 2024-03-05_Quarterly_development ends with a word, not with an id.
 _WORD = re.compile(r"[A-Z]?[a-z]+")
 
+UPLOADS = "uploads"  # folder of the library for files that a browser has sent
+
 log = logging.getLogger(__name__)
 
 
@@ -38,8 +42,9 @@ class FileSource:
 
     name = "file"
 
-    def __init__(self, **_kwargs: Any) -> None:
-        """Accept the arguments of every source; this one needs none."""
+    def __init__(self, settings: Settings | None = None, **_kwargs: Any) -> None:
+        """Accept the arguments of every source; `settings` restrict the folders if shared."""
+        self._settings = settings
         # Returns the declared length of a file in seconds, for callers that need it before `fetch`.
         self.read_duration: Callable[[Path], float | None] | None = None
 
@@ -63,6 +68,7 @@ class FileSource:
         once for a missing path, an empty file, or a folder without media.
         """
         path = _path(reference)
+        self._check_allowed(path)
         try:
             status = path.stat()
         except FileNotFoundError as error:
@@ -81,7 +87,7 @@ class FileSource:
                 reason=getattr(error, "strerror", None) or error,
             ) from error
         if stat.S_ISDIR(status.st_mode):
-            files = _walk(path)
+            files = [each for each in _walk(path) if self._is_allowed(each)]
             if not files:
                 raise UsageError(
                     "file.no_media",
@@ -108,6 +114,14 @@ class FileSource:
             )
         return (item for item in map(self._item, files) if filters.keep(item))
 
+    def _is_allowed(self, path: Path) -> bool:
+        return self._settings is None or is_allowed_path(path, self._settings)
+
+    def _check_allowed(self, path: Path) -> None:
+        """Raise UsageError for a path outside the allowed folders, whether it exists or not."""
+        if not self._is_allowed(path):
+            raise folder_refused(path)
+
     def _item(self, path: Path) -> MediaItem:
         item = _item(path)
         if self.read_duration is None or item.availability.is_unreadable:
@@ -123,6 +137,7 @@ class FileSource:
         Raises MediaUnavailable when the file is missing, unreadable or has other content now.
         """
         path = Path(str(item.extra.get("path", "")))
+        self._check_allowed(path)
         if item.availability.is_unreadable:
             raise MediaUnavailable(
                 "file.unreadable",
@@ -157,6 +172,31 @@ class FileSource:
                 path=path,
             )
         return FetchResult(item, path, sha256, temporary=False)
+
+
+def is_allowed_path(path: Path, settings: Settings) -> bool:
+    """Return whether media may be taken from a path: always, unless the settings are shared.
+
+    Then it must be in a folder of `KB_INGEST_FOLDERS` or among the uploads, links followed.
+    """
+    if not settings.shared:
+        return True
+    try:
+        place = path.expanduser().resolve()
+        folders = (settings.home / UPLOADS, *settings.ingest_folder_paths)
+        return any(place.is_relative_to(folder.resolve()) for folder in folders)
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def folder_refused(path: Path) -> UsageError:
+    """Return the error for a path outside the folders of a shared dashboard."""
+    return UsageError(
+        "file.folder_refused",
+        "{path} is not in a folder that this dashboard may take media from.",
+        hint="Upload the file, or ask the operator to name its folder in KB_INGEST_FOLDERS.",
+        path=shown(str(path)),
+    )
 
 
 def _path(reference: str) -> Path:

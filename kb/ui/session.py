@@ -6,8 +6,7 @@ import streamlit as st
 
 from kb.service import Service
 from kb.service.views import LibraryListing
-from kb.settings import get_settings
-from kb.ui import i18n
+from kb.ui import access, i18n
 
 _SERVICE = "service"
 _SEEK_COUNT = "seeks"
@@ -30,8 +29,9 @@ TABS: dict[str, str] = {
 def service() -> Service:
     """Return this visitor's service. It loads no model: the worker does the recognition."""
     known = st.session_state.get(_SERVICE)
-    if known is None or known.settings is not get_settings():
-        known = st.session_state[_SERVICE] = Service()
+    settings = access.page_settings()
+    if known is None or known.settings is not settings:
+        known = st.session_state[_SERVICE] = Service(settings)
     return known  # type: ignore[no-any-return]
 
 

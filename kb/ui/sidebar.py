@@ -7,9 +7,8 @@ import streamlit as st
 from kb.errors import KBError
 from kb.service import Service
 from kb.service.worker_supervisor import WorkerView, worker_supervisor
-from kb.ui import i18n, session
+from kb.ui import access, i18n, session
 from kb.ui.i18n import error_messages, text
-from kb.ui.web import oidc
 from kb.ui.web.request_guard import SIGN_OUT
 from kb.ui.widgets import messages
 
@@ -155,7 +154,7 @@ def _language() -> None:
 
 
 def _sign_out(service: Service) -> None:
-    if oidc.oidc_enabled():
+    if access.oidc_enabled():
         st.button(text("sign_out"), on_click=st.logout, key="sign-out", type="tertiary")
     elif service.settings.password.get_secret_value():
         # This is a link to a route of the server, because the page cannot remove the cookie.

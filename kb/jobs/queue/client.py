@@ -28,7 +28,7 @@ from kb.jobs.queue.lanes import LaneStore
 from kb.jobs.queue.library_sync import library_row, sync_from_library, transcribed_rows
 from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
 from kb.jobs.queue.outbox import DEFERRED, Outbox
-from kb.jobs.queue.source_factory import SourceFactory
+from kb.jobs.queue.source_factory import SourceFactory, marked
 from kb.jobs.queue.views import QueueFigures, QueuePage, QueueRow
 from kb.library import Library
 from kb.options import RunOptions
@@ -122,14 +122,20 @@ class JobQueue:
         """Queue items; return the queued ids and the skipped items."""
         sync_from_library(self.items, self._library, [item.id for item in media_items])
         enqueue = self._client.enqueue(captions_first=options.wants_captions(self._settings))
-        return self.items.submit(media_items, options.as_dict(), enqueue, again=options.again)
+        return self.items.submit(
+            media_items,
+            marked(options.as_dict(), self._settings),
+            enqueue,
+            again=options.again,
+        )
 
     def submit_listing(
         self, reference: str, filters: VideoFilters, options: RunOptions
     ) -> list[str]:
         """Queue a listing that a worker makes as soon as possible; return its id."""
         job = listing_job(reference, filters)
-        enqueue_listing(self.items, job, options.as_dict(), self._client.ingest)
+        stored = marked(options.as_dict(), self._settings)
+        enqueue_listing(self.items, job, stored, self._client.ingest)
         return [job.id]
 
     def states_of(self, ids: Sequence[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from kb.errors import KBError
 from kb.jobs.queue.item_states import DONE, Job, ListingJob
 from kb.jobs.queue.items import FIRST, Enqueue, ItemStore
 from kb.jobs.queue.library_sync import sync_from_library
-from kb.jobs.queue.source_factory import KnownIds, SourceFactory, available_items, batches
+from kb.jobs.queue.source_factory import SHARED, KnownIds, SourceFactory, available_items, batches
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.library import Library
 from kb.options import RunOptions
@@ -79,6 +79,7 @@ def run_listing(
         known=known,
         check=check,
         channel_id=(followed.channel_id or "") if followed else "",
+        shared=bool(options.get(SHARED)),
     )
     again = RunOptions.from_dict(options).again
     for part in batches(available_items(listing)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,14 @@ def measure(path: Path) -> float:
     return stream.duration_s
 
 
+SHARED = "shared"  # key of a row's options: it was requested on a dashboard that others reach
+
+
+def marked(options: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return the options of a row with the mark of a shared dashboard, if the settings are so."""
+    return {**options, SHARED: True} if settings.shared else dict(options)
+
+
 @dataclass(frozen=True)
 class SourceFactory:
     """The sources of one library, made with its settings and database."""
@@ -46,14 +54,16 @@ class SourceFactory:
         fresh: bool = False,
         lengths: bool = False,
         channel_id: str = "",
+        shared: bool = False,
     ) -> Listing:
         """Return the listing of a reference.
 
         `fresh` does not use cached pages, `lengths` measures local files, `channel_id` is the id
-        of the channel that the reference led to earlier. Raises UsageError for an
-        invalid reference; iterating may raise RetryLater errors.
+        of the channel that the reference led to earlier, `shared` applies the limits of a
+        dashboard that others reach. Raises UsageError for an invalid reference; iterating may
+        raise RetryLater errors.
         """
-        source = source_for(reference, **self._source_arguments(self.settings))
+        source = source_for(reference, **self._source_arguments(self._restricted(shared)))
         if isinstance(source, FileSource) and (lengths or filters.needs_duration):
             from kb.media.probe import probe
 
@@ -72,10 +82,20 @@ class SourceFactory:
             )
         return open_listing(source, reference, filters, known=known, check=check)
 
-    def source_of(self, item: MediaItem, keep: str | None = None) -> Source:
-        """Return the source that fetches an item; `keep`: audio, mp3 or mp4."""
-        settings = self.settings.replace(keep=keep) if keep else self.settings
+    def source_of(
+        self, item: MediaItem, keep: str | None = None, *, shared: bool = False
+    ) -> Source:
+        """Return the source that fetches an item; `keep`: audio, mp3 or mp4.
+
+        `shared` applies the limits of a dashboard that others reach.
+        """
+        settings = self._restricted(shared)
+        settings = settings.replace(keep=keep) if keep else settings
         return get_source(item.source, **self._source_arguments(settings))
+
+    def _restricted(self, shared: bool) -> Settings:
+        restrict = shared and not self.settings.shared
+        return self.settings.replace(shared=True) if restrict else self.settings
 
     def _source_arguments(self, settings: Settings) -> dict[str, Any]:
         return {"settings": settings, "database": self.database, "measure": measure}

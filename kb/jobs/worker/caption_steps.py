@@ -7,6 +7,7 @@ import time
 
 from kb.errors import KBError, RetryLater
 from kb.jobs.queue.item_states import ACTIVE, ItemRow
+from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.worker.context import WorkerContext, block_forever
 from kb.library import LibraryEntry
 from kb.options import RunOptions
@@ -78,7 +79,7 @@ class CaptionSteps:
 
     def _fetch(self, row: ItemRow) -> LibraryEntry | None:
         context = self._context
-        source = context.source_factory.source_of(row.item)
+        source = context.source_factory.source_of(row.item, shared=bool(row.options.get(SHARED)))
         if not isinstance(source, CaptionSource):
             return None
         item, files = source.captions(

@@ -19,6 +19,7 @@ from kb.errors import Cancelled, KBError, LibraryError, StoredProblem
 from kb.inference.process import InferenceProcessCrashed
 from kb.inference.session import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox
+from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.worker import retry_policy
 from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, WorkerStopping, block_forever
@@ -190,7 +191,8 @@ class ItemSteps:
 
     def _ensure_media(self, row: item_states.ItemRow) -> LocalMedia:
         context = self._context
-        source = context.source_factory.source_of(row.item, RunOptions.from_dict(row.options).keep)
+        keep, shared = RunOptions.from_dict(row.options).keep, bool(row.options.get(SHARED))
+        source = context.source_factory.source_of(row.item, keep, shared=shared)
         return stages.ensure_media(context.library, row.item, self._advance_or_stop, source)
 
     def _record_duration(self, row: item_states.ItemRow, media: LocalMedia) -> None:

@@ -13,6 +13,7 @@ from kb.database import Database
 from kb.errors import MediaUnavailable, SettingsError
 from kb.settings import Settings
 from kb.sources.keys.key_ring import read_keys
+from kb.sources.private_networks import private_networks_refused
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.redact import redact
 from kb.sources.ytdlp.cookies import cookie_secrets, read_cookies
@@ -134,8 +135,10 @@ def flat_items(
     def extract(address: str, depth: int) -> Iterator[tuple[str, MediaItem]]:
         rate_limiter.acquire(check)
         try:
-            with yt_dlp.YoutubeDL(options) as ydl:
+            with private_networks_refused(settings, address), yt_dlp.YoutubeDL(options) as ydl:
                 info = ydl.extract_info(address, download=False)
+        except MediaUnavailable:
+            raise
         except Exception as error:  # extractors raise errors of any class
             raise failure_error(
                 classify(error, secrets, clock=clock), rate_limiter, redact(address, secrets)

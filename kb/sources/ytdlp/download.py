@@ -15,6 +15,7 @@ from kb.database import Database
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater
 from kb.settings import Settings
 from kb.sources.base import MISSING, FetchResult, Progress, no_progress
+from kb.sources.private_networks import private_networks_refused
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.redact import redact
 from kb.sources.ytdlp.captions import save_track, select_track
@@ -149,11 +150,16 @@ class Downloader:
         options = self._options(item, folder, keep, fresh) | {"progress_hooks": [hook]}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with yt_dlp.YoutubeDL(options) as ydl:
+            with (
+                private_networks_refused(self._settings, self._url(item)),
+                yt_dlp.YoutubeDL(options) as ydl,
+            ):
                 info = _first_entry(ydl.extract_info(self._url(item), download=True))
                 if self._settings.witness and hook.stop_error is None:
                     hook.muted = True  # captions do not count in the progress of the medium
                     self._save_captions(ydl, item, info, folder)
+        except MediaUnavailable:
+            raise
         except Exception as error:  # extractors raise errors of any class
             if hook.stop_error is not None:
                 raise hook.stop_error from None
@@ -193,11 +199,16 @@ class Downloader:
         saved: list[CaptionFile] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with yt_dlp.YoutubeDL(options) as ydl:
+            with (
+                private_networks_refused(self._settings, self._url(item)),
+                yt_dlp.YoutubeDL(options) as ydl,
+            ):
                 info = _first_entry(ydl.extract_info(self._url(item), download=False))
                 track = select_track(info, item.language, automatic=True)
                 if track is not None:
                     saved.append(save_track(ydl, info, track, folder / f"{_stem(item)}-captions"))
+        except MediaUnavailable:
+            raise
         except Exception as error:
             if hook.stop_error is not None:
                 raise hook.stop_error from None

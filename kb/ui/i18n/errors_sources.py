@@ -84,6 +84,16 @@ DE: dict[str, tuple[str, str]] = {
         "{path} ist nicht zu finden: {reason}.",
         "Den Pfad des Benutzerordners ausschreiben.",
     ),
+    "file.folder_refused": (
+        "{path} liegt in keinem Ordner, aus dem diese Oberfläche Medien nehmen darf.",
+        "Die Datei hochladen, oder den Betreiber bitten, ihren Ordner in KB_INGEST_FOLDERS zu "
+        "nennen.",
+    ),
+    "address.private": (
+        "{address} führt zu {host}, das in einem privaten Netz ist.",
+        "Diese Oberfläche nimmt nur aus dem öffentlichen Netz auf; ihr Betreiber kann einen "
+        "Rechner mit KB_PRIVATE_HOSTS erlauben.",
+    ),
     "file.folder_unreadable": (
         "Der Ordner {path} lässt sich nicht lesen: {reason}.",
         "Die Rechte des Ordners und seine Platte prüfen.",

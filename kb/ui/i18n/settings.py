@@ -45,6 +45,7 @@ EN: dict[str, str] = {
     "defaults_help": "Written to {path}. This page takes them at once, a worker when it starts "
     "the next time. An empty field takes the default.",
     "defaults_fixed": "Set by the environment, which wins over .env.",
+    "defaults_machine": "Others reach this dashboard: only the operator changes this, in .env.",
     "defaults_save": "Save",
     "defaults_saved": "Saved: {names}.",
     "defaults_unchanged": "Nothing was changed.",
@@ -146,6 +147,7 @@ DE: dict[str, str] = {
     "defaults_help": "Werden nach {path} geschrieben. Diese Seite nimmt sie sofort, ein Arbeiter "
     "beim nächsten Start. Ein leeres Feld nimmt die Vorgabe.",
     "defaults_fixed": "Von der Umgebung gesetzt, die vor .env gilt.",
+    "defaults_machine": "Andere erreichen diese Oberfläche: das ändert nur ihr Betreiber, in .env.",
     "defaults_save": "Speichern",
     "defaults_saved": "Gespeichert: {names}.",
     "defaults_unchanged": "Nichts wurde geändert.",

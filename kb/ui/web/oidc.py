@@ -7,15 +7,10 @@ from collections.abc import Mapping
 
 import streamlit as st
 from starlette.requests import HTTPConnection
-from streamlit.runtime.secrets import secrets_singleton
 
 from kb.settings import Settings
+from kb.ui.access import oidc_enabled
 from kb.ui.i18n import text
-
-
-def oidc_enabled() -> bool:
-    """Return whether `.streamlit/secrets.toml` has an `[auth]` section."""
-    return bool(secrets_singleton.load_if_toml_exists() and secrets_singleton.get("auth"))
 
 
 def check_access(settings: Settings) -> bool:

@@ -24,6 +24,7 @@ from kb.service.throughput_meter import record_throughput
 from kb.service.views import AuditLog
 from kb.service.worker_supervisor import POLL_EVERY_S, Chore, worker_supervisor
 from kb.settings import Settings, get_settings
+from kb.ui import access
 from kb.ui.web import media_route, oidc, request_guard, upload_route
 from kb.ui.web.sign_in_limits import TrustedProxies
 
@@ -71,11 +72,12 @@ def middleware(
     """
     global _guard_installed
     settings = get_settings()
-    request_guard.check_binding(address, settings, oidc=oidc.oidc_enabled())
+    request_guard.check_binding(address, settings, oidc=access.oidc_enabled())
     hosts: tuple[str, ...] = tuple(name for name in allowed_hosts if "*" not in name)
     if request_guard.is_loopback(address):
         hosts = request_guard.LOOPBACK_NAMES
     _guard_installed = True
+    access.set_reached_by_others(not request_guard.is_loopback(address))
     password = settings.password.get_secret_value()
     guard = Middleware(
         request_guard.RequestGuard,

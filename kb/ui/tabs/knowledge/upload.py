@@ -53,6 +53,9 @@ def _scan_folder(folder: str) -> bool:
         return False
     publisher = session.service().publisher
     place = Path(folder.strip()).expanduser()
+    if not publisher.may_read(place):
+        st.warning(text("knowledge_folder_refused"))
+        return False
     try:
         if not place.exists():
             st.warning(text("knowledge_no_folder"))
@@ -81,6 +84,8 @@ def _upload() -> None:
         return
     folder = str(st.session_state.get(_FOLDER) or "").strip()
     messages.clear_flash(_FLASH_KEY)
+    if not session.service().publisher.may_read(Path(folder).expanduser()):
+        return
     task_progress.start("upload", {"folder": folder, "metadata": metadata})
 
 

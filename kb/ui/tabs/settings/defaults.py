@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from kb.errors import KBError
 from kb.settings import Settings, env_file
-from kb.ui import session
+from kb.ui import access, session
 from kb.ui.i18n import text
 from kb.ui.widgets import messages
 
@@ -60,10 +60,11 @@ def _group(settings: Settings, group: str, names: list[str]) -> None:
 def _field(settings: Settings, name: str) -> None:
     field, value = Settings.model_fields[name], getattr(settings, name)
     alias = str(field.alias)
-    fixed = env_file.from_environment(alias)
+    fixed = env_file.from_environment(alias) or not access.may_change(name)
     words = str(field.description)
     if fixed:
-        words += f"\n\n{text('defaults_fixed')}"
+        reason = "defaults_fixed" if access.may_change(name) else "defaults_machine"
+        words += f"\n\n{text(reason)}"
     key, choices = _key(name, value), _choices(name, field)
     if fixed:
         # One kind of field for all values: the labels of other kinds are too pale when disabled.
@@ -122,7 +123,7 @@ def _save(names: list[str]) -> None:
         current = getattr(settings, name)
         entered = st.session_state.get(_key(name, current))
         alias = str(Settings.model_fields[name].alias)
-        if entered is None or env_file.from_environment(alias):
+        if entered is None or env_file.from_environment(alias) or not access.may_change(name):
             continue
         new_value = ",".join(entered) if isinstance(entered, list) else env_value(entered).strip()
         if new_value != env_value(current):

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from kb.errors import KBError
 from kb.service.views import ApiKey, KeyStatus
 from kb.settings import Settings, env_file
-from kb.ui import session
+from kb.ui import access, session
 from kb.ui.i18n import format_number, text
 from kb.ui.widgets import messages, task_progress
 
@@ -143,7 +143,8 @@ def _secrets() -> None:
     )
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        if isinstance(value, SecretStr) and name != "yt_api_keys":
+        changeable = name != "yt_api_keys" and access.may_change(name)
+        if isinstance(value, SecretStr) and changeable:
             known = bool(value.get_secret_value())
             _secret(str(field.alias), str(field.description), known=known)
 
