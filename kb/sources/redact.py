@@ -14,8 +14,8 @@ _PATTERNS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         r"(AIza)[0-9A-Za-z_-]{8,}",
-        r"((?<![\w-])[\w-]*(?:key|token|passw(?:or)?d|pwd|secret|sig|signature|session|credential"
-        r"|auth)=)[^&\s'\"<>]+",
+        r"((?<![\w-])(?:[\w-]*[_-])?(?:(?:api)?key|token|passw(?:or)?d|pwd|secret|sig|signature"
+        r"|session(?:id)?|credential|auth)=)[^&\s'\"<>]+",
         r"(\bx-goog-api-key['\"]?\s*[:=]\s*['\"]?)[^'\"\s,}]+",
         r"(\b(?:set-)?cookie['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n}]+",
         r"(\b(?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n}]+",

@@ -15,6 +15,7 @@ from kb.storage.atomic import (
     write_text,
 )
 from kb.storage.json_fields import Fields
+from kb.storage.lasting_errors import is_lasting
 from kb.storage.locks import locked
 from kb.storage.os_errors import library_error
 from kb.storage.user_text import (
@@ -36,6 +37,7 @@ __all__ = [
     "UnreadableText",
     "atomic_path",
     "decode_user_text",
+    "is_lasting",
     "library_error",
     "link_or_copy",
     "locked",

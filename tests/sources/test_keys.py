@@ -10,14 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import requests
 
 from kb.database import Database
 from kb.errors import KBError, LanePaused, MediaUnavailable, QuotaExhausted, SettingsError
 from kb.service.health_sources import check_sources
 from kb.settings import Settings
+from kb.sources.keys.key_file import add_key, is_in_file, remove_key
 from kb.sources.keys.key_ring import ApiKey, KeyRing, next_reset, pacific_day, read_keys
 from kb.sources.redact import redact
 from kb.sources.youtube.api import NoUsableKey, YouTubeApi
+from kb.sources.ytdlp.errors import classify
+from kb.storage import is_lasting
 from tests.fakes.youtube import (
     BACKEND,
     BAD_KEY,
@@ -286,3 +290,90 @@ def test_errors_keep_their_attributes_between_processes() -> None:
         "download",
     )
     assert again.retryable
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "YT_API_KEY={key}",
+        "YT_API_KEYS='{key}'",
+        'export YT_API_KEY_1="{key}"',
+        "key={key}",
+        "key = {key}  # the first project",
+        "API key: {key}",
+        "set GOOGLE_KEY={key}",
+        "{key}",
+        "'{key}'",
+    ],
+)
+def test_a_key_with_a_name_is_read_without_it(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "keys.txt"
+    path.write_text(f"# keys\n{line.format(key=fake_key('a'))}\n{fake_key('b')}\n", "utf-8")
+    settings = Settings(KB_HOME=tmp_path / "home", YT_API_KEYS_FILE=str(path))
+    keys = read_keys(settings)
+    assert [key.secret for key in keys] == [fake_key("a"), fake_key("b")]
+    assert is_in_file(settings, keys[0])
+    assert remove_key(settings, keys[0].fingerprint)
+    assert [key.secret for key in read_keys(settings)] == [fake_key("b")]
+    added = add_key(settings, line.partition("#")[0].format(key=fake_key("c")))
+    assert added.secret == fake_key("c")
+    assert path.read_text("utf-8").splitlines()[-1] == fake_key("c")
+
+
+@pytest.mark.parametrize("text", ["short=abc", "two words here", "YT_API_KEY=", "=" * 8])
+def test_a_line_that_is_no_key_is_still_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "keys.txt"
+    path.write_text(f"{text}\n", "utf-8")
+    with pytest.raises(SettingsError) as caught:
+        read_keys(Settings(KB_HOME=tmp_path / "home", YT_API_KEYS_FILE=str(path)))
+    assert caught.value.code == "key.line_malformed" and text not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "code"),
+    [
+        ("ftp://127.0.0.1:9", "youtube.cannot_ask"),
+        ("nonsense://127.0.0.1:9", "youtube.cannot_ask"),
+        ("http://", "youtube.cannot_ask"),
+        ("127.0.0.1:99999", "youtube.cannot_ask"),
+        ("http://[::1", "youtube.cannot_ask"),
+        ("socks5://127.0.0.1:9", "youtube.no_answer"),
+        ("socks5h://127.0.0.1:9", "youtube.no_answer"),
+        ("socks4://127.0.0.1:9", "youtube.no_answer"),
+        ("http://127.0.0.1:9", "youtube.no_answer"),
+    ],
+)
+def test_a_proxy_that_can_never_work_is_not_tried_again(
+    catalogue: Database, clock: Clock, proxy: str, code: str
+) -> None:
+    settings = Settings(YT_API_ENDPOINT="http://127.0.0.1:9/", KB_PROXY=proxy)
+    api = YouTubeApi(ring_of(catalogue, clock, "a"), settings, sleep=clock.sleep)
+    with pytest.raises(MediaUnavailable) as caught:
+        api.channels(forHandle="@talks")
+    assert caught.value.code == code
+    assert caught.value.retryable == (code == "youtube.no_answer")
+    assert bool(clock.slept) == caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("kind", "lasting"),
+    [
+        (requests.exceptions.InvalidSchema, True),
+        (requests.exceptions.InvalidProxyURL, True),
+        (requests.exceptions.MissingSchema, True),
+        (requests.exceptions.InvalidURL, True),
+        (requests.exceptions.InvalidHeader, True),
+        (requests.exceptions.ProxyError, False),
+        (requests.exceptions.ConnectionError, False),
+        (requests.exceptions.Timeout, False),
+        (requests.exceptions.ChunkedEncodingError, False),
+        (ConnectionResetError, False),
+        (TimeoutError, False),
+    ],
+)
+def test_lasting_errors_and_passing_ones(kind: type[Exception], lasting: bool) -> None:
+    assert is_lasting(kind("x")) == lasting
+    wrapped = requests.exceptions.ConnectionError(kind("x"))
+    assert is_lasting(wrapped) == lasting
+    verdict = classify(wrapped)
+    assert (verdict.kind == "gone") == lasting

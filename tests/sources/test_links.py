@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -305,3 +307,74 @@ def test_files_have_listings_too(tmp_path: Path) -> None:
     assert listing.report.via == "file"
     with pytest.raises(UsageError):
         open_listing(get_source("file"), str(tmp_path / "none"), wanted)
+
+
+SCRIPTS = {
+    "Thai": "@หมอแล็บแพนด้า",
+    "Devanagari": "@हिन्दीचैनल",
+    "Tamil": "@தமிழ்",
+    "Bengali with a joiner": "@ক্\u200dষ",
+    "Persian with a joiner": "@می\u200cخواهم",
+    "Arabic with vowel signs": "@مُحَمَّد",
+    "Hebrew with points": "@שָׁלוֹם",
+    "Vietnamese, decomposed": "@tie\u0302\u0301ng-vie\u0323\u0302t",
+    "German, decomposed": "@bu\u0308cher",
+    "Korean, decomposed": "@\u1112\u1161\u11ab\u1100\u1173\u11af",
+    "Japanese": "@日本・放送",
+    "Khmer": "@ភាសាខ្មែរ",
+    "Burmese": "@မြန်မာ",
+    "middle dot": "@col·lecció",
+}
+
+
+@pytest.mark.parametrize("handle", SCRIPTS.values(), ids=SCRIPTS)
+def test_handles_and_custom_names_in_every_script(handle: str) -> None:
+    composed = unicodedata.normalize("NFC", handle)
+    encoded = quote(handle)
+    for form in (
+        handle,
+        composed,
+        encoded,
+        quote(handle, safe="@"),
+        f"https://www.youtube.com/{handle}",
+        f"https://www.youtube.com/{encoded}",
+        f"youtube.com/{encoded.lower()}/videos",
+        f"m.youtube.com/{quote(composed)}?si=x",
+    ):
+        link = parse_link(form)
+        assert link is not None and (link.kind, link.id) == ("handle", composed), form
+        assert link.key == parse_link(handle).key  # type: ignore[union-attr]
+        assert link.url.isascii()
+    for form in (f"youtube.com/c/{encoded[3:]}", f"youtube.com/{handle[1:]}"):
+        link = parse_link(form)
+        assert link is not None and (link.kind, link.id) == ("custom", composed[1:]), form
+
+
+@pytest.mark.parametrize("text", ["@", "@...", "@-", "@\u0301", "@a b", "@a/b", "@\u200d", "@a<b"])
+def test_text_that_is_no_handle(text: str) -> None:
+    assert parse_link(text) is None
+
+
+@pytest.mark.parametrize(
+    ("page", "tab", "ignored"),
+    [
+        ("/search?query=tax", "", "search"),
+        ("/playlists", "", "playlists"),
+        ("/playlists?view=1", "", "playlists"),
+        ("/community", "", "community"),
+        ("/podcasts", "", "podcasts"),
+        ("/Playlists", "", "playlists"),
+        ("", "", ""),
+        ("/videos", "", ""),
+        ("/featured", "", ""),
+        ("/about", "", ""),
+        ("/shorts", "shorts", ""),
+        ("/Streams", "live", ""),
+    ],
+)
+def test_a_part_of_a_channel_that_cannot_be_listed_is_named(
+    page: str, tab: str, ignored: str
+) -> None:
+    for channel in ("@talks", "channel/UC" + "x" * 22, "c/talks", "user/talks"):
+        link = parse_link(f"https://www.youtube.com/{channel}{page}")
+        assert link is not None and (link.tab, link.ignored) == (tab, ignored)

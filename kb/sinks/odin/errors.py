@@ -6,6 +6,7 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from kb.errors import KnowledgeBaseError
+from kb.storage import is_lasting
 
 
 class OdinRefused(KnowledgeBaseError):
@@ -82,6 +83,14 @@ def connection_error(
     error: requests.RequestException, host: str, timeout_s: float
 ) -> KnowledgeBaseError:
     """Return the error for a request to `host` without an answer; it contains no credentials."""
+    if is_lasting(error):
+        return KnowledgeBaseError(
+            "odin.cannot_ask",
+            "ODIN cannot be asked: its address, or that of a proxy, is not valid ({kind}).",
+            hint="Correct ODIN_BASE_URL, or HTTPS_PROXY in the environment; another attempt does "
+            "not help.",
+            kind=type(error).__name__,
+        )
     if isinstance(error, requests.exceptions.SSLError):
         return KnowledgeBaseError(
             "odin.certificate",
@@ -126,7 +135,9 @@ def connection_error(
 
 def never_sent(error: requests.RequestException) -> bool:
     """Return True if no connection was made, so that the service cannot have the request."""
-    if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)):
+    if is_lasting(error) or isinstance(
+        error, (requests.ConnectTimeout, requests.exceptions.ProxyError)
+    ):
         return True
     cause = error.args[0] if error.args else None
     if isinstance(cause, MaxRetryError):

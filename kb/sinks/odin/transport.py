@@ -38,6 +38,7 @@ from kb.sinks.odin.errors import (
     refusal_error,
 )
 from kb.sinks.odin.multipart import FormStream
+from kb.storage import is_lasting
 
 CONNECT_TIMEOUT_S = 15.0
 LONGEST_PAUSE_S = 120.0  # between two attempts, unless the service requires a longer pause
@@ -253,7 +254,7 @@ class Connection:
             with self._rate_limiter:
                 return self._send(method, path, body, options)
         except requests.RequestException as error:
-            final = isinstance(error, requests.exceptions.SSLError)
+            final = is_lasting(error) or isinstance(error, requests.exceptions.SSLError)
             return _RequestFailure(self._connection_error(error), never_sent(error), final)
 
     def _send(

@@ -7,7 +7,7 @@ from pathlib import Path
 from kb import storage
 from kb.errors import SettingsError
 from kb.settings import PROJECT_ROOT, Settings
-from kb.sources.keys.key_ring import ApiKey, is_key, key_file_error, keys_file, read_keys
+from kb.sources.keys.key_ring import ApiKey, is_key, key_file_error, key_text, keys_file, read_keys
 
 
 def key_file_path(settings: Settings) -> Path:
@@ -35,7 +35,7 @@ def add_key(settings: Settings, secret: str) -> ApiKey:
     Raises SettingsError for text that cannot be a key and for a known key, and LibraryError
     when the file cannot be written. No message contains the key.
     """
-    secret = secret.strip().strip("'\"")
+    secret = key_text(secret)
     if not is_key(secret):
         raise SettingsError(
             "key.malformed",
@@ -75,7 +75,7 @@ def _has_fingerprint(line: str, fingerprint: str) -> bool:
 
 
 def _secret(line: str) -> str:
-    return line.split("#", 1)[0].strip().strip("'\"")
+    return key_text(line.split("#", 1)[0])
 
 
 def _lines(path: Path) -> list[str]:

@@ -32,6 +32,9 @@ PACIFIC = ZoneInfo("America/Los_Angeles")
 # The characters that a key may have: an HTTP header cannot carry others.
 _KEY = re.compile(r"[0-9A-Za-z_.~+/=-]{16,200}")
 
+# A line of an environment file or of notes: `YT_API_KEY=…`, `export KEY_1 = …`, `key: …`.
+_NAMED = re.compile(r"(?:(?:export|set)\s+)?[A-Za-z_][\w .-]{0,40}\s*[=:]\s*(.+)")
+
 KeyState = Literal["ready", "exhausted", "invalid"]
 Clock = Callable[[], float]
 
@@ -86,7 +89,7 @@ def read_keys(settings: Settings) -> tuple[ApiKey, ...]:
     found: dict[str, ApiKey] = {}
 
     def add(text: str, where: str) -> None:
-        secret = text.strip().strip("'\"")
+        secret = key_text(text)
         if not secret:
             return
         if not is_key(secret):
@@ -120,6 +123,15 @@ def key_file_error(path: Path, error: OSError | storage.UnreadableText) -> Setti
         path=path,
         reason=storage.unreadable_reason(error),
     )
+
+
+def key_text(text: str) -> str:
+    """Return the key in a line or value: without quotes, and without a name such as `NAME=`."""
+    plain = text.strip().strip("'\"").strip()
+    match = _NAMED.fullmatch(plain)
+    if match and is_key(named := match[1].strip().strip("'\"").strip()):
+        return named
+    return plain
 
 
 def is_key(text: str) -> bool:

@@ -21,6 +21,7 @@ from kb.errors import MediaUnavailable
 from kb.settings import Settings
 from kb.sources.keys.key_ring import ApiKey, KeyRing
 from kb.sources.redact import redact
+from kb.storage import is_lasting
 
 PAGE_SIZE = 50  # the largest page of the service
 UNITS_A_CALL = 1
@@ -151,6 +152,14 @@ class YouTubeApi:
             except (OSError, ValueError) as error:
                 # A network failure is an OSError here; a ValueError is an answer that is not JSON.
                 cause = redact(error, (*self._ring.secrets, self._proxy))
+                if is_lasting(error):
+                    raise MediaUnavailable(
+                        "youtube.cannot_ask",
+                        "The YouTube Data API cannot be asked: {reason}",
+                        hint="Correct KB_PROXY (and YT_API_ENDPOINT); another attempt does not "
+                        "help.",
+                        reason=cause,
+                    ) from None
             else:
                 self._record_usage(key)
                 return answer

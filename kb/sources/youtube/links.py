@@ -7,9 +7,12 @@ map them to a channel id.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import regex  # type: ignore[import-untyped]
 
 LinkKind = Literal["video", "playlist", "channel", "handle", "user", "custom"]
 Tab = Literal["", "shorts", "live"]
@@ -19,14 +22,18 @@ _CHANNEL = re.compile(r"UC[A-Za-z0-9_-]{22}")
 # PL lists, UU… uploads, OLAK5uy_ albums, RD mixes, FL favourites, LL/WL the viewer's own.
 _PLAYLIST = re.compile(r"(?:PL|UU|UULF|UUSH|UULV|FL|RD|OLAK5uy_|EC|LP)[A-Za-z0-9_-]{10,}")
 _LIST = re.compile(r"[A-Za-z0-9_-]{2,64}")
-# Letters of any script, dots, dashes and the middle dot; one letter is enough in some scripts.
-_HANDLE = re.compile(r"@[\w.·-]{1,60}")
-_NAME = re.compile(r"[\w.-]{1,100}")
+# Letters of any script with their marks and joiners, dots, dashes and the middle dot; one letter is
+# enough in some scripts. Python's own \w has neither marks nor joiners.
+_LETTER = r"[\p{L}\p{M}\p{N}_.·\u200c\u200d\u30fb-]"
+_HANDLE = regex.compile(rf"@(?=.*[\p{{L}}\p{{N}}]){_LETTER}{{1,60}}")
+_NAME = regex.compile(rf"(?=.*[\p{{L}}\p{{N}}]){_LETTER}{{1,100}}")
 
 _HOSTS = {"youtube.com", "youtube-nocookie.com", "youtubekids.com", "youtu.be", "yt.be"}
 _PREFIXES = ("www.", "m.", "music.", "gaming.", "studio.", "tv.", "consent.")
 _VIDEO_PATHS = {"shorts", "live", "embed", "v", "e", "vi", "watch"}
 _TABS: dict[str, Tab] = {"shorts": "shorts", "streams": "live", "live": "live"}
+# Parts of a channel that show all of it.
+_WHOLE_TABS = ("", "featured", "videos", "about")
 # First parts of a path that name pages of the site, not channels.
 _PAGES = {
     "about",
@@ -59,7 +66,8 @@ class Link:
 
     `id` is the video's, playlist's or channel's id, the handle with its @, or the old name.
     `playlist` is the playlist in a link to a video, `start_s` the start time in seconds, `tab`
-    the linked part of a channel.
+    the linked part of a channel. `ignored` is another linked part, such as `playlists`, in whose
+    place the whole channel is taken.
     """
 
     kind: LinkKind
@@ -67,6 +75,7 @@ class Link:
     playlist: str = ""
     start_s: float | None = None
     tab: Tab = ""
+    ignored: str = ""
 
     @property
     def key(self) -> str:
@@ -82,9 +91,9 @@ class Link:
             "video": f"/watch?v={self.id}",
             "playlist": f"/playlist?list={self.id}",
             "channel": f"/channel/{self.id}",
-            "handle": f"/{self.id}",
-            "user": f"/user/{self.id}",
-            "custom": f"/c/{self.id}",
+            "handle": f"/{quote(self.id, safe='@')}",
+            "user": f"/user/{quote(self.id)}",
+            "custom": f"/c/{quote(self.id)}",
         }[self.kind]
         tab = {"": "", "shorts": "/shorts", "live": "/streams"}[self.tab]
         return f"{site}{page}{tab}"
@@ -100,7 +109,7 @@ def parse_link(reference: str) -> Link | None:
 
 
 def _parse_link(reference: str, depth: int) -> Link | None:
-    text = reference.strip().strip("<>\"'")
+    text = unicodedata.normalize("NFC", reference.strip().strip("<>\"'"))
     if not text or any(character.isspace() for character in text):
         return None
     if bare_link := _parse_bare_id(text):
@@ -124,7 +133,7 @@ def _parse_link(reference: str, depth: int) -> Link | None:
         host = host.split(".", 1)[1]
     if host not in _HOSTS:
         return None
-    path = [unquote(part) for part in parts.path.split("/") if part]
+    path = [_decoded(part) for part in parts.path.split("/") if part]
     if host in ("youtu.be", "yt.be"):
         return _video(path[0], query, parts.fragment) if path else _playlist(query.get("list", ""))
     return _parse_page(path, query, parts.fragment, depth)
@@ -133,8 +142,9 @@ def _parse_link(reference: str, depth: int) -> Link | None:
 def _parse_bare_id(text: str) -> Link | None:
     if _CHANNEL.fullmatch(text):
         return Link("channel", text)
-    if _HANDLE.fullmatch(text):
-        return Link("handle", text)
+    handle = _decoded(text) if text.startswith(("@", "%40")) else ""
+    if _HANDLE.fullmatch(handle):
+        return Link("handle", handle)
     if _PLAYLIST.fullmatch(text) and len(text) >= 13:
         return Link("playlist", text)
     looks_like_id = re.search(r"[0-9_-]", text) or (text != text.lower() and text != text.title())
@@ -181,6 +191,11 @@ def _parse_page(path: list[str], query: dict[str, str], fragment: str, depth: in
     return None
 
 
+def _decoded(part: str) -> str:
+    """Return a part of an address without percent-encoding, with composed characters."""
+    return unicodedata.normalize("NFC", unquote(part))
+
+
 def _video(text: str, query: dict[str, str], fragment: str) -> Link | None:
     # Some programs append tracking parameters to the id: dQw4…&feature=share.
     match = _VIDEO.match(text)
@@ -205,7 +220,9 @@ def _playlist(text: str) -> Link | None:
 def _channel(kind: LinkKind, name: str, rest: list[str]) -> Link | None:
     if not (_CHANNEL if kind == "channel" else re.compile(r"[^/?#]+")).fullmatch(name):
         return None
-    return Link(kind, name, tab=_TABS.get(rest[0], "") if rest else "")
+    part = rest[0].lower() if rest else ""
+    ignored = "" if part in (*_TABS, *_WHOLE_TABS) else part
+    return Link(kind, name, tab=_TABS.get(part, ""), ignored=ignored)
 
 
 def _seconds(stamp: str) -> float | None:

@@ -26,13 +26,18 @@ from kb.sources.youtube.items import (
     video_ids,
 )
 from kb.sources.youtube.links import Link, parse_link
+from kb.sources.youtube.listing_end import (
+    UPLOADS_LIMIT,
+    DateOrder,
+    note_early_end,
+    note_ignored_page,
+    note_missing,
+)
 from kb.sources.youtube.page_cache import Page, PageStore, prune
 from kb.sources.youtube.whole_listings import WholeListings
 from kb.sources.ytdlp.online_source import OnlineSource
 from kb.types import Availability, AvailabilityState, MediaItem
 
-# The service lists at most about this many uploads of a channel.
-UPLOADS_LIMIT = 20_000
 PICTURE_PX = 160  # a channel's picture is shown small
 _WITHOUT_KEY = (
     "Listed without a YouTube Data API key: slower, with approximate dates and without "
@@ -172,6 +177,7 @@ class YouTubeSource(OnlineSource):
         listing.channel_id = channel_id
         listing.notice = notice
         listing.update(units=api.units, **facts)
+        note_ignored_page(listing, link)
         if notice is not None:
             listing.add_note(f"{notice.message} {notice.hint}")
         if by_date and (listing.report.reported or 0) > UPLOADS_LIMIT:
@@ -192,7 +198,7 @@ class YouTubeSource(OnlineSource):
         filters = listing.filters
         whole = WholeListings(self.database, playlist_id, clock=self._clock)
         may_end = by_date and filters.new and whole.allow_early_end(filters)
-        order = _DateOrder()
+        order = DateOrder()
         shorts = self._shorts(api, playlist_id) if filters.no_shorts and by_date else None
         for page in self._pages(api, playlist_id, reuse_s):
             report = listing.report
@@ -212,7 +218,7 @@ class YouTubeSource(OnlineSource):
                 continue
             # The newest items come first, and all older ones that are wanted were queued once.
             if may_end and all(item.id in listing.known for item in page.items):
-                _note_early_end(listing, "the first page without a new video")
+                note_early_end(listing, "the first page without a new video")
                 break
             # A listing of new videos that looks at the whole does not rely on the order.
             if (
@@ -221,11 +227,11 @@ class YouTubeSource(OnlineSource):
                 and order.is_kept
                 and all(item.published < filters.after for item in page.items)
             ):
-                _note_early_end(listing, f"the first page before {filters.after}")
+                note_early_end(listing, f"the first page before {filters.after}")
                 break
         else:
             listing.update(units=api.units, complete=True)
-            missing = _note_missing(listing)
+            missing = note_missing(listing)
             listing.end(partial(whole.record, filters, missing))
             return
         # A later listing must not go on behind pages of which some videos are gone meanwhile.
@@ -370,6 +376,7 @@ class YouTubeSource(OnlineSource):
             report, lambda each: self._list_with_ytdlp(link, each, check), filters, known
         )
         listing.add_note(_WITHOUT_KEY)
+        note_ignored_page(listing, link)
         return listing
 
     def _list_with_ytdlp(
@@ -377,50 +384,6 @@ class YouTubeSource(OnlineSource):
     ) -> Iterator[MediaItem]:
         listing.update(via="yt-dlp", listed=0, unavailable=0)
         yield from self._list_flat(listing, link.url.replace(SITE, self._site, 1), check)
-
-
-class _DateOrder:
-    """The order of the pages of a listing; it is kept if at least two pages are newest first."""
-
-    def __init__(self) -> None:
-        self._pages = 0
-        self._newest_first = True
-        self._last = ""
-
-    @property
-    def is_kept(self) -> bool:
-        return self._newest_first and self._pages > 1
-
-    def add(self, page: Page) -> None:
-        self._pages += 1
-        for item in page.items:
-            moment = str(item.extra.get("published_at") or item.published)
-            if self._last and moment > self._last:
-                self._newest_first = False
-            self._last = moment
-
-
-def _note_early_end(listing: Listing, place: str) -> None:
-    report = listing.report
-    if report.reported is not None and report.listed < report.reported:
-        listing.add_note(
-            f"{report.listed:,} of {report.reported:,} videos were looked at: the listing ended "
-            f"at {place}."
-        )
-
-
-def _note_missing(listing: Listing) -> int:
-    """Return the number of videos that the service counts and did not list; note it."""
-    report = listing.report
-    missing = (report.reported or 0) - report.listed
-    if missing <= 0 or (report.reported or 0) > UPLOADS_LIMIT:
-        return 0
-    listing.add_note(
-        f"YouTube counts {report.reported:,} videos and listed {report.listed:,}: {missing:,} may "
-        "be missing, such as one that moved while others were removed. The next look at what is "
-        "new goes through the whole list again."
-    )
-    return missing
 
 
 def _by_id(link: Link, channel_id: str) -> Link:

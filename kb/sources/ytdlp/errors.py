@@ -12,6 +12,7 @@ from typing import Literal
 from kb.errors import KBError, MediaUnavailable, RetryLater
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.redact import redact
+from kb.storage import is_lasting
 
 DEFAULT_RETRY_S = 3600.0
 
@@ -28,6 +29,7 @@ Cause = Literal[
     "country",
     "owner",
     "address",
+    "proxy",
     "browser",
     "extractor",
     "forbidden",
@@ -135,6 +137,9 @@ def classify(
     for link in _chain(error):
         if isinstance(link, OSError) and link.errno in _DISK_FULL:
             return YtdlpFailure("disk", "disk", message)
+    # A message of a site is never such an error, but it may quote one.
+    if is_lasting(error):
+        return YtdlpFailure("gone", "proxy", message)
     status = _status(error)
     for kind, cause, words in _PATTERNS:
         if words.search(message):
@@ -252,6 +257,14 @@ def _unavailable(failure: YtdlpFailure, what: str) -> MediaUnavailable:
                 "download.address_unsupported",
                 "{what} cannot be fetched: {reason}",
                 hint="This address is not one that media can be fetched from.",
+                what=what,
+                reason=reason,
+            )
+        case "proxy":
+            return MediaUnavailable(
+                "download.cannot_ask",
+                "{what} cannot be fetched: {reason}",
+                hint="Correct the address or KB_PROXY; another attempt does not help.",
                 what=what,
                 reason=reason,
             )

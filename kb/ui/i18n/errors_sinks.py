@@ -153,6 +153,12 @@ DE: dict[str, tuple[str, str]] = {
         "Es wurde nichts gesendet. ODIN_LISTING auf plain setzen.",
     ),
     # ODIN: the connection
+    "odin.cannot_ask": (
+        "ODIN kann nicht gefragt werden: seine Adresse oder die eines Proxys ist ungültig "
+        "({kind}).",
+        "ODIN_BASE_URL oder HTTPS_PROXY in der Umgebung berichtigen; ein neuer Versuch hilft "
+        "nicht.",
+    ),
     "odin.certificate": (
         "ODIN ({host}) ist nicht erreichbar: sein Zertifikat wird nicht anerkannt.",
         _NETWORK,

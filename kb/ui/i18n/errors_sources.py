@@ -131,6 +131,14 @@ DE: dict[str, tuple[str, str]] = {
         "Die Cookies noch einmal im Netscape-Format (cookies.txt) ausgeben: sieben Spalten, durch "
         "Tabulatoren getrennt.",
     ),
+    "youtube.cannot_ask": (
+        "Die YouTube Data API kann nicht gefragt werden: {reason}",
+        "KB_PROXY (und YT_API_ENDPOINT) berichtigen; ein neuer Versuch hilft nicht.",
+    ),
+    "download.cannot_ask": (
+        "{what} kann nicht geholt werden: {reason}",
+        "Die Adresse oder KB_PROXY berichtigen; ein neuer Versuch hilft nicht.",
+    ),
     "youtube.channel_deleted": (
         "Den YouTube-Kanal {channel} ({id}) gibt es nicht mehr: er wurde gelöscht oder "
         "geschlossen.",
