@@ -69,6 +69,7 @@ def test_a_listing_without_quota_waits_with_its_reason(site: Site, tmp_path: Pat
     for key in site.keys:
         site.api.quota[key] = 0
     with site.lab(tmp_path / "lab") as lab:
+        lab.start()
         report = run_json(lab, "ingest", "@talks", "--wait")
         (item,) = report["items"]
         assert (item["state"], item["title"]) == ("waiting", "Listing of @talks")
@@ -77,8 +78,6 @@ def test_a_listing_without_quota_waits_with_its_reason(site: Site, tmp_path: Pat
         # A worker detects the end of the day without a command.
         for key in site.keys:
             site.api.quota[key] = 10_000
-        lab.wait(lambda: not lab.jobs.workers(), "the end of the worker that --wait started")
-        lab.start()
         expire_waits(lab)
         lab.wait(lambda: not lab.jobs.counts()["waiting"], "the end of the wait")
         lab.wait(lambda: len(lab.states()) == 4, "the talks")

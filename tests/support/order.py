@@ -12,8 +12,10 @@ from itertools import groupby
 
 import pytest
 
-# Seconds of a test by its mark, rounded averages of a run; of any other test 0.1.
-SECONDS = {"browser": 12.0, "slow": 3.0}
+# Seconds of a test by its mark, rounded averages of a run; of any other test, and of each further
+# case of a parametrized one, `SHORT_S`.
+SECONDS = {"browser": 12.0, "slow": 4.0}
+SHORT_S = 0.2
 
 
 def arrange(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
@@ -41,7 +43,10 @@ def _is_long(item: pytest.Item) -> bool:
 
 
 def _seconds(module: list[pytest.Item]) -> float:
-    return sum(
-        next((s for name, s in SECONDS.items() if item.get_closest_marker(name)), 0.1)
-        for item in module
-    )
+    of_function = {}
+    for item in module:
+        name = getattr(item, "originalname", item.name)
+        of_function[name] = next(
+            (s for mark, s in SECONDS.items() if item.get_closest_marker(mark)), SHORT_S
+        )
+    return sum(of_function.values()) + SHORT_S * (len(module) - len(of_function))
