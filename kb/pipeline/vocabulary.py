@@ -110,12 +110,20 @@ class Vocabulary:
 
         The result is empty for a channel that has no list (and without a list for all channels): a
         prompt costs time, and a list shows that it is wanted. Else: the list, names of the item,
-        names of the channel.
+        names of the channel. A channel that has an id keeps its list under a new name, and another
+        channel of the same name does not get it.
         """
-        words = self.words(item.channel)
+        lists = self.channels()
+        if not lists:
+            return ()
+        channel_id = _channel_id(item.extra)
+        names = list_names(database, item.channel, channel_id)
+        by_key = {name.casefold(): words for name, words in lists.items()}
+        own = [word for name in names for word in by_key.get(name.casefold(), ())]
+        words = tuple(dict.fromkeys((*own, *by_key.get(ALL_CHANNELS, ()))))
         if not words:
             return ()
-        others = channel_items(database, item.channel) if item.channel else []
+        others = channel_items(database, item.channel, channel_id) if item.channel else []
         return tuple(dict.fromkeys((*words, *names_of([item], others), *names_of(others))))
 
     def for_channel(self, channel: str, database: Database) -> ChannelWords:
@@ -124,17 +132,49 @@ class Vocabulary:
         return ChannelWords(channel, self.words(channel), found)
 
 
-def channel_items(database: Database, channel: str) -> list[MediaItem]:
-    """Return the newest items of a channel, queued ones included."""
+def list_names(database: Database, channel: str, channel_id: str) -> tuple[str, ...]:
+    """Return the names under which a channel's list may be: its id, and its names so far.
+
+    A name that another channel had first is left out. Without an id the name alone counts.
+    """
+    if not channel_id:
+        return (channel,)
+    owners: dict[str, str] = {}
+    names = {channel.casefold(): channel}
+    query = sa.select(items.c.item).order_by(items.c.enqueued_at)
+    with database.begin() as connection:
+        for document in connection.scalars(query):
+            name = str(document.get("channel") or "")
+            found_id = _channel_id(document.get("extra"))
+            if found_id and name:
+                owners.setdefault(name.casefold(), found_id)
+                if found_id == channel_id:
+                    names.setdefault(name.casefold(), name)
+    own = (name for key, name in names.items() if owners.get(key, channel_id) == channel_id)
+    return (channel_id, *own)
+
+
+def _channel_id(extra: object) -> str:
+    return str(extra.get("channel_id") or "") if isinstance(extra, dict) else ""
+
+
+def channel_items(database: Database, channel: str, channel_id: str = "") -> list[MediaItem]:
+    """Return the newest items of a channel, queued ones included.
+
+    With `channel_id` those of another channel of the same name are left out.
+    """
     channel_key = channel.casefold()
     newest = sa.select(items.c.item).order_by(items.c.published.desc())
     found: list[MediaItem] = []
     with database.begin() as connection:
         for document in connection.scalars(newest):
-            if (
-                str(document.get("channel", "")).casefold() == channel_key
-                or channel == ALL_CHANNELS
-            ):
+            found_id = _channel_id(document.get("extra"))
+            named = channel_key in (
+                str(document.get("channel", "")).casefold(),
+                found_id.casefold() or None,
+            )
+            is_other = channel_id and found_id and found_id != channel_id
+            if (named and not is_other) or channel == ALL_CHANNELS:
                 found.append(item_from_document(document))
                 if len(found) == _MAX_ITEMS:
                     break

@@ -112,7 +112,32 @@ class Corrections:
                 known=listed,
                 everything=ALL_CHANNELS,
             )
+        found = self._by_id(channel, found)
         return [entry for entry in found if entry.transcript_path is not None]
+
+    def _by_id(self, channel: str, found: list[LibraryEntry]) -> list[LibraryEntry]:
+        """Return the items of the one channel that a name stands for, under all its names.
+
+        Raises UsageError if several channels have the name.
+        """
+        ids = {str(entry.item.extra.get("channel_id") or "") for entry in found} - {""}
+        if channel == ALL_CHANNELS or not ids:
+            return found
+        if len(ids) > 1:
+            raise UsageError(
+                "correct.several_channels",
+                "{count} channels have the name {channel!r}.",
+                hint="Give the id of one: {ids}.",
+                count=len(ids),
+                channel=channel,
+                ids=", ".join(sorted(ids)),
+            )
+        known = {entry.item.id for entry in found}
+        return found + [
+            entry
+            for entry in self.revisions.library.entries()
+            if entry.item.extra.get("channel_id") in ids and entry.item.id not in known
+        ]
 
 
 def _changes(entry: LibraryEntry, changes: tuple[TextChange, ...]) -> Iterator[Correction]:

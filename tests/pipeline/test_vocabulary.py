@@ -204,3 +204,42 @@ def test_every_window_of_an_item_gets_its_names() -> None:
     assert len(seen_hotwords) > 1
     assert set(seen_hotwords) == {("Zwingli", "ODIN")}
     assert Window(0, 0.0, said.audio, hotwords=("a",)).part(0.0, 1.0).hotwords == ("a",)
+
+
+def test_a_list_follows_the_channel_s_id(service: Service) -> None:
+    """A renamed channel keeps its list, and a stranger of the same name does not get it."""
+    database = service.queue.database
+    service.vocabulary.change("Talks", add=["Grossmünster"])
+    renamed = replace(item(3, "After the change"), channel="Talks Official")
+    stranger = replace(item(4, "By a stranger"), extra={"channel_id": "UCstranger"})
+    service.queue.items.adopt([LibraryRow(renamed, "done"), LibraryRow(stranger, "done")])
+    hotwords_for = service.vocabulary.hotwords_for
+    assert "Grossmünster" in hotwords_for(TALKS[0], database)
+    assert "Grossmünster" in hotwords_for(renamed, database)
+    assert hotwords_for(stranger, database) == ()
+    # A list under the id has precedence, and an item without an id has its name alone.
+    service.vocabulary.change("UCstranger", add=["Limmat"])
+    assert hotwords_for(stranger, database)[0] == "Limmat"
+    assert "Grossmünster" in hotwords_for(replace(TALKS[0], extra={}), database)
+    assert "Limmat" in service.vocabulary.for_channel("UCstranger", database).words
+
+
+def test_a_correction_is_for_one_channel_under_all_its_names(service: Service) -> None:
+    library = service.library
+    text = "zwingly once more"
+    words = tuple(Word(2.0 + n, 2.9 + n, word, 0.5) for n, word in enumerate(text.split()))
+    transcript = Transcript(
+        MediaRef("a.webm", "", 60.0), (Segment(2.0, words[-1].end_s, text, words, "en"),),
+        "en", "whisper", "demo", "stabil", Coverage(6.0, 6.0), Timing(),
+    )  # fmt: skip
+    renamed = replace(item(3, "After the change"), channel="Talks Official")
+    stages.write(library, renamed, transcript, 0.0)
+    for name in ("Talks", "talks official", "UCtalks"):
+        found = {each.item_id for each in service.corrections.preview(name, "zwingly", "Zwingli")}
+        assert found == {TALKS[0].id, renamed.id}
+    stranger = replace(item(4, "By a stranger"), extra={"channel_id": "UCstranger"})
+    stages.write(library, stranger, transcript, 0.0)
+    with raises(UsageError, "correct.several_channels", channel="Talks", count=2):
+        list(service.corrections.preview("Talks", "zwingly", "Zwingli"))
+    (found_one,) = service.corrections.preview("UCstranger", "zwingly", "Zwingli")
+    assert found_one.item_id == stranger.id

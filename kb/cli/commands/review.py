@@ -262,7 +262,7 @@ def clip(
 
 def vocabulary(
     channel: Annotated[
-        str, typer.Argument(metavar="CHANNEL", help="Its name; '*' for every channel.")
+        str, typer.Argument(metavar="CHANNEL", help="Its name or id; '*' for every channel.")
     ],
     add: Annotated[list[str] | None, typer.Option("--add", help="A name or term.")] = None,
     remove: Annotated[list[str] | None, typer.Option("--remove", help="Take it out.")] = None,
@@ -290,7 +290,9 @@ def vocabulary(
 
 
 def correct(
-    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Its name; '*' for all items.")],
+    channel: Annotated[
+        str, typer.Argument(metavar="CHANNEL", help="Its name or id; '*' for all items.")
+    ],
     wrong: Annotated[str, typer.Argument(metavar="WRONG")],
     right: Annotated[str, typer.Argument(metavar="RIGHT")],
     apply: Annotated[

@@ -89,6 +89,10 @@ DE: dict[str, tuple[str, str]] = {
         "{wrong!r} ist nichts, wonach sich suchen ließe.",
         "kb correct KANAL FALSCH RICHTIG",
     ),
+    "correct.several_channels": (
+        "{count} Kanäle heißen {channel!r}.",
+        "Die Id eines von ihnen angeben: {ids}.",
+    ),
     "correct.no_items": (
         "Keine Einträge eines Kanals {channel!r} in {home}.",
         "Bekannte Kanäle: {known}; {everything!r} für alle Einträge.",
