@@ -30,6 +30,7 @@ from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.options import RunOptions
 from kb.service import Service, open_browser
 from kb.service.notation import FORMATS, SEARCH_MODES
+from kb.service.private_files import private_files
 from kb.settings import PROJECT_ROOT, get_settings, python_command
 from kb.types.guarded_output import GuardedFormatter, guarded_output
 
@@ -331,7 +332,8 @@ def _run(arguments: list[str] | None) -> int:
         handler = logging.StreamHandler()
         handler.setFormatter(GuardedFormatter("%(levelname)s %(name)s: %(message)s"))
         logging.basicConfig(level=get_settings().log_level.upper(), handlers=[handler])
-        result = app(args=arguments, prog_name="kb", standalone_mode=False)
+        with private_files(get_settings()):
+            result = app(args=arguments, prog_name="kb", standalone_mode=False)
     except KBError as error:
         console.print_error(error)
         return error.exit_code

@@ -73,6 +73,14 @@ def ensure_media(
     entry = library.find(item.id)
     if entry is None or entry.media_path is None:
         entry = _fetch(library, item, progress, source)
+    elif entry.sha256 and sha256_of(entry.media_path) != entry.sha256:
+        # A hard link shares its content with the source: a change in place changes both.
+        raise MediaUnavailable(
+            "media.changed",
+            "{path} is not the file any more that was taken into the library.",
+            hint="Put the original file back, or ingest the changed one from its own place.",
+            path=shown(entry.media_path),
+        )
     if not entry.sha256 and entry.media_path is not None:
         measured = {"media": {"sha256": sha256_of(entry.media_path)}}
         entry = library.write_metadata(entry.item, measured)

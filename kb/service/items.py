@@ -21,6 +21,7 @@ from kb.library.metadata import LibraryListing
 from kb.pipeline import captions, stages
 from kb.service.results import ItemStatus, Publication
 from kb.settings import Settings
+from kb.storage.permissions import give_usual_rights
 from kb.transcript import FORMATS, mime_type, render
 from kb.transcript.formats import json_document
 from kb.types import MediaItem, Timestamps, Transcript
@@ -210,6 +211,7 @@ class Items:
     def write(self, target: Path, text: str) -> None:
         """Write a text to `target`, replacing the file in one step. Raises LibraryError."""
         storage.write_text(target, text)
+        give_usual_rights(target)
 
     # As documents
 

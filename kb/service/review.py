@@ -18,6 +18,7 @@ from kb.options import RunOptions
 from kb.pipeline import stages
 from kb.service.revisions import Revisions, current_user, now, run_of
 from kb.settings import Settings
+from kb.storage.permissions import give_usual_rights
 from kb.transcript.chunks import format_timestamp
 from kb.transcript.editing import text_between
 from kb.types import MediaItem, SpeechSpan, Transcript
@@ -303,6 +304,8 @@ class Review:
             )  # fmt: skip
         sheet = folder / SHEET
         storage.write_text(sheet, rows.getvalue())
+        for path in (sheet, *clips):
+            give_usual_rights(path)
         return Exported(sheet, tuple(clips))
 
     def _medium(self, entry: LibraryEntry) -> Path:

@@ -36,6 +36,13 @@ class LibrarySettings(BaseModel):
         description="An item is held for review where a smaller share of its speech is covered "
         "and free of doubt.",
     )
+    group_access: bool = Field(
+        False,
+        alias="KB_GROUP_ACCESS",
+        description="Files of the library are readable and writable for the group of its folder, "
+        "for a share that several accounts use. Off: for your account alone. A folder that a group "
+        "may write to already keeps that.",
+    )
     embedding_model: str = Field(
         "",
         alias="KB_EMBEDDING_MODEL",

@@ -26,7 +26,14 @@ from kb.errors import LibraryError
 from kb.storage.os_errors import library_error
 from kb.storage.user_text import MAX_DOCUMENT_BYTES, UnreadableText, read_user_text
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 Result = TypeVar("Result")
+
+_FICLONE = 0x40049409  # ioctl of Linux that clones a file (linux/fs.h)
 
 TEMPORARY_PREFIX = ".kb-"
 TEMPORARY_SUFFIX = ".tmp"
@@ -135,12 +142,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def link_or_copy(source: Path, target: Path, *, link: bool) -> None:
-    """Put the file `source` at `target` as a hard link if possible, else as a copy.
+    """Put the file `source` at `target` as a clone or a hard link if possible, else as a copy.
 
+    A clone (Btrfs, XFS) takes no space and is a file of its own: a change of the source in place
+    does not reach it, as it does reach a hard link.
     Raises LibraryError. The caller has checked that `source` exists.
     """
     with atomic_path(target) as temporary:
         if link:
+            if _clone(source, temporary):
+                return
             try:
                 os.link(source, temporary)
                 return
@@ -150,7 +161,23 @@ def link_or_copy(source: Path, target: Path, *, link: bool) -> None:
         shutil.copyfile(source, temporary)
         # The date identifies the content later; a file system that cannot set it is no error.
         with suppress(OSError):
-            shutil.copystat(source, temporary)
+            status = source.stat()
+            os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _clone(source: Path, target: Path) -> bool:
+    """Make `target` a clone of `source`; return False where the file system has none."""
+    if fcntl is None:
+        return False
+    try:
+        with source.open("rb") as origin, target.open("xb") as copy:
+            fcntl.ioctl(copy.fileno(), _FICLONE, origin.fileno())
+        status = source.stat()
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return True
+    except OSError:
+        target.unlink(missing_ok=True)
+        return False
 
 
 def sweep(folder: Path) -> tuple[Path, ...]:

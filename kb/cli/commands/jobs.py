@@ -19,6 +19,8 @@ from kb.service.notation import VideoFilters
 
 START_S, STOP_S = 30.0, 20.0
 
+ROWS_SHOWN = 50  # items that `kb status` shows unless more are asked for
+
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
 
 
@@ -150,6 +152,9 @@ def status(
     item_id: Annotated[str | None, typer.Argument(metavar="[ID]")] = None,
     state: Annotated[str | None, typer.Option("--state", help=", ".join(STATES))] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1)] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help=f"Every item, not only the newest {ROWS_SHOWN}.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -169,6 +174,8 @@ def status(
                 live.update(console.status_view(service, state, limit or 20), refresh=True)
                 time.sleep(1.0)
     ids = service.items.resolve_ids([item_id]) if item_id else []
+    if limit is None and not (every or as_json):
+        limit = ROWS_SHOWN
     items = service.items.statuses(state=state, limit=limit, ids=ids)
     if as_json:
         console.print_json(
@@ -184,6 +191,14 @@ def status(
     elif items:
         console.out.print(console.status_view(service, state, limit, items))
         console.print_problems(items)
+        if limit == len(items) and not ids:
+            counts = service.queue.counts()
+            total = counts.get(state, 0) if state else sum(counts.values())
+            if total > len(items):
+                console.print_note(
+                    f"The newest {len(items)} of {total} items. All: kb status --all; others: "
+                    "--state NAME, --limit N"
+                )
     else:
         console.print_note("No items. Begin with: kb ingest FILE")
 

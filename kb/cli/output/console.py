@@ -11,7 +11,6 @@ from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -62,8 +61,8 @@ class GuardedConsole(Console):
         self._file = new_file
 
 
-out = GuardedConsole(highlight=False, soft_wrap=True)
-err = GuardedConsole(stderr=True, highlight=False)
+out = GuardedConsole(highlight=False, emoji=False, soft_wrap=True)
+err = GuardedConsole(stderr=True, highlight=False, emoji=False)
 
 _STYLE = {
     "done": "green",
@@ -215,13 +214,13 @@ def status_view(
     table.add_column("grade", justify="center")
     table.add_column("published")
     for item in items:
-        shown = item.state
+        label = item.state
         if item.state == "waiting" and item.wait_until:
-            shown += time.strftime(" until %d %b %H:%M", _local(item.wait_until))
+            label += time.strftime(" until %d %b %H:%M", _local(item.wait_until))
         style = _STYLE.get(item.state, "")
         done = f"{item.share:.0%}"
         table.add_row(
-            item.id, escape(item.title), item.stage, Text(shown, style=style), done, item.grade,
+            Text(item.id), Text(item.title), item.stage, Text(label, style=style), done, item.grade,
             _published(item.publications),
         )  # fmt: skip
     lines.append(table)

@@ -6,6 +6,11 @@ _PLAYS = (
 )
 
 DE: dict[str, tuple[str, str]] = {
+    "media.changed": (
+        "{path} ist nicht mehr die Datei, die in die Bibliothek kam.",
+        "Die ursprüngliche Datei zurücklegen, oder die geänderte von ihrem eigenen Ort aus "
+        "aufnehmen.",
+    ),
     "media.not_readable": (
         "{path} lässt sich nicht lesen: {reason}.",
         "Prüfen, ob die Datei da ist und gelesen werden darf.",

@@ -19,11 +19,13 @@ from starlette.routing import Route
 
 from kb.errors import KBError
 from kb.service import Service, open_browser, uploads
+from kb.service.private_files import private_files
 from kb.service.sessions import Sessions
 from kb.service.throughput_meter import record_throughput
 from kb.service.views import AuditLog
 from kb.service.worker_supervisor import POLL_EVERY_S, Chore, worker_supervisor
 from kb.settings import Settings, get_settings
+from kb.types.guarded_output import guarded_output
 from kb.ui import access
 from kb.ui.web import media_route, oidc, request_guard, upload_route
 from kb.ui.web.sign_in_limits import TrustedProxies
@@ -99,6 +101,13 @@ def is_password_enforced(settings: Settings) -> bool:
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[None]:
     """Preload modules, open the browser and supervise the worker while the server runs."""
+    with private_files(get_settings()), guarded_output():
+        async with _running():
+            yield
+
+
+@asynccontextmanager
+async def _running() -> AsyncIterator[None]:
     stopping = threading.Event()
     threading.Thread(target=_preload, args=(stopping, get_settings()), daemon=True).start()
     if open_browser.OPEN_BROWSER_FLAG in sys.argv:

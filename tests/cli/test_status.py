@@ -1,0 +1,30 @@
+"""The rows that `kb status` prints."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kb.cli.commands.jobs import ROWS_SHOWN
+from kb.cli.main import run
+from kb.service import Service
+from kb.types import MediaItem
+
+
+def test_status_is_bounded_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    service = Service()
+    items = [
+        MediaItem(f"web:x:{n}", "web", "https://x.example", f"Talk {n}", "") for n in range(60)
+    ]
+    service.queue.items.submit(items, {}, lambda *_arguments: None)
+    service.close()
+    assert run(["status"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.count("web:x:") == ROWS_SHOWN
+    assert f"newest {ROWS_SHOWN} of 60" in printed.err
+    for arguments, shown in ((["--all"], 60), (["--limit", "3"], 3), (["--state", "queued"], 50)):
+        assert run(["status", *arguments]) == 0
+        assert capsys.readouterr().out.count("web:x:") == shown
+    assert run(["status", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["items"]) == 60
