@@ -81,7 +81,7 @@ class Ingest:
         return IngestReport(
             tuple(queued_ids),
             tuple(skipped),
-            tuple(self.items.statuses(ids=queued_ids)),
+            tuple(self.items.statuses(ids=queued_ids)) if queued_ids else (),
             tuple(refused),
             tuple(dict.fromkeys(note for each in listings for note in each.report.notes)),
             rejected=sum(each.rejected for each in listings),
@@ -97,7 +97,10 @@ class Ingest:
         self._prepare(options)
         queued, passed = self.queue.submit(media_items, options)
         return IngestReport(
-            tuple(queued), tuple(passed), tuple(self.items.statuses(ids=queued)), ()
+            tuple(queued),
+            tuple(passed),
+            tuple(self.items.statuses(ids=queued)) if queued else (),
+            (),
         )
 
     def enqueue_listing(

@@ -95,13 +95,12 @@ class Listing:
                 if item.id in seen:
                     continue
                 seen.add(item.id)
-                if self.filters.new and item.id in self.known:
-                    self.skipped += 1
-                    continue
-                if self.filters.keep(item):
-                    yield item
-                else:
+                if not self.filters.keep(item):
                     self.rejected += 1
+                elif self.filters.new and item.id in self.known:
+                    self.skipped += 1
+                else:
+                    yield item
 
         return islice(pass_through(), self.filters.limit or None)
 
