@@ -8,6 +8,7 @@ cannot be written; the failure is logged.
 
 from __future__ import annotations
 
+import getpass
 import json
 import logging
 import os
@@ -21,6 +22,14 @@ log = logging.getLogger(__name__)
 
 FOLDER, FILE = "logs", "audit.jsonl"
 _MOST_NAMES = 50  # ids listed in one line; their number is given too
+
+
+def current_user() -> str:
+    """Return the name of this process's account."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # an account without a name
+        return "unknown"
 
 
 class AuditLog:

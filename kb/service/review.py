@@ -210,6 +210,7 @@ class Review:
         }  # fmt: skip
         entry = self.library.amend(entry.item.id, released) or entry
         self.queue.items.record_review(entry.item.id, transcript.grade, release=True)
+        self.queue.record("accept", [entry.item.id])
         return self.revisions.follow_up(entry, transcript)
 
     def retry(self, item_id: str, *, model: str | None = None, engine: str | None = None) -> int:

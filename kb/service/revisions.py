@@ -154,6 +154,7 @@ class Revisions:
             entry = self._write(entry, revised, revision)
         self.queue.items.record_review(entry.item.id, revised.grade)
         self.follow_up(entry, revised)
+        self.queue.record("correct", [entry.item.id], kind=kind)
         return revision
 
     def entry_of(self, item_id: str) -> LibraryEntry:

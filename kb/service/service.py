@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from kb.library import Library
+from kb.library.audit import AuditLog, current_user
 from kb.settings import Settings, get_settings
 
 # Each part is imported on first access: `kb --help` needs none of them.
@@ -36,14 +37,16 @@ if TYPE_CHECKING:
 class Service:
     """The parts for the user interfaces: `service.items.status(id)`, `service.ingest.run(...)`."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, who: str = "") -> None:
+        """Make the service; `who` is the person in the log of actions, by default this account."""
         from kb.inference.session import InferenceSession
         from kb.jobs.queue.client import JobQueue
 
         self.settings = settings or get_settings()
         self.library = Library(self.settings.home)
         self.inference_session: InferenceSession = InferenceSession(self.settings)
-        self.queue: JobQueue = JobQueue(self.settings, self.library)
+        self.audit = AuditLog(self.settings.home, who or f"{current_user()} (command line)")
+        self.queue: JobQueue = JobQueue(self.settings, self.library, self.audit)
         self._exit_stack = ExitStack()  # closes the parts that were made on access
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from kb.errors import KBError
 
 SESSION_S = 30 * 86_400
 DEVICE_S = 365 * 86_400
+COOKIE = "kb_session"  # the cookie that holds the token
 FOLDER, FILE = "dashboard", "sessions.json"
 _MOST = 2_000  # entries of each kind; the oldest are dropped
 

@@ -42,6 +42,7 @@ from kb.jobs.queue.views import QueueRow as QueueRow
 # The library
 from kb.library import LibraryEntry as LibraryEntry
 from kb.library.audit import AuditLog as AuditLog
+from kb.library.audit import current_user as current_user
 from kb.library.metadata import LibraryListing as LibraryListing
 
 # Sources

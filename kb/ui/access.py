@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import streamlit as st
 from streamlit.runtime.secrets import secrets_singleton
 
+from kb.service.sessions import COOKIE, Sessions
+from kb.service.views import current_user
 from kb.settings import Settings, get_settings
 
 # What people elsewhere may not change: folders and files of this machine, addresses to which keys
@@ -42,6 +45,25 @@ def page_settings() -> Settings:
     settings = get_settings()
     others = _reached_by_others or oidc_enabled() or bool(settings.password.get_secret_value())
     return _shared(settings) if others and not settings.shared else settings
+
+
+def visitor() -> str:
+    """Return the name of this visitor for the log of actions: an address, or a session's name."""
+    if oidc_enabled():
+        return str(st.user.get("email") or "unknown")
+    try:
+        token = st.context.cookies.get(COOKIE, "")
+    except (AttributeError, RuntimeError):  # outside of a request
+        token = ""
+    settings = get_settings()
+    if not token or not isinstance(token, str) or not settings.password.get_secret_value():
+        return f"{current_user()} (dashboard)"
+    return f"session {_sessions(settings).name_of(token)}"
+
+
+@lru_cache(maxsize=1)
+def _sessions(settings: Settings) -> Sessions:
+    return Sessions(settings.home, settings.password.get_secret_value())
 
 
 def may_change(name: str) -> bool:

@@ -31,7 +31,7 @@ def service() -> Service:
     known = st.session_state.get(_SERVICE)
     settings = access.page_settings()
     if known is None or known.settings is not settings:
-        known = st.session_state[_SERVICE] = Service(settings)
+        known = st.session_state[_SERVICE] = Service(settings, access.visitor())
     return known  # type: ignore[no-any-return]
 
 

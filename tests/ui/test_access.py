@@ -20,6 +20,7 @@ from tests.support.raising import raises
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("KB_HOME", str(tmp_path / "library"))
     monkeypatch.setenv("KB_MODEL", "demo")
+    access.set_reached_by_others(False)
     get_settings.cache_clear()
     yield tmp_path / "library"
     access.set_reached_by_others(False)

@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import Service, uploads
+from kb.service.sessions import COOKIE
 from kb.settings import Settings, get_settings
 from kb.ui.i18n import text
 from kb.ui.web import (
@@ -285,7 +286,7 @@ def test_page_routes_and_connection_ask_for_the_password(
         for wrong in ("", "harbour", PASSWORD + " ", PASSWORD.upper()):
             refused = browser.post(request_guard.SIGN_IN, data={"password": wrong}, headers=OURS)
             assert refused.status_code == 401
-            assert request_guard.COOKIE not in browser.cookies
+            assert COOKIE not in browser.cookies
         done = browser.post(
             request_guard.SIGN_IN, data={"password": PASSWORD, "next": "/?tab=Queue"}, headers=OURS
         )
@@ -302,20 +303,20 @@ def test_page_routes_and_connection_ask_for_the_password(
             headers={
                 **OURS,
                 "Host": "127.0.0.1:8501",
-                "Cookie": f"{request_guard.COOKIE}={browser.cookies[request_guard.COOKIE]}",
+                "Cookie": f"{COOKIE}={browser.cookies[COOKIE]}",
             },
         ) as socket:
             assert socket.receive_text() == "hello"
-        session = browser.cookies[request_guard.COOKIE]
+        session = browser.cookies[COOKIE]
     # The cookie is valid after a restart, but not after a change of the password.
     with client() as again:
-        again.cookies.set(request_guard.COOKIE, session)
+        again.cookies.set(COOKIE, session)
         assert again.get("/").status_code == 200
     locked(monkeypatch, KB_PASSWORD="another")
     with client() as other:
-        other.cookies.set(request_guard.COOKIE, session)
+        other.cookies.set(COOKIE, session)
         assert other.get("/").status_code == 401
-        other.cookies.set(request_guard.COOKIE, "in.forged.forged")
+        other.cookies.set(COOKIE, "in.forged.forged")
         assert other.get("/").status_code == 401
 
 

@@ -18,9 +18,9 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kb.library.audit import AuditLog
-from kb.service.sessions import SESSION_S, Sessions
+from kb.service.sessions import COOKIE, SESSION_S, Sessions
 from kb.ui.web import request_guard
-from kb.ui.web.request_guard import COOKIE, DEVICE_COOKIE, SIGN_IN, SIGN_OUT, RequestGuard
+from kb.ui.web.request_guard import DEVICE_COOKIE, SIGN_IN, SIGN_OUT, RequestGuard
 from kb.ui.web.sign_in_limits import (
     REMEMBER_S,
     SERVER_TRIES,

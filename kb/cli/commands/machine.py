@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from kb.cli.options import Json, with_run_options
 from kb.cli.output import console, machine
@@ -21,7 +22,29 @@ models_app = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(calibrate)
+    app.command()(audit)
     app.add_typer(models_app, name="models")
+
+
+def audit(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Lines, the newest.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show who did what in this library: sign-ins, uploads, ingests, corrections, settings."""
+    lines = Service().audit.read(limit)
+    if as_json:
+        console.print_json(lines)
+        return
+    for line in lines:
+        known = ("at", "who", "what")
+        facts = "  ".join(
+            f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+            for name, value in line.items()
+            if name not in known
+        )
+        console.out.print(Text("  ".join([*(str(line.get(name, "")) for name in known), facts])))
+    if not lines:
+        console.print_note("Nothing is recorded yet.")
 
 
 @with_run_options("model", "engine")

@@ -56,6 +56,7 @@ def publish(
     held = service.publisher.held_items() if all_items else []
     if to == REMOTE and len(chosen) > 1:
         publish_output.print_estimate(service.publisher.estimate(chosen))
+    service.audit.record("publish", chosen, to=to)
     with console.count_progress("publish", len(chosen), shown=sys.stderr.isatty()) as progress:
         result = service.publisher.publish(to, chosen, options.metadata, progress)
     _print_result(result, held, as_json)
@@ -88,6 +89,7 @@ def sync(
             publish_output.print_held(held)
         return
     todo = len(plan.selected_steps(prune=prune))
+    service.audit.record("sync", to=REMOTE)
     with console.count_progress("sync", todo, shown=sys.stderr.isatty()) as progress:
         result = service.publisher.apply(
             plan, prune=prune, metadata=options.metadata, progress=progress
@@ -147,6 +149,7 @@ def upload(
             hint="Give files, or a folder with files, that ODIN takes.",
         )
     number = 0
+    service.audit.record("upload to a knowledge base", [file.name for file in files], to=REMOTE)
     with console.count_progress("upload", len(files), shown=sys.stderr.isatty()) as progress:
 
         def on_file_done(result: FileResult) -> None:

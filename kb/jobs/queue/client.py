@@ -31,11 +31,13 @@ from kb.jobs.queue.outbox import DEFERRED, Outbox
 from kb.jobs.queue.source_factory import SourceFactory, marked
 from kb.jobs.queue.views import QueueFigures, QueuePage, QueueRow
 from kb.library import Library
+from kb.library.audit import AuditLog
 from kb.options import RunOptions
 from kb.pipeline import publish_record
 from kb.settings import Settings
 from kb.sources.listing.filters import VideoFilters
 from kb.types import MediaItem
+from kb.types.safe_text import hide_credentials
 
 if TYPE_CHECKING:
     from kb.jobs.queue.dbos_client import DbosClient
@@ -67,8 +69,9 @@ class JobQueue:
     The database is opened at first use; every method may raise LibraryError.
     """
 
-    def __init__(self, settings: Settings, library: Library) -> None:
+    def __init__(self, settings: Settings, library: Library, audit: AuditLog | None = None) -> None:
         self._settings = settings
+        self._audit = audit
         self._library = library
         self._exit_stack = contextlib.ExitStack()  # closes what was opened
 
@@ -114,6 +117,11 @@ class JobQueue:
         """The factory of the sources of items."""
         return SourceFactory(self._settings, self.database)
 
+    def record(self, what: str, ids: Sequence[str] = (), **facts: str) -> None:
+        """Write an action to the library's log of who did what; nothing without such a log."""
+        if self._audit is not None:
+            self._audit.record(what, ids, **facts)
+
     # Requests
 
     def submit(
@@ -122,12 +130,15 @@ class JobQueue:
         """Queue items; return the queued ids and the skipped items."""
         sync_from_library(self.items, self._library, [item.id for item in media_items])
         enqueue = self._client.enqueue(captions_first=options.wants_captions(self._settings))
-        return self.items.submit(
+        queued, skipped = self.items.submit(
             media_items,
             marked(options.as_dict(), self._settings),
             enqueue,
             again=options.again,
         )
+        if queued:
+            self.record("ingest", queued)
+        return queued, skipped
 
     def submit_listing(
         self, reference: str, filters: VideoFilters, options: RunOptions
@@ -136,6 +147,7 @@ class JobQueue:
         job = listing_job(reference, filters)
         stored = marked(options.as_dict(), self._settings)
         enqueue_listing(self.items, job, stored, self._client.ingest)
+        self.record("ingest", [job.id], reference=hide_credentials(reference))
         return [job.id]
 
     def states_of(self, ids: Sequence[str]) -> dict[str, str]:
@@ -151,7 +163,10 @@ class JobQueue:
         """
         sync_from_library(self.items, self._library, ids)
         queued = [item_id for item_id, _ in self.items.retry(ids, self._client.ingest)]
-        return list(dict.fromkeys([*queued, *(i for _, i in self.retry_publications(ids))]))
+        again = list(dict.fromkeys([*queued, *(i for _, i in self.retry_publications(ids))]))
+        if again:
+            self.record("retry", again)
+        return again
 
     def retry_failed(self) -> list[str]:
         """Queue every failed item and every failed publication again."""
@@ -177,7 +192,10 @@ class JobQueue:
         # Publications are cancelled after the items: an item that was finished just now then queues
         # no publications any more (`ItemSteps`).
         dropped = self.cancel_publications(ids) if state == CANCELLED else []
-        return list(dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped)]))
+        ended = list(dict.fromkeys([*(i for i, _ in stopped), *(i for _, i in dropped)]))
+        if ended:
+            self.record("cancel" if state == CANCELLED else "pause", ended)
+        return ended
 
     def cancel_publications(self, ids: Sequence[str]) -> list[tuple[str, str]]:
         """Cancel these items' waiting publications; return (knowledge base, item id) of each.
@@ -207,6 +225,7 @@ class JobQueue:
         if ids:
             return self.cancel(ids, PAUSED)
         by_hand = KBError("lane.paused_by_hand", "paused by hand")
+        self.record("pause the queue")
         self._lanes.pause(
             workflow_ids.ITEM_LANE, workflow_ids.FOREVER, by_hand.message, by_hand.problem
         )
@@ -214,6 +233,7 @@ class JobQueue:
 
     def resume(self, ids: Sequence[str] = ()) -> list[str]:
         """End the pause of items; without ids, open every lane and queue all waiting work too."""
+        self.record("resume", ids)
         if not ids:
             for lane in self.lanes():
                 self._lanes.open(lane.name)
@@ -239,6 +259,7 @@ class JobQueue:
         """Queue an item for remote knowledge bases, to be synchronised with the library."""
         if not sinks:
             return
+        self.record("publish", [item_id], to=", ".join(sinks))
         with self.database.begin() as connection:
             for sink in sinks:
                 self.outbox.submit(connection, sink, item_id, self._client.publish)

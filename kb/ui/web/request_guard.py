@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kb.errors import UsageError
-from kb.service.sessions import DEVICE_S, SESSION_S, Sessions
+from kb.service.sessions import COOKIE, DEVICE_S, SESSION_S, Sessions
 from kb.service.views import AuditLog
 from kb.settings import Settings
 from kb.ui.i18n import MESSAGES
@@ -33,7 +33,7 @@ from kb.ui.web.sign_in_limits import SignInLimits, TrustedProxies, caller_of
 
 SIGN_IN, SIGN_OUT = "/kb-login", "/kb-logout"
 HEALTH = "/_stcore/health"  # discloses only that the server runs
-COOKIE, DEVICE_COOKIE = "kb_session", "kb_device"
+DEVICE_COOKIE = "kb_device"
 BODY_S = 10.0  # seconds within which a sign-in form must arrive
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

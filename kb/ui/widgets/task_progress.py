@@ -23,6 +23,7 @@ def start(name: str, arguments: Mapping[str, Any] | None = None) -> None:
     try:
         service.library.prepare()
         tasks.start(service.settings, name, arguments)
+        service.audit.record(f"start {name}")
     except KBError as error:
         messages.flash_error(_flash_key(name), error)
     else:

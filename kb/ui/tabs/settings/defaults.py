@@ -133,6 +133,7 @@ def _save(names: list[str]) -> None:
         return
     try:
         env_file.change(changes)
+        session.service().audit.record("settings", sorted(changes))
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
         return

@@ -193,6 +193,7 @@ def _save_secret(alias: str) -> None:
 def _write(alias: str, value: str, message_key: str) -> None:
     try:
         env_file.change({alias: value})
+        session.service().audit.record("settings", [alias])
     except KBError as error:
         messages.flash_error(_FLASH_KEY, error)
         return
