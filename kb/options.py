@@ -128,6 +128,12 @@ class RunOptions:
         library_only=True,
         single_run=True,
     )
+    drop_corrections: bool = option(
+        False,
+        help="Give up corrections by hand that a new transcript would keep.",
+        library_only=True,
+        single_run=True,
+    )
     detect_speech: bool = option(True, help="Read everything, not only speech.", flag="--no-vad")
     track: str | None = option(
         None,

@@ -42,6 +42,7 @@ TYPED: dict[str, tuple[list[str], Any]] = {
     "sinks": (["--to", "local, odin"], ("local", "odin")),
     "keep": (["--keep", "mp4"], "mp4"),
     "again": (["--again"], True),
+    "drop_corrections": (["--drop-corrections"], True),
     "detect_speech": (["--no-vad"], False),
     "metadata": (
         ["--meta", "team = research", "--meta", "a=b=c"],

@@ -33,6 +33,8 @@ from kb.sinks import open_sink
 from kb.sources import get_source
 from kb.sources.base import Source
 from kb.transcript import render
+from kb.transcript.carried_edits import carry_over
+from kb.transcript.editing import update_coverage
 from kb.transcript.formats import json_document
 from kb.transcript.passages import passages
 from kb.types import LocalMedia, MediaItem, Published, Revision, Transcript
@@ -158,11 +160,23 @@ def transcribe(
 
 
 def write(
-    library: Library, item: MediaItem, transcript: Transcript, hold_below: float, *, run: int = 1
+    library: Library,
+    item: MediaItem,
+    transcript: Transcript,
+    hold_below: float,
+    *,
+    run: int = 1,
+    keep_corrections: bool = True,
 ) -> tuple[LibraryEntry, HoldDecision]:
-    """Write the transcript's files and their metadata; decide whether the item is held."""
+    """Write the transcript's files and their metadata; decide whether the item is held.
+
+    Changes by hand in the transcript that is replaced are made again where their words are found
+    (`keep_corrections`); the others stay in the file as a record, and a warning counts them.
+    """
     stem = library.stem(item)
-    transcript = replace(transcript, revisions=_earlier_revisions(library, item))
+    transcript = _with_corrections(
+        transcript, _earlier_revisions(library, item), run, keep=keep_corrections
+    )
     library.write_text(stem, ".txt", render(transcript, "txt", item=item))
     # The exact transcript is written last: if it exists, the text beside it is complete.
     library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
@@ -185,12 +199,53 @@ def write(
                 "warnings": list(transcript.warnings),
                 "tracks": list(transcript.media.tracks) or None,
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                **_revised(transcript, run),
             },
             **captions.captions_retired(library.find(item.id)),
             **decision.metadata(),
         },
     )
     return entry, decision
+
+
+def _with_corrections(
+    transcript: Transcript, revisions: tuple[Revision, ...], run: int, *, keep: bool
+) -> Transcript:
+    """Return a new transcript with the earlier changes by hand, made again or as a record."""
+    if not revisions or not keep:
+        return replace(transcript, revisions=revisions)
+    carried = carry_over(transcript.segments, revisions, run)
+    added = [
+        word
+        for revision in carried.revisions
+        if revision.run == run
+        for change in revision.changes
+        if change.after is not None
+        for word in change.after.words
+    ]
+    lost = (
+        (
+            f"{carried.lost} corrections by hand belong to an earlier transcript and are not in "
+            "this one: their words were not found again.",
+        )
+        if carried.lost
+        else ()
+    )
+    return replace(
+        transcript,
+        segments=carried.segments,
+        revisions=carried.revisions,
+        coverage=update_coverage(transcript.coverage, added),
+        warnings=(*transcript.warnings, *lost),
+    )
+
+
+def _revised(transcript: Transcript, run: int) -> dict[str, object]:
+    """Return the metadata of the changes by hand that this transcript has; empty without any."""
+    own = [revision for revision in transcript.revisions if revision.run == run]
+    if not own:
+        return {}
+    return {"revised": {"at": own[-1].at, "by": own[-1].by, "times": len(own)}}
 
 
 def _earlier_revisions(library: Library, item: MediaItem) -> tuple[Revision, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
@@ -39,8 +39,12 @@ class Ingest:
         references: Sequence[str],
         options: RunOptions,
         filters: VideoFilters | None = None,
+        confirm: Callable[[Mapping[str, int]], bool] = lambda _: True,
     ) -> IngestReport:
         """Queue the media of references.
+
+        `confirm` is called with the numbers of `corrections` before items that have any are
+        transcribed again; if it returns False, these items are left out.
 
         A reference that cannot be used is reported, and the other references are processed. A
         listing that has to wait (quota) is queued as a listing. Raises UsageError when none of
@@ -73,6 +77,11 @@ class Ingest:
                 refused.append(error)
         if not found and not queued_ids and refused:
             raise refused[0].recast(UsageError) from refused[0]
+        corrected = self.corrections(found.keys()) if options.again else {}
+        if corrected and not confirm(corrected):
+            for item_id in corrected:
+                del found[item_id]
+                skipped.append(Skipped(item_id, "it has corrections by hand", SkipCode.DONE))
         queued, passed = self.queue.submit(list(found.values()), options)
         queued_ids += queued
         skipped.extend(passed)
@@ -88,6 +97,20 @@ class Ingest:
             unavailable=sum(each.report.unavailable for each in listings),
             known=sum(each.skipped for each in listings),
         )
+
+    def corrections(self, ids: Collection[str]) -> dict[str, int]:
+        """Return the number of changes by hand of those of these items that have any, by id.
+
+        A new transcription of them keeps a change where its words are found again.
+        """
+        wanted = frozenset(ids)
+        found: dict[str, int] = {}
+        for entry in self.items.listing().entries if wanted else ():
+            revised = entry.transcribed.get("revised")
+            times = revised.get("times") if isinstance(revised, dict) else None
+            if entry.item.id in wanted and isinstance(times, int) and times > 0:
+                found[entry.item.id] = times
+        return found
 
     def enqueue(self, media_items: Sequence[MediaItem], options: RunOptions) -> IngestReport:
         """Queue media that a scan has found, without another request to their source.

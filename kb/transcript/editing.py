@@ -30,7 +30,7 @@ def replace_text(segment: Segment, text: str) -> Segment:
     divide the pause between these. Spaces separate the words of the text.
     """
     text = collapse_whitespace(text)
-    old = _words(segment)
+    old = segment_words(segment)
     tokens = text.split(" ")
     matcher = SequenceMatcher(None, [w.text for w in old], tokens, autojunk=False)
     words: list[Word] = []
@@ -46,7 +46,7 @@ def replace_text(segment: Segment, text: str) -> Segment:
     return replace(segment, text=text, words=tuple(words))
 
 
-def _words(segment: Segment) -> list[Word]:
+def segment_words(segment: Segment) -> list[Word]:
     """Return the segment's words in the form of its text, punctuation included."""
     found = pieces(segment)
     if len(found) != len(segment.words) or any(piece.glued for piece in found):
@@ -76,7 +76,7 @@ def spread(tokens: Sequence[str], start_s: float, end_s: float) -> list[Word]:
 def text_between(segments: Iterable[Segment], start_s: float, end_s: float) -> str:
     """Return the words whose middle is between two times, in the form of the text."""
     near = (s for s in segments if s.start_s < end_s and s.end_s > start_s)
-    words = [word for segment in near for word in _words(segment)]
+    words = [word for segment in near for word in segment_words(segment)]
     return " ".join(w.text for w in words if start_s <= (w.start_s + w.end_s) / 2 < end_s)
 
 
@@ -111,7 +111,7 @@ def edit_span(
     changes: list[TextChange] = []
     placed = False
     for place, segment in enumerate(segments):
-        words = _words(segment)
+        words = segment_words(segment)
         kept = [w for w in words if not start_s <= (w.start_s + w.end_s) / 2 < end_s]
         if len(kept) == len(words):
             changed.append(segment)

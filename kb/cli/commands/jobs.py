@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -46,7 +48,8 @@ def ingest(
 ) -> None:
     """Queue media for the library: copy, transcribe, file, index."""
     service = Service()
-    report = service.ingest.run(sources, options, filters)
+    confirm = partial(_confirm_again, options, ask=sys.stdin.isatty() and not as_json)
+    report = service.ingest.run(sources, options, filters, confirm)
     items = report.items
     if wait:
         # The wait includes requested items that were in the queue before. An item that waits for
@@ -73,6 +76,21 @@ def ingest(
         console.print_error(error)
     if report.refused or any(item.state == "failed" for item in items):
         raise typer.Exit(FAILED)
+
+
+def _confirm_again(options: RunOptions, corrected: Mapping[str, int], *, ask: bool) -> bool:
+    """Say how many corrections by hand a new transcription concerns; at a terminal, ask."""
+    items, count = len(corrected), sum(corrected.values())
+    fate = (
+        "They are dropped"
+        if options.drop_corrections
+        else "They are kept where the words match (--drop-corrections drops them)"
+    )
+    console.print_note(
+        f"{items} {'item has' if items == 1 else 'items have'} {count} "
+        f"{'correction' if count == 1 else 'corrections'} by hand. {fate}."
+    )
+    return not ask or typer.confirm("Transcribe again?", default=True, err=True)
 
 
 @with_run_options("preset", "workers")

@@ -93,9 +93,7 @@ def review(
         _edit(service, item_id, edit, note, as_json)
     elif retry:
         lost = service.review.retry(item_id, model=options.model, engine=options.engine)
-        lost_note = (
-            f" {lost} changes by hand are replaced with it; their record stays." if lost else ""
-        )
+        lost_note = f" Its {lost} changes by hand are kept where the words match." if lost else ""
         _print_result(
             {"id": item_id, "state": "queued", "edits": lost}, f"Queued again.{lost_note}", as_json
         )

@@ -106,8 +106,9 @@ class ItemSteps:
                 context.library, media.item, transcript, context.settings
             )
             stages.write(
-                context.library, media.item, transcript, context.settings.hold_below, run=row.run
-            )
+                context.library, media.item, transcript, context.settings.hold_below, run=row.run,
+                keep_corrections=not RunOptions.from_dict(row.options).drop_corrections,
+            )  # fmt: skip
             with contextlib.suppress(KBError):  # for display only
                 record_throughput(
                     context.items.database, context.executor, self._id, row.run, transcript

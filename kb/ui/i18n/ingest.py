@@ -128,6 +128,7 @@ EN: dict[str, str] = {
     "option_metadata": "Your own fields for ODIN",
     "option_metadata_help": "key=value, separated by commas; they are sent with each document.",
     "option_again": "Transcribe again what is already in the library",
+    "option_drop_corrections": "Drop corrections by hand when transcribing again",
     "option_detect_speech": "Read only the speech",
     "option_detect_speech_help": "Without it everything is read, music and noise too: for speech "
     "that is taken for noise.",
@@ -155,6 +156,10 @@ EN: dict[str, str] = {
     "plan_disk": "{size} of {free} free",
     "plan_listings": "{count} more are listed by a worker",
     "plan_listings_one": "one more is listed by a worker",
+    "plan_corrections": "{items} of these items have {count} corrections by hand: they are kept "
+    "where the words match.",
+    "plan_corrections_one": "1 item has {count} corrections by hand: they are kept where the words "
+    "match.",
     "plan_before": "{time} of work waits before it.",
     "start": "Ingest",
     "start_items": "Ingest {count} media",
@@ -299,6 +304,7 @@ DE: dict[str, str] = {
     "option_metadata": "Eigene Felder für ODIN",
     "option_metadata_help": "key=value, mit Komma getrennt; sie gehen mit jedem Dokument mit.",
     "option_again": "Noch einmal verschriften, was schon in der Bibliothek ist",
+    "option_drop_corrections": "Korrekturen von Hand beim erneuten Verschriften verwerfen",
     "option_detect_speech": "Nur die Sprache lesen",
     "option_detect_speech_help": "Sonst wird alles gelesen, auch Musik und Geräusche: für Sprache, "
     "die für Geräusch gehalten wird.",
@@ -326,6 +332,10 @@ DE: dict[str, str] = {
     "plan_disk": "{size} von {free} frei",
     "plan_listings": "{count} weitere listet ein Arbeiter auf",
     "plan_listings_one": "eine weitere Angabe listet ein Arbeiter auf",
+    "plan_corrections": "{items} dieser Einträge haben {count} Korrekturen von Hand: Sie bleiben, "
+    "wo die Wörter übereinstimmen.",
+    "plan_corrections_one": "1 Eintrag hat {count} Korrekturen von Hand: Sie bleiben, wo die "
+    "Wörter übereinstimmen.",
     "plan_before": "{time} Arbeit warten davor.",
     "start": "Aufnehmen",
     "start_items": "{count} Medien aufnehmen",

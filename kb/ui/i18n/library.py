@@ -99,6 +99,7 @@ EN: dict[str, str] = {
     "ledger_how": "Reading that stands",
     "ledger_readings": "Readings",
     "revisions": "Changes by hand",
+    "revisions_earlier": "Of an earlier transcript, and not in this one:",
     "revision_undo": "Take the last change back",
     "revision_undone": "The last change is taken back.",
     # Signs of doubt
@@ -233,6 +234,7 @@ DE: dict[str, str] = {
     "ledger_how": "Geltende Lesung",
     "ledger_readings": "Lesungen",
     "revisions": "Änderungen von Hand",
+    "revisions_earlier": "Zu einem früheren Transkript, und nicht in diesem:",
     "revision_undo": "Letzte Änderung zurücknehmen",
     "revision_undone": "Die letzte Änderung ist zurückgenommen.",
     "sign_uncovered": "Sprache ohne Wörter",

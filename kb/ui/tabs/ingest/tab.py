@@ -191,6 +191,16 @@ def _plan_and_button(
                     "plan_before", time=messages.format_timedelta(figures.remaining_s / speed.rtfx)
                 )
             )
+        corrected = service.ingest.corrections([item.id for item in items])
+        if corrected:
+            key = "plan_corrections_one" if len(corrected) == 1 else "plan_corrections"
+            st.warning(
+                text(
+                    key,
+                    items=format_number(len(corrected)),
+                    count=format_number(sum(corrected.values())),
+                )
+            )
         problem: KBError | None = st.session_state.pop(_PROBLEM, None)
         if problem is not None:
             messages.error(problem)

@@ -130,7 +130,13 @@ def _revisions(entry: LibraryEntry, transcript: Transcript, place: str) -> None:
     if not transcript.revisions:
         return
     with st.expander(f"{text('revisions')} ({format_number(len(transcript.revisions))})"):
-        for revision in reversed(transcript.revisions):
+        run = entry.transcribed.get("run", 1)
+        earlier = False
+        latest_first = list(reversed(transcript.revisions))
+        for revision in sorted(latest_first, key=lambda r: r.run != run):
+            if revision.run != run and not earlier:
+                earlier = True
+                st.caption(text("revisions_earlier"))
             when = messages.format_datetime(_seconds(revision.at))
             by = f" · {revision.by}" if revision.by else ""
             st.markdown(f"**{messages.escape_markdown(when + by)}**")
@@ -142,7 +148,7 @@ def _revisions(entry: LibraryEntry, transcript: Transcript, place: str) -> None:
                     f"{messages.escape_markdown(after)}"
                 )
         last = transcript.revisions[-1]
-        if _can_undo(last, transcript):
+        if last.run == run and _can_undo(last, transcript):
             st.button(
                 text("revision_undo"), key="undo", on_click=_undo, args=(entry.item.id, last, place)
             )
