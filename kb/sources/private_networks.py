@@ -1,6 +1,6 @@
 """Refusal of connections to private networks, for media that people elsewhere ask for.
 
-Whoever may name an address makes this machine connect to it (server-side request forgery): to its
+A person who names an address makes this machine connect to it (server-side request forgery): to its
 own services, to routers, to the data of a cloud's machines. The check is made where the connection
 is opened, on the address that was resolved, so redirects, other spellings of an address and names
 that lead elsewhere at the second look are covered. Python reports every connection to its audit

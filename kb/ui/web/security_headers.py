@@ -21,7 +21,7 @@ _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def is_closed(path: str, base: str = "") -> bool:
-    """Return whether a path belongs to a route of Streamlit that nobody needs.
+    """Return whether a path belongs to a route of Streamlit that the page does not need.
 
     `base` is the path below which the page is served, without a slash at its end.
     """

@@ -153,7 +153,7 @@ class Uploads:
     def _check_room(self, folder: Path, least: int = 0) -> None:
         """Raise Refused if the disk cannot hold what all uploads under way still bring.
 
-        `least` are bytes that are about to be written and may be declared by nobody.
+        `least` are bytes that are about to be written and no client may have declared.
         """
         free = shutil.disk_usage(folder).free
         missing = max(least, sum(each.missing for each in tuple(self._under_way)))
