@@ -55,7 +55,7 @@ class Sessions:
         return self._add("sessions", SESSION_S)
 
     def is_valid(self, token: str) -> bool:
-        """Return whether a session with this token was started and has neither ended nor expired."""
+        """Return whether a session with this token was started, and neither ended nor expired."""
         return self._has("sessions", token)
 
     def end(self, token: str) -> None:
