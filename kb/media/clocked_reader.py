@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from kb.media import SAMPLE_RATE_HZ, ffmpeg
 from kb.media.decoder_log import DecoderLog
+from kb.media.ogg_links import changed_links
 from kb.media.probe import MediaProbe, input_arguments, start_arguments
 from kb.media.tracks import Track
 
@@ -70,11 +71,12 @@ class Hole(NamedTuple):
 
 
 class ClockedReader:
-    """One run of ffmpeg over one sound track; `blocks` may be read once.
+    """One reading of one sound track; `blocks` may be read once.
 
     Where the clock jumps back by more than a second (joined files), the samples follow those before
     them; `rejoined` counts them. `dropped` counts samples of shorter overlaps, which are left out.
-    `holes`, `exit_code` and `log` are complete after `blocks`.
+    `packets` counts those that were placed. `holes`, `exit_code` and `log` are complete after
+    `blocks`.
     """
 
     def __init__(self, found: MediaProbe, track: Track, block_samples: int) -> None:
@@ -84,20 +86,20 @@ class ClockedReader:
         """
         self._block_samples = block_samples
         self._has_no_times = found.container in _WITHOUT_TIMES
-        self._process: subprocess.Popen[bytes] = ffmpeg.start(_command(found, track))
-        self._pipe = cast("IO[bytes]", self._process.stdout)
-        self.log = DecoderLog(cast("IO[bytes]", self._process.stderr))
+        self._found, self._track = found, track
+        self._start(0)
         self.holes: list[Hole] = []
         self.dropped = 0
         self.rejoined = 0
+        self.packets = 0
         self.exit_code = 0
         self._block = self._empty_block()
         self._filled = 0
         self._at = 0  # samples of the medium's clock that are placed
+        self._offset = 0  # of the medium's clock against that of the packets, after a jump of it
 
     def blocks(self) -> Iterator[Channels]:
         """Yield arrays [samples, `PLACES`] of equal length, the last one shorter."""
-        offset = 0  # of the medium's clock against that of the packets, after the latter jumped
         last = deque([np.zeros((0, PLACES), np.float32)], maxlen=_LAST_PACKETS)
         early: list[Channels] = []
         early_samples = 0
@@ -115,11 +117,16 @@ class ClockedReader:
                     early = []
                 continue
             if early_samples > _LONGEST_OVERLAP:
-                offset = self._at - first
-            elif early:
+                self._offset = self._at - first
+            elif early_samples > _JITTER_SAMPLES:
                 self.dropped += early_samples
+            else:
+                for packet in early:
+                    yield from self._place(packet)
             early, early_samples = [], 0
-            shift = 0 if previous is not None and self._has_no_times else first + offset - self._at
+            shift = first + self._offset - self._at
+            if previous is not None and self._has_no_times:
+                shift = 0
             if previous is None and shift > 0:
                 yield from self._place_silence(shift)
             elif shift > _JITTER_SAMPLES:
@@ -132,14 +139,21 @@ class ClockedReader:
                 self.dropped += late if previous is not None else 0
                 samples = samples[late:]
             previous = first
+            self.packets += 1
             last.append(samples)
             yield from self._place(samples)
         for packet in early:
             yield from self._place(packet)
         if self._filled:
             yield self._block[: self._filled]
-        self.exit_code = self._process.wait()
-        self.log.join()
+
+    def _start(self, byte: int) -> None:
+        """Start ffmpeg for the file from a byte on."""
+        self._process: subprocess.Popen[bytes] = ffmpeg.start(
+            _command(self._found, self._track, byte)
+        )
+        self._pipe = cast("IO[bytes]", self._process.stdout)
+        self.log = DecoderLog(cast("IO[bytes]", self._process.stderr))
 
     @property
     def duration_s(self) -> float:
@@ -153,7 +167,23 @@ class ClockedReader:
         self._process.wait()
 
     def _packets(self) -> Iterator[tuple[int, Channels]]:
-        """Yield the packets, each with the place of its first sample on the medium's clock."""
+        """Yield the packets, each with the place of its first sample on their clock."""
+        yield from self._packets_of_run()
+        if self._found.container != "ogg" or not self.log.broken_container:
+            return
+        for byte in changed_links(self._found.path):
+            self.close()
+            begin = self._at - self._offset
+            self._start(byte)
+            for first, samples in self._packets_of_run():
+                yield begin + max(0, first), samples
+
+    def _packets_of_run(self) -> Iterator[tuple[int, Channels]]:
+        yield from self._read_pipe()
+        self.exit_code = self._process.wait()
+        self.log.join()
+
+    def _read_pipe(self) -> Iterator[tuple[int, Channels]]:
         try:
             with av.open(self._pipe, "r", format="nut", options=_NO_PROBING) as container:
                 for packet in container.demux():
@@ -194,13 +224,13 @@ class ClockedReader:
 _NO_PROBING = {"probesize": "32", "analyzeduration": "0"}
 
 
-def _command(found: MediaProbe, track: Track) -> list[str]:
+def _command(found: MediaProbe, track: Track, start: int) -> list[str]:
     places = _BY_NAME if track.has_named_channels else _by_number(track.channels or 1)
     pan = "|".join(f"c{place}={source}" for place, source in enumerate(places))
     return [
         *(ffmpeg.binary(), "-nostdin", "-hide_banner", "-nostats"),
         *("-loglevel", "repeat+level+warning", "-dts_delta_threshold", str(_CLOCK_RESET_S)),
-        *input_arguments(found),
+        *input_arguments(found, start),
         *(
             "-map",
             f"0:a:{track.number - 1}",

@@ -15,7 +15,7 @@ _TOLERANCE_SHARE = 0.002
 _FRAME_S = 0.1  # no codec's frame is longer: the tolerance if there is other evidence of damage
 
 # Formats without a length: what libavformat gives is the length of what is there, or a guess.
-_LENGTH_BY_CONTENT = frozenset({"ogg", "mpegts", "aac", "loas", "ac3", "eac3", "dts", "amr"})
+LENGTH_BY_CONTENT = frozenset({"ogg", "mpegts", "aac", "loas", "ac3", "eac3", "dts", "amr"})
 # AVI: without its index at the end, the length is estimated.
 _INDEX_AT_END = frozenset({"avi"})
 
@@ -45,7 +45,7 @@ def find_damage(found: MediaProbe, decoded_s: float, code: int, log: DecoderLog)
     end = file_end(found.path, found.container, found.size_bytes)
     is_cut = bool(end.cut) or (log.is_truncated and not end.length_is_open)
     declared_s = found.sound_end_s or found.duration_s
-    unknown = _LENGTH_BY_CONTENT | _INDEX_AT_END if end.cut else _LENGTH_BY_CONTENT
+    unknown = LENGTH_BY_CONTENT | _INDEX_AT_END if end.cut else LENGTH_BY_CONTENT
     if log.duration_is_estimate or end.length_is_open or found.container in unknown:
         declared_s = None
     if declared_s is not None:

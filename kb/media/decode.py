@@ -21,7 +21,7 @@ from kb.media import SAMPLE_RATE_HZ, shown
 from kb.media.boxes import BOXED, empty_edits
 from kb.media.clocked_reader import ClockedReader
 from kb.media.damage import Damage, clock, find_damage
-from kb.media.losses import Loss, clock_warnings, find_losses, loss_warnings
+from kb.media.losses import Loss, clock_warnings, find_losses, length_warning, loss_warnings
 from kb.media.loudness import LevelMeter, even_out, in_blocks
 from kb.media.mixdown import Mixdown, cancelled_warnings
 from kb.media.probe import MediaProbe, probe
@@ -188,6 +188,8 @@ class AudioStream:
                 yield np.clip(block, -1.0, 1.0)
             self._check(reader)
             self._clock_warnings = clock_warnings(reader)
+            if (longer := length_warning(self.probe, reader)) is not None:
+                self._clock_warnings.append(longer)
             self._losses = tuple(find_losses(self.probe, self.track, reader))
             self._damage = find_damage(self.probe, self.duration_s, reader.exit_code, reader.log)
             self._finished = True

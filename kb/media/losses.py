@@ -11,12 +11,16 @@ import av
 from kb.media import SAMPLE_RATE_HZ
 from kb.media.boxes import BOXED, empty_edits, unindexed_bytes
 from kb.media.clocked_reader import ClockedReader, Hole
-from kb.media.damage import clock
+from kb.media.damage import LENGTH_BY_CONTENT, clock
 from kb.media.file_end import file_end
 from kb.media.probe import LOCAL_ONLY, MediaProbe, media_url
 from kb.media.tracks import Track
 
 SHORTEST_LOSS_S = 1.0
+
+# By so much the sound may be longer than its header says.
+_LONGER_S = 2.0
+_LONGER_SHARE = 0.02
 
 # Codecs that send nothing in pauses (discontinuous transmission).
 _PAUSING_CODECS = frozenset({"opus", "speex", "amr_nb", "amr_wb", "evs", "g729"})
@@ -30,7 +34,8 @@ _SMALLEST_RANGE_BYTES = 4096
 class Loss(NamedTuple):
     """Sound that is in no transcript. A loss behind the end is placed behind the sound's end.
 
-    `cause`: `hole`, or `unread` for bytes that no player reads.
+    `cause`: `hole`, `unread` for bytes that no player reads, or `damage` for packets that cannot
+    be decoded and whose place is not known.
     """
 
     start_s: float
@@ -50,7 +55,35 @@ def find_losses(found: MediaProbe, track: Track, reader: ClockedReader) -> list[
     unread_s = 0.0 if reader.rejoined else _unread_s(found, end_s)
     if unread_s >= SHORTEST_LOSS_S:
         losses.append(Loss(end_s, end_s + unread_s, "unread"))
+    damaged_s = _damaged_s(reader)
+    if damaged_s >= SHORTEST_LOSS_S:
+        losses.append(Loss(end_s, end_s + damaged_s, "damage"))
     return losses
+
+
+def length_warning(found: MediaProbe, reader: ClockedReader) -> str | None:
+    """Return a sentence if the sound is clearly longer than the header says, else None.
+
+    A guessed length (a bit rate, the last time in a stream) says nothing, and an edit list may
+    make the sound longer than its stream.
+    """
+    declared_s = found.sound_end_s or found.duration_s
+    guessed = reader.log.duration_is_estimate or found.container in LENGTH_BY_CONTENT | BOXED
+    if declared_s is None or guessed or reader.rejoined:
+        return None
+    if reader.duration_s - declared_s < max(_LONGER_S, _LONGER_SHARE * declared_s):
+        return None
+    return (
+        f"The sound goes on to {clock(reader.duration_s)}, but the file declares an end at "
+        f"{clock(declared_s)} (are several files joined in it?): a player may stop there."
+    )
+
+
+def _damaged_s(reader: ClockedReader) -> float:
+    """Return about how many seconds could not be decoded and left no hole in the clock."""
+    hole_s = sum(hole.end_s - hole.start_s for hole in reader.holes)
+    packet_s = reader.duration_s / max(1, reader.packets)
+    return reader.log.damaged_packets * packet_s - hole_s
 
 
 def clock_warnings(reader: ClockedReader) -> list[str]:

@@ -69,8 +69,14 @@ class MediaProbe:
         )
 
 
-def input_arguments(found: MediaProbe) -> tuple[str, ...]:
-    """Return the arguments with which ffmpeg opens a medium, for every reader of its sound."""
+def input_arguments(found: MediaProbe, start: int = 0) -> tuple[str, ...]:
+    """Return the arguments with which ffmpeg opens a medium, for every reader of its sound.
+
+    `start`: the byte from which the file is read as if it began there.
+    """
+    if start:
+        part = f"subfile,,start,{start},end,0,,:{media_url(found.path)}"
+        return ("-protocol_whitelist", "file,subfile", "-i", part)
     return (
         *("-protocol_whitelist", LOCAL_ONLY["protocol_whitelist"]),
         *(("-ignore_length", "1") if found.ignores_length else ()),
@@ -84,9 +90,19 @@ def start_arguments(found: MediaProbe) -> tuple[str, ...]:
     In a transport stream ffmpeg counts from the earliest stream that it uses: a copy of the
     picture and of the other sound tracks to nowhere keeps that in use.
     """
-    if found.container not in RESET_CLOCKS or not (found.has_video or len(found.tracks) > 1):
+    # A track of which the header shows no parameters cannot be copied.
+    others = [f"0:a:{track.number - 1}" for track in found.tracks if track.sample_rate_hz]
+    used = [*(["0:v"] if found.has_video else []), *(others if len(others) > 1 else [])]
+    if found.container not in RESET_CLOCKS or not used:
         return ()
-    return ("-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "null", "-")
+    return (
+        *(word for stream in used for word in ("-map", stream)),
+        "-c",
+        "copy",
+        "-f",
+        "null",
+        "-",
+    )
 
 
 def probe(path: str | Path) -> MediaProbe:

@@ -24,7 +24,7 @@ from kb.media.probe import RESET_CLOCKS, MediaProbe, input_arguments, start_argu
 
 _RATES_HZ = (8_000, 48_000)
 _JITTER_S = 0.1  # of packets' times; a larger difference is a pause
-_NO_PROBING = {"probesize": "32", "analyzeduration": "0", "fflags": "nobuffer"}
+_NO_PROBING = {"probesize": "32", "analyzeduration": "0"}  # nobuffer would lose a packet
 _FIRST_PAGE = re.compile(rb"OggS\x00[\x02\x06]")
 _FIRST_PAGES_BYTES = 4096  # the first pages of all streams of an Ogg file
 _PICTURE_SIDE_MAX = 8192
