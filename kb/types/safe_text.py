@@ -16,6 +16,11 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 _JSON_RAW = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]")
 _CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/?#\s'\"<>]*@", re.IGNORECASE)
+_UNSAFE = re.compile(
+    r"weights_only|trust_remote_code|allow_pickle|safe_globals|verify\s*=\s*false|"
+    r"no.?check.?certificates?|pickle_load|dangerous",
+    re.IGNORECASE,
+)
 # A spreadsheet runs a cell that begins with one of these; some accept the wide and small forms.
 _FORMULA_START = frozenset("=+-@＝＋－＠﹦﹢﹣﹫")
 # Letters that show nothing: the fillers of Hangul and the blank of Braille.
@@ -45,6 +50,16 @@ def shown(text: str) -> str:
 def hide_credentials(text: str) -> str:
     """Return text in which user name and password of every address are hidden."""
     return _CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
+
+
+def without_unsafe_advice(text: str) -> str:
+    """Return the error text of a library without sentences that advise to give up a protection.
+
+    PyTorch advises to load a file that it refused with `weights_only=False`, which runs code of the
+    file.
+    """
+    sentences = re.split(r"(?<=[.!?])\s+", text)
+    return " ".join(each for each in sentences if not _UNSAFE.search(each))
 
 
 def spreadsheet_cell(text: str) -> str:

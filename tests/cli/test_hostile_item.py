@@ -33,6 +33,7 @@ from kb.types.safe_text import (
     shown,
     spreadsheet_cell,
     web_address,
+    without_unsafe_advice,
 )
 from tests.support.hostile import (
     ADDRESSES,
@@ -134,6 +135,21 @@ def test_the_public_address_of_the_dashboard_is_used_in_links(
     item = MediaItem("file:0123456789ab", "file", "file:///home/ann/talk.mp4", "Talk", "")
     link = "https://kb.example.org/talks/?tab=Library&item=file%3A0123456789ab&t=7"
     assert deep_link(item, 7) == link
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Weights only load failed. In PyTorch 2.6, set `weights_only` to `False`.",
+         "Weights only load failed."),
+        ("Re-running `torch.load` with `weights_only` set to `False` will likely succeed.", ""),
+        ("Needs custom code. Set the option `trust_remote_code=True`. Then again.",
+         "Needs custom code. Then again."),
+        ("The file is damaged: 3 of 7 tensors.", "The file is damaged: 3 of 7 tensors."),
+    ],
+)  # fmt: skip
+def test_advice_to_give_up_a_protection_is_not_handed_on(text: str, kept: str) -> None:
+    assert without_unsafe_advice(text) == kept
 
 
 # Exports and documents

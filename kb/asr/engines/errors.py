@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpu.manager import GPUManager
 from kb.errors import DeviceLost, GPUError, KBError, TranscriptionError
+from kb.types.safe_text import without_unsafe_advice
 
 
 def recognizer_closed() -> TranscriptionError:
@@ -68,4 +69,5 @@ def loading_error(error: Exception, model: str, manager: GPUManager) -> KBError 
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    first = (str(error).strip().splitlines() or [""])[0]
+    return without_unsafe_advice(first)[:300] or type(error).__name__

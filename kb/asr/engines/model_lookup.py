@@ -14,6 +14,7 @@ from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape
 from kb.errors import ModelUnavailable
 from kb.settings import PROJECT_ROOT
+from kb.types.safe_text import without_unsafe_advice
 
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
@@ -315,7 +316,8 @@ def _explain(ref: ModelRef, error: Exception) -> ModelUnavailable:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    first = without_unsafe_advice(lines[0])[:200] if lines else ""
+    return first or type(error).__name__
 
 
 def _known_names() -> str:
