@@ -11,6 +11,8 @@
     ok        the whole file, or the requested `Range`
     truncate  the first half, declared as the whole
     drop      the connection breaks after half of the declared length
+    overlap   the rest of the file from before the requested start, and named as that
+    misplaced the rest of the file from before the requested start, named as the requested one
     slow      the whole file, `slow_s` seconds between blocks
     403       an HTTP status; (403, "Private video") has its own message
 
@@ -28,6 +30,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ScriptStep = str | int | tuple[int, str]
 BLOCK = 4096
+_BODIES = ("ok", "truncate", "drop", "slow", "overlap", "misplaced")
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ class FakeMedia:
                 match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
                 start = int(match[1]) if match else 0
                 at = time.monotonic()
-                if not (isinstance(word, str) and word in ("ok", "truncate", "drop", "slow")):
+                if not (isinstance(word, str) and word in _BODIES):
                     fake._record(Request(at, "media", media_id, start, _status(word)[0]))
                     self._refuse(word)
                     return
@@ -184,7 +187,12 @@ class FakeMedia:
                     fake._record(Request(at, "media", media_id, start, 416))
                     self._send(416, b"", fake.content_type)
                     return
-                part = body[start:]
+                from_start = start
+                if word in ("overlap", "misplaced") and start:
+                    from_start = max(1, start - 1000)
+                part = body[from_start:]
+                if word == "overlap":
+                    start = from_start
                 self.send_response(206 if match else 200)
                 self.send_header("Content-Type", fake.content_type)
                 self.send_header("Content-Length", str(len(part)))

@@ -197,6 +197,18 @@ def test_a_broken_connection_requests_only_the_rest(
     assert second.start + second.sent == len(sound)
 
 
+@pytest.mark.parametrize("wrong", ["overlap", "misplaced"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_rest_from_another_place_is_not_joined(
+    tmp_path: Path, site: FakeMedia, sound: bytes, wrong: str, times: int
+) -> None:
+    desk = Desk(tmp_path, site, KB_DOWNLOAD_RETRIES=2)
+    site.script["ranges00001"] = ["drop", *[wrong] * times, "ok"]
+    item = replace(placeholder_item("ranges00001"), duration_s=None)
+    fetched = desk.downloader.fetch(item, desk.folder)
+    assert fetched.path.read_bytes() == sound
+
+
 def test_a_stopped_download_resumes(tmp_path: Path, site: FakeMedia, sound: bytes) -> None:
     desk = Desk(tmp_path, site)
     site.script["stopping001"] = ["slow", "ok"]

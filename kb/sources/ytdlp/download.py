@@ -22,6 +22,7 @@ from kb.sources.ytdlp.captions import save_track, select_track
 from kb.sources.ytdlp.client import base_options, secrets_of
 from kb.sources.ytdlp.errors import DEFAULT_RETRY_S, YtdlpFailure, classify, failure_error
 from kb.sources.ytdlp.metadata import item_from_info, merge_metadata
+from kb.sources.ytdlp.ranges import RangeCheck
 from kb.sources.ytdlp.tracks import fetched_language, format_selector, with_track_language
 from kb.types import CaptionFile, MediaItem
 
@@ -148,12 +149,14 @@ class Downloader:
 
         hook = _ProgressHook(progress)
         options = self._options(item, folder, keep, fresh) | {"progress_hooks": [hook]}
+        ranges: RangeCheck | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with (
                 private_networks_refused(self._settings, self._url(item)),
                 yt_dlp.YoutubeDL(options) as ydl,
             ):
+                ranges = RangeCheck(ydl)
                 info = _first_entry(ydl.extract_info(self._url(item), download=True))
                 if self._settings.witness and hook.stop_error is None:
                     hook.muted = True  # captions do not count in the progress of the medium
@@ -163,7 +166,10 @@ class Downloader:
         except Exception as error:  # extractors raise errors of any class
             if hook.stop_error is not None:
                 raise hook.stop_error from None
-            raise _AttemptFailed(classify(error, self._secrets, clock=self._clock)) from None
+            failure = classify(error, self._secrets, clock=self._clock)
+            if ranges is not None and ranges.failed:
+                raise _DamagedFile(failure) from None
+            raise _AttemptFailed(failure) from None
         if hook.stop_error is not None:
             raise hook.stop_error
         if info.get("live_status") in ("is_live", "is_upcoming") or info.get("is_live"):
