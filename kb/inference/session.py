@@ -173,7 +173,9 @@ class InferenceSession:
 
         began = time.perf_counter()
         # Raises for an unusable file before a model is loaded.
-        decode(path, track=int(options.track) if options.track.isdecimal() else None)
+        longest_s = self._settings.longest_s
+        track = int(options.track) if options.track.isdecimal() else None
+        decode(path, track=track, longest_s=longest_s)
         with self._use_model(options, cancelled) as (batcher, detector), ExitStack() as exit_stack:
             if on_ready:
                 on_ready()
@@ -201,7 +203,9 @@ class InferenceSession:
                     cancelled=cancelled,
                 )
 
-            transcript = transcribe_tracks(path, options.track, read, normalize=options.normalize)
+            transcript = transcribe_tracks(
+                path, options.track, read, normalize=options.normalize, longest_s=longest_s
+            )
         elapsed = round(time.perf_counter() - began, 3)
         return replace(transcript, timing=replace(transcript.timing, total_s=elapsed))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,12 @@ _SILENT_DB = -60  # peak of a track in which nothing is said
 
 
 def transcribe_tracks(
-    path: Path, track: str, read: Callable[[AudioStream], Transcript], *, normalize: bool
+    path: Path,
+    track: str,
+    read: Callable[[AudioStream], Transcript],
+    *,
+    normalize: bool,
+    longest_s: float = math.inf,
 ) -> Transcript:
     """Return the transcript of a medium's sound, with remarks about the sound.
 
@@ -29,7 +35,7 @@ def transcribe_tracks(
     """
 
     def read_track(number: int | None) -> Transcript:
-        with decode(path, normalize=normalize, track=number) as stream:
+        with decode(path, normalize=normalize, track=number, longest_s=longest_s) as stream:
             return _with_remarks(read(stream), stream, normalize)
 
     every = decode(path).probe.tracks

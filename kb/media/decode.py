@@ -7,6 +7,7 @@ the picture, and any gap in the sound, so that sample n is always at n / 16000 s
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from kb.errors import MediaUnavailable
 from kb.media import SAMPLE_RATE_HZ, shown
+from kb.media.bounds import check_length
 from kb.media.boxes import BOXED, empty_edits
 from kb.media.clocked_reader import ClockedReader
 from kb.media.damage import Damage, clock, find_damage
@@ -33,7 +35,12 @@ Samples = NDArray[np.float32]
 
 
 def decode(
-    path: str | Path, *, normalize: bool = False, block_s: float = BLOCK_S, track: int | None = None
+    path: str | Path,
+    *,
+    normalize: bool = False,
+    block_s: float = BLOCK_S,
+    track: int | None = None,
+    longest_s: float = math.inf,
 ) -> AudioStream:
     """Open a medium's sound and return a stream, whose iteration yields the samples.
 
@@ -41,7 +48,8 @@ def decode(
     number of a sound track, from 1. Without it the track is decoded that the container marks as
     default, else the one with the most channels; a commentary or an audio description is the last
     choice. Raises MediaUnavailable naming the file when it is missing,
-    empty, no medium, or has no sound or no such track, and UsageError without an ffmpeg binary.
+    empty, no medium, declares more than `longest_s` seconds, or has no sound or no such track, and
+    UsageError without an ffmpeg binary.
     """
     found = probe(path)
     if not found.has_audio:
@@ -51,7 +59,10 @@ def decode(
             hint="Choose a version of the medium that has sound.",
             path=shown(path),
         )
-    return AudioStream(found, _track(found, track), normalize=normalize, block_s=block_s)
+    check_length(found.path, found.duration_s or 0.0, longest_s)
+    return AudioStream(
+        found, _track(found, track), normalize=normalize, block_s=block_s, longest_s=longest_s
+    )
 
 
 def _track(found: MediaProbe, number: int | None) -> Track:
@@ -74,9 +85,9 @@ class AudioStream:
 
     Blocks are one-dimensional float32 arrays of `block_s` seconds (the last one shorter), finite
     and within -1..1; the caller may keep or change them. One block is in memory at a time.
-    The iteration raises MediaUnavailable when nothing can be decoded or another process ends
-    ffmpeg. The ffmpeg process ends with the iteration, also after an error; `close()` and the end
-    of the stream's `with` block end it too.
+    The iteration raises MediaUnavailable when nothing can be decoded, when more than `longest_s`
+    seconds come, or when another process ends ffmpeg. The ffmpeg process ends with the iteration,
+    also after an error; `close()` and the end of the stream's `with` block end it too.
     """
 
     def __init__(
@@ -86,11 +97,13 @@ class AudioStream:
         *,
         normalize: bool = False,
         block_s: float = BLOCK_S,
+        longest_s: float = math.inf,
     ) -> None:
         """Start nothing yet. `track` is one of the tracks of `found`."""
         self.track = track
         self.probe = found.for_track(track)
         self._normalize = normalize
+        self._longest_s = longest_s
         self._block_samples = max(1, round(block_s * SAMPLE_RATE_HZ))
         self._reset()
         # A weak reference: a reference cycle would keep an abandoned iteration and its process.
@@ -185,6 +198,8 @@ class AudioStream:
                 blocks = in_blocks(even_out(blocks), self._block_samples)
             for block in blocks:
                 self._samples += block.size
+                # A header may declare nothing, and a few bytes may hold hours of silence.
+                check_length(self.probe.path, self.duration_s, self._longest_s)
                 yield np.clip(block, -1.0, 1.0)
             self._check(reader)
             self._clock_warnings = clock_warnings(reader)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
+from functools import cache
 from typing import IO
+
+import av
 
 # The form with `-loglevel level`: "[matroska,webm @ 0x55] [error] File ended prematurely".
 _LOG_LINE = re.compile(rb"(?P<source>(?:\[[^\]]+ @ \w+\] )*)\[(?P<level>\w+)\] (?P<message>.*)")
@@ -53,7 +56,8 @@ class DecoderLog:
         elif level == b"warning":
             self._take_warning(message)
         else:
-            self.first_error = self.first_error or message
+            if not _is_video(source.removeprefix(b"[").split(b" ", 1)[0]):
+                self.first_error = self.first_error or message
             if "packet to decoder" in message or "Decoding error" in message:
                 self.damaged_packets += 1
             elif source.startswith(b"[in#") and b"/" in source:  # not while the header is read
@@ -70,3 +74,12 @@ class DecoderLog:
             self._expects_corrupt = self.duration_is_estimate = True
         elif "Estimating duration" in message:
             self.duration_is_estimate = True
+
+
+@cache
+def _is_video(name: bytes) -> bool:
+    """Return True if the source of a message, such as h264, is a decoder of pictures."""
+    try:
+        return bool(av.codec.Codec(name.decode("ascii", "replace"), "r").type == "video")
+    except (ValueError, av.error.FFmpegError):
+        return False

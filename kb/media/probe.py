@@ -16,7 +16,9 @@ from av.stream import Disposition, Stream
 
 from kb.errors import MediaUnavailable
 from kb.media import reason_of, shown
+from kb.media.bounds import check_claims
 from kb.media.file_end import file_end
+from kb.media.protection import is_protected
 from kb.media.tracks import Track, by_preference, read_tracks
 
 # A read of a local file must never open a connection, even for a playlist with web addresses.
@@ -108,11 +110,18 @@ def start_arguments(found: MediaProbe) -> tuple[str, ...]:
 def probe(path: str | Path) -> MediaProbe:
     """Return the facts in a medium's header; a video without sound has `has_audio` False.
 
-    Raises MediaUnavailable naming the file when it is missing, a folder, empty, unreadable or no
-    medium.
+    Raises MediaUnavailable naming the file when it is missing, a folder, empty, unreadable, no
+    medium, protected (DRM), or claims what no recording has.
     """
     path = Path(path)
     size_bytes, head = _file_facts(path)
+    if is_protected(path, head):
+        raise MediaUnavailable(
+            "media.protected",
+            "{path} is protected (DRM): its sound is encrypted.",
+            hint="Take a copy without protection, from the seller or from your own recording.",
+            path=shown(path),
+        )
     try:
         with av.open(
             media_url(path), "r", metadata_errors="replace", container_options=dict(LOCAL_ONLY)
@@ -220,6 +229,13 @@ def _read(path: Path, size_bytes: int, container: InputContainer) -> MediaProbe:
     )
     if not tracks:
         return facts
+    for track in tracks:
+        check_claims(
+            path,
+            rate_hz=track.sample_rate_hz,
+            channels=track.channels,
+            streams=len(container.streams),
+        )
     facts = replace(facts, has_audio=True, tracks=tracks).for_track(by_preference(tracks)[0])
     return _with_whole_length(facts) if facts.container == "wav" else facts
 

@@ -46,6 +46,14 @@ class RecognitionSettings(BaseModel):
         description="Longer pauses are shortened to this many seconds in the recognizer's "
         "input; times in the text stay the medium's. 0 keeps pauses as they are.",
     )
+    max_hours: float = Field(
+        48.0,
+        alias="KB_MAX_HOURS",
+        gt=0,
+        le=10_000,
+        description="Longest medium, in hours; a longer one is refused. A damaged or hostile "
+        "file may claim any length.",
+    )
     prompt_tokens: int = Field(
         100,
         alias="KB_PROMPT_TOKENS",

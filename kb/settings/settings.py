@@ -75,6 +75,11 @@ class Settings(
         """`sinks` as a tuple of names, without empty ones."""
         return tuple(name.strip() for name in self.sinks.split(",") if name.strip())
 
+    @property
+    def longest_s(self) -> float:
+        """`max_hours` in seconds."""
+        return self.max_hours * 3600
+
     def replace(self, **changes: object) -> Settings:
         """Return a copy with validated changes, by field name.
 

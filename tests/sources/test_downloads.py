@@ -20,6 +20,7 @@ import pytest
 
 from kb.database import Database
 from kb.errors import Cancelled, KBError, LanePaused, MediaUnavailable, RetryLater, SettingsError
+from kb.jobs.queue.source_factory import measure as factory_measure
 from kb.media.decode import decode
 from kb.service.health_sources import check_sources, ytdlp_age_days
 from kb.settings import Settings
@@ -31,7 +32,7 @@ from kb.sources.web import WebSource
 from kb.sources.youtube.items import placeholder_item
 from kb.sources.youtube.source import YouTubeSource
 from kb.sources.ytdlp.client import ffmpeg_path
-from kb.sources.ytdlp.download import Downloader
+from kb.sources.ytdlp.download import Downloader, Measured
 from kb.sources.ytdlp.errors import classify
 from kb.types import Availability, AvailabilityState, MediaItem
 from tests.fakes.media import FakeMedia, ScriptStep
@@ -40,6 +41,11 @@ from tests.support.keys import Clock, fake_key
 LENGTH_S = 6.0
 VTT = "WEBVTT\n\n00:00.000 --> 00:01.000\nHello there\n"
 BOT = (403, "Sign in to confirm you're not a bot")
+
+
+def measure(path: Path) -> Measured:
+    """Return the decoded length as the worker does."""
+    return factory_measure(path)
 
 
 def measured(path: Path) -> float:
@@ -86,7 +92,7 @@ class Desk:
         self.downloader = Downloader(
             self.settings,
             self.catalogue,
-            measure=measured,
+            measure=measure,
             clock=self.clock,
             sleep=self.clock.sleep,
         )
@@ -227,6 +233,26 @@ def test_a_stopped_download_resumes(tmp_path: Path, site: FakeMedia, sound: byte
     again.folder = desk.folder
     assert again.fetch("stopping001").path.read_bytes() == sound
     assert site.requests_of("media", "stopping001")[-1].start == there
+
+
+def test_a_download_without_a_length_that_ends_early_is_fetched_again(
+    tmp_path: Path, site: FakeMedia, sound: bytes
+) -> None:
+    desk = Desk(tmp_path, site)
+    site.script["endsearly01"] = ["truncate", "ok"]
+    item = replace(placeholder_item("endsearly01"), duration_s=None)
+    fetched = desk.downloader.fetch(item, desk.folder)
+    assert fetched.path.read_bytes() == sound
+    assert len(site.requests_of("media", "endsearly01")) == 2
+
+
+def test_a_file_that_ends_early_at_its_source_is_kept(tmp_path: Path, site: FakeMedia) -> None:
+    desk = Desk(tmp_path, site)
+    site.script["endsearly02"] = ["truncate"]
+    item = replace(placeholder_item("endsearly02"), duration_s=None)
+    fetched = desk.downloader.fetch(item, desk.folder)
+    assert measure(fetched.path).truncated
+    assert len(site.requests_of("media", "endsearly02")) == 2
 
 
 def test_a_medium_that_stays_short_is_refused(tmp_path: Path, site: FakeMedia) -> None:
@@ -521,7 +547,7 @@ def test_two_hundred_downloads(tmp_path: Path) -> None:
             KB_DOWNLOAD_PAUSE_MAX_S=pause_s,
             KB_DOWNLOAD_COOLDOWN_S=3,
         )
-        downloader = Downloader(desk.settings, desk.catalogue, measure=measured)
+        downloader = Downloader(desk.settings, desk.catalogue, measure=measure)
         waiting = [(0.0, name) for name in reversed(names)]
         ends: dict[str, str] = {}
         finished: Counter[str] = Counter()
@@ -653,7 +679,7 @@ def test_no_secret_is_shown(
 
 def test_sources_fetch_with_their_arguments(tmp_path: Path, site: FakeMedia, sound: bytes) -> None:
     desk = Desk(tmp_path, site)
-    source = YouTubeSource(desk.settings, desk.catalogue, measure=measured)
+    source = YouTubeSource(desk.settings, desk.catalogue, measure=measure)
     fetched = source.fetch(placeholder_item("asource0001"), tmp_path / "in")
     assert fetched.path.read_bytes() == sound
     assert isinstance(get_source("web"), WebSource)

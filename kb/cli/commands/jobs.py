@@ -42,7 +42,11 @@ def ingest(
     options: RunOptions,
     wait: Annotated[
         bool,
-        typer.Option("--wait", help="Follow until all is done; starts a worker if none is alive."),
+        typer.Option(
+            "--wait",
+            help="Follow until all is done; starts a worker if none is alive. The exit code is 1 "
+            "if an item has failed or is held for review.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -74,7 +78,7 @@ def ingest(
             console.print_note("No worker is running. Start one with: kb worker --detach")
     for error in report.refused:
         console.print_error(error)
-    if report.refused or any(item.state == "failed" for item in items):
+    if report.refused or any(item.state in ("failed", "held") for item in items):
         raise typer.Exit(FAILED)
 
 

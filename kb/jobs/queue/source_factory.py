@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +17,19 @@ from kb.sources.base import Source
 from kb.sources.files import FileSource
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, open_listing
+from kb.sources.ytdlp.download import Measured
 from kb.types import MediaItem
 
 
-def measure(path: Path) -> float:
-    """Return the decoded length of a file in seconds. Raises MediaUnavailable."""
+def measure(path: Path, *, longest_s: float = math.inf) -> Measured:
+    """Return the decoded length of a file. Raises MediaUnavailable, also above `longest_s`."""
     from kb.media.decode import decode
 
-    stream = decode(path)
+    stream = decode(path, longest_s=longest_s)
     with stream:
         for _ in stream:
             continue
-    return stream.duration_s
+    return Measured(stream.duration_s, stream.truncated)
 
 
 SHARED = "shared"  # key of a row's options: it was requested on a dashboard that others reach
@@ -98,7 +101,11 @@ class SourceFactory:
         return self.settings.replace(shared=True) if restrict else self.settings
 
     def _source_arguments(self, settings: Settings) -> dict[str, Any]:
-        return {"settings": settings, "database": self.database, "measure": measure}
+        return {
+            "settings": settings,
+            "database": self.database,
+            "measure": partial(measure, longest_s=settings.longest_s),
+        }
 
 
 class KnownIds(Container[str]):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kb.database import Database
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater
@@ -26,8 +26,16 @@ from kb.sources.ytdlp.ranges import RangeCheck
 from kb.sources.ytdlp.tracks import fetched_language, format_selector, with_track_language
 from kb.types import CaptionFile, MediaItem
 
-# Returns the decoded length of a file in seconds; raises KBError if it cannot be decoded.
-Measure = Callable[[Path], float]
+
+class Measured(NamedTuple):
+    """The decoded length of a file in seconds, and True if the file ends early."""
+
+    duration_s: float
+    truncated: bool = False
+
+
+# Raises KBError if the file cannot be decoded.
+Measure = Callable[[Path], Measured]
 
 # Declared lengths are rounded to seconds, and a sound track may end shortly before the picture.
 # A share limits the tolerance for a very short medium, of which it would be half.
@@ -82,12 +90,18 @@ class Downloader:
         self._check_available(item)
         keep = keep or self._settings.keep
         fresh, failed = False, YtdlpFailure("transient", "network", "nothing was tried")
-        forbidden = 0
-        for _ in range(self._settings.download_attempts):
+        forbidden, cut_bytes = 0, -1
+        for attempt in range(self._settings.download_attempts):
             self.rate_limiter.acquire(lambda: progress(0, 0))
             try:
                 path, info = self._download(item, folder, progress, keep=keep, fresh=fresh)
-                self._verify(path, item, info)
+                ends_early = self._verify(path, item, info)
+                if ends_early and attempt + 1 < self._settings.download_attempts:
+                    # Twice the same number of bytes: the file is like that at its source.
+                    size = path.stat().st_size
+                    if size != cut_bytes:
+                        cut_bytes = size
+                        raise _DamagedFile(YtdlpFailure("transient", "damaged"))
             except _DamagedFile as broken:
                 failed, fresh = broken.failure, True
                 self._remove(folder, item)
@@ -267,19 +281,22 @@ class Downloader:
         options["writethumbnail"] = settings.thumbnail
         return options
 
-    def _verify(self, path: Path, item: MediaItem, info: dict[str, Any]) -> None:
+    def _verify(self, path: Path, item: MediaItem, info: dict[str, Any]) -> bool:
+        """Check the length of a download; return True if the file ends early by its own signs."""
         declared = item.duration_s or info.get("duration")
         if self._measure is None:
-            return
+            return False
         try:
             measured = self._measure(path)
         except KBError as error:
             raise _DamagedFile(YtdlpFailure("transient", "damaged", error=error)) from None
-        if declared and measured < declared - _tolerance_s(declared):
-            log.info("%s: %.1f s of %.1f s arrived.", item.id, measured, declared)
+        length_s = measured.duration_s
+        if declared and length_s < declared - _tolerance_s(declared):
+            log.info("%s: %.1f s of %.1f s arrived.", item.id, length_s, declared)
             raise _DamagedFile(
-                YtdlpFailure("transient", "short", measured_s=measured, declared_s=declared)
+                YtdlpFailure("transient", "short", measured_s=length_s, declared_s=declared)
             )
+        return measured.truncated
 
     def _result(
         self, item: MediaItem, path: Path, info: dict[str, Any], folder: Path

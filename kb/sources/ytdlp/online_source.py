@@ -19,7 +19,7 @@ from kb.types import CaptionFile, MediaItem
 class OnlineSource:
     """The base of all sources that download. Settings and database are opened on first use.
 
-    `measure` returns the decoded length of a file in seconds; without it a download is not
+    `measure` returns the decoded length of a file; without it a download is not
     compared with the declared duration. `clock` returns epoch seconds, `sleep` waits.
     """
 

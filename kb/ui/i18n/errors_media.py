@@ -27,6 +27,19 @@ DE: dict[str, tuple[str, str]] = {
         "{path}: ffmpeg wurde bei {time} von außen beendet (Code {code}).",
         "Noch einmal versuchen; bleibt es dabei, den Arbeitsspeicher des Rechners prüfen.",
     ),
+    "media.protected": (
+        "{path} ist geschützt (DRM): der Ton ist verschlüsselt.",
+        "Eine Fassung ohne Schutz nehmen, vom Verkäufer oder aus der eigenen Aufnahme.",
+    ),
+    "media.too_long": (
+        "{path} ist länger als {hours:g} Stunden.",
+        "In Teile schneiden oder KB_MAX_HOURS erhöhen; eine beschädigte Datei kann jede Länge "
+        "behaupten.",
+    ),
+    "media.implausible": (
+        "{path} behauptet {value} {unit}: so ist keine Sprachaufnahme.",
+        "Die Datei ist beschädigt oder soll schaden; eine andere Kopie nehmen.",
+    ),
     "media.not_decodable": (
         "Der Ton von {path} lässt sich nicht dekodieren: {cause}.",
         _PLAYS,
