@@ -57,6 +57,13 @@ class JobSettings(BaseModel):
         description="Daily copies of the database (SQLite) that a worker keeps in backups/ of the "
         "library folder; 0 makes none.",
     )
+    settle_s: float = Field(
+        60.0,
+        alias="KB_SETTLE_S",
+        ge=0,
+        description="A look at a followed folder leaves out files that were changed within so many "
+        "seconds: they may still be written. The next look takes them.",
+    )
     log_level: str = Field(
         "WARNING",
         alias="KB_LOG_LEVEL",

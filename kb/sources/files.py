@@ -7,7 +7,8 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -47,6 +48,9 @@ class FileSource:
         self._settings = settings
         # Returns the declared length of a file in seconds, for callers that need it before `fetch`.
         self.read_duration: Callable[[Path], float | None] | None = None
+        # Files of a folder that were changed within so many seconds are left out.
+        self.settle_s = 0.0
+        self.left_out: list[Path] = []  # files that are still written, of the last listing
 
     def accepts(self, reference: str) -> bool:
         """Return True for an existing path, a `file://` address, or text that looks like a path."""
@@ -112,7 +116,35 @@ class FileSource:
                 hint="Give the path of a media file or of a folder.",
                 path=path,
             )
+        if stat.S_ISDIR(status.st_mode):
+            self.left_out = []
+            return self._settled(files, filters)
         return (item for item in map(self._item, files) if filters.keep(item))
+
+    def _settled(self, files: Sequence[Path], filters: Filters) -> Iterator[MediaItem]:
+        """Yield the files of a folder that are not being written, as items.
+
+        A file that grows while it is read is left out too: a part of it would become an item.
+        """
+        for path in files:
+            before = _state(path)
+            if before is not None and time.time() - before[1] / 1e9 < self.settle_s:
+                self.left_out.append(path)
+                continue
+            item = self._item(path)
+            if _state(path) != before:
+                self.left_out.append(path)
+            elif filters.keep(item):
+                yield item
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the reader about the last listing."""
+        if not self.left_out:
+            return ()
+        names = ", ".join(path.name for path in self.left_out[:5])
+        more = f" and {len(self.left_out) - 5} more" if len(self.left_out) > 5 else ""
+        return (f"Still being written, and left out until the next look: {names}{more}.",)
 
     def _is_allowed(self, path: Path) -> bool:
         return self._settings is None or is_allowed_path(path, self._settings)
@@ -255,6 +287,15 @@ def _sha256(path: Path, progress: Progress) -> str:
             done += len(block)
             progress(done, total)
     return digest.hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change (ns) of a file, None if it cannot be read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _walk(folder: Path) -> list[Path]:

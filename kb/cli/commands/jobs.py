@@ -225,14 +225,26 @@ def status(
         console.print_note("No items. Begin with: kb ingest FILE")
 
 
-def cancel(ids: Annotated[list[str], typer.Argument(metavar="ID...")]) -> None:
+def cancel(
+    ids: Ids = None,
+    all_items: Annotated[
+        bool, typer.Option("--all", help="Every item that is queued, waiting, paused or running.")
+    ] = False,
+) -> None:
     """Stop items that are queued, waiting or running, and publications that wait."""
     service = Service()
-    chosen = service.items.resolve_ids(ids)
+    if not ids and not all_items:
+        raise UsageError("cancel.no_items", "Which items?", hint="kb cancel ID…, or --all")
+    chosen = service.items.resolve_ids(ids or [])
+    if all_items:
+        chosen = [*chosen, *service.queue.active_ids()]
     dropped = service.queue.cancel_publications(chosen)
     done = service.queue.cancel(chosen)
     if done:
         console.print_note(f"Cancelled: {', '.join(done)}")
+        console.print_note(
+            "To take it back: " + ("kb retry --cancelled" if all_items else "kb retry ID")
+        )
     if dropped:
         shown = ", ".join(f"{item_id} → {sink}" for sink, item_id in dropped)
         console.print_note(
@@ -247,10 +259,17 @@ def retry(
     failed: Annotated[
         bool, typer.Option("--failed", help="Every failed item and publication.")
     ] = False,
+    cancelled: Annotated[
+        bool, typer.Option("--cancelled", help="Every cancelled item and publication.")
+    ] = False,
+    all_items: Annotated[
+        bool, typer.Option("--all", help="Every failed or cancelled item and publication.")
+    ] = False,
 ) -> None:
     """Try items again, from the stage that failed, and publications that failed or wait."""
     service = Service()
-    if not ids and not failed:
+    failed, cancelled = failed or all_items, cancelled or all_items
+    if not ids and not failed and not cancelled:
         raise UsageError(
             "retry.no_items", "Which items?", hint="kb retry ID…, or kb retry --failed"
         )
@@ -260,6 +279,8 @@ def retry(
     if failed:
         sent += service.queue.retry_publications()
         done += service.queue.retry_failed()
+    if cancelled:
+        done += service.queue.retry_cancelled()
     if done:
         console.print_note(f"Queued again: {', '.join(done)}")
     if sent:

@@ -14,6 +14,7 @@ from kb.database import Database
 from kb.errors import KBError, StoredProblem
 from kb.jobs.queue import heartbeat, hung_worker, outbox, views, workflow_ids
 from kb.jobs.queue.item_states import (
+    ACTIVE,
     CANCELLED,
     FAILED,
     PAUSED,
@@ -172,6 +173,15 @@ class JobQueue:
         """Queue every failed item and every failed publication again."""
         sent = self.retry_publications()
         return list(dict.fromkeys([*self.retry(self.items.ids(FAILED)), *(i for _, i in sent)]))
+
+    def retry_cancelled(self) -> list[str]:
+        """Queue every cancelled item and every cancelled publication again; return their ids."""
+        sent = self.outbox.retry(self._client.publish, (CANCELLED,))
+        return list(dict.fromkeys([*self.retry(self.items.ids(CANCELLED)), *(i for _, i in sent)]))
+
+    def active_ids(self) -> list[str]:
+        """Return the ids of all items that are queued, running, paused or waiting."""
+        return [item_id for state in ACTIVE for item_id in self.items.ids(state)]
 
     def retry_publications(self, ids: Sequence[str] | None = None) -> list[tuple[str, str]]:
         """Queue publications again; return (knowledge base, item id) of each.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
@@ -18,6 +19,8 @@ from kb.library import Library
 from kb.options import RunOptions
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.subscriptions import Subscription, Subscriptions
+
+log = logging.getLogger(__name__)
 
 
 def listing_job(reference: str, filters: VideoFilters, subscription_key: str = "") -> ListingJob:
@@ -88,6 +91,8 @@ def run_listing(
     listing.confirm_queued()
     if followed is not None and listing.channel_id:
         subscriptions.record_channel(followed.key, listing.channel_id)
+    for note in listing.report.notes:
+        log.warning("%s: %s", job.reference, note)
     return listing.notice
 
 

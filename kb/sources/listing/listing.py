@@ -143,6 +143,8 @@ def open_listing(
             check()
             listing.update(listed=listing.report.listed + 1)
             yield item
+        for sentence in getattr(source, "notes", ()):
+            listing.add_note(sentence)
         listing.update(reported=listing.report.listed, complete=True)
 
     report = ListingReport(reference, source.name, title=reference, via=source.name)

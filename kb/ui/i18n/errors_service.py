@@ -29,6 +29,7 @@ DE: dict[str, tuple[str, str]] = {
         "Unbekannter Zustand {state!r}.",
         "Bekannt: {known}.",
     ),
+    "cancel.no_items": ("Welche Einträge?", "kb cancel ID…, oder --all"),
     "retry.no_items": (
         "Welche Einträge?",
         "kb retry KENNUNG…, oder kb retry --failed",
