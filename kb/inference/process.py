@@ -33,6 +33,7 @@ from kb.errors import Cancelled, DeviceLost, KBError, TranscriptionError
 from kb.inference.session import InferenceSession, TranscriptionOptions
 from kb.settings import Settings
 from kb.types import Transcript
+from kb.types.guarded_output import guarded_output
 
 log = logging.getLogger(__name__)
 
@@ -313,6 +314,7 @@ class InferenceProcess:
             log.error("Going on with the CPU: %s", self.cpu_reason)
 
 
+@guarded_output()  # libraries print past the logger
 def serve(
     connection: Connection,
     settings: Settings,
