@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kb.errors import KBError, StoredProblem
 from kb.jobs.queue.item_states import Skipped
-from kb.types import Hit
+from kb.types import Hit, UnknownWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,28 @@ class IngestReport:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answers to a query; `elapsed_ms` is the search's own wall time."""
+    """The answers to a query; `elapsed_ms` is the search's own wall time.
+
+    Hits with all words come first. `has_more` is True if more passages match than were asked for.
+    `unknown` are the words that no passage has.
+    """
 
     query: str
     mode: str
     elapsed_ms: float
     hits: tuple[Hit, ...]
+    has_more: bool = False
+    unknown: tuple[UnknownWord, ...] = ()
+
+    @property
+    def complete(self) -> tuple[Hit, ...]:
+        """The hits with all words of the query."""
+        return tuple(hit for hit in self.hits if not hit.missing)
+
+    @property
+    def partial(self) -> tuple[Hit, ...]:
+        """The hits that lack a word of the query."""
+        return tuple(hit for hit in self.hits if hit.missing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from kb.settings import Settings
 from kb.sinks import open_search
 from kb.sinks.base import SearchMode, content_sha256
 from kb.transcript.passages import passages
-from kb.types import MediaItem, Published
+from kb.types import MediaItem, Published, UnknownWord
 
 
 @dataclass
@@ -33,15 +33,19 @@ class Search:
     subscriptions: Subscriptions
 
     def run(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> SearchResult:
-        """Return the passages that match a query, best first.
+        """Return at most `limit` passages that match a query, best first.
 
         Raises UsageError or KnowledgeBaseError.
         """
         sink = open_search("local", self.settings)
         started_at = time.perf_counter()
-        hits = sink.search(query, mode=mode, limit=limit)
+        hits = sink.search(query, mode=mode, limit=limit + 1)
+        unknown: Sequence[UnknownWord] = ()
+        if mode == "keyword" and not any(not hit.missing for hit in hits):
+            unknown = sink.unknown_words(query)
+        elapsed_ms = round((time.perf_counter() - started_at) * 1000, 1)
         return SearchResult(
-            query, mode, round((time.perf_counter() - started_at) * 1000, 1), tuple(hits)
+            query, mode, elapsed_ms, tuple(hits[:limit]), len(hits) > limit, tuple(unknown)
         )
 
     def reindex(self) -> ReindexReport:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from kb.errors import UsageError
-from kb.types import DocumentFacts, Hit, MediaItem, Passage, Published
+from kb.types import DocumentFacts, Hit, MediaItem, Passage, Published, UnknownWord
 
 SearchMode = Literal["keyword", "semantic", "hybrid"]
 SEARCH_MODES: tuple[str, ...] = get_args(SearchMode)
@@ -68,6 +68,10 @@ class SearchableSink(Sink, Protocol):
 
         Raises UsageError for an empty query, an unknown mode or a mode that is not set up.
         """
+        ...
+
+    def unknown_words(self, query: str) -> Sequence[UnknownWord]:
+        """Return the words of a query that no passage has, each with similar words."""
         ...
 
 

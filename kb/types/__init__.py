@@ -12,7 +12,7 @@ from kb.types.media import (
     MediaItem,
     MediaRef,
 )
-from kb.types.passages import DocumentFacts, Hit, Passage, Published
+from kb.types.passages import DocumentFacts, Hit, Occurrence, Passage, Published, UnknownWord
 from kb.types.quality import (
     CaptionAgreement,
     Coverage,
@@ -39,6 +39,7 @@ __all__ = [
     "MediaItem",
     "MediaRef",
     "MinuteAgreement",
+    "Occurrence",
     "Passage",
     "Published",
     "QualityFlag",
@@ -49,6 +50,7 @@ __all__ = [
     "Timestamps",
     "Timing",
     "Transcript",
+    "UnknownWord",
     "WindowReport",
     "Word",
 ]

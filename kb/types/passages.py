@@ -33,11 +33,22 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One place of a passage with a word of the query: its second, the text there, the link."""
+
+    at_s: float
+    text: str
+    deep_link: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One result of a search; `snippet` marks the matching words with `**`.
 
     `start_s`..`end_s` is the passage; `at_s`, the target of `deep_link`, is the second at which the
-    first matching word is spoken. `tier` as in `Passage`.
+    first word that `snippet` marks is spoken (of a quoted phrase, if there is one). `missing` are
+    the words of the query that the passage lacks, `occurrences` all places of the others. `tier`
+    as in `Passage`.
     """
 
     item_id: str
@@ -51,6 +62,16 @@ class Hit:
     path: str
     at_s: float = 0.0
     tier: str = ""
+    missing: tuple[str, ...] = ()
+    occurrences: tuple[Occurrence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownWord:
+    """A word of a query that no passage has; `similar` are words of the index, best first."""
+
+    word: str
+    similar: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from kb.sinks import SINKS, open_search, open_sink
 from kb.sinks.base import SearchableSink, Sink
 from kb.sinks.local import embedding, tables
 from kb.sinks.local.embedding import Vectors
+from kb.sinks.local.marks import snippet
 from kb.sinks.local.sink import LocalSink
-from kb.sinks.local.tokenizer import parse_query, snippet, tokens
+from kb.sinks.local.terms import parse_query
+from kb.sinks.local.tokenizer import tokens
 from kb.types import Hit, MediaItem, Passage
 from tests.support.sink_contract import SinkContract, make_item, make_passages
 

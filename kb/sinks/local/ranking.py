@@ -23,9 +23,10 @@ from lancedb.query import (
 )
 
 from kb.sinks.local.embedding import Vectors
+from kb.sinks.local.marks import Mark, Marked, mark
 from kb.sinks.local.tables import columns_of
-from kb.sinks.local.tokenizer import Term, first_word, snippet
-from kb.types import Hit
+from kb.sinks.local.terms import Term
+from kb.types import Hit, Occurrence
 
 Row = dict[str, Any]
 
@@ -35,6 +36,8 @@ _RRF_K = 60  # the constant in the paper of Cormack, Clarke and Büttcher
 _FUSED_DEPTH = 50
 # Rows with equal scores have no fixed order, so extra rows are read and sorted before the cut.
 _SPARE = 32
+_UNCERTAIN_SPARE = 500
+_AS_TYPED_BOOST = 2.0
 # Factor between the score of the last full match and that of the best partial one.
 _BELOW = 0.99
 
@@ -43,12 +46,21 @@ def keyword(table: Any, terms: Sequence[Term], limit: int) -> list[Row]:
     """Return the best passages by words; `score` is BM25."""
     if not terms:
         return []
-    full = _full_text_search(table, _all_of(terms), limit + _SPARE)
+    # Forms that only the text can confirm need more candidates.
+    certain = all(term.is_certain for term in terms)
+    spare = _SPARE if certain else _UNCERTAIN_SPARE
+    query = _all_of(terms)
+    full = _full_text_search(table, query, limit + spare) if query else []
+    if not certain:
+        full = [row for row in full if not _missing(_marked(row, terms), terms)]
     if len(full) >= limit or len(terms) == 1 or all(term.required for term in terms):
         return full[:limit]
     known = {row["id"] for row in full}
-    wider = _full_text_search(table, _some_of(terms), limit + len(full) + _SPARE)
+    query = _some_of(terms)
+    wider = _full_text_search(table, query, limit + len(full) + spare) if query else []
     partial = [row for row in wider if row["id"] not in known]
+    if not certain:
+        partial = [row for row in partial if _marked(row, terms).marks]
     if full and partial:
         scale = min(1.0, _BELOW * full[-1]["score"] / partial[0]["score"])
         for row in partial:
@@ -82,29 +94,67 @@ def hybrid(table: Any, terms: Sequence[Term], vector: Vectors, limit: int) -> li
     return _sorted_rows(fused.values())[:limit]
 
 
-def hit(row: Row, terms: Sequence[Term]) -> Hit:
-    """Return a row as a hit; its link has the time of the first word that was found."""
-    at_s = _hit_time_s(row, terms)
+def hit(row: Row, terms: Sequence[Term], *, by_words: bool = True) -> Hit:
+    """Return a row as a hit; its link has the second of the first word that the snippet quotes.
+
+    A quoted phrase goes before other words. `by_words` is False for a search by meaning, in which
+    no word is missing.
+    """
+    marked = _marked(row, terms)
+    shown = marked.shown
+    phrases = [one for one in shown if terms[one.term].required]
+    quoted = (phrases or shown)[:1]
+    at_s = _second(row, marked, quoted[0]) if quoted else float(row["start_s"])
     return Hit(
         item_id=row["item_id"],
         title=row["title"],
         start_s=row["start_s"],
         end_s=row["end_s"],
         text=row["text"],
-        snippet=snippet(row["text"], terms),
+        snippet=marked.snippet(),
         score=round(row["score"], 6),
-        # Every kind of link ends in the second (see `kb.library.deep_link`).
-        deep_link=re.sub(r"(?<=\bt=)\d+$", str(int(at_s)), row["deep_link"]),
+        deep_link=_link(row, at_s),
         path=row["path"],
         at_s=at_s,
         tier=row.get("tier") or "",
+        missing=_missing(marked, terms) if by_words else (),
+        occurrences=_occurrences(row, marked),
     )
 
 
-def _hit_time_s(row: Row, terms: Sequence[Term]) -> float:
+def _marked(row: Row, terms: Sequence[Term]) -> Marked:
+    if "marked" not in row:
+        row["marked"] = mark(row["text"], terms)
+    marked: Marked = row["marked"]
+    return marked
+
+
+def _missing(marked: Marked, terms: Sequence[Term]) -> tuple[str, ...]:
+    there = {one.term for one in marked.marks}
+    return tuple(term.text for number, term in enumerate(terms) if number not in there)
+
+
+def _occurrences(row: Row, marked: Marked) -> tuple[Occurrence, ...]:
+    """Return each place of the passage at which a term begins, once, in order."""
+    places: dict[int, Mark] = {}
+    for one in marked.marks:  # the longest first, so a phrase goes before its first word
+        places.setdefault(one.start, one)
+    found = []
+    for one in places.values():
+        at_s = _second(row, marked, one)
+        found.append(Occurrence(at_s, marked.text[one.start : one.end], _link(row, at_s)))
+    return tuple(found)
+
+
+def _second(row: Row, marked: Marked, one: Mark) -> float:
     starts = row["word_starts_s"] or ()
-    place = first_word(row["text"], terms)
+    place = marked.word_number(one)
     return float(starts[place]) if place < len(starts) else float(row["start_s"])
+
+
+def _link(row: Row, at_s: float) -> str:
+    # Every kind of link ends in the second (see `kb.library.deep_link`).
+    return re.sub(r"(?<=\bt=)\d+$", str(int(at_s)), row["deep_link"])
 
 
 def _full_text_search(table: Any, query: Any, limit: int) -> list[Row]:
@@ -125,26 +175,49 @@ def _sorted_rows(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: (-round(row["score"], 5), row["item_id"], row["seq"]))
 
 
-def _clause(term: Term) -> Any:
-    if len(term.tokens) == 1:
-        return MatchQuery(term.tokens[0], "tokens")
-    return PhraseQuery(" ".join(term.tokens), "tokens")
+def _clause(term: Term) -> Any | None:
+    """Return the query for all forms of a term; None for a `*` that no word fits."""
+    words = [form.tokens[0] for form in term.forms if len(form.tokens) == 1]
+    queries: list[Any] = [MatchQuery(" ".join(words), "tokens")] if words else []
+    queries += [
+        PhraseQuery(" ".join(form.tokens), "tokens") for form in term.forms if len(form.tokens) > 1
+    ]
+    if len(queries) < 2:
+        return queries[0] if queries else None
+    return BooleanQuery([(Occur.SHOULD, query) for query in queries])
 
 
-def _all_of(terms: Sequence[Term]) -> Any:
-    words = [term.tokens[0] for term in terms if len(term.tokens) == 1]
-    clauses = [_clause(term) for term in terms if len(term.tokens) > 1]
-    if words:
-        together = MatchQuery(" ".join(words), "tokens", operator=FullTextOperator.AND)
+def _all_of(terms: Sequence[Term]) -> Any | None:
+    plain = [term.tokens[0] for term in terms if len(term.tokens) == 1 and not term.pattern]
+    alone = [term.tokens[0] for term in terms if _is_one_word(term)]
+    clauses = [_clause(term) for term in terms if not _is_one_word(term)]
+    if None in clauses:
+        return None
+    if alone:
+        together = MatchQuery(" ".join(alone), "tokens", operator=FullTextOperator.AND)
         clauses.append(together)
     must = [(Occur.MUST, clause) for clause in clauses]
-    if len(words) > 1:
+    # The word as it was typed goes before its other forms.
+    better = [
+        (Occur.SHOULD, MatchQuery(term.tokens[0], "tokens", boost=_AS_TYPED_BOOST))
+        for term in terms
+        if term.others and len(term.tokens) == 1 and not term.pattern
+    ]
+    if len(plain) > 1:
         # Adjacent words of a query are usually a phrase: passages with the phrase come first.
-        return BooleanQuery([*must, (Occur.SHOULD, PhraseQuery(" ".join(words), "tokens"))])
-    return clauses[0] if len(clauses) == 1 else BooleanQuery(must)
+        better.append((Occur.SHOULD, PhraseQuery(" ".join(plain), "tokens")))
+    return clauses[0] if len(clauses) == 1 and not better else BooleanQuery([*must, *better])
 
 
-def _some_of(terms: Sequence[Term]) -> Any:
+def _is_one_word(term: Term) -> bool:
+    return len(term.tokens) == 1 and not term.others and not term.pattern
+
+
+def _some_of(terms: Sequence[Term]) -> Any | None:
+    clauses = [(term, _clause(term)) for term in terms]
+    known = [(term, clause) for term, clause in clauses if clause is not None]
+    if not known:
+        return None
     return BooleanQuery(
-        [(Occur.MUST if term.required else Occur.SHOULD, _clause(term)) for term in terms]
+        [(Occur.MUST if term.required else Occur.SHOULD, clause) for term, clause in known]
     )

@@ -10,6 +10,8 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +26,7 @@ from kb.sinks.local.tables import (
     FIRST_TABLE,
     HEAD,
     PASSAGE_COLUMNS,
+    WORDS_SUFFIX,
     PassageTables,
     add_tier_column,
     columns_of,
@@ -33,8 +36,9 @@ from kb.sinks.local.tables import (
     rows,
     schema,
 )
-from kb.sinks.local.tokenizer import parse_query
-from kb.types import DocumentFacts, MediaItem, Passage, Published
+from kb.sinks.local.terms import Term, expand, parse_query, suggestions
+from kb.sinks.local.vocabulary import Vocabulary, VocabularyCache
+from kb.types import DocumentFacts, MediaItem, Passage, Published, UnknownWord
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +111,10 @@ class LocalSink:
     def search(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> Hits:
         """Return at most `limit` passages, best first; equal scores in order of item and time.
 
-        All words must occur, in any order; text in quotation marks must occur literally. If too
-        few passages have all words, passages with some of them follow. Case and accents are
-        ignored. `kb.sinks.local.ranking` defines the scores.
+        Passages with all words come first, in any order; text in quotation marks must occur
+        literally. If they are too few, passages with some of the words follow, and
+        `Hit.missing` names the others. Case and accents are ignored; `kb.sinks.local.terms`
+        defines the other forms in which a word is found, `kb.sinks.local.ranking` the scores.
 
         Raises UsageError for an empty query, an unknown mode, a limit below 1 or a mode for
         which no embedding model is set; ModelUnavailable when it cannot be loaded;
@@ -124,7 +129,7 @@ class LocalSink:
                 mode=mode,
                 known=", ".join(SEARCH_MODES),
             )
-        terms = parse_query(query)
+        terms = expand(parse_query(query), self._vocabulary())
         vector = None if mode == "keyword" else self._query_vector(query, mode)
 
         def ask(table: Any) -> list[ranking.Row]:
@@ -142,7 +147,28 @@ class LocalSink:
                 hint="`kb ingest FILE` fills it; `kb reindex` rebuilds it from the library folder.",
                 folder=self._tables.folder,
             )
-        return [ranking.hit(row, terms) for row in found]
+        return [ranking.hit(row, terms, by_words=vector is None) for row in found]
+
+    def unknown_words(self, query: str) -> Sequence[UnknownWord]:
+        """Return the words of a query that no passage has, each with similar words of the index."""
+        words = self._vocabulary()
+        terms = expand(parse_query(query), words)
+
+        def nowhere(table: Any) -> Sequence[Term]:
+            return [term for term in terms if not ranking.keyword(table, (term,), 1)]
+
+        return [
+            UnknownWord(term.text, suggestions(term, words))
+            for term in self._tables.read(nowhere) or ()
+        ]
+
+    def _vocabulary(self) -> Vocabulary:
+        def read(table: Any) -> Vocabulary:
+            return _vocabulary_cache(self._tables.folder, table.name).of(
+                table, {item_id: head[0] for item_id, head in _heads(table).items()}
+            )
+
+        return self._tables.read(read) or Vocabulary({})
 
     def rebuild(self, items: Iterable[tuple[MediaItem, Sequence[Passage]]]) -> int:
         """Replace the whole index by these items; return the number of passages.
@@ -284,6 +310,11 @@ class LocalSink:
                 table.delete(item_filter(item_id))
                 written.pop(item_id, None)
         return now
+
+
+@cache
+def _vocabulary_cache(folder: Path, table_name: str) -> VocabularyCache:
+    return VocabularyCache(folder / f"{table_name}{WORDS_SUFFIX}")
 
 
 # Item id -> the hash of its passages, and the model of its vectors or "".

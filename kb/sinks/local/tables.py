@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 FIRST_TABLE = "passages"
 POINTER = "current"
+WORDS_SUFFIX = ".words.feather"
 HEAD = -1
 MODEL_KEY = b"kb.embedding_model"
 
@@ -285,7 +286,9 @@ class PassageTables:
                 self.remove(name)
 
     def remove(self, name: str) -> None:
-        """Delete a table's files, or a file of its name."""
+        """Delete a table's files and its list of words, or a file of its name."""
+        with contextlib.suppress(OSError):
+            (self.folder / f"{name}{WORDS_SUFFIX}").unlink()
         path = self.folder / f"{name}.lance"
         # On Windows a reader may have files open: `remove_leftovers` deletes them later.
         shutil.rmtree(path, ignore_errors=True)

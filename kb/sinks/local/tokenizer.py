@@ -13,18 +13,7 @@ words and have no meaning in a query, except quotation marks.
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-MAX_TERMS = 48
-"""A long query is cut to this many different words; more cost time and add nothing."""
-
-SNIPPET_CHARS = 180
-
-_QUOTES = '"“”„‟«»‹›「」『』＂'
-_QUOTED = re.compile(f"[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]")
 
 # Letters that Unicode does not decompose, although users type them without the stroke.
 _STROKED = str.maketrans(
@@ -87,61 +76,7 @@ def tokens(text: str) -> list[str]:
     return unicodedata.normalize("NFC", text).translate(_FOLDED).split()
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One unit of a query: a word, or several that must be adjacent.
-
-    `required` terms (quoted ones) must occur even when too few passages are found.
-    """
-
-    tokens: tuple[str, ...]
-    required: bool = False
-
-
-def parse_query(query: str) -> tuple[Term, ...]:
-    """Return the terms of a query, in order, each once; none if it has no letter or digit.
-
-    Text in quotation marks of any style is a phrase; an unmatched mark is punctuation.
-    A word that folds to several (`e-mail`, a run of Han) is a phrase too. Never raises.
-    """
-    phrases = [Term(tuple(tokens(found)), required=True) for found in _QUOTED.findall(query)]
-    rest = _QUOTED.sub(" ", query)
-    words = [Term(tuple(tokens(word))) for word in rest.split()]
-    unique = dict.fromkeys(term for term in (*phrases, *words) if term.tokens)
-    return tuple(unique)[:MAX_TERMS]
-
-
-def snippet(text: str, terms: Sequence[Term], length: int = SNIPPET_CHARS) -> str:
-    """Return about `length` characters around the densest hit, with hit words in `**`.
-
-    Asterisks of the text become U+2217, so that every `**` is a mark. Cut ends have an
-    ellipsis. The snippet of a text without a hit (semantic search) is the start of the text.
-    """
-    text = " ".join(unicodedata.normalize("NFC", text).split()).replace("*", "∗")
-    hits = _hits(text, terms)
-    start, end = _window(text, hits, length)
-    pieces: list[str] = ["… " if start else ""]
-    position = start
-    for first, last, _ in hits:
-        # A hit that overlaps the previous one, or is cut by the window, is not marked.
-        if first < position or last > end:
-            continue
-        pieces += [text[position:first], "**", text[first:last], "**"]
-        position = last
-    pieces += [text[position:end], " …" if end < len(text) else ""]
-    return "".join(pieces)
-
-
-def first_word(text: str, terms: Sequence[Term]) -> int:
-    """Return the index of the space-separated word with the first hit; 0 without a hit."""
-    hits = _hits(text, terms)
-    if not hits:
-        return 0
-    # The count includes the word with the hit, so one is subtracted.
-    return max(0, len(text[: hits[0][0] + 1].split()) - 1)
-
-
-def _spans(text: str) -> list[tuple[str, int, int]]:
+def spans(text: str) -> list[tuple[str, int, int]]:
     """Return every token with the slice of the text it came from."""
     found: list[tuple[str, int, int]] = []
     word, start, end = "", 0, 0
@@ -158,38 +93,3 @@ def _spans(text: str) -> list[tuple[str, int, int]]:
     if word:
         found.append((word, start, end))
     return found
-
-
-def _hits(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
-    """Return (start, end, number of the term) of every hit, by start, then the longest first."""
-    spans = _spans(text)
-    words = [word for word, _, _ in spans]
-    hits: list[tuple[int, int, int]] = []
-    for number, term in enumerate(terms):
-        size = len(term.tokens)
-        for at, word in enumerate(words):
-            if word == term.tokens[0] and tuple(words[at : at + size]) == term.tokens:
-                hits.append((spans[at][1], spans[at + size - 1][2], number))
-    return sorted(hits, key=lambda hit: (hit[0], -hit[1]))
-
-
-def _window(text: str, hits: Sequence[tuple[int, int, int]], length: int) -> tuple[int, int]:
-    """Return the slice to show: the one with the most different terms, moved to word borders."""
-    if len(text) <= length + 20:  # a cut of about three words has no benefit
-        return 0, len(text)
-    best = (0, 0, 0)  # (different terms, start, end)
-    for first, _, _ in hits:
-        inside = [hit for hit in hits if first <= hit[0] and hit[1] <= first + length]
-        different = len({number for _, _, number in inside})
-        if different > best[0]:
-            best = (different, first, max(hit[1] for hit in inside))
-    start = max(0, min((best[1] + best[2] - length) // 2, len(text) - length))
-    start = max(0, min(start, best[1]))
-    end = min(len(text), start + length)
-    if start > 0:
-        border = text.find(" ", start - 1, start + 20)
-        start = border + 1 if 0 <= border < best[1] else start
-    if end < len(text):
-        border = text.rfind(" ", max(best[2], end - 20), end + 1)
-        end = border if border > 0 else end
-    return start, end

@@ -13,7 +13,7 @@ from kb.errors import KBError, restored
 from kb.service import STATES
 from kb.service.notation import SEARCH_MODES, SearchMode
 from kb.service.views import AUTOMATIC_CAPTIONS, HUMAN_CAPTIONS, LibraryEntry
-from kb.types import Hit
+from kb.types import Hit, UnknownWord
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
 from kb.ui.tabs.library import item
@@ -22,6 +22,8 @@ from kb.ui.widgets.player import format_timestamp
 from kb.ui.widgets.tables import guarded_table
 
 _TABLE, _ONLY, _MODE = "items", "library_only", "search_mode"
+_LIMIT, _LIMIT_OF = "search_limit", "search_limit_of"
+_PAGE_OF_HITS = 20
 _ALL = "all"
 _TIERS = {HUMAN_CAPTIONS: "tier_people", AUTOMATIC_CAPTIONS: "tier_machine"}
 
@@ -69,18 +71,61 @@ def _search_box() -> tuple[str, SearchMode]:
 
 
 def _search_results(query: str, mode: SearchMode) -> None:
+    limit = _result_limit(query, mode)
     try:
-        result = session.service().search.run(query, mode=mode)
+        result = session.service().search.run(query, mode=mode, limit=limit)
     except KBError as error:
         messages.error(error)
         return
+    for unknown in result.unknown:
+        _unknown_word(unknown, query)
     if not result.hits:
         show_nothing = text("search_none", query=messages.escape_markdown(query))
         st.info(f"{show_nothing}\n\n{text('search_none_hint')}")
         return
-    st.caption(plural_text("search_found", len(result.hits), took=format_number(result.elapsed_ms)))
-    for place, hit in enumerate(result.hits):
+    complete, partial = result.complete, result.partial
+    key = "search_found_first" if result.has_more and not partial else "search_found"
+    st.caption(plural_text(key, len(complete), took=format_number(result.elapsed_ms)))
+    for place, hit in enumerate(complete):
         _search_hit(place, hit)
+    if partial:
+        key = "search_partial_first" if result.has_more else "search_partial"
+        st.markdown(f"**{plural_text(key, len(partial))}**")
+    for place, hit in enumerate(partial, start=len(complete)):
+        _search_hit(place, hit)
+    if result.has_more:
+        st.button(text("search_more"), key="search-more", on_click=_show_more, type="tertiary")
+
+
+def _result_limit(query: str, mode: SearchMode) -> int:
+    """Return the number of passages to show; another query begins with the first ones again."""
+    if st.session_state.get(_LIMIT_OF) != (query, mode):
+        st.session_state[_LIMIT_OF] = (query, mode)
+        st.session_state[_LIMIT] = _PAGE_OF_HITS
+    return int(st.session_state[_LIMIT])
+
+
+def _show_more() -> None:
+    st.session_state[_LIMIT] += _PAGE_OF_HITS
+
+
+def _unknown_word(unknown: UnknownWord, query: str) -> None:
+    """Draw a word that no passage has, with a button for each similar word."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        key = "search_unknown" if unknown.similar else "search_unknown_alone"
+        st.markdown(text(key, word=messages.escape_markdown(unknown.word)))
+        for word in unknown.similar:
+            st.button(
+                messages.escape_markdown(word),
+                key=f"similar-{unknown.word}-{word}",
+                on_click=_search_for,
+                args=(query.replace(unknown.word, word),),
+            )
+
+
+def _search_for(query: str) -> None:
+    st.session_state["q"] = query
+    session.close_item()
 
 
 def _search_hit(place: int, hit: Hit) -> None:
@@ -93,6 +138,21 @@ def _search_hit(place: int, hit: Hit) -> None:
             args=(hit.item_id, hit.at_s),
         )
         st.markdown(_tier_badge(hit) + messages.highlight_markdown(hit.snippet))
+        if hit.missing:
+            missing = " ".join(f"~~{messages.escape_markdown(word)}~~" for word in hit.missing)
+            st.caption(text("search_missing", words=missing))
+        places = {int(one.at_s): one for one in reversed(hit.occurrences)}
+        if len(places) > 1:
+            with st.container(horizontal=True, gap="small"):
+                for second, one in sorted(places.items()):
+                    st.button(
+                        format_timestamp(one.at_s),
+                        key=f"open-{place}-{second}",
+                        type="tertiary",
+                        help=messages.escape_markdown(one.text),
+                        on_click=session.open_item,
+                        args=(hit.item_id, one.at_s),
+                    )
 
 
 def _tier_badge(hit: Hit) -> str:
