@@ -237,7 +237,7 @@ def keyword(folder: Path, texts: Sequence[str], queries: Queries, mixed: Sequenc
 
 def hybrid(folder: Path, texts: Sequence[str], mixed: Sequence[str]) -> None:
     """Measure the latency with one random vector of 384 numbers a passage."""
-    embedding.EMBEDDERS["made-up"] = f"{__name__}:MadeUpEmbedder"
+    embedding.EMBEDDERS["made-up"] = f"{__name__}:RandomEmbedder"
     settings = Settings(home=folder / "vectors", embedding_model="made-up:384")
     figure(
         "rebuild with vectors, LanceDB", seconds(LocalSink(settings).rebuild, library(texts)), "s"
