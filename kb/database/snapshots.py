@@ -50,6 +50,10 @@ class Snapshot:
     reason: str
 
 
+# The problem of a file for which SQLite's own message quotes a damaged name that is no text.
+_NO_TEXT = "malformed database schema"
+
+
 def check_file(path: Path, limit_s: float | None = None) -> FileCheck:
     """Check the pages of a SQLite file (`PRAGMA quick_check`), for at most `limit_s` seconds.
 
@@ -69,6 +73,8 @@ def check_file(path: Path, limit_s: float | None = None) -> FileCheck:
         if _is_locked(error):
             raise _locked(path) from None
         return FileCheck((str(error),))
+    except UnicodeDecodeError:
+        return FileCheck((_NO_TEXT,))
     lines = [line.strip() for text in found for line in text.splitlines()]
     # The first line names the database ("*** in database main ***").
     return FileCheck(tuple(line for line in lines if line != "ok" and not line.startswith("***")))
@@ -161,6 +167,8 @@ def _errors(path: Path) -> Iterator[None]:
                 path=path,
             ) from None
         raise _damaged(path, str(error)) from None
+    except UnicodeDecodeError:
+        raise _damaged(path, _NO_TEXT) from None
 
 
 def _give_up(path: Path) -> Callable[[int, int, int], None]:
