@@ -314,7 +314,12 @@ def _root(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and end the process with its exit code."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    # Ctrl-C inside a string that a library executes (the standard library does, on the import of
+    # dataclasses) marks the interpreter, which then ends by the signal instead of with this code.
+    # The next executed string takes the mark back.
+    exec("")
+    sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:

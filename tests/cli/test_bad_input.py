@@ -334,3 +334,19 @@ def test_ctrl_c_leaves_no_half_written_file(tmp_path: Path) -> None:
     assert "Stopped" in err
     assert "Traceback" not in err
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_during_an_import_gives_the_same_exit_code() -> None:
+    program = (
+        "from kb.cli import main\n"
+        "def interrupted(arguments):\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')  # as dataclasses execute their methods\n"
+        "    except KeyboardInterrupt:\n"
+        "        return 130\n"
+        "main.__globals__['run'] = interrupted\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT_ROOT, check=False)
+    assert done.returncode == 130

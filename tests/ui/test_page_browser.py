@@ -260,7 +260,7 @@ def test_nothing_serious_stands_in_anybody_s_way(
     for key in ("ingest", "queue", "library", "knowledge", "gpu", "settings"):
         tab.get_by_role("tab", name=text(f"tab_{key}"), exact=True).click()
         tab.get_by_role("tab", name=text(f"tab_{key}"), exact=True, selected=True).wait_for()
-        tab.wait_for_function("document.querySelectorAll('[data-stale=true]').length === 0")
+        tab.locator("[data-stale=true]").first.wait_for(state="detached")
         tab.locator('[data-testid="stSpinner"]').wait_for(state="detached")
         calm(tab)
         for each in Axe().run(tab, options=rules).response["violations"]:

@@ -120,7 +120,7 @@ def nothing_in_the_way(tab: Any) -> None:
     """Check that axe-core finds no serious violation on the page."""
     from axe_playwright_python.sync_playwright import Axe
 
-    tab.wait_for_function("document.querySelectorAll('[data-stale=true]').length === 0")
+    tab.locator("[data-stale=true]").first.wait_for(state="detached")
     found = [
         f"{each['id']}: {node['html'][:200]}"
         for each in Axe().run(tab).response["violations"]
