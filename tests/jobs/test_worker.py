@@ -193,6 +193,16 @@ def test_failing_items_do_not_stop_others(warm: Warm) -> None:
     assert warm.kb("ingest", str(text), "--wait", check=1).returncode == 1
 
 
+def test_the_exit_code_says_that_an_item_is_held(warm: Warm) -> None:
+    _ = warm.worker
+    (whole,) = warm.talks(1)
+    cut = whole.with_name("cut.wav")
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    done = warm.kb("ingest", str(cut), "--wait", "--json", check=1)
+    assert [item["state"] for item in json.loads(done.stdout)["items"]] == ["held"]
+    assert warm.kb("ingest", str(whole), "--wait").returncode == 0
+
+
 def test_retry_does_not_repeat_what_was_finished(warm: Warm) -> None:
     """The index is not writable: only the publish stage fails, and only it is repeated."""
     _ = warm.worker
