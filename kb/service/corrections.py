@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kb.errors import KBError, UsageError
+from kb.errors import KBError, LibraryError, UsageError
 from kb.library import LibraryEntry
 from kb.pipeline import stages
 from kb.pipeline.vocabulary import ALL_CHANNELS, known_channels
@@ -13,6 +14,8 @@ from kb.service.revisions import Revisions
 from kb.transcript.chunks import collapse_whitespace
 from kb.transcript.editing import correct
 from kb.types import TextChange
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,11 @@ class Corrections:
         """
         self._check(wrong, right)
         for entry in self._entries(channel):
-            transcript = stages.read_transcript(self.revisions.library, entry)
+            try:
+                transcript = stages.read_transcript(self.revisions.library, entry)
+            except LibraryError as error:  # a damaged transcript must not stop the others
+                log.warning("%s: %s", entry.item.id, error.message)
+                continue
             yield from _changes(entry, correct(transcript.segments, wrong, right)[1])
 
     def apply(self, channel: str, wrong: str, right: str, *, by: str = "") -> Corrected:

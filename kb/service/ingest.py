@@ -82,6 +82,7 @@ class Ingest:
             for item_id in corrected:
                 del found[item_id]
                 skipped.append(Skipped(item_id, "it has corrections by hand", SkipCode.DONE))
+        copies = self._newer_copies(list(found.values()))
         queued, passed = self.queue.submit(list(found.values()), options)
         queued_ids += queued
         skipped.extend(passed)
@@ -92,10 +93,19 @@ class Ingest:
             tuple(skipped),
             tuple(self.items.statuses(ids=queued_ids)) if queued_ids else (),
             tuple(refused),
-            tuple(dict.fromkeys(note for each in listings for note in each.report.notes)),
+            tuple(dict.fromkeys((*(n for each in listings for n in each.report.notes), *copies))),
             rejected=sum(each.rejected for each in listings),
             unavailable=sum(each.report.unavailable for each in listings),
             known=sum(each.skipped for each in listings),
+        )
+
+    def _newer_copies(self, media_items: Sequence[MediaItem]) -> tuple[str, ...]:
+        """Return a sentence for each local file that had another content when it was taken in."""
+        titles = {item.id: item.title for item in media_items}
+        return tuple(
+            f"{titles[item_id]} ({item_id}) is a newer copy of a file that is in the library as "
+            f"{', '.join(earlier)}: both stay, and both are found."
+            for item_id, earlier in self.queue.items.earlier_copies(media_items).items()
         )
 
     def corrections(self, ids: Collection[str]) -> dict[str, int]:

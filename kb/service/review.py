@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kb import storage
-from kb.errors import StoredProblem, UsageError, restored
+from kb.errors import LibraryError, StoredProblem, UsageError, restored
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import sync_from_library
@@ -23,6 +24,8 @@ from kb.transcript.chunks import format_timestamp
 from kb.transcript.editing import text_between
 from kb.types import MediaItem, SpeechSpan, Transcript
 from kb.types.safe_text import spreadsheet_cell
+
+log = logging.getLogger(__name__)
 
 NO_WORDS = "no words"
 PAD_S = 1.0  # seconds before and after a span: without context the speech is hard to understand
@@ -159,7 +162,10 @@ class Review:
         ]
         due.sort(key=lambda entry: (entry.state != HELD, -_uncertain_s(entry), entry.stem))
         for entry in due[:limit]:
-            yield self._review_item(entry)
+            try:
+                yield self._review_item(entry)
+            except LibraryError as error:  # a damaged transcript must not hide the others
+                log.warning("%s: %s", entry.item.id, error.message)
 
     def item(self, item_id: str) -> ReviewItem:
         """Return one item in any state. Raises UsageError without the item or its transcript."""

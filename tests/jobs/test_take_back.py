@@ -38,3 +38,19 @@ def test_cancelled_publications_come_back_too() -> None:
     service.queue.cancel_publications(["youtube:aaaaaaaaaaa"])
     assert service.queue.retry_cancelled() == ["youtube:aaaaaaaaaaa"]
     service.close()
+
+
+def test_a_newer_copy_of_a_file_is_named() -> None:
+    from dataclasses import replace
+
+    from kb.options import RunOptions
+
+    service = Service()
+    service.library.prepare()
+    old, other = item(1), item(2)
+    service.queue.submit([old, other], RunOptions())
+    newer = replace(old, id="file:00000000000f")
+    assert service.queue.items.earlier_copies([newer, other]) == {newer.id: [old.id]}
+    (note,) = service.ingest._newer_copies([newer, other])
+    assert old.id in note and newer.id in note
+    service.close()

@@ -40,6 +40,7 @@ from kb.jobs.queue.item_states import (
     summary_columns,
 )
 from kb.jobs.queue.workflow_ids import LISTING
+from kb.types import MediaItem
 
 FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small numbers first
 # Half an hour: a row whose time of change is later than now by more than this was changed before
@@ -420,6 +421,22 @@ class ItemStore:
                     connection.execute(change.values(**values, updated_at=now))
                     changed.append(str(item_id))
         return changed
+
+    def earlier_copies(self, media: Sequence[MediaItem]) -> dict[str, list[str]]:
+        """Return the items that had the path of these local files with another content.
+
+        By the id of the file that is there now, the ids of the earlier contents.
+        """
+        now = {item.url: item.id for item in media if item.source == "file" and item.url}
+        query = sa.select(items.c.id, items.c.reference).where(items.c.source == "file")
+        found: dict[str, list[str]] = {}
+        with self.database.begin() as connection:
+            for part in _parts(list(now)):
+                rows = connection.execute(query.where(items.c.reference.in_(part)))
+                for item_id, address in rows.all():
+                    if now[address] != item_id:
+                        found.setdefault(now[address], []).append(str(item_id))
+        return found
 
     def ids_in(self, ids: Sequence[str], states: Collection[str]) -> list[str]:
         """Return those of these ids whose row has one of the states."""
