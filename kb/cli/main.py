@@ -148,7 +148,7 @@ def search(
             mode=mode,
             known=", ".join(SEARCH_MODES),
         )
-    result = Service().search.run(query, mode, limit)  # type: ignore[arg-type]
+    result = Service.of_existing_library().search.run(query, mode, limit)  # type: ignore[arg-type]
     if as_json:
         console.print_json(console.search_document(result))
     else:
@@ -158,7 +158,7 @@ def search(
 @app.command()
 def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False) -> None:
     """An item's metadata and transcript."""
-    service = Service()
+    service = Service.of_existing_library()
     entry = service.items.entry(item_id)
     if as_json:
         transcript = service.items.transcript(item_id) if entry.transcript_path else None
@@ -221,7 +221,7 @@ def export(
     ] = None,
 ) -> None:
     """A transcript in another format."""
-    service = Service()
+    service = Service.of_existing_library()
     text = service.items.export(item_id, format, options.timestamps)
     if output is None:
         sys.stdout.write(text)
@@ -234,7 +234,7 @@ def export(
 @app.command()
 def reindex(as_json: Json = False) -> None:
     """Rebuild the index from the folder, taking in what was laid there by hand."""
-    report = Service().search.reindex()
+    report = Service.of_existing_library().search.reindex()
     if as_json:
         console.print_json(asdict(report))
     else:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from kb.errors import LibraryError
 from kb.library import Library
 from kb.library.audit import AuditLog, current_user
 from kb.settings import Settings, get_settings
@@ -48,6 +49,25 @@ class Service:
         self.audit = AuditLog(self.settings.home, who or f"{current_user()} (command line)")
         self.queue: JobQueue = JobQueue(self.settings, self.library, self.audit)
         self._exit_stack = ExitStack()  # closes the parts that were made on access
+
+    @classmethod
+    def of_existing_library(cls, settings: Settings | None = None) -> Service:
+        """Return the service of a library that is there; it is never made by a look at it.
+
+        Raises LibraryError for a folder without a library: its name may be misspelt.
+        """
+        from kb.database import DATABASE_NAME
+
+        service = cls(settings)
+        home = service.settings.home
+        if not service.library.media_folder.is_dir() and not (home / DATABASE_NAME).is_file():
+            raise LibraryError(
+                "library.none_here",
+                "There is no library in {home}.",
+                hint="Check KB_HOME; a new library is begun with: kb ingest FILE",
+                home=home,
+            )
+        return service
 
     def close(self) -> None:
         """Close connections to knowledge bases, free the model and close the database."""

@@ -52,3 +52,51 @@ def test_python_files_and_programs_of_the_current_folder_are_not_run(tmp_path: P
     )
     assert done.returncode == 0, done.stderr
     assert not mark.exists(), mark.read_text()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status", "status --json", "status x", "search x", "search x --json", "show x",
+        "export x", "reindex", "cancel x", "retry x", "retry --failed", "pause", "resume",
+        "publish --all", "sync", "sync --dry-run", "review", "clip x --from 0 --to 1 -o a.wav",
+        "vocabulary x", "correct x --from a --to b", "follow --list", "unfollow x",
+        "worker --stop",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_misspelt_library_is_not_made_by_a_look_at_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    exists: bool,
+) -> None:
+    from kb.cli.main import run
+    from kb.settings import get_settings
+
+    home = tmp_path / "librray"
+    if exists:
+        home.mkdir()
+    monkeypatch.setenv("KB_HOME", str(home))
+    get_settings.cache_clear()
+    assert run(command.split()) in (1, 2)
+    assert home.exists() == exists
+    assert not exists or not list(home.iterdir())
+    shown = capsys.readouterr()
+    assert str(home) in "".join(shown.err.split("\n")) or "Usage" in shown.err, shown
+
+
+@pytest.mark.parametrize("command", ["doctor", "presets", "models", "--version", "status --help"])
+def test_commands_that_need_no_library_make_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    from kb.cli.main import run
+    from kb.settings import get_settings
+
+    home = tmp_path / "librray"
+    monkeypatch.setenv("KB_HOME", str(home))
+    monkeypatch.setenv("KB_MODEL", "demo")
+    get_settings.cache_clear()
+    run(command.split())
+    assert not home.exists()

@@ -109,7 +109,7 @@ def worker(
     ] = False,
 ) -> None:
     """Work through the queue until stopped (Ctrl-C, or --stop)."""
-    service = Service()
+    service = Service.of_existing_library() if stop else Service()
     if stop:
         _stop_workers(service)
         return
@@ -189,7 +189,7 @@ def status(
             state=state,
             known=", ".join(STATES),
         )
-    service = Service()
+    service = Service.of_existing_library()
     if watch:
         with Live(console=console.out, auto_refresh=False) as live:
             while True:
@@ -232,7 +232,7 @@ def cancel(
     ] = False,
 ) -> None:
     """Stop items that are queued, waiting or running, and publications that wait."""
-    service = Service()
+    service = Service.of_existing_library()
     if not ids and not all_items:
         raise UsageError("cancel.no_items", "Which items?", hint="kb cancel ID…, or --all")
     chosen = service.items.resolve_ids(ids or [])
@@ -267,7 +267,7 @@ def retry(
     ] = False,
 ) -> None:
     """Try items again, from the stage that failed, and publications that failed or wait."""
-    service = Service()
+    service = Service.of_existing_library()
     failed, cancelled = failed or all_items, cancelled or all_items
     if not ids and not failed and not cancelled:
         raise UsageError(
@@ -294,7 +294,7 @@ def retry(
 
 def pause(ids: Ids = None) -> None:
     """Pause items, or the whole queue."""
-    service = Service()
+    service = Service.of_existing_library()
     if ids:
         done = service.queue.pause(service.items.resolve_ids(ids))
         console.print_note(
@@ -307,6 +307,6 @@ def pause(ids: Ids = None) -> None:
 
 def resume(ids: Ids = None) -> None:
     """Take a pause back."""
-    service = Service()
+    service = Service.of_existing_library()
     done = service.queue.resume(service.items.resolve_ids(ids or []))
     console.print_note("Going on." + (f" Queued again: {', '.join(done)}" if done else ""))

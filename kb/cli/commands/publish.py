@@ -48,7 +48,7 @@ def publish(
         raise UsageError(
             "publish.no_items", "Which items?", hint="kb publish ID…, or kb publish --all"
         )
-    service = Service()
+    service = Service.of_existing_library()
     service.publisher.check(to, options.metadata)
     chosen = (
         service.publisher.publishable_ids() if all_items else service.items.resolve_ids(ids or [])
@@ -77,7 +77,7 @@ def sync(
     from kb.service.publisher import check_comparable
 
     check_comparable(to)
-    service = Service()
+    service = Service.of_existing_library()
     plan = service.publisher.plan(options.metadata)
     held = service.publisher.held_items()
     if not as_json:

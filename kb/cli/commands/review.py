@@ -56,7 +56,7 @@ def review(
     as_json: Json = False,
 ) -> None:
     """Show what to listen to: items held or doubtful, and the seconds that matter; decide."""
-    service = Service()
+    service = Service.of_existing_library()
     actions = [export is not None, accept, bool(edit), retry]
     if sum(actions) > 1:
         raise UsageError(
@@ -251,7 +251,7 @@ def clip(
     as_json: Json = False,
 ) -> None:
     """Cut a stretch out of an item's medium."""
-    service = Service()
+    service = Service.of_existing_library()
     start_s, end_s = parse_time(start), parse_time(end)
     entry = service.items.entry(item_id)
     made = service.review.clip(entry.item.id, start_s, end_s, output)
@@ -267,7 +267,7 @@ def vocabulary(
     as_json: Json = False,
 ) -> None:
     """Names and terms that the recognizer gets before it reads a channel's media."""
-    service = Service()
+    service = Service.of_existing_library()
     if add or remove:
         service.vocabulary.change(channel, add or [], remove or [])
     found = service.vocabulary.for_channel(channel, service.queue.database)
@@ -299,7 +299,7 @@ def correct(
     as_json: Json = False,
 ) -> None:
     """Correct a wording in all transcripts of a channel; every change is shown first."""
-    service = Service()
+    service = Service.of_existing_library()
     failed: tuple[tuple[str, KBError], ...] = ()
     if apply:
         done = service.corrections.apply(channel, wrong, right)

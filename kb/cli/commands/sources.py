@@ -68,7 +68,7 @@ def follow(
     options: RunOptions,
 ) -> None:
     """Look at a source again and again and ingest what is new; a worker does it."""
-    service = Service()
+    service = Service.of_existing_library() if listing else Service()
     if listing:
         followed = service.subscriptions.list()
         if as_json:
@@ -105,7 +105,7 @@ def follow(
 
 def unfollow(source: Reference) -> None:
     """Stop following a source."""
-    if not Service().subscriptions.unfollow(source):
+    if not Service.of_existing_library().subscriptions.unfollow(source):
         raise UsageError(
             "follow.unknown",
             "{source!r} is not followed.",

@@ -56,6 +56,10 @@ DE: dict[str, tuple[str, str]] = {
         "Einen Bibliotheksordner {home} gibt es nicht.",
         "KB_HOME auf die Bibliothek setzen, oder eine beginnen mit: kb ingest DATEI",
     ),
+    "library.none_here": (
+        "In {home} ist keine Bibliothek.",
+        "KB_HOME prüfen; eine neue beginnt mit: kb ingest DATEI",
+    ),
     "database.newer": (
         "Die Datenbank {location} stammt von einer neueren Version von KB Ingest "
         "(Schema {done}, diese kennt {known}).",
