@@ -37,12 +37,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A temporary folder for this process and those that it starts.
 
-    Test processes run beside each other, and in the machine's own folder all of them would share
+    Test processes run beside each other, and in the user's own folder all of them would share
     the file that keeps downloads of all libraries apart.
     """
     folder = tmp_path_factory.mktemp("tmp")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("TMPDIR", "TMP", "TEMP"):
+        for name in ("TMPDIR", "TMP", "TEMP", "XDG_STATE_HOME"):
             patch.setenv(name, str(folder))
         patch.setattr(tempfile, "tempdir", str(folder))
         yield folder

@@ -501,6 +501,30 @@ def test_two_libraries_share_the_rate_of_the_machine(tmp_path: Path) -> None:
     assert all(after - before >= 9.999 for before, after in pairwise(starts))
 
 
+def test_the_shared_time_is_kept_in_a_folder_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the temporary folder of all users another one could lay a link in its place."""
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(shared))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    lock = MachineWideLock()
+    with lock.acquire():
+        lock.set_next_at(12.5)
+    assert lock.next_at() == 12.5
+    assert not list(shared.iterdir())
+    if sys.platform == "linux":
+        folder = tmp_path / "state" / "kb-ingest"
+        assert folder.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"nan", b"inf", b"\xff\xfe", b"soon", b"-inf"])
+def test_a_damaged_shared_time_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "downloads.pace").write_bytes(content)
+    assert MachineWideLock(tmp_path).next_at() == 0.0
+
+
 def test_pauses_are_random_and_can_be_cancelled(tmp_path: Path) -> None:
     clock = Clock()
     settings = Settings(KB_HOME=tmp_path)  # the defaults: 10 to 20 s

@@ -2,18 +2,19 @@
 
 The start times of the lane (`kb.sources.rate_limit.download_lane`) are in a library's database.
 Two libraries of one analyst would start twice as many downloads from one address, so the next
-free time is also written to a small file that all of them share.
+free time is also written to a small file that all of them share. It is in a folder of this user:
+in a temporary folder that all users share, another one could put a link in its place.
 """
 
 from __future__ import annotations
 
-import getpass
 import logging
-import tempfile
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
 from filelock import FileLock, Timeout
 
 log = logging.getLogger(__name__)
@@ -21,20 +22,26 @@ log = logging.getLogger(__name__)
 LOCK_WAIT_S = 10.0
 
 
+def user_folder() -> Path:
+    """Return the folder of this user's state, which all libraries share."""
+    return platformdirs.user_state_path("kb-ingest", appauthor=False)
+
+
 class MachineWideLock:
     """A lock, and the time at which the next download on this machine may start (epoch seconds).
 
-    Without a usable temporary folder each library has its own rate.
+    Without a usable folder each library has its own rate.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._file = (folder or Path(tempfile.gettempdir())) / f"kb-ingest-{_user()}.pace"
+        self._file = (folder or user_folder()) / "downloads.pace"
 
     @contextmanager
     def acquire(self) -> Iterator[None]:
         """Lock the time during the block, so that no other process reads or sets it."""
         lock = FileLock(f"{self._file}.lock", timeout=LOCK_WAIT_S)
         try:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock.acquire()
         except (OSError, Timeout, NotImplementedError) as error:
             log.debug("no lock for the machine's downloads: %s", error)
@@ -48,9 +55,10 @@ class MachineWideLock:
     def next_at(self) -> float:
         """Return the next free time in epoch seconds, 0.0 when none was set yet."""
         try:
-            return float(self._file.read_text(encoding="ascii"))
+            until = float(self._file.read_text(encoding="ascii"))
         except (OSError, ValueError):
             return 0.0
+        return until if math.isfinite(until) else 0.0
 
     def set_next_at(self, until: float) -> None:
         """Set the time (epoch seconds) before which no download may start."""
@@ -58,10 +66,3 @@ class MachineWideLock:
             self._file.write_text(repr(until), encoding="ascii")
         except OSError as error:
             log.debug("the time of the next download cannot be stored: %s", error)
-
-
-def _user() -> str:
-    try:
-        return "".join(c for c in getpass.getuser() if c.isalnum()) or "user"
-    except (OSError, KeyError):  # an account without a name, as in some containers
-        return "user"
