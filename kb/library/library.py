@@ -15,6 +15,7 @@ metadata are made one after the other (`Library.metadata_lock`), so that none is
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import logging
 import re
 import zlib
@@ -32,6 +33,8 @@ from kb.library.importer import adopt
 from kb.library.metadata import (
     MEDIA_EXTENSIONS,
     METADATA_VERSION,
+    TEXT_SUFFIX,
+    TRANSCRIPT_SUFFIX,
     LibraryEntry,
     LibraryListing,
     Problem,
@@ -309,6 +312,18 @@ class Library:
         path = self.path(entry, suffix)
         storage.write_text(path, text)
         return path
+
+    def write_transcript(self, entry: LibraryEntry | str, text: str, exact: str) -> dict[str, str]:
+        """Write both files of a transcript; return the SHA-256 of each by its suffix.
+
+        The exact transcript is written last: if it exists, the text beside it is complete. The
+        hashes belong into the record, as `transcribed.sha256`.
+        """
+        hashes = {}
+        for suffix, content in ((TEXT_SUFFIX, text), (TRANSCRIPT_SUFFIX, exact)):
+            path = self.write_text(entry, suffix, content)
+            hashes[suffix] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashes
 
     def read_facts(self) -> dict[str, Any]:
         """Return the facts in `library.json` (subscriptions, publish records); empty without it."""

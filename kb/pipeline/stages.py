@@ -177,9 +177,9 @@ def write(
     transcript = _with_corrections(
         transcript, _earlier_revisions(library, item), run, keep=keep_corrections
     )
-    library.write_text(stem, ".txt", render(transcript, "txt", item=item))
-    # The exact transcript is written last: if it exists, the text beside it is complete.
-    library.write_text(stem, ".transcript.json", render(transcript, "json", item=item))
+    hashes = library.write_transcript(
+        stem, render(transcript, "txt", item=item), render(transcript, "json", item=item)
+    )
     decision = decide(transcript, hold_below)
     document = json_document.to_document(transcript)
     entry = library.write_metadata(
@@ -200,6 +200,7 @@ def write(
                 "tracks": list(transcript.media.tracks) or None,
                 "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 **_revised(transcript, run),
+                "sha256": hashes,
             },
             **captions.captions_retired(library.find(item.id)),
             **decision.metadata(),

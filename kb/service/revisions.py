@@ -206,14 +206,14 @@ class Revisions:
         item, stem = entry.item, entry.stem
         # Both are rendered before the first write, so that an error leaves the files unchanged.
         exact, text = render(revised, "json", item=item), render(revised, "txt", item=item)
-        self.library.write_text(stem, ".txt", text)
-        self.library.write_text(stem, ".transcript.json", exact)
+        hashes = self.library.write_transcript(stem, text, exact)
         own = [r for r in revised.revisions if r.run == revision.run]
         transcribed: Mapping[str, Any] = {
             **entry.transcribed,
             "words": len(revised.words),
             "coverage": json_document.to_document(revised)["coverage"],
             "revised": {"at": revision.at, "by": revision.by, "times": len(own)},
+            "sha256": hashes,
         }
         return self.library.amend(item.id, {"transcribed": transcribed}) or entry
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kb.service.search import Search
     from kb.service.subscriptions import Subscriptions
     from kb.service.transcription import Transcription
+    from kb.service.verification import Verification
     from kb.service.workers import Workers
 
 
@@ -166,6 +167,13 @@ class Service:
         from kb.service.backup import Backup
 
         return Backup(self.settings, self.library)
+
+    @cached_property
+    def verification(self) -> Verification:
+        """The comparison of files, hashes, index and queue."""
+        from kb.service.verification import Verification
+
+        return Verification(self.settings, self.library, self.queue, lambda: self.search)
 
     # Remote knowledge bases
 

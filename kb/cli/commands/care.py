@@ -1,4 +1,4 @@
-"""Commands that care for the library: backup, restore."""
+"""Commands that care for the library: verify, backup, restore."""
 
 from __future__ import annotations
 
@@ -21,8 +21,41 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (backup, restore):
+    for command in (verify, backup, restore):
         app.command()(command)
+
+
+def verify(
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Also replace damaged files; the old ones are kept."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check every file against its hash, every transcript, the index and the queue's rows."""
+    service = Service()
+    with console.byte_progress("checking", shown=sys.stderr.isatty()) as progress:
+        report = service.verification.run(mend=not dry_run, repair=repair, progress=progress)
+    faults = report.faults
+    if as_json:
+        document = {**asdict(report), "faults": len(faults)}
+        console.print_json(document)
+    else:
+        for each in report.findings:
+            state = "mended" if each.mended else "note" if each.note else "fault"
+            console.out.print(
+                f"{state:7} {each.kind:18} {each.subject}: {each.detail}", markup=False
+            )
+            if each.hint and not each.mended:
+                console.out.print(f"        → {each.hint}", markup=False)
+        mended = sum(each.mended for each in report.findings)
+        console.print_note(
+            f"{report.items} items, {report.files} files, {report.bytes / MB:.0f} MB read: "
+            f"{mended} mended, {len(faults)} faults."
+        )
+    if faults:
+        raise typer.Exit(FAILED)
 
 
 def backup(

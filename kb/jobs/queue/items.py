@@ -303,6 +303,12 @@ class ItemStore:
         with self.database.begin() as connection:
             return {str(item_id): str(state) for item_id, state in connection.execute(query)}
 
+    def states(self) -> dict[str, str]:
+        """Return the state of every item (listings are left out), by id."""
+        query = sa.select(items.c.id, items.c.state).where(items.c.source != LISTING)
+        with self.database.begin() as connection:
+            return {str(item_id): str(state) for item_id, state in connection.execute(query)}
+
     def ids(self, state: str) -> list[str]:
         """Return the ids of all items in a state."""
         query = sa.select(items.c.id).where(items.c.state == state)
