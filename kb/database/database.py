@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from kb.database.driver_errors import library_error
 from kb.database.migrations import MIGRATIONS
+from kb.database.read_only import connect_for_reading, is_writable
 from kb.database.snapshots import SCHEMA_KEPT, make_snapshot
 from kb.database.tables import _schema, metadata
 from kb.errors import KBError, LibraryError
@@ -150,8 +151,10 @@ def sqlite_engine(path: Path) -> sa.Engine:
     """Return an engine for one SQLite file, safe for several processes.
 
     WAL, so that readers never wait for a writer; IMMEDIATE transactions, so that two writers wait
-    for each other instead of failing halfway; locks are waited for half a minute.
+    for each other instead of failing halfway; locks are waited for half a minute. A file that this
+    account may not write is opened for reading.
     """
+    readable_only = path.is_file() and not is_writable(path)
     engine = sa.create_engine(
         # The URL is built from parts, because a folder's name may contain `%`, `#` or `?`.
         sa.URL.create("sqlite", database=str(path)),
@@ -163,6 +166,11 @@ def sqlite_engine(path: Path) -> sa.Engine:
         # Every thread gets a connection: waiting for one would fail while a lock holds them all.
         pool_size=POOL_SIZE,
         max_overflow=-1,
+        **(
+            {"creator": lambda: connect_for_reading(path, BUSY_TIMEOUT_MS / 1000)}
+            if readable_only
+            else {}
+        ),
     )
 
     @event.listens_for(engine, "connect")

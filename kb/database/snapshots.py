@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kb import storage
+from kb.database.driver_errors import library_error
+from kb.database.read_only import connect_for_reading
 from kb.errors import LibraryError
 
 SNAPSHOT_FOLDER = "backups"
@@ -57,7 +59,7 @@ _NO_TEXT = "malformed database schema"
 def check_file(path: Path, limit_s: float | None = None) -> FileCheck:
     """Check the pages of a SQLite file (`PRAGMA quick_check`), for at most `limit_s` seconds.
 
-    The file is not changed. Raises LibraryError if another program locks it.
+    The file is not changed. Raises LibraryError if another program locks it or it cannot be read.
     """
     deadline = None if limit_s is None else time.monotonic() + limit_s
     try:
@@ -72,6 +74,9 @@ def check_file(path: Path, limit_s: float | None = None) -> FileCheck:
             return FileCheck((), complete=False)
         if _is_locked(error):
             raise _locked(path) from None
+        found_error = library_error(error, str(path), path.parent)
+        if found_error is not None and found_error.code != "database.damaged":
+            raise found_error from None  # a missing permission or a full disk is no damage
         return FileCheck((str(error),))
     except UnicodeDecodeError:
         return FileCheck((_NO_TEXT,))
@@ -149,7 +154,7 @@ def _modified_ns(path: Path) -> int:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT_S)
+    return connect_for_reading(path, LOCK_TIMEOUT_S)
 
 
 @contextmanager

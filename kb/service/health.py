@@ -22,6 +22,7 @@ from kb.jobs.queue.hung_worker import CrashLoop, crash_loops
 from kb.jobs.queue.telemetry import read_machines
 from kb.jobs.worker.spawn import worker_log_file
 from kb.library import Library
+from kb.service.existing import has_library
 from kb.service.health_sources import check_sources
 from kb.service.presets import Presets
 from kb.settings import Settings, current_sources
@@ -143,7 +144,7 @@ def _load_presets(settings: Settings) -> dict[str, Preset]:
 
 def _library(settings: Settings) -> HealthCheck:
     library = Library(settings.home)
-    if not settings.home.exists():
+    if not has_library(settings.home):
         # A check must not create the folder.
         return HealthCheck(
             "Library", "ok", f"{settings.home}: not created yet; the first ingest creates it"
@@ -204,7 +205,7 @@ def _disk(settings: Settings) -> HealthCheck:
 
 def _workers(settings: Settings) -> list[HealthCheck]:
     """Return one check for each machine that a live worker reports on."""
-    if not settings.home.is_dir():
+    if not has_library(settings.home):
         return []
     try:
         database = Database.open(settings)
@@ -259,7 +260,7 @@ def _sources(settings: Settings) -> list[HealthCheck]:
     """Return the checks of the API keys, of yt-dlp and its programs, and of the download lane."""
     with tempfile.TemporaryDirectory() as scratch:
         # A check must not create the library.
-        home = settings.home if settings.home.exists() else Path(scratch)
+        home = settings.home if has_library(settings.home) else Path(scratch)
         try:
             database = Database.open(settings.replace(home=home))
         except KBError as error:

@@ -57,11 +57,11 @@ class Service:
 
         Raises LibraryError for a folder without a library: its name may be misspelt.
         """
-        from kb.database import DATABASE_NAME
+        from kb.service.existing import has_library
 
         service = cls(settings)
         home = service.settings.home
-        if not service.library.media_folder.is_dir() and not (home / DATABASE_NAME).is_file():
+        if not has_library(home):
             raise LibraryError(
                 "library.none_here",
                 "There is no library in {home}.",

@@ -67,5 +67,6 @@ class JobSettings(BaseModel):
     log_level: str = Field(
         "WARNING",
         alias="KB_LOG_LEVEL",
+        pattern=r"(?i)^(debug|info|warning|error|critical)$",
         description="DEBUG, INFO, WARNING or ERROR; logs go to standard error.",
     )

@@ -66,6 +66,7 @@ class RecognitionSettings(BaseModel):
     device: str = Field(
         "auto",
         alias="KB_DEVICE",
+        pattern=r"(?i)^\s*(auto|cpu|mps|(cuda|rocm|hip)(:\d{1,3})?)\s*$",
         description="auto, cuda, cuda:N, mps or cpu.",
     )
     cpu_threads: int = Field(

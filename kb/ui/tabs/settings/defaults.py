@@ -102,6 +102,8 @@ def _choices(name: str, field: FieldInfo) -> list[str]:
             return list(session.service().presets.all())
         except KBError:
             return []
+    if name == "engine":
+        return list(session.service().models.engines())
     if get_origin(field.annotation) is Literal:
         return [str(choice) for choice in get_args(field.annotation)]
     return []

@@ -1,0 +1,13 @@
+"""The test for a library in a folder, which makes nothing there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kb.database import DATABASE_NAME
+from kb.library import Library
+
+
+def has_library(home: Path) -> bool:
+    """Return True if a folder has media or a database of a library."""
+    return Library(home).media_folder.is_dir() or (home / DATABASE_NAME).is_file()
