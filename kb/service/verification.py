@@ -365,8 +365,7 @@ class _Check:
             if state in (DONE, HELD) and item_id not in present:
                 self._add(
                     "row_without_files", item_id, f"It is {state} and has no files.",
-                    "Bring them back (kb restore FILE), ingest it again, or remove it: kb remove "
-                    f"{item_id}",
+                    "Bring them back (kb restore FILE), or take it in once more: kb ingest --again",
                 )  # fmt: skip
             elif state not in STATES:
                 self._add("row_damaged", item_id, f"Its state is {state!r}.", "kb restore")
