@@ -1,7 +1,7 @@
 """Environment variables of this process and of the processes that it starts.
 
 Libraries read variables when they are imported, and the processes that this one starts inherit
-them. What lies in the folder where a user happens to stand is data: no program, Python module
+them. The files of the folder where a user happens to stand are data: no program, Python module
 or `.env` of it may be used.
 """
 

@@ -47,6 +47,7 @@ def dashboard(home: Path, log: Path, *, cwd: Path = ROOT, **settings: str) -> It
         "KB_MODEL": "demo",
         "KB_PRESET": "optimiert",
         "KB_SINKS": "local",
+        "KB_ENV_FILE": os.devnull if cwd == ROOT else str(cwd / ".env"),
         **settings,
     }
     command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "streamlit_app.py")]
