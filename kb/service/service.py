@@ -65,7 +65,7 @@ class Service:
             raise LibraryError(
                 "library.none_here",
                 "There is no library in {home}.",
-                hint="Check KB_HOME; a new library is begun with: kb ingest FILE",
+                hint="Check KB_HOME; start a new library with: kb ingest FILE",
                 home=home,
             )
         return service
