@@ -92,9 +92,8 @@ def transcribe(
     if output is None:
         sys.stdout.write(text)
     else:
-        target = output / _file_name(file.stem, name)
-        service.items.write(target, text)
-        console.print_note(f"Written: {target}")
+        written = service.items.write(output / _file_name(file.stem, name), text)
+        console.print_note(f"Written: {written}")
     if transcript.truncated:
         raise typer.Exit(FAILED)
 
@@ -226,9 +225,9 @@ def export(
     if output is None:
         sys.stdout.write(text)
         return
-    target = output / f"{service.items.entry(item_id).stem}.{format}"
-    service.items.write(target, text)
-    console.print_note(f"Written: {target}")
+    stem = service.items.entry(item_id).stem
+    written = service.items.write(output / f"{stem}.{format}", text)
+    console.print_note(f"Written: {written}")
 
 
 @app.command()

@@ -25,6 +25,7 @@ from kb.storage.permissions import give_usual_rights
 from kb.transcript import FORMATS, mime_type, render
 from kb.transcript.formats import json_document
 from kb.types import MediaItem, Timestamps, Transcript
+from kb.types.safe_text import spreadsheet_file
 
 CHANGED = "changed"  # synced once, and the library has another text since
 _COMPARED_EXACTLY = 50  # items; for more, only those whose files have changed are compared
@@ -208,10 +209,19 @@ class Items:
         """Return the media type of an export format. Raises UsageError for an unknown one."""
         return mime_type(format)
 
-    def write(self, target: Path, text: str) -> None:
-        """Write a text to `target`, replacing the file in one step. Raises LibraryError."""
-        storage.write_text(target, text)
-        give_usual_rights(target)
+    def write(self, target: Path, text: str) -> Path:
+        """Write a text in one step; return its file: `target`, or a numbered name if that exists.
+
+        Raises LibraryError.
+        """
+        with storage.new_file(target) as path:
+            storage.write_text(path, self.as_file(text, path.suffix.removeprefix(".")))
+        give_usual_rights(path)
+        return path
+
+    def as_file(self, text: str, format: str) -> str:
+        """Return a text in an export format as a file has it: a table begins with a mark (BOM)."""
+        return spreadsheet_file(text) if format.lower() == "csv" else text
 
     # As documents
 

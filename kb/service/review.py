@@ -23,7 +23,7 @@ from kb.storage.permissions import give_usual_rights
 from kb.transcript.chunks import format_timestamp
 from kb.transcript.editing import text_between
 from kb.types import MediaItem, SpeechSpan, Transcript
-from kb.types.safe_text import spreadsheet_cell
+from kb.types.safe_text import spreadsheet_cell, spreadsheet_file
 
 log = logging.getLogger(__name__)
 
@@ -266,7 +266,8 @@ class Review:
     def clip(self, item_id: str, start_s: float, end_s: float, target: Path | None = None) -> Path:
         """Cut a span out of an item's medium and return the file.
 
-        The default target is in the working directory and named after item and span.
+        The default target is in the working directory and named after item and span. A file that
+        is there is not replaced: the clip gets a numbered name.
         Raises UsageError and MediaUnavailable as `kb.media.clip.cut` does.
         """
         from kb.media.clip import cut, default_name
@@ -275,7 +276,8 @@ class Review:
         source = self._medium(entry)
         if target is None:
             target = Path(default_name(entry.stem, start_s, end_s, video=_has_video(source)))
-        return cut(source, start_s, end_s, target)
+        with storage.new_file(target) as path:
+            return cut(source, start_s, end_s, path)
 
     def export(self, item_id: str, folder: Path) -> Exported:
         """Write one clip per uncertain span, with `PAD_S` before and after it, and a sheet.
@@ -300,17 +302,18 @@ class Review:
         for number, span in enumerate(found.spans, start=1):
             name = f"{number:03d} {format_timestamp(span.start_s).replace(':', '.')}{suffix}"
             from_s = max(0.0, span.start_s - PAD_S)
-            clips.append(cut(source, from_s, min(end_s, span.end_s + PAD_S), folder / name))
+            with storage.new_file(folder / name) as path:
+                clips.append(cut(source, from_s, min(end_s, span.end_s + PAD_S), path))
             writer.writerow(
                 (
                     number, spreadsheet_cell(found.item.id), spreadsheet_cell(found.item.title),
                     f"{span.start_s:.3f}", f"{span.end_s:.3f}", format_timestamp(span.start_s),
-                    spreadsheet_cell(", ".join(span.reasons)), spreadsheet_cell(span.text), name,
-                    deep_link(found.item, span.start_s), "",
+                    spreadsheet_cell(", ".join(span.reasons)), spreadsheet_cell(span.text),
+                    path.name, deep_link(found.item, span.start_s), "",
                 )
             )  # fmt: skip
-        sheet = folder / SHEET
-        storage.write_text(sheet, rows.getvalue())
+        with storage.new_file(folder / SHEET) as sheet:
+            storage.write_text(sheet, spreadsheet_file(rows.getvalue()))
         for path in (sheet, *clips):
             give_usual_rights(path)
         return Exported(sheet, tuple(clips))

@@ -17,6 +17,7 @@ from kb.storage.atomic import (
 from kb.storage.json_fields import Fields
 from kb.storage.lasting_errors import is_lasting
 from kb.storage.locks import locked
+from kb.storage.new_files import new_file
 from kb.storage.os_errors import library_error
 from kb.storage.user_text import (
     MAX_DOCUMENT_BYTES,
@@ -41,6 +42,7 @@ __all__ = [
     "library_error",
     "link_or_copy",
     "locked",
+    "new_file",
     "read_json",
     "read_user_bytes",
     "read_user_text",

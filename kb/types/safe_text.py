@@ -21,6 +21,7 @@ _UNSAFE = re.compile(
     r"no.?check.?certificates?|pickle_load|dangerous",
     re.IGNORECASE,
 )
+BYTE_ORDER_MARK = "\ufeff"
 # A spreadsheet runs a cell that begins with one of these; some accept the wide and small forms.
 _FORMULA_START = frozenset("=+-@＝＋－＠﹦﹢﹣﹫")
 # Letters that show nothing: the fillers of Hangul and the blank of Braille.
@@ -72,6 +73,14 @@ def spreadsheet_cell(text: str) -> str:
     first = next((char for char in safe if not _is_invisible(char)), "")
     starts_with_control = text[:1] in ("\t", "\r", "\n")
     return f"'{safe}" if first in _FORMULA_START or starts_with_control else safe
+
+
+def spreadsheet_file(text: str) -> str:
+    """Return CSV as a file has it: with a byte order mark, without which Excel reads no UTF-8.
+
+    Text on stdout gets none, because the next program would read it as part of the first name.
+    """
+    return text if text.startswith(BYTE_ORDER_MARK) else BYTE_ORDER_MARK + text
 
 
 def web_address(address: str) -> str:

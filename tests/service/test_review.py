@@ -147,7 +147,7 @@ def test_held_seconds_are_listed_cut_out_and_released(
         length_s = probe(clip).duration_s
         assert length_s is not None
         assert length_s <= doubt["end"] - doubt["start"] + 2.2
-    with (tmp_path / "listen" / SHEET).open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "listen" / SHEET).open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == SHEET_COLUMNS
     assert [float(row["start_s"]) for row in rows] == [d["start"] for d in found["doubts"]]

@@ -271,6 +271,10 @@ def _facts(transcript: Transcript) -> None:
             st.metric(text(label), value, help=help_text, border=True, width="content")
 
 
+def _exported(service: Service, entry: LibraryEntry, transcript: Transcript, name: str) -> str:
+    return service.items.as_file(service.items.render(transcript, name, item=entry.item), name)
+
+
 def _exports(service: Service, entry: LibraryEntry, transcript: Transcript) -> None:
     st.markdown(f"**{text('export')}**")
     with st.container(horizontal=True, key="exports", gap="small"):
@@ -278,7 +282,7 @@ def _exports(service: Service, entry: LibraryEntry, transcript: Transcript) -> N
             st.download_button(
                 name.upper(),
                 # Made only on request: a long transcript in six formats takes time.
-                partial(service.items.render, transcript, name, item=entry.item),
+                partial(_exported, service, entry, transcript, name),
                 file_name=f"{entry.stem}.{name}",
                 mime=service.items.mime_type(name),
                 help=text("export_help", format=name.upper()),
