@@ -6,7 +6,7 @@ No device is probed and torch is not loaded before the first use of a `GPUManage
 from __future__ import annotations
 
 from gpu.devices import Device
-from gpu.failures import device_lost, out_of_memory
+from gpu.failures import device_lost, out_of_memory, refused
 from gpu.manager import BatchCeiling, GPUManager, MemoryUse
 from gpu.presets import Preset, find_preset, load_presets, override
 
@@ -21,4 +21,5 @@ __all__ = [
     "load_presets",
     "out_of_memory",
     "override",
+    "refused",
 ]

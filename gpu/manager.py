@@ -13,7 +13,7 @@ import psutil
 
 from gpu.devices import Device, Kind, choose_device, cpu_device, cpu_threads, first_line
 from gpu.devices import parse_request as _parse_request
-from gpu.failures import device_lost, out_of_memory
+from gpu.failures import device_lost, out_of_memory, refused
 from gpu.presets import RANGES, Preset
 from kb.errors import GPUError
 
@@ -246,6 +246,11 @@ class GPUManager:
     def out_of_memory(error: BaseException) -> bool:
         """Return whether a smaller batch may avoid the error (see `gpu.failures.out_of_memory`)."""
         return out_of_memory(error)
+
+    @staticmethod
+    def refused(error: BaseException) -> bool:
+        """Return whether a library has no code for a shape or type (see `gpu.failures`)."""
+        return refused(error)
 
     @staticmethod
     def device_lost(error: BaseException) -> bool:

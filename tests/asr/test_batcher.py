@@ -367,6 +367,36 @@ def test_out_of_memory_halves_the_batch_and_loses_no_window(
     assert batcher.size == 8  # the original size
 
 
+@pytest.mark.parametrize(
+    ("most", "message"),
+    [
+        (3, "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"),
+        (1, "CUDA error: invalid configuration argument"),
+        (0, "cuBLAS failed with status CUBLAS_STATUS_NOT_SUPPORTED"),
+    ],
+)
+def test_a_refused_shape_makes_the_batch_smaller(
+    opened: Callable[..., Batcher], most: int, message: str
+) -> None:
+    def fails(windows: Sequence[Window]) -> None:
+        if len(windows) > most:
+            raise RuntimeError(message)
+
+    batcher = opened(Oracle((), fails=fails), 8)
+    futures = [batcher.submit("item", window(n), LanguageVote("en")) for n in range(8)]
+    for future in futures:
+        if most:
+            assert wait(future, nobody_stops)
+            continue
+        with raises(GPUError, "device.refused", cause=message) as caught:
+            wait(future, nobody_stops)
+        assert not caught.value.retryable
+    assert batcher.device_error is None
+    state = batcher.state()
+    assert state.size <= max(most, 1) and state.halved == 0
+    assert "refused" in state.reason
+
+
 def test_not_even_one_window_fits(opened: Callable[..., Batcher]) -> None:
     batcher = opened(Oracle((), fails=Small(0)), 8)
     future = batcher.submit("item", window(), LanguageVote("en"))

@@ -59,15 +59,25 @@ class AdaptiveBatchSize:
             self._repeating = count
             log.info("The device's memory is full or in pieces; once more with %d", count)
             return True
+        if not self._halve(count, f"memory ran out with {count} windows"):
+            return False
+        self.halved += 1
+        return True
+
+    def on_refused(self, count: int) -> bool:
+        """Reduce the size after a library refused `count` windows; return whether to try again."""
+        self._quiet = self._full = 0
+        return self._halve(count, f"the device's libraries refused {count} windows at once")
+
+    def _halve(self, count: int, reason: str) -> bool:
+        """Go on with half of `count` windows; return False for a single window."""
         self._proven = self._repeating = 0
         if count == 1:
             return False
         if self.size >= self.ceiling:
             self._grow_after = min(2 * self._grow_after, SLOWEST_GROWTH * self._first_wait)
-        self.halved += 1
-        self.size = max(1, count // 2)
-        self.reason = f"memory ran out with {count} windows"
-        log.warning("The device's memory is full; going on with %d windows a batch", self.size)
+        self.size, self.reason = max(1, count // 2), reason
+        log.warning("%s; going on with %d windows a batch", reason, self.size)
         return True
 
     def on_success(self, count: int, *, underutilised: bool = False) -> None:

@@ -295,11 +295,14 @@ class Batcher:
                 return
             else:
                 full = self._manager.out_of_memory(error)
+                refused = self._manager.refused(error)
                 reason = explain(error, self._manager)
                 # Clean up here and not in `except`: the traceback there holds the failed tensors.
                 del error
                 self._manager.cleanup()
                 if full and self._size.on_out_of_memory(len(part)):
+                    continue
+                if refused and self._size.on_refused(len(part)):
                     continue
                 if not full and len(part) > 1:
                     log.warning("%d windows failed, now one by one: %s", len(part), reason.message)

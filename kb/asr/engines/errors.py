@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpu.failures import failed_link
 from gpu.manager import GPUManager
 from kb.errors import DeviceLost, GPUError, KBError, TranscriptionError
 from kb.types.safe_text import without_unsafe_advice
@@ -35,6 +36,8 @@ def explain(error: Exception, manager: GPUManager) -> KBError:
             hint="Look at its driver with: kb doctor. To go on without it: KB_DEVICE=cpu.",
             cause=first,
         )
+    if manager.refused(error):
+        return _refused(error)
     return TranscriptionError(
         "recognizer.failed",
         "The recognizer failed: {kind}: {cause}",
@@ -65,9 +68,22 @@ def loading_error(error: Exception, model: str, manager: GPUManager) -> KBError 
             device=manager.name,
             cause=_first_line(error),
         )
-    return None
+    return _refused(error) if manager.refused(error) else None
+
+
+def _refused(error: Exception) -> GPUError:
+    return GPUError(
+        "device.refused",
+        "The device's libraries have no code for this computation: {cause}",
+        hint="Choose another arithmetic (KB_DTYPE for whisper, KB_COMPUTE_TYPE for "
+        "faster-whisper), or KB_DEVICE=cpu.",
+        retryable=False,
+        cause=_first_line(error),
+    )
 
 
 def _first_line(error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [""])[0]
-    return without_unsafe_advice(first)[:300] or type(error).__name__
+    """Return the first line of the device's own failure, else of the error."""
+    link = failed_link(error)
+    first = (str(link).strip().splitlines() or [""])[0]
+    return without_unsafe_advice(first)[:300] or type(link).__name__

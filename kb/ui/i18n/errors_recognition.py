@@ -57,6 +57,11 @@ DE: dict[str, tuple[str, str]] = {
         "{device} ist beim Laden des Modells ausgefallen: {cause}",
         _DRIVER,
     ),
+    "device.refused": (
+        "Die Bibliotheken des Geräts haben keinen Code für diese Rechnung: {cause}",
+        "Eine andere Arithmetik wählen (KB_DTYPE für whisper, KB_COMPUTE_TYPE für "
+        "faster-whisper), oder KB_DEVICE=cpu.",
+    ),
     "device.model_too_large": (
         "Das Modell {model} passt nicht in den Speicher von {device}.",
         "Ein kleineres Modell wählen, andere Programme schließen, oder KB_DEVICE=cpu setzen.",
