@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from kb.asr.engines.model_registry import known_models
 from kb.asr.engines.whisper.loader import load_whisper
 from kb.errors import GPUError, ModelUnavailable
 from kb.settings import PROJECT_ROOT
+from kb.sinks.local.embedding import SentenceTransformerEmbedder
 from tests.support.raising import raises
 
 CPU = GPUManager("cpu", cpu_threads=1)
@@ -50,6 +52,40 @@ def test_names(folder: Path) -> None:
     assert resolve("someone/their-whisper") == model_lookup.ModelRef(
         "someone/their-whisper", "someone/their-whisper", local=False
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "folder_here"),
+    [
+        ("large-v3-turbo", "openai/whisper-large-v3-turbo"),
+        ("openai/whisper-base", "openai/whisper-base"),
+        ("someone/their-whisper", "someone/their-whisper"),
+    ],
+)
+def test_a_folder_here_never_stands_in_for_a_model_of_the_hub(
+    name: str, folder_here: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers would load that folder, and some loaders would run code from it."""
+    monkeypatch.chdir(tmp_path)
+    assert not resolve(name).local
+    shutil.copytree(DEMO_FOLDER, tmp_path / folder_here)
+    with raises(ModelUnavailable, "model.folder_here", name=name) as caught:
+        resolve(name)
+    assert f"./{folder_here}" in caught.value.hint
+    assert resolve(f"./{folder_here}").local
+
+
+@pytest.mark.parametrize("model", ["all-MiniLM-L6-v2", "someone/embedder"])
+@pytest.mark.parametrize("prefix", ["", "sentence-transformers/"])
+def test_nor_for_an_embedding_model(
+    model: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", ModuleType("sentence_transformers"))
+    sys.modules["sentence_transformers"].SentenceTransformer = object  # type: ignore[attr-defined]
+    (tmp_path / prefix / model).mkdir(parents=True)
+    with raises(ModelUnavailable, "model.folder_here"):
+        SentenceTransformerEmbedder(model)
 
 
 @pytest.mark.parametrize("name", ["large-v9", "", "a/b/c", "../x", "no such folder/.."])

@@ -14,6 +14,7 @@ from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape
 from kb.errors import ModelUnavailable
 from kb.settings import PROJECT_ROOT
+from kb.storage.model_names import check_no_folder_here, is_path
 from kb.types.safe_text import without_unsafe_advice
 
 if TYPE_CHECKING:
@@ -39,20 +40,23 @@ class ModelRef:
 def resolve(name: str) -> ModelRef:
     """Return the model for a name from the user.
 
-    `demo` is the bundled recognizer; the path of an existing folder is that folder; `large-v3` and
-    other short names are OpenAI's models; `org/name` is a hub name. Raises ModelUnavailable for
-    anything else.
+    `demo` is the bundled recognizer; `large-v3` and other short names are OpenAI's models;
+    `org/name` is a hub name; the path of an existing folder is that folder. Raises ModelUnavailable
+    for anything else, and for a hub name that is a folder here too.
     """
     if name == DEMO:
         return ModelRef(name, str(DEMO_FOLDER), local=True)
+    known = find_model(name)
+    if known is not None:
+        check_no_folder_here(name, known.repository)
+        return ModelRef(name, known.repository, local=False)
+    parts = name.split("/")
+    if len(parts) == 2 and all(parts) and not (is_path(name) or parts[1].startswith(".")):
+        check_no_folder_here(name)
+        return ModelRef(name, name, local=False)
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return ModelRef(name, str(folder), local=True)
-    known = find_model(name)
-    if known is not None:
-        return ModelRef(name, known.repository, local=False)
-    if name.count("/") == 1 and all(part and not part.startswith(".") for part in name.split("/")):
-        return ModelRef(name, name, local=False)
     raise ModelUnavailable(
         "model.unknown",
         "Unknown model {name!r}: neither a folder, nor a model of the Whisper family, nor a hub "

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kb.errors import ModelUnavailable
+from kb.storage.model_names import check_no_folder_here
 
 Vectors = NDArray[np.float32]
 
@@ -76,6 +77,8 @@ class SentenceTransformerEmbedder:
                 reason=error,
                 command=INSTALL,
             ) from error
+        check_no_folder_here(model)
+        check_no_folder_here(model, f"sentence-transformers/{model}")
         try:
             self._model: Any = SentenceTransformer(
                 model, device="cpu" if device == "auto" else device

@@ -83,6 +83,11 @@ DE: dict[str, tuple[str, str]] = {
         "noch ein Name des Hubs wie openai/whisper-base.",
         _HERE + " Bekannte Namen: {known}.",
     ),
+    "model.folder_here": (
+        "Modell {name} ist ein Name des Hubs, und der aktuelle Ordner hat auch {path}; das würde "
+        "stattdessen geladen.",
+        "Aus einem anderen Ordner starten; oder den Ordner selbst nennen: {explicit}.",
+    ),
     "model.weights_missing": (
         "Modell {name}: den Gewichten fehlen {count} Tensoren, darunter {tensor}.",
         _DAMAGED,
