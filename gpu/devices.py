@@ -90,16 +90,17 @@ def parse_request(request: str) -> tuple[str, int | None]:
     return kind, int(match[2]) if match[2] else None
 
 
-def choose_device(torch: Any, request: str) -> Device:
+def choose_device(torch: Any, request: str, dtype: str = "auto") -> Device:
     """Return the first device of the requested kind that works, else the CPU.
 
-    A GPU that fails raises no error. Raises SettingsError for a request that names no device.
+    `dtype` is a GPU's preferred dtype; auto takes the one that suits the card. A GPU that fails
+    raises no error. Raises SettingsError for a request that names no device.
     """
     kind, number = parse_request(request)
     if kind == "cpu":
         return cpu_device()
     reasons: list[str] = []
-    for attempt in _attempts(torch, kind, number):
+    for attempt in _attempts(torch, kind, number, dtype):
         try:
             return attempt()
         except Exception as error:  # a faulty driver may raise anything
@@ -107,6 +108,13 @@ def choose_device(torch: Any, request: str) -> Device:
             if reason not in reasons:
                 reasons.append(reason)
     return cpu_device("; ".join(reasons))
+
+
+def unrequested_cpu(request: str, device: Device) -> str:
+    """Return a clause if a request names a GPU and the CPU is used, else an empty text."""
+    if device.kind != "CPU" or not device.reason or parse_request(request)[0] in ("auto", "cpu"):
+        return ""
+    return f"KB_DEVICE={request.strip()} cannot be used: {device.reason}"
 
 
 def cpu_device(reason: str = "") -> Device:
@@ -150,7 +158,9 @@ def first_line(error: BaseException) -> str:
     return text.splitlines()[0].rstrip(".")
 
 
-def _attempts(torch: Any, kind: str, number: int | None) -> Iterator[Callable[[], Device]]:
+def _attempts(
+    torch: Any, kind: str, number: int | None, dtype: str
+) -> Iterator[Callable[[], Device]]:
     if kind in ("auto", "cuda"):
         try:
             count = _cuda_count(torch)
@@ -158,10 +168,10 @@ def _attempts(torch: Any, kind: str, number: int | None) -> Iterator[Callable[[]
             yield partial(_fail, str(error))
         else:
             for index in range(count) if number is None else [number]:
-                yield partial(_cuda_device, torch, index, count)
+                yield partial(_cuda_device, torch, index, count, dtype)
     # A missing MPS is reported on a Mac only.
     if kind == "mps" or (kind == "auto" and platform.system() == "Darwin"):
-        yield partial(_mps_device, torch)
+        yield partial(_mps_device, torch, dtype)
 
 
 def _fail(reason: str) -> Device:
@@ -187,7 +197,7 @@ def _cuda_count(torch: Any) -> int:
     return int(count)
 
 
-def _cuda_device(torch: Any, index: int, count: int) -> Device:
+def _cuda_device(torch: Any, index: int, count: int, preferred: str) -> Device:
     if index >= count:
         available = ", ".join(f"cuda:{number}" for number in range(count))
         raise _DeviceUnusable(f"cuda:{index} does not exist (there is {available})")
@@ -200,6 +210,7 @@ def _cuda_device(torch: Any, index: int, count: int) -> Device:
         # Tensor cores support float16 from 7.0, bfloat16 and TF32 from 8.0; older halves are slow.
         tf32 = capability >= (8, 0)
         half = "bfloat16" if tf32 else half if capability >= (7, 0) else "float32"
+    half = half if preferred == "auto" else preferred
     address = f"cuda:{index}"
     dtype, attention = _probe_device(torch, address, properties.name, half)
     total = int(properties.total_memory)
@@ -235,13 +246,15 @@ def _check_architecture(torch: Any, name: str, capability: tuple[int, int]) -> N
     raise _DeviceUnusable(f"this PyTorch holds no code for {card}")
 
 
-def _mps_device(torch: Any) -> Device:
+def _mps_device(torch: Any, preferred: str) -> Device:
     if not torch.backends.mps.is_built():
         raise _DeviceUnusable("this PyTorch is built without MPS")
     if not torch.backends.mps.is_available():
         raise _DeviceUnusable("MPS is not available (it needs an Apple GPU and macOS 12.3)")
     name = f"Apple {platform.machine()}"
-    dtype, attention = _probe_device(torch, "mps", name, "float16")
+    dtype, attention = _probe_device(
+        torch, "mps", name, "float16" if preferred == "auto" else preferred
+    )
     total = int(torch.mps.recommended_max_memory())
     return Device("mps", "MPS", name, dtype, "", total, attention=attention, total_bytes=total)
 

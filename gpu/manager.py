@@ -11,7 +11,15 @@ from typing import Any, Self
 
 import psutil
 
-from gpu.devices import Device, Kind, choose_device, cpu_device, cpu_threads, first_line
+from gpu.devices import (
+    Device,
+    Kind,
+    choose_device,
+    cpu_device,
+    cpu_threads,
+    first_line,
+    unrequested_cpu,
+)
 from gpu.devices import parse_request as _parse_request
 from gpu.failures import device_lost, out_of_memory, refused
 from gpu.presets import RANGES, Preset
@@ -20,6 +28,7 @@ from kb.errors import GPUError
 log = logging.getLogger(__name__)
 
 GB = 2**30  # the unit in which the memory of graphics cards is stated
+SMALLEST_BUDGET_BYTES = GB // 2  # remains where the reserve would take the whole card
 
 # On a CPU a larger batch has no gain and costs memory (measured: best at 5 to 8).
 CPU_BATCH_CEILING = 8
@@ -53,7 +62,8 @@ class GPUManager:
 
     `request` is auto, cuda, cuda:N, rocm, mps or cpu; `preset` sets the memory budget and the
     batch; `cpu_threads` 0 means the physical cores; `reserve_gb` of a card's memory are left to
-    other programs; `torch` may be a replacement in tests. A GPU that is absent, too old or
+    other programs; `dtype` is the arithmetic on a GPU, auto the card's own; `torch` may be a
+    replacement in tests. A GPU that is absent, too old or
     broken raises no error: the CPU is used and `fallback_reason` gives the reason. Raises
     SettingsError for a request that names no device, and GPUError, on first use, if torch cannot
     be loaded.
@@ -67,11 +77,13 @@ class GPUManager:
         cpu_threads: int = 0,
         torch: Any | None = None,
         reserve_gb: float = 0.0,
+        dtype: str = "auto",
     ) -> None:
         _parse_request(request)
         self.request = request
         self.preset = preset
         self.reserve_bytes = int(reserve_gb * GB)
+        self._dtype = dtype
         self._threads = cpu_threads
         self._torch_module = torch
         self._chosen: Device | None = None
@@ -112,6 +124,14 @@ class GPUManager:
     def fallback_reason(self) -> str:
         """The reason, as a clause, for the CPU if a GPU was requested; empty otherwise."""
         return self._device.reason
+
+    @property
+    def ignored_dtype(self) -> str:
+        """The reason, as a clause, for another dtype than the requested one; empty otherwise."""
+        device = self._device
+        if self._dtype in ("auto", device.dtype):
+            return ""
+        return f"KB_DTYPE={self._dtype} has no effect: {device.name} computes in {device.dtype}"
 
     @property
     def threads(self) -> int:
@@ -289,15 +309,25 @@ class GPUManager:
     def _device(self) -> Device:
         with self._lock:
             if self._chosen is None:
-                self._chosen = choose_device(self._torch, self.request)
-                if self._chosen.reason:
+                self._chosen = choose_device(self._torch, self.request, self._dtype)
+                if named := unrequested_cpu(self.request, self._chosen):
+                    log.warning("Using the CPU: %s", named)
+                elif self._chosen.reason:
                     log.info("Using the CPU: %s", self._chosen.reason)
+                if self.ignored_dtype:
+                    log.warning("%s", self.ignored_dtype)
             return self._chosen
 
     def _budget_bytes(self, device: Device) -> int:
+        """Return the bytes that this process may use, without the reserve of other programs.
+
+        A share of the whole card would let Windows move memory to the main memory unnoticed.
+        """
         if self.preset is None:
             return device.total_bytes
-        return min(int(self.preset.vram_budget_gb * GB), device.total_bytes)
+        smallest = min(SMALLEST_BUDGET_BYTES, device.total_bytes)
+        available = max(smallest, device.total_bytes - self.reserve_bytes)
+        return min(int(self.preset.vram_budget_gb * GB), available)
 
 
 def _main_memory() -> MemoryUse:

@@ -25,6 +25,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from gpu.devices import unrequested_cpu
 from gpu.monitor import Sample
 from gpu.status import Snapshot
 from gpu.throughput import Calibration
@@ -110,6 +111,14 @@ class InferenceProcess:
         self._active = 0
         self._exclusive = False
         self._waiting_exclusive = 0
+
+    @property
+    def trouble(self) -> str:
+        """The reason for the CPU, as a clause, where the settings name a GPU or it failed."""
+        snapshot = self.snapshot
+        if self.cpu_reason or snapshot is None:
+            return self.cpu_reason
+        return unrequested_cpu(self._settings.device, snapshot.device)
 
     def transcribe(
         self,

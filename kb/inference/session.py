@@ -279,6 +279,7 @@ class InferenceSession:
                 self._settings.device,
                 cpu_threads=self._settings.cpu_threads,
                 reserve_gb=self._settings.gpu_reserve_gb,
+                dtype=self._settings.dtype,
             )
             if self._cpu_reason:
                 self._manager.fall_back(self._cpu_reason)

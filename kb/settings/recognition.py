@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 
@@ -112,6 +114,13 @@ class RecognitionSettings(BaseModel):
         alias="KB_COMPILE_ENCODER",
         description="Compile Whisper's encoder for this machine; the first batches then take "
         "minutes.",
+    )
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto",
+        alias="KB_DTYPE",
+        description="Arithmetic of the engines whisper, parakeet and qwen3-asr on a GPU: "
+        "bfloat16, float16 or float32; auto takes bfloat16 on a card that has it, else float16. "
+        "A CPU computes in float32.",
     )
     compute_type: str = Field(
         "auto",

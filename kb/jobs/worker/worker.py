@@ -210,7 +210,7 @@ class Worker:
     def _write_telemetry(self) -> None:
         process = self._context.inference_process
         self._telemetry.write(
-            process.snapshot, process.drain_samples(), process.restarts, process.cpu_reason
+            process.snapshot, process.drain_samples(), process.restarts, process.trouble
         )
 
     def _requeue_lost(self) -> None:

@@ -19,6 +19,10 @@ DE: dict[str, tuple[str, str]] = {
         "KB_COMPUTE_TYPE: {value!r} gibt es auf diesem Gerät nicht.",
         "Eines davon wählen: auto, {known}.",
     ),
+    "engine.no_compiler": (
+        "KB_COMPILE_ENCODER braucht {part}, das fehlt.",
+        "Ausführen: {command}, oder KB_COMPILE_ENCODER=false setzen.",
+    ),
     "recognizer.closed": (
         "Die Erkennung wurde geschlossen, bevor sie alles gelesen hatte.",
         "Noch einmal versuchen.",

@@ -13,6 +13,7 @@ from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
 from kb.asr.engines.model_lookup import is_demo
 from kb.asr.engines.prompt import MOST_TOKENS, Prompter
+from kb.asr.engines.whisper.compilation import check_compiler
 from kb.asr.engines.whisper.cuda_graph import GraphStep
 from kb.asr.engines.whisper.decoder import Decoder
 from kb.asr.engines.whisper.greedy_search import (
@@ -62,6 +63,8 @@ class WhisperEngine:
     ) -> None:
         """Initialise with the loaded model; parts of the model are dropped or replaced."""
         speedups = speedups or Speedups.from_settings()
+        if speedups.compile_encoder:
+            check_compiler(manager.kind)
         self.model = model_name
         self.load_s = loaded.load_s
         self.align_s = 0.0

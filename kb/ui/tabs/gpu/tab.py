@@ -71,7 +71,7 @@ def _device(machine: Machine) -> None:
     parts = [device.name or machine.host, device.kind, device.dtype, machine.snapshot.model]
     st.markdown(f"##### {text('gpu_device')}")
     st.markdown(" · ".join(messages.escape_markdown(part) for part in parts if part))
-    if device.reason:
+    if device.reason and device.reason not in machine.trouble:
         st.info(text("gpu_on_cpu", reason=messages.escape_markdown(device.reason)))
     if machine.now is not None and machine.now.slowed:
         st.warning(text("gpu_slowed", reason=messages.escape_markdown(machine.now.slowed)))
