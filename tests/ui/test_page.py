@@ -427,7 +427,7 @@ def test_counted_has_a_singular() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(None, "–"), (0.4, "0:00"), (59.6, "1:00"), (3725, "1:02:05")]
+    ("seconds", "shown"), [(None, "–"), (0.4, "0:00"), (59.6, "0:59"), (3725, "1:02:05")]
 )
 def test_lengths(seconds: float | None, shown: str) -> None:
     assert messages.format_length(seconds) == shown

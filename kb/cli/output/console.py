@@ -126,15 +126,19 @@ def status_document(status: ItemStatus) -> dict[str, Any]:
 
 
 def report_document(report: IngestReport) -> dict[str, Any]:
-    """Return the document that `kb ingest --json` prints."""
+    """Return the document that `kb ingest --json` prints.
+
+    Counts of 0 and an empty list of notes are left out.
+    """
+    counts = {"rejected": report.rejected, "unavailable": report.unavailable}
+    notes = {"notes": list(report.notes)} if report.notes else {}
     return {
         "enqueued": list(report.enqueued),
         "skipped": [asdict(skipped) for skipped in report.skipped],
         "items": [status_document(item) for item in report.items],
         "refused": [e.record() for e in report.refused],
-        "rejected": report.rejected,
-        "unavailable": report.unavailable,
-        "notes": list(report.notes),
+        **{key: count for key, count in counts.items() if count},
+        **notes,
     }
 
 
