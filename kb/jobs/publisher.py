@@ -48,11 +48,8 @@ def build_sync_item(library: Library, entry: LibraryEntry) -> SyncItem:
     Raises LibraryError without a transcript.
     """
     transcript = stages.read_transcript(library, entry)
-    medium = entry.media_path
-    path = f"media/{medium.name}" if medium else transcript.media.path
-    return SyncItem(
-        entry.item, passages(transcript, entry.item, path=path), publish_record.facts_of(transcript)
-    )
+    found = passages(transcript, entry.item, path=entry.medium_place)
+    return SyncItem(entry.item, found, publish_record.facts_of(transcript))
 
 
 class HeldForReview(UsageError):

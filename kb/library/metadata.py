@@ -85,6 +85,20 @@ class LibraryEntry:
         return stored_problem(self.record.get("problem"))
 
     @property
+    def medium_name(self) -> str:
+        """The medium's file name, also while the file is missing; empty if none was recorded."""
+        return self.media_path.name if self.media_path else _recorded_medium(self.record)
+
+    @property
+    def medium_place(self) -> str:
+        """The medium's path from the library folder as passages have it; empty if unknown.
+
+        A missing medium does not change the passages: their hash would say that every knowledge
+        base has another text.
+        """
+        return f"media/{self.medium_name}" if self.medium_name else ""
+
+    @property
     def transcribed(self) -> Mapping[str, Any]:
         """The transcript's origin (model, engine, preset, ...); empty without one."""
         value = self.record.get("transcribed")
@@ -151,9 +165,8 @@ def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> Li
         raise fields.error("item", "not metadata of this library; `kb reindex` adopts it")
     if fields.whole("version") > METADATA_VERSION:
         raise fields.error("version", "written by a newer KB Ingest; update this one")
-    media, name = fields.inner("media"), fields.inner("files").text("media", "")
-    if "/" in name or "\\" in name:  # metadata must not refer to files outside the folder
-        name = ""
+    fields.inner("files").text("media", "")  # raises if it is no text
+    media, name = fields.inner("media"), _recorded_medium(record)
     transcript_path, state = folder.find(f"{stem}{TRANSCRIPT_SUFFIX}"), fields.text("state", "new")
     if transcript_path is None and state in ("done", "held"):
         state = "new"
@@ -172,6 +185,16 @@ def entry_from_record(record: Mapping[str, Any], stem: str, folder: Files) -> Li
         start_s=media.number("start_s", None),
         record=record,
     )
+
+
+def _recorded_medium(record: Mapping[str, Any]) -> str:
+    """Return the recorded name of the medium's file; empty for a path.
+
+    Metadata must not refer to files outside the folder.
+    """
+    files = record.get("files")
+    name = files.get("media") if isinstance(files, dict) else None
+    return name if isinstance(name, str) and "/" not in name and "\\" not in name else ""
 
 
 def item_document(item: MediaItem) -> dict[str, Any]:

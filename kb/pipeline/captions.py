@@ -116,8 +116,7 @@ def interim_passages(library: Library, entry: LibraryEntry) -> Sequence[Passage]
     found = interim_transcript(library, entry)
     if found is None:
         return ()
-    path = f"media/{entry.media_path.name}" if entry.media_path else ""
-    return passages(found, entry.item, path=path)
+    return passages(found, entry.item, path=entry.medium_place)
 
 
 def with_caption_agreement(

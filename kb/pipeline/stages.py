@@ -265,9 +265,7 @@ def publish(
 ) -> Published:
     """Put the item's passages into a knowledge base; the same content again changes nothing."""
     entry = library.find(item.id)
-    medium = entry.media_path if entry else None
-    path = f"media/{medium.name}" if medium else transcript.media.path
-    found = passages(transcript, item, path=path)
+    found = passages(transcript, item, path=entry.medium_place if entry else "")
     published = open_sink(sink, settings).publish(item, found, facts=facts_of(transcript))
     record_published(library, item, published)
     return published

@@ -77,9 +77,8 @@ class Search:
                 except KBError as error:
                     problems.append(error.message)
                     continue
-                path = f"media/{entry.media_path.name}" if entry.media_path else ""
                 count += 1
-                found_passages = passages(transcript, entry.item, path=path)
+                found_passages = passages(transcript, entry.item, path=entry.medium_place)
                 indexed[entry.item.id] = content_sha256(found_passages)
                 yield entry.item, found_passages
 

@@ -215,9 +215,8 @@ class _Check:
             self._check_index(entry, transcript)
 
     def _check_medium(self, entry: LibraryEntry) -> None:
-        recorded = _recorded_medium(entry)
         if entry.media_path is None:
-            if recorded:
+            if recorded := entry.medium_name:
                 mended = self._fetch_again(entry, None)
                 self._add(
                     "medium_missing", entry.item.id, f"Its medium {recorded} is missing.",
@@ -321,10 +320,7 @@ class _Check:
         wanted = "local" in entry.published or "local" in settings.sink_names
         if entry.item.id not in self.heads and not wanted:
             return  # published elsewhere by choice
-        # A missing medium does not change what is searched.
-        name = entry.media_path.name if entry.media_path else _recorded_medium(entry)
-        path = f"media/{name}" if name else transcript.media.path
-        expected = passages(transcript, entry.item, path=path)
+        expected = passages(transcript, entry.item, path=entry.medium_place)
         self._compare(
             entry,
             expected,
@@ -437,12 +433,6 @@ def _is_text(data: bytes) -> bool:
         return "\0" not in data.decode("utf-8") and bool(data)
     except UnicodeDecodeError:
         return False
-
-
-def _recorded_medium(entry: LibraryEntry) -> str:
-    files = entry.record.get("files")
-    name = files.get("media") if isinstance(files, dict) else None
-    return name if isinstance(name, str) else ""
 
 
 def _recorded(entry: LibraryEntry, suffix: str) -> str:
