@@ -504,9 +504,10 @@ print(json.dumps([each.value for each in app.text]))
 
 
 def test_an_error(filled: Copy) -> None:
-    filled.insert(
+    change = "                revision = self.revisions.change("
+    filled.replace(
         "kb/service/corrections.py",
-        "            try:",
+        change,
         "                if len(right) > 20:\n"
         "                    raise UsageError(\n"
         '                        "correct.too_long",\n'
@@ -514,7 +515,7 @@ def test_an_error(filled: Copy) -> None:
         '                        hint="Correct {right!r} in parts.",\n'
         "                        right=right,\n"
         "                        count=len(right),\n"
-        "                    )",
+        f"                    )\n{change}",
     )
     filled.insert(
         "kb/ui/i18n/errors_service.py",
@@ -540,19 +541,19 @@ def test_an_error(filled: Copy) -> None:
     ]
 
 
-def test_an_error_with_a_class_of_its_own(copy: Copy) -> None:
-    copy.append(
+def test_an_error_with_a_class_of_its_own(filled: Copy) -> None:
+    filled.append(
         "kb/errors.py",
         "\n\nclass ChannelClosed(KBError):\n"
         '    """A channel takes no corrections; another one may."""\n\n'
         "    exit_code = 5\n",
     )
-    copy.replace(
+    filled.replace(
         "kb/service/corrections.py",
         "from kb.errors import KBError, ",
         "from kb.errors import ChannelClosed, KBError, ",
     )
-    copy.insert(
+    filled.insert(
         "kb/service/corrections.py",
         "        channel_key = channel.casefold()",
         '        if channel_key == "closed":\n'
@@ -563,7 +564,7 @@ def test_an_error_with_a_class_of_its_own(copy: Copy) -> None:
         "                channel=channel,\n"
         "            )",
     )
-    copy.insert(
+    filled.insert(
         "kb/ui/i18n/errors_service.py",
         "DE: dict",
         '    "correct.closed": (\n'
@@ -571,16 +572,16 @@ def test_an_error_with_a_class_of_its_own(copy: Copy) -> None:
         '        "Einen anderen Kanal als {channel!r} nennen.",\n'
         "    ),",
     )
-    assert copy.places == [
+    assert filled.places == [
         "kb/errors.py", "kb/service/corrections.py", "kb/ui/i18n/errors_service.py",
     ]  # fmt: skip
-    printed = copy.kb("correct", "Closed", "word", "other", code=5)
+    printed = filled.kb("correct", "Closed", "word", "other", code=5)
     assert "The channel 'Closed' takes no corrections." in printed
     record = {
         "error": "", "hint": "",
         "problem": {"code": "correct.closed", "values": {"channel": "Closed"}},
     }  # fmt: skip
-    assert copy.python(f"RECORD = {json.dumps(record)!r}\n{TRANSLATE}") == [
+    assert filled.python(f"RECORD = {json.dumps(record)!r}\n{TRANSLATE}") == [
         "Der Kanal 'Closed' nimmt keine Korrekturen an.",
         "Einen anderen Kanal als 'Closed' nennen.",
     ]
