@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,13 @@ def _moment(seconds: float) -> str:
     return f"{hours}h{text}" if hours else text
 
 
-def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
+def cut(
+    source: Path, start_s: float, end_s: float, target: Path, tracks: Sequence[int] = ()
+) -> Path:
     """Write the part between two times (seconds) to `target`; its suffix selects the format.
+
+    `tracks`: the numbers of the sound tracks that the transcript was made from; without one, the
+    track that the decoder reads first.
 
     A clip of a video may be sound only; a clip of a sound cannot be a video. An end up to half a
     second after the end of the medium is moved to that end. `target` is written completely or not
@@ -57,7 +63,7 @@ def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
         )
     with tempfile.TemporaryDirectory(prefix="kb-clip-") as scratch:
         try:
-            sound, end_s = _sound(found, start_s, end_s, Path(scratch) / "sound.wav")
+            sound, end_s = _sound(found, start_s, end_s, Path(scratch) / "sound.wav", tracks)
             _encode(found, sound, start_s, end_s, target, video=video)
         except (OSError, av.error.FFmpegError) as error:
             raise MediaUnavailable(
@@ -72,14 +78,16 @@ def cut(source: Path, start_s: float, end_s: float, target: Path) -> Path:
 
 
 def _sound(
-    found: MediaProbe, start_s: float, end_s: float, target: Path
+    found: MediaProbe, start_s: float, end_s: float, target: Path, tracks: Sequence[int]
 ) -> tuple[Path | None, float]:
     """Write the section's sound; return it (None without sound) and the section's end in seconds.
 
     Raises UsageError if the section is outside the medium. A declared length may be an estimate,
     so the sound that is there counts too.
     """
-    read_s = section.write_sound(found, start_s, end_s, target) if found.has_audio else 0.0
+    read_s = 0.0
+    if found.has_audio:
+        read_s = section.write_sound(found, start_s, end_s, target, tracks)
     length_s = max(read_s, found.duration_s or 0.0)
     if start_s >= length_s or end_s > length_s + _LEEWAY_S:
         raise UsageError(

@@ -42,11 +42,6 @@ _BY_NAME = (
 # is corrected by silence, or by leaving out what lies before the present time.
 _JITTER_SAMPLES = SAMPLE_RATE_HZ // 10
 
-# ffmpeg takes a larger step of a transport stream's clock as a reset of the clock, and removes
-# it. Its default of 10 s would remove the hole that one lost segment leaves.
-_CLOCK_RESET_S = 60
-
-
 # Formats that are frames without times: ffmpeg computes times from the first header, and they are
 # wrong once the rate changes. The frames follow each other.
 _WITHOUT_TIMES = frozenset(
@@ -225,21 +220,22 @@ _NO_PROBING = {"probesize": "32", "analyzeduration": "0"}
 
 
 def _command(found: MediaProbe, track: Track, start: int) -> list[str]:
-    places = _BY_NAME if track.has_named_channels else _by_number(track.channels or 1)
-    pan = "|".join(f"c{place}={source}" for place, source in enumerate(places))
     return [
         *(ffmpeg.binary(), "-nostdin", "-hide_banner", "-nostats"),
-        *("-loglevel", "repeat+level+warning", "-dts_delta_threshold", str(_CLOCK_RESET_S)),
+        *("-loglevel", "repeat+level+warning"),
         *input_arguments(found, start),
-        *(
-            "-map",
-            f"0:a:{track.number - 1}",
-            "-af",
-            f"aresample={SAMPLE_RATE_HZ}:osf=flt,pan=5c|{pan}",
-        ),
+        *track_arguments(track, SAMPLE_RATE_HZ),
         *("-c:a", "pcm_f32le", "-f", "nut", "pipe:1"),
         *start_arguments(found),
     ]
+
+
+def track_arguments(track: Track, rate_hz: int) -> tuple[str, ...]:
+    """Return the arguments that select a track and sort its channels into `PLACES`."""
+    places = _BY_NAME if track.has_named_channels else _by_number(track.channels or 1)
+    pan = "|".join(f"c{place}={source}" for place, source in enumerate(places))
+    filters = f"aresample={rate_hz}:osf=flt,pan={PLACES}c|{pan}"
+    return ("-map", f"0:a:{track.number - 1}", "-af", filters)
 
 
 def _by_number(channels: int) -> Sequence[str]:

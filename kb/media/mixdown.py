@@ -7,6 +7,8 @@ of its parts; where the sum is far below, the louder part is taken instead.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from kb.media.damage import clock
 
 Samples = NDArray[np.float32]
 
-_HOP = SAMPLE_RATE_HZ // 50  # 20 ms, the resolution of the comparison
+_HOPS_PER_S = 50  # the resolution of the comparison
 _SMOOTHING_HOPS = 11  # 0.22 s, about a syllable
 
 # Sides without relation to each other lose 3 dB in their average and a silent side 6 dB; sides
@@ -32,7 +34,10 @@ class Mixdown:
     surround keeps the loudness of speech in its centre.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        """Prepare for sound of this rate."""
+        self._rate_hz = rate_hz
+        self._hop = rate_hz // _HOPS_PER_S
         self._cancelled: list[tuple[int, int]] = []
         self._at = 0
 
@@ -41,7 +46,7 @@ class Mixdown:
         """The parts in which signals cancel each other, (from, to) in seconds, in order."""
         merged: list[tuple[float, float]] = []
         for first, end in sorted(self._cancelled):
-            start_s, end_s = first / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ
+            start_s, end_s = first / self._rate_hz, end / self._rate_hz
             if merged and start_s - merged[-1][1] < _MERGED_S:
                 merged[-1] = (merged[-1][0], max(end_s, merged[-1][1]))
             else:
@@ -51,14 +56,11 @@ class Mixdown:
     @property
     def cancelled_s(self) -> float:
         """Seconds of sound whose parts cancel each other."""
-        return sum(end - first for first, end in self._cancelled) / SAMPLE_RATE_HZ
+        return sum(end - first for first, end in self._cancelled) / self._rate_hz
 
     def mix_channels(self, channels: NDArray[np.float32]) -> Samples:
         """Return the mono sound of the next block, [samples, places] of the clocked reader."""
-        if not np.isfinite(channels).all():
-            # Float media may contain NaN and infinities; one such sample makes the features of a
-            # whole window invalid.
-            channels = np.nan_to_num(channels, nan=0.0, posinf=1.0, neginf=-1.0)
+        channels = _finite(channels)
         left, right, centre, back_left, back_right = np.ascontiguousarray(channels.T)
         if not left.any() and not right.any() and not back_left.any() and not back_right.any():
             mono = centre
@@ -66,14 +68,34 @@ class Mixdown:
             front = self._average(left, right)
             if centre.any() or back_left.any() or back_right.any():
                 # The layout may change inside a block: plain stereo keeps its level.
-                has_more = _sounds(centre) | _sounds(back_left) | _sounds(back_right)
-                front *= _spread(np.where(has_more, np.sqrt(2), 1.0), len(front))
+                has_more = self._surrounds(channels)
+                front *= self._spread(np.where(has_more, np.sqrt(2), 1.0), len(front))
                 back = self._average(back_left, back_right)
                 mono = self._sum(self._sum(front, back), centre)
             else:
                 mono = front
         self._at += len(mono)
         return np.asarray(mono, np.float32)
+
+    def mix_sides(self, channels: NDArray[np.float32]) -> Samples:
+        """Return the next block for two loudspeakers, [samples, 2].
+
+        Stereo keeps its sides. Where they cancel each other, and for mono and surround, both sides
+        get the mono sound.
+        """
+        channels = _finite(channels)
+        begin, known = self._at, len(self._cancelled)
+        mono = self.mix_channels(channels)
+        is_mono = self._spread(self._surrounds(channels), len(mono))
+        for first, end in self._cancelled[known:]:
+            is_mono[first - begin : end - begin] = True
+        return np.where(is_mono[:, None], mono[:, None], channels[:, :2])
+
+    def add(self, first: Samples, second: Samples) -> Samples:
+        """Return the sum of two sounds, [samples, sides], the louder where they cancel."""
+        sides = [self._sum(*each) for each in zip(first.T, second.T, strict=True)]
+        self._at += len(first)
+        return np.stack(sides, axis=1)
 
     def _average(self, first: Samples, second: Samples) -> Samples:
         return self._guarded(first, second, 0.5)
@@ -84,7 +106,7 @@ class Mixdown:
     def _guarded(self, first: Samples, second: Samples, weight: float) -> Samples:
         """Return the weighted sum of two parts, and the louder one where they cancel."""
         mixed: Samples = (first + second) * np.float32(weight)
-        powers = [_power(part) for part in (first, second, mixed)]
+        powers = [self._power(part) for part in (first, second, mixed)]
         louder = np.maximum(powers[0], powers[1])
         cancels = (powers[2] < _CANCELLED * (2 * weight) ** 2 * louder) & (louder > _AUDIBLE)
         if not cancels.any():
@@ -95,11 +117,30 @@ class Mixdown:
         side = np.empty_like(mixed)
         for begin, end in zip(edges[::2], edges[1::2], strict=True):
             is_first = powers[0][begin:end].sum() >= powers[1][begin:end].sum()
-            span = slice(begin * _HOP, end * _HOP)
+            span = slice(begin * self._hop, end * self._hop)
             side[span] = (first if is_first else second)[span]
-            until = min(int(end) * _HOP, len(mixed))
-            self._cancelled.append((self._at + int(begin) * _HOP, self._at + until))
-        return np.where(_spread(cancels, len(mixed)), side, mixed)
+            until = min(int(end) * self._hop, len(mixed))
+            self._cancelled.append((self._at + int(begin) * self._hop, self._at + until))
+        return np.where(self._spread(cancels, len(mixed)), side, mixed)
+
+    def _surrounds(self, channels: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return for each hop whether another place than left and right has sound."""
+        return np.asarray(self._rows(np.any(channels[:, 2:], axis=1)).any(axis=1), np.bool_)
+
+    def _rows(self, samples: NDArray[Any]) -> NDArray[Any]:
+        """Return the samples by hops, [hops, samples]; zeros fill the last one."""
+        return np.pad(samples, (0, -len(samples) % self._hop)).reshape(-1, self._hop)
+
+    def _power(self, samples: Samples) -> NDArray[np.float64]:
+        """Return the mean power of each hop, averaged over its neighbours."""
+        rows = self._rows(samples)
+        powers = np.asarray(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)) / self._hop
+        width = min(_SMOOTHING_HOPS, len(powers))
+        return np.convolve(powers, np.ones(width) / width, "same")[: len(powers)]
+
+    def _spread(self, values: NDArray[Any], length: int) -> NDArray[Any]:
+        """Return a value of each hop as one of each sample."""
+        return np.repeat(values, self._hop)[:length]
 
 
 def cancelled_warnings(mixdown: Mixdown) -> list[str]:
@@ -115,24 +156,9 @@ def cancelled_warnings(mixdown: Mixdown) -> list[str]:
     ]
 
 
-def _rows(samples: Samples) -> Samples:
-    """Return the samples by hops, [hops, samples]; zeros fill the last one."""
-    return np.pad(samples, (0, -len(samples) % _HOP)).reshape(-1, _HOP)
-
-
-def _sounds(samples: Samples) -> NDArray[np.bool_]:
-    """Return for each hop whether it has a sample that is not zero."""
-    return np.asarray(_rows(samples).any(axis=1), np.bool_)
-
-
-def _power(samples: Samples) -> NDArray[np.float64]:
-    """Return the mean power of each hop, averaged over its neighbours."""
-    rows = _rows(samples)
-    powers = np.asarray(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)) / _HOP
-    width = min(_SMOOTHING_HOPS, len(powers))
-    return np.convolve(powers, np.ones(width) / width, "same")[: len(powers)]
-
-
-def _spread(values: NDArray[np.generic], length: int) -> NDArray[np.float32]:
-    """Return a value of each hop as one of each sample."""
-    return np.repeat(values, _HOP)[:length]
+def _finite(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Float media may contain NaN and infinities; one such sample makes the features of a whole
+    # window invalid.
+    if np.isfinite(channels).all():
+        return channels
+    return np.nan_to_num(channels, nan=0.0, posinf=1.0, neginf=-1.0)

@@ -29,6 +29,9 @@ _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "lavfi", "sdp", "webm_da
 _HEAD_BYTES = 4096
 
 RESET_CLOCKS = frozenset({"mpegts", "mpeg"})  # their clock may begin again within a file
+# ffmpeg takes a larger step of a transport stream's clock as a reset of the clock, and removes
+# it. Its default of 10 s would remove the hole that one lost segment leaves.
+_CLOCK_RESET_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,12 @@ def input_arguments(found: MediaProbe, start: int = 0) -> tuple[str, ...]:
 
     `start`: the byte from which the file is read as if it began there.
     """
+    resets = ("-dts_delta_threshold", str(_CLOCK_RESET_S))
     if start:
         part = f"subfile,,start,{start},end,0,,:{media_url(found.path)}"
-        return ("-protocol_whitelist", "file,subfile", "-i", part)
+        return (*resets, "-protocol_whitelist", "file,subfile", "-i", part)
     return (
+        *resets,
         *("-protocol_whitelist", LOCAL_ONLY["protocol_whitelist"]),
         *(("-ignore_length", "1") if found.ignores_length else ()),
         *("-i", media_url(found.path)),

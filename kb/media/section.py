@@ -10,8 +10,9 @@ from __future__ import annotations
 import mmap
 import re
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,9 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kb.media import ffmpeg
+from kb.media.boxes import BOXED, empty_edits
+from kb.media.clocked_reader import PLACES, Channels, track_arguments
+from kb.media.mixdown import Mixdown
 from kb.media.probe import RESET_CLOCKS, MediaProbe, input_arguments, start_arguments
+from kb.media.tracks import Track, by_preference
 
 _RATES_HZ = (8_000, 48_000)
+_BLOCK_S = 5.0  # the mixdown compares the sides of a block
 _JITTER_S = 0.1  # of packets' times; a larger difference is a pause
 _NO_PROBING = {"probesize": "32", "analyzeduration": "0"}  # nobuffer would lose a packet
 _FIRST_PAGE = re.compile(rb"OggS\x00[\x02\x06]")
@@ -30,47 +36,89 @@ _FIRST_PAGES_BYTES = 4096  # the first pages of all streams of an Ogg file
 _PICTURE_SIDE_MAX = 8192
 
 
-def write_sound(found: MediaProbe, start_s: float, end_s: float, target: Path) -> float:
+def write_sound(
+    found: MediaProbe, start_s: float, end_s: float, target: Path, tracks: Sequence[int] = ()
+) -> float:
     """Write the sound between two times as a WAV; return the end of what was read, in seconds.
 
-    Rate and channels are the medium's, at most 48 kHz and stereo. Silence fills the time without
-    sound before and between packets. 0 is returned, and no file is written, without any packet.
+    `tracks`: the numbers, from 1, of the sound tracks that are mixed; without one that the medium
+    has, the decoder's choice. Rate and sides are those of the medium, at most 48 kHz and stereo;
+    `kb.media.mixdown` mixes as for the decoder. Silence fills the time without sound before and
+    between packets. 0 is returned, and no file is written, without any packet.
     """
-    rate_hz = min(max(found.sample_rate_hz or 0, _RATES_HZ[0]), _RATES_HZ[1])
-    channels = 1 if found.channels == 1 else 2
-    layout = "mono" if channels == 1 else "stereo"
-    filters = f"aresample={rate_hz}:osf=s16,aformat=channel_layouts={layout}"
-    command = [
-        *_input(found, start_s, end_s),
-        *("-vn", "-sn", "-dn", "-af", filters, "-c:a", "pcm_s16le", "-f", "nut", "pipe:1"),
-        *start_arguments(found),
-    ]
-    zero_s = start_s if is_exact(found) else 0.0
-    at, total = 0, round((end_s - start_s) * rate_hz)
-    with _run(command) as container, wave.open(str(target), "wb") as wav:
-        wav.setnchannels(channels)
+    chosen = [each for each in found.tracks if each.number in tracks]
+    chosen = chosen or by_preference(found.tracks)[:1]
+    sides = 1 if all(each.channels == 1 for each in chosen) else 2
+    rate_hz = max(each.sample_rate_hz or 0 for each in chosen)
+    rate_hz = min(max(rate_hz, _RATES_HZ[0]), _RATES_HZ[1])
+    mixdowns, sums = [Mixdown(rate_hz) for _ in chosen], Mixdown(rate_hz)
+    at = 0
+    with ExitStack() as readers, wave.open(str(target), "wb") as wav:
+        wav.setnchannels(sides)
         wav.setsampwidth(2)
         wav.setframerate(rate_hz)
-        for packet in container.demux():
-            if packet.pts is None or not packet.size:
-                continue
-            values = np.frombuffer(packet, np.int16)
-            values = values[: len(values) // channels * channels].reshape(-1, channels)
-            first = round((float(packet.pts * packet.time_base) + zero_s - start_s) * rate_hz)
-            shift = first - at
-            if shift > (_JITTER_S * rate_hz if at else 0):
-                silence = min(shift, total - at)
-                wav.writeframes(bytes(2 * channels * silence))
-                at += silence
-            elif shift < -_JITTER_S * rate_hz or (not at and shift < 0):
-                values = values[-shift:]
-            values = values[: total - at]
-            wav.writeframes(values.tobytes())
-            at += len(values)
+        sounds = [
+            readers.enter_context(closing(_blocks(found, each, start_s, end_s, rate_hz)))
+            for each in chosen
+        ]
+        for blocks in zip_longest(*sounds, fillvalue=np.zeros((0, PLACES), np.float32)):
+            length = max(map(len, blocks))
+            mixed = None
+            for mixdown, block in zip(mixdowns, blocks, strict=True):
+                padded = np.pad(block, ((0, length - len(block)), (0, 0)))
+                if sides == 1:
+                    part = mixdown.mix_channels(padded)[:, None]
+                else:
+                    part = mixdown.mix_sides(padded)
+                mixed = part if mixed is None else sums.add(mixed, part)
+            assert mixed is not None
+            wav.writeframes((np.clip(mixed, -1, 1) * 32_767).round().astype("<i2").tobytes())
+            at += length
     if not at:
         target.unlink(missing_ok=True)
         return 0.0
     return start_s + at / rate_hz
+
+
+def _blocks(
+    found: MediaProbe, track: Track, start_s: float, end_s: float, rate_hz: int
+) -> Generator[Channels]:
+    """Yield the sound of one track in blocks of `_BLOCK_S`, [samples, places]."""
+    command = [
+        *_input(found, start_s, end_s),
+        *track_arguments(track, rate_hz),
+        *("-c:a", "pcm_f32le", "-f", "nut", "pipe:1"),
+        *start_arguments(found),
+    ]
+    zero_s = start_s if is_exact(found) else 0.0
+    total, size = round((end_s - start_s) * rate_hz), round(_BLOCK_S * rate_hz)
+    pauses = empty_edits(found.path, track.number) if found.container in BOXED else []
+    waiting = np.zeros((0, PLACES), np.float32)
+    at = 0  # samples of the section that came so far
+    with _run(command) as container:
+        for packet in container.demux():
+            if packet.pts is None or not packet.size:
+                continue
+            values = np.frombuffer(packet, np.float32)
+            values = values[: len(values) // PLACES * PLACES].reshape(-1, PLACES)
+            first = round((float(packet.pts * packet.time_base) + zero_s - start_s) * rate_hz)
+            shift = first - at
+            if shift > (_JITTER_S * rate_hz if at else 0):
+                values = np.pad(values, ((min(shift, total - at), 0), (0, 0)))
+            elif shift < -_JITTER_S * rate_hz or (not at and shift < 0):
+                values = values[-shift:]
+            values = values[: total - at].copy()
+            for pause in pauses:
+                # ffmpeg plays other sound there, as in `kb.media.decode`.
+                begin, end = (round((time_s - start_s) * rate_hz) - at for time_s in pause)
+                values[max(0, begin) : max(0, end)] = 0
+            at += len(values)
+            waiting = np.concatenate([waiting, values])
+            while len(waiting) >= size:
+                yield waiting[:size]
+                waiting = waiting[size:]
+    if len(waiting):
+        yield waiting
 
 
 def write_silence(seconds: float, target: Path) -> None:

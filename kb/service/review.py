@@ -277,7 +277,7 @@ class Review:
         if target is None:
             target = Path(default_name(entry.stem, start_s, end_s, video=_has_video(source)))
         with storage.new_file(target) as path:
-            return cut(source, start_s, end_s, path)
+            return cut(source, start_s, end_s, path, _tracks_of(entry))
 
     def export(self, item_id: str, folder: Path) -> Exported:
         """Write one clip per uncertain span, with `PAD_S` before and after it, and a sheet.
@@ -302,8 +302,9 @@ class Review:
         for number, span in enumerate(found.spans, start=1):
             name = f"{number:03d} {format_timestamp(span.start_s).replace(':', '.')}{suffix}"
             from_s = max(0.0, span.start_s - PAD_S)
+            to_s = min(end_s, span.end_s + PAD_S)
             with storage.new_file(folder / name) as path:
-                clips.append(cut(source, from_s, min(end_s, span.end_s + PAD_S), path))
+                clips.append(cut(source, from_s, to_s, path, _tracks_of(entry)))
             writer.writerow(
                 (
                     number, spreadsheet_cell(found.item.id), spreadsheet_cell(found.item.title),
@@ -328,6 +329,13 @@ class Review:
                 folder=self.library.media_folder,
             )
         return entry.media_path
+
+
+def _tracks_of(entry: LibraryEntry) -> tuple[int, ...]:
+    """Return the numbers of the sound tracks that the transcript was made from."""
+    value = entry.transcribed.get("tracks")
+    found = value if isinstance(value, list) else []
+    return tuple(n for n in found if isinstance(n, int) and not isinstance(n, bool))
 
 
 def _has_video(path: Path) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import wave
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -99,3 +102,101 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         cut(source, 0.0, 1.0, tmp_path / "file" / "a.wav")
     with raises(MediaUnavailable, "media.missing", path=tmp_path / "none.wav"):
         cut(tmp_path / "none.wav", 0.0, 1.0, tmp_path / "a.wav")
+
+
+TONES_HZ = (440, 880, 1760)
+
+
+def tone(hz: int, seconds: float = 12) -> np.ndarray:
+    return (0.3 * np.sin(np.arange(round(16_000 * seconds)) * 2 * np.pi * hz / 16_000)).astype(
+        np.float32
+    )
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with media of tones, one for each track, made by ffmpeg."""
+    folder = tmp_path_factory.mktemp("sounds")
+    for number, hz in enumerate(TONES_HZ, start=1):
+        write_wav(folder / f"{number}.wav", tone(hz))
+    inputs = [word for n in (1, 2, 3) for word in ("-i", str(folder / f"{n}.wav"))]
+    all_tracks = "-map 0:a -map 1:a -map 2:a"
+    picture = "-f lavfi -i testsrc=s=64x48:r=10:d=12"
+    turned = "-map 0:a -af pan=stereo|c0=c0|c1=-1*c0"
+    made = {
+        "first.mka": f"{all_tracks} -disposition:a:0 default -disposition:a:1 0",
+        "second.mka": f"{all_tracks} -disposition:a:0 0 -disposition:a:1 default",
+        "comment.mka": f"{all_tracks} -disposition:a:0 default+comment -disposition:a:1 0",
+        "titled.mka": f"{all_tracks} -metadata:s:a:0 title=Commentary",
+        "film.mkv": f"{picture} -map 0:a -map 1:a -map 3:v -c:v libx264 -preset ultrafast",
+        "film.ts": f"{picture} -map 3:v -map 0:a -map 1:a -c:v mpeg2video -c:a mp2",
+        "turned.wav": turned,
+        "turned.m4a": f"{turned} -c:a aac",
+        "turned.ts": f"{turned} -c:a mp2",
+        "turned.mka": f"{turned} -ar 44100",
+        "surround.wav": "-map 0:a -af pan=5.1|FL=c0|FR=-1*c0|FC=0*c0",
+        "centre.wav": "-map 0:a -af pan=5.1|FL=c0|FR=c0|FC=-1.414*c0",
+        "stereo.wav": "-filter_complex [0:a][1:a]join=inputs=2:channel_layout=stereo",
+        "opposed.mka": "-filter_complex [0:a]asplit[a][b];[b]volume=-1[c] -map [a] -map [c]",
+    }
+    for name, arguments in made.items():
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", *inputs]
+        subprocess.run([*command, *arguments.split(), str(folder / name)], check=True)
+    return folder
+
+
+def tones_in(samples: np.ndarray) -> list[int]:
+    """Return the numbers of the tones that are heard."""
+    spectrum = np.abs(np.fft.rfft(samples)) / len(samples)
+    at = [round(hz * len(samples) / 16_000) for hz in TONES_HZ]
+    return [n for n, place in enumerate(at, 1) if spectrum[place - 3 : place + 4].max() > 0.02]
+
+
+@pytest.mark.parametrize(
+    ("name", "tracks", "heard"),
+    [
+        ("first.mka", (), [1]),
+        ("second.mka", (), [2]),
+        ("comment.mka", (), [2]),
+        ("titled.mka", (), [2]),
+        ("film.mkv", (), [1]),
+        # The transcript names the tracks that were read.
+        ("first.mka", (2,), [2]),
+        ("first.mka", (3,), [3]),
+        ("film.mkv", (2,), [2]),
+        ("film.ts", (2,), [2]),
+        ("first.mka", (1, 3), [1, 3]),
+        ("first.mka", (1, 2, 3), [1, 2, 3]),
+        # A medium that has been replaced may have fewer tracks.
+        ("first.mka", (7,), [1]),
+        ("turned.wav", (1,), [1]),
+        # Sides, places and tracks that cancel each other.
+        ("turned.wav", (), [1]),
+        ("turned.m4a", (), [1]),
+        ("turned.ts", (), [1]),
+        ("turned.mka", (), [1]),
+        ("surround.wav", (), [1]),
+        ("centre.wav", (), [1]),
+        ("opposed.mka", (1, 2), [1]),
+        ("stereo.wav", (), [1, 2]),
+    ],
+)
+def test_a_clip_has_the_sound_that_was_read(
+    tmp_path: Path, sounds: Path, name: str, tracks: tuple[int, ...], heard: list[int]
+) -> None:
+    suffix = ".mp4" if name.startswith("film") else ".wav"
+    made = cut(sounds / name, 3.0, 10.0, tmp_path / f"clip{suffix}", tracks)
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(made)]
+    # A player with one loudspeaker adds the sides without a guard.
+    command += ["-af", "pan=mono|c0=0.5*c0+0.5*c1"] if probe(made).channels == 2 else []
+    subprocess.run([*command, "-ar", "16000", str(tmp_path / "mono.wav")], check=True)
+    mono = samples(tmp_path / "mono.wav")
+    assert tones_in(mono) == heard
+    assert len(mono) / 16_000 == pytest.approx(7.0, abs=0.1)
+
+
+def test_a_clip_of_stereo_keeps_its_sides(tmp_path: Path, sounds: Path) -> None:
+    with wave.open(str(cut(sounds / "stereo.wav", 3, 10, tmp_path / "clip.wav"))) as wav:
+        assert wav.getnchannels() == 2
+        values = np.frombuffer(wav.readframes(-1), "<i2").reshape(-1, 2) / 32_768
+    assert [tones_in(side) for side in values.T] == [[1], [2]]

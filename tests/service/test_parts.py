@@ -7,16 +7,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from kb.errors import UsageError
 from kb.jobs.queue.client import LaneState
 from kb.jobs.queue.outbox import QUEUED
+from kb.media.probe import probe
 from kb.service import Service
 from kb.service.publisher import check_comparable, check_publishable
 from kb.settings import PROJECT_ROOT, Settings
 from kb.sinks import REMOTE
 from kb.transcript import FORMATS
+from kb.types import MediaItem
 
 
 @pytest.fixture
@@ -91,3 +94,27 @@ def test_a_pause_by_hand_has_no_end(service: Service) -> None:
     assert lane.paused_by_hand and lane.holds_items
     limited = LaneState("download", 1_800_000_000.0, "asked to wait")
     assert not limited.paused_by_hand and not limited.holds_items
+
+
+@pytest.mark.parametrize(
+    ("tracks", "channels"),
+    [([2], 2), ([1], 1), (None, 1), ([9], 1), (["2"], 1), ("2", 1), ([True], 1), ([1, 2], 2)],
+)
+def test_a_clip_has_the_track_of_the_transcript(
+    service: Service, tmp_path: Path, tracks: object, channels: int
+) -> None:
+    item = MediaItem("file:0123456789ab", "file", "file:///two.mka", "Two tracks", "2026-01-01")
+    medium = tmp_path / "two.mka"
+    command = [
+        *(imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error"),
+        *("-f", "lavfi", "-i", "aevalsrc=0.1:c=mono:d=3"),
+        *("-f", "lavfi", "-i", "aevalsrc=0.2|0.2:c=stereo:d=3"),
+        *("-map", "0:a", "-map", "1:a", "-c:a", "flac", str(medium)),
+        *("-disposition:a:0", "default"),
+    ]
+    command.append(command.pop(command.index(str(medium))))
+    subprocess.run(command, check=True)
+    service.library.write_metadata(item, {"transcribed": {"model": "demo", "tracks": tracks}})
+    service.library.add_media(item, medium)
+    made = service.review.clip(item.id, 0.5, 1.5, tmp_path / "clip.wav")
+    assert probe(made).channels == channels
