@@ -27,6 +27,7 @@ from kb.types.safe_text import shown
 __all__ = ["MEDIA_EXTENSIONS", "FileSource"]
 
 _BLOCK = 1 << 20
+_BETWEEN_LOOKS_S = 1.0
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # Downloaders use such names for incomplete files: `talk.temp.mp4`, `talk.part.mp4`.
 _UNFINISHED = (".part", ".temp", ".tmp")
@@ -50,6 +51,10 @@ class FileSource:
         self.read_duration: Callable[[Path], float | None] | None = None
         # Files of a folder that were changed within so many seconds are left out.
         self.settle_s = 0.0
+        # Those changed within so many seconds are looked at twice, and left out if they change
+        # between the looks: a folder that has just been copied is taken, one that is being copied
+        # is not.
+        self.young_s = 0.0
         self.left_out: list[Path] = []  # files that are still written, of the last listing
 
     def accepts(self, reference: str) -> bool:
@@ -126,9 +131,11 @@ class FileSource:
 
         A file that grows while it is read is left out too: a part of it would become an item.
         """
-        for path in files:
-            before = _state(path)
-            if before is not None and time.time() - before[1] / 1e9 < self.settle_s:
+        looks = {path: _state(path) for path in files}
+        if any(_is_younger(state, self.young_s) for state in looks.values()):
+            time.sleep(_BETWEEN_LOOKS_S)
+        for path, before in looks.items():
+            if _is_younger(before, self.settle_s) or _state(path) != before:
                 self.left_out.append(path)
                 continue
             item = self._item(path)
@@ -144,6 +151,8 @@ class FileSource:
             return ()
         names = ", ".join(path.name for path in self.left_out[:5])
         more = f" and {len(self.left_out) - 5} more" if len(self.left_out) > 5 else ""
+        if self.young_s:
+            return (f"Still being written, and left out: {names}{more}. Ingest it again later.",)
         return (f"Still being written, and left out until the next look: {names}{more}.",)
 
     def _is_allowed(self, path: Path) -> bool:
@@ -296,6 +305,10 @@ def _state(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns
+
+
+def _is_younger(state: tuple[int, int] | None, age_s: float) -> bool:
+    return age_s > 0 and state is not None and time.time() - state[1] / 1e9 < age_s
 
 
 def _walk(folder: Path) -> list[Path]:

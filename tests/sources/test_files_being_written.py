@@ -59,7 +59,69 @@ def test_a_file_that_grows_while_it_is_read_waits(tmp_path: Path) -> None:
     assert listed(source, tmp_path / "in") == (["talk"], ())
 
 
+@pytest.mark.parametrize(
+    ("age_s", "young_s", "change", "taken"),
+    [
+        (0.0, 60.0, "", True),  # a folder that has just been copied
+        (0.0, 60.0, "grows", False),
+        (59.0, 60.0, "grows", False),
+        (-3600.0, 60.0, "grows", False),  # the clock of the other machine is ahead
+        (-3600.0, 60.0, "", True),
+        (0.0, 60.0, "is written in place", False),  # the size is the last one from the start
+        (0.0, 60.0, "is replaced", False),
+        (0.0, 60.0, "is renamed", False),
+        (0.0, 60.0, "is removed", False),
+        (0.0, 0.0, "", True),
+        (9999.0, 60.0, "", True),
+    ],
+)
+def test_a_young_file_is_looked_at_twice(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    age_s: float,
+    young_s: float,
+    change: str,
+    taken: bool,
+) -> None:
+    source = FileSource()
+    source.young_s = young_s
+    path = put(tmp_path / "in" / "talk.ogg", b"sound", age_s)
+    put(tmp_path / "in" / "deep" / "other.ogg", b"other sound", 1.0)
+    put(tmp_path / "in" / "third.ogg", b"third sound", 2.0)
+    pauses = []
+
+    def pass_time(seconds: float) -> None:
+        pauses.append(seconds)
+        if change == "grows":
+            path.write_bytes(b"sound and more")
+        elif change == "is written in place":
+            path.write_bytes(b"SOUND")
+        elif change == "is replaced":
+            put(tmp_path / "new", b"newer sound", 0).replace(path)
+        elif change == "is renamed":
+            path.rename(path.with_name("talk.mp3"))
+        elif change == "is removed":
+            path.unlink()
+
+    monkeypatch.setattr("kb.sources.files.time.sleep", pass_time)
+    titles, notes = listed(source, tmp_path / "in")
+    assert titles == ["other", *(["talk"] if taken else []), "third"]
+    assert bool(notes) == (not taken)
+    assert taken or ("talk.ogg" in notes[0] and "Ingest it again later" in notes[0])
+    assert pauses == ([1.0] if young_s else [])  # one for the whole folder
+
+
+def test_a_folder_that_was_copied_long_ago_is_listed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("kb.sources.files.time.sleep")
+    source = FileSource()
+    source.young_s = 60.0
+    put(tmp_path / "in" / "talk.ogg", b"sound", 9999)
+    assert listed(source, tmp_path / "in") == (["talk"], ())
+
+
 def test_a_file_that_is_named_is_taken(tmp_path: Path) -> None:
     source = FileSource()
-    source.settle_s = 60.0
+    source.settle_s = source.young_s = 60.0
     assert listed(source, put(tmp_path / "talk.ogg", b"sound", 0.0)) == (["talk"], ())

@@ -71,8 +71,11 @@ class SourceFactory:
             from kb.media.probe import probe
 
             source.read_duration = lambda path: probe(path).duration_s
-        if isinstance(source, FileSource) and fresh:  # a look at a followed folder
-            source.settle_s = self.settings.settle_s
+        if isinstance(source, FileSource):
+            if fresh:  # a look at a followed folder; the next one comes by itself
+                source.settle_s = self.settings.settle_s
+            else:
+                source.young_s = self.settings.settle_s
         if (fresh or channel_id) and source.name == "youtube":
             from kb.sources.youtube.source import YouTubeSource
 
