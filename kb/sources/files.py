@@ -10,7 +10,6 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +20,9 @@ from kb.library import MEDIA_EXTENSIONS
 from kb.library.filenames import split_stem, tidy_title
 from kb.settings import Settings
 from kb.sources.base import FetchResult, Filters, Progress, no_progress
-from kb.types import Availability, AvailabilityState, MediaItem
+from kb.sources.recording_name import NamedDay, day_in_name
+from kb.types import Availability, AvailabilityState, MediaItem, RecordingFacts
+from kb.types.days import clock_day, local_day_of
 from kb.types.safe_text import shown
 
 __all__ = ["MEDIA_EXTENSIONS", "FileSource"]
@@ -38,6 +39,8 @@ UPLOADS = "uploads"  # folder of the library for files that a browser has sent
 
 log = logging.getLogger(__name__)
 
+_NO_FACTS = RecordingFacts()
+
 
 class FileSource:
     """Paths on this machine. The id of a file depends on its content, not on its path."""
@@ -49,6 +52,10 @@ class FileSource:
         self._settings = settings
         # Returns the declared length of a file in seconds, for callers that need it before `fetch`.
         self.read_duration: Callable[[Path], float | None] | None = None
+        # Returns the facts in a file's tags.
+        self.read_facts: Callable[[Path], RecordingFacts] | None = None
+        # Returns the item that the library has under an id: it keeps its title and its day.
+        self.known_item: Callable[[str], MediaItem | None] | None = None
         # Files of a folder that were changed within so many seconds are left out.
         self.settle_s = 0.0
         # Those changed within so many seconds are looked at twice, and left out if they change
@@ -164,7 +171,11 @@ class FileSource:
             raise folder_refused(path)
 
     def _item(self, path: Path) -> MediaItem:
-        item = _item(path)
+        facts = self.read_facts(path) if self.read_facts is not None else _NO_FACTS
+        item = _item(path, facts)
+        known = self.known_item(item.id) if self.known_item is not None else None
+        if known is not None:
+            item = replace(item, title=known.title, published=known.published)
         if self.read_duration is None or item.availability.is_unreadable:
             return item
         try:
@@ -257,12 +268,16 @@ def _path(reference: str) -> Path:
         ) from error
 
 
-def _item(path: Path) -> MediaItem:
+def _item(path: Path, facts: RecordingFacts = _NO_FACTS) -> MediaItem:
+    """Return the item of a file; its day is that of its name, else of its tags, else of the file.
+
+    All days are of the local calendar, as those of the filters are.
+    """
     extra: dict[str, object] = {"path": str(path)}
     published, availability = "", Availability()
     try:
         status = path.stat()
-        published = datetime.fromtimestamp(status.st_mtime, UTC).date().isoformat()
+        published = clock_day(local_day_of(status.st_mtime))
         digest = _sha256(path, no_progress)
         extra |= {"sha256": digest, "size": status.st_size, "modified_ns": status.st_mtime_ns}
     except (OSError, OverflowError, ValueError) as error:
@@ -273,15 +288,22 @@ def _item(path: Path) -> MediaItem:
         availability = Availability(AvailabilityState.UNREADABLE, reason)
     title = path.stem
     parts = split_stem(title)
+    named: NamedDay | None
     if parts and (parts.is_file or (parts.is_youtube and not _WORD.fullmatch(parts.short_id))):
-        title = parts.title
-        published = parts.published or published
+        named = NamedDay(parts.published, parts.title)
+        facts = replace(facts, title="")
+    else:
+        named = day_in_name(tidy_title(title))
+    title = named.title if named else title
     return MediaItem(
         id=f"file:{digest[:12]}",
         source="file",
         url=path.as_uri(),
-        title=tidy_title(title) or "Untitled",
-        published=published,
+        title=tidy_title(facts.title) or tidy_title(title) or "Untitled",
+        published=(named.day if named else "") or facts.recorded or published,
+        channel=tidy_title(facts.artist),
+        chapters=facts.chapters,
+        language=facts.language,
         extra=extra,
         availability=availability,
     )

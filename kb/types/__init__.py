@@ -21,6 +21,7 @@ from kb.types.quality import (
     QualityFlag,
     WindowReport,
 )
+from kb.types.recording import RecordingFacts
 from kb.types.transcript import Revision, TextChange, Timing, Transcript
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
@@ -43,6 +44,7 @@ __all__ = [
     "Passage",
     "Published",
     "QualityFlag",
+    "RecordingFacts",
     "Revision",
     "Segment",
     "SpeechSpan",

@@ -18,7 +18,7 @@ from kb.sources.files import FileSource
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, open_listing
 from kb.sources.ytdlp.download import Measured
-from kb.types import MediaItem
+from kb.types import MediaItem, RecordingFacts
 
 
 def measure(path: Path, *, longest_s: float = math.inf) -> Measured:
@@ -30,6 +30,12 @@ def measure(path: Path, *, longest_s: float = math.inf) -> Measured:
         for _ in stream:
             continue
     return Measured(stream.duration_s, stream.truncated)
+
+
+def _facts(path: Path) -> RecordingFacts:
+    from kb.media.recording_facts import recording_facts
+
+    return recording_facts(path)
 
 
 SHARED = "shared"  # key of a row's options: it was requested on a dashboard that others reach
@@ -67,6 +73,9 @@ class SourceFactory:
         raise RetryLater errors.
         """
         source = source_for(reference, **self._source_arguments(self._restricted(shared)))
+        if isinstance(source, FileSource):
+            source.read_facts = _facts
+            source.known_item = self._known_item
         if isinstance(source, FileSource) and (lengths or filters.needs_duration):
             from kb.media.probe import probe
 
@@ -89,6 +98,10 @@ class SourceFactory:
                 channel_id=channel_id,
             )
         return open_listing(source, reference, filters, known=known, check=check)
+
+    def _known_item(self, item_id: str) -> MediaItem | None:
+        row = ItemStore(self.database).read(item_id)
+        return None if row is None else row.item
 
     def source_of(
         self, item: MediaItem, keep: str | None = None, *, shared: bool = False

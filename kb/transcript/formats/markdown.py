@@ -66,7 +66,7 @@ def _link(address: str) -> str:
 
 def _header(transcript: Transcript, item: MediaItem) -> list[str]:
     facts = (
-        ("Channel", escape(item.channel)),
+        ("Artist" if item.source == "file" else "Channel", escape(item.channel)),
         ("Date", escape(item.published)),
         ("Link", _link(item.url)),
         (
