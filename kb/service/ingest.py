@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import SkipCode, Skipped
-from kb.jobs.queue.source_factory import KnownIds, available_items
+from kb.jobs.queue.source_factory import KnownIds, available_items, names_one_medium
 from kb.library import Library
 from kb.options import RunOptions
 from kb.service.items import Items
 from kb.service.machines import Machines
+from kb.service.removal import complete_removals
 from kb.service.results import IngestReport
 from kb.service.transcription import Transcription
 from kb.settings import Settings
@@ -58,19 +59,24 @@ class Ingest:
         refused: list[KBError] = []
         queued_ids: list[str] = []
         listings: list[Listing] = []
+        asked: set[str] = set()  # named alone: taken in again even if it was removed
         for reference in references:
             try:
-                known = KnownIds(self.queue.items)
+                known = KnownIds(self.queue.items, self.library)
                 # The queue's view estimates the remaining time from the durations.
                 listing = self.queue.source_factory.open(
                     reference, filters, known=known, lengths=True
                 )
                 listings.append(listing)
+                of_listing: list[str] = []
                 for item in available_items(listing):
+                    of_listing.append(item.id)
                     if item.id in found:
                         reason = f"the same medium as {item.title!r}"
                         skipped.append(Skipped(item.id, reason, SkipCode.DUPLICATE))
                     found.setdefault(item.id, item)
+                if names_one_medium(listing):
+                    asked.update(of_listing)
             except RetryLater:
                 queued_ids += self.queue.submit_listing(reference, filters, options)
             except (UsageError, MediaUnavailable) as error:
@@ -83,7 +89,9 @@ class Ingest:
                 del found[item_id]
                 skipped.append(Skipped(item_id, "it has corrections by hand", SkipCode.DONE))
         copies = self._newer_copies(list(found.values()))
-        queued, passed = self.queue.submit(list(found.values()), options)
+        if asked:
+            complete_removals(self.settings, self.library, self.queue)
+        queued, passed = self.queue.submit(list(found.values()), options, asked)
         queued_ids += queued
         skipped.extend(passed)
         for listing in listings:
@@ -125,10 +133,12 @@ class Ingest:
     def enqueue(self, media_items: Sequence[MediaItem], options: RunOptions) -> IngestReport:
         """Queue media that a scan has found, without another request to their source.
 
+        An item that was removed is taken in again if it is the only one.
         Raises as `run` does for a problem that concerns every item.
         """
         self._prepare(options)
-        queued, passed = self.queue.submit(media_items, options)
+        asked = [item.id for item in media_items] if len(media_items) == 1 else []
+        queued, passed = self.queue.submit(media_items, options, asked)
         return IngestReport(
             tuple(queued),
             tuple(passed),
@@ -163,7 +173,7 @@ class Ingest:
         settings = self.settings
         if options and options.keep:
             settings = settings.replace(keep=options.keep)
-        known = KnownIds(self.queue.items)
+        known = KnownIds(self.queue.items, self.library)
         opened: list[Listing] = []
 
         def report_progress() -> None:

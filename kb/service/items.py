@@ -50,7 +50,7 @@ class Items:
 
     def status(self, item_id: str) -> ItemStatus:
         """Return the status of one item. Raises UsageError for an unknown id."""
-        return self.with_publications([status_of(self._row(item_id))])[0]
+        return self.with_publications([status_of(self.row(item_id))])[0]
 
     def with_publications(self, statuses: Sequence[ItemStatus]) -> list[ItemStatus]:
         """Return the same statuses with their state in each knowledge base.
@@ -111,9 +111,10 @@ class Items:
 
     def resolve_ids(self, ids: Sequence[str]) -> list[str]:
         """Return full ids of items given by id or by its beginning. Raises UsageError."""
-        return [self._row(item_id).id for item_id in ids]
+        return [self.row(item_id).id for item_id in ids]
 
-    def _row(self, item_id: str) -> ItemRow:
+    def row(self, item_id: str) -> ItemRow:
+        """Return the row of an item given by id or by its beginning. Raises UsageError."""
         rows = self.queue.rows([item_id])
         if not rows:
             rows = self.queue.rows(self.queue.ids_with_prefix(item_id))

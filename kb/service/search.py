@@ -14,6 +14,7 @@ from kb.jobs.queue.item_states import ACTIVE, HELD
 from kb.jobs.queue.outbox import SYNCED
 from kb.library import Library, LibraryEntry
 from kb.pipeline import adoption, captions, publish_record, stages
+from kb.service.removal import complete_removals
 from kb.service.results import ReindexReport, SearchResult
 from kb.service.subscriptions import Subscriptions
 from kb.settings import Settings
@@ -54,6 +55,7 @@ class Search:
 
         self.library.prepare()
         self.library.sweep_temporary()
+        complete_removals(self.settings, self.library, self.queue)
         adopted = self.library.adopt()
         busy = {i for i, state in self.queue.unfinished().items() if state in ACTIVE}
         found = adoption.adopt_transcripts(self.library, self.library.entries(), busy)

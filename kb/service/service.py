@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kb.service.models import Models
     from kb.service.presets import Presets
     from kb.service.publisher import Publisher
+    from kb.service.removal import Removals
     from kb.service.review import Review
     from kb.service.revisions import Revisions
     from kb.service.search import Search
@@ -174,6 +175,13 @@ class Service:
         from kb.service.verification import Verification
 
         return Verification(self.settings, self.library, self.queue, lambda: self.search)
+
+    @cached_property
+    def removals(self) -> Removals:
+        """Removal of items, undone for a week."""
+        from kb.service.removal import Removals
+
+        return Removals(self.settings, self.library, self.queue, self.items, lambda: self.publisher)
 
     # Remote knowledge bases
 

@@ -24,6 +24,7 @@ from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.directory import DirectorySnapshot, is_metadata, list_directory
 from kb.library.metadata import TEXT_SUFFIX, TRANSCRIPT_SUFFIX, entry_from_record
 from kb.pipeline import captions, stages
+from kb.service.removal import complete_removals
 from kb.service.search import Search
 from kb.settings import Settings
 from kb.sinks.base import content_sha256
@@ -87,11 +88,14 @@ class Verification:
     ) -> VerifyReport:
         """Check everything; return all findings. `found` is called with each of them.
 
-        `mend` makes again what follows from an exact transcript: a missing text, index entries and
-        rows of the queue. `repair` also replaces files: a damaged text is made again, a damaged or
-        missing medium is taken from its source if that has the recorded hash; what is replaced is
-        kept as `.damaged`. Raises LibraryError only if there is no library folder.
+        `mend` completes interrupted removals, and makes again what follows from an exact
+        transcript: a missing text, index entries and rows of the queue. `repair` also replaces
+        files: a damaged text is made again, a damaged or missing medium is taken from its source if
+        that has the recorded hash; what is replaced is kept as `.damaged`. Raises LibraryError only
+        if there is no library folder.
         """
+        if mend and self.library.home.is_dir():
+            complete_removals(self.settings, self.library, self.queue)
         check = _Check(self, VerifyReport(), mend or repair, repair, progress, found)
         check.run()
         return check.report

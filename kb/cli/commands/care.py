@@ -1,4 +1,4 @@
-"""Commands that care for the library: verify, backup, restore."""
+"""Commands that care for the library: verify, backup, restore, remove."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kb.cli.options import FAILED, Json
 from kb.cli.output import console
+from kb.errors import UsageError
 from kb.service import Service
+from kb.types.safe_text import printable
+
+if TYPE_CHECKING:
+    from kb.service.removal import Removed
 
 MB = 1e6
 
@@ -21,7 +26,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (verify, backup, restore):
+    for command in (verify, backup, restore, remove):
         app.command()(command)
 
 
@@ -138,3 +143,73 @@ def restore(
         console.print_note("A dashboard that runs must be started again.")
     if problems:
         raise typer.Exit(FAILED)
+
+
+def remove(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID…", help="Ids of items, or their beginnings.")
+    ] = None,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Delete their documents from ODIN too.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Put these items back.")] = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the items that can come back.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Remove items with their files, index entries and queue rows; undone for a week."""
+    service = Service.of_existing_library()
+    if listed:
+        _list_removed(service, as_json=as_json)
+        return
+    if not ids:
+        raise UsageError("remove.no_ids", "No item was named.", hint="List the items: kb status")
+    if undo:
+        restored = service.removals.undo(ids)
+        if as_json:
+            console.print_json({"restored": restored})
+        else:
+            console.print_note(f"Back in the library: {', '.join(restored)}")
+        return
+    found = service.removals.find(ids)
+    if not yes and sys.stdin.isatty():
+        for item_id, title in found:
+            console.out.print(f"{item_id}  {printable(title)}", markup=False)
+        also = " and their documents in ODIN" if remote else ""
+        typer.confirm(f"Remove {len(found)} items{also}?", abort=True, err=True)
+    removed = service.removals.remove([item_id for item_id, _ in found], remote=remote)
+    if as_json:
+        console.print_json({"removed": [_removed_document(each) for each in removed]})
+        return
+    for each in removed:
+        console.print_note(
+            f"Removed: {each.id} ({printable(each.title)}). Until {_day(each.until)} it comes back "
+            f"with: kb remove --undo {each.id}"
+        )
+        for sink in each.stays_in:
+            console.print_note(
+                f"Its documents stay in {sink}. They go too with --remote; now: kb sync --prune"
+            )
+
+
+def _list_removed(service: Service, *, as_json: bool) -> None:
+    removed = service.removals.listed()
+    if as_json:
+        console.print_json([_removed_document(each) for each in removed])
+        return
+    for each in removed:
+        console.out.print(
+            f"until {_day(each.until)}  {each.id}  {printable(each.title)}", markup=False
+        )
+    if not removed:
+        console.print_note("The trash is empty.")
+
+
+def _removed_document(removed: Removed) -> dict[str, object]:
+    return {**asdict(removed), "folder": str(removed.folder)}
+
+
+def _day(epoch_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(epoch_s))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kb import storage
 from kb.database import Database
 from kb.errors import KBError, StoredProblem
-from kb.jobs.queue import heartbeat, hung_worker, outbox, views, workflow_ids
+from kb.jobs.queue import heartbeat, hung_worker, outbox, submission, views, workflow_ids
 from kb.jobs.queue.item_states import (
     ACTIVE,
     CANCELLED,
@@ -126,16 +126,20 @@ class JobQueue:
     # Requests
 
     def submit(
-        self, media_items: Sequence[MediaItem], options: RunOptions
+        self, media_items: Sequence[MediaItem], options: RunOptions, asked: Container[str] = ()
     ) -> tuple[list[str], list[Skipped]]:
-        """Queue items; return the queued ids and the skipped items."""
-        sync_from_library(self.items, self._library, [item.id for item in media_items])
-        enqueue = self._client.enqueue(captions_first=options.wants_captions(self._settings))
-        queued, skipped = self.items.submit(
+        """Queue items; return the queued ids and the skipped items.
+
+        Removed items are skipped, except those in `asked`.
+        """
+        queued, skipped = submission.submit(
+            self.items,
+            self._library,
             media_items,
             marked(options.as_dict(), self._settings),
-            enqueue,
+            self._client.enqueue(captions_first=options.wants_captions(self._settings)),
             again=options.again,
+            asked=asked,
         )
         if queued:
             self.record("ingest", queued)

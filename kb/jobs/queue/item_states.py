@@ -131,6 +131,7 @@ class SkipCode(StrEnum):
     DONE = "done"
     HELD = "held"
     DUPLICATE = "duplicate"  # requested twice in one call
+    REMOVED = "removed"  # by a person; a request that names it alone takes it in again
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,12 @@ def effective_state(live_workers: Collection[str] | None) -> sa.ColumnElement[st
 def already_queued(item_id: str) -> Skipped:
     """Return the `Skipped` for an item that is queued or in progress."""
     return Skipped(item_id, "already queued", SkipCode.QUEUED)
+
+
+def removed_before(item_id: str) -> Skipped:
+    """Return the `Skipped` for an item of a list that a person removed earlier."""
+    reason = "it was removed; kb ingest with its own address takes it in again"
+    return Skipped(item_id, reason, SkipCode.REMOVED)
 
 
 def check_skipped(row: ItemRow, again: bool) -> Skipped | None:

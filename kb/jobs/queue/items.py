@@ -74,10 +74,12 @@ class ItemStore:
         *,
         again: bool = False,
         priority: int = NORMAL,
+        serials: Mapping[str, int] | None = None,
     ) -> tuple[list[str], list[Skipped]]:
         """Queue items in one transaction; return the queued ids and the skipped items.
 
-        If two processes submit an item at once, it is queued once.
+        If two processes submit an item at once, it is queued once. `serials` are the last numbers
+        of workflows of removed items, by id: a used number would not be run again.
         """
         queued_ids: list[str] = []
         skipped: list[Skipped] = []
@@ -85,8 +87,8 @@ class ItemStore:
             for item in jobs:
                 row = _read(connection, item.id)
                 if row is None:
-                    serial, skip = 1, None
-                    queued = self._insert(connection, item, options, priority)
+                    serial, skip = (serials or {}).get(item.id, 0) + 1, None
+                    queued = self._insert(connection, item, options, priority, serial=serial)
                 else:
                     serial, skip = row.serial + 1, check_skipped(row, again)
                     queued = skip is None and self._requeue(

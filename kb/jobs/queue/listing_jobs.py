@@ -10,15 +10,23 @@ from dataclasses import replace
 from typing import Any
 
 from kb.errors import KBError
-from kb.jobs.queue.item_states import DONE, Job, ListingJob
+from kb.jobs.queue import submission
+from kb.jobs.queue.item_states import DONE, Job, ListingJob, SkipCode
 from kb.jobs.queue.items import FIRST, Enqueue, ItemStore
-from kb.jobs.queue.library_sync import sync_from_library
-from kb.jobs.queue.source_factory import SHARED, KnownIds, SourceFactory, available_items, batches
+from kb.jobs.queue.source_factory import (
+    SHARED,
+    KnownIds,
+    SourceFactory,
+    available_items,
+    batches,
+    names_one_medium,
+)
 from kb.jobs.queue.workflow_ids import LISTING
 from kb.library import Library
 from kb.options import RunOptions
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.subscriptions import Subscription, Subscriptions
+from kb.types import MediaItem
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +82,7 @@ def run_listing(
     """
     filters = job.filters
     followed = subscriptions.find(job.subscription_key) if job.subscription_key else None
-    known: Container[str] = KnownIds(items, before=job.asked_at)
+    known: Container[str] = KnownIds(items, library, before=job.asked_at)
     listing = source_factory.open(
         job.reference,
         filters,
@@ -85,9 +93,14 @@ def run_listing(
         shared=bool(options.get(SHARED)),
     )
     again = RunOptions.from_dict(options).again
+    removed: list[MediaItem] = []
     for part in batches(available_items(listing)):
-        sync_from_library(items, library, [item.id for item in part])
-        items.submit(part, options, enqueue, again=again)
+        _, skipped = submission.submit(items, library, part, options, enqueue, again=again)
+        left_out = {each.id for each in skipped if each.code == SkipCode.REMOVED}
+        removed += [item for item in part if item.id in left_out]
+    if names_one_medium(listing):  # the request was for this item
+        asked = [item.id for item in removed]
+        submission.submit(items, library, removed, options, enqueue, again=again, asked=asked)
     listing.confirm_queued()
     if followed is not None and listing.channel_id:
         subscriptions.record_channel(followed.key, listing.channel_id)

@@ -11,6 +11,8 @@ from typing import Any
 
 from kb.database import Database
 from kb.jobs.queue.items import ItemStore
+from kb.library import Library
+from kb.library.trash import Trash
 from kb.settings import Settings
 from kb.sources import get_source, source_for
 from kb.sources.base import Source
@@ -129,20 +131,36 @@ class SourceFactory:
 class KnownIds(Container[str]):
     """The ids in the table, queried one by one: a channel's listing needs only a few of them.
 
-    With `before` (seconds since the epoch) only those that were queued before that time.
+    Items that a person removed are known too. With `before` (seconds since the epoch) only those
+    that were queued, or removed, before that time.
     """
 
-    def __init__(self, items: ItemStore, before: float | None = None) -> None:
+    def __init__(self, items: ItemStore, library: Library, before: float | None = None) -> None:
         self._items = items
         self._before = before
+        self._removed = frozenset(
+            item_id
+            for item_id, mark in Trash(library).marks().items()
+            if before is None or float(mark.get("at") or 0.0) < before
+        )
 
     def __contains__(self, item_id: object) -> bool:
-        return isinstance(item_id, str) and not self._items.unknown_ids([item_id], self._before)
+        return isinstance(item_id, str) and (
+            item_id in self._removed or not self._items.unknown_ids([item_id], self._before)
+        )
 
 
 def available_items(listing: Iterator[MediaItem] | Listing) -> Iterator[MediaItem]:
     """Return the items of a listing that can be queued, without the unavailable ones."""
     return (item for item in listing if not item.availability.is_unavailable)
+
+
+def names_one_medium(listing: Listing) -> bool:
+    """Return whether a listing that has been read was that of one medium, not of a list.
+
+    A limit ends a listing before its other entries are counted.
+    """
+    return listing.report.listed <= 1 and not listing.filters.limit
 
 
 def batches(items: Iterator[MediaItem], size: int = 200) -> Iterator[Sequence[MediaItem]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 
 from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot
 from kb.jobs.published_content import PublishedContent
@@ -14,6 +15,7 @@ from kb.jobs.queue import heartbeat, listing_jobs, workflow_ids
 from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
 from kb.jobs.queue.items import Key
 from kb.jobs.queue.outbox import SYNCED
+from kb.jobs.removal import Removal
 from kb.jobs.worker import publish_steps
 from kb.jobs.worker.context import WorkerContext
 from kb.library.cache import library_cache
@@ -96,6 +98,20 @@ def back_up_database(context: WorkerContext) -> None:
     path = context.items.database.path
     if path is not None and daily_snapshot(path, context.settings.backups) is not None:
         log.info("the database was copied to %s", path.parent / SNAPSHOT_FOLDER)
+
+
+def empty_trash(context: WorkerContext) -> None:
+    """Complete interrupted removals, and delete the removed items whose week has passed."""
+
+    def send(item_id: str, sinks: Sequence[str]) -> None:
+        with context.items.database.begin() as connection:
+            for sink in sinks:
+                context.outbox.submit(connection, sink, item_id, context.client.publish)
+
+    removal = Removal(context.settings, context.library, context.items.database, send)
+    removal.complete()
+    if deleted := removal.empty():
+        log.info("deleted, a week after their removal: %s", deleted)
 
 
 def follow_changes(context: WorkerContext) -> None:

@@ -148,6 +148,7 @@ class Worker:
             (REQUEUE_LOST_EVERY_S, self._requeue_lost),
             (CLEANUP_EVERY_S, lambda: chores.delete_old_records(context)),
             (CLEANUP_EVERY_S, lambda: chores.back_up_database(context)),
+            (CLEANUP_EVERY_S, lambda: chores.empty_trash(context)),
             (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
             (CHANGES_EVERY_S, lambda: chores.follow_changes(context)),

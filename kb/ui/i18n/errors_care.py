@@ -31,6 +31,32 @@ DE: dict[str, tuple[str, str]] = {
         "{name} ist gescheitert: {reason}.",
         "Prüfen, ob der Server läuft und ob {name} von der Version des Servers oder neuer ist.",
     ),
+    "remove.active": (
+        "{item_id} ist im Zustand {state}; entfernt wird erst, was keine Arbeit mehr macht.",
+        "Erst abbrechen: kb cancel {item_id}",
+    ),
+    "remove.already": (
+        "{item_id} ({title}) ist schon entfernt.",
+        "Zurück kommt es mit: kb remove --undo {item_id}",
+    ),
+    "remove.listing": (
+        "{item_id} ist eine Auflistung und kein Eintrag der Bibliothek.",
+        "Sie endet mit: kb cancel {item_id}",
+    ),
+    "remove.no_ids": ("Es wurde kein Eintrag genannt.", "Die Einträge auflisten: kb status"),
+    "remove.not_in_trash": (
+        "Es gibt keinen entfernten Eintrag {item_id!r} in {folder}.",
+        "Auflisten, was zurückkommen kann: kb remove --list",
+    ),
+    "remove.taken_again": (
+        "{item_id} ({title}) ist wieder in der Bibliothek: es wurde nach dem Entfernen neu "
+        "aufgenommen.",
+        "Für den früheren Stand erst den neuen entfernen, dann die Dateien aus {folder} nehmen.",
+    ),
+    "remove.name_taken": (
+        "{name} ist schon in der Bibliothek; {title} kann nicht daneben zurückkommen.",
+        "{path} umbenennen oder verschieben, dann noch einmal versuchen.",
+    ),
     "restore.missing": (
         "Eine Datei {path} gibt es nicht.",
         "Eine Sicherung nennen, oder eine Kopie der Datenbank (siehe: kb restore --list).",

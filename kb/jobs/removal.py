@@ -1,0 +1,209 @@
+"""Removal of items: files into the trash, rows out of the tables, passages out of the index.
+
+Every step may be repeated. The item's document in the trash is written first and names the work
+that has been started; `Removal.complete` carries it through after a kill.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from kb.database import Database, deliveries, items
+from kb.errors import KBError, UsageError
+from kb.jobs.queue.item_states import ACTIVE, ENDED
+from kb.library import Library, LibraryEntry
+from kb.library.trash import FILES, LATER, REMOVED, REMOVING, RESTORING, RemovedItem, Trash
+from kb.pipeline import captions, stages
+from kb.settings import Settings
+from kb.sinks import SINKS, is_local_sink, open_sink
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[str, Sequence[str]], None]
+"""Called with an item's id and the remote knowledge bases that are to get it again."""
+
+
+def refuse_active(item_id: str, state: str) -> None:
+    """Raise UsageError for the state of an item that a worker may still work on."""
+    if state in ACTIVE:
+        raise UsageError(
+            "remove.active",
+            "{item_id} is {state}; an item is removed only after its work has ended.",
+            hint="Cancel it first: kb cancel {item_id}",
+            item_id=item_id,
+            state=state,
+        )
+
+
+@dataclass
+class Removal:
+    """The removed items of one library."""
+
+    settings: Settings
+    library: Library
+    database: Database
+    send: Send
+
+    @property
+    def trash(self) -> Trash:
+        return Trash(self.library)
+
+    def remove(self, item_id: str, *, title: str, to_send: Sequence[str] = ()) -> RemovedItem:
+        """Move an item to the trash; return it.
+
+        `to_send` are remote knowledge bases that get the item again when the removal is undone.
+        Raises UsageError for an item in the queue, LibraryError and KnowledgeBaseError.
+        """
+        with self.library.metadata_lock(item_id):
+            entry = self.library.find(item_id)
+            with self.database.begin() as connection:
+                rows = self._rows(connection, item_id)
+            for row in rows["items"]:
+                refuse_active(item_id, row["state"])
+            at = time.time()
+            item = RemovedItem(
+                item_id, title, at, REMOVING, entry.stem if entry else "", rows,
+                tuple(self._indexed(item_id, entry, rows["deliveries"])),
+                tuple(to_send),
+                self.trash.new_folder(item_id, at),
+            )  # fmt: skip
+            return self._remove(self.trash.write(item))
+
+    def undo(self, item: RemovedItem) -> None:
+        """Put an item of the trash back as it was.
+
+        Raises UsageError if the library has the item again, LibraryError if a name is taken.
+        """
+        with self.library.metadata_lock(item.id):
+            with self.database.begin() as connection:
+                there = self._rows(connection, item.id)["items"]
+            if item.state == REMOVED and (there or self.library.find(item.id) is not None):
+                raise UsageError(
+                    "remove.taken_again",
+                    "{item_id} ({title}) is in the library again: it was ingested after its "
+                    "removal.",
+                    hint="To have the earlier one back, remove the new one first, then take the "
+                    "files from {folder}.",
+                    item_id=item.id,
+                    title=item.title,
+                    folder=item.folder,
+                )
+            self._restore(item)
+
+    def complete(self) -> list[str]:
+        """Complete removals and their undoing that were interrupted; return the items' ids.
+
+        Files that a cancelled step wrote after the removal are moved to the trash too.
+        """
+        self.trash.sweep()
+        completed: list[str] = []
+        found = self.trash.items()
+        marks = self.trash.marks() if found else {}
+        for item in found:
+            try:
+                with self.library.metadata_lock(item.id):
+                    if self._complete(item, marked=item.id in marks):
+                        completed.append(item.id)
+            except KBError as error:  # one item must not hold up the others
+                log.warning("%s: the removal is not complete: %s", item.id, error.message)
+        return completed
+
+    def _complete(self, item: RemovedItem, *, marked: bool) -> bool:
+        if item.state == RESTORING:
+            self._restore(item)
+        elif item.state == REMOVING:
+            self._remove(item)
+        elif marked and self._left_over(item):
+            self.trash.move_in(item, LATER)
+        else:
+            return False
+        return True
+
+    def empty(self, now: float | None = None) -> list[str]:
+        """Delete the items whose week has passed; return their ids."""
+        now = time.time() if now is None else now
+        old = [item for item in self.trash.items() if item.state == REMOVED and item.until <= now]
+        for item in old:
+            self.trash.delete(item)
+        return [item.id for item in old]
+
+    # Steps: each may be repeated
+
+    def _remove(self, item: RemovedItem) -> RemovedItem:
+        with self.database.begin() as connection:
+            gone = sa.delete(items).where(items.c.id == item.id, items.c.state.in_(ENDED))
+            connection.execute(gone)
+            state = connection.scalar(sa.select(items.c.state).where(items.c.id == item.id))
+            if state is None:
+                connection.execute(sa.delete(deliveries).where(deliveries.c.item_id == item.id))
+        if state is not None:  # it was queued again meanwhile
+            if not (item.folder / FILES).is_dir():
+                self.trash.delete(item)
+            refuse_active(item.id, state)
+        self.trash.mark(item)
+        self.trash.move_in(item)
+        for sink in item.indexed:
+            open_sink(sink, self.settings).delete(item.id)
+        return self.trash.with_state(item, REMOVED)
+
+    def _restore(self, item: RemovedItem) -> None:
+        self.trash.check_names(item)
+        item = self.trash.with_state(item, RESTORING)
+        self.trash.move_out(item)
+        with self.database.begin() as connection:
+            gone = sa.delete(items).where(items.c.id == item.id, items.c.state.in_(ENDED))
+            connection.execute(gone)
+            for name, table in (("items", items), ("deliveries", deliveries)):
+                for row in item.rows.get(name, ()):
+                    known = {key: value for key, value in row.items() if key in table.c}
+                    self.database.insert_if_missing(connection, table, **known)
+        self.trash.unmark([item.id])
+        entry = self.library.find(item.id)
+        if entry is not None:
+            self._index(entry, item.indexed)
+            if entry.transcript_path is not None and item.to_send:
+                self.send(item.id, item.to_send)
+        self.trash.delete(item)
+
+    def _index(self, entry: LibraryEntry, sinks: Sequence[str]) -> None:
+        if entry.transcript_path is not None:
+            transcript = stages.read_transcript(self.library, entry)
+            for sink in sinks:
+                stages.publish(self.library, self.settings, entry.item, transcript, sink)
+        elif "local" in sinks and (shown := captions.interim_passages(self.library, entry)):
+            open_sink("local", self.settings).publish(entry.item, shown)
+
+    def _left_over(self, item: RemovedItem) -> bool:
+        with self.database.begin() as connection:
+            if self._rows(connection, item.id)["items"]:
+                return False
+        found = self.library.find(item.id)
+        return found is not None and found.stem == item.stem
+
+    def _rows(self, connection: sa.Connection, item_id: str) -> dict[str, list[dict[str, Any]]]:
+        queries = {
+            "items": sa.select(items).where(items.c.id == item_id),
+            "deliveries": sa.select(deliveries).where(deliveries.c.item_id == item_id),
+        }
+        return {
+            name: [dict(row) for row in connection.execute(query).mappings()]
+            for name, query in queries.items()
+        }
+
+    def _indexed(
+        self, item_id: str, entry: LibraryEntry | None, rows: Sequence[dict[str, Any]]
+    ) -> list[str]:
+        """Return the local knowledge bases that have the item."""
+        names = {"local", *(row["sink"] for row in rows), *(entry.published if entry else ())}
+        return [
+            name
+            for name in sorted(names & SINKS.keys())
+            if is_local_sink(name)
+            and open_sink(name, self.settings).status(item_id).status != "missing"
+        ]
