@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
@@ -31,6 +31,7 @@ FLAGS = (
     "--disable-sync",
 )
 INSTALL_TIMEOUT_S = 600
+PRESS_TIMEOUT_MS = 90_000
 
 
 @cache
@@ -152,5 +153,9 @@ def wait_page_ready(page: Any) -> None:
 
 
 def press(page: Any, name: str) -> None:
-    """Click the page's own button of exactly this name."""
-    button(page, name).click()
+    """Click the page's only button of exactly this name.
+
+    While Streamlit draws a run, the button of the run before can be there beside the new one.
+    """
+    expect(button(page, name)).to_have_count(1, timeout=PRESS_TIMEOUT_MS)
+    button(page, name).first.click()
