@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kb.asr.quality.checks import CHECKS
+from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import get_settings
 from kb.transcript.caption_agreement import FLAG as WITNESS
@@ -84,6 +85,35 @@ def test_held_item_says_why_and_is_accepted(home: Path) -> None:
     service = Service()
     assert service.items.status(item_id).state == "done"
     assert service.items.entry(item_id).accepted
+    service.close()
+
+
+def test_an_item_is_removed_after_a_question_and_brought_back(item_id: str) -> None:
+    app = page(tab="Library", item=item_id)
+    app.button("remove-now").click()
+    run_page(app)
+    assert "item" not in app.query_params
+    assert text("removed", title="The harbour in winter") in page_text(app)
+    assert text("library_empty") in page_text(app)
+    app.button("remove-undo").click()
+    run_page(app)
+    assert app.query_params["item"] in (item_id, [item_id])
+    assert app.button("remove-now")
+    service = Service()
+    assert service.items.transcript(item_id).words
+    assert service.removals.listed() == []
+    service.close()
+
+
+def test_an_item_in_the_queue_is_not_removed_and_the_page_says_what_to_do(item_id: str) -> None:
+    service = Service()
+    entry = service.items.entry(item_id)
+    service.ingest.enqueue([entry.item], RunOptions(again=True))
+    app = page(tab="Library", item=item_id)
+    app.button("remove-now").click()
+    run_page(app)
+    assert f"kb cancel {item_id}" in page_text(app)
+    assert service.items.entry(item_id).transcript_path is not None
     service.close()
 
 

@@ -113,6 +113,14 @@ EN: dict[str, str] = {
     "revisions_earlier": "Of an earlier transcript, and not in this one:",
     "revision_undo": "Take the last change back",
     "revision_undone": "The last change is taken back.",
+    "remove": "Remove",
+    "remove_help": "“{title}” leaves the library with its files, its transcript and its place in "
+    "the search. For a week it can come back: with the button that appears then, or with kb remove "
+    "--undo.",
+    "remove_remote": "Also delete its documents in ODIN",
+    "remove_now": "Remove from the library",
+    "removed": "“{title}” was removed.",
+    "remove_undo": "Bring it back",
     # Signs of doubt
     "sign_uncovered": "speech without words",
     "sign_compression": "repeats itself",
@@ -258,6 +266,14 @@ DE: dict[str, str] = {
     "revisions_earlier": "Zu einem früheren Transkript, und nicht in diesem:",
     "revision_undo": "Letzte Änderung zurücknehmen",
     "revision_undone": "Die letzte Änderung ist zurückgenommen.",
+    "remove": "Entfernen",
+    "remove_help": "„{title}“ verlässt die Bibliothek mit Dateien, Transkript und Platz in der "
+    "Suche. Eine Woche lang kann es zurückkommen: mit dem Knopf, der dann erscheint, oder mit kb "
+    "remove --undo.",
+    "remove_remote": "Auch die Dokumente in ODIN löschen",
+    "remove_now": "Aus der Bibliothek entfernen",
+    "removed": "„{title}“ wurde entfernt.",
+    "remove_undo": "Zurückholen",
     "sign_uncovered": "Sprache ohne Wörter",
     "sign_compression": "wiederholt sich",
     "sign_repeats": "dieselben Wörter immer wieder",

@@ -14,7 +14,7 @@ from kb.service.views import LibraryEntry
 from kb.types import SpeechSpan, Transcript
 from kb.ui import session
 from kb.ui.i18n import format_number, text
-from kb.ui.tabs.library import item_details
+from kb.ui.tabs.library import item_details, removal
 from kb.ui.web import media_route
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import PlayerState, parse_edit, player
@@ -53,6 +53,7 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
         _facts(transcript)
         _exports(service, entry, transcript)
     item_details.render(service, entry, transcript, place=_flash_key(entry.item.id))
+    removal.button(entry, _flash_key(entry.item.id))
 
 
 def state_from_files(entry: LibraryEntry) -> str:

@@ -16,7 +16,7 @@ from kb.service.views import AUTOMATIC_CAPTIONS, HUMAN_CAPTIONS, LibraryEntry
 from kb.types import Hit, UnknownWord
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
-from kb.ui.tabs.library import item
+from kb.ui.tabs.library import item, removal
 from kb.ui.widgets import messages, row_selection
 from kb.ui.widgets.player import format_timestamp
 from kb.ui.widgets.tables import guarded_table
@@ -32,6 +32,8 @@ def render() -> None:
     """Draw the tab."""
     item_id, start_s = session.current_item()
     query, mode = _search_box()
+    if not item_id:
+        removal.show_removed()
     if item_id:
         item.render(item_id, start_s, query)
     elif query:
