@@ -29,13 +29,12 @@ def read(path: Path, media: MediaRef) -> Transcript:
     form or has no words.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = storage.read_user_bytes(path, MAX_BYTES)
     except OSError as error:
         raise storage.library_error(error, path, "read") from error
+    except storage.UnreadableText as error:
+        raise _not_read(path, error.message) from error
     try:
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES >> 20} MB")
         text = decode(data)
         if path.suffix.lower() == ".json":
             return _from_json(path, text, media)

@@ -1,0 +1,9 @@
+"""The areas of `hostile.py` by name, in the order in which they run."""
+
+from __future__ import annotations
+
+from benchmarks.support.hostile_run import Area
+from benchmarks.support.hostile_listings import Listings
+from benchmarks.support.hostile_texts import Texts
+
+AREAS: dict[str, type[Area]] = {"texts": Texts, "listings": Listings}
