@@ -13,8 +13,9 @@ from typing import Any
 from benchmarks.support.hostile_run import SECRET, Area, Case, Fault
 from benchmarks.support.hostile_values import ENCODINGS, damaged, damaged_text, mutated
 from gpu.presets import load_presets
-from kb.errors import KBError
+from kb.errors import KBError, LibraryError
 from kb.library import Library
+from kb.library.metadata import item_document
 from kb.service.sessions import Sessions
 from kb.settings import Settings, get_settings
 from kb.sources.keys.key_ring import read_keys
@@ -84,6 +85,7 @@ def _check_settings(found: Settings) -> None:
 
 
 def _facts(path: Path) -> dict[str, Any]:
+    path.rename(path.parent / "library.json")
     return Library(path.parent).read_facts()
 
 
@@ -94,6 +96,8 @@ def _metadata(path: Path) -> Any:
     listing = library.scan()
     found = [*listing.entries, *listing.problems]
     _expect(bool(found), "a metadata file is neither an item nor a problem")
+    for problem in listing.problems:
+        raise LibraryError(problem.message, hint=problem.hint)
     for entry in listing.entries:
         json.dumps(library.read_metadata(entry), allow_nan=False)
         entry.grade, entry.accepted, entry.published, entry.problem  # noqa: B018
@@ -149,12 +153,11 @@ def targets() -> dict[str, Target]:
     """Return all files by name."""
     exact = json_document.to_document(hostile_transcript())
     item = {
-        "id": "file:0123456789ab", "source": "file", "url": "/srv/talk.wav", "title": "Größe",
-        "published": "2024-03-01", "state": "done", "duration_s": 20.0, "sha256": "0" * 64,
-        "tags": ["a"], "chapters": [{"start_s": 0.0, "title": "one"}],
-        "extra": {"files": ["a.jpg"]}, "published_to": {"odin": {"sha256": "1", "at": "2024"}},
+        "version": 1, "item": item_document(hostile_item()), "state": "done", "error": None,
+        "media": {"sha256": "0" * 64, "duration_s": 20.0, "start_s": 0.0}, "attempts": 1,
+        "files": {"media": "a.mp4", "picture": "a.jpg"}, "hint": None, "problem": None,
         "transcribed": {"run": 1, "coverage": {"grade": "A", "ratio": 1.0}, "words": 6},
-        "review": {"accepted": True}, "error": None, "hint": None, "problem": None,
+        "published": {"odin": {"sha256": "1", "at": "2024"}}, "review": {"accepted": True},
     }  # fmt: skip
     keys = "".join(f"{fake_key(letter)}  # größe\n" for letter in "abc")
     json3 = {"events": [{"tStartMs": 500, "dDurationMs": 3000, "segs": [{"utf8": " ".join(WORDS)}]}]}
