@@ -43,8 +43,8 @@ lint: setup
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_language.py
 
-BENCHMARKS := search accuracy alignment trust throughput gpu memory jobs downloads odin dashboard torture
-WITH_MORE := accuracy alignment trust throughput gpu memory jobs
+BENCHMARKS := search accuracy alignment trust hostile throughput gpu memory jobs downloads odin dashboard torture
+WITH_MORE := accuracy alignment trust hostile throughput gpu memory jobs
 
 # A gigabyte that only one peer in one benchmark needs.
 $(VENV)/.bench: $(STAMP)

@@ -80,7 +80,7 @@ def isolate(folder: Path) -> None:
     for field in Settings.model_fields.values():
         os.environ.pop(str(field.alias), None)
     temporary = str(folder / "tmp")
-    os.environ |= {name: temporary for name in ("TMPDIR", "TMP", "TEMP", "XDG_STATE_HOME")}
+    os.environ |= dict.fromkeys(("TMPDIR", "TMP", "TEMP", "XDG_STATE_HOME"), temporary)
     os.environ |= {"KB_HOME": str(folder / "home"), "KB_ENV_FILE": os.devnull}
     os.environ |= {"KB_CPU_THREADS": "1", "KB_MODEL": "demo", "KB_SINKS": "local"}
     tempfile.tempdir = temporary
@@ -116,7 +116,7 @@ def report(name: str, outcomes: Sequence[Outcome], grown_mb: float) -> bool:
     counts = Counter(outcome.result for outcome in outcomes)
     facts: Counter[str] = Counter()
     for outcome in outcomes:
-        facts.update({key: value for key, value in outcome.facts.items()})
+        facts.update(outcome.facts)  # type: ignore[arg-type]
     met = figure(f"{name}, inputs", len(outcomes), "inputs", at_least=min(LEAST, len(outcomes)))
     figure(f"{name}, ok", counts[PASSED], "inputs")
     figure(f"{name}, refused with a clear error", counts[REFUSED], "inputs")
@@ -127,9 +127,7 @@ def report(name: str, outcomes: Sequence[Outcome], grown_mb: float) -> bool:
     if "played" in facts:
         share = 100 * facts["refused though played"] / max(1, facts["played"])
         figure(f"{name}, played by ffmpeg", facts["played"], "inputs")
-        met &= figure(
-            f"{name}, refused of those played", share, "%", at_most=REFUSED_SHARE
-        )
+        met &= figure(f"{name}, refused of those played", share, "%", at_most=REFUSED_SHARE)
     if "words" in facts:
         figure(f"{name}, words that ffmpeg plays", facts["words"], "words")
         figure(f"{name}, words found", facts["found"], "words")

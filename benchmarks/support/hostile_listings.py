@@ -1,4 +1,4 @@
-"""Hostile listings for `hostile.py`: answers of the YouTube API, yt-dlp's metadata, feeds, pages."""
+"""Hostile listings for `hostile.py`: answers of YouTube's API, yt-dlp's metadata, feeds."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ INFO = {
 }  # fmt: skip
 ENTITIES = (
     '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">'
-    + "".join(f'<!ENTITY {c} "{f"&{p};" * 10}">' for p, c in zip("abcdefgh", "bcdefghi", strict=True))
+    + "".join(
+        f'<!ENTITY {c} "{f"&{p};" * 10}">' for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+    )
     + "]>"
 )
 
@@ -170,7 +172,8 @@ class Listings(Area):
             f"<item><title>Part {n}</title><link>{self._site.url}/watch/{n}</link></item>"
             for n in range(3)
         )
-        feed = f'<?xml version="1.0"?><rss version="2.0"><channel><title>F</title>{links}</channel></rss>'
+        channel = f"<channel><title>F</title>{links}</channel>"
+        feed = f'<?xml version="1.0"?><rss version="2.0">{channel}</rss>'
         page = '<!doctype html><html><title>T</title><video src="/media/a.webm"></video></html>'
         text = rng.choice((feed, feed, page))
         kind = rng.choice(("bytes", "text", "entities", "json"))
@@ -181,7 +184,10 @@ class Listings(Area):
             text, what = damaged_text(text, rng)
             body = text.encode("utf-8", "surrogatepass")
         elif kind == "entities":
-            body, what = text.replace("<rss", f"{ENTITIES}<rss").replace("Part", "&i;").encode(), kind
+            body, what = (
+                text.replace("<rss", f"{ENTITIES}<rss").replace("Part", "&i;").encode(),
+                kind,
+            )
         else:
             body, what = json.dumps(mutated(INFO, rng)[0]).encode(), kind
         content = rng.choice(("application/rss+xml", "text/html", "text/html; charset=utf-16", "x"))

@@ -1,4 +1,4 @@
-"""Hostile answers of remote services for `hostile.py`: the knowledge base ODIN, and media servers."""
+"""Hostile answers of remote services for `hostile.py`: ODIN and servers of media."""
 
 from __future__ import annotations
 
@@ -137,7 +137,9 @@ class Remote(Area):
                 found = downloader.fetch(item, case.folder / "fetched")
                 data = found.path.read_bytes()
                 if data != body and measure(found.path).duration_s < LENGTH_S - 1:
-                    raise Fault(f"silent loss: {len(data)} of {len(body)} bytes were taken as whole")
+                    raise Fault(
+                        f"silent loss: {len(data)} of {len(body)} bytes were taken as whole"
+                    )
             finally:
                 database.close()
 
@@ -160,7 +162,9 @@ def _disturb(odin: FakeOdin, rng: random.Random) -> str:
         counted = iter(range(1_000))
         lasts = rng.choice((1, 1, 3, 1_000))
         odin.next_fault = lambda upload: (  # type: ignore[method-assign]
-            fault if at <= next(counted) < at + lasts and (upload or fault in OTHER_FAULTS) else "ok"
+            fault
+            if at <= next(counted) < at + lasts and (upload or fault in OTHER_FAULTS)
+            else "ok"
         )
         return f"fault {fault!r} from request {at} on, {lasts} times"
     every = rng.random() < 0.3
@@ -173,7 +177,9 @@ def _disturb(odin: FakeOdin, rng: random.Random) -> str:
             return body
         own = random.Random(seed)
         if kind == "text":
-            return own.choice(("", "null", "<html>hello</html>", "[", "{", '{"docs": [', "NaN", "7"))
+            return own.choice(
+                ("", "null", "<html>hello</html>", "[", "{", '{"docs": [', "NaN", "7")
+            )
         changed = mutated(body, own, strict=True)[0]
         return changed if not isinstance(changed, str) else json.dumps(changed)
 
@@ -251,19 +257,26 @@ def _reply(sound: bytes, rng: random.Random) -> tuple[bytes, Reply, str]:
     elif what == "early end":
         body = sound[: rng.randrange(size)]
     elif what == "status":
-        codes = ("204 No", "206 Part", "301 Moved", "304 Same", "416 Range", "418 Tea", "429 Slow",
-                 "451 Law", "500 Bad", "503 Busy", "600 What", "999 X", "abc", "200", "")  # fmt: skip
-        status = rng.choice(codes)
+        status = rng.choice((
+            "204 No", "206 Part", "301 Moved", "304 Same", "416 Range", "418 Tea", "429 Slow",
+            "451 Law", "500 Bad", "503 Busy", "600 What", "999 X", "abc", "200", "",
+        ))  # fmt: skip
     elif what == "type":
-        kind = rng.choice(("text/html", "application/json", "image/png", "", "x/y; charset=\xff",
-                           "application/x-mpegurl", "application/dash+xml", "multipart/mixed"))  # fmt: skip
+        kind = rng.choice((
+            "text/html", "application/json", "image/png", "", "x/y; charset=\xff",
+            "application/x-mpegurl", "application/dash+xml", "multipart/mixed",
+        ))  # fmt: skip
     elif what == "html":
-        body = rng.choice((b"<html>Please sign in</html>", b"<!doctype html>" * 999, b"{}", b"\0" * 999))
+        body = rng.choice(
+            (b"<html>Please sign in</html>", b"<!doctype html>" * 999, b"{}", b"\0" * 999)
+        )
         kind = rng.choice(("text/html", "audio/webm"))
         length = str(len(body))
     elif what == "redirect":
-        target = rng.choice(("/talk.webm", "//", "http://[::1", "file:///etc/passwd", "", "/" * 9_000,
-                             "javascript:x", "http://127.0.0.1:1/x", "ftp://127.0.0.1/x"))  # fmt: skip
+        target = rng.choice((
+            "/talk.webm", "//", "http://[::1", "file:///etc/passwd", "", "/" * 9_000,
+            "javascript:x", "http://127.0.0.1:1/x", "ftp://127.0.0.1/x",
+        ))  # fmt: skip
         status, more, body, length = "302 Found", f"Location: {target}\r\n", b"", "0"
     elif what == "damaged":
         body, how = damaged(sound, rng)
@@ -301,4 +314,8 @@ def _reply(sound: bytes, rng: random.Random) -> tuple[bytes, Reply, str]:
         step = size // 4 + 1 if slow else len(sent) + 1
         return [head, *(sent[at : at + step] for at in range(0, len(sent), step))]
 
-    return (body if what.startswith("damaged") else sound), reply, f"{what}: {status} {kind} {length}"
+    return (
+        (body if what.startswith("damaged") else sound),
+        reply,
+        f"{what}: {status} {kind} {length}",
+    )

@@ -84,7 +84,7 @@ class Answer:
 
 
 class Requests(Area):
-    """Every case is one request to a server with or without a password, with or without a session."""
+    """Every case is one request to a server, with or without a password and a session."""
 
     name = "requests"
     cases = 260
@@ -145,10 +145,10 @@ class Requests(Area):
     def _page(self, request: Sent, rng: random.Random) -> str:
         request.method = rng.choice((*METHODS, *("GET",) * 10))
         request.target = rng.choice((
-            *("/",) * 8, "//", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/?a=" + "b" * 50_000,
-            "/%00", "/%ff%fe", "/_stcore/metrics", "/_STCORE/Metrics", "/_stcore/upload_file/x/y",
-            "/component/x", "/_stcore/health", "/?%", "/;", "/" + "a/" * 2_000, "/kb-media/",
-            "/é", "*", "http://evil.example/", "", "/_stcore//metrics", "/./_stcore/metrics",
+            *("/",) * 8, "//", "/../../etc/passwd", "/?a=" + "b" * 50_000, "/" + "a/" * 2_000,
+            "/%2e%2e/%2e%2e/etc/passwd", "/%00", "/%ff%fe", "/_stcore/metrics", "/_STCORE/Metrics",
+            "/_stcore/upload_file/x/y", "/component/x", "/_stcore/health", "/?%", "/;", "/é", "*",
+            "/kb-media/", "http://evil.example/", "", "/_stcore//metrics", "/./_stcore/metrics",
         ))  # fmt: skip
         return f"{request.method} {request.target[:30]}"
 
@@ -193,11 +193,15 @@ class Requests(Area):
     def _sign_in(self, request: Sent, rng: random.Random) -> str:
         request.method, request.target = "POST", request_guard.SIGN_IN
         request.set(b"origin", b"http://" + HERE)
-        following = rng.choice((*AWAY, "/?tab=Queue", "/\r\nSet-Cookie: a=b", "/\\evil", "/é\ud800"))
+        following = rng.choice(
+            (*AWAY, "/?tab=Queue", "/\r\nSet-Cookie: a=b", "/\\evil", "/é\ud800")
+        )
         password = rng.choice((*(PASSWORD,) * 5, "", "x" * 9_000, "\x00", "é", PASSWORD + " "))
         form = f"password={quote(password)}&next={quote(following.encode('utf-8', 'replace'))}"
-        body = rng.choice((*(form.encode(),) * 6, b"password", b"\xff" * 50, b"&" * 4_000,
-                           b"password=%ff%fe", b"=" * 999, form.encode() + b"&password=x"))  # fmt: skip
+        body = rng.choice((
+            *(form.encode(),) * 6, b"password", b"\xff" * 50, b"&" * 4_000, b"password=%ff%fe",
+            b"=" * 999, form.encode() + b"&password=x",
+        ))  # fmt: skip
         request.blocks = [body[:5], body[5:]]
         request.breaks_off = rng.random() < 0.1
         return f"password {password[:10]!r}, next {following[:20]!r}, {len(body)} bytes"

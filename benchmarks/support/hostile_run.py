@@ -92,15 +92,18 @@ class Resources:
             frozenset(each.ident or 0 for each in threading.enumerate()),
             frozenset(_open_files()),
             frozenset(each.pid for each in psutil.Process().children(recursive=True)),
-            frozenset(os.listdir(tempfile.gettempdir())),
+            frozenset(each.name for each in Path(tempfile.gettempdir()).iterdir()),
         )
 
     def grown(self, before: Resources) -> list[str]:
         """Return what is there that was not there before."""
         found = []
         for name in ("threads", "files", "children", "temporary"):
-            extra = getattr(self, name) - getattr(before, name)
-            if len(getattr(self, name)) > len(getattr(before, name)) and extra:
+            now, earlier = getattr(self, name), getattr(before, name)
+            extra = now - earlier
+            if name == "files" and len(now) <= len(earlier):
+                continue  # a pool replaced a connection
+            if extra:
                 found.append(f"{name}: {sorted(map(str, extra))[:3]}")
         return found
 
@@ -110,9 +113,9 @@ def _open_files() -> list[tuple[str, str]]:
     if not folder.exists():
         return [(str(each.fd), each.path) for each in psutil.Process().open_files()]
     found = []
-    for number in os.listdir(folder):
+    for link in folder.iterdir():
         with contextlib.suppress(OSError):
-            found.append((number, os.readlink(folder / number)))
+            found.append((link.name, str(link.readlink())))
     return found
 
 

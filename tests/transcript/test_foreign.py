@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -217,3 +219,13 @@ def test_what_is_no_transcript_is_named(tmp_path: Path, name: str, data: bytes) 
     with pytest.raises(LibraryError) as raised:
         read(tmp_path, name, data)
     assert raised.value.code == "transcript.not_read" and name in raised.value.message
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes")
+@pytest.mark.parametrize("suffix", reader.SUFFIXES)
+def test_a_pipe_is_not_waited_for(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"talk{suffix}"
+    os.mkfifo(path)
+    with pytest.raises(LibraryError, match="pipe") as raised:
+        reader.read(path, MEDIA)
+    assert raised.value.code == "transcript.not_read"

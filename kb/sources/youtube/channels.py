@@ -6,7 +6,9 @@ import re
 from typing import Any
 
 from kb.errors import UsageError
+from kb.sources.remote_fields import mapping, text
 from kb.sources.youtube.api import YouTubeApi
+from kb.sources.youtube.items import id_of, resources_of
 from kb.sources.youtube.links import Link
 
 CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
@@ -62,16 +64,19 @@ def _look_up(api: YouTubeApi, link: Link) -> dict[str, Any] | None:
 
 
 def _first(api: YouTubeApi, **lookup: str) -> dict[str, Any] | None:
-    resources = api.channels(**lookup).get("items", [])
+    resources = resources_of(api.channels(**lookup), "channels")
     return resources[0] if resources else None
 
 
 def _name_change(
     link: Link, channel: dict[str, Any], named: dict[str, Any] | None
 ) -> UsageError | None:
-    if named is not None and named["id"] == channel["id"]:
+    channel_id = id_of(channel, "channels")
+    named_id = id_of(named, "channels") if named is not None else ""
+    if named_id == channel_id:
         return None
-    title = channel["snippet"]["title"]
+    snippet = mapping(channel.get("snippet"))
+    title = text(snippet.get("title"))
     if named is None:
         return UsageError(
             "youtube.name_gone",
@@ -80,8 +85,8 @@ def _name_change(
             hint="It may have another handle now: {handle}",
             name=link.id,
             title=title,
-            id=channel["id"],
-            handle=channel["snippet"].get("customUrl") or f"youtube.com/channel/{channel['id']}",
+            id=channel_id,
+            handle=text(snippet.get("customUrl")) or f"youtube.com/channel/{channel_id}",
         )
     return UsageError(
         "youtube.name_moved",
@@ -89,8 +94,8 @@ def _name_change(
         "is listed by its id.",
         hint="For the other channel give its address: youtube.com/channel/{other_id}",
         name=link.id,
-        other=named["snippet"]["title"],
-        other_id=named["id"],
+        other=text(mapping(named.get("snippet")).get("title")),
+        other_id=named_id,
         title=title,
-        id=channel["id"],
+        id=channel_id,
     )

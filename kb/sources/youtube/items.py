@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from kb.errors import MediaUnavailable
+from kb.sources.remote_fields import mapping, number, text, texts
 from kb.sources.youtube.api import PAGE_SIZE, YouTubeApi
 from kb.sources.youtube.chapters import parse_chapters
 from kb.sources.youtube.page_cache import Page
@@ -16,6 +18,8 @@ SITE = "https://www.youtube.com"
 UNAVAILABLE_STATUSES = {"deleted", "failed", "rejected"}
 AVAILABLE = Availability()
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 
 
@@ -26,19 +30,66 @@ def list_page(api: YouTubeApi, playlist_id: str, token: str) -> tuple[Page, str]
     """
     answer = api.playlist_items(playlist_id, token)
     ids = video_ids(answer)
-    resources: Sequence[dict[str, Any]] = []
-    if ids:
-        resources = api.videos(ids[:PAGE_SIZE]).get("items", [])
-    by_id = {resource["id"]: resource for resource in resources}
+    resources = resources_of(api.videos(ids[:PAGE_SIZE]), "videos") if ids else []
+    by_id = {id_of(resource, "videos"): resource for resource in resources}
     # The page has the order of the playlist; the answer may have another one.
     items = [item_from_resource(by_id[each]) for each in ids if each in by_id]
     available = tuple(item for item in items if not item.availability.is_unavailable)
-    return Page(available, len(ids) - len(available)), answer.get("nextPageToken", "")
+    return Page(available, len(ids) - len(available)), next_token(answer)
+
+
+def resources_of(answer: object, call: str) -> list[dict[str, Any]]:
+    """Return the resources in an answer, which omits the list where there are none.
+
+    Raises MediaUnavailable for an answer that is not understood: what it leaves out must not be
+    taken for what the service does not have.
+    """
+    if not isinstance(answer, dict):
+        raise not_understood(call, "it is no object")
+    rows = answer.get("items", [])
+    if not isinstance(rows, list) or not all(isinstance(each, dict) for each in rows):
+        raise not_understood(call, "its items are no list of objects")
+    return rows
+
+
+def id_of(resource: dict[str, Any], call: str) -> str:
+    """Return the id of a resource. Raises MediaUnavailable if it has none."""
+    return _checked_id(resource.get("id"), call)
 
 
 def video_ids(answer: dict[str, Any]) -> list[str]:
-    """Return the ids in an answer of `playlistItems.list`."""
-    return [entry["contentDetails"]["videoId"] for entry in answer.get("items", [])]
+    """Return the ids in an answer of `playlistItems.list`. Raises MediaUnavailable."""
+    call = "playlistItems"
+    return [
+        _checked_id(mapping(row.get("contentDetails")).get("videoId"), call)
+        for row in resources_of(answer, call)
+    ]
+
+
+def next_token(answer: dict[str, Any]) -> str:
+    """Return the token of the next page, empty at the end. Raises MediaUnavailable."""
+    token = answer.get("nextPageToken", "")
+    if not isinstance(token, str) or not token.isascii():
+        raise not_understood("playlistItems", "its nextPageToken is no text")
+    return token
+
+
+def _checked_id(value: object, call: str) -> str:
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise not_understood(call, "an entry has no id")
+    return value
+
+
+def not_understood(call: str, cause: str) -> MediaUnavailable:
+    """Return the error for an answer in another form than the service describes."""
+    return MediaUnavailable(
+        "youtube.answer_unknown",
+        "The YouTube Data API answered {call} in a form that is not understood: {cause}.",
+        hint="Try again; if it stays, update KB Ingest (and check YT_API_ENDPOINT and KB_PROXY).",
+        retryable=True,
+        call=call,
+        cause=cause,
+    )
 
 
 def placeholder_item(video_id: str, availability: Availability = AVAILABLE) -> MediaItem:
@@ -58,44 +109,50 @@ def item_from_resource(resource: dict[str, Any]) -> MediaItem:
 
     `extra` has `channel_id`, `published_at` (ISO), `captions` (bool) and `thumbnail` (address).
     """
-    snippet = resource["snippet"]
-    content = resource.get("contentDetails", {})
-    published_at = snippet.get("publishedAt", "")
-    duration_s = parse_duration(content.get("duration", ""))
-    description = snippet.get("description", "")
+    snippet = resource.get("snippet")
+    if not isinstance(snippet, dict):
+        raise not_understood("videos", "an entry has no snippet")
+    video_id = id_of(resource, "videos")
+    content = mapping(resource.get("contentDetails"))
+    published_at = text(snippet.get("publishedAt"))
+    if not _DATE.match(published_at):
+        published_at = ""
+    duration_s = parse_duration(text(content.get("duration")))
+    description = text(snippet.get("description"))
     extra: dict[str, Any] = {
-        "channel_id": snippet.get("channelId", ""),
+        "channel_id": text(snippet.get("channelId")),
         "published_at": published_at,
         "captions": content.get("caption") == "true",
     }
-    thumbnails = snippet.get("thumbnails") or {}
-    if thumbnails:
-        extra["thumbnail"] = max(thumbnails.values(), key=lambda each: each.get("width", 0))["url"]
+    if pictures := _pictures(snippet):
+        extra["thumbnail"] = pictures[-1][1]
     return MediaItem(
-        id=f"youtube:{resource['id']}",
+        id=f"youtube:{video_id}",
         source="youtube",
-        url=f"{SITE}/watch?v={resource['id']}",
-        title=snippet.get("title", ""),
+        url=f"{SITE}/watch?v={video_id}",
+        title=text(snippet.get("title")),
         published=published_at[:10],
         duration_s=duration_s or None,  # live and scheduled videos have zero
-        channel=snippet.get("channelTitle", ""),
+        channel=text(snippet.get("channelTitle")),
         description=description,
-        tags=tuple(snippet.get("tags", ())),
+        tags=texts(snippet.get("tags")),
         chapters=parse_chapters(description, duration_s),
-        language=snippet.get("defaultAudioLanguage") or snippet.get("defaultLanguage"),
+        language=text(snippet.get("defaultAudioLanguage"))
+        or text(snippet.get("defaultLanguage"))
+        or None,
         extra=extra,
         availability=_availability(resource),
     )
 
 
 def _availability(resource: dict[str, Any]) -> Availability:
-    status = resource.get("status", {}).get("uploadStatus")
+    status = text(mapping(resource.get("status")).get("uploadStatus"))
     if status in UNAVAILABLE_STATUSES:
         return Availability(AvailabilityState.UNAVAILABLE, status)
-    live = resource["snippet"].get("liveBroadcastContent", "none")
+    live = text(mapping(resource.get("snippet")).get("liveBroadcastContent"))
     if live not in (AvailabilityState.UPCOMING, AvailabilityState.LIVE):
         return Availability()
-    scheduled = resource.get("liveStreamingDetails", {}).get("scheduledStartTime", "")
+    scheduled = text(mapping(resource.get("liveStreamingDetails")).get("scheduledStartTime"))
     return Availability(AvailabilityState(live), starts_at=_epoch(scheduled) if scheduled else None)
 
 
@@ -104,11 +161,17 @@ def picture_of(snippet: dict[str, Any], wide_px: int) -> str:
 
     Returns an empty text if there is no picture.
     """
-    found = sorted((snippet.get("thumbnails") or {}).values(), key=lambda e: e.get("width") or 0)
+    found = _pictures(snippet)
     if not found:
         return ""
-    enough = (each for each in found if (each.get("width") or 0) >= wide_px)
-    return str(next(enough, found[-1]).get("url", ""))
+    return next((address for width, address in found if width >= wide_px), found[-1][1])
+
+
+def _pictures(snippet: dict[str, Any]) -> list[tuple[float, str]]:
+    """Return width and address of the pictures, the widest last."""
+    rows = [mapping(each) for each in mapping(snippet.get("thumbnails")).values()]
+    found = [(number(each.get("width")) or 0.0, text(each.get("url"))) for each in rows]
+    return sorted((each for each in found if each[1]), key=lambda each: each[0])
 
 
 def parse_duration(text: str) -> float | None:
@@ -117,9 +180,10 @@ def parse_duration(text: str) -> float | None:
     if not match or not any(match.groups()):
         return None
     parts = (float(part or 0) for part in match.groups())
-    return sum(
+    seconds = sum(
         part * unit for part, unit in zip(parts, (604_800, 86_400, 3600, 60, 1), strict=True)
     )
+    return seconds if math.isfinite(seconds) else None
 
 
 def _epoch(text: str) -> float | None:

@@ -15,14 +15,18 @@ from kb.sources.base import MISSING, Filters
 from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
+from kb.sources.remote_fields import count, mapping, text
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
 from kb.sources.youtube.channels import CHANNEL_ID, CHANNEL_KINDS, find_channel
 from kb.sources.youtube.items import (
     SITE,
+    id_of,
     item_from_resource,
     list_page,
+    next_token,
     picture_of,
     placeholder_item,
+    resources_of,
     video_ids,
 )
 from kb.sources.youtube.links import Link, parse_link
@@ -162,7 +166,7 @@ class YouTubeSource(OnlineSource):
             playlist_id, facts, channel_id = link.id, self._playlist(api, link.id), ""
         else:
             channel, notice = find_channel(api, link, channel_id)
-            channel_id = channel["id"]
+            channel_id = id_of(channel, "channels")
             playlist_id, facts = self._channel_playlist(api, channel, link, filters)
         by_date = playlist_id.startswith("UU")
 
@@ -265,26 +269,23 @@ class YouTubeSource(OnlineSource):
             while True:
                 answer = api.playlist_items(f"UUSH{playlist_id[2:]}", token)
                 found.update(video_ids(answer))
-                token = answer.get("nextPageToken", "")
+                token = next_token(answer)
                 if not token:
                     return found
         except ApiRefused:
             return None
 
     def _video(self, api: YouTubeApi, video_id: str) -> MediaItem:
-        resources = api.videos([video_id]).get("items", [])
+        resources = resources_of(api.videos([video_id]), "videos")
         if not resources:
             unavailable = Availability(AvailabilityState.UNAVAILABLE, MISSING)
             return placeholder_item(video_id, unavailable)
         return item_from_resource(resources[0])
 
     def _playlist(self, api: YouTubeApi, playlist_id: str) -> dict[str, Any]:
-        resources = api.playlists(id=playlist_id).get("items", [])
+        resources = resources_of(api.playlists(id=playlist_id), "playlists")
         if resources:
-            return {
-                "title": resources[0]["snippet"]["title"],
-                "reported": int(resources[0]["contentDetails"]["itemCount"]),
-            }
+            return _playlist_facts(resources[0])
         if playlist_id.startswith("UU"):
             return {}  # `playlists.list` does not find every list of uploads
         raise UsageError(
@@ -297,17 +298,20 @@ class YouTubeSource(OnlineSource):
     def _channel_playlist(
         self, api: YouTubeApi, channel: dict[str, Any], link: Link, filters: VideoFilters
     ) -> tuple[str, dict[str, Any]]:
-        title = channel["snippet"]["title"]
-        picture = picture_of(channel["snippet"], PICTURE_PX)
+        snippet = mapping(channel.get("snippet"))
+        title = text(snippet.get("title"))
+        picture = picture_of(snippet, PICTURE_PX)
+        channel_id = id_of(channel, "channels")
         if filters.playlist:
-            found, facts = self._find_playlist(api, channel["id"], title, filters.playlist)
+            found, facts = self._find_playlist(api, channel_id, title, filters.playlist)
             return found, {**facts, "picture": picture}
-        uploads = channel["contentDetails"]["relatedPlaylists"]["uploads"]
+        lists = mapping(mapping(channel.get("contentDetails")).get("relatedPlaylists"))
+        # Without it, the list of uploads has the channel's own id.
+        uploads = text(lists.get("uploads")) or f"UU{channel_id[2:]}"
         if link.tab:
             part = {"shorts": "UUSH", "live": "UULV"}[link.tab]
             return f"{part}{uploads[2:]}", {"title": title, "picture": picture}
-        count = channel.get("statistics", {}).get("videoCount")
-        reported = None if count is None else int(count)
+        reported = count(mapping(channel.get("statistics")).get("videoCount"))
         return uploads, {"title": title, "reported": reported, "picture": picture}
 
     def _find_playlist(
@@ -321,14 +325,13 @@ class YouTubeSource(OnlineSource):
         token = ""
         while True:
             answer = api.playlists(token, channelId=channel_id)
-            for resource in answer.get("items", []):
-                titles.append(resource["snippet"]["title"])
+            for resource in resources_of(answer, "playlists"):
+                facts = _playlist_facts(resource)
+                titles.append(facts["title"])
                 if titles[-1].casefold() == playlist.casefold():
-                    return resource["id"], {
-                        "title": f"{channel_title}: {titles[-1]}",
-                        "reported": int(resource["contentDetails"]["itemCount"]),
-                    }
-            token = answer.get("nextPageToken", "")
+                    title = f"{channel_title}: {titles[-1]}"
+                    return id_of(resource, "playlists"), {**facts, "title": title}
+            token = next_token(answer)
             if not token:
                 break
         if not titles:
@@ -391,3 +394,11 @@ def _by_id(link: Link, channel_id: str) -> Link:
     if link.kind in CHANNEL_KINDS and CHANNEL_ID.fullmatch(channel_id):
         return Link("channel", channel_id, tab=link.tab)
     return link
+
+
+def _playlist_facts(resource: dict[str, Any]) -> dict[str, Any]:
+    """Return title and reported number of entries of a playlist."""
+    return {
+        "title": text(mapping(resource.get("snippet")).get("title")),
+        "reported": count(mapping(resource.get("contentDetails")).get("itemCount")),
+    }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from kb.sources.remote_fields import mappings, number, text, texts
 from kb.types import Availability, AvailabilityState, Chapter, MediaItem
 
 _LIVE_STATES = {"is_live": AvailabilityState.LIVE, "is_upcoming": AvailabilityState.UPCOMING}
@@ -20,9 +22,9 @@ def item_from_info(info: dict[str, Any], url: str | None, place: int = 0) -> Med
     `web:<extractor>:<id>`; the ids of the generic extractor are only file names, so a hash of the
     address is used instead.
     """
-    extractor = str(info.get("extractor_key") or info.get("ie_key") or "generic").lower()
-    page = str(info.get("webpage_url") or url or "")
-    name = str(info.get("id") or "")
+    extractor = (text(info.get("extractor_key")) or text(info.get("ie_key")) or "generic").lower()
+    page = text(info.get("webpage_url")) or text(url)
+    name = text(str(info.get("id") or ""))
     if extractor == "youtube" and name:
         item_id, source = f"youtube:{name}", "youtube"
         page = f"https://www.youtube.com/watch?v={name}"
@@ -32,27 +34,26 @@ def item_from_info(info: dict[str, Any], url: str | None, place: int = 0) -> Med
             extractor, name = "generic", hashlib.sha256(address.encode()).hexdigest()[:12]
         item_id, source = f"web:{_safe_id(extractor)}:{_safe_id(name)}", "web"
     extra: dict[str, Any] = {"place": place} if place > 1 else {}
-    if thumbnail := info.get("thumbnail"):
+    if thumbnail := text(info.get("thumbnail")):
         extra["thumbnail"] = thumbnail
     published, exact = _published(info)
     if published and not exact:
         extra["published_approximate"] = True
-    duration = info.get("duration")
     return MediaItem(
         id=item_id,
         source=source,
         url=page,
-        title=str(info.get("title") or name),
+        title=text(info.get("title")) or name,
         published=published,
-        duration_s=float(duration) if duration else None,
-        channel=str(info.get("channel") or info.get("uploader") or ""),
-        description=str(info.get("description") or ""),
-        tags=tuple(str(tag) for tag in info.get("tags") or ()),
+        duration_s=number(info.get("duration")) or None,
+        channel=text(info.get("channel")) or text(info.get("uploader")),
+        description=text(info.get("description")),
+        tags=texts(info.get("tags")),
         chapters=tuple(
-            Chapter(float(each.get("start_time") or 0), str(each.get("title") or ""))
-            for each in info.get("chapters") or ()
+            Chapter(number(each.get("start_time")) or 0.0, text(each.get("title")))
+            for each in mappings(info.get("chapters"))
         ),
-        language=info.get("language"),
+        language=text(info.get("language")) or None,
         extra=extra,
         availability=_availability(info),
     )
@@ -62,16 +63,16 @@ def _availability(info: dict[str, Any]) -> Availability:
     state = _LIVE_STATES.get(str(info.get("live_status")))
     if state is None:
         return Availability()
-    moment = info.get("release_timestamp")
-    return Availability(state, starts_at=float(moment) if moment else None)
+    return Availability(state, starts_at=number(info.get("release_timestamp")) or None)
 
 
 def _published(info: dict[str, Any]) -> tuple[str, bool]:
     day = str(info.get("upload_date") or info.get("release_date") or "")
     if re.fullmatch(r"\d{8}", day):
         return f"{day[:4]}-{day[4:6]}-{day[6:]}", True
-    if moment := info.get("timestamp"):
-        return datetime.fromtimestamp(float(moment), UTC).date().isoformat(), False
+    if moment := number(info.get("timestamp")):
+        with suppress(ValueError, OverflowError, OSError):  # a year that no calendar has
+            return datetime.fromtimestamp(moment, UTC).date().isoformat(), False
     return "", False
 
 

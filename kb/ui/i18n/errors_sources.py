@@ -169,6 +169,12 @@ DE: dict[str, tuple[str, str]] = {
         "Die YouTube Data API antwortet nicht: {reason}",
         "Das Netz (und KB_PROXY) prüfen; ein neuer Versuch geht weiter, wo es stehen blieb.",
     ),
+    "youtube.answer_unknown": (
+        "Die YouTube Data API hat {call} in einer Form beantwortet, die nicht verstanden wird: "
+        "{cause}.",
+        "Noch einmal versuchen; bleibt es dabei, KB Ingest aktualisieren (und YT_API_ENDPOINT und "
+        "KB_PROXY prüfen).",
+    ),
     "youtube.refused": (
         "YouTube hat abgelehnt: {reason}",
         "Den Link prüfen; private und entfernte Playlists lassen sich nicht auflisten.",

@@ -1,0 +1,175 @@
+"""Answers of YouTube's API and of yt-dlp with odd fields: read as absent, or an error with a code.
+
+`benchmarks/hostile.py --area listings` generates more of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kb.database import Database
+from kb.errors import MediaUnavailable
+from kb.library.metadata import item_document, item_from_document
+from kb.settings import Settings
+from kb.sources.youtube.source import YouTubeSource
+from kb.sources.ytdlp.metadata import item_from_info
+from tests.fakes.youtube import Channel, FakeYouTube
+from tests.support.keys import Clock, fake_key
+from tests.support.raising import raises
+
+CHANNEL = Channel(f"UC{'t' * 22}", "@talks", 10)
+KEY = fake_key("a")
+Change = Callable[[dict[str, Any]], Any]
+
+
+class Altered(FakeYouTube):
+    """The service; `changes` maps a call to a change of its answers."""
+
+    changes: dict[str, Change] = {}  # noqa: RUF012
+
+    def handle(self, path: str, query: dict[str, str], key: str) -> tuple[int, Any, dict[str, str]]:
+        status, body, headers = super().handle(path, query, key)
+        change = self.changes.get(path)
+        return status, change(body) if change else body, headers
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[YouTubeSource, Altered]]:
+    folder: Path = tmp_path_factory.mktemp("odd")
+    with Altered([CHANNEL], {KEY: 10**6}) as fake:
+        settings = Settings(
+            KB_HOME=folder, YT_API_ENDPOINT=fake.url, YT_API_KEYS=KEY,
+            YT_API_KEYS_FILE=str(folder / "none.txt"),
+        )  # fmt: skip
+        database = Database.open(settings)
+        clock = Clock()
+        yield YouTubeSource(settings, database, clock=clock, sleep=clock.sleep), fake
+        database.close()
+
+
+def listed(source: tuple[YouTubeSource, Altered], call: str, change: Change) -> list[Any]:
+    lister, fake = source
+    lister._clock.now += 8 * 86_400  # type: ignore[attr-defined]  # no stored page is used
+    fake.changes = {call: change}
+    try:
+        return list(lister.open("@talks", reuse_s=0))
+    finally:
+        fake.changes = {}
+
+
+def with_items(items: Any) -> Change:
+    return lambda body: {**body, "items": items}
+
+
+def first(**fields: Any) -> Change:
+    """Return a change of fields of the first resource; None removes a field."""
+
+    def change(body: dict[str, Any]) -> dict[str, Any]:
+        row = {**body["items"][0], **fields}
+        row = {name: value for name, value in row.items() if value is not None}
+        return {**body, "items": [row, *body["items"][1:]]}
+
+    return change
+
+
+def snippet(**fields: Any) -> Change:
+    return lambda body: first(snippet={**body["items"][0]["snippet"], **fields})(body)
+
+
+@pytest.mark.parametrize("call", ["channels", "playlistItems", "videos"])
+@pytest.mark.parametrize(
+    "items", [True, 7, "text", {"a": 1}, [None], [1e308], [[]], ["text"], [{}], [{"id": 5}]]
+)
+def test_a_list_that_is_none_is_an_error(
+    source: tuple[YouTubeSource, Altered], call: str, items: Any
+) -> None:
+    with pytest.raises(MediaUnavailable) as caught:
+        listed(source, call, with_items(items))
+    assert caught.value.code == "youtube.answer_unknown"
+    assert caught.value.values["call"] == call and caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("call", "change"),
+    [
+        *(("playlistItems", first(contentDetails=value)) for value in ("text", [], 5, {})),
+        *(
+            ("playlistItems", first(contentDetails={"videoId": value}))
+            for value in (5, "", "\ud800", "a b", ["x"], "x" * 99)
+        ),
+        *(("playlistItems", lambda body, v=v: {**body, "nextPageToken": v}) for v in (5, {}, "é")),
+        *(("videos", first(snippet=value)) for value in ("text", [], 5)),
+        *(("videos", first(id=value)) for value in ({"videoId": "x"}, 7, "../x")),
+    ],
+)
+def test_what_a_listing_cannot_do_without_is_an_error(
+    source: tuple[YouTubeSource, Altered], call: str, change: Change
+) -> None:
+    with raises(MediaUnavailable, "youtube.answer_unknown", call=call):
+        listed(source, call, change)
+
+
+@pytest.mark.parametrize(
+    ("call", "change"),
+    [
+        *(("channels", first(statistics=value)) for value in (7, [], {"videoCount": "\0"})),
+        *(("channels", first(contentDetails=value)) for value in (7, {}, {"relatedPlaylists": 1})),
+        ("channels", snippet(thumbnails={"a": {"width": "wide"}, "b": 7, "c": {"url": 3}})),
+        ("channels", snippet(title=5)),
+        *(("videos", first(contentDetails=value)) for value in ("NaN", [], {"duration": 5})),
+        ("videos", first(contentDetails={"duration": f"P{'9' * 400}D"})),
+        *(("videos", first(status=value)) for value in ("x", {"uploadStatus": []})),
+        *(
+            ("videos", snippet(**{name: value}))
+            for name in (
+                "title", "description", "tags", "thumbnails", "publishedAt", "channelId",
+                "channelTitle", "defaultAudioLanguage", "liveBroadcastContent",
+            )
+            for value in (5, [[]], {"a": None}, "\ud800", True)
+        ),
+    ],
+)  # fmt: skip
+def test_any_other_odd_field_is_read_as_absent(
+    source: tuple[YouTubeSource, Altered], call: str, change: Change
+) -> None:
+    items = listed(source, call, change)
+    assert [item.short_id for item in items] == [CHANNEL.video_id(n) for n in CHANNEL.numbers()]
+    for item in items:
+        stored = json.loads(json.dumps(item_document(item), allow_nan=False).encode())
+        assert item_from_document(stored) == item
+
+
+INFO = {
+    "id": "abc", "extractor_key": "Vimeo", "title": "A talk", "duration": 12.5, "tags": ["a"],
+    "webpage_url": "https://media.example/talk", "language": "en", "timestamp": 1_700_000_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("duration", v) for v in ("long", [[]], {}, -5, float("nan"), float("inf"), 10**400)),
+        *(("chapters", v) for v in ("text", 5, ["x"], [None], [{"start_time": "x"}], {"a": 1})),
+        *(("tags", v) for v in (5, "text", [None, "a", {}], {"a": 1}, ["\ud800"])),
+        *(("language", v) for v in (False, 5, [], "\ud800")),
+        *(("timestamp", v) for v in ("x", 1e300, -1, [], float("nan"))),
+        *(("thumbnail", v) for v in (5, {"url": "x"}, "\ud800")),
+        *((name, v) for name in ("title", "channel", "uploader", "description", "id", "webpage_url",
+                                 "extractor_key", "live_status", "release_timestamp")
+          for v in (5, [1], {"a": 1}, "\ud800", None)),
+        ("live_status", "is_upcoming"),
+    ],
+)  # fmt: skip
+def test_any_info_is_an_item_that_can_be_stored(name: str, value: Any) -> None:
+    info = {**INFO, "live_status": "is_upcoming", name: value}
+    item = item_from_info(info, "https://media.example/talk")
+    stored = json.loads(json.dumps(item_document(item), allow_nan=False).encode())
+    assert item_from_document(stored) == item
+    assert item.source == "web" and item.id.startswith("web:")
+    if name not in ("title", "id"):
+        assert item.title == "A talk"
