@@ -172,6 +172,7 @@ EN: dict[str, str] = {
     "skipped_done": "already in the library",
     "skipped_held": "held for review",
     "skipped_duplicate": "named twice",
+    "skipped_removed": "removed; its own address takes it in again",
     "taken": "{count} items are on the queue.",
     "taken_one": "1 item is on the queue.",
 }
@@ -348,6 +349,7 @@ DE: dict[str, str] = {
     "skipped_done": "schon in der Bibliothek",
     "skipped_held": "zur Prüfung zurückgehalten",
     "skipped_duplicate": "doppelt genannt",
+    "skipped_removed": "entfernt; die eigene Adresse nimmt es wieder auf",
     "taken": "{count} Einträge sind eingereiht.",
     "taken_one": "1 Eintrag ist eingereiht.",
 }
