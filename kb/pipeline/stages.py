@@ -177,6 +177,7 @@ def write(
     transcript = _with_corrections(
         transcript, _earlier_revisions(library, item), run, keep=keep_corrections
     )
+    transcript = replace(transcript, warnings=(*transcript.warnings, *_dubbed(item)))
     hashes = library.write_transcript(
         stem, render(transcript, "txt", item=item), render(transcript, "json", item=item)
     )
@@ -207,6 +208,17 @@ def write(
         },
     )
     return entry, decision
+
+
+def _dubbed(item: MediaItem) -> tuple[str, ...]:
+    """Return a warning if the site had the sound in another language only than the medium's."""
+    declared, fetched = item.extra.get("declared_language"), item.extra.get("track_language")
+    if not declared or not fetched:
+        return ()
+    return (
+        f"The medium is in {declared}, its sound track in {fetched}: only a translated (dubbed) "
+        "track was offered. The words are those of the translation.",
+    )
 
 
 def _with_corrections(

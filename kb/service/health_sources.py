@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -13,6 +13,7 @@ from kb.settings import Settings
 from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.ytdlp.client import ffmpeg_path, javascript_runtime
+from kb.sources.ytdlp.cookies import read_cookies
 
 # Sites change: a yt-dlp older than this often fails to download from YouTube.
 YTDLP_OLD_DAYS = 60
@@ -56,6 +57,7 @@ def check_sources(
             "YouTube cannot be fetched from without it: pip install deno",
         ),
         _program("ffmpeg", ffmpeg_path(), "Run: pip install imageio-ffmpeg"),
+        *_cookies(settings),
         _lane(settings, database, clock),
     )
 
@@ -100,6 +102,29 @@ def _ytdlp(today: date) -> SourceCheck:
     if age > YTDLP_OLD_DAYS:
         return SourceCheck("yt-dlp", "warning", f"{age} days old; sites have changed since", update)
     return SourceCheck("yt-dlp", "ok", f"{max(age, 0)} days old")
+
+
+def _cookies(settings: Settings) -> Iterator[SourceCheck]:
+    """Yield the check of the cookies file, if one is set; no text of the file is in it."""
+    if not settings.cookies_file:
+        return
+    name = "Cookies"
+    try:
+        damaged = read_cookies(settings).damaged
+    except KBError as error:
+        yield SourceCheck(name, "failed", error.message, error.hint, error.problem)
+        return
+    if not damaged:
+        yield SourceCheck(name, "ok", str(settings.cookies_file))
+        return
+    lines = ", ".join(map(str, damaged[:5]))
+    more = f" and {len(damaged) - 5} more" if len(damaged) > 5 else ""
+    yield SourceCheck(
+        name,
+        "warning",
+        f"{settings.cookies_file}: damaged rows are left out: line {lines}{more}",
+        "Export the cookies again in Netscape format (cookies.txt): seven columns, parted by tabs.",
+    )
 
 
 def _program(name: str, path: str | None, hint: str) -> SourceCheck:

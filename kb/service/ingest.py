@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
 from kb.jobs.queue.client import JobQueue
@@ -18,6 +19,7 @@ from kb.service.results import IngestReport
 from kb.service.transcription import Transcription
 from kb.settings import Settings
 from kb.sinks import SINKS, check_sink
+from kb.sources.files import is_begun_by
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.listing.scan import BYTES_PER_S, Scan, scan
@@ -109,12 +111,33 @@ class Ingest:
 
     def _newer_copies(self, media_items: Sequence[MediaItem]) -> tuple[str, ...]:
         """Return a sentence for each local file that had another content when it was taken in."""
-        titles = {item.id: item.title for item in media_items}
-        return tuple(
-            f"{titles[item_id]} ({item_id}) is a newer copy of a file that is in the library as "
-            f"{', '.join(earlier)}: both stay, and both are found."
-            for item_id, earlier in self.queue.items.earlier_copies(media_items).items()
-        )
+        by_id = {item.id: item for item in media_items}
+        sentences = []
+        for item_id, earlier in self.queue.items.earlier_copies(media_items).items():
+            item = by_id[item_id]
+            parts = [each for each in earlier if self._is_part(each, item)]
+            others = [each for each in earlier if each not in parts]
+            if parts:
+                sentences.append(
+                    f"{item.title} ({item_id}) is the whole of a file of which only the beginning "
+                    f"is in the library, as {', '.join(parts)}: its passages are found twice until "
+                    "that item is removed."
+                )
+            if others:
+                sentences.append(
+                    f"{item.title} ({item_id}) is a newer copy of a file that is in the library as "
+                    f"{', '.join(others)}: both stay, and both are found."
+                )
+        return tuple(sentences)
+
+    def _is_part(self, item_id: str, whole: MediaItem) -> bool:
+        """Return whether an item has the beginning of a local file and no more."""
+        row = self.queue.items.read(item_id)
+        extra = row.item.extra if row is not None else {}
+        size, sha256 = extra.get("size"), extra.get("sha256")
+        if not isinstance(size, int) or not isinstance(sha256, str):
+            return False
+        return is_begun_by(Path(str(whole.extra.get("path", ""))), size, sha256)
 
     def corrections(self, ids: Collection[str]) -> dict[str, int]:
         """Return the number of changes by hand of those of these items that have any, by id.

@@ -95,7 +95,8 @@ class DownloadSettings(BaseModel):
     proxy: SecretStr = Field(
         SecretStr(""),
         alias="KB_PROXY",
-        description="Proxy for listings and downloads, as http://user:password@host:port.",
+        description="Proxy for listings and downloads, as http://user:password@host:port; "
+        "socks5:// and socks5h:// (names are looked up by the proxy) too.",
     )
     cookies_file: str = Field(
         "",

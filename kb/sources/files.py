@@ -241,6 +241,21 @@ def is_allowed_path(path: Path, settings: Settings) -> bool:
         return False
 
 
+def is_begun_by(path: Path, size: int, sha256: str) -> bool:
+    """Return whether a file is longer than `size` bytes and its first ones have this hash."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            if size <= 0 or os.fstat(stream.fileno()).st_size <= size:
+                return False
+            while size and (block := stream.read(min(_BLOCK, size))):
+                digest.update(block)
+                size -= len(block)
+    except OSError:
+        return False
+    return not size and digest.hexdigest() == sha256
+
+
 def folder_refused(path: Path) -> UsageError:
     """Return the error for a path outside the folders of a shared dashboard."""
     return UsageError(

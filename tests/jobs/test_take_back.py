@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from kb.cli import run
+from kb.options import RunOptions
 from kb.service import Service
 from tests.support.items import item
 
@@ -12,8 +17,6 @@ from tests.support.items import item
 def test_cancel_all_and_retry_cancelled(capsys: pytest.CaptureFixture[str]) -> None:
     service = Service()
     service.library.prepare()
-    from kb.options import RunOptions
-
     ids, _ = service.queue.submit([item(n) for n in range(5)], RunOptions())
     service.queue.pause(ids[:1])
     assert run(["cancel"]) == 2 and run(["retry"]) == 2
@@ -41,10 +44,6 @@ def test_cancelled_publications_come_back_too() -> None:
 
 
 def test_a_newer_copy_of_a_file_is_named() -> None:
-    from dataclasses import replace
-
-    from kb.options import RunOptions
-
     service = Service()
     service.library.prepare()
     old, other = item(1), item(2)
@@ -53,4 +52,38 @@ def test_a_newer_copy_of_a_file_is_named() -> None:
     assert service.queue.items.earlier_copies([newer, other]) == {newer.id: [old.id]}
     (note,) = service.ingest._newer_copies([newer, other])
     assert old.id in note and newer.id in note
+    service.close()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "whole", "is_part"),
+    [
+        (b"first half", b"first half and the rest", True),
+        (b"f", b"first half and the rest", True),
+        (b"x" * 3_000_000, b"x" * 3_000_001, True),
+        (b"first half", b"First half and the rest", False),  # tags changed in place
+        (b"first half and the rest", b"first half", False),  # the newer one is shorter
+        (b"first half", b"other sound", False),
+        (b"first half", b"FIRST HALF", False),  # as long
+        (b"", b"first half", False),
+        (b"first half", None, False),  # gone meanwhile
+    ],
+)
+def test_a_part_of_a_file_is_named_as_a_part(
+    tmp_path: Path, earlier: bytes, whole: bytes | None, is_part: bool
+) -> None:
+    service = Service()
+    service.library.prepare()
+    path = tmp_path / "talk.ogg"
+    address = path.as_uri()
+    digest = hashlib.sha256(earlier).hexdigest()
+    facts = {"path": str(path), "size": len(earlier), "sha256": digest}
+    old = replace(item(1), source="file", url=address, extra=facts)
+    service.queue.submit([old], RunOptions())
+    if whole is not None:
+        path.write_bytes(whole)
+    newer = replace(old, id="file:00000000000f", extra={"path": str(path)})
+    (note,) = service.ingest._newer_copies([newer])
+    assert old.id in note and newer.id in note
+    assert ("only the beginning" in note) == is_part
     service.close()

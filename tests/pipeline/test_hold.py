@@ -144,3 +144,27 @@ def test_a_database_of_an_older_version_gets_the_grade(tmp_path: Path) -> None:
     store.submit([ITEM], {}, lambda *_: None)
     assert [brief.grade for brief in store.summaries()] == [""]
     catalogue.close()
+
+
+@pytest.mark.parametrize(
+    ("extra", "warns"),
+    [
+        ({"declared_language": "de", "track_language": "en"}, True),
+        ({"declared_language": "pt-BR", "track_language": "en-US"}, True),
+        ({"track_language": "en"}, False),
+        ({"declared_language": "de"}, False),
+        ({}, False),
+    ],
+)
+def test_a_dubbed_track_is_a_warning(tmp_path: Path, extra: dict[str, object], warns: bool) -> None:
+    library = Library(tmp_path)
+    library.prepare()
+    made = replace(transcript(Coverage(100.0, 97.0)), warnings=("Another one.",))
+    entry, outcome = stages.write(library, replace(ITEM, extra=extra), made, 0.9)
+    assert outcome.state == "done"
+    read = stages.read_transcript(library, entry)
+    assert read.warnings[0] == "Another one."
+    assert [w for w in read.warnings if "dubbed" in w] == list(read.warnings[1:])
+    assert len(read.warnings) == 1 + warns
+    assert all(str(value) in read.warnings[-1] for value in extra.values() if warns)
+    assert entry.transcribed["warnings"] == list(read.warnings)

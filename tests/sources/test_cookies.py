@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from kb.database import Database
 from kb.errors import SettingsError
+from kb.service.health_sources import check_sources
 from kb.settings import Settings
 from kb.sources.redact import redact
 from kb.sources.ytdlp.client import base_options, secrets_of
@@ -132,3 +134,29 @@ def test_a_file_without_rows_gives_no_cookies(tmp_path: Path, text: str) -> None
 def test_an_address_is_shown_without_its_passwords(address: str) -> None:
     shown = redact(address)
     assert "hidden" + "word" not in shown and "host" in shown
+
+
+@pytest.mark.parametrize(
+    ("rows", "state", "lines"),
+    [
+        (None, None, ""),
+        (["good"], "ok", ""),
+        (["good", "bad"], "warning", "line 2"),
+        (["bad", "good", "bad"], "warning", "line 1, 3"),
+        (["bad"] * 7 + ["good"], "warning", "line 1, 2, 3, 4, 5 and 2 more"),
+        (["bad"], "failed", "line 1"),
+        (["missing"], "failed", ""),
+    ],
+)
+def test_doctor_names_damaged_rows(
+    tmp_path: Path, rows: list[str] | None, state: str | None, lines: str
+) -> None:
+    path = tmp_path / "cookies.txt"
+    forms = {"good": "127.0.0.1\tFALSE\t/\tFALSE\t0\tSID\tsecret", "bad": "SID secret"}
+    if rows and rows != ["missing"]:
+        path.write_text("".join(f"{forms[row]}\n" for row in rows))
+    settings = Settings(home=tmp_path, cookies_file=str(path) if rows else "")
+    checks = check_sources(settings, Database.open(settings))
+    found = [check for check in checks if check.name == "Cookies"]
+    assert [check.state for check in found] == ([state] if state else [])
+    assert all(lines in check.detail and "secret" not in str(check) for check in found)
