@@ -1,26 +1,25 @@
 """Subtitle cues that a viewer can read, used by SRT and WebVTT.
 
-A cue has at most two lines of 42 characters and is shown for 0.8 to 7 seconds if the speech
-allows it; the numbers are those of the BBC's and Netflix's subtitle guides. The cuts of a whole
-stretch of speech are chosen together, by the least total cost, and not from left to right, so that
-the last cue is not a single word.
+A cue has at most two lines of 42 columns (a full-width character takes two) and is shown for 0.8
+to 7 seconds if the speech allows it; the numbers are those of the BBC's and Netflix's subtitle
+guides. The cuts of a whole stretch of speech are chosen together, by the least total cost, and not
+from left to right, so that the last cue is not a single word.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kb.library.filenames import shorten
 from kb.transcript.chunks import Piece, join, pieces
+from kb.transcript.formats.line_breaks import columns, fitting, is_break
 from kb.types import Transcript
 
-LINE_CHARACTERS = 42
+LINE_COLUMNS = 42
 CUE_LINES = 2
 MIN_CUE_S = 0.8
 MAX_CUE_S = 7.0
-READING_SPEED = 20.0  # characters per second
+READING_SPEED = 20.0  # columns per second
 PAUSE_S = 1.0  # a pause of this length or more always ends a cue
 
 # The end of a cue inside a phrase costs more than the additional cue (1.0) that avoids it.
@@ -28,7 +27,7 @@ MID_PHRASE_COST = 1.6
 
 # A word cue is shown until the next word if that starts within this time, to avoid flicker.
 WORD_HOLD_S = 0.5
-_GLUED_CHARACTERS = 20
+_GLUED_COLUMNS = 4 * LINE_COLUMNS  # a longer run of parts is cut where the parts are
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +117,8 @@ class _Atom:
 
     @property
     def width(self) -> int:
-        """The number of characters that the piece adds to a line that is not empty."""
-        return len(self.piece.text) + (0 if self.piece.glued else 1)
+        """The columns that the piece adds to a line that is not empty."""
+        return columns(self.piece.text) + (0 if self.piece.glued else 1)
 
 
 def _length(atoms: Sequence[_Atom]) -> int:
@@ -164,8 +163,8 @@ def _merge_glued(parts: Sequence[Piece]) -> Iterator[Piece]:
             pending = part
         elif (
             part.glued
-            and len(pending.text) + len(part.text) <= _GLUED_CHARACTERS
-            and unicodedata.east_asian_width(pending.text[-1]) not in "WF"
+            and columns(pending.text) + columns(part.text) <= _GLUED_COLUMNS
+            and not is_break(pending.text, part.text)
         ):
             pending = Piece(pending.start_s, part.end_s, pending.text + part.text, pending.glued)
         else:
@@ -181,9 +180,7 @@ def _split_long(piece: Piece) -> Iterator[Piece]:
     span = piece.end_s - piece.start_s
     done = 0
     while done < size:
-        part = shorten(piece.text[done:], lambda head: len(head) <= LINE_CHARACTERS)
-        # A run of combining marks alone may be longer than a line.
-        part = part or piece.text[done : done + LINE_CHARACTERS]
+        part = fitting(piece.text[done:], LINE_COLUMNS)
         yield Piece(
             piece.start_s + span * done / size,
             piece.start_s + span * (done + len(part)) / size,
@@ -206,7 +203,7 @@ def _split_at_pauses(atoms: Sequence[_Atom]) -> Iterator[Sequence[_Atom]]:
 
 def _best_cut(atoms: Sequence[_Atom]) -> list[Sequence[_Atom]]:
     """Cut the stretch into cues at the least total cost (dynamic programming)."""
-    room = LINE_CHARACTERS * CUE_LINES
+    room = LINE_COLUMNS * CUE_LINES
     best: list[float] = [0.0] + [float("inf")] * len(atoms)
     came_from = [0] * (len(atoms) + 1)
     for first in range(len(atoms)):
@@ -215,9 +212,9 @@ def _best_cut(atoms: Sequence[_Atom]) -> list[Sequence[_Atom]]:
         for last in range(first, len(atoms)):
             atom = atoms[last]
             spoken_until = max(spoken_until, atom.piece.end_s)
-            width = atom.width if column else len(atom.piece.text)
-            if column + width > LINE_CHARACTERS:
-                lines, column, width = lines + 1, 0, len(atom.piece.text)
+            width = atom.width if column else columns(atom.piece.text)
+            if column + width > LINE_COLUMNS:
+                lines, column, width = lines + 1, 0, columns(atom.piece.text)
             column += width
             length += atom.width
             too_much = lines > CUE_LINES or spoken_until - start > MAX_CUE_S
@@ -246,12 +243,12 @@ def _best_cut(atoms: Sequence[_Atom]) -> list[Sequence[_Atom]]:
 
 def _two_lines(words: Sequence[Piece]) -> tuple[tuple[Piece, ...], ...]:
     """Return one line if the words fit, else two of similar length, broken after a mark."""
-    if len(join(words)) <= LINE_CHARACTERS:
+    if columns(join(words)) <= LINE_COLUMNS:
         return (tuple(words),)
     choices: list[tuple[float, int]] = []
     for cut in range(1, len(words)):
-        upper, lower = len(join(words[:cut])), len(join(words[cut:]))
-        if max(upper, lower) <= LINE_CHARACTERS:
+        upper, lower = columns(join(words[:cut])), columns(join(words[cut:]))
+        if max(upper, lower) <= LINE_COLUMNS:
             after_mark = _break_cost(words[cut - 1].text) < MID_PHRASE_COST
             choices.append((abs(upper - lower) - (10 if after_mark else 0), cut))
     cut = min(choices)[1]
