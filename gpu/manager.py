@@ -23,6 +23,7 @@ from gpu.devices import (
 from gpu.devices import parse_request as _parse_request
 from gpu.failures import device_lost, out_of_memory, refused
 from gpu.presets import RANGES, Preset
+from gpu.remedies import torch_install
 from kb.errors import GPUError
 
 log = logging.getLogger(__name__)
@@ -298,8 +299,9 @@ class GPUManager:
                     raise GPUError(
                         "device.no_pytorch",
                         "PyTorch cannot be loaded: {cause}.",
-                        hint="Install it again: make setup",
+                        hint="Install it again: {command}",
                         retryable=False,
+                        command=torch_install(),
                         cause=first_line(error),
                     ) from error
                 self._torch_module = torch

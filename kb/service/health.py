@@ -23,6 +23,7 @@ from kb.jobs.queue.telemetry import read_machines
 from kb.jobs.worker.spawn import worker_log_file
 from kb.library import Library
 from kb.service.existing import has_library
+from kb.service.health_hardware import check_hardware
 from kb.service.health_sources import check_sources
 from kb.service.presets import Presets
 from kb.settings import Settings, current_sources
@@ -47,7 +48,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
     return [
         _python(),
         _settings(),
-        _hardware(session),
+        *_hardware(settings, session),
         _model(settings, session),
         _detector(),
         _presets(settings),
@@ -87,16 +88,15 @@ def _settings() -> HealthCheck:
     return HealthCheck("Settings", "ok", detail)
 
 
-def _hardware(session: InferenceSession) -> HealthCheck:
+def _hardware(settings: Settings, session: InferenceSession) -> list[HealthCheck]:
     try:
-        manager = session.manager
+        found = check_hardware(settings, session.manager, session.model_name())
     except KBError as error:
-        return _failed("Hardware", error)
-    device = manager.describe()
-    detail = f"{device.name} ({device.address}, {device.dtype}, {manager.threads} threads)"
-    if manager.fallback_reason:
-        return HealthCheck("Hardware", "warn", f"{detail}: {manager.fallback_reason}")
-    return HealthCheck("Hardware", "ok", detail)
+        return [_failed("Hardware", error)]
+    states: dict[str, Literal["ok", "warn", "fail"]] = {"warn": "warn", "fail": "fail"}
+    return [
+        HealthCheck(c.name, states.get(c.state, "ok"), c.detail, c.fix, c.problem) for c in found
+    ]
 
 
 def _model(settings: Settings, session: InferenceSession) -> HealthCheck:

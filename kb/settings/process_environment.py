@@ -11,9 +11,10 @@ import os
 import sys
 from collections.abc import Mapping
 
+_ALLOCATOR = "max_split_size_mb:512"
 # Set before torch and transformers are imported, unless the environment or `.env` has others.
 LIBRARY_ENVIRONMENT = {
-    "PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:512",
+    "PYTORCH_CUDA_ALLOC_CONF": _ALLOCATOR,
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
@@ -45,12 +46,18 @@ def apply(from_file: Mapping[str, str]) -> None:
 
     A variable that the environment has already is not changed, except those of the isolation.
     """
-    for name, value in from_file.items():
-        if value and is_library_variable(name):
+    given = {name: value for name, value in from_file.items() if is_library_variable(name)}
+    if os.environ.get("PYTORCH_ALLOC_CONF"):
+        # PyTorch prefers the old name of this variable, and the environment precedes the file.
+        given.pop("PYTORCH_CUDA_ALLOC_CONF", None)
+    elif given.get("PYTORCH_ALLOC_CONF") and given.get("PYTORCH_CUDA_ALLOC_CONF") == _ALLOCATOR:
+        del given["PYTORCH_CUDA_ALLOC_CONF"]  # the line of `.env.example`
+    for name, value in given.items():
+        if value:
             os.environ.setdefault(name, value)
     for name, value in LIBRARY_ENVIRONMENT.items():
-        # PyTorch prefers the old name of this variable to the new one.
-        if name == "PYTORCH_CUDA_ALLOC_CONF" and os.environ.get("PYTORCH_ALLOC_CONF"):
+        others = ("PYTORCH_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+        if name == "PYTORCH_CUDA_ALLOC_CONF" and any(os.environ.get(each) for each in others):
             continue
         os.environ.setdefault(name, value)
     os.environ.update(_ISOLATION)

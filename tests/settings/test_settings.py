@@ -18,6 +18,7 @@ from kb.settings import (
     Settings,
     example_lines,
     get_settings,
+    process_environment,
 )
 from tests.support.raising import raises
 
@@ -99,3 +100,37 @@ def test_torch_finds_its_variables_set() -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "false"
+
+
+NEW, OLD, HIP = "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF"
+SPLIT, EXPAND = "max_split_size_mb:512", "expandable_segments:True"
+
+
+@pytest.mark.parametrize(
+    ("environment", "file", "expected"),
+    [
+        ({}, {}, {OLD: SPLIT}),
+        ({NEW: EXPAND}, {}, {NEW: EXPAND}),
+        ({OLD: EXPAND}, {}, {OLD: EXPAND}),
+        ({HIP: EXPAND}, {}, {HIP: EXPAND}),
+        ({}, {NEW: EXPAND}, {NEW: EXPAND}),
+        ({}, {OLD: EXPAND}, {OLD: EXPAND}),
+        # A copy of `.env.example` has the old name: it must not outvote the new one.
+        ({NEW: EXPAND}, {OLD: SPLIT}, {NEW: EXPAND}),
+        ({}, {NEW: EXPAND, OLD: SPLIT}, {NEW: EXPAND}),
+        ({OLD: "a:1"}, {NEW: EXPAND}, {NEW: EXPAND, OLD: "a:1"}),  # the environment precedes
+        ({NEW: ""}, {}, {NEW: "", OLD: SPLIT}),
+    ],
+)
+def test_the_allocator_of_the_user_is_the_one_that_torch_reads(
+    environment: dict[str, str],
+    file: dict[str, str],
+    expected: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in (NEW, OLD, HIP):
+        monkeypatch.setenv(name, "")  # registered, so that it is restored
+        os.environ.pop(name)
+    os.environ.update(environment)
+    process_environment.apply(file)
+    assert {name: os.environ[name] for name in (NEW, OLD, HIP) if name in os.environ} == expected

@@ -19,6 +19,11 @@ DE: dict[str, tuple[str, str]] = {
         "KB_COMPUTE_TYPE: {value!r} gibt es auf diesem Gerät nicht.",
         "Eines davon wählen: auto, {known}.",
     ),
+    "engine.no_cublas": (
+        "Die Engine faster-whisper braucht auf einer Karte {library} aus CUDA 12, das fehlt; die "
+        "Bibliotheken von PyTorch sind von einem anderen CUDA.",
+        "Ausführen: {command}, oder --engine whisper benutzen.",
+    ),
     "engine.no_compiler": (
         "KB_COMPILE_ENCODER braucht {part}, das fehlt.",
         "Ausführen: {command}, oder KB_COMPILE_ENCODER=false setzen.",
@@ -76,7 +81,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "device.no_pytorch": (
         "PyTorch lässt sich nicht laden: {cause}.",
-        "Neu installieren: make setup",
+        "Neu installieren: {command}",
     ),
     "model.no_speech_detector": (
         "Die Spracherkennung im Ton fehlt: das Paket faster-whisper enthält kein silero_vad*.onnx.",

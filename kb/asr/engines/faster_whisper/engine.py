@@ -21,6 +21,7 @@ from kb.asr.audio.log_mel import LogMel
 from kb.asr.engines import errors
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
 from kb.asr.engines.faster_whisper.conversion import converted_model_folder
+from kb.asr.engines.faster_whisper.cublas import load_cublas
 from kb.asr.engines.whisper.alignment import FRAME_S
 from kb.asr.engines.whisper.greedy_search import MAX_NEW_TOKENS
 from kb.asr.engines.whisper.token_words import TokenizedText, WordAligner
@@ -57,6 +58,8 @@ class FasterWhisperEngine:
         self.receptive_field_s = float(extractor.chunk_length)
         # CTranslate2 supports only CUDA and the CPU.
         kind = "cuda" if manager.kind == "CUDA" else "cpu"
+        if kind == "cuda":
+            load_cublas()
         self._mel = LogMel(extractor, manager.device if kind == "cuda" else "cpu")
         try:
             self._whisper = ctranslate2.models.Whisper(
