@@ -39,7 +39,6 @@ SEED = 14
 MEMORY_MB = 50.0
 LEAST = 60  # cases of each area
 TOTAL = 1_000
-WARM_UP = 12  # cases before memory is measured: they load libraries and fill caches
 REFUSED_SHARE = 40.0  # % of the media that ffmpeg plays
 
 
@@ -96,7 +95,7 @@ def run_one(runner: Runner, name: str, number: int) -> int:
 
 def run_area(runner: Runner, area: Area, count: int) -> bool:
     """Run the cases of an area and print their figures; return True if the targets are met."""
-    for number in range(min(WARM_UP, count)):
+    for number in range(min(area.warm_up, count)):
         runner.run(area, -1 - number)
     release_memory()
     before_mb = resident_mb("VmRSS")
@@ -129,6 +128,8 @@ def report(name: str, outcomes: Sequence[Outcome], grown_mb: float) -> bool:
         figure(f"{name}, played by ffmpeg", facts["played"], "inputs")
         met &= figure(f"{name}, refused of those played", share, "%", at_most=REFUSED_SHARE)
     if "words" in facts:
+        figure(f"{name}, words gone from the bytes", facts["gone"], "words")
+        figure(f"{name}, of these with no remark", facts["gone silently"], "words")
         figure(f"{name}, words that ffmpeg plays", facts["words"], "words")
         figure(f"{name}, words found", facts["found"], "words")
         figure(f"{name}, words read as others", facts["misread"], "words")

@@ -135,6 +135,7 @@ class Listings(Area):
             error = problem
         finally:
             case.what = f"YouTube {fake.what or 'no answer changed'}"
+            fake.calls.clear()
             fake.rng = None
         true = {f"youtube:{self._channel.video_id(number)}" for number in range(count)}
         if listing is not None and error is None:

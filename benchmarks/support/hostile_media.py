@@ -74,6 +74,7 @@ class Media(Area):
 
     name = "media"
     cases = 180
+    warm_up = 12
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory()
@@ -141,6 +142,9 @@ class Media(Area):
         found = self._session.transcribe(path, self._options)
         decide(found, self._settings.hold_below)
         counts, lost = account(base.said, played, found)
+        gone = max(0, len(base.said.composition.words) - counts["words"])
+        remarked = found.warnings or found.truncated or found.coverage.gaps
+        counts |= {"gone": gone, "gone silently": 0 if remarked else gone}
         for name, value in counts.items():
             case.add(name, value)
         if lost:

@@ -61,6 +61,7 @@ class Area:
 
     name = ""
     cases = 0
+    warm_up = 40  # cases before memory is measured: they load libraries and fill caches
 
     def __enter__(self) -> Self:
         return self

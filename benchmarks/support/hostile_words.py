@@ -29,6 +29,7 @@ PLAY_S, LONGEST_S = 20.0, 120.0  # time limit, and seconds of sound that are loo
 TRACKS = 6  # tracks of a file that are looked at
 SOUNDS_S = 0.3  # a file plays with at least so much sound
 FITS = 0.7  # correlation from which a word is played
+OVERLAP = 0.3  # share of a word from which another word in its place excludes it
 NEAR_S = 0.5  # between a word's place in the sound of ffmpeg and in the transcript
 
 Samples = np.ndarray
@@ -80,8 +81,8 @@ def play(path: Path, folder: Path, *, clocked: bool) -> list[Samples]:
     return found
 
 
-def occurrences(sound: Samples, clip: Samples) -> list[float]:
-    """Return the seconds at which a clip is heard in a sound."""
+def occurrences(sound: Samples, clip: Samples) -> list[tuple[float, float]]:
+    """Return the seconds at which a clip is heard in a sound, each after its correlation."""
     if len(sound) < len(clip) or not np.any(sound):
         return []
     size = 1 << (len(sound) + len(clip)).bit_length()
@@ -92,10 +93,30 @@ def occurrences(sound: Samples, clip: Samples) -> list[float]:
     norm = np.sqrt(np.maximum(local, 1e-6) * float(np.sum(clip.astype(np.float64) ** 2)))
     fit = np.abs(product) / np.maximum(norm, 1e-9)
     found = []
-    while (at := int(fit.argmax())) is not None and fit[at] >= FITS:
-        found.append(at / SAMPLE_RATE)
+    while fit[at := int(fit.argmax())] >= FITS:
+        found.append((float(fit[at]), at / SAMPLE_RATE))
         fit[max(0, at - len(clip)) : at + len(clip)] = 0
-    return sorted(found)
+    return found
+
+
+def played_words(said: Said, played: Sequence[Samples]) -> dict[str, list[float]]:
+    """Return the seconds at which each word is heard; of words in one place the best one counts."""
+    lengths = {word: len(clip) / SAMPLE_RATE for word, clip in said.words}
+    heard = [
+        (fit, at_s, word)
+        for word, clip in said.words
+        for sound in played
+        for fit, at_s in occurrences(sound, clip)
+    ]
+    taken: list[tuple[float, float]] = []
+    found: dict[str, list[float]] = {}
+    for _fit, at_s, word in sorted(heard, reverse=True):
+        end_s = at_s + lengths[word]
+        shared_s = max((min(end_s, b) - max(at_s, a) for a, b in taken), default=0.0)
+        if shared_s < OVERLAP * lengths[word]:
+            taken.append((at_s, end_s))
+            found.setdefault(word, []).append(at_s)
+    return found
 
 
 def account(
@@ -107,13 +128,9 @@ def account(
     written = [word for segment in found.segments for word in segment.words]
     # In joined files, lost sound may have another place on the clock of ffmpeg.
     unplaced_s = found.coverage.lost_s
-    for word, clip in said.words:
-        length_s = len(clip) / SAMPLE_RATE
-        places: list[float] = []
-        for sound in played:
-            for at_s in occurrences(sound, clip):
-                if all(abs(at_s - other_s) > length_s for other_s in places):
-                    places.append(at_s)
+    lengths = {word: len(clip) / SAMPLE_RATE for word, clip in said.words}
+    for word, places in played_words(said, played).items():
+        length_s = lengths[word]
         counts["words"] += len(places)
         same = [each for each in written if normalize_word(each.text) == word]
         # In joined files the clocks of ffmpeg and of the transcript may differ: the number counts.
