@@ -447,7 +447,10 @@ def _recorded(entry: LibraryEntry, suffix: str) -> str:
 
 def _local_file(url: str) -> Path | None:
     """Return the path of a `file:` address of this machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a bracket without its pair
+        return None
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         return None
     return Path(url2pathname(parts.path) or unquote(parts.path))

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
+
+
+def _address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        complete = bool(parts.hostname) and parts.port != 0  # reading a bad port raises
+    except ValueError:
+        complete = False
+    if not complete:
+        raise ValueError("an address such as https://api.getodin.ai expected")
+    return value
 
 
 class OdinSettings(BaseModel):
@@ -28,7 +40,7 @@ class OdinSettings(BaseModel):
         pattern=r"^[A-Za-z0-9_-]+$",
         description="ODIN: the project that documents go to.",
     )
-    odin_base_url: str = Field(
+    odin_base_url: Annotated[str, AfterValidator(_address)] = Field(
         "https://api.getodin.ai",
         alias="ODIN_BASE_URL",
         pattern=r"^https?://[^\s@]+$",

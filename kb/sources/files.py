@@ -268,7 +268,16 @@ def folder_refused(path: Path) -> UsageError:
 
 def _path(reference: str) -> Path:
     if reference.lower().startswith("file://"):
-        parts = urlsplit(reference)
+        try:
+            parts = urlsplit(reference)
+        except ValueError as error:
+            raise UsageError(
+                "file.address",
+                "{reference} is no address of a file: {reason}.",
+                hint="Give the path itself.",
+                reference=reference,
+                reason=error,
+            ) from error
         host = "" if parts.netloc.lower() == "localhost" else parts.netloc
         return Path(url2pathname(f"//{host}{parts.path}" if host else parts.path))
     try:

@@ -69,6 +69,23 @@ def test_a_bad_value_is_named(
     assert name in caught.value.message and name in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        *((name, address) for name in ("ODIN_BASE_URL", "KB_PUBLIC_URL")
+          for address in ("http://[::1", "https://[", "https://]/x", "https://℀.example/")),
+        *(("ODIN_BASE_URL", a) for a in ("https://host:port/x", "https://host:99999", "https://:1")),
+    ],
+)  # fmt: skip
+def test_an_address_that_nothing_can_use_is_named(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, name: str, address: str
+) -> None:
+    monkeypatch.setenv(name, address)
+    with pytest.raises(SettingsError) as caught:
+        get_settings()
+    assert name in str(caught.value)
+
+
 def test_a_changed_copy_is_checked_too() -> None:
     assert Settings().replace(hold_below=0.5).hold_below == 0.5
     with raises(SettingsError, "setting.value", name="KB_HOLD_BELOW"):

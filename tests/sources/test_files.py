@@ -133,6 +133,10 @@ def test_wrong_references(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         source.items("~unknown-account/x.mp4")
     assert caught.value.code == "file.unknown_home"
+    for address in ("file://[::1", "file://]/x.mp4", "file://℀/a.mp4"):
+        with pytest.raises(UsageError) as caught:
+            source.items(address)
+        assert caught.value.code == "file.address"
 
 
 def test_a_named_file_needs_no_extension(tmp_path: Path) -> None:

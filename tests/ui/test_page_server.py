@@ -333,7 +333,11 @@ def test_guessing_is_slowed_down(home: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "target", ["//evil.example", "http://evil.example", "/\\evil.example", "javascript:x", "x"]
+    "target",
+    [
+        *("//evil.example", "http://evil.example", "/\\evil.example", "javascript:x", "x"),
+        *("http://[::1", "//[", "http://[", "//[::1]evil", "//[v1.x", "//℀.example"),
+    ],
 )
 def test_signing_in_leads_nowhere_else(
     home: Path, monkeypatch: pytest.MonkeyPatch, target: str

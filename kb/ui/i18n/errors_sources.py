@@ -80,6 +80,10 @@ DE: dict[str, tuple[str, str]] = {
         "{path} hat sich seit dem Auflisten verändert.",
         "Die Datei noch einmal einlesen.",
     ),
+    "file.address": (
+        "{reference} ist keine Adresse einer Datei: {reason}.",
+        "Den Pfad selbst angeben.",
+    ),
     "file.unknown_home": (
         "{path} ist nicht zu finden: {reason}.",
         "Den Pfad des Benutzerordners ausschreiben.",

@@ -309,7 +309,10 @@ def _name(host: str) -> str:
 
 def _local_url(target: str) -> str:
     """Return an address of this server; `/` for any other address."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:  # a bracket without its pair
+        return "/"
     safe = target.startswith("/") and not target.startswith(("//", "/\\"))
     if not safe or parts.scheme or parts.netloc:
         return "/"
