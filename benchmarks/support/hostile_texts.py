@@ -101,7 +101,7 @@ def _metadata(path: Path) -> Any:
     for problem in listing.problems:
         raise LibraryError(problem.message, hint=problem.hint)
     for entry in listing.entries:
-        json.dumps(library.read_metadata(entry), allow_nan=False)
+        json.dumps(library.read_metadata(entry))
         entry.grade, entry.accepted, entry.published, entry.problem  # noqa: B018
         json.dumps([entry.item.title, entry.item.published, *entry.item.tags])
     return listing

@@ -95,10 +95,21 @@ def test_columns(text: str, width: int) -> None:
         ("e" + "\u0301" * 50, 10, "e" + "\u0301" * 9),
         ("日", 1, "日"),
         ("short", 42, "short"),
+        ("[" * 50, 10, "[" * 10),
+        ("…" * 50, 10, "…" * 10),
+        ("(((日", 3, "((("),
     ],
 )
 def test_the_beginning_that_fits(text: str, room: int, part: str) -> None:
     assert fitting(text, room) == part
+
+
+@pytest.mark.parametrize("letter", ["[", "x", "。", "日", "\u0301", "เ"])
+def test_a_long_word_has_few_lines(letter: str) -> None:
+    text, pieces = letter * 2_000, []
+    while rest := text[sum(map(len, pieces)) :]:
+        pieces.append(fitting(rest, 42))
+    assert len(pieces) <= 2_000 // 20
 
 
 MARKUP = [

@@ -57,8 +57,11 @@ def fitting(text: str, room: int) -> str:
             good = end
     if end == len(text):
         return text
+    whole = end
     while not good and end > 1 and _parts_a_syllable(text, end):
         end = _cluster_before(text, end)
+    if not good and end and _parts_a_syllable(text, end):
+        end = whole  # a run of signs alone, such as brackets: no place is better than another
     return text[: good or end] or _raw(text, room)
 
 
