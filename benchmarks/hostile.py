@@ -1,6 +1,6 @@
 """Hostile and damaged inputs: how many end well, are refused, or end in a fault.
 
-    python benchmarks/hostile.py                          about ten minutes on two idle cores
+    python benchmarks/hostile.py                          about five minutes on two idle cores
     python benchmarks/hostile.py --full                   four times as many cases
     python benchmarks/hostile.py --area media --case 17   one case again, with what it did
     python benchmarks/hostile.py --seed 5                 other cases

@@ -17,9 +17,10 @@ from benchmarks.support import hostile_media, hostile_run
 from benchmarks.support.hostile_areas import AREAS
 from benchmarks.support.hostile_run import FAILED, PASSED, REFUSED, Area, Case, Fault, Runner
 from benchmarks.support.hostile_values import damaged, damaged_text, mutated
-from benchmarks.support.hostile_words import Said, occurrences, played_words
+from benchmarks.support.hostile_words import Said, account, occurrences, played_words
 from kb.errors import LibraryError
 from kb.settings import get_settings
+from kb.types import Coverage, MediaRef, Segment, SpeechSpan, Timing, Transcript, Word
 from tests.support.compose import SAMPLE_RATE, compose
 from tests.support.speech import bank
 
@@ -150,3 +151,36 @@ def test_words_are_found_where_they_are_played() -> None:
         "mountain": 2, "garden": 1, "river": 1,
     }  # fmt: skip
     assert occurrences(said.audio[SAMPLE_RATE // 2 * 3 :], words["garden"]) == []
+
+
+@pytest.mark.parametrize(
+    ("left_out", "changes", "counts"),
+    [
+        ("", {}, (4, 0, 0, 0)),
+        ("garden", {}, (3, 0, 0, 1)),
+        ("garden", {"coverage": Coverage(4.0, 3.0, (SpeechSpan(0.0, 9.0),))}, (3, 0, 1, 0)),
+        ("garden", {"coverage": Coverage(4.0, 3.0, lost=(SpeechSpan(9.0, 11.0),))}, (3, 0, 1, 0)),
+        ("garden", {"truncated": True}, (3, 0, 0, 1)),
+        ("river", {"truncated": True}, (3, 0, 1, 0)),
+        ("river", {"warnings": ("Sound track 1 was read; left out: 2.",)}, (3, 0, 1, 0)),
+        ("said as castle", {}, (3, 1, 0, 0)),
+    ],
+)
+def test_every_word_is_accounted_for(
+    left_out: str, changes: dict[str, object], counts: tuple[int, ...]
+) -> None:
+    said = compose(bank(), "mountain | 2.0 | garden | 2.0 | mountain | 2.0 | river", noise_db=30)
+    words = [Word(a, b, text, 0.9) for text, a, b in said.words if text != left_out]
+    if left_out == "said as castle":
+        words[1] = Word(words[1].start_s, words[1].end_s, "castle", 0.9)
+    end_s = words[-1].end_s if "truncated" in changes else said.seconds
+    found = Transcript(
+        media=MediaRef("a.wav", "", end_s),
+        segments=(Segment(0.0, end_s, "", tuple(words)),),
+        language="en", engine="whisper", model="demo", preset="stabil", timing=Timing(),
+        **{"coverage": Coverage(4.0, 4.0), **changes},
+    )  # type: ignore[arg-type]  # fmt: skip
+    sums, lost = account(Said(said), [said.audio], found)
+    assert sums["words"] == 4
+    assert tuple(sums[name] for name in ("found", "misread", "reported", "lost")) == counts
+    assert len(lost) == counts[-1]
