@@ -7,14 +7,15 @@ was declared dead by mistake cannot overwrite the changes of its successor.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kb.database import Database, items
+from kb.database import items
 from kb.errors import KBError, LibraryError, StoredProblem
+from kb.jobs.queue.item_queries import ItemQueries, Key, in_parts, read_item
 from kb.jobs.queue.item_states import (
     ACTIVE,
     CANCELLED,
@@ -25,32 +26,18 @@ from kb.jobs.queue.item_states import (
     PAUSED,
     QUEUED,
     RUNNING,
-    STATES,
     WAITING,
     ItemRow,
-    ItemSummary,
     Job,
     LibraryRow,
     Skipped,
     already_queued,
     check_skipped,
     described,
-    effective_state,
-    row_from,
-    summary_columns,
 )
 from kb.jobs.queue.workflow_ids import LISTING
-from kb.types import MediaItem
 
 FIRST, NORMAL, LAST = 1, 1000, 2000  # priorities; small numbers first
-# Half an hour: a row whose time of change is later than now by more than this was changed before
-# the clock was set back (the clocks of other machines differ by less), so that its waiting time is
-# not valid.
-CLOCK_SLACK_S = 1800.0
-_AT_ONCE = 20_000  # ids in one statement; SQLite allows 32,766 parameters
-
-Key = tuple[str, int]
-"""An item's id and the serial of the workflow that was started for it."""
 Enqueue = Callable[[sa.Connection, str, int, int], None]
 """Called in the transaction with item id, serial and priority of an item to be processed."""
 
@@ -58,11 +45,8 @@ Enqueue = Callable[[sa.Connection, str, int, int], None]
 _NO_ERROR: dict[str, Any] = {"error": "", "hint": "", "problem": None}
 
 
-class ItemStore:
-    """Reads and changes items. Every method raises LibraryError when the database fails."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
+class ItemStore(ItemQueries):
+    """Changes items, and reads them. Every method raises LibraryError when the database fails."""
 
     # Requests for work
 
@@ -85,7 +69,7 @@ class ItemStore:
         skipped: list[Skipped] = []
         with self.database.begin() as connection:
             for item in jobs:
-                row = _read(connection, item.id)
+                row = read_item(connection, item.id)
                 if row is None:
                     serial, skip = (serials or {}).get(item.id, 0) + 1, None
                     queued = self._insert(connection, item, options, priority, serial=serial)
@@ -120,7 +104,7 @@ class ItemStore:
         queued: list[Key] = []
         with self.database.begin() as connection:
             for item_id in ids:
-                row = _read(connection, item_id)
+                row = read_item(connection, item_id)
                 if row is None or row.state not in states:
                     continue
                 if serials is not None and serials.get(item_id) != row.serial:
@@ -138,7 +122,7 @@ class ItemStore:
         now = time.time()
         ended = now if state in ENDED else None
         with self.database.begin() as connection:
-            for part in _parts(ids):
+            for part in in_parts(ids):
                 found = connection.execute(
                     sa.update(items)
                     .where(
@@ -166,7 +150,7 @@ class ItemStore:
                 )
                 .values(state=RUNNING, executor=executor, updated_at=time.time(), **_NO_ERROR)
             )
-            return _read(connection, item_id) if done.rowcount else None
+            return read_item(connection, item_id) if done.rowcount else None
 
     def advance(
         self, item_id: str, serial: int, executor: str, stage: str, progress: float
@@ -254,116 +238,6 @@ class ItemStore:
                 .values(state=QUEUED, updated_at=time.time())
             )
 
-    # Reading
-
-    def read(self, item_id: str) -> ItemRow | None:
-        """Return one item, or None."""
-        with self.database.begin() as connection:
-            return _read(connection, item_id)
-
-    def rows(
-        self, ids: Sequence[str], live_workers: Collection[str] | None = None
-    ) -> list[ItemRow]:
-        """Return these items' rows, newest publication first; `live_workers` as in `summaries`."""
-        query = sa.select(items, effective_state(live_workers).label("shown"))
-        found: list[ItemRow] = []
-        with self.database.begin() as connection:
-            for part in _parts(ids):
-                selected = connection.execute(query.where(items.c.id.in_(part))).mappings()
-                found.extend(row_from({**row, "state": row["shown"]}) for row in selected)
-        found.sort(key=lambda row: row.id)
-        return sorted(found, key=lambda row: row.published, reverse=True)
-
-    def summaries(
-        self,
-        *,
-        state: str | None = None,
-        limit: int | None = None,
-        ids: Sequence[str] = (),
-        live_workers: Collection[str] | None = None,
-    ) -> list[ItemSummary]:
-        """Return items for a list, newest publication first.
-
-        With `live_workers`, the items of all other workers are shown as queued.
-        """
-        shown = effective_state(live_workers)
-        query = sa.select(*summary_columns(shown)).order_by(items.c.published.desc(), items.c.id)
-        if state is not None:
-            query = query.where(shown == state)
-        if limit is not None:
-            query = query.limit(limit)
-        queries = [query.where(items.c.id.in_(part)) for part in _parts(ids)] or [query]
-        with self.database.begin() as connection:
-            return [ItemSummary(*row) for each in queries for row in connection.execute(each)][
-                :limit
-            ]
-
-    def unfinished(self, live_workers: Collection[str] | None = None) -> dict[str, str]:
-        """Return the state of every unfinished item, by id; `live_workers` as in `summaries`."""
-        shown = effective_state(live_workers)
-        query = sa.select(items.c.id, shown).where(shown != DONE)
-        with self.database.begin() as connection:
-            return {str(item_id): str(state) for item_id, state in connection.execute(query)}
-
-    def states(self) -> dict[str, str]:
-        """Return the state of every item (listings are left out), by id."""
-        query = sa.select(items.c.id, items.c.state).where(items.c.source != LISTING)
-        with self.database.begin() as connection:
-            return {str(item_id): str(state) for item_id, state in connection.execute(query)}
-
-    def ids(self, state: str) -> list[str]:
-        """Return the ids of all items in a state."""
-        query = sa.select(items.c.id).where(items.c.state == state)
-        with self.database.begin() as connection:
-            return [str(item_id) for item_id in connection.scalars(query)]
-
-    def ids_with_prefix(self, prefix: str) -> list[str]:
-        """Return the ids whose part after the last colon begins with `prefix`."""
-        pattern = items.c.id.contains(f":{prefix}", autoescape=True)
-        with self.database.begin() as connection:
-            found = connection.scalars(sa.select(items.c.id).where(pattern))
-            return [str(i) for i in found if str(i).rsplit(":", 1)[-1].startswith(prefix)]
-
-    def unknown_ids(self, ids: Sequence[str], queued_before: float | None = None) -> list[str]:
-        """Return the ids that are not in the table.
-
-        With `queued_before` (seconds since the epoch), also those that were queued at that time or
-        later.
-        """
-        query = sa.select(items.c.id)
-        if queued_before is not None:
-            query = query.where(items.c.enqueued_at < queued_before)
-        known: set[str] = set()
-        with self.database.begin() as connection:
-            for part in _parts(ids):
-                known.update(connection.scalars(query.where(items.c.id.in_(part))))
-        return [item_id for item_id in ids if item_id not in known]
-
-    def counts(self, live_workers: Collection[str] | None = None) -> dict[str, int]:
-        """Return the number of items in every state. `live_workers` as in `summaries`."""
-        shown = effective_state(live_workers)
-        query = sa.select(shown, sa.func.count()).group_by(shown)
-        with self.database.begin() as connection:
-            found = {str(state): int(count) for state, count in connection.execute(query)}
-        return {state: found.get(state, 0) for state in STATES}
-
-    def running(self, executor: str) -> set[Key]:
-        """Return the keys of the items that the table assigns to a worker."""
-        query = sa.select(items.c.id, items.c.serial).where(
-            items.c.executor == executor, items.c.state == RUNNING
-        )
-        with self.database.begin() as connection:
-            return {(str(item_id), int(serial)) for item_id, serial in connection.execute(query)}
-
-    def due(self, now: float) -> list[str]:
-        """Return the waiting items whose time has come."""
-        query = sa.select(items.c.id).where(
-            items.c.state == WAITING,
-            sa.or_(items.c.wait_until <= now, items.c.updated_at > now + CLOCK_SLACK_S),
-        )
-        with self.database.begin() as connection:
-            return [str(item_id) for item_id in connection.scalars(query)]
-
     def adopt(self, library_rows: Iterable[LibraryRow]) -> int:
         """Add the folder's items that the table does not contain; return their number."""
         added = 0
@@ -429,32 +303,6 @@ class ItemStore:
                     connection.execute(change.values(**values, updated_at=now))
                     changed.append(str(item_id))
         return changed
-
-    def earlier_copies(self, media: Sequence[MediaItem]) -> dict[str, list[str]]:
-        """Return the items that had the path of these local files with another content.
-
-        By the id of the file that is there now, the ids of the earlier contents.
-        """
-        now = {item.url: item.id for item in media if item.source == "file" and item.url}
-        query = sa.select(items.c.id, items.c.reference).where(items.c.source == "file")
-        found: dict[str, list[str]] = {}
-        with self.database.begin() as connection:
-            for part in _parts(list(now)):
-                rows = connection.execute(query.where(items.c.reference.in_(part)))
-                for item_id, address in rows.all():
-                    if now[address] != item_id:
-                        found.setdefault(now[address], []).append(str(item_id))
-        return found
-
-    def ids_in(self, ids: Sequence[str], states: Collection[str]) -> list[str]:
-        """Return those of these ids whose row has one of the states."""
-        query = sa.select(items.c.id).where(items.c.state.in_(list(states)))
-        with self.database.begin() as connection:
-            return [
-                str(item_id)
-                for part in _parts(ids)
-                for item_id in connection.scalars(query.where(items.c.id.in_(part)))
-            ]
 
     # Single statements
 
@@ -526,13 +374,3 @@ def _transcript_gone(item_id: str, title: str) -> KBError:
         item_id=item_id,
         title=title,
     )
-
-
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]
-
-
-def _read(connection: sa.Connection, item_id: str) -> ItemRow | None:
-    found = connection.execute(sa.select(items).where(items.c.id == item_id)).mappings().first()
-    return row_from(dict(found)) if found is not None else None

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from kb.database import Database, lanes
 from kb.errors import StoredProblem
-from kb.jobs.queue.items import CLOCK_SLACK_S
+from kb.jobs.queue.item_queries import CLOCK_SLACK_S
 from kb.jobs.queue.workflow_ids import FOREVER
 
 

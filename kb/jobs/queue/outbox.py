@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from kb.database import Database, deliveries
 from kb.errors import KBError, StoredProblem, stored_problem
-from kb.jobs.queue.items import CLOCK_SLACK_S, NORMAL
+from kb.jobs.queue.item_queries import CLOCK_SLACK_S
+from kb.jobs.queue.items import NORMAL
 from kb.library import LibraryEntry
 
 QUEUED, SENDING = "queued", "sending"

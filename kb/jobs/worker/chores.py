@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue import heartbeat, listing_jobs, workflow_ids
+from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
-from kb.jobs.queue.items import Key
 from kb.jobs.queue.outbox import SYNCED
 from kb.jobs.removal import Removal
 from kb.jobs.worker import publish_steps

@@ -19,7 +19,8 @@ from kb.jobs.publisher import Publisher
 from kb.jobs.queue import workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.heartbeat import Heartbeat
-from kb.jobs.queue.items import ItemStore, Key
+from kb.jobs.queue.item_queries import Key
+from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LanePause, LaneStore
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.source_factory import SourceFactory

@@ -20,8 +20,9 @@ from kb.inference.process import InferenceProcess
 from kb.inference.session import InferenceSession
 from kb.jobs.queue import heartbeat, workflow_ids
 from kb.jobs.queue.dbos_client import DbosClient, config
+from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import QUEUED, RUNNING, WAITING
-from kb.jobs.queue.items import ItemStore, Key
+from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LanePause
 from kb.jobs.queue.telemetry import TelemetryWriter, read_calibrations
 from kb.jobs.worker import chores, publish_steps, retry_policy, workflows
