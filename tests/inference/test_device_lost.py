@@ -116,6 +116,7 @@ def test_a_worker_goes_on_and_shows_what_happened(trouble: Path, tmp_path: Path)
         checks = json.loads(lab.kb("doctor", "--json").stdout)
         (check,) = [check for check in checks if check["name"] == "Worker one"]
         assert check["state"] == "warn" and CUDA_ERROR in check["detail"] and check["fix"]
+        machine = lab.service.machines.current()  # with the figures that were waited for
         shown = " ".join(
             line.plain for line in machine_lines([machine], tuple(load_presets().values()))
         )

@@ -13,7 +13,7 @@ from kb.service import Service
 from kb.settings import PROJECT_ROOT, Settings
 from kb.ui.i18n import text
 from tests.fakes.youtube import Channel, FakeYouTube
-from tests.support.browser import press
+from tests.support.browser import press, wait_page_ready
 
 KEY = "AIzaSyD-PROBE_0123456789abcdefghijklmn"
 SECRET = "odin-secret-PROBE-99aa"
@@ -47,9 +47,11 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         # GPU: live figures, the error of a wrong value, then the change of a preset
         tab.goto(f"{address}/?tab=GPU")
         tab.locator(".kb-card img").nth(1).wait_for()
+        wait_page_ready(tab)
         tab.get_by_label(text("gpu_preset_overlap_s"), exact=True).fill("15")
         press(tab, text("gpu_preset_save"))
         tab.get_by_text(re.compile("overlap_s must be less than half")).wait_for()
+        wait_page_ready(tab)
         tab.get_by_label(text("gpu_preset_overlap_s"), exact=True).fill("1")
         press(tab, text("gpu_preset_save"))
         tab.get_by_text(text("gpu_preset_saved", name="stabil")).wait_for()
@@ -58,6 +60,8 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
 
         # Settings: a key is added, tested and removed
         tab.goto(f"{address}/?tab=Settings")
+        tab.get_by_label(text("keys_new")).wait_for()
+        wait_page_ready(tab)
         tab.get_by_label(text("keys_new")).fill(KEY)
         press(tab, text("keys_add"))
         tab.get_by_text(f"{KEY[:4]}…{KEY[-4:]}").first.wait_for()
