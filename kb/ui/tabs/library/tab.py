@@ -86,8 +86,12 @@ def _search_results(query: str, mode: SearchMode) -> None:
         st.info(f"{show_nothing}\n\n{text('search_none_hint')}")
         return
     complete, partial = result.complete, result.partial
-    key = "search_found_first" if result.has_more and not partial else "search_found"
-    st.caption(plural_text(key, len(complete), took=format_number(result.elapsed_ms)))
+    took = format_number(result.elapsed_ms)
+    if complete:
+        key = "search_found_first" if result.has_more and not partial else "search_found"
+        st.caption(plural_text(key, len(complete), took=took))
+    else:
+        st.caption(text("search_found_none", took=took))
     for place, hit in enumerate(complete):
         _search_hit(place, hit)
     if partial:
