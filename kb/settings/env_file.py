@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from kb import storage
 from kb.errors import LibraryError, SettingsError
 from kb.settings import settings
-from kb.settings.env_sources import SYNONYMS, trusted_file
+from kb.settings.env_sources import SYNONYMS, read_env_text, trusted_file
 from kb.settings.settings import Settings, current_sources, get_settings
 
 
@@ -98,18 +98,7 @@ def _check(values: Mapping[str, str]) -> None:
 
 
 def _write(path: Path, values: Mapping[str, str]) -> None:
-    try:
-        before = storage.read_user_text(path)
-    except FileNotFoundError:
-        before = ""
-    except (OSError, storage.UnreadableText) as error:
-        raise SettingsError(
-            "setting.file_unreadable",
-            "Cannot read {path}: {reason}.",
-            hint="Correct the file.",
-            path=path,
-            reason=storage.unreadable_reason(error),
-        ) from None
+    before = read_env_text(path, missing="")
     draft = path.with_name(f".env.{os.getpid()}.tmp")
     try:
         storage.write_private(draft, before)

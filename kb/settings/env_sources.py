@@ -129,9 +129,9 @@ def _files(folder: Path, known: Collection[str]) -> Iterable[EnvFile]:
     if named and os.environ[FILE_VARIABLE] == os.devnull:
         pass  # no file is wanted
     elif named or _is_there(trusted):
-        yield _parse(trusted, _text(trusted, named=named), known)
+        yield _parse(trusted, read_env_text(trusted, named=named), known)
     if _is_there(here) and not _is_same(here, trusted):
-        yield _parse_untrusted(here, _text(here), known)
+        yield _parse_untrusted(here, read_env_text(here), known)
 
 
 def _is_there(path: Path) -> bool:
@@ -156,10 +156,16 @@ def _is_same(path: Path, other: Path) -> bool:
         return False
 
 
-def _text(path: Path, *, named: bool = False) -> str:
+def read_env_text(path: Path, *, named: bool = False, missing: str | None = None) -> str:
+    """Return the text of an `.env`, or `missing` if that is given and there is no such file.
+
+    `named` is True if KB_ENV_FILE names the file. Raises SettingsError.
+    """
     try:
         return storage.read_user_text(path)
     except (OSError, storage.UnreadableText) as error:
+        if missing is not None and isinstance(error, FileNotFoundError):
+            return missing
         if named:
             raise SettingsError(
                 "setting.env_file",

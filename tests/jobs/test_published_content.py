@@ -1,4 +1,4 @@
-""" "In step" is shown only while a knowledge base has the library's text, whoever changes it."""
+"""“In step” is shown only while a knowledge base has the library's text, however it changed."""
 
 from __future__ import annotations
 
