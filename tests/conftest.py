@@ -23,6 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Tests start about two hundred processes, and each would compile all modules that it imports.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    # Tests run in a temporary folder, and processes that they start import `tests` and
+    # `benchmarks` from this project.
+    os.environ["PYTHONPATH"] = str(config.rootpath)
     secret_watch.start(config)
 
 
