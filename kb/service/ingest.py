@@ -101,7 +101,7 @@ class Ingest:
         return IngestReport(
             tuple(queued_ids),
             tuple(skipped),
-            tuple(self.items.statuses(ids=queued_ids)) if queued_ids else (),
+            tuple(self.items.statuses(ids=queued_ids)),
             tuple(refused),
             tuple(dict.fromkeys((*(n for each in listings for n in each.report.notes), *copies))),
             rejected=sum(each.rejected for each in listings),
@@ -165,7 +165,7 @@ class Ingest:
         return IngestReport(
             tuple(queued),
             tuple(passed),
-            tuple(self.items.statuses(ids=queued)) if queued else (),
+            tuple(self.items.statuses(ids=queued)),
             (),
         )
 

@@ -42,9 +42,13 @@ class Items:
     # In the queue
 
     def statuses(
-        self, *, state: str | None = None, limit: int | None = None, ids: Sequence[str] = ()
+        self,
+        *,
+        state: str | None = None,
+        limit: int | None = None,
+        ids: Sequence[str] | None = None,
     ) -> list[ItemStatus]:
-        """Return the status of items, newest first."""
+        """Return the status of items, newest first; `ids` None: of all."""
         found = [status_of(row) for row in self.queue.summaries(state=state, limit=limit, ids=ids)]
         return self.with_publications(found)
 

@@ -137,6 +137,11 @@ class Machines:
         except LibraryError:
             return []
 
-    def speeds(self, item_ids: Sequence[str] = (), *, limit: int = 200) -> Sequence[Speed]:
-        """Return the transcription speeds of items, newest first. Raises LibraryError."""
+    def speeds(
+        self, item_ids: Sequence[str] | None = None, *, limit: int = 200
+    ) -> Sequence[Speed]:
+        """Return the transcription speeds of items, newest first; `item_ids` None: of all.
+
+        Raises LibraryError.
+        """
         return read_speeds(self._queue.database, item_ids=item_ids, limit=limit)

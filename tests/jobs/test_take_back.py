@@ -34,6 +34,25 @@ def test_cancel_all_and_retry_cancelled(capsys: pytest.CaptureFixture[str]) -> N
     service.close()
 
 
+def test_no_ids_are_no_items_and_none_is_all_of_them() -> None:
+    service = Service()
+    service.library.prepare()
+    ids, _ = service.queue.submit([item(n) for n in range(3)], RunOptions())
+    assert len(service.items.statuses()) == len(service.queue.summaries()) == 3
+    for few in ([], ids[:1], ids):
+        assert {each.id for each in service.items.statuses(ids=few)} == set(few)
+        assert sorted(service.queue.states_of(few)) == sorted(few)
+    assert service.queue.pause([]) == service.queue.resume([]) == service.queue.cancel([]) == []
+    assert service.queue.lanes() == [] and service.queue.counts()["queued"] == 3
+    assert service.machines.speeds([]) == []
+    service.queue.pause()
+    service.queue.resume([])
+    assert len(service.queue.lanes()) == 1
+    service.queue.resume()
+    assert service.queue.lanes() == []
+    service.close()
+
+
 def test_cancelled_publications_come_back_too() -> None:
     service = Service()
     service.library.prepare()

@@ -190,7 +190,7 @@ class Lab:
         report = self.service.ingest.run([str(path) for path in paths], chosen)
         return list(report.enqueued)
 
-    def states(self, ids: Sequence[str] = ()) -> dict[str, ItemStatus]:
+    def states(self, ids: Sequence[str] | None = None) -> dict[str, ItemStatus]:
         """Return the states of items, by id."""
         return {status.id: status for status in self.service.items.statuses(ids=ids)}
 
@@ -208,7 +208,7 @@ class Lab:
             time.sleep(every_s)
 
     def wait_finished(
-        self, ids: Sequence[str] = (), timeout_s: float = 120
+        self, ids: Sequence[str] | None = None, timeout_s: float = 120
     ) -> dict[str, ItemStatus]:
         """Wait until none of the items is queued or running; return their states."""
         self.wait(

@@ -195,7 +195,7 @@ def status(
             while True:
                 live.update(console.status_view(service, state, limit or 20), refresh=True)
                 time.sleep(1.0)
-    ids = service.items.resolve_ids([item_id]) if item_id else []
+    ids = service.items.resolve_ids([item_id]) if item_id else None
     if limit is None and not (every or as_json):
         limit = ROWS_SHOWN
     items = service.items.statuses(state=state, limit=limit, ids=ids)
@@ -308,5 +308,5 @@ def pause(ids: Ids = None) -> None:
 def resume(ids: Ids = None) -> None:
     """Take a pause back."""
     service = Service.of_existing_library()
-    done = service.queue.resume(service.items.resolve_ids(ids or []))
+    done = service.queue.resume(service.items.resolve_ids(ids) if ids else None)
     console.print_note("Going on." + (f" Queued again: {', '.join(done)}" if done else ""))

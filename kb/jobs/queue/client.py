@@ -158,7 +158,7 @@ class JobQueue:
     def states_of(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the states of those ids that the library or the queue contains."""
         sync_from_library(self.items, self._library, ids)
-        return {each.id: each.state for each in self.summaries(ids=ids)} if ids else {}
+        return {each.id: each.state for each in self.summaries(ids=ids)}
 
     def retry(self, ids: Sequence[str]) -> list[str]:
         """Queue failed, cancelled, paused or waiting items again; return their ids.
@@ -231,12 +231,12 @@ class JobQueue:
                 publish_record.record_cancelled(self._library, row.item_id, row.sink)
         return [(row.sink, row.item_id) for row in dropped]
 
-    def pause(self, ids: Sequence[str] = ()) -> list[str]:
-        """Pause items, or without ids the whole queue.
+    def pause(self, ids: Sequence[str] | None = None) -> list[str]:
+        """Pause items; `ids` None: the whole queue.
 
         Running items are finished; no other item is started.
         """
-        if ids:
+        if ids is not None:
             return self.cancel(ids, PAUSED)
         by_hand = KBError("lane.paused_by_hand", "paused by hand")
         self.record("pause the queue")
@@ -245,10 +245,11 @@ class JobQueue:
         )
         return []
 
-    def resume(self, ids: Sequence[str] = ()) -> list[str]:
-        """End the pause of items; without ids, open every lane and queue all waiting work too."""
-        self.record("resume", ids)
-        if not ids:
+    def resume(self, ids: Sequence[str] | None = None) -> list[str]:
+        """End the pause of items; `ids` None: open every lane and queue all waiting work too."""
+        if ids is None or ids:
+            self.record("resume", ids or ())
+        if ids is None:
             for lane in self.lanes():
                 self._lanes.open(lane.name)
             self.outbox.retry_now()
@@ -288,9 +289,13 @@ class JobQueue:
         return self.items.rows(ids, self._live_workers())
 
     def summaries(
-        self, *, state: str | None = None, limit: int | None = None, ids: Sequence[str] = ()
+        self,
+        *,
+        state: str | None = None,
+        limit: int | None = None,
+        ids: Sequence[str] | None = None,
     ) -> list[ItemSummary]:
-        """Return items, newest first. A dead worker's items are shown as queued."""
+        """Return items, newest first; `ids` None: all. A dead worker's items count as queued."""
         return self.items.summaries(
             state=state, limit=limit, ids=ids, live_workers=self._live_workers()
         )

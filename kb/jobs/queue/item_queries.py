@@ -60,10 +60,10 @@ class ItemQueries:
         *,
         state: str | None = None,
         limit: int | None = None,
-        ids: Sequence[str] = (),
+        ids: Sequence[str] | None = None,
         live_workers: Collection[str] | None = None,
     ) -> list[ItemSummary]:
-        """Return items for a list, newest publication first.
+        """Return items for a list, newest publication first; `ids` None: all of them.
 
         With `live_workers`, the items of all other workers are shown as queued.
         """
@@ -73,7 +73,9 @@ class ItemQueries:
             query = query.where(shown == state)
         if limit is not None:
             query = query.limit(limit)
-        queries = [query.where(items.c.id.in_(part)) for part in in_parts(ids)] or [query]
+        queries = (
+            [query] if ids is None else [query.where(items.c.id.in_(part)) for part in in_parts(ids)]
+        )
         with self.database.begin() as connection:
             return [ItemSummary(*row) for each in queries for row in connection.execute(each)][
                 :limit

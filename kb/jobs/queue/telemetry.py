@@ -103,14 +103,17 @@ def read_speeds(
     database: Database,
     *,
     since: float = 0.0,
-    item_ids: Sequence[str] = (),
+    item_ids: Sequence[str] | None = None,
     executor: str | None = None,
     host: str | None = None,
     limit: int = 1000,
 ) -> list[Speed]:
-    """Return the speeds of finished transcriptions, newest first. Raises LibraryError."""
+    """Return the speeds of finished transcriptions, newest first; `item_ids` None: of all.
+
+    Raises LibraryError.
+    """
     query = sa.select(speeds).where(speeds.c.ended_at >= since)
-    if item_ids:
+    if item_ids is not None:
         query = query.where(speeds.c.item_id.in_(item_ids))
     if executor is not None:
         query = query.where(speeds.c.executor_id == executor)
