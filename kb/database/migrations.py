@@ -60,6 +60,19 @@ def _whole_listings(connection: sa.Connection) -> None:
     _add_column(connection, subscriptions, "channel_id", "TEXT")
 
 
+def _delivery_projects(connection: sa.Connection) -> None:
+    _add_column(connection, deliveries, "project", "TEXT")
+    # An item that was sent to one project only is there; of others the project is not known.
+    sent = sa.and_(
+        publications.c.sink == deliveries.c.sink,
+        publications.c.item_id == deliveries.c.item_id,
+        publications.c.status != "",
+    )
+    number = sa.select(sa.func.count()).select_from(publications).where(sent).scalar_subquery()
+    project = sa.select(sa.func.min(publications.c.project)).where(sent).scalar_subquery()
+    connection.execute(sa.update(deliveries).where(number == 1).values(project=project))
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -76,4 +89,5 @@ MIGRATIONS: list[Migration] = [
     _deliveries,
     _problems,
     _whole_listings,
+    _delivery_projects,
 ]

@@ -209,7 +209,8 @@ calibrations = sa.Table(
 
 # The state of each item in each knowledge base, and the uploads that are still to be made: any
 # worker sends a waiting row when `due_at` has come. `serial` numbers the workflows, `since` is the
-# time of the request, `extra` the own metadata of the request (empty: the same as before).
+# time of the request, `extra` the own metadata of the request (empty: the same as before),
+# `project` the remote project that has the item (null: not recorded).
 deliveries = sa.Table(
     "kb_deliveries",
     metadata,
@@ -226,6 +227,7 @@ deliveries = sa.Table(
     sa.Column("since", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
     _problem_column(),
+    sa.Column("project", sa.Text),
     sa.Index("kb_deliveries_item", "item_id"),
     sa.Index("kb_deliveries_status", "status"),
 )

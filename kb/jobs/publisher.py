@@ -102,7 +102,7 @@ class Publisher:
 
     @cached_property
     def _outbox(self) -> Outbox:
-        return Outbox(self.database)
+        return Outbox(self.database, self.settings.odin_project_id)
 
     def close(self) -> None:
         """Close the connections to knowledge bases, if any were opened."""
@@ -312,7 +312,8 @@ class Publisher:
             return
         if sink == REMOTE and (record := self.odin.publish_states.find(item_id)) is not None:
             names = ", ".join(record.names)
-            held = Published(sink, names, record.content_sha256, record.status)
+            project = self.settings.odin_project_id
+            held = Published(sink, names, record.content_sha256, record.status, project)
             publish_record.record_published(self.library, entry.item, held)
         if state == "waiting":
             due_at = time.time() + FIRST_POLL_S

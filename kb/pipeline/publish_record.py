@@ -28,6 +28,7 @@ def record_published(library: Library, item: MediaItem, published: Published) ->
         "remote_id": published.remote_id,
         "content_sha256": published.content_sha256,
         "status": published.status,
+        "project": published.project or None,
         "error": None,
         "hint": None,
         "problem": None,
@@ -58,6 +59,12 @@ def record_cancelled(library: Library, item_id: str, sink: str) -> None:
             "status": "cancelled", "error": None, "hint": None, "problem": None, "attempts": None,
         }  # fmt: skip
         _record(library, item_id, sink, record)
+
+
+def in_other_project(record: Mapping[str, object], project: str) -> bool:
+    """Return whether a record in an item's metadata names another remote project than this one."""
+    recorded = record.get("project")
+    return isinstance(recorded, str) and bool(recorded) and bool(project) and recorded != project
 
 
 def _record(library: Library, item_id: str, sink: str, record: Mapping[str, object]) -> None:

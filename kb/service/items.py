@@ -13,12 +13,12 @@ from kb.errors import KBError, UsageError
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ItemRow, ItemSummary
-from kb.jobs.queue.outbox import SYNCED, OutboxEntry
+from kb.jobs.queue.outbox import MISSING, SYNCED, OutboxEntry
 from kb.jobs.queue.progress import overall
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
-from kb.pipeline import captions, stages
+from kb.pipeline import captions, publish_record, stages
 from kb.service.results import ItemStatus, Publication
 from kb.settings import Settings
 from kb.storage.permissions import give_usual_rights
@@ -84,6 +84,10 @@ class Items:
             if sink not in found and isinstance(record, dict):
                 changed = self._content.differs(entry, sink)
                 status = str(record.get("status", ""))
+                if status == SYNCED and publish_record.in_other_project(
+                    record, self.settings.odin_project_id
+                ):
+                    status = MISSING
                 found[sink] = Publication(
                     sink, CHANGED if changed and status == SYNCED else status, changed=changed
                 )

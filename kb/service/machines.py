@@ -137,9 +137,7 @@ class Machines:
         except LibraryError:
             return []
 
-    def speeds(
-        self, item_ids: Sequence[str] | None = None, *, limit: int = 200
-    ) -> Sequence[Speed]:
+    def speeds(self, item_ids: Sequence[str] | None = None, *, limit: int = 200) -> Sequence[Speed]:
         """Return the transcription speeds of items, newest first; `item_ids` None: of all.
 
         Raises LibraryError.

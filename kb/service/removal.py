@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from kb.errors import KBError, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ItemRow
-from kb.jobs.queue.outbox import DEFERRED, IN_PROGRESS, SENDING, SYNCED, SYNCING
+from kb.jobs.queue.outbox import DEFERRED, IN_PROGRESS, MISSING, SENDING, SYNCED, SYNCING
 from kb.jobs.removal import Removal, refuse_active
 from kb.library import Library, LibraryEntry
 from kb.library.trash import RemovedItem
+from kb.pipeline.publish_record import in_other_project
 from kb.settings import Settings
 from kb.sinks import REMOTE
 from kb.types import MediaItem
@@ -81,7 +82,7 @@ class Removals:
         found = self.find(ids)
         removed: list[Removed] = []
         for item_id, title in found:
-            sent, waiting = self._remote_copies(item_id)
+            sent, elsewhere, waiting = self._remote_copies(item_id)
             self.queue.cancel_publications([item_id])
             deleted = remote and (sent or REMOTE in waiting)
             if deleted:
@@ -93,7 +94,7 @@ class Removals:
                 waiting = sorted({*waiting, REMOTE})
             item = self._removal.remove(item_id, title=title, to_send=waiting)
             self.queue.record("remove", [item_id], remote=REMOTE if deleted else "")
-            stays_in = (REMOTE,) if sent and not deleted else ()
+            stays_in = (REMOTE,) if elsewhere or (sent and not deleted) else ()
             removed.append(_shown(item, remote=deleted, stays_in=stays_in))
         return removed
 
@@ -147,16 +148,27 @@ class Removals:
                 raise
             return self.items.entry(item_id)  # it was put into the folder by hand
 
-    def _remote_copies(self, item_id: str) -> tuple[bool, list[str]]:
-        """Return whether ODIN may have the item, and the knowledge bases for which it waits."""
+    def _remote_copies(self, item_id: str) -> tuple[bool, bool, list[str]]:
+        """Return whether ODIN may have the item, and the knowledge bases for which it waits.
+
+        The second value is True if another project has it than that of the settings.
+        """
         entry = self.library.find(item_id)
         rows = self.queue.outbox.for_items([item_id]).get(item_id, ())
+        record = entry.published.get(REMOTE) if entry else None
+        elsewhere = any(row.sink == REMOTE and row.status == MISSING for row in rows) or (
+            isinstance(record, Mapping) and in_other_project(record, self.settings.odin_project_id)
+        )
         states = {row.status for row in rows if row.sink == REMOTE}
         sent = bool(entry and REMOTE in entry.published) or bool(
             states & {SYNCED, SYNCING, SENDING}
         )
         pending = (*IN_PROGRESS, *DEFERRED)
-        return sent, [row.sink for row in rows if row.sink != "local" and row.status in pending]
+        return (
+            sent,
+            elsewhere,
+            [row.sink for row in rows if row.sink != "local" and row.status in pending],
+        )
 
     def _in_trash(self, item_id: str) -> RemovedItem:
         found = _matching(self._removal.trash.items(), item_id)

@@ -23,6 +23,7 @@ from kb.jobs.queue.library_sync import sync_from_library
 from kb.library import Library, LibraryEntry
 from kb.options import RunOptions
 from kb.pipeline import stages
+from kb.pipeline.publish_record import in_other_project
 from kb.settings import Settings
 from kb.transcript import render
 from kb.transcript.chunks import collapse_whitespace
@@ -198,7 +199,13 @@ class Revisions:
             return ()
         entries = self.queue.outbox.for_items([entry.item.id]).get(entry.item.id, ())
         closed = {"local", *(row.sink for row in entries if row.status == CANCELLED)}
-        remote = [name for name in dict.fromkeys([*sinks, *entry.published]) if name not in closed]
+        project = self.settings.odin_project_id
+        there = [
+            name
+            for name, record in entry.published.items()
+            if not (isinstance(record, Mapping) and in_other_project(record, project))
+        ]
+        remote = [name for name in dict.fromkeys([*sinks, *there]) if name not in closed]
         self.queue.send(entry.item.id, remote)
         return tuple(remote)
 

@@ -76,12 +76,16 @@ class UnknownWord:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The state of an item in a sink; `status` is `synced`, `syncing`, `failed` or `missing`."""
+    """The state of an item in a sink; `status` is `synced`, `syncing`, `failed` or `missing`.
+
+    `project` is the remote project; empty for a sink that has only one place.
+    """
 
     sink: str
     remote_id: str
     content_sha256: str
     status: str
+    project: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
+from kb.database import MIGRATIONS, deliveries, publications
 from kb.inference.process import InferenceProcess
 from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.item_states import DONE
@@ -199,3 +201,79 @@ def test_a_cancelled_publication_stays_cancelled(service: Service, context: Work
     assert states(service) == {"folder": "cancelled", "odin": "cancelled"}
     (status,) = service.items.statuses(ids=[ITEM.id])
     assert all(each.changed for each in status.publications if each.sink != "local")
+
+
+# Another project of the same knowledge base
+
+OTHER = "another-project"
+
+
+def with_project(service: Service, project: str) -> Service:
+    return Service(service.settings.replace(odin_project_id=project))
+
+
+def forget_column(service: Service) -> None:
+    """Make the table of the version before, which did not record the project."""
+    with service.queue.database.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE kb_deliveries DROP COLUMN project"))
+        connection.execute(sa.text(f"DELETE FROM kb_schema WHERE version = {len(MIGRATIONS)}"))
+
+
+def forget_everything(service: Service) -> None:
+    """Make the rows of a version that kept no record of what was sent where."""
+    forget_column(service)
+    with service.queue.database.begin() as connection:
+        connection.execute(sa.delete(publications))
+
+
+def lose_database(service: Service) -> None:
+    database = service.queue.database.path
+    assert database is not None
+    service.close()
+    for path in database.parent.glob("kb.sqlite*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("before", "in_other"),
+    [
+        (lambda _: None, "missing"),
+        (forget_column, "missing"),  # known from the record of what was sent
+        (lose_database, "missing"),  # known from the item's metadata
+        (forget_everything, "synced"),  # not recorded: as before
+    ],
+)
+def test_an_item_is_in_step_only_in_the_project_that_has_it(
+    service: Service, before: Callable[[Service], object], in_other: str
+) -> None:
+    project = service.settings.odin_project_id
+    before(service)
+    service.close()
+    for name, status in ((OTHER, in_other), (project, "synced")):
+        looking = with_project(service, name)
+        assert states(looking) == {"folder": "synced", "odin": status}, name
+        counts = looking.queue.outbox.counts()
+        assert counts["odin"] == {status: 1} and counts["folder"] == {"synced": 1}
+        entry = looking.items.entry(ITEM.id)
+        shown = {each.sink: each.status for each in looking.items.publications(entry)}
+        assert shown["odin"] == status
+        looking.close()
+
+
+def test_a_change_is_not_sent_to_a_project_that_never_had_the_item(service: Service) -> None:
+    other = with_project(service, OTHER)
+    edit(other)
+    assert states(other)["folder"] == "queued" and states(other)["odin"] == "missing"
+    (removed,) = other.removals.remove([ITEM.id])
+    assert removed.stays_in == ("odin",)
+    other.removals.undo([ITEM.id])
+    other.close()
+    assert states(service)["odin"] == "changed"
+
+
+def test_sending_to_the_other_project_moves_the_record(service: Service, odin: FakeOdin) -> None:
+    with with_project(service, OTHER).queue.database.begin() as connection:
+        connection.execute(sa.update(deliveries).values(project=OTHER))
+    assert states(service)["odin"] == "missing"
+    assert service.publisher.publish("odin", [ITEM.id]).ok
+    assert states(service)["odin"] == "synced"

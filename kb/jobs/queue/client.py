@@ -85,7 +85,7 @@ class JobQueue:
         if not any(store.counts().values()):
             entries = self._library.entries()
             store.adopt(library_row(entry) for entry in entries)
-            Outbox(database).adopt(entries)
+            Outbox(database, self._settings.odin_project_id).adopt(entries)
         return database
 
     @cached_property
@@ -99,7 +99,7 @@ class JobQueue:
     @property
     def outbox(self) -> Outbox:
         """The publications of the items: their states and the queue of uploads."""
-        return Outbox(self.database)
+        return Outbox(self.database, self._settings.odin_project_id)
 
     @cached_property
     def _client(self) -> DbosClient:

@@ -74,7 +74,9 @@ class ItemQueries:
         if limit is not None:
             query = query.limit(limit)
         queries = (
-            [query] if ids is None else [query.where(items.c.id.in_(part)) for part in in_parts(ids)]
+            [query]
+            if ids is None
+            else [query.where(items.c.id.in_(part)) for part in in_parts(ids)]
         )
         with self.database.begin() as connection:
             return [ItemSummary(*row) for each in queries for row in connection.execute(each)][

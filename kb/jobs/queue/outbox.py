@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,8 +19,10 @@ from kb.errors import KBError, StoredProblem, stored_problem
 from kb.jobs.queue.item_queries import CLOCK_SLACK_S
 from kb.jobs.queue.items import NORMAL
 from kb.library import LibraryEntry
+from kb.sinks import REMOTE
 
 QUEUED, SENDING = "queued", "sending"
+MISSING = "missing"  # shown only: sent to another project than that of the settings
 WAITING = "waiting"  # until `due_at`; `error` has the reason
 SYNCING = "syncing"  # sent; the knowledge base indexes it and is polled at `due_at`
 SYNCED, FAILED = "synced", "failed"
@@ -59,10 +61,15 @@ class OutboxEntry:
 
 
 class Outbox:
-    """Reads and changes the rows. Every method raises LibraryError when the database fails."""
+    """Reads and changes the rows. Every method raises LibraryError when the database fails.
 
-    def __init__(self, database: Database) -> None:
+    `project` is the remote project of the settings: what is recorded for another one is not shown
+    as being in it.
+    """
+
+    def __init__(self, database: Database, project: str = "") -> None:
         self._database = database
+        self._project = project
 
     # Requests
 
@@ -165,6 +172,7 @@ class Outbox:
         An entry that was cancelled meanwhile stays cancelled, unless its upload succeeded.
         """
         values: dict[str, Any] = {"extra": None} if status == SYNCED else {}
+        values |= self._place(entry.sink, status)
         open_ = (SENDING, CANCELLED) if status in (SYNCED, SYNCING) else (SENDING,)
         with self._database.begin() as connection:
             done = connection.execute(
@@ -227,6 +235,7 @@ class Outbox:
             older = sa.and_(deliveries.c.status == QUEUED, deliveries.c.since <= started_at)
             free = sa.or_(free, older)
         more |= {"status": status, **_NO_ERROR, "attempts": 0, "due_at": due_at}
+        more |= self._place(sink, status)
         self._set(sink, item_id, free, **more)
 
     def record_error(self, sink: str, item_id: str, error: KBError) -> None:
@@ -256,6 +265,7 @@ class Outbox:
                         problem=stored_problem(record.get("problem")),
                         attempts=attempts if isinstance(attempts, int) else 0,
                         due_at=time.time() if status in DEFERRED else None,
+                        project=_text_or_none(record.get("project")),
                     )  # fmt: skip
                     added += 1
         return added
@@ -270,16 +280,23 @@ class Outbox:
             for start in range(0, len(ids), 10_000):
                 part = ids[start : start + 10_000]
                 for row in connection.execute(query.where(deliveries.c.item_id.in_(part))):
-                    found.setdefault(row.item_id, []).append(_entry(row))
+                    entry = _entry(row)
+                    if self._is_elsewhere(row):
+                        entry = replace(entry, status=MISSING)
+                    found.setdefault(row.item_id, []).append(entry)
         return {item_id: tuple(rows) for item_id, rows in found.items()}
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of items in each state, by knowledge base."""
         c = deliveries.c
-        query = sa.select(c.sink, c.status, sa.func.count()).group_by(c.sink, c.status)
+        elsewhere = sa.and_(c.status == SYNCED, c.project != self._project)
+        shown: sa.ColumnElement[str] = c.status
+        if self._project:
+            shown = sa.case((elsewhere, sa.literal_column(f"'{MISSING}'")), else_=c.status)
+        query = sa.select(c.sink, shown, sa.func.count()).group_by(c.sink, shown)
         found: dict[str, dict[str, int]] = {}
         with self._database.begin() as connection:
-            for sink, status, count in connection.execute(query.order_by(c.sink, c.status)):
+            for sink, status, count in connection.execute(query.order_by(c.sink, shown)):
                 found.setdefault(str(sink), {})[str(status)] = int(count)
         return found
 
@@ -288,6 +305,22 @@ class Outbox:
         active = sa.or_(deliveries.c.status.in_(IN_PROGRESS), sa.and_(*_due(until, paused_sinks)))
         with self._database.begin() as connection:
             return connection.scalar(sa.select(sa.exists().where(active))) or False
+
+    # The remote project
+
+    def _place(self, sink: str, status: str) -> dict[str, str | None]:
+        """Return the column of the project that has an item in this state from now on."""
+        if status not in (SYNCED, SYNCING):
+            return {}
+        return {"project": self._project or None if sink == REMOTE else None}
+
+    def _is_elsewhere(self, row: sa.Row[Any]) -> bool:
+        return bool(
+            row.status == SYNCED
+            and self._project
+            and row.project is not None
+            and row.project != self._project
+        )
 
     # Single statements
 
@@ -379,6 +412,10 @@ def _due(now: float, paused_sinks: Collection[str]) -> tuple[sa.ColumnElement[bo
     # A row whose time of change is later than now was changed before the clock was set back.
     in_time = sa.or_(c.due_at <= now, c.updated_at > now + CLOCK_SLACK_S)
     return (c.status.in_(DEFERRED), in_time, c.sink.not_in(list(paused_sinks)))
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _entry(row: sa.Row[Any]) -> OutboxEntry:

@@ -77,7 +77,7 @@ class WorkerContext:
     @cached_property
     def outbox(self) -> Outbox:
         """The publications to knowledge bases."""
-        return Outbox(self.items.database)
+        return Outbox(self.items.database, self.settings.odin_project_id)
 
     @cached_property
     def publisher(self) -> Publisher:

@@ -27,6 +27,7 @@ from kb.library import LibraryEntry
 from kb.options import RunOptions
 from kb.pipeline import captions, hold, stages
 from kb.pipeline.adoption import damage
+from kb.pipeline.publish_record import in_other_project
 from kb.pipeline.vocabulary import Vocabulary
 from kb.sinks import SINKS, is_local_sink
 from kb.types import LocalMedia, MediaItem, Transcript
@@ -177,6 +178,7 @@ class ItemSteps:
             and name not in closed
             and isinstance(record, Mapping)
             and record.get("content_sha256")
+            and not in_other_project(record, self._context.settings.odin_project_id)
         ]
 
     def _hotwords(self, item: MediaItem) -> tuple[str, ...]:

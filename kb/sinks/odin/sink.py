@@ -340,7 +340,9 @@ class OdinSink:
         self, document_set: DocumentSet, status: str, remote: Mapping[str, str] | None = None
     ) -> Published:
         names = tuple(remote) if remote else document_set.names
-        return Published(self.name, names[0], document_set.sha256, status)
+        return Published(
+            self.name, names[0], document_set.sha256, status, self.settings.odin_project_id
+        )
 
 
 def _index_error(name: str, status: str, message: str) -> KnowledgeBaseError:
