@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from kb.library.audit import AuditLog
 from kb.service.sessions import COOKIE, SESSION_S, Sessions
@@ -190,6 +191,8 @@ def test_addresses_of_one_caller_count_as_one(address: str, caller: str) -> None
         (("192.0.2.7",), "198.51.100.1", ["10.0.0.1"], "198.51.100.1"),
         (("192.0.2.7",), "198.51.100.1", ["198.51.100.1, 10.0.0.1"], "198.51.100.1"),
         (("192.0.2.7",), "192.0.2.7", ["garbage"], "garbage"),
+        # A local account names the proxy that is trusted: the connection is from loopback.
+        (("192.0.2.7",), "192.0.2.7", ["6.6.6.6, 192.0.2.7"], "127.0.0.1"),
     ],
 )
 def test_the_forwarded_address_is_believed_from_named_proxies(
@@ -204,6 +207,34 @@ def test_other_addresses_in_a_header_gain_no_tries(browser: TestClient) -> None:
         for number in range(TRIES + 3)
     ]
     assert answers == [401] * TRIES + [429] * 3
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "10.0.0.{}", "10.0.0.{}:80", "10.0.0.{}:x", "[2001:db8:{}::1]", "[2001:db8:{}::1]:80",
+        "[2001:db8:{}::1]x", "[2001:db8:{}::1", "127.0.0.9{}", "127.0.0.99, 127.0.0.{}",
+        "::ffff:10.0.0.{}", "::1, name{}", "10.0.0.{} , ::1", "10.0.0.{},", "192.0.2.{}, 192.0.2.7",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("proxies", [(), ("192.0.2.0/24",)])
+def test_no_form_of_the_header_makes_a_new_caller_behind_uvicorn(
+    header: str, proxies: tuple[str, ...]
+) -> None:
+    """uvicorn believes the header from loopback, before the guard sees the connection."""
+    trusted, callers = TrustedProxies(proxies), set()
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        values = [value.decode() for _, value in scope["headers"]]
+        callers.add(caller_of(trusted.client_address(scope["client"][0], values)))
+
+    server = ProxyHeadersMiddleware(app, "127.0.0.1,::1")
+    for number in range(1, 4):
+        asyncio.run(server({
+            "type": "http", "client": ("127.0.0.1", 4711),
+            "headers": [(b"x-forwarded-for", header.format(number).encode())],
+        }, None, None))  # type: ignore[arg-type, typeddict-item]  # fmt: skip
+    assert callers == {"127.0.0.1"}
 
 
 def test_a_named_proxy_passes_the_address_on(home: Path) -> None:

@@ -9,9 +9,12 @@ address, or from everywhere, do not keep it out.
 from __future__ import annotations
 
 import ipaddress
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 TRIES, TRIES_S = 5, 60.0  # tries of one caller within this time before it has to wait
 SERVER_TRIES = 60  # tries of all unknown callers within that time
@@ -113,19 +116,18 @@ class TrustedProxies:
 
         `peer` is the address that the server gives for the connection, `forwarded` the values of
         all `X-Forwarded-For` headers. uvicorn itself believes that header from loopback and then
-        gives its last entry for the peer: such a peer counts as loopback, which is trusted only
-        where the setting names it.
+        gives one of its entries for the peer: such a peer counts as loopback, which is trusted
+        only where the setting names it.
         """
-        entries = [each.strip() for value in forwarded for each in value.split(",")]
+        values = list(forwarded)
+        entries = [each.strip() for value in values for each in value.split(",")]
         entries = [_host(each) for each in entries if each]
         if not entries:
             return peer
+        if peer == _uvicorn_choice(values):
+            peer = "127.0.0.1"
         if not self._trusts(peer):
-            foreign = [each for each in entries if not _is_loopback(each)]
-            if peer != (foreign[-1] if foreign else entries[0]):
-                return peer
-            if not self._trusts("127.0.0.1"):
-                return "127.0.0.1"
+            return peer
         for entry in reversed(entries):
             if not self._trusts(entry):
                 return entry
@@ -147,8 +149,16 @@ def _host(entry: str) -> str:
     return entry.split(":", 1)[0] if entry.count(":") == 1 else entry
 
 
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+def _uvicorn_choice(forwarded: list[str]) -> str:
+    """Return the address that uvicorn takes from the header of a connection from loopback.
+
+    uvicorn's own code decides: a second parser would differ for `10.0.0.1:x` or two addresses of
+    loopback, and every difference is a new caller for the limits.
+    """
+    trusted = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+    hosts = ProxyHeadersMiddleware(_no_application, trusted).trusted_hosts
+    return str(hosts.get_trusted_client_address(", ".join(forwarded))[0])
+
+
+async def _no_application(*_arguments: object) -> None:
+    """Stand in for the application, which is not called."""
