@@ -1,15 +1,19 @@
-"""The limits of a dashboard that others reach."""
+"""The limits of a dashboard that others reach, and the files that Streamlit may trust."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 import streamlit as st
+from streamlit import config
 from streamlit.runtime.secrets import secrets_singleton
 
+from kb.errors import SettingsError
 from kb.service.sessions import COOKIE, Sessions
 from kb.service.views import current_user
-from kb.settings import Settings, get_settings
+from kb.settings import PROJECT_ROOT, Settings, get_settings
+from kb.settings.env_file import env_file
 
 # What people elsewhere may not change: folders and files of this machine, addresses to which keys
 # are sent, and the limits themselves.
@@ -30,6 +34,32 @@ def set_reached_by_others(value: bool) -> None:
     """Record whether the server listens beyond this machine."""
     global _reached_by_others
     _reached_by_others = value
+
+
+def check_secrets_files() -> None:
+    """Raise SettingsError if Streamlit would read secrets from a foreign current folder.
+
+    Streamlit puts every value of `secrets.toml` into the environment, from where the settings and
+    the worker's Python take addresses, passwords and paths. The current folder is trusted only if
+    it is the project's, the account's own or has the trusted `.env`.
+    """
+    here = Path.cwd()
+    if here in (PROJECT_ROOT, env_file().resolve().parent, Path.home()):
+        return
+    folder = here / ".streamlit"
+    named_by = Path(config.get_where_defined("secrets.files"))
+    found = [Path(each) for each in st.get_option("secrets.files")]
+    foreign = [each for each in found if each.exists() and folder in each.parents]
+    if named_by.parent == folder:
+        foreign.append(named_by)
+    if foreign:
+        raise SettingsError(
+            "setting.untrusted_secrets",
+            "{path} comes with the current folder and may not set secrets of the dashboard.",
+            hint="Start the dashboard by kb app, or move the file to {trusted}.",
+            path=foreign[0],
+            trusted=PROJECT_ROOT / ".streamlit",
+        )
 
 
 def oidc_enabled() -> bool:

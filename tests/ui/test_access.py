@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kb.errors import UsageError
+from kb.errors import SettingsError, UsageError
 from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import get_settings
@@ -25,6 +25,49 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path / "library"
     access.set_reached_by_others(False)
     get_settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("files", "trusted", "refused"),
+    [
+        (("secrets.toml",), "", "secrets.toml"),
+        (("secrets.toml",), "KB_ENV_FILE", ""),
+        ((), "", ""),
+        (("config.toml",), "", ""),
+        (("secrets.toml", "config.toml"), "", "secrets.toml"),
+        (("config.toml names other.toml", "other.toml"), "", "other.toml"),
+        (("config.toml names elsewhere",), "", "config.toml"),
+        (("config.toml names elsewhere",), "KB_ENV_FILE", ""),
+    ],
+)
+def test_a_foreign_current_folder_sets_no_secrets(
+    files: tuple[str, ...],
+    trusted: str,
+    refused: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Streamlit puts `secrets.toml` into the environment: PYTHONPATH there runs code."""
+    here = tmp_path / "downloads"
+    folder = here / ".streamlit"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    secrets, defined = [str(folder / "secrets.toml")], "<default>"
+    for each in files:
+        name, _, named = each.partition(" names ")
+        (folder / name).write_text('ODIN_BASE_URL = "http://evil.example"\n')
+        if named:
+            defined = str(folder / name)
+            secrets = [str((folder if "." in named else tmp_path) / named)]
+    monkeypatch.setattr(access.st, "get_option", lambda _name: secrets)
+    monkeypatch.setattr(access.config, "get_where_defined", lambda _name: defined)
+    if trusted:
+        monkeypatch.setenv(trusted, str(here / ".env"))
+    if refused:
+        with raises(SettingsError, "setting.untrusted_secrets", path=folder / refused):
+            access.check_secrets_files()
+    else:
+        access.check_secrets_files()
 
 
 def test_a_dashboard_of_one_user_has_no_limits() -> None:

@@ -141,6 +141,10 @@ DE: dict[str, tuple[str, str]] = {
         "In die .env im Ordner des Projekts oder in die Umgebung schreiben, oder dieser Datei "
         "vertrauen, indem KB_ENV_FILE sie nennt. Ohne das darf sie setzen: {safe}.",
     ),
+    "setting.untrusted_secrets": (
+        "{path} liegt im aktuellen Ordner und darf keine Geheimnisse der Oberfläche setzen.",
+        "Die Oberfläche mit kb app starten, oder die Datei nach {trusted} verschieben.",
+    ),
     "setting.control_character": (
         "{origin}: der Wert enthält einen Zeilenumbruch, einen Tabulator oder ein anderes "
         "Steuerzeichen.",

@@ -73,6 +73,7 @@ def middleware(
     network would have access, and SettingsError.
     """
     global _guard_installed
+    access.check_secrets_files()
     settings = get_settings()
     request_guard.check_binding(address, settings, oidc=access.oidc_enabled())
     hosts: tuple[str, ...] = tuple(name for name in allowed_hosts if "*" not in name)
