@@ -57,10 +57,11 @@ def find(file: BinaryIO, outer: Box, *path: bytes) -> Iterator[Box]:
             yield from find(file, box, *path[1:])
 
 
-def empty_edits(path: Path, track: int) -> list[tuple[float, float]]:
+def empty_edits(path: Path, track: int, start_s: float) -> list[tuple[float, float]]:
     """Return the pauses that the edit list of a sound track asks for, (from, to) in seconds.
 
-    `track`: number among the sound tracks, from 1. The times are those of the film. The list is
+    `track`: number among the sound tracks, from 1. The times count from `start_s` of the film, as
+    a decoder counts from the container's start: a pause before it has negative times. The list is
     empty for a file without edit lists, and for a file that is no MP4.
     """
     try:
@@ -70,7 +71,8 @@ def empty_edits(path: Path, track: int) -> list[tuple[float, float]]:
                 scale = _movie_scale(file, movie)
                 tracks = [t for t in find(file, movie, b"trak") if _is_sound(file, t)]
                 if scale and track <= len(tracks):
-                    return list(_pauses(file, tracks[track - 1], scale))
+                    pauses = _pauses(file, tracks[track - 1], scale)
+                    return [(first_s - start_s, end_s - start_s) for first_s, end_s in pauses]
     except (OSError, struct.error, ValueError):
         pass  # damaged boxes: the file asks for no pause
     return []

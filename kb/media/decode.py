@@ -213,8 +213,8 @@ class AudioStream:
 
     def _mixed(self, reader: ClockedReader) -> Iterator[Samples]:
         """Yield the mono sound, silent where the medium's edit list asks for a pause."""
-        boxed = self.probe.container in BOXED
-        pauses = empty_edits(self.probe.path, self.track.number) if boxed else []
+        found, boxed = self.probe, self.probe.container in BOXED
+        pauses = empty_edits(found.path, self.track.number, found.start_s) if boxed else []
         at = 0
         for channels in reader.blocks():
             for start_s, end_s in pauses:

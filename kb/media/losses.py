@@ -128,7 +128,7 @@ def loss_warnings(losses: Iterable[Loss]) -> list[str]:
 
 def _holes(found: MediaProbe, track: Track, reader: ClockedReader) -> list[tuple[float, float]]:
     """Return the holes of at least a second that the format does not allow."""
-    pauses = empty_edits(found.path, track.number) if reader.holes else []
+    pauses = empty_edits(found.path, track.number, found.start_s) if reader.holes else []
     holes: list[tuple[float, float]] = []
     for hole in reader.holes:
         length_s = hole.end_s - hole.start_s

@@ -92,7 +92,8 @@ def _blocks(
     ]
     zero_s = start_s if is_exact(found) else 0.0
     total, size = round((end_s - start_s) * rate_hz), round(_BLOCK_S * rate_hz)
-    pauses = empty_edits(found.path, track.number) if found.container in BOXED else []
+    boxed = found.container in BOXED
+    pauses = empty_edits(found.path, track.number, found.start_s) if boxed else []
     waiting = np.zeros((0, PLACES), np.float32)
     at = 0  # samples of the section that came so far
     with _run(command) as container:
