@@ -29,9 +29,11 @@ from kb.cli.output import publish as publish_output
 from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.options import RunOptions
 from kb.service import Service, open_browser
+from kb.service.existing import has_library
 from kb.service.notation import FORMATS, SEARCH_MODES
 from kb.service.private_files import private_files
-from kb.settings import PROJECT_ROOT, get_settings, python_command
+from kb.service.setting_choices import check_choices
+from kb.settings import PROJECT_ROOT, get_settings, python_command, tolerant_settings
 from kb.types.guarded_output import GuardedFormatter, guarded_output
 
 # The base class of errors about arguments. Newer versions of typer contain click and do not
@@ -132,7 +134,7 @@ def search(
     """Find passages, to the second."""
     if remote:
         started = time.perf_counter()
-        found = Service().publisher.search(query, limit)
+        found = Service.for_reading().publisher.search(query, limit)
         elapsed_ms = round((time.perf_counter() - started) * 1000, 1)
         if as_json:
             console.print_json(publish_output.remote_search_document(query, elapsed_ms, found))
@@ -287,6 +289,9 @@ def open_app(
     ] = False,
 ) -> None:
     """The dashboard, in the browser."""
+    home = get_settings().home
+    if not has_library(home):
+        console.print_note(f"There is no library in {home} yet; the dashboard makes one there.")
     command = python_command("-m", "streamlit", "run", str(PROJECT_ROOT / "streamlit_app.py"))
     reason = open_browser.unavailable_reason(os.environ)
     if reason and not no_browser:
@@ -332,10 +337,24 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
+    if _tolerates_mistakes(sys.argv[1:] if arguments is None else arguments):
+        with tolerant_settings():
+            return _run_command(arguments, check=False)
+    return _run_command(arguments, check=True)
+
+
+def _tolerates_mistakes(arguments: list[str]) -> bool:
+    """Return True for commands that work with faulty settings: the doctor and help."""
+    return arguments[:1] in ([], ["doctor"], ["--version"]) or "--help" in arguments
+
+
+def _run_command(arguments: list[str] | None, *, check: bool) -> int:
     try:
         handler = logging.StreamHandler()
         handler.setFormatter(GuardedFormatter("%(levelname)s %(name)s: %(message)s"))
         logging.basicConfig(level=get_settings().log_level.upper(), handlers=[handler])
+        if check:
+            check_choices(get_settings())
         with private_files(get_settings()):
             result = app(args=arguments, prog_name="kb", standalone_mode=False)
     except KBError as error:

@@ -25,6 +25,7 @@ from kb.inference.memory_fit import estimate_memory
 from kb.inference.model_lock import ModelLock
 from kb.options import RunOptions
 from kb.settings import Settings, get_settings
+from kb.storage.model_names import check_no_folder_here
 from kb.types import MediaRef, Transcript
 
 if TYPE_CHECKING:
@@ -116,11 +117,20 @@ class InferenceSession:
             return self._hardware()
 
     def model_name(self, requested: str | None = None) -> str:
-        """Return the model for `requested`; without it, the setting's or the device's default."""
-        from kb.asr.engines.model_lookup import DEFAULT_CPU, DEFAULT_GPU
+        """Return the model for `requested`; without it, the setting's or the device's default.
 
-        chosen = requested or self._settings.model
+        Raises ModelUnavailable if the setting has a plain name and the current folder a folder of
+        that name, which a setting must name as a path.
+        """
+        from kb.asr.engines.model_lookup import DEFAULT_CPU, DEFAULT_GPU, DEMO
+        from kb.asr.engines.model_registry import find_model
+
+        if requested:
+            return requested
+        chosen = self._settings.model
         if chosen:
+            if chosen != DEMO and find_model(chosen) is None:
+                check_no_folder_here(chosen)
             return chosen
         return DEFAULT_GPU if self.manager.on_gpu else DEFAULT_CPU
 

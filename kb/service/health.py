@@ -26,7 +26,8 @@ from kb.service.existing import has_library
 from kb.service.health_hardware import check_hardware
 from kb.service.health_sources import check_sources
 from kb.service.presets import Presets
-from kb.settings import Settings, current_sources
+from kb.service.setting_choices import choice_mistakes
+from kb.settings import Settings, current_sources, tolerated_mistakes
 
 LOW_DISK_BYTES = 10 * 2**30
 DATABASE_CHECK_S = 10.0
@@ -48,6 +49,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
     return [
         _python(),
         _settings(),
+        *_faulty_settings(settings),
         *_hardware(settings, session),
         _model(settings, session),
         _detector(),
@@ -86,6 +88,12 @@ def _settings() -> HealthCheck:
     if ignored:
         detail += f"; not ours, passed over: {', '.join(ignored)}"
     return HealthCheck("Settings", "ok", detail)
+
+
+def _faulty_settings(settings: Settings) -> list[HealthCheck]:
+    """Return a check for each setting that the other commands refuse."""
+    mistakes = [*tolerated_mistakes(), *choice_mistakes(settings)]
+    return [_failed("Settings", mistake) for mistake in mistakes]
 
 
 def _hardware(settings: Settings, session: InferenceSession) -> list[HealthCheck]:

@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime
 from kb.database import Database
 from kb.errors import KBError, StoredProblem
 from kb.settings import Settings
-from kb.sources.keys.key_ring import KeyRing, read_keys
+from kb.sources.keys.key_file import key_file_path
+from kb.sources.keys.key_ring import KeyRing, read_keys, unused_keys_file
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from kb.sources.ytdlp.client import ffmpeg_path, javascript_runtime
 from kb.sources.ytdlp.cookies import read_cookies
@@ -68,12 +69,20 @@ def _keys(settings: Settings, database: Database, clock: Callable[[], float]) ->
         statuses = KeyRing(read_keys(settings), database, clock=clock).statuses()
     except KBError as error:
         return SourceCheck(name, "failed", error.message, error.hint, error.problem)
+    here = unused_keys_file(settings.yt_api_keys_file)
+    if not statuses and here is not None:
+        return SourceCheck(
+            name,
+            "warning",
+            f"none: {here} is not read, because a file of the current folder may come from anybody",
+            f"Move it to {key_file_path(settings)}, or set YT_API_KEYS_FILE to it.",
+        )
     if not statuses:
         return SourceCheck(
             name,
             "warning",
             "none: channels are listed more slowly and with fewer details",
-            f"Put a key into {settings.yt_api_keys_file}; the README says how to get one.",
+            f"Put a key into {key_file_path(settings)}; the README says how to get one.",
         )
     shown = "; ".join(
         f"{status.shown} {status.state}, {status.units_today:,} units today"

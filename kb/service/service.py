@@ -71,6 +71,21 @@ class Service:
             )
         return service
 
+    @classmethod
+    def for_reading(cls, settings: Settings | None = None) -> Service:
+        """Return the service for a command that keeps nothing.
+
+        Where no library is, it has an empty database that is removed with it, and makes none.
+        """
+        from kb.jobs.queue.client import JobQueue
+        from kb.service.existing import has_library
+
+        service = cls(settings)
+        chosen = service.settings
+        if not has_library(chosen.home) and not chosen.database_url.get_secret_value():
+            service.queue = JobQueue(chosen, service.library, service.audit, temporary=True)
+        return service
+
     def close(self) -> None:
         """Close connections to knowledge bases, free the model and close the database."""
         self._exit_stack.close()

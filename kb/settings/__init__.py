@@ -8,8 +8,11 @@ from kb.settings.settings import (
     PROJECT_ROOT,
     Settings,
     current_sources,
+    env_folder,
     get_settings,
     origin,
+    tolerant_settings,
+    tolerated_mistakes,
 )
 
 __all__ = [
@@ -17,8 +20,11 @@ __all__ = [
     "PROJECT_ROOT",
     "Settings",
     "current_sources",
+    "env_folder",
     "example_lines",
     "get_settings",
     "origin",
     "python_command",
+    "tolerant_settings",
+    "tolerated_mistakes",
 ]

@@ -30,8 +30,8 @@ class DownloadSettings(BaseModel):
     yt_api_keys_file: str = Field(
         "YT_API_keys.txt",
         alias="YT_API_KEYS_FILE",
-        description="File with YouTube Data API keys, one a line, # begins a comment; looked "
-        "for in the working directory and then beside the package.",
+        description="File with YouTube Data API keys, one a line, # begins a comment. A relative "
+        "path here begins at the folder of the .env, never at the current folder.",
     )
     yt_api_keys: SecretStr = Field(
         SecretStr(""),

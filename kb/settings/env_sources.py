@@ -24,6 +24,7 @@ from dotenv.variables import Variable, parse_variables
 from kb import storage
 from kb.errors import KBError, SettingsError
 from kb.settings.process_environment import is_library_variable
+from kb.settings.relative_paths import absolute_paths, names_model_folder
 
 FILE_VARIABLE = "KB_ENV_FILE"
 SAFE_NAMES = frozenset({"KB_PRESET", "KB_MODEL", "KB_LANGUAGE", "KB_FORMATS"})
@@ -75,10 +76,18 @@ class Sources:
     files: tuple[EnvFile, ...] = ()
     misspelt: Mapping[str, str] = field(default_factory=dict)  # in the environment: name, meant
 
+    def effective_values(self) -> dict[str, str]:
+        """Return the values by the setting's name, relative paths made absolute."""
+        found = {}
+        for name, value in self.values.items():
+            path = self.origins[name].path
+            found[name] = absolute_paths(name, value, path.parent if path else Path.cwd())
+        return found
+
     def library_variables(self) -> dict[str, str]:
-        """Return the variables of libraries in the trusted file."""
+        """Return the variables of libraries in the trusted file, relative paths made absolute."""
         return {
-            name: value
+            name: absolute_paths(name, value, file.path.parent)
             for file in self.files
             if file.trusted
             for name, value in file.values.items()
@@ -92,12 +101,12 @@ def trusted_file(folder: Path) -> Path:
     return Path(named).expanduser().absolute() if named else folder / ".env"
 
 
-def read_sources(folder: Path, known: Collection[str]) -> Sources:
+def read_sources(folder: Path, known: Collection[str], *, with_files: bool = True) -> Sources:
     """Read the files and the environment; `known` are the names of all settings.
 
     Raises SettingsError for a file that cannot be read and for a line that has no effect.
     """
-    files = tuple(_files(folder, known))
+    files = tuple(_files(folder, known)) if with_files else ()
     names = [*SYNONYMS, *known]
     found: dict[str, tuple[str, Origin]] = {}
     for file in files:
@@ -239,6 +248,17 @@ def _parse_untrusted(path: Path, text: str, known: Collection[str]) -> EnvFile:
         if any(isinstance(part, Variable) for part in parse_variables(value)):
             # A stranger's file must not copy a secret of the environment into a model's name.
             raise _undefined(Origin(name, path, line))
+        if names_model_folder(name, value):
+            raise SettingsError(
+                "setting.untrusted_folder",
+                "{path}, line {line}: {name} may not name a folder in the .env of the current "
+                "folder.",
+                hint="Name a model of the hub, or put the line into the .env in the project's "
+                "folder or the environment.",
+                path=path,
+                line=line,
+                name=name,
+            )
         values[name], lines[name] = value, line
     return EnvFile(path, False, values, lines, tuple(ignored))
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field, SecretStr
+
+from kb.settings.choices import LOG_LEVELS, one_of
 
 
 class JobSettings(BaseModel):
@@ -66,9 +70,8 @@ class JobSettings(BaseModel):
         "Ingest tab look twice at such files of a folder, a second apart, and leave out those that "
         "changed.",
     )
-    log_level: str = Field(
+    log_level: Annotated[str, one_of(*LOG_LEVELS)] = Field(
         "WARNING",
         alias="KB_LOG_LEVEL",
-        pattern=r"(?i)^(debug|info|warning|error|critical)$",
         description="DEBUG, INFO, WARNING or ERROR; logs go to standard error.",
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
+
+from kb.settings.choices import COMPUTE_TYPES, DEVICE, LANGUAGES, one_of
 
 
 class RecognitionSettings(BaseModel):
@@ -31,7 +33,7 @@ class RecognitionSettings(BaseModel):
         alias="KB_ENGINE",
         description="Recognizer engine, a name from the engine table.",
     )
-    language: str = Field(
+    language: Annotated[str, one_of("auto", *LANGUAGES)] = Field(
         "auto",
         alias="KB_LANGUAGE",
         description="Spoken language as a two-letter code, or auto.",
@@ -65,10 +67,9 @@ class RecognitionSettings(BaseModel):
         "(kb vocabulary) and names from its titles; 0 for none. Channels without a list get "
         "no prompt.",
     )
-    device: str = Field(
+    device: Annotated[str, DEVICE] = Field(
         "auto",
         alias="KB_DEVICE",
-        pattern=r"(?i)^\s*(auto|cpu|mps|(cuda|rocm|hip)(:\d{1,3})?)\s*$",
         description="auto, cuda, cuda:N, mps or cpu.",
     )
     cpu_threads: int = Field(
@@ -122,7 +123,7 @@ class RecognitionSettings(BaseModel):
         "bfloat16, float16 or float32; auto takes bfloat16 on a card that has it, else float16. "
         "A CPU computes in float32.",
     )
-    compute_type: str = Field(
+    compute_type: Annotated[str, one_of("auto", *COMPUTE_TYPES)] = Field(
         "auto",
         alias="KB_COMPUTE_TYPE",
         description="Arithmetic of the faster-whisper engine: float32, float16, bfloat16, int8, "

@@ -7,7 +7,9 @@ The environment has precedence over `.env`; `kb/settings/env_sources.py` says wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +38,11 @@ ENV_FOLDER = (
 )
 
 log = logging.getLogger(__name__)
+
+
+def env_folder() -> Path:
+    """Return the folder of the project's `.env`, where relative names of defaults begin."""
+    return ENV_FOLDER
 
 
 GROUPS: dict[str, type[BaseModel]] = {
@@ -98,14 +105,62 @@ def get_settings() -> Settings:
 
     Raises SettingsError naming the variable and the accepted values.
     """
-    sources = read_sources(ENV_FOLDER, ALIASES)
+    try:
+        sources = read_sources(ENV_FOLDER, ALIASES)
+    except SettingsError as error:
+        if _mistakes is None:
+            raise
+        _mistakes.append(error)
+        sources = _readable_environment()
     process_environment.apply(sources.library_variables())
     for name, meant in sources.misspelt.items():
         log.warning("The environment has %s, which is no setting. Did you mean %s?", name, meant)
-    settings = _validated(sources.values, sources.origins)
+    values = sources.effective_values()
+    for name, value in values.items():
+        if sources.origins[name].path is None and name in os.environ:
+            # Processes that this one starts may have another current folder.
+            os.environ[name] = value
+    settings = _validated(values, sources.origins, _mistakes)
     _current.clear()
     _current.append(sources)
     return settings
+
+
+_mistakes: list[SettingsError] | None = None  # collected instead of raised, where it is a list
+
+
+@contextmanager
+def tolerant_settings() -> Iterator[list[SettingsError]]:
+    """Read settings with the defaults for values that are refused, and yield the mistakes.
+
+    For reports, which must work with faulty settings too. The mistakes are known once
+    `get_settings` was called within the block.
+    """
+    global _mistakes
+    found: list[SettingsError] = []
+    _mistakes = found
+    get_settings.cache_clear()
+    try:
+        yield found
+    finally:
+        _mistakes = None
+        get_settings.cache_clear()
+
+
+def tolerated_mistakes() -> tuple[SettingsError, ...]:
+    """Return the mistakes of the settings in use; there are none outside `tolerant_settings`."""
+    get_settings()
+    return tuple(_mistakes or ())
+
+
+def _readable_environment() -> Sources:
+    """Return the settings of the environment alone, none if one of them cannot be used."""
+    try:
+        return read_sources(ENV_FOLDER, ALIASES, with_files=False)
+    except SettingsError as error:
+        if _mistakes is not None:
+            _mistakes.append(error)
+        return Sources()
 
 
 def current_sources() -> Sources:
@@ -128,8 +183,15 @@ _current: list[Sources] = []  # of the last reading
 
 
 def _validated(
-    values: Mapping[str, object], origins: Mapping[str, Origin] | None = None
+    values: Mapping[str, object],
+    origins: Mapping[str, Origin] | None = None,
+    mistakes: list[SettingsError] | None = None,
 ) -> Settings:
+    """Return the settings of these values, by alias or by field.
+
+    Raises SettingsError for the first mistake; with a list of `mistakes` it is added there, and the
+    setting's default is used.
+    """
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -138,11 +200,16 @@ def _validated(
         field = Settings.model_fields.get(where)
         name = str(field.alias) if field else where
         found = (origins or {}).get(name)
-        raise SettingsError(
+        mistake = SettingsError(
             "setting.value",
             "Setting {name}: {reason}.",
             hint="Correct {origin}; see .env.example.",
             name=name,
             reason=reason,
             origin=found.clause() if found else _unset(name),
-        ) from None
+        )
+    if mistakes is None or name not in values:
+        raise mistake
+    mistakes.append(mistake)
+    kept = {each: value for each, value in values.items() if each != name}
+    return _validated(kept, origins, mistakes)

@@ -22,7 +22,7 @@ def check_no_folder_here(name: str, hub_name: str = "") -> None:
     if not is_path(name) and found.exists():
         raise ModelUnavailable(
             "model.folder_here",
-            "Model {name} is a name on the hub, and the current folder has {path} too, which would "
+            "Model {name} is not written as a path, and the current folder has {path}, which would "
             "be loaded instead.",
             hint="Start from another folder; or name the folder itself: {explicit}.",
             name=name,

@@ -11,4 +11,4 @@ def first_mistake(error: ValidationError) -> tuple[str, str]:
     The value is left out of the reason: it may be a secret.
     """
     first = error.errors(include_input=False, include_url=False)[0]
-    return ".".join(str(part) for part in first["loc"]), first["msg"]
+    return ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")

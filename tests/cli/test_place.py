@@ -61,7 +61,8 @@ def test_python_files_and_programs_of_the_current_folder_are_not_run(tmp_path: P
         "export x", "reindex", "cancel x", "retry x", "retry --failed", "pause", "resume",
         "publish --all", "sync", "sync --dry-run", "review", "clip x --from 0 --to 1 -o a.wav",
         "vocabulary x", "correct x --from a --to b", "follow --list", "unfollow x",
-        "worker --stop",
+        "worker --stop", "verify", "verify --dry-run", "backup", "restore --list", "audit",
+        "remove x", "remove --list", "ask x --to local",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("exists", [False, True])
@@ -87,7 +88,10 @@ def test_a_misspelt_library_is_not_made_by_a_look_at_it(
     assert str(home) in "".join(shown.err.split("\n")) or "Usage" in shown.err, shown
 
 
-@pytest.mark.parametrize("command", ["doctor", "presets", "models", "--version", "status --help"])
+@pytest.mark.parametrize(
+    "command", ["doctor", "presets", "models", "--version", "status --help", "scan talks", "ask x",
+                "scan talks --json", "search x --remote", "upload nothing.pdf", "scan nowhere"],
+)  # fmt: skip
 def test_commands_that_need_no_library_make_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
@@ -98,5 +102,32 @@ def test_commands_that_need_no_library_make_none(
     monkeypatch.setenv("KB_HOME", str(home))
     monkeypatch.setenv("KB_MODEL", "demo")
     get_settings.cache_clear()
+    (tmp_path / "talks").mkdir()
+    (tmp_path / "talks" / "talk.wav").write_bytes(b"RIFF")
     run(command.split())
     assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["ingest talks", "ingest nowhere", "follow talks", "restore missing.zip -y"]
+)
+def test_a_new_library_is_announced_where_it_is_made(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    from kb.cli.main import run
+    from kb.settings import get_settings
+
+    home = tmp_path / "librray"
+    monkeypatch.setenv("KB_HOME", str(home))
+    monkeypatch.setenv("KB_MODEL", "demo")
+    get_settings.cache_clear()
+    (tmp_path / "talks").mkdir()
+    write_wav(tmp_path / "talks" / "talk.wav", compose(WordBank.load(), "mountain"))
+    run(command.split())
+    shown = capsys.readouterr().err
+    assert (f"New library made in {home}" in shown) == (home / "kb.sqlite").is_file()
+    run(command.split())
+    assert "New library" not in capsys.readouterr().err

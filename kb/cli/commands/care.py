@@ -12,6 +12,7 @@ import typer
 
 from kb.cli.options import FAILED, Json
 from kb.cli.output import console
+from kb.cli.output.library import new_library_note
 from kb.errors import UsageError
 from kb.service import Service
 from kb.types.safe_text import printable
@@ -39,7 +40,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check every file against its hash, every transcript, the index and the queue's rows."""
-    service = Service()
+    service = Service.of_existing_library()
     with console.byte_progress("checking", shown=sys.stderr.isatty()) as progress:
         report = service.verification.run(mend=not dry_run, repair=repair, progress=progress)
     faults = report.faults
@@ -74,7 +75,7 @@ def backup(
     as_json: Json = False,
 ) -> None:
     """Pack the library into one checked file: queue, subscriptions, metadata, transcripts."""
-    service = Service()
+    service = Service.of_existing_library()
     with console.byte_progress("packing", shown=sys.stderr.isatty()) as progress:
         report = service.backup.make(target, media=media, progress=progress)
     if as_json:
@@ -104,7 +105,7 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Put a backup back into the library; what it replaces is kept aside."""
-    service = Service()
+    service = Service.of_existing_library() if listed else Service()
     if listed:
         copies = service.backup.copies()
         if as_json:
@@ -119,7 +120,10 @@ def restore(
     if not yes and sys.stdin.isatty():
         shown = source or "the newest copy of the database"
         typer.confirm(f"Put {shown} into {service.settings.home}?", abort=True, err=True)
-    with console.byte_progress("unpacking", shown=sys.stderr.isatty()) as progress:
+    with (
+        new_library_note(service.settings.home),
+        console.byte_progress("unpacking", shown=sys.stderr.isatty()) as progress,
+    ):
         report = service.backup.restore(source, progress=progress)
     problems: tuple[str, ...] = ()
     if report.complete:

@@ -14,6 +14,7 @@ from rich.live import Live
 
 from kb.cli.options import FAILED, Json, with_filter_options, with_run_options
 from kb.cli.output import console
+from kb.cli.output.library import new_library_note
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import STATES, Service
@@ -53,7 +54,8 @@ def ingest(
     """Queue media for the library: copy, transcribe, file, index."""
     service = Service()
     confirm = partial(_confirm_again, options, ask=sys.stdin.isatty() and not as_json)
-    report = service.ingest.run(sources, options, filters, confirm)
+    with new_library_note(service.settings.home):
+        report = service.ingest.run(sources, options, filters, confirm)
     items = report.items
     if wait:
         # The wait includes requested items that were in the queue before. An item that waits for
@@ -113,8 +115,9 @@ def worker(
     if stop:
         _stop_workers(service)
         return
-    if detach:
+    with new_library_note(service.settings.home):
         service.library.prepare()
+    if detach:
         if service.queue.own_worker_alive():
             console.print_note(f"A worker is running already: {service.queue.own_executor_id}.")
             return

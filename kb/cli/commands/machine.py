@@ -11,6 +11,7 @@ from rich.text import Text
 
 from kb.cli.options import Json, with_run_options
 from kb.cli.output import console, machine
+from kb.cli.output.library import new_library_note
 from kb.options import RunOptions
 from kb.service import Service
 
@@ -31,7 +32,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Show who did what in this library: sign-ins, uploads, ingests, corrections, settings."""
-    lines = Service().audit.read(limit)
+    lines = Service.of_existing_library().audit.read(limit)
     if as_json:
         console.print_json(lines)
         return
@@ -58,7 +59,10 @@ def calibrate(
     """Measure this machine with a model, for plans, presets and the first batch."""
     service = Service()
     try:
-        with console.media_progress("calibrating", shown=sys.stderr.isatty()) as progress:
+        with (
+            new_library_note(service.settings.home),
+            console.media_progress("calibrating", shown=sys.stderr.isatty()) as progress,
+        ):
             measured = service.machines.calibrate(
                 service.transcription.options(options), seconds, progress
             )

@@ -13,6 +13,7 @@ import typer
 from kb.cli.options import FAILED, Json, with_run_options
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
+from kb.cli.output.library import new_library_note
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import Service
@@ -110,7 +111,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask a knowledge base; sources lead to video and second."""
-    service = Service()
+    service = Service.of_existing_library() if to == "local" else Service.for_reading()
     if to == "local":
         found = service.search.run(question, limit=5)
         if as_json:
@@ -137,17 +138,23 @@ def upload(
     options: RunOptions,
 ) -> None:
     """Send other files to the ODIN project as they are (TXT PDF MP4 DOCX HTML and more)."""
-    service = Service()
-    service.publisher.check(REMOTE)
+    reader = Service.for_reading()
     files: list[Path] = []
-    for path in paths:
-        files.extend(service.publisher.files_in(path))
+    try:
+        reader.publisher.check(REMOTE)
+        for path in paths:
+            files.extend(reader.publisher.files_in(path))
+    finally:
+        reader.close()
     if not files:
         raise UsageError(
             "upload.nothing",
             "There is nothing to send in what was given.",
             hint="Give files, or a folder with files, that ODIN takes.",
         )
+    service = Service()
+    with new_library_note(service.settings.home):
+        service.library.prepare()
     number = 0
     service.audit.record("upload to a knowledge base", [file.name for file in files], to=REMOTE)
     with console.count_progress("upload", len(files), shown=sys.stderr.isatty()) as progress:

@@ -19,9 +19,11 @@ from kb.cli.options import (
     with_run_options,
 )
 from kb.cli.output import console
+from kb.cli.output.library import new_library_note
 from kb.errors import RetryLater, UsageError
 from kb.options import RunOptions
 from kb.service import Service
+from kb.service.existing import has_library
 from kb.service.notation import VideoFilters, format_timestamp, parse_span
 
 if TYPE_CHECKING:
@@ -49,11 +51,19 @@ def scan(
     as_json: Json = False,
 ) -> None:
     """Show what would be ingested and at what cost; nothing is queued."""
-    found = Service().ingest.scan(source, filters, options)
+    service = Service.for_reading()
+    try:
+        found = service.ingest.scan(source, filters, options)
+    finally:
+        service.close()
     if as_json:
         console.print_json(found.as_dict())
     else:
         print_scan(found)
+    if not has_library(service.settings.home):
+        console.print_note(
+            f"There is no library in {service.settings.home} yet: kb ingest makes one there."
+        )
 
 
 @with_filter_options
@@ -83,7 +93,8 @@ def follow(
             hint="kb follow SOURCE, or kb follow --list",
         )
     every_s = parse_span(every)
-    service.library.prepare()
+    with new_library_note(service.settings.home):
+        service.library.prepare()
     options.resolve_preset(service.settings)
     path = Path(source).expanduser()
     if path.exists():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kb import storage
@@ -70,8 +72,17 @@ class JobQueue:
     The database is opened at first use; every method may raise LibraryError.
     """
 
-    def __init__(self, settings: Settings, library: Library, audit: AuditLog | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        library: Library,
+        audit: AuditLog | None = None,
+        *,
+        temporary: bool = False,
+    ) -> None:
+        """`temporary`: an empty database that is removed with this object, not the library's."""
         self._settings = settings
+        self._temporary = temporary
         self._audit = audit
         self._library = library
         self._exit_stack = contextlib.ExitStack()  # closes what was opened
@@ -79,7 +90,11 @@ class JobQueue:
     @cached_property
     def database(self) -> Database:
         """The database. A new one gets the items of the library folder."""
-        database = Database.open(self._settings)
+        settings = self._settings
+        if self._temporary:
+            folder = self._exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="kb-"))
+            settings = settings.replace(home=Path(folder))
+        database = Database.open(settings)
         self._exit_stack.callback(database.close)
         store = ItemStore(database)
         if not any(store.counts().values()):

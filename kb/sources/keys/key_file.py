@@ -6,22 +6,13 @@ from pathlib import Path
 
 from kb import storage
 from kb.errors import SettingsError
-from kb.settings import PROJECT_ROOT, Settings
-from kb.sources.keys.key_ring import ApiKey, is_key, key_file_error, key_text, keys_file, read_keys
+from kb.settings import Settings
+from kb.sources.keys.key_ring import ApiKey, is_key, key_file_error, key_text, keys_path, read_keys
 
 
 def key_file_path(settings: Settings) -> Path:
-    """Return the path of the existing file of keys, else the path at which it is created.
-
-    It is created in the project's folder, or in the current folder if there is no project.
-    """
-    found = keys_file(settings.yt_api_keys_file)
-    if found is not None:
-        return found
-    path = Path(settings.yt_api_keys_file).expanduser()
-    # The folder of an installed package must not contain files of the user.
-    project = (PROJECT_ROOT / "pyproject.toml").is_file()
-    return path if path.is_absolute() else (PROJECT_ROOT if project else Path.cwd()) / path
+    """Return the path of the file of keys, in use or to be made."""
+    return keys_path(settings.yt_api_keys_file)
 
 
 def is_in_file(settings: Settings, key: ApiKey) -> bool:

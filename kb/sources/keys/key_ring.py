@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from kb import storage
 from kb.database import Database, api_keys
 from kb.errors import QuotaExhausted, SettingsError
-from kb.settings import PROJECT_ROOT, Settings
+from kb.settings import Settings, env_folder
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 # The characters that a key may have: an HTTP header cannot carry others.
@@ -139,15 +139,29 @@ def is_key(text: str) -> bool:
     return bool(_KEY.fullmatch(text))
 
 
+def keys_path(name: str) -> Path:
+    """Return the path of the file of keys for this setting.
+
+    A relative name begins at the project's folder: a file of the current folder may come from
+    anybody, and its keys would be used and written to.
+    """
+    path = Path(name).expanduser()
+    return path if path.is_absolute() else env_folder() / path
+
+
 def keys_file(name: str) -> Path | None:
     """Return the path of the keys for this setting, None if nothing is there.
 
-    The current folder is searched first, then the folder beside the package. A folder or a pipe
-    of that name is returned too: its reading gives the error.
+    A folder or a pipe of that name is returned too: its reading gives the error.
     """
-    path = Path(name).expanduser()
-    candidates = [path] if path.is_absolute() else [Path.cwd() / path, PROJECT_ROOT / path]
-    return next((candidate for candidate in candidates if candidate.exists()), None)
+    path = keys_path(name)
+    return path if path.exists() else None
+
+
+def unused_keys_file(name: str) -> Path | None:
+    """Return the file of this name in the current folder, None if it is the one in use."""
+    here, path = Path.cwd() / Path(name).name, keys_path(name)
+    return here if here.is_file() and not (path.exists() and here.samefile(path)) else None
 
 
 class KeyRing:

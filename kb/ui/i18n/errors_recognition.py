@@ -93,8 +93,8 @@ DE: dict[str, tuple[str, str]] = {
         _HERE + " Bekannte Namen: {known}.",
     ),
     "model.folder_here": (
-        "Modell {name} ist ein Name des Hubs, und der aktuelle Ordner hat auch {path}; das würde "
-        "stattdessen geladen.",
+        "Modell {name} ist nicht als Pfad geschrieben, und der aktuelle Ordner hat {path}; das "
+        "würde stattdessen geladen.",
         "Aus einem anderen Ordner starten; oder den Ordner selbst nennen: {explicit}.",
     ),
     "model.weights_missing": (

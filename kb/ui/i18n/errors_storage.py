@@ -145,6 +145,15 @@ DE: dict[str, tuple[str, str]] = {
         "{path} liegt im aktuellen Ordner und darf keine Geheimnisse der Oberfläche setzen.",
         "Die Oberfläche mit kb app starten, oder die Datei nach {trusted} verschieben.",
     ),
+    "setting.untrusted_folder": (
+        "{path}, Zeile {line}: {name} darf in der .env des aktuellen Ordners keinen Ordner nennen.",
+        "Ein Modell vom Hub nennen, oder die Zeile in die .env im Ordner des Projekts oder in die "
+        "Umgebung schreiben.",
+    ),
+    "setting.choice": (
+        "Einstellung {name}: eines von diesen wird erwartet: {known}.",
+        "{origin} berichtigen.",
+    ),
     "setting.control_character": (
         "{origin}: der Wert enthält einen Zeilenumbruch, einen Tabulator oder ein anderes "
         "Steuerzeichen.",

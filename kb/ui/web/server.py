@@ -21,6 +21,7 @@ from kb.errors import KBError
 from kb.service import Service, open_browser, uploads
 from kb.service.private_files import private_files
 from kb.service.sessions import Sessions
+from kb.service.setting_choices import check_choices
 from kb.service.throughput_meter import record_throughput
 from kb.service.views import AuditLog
 from kb.service.worker_supervisor import POLL_EVERY_S, Chore, worker_supervisor
@@ -75,6 +76,7 @@ def middleware(
     global _guard_installed
     access.check_secrets_files()
     settings = get_settings()
+    check_choices(settings)
     request_guard.check_binding(address, settings, oidc=access.oidc_enabled())
     hosts: tuple[str, ...] = tuple(name for name in allowed_hosts if "*" not in name)
     if request_guard.is_loopback(address):
