@@ -24,6 +24,8 @@ os.environ["KB_SINKS"] = "local"
 from rich.text import Text  # noqa: E402
 
 from kb.cli.output import console  # noqa: E402
+from kb.cli.output.items import print_problems  # noqa: E402
+from kb.cli.output.progress import ingest_progress  # noqa: E402
 from kb.errors import KBError  # noqa: E402
 from kb.options import RunOptions  # noqa: E402
 from kb.service import ItemStatus, Service  # noqa: E402
@@ -44,7 +46,7 @@ def main() -> int:
     service = Service()
     say("The sample channel goes into a knowledge base …", "bold")
     statuses = ingest(service)
-    console.print_problems(statuses)
+    print_problems(statuses)
     if any(status.state not in OK_STATES for status in statuses):
         say("Not all of the talks made it.", "bold red")
         return 1
@@ -67,7 +69,7 @@ def ingest(service: Service) -> list[ItemStatus]:
     for problem in report.refused:
         console.print_error(problem)
     if report.enqueued:
-        with console.ingest_progress(len(report.enqueued), shown=sys.stderr.isatty()) as listener:
+        with ingest_progress(len(report.enqueued), shown=sys.stderr.isatty()) as listener:
             service.follow.run(report.enqueued, listener)
     ids = [*report.enqueued, *(skipped.id for skipped in report.skipped)]
     statuses = service.items.statuses(ids=ids)

@@ -26,6 +26,10 @@ from kb.cli.options import (
 )
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
+from kb.cli.output.items import print_uncertain_spans
+from kb.cli.output.machine import print_checks
+from kb.cli.output.progress import media_progress
+from kb.cli.output.search import print_search, search_document
 from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.options import RunOptions
 from kb.service import Service, open_browser
@@ -81,7 +85,7 @@ def transcribe(
     if output is not None:
         _check_output(output)
     try:
-        with console.media_progress(file.name, shown=sys.stderr.isatty()) as progress:
+        with media_progress(file.name, shown=sys.stderr.isatty()) as progress:
             transcript = service.transcription.run(file, options, progress)
         text = service.items.render(transcript, name)
     except MediaUnavailable as error:
@@ -151,9 +155,9 @@ def search(
         )
     result = Service.of_existing_library().search.run(query, mode, limit)  # type: ignore[arg-type]
     if as_json:
-        console.print_json(console.search_document(result))
+        console.print_json(search_document(result))
     else:
-        console.print_search(result)
+        print_search(result)
 
 
 @app.command()
@@ -204,7 +208,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
     if transcript.witness:
         console.print_note(f"Agreement with {transcript.witness.source}: "
                      f"{transcript.witness.agreement:.0%}")  # fmt: skip
-    console.print_uncertain_spans(transcript)
+    print_uncertain_spans(transcript)
     for problem in (entry.error, *transcript.warnings):
         if problem:
             console.print_warning(problem)
@@ -277,7 +281,7 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         console.print_json([asdict(check) for check in checks])
     else:
-        console.print_checks(checks)
+        print_checks(checks)
     if any(check.state == "fail" for check in checks):
         raise typer.Exit(FAILED)
 

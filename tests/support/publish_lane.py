@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kb.cli.output.console import status_document
+from kb.cli.output.items import status_document
 from kb.pipeline import stages
 from kb.settings import Settings
 from kb.types import Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word

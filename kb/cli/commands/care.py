@@ -13,6 +13,7 @@ import typer
 from kb.cli.options import FAILED, Json
 from kb.cli.output import console
 from kb.cli.output.library import new_library_note
+from kb.cli.output.progress import byte_progress
 from kb.errors import UsageError
 from kb.service import Service
 from kb.types.safe_text import printable
@@ -41,7 +42,7 @@ def verify(
 ) -> None:
     """Check every file against its hash, every transcript, the index and the queue's rows."""
     service = Service.of_existing_library()
-    with console.byte_progress("checking", shown=sys.stderr.isatty()) as progress:
+    with byte_progress("checking", shown=sys.stderr.isatty()) as progress:
         report = service.verification.run(mend=not dry_run, repair=repair, progress=progress)
     faults = report.faults
     if as_json:
@@ -76,7 +77,7 @@ def backup(
 ) -> None:
     """Pack the library into one checked file: queue, subscriptions, metadata, transcripts."""
     service = Service.of_existing_library()
-    with console.byte_progress("packing", shown=sys.stderr.isatty()) as progress:
+    with byte_progress("packing", shown=sys.stderr.isatty()) as progress:
         report = service.backup.make(target, media=media, progress=progress)
     if as_json:
         console.print_json({**asdict(report), "path": str(report.path)})
@@ -122,7 +123,7 @@ def restore(
         typer.confirm(f"Put {shown} into {service.settings.home}?", abort=True, err=True)
     with (
         new_library_note(service.settings.home),
-        console.byte_progress("unpacking", shown=sys.stderr.isatty()) as progress,
+        byte_progress("unpacking", shown=sys.stderr.isatty()) as progress,
     ):
         report = service.backup.restore(source, progress=progress)
     problems: tuple[str, ...] = ()

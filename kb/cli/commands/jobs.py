@@ -14,7 +14,15 @@ from rich.live import Live
 
 from kb.cli.options import FAILED, Json, with_filter_options, with_run_options
 from kb.cli.output import console
+from kb.cli.output.items import (
+    print_problems,
+    print_report,
+    report_document,
+    status_document,
+    status_view,
+)
 from kb.cli.output.library import new_library_note
+from kb.cli.output.progress import ingest_progress
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import STATES, Service
@@ -65,13 +73,13 @@ def ingest(
             console.print_note(
                 f"The {lane.name} lane is paused: {lane.reason}. Go on with: kb resume"
             )
-        with console.ingest_progress(len(ids), shown=sys.stderr.isatty()) as listener:
+        with ingest_progress(len(ids), shown=sys.stderr.isatty()) as listener:
             items = tuple(service.follow.run(ids, listener, options=options))
         report = replace(report, items=items)
     if as_json:
-        console.print_json(console.report_document(report))
+        console.print_json(report_document(report))
     else:
-        console.print_report(report, waited=wait)
+        print_report(report, waited=wait)
         if wait and any(item.state == "waiting" for item in items):
             console.print_note(
                 "What waits goes on by itself while a worker runs: kb worker --detach"
@@ -196,7 +204,7 @@ def status(
     if watch:
         with Live(console=console.out, auto_refresh=False) as live:
             while True:
-                live.update(console.status_view(service, state, limit or 20), refresh=True)
+                live.update(status_view(service, state, limit or 20), refresh=True)
                 time.sleep(1.0)
     ids = service.items.resolve_ids([item_id]) if item_id else None
     if limit is None and not (every or as_json):
@@ -205,7 +213,7 @@ def status(
     if as_json:
         console.print_json(
             {
-                "items": [console.status_document(item) for item in items],
+                "items": [status_document(item) for item in items],
                 "counts": service.queue.counts(),
                 "publications": service.queue.outbox.counts(),
                 "lanes": [asdict(lane) for lane in service.queue.lanes()],
@@ -214,8 +222,8 @@ def status(
             }
         )
     elif items:
-        console.out.print(console.status_view(service, state, limit, items))
-        console.print_problems(items)
+        console.out.print(status_view(service, state, limit, items))
+        print_problems(items)
         if limit == len(items) and not ids:
             counts = service.queue.counts()
             total = counts.get(state, 0) if state else sum(counts.values())

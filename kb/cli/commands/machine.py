@@ -12,6 +12,7 @@ from rich.text import Text
 from kb.cli.options import Json, with_run_options
 from kb.cli.output import console, machine
 from kb.cli.output.library import new_library_note
+from kb.cli.output.progress import media_progress
 from kb.options import RunOptions
 from kb.service import Service
 
@@ -61,7 +62,7 @@ def calibrate(
     try:
         with (
             new_library_note(service.settings.home),
-            console.media_progress("calibrating", shown=sys.stderr.isatty()) as progress,
+            media_progress("calibrating", shown=sys.stderr.isatty()) as progress,
         ):
             measured = service.machines.calibrate(
                 service.transcription.options(options), seconds, progress

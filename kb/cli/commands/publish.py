@@ -14,6 +14,8 @@ from kb.cli.options import FAILED, Json, with_run_options
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
 from kb.cli.output.library import new_library_note
+from kb.cli.output.progress import count_progress
+from kb.cli.output.search import print_search, search_document
 from kb.errors import UsageError
 from kb.options import RunOptions
 from kb.service import Service
@@ -58,7 +60,7 @@ def publish(
     if to == REMOTE and len(chosen) > 1:
         publish_output.print_estimate(service.publisher.estimate(chosen))
     service.audit.record("publish", chosen, to=to)
-    with console.count_progress("publish", len(chosen), shown=sys.stderr.isatty()) as progress:
+    with count_progress("publish", len(chosen), shown=sys.stderr.isatty()) as progress:
         result = service.publisher.publish(to, chosen, options.metadata, progress)
     _print_result(result, held, as_json)
 
@@ -91,7 +93,7 @@ def sync(
         return
     todo = len(plan.selected_steps(prune=prune))
     service.audit.record("sync", to=REMOTE)
-    with console.count_progress("sync", todo, shown=sys.stderr.isatty()) as progress:
+    with count_progress("sync", todo, shown=sys.stderr.isatty()) as progress:
         result = service.publisher.apply(
             plan, prune=prune, metadata=options.metadata, progress=progress
         )
@@ -115,9 +117,9 @@ def ask(
     if to == "local":
         found = service.search.run(question, limit=5)
         if as_json:
-            console.print_json(console.search_document(found))
+            console.print_json(search_document(found))
         else:
-            console.print_search(found)
+            print_search(found)
         return
     if to != REMOTE:
         raise UsageError(
@@ -157,7 +159,7 @@ def upload(
         service.library.prepare()
     number = 0
     service.audit.record("upload to a knowledge base", [file.name for file in files], to=REMOTE)
-    with console.count_progress("upload", len(files), shown=sys.stderr.isatty()) as progress:
+    with count_progress("upload", len(files), shown=sys.stderr.isatty()) as progress:
 
         def on_file_done(result: FileResult) -> None:
             nonlocal number

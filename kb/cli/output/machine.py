@@ -1,13 +1,15 @@
-"""Output about machines, models and measurements."""
+"""Output about machines, their checks, models and measurements."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
+
+from kb.cli.output.console import STATE_STYLES, out
 
 if TYPE_CHECKING:
     from kb.service.views import Calibration, Estimate, Machine, ModelFacts, Preset, Sample
@@ -141,3 +143,17 @@ def _format_size(count: int) -> str:
     if not count:
         return ""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def print_checks(checks: Sequence[Any]) -> None:
+    """Print the checks of `kb doctor`; each failed one with the command that repairs it."""
+    for check in checks:
+        out.print(
+            Text.assemble(
+                (f"{check.state:5}", STATE_STYLES.get(check.state, "")),
+                (f"{check.name:22}", "bold"),
+                check.detail,
+            )
+        )
+        if check.fix:
+            out.print(Text(f"{'':27}→ {check.fix}"))

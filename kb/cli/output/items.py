@@ -1,0 +1,206 @@
+"""Output about items: their status, the report of an ingest, problems and uncertain spans."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from kb.cli.output.console import STATE_STYLES, out, print_note
+from kb.cli.output.machine import machine_lines
+from kb.service import IngestReport, ItemStatus, Service
+from kb.service.notation import format_timestamp
+from kb.service.results import Publication
+from kb.types import Transcript
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kb.service.views import CrashLoop
+
+
+def status_document(status: ItemStatus) -> dict[str, Any]:
+    """Return an item's status as `kb status --json` shows it."""
+    document = asdict(status)
+    document["progress"] = round(status.progress, 4)
+    document["share"] = round(status.share, 4)
+    document["publish"] = {
+        publication.pop("sink"): publication for publication in document.pop("publications")
+    }
+    return document
+
+
+def report_document(report: IngestReport) -> dict[str, Any]:
+    """Return the document that `kb ingest --json` prints.
+
+    Counts of 0 and an empty list of notes are left out.
+    """
+    counts = {"rejected": report.rejected, "unavailable": report.unavailable}
+    notes = {"notes": list(report.notes)} if report.notes else {}
+    return {
+        "enqueued": list(report.enqueued),
+        "skipped": [asdict(skipped) for skipped in report.skipped],
+        "items": [status_document(item) for item in report.items],
+        "refused": [e.record() for e in report.refused],
+        **{key: count for key, count in counts.items() if count},
+        **notes,
+    }
+
+
+def status_view(
+    service: Service,
+    state: str | None,
+    limit: int | None,
+    items: Sequence[ItemStatus] | None = None,
+) -> Group:
+    """Return totals, the reasons of paused lanes, and one table of items."""
+    if items is None:
+        items = service.items.statuses(state=state, limit=limit)
+    counts = {name: count for name, count in service.queue.counts().items() if count}
+    alive = service.queue.workers()
+    head = Text("  ".join(f"{count} {name}" for name, count in counts.items()) or "no items")
+    head.append(f"  ·  {len(alive)} worker{'s' * (len(alive) != 1)}", style="dim")
+    lines: list[Text | Table] = [head]
+    if alive:
+        lines += machine_lines(service.machines.with_workers(), service.presets.readable())
+    for sink, found in service.queue.outbox.counts().items():
+        if sink != "local":
+            words = "  ".join(f"{count} {status}" for status, count in found.items())
+            lines.append(Text(f"{sink}: {words}", style="dim"))
+    for loop in service.queue.crash_loops():
+        lines.append(Text(crash_loop_text(loop, service.workers.log_file), style="red"))
+    for lane in service.queue.lanes():
+        until = "" if lane.until > 4e9 else time.strftime(" until %d %b %H:%M", _local(lane.until))
+        lines.append(Text(f"The {lane.name} lane is paused{until}: {lane.reason}", style="yellow"))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("id", "title", "stage", "state"):
+        table.add_column(column, overflow="fold" if column == "id" else "ellipsis")
+    table.add_column("done", justify="right")
+    table.add_column("grade", justify="center")
+    table.add_column("published")
+    for item in items:
+        label = item.state
+        if item.state == "waiting" and item.wait_until:
+            label += time.strftime(" until %d %b %H:%M", _local(item.wait_until))
+        style = STATE_STYLES.get(item.state, "")
+        done = f"{item.share:.0%}"
+        table.add_row(
+            Text(item.id), Text(item.title), item.stage, Text(label, style=style), done, item.grade,
+            _published(item.publications),
+        )  # fmt: skip
+    lines.append(table)
+    return Group(*lines)
+
+
+def _published(publications: Sequence[Publication]) -> Text:
+    """Return the knowledge bases of an item, with its state there: `local, odin waiting`.
+
+    The state is omitted if the item is published.
+    """
+    text = Text()
+    for publication in publications:
+        text.append(", " if text else "")
+        text.append(publication.sink, style=STATE_STYLES.get(publication.status, ""))
+        if publication.status != "synced":
+            text.append(f" {publication.status}", style=STATE_STYLES.get(publication.status, ""))
+        if publication.changed and publication.status != "changed":
+            text.append(" (changed)", style="yellow")
+    return text
+
+
+def crash_loop_text(loop: CrashLoop, log_file: Path) -> str:
+    """Return the sentence for a worker that ends again and again."""
+    minutes = max(1, round((time.time() - loop.since) / 60))
+    done = f"{loop.finished} items were finished" if loop.finished else "no item was finished"
+    return (
+        f"Worker {loop.executor_id} ended {loop.count} times in {minutes} min without signing "
+        f"off, and {done}: something kills it, or it crashes. See {log_file}"
+    )
+
+
+def _local(seconds: float) -> time.struct_time:
+    return time.localtime(seconds)
+
+
+def print_report(report: IngestReport, *, waited: bool) -> None:
+    """Print the items queued, the items skipped and, after waiting, how each ended."""
+    for skipped in report.skipped:
+        print_note(f"{skipped.id}: {skipped.reason}")
+    for note in report.notes:
+        print_note(note)
+    if not report.enqueued and not report.refused and not report.items:
+        if not waited:
+            print_note("0 queued.")
+        print_note(_nothing_to_do(report))
+        return
+    if not waited:
+        print_note(f"{len(report.enqueued)} queued.")
+        return
+    print_problems(report.items)
+    state_counts: dict[str, int] = {}
+    for item in report.items:
+        state_counts[item.state] = state_counts.get(item.state, 0) + 1
+    words = ", ".join(f"{count} {state}" for state, count in state_counts.items())
+    if words:
+        print_note(words)
+
+
+def _nothing_to_do(report: IngestReport) -> str:
+    """Return the reason why an ingest queued nothing."""
+    if report.skipped or report.known:
+        if report.rejected:
+            return "Nothing to do: everything that passes the filters is already in the library."
+        return "Nothing to do: everything is already in the library."
+    if report.rejected:
+        return f"Nothing to do: none of the {report.rejected:,} listed media passes the filters."
+    if report.unavailable:
+        return "Nothing to do: everything that is listed is private or removed."
+    return "Nothing to do: nothing is listed there."
+
+
+def print_problems(items: Sequence[ItemStatus]) -> None:
+    """Print why items failed or are held, the errors of publications, and the next steps."""
+    for item in items:
+        _print_problem(item.state, item.title, item.error, item.hint)
+        for publication in item.publications:
+            if publication.status != "held":  # the error of the item gives the reason
+                state = f"{publication.sink} {publication.status}"
+                _print_problem(
+                    state,
+                    item.title,
+                    publication.error,
+                    publication.hint,
+                    STATE_STYLES.get(publication.status),
+                )
+
+
+def _print_problem(state: str, title: str, error: str, hint: str, style: str | None = None) -> None:
+    if error:
+        style = style or STATE_STYLES.get(state, "bold")
+        out.print(Text.assemble((f"{state}: ", style), (title, "bold")))
+        out.print(Text(f"  {error}"))
+        if hint:
+            out.print(Text(f"  → {hint}"))
+
+
+def print_uncertain_spans(transcript: Transcript, limit: int = 10) -> None:
+    """Print the uncertain spans with their reasons; nothing if there are none."""
+    spans = transcript.doubtful_spans
+    if not spans:
+        return
+    flags = [sign for window in transcript.windows for sign in window.flags]
+    total_s = sum(span.duration_s for span in spans)
+    print_note(f"Doubtful: {total_s:.1f} s in {len(spans)} places")
+    for span in spans[:limit]:
+        names = {s.name for s in flags if s.start_s < span.end_s and s.end_s > span.start_s}
+        reasons = ", ".join(sorted(names)) or "no words"
+        print_note(
+            f"  {format_timestamp(span.start_s)} - {format_timestamp(span.end_s)}  {reasons}"
+        )
+    if len(spans) > limit:
+        print_note(f"  … and {len(spans) - limit} more (see --json)")

@@ -1,0 +1,95 @@
+"""Output of a search in the library."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rich.text import Text
+
+from kb.cli.output.console import out, print_note
+from kb.service import SearchResult
+from kb.service.notation import format_timestamp
+from kb.types import Hit
+
+
+def search_document(result: SearchResult) -> dict[str, Any]:
+    """Return the document that `kb search --json` prints."""
+    unknown = [{"word": one.word, "similar": list(one.similar)} for one in result.unknown]
+    return {
+        "query": result.query,
+        "mode": result.mode,
+        "took_ms": result.elapsed_ms,
+        "hits": [
+            {
+                "item_id": hit.item_id,
+                "title": hit.title,
+                "start": hit.start_s,
+                "end": hit.end_s,
+                "at": hit.at_s,
+                "text": hit.text,
+                "snippet": hit.snippet,
+                "score": round(hit.score, 4),
+                "deep_link": hit.deep_link,
+                "path": hit.path,
+                **({"tier": hit.tier} if hit.tier else {}),
+                "missing": list(hit.missing),
+                "occurrences": [
+                    {"at": one.at_s, "text": one.text, "deep_link": one.deep_link}
+                    for one in hit.occurrences
+                ],
+            }
+            for hit in result.hits
+        ],
+        **({"has_more": True} if result.has_more else {}),
+        **({"unknown_words": unknown} if unknown else {}),
+    }
+
+
+def print_search(result: SearchResult) -> None:
+    """Print hits: title and time, the snippet with the hit in bold, the link.
+
+    Passages with all words come first, those with some of them below a heading.
+    """
+    for unknown in result.unknown:
+        similar = f" Did you mean {', '.join(unknown.similar)}?" if unknown.similar else ""
+        print_note(f"No passage has {unknown.word!r}.{similar}")
+    if not result.hits:
+        print_note(f"Nothing found for {result.query!r}.")
+        return
+    for number, hit in enumerate(result.complete, start=1):
+        _print_hit(number, hit)
+    if result.partial:
+        out.print(Text(f"With some of the words ({len(result.partial)}):", style="bold"))
+    for number, hit in enumerate(result.partial, start=len(result.complete) + 1):
+        _print_hit(number, hit)
+    found = len(result.complete)
+    some = f", {len(result.partial)} with some words" if result.partial else ""
+    noun = "passage" if found == 1 else "passages"
+    more = " There are more: raise --limit." if result.has_more else ""
+    print_note(f"{found} {noun}{some} in {result.elapsed_ms:.0f} ms.{more}")
+
+
+def _print_hit(number: int, hit: Hit) -> None:
+    out.print(
+        Text.assemble(
+            (f"{number}. ", "dim"),
+            (hit.title, "bold"),
+            f"  [{format_timestamp(hit.at_s)}]",
+            (f"  {hit.tier}" if hit.tier else "", "yellow"),
+            (f"  without: {', '.join(hit.missing)}" if hit.missing else "", "yellow"),
+        )
+    )
+    out.print(Text("   ").append_text(_highlighted(hit.snippet)))
+    out.print(Text(f"   {hit.deep_link}", style="dim"))
+    seconds = list(dict.fromkeys(int(one.at_s) for one in hit.occurrences))
+    if len(seconds) > 1:
+        times = " · ".join(format_timestamp(float(second)) for second in seconds)
+        out.print(Text(f"   at {times}", style="dim"))
+
+
+def _highlighted(snippet: str) -> Text:
+    text = Text()
+    for number, part in enumerate(re.split(r"\*\*(.+?)\*\*", snippet)):
+        text.append(part, style="bold yellow" if number % 2 else "")
+    return text
