@@ -1,4 +1,4 @@
-"""The inference process, which runs the model, and the worker's end of its connection.
+"""The worker's end of the connection to the inference process, which runs the model.
 
 If a recognizer crashes (a broken driver, no memory left, a file that crashes a codec), only this
 process ends. The worker detects it, starts a new process and tries the item again; an item that was
@@ -14,8 +14,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,21 +27,18 @@ from gpu.devices import unrequested_cpu
 from gpu.monitor import Sample
 from gpu.status import Snapshot
 from gpu.throughput import Calibration
-from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
-from kb.errors import Cancelled, DeviceLost, KBError, TranscriptionError
-from kb.inference.session import InferenceSession, TranscriptionOptions
+from kb.errors import Cancelled, KBError
+from kb.inference.serving import serve
+from kb.inference.session import TranscriptionOptions
 from kb.settings import Settings
 from kb.types import Transcript
-from kb.types.guarded_output import guarded_output
 
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.2  # interval at which a waiting item checks for cancellation
 
-DEVICE_LOST_EXIT_CODE = 75  # exit code of the process after a lost device
 MAX_DEVICE_LOSSES = 2  # in a row; then the CPU is used
 SAMPLES_KEPT = 300
-DEVICE_FAILED_PREFIX = "The device failed: "
 
 
 class InferenceProcessCrashed(KBError):
@@ -321,101 +316,3 @@ class InferenceProcess:
         if self._losses >= MAX_DEVICE_LOSSES and not self.cpu_reason:
             self.cpu_reason = f"the GPU failed {self._losses} times in a row, last with: {reason}"
             log.error("Going on with the CPU: %s", self.cpu_reason)
-
-
-@guarded_output()  # libraries print past the logger
-def serve(
-    connection: Connection,
-    settings: Settings,
-    workers: int,
-    *,
-    cpu_reason: str = "",
-    calibrations: Sequence[Calibration] = (),
-) -> None:
-    """Run the process's main loop: one thread per request, until the connection is closed."""
-    # Ctrl-C reaches all processes of the terminal, and a service manager's stop all processes of
-    # the service; the worker handles both, and closes the connection.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    send_lock = threading.Lock()
-    stop_events: dict[int, threading.Event] = {}
-
-    def send(number: int, kind: str, value: Any) -> None:
-        with send_lock, contextlib.suppress(OSError):
-            connection.send((number, kind, value))
-
-    session = InferenceSession(
-        settings,
-        AdjustableSemaphore(workers),
-        on_snapshot=lambda snapshot: send(0, "machine", snapshot),
-        calibrations=lambda: calibrations,
-        cpu_reason=cpu_reason,
-    )
-
-    def handle_request(
-        number: int, path: Path, options: TranscriptionOptions, sha256: str, shown_as: str
-    ) -> None:
-        try:
-            transcript = session.transcribe(
-                path,
-                options,
-                sha256=sha256,
-                shown_as=shown_as,
-                progress=_rate_limited(lambda done: send(number, "progress", done)),
-                cancelled=stop_events[number].is_set,
-                on_ready=lambda: send(number, "ready", None),
-            )
-        except DeviceLost as error:
-            # The device is unusable in this process; the other items end with the process, too.
-            send(0, "lost", error.message.removeprefix(DEVICE_FAILED_PREFIX).rstrip("."))
-            os._exit(DEVICE_LOST_EXIT_CODE)
-        except KBError as error:
-            send(number, "error", error)
-        except Exception as error:
-            log.exception("%s", path)
-            first = (str(error).splitlines() or [""])[0]
-            send(
-                number,
-                "error",
-                TranscriptionError(
-                    "recognizer.unexpected",
-                    "{kind}: {cause}",
-                    hint="Try again; with the same result, see the details in logs/worker.log.",
-                    kind=type(error).__name__,
-                    cause=first,
-                ),
-            )
-        else:
-            send(number, "transcript", transcript)
-        finally:
-            stop_events.pop(number, None)
-
-    while True:
-        try:
-            message = connection.recv()
-        except (EOFError, OSError):
-            # The worker has ended. Threads may be inside a model: exit immediately.
-            os._exit(0)
-        if message[0] == "end":
-            os._exit(0)
-        if message[0] == "cancel":
-            stop = stop_events.get(message[1])
-            if stop is not None:
-                stop.set()
-            continue
-        _, number, *rest = message
-        stop_events[number] = threading.Event()
-        threading.Thread(target=handle_request, args=(number, *rest), daemon=True).start()
-
-
-def _rate_limited(report: Callable[[float], None], every: float = 0.01) -> Callable[[float], None]:
-    """Return a function that calls `report` after each growth by `every`, and at 1.0."""
-    last = -1.0
-
-    def report_if_moved(done: float) -> None:
-        nonlocal last
-        if done - last >= every or done >= 1.0:
-            last = done
-            report(done)
-
-    return report_if_moved

@@ -21,7 +21,8 @@ from kb.asr.engines.base import EncodedBatch
 from kb.asr.engines.whisper.engine import WhisperEngine
 from kb.asr.engines.whisper.spec import SPEC as WHISPER
 from kb.asr.windows.windowing import Window
-from kb.inference.process import InferenceProcess, serve
+from kb.inference.process import InferenceProcess
+from kb.inference.serving import serve
 from kb.jobs.worker.worker import Worker
 from kb.settings import Settings, get_settings
 

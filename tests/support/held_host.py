@@ -15,7 +15,7 @@ from kb.asr.engines.base import EncodedBatch
 from kb.asr.engines.whisper.engine import WhisperEngine
 from kb.asr.engines.whisper.spec import SPEC as WHISPER
 from kb.asr.windows.windowing import Window
-from kb.inference.process import serve
+from kb.inference.serving import serve
 from kb.settings import Settings
 
 GO = "KB_TEST_GO"  # the variable with the file's path

@@ -1,0 +1,123 @@
+"""The main function of the inference process: one thread per request, until the connection ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from gpu.throughput import Calibration
+from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
+from kb.errors import DeviceLost, KBError, TranscriptionError
+from kb.inference.session import InferenceSession, TranscriptionOptions
+from kb.settings import Settings
+from kb.types.guarded_output import guarded_output
+
+log = logging.getLogger(__name__)
+
+DEVICE_LOST_EXIT_CODE = 75  # exit code of the process after a lost device
+DEVICE_FAILED_PREFIX = "The device failed: "
+
+
+@guarded_output()  # libraries print past the logger
+def serve(
+    connection: Connection,
+    settings: Settings,
+    workers: int,
+    *,
+    cpu_reason: str = "",
+    calibrations: Sequence[Calibration] = (),
+) -> None:
+    """Run the process's main loop: one thread per request, until the connection is closed."""
+    # Ctrl-C reaches all processes of the terminal, and a service manager's stop all processes of
+    # the service; the worker handles both, and closes the connection.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    send_lock = threading.Lock()
+    stop_events: dict[int, threading.Event] = {}
+
+    def send(number: int, kind: str, value: Any) -> None:
+        with send_lock, contextlib.suppress(OSError):
+            connection.send((number, kind, value))
+
+    session = InferenceSession(
+        settings,
+        AdjustableSemaphore(workers),
+        on_snapshot=lambda snapshot: send(0, "machine", snapshot),
+        calibrations=lambda: calibrations,
+        cpu_reason=cpu_reason,
+    )
+
+    def handle_request(
+        number: int, path: Path, options: TranscriptionOptions, sha256: str, shown_as: str
+    ) -> None:
+        try:
+            transcript = session.transcribe(
+                path,
+                options,
+                sha256=sha256,
+                shown_as=shown_as,
+                progress=_rate_limited(lambda done: send(number, "progress", done)),
+                cancelled=stop_events[number].is_set,
+                on_ready=lambda: send(number, "ready", None),
+            )
+        except DeviceLost as error:
+            # The device is unusable in this process; the other items end with the process, too.
+            send(0, "lost", error.message.removeprefix(DEVICE_FAILED_PREFIX).rstrip("."))
+            os._exit(DEVICE_LOST_EXIT_CODE)
+        except KBError as error:
+            send(number, "error", error)
+        except Exception as error:
+            log.exception("%s", path)
+            first = (str(error).splitlines() or [""])[0]
+            send(
+                number,
+                "error",
+                TranscriptionError(
+                    "recognizer.unexpected",
+                    "{kind}: {cause}",
+                    hint="Try again; with the same result, see the details in logs/worker.log.",
+                    kind=type(error).__name__,
+                    cause=first,
+                ),
+            )
+        else:
+            send(number, "transcript", transcript)
+        finally:
+            stop_events.pop(number, None)
+
+    while True:
+        try:
+            message = connection.recv()
+        except (EOFError, OSError):
+            # The worker has ended. Threads may be inside a model: exit immediately.
+            os._exit(0)
+        if message[0] == "end":
+            os._exit(0)
+        if message[0] == "cancel":
+            stop = stop_events.get(message[1])
+            if stop is not None:
+                stop.set()
+            continue
+        _, number, *rest = message
+        stop_events[number] = threading.Event()
+        threading.Thread(target=handle_request, args=(number, *rest), daemon=True).start()
+
+
+def _rate_limited(report: Callable[[float], None], every: float = 0.01) -> Callable[[float], None]:
+    """Return a function that calls `report` after each growth by `every`, and at 1.0."""
+    last = -1.0
+
+    def report_if_moved(done: float) -> None:
+        nonlocal last
+        if done - last >= every or done >= 1.0:
+            last = done
+            report(done)
+
+    return report_if_moved
