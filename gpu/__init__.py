@@ -8,7 +8,8 @@ from __future__ import annotations
 from gpu.devices import Device
 from gpu.failures import device_lost, out_of_memory, refused
 from gpu.manager import BatchCeiling, GPUManager, MemoryUse
-from gpu.presets import Preset, find_preset, load_presets, override
+from gpu.preset_figures import Preset, override
+from gpu.presets import find_preset, load_presets
 
 __all__ = [
     "BatchCeiling",

@@ -22,7 +22,7 @@ from gpu.devices import (
 )
 from gpu.devices import parse_request as _parse_request
 from gpu.failures import device_lost, out_of_memory, refused
-from gpu.presets import RANGES, Preset
+from gpu.preset_figures import RANGES, Preset
 from gpu.remedies import torch_install
 from kb.errors import GPUError
 

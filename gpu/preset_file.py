@@ -13,7 +13,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from gpu.presets import Preset, check_presets, read_preset_file
+from gpu.preset_figures import Preset
+from gpu.presets import check_presets, read_preset_file
 from kb import storage
 from kb.errors import LibraryError, SettingsError, UsageError
 

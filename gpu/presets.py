@@ -5,99 +5,19 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.scalarbool import ScalarBoolean
 
+from gpu.preset_figures import FIGURE_OPTIONS, Preset, figure_problem, quote
 from kb.errors import SettingsError
 from kb.storage import UnreadableText, read_user_text, unreadable_reason
-from kb.types import Timestamps
 
 PRESETS_FILE = Path(__file__).resolve().parents[1] / "presets.yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The accepted values of a figure, both ends included, and the option that overrides it."""
-
-    kind: type[int] | type[float]
-    low: float
-    high: float
-    option: str
-
-    def problem(self, value: object) -> SettingsError | None:
-        """Return the mistake in a value, as the end of a sentence; None for a valid value."""
-        # In Python a boolean is a number as well; in a preset it is a mistake.
-        is_number = isinstance(value, self.kind | int) and not isinstance(
-            value, bool | ScalarBoolean
-        )
-        # NaN compares false with every number, so it is rejected here as well.
-        if is_number and self.low <= value <= self.high:  # type: ignore[operator]
-            return None
-        if self.kind is int:
-            return SettingsError(
-                "preset.whole",
-                "must be a whole number from {low:g} to {high:g}, not {value}",
-                low=self.low,
-                high=self.high,
-                value=_quote(value),
-            )
-        return SettingsError(
-            "preset.number",
-            "must be a number from {low:g} to {high:g}, not {value}",
-            low=self.low,
-            high=self.high,
-            value=_quote(value),
-        )
-
-
-RANGES: Mapping[str, Range] = {
-    "batch_size": Range(int, 1, 256, "--batch-size"),
-    "chunk_s": Range(float, 5, 600, "--chunk"),
-    "overlap_s": Range(float, 0, 300, "--overlap"),
-    "workers": Range(int, 1, 32, "--workers"),
-    "vram_budget_gb": Range(float, 0.5, 1024, "--vram-budget"),
-}
-_TIMESTAMPS = ("segment", "word")
-_OPTIONS = {key: limits.option for key, limits in RANGES.items()} | {"timestamps": "--timestamps"}
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """A set of performance figures; `presets.yaml` explains them.
-
-    `batch_size` is the most windows in a call, `chunk_s` and `overlap_s` are in seconds, `workers`
-    is the number of items prepared at once, `vram_budget_gb` has units of 2^30 bytes. The
-    constructor raises SettingsError for a value out of range.
-    """
-
-    name: str
-    label: str
-    batch_size: int
-    chunk_s: float
-    overlap_s: float
-    workers: int
-    timestamps: Timestamps
-    vram_budget_gb: float
-
-    def __post_init__(self) -> None:
-        for key in _OPTIONS:
-            problem = _problem(key, getattr(self, key), self.chunk_s)
-            if problem:
-                raise SettingsError(
-                    "preset.value",
-                    "Preset {name}: {key} {problem}.",
-                    hint="See presets.yaml.",
-                    name=self.name,
-                    key=key,
-                    problem=problem,
-                )
 
 
 def load_presets(path: str | Path | None = None) -> dict[str, Preset]:
@@ -138,7 +58,7 @@ def _parse_presets(text: str, path: Path) -> Mapping[str, Preset]:
                 hint="Use a word.",
                 path=path,
                 line=line,
-                name=_quote(name),
+                name=quote(name),
             )
         presets[name] = preset = _preset(path, line, name, block)
         for answer in {_plain(name), _plain(preset.label)}:
@@ -175,7 +95,7 @@ def find_preset(name: str, presets: Mapping[str, Preset] | None = None) -> Prese
             "preset.unknown_close",
             "Unknown preset {name}. Known presets: {known}.",
             hint="Did you mean {close}?",
-            name=_quote(name),
+            name=quote(name),
             known=", ".join(presets),
             close=close[0],
         )
@@ -183,49 +103,9 @@ def find_preset(name: str, presets: Mapping[str, Preset] | None = None) -> Prese
         "preset.unknown",
         "Unknown preset {name}. Known presets: {known}.",
         hint="kb presets shows what each one does.",
-        name=_quote(name),
+        name=quote(name),
         known=", ".join(presets),
     )
-
-
-def override(
-    preset: Preset,
-    *,
-    batch_size: int | None = None,
-    chunk_s: float | None = None,
-    overlap_s: float | None = None,
-    workers: int | None = None,
-    timestamps: Timestamps | None = None,
-    vram_budget_gb: float | None = None,
-) -> Preset:
-    """Return the preset with some figures replaced for one run; None keeps a figure.
-
-    If only the chunk is shortened and the overlap no longer fits, the overlap shrinks in
-    proportion. Raises SettingsError with the option and the accepted values.
-    """
-    overrides: dict[str, Any] = {
-        "batch_size": batch_size,
-        "chunk_s": chunk_s,
-        "overlap_s": overlap_s,
-        "workers": workers,
-        "timestamps": timestamps,
-        "vram_budget_gb": vram_budget_gb,
-    }
-    changes = {key: value for key, value in overrides.items() if value is not None}
-    chunk = changes.get("chunk_s", preset.chunk_s)
-    for key, value in changes.items():
-        problem = _problem(key, value, chunk)
-        if problem:
-            raise SettingsError(
-                "preset.option",
-                "{option} {problem}.",
-                hint="kb presets shows the presets' own figures.",
-                option=_OPTIONS[key],
-                problem=problem,
-            )
-    if "overlap_s" not in changes and _problem("overlap_s", preset.overlap_s, chunk):
-        changes["overlap_s"] = preset.overlap_s * chunk / preset.chunk_s
-    return replace(preset, **changes)
 
 
 def read_preset_file(path: Path) -> str:
@@ -281,7 +161,7 @@ def _parse(text: str, path: Path) -> CommentedMap:
             "{path}, line 1: presets are expected here, not {value}.",
             hint="See presets.yaml.",
             path=path,
-            value="nothing" if not document else _quote(document),
+            value="nothing" if not document else quote(document),
         )
     return document
 
@@ -309,7 +189,7 @@ def _preset(path: Path, line: int, name: str, block: object) -> Preset:
                     path=path,
                     line=_line(block, key),
                     name=name,
-                    key=_quote(key),
+                    key=quote(key),
                     close=close[0],
                     keys=_keys(),
                 )
@@ -320,10 +200,10 @@ def _preset(path: Path, line: int, name: str, block: object) -> Preset:
                 path=path,
                 line=_line(block, key),
                 name=name,
-                key=_quote(key),
+                key=quote(key),
                 keys=_keys(),
             )
-    missing = [key for key in _OPTIONS if key not in block]
+    missing = [key for key in FIGURE_OPTIONS if key not in block]
     if missing:
         raise SettingsError(
             "presets.key_missing",
@@ -344,10 +224,10 @@ def _preset(path: Path, line: int, name: str, block: object) -> Preset:
             path=path,
             line=_line(block, "label"),
             name=name,
-            value=_quote(label),
+            value=quote(label),
         )
-    for key in _OPTIONS:
-        problem = _problem(key, block[key], block["chunk_s"])
+    for key in FIGURE_OPTIONS:
+        problem = figure_problem(key, block[key], block["chunk_s"])
         if problem:
             raise SettingsError(
                 "presets.value",
@@ -371,47 +251,13 @@ def _preset(path: Path, line: int, name: str, block: object) -> Preset:
     )
 
 
-def _problem(key: str, value: Any, chunk_s: float) -> SettingsError | None:
-    """Return the mistake in a value, as the end of a sentence that begins with its key."""
-    if key == "timestamps":
-        if isinstance(value, str) and value in _TIMESTAMPS:
-            return None
-        return SettingsError(
-            "preset.timestamps", "must be segment or word, not {value}", value=_quote(value)
-        )
-    problem = RANGES[key].problem(value)
-    if problem or key != "overlap_s" or RANGES["chunk_s"].problem(chunk_s):
-        return problem
-    if 2 * value >= chunk_s:
-        return SettingsError(
-            "preset.overlap",
-            "must be less than half of the chunk ({half:g} s), not {value}",
-            half=chunk_s / 2,
-            value=_quote(value),
-        )
-    return None
-
-
 def _plain(name: str) -> str:
     """Return the letters and digits in lower case: `maxschnell` for `🔥 MAX. SCHNELL`."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name))).casefold()
 
 
-def _quote(value: object) -> str:
-    """Return a value approximately as in the file, so that it can be found there."""
-    if isinstance(value, str):
-        return f"“{value}”"
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool | ScalarBoolean):
-        return "true" if value else "false"
-    if isinstance(value, dict | list):
-        return "a list" if isinstance(value, list) else "a block"
-    return str(value)
-
-
 def _keys() -> str:
-    return ", ".join(_OPTIONS)
+    return ", ".join(FIGURE_OPTIONS)
 
 
 def _line(block: CommentedMap, key: object) -> int:

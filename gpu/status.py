@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from gpu.devices import Device
 from gpu.monitor import Sample
-from gpu.presets import RANGES, Preset
+from gpu.preset_figures import RANGES, Preset
 from gpu.throttle import Throttle
 
 USABLE_BUDGET_SHARE = 0.9  # share of the memory budget that is usable at most

@@ -14,7 +14,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from gpu.presets import RANGES, Preset, Range, find_preset, load_presets, override
+from gpu.preset_figures import RANGES, Preset, Range, override
+from gpu.presets import find_preset, load_presets
 from kb.errors import LibraryError, UsageError
 from kb.settings import Settings
 from kb.storage.validation import first_mistake

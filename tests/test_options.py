@@ -16,7 +16,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from gpu.presets import RANGES, Preset
+from gpu.preset_figures import RANGES, Preset
 from kb.cli.main import app
 from kb.cli.options import with_run_options
 from kb.errors import KBError, LibraryError, UsageError

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
-from gpu.presets import Preset
+from gpu.preset_figures import Preset
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.vad import Audio, SpeechDetector
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 
-from gpu.presets import RANGES
+from gpu.preset_figures import RANGES
 from gpu.throughput import BatchSpeed, Calibration
 from kb import __version__
 from kb.errors import MediaUnavailable

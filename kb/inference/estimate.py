@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpu.manager import CPU_BATCH_CEILING, GB
-from gpu.presets import Preset
+from gpu.preset_figures import Preset
 from gpu.throughput import Calibration, Estimate, Speed
 from kb.asr.engines.model_lookup import DEFAULT_CPU, DEFAULT_GPU, shape_of
 from kb.asr.engines.spec import WORKSPACE_BYTES

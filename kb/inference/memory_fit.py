@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gpu.presets import Preset
+from gpu.preset_figures import Preset
 from gpu.throughput import Calibration, calibration_key
 from kb.asr.engines.spec import WORKSPACE_BYTES
 

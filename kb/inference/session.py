@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from gpu.devices import NO_DEVICE, Device
 from gpu.monitor import GpuCard, Monitor, Sample
-from gpu.presets import Preset
+from gpu.preset_figures import Preset
 from gpu.status import Snapshot
 from gpu.throttle import Governor, ThrottleLimits
 from gpu.throughput import Calibration

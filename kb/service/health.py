@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gpu.presets import Preset, load_presets
+from gpu.preset_figures import Preset
+from gpu.presets import load_presets
 from gpu.status import Machine
 from kb.database import DATABASE_NAME, Database
 from kb.database.snapshots import check_file, snapshots

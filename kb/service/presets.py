@@ -8,14 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpu import preset_file
-from gpu.presets import (
-    Preset,
-    check_presets,
-    find_preset,
-    load_presets,
-    presets_path,
-    read_preset_file,
-)
+from gpu.preset_figures import Preset
+from gpu.presets import check_presets, find_preset, load_presets, presets_path, read_preset_file
 from kb.errors import KBError
 from kb.settings import Settings
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 # Machines and presets
 from gpu.monitor import Sample as Sample
+from gpu.preset_figures import RANGES as RANGES
+from gpu.preset_figures import Preset as Preset
 from gpu.preset_file import FIGURES as FIGURES
-from gpu.presets import RANGES as RANGES
-from gpu.presets import Preset as Preset
 from gpu.status import BudgetUse as BudgetUse
 from gpu.status import Machine as Machine
 from gpu.throughput import Calibration as Calibration

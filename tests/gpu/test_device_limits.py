@@ -9,7 +9,8 @@ import torch
 
 from gpu.devices import Device, Kind, cpu_device, unrequested_cpu
 from gpu.manager import GB, GPUManager
-from gpu.presets import find_preset, override
+from gpu.preset_figures import override
+from gpu.presets import find_preset
 from kb.asr.engines.whisper.compilation import check_compiler
 from kb.errors import SettingsError
 from tests.support.fake_cuda import RTX_4090, FakeCuda, FakeTorch

@@ -19,7 +19,8 @@ from gpu import devices
 from gpu.devices import cpu_threads, parse_request
 from gpu.failures import device_lost, out_of_memory
 from gpu.manager import CPU_BATCH_CEILING, GB, GPUManager
-from gpu.presets import Preset, find_preset, override
+from gpu.preset_figures import Preset, override
+from gpu.presets import find_preset
 from kb.errors import GPUError, SettingsError
 from kb.settings import PROJECT_ROOT
 from tests.support.fake_cuda import RTX_4090, FakeCuda, FakeTorch

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gpu.presets import Preset, find_preset, load_presets, override
+from gpu.preset_figures import Preset, override
+from gpu.presets import find_preset, load_presets
 from kb.errors import SettingsError
 from kb.settings import PROJECT_ROOT
 from tests.support.raising import raises

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from gpu.manager import GPUManager
-from gpu.presets import Preset, find_preset, override
+from gpu.preset_figures import Preset, override
+from gpu.presets import find_preset
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import Audio, SpeechDetector

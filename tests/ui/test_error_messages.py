@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from gpu.presets import find_preset, override
+from gpu.preset_figures import override
+from gpu.presets import find_preset
 from kb.asr.engines.model_lookup import ModelRef, _explain
 from kb.database import Database
 from kb.errors import KBError, restored
