@@ -1,0 +1,220 @@
+"""The check of one item: its medium, its transcript, its text, its row and its passages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from kb import storage
+from kb.errors import KBError, KnowledgeBaseError
+from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
+from kb.jobs.queue.library_sync import library_row
+from kb.library import LibraryEntry
+from kb.library.metadata import TEXT_SUFFIX, TRANSCRIPT_SUFFIX
+from kb.pipeline import captions, stages
+from kb.service.verification.check_run import CheckRun
+from kb.sinks.base import content_sha256
+from kb.transcript import render
+from kb.transcript.passages import passages
+from kb.types import Passage, Transcript
+
+
+@dataclass
+class ItemCheck:
+    """The check of the items of one run."""
+
+    run: CheckRun
+
+    def check(self, entry: LibraryEntry) -> None:
+        """Check the files of an item, its row and its passages."""
+        self._check_medium(entry)
+        state = self.run.states.get(entry.item.id)
+        if self.run.rows_readable and state is None and entry.transcript_path is not None:
+            added = self.run.mend and bool(self.run.queue.items.adopt([library_row(entry)]))
+            self.run.add(
+                "row_missing", entry.item.id, "It is in the folder and not in the queue's table.",
+                "Take it in: kb reindex", mended=added,
+            )  # fmt: skip
+        transcript = self._check_transcript(entry, state)
+        if transcript is not None:
+            self._check_text(entry, transcript)
+            self._check_index(entry, transcript)
+
+    def _check_medium(self, entry: LibraryEntry) -> None:
+        if entry.media_path is None:
+            if recorded := entry.medium_name:
+                mended = self._fetch_again(entry, None)
+                self.run.add(
+                    "medium_missing", entry.item.id, f"Its medium {recorded} is missing.",
+                    f"Put the file back, or fetch it again: kb ingest {entry.item.url} --again",
+                    mended=mended,
+                )  # fmt: skip
+            return
+        actual = self.run.hash(entry.media_path)
+        if entry.sha256 and actual != entry.sha256:
+            mended = self._fetch_again(entry, entry.media_path)
+            self.run.add(
+                "medium_changed", entry.item.id,
+                f"{entry.media_path.name} differs from its recorded SHA-256: it is damaged, or was "
+                "changed in place.",
+                "Put the right file back (kb verify --repair takes it from its source), or move it "
+                f"away and fetch it again: kb ingest {entry.item.url} --again",
+                mended=mended,
+            )  # fmt: skip
+
+    def _fetch_again(self, entry: LibraryEntry, damaged: Path | None) -> bool:
+        """Return True if the medium was replaced by its source file, which has the right hash."""
+        source = _local_file(entry.item.url)
+        if not self.run.repair or source is None or not entry.sha256:
+            return False
+        try:
+            if source == damaged or self.run.hash(source, count=False) != entry.sha256:
+                return False
+        except OSError:
+            return False
+        if damaged is not None:
+            storage.link_or_copy(damaged, _aside(damaged), link=True)
+        # Not linked: the source may be changed in place again.
+        self.run.library.add_media(entry.item, source, link=False, sha256=entry.sha256)
+        return True
+
+    def _check_transcript(self, entry: LibraryEntry, state: str | None) -> Transcript | None:
+        again = f"Transcribe it again: kb ingest {entry.item.url} --again; or: kb restore FILE"
+        if entry.transcript_path is None:
+            state = state or entry.state
+            if (entry.transcribed or state in (DONE, HELD)) and state not in ACTIVE:
+                self.run.add(
+                    "transcript_missing", entry.item.id,
+                    "It is finished and has no exact transcript.", again,
+                )  # fmt: skip
+            else:
+                self._check_captions(entry)
+            return None
+        self.run.count(entry.transcript_path)
+        try:
+            transcript = stages.read_transcript(self.run.library, entry)
+        except KBError as error:
+            self.run.add("transcript_damaged", entry.item.id, error.message, again)
+            return None
+        wanted = _recorded(entry, TRANSCRIPT_SUFFIX)
+        if wanted and self.run.hash(entry.transcript_path, count=False) != wanted:
+            text = _read(entry.text_path)
+            # Both files agree: changed by a process that was killed before it wrote the record.
+            if text is None or text != render(transcript, "txt", item=entry.item).encode():
+                self.run.add(
+                    "transcript_changed", entry.item.id,
+                    f"{entry.transcript_path.name} differs from its recorded SHA-256: it is "
+                    "damaged, or was changed by another program.",
+                    again,
+                )  # fmt: skip
+                return None  # nothing is made from a transcript that may be wrong
+        return transcript
+
+    def _check_text(self, entry: LibraryEntry, transcript: Transcript) -> None:
+        data = _read(entry.text_path)
+        text = render(transcript, "txt", item=entry.item)
+        if data is None:
+            if self.run.mend:
+                self.run.library.write_text(entry, TEXT_SUFFIX, text)
+            self.run.add(
+                "text_missing", entry.item.id, "Its text is missing.",
+                "Make it from the exact transcript: kb verify", mended=self.run.mend,
+            )  # fmt: skip
+            return
+        assert entry.text_path is not None
+        self.run.count(entry.text_path)
+        wanted = _recorded(entry, TEXT_SUFFIX)
+        same = data == text.encode("utf-8", "backslashreplace")
+        if same or (hashlib.sha256(data).hexdigest() == wanted if wanted else _is_text(data)):
+            return
+        if self.run.repair:
+            storage.link_or_copy(entry.text_path, _aside(entry.text_path), link=True)
+            self.run.library.write_text(entry, TEXT_SUFFIX, text)
+        self.run.add(
+            "text_changed", entry.item.id,
+            f"{entry.text_path.name} is damaged, or was changed by another program.",
+            "Make it again from the exact transcript: kb verify --repair", mended=self.run.repair,
+        )  # fmt: skip
+
+    def _check_captions(self, entry: LibraryEntry) -> None:
+        shown = captions.interim_passages(self.run.library, entry)
+        if shown:
+            self._compare(entry, shown, lambda: self.run.sink.publish(entry.item, shown))
+
+    def _check_index(self, entry: LibraryEntry, transcript: Transcript) -> None:
+        settings = self.run.settings
+        wanted = "local" in entry.published or "local" in settings.sink_names
+        if entry.item.id not in self.run.heads and not wanted:
+            return  # published elsewhere by choice
+        expected = passages(transcript, entry.item, path=entry.medium_place)
+        self._compare(
+            entry,
+            expected,
+            lambda: stages.publish(
+                self.run.library, settings, entry.item, transcript, "local"
+            ),
+        )  # fmt: skip
+
+    def _compare(
+        self, entry: LibraryEntry, expected: Sequence[Passage], publish: Callable[[], object]
+    ) -> None:
+        if self.run.rebuild:
+            return
+        item_id, sha256 = entry.item.id, content_sha256(expected)
+        try:
+            kept = self.run.sink.passages(item_id)
+            if self.run.heads.get(item_id) == sha256 == content_sha256(kept):
+                return
+            kind = "index_differs" if item_id in self.run.heads else "index_missing"
+            if self.run.mend:
+                # A head with the right hash over wrong passages would be taken for up to date.
+                self.run.sink.delete(item_id)
+                publish()
+            detail = (
+                "Its passages in the index are not those of its transcript."
+                if kind == "index_differs"
+                else "Its passages are not in the index."
+            )
+            self.run.add(kind, item_id, detail, "Index it again: kb verify", mended=self.run.mend)
+        except KnowledgeBaseError as error:
+            self.run.rebuild = True
+            self.run.add(
+                "index_damaged", item_id, error.message, error.hint, mended=self.run.can_rebuild
+            )
+
+
+def _read(path: Path | None) -> bytes | None:
+    return None if path is None else path.read_bytes()
+
+
+def _is_text(data: bytes) -> bool:
+    """Return whether a text without a recorded hash looks whole: UTF-8 and not only zeros."""
+    try:
+        return "\0" not in data.decode("utf-8") and bool(data)
+    except UnicodeDecodeError:
+        return False
+
+
+def _recorded(entry: LibraryEntry, suffix: str) -> str:
+    hashes = entry.transcribed.get("sha256")
+    value = hashes.get(suffix) if isinstance(hashes, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _local_file(url: str) -> Path | None:
+    """Return the path of a `file:` address of this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a bracket without its pair
+        return None
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
+        return None
+    return Path(url2pathname(parts.path) or unquote(parts.path))
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.damaged")

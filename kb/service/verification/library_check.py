@@ -1,0 +1,184 @@
+"""The check of a library: the database, the index, every item, and what belongs to no item.
+
+One item is read at a time, so that memory does not grow with the library, and an item that cannot
+be read does not end the check of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kb import storage
+from kb.database import DATABASE_NAME
+from kb.database.snapshots import check_file
+from kb.errors import KBError, KnowledgeBaseError, LibraryError
+from kb.jobs.queue.client import JobQueue
+from kb.jobs.queue.item_states import ACTIVE, DONE, HELD, STATES
+from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
+from kb.library.directory import DirectorySnapshot, is_metadata, list_directory
+from kb.library.metadata import entry_from_record
+from kb.service.removal import complete_removals
+from kb.service.search import Search
+from kb.service.verification.check_run import (
+    CheckRun,
+    Finding,
+    Progress,
+    VerifyReport,
+    file_size,
+)
+from kb.service.verification.item_check import ItemCheck
+from kb.settings import Settings
+
+
+@dataclass
+class Verification:
+    """The check of one library."""
+
+    settings: Settings
+    library: Library
+    queue: JobQueue
+    search: Callable[[], Search]  # opens the database, which may be damaged
+
+    def run(
+        self,
+        *,
+        mend: bool = True,
+        repair: bool = False,
+        progress: Progress = lambda *_: None,
+        found: Callable[[Finding], None] = lambda _: None,
+    ) -> VerifyReport:
+        """Check everything; return all findings. `found` is called with each of them.
+
+        `mend` completes interrupted removals, and makes again what follows from an exact
+        transcript: a missing text, index entries and rows of the queue. `repair` also replaces
+        files: a damaged text is made again, a damaged or missing medium is taken from its source if
+        that has the recorded hash; what is replaced is kept as `.damaged`. Raises LibraryError only
+        if there is no library folder.
+        """
+        if mend and self.library.home.is_dir():
+            complete_removals(self.settings, self.library, self.queue)
+        run = CheckRun(
+            self.settings, self.library, self.queue, mend or repair, repair, progress, found
+        )
+        _LibraryCheck(run, self.search).check()
+        return run.report
+
+
+@dataclass
+class _LibraryCheck:
+    """One run over the whole library."""
+
+    run: CheckRun
+    search: Callable[[], Search]
+
+    def check(self) -> None:
+        """Check everything. Raises LibraryError if there is no library folder."""
+        home, library, item_check = self.run.settings.home, self.run.library, ItemCheck(self.run)
+        if not home.is_dir():
+            raise LibraryError(
+                "library.no_folder",
+                "There is no library folder {home}.",
+                hint="Set KB_HOME to your library, or begin one with: kb ingest FILE",
+                home=home,
+            )
+        self._read_database()
+        self._read_index()
+        names = list_directory(library.media_folder)
+        self.run.total = sum(file_size(library.media_folder / name) for name in names)
+        folder = DirectorySnapshot(library.media_folder, frozenset(names))
+        present: set[str] = set()
+        for name in sorted(filter(is_metadata, names)):
+            entry = self._entry(name, folder)
+            if entry is None:
+                continue
+            present.add(entry.item.id)
+            self.run.report.items += 1
+            if self.run.states.get(entry.item.id) == "running":
+                continue  # its files are about to be replaced
+            try:
+                item_check.check(entry)
+            except KBError as error:
+                self.run.add("item_unreadable", entry.item.id, error.message, error.hint)
+            except OSError as error:
+                self.run.add("item_unreadable", entry.item.id, str(error), "Check the disk.")
+        self._check_rows(present)
+        self._check_strangers(names, present)
+        self._check_leftover_passages(present)
+        if self.run.rebuild and self.run.can_rebuild:
+            self.search().reindex()
+        self.run.progress(self.run.total, self.run.total)
+
+    # The database and the index as a whole
+
+    def _read_database(self) -> None:
+        fix = "Put the last copy in its place: kb worker --stop; kb restore"
+        try:
+            path = self.run.queue.database.path
+            for problem in check_file(path).problems[:3] if path else ():
+                self.run.add("database_damaged", DATABASE_NAME, problem, fix)
+            self.run.states = self.run.queue.items.states()
+        except KBError as error:
+            # The files can be checked without it.
+            self.run.rows_readable = False
+            self.run.add("database_damaged", DATABASE_NAME, error.message, error.hint)
+
+    def _read_index(self) -> None:
+        try:
+            self.run.heads = {each.remote_id: each.content_sha256 for each in self.run.sink.list()}
+        except KnowledgeBaseError as error:
+            self.run.rebuild = True
+            self.run.add(
+                "index_damaged",
+                "index.lance",
+                error.message,
+                error.hint,
+                mended=self.run.can_rebuild,
+            )
+
+    def _entry(self, name: str, folder: DirectorySnapshot) -> LibraryEntry | None:
+        path = folder.path / name
+        try:
+            return entry_from_record(storage.read_json(path), name.removesuffix(".json"), folder)
+        except KBError as error:
+            self.run.add("metadata_damaged", name, error.message, error.hint)
+            return None
+
+    # The reverse: rows without files, files without items, passages without items
+
+    def _check_rows(self, present: set[str]) -> None:
+        for item_id, state in self.run.states.items():
+            if state in (DONE, HELD) and item_id not in present:
+                self.run.add(
+                    "row_without_files", item_id, f"It is {state} and has no files.",
+                    "Bring them back (kb restore FILE), or take it in once more: kb ingest --again",
+                )  # fmt: skip
+            elif state not in STATES:
+                self.run.add("row_damaged", item_id, f"Its state is {state!r}.", "kb restore")
+
+    def _check_strangers(self, names: Sequence[str], present: set[str]) -> None:
+        stems = {name.removesuffix(".json") for name in names if is_metadata(name)}
+        for name in sorted(names):
+            path = Path(name)
+            if path.suffix.lower() in MEDIA_EXTENSIONS and path.stem not in stems:
+                self.run.add(
+                    "file_unknown", name, "It belongs to no item.",
+                    "Take it in: kb reindex (by its name), or kb ingest FILE", note=True,
+                )  # fmt: skip
+
+    def _check_leftover_passages(self, present: set[str]) -> None:
+        if self.run.rebuild:
+            return
+        damaged = {f.subject for f in self.run.report.findings if f.kind == "metadata_damaged"}
+        if damaged:
+            return  # the passages may be those of the items whose metadata cannot be read
+        for item_id in sorted(self.run.heads.keys() - present):
+            if self.run.states.get(item_id) in ACTIVE:
+                continue
+            if self.run.mend:
+                self.run.sink.delete(item_id)
+            self.run.add(
+                "index_leftover", item_id, "The index has passages of an item without files.",
+                "Remove them: kb verify", mended=self.run.mend,
+            )  # fmt: skip
