@@ -11,11 +11,23 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("kb", "gpu", "docs", "tests", "tools", "benchmarks", "models", "samples", ".ci")
 DOCUMENTS = [
     path.relative_to(ROOT).as_posix()
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")))
+    for path in (
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *sorted(ROOT.glob("docs/**/*.md")),
+        *sorted(ROOT.glob("models/*/README.md")),
+        ROOT / "samples" / "README.md",
+    )
+]
+SOURCES = [
+    path.relative_to(ROOT).as_posix()
+    for folder in ("kb", "gpu", "tools", "benchmarks")
+    for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(rf"(?<![\w./~-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w./*<>-]*")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+SOURCE_PATH = re.compile(rf"(?<![\w./~-])(?:{'|'.join(map(re.escape, FOLDERS))})/[\w/]+\.py\b")
+MODULE_NAME = re.compile(r"`((?:kb|gpu)(?:\.(?!py\b)\w+)+)")
 ROW_PATH = re.compile(r"^[\w/]+\.py$")
 NAMED = re.compile(r"`([A-Za-z_][\w.]*)`(?: \(`([\w/.]+\.py)`\)| in `([\w/.]+\.py)`)")
 FILE_THEN_NAME = re.compile(r"`([\w/.]+\.py)` \(`([A-Za-z_]\w*)`\)")
@@ -31,6 +43,18 @@ def exists(path: str) -> bool:
     return any(ROOT.glob(plain)) or (ROOT / f"{plain}.py").is_file()  # a module without suffix
 
 
+def defined(name: str) -> bool:
+    """Return True if a dotted name is a module or occurs in the longest module that it names."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:count])
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if file.is_file():
+            text = file.read_text(encoding="utf-8")
+            return all(re.search(rf"\b{part}\b", text) for part in parts[count:])
+    return False
+
+
 def map_rows() -> list[str]:
     return [line for line in read("docs/architecture.md").splitlines() if line.startswith("| ")]
 
@@ -42,6 +66,15 @@ def test_every_path_exists(document: str) -> None:
         for path in PATH.findall(read(document))
         if "<" not in path and not exists(path)  # `<name>` stands for a file still to be written
     ]
+    assert not missing
+
+
+def test_every_path_and_module_named_in_the_code_exists() -> None:
+    missing = []
+    for source in SOURCES:
+        text = read(source)
+        missing += [(source, path) for path in SOURCE_PATH.findall(text) if not exists(path)]
+        missing += [(source, name) for name in MODULE_NAME.findall(text) if not defined(name)]
     assert not missing
 
 
