@@ -53,7 +53,7 @@ def test_from_a_handle_to_an_answer(site: Site, tmp_path: Path) -> None:
         asked = len(site.media.requests_of("media"))
         again = run_json(lab, "ingest", "@talks", "--wait")
         assert again["enqueued"] == []
-        assert {each["reason"] for each in again["skipped"]} == {"already in the library"}
+        assert {each["code"] for each in again["skipped"]} == {"done"}
         assert len(site.media.requests_of("media")) == asked
         assert run_json(lab, "scan", "@talks")["known"] == 3
         for path in lab.home.rglob("*"):

@@ -15,6 +15,7 @@ from kb.sources.keys.key_ring import next_reset
 from kb.sources.rate_limit.download_lane import DownloadRateLimiter
 from tests.fakes.youtube import Refusal
 from tests.support.channel import Site, expire_waits
+from tests.support.raising import check
 from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
@@ -88,11 +89,11 @@ def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
         assert site.api.units() == 11
         waits = lab.states([listing])[listing]
         assert waits.wait_until == pytest.approx(next_reset(time.time()), abs=1.0)
-        assert "midnight Pacific" in waits.error
+        check(waits.problem, "youtube.quota_exhausted", spent=3, count=3)
         assert 0 < len(listed(lab)) < count
         (shown_state,) = json.loads(lab.kb("follow", "--list", "--json").stdout)
-        assert "used up its day" in shown_state["error"]
-        assert "used up its day" in lab.kb("follow", "--list").stdout
+        assert shown_state["error"] == waits.error
+        assert waits.error in lab.kb("follow", "--list").stdout
 
         lab.wait_finished()  # all listed items wait for their downloads
 

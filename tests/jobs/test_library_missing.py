@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kb.settings import PROJECT_ROOT
+from tests.support.error_source import sentence
 from tests.support.workers import Lab
 
 pytestmark = pytest.mark.slow
@@ -55,7 +56,7 @@ def test_a_worker_without_its_library_ends(
         )
         assert popen.wait(90) == 1
         said = (tmp_path / "log").read_text()
-        assert said.count(f"The library folder {lab.home} is not there any more") == 1, said
-        assert f"The library folder {lab.home} has been gone for 1 s: this worker ends." in said
+        assert said.count(sentence("library.missing", home=lab.home)) == 1, said
+        assert sentence("library.missing_too_long", home=lab.home, waited_s=1) in said
         assert "KB_HOME" in said
         assert not lab.home.exists()

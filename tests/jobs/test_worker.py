@@ -24,6 +24,7 @@ import sqlalchemy as sa
 from kb.database import items
 from kb.settings import PROJECT_ROOT
 from kb.sources.listing.filters import VideoFilters
+from tests.support.error_source import sentence
 from tests.support.workers import Lab, write_talks
 
 pytestmark = pytest.mark.slow
@@ -268,9 +269,8 @@ def test_a_killed_command_changes_nothing(warm: Warm) -> None:
 def test_a_second_worker_of_the_same_name_is_refused(warm: Warm) -> None:
     first = warm.worker
     refused = warm.kb("worker", check=2)
-    assert f"A worker named 'one' is running already on this library (process {first.pid}" in (
-        refused.stderr
-    )
+    holder = f" (process {first.pid}"
+    assert sentence("worker.running", name="one", holder=holder).rstrip(".") in refused.stderr
     assert "KB_EXECUTOR_ID" in refused.stderr
     assert first.is_running()
 

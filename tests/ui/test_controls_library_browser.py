@@ -29,11 +29,12 @@ from kb.types import (
     Transcript,
     WindowReport,
 )
-from kb.ui.i18n import text
+from kb.ui.i18n import plural_text, text
 from tests.fakes.odin import FakeOdin
 from tests.support import browser
 from tests.support.app_server import dashboard
 from tests.support.browser import button, press, wait_page_ready
+from tests.support.error_source import sentence
 from tests.support.library_pages import HARBOUR, add_item
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -287,12 +288,13 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     (tmp_path / "report.txt").write_text("Figures of the quarter.")
     folder.fill(str(tmp_path))
     folder.press("Enter")
-    tab.get_by_text("1 file").wait_for()
-    metadata = tab.get_by_label(re.compile("Own metadata"))
+    tab.get_by_text(plural_text("knowledge_files", 1, size="").split(",")[0]).wait_for()
+    metadata = tab.get_by_label(re.compile(re.escape(text("knowledge_meta").split(" `")[0])))
     metadata.fill("nonsense")
     metadata.press("Control+Enter")
     press(tab, text("knowledge_send_files"))
-    tab.get_by_text("'nonsense' is not key=value.").wait_for()
+    mistake = sentence("options.metadata", option="", pair="nonsense").strip()
+    tab.get_by_text(mistake).wait_for()
     service.close()
     tab.context.close()
 
@@ -324,12 +326,15 @@ def test_presets_history_and_a_measurement(site: Site) -> None:
     assert "workers: 6" in good
     content.fill(good.replace("workers: 6", "workers: 99"))
     press(tab, text("gpu_preset_text_save"))
-    tab.get_by_text(re.compile("workers must be a whole number from 1 to 32")).first.wait_for()
+    mistake = sentence("preset.whole", low=1, high=32, value=99)
+    tab.get_by_text(re.compile(re.escape(f"workers {mistake}"))).first.wait_for()
     assert load_presets(site.presets)["max"].workers == 6
     wait_page_ready(tab)
     content.fill(good.replace("workers: 6", "workers: 5"))
     press(tab, text("gpu_preset_text_save"))
-    tab.get_by_text(re.compile(r"presets\.yaml is saved")).wait_for()
+    tab.get_by_text(
+        re.compile(re.escape(text("gpu_preset_text_saved", path="presets.yaml")))
+    ).wait_for()
     assert load_presets(site.presets)["max"].workers == 5
 
     press(tab, text("gpu_calibrate_start"))

@@ -21,6 +21,7 @@ from kb.ui.i18n import MESSAGES, TABLES, plural_text, text
 from kb.ui.tabs.ingest import scan_thread
 from kb.ui.widgets import messages
 from tests.fakes.youtube import Channel, FakeYouTube
+from tests.support.error_source import sentence
 from tests.support.keys import fake_key
 from tests.support.library_pages import HARBOUR, ROOT, add_item, page, page_text, run_page
 from tests.support.page_library import SAMPLES, name, queued
@@ -165,13 +166,15 @@ def test_wrong_choices_are_reported_before_anything_is_queued(home: Path) -> Non
     run_page(app)
     app.button("start").click()
     run_page(app)
-    assert "“Overlap, s” must be less than half of the chunk" in page_text(app).replace("\\", "")
+    mistake = sentence("preset.overlap", half=15.0, value=25.0)
+    assert f"“{text('option_overlap_s')}” {mistake}" in page_text(app).replace("\\", "")
     app.number_input("run_overlap_s_optimiert").set_value(3.0)
     app.text_input("run_metadata").input("nonsense")
     run_page(app)
     app.button("start").click()
     run_page(app)
-    assert "“Your own fields for ODIN” 'nonsense' is not key=value" in page_text(app)
+    mistake = sentence("options.metadata", option=f"“{text('option_metadata')}”", pair="nonsense")
+    assert mistake in page_text(app)
     service = Service()
     assert service.queue.page().total == 0
     service.close()
@@ -203,11 +206,12 @@ def test_filters_narrow_and_say_what_is_wrong_with_them(home: Path) -> None:
     until(app, "1 new of 1")
     app.text_input("filter_title").input("(")
     run_page(app)
-    assert "is no regular expression" in page_text(app)
+    shown = page_text(app).replace("\\", "")
+    assert sentence("filters.title_pattern", pattern="(", reason="").rstrip(".") in shown
     app.text_input("filter_title").input("")
     app.text_input("filter_min").input("soon")
     run_page(app)
-    assert "is not a length of time" in page_text(app)
+    assert sentence("filters.duration", text="soon") in page_text(app)
     app.text_input("filter_min").input("2h")
     run_page(app)
     until(app, "0 new of 0")

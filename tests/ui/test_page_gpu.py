@@ -22,6 +22,7 @@ from kb.settings import PROJECT_ROOT, get_settings
 from kb.ui.i18n import text
 from kb.ui.tabs.gpu import tab
 from kb.ui.widgets import metric_cards
+from tests.support.error_source import sentence
 from tests.support.library_pages import page, page_text, run_page
 
 GB = 2**30
@@ -148,16 +149,17 @@ def test_mistakes_are_reported_with_line_and_field_and_change_nothing(presets: P
     app.number_input(field(app, "overlap_s")).set_value(40.0)
     press(app, "gpu_preset_save")
     assert "line 54" in app.error[0].value
-    assert "overlap\\_s must be less than half of the chunk" in app.error[0].value
+    mistake = sentence("preset.overlap", half=15.0, value=40.0)
+    assert f"overlap_s {mistake}" in app.error[0].value.replace("\\", "")
     app.selectbox("preset_edit").select("optimiert")
     run_page(app)
     press(app, "gpu_preset_remove")
-    assert "is in force (KB_PRESET)" in page_text(app)
+    assert sentence("page.preset_in_use", name="optimiert") in page_text(app)
     app.selectbox("preset_edit").select("")
     run_page(app)
     app.text_input(field(app, "name")).set_value("max")
     press(app, "gpu_preset_save")
-    assert "There is a preset max already." in page_text(app)
+    assert sentence("page.preset_taken", name="max") in page_text(app)
     assert presets.read_text(encoding="utf-8") == before
 
 
@@ -166,7 +168,8 @@ def test_the_file_as_text_is_checked_before_it_is_written(presets: Path) -> None
     app = page(tab="GPU")
     app.text_area("preset_text").set_value(before.replace("workers: 6", "workers: 99"))
     press(app, "gpu_preset_text_save")
-    assert "workers must be a whole number from 1 to 32" in page_text(app)
+    mistake = sentence("preset.whole", low=1, high=32, value=99)
+    assert f"workers {mistake}" in page_text(app)
     assert presets.read_text(encoding="utf-8") == before
     app.text_area("preset_text").set_value(before.replace("workers: 6", "workers: 5"))
     press(app, "gpu_preset_text_save")
@@ -177,7 +180,8 @@ def test_a_broken_file_can_be_mended_in_the_page(presets: Path) -> None:
     good = presets.read_text(encoding="utf-8")
     presets.write_text(good.replace("workers: 6", "workers: six"), encoding="utf-8")
     app = page(tab="GPU")
-    assert "workers must be a whole number" in page_text(app)
+    mistake = sentence("preset.whole", low=1, high=32, value="“six”")
+    assert f"workers {mistake}" in page_text(app)
     app.text_area("preset_text").set_value(good)
     press(app, "gpu_preset_text_save")
     assert not app.error

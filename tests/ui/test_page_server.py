@@ -356,7 +356,7 @@ def test_a_server_that_cannot_ask_draws_nothing(
     add_item()
     locked(monkeypatch)
     app = page(tab="Library")
-    assert "this server cannot ask for it" in page_text(app)
+    assert text("unguarded") in page_text(app)
     assert not app.tabs
     assert not app.dataframe
 
