@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 
@@ -32,6 +33,13 @@ FLAGS = (
 )
 INSTALL_TIMEOUT_S = 600
 PRESS_TIMEOUT_MS = 90_000
+ATTEMPTS = 5  # of a text or a click that a redraw of the page can take away
+
+_LISTEN = """element => {
+  element.wasClicked = false;
+  const seen = () => { element.wasClicked = true; };
+  element.addEventListener("click", seen, { capture: true, once: true });
+}"""
 
 
 @cache
@@ -145,11 +153,54 @@ def button(page: Any, name: str) -> Any:
 
 
 def wait_page_ready(page: Any) -> None:
-    """Wait until the server's run of the page has ended.
+    """Wait until the server's run of the page has ended; return at once on any other page.
 
     A text typed during a run is replaced when the run draws the field again.
     """
-    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for()
+    app = '[data-testid="stApp"]'
+    busy = f'{app}:not([data-test-script-state="notRunning"])'
+    page.locator(busy).wait_for(state="detached")
+
+
+def enter(field: Any, value: str, commit: str = "") -> None:
+    """Type a text into a field until it stands there after the page's run.
+
+    `commit` is the key that sends it: Tab in a form, else Enter or Control+Enter. A field that is
+    sent keeps its text when the page draws it again.
+    """
+    for _ in range(ATTEMPTS):
+        wait_page_ready(field.page)
+        field.fill(value)
+        if commit:
+            field.press(commit)
+        wait_page_ready(field.page)
+        if field.input_value() == value:
+            return
+    raise AssertionError(f"{value!r} was replaced {ATTEMPTS} times: {field.input_value()!r}")
+
+
+def click(target: Any) -> None:
+    """Click an element; once more if its press and its release did not hit the same element.
+
+    A browser sends no click if a redraw moves or replaces the element between the two.
+    """
+    for _ in range(ATTEMPTS):
+        element = target.element_handle()
+        try:
+            element.evaluate(_LISTEN)
+            element.click()
+        except PlaywrightTimeout:
+            raise
+        except PlaywrightError as error:
+            if "not attached" in error.message:
+                continue  # replaced before it was pressed
+            raise
+        try:
+            if element.evaluate("element => element.wasClicked"):
+                return
+        except PlaywrightError:
+            return  # the click has left the page
+    raise AssertionError(f"No click of {ATTEMPTS} has reached {target}.")
 
 
 def press(page: Any, name: str) -> None:
@@ -158,4 +209,4 @@ def press(page: Any, name: str) -> None:
     While Streamlit draws a run, the button of the run before can be there beside the new one.
     """
     expect(button(page, name)).to_have_count(1, timeout=PRESS_TIMEOUT_MS)
-    button(page, name).first.click()
+    click(button(page, name).first)

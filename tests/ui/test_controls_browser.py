@@ -15,6 +15,7 @@ from kb.ui.i18n import MESSAGES, text
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support import browser
 from tests.support.app_server import dashboard
+from tests.support.browser import click, enter
 from tests.support.keys import fake_key
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -41,33 +42,28 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         tab.set_default_timeout(STEP_MS)
         tab.goto(address)
         named = tab.get_by_role("textbox", name=text("paths"))
-        named.fill("@talks")
-        named.press("Control+Enter")
+        enter(named, "@talks", "Control+Enter")
         planned(tab, TALKS)
 
         # Filters narrow the plan, and clearing them widens it again
-        tab.locator(".st-key-filters").get_by_text(text("filters"), exact=True).click()
+        click(tab.locator(".st-key-filters").get_by_text(text("filters"), exact=True))
         title = tab.locator(".st-key-filter_title input")
-        title.fill(r"Talk \d on")
-        title.press("Enter")
+        enter(title, r"Talk \d on", "Enter")
         planned(tab, 10)
-        title.fill("")
-        title.press("Enter")
+        enter(title, "", "Enter")
         planned(tab, TALKS)
-        tab.get_by_text(text("filter_no_shorts"), exact=True).click()
+        click(tab.get_by_text(text("filter_no_shorts"), exact=True))
         planned(tab, TALKS - SHORTS)
 
         # A changed preset value and a metadata field of this run are stored with each item
-        tab.get_by_text(text("preset_adjust"), exact=True).click()
+        click(tab.get_by_text(text("preset_adjust"), exact=True))
         batch = tab.get_by_label(text("option_batch_size"), exact=True)
-        batch.fill("3")
-        batch.press("Enter")
+        enter(batch, "3", "Enter")
         own = tab.get_by_label(text("option_metadata"), exact=True)
-        own.fill("team=research")
-        own.press("Enter")
+        enter(own, "team=research", "Enter")
 
         # All items are queued and shown in pages
-        tab.get_by_role("button", name=f"Ingest {TALKS - SHORTS} media").click()
+        click(tab.get_by_role("button", name=f"Ingest {TALKS - SHORTS} media"))
         tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
         shown(tab, 1, 100)
         with closing(sqlite3.connect(tmp_path / "library" / "kb.sqlite")) as catalogue:
@@ -75,23 +71,23 @@ def test_filters_pages_find_and_language(tmp_path: Path) -> None:
         (options,) = (json.loads(row) for (row,) in rows)
         assert (options["batch_size"], options["chunk_s"]) == (3, None)
         assert options["metadata"] == {"team": "research"}
-        tab.get_by_role("button", name="›", exact=True).click()
+        click(tab.get_by_role("button", name="›", exact=True))
         shown(tab, 101, 200)
-        tab.get_by_role("button", name="‹", exact=True).click()
+        click(tab.get_by_role("button", name="‹", exact=True))
         shown(tab, 1, 100)
 
         # Find by title
         find = tab.get_by_placeholder(text("queue_find_placeholder"))
-        find.fill("Talk 123 on")
+        enter(find, "Talk 123 on")
         tab.get_by_text(text("queue_help")).wait_for()
         tab.locator(".st-key-queue-pager").wait_for(state="detached")
-        find.fill("no such talk")
+        enter(find, "no such talk")
         tab.get_by_text(text("queue_none"), exact=True).wait_for()
 
         # Switch the language and switch it back
-        tab.get_by_role("radio", name="Deutsch", exact=True).click()
+        click(tab.get_by_role("radio", name="Deutsch", exact=True))
         tab.get_by_role("tab", name=MESSAGES["de"]["tab_queue"], selected=True).wait_for()
-        tab.get_by_role("radio", name="English", exact=True).click()
+        click(tab.get_by_role("radio", name="English", exact=True))
         tab.get_by_role("tab", name=MESSAGES["en"]["tab_queue"], selected=True).wait_for()
         assert not tab.locator('[data-testid="stException"]').count()
 

@@ -33,7 +33,7 @@ from kb.ui.i18n import plural_text, text
 from tests.fakes.odin import FakeOdin
 from tests.support import browser
 from tests.support.app_server import dashboard
-from tests.support.browser import button, press, wait_page_ready
+from tests.support.browser import button, click, enter, press, wait_page_ready
 from tests.support.error_source import sentence
 from tests.support.library_pages import HARBOUR, add_item
 
@@ -156,47 +156,47 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     # The bar over the time: a click plays a gap, or moves to any other place
     tab.goto(f"{site.address}/?tab=Library&item={site.harbour}")
     lines.first.wait_for()
-    tab.locator(".bar .gap").last.click()  # drawn from the last to the first
+    click(tab.locator(".bar .gap").last)  # drawn from the last to the first
     browser.wait_player_at(tab, 19.5, 22.5)
     width = tab.locator(".bar").bounding_box()["width"]
     tab.locator(".bar").click(position={"x": 0.9 * width, "y": 4})
     browser.wait_player_at(tab, 48.0, 60.0)
     doubts = tab.locator(".doubts .chips li")
     shown = doubts.count()
-    tab.locator(".doubts .chips").get_by_label(text("player_more")).click()
+    click(tab.locator(".doubts .chips").get_by_label(text("player_more")))
     wait(lambda: doubts.count() > shown, "all doubts")
-    doubts.first.get_by_role("button").click()
+    click(doubts.first.get_by_role("button"))
     browser.wait_player_at(tab, 0.0, 2.5)
 
     # Find: the next match, the previous match, and from the first to the last
     count = tab.locator(".find output")
-    tab.get_by_label(text("player_find")).fill("the")
+    enter(tab.get_by_label(text("player_find")), "the")
     count.filter(has_text=re.compile(r"^1 / ")).wait_for()
     every = int(count.inner_text().split(" / ")[1])
     assert every > 2
     for direction, place in (("after", 2), ("before", 1), ("before", every)):
-        tab.locator(f".find .{direction}").click()
+        click(tab.locator(f".find .{direction}"))
         count.filter(has_text=re.compile(rf"^{place} / {every}$")).wait_for()
-    tab.get_by_label(text("player_find")).fill("")
+    enter(tab.get_by_label(text("player_find")), "")
 
     # The editor's buttons: play the line, cancel, save; then the revision is undone
     before = lines.nth(2).locator("span").inner_text()
     starts = seconds(lines.nth(2).locator("time").inner_text())
     editor = tab.locator(".editor")
     pen = tab.locator(".lines li").nth(2).locator(".pen")
-    pen.click()
-    editor.get_by_role("button", name="▶").click()
+    click(pen)
+    click(editor.get_by_role("button", name="▶"))
     browser.wait_player_at(tab, starts, starts + 9.0)
-    editor.get_by_role("button", name=text("player_cancel"), exact=True).click()
+    click(editor.get_by_role("button", name=text("player_cancel"), exact=True))
     editor.wait_for(state="detached")
-    pen.click()
-    editor.locator("textarea").fill(f"{before} corrected")
-    editor.get_by_role("button", name=text("player_save"), exact=True).click()
+    click(pen)
+    enter(editor.locator("textarea"), f"{before} corrected")
+    click(editor.get_by_role("button", name=text("player_save"), exact=True))
     changed = tab.locator(".lines .edited", has_text=f"{before} corrected")
     changed.wait_for()
     service = site.service()
     assert service.items.transcript(site.harbour).segments[2].text == f"{before} corrected"
-    tab.locator("summary", has_text=text("revisions")).click()
+    click(tab.locator("summary", has_text=text("revisions")))
     press(tab, text("revision_undo"))
     tab.get_by_text(text("revision_undone")).wait_for()
     changed.wait_for(state="detached")
@@ -206,13 +206,13 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     for name in service.items.formats():
         button = tab.get_by_role("button", name=name.upper(), exact=True)
         with tab.expect_download() as download:
-            button.click()
+            click(button)
         assert download.value.suggested_filename.endswith(f".{name}")
         assert "granite" in Path(download.value.path()).read_text(encoding="utf-8")
 
     # The folded sections, and a publication
     for key, inside in (("ledger", text("ledger_help")), ("details", site.harbour)):
-        tab.locator("summary", has_text=text(key)).click()
+        click(tab.locator("summary", has_text=text(key)))
         tab.get_by_text(inside).first.wait_for()
     press(tab, text("published_publish"))
     tab.get_by_text(f"{text('published_odin')}: {text('published_queued')}").wait_for()
@@ -256,7 +256,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     prune = tab.get_by_role("checkbox", name=text("knowledge_prune", count="1"))
     prune.wait_for(state="attached")
     button(tab, text("knowledge_apply", count="4")).wait_for()
-    tab.get_by_text(text("knowledge_prune", count="1")).click()
+    click(tab.get_by_text(text("knowledge_prune", count="1")))
     press(tab, text("knowledge_apply", count="5"))
     press(tab, text("task_stop"))
     tab.get_by_text(text("task_stopped")).wait_for()
@@ -273,25 +273,22 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
 
     for ticked in (False, True) if box.is_checked() else (True,):
         expected = steps() + (1 if ticked else -1)
-        tab.get_by_text(text("knowledge_prune", count="1")).click()
+        click(tab.get_by_text(text("knowledge_prune", count="1")))
         wait(lambda n=expected: steps() == n, "the steps counted with the tick")
-    apply.click()
+    click(apply)
     tab.get_by_text(re.compile(r"^Done .* 0 failed")).wait_for()
     assert name not in odin.documents()
     apply.wait_for(state="detached")
 
     # A missing folder and invalid metadata
     folder = tab.get_by_label(text("knowledge_folder"))
-    folder.fill(str(tmp_path / "nowhere"))
-    folder.press("Enter")
+    enter(folder, str(tmp_path / "nowhere"), "Enter")
     tab.get_by_text(text("knowledge_no_folder")).wait_for()
     (tmp_path / "report.txt").write_text("Figures of the quarter.")
-    folder.fill(str(tmp_path))
-    folder.press("Enter")
+    enter(folder, str(tmp_path), "Enter")
     tab.get_by_text(plural_text("knowledge_files", 1, size="").split(",")[0]).wait_for()
     metadata = tab.get_by_label(re.compile(re.escape(text("knowledge_meta").split(" `")[0])))
-    metadata.fill("nonsense")
-    metadata.press("Control+Enter")
+    enter(metadata, "nonsense", "Control+Enter")
     press(tab, text("knowledge_send_files"))
     mistake = sentence("options.metadata", option="", pair="nonsense").strip()
     tab.get_by_text(mistake).wait_for()
@@ -302,14 +299,14 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
 def test_presets_history_and_a_measurement(site: Site) -> None:
     tab = site.opened("?tab=GPU")
     for key, inside in (("gpu-history", "stVegaLiteChart"), ("gpu-speeds", "stDataFrame")):
-        tab.locator(f".st-key-{key} summary").click()
+        click(tab.locator(f".st-key-{key} summary"))
         tab.locator(f'.st-key-{key} [data-testid="{inside}"]').first.wait_for()
 
     # A new preset is saved and removed
     pick(tab, text("gpu_preset_choose"), text("gpu_preset_new"))
     named = tab.get_by_label(text("gpu_preset_name"), exact=True)
-    named.and_(tab.locator(":enabled")).fill("nacht")
-    tab.get_by_label(text("gpu_preset_workers"), exact=True).fill("2")
+    enter(named.and_(tab.locator(":enabled")), "nacht", "Tab")
+    enter(tab.get_by_label(text("gpu_preset_workers"), exact=True), "2", "Tab")
     press(tab, text("gpu_preset_save"))
     tab.get_by_text(text("gpu_preset_saved", name="nacht")).wait_for()
     assert load_presets(site.presets)["nacht"].workers == 2
@@ -318,19 +315,19 @@ def test_presets_history_and_a_measurement(site: Site) -> None:
     assert "nacht" not in load_presets(site.presets)
 
     # The presets file as text: an error is shown and nothing is written; then it is saved
-    tab.locator(".st-key-preset-as-text summary").click()
+    click(tab.locator(".st-key-preset-as-text summary"))
     content = tab.get_by_label(text("gpu_preset_text_label"), exact=True)
     content.wait_for()
     wait_page_ready(tab)
     good = content.input_value()
     assert "workers: 6" in good
-    content.fill(good.replace("workers: 6", "workers: 99"))
+    enter(content, good.replace("workers: 6", "workers: 99"), "Tab")
     press(tab, text("gpu_preset_text_save"))
     mistake = sentence("preset.whole", low=1, high=32, value=99)
     tab.get_by_text(re.compile(re.escape(f"workers {mistake}"))).first.wait_for()
     assert load_presets(site.presets)["max"].workers == 6
     wait_page_ready(tab)
-    content.fill(good.replace("workers: 6", "workers: 5"))
+    enter(content, good.replace("workers: 6", "workers: 5"), "Tab")
     press(tab, text("gpu_preset_text_save"))
     tab.get_by_text(
         re.compile(re.escape(text("gpu_preset_text_saved", path="presets.yaml")))
@@ -347,7 +344,7 @@ def test_presets_history_and_a_measurement(site: Site) -> None:
 def pick(tab: Any, label: str, option: str) -> None:
     """Select an option of a drop-down list."""
     box = tab.get_by_role("combobox", name=re.compile(re.escape(label)))
-    box.fill(option)
+    enter(box, option)
     tab.get_by_role("option", name=option).first.wait_for()
     box.press("Enter")
     tab.get_by_role("option").first.wait_for(state="detached")
@@ -363,7 +360,7 @@ def wait(condition: Callable[[], Any], what: str) -> None:
 def choose(tab: Any, name: str) -> None:
     """Select one of a row of choices by the start of its name."""
     choice = tab.get_by_role("radio", name=re.compile(rf"^\W*{re.escape(name)}"))
-    choice.click()
+    click(choice)
 
 
 def rows(table: Any, count: int) -> None:

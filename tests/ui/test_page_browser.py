@@ -22,7 +22,7 @@ from tests.fakes.odin import KEY, PROJECT, SECRET, FakeOdin
 from tests.fakes.youtube import Channel, FakeYouTube
 from tests.support import browser
 from tests.support.app_server import dashboard, worker_pids
-from tests.support.browser import button, press
+from tests.support.browser import button, click, enter, press
 from tests.support.compose import WordBank, compose, random_plan, write_wav
 from tests.support.keys import fake_key
 from tests.support.library_pages import HARBOUR
@@ -133,6 +133,7 @@ class Site:
         }
 
 
+@pytest.mark.long
 def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
     site, home = Site(tmp_path), tmp_path / "library"
     with ExitStack() as stack:
@@ -144,14 +145,13 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
 
         # The channel, the plan and the preset
         named = tab.get_by_role("textbox", name=text("paths"))
-        named.fill("@talks")
-        named.press("Control+Enter")
+        enter(named, "@talks", "Control+Enter")
         tab.get_by_text("Harbour talks").wait_for()
         tab.get_by_alt_text(text("found_picture", title="Harbour talks")).wait_for()
         tab.get_by_text(f"{TALKS} new of {TALKS}").wait_for()
-        tab.get_by_role("button", name="SCHNELL", exact=False).first.click()
+        click(tab.get_by_role("button", name="SCHNELL", exact=False).first)
         tab.get_by_role("button", name="SCHNELL ✓", exact=False).wait_for()
-        tab.get_by_role("button", name=f"Ingest {TALKS} media").click()
+        click(tab.get_by_role("button", name=f"Ingest {TALKS} media"))
         tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
         assert "tab=Queue" in tab.url
 
@@ -179,25 +179,25 @@ def test_from_a_channel_to_a_synced_document(tmp_path: Path) -> None:
         # Search while typing and open the hit: the player is at its second
         spoken = said(home, site.channel.video_id(0))
         word = max(spoken, key=len)
-        tab.get_by_role("tab", name=text("tab_library")).click()
-        tab.get_by_placeholder(text("search_placeholder")).fill(word)
+        click(tab.get_by_role("tab", name=text("tab_library")))
+        enter(tab.get_by_placeholder(text("search_placeholder")), word)
         hit = tab.locator('[class*="st-key-hit-0"]')
         hit.wait_for()
         opens = hit.get_by_role("button")
         at = re.search(r"\d+:\d\d", opens.inner_text())
         assert at
-        opens.click()
+        click(opens)
         wait(lambda: -0.1 <= media_time(tab) - seconds(at.group()) < SECONDS, "the hit's second")
 
         # A click on a line moves the player to its second
         lines = tab.locator(".lines time")
         lines.last.wait_for()
         shown = lines.last.inner_text()
-        lines.last.click()
+        click(lines.last)
         wait(lambda: -0.1 <= media_time(tab) - seconds(shown) < SECONDS, "the line's second")
 
         # Publish and wait for the synced state
-        tab.get_by_role("button", name=text("published_publish")).click()
+        click(tab.get_by_role("button", name=text("published_publish")))
         tab.get_by_text(f"{text('published_odin')}: ").first.wait_for()  # a reload must come later
 
         def in_step() -> bool:
@@ -258,7 +258,7 @@ def test_nothing_serious_stands_in_anybody_s_way(
     rules = {"runOnly": ["color-contrast"]} if theme == "dark" else None
     found: list[str] = []
     for key in ("ingest", "queue", "library", "knowledge", "gpu", "settings"):
-        tab.get_by_role("tab", name=text(f"tab_{key}"), exact=True).click()
+        click(tab.get_by_role("tab", name=text(f"tab_{key}"), exact=True))
         tab.get_by_role("tab", name=text(f"tab_{key}"), exact=True, selected=True).wait_for()
         tab.locator("[data-stale=true]").first.wait_for(state="detached")
         tab.locator('[data-testid="stSpinner"]').wait_for(state="detached")
@@ -281,7 +281,7 @@ def test_uploaded_files_are_looked_at_and_queued(
     tab.locator('input[type="file"]').first.set_input_files([str(talk), str(HARBOUR)])
     tab.locator(".list .state", has_text="✓").nth(1).wait_for()
     tab.get_by_text("1 new of 2").wait_for()
-    tab.get_by_role("button", name=text("start_items_one", count=1)).click()
+    click(tab.get_by_role("button", name=text("start_items_one", count=1)))
     tab.get_by_role("tab", name=text("tab_queue"), selected=True).wait_for()
     service = Service(Settings(KB_HOME=str(home)))
     assert "Über Nacht" in {row.title for row in service.queue.page().rows}
@@ -295,7 +295,7 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
     tab = opened(
         chrome.new_context(viewport={"width": 1440, "height": 1000}), f"{address}/?tab=Queue"
     )
-    tab.get_by_role("radio", name=re.compile(r"^Failed")).click()
+    click(tab.get_by_role("radio", name=re.compile(r"^Failed")))
     tab.get_by_text(text("queue_help")).wait_for()
     table = tab.locator('[data-testid="stDataFrame"]')
     table.wait_for()
@@ -305,8 +305,8 @@ def test_rows_are_ticked_and_changed_by_hand(still: tuple[str, Path], chrome: An
     trouble.get_by_text("Mend it.").wait_for()
     press(tab, text("queue_retry"))
     wait(lambda: service.queue.counts()["failed"] == 0, "the retry")
-    tab.get_by_role("radio", name=re.compile(r"^All")).click()
-    tab.get_by_role("button", name=re.compile(r"^Select all")).click()
+    click(tab.get_by_role("radio", name=re.compile(r"^All")))
+    click(tab.get_by_role("button", name=re.compile(r"^Select all")))
     before = service.queue.counts()["queued"]
     for action, state in (("queue_pause", "paused"), ("queue_retry", "queued"),
                           ("queue_first", "queued"), ("queue_cancel", "cancelled"),
@@ -334,10 +334,10 @@ def test_the_password_is_asked_for_in_the_browser(tmp_path: Path, chrome: Any) -
         tmp_path / "library", tmp_path / "log", KB_APP_WORKER="false", KB_PASSWORD=PASSWORD
     ) as address:
         tab = opened(chrome.new_context(), f"{address}/?tab=Library")
-        tab.get_by_label(text("password")).fill("wrong")
-        tab.get_by_role("button", name=text("sign_in")).click()
+        enter(tab.get_by_label(text("password")), "wrong")
+        click(tab.get_by_role("button", name=text("sign_in")))
         tab.get_by_role("alert").wait_for()
-        tab.get_by_label(text("password")).fill(PASSWORD)
+        enter(tab.get_by_label(text("password")), PASSWORD)
         tab.keyboard.press("Enter")
         tab.get_by_text(text("library_empty")).wait_for()
         assert "tab=Library" in tab.url

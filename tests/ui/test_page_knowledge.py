@@ -72,7 +72,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             apply = tab.get_by_role("button", name=text("knowledge_apply", count="2"))
             apply.wait_for()
             assert odin.count("POST", "/add/file") == 0
-            apply.click()
+            browser.click(apply)
             apply.wait_for(state="hidden")  # a reload must come after the start
             tab.reload()
             tab.get_by_text(re.compile(r"Done .*: 2 in step")).wait_for()
@@ -82,7 +82,7 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             figure.filter(has_text="2").first.wait_for()
 
             # A question, and a click on its source to the second of the medium
-            tab.get_by_label(text("knowledge_ask_label")).fill("granite castle")
+            browser.enter(tab.get_by_label(text("knowledge_ask_label")), "granite castle", "Tab")
             press(tab, text("knowledge_ask_button"))
             source = tab.locator('[class*="st-key-source-open-"] button').first
             source.wait_for()
@@ -90,15 +90,15 @@ def test_check_compare_sync_ask_and_upload_in_a_browser(
             assert shown
 
             # Upload of other files
-            tab.get_by_label(text("knowledge_folder")).fill(str(reports))
-            tab.get_by_label(re.compile("Own metadata")).fill("team=research")
+            browser.enter(tab.get_by_label(text("knowledge_folder")), str(reports), "Enter")
+            browser.enter(tab.get_by_label(re.compile("Own metadata")), "team=research", "Tab")
             tab.get_by_text("2 files").wait_for()
             press(tab, text("knowledge_send_files"))
             tab.get_by_text(re.compile(r"Uploaded .*: 2 in the project, 0 not")).wait_for()
             held = [json.loads(row["metadata"]) for row in odin.documents().values()]
             assert {m.get("team") for m in held if "file_name" in m} == {"research"}
 
-            source.click()
+            browser.click(source)
             tab.locator("video").wait_for()
             assert f"t={60 * int(shown[1]) + int(shown[2])}" in tab.url
             markup = tab.content()

@@ -253,13 +253,13 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
         lines.first.wait_for()
 
         # A gap is played from shortly before it; a chapter from its start
-        tab.locator(".gaps .chips button").nth(1).click()
+        browser.click(tab.locator(".gaps .chips button").nth(1))
         browser.wait_player_at(tab, 40.5, 43.5)
-        tab.locator(".chapters .chips button", has_text="Castle").click()
+        browser.click(tab.locator(".chapters .chips button", has_text="Castle"))
         browser.wait_player_at(tab, 26.0, 34.0)
 
         # Find ignores case
-        tab.get_by_label(text("player_find")).fill("GRANITE")
+        browser.enter(tab.get_by_label(text("player_find")), "GRANITE")
         tab.locator("mark.this", has_text="granite").wait_for()
         assert tab.locator(".find output").inner_text() == "1 / 1"
         tab.get_by_label(text("player_find")).press("Escape")
@@ -273,7 +273,7 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
         tab.keyboard.press("F2")
         editor = tab.locator(".editor textarea")
         editor.wait_for()
-        editor.fill(f"{before} corrected")
+        browser.enter(editor, f"{before} corrected")
         tab.keyboard.press("Control+Enter")
         tab.get_by_text(text("edited", line="3")[:20]).wait_for()
         tab.locator(".lines .edited", has_text=f"{before} corrected").wait_for()
@@ -284,18 +284,18 @@ def test_hear_find_correct_and_accept_in_a_browser(home: Path, tmp_path: Path) -
 
         # Escape discards the edit
         tab.locator(".lines li").nth(1).hover()
-        tab.locator(".lines li").nth(1).locator(".pen").click()
+        browser.click(tab.locator(".lines li").nth(1).locator(".pen"))
         editor.wait_for()
-        editor.fill("never")
+        browser.enter(editor, "never")
         tab.keyboard.press("Escape")
         editor.wait_for(state="detached")
         assert "never" not in lines.nth(1).inner_text()
 
         with tab.expect_download() as download:
-            tab.get_by_role("button", name="SRT").click()
+            browser.click(tab.get_by_role("button", name="SRT"))
         assert "corrected" in Path(download.value.path()).read_text(encoding="utf-8")
 
-        tab.get_by_role("button", name=text("accept")).click()
+        browser.click(tab.get_by_role("button", name=text("accept")))
         tab.get_by_text(text("accepted")).wait_for()
-        tab.get_by_role("button", name=f"← {text('back_items')}").click()
+        browser.click(tab.get_by_role("button", name=f"← {text('back_items')}"))
         tab.get_by_text(text("items_help")).wait_for()

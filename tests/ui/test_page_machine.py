@@ -13,7 +13,7 @@ from kb.service import Service
 from kb.settings import PROJECT_ROOT, Settings
 from kb.ui.i18n import text
 from tests.fakes.youtube import Channel, FakeYouTube
-from tests.support.browser import press, wait_page_ready
+from tests.support.browser import click, enter, press, wait_page_ready
 
 KEY = "AIzaSyD-PROBE_0123456789abcdefghijklmn"
 SECRET = "odin-secret-PROBE-99aa"
@@ -47,12 +47,15 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         # GPU: live figures, the error of a wrong value, then the change of a preset
         tab.goto(f"{address}/?tab=GPU")
         tab.locator(".kb-card img").nth(1).wait_for()
-        wait_page_ready(tab)
-        tab.get_by_label(text("gpu_preset_overlap_s"), exact=True).fill("15")
+        overlap = tab.get_by_label(text("gpu_preset_overlap_s"), exact=True)
+        enter(overlap, "15", "Tab")
+        overlap.evaluate("field => { field.isTheSame = true; }")
         press(tab, text("gpu_preset_save"))
         tab.get_by_text(re.compile("overlap_s must be less than half")).wait_for()
+        # A text that is typed while the error is drawn would be lost with the field.
         wait_page_ready(tab)
-        tab.get_by_label(text("gpu_preset_overlap_s"), exact=True).fill("1")
+        assert overlap.evaluate("field => field.isTheSame"), "the error has replaced the form"
+        enter(overlap, "1", "Tab")
         press(tab, text("gpu_preset_save"))
         tab.get_by_text(text("gpu_preset_saved", name="stabil")).wait_for()
         assert load_presets(presets)["stabil"].overlap_s == 1
@@ -60,9 +63,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
 
         # Settings: a key is added, tested and removed
         tab.goto(f"{address}/?tab=Settings")
-        tab.get_by_label(text("keys_new")).wait_for()
-        wait_page_ready(tab)
-        tab.get_by_label(text("keys_new")).fill(KEY)
+        enter(tab.get_by_label(text("keys_new")), KEY, "Tab")
         press(tab, text("keys_add"))
         tab.get_by_text(f"{KEY[:4]}…{KEY[-4:]}").first.wait_for()
         press(tab, text("keys_test"))
@@ -72,8 +73,8 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         assert KEY not in keys.read_text()
 
         # A secret is set and removed
-        tab.locator(".st-key-secret-API_SECRET").get_by_role("button").first.click()
-        tab.get_by_label(text("secret_value", name="API_SECRET")).fill(SECRET)
+        click(tab.locator(".st-key-secret-API_SECRET").get_by_role("button").first)
+        enter(tab.get_by_label(text("secret_value", name="API_SECRET")), SECRET, "Tab")
         press(tab, text("secret_save"))
         tab.get_by_text("API_SECRET is saved.").wait_for()
         assert SECRET in env.read_text()
@@ -84,14 +85,14 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
         nothing_in_the_way(tab)
 
         go(tab, "defaults")
-        tab.get_by_label("KB_LANGUAGE", exact=True).fill("de")
-        tab.locator(".st-key-save-recognition button").click()
+        enter(tab.get_by_label("KB_LANGUAGE", exact=True), "de", "Tab")
+        click(tab.locator(".st-key-save-recognition button"))
         tab.get_by_text("Saved: KB_LANGUAGE.").wait_for()
         assert "KB_LANGUAGE='de'" in env.read_text()
         nothing_in_the_way(tab)
 
         go(tab, "follow")
-        tab.get_by_label(text("follow_new")).fill("@talks")
+        enter(tab.get_by_label(text("follow_new")), "@talks", "Tab")
         press(tab, text("follow_add"))
         tab.get_by_text("@talks is followed.").wait_for()
         service = Service(Settings(KB_HOME=str(home)))
@@ -117,7 +118,7 @@ def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: P
 
 
 def go(tab: Any, part: str) -> None:
-    tab.get_by_role("radio", name=text(f"part_{part}"), exact=True).click()
+    click(tab.get_by_role("radio", name=text(f"part_{part}"), exact=True))
 
 
 def nothing_in_the_way(tab: Any) -> None:

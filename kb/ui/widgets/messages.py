@@ -11,6 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from kb.errors import KBError
 from kb.types.safe_text import printable
@@ -117,12 +118,22 @@ def show_flash(place: str) -> None:
     before the user has read it.
     """
     words, until = st.session_state.get(f"news-{place}", (None, 0.0))
-    if words is None or time.monotonic() > until:
-        return
-    if isinstance(words, KBError):
-        error(words)
-    else:
-        st.success(words)
+    with steady():
+        if words is None or time.monotonic() > until:
+            return
+        if isinstance(words, KBError):
+            error(words)
+        else:
+            st.success(words)
+
+
+def steady() -> DeltaGenerator:
+    """Return a container for elements of changing number above a form.
+
+    Streamlit tells forms apart by their position. Where a message moves a form, the browser makes
+    the form once more, and a text that is being typed is lost.
+    """
+    return st.container()
 
 
 def display_path(path: Path) -> str:

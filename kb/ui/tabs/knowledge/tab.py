@@ -53,10 +53,12 @@ def render() -> None:
     ready = _connection(settings)
     _show_flash()
     if ready:
-        ask.render()
+        with messages.steady():
+            ask.render()
     _items(ready)
     if ready:
-        sync.render()
+        with messages.steady():
+            sync.render()
         upload.render()
 
 

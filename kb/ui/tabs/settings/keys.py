@@ -38,11 +38,12 @@ def _youtube() -> None:
     except KBError as error:
         messages.error(error)
         return
-    if not keys:
-        st.info(text("keys_none"))
-    for key, status in keys:
-        _key(key, status)
-    _test_result(keys)
+    with messages.steady():
+        if not keys:
+            st.info(text("keys_none"))
+        for key, status in keys:
+            _key(key, status)
+        _test_result(keys)
     with (
         st.form("key-new", border=False, clear_on_submit=True),
         st.container(horizontal=True, vertical_alignment="bottom"),

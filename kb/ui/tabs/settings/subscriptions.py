@@ -32,12 +32,13 @@ def render() -> None:
     except KBError as error:
         messages.error(error)
         return
-    if idle:
-        st.warning(text("follow_no_worker"))
-    if not followed:
-        st.info(text("follow_none"))
-    for place, each in enumerate(followed):
-        _subscription_card(place, each)
+    with messages.steady():
+        if idle:
+            st.warning(text("follow_no_worker"))
+        if not followed:
+            st.info(text("follow_none"))
+        for place, each in enumerate(followed):
+            _subscription_card(place, each)
     _form()
 
 
