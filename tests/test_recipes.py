@@ -20,7 +20,7 @@ from kb.settings import PROJECT_ROOT
 from tests.support import new_engine
 from tests.support.workers import write_talks
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 class Copy:

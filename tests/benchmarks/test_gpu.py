@@ -29,6 +29,7 @@ def _run(*options: str, **environment: str) -> tuple[list[dict[str, object]], li
     return figures, rows[2:], lines[-1]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_prints_one_table_though_a_lever_fails(tmp_path: Path) -> None:
     # Compiling without a compiler raises, and what is laid out for a CPU cannot be compiled.

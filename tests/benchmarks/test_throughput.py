@@ -54,6 +54,7 @@ def test_a_broken_off_run_leaves_a_table_of_what_was_measured() -> None:
     assert _cells(page)[OURS][:3] == ["4 / 8 / 8", "2.0 s (3.0) · **3.00×** · 6", "not measured"]
 
 
+@pytest.mark.slow
 def test_unequal_work_is_no_measurement() -> None:
     few = Variant("another", lambda: _peer(TOKENS - 1))
     own = Variant(OURS, lambda: _peer(TOKENS))
@@ -132,6 +133,7 @@ def test_our_own_way_decodes_and_reports_its_times(tmp_path: Path) -> None:
     assert sum(peer.lengths.values()) >= 2
 
 
+@pytest.mark.slow
 def test_memory_counts_from_where_a_way_begins() -> None:
     kept: list[bytearray] = []
 

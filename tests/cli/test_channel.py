@@ -65,6 +65,7 @@ def test_from_a_handle_to_an_answer(site: Site, tmp_path: Path) -> None:
             assert not any(key in log for key in KEYS)
 
 
+@pytest.mark.long
 def test_a_listing_without_quota_waits_with_its_reason(site: Site, tmp_path: Path) -> None:
     for key in site.keys:
         site.api.quota[key] = 0
@@ -85,6 +86,7 @@ def test_a_listing_without_quota_waits_with_its_reason(site: Site, tmp_path: Pat
         assert run_json(lab, "status")["counts"]["done"] == 4  # three talks and their listing
 
 
+@pytest.mark.long
 def test_a_followed_channel_is_listed_again(site: Site, tmp_path: Path) -> None:
     with site.lab(tmp_path / "lab") as lab:
         terms = ("--every", "1m", "--title", "Talk (0|-1)", "--overlap", "2.5", "--to", "local")

@@ -74,6 +74,7 @@ def test_a_fresh_process_goes_on_and_a_success_forgives(
     assert host.restarts == MAX_DEVICE_LOSSES == 2 and host.cpu_reason == ""  # not in a row
 
 
+@pytest.mark.long
 def test_a_worker_goes_on_and_shows_what_happened(trouble: Path, tmp_path: Path) -> None:
     trouble.write_text("99")
     with Lab(tmp_path / "lab") as lab:

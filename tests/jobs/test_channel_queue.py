@@ -111,6 +111,7 @@ def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
         assert shown_state["error"] == ""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_downloads_that_fail_and_a_bot_check_through_the_queue(tmp_path: Path) -> None:
     """A small version of `benchmarks/downloads.py`."""

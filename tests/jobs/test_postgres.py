@@ -122,6 +122,7 @@ def test_an_unreachable_server_is_named_without_its_password(tmp_path: Path) -> 
     assert caught.value.retryable
 
 
+@pytest.mark.long
 def test_two_workers_one_killed_everything_once(database: str, tmp_path: Path) -> None:
     settings = {"KB_DATABASE_URL": database, "KB_WORKER_TIMEOUT_S": "4", "KB_IN_FLIGHT": "4"}
     with Lab(tmp_path / "lab", **settings) as lab:

@@ -128,6 +128,7 @@ def test_wait_follows_an_item_that_comes_back_soon_and_lists_one_that_does_not(
     warm.kb("cancel", late)
 
 
+@pytest.mark.long
 def test_cancel_leaves_nothing_half_written_and_retry_completes_it(warm: Warm) -> None:
     _ = warm.worker
     item_id = warm.begin_long()
@@ -312,6 +313,7 @@ def test_a_library_that_moves_away_and_comes_back(warm: Warm) -> None:
     assert warm.wait_finished([item_id])[item_id].state == "done"
 
 
+@pytest.mark.long
 def test_a_stopped_worker_releases_its_item_and_the_next_goes_on(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long()
@@ -332,6 +334,7 @@ def test_a_stopped_worker_releases_its_item_and_the_next_goes_on(warm: Warm) -> 
     assert (done.state, done.attempts) == ("done", 0)
 
 
+@pytest.mark.long
 def test_status_is_right_when_the_worker_is_dead(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long()
@@ -353,6 +356,7 @@ def test_status_is_right_when_the_worker_is_dead(warm: Warm) -> None:
     warm.kill_all()
 
 
+@pytest.mark.long
 def test_an_item_that_crashes_the_process_fails_after_three_crashes(warm: Warm) -> None:
     worker = warm.worker
     item_id = warm.begin_long(2 * LONG_WORDS)

@@ -550,6 +550,7 @@ def test_pauses_are_random_and_can_be_cancelled(tmp_path: Path) -> None:
     assert clock.now - before <= 20
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_hundred_downloads(tmp_path: Path) -> None:
     """One in ten fails at first, one in twenty always, and a bot check comes half way."""

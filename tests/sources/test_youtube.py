@@ -221,6 +221,7 @@ def test_private_deleted_scheduled_and_short_videos(tmp_path: Path) -> None:
         assert private.availability.is_unavailable and private.availability.reason
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_more_uploads_than_the_service_lists(tmp_path: Path) -> None:
     with FakeYouTube([big(21_000)], {KEYS[0]: 10_000}) as fake:

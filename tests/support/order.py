@@ -14,7 +14,7 @@ import pytest
 
 # Seconds of a test by its mark, rounded averages of a run; of any other test, and of each further
 # case of a parametrized one, `SHORT_S`.
-SECONDS = {"browser": 12.0, "slow": 4.0}
+SECONDS = {"long": 20.0, "browser": 12.0, "slow": 4.0}
 SHORT_S = 0.2
 
 

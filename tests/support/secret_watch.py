@@ -28,6 +28,13 @@ from kb.errors import KBError
 # The form of a Google API key, and the suffix of every credential that tests give to ODIN. The
 # keys of tests are composed at run time, so that no file holds one.
 SECRET = re.compile(rb"AIza[0-9A-Za-z_-]{30,}|-PROBE\b")
+_LITERALS = (b"AIza", b"-PROBE")
+
+
+def find_secret(data: bytes) -> re.Match[bytes] | None:
+    """Return the first secret in the data; None if there is none."""
+    # Whole runs write gigabytes. A search for bytes is many times faster than for an expression.
+    return SECRET.search(data) if any(each in data for each in _LITERALS) else None
 
 
 class SecretWatch:
@@ -52,7 +59,7 @@ class SecretWatch:
         if not isinstance(data, bytes) or not data:
             return
         self.scanned[kind] += 1
-        if match := SECRET.search(data):
+        if match := find_secret(data):
             before = data[max(0, match.start() - 60) : match.start()].decode(errors="replace")
             around = re.sub(r"[\w-]+$", "", before)
             test = test or os.environ.get("PYTEST_CURRENT_TEST", "between tests")
