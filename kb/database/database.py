@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 
-from kb.database.driver_errors import library_error
+from kb.database.driver_errors import library_error, unreadable_name
 from kb.database.migrations import MIGRATIONS
 from kb.database.read_only import connect_for_reading, is_writable
 from kb.database.snapshots import SCHEMA_KEPT, make_snapshot
@@ -89,6 +89,10 @@ class Database:
         """Convert the driver's errors to LibraryError with the next step."""
         try:
             yield
+        except UnicodeDecodeError:
+            if not self.is_sqlite:
+                raise
+            raise unreadable_name(self.location) from None
         except Exception as error:
             found = self.explain(error)
             if found is None:

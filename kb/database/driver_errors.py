@@ -18,6 +18,8 @@ import sqlalchemy as sa
 from kb.errors import LibraryError
 
 FULL_DISK_BYTES = 8 * 2**20
+# The reason where SQLite's own message quotes a damaged name that is no text.
+NO_TEXT = "malformed database schema"
 
 Maker = Callable[[str, str], LibraryError]  # of location and reason
 
@@ -165,6 +167,11 @@ _BY_CLASS: tuple[tuple[type[Exception], Maker], ...] = (
     (sa.exc.DisconnectionError, _unreachable),
     (sa.exc.SQLAlchemyError, _refused),
 )
+
+
+def unreadable_name(location: str) -> LibraryError:
+    """Return the error for SQLite's message that Python cannot decode (UnicodeDecodeError)."""
+    return _damaged(location, NO_TEXT)
 
 
 def library_error(error: Exception, location: str, folder: Path | None) -> LibraryError | None:

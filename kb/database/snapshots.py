@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kb import storage
-from kb.database.driver_errors import library_error
+from kb.database.driver_errors import NO_TEXT, library_error
 from kb.database.read_only import connect_for_reading
 from kb.errors import LibraryError
 
@@ -52,10 +52,6 @@ class Snapshot:
     reason: str
 
 
-# The problem of a file for which SQLite's own message quotes a damaged name that is no text.
-_NO_TEXT = "malformed database schema"
-
-
 def check_file(path: Path, limit_s: float | None = None) -> FileCheck:
     """Check the pages of a SQLite file (`PRAGMA quick_check`), for at most `limit_s` seconds.
 
@@ -79,7 +75,7 @@ def check_file(path: Path, limit_s: float | None = None) -> FileCheck:
             raise found_error from None  # a missing permission or a full disk is no damage
         return FileCheck((str(error),))
     except UnicodeDecodeError:
-        return FileCheck((_NO_TEXT,))
+        return FileCheck((NO_TEXT,))
     lines = [line.strip() for text in found for line in text.splitlines()]
     # The first line names the database ("*** in database main ***").
     return FileCheck(tuple(line for line in lines if line != "ok" and not line.startswith("***")))
@@ -173,7 +169,7 @@ def _errors(path: Path) -> Iterator[None]:
             ) from None
         raise _damaged(path, str(error)) from None
     except UnicodeDecodeError:
-        raise _damaged(path, _NO_TEXT) from None
+        raise _damaged(path, NO_TEXT) from None
 
 
 def _give_up(path: Path) -> Callable[[int, int, int], None]:

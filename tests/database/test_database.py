@@ -30,6 +30,33 @@ def test_opening_twice_changes_nothing(tmp_path: Path) -> None:
         database.close()
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"CREATE TABLE kb_lanes", b'CREATE TABLE \x8f\xff_l"nes'),
+        (b"CREATE TABLE kb_lanes", b"CRE\x8fTE TABLE kb_lanes"),
+        (b"kb_lanes", b"kb_\x8fane\x00"),
+        (b"kb_lanes", b"\xff\xfe_lane("),
+        (b"kb_lanes", b"kb_items"),
+        (b"SQLite format 3", b"SQLite f\x8frmat 3"),
+    ],
+)
+def test_a_damaged_name_is_reported_as_damage(tmp_path: Path, before: bytes, after: bytes) -> None:
+    """SQLite quotes the name in its message, and Python cannot decode it."""
+    database = Database.open(settings(tmp_path))
+    with database.engine.connect() as connection:
+        connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    database.close()
+    file = tmp_path / DATABASE_NAME
+    content = file.read_bytes()
+    assert before in content
+    file.write_bytes(content.replace(before, after))
+    for name in (f"{DATABASE_NAME}-wal", f"{DATABASE_NAME}-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    with raises(LibraryError, "database.damaged"):
+        Database.open(settings(tmp_path))
+
+
 def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
     database = Database.open(settings(tmp_path))
     with database.begin() as connection:

@@ -493,7 +493,12 @@ def test_repeated_and_malformed_headers_are_refused(
     assert statuses == [400]
 
 
-@pytest.mark.parametrize("origin", ["http://[::1", "null", "file://", "http://127.0.0.1:8501@evil"])
+@pytest.mark.parametrize(
+    "origin",
+    ["http://[::1", "null", "file://", "http://127.0.0.1:8501@evil", "file://127.0.0.1:8501",
+     "chrome-extension://127.0.0.1:8501", "//127.0.0.1:8501", "127.0.0.1:8501",
+     "http://evil@127.0.0.1:8501", "http://127.0.0.1", ""],
+)  # fmt: skip
 def test_a_malformed_origin_is_a_foreign_one(home: Path, origin: str) -> None:
     with TestClient(make(home, password=""), HERE) as browser:
         assert browser.post("/", headers={"Origin": origin}).status_code == 403

@@ -290,11 +290,12 @@ def _too_many(scope: Scope, wait_s: float) -> Response:
 
 
 def _origin_host(origin: str) -> str:
-    """Return host and port of an Origin header in lower case; empty if it has none."""
+    """Return host and port of an Origin header in lower case; empty if it is no web page's."""
     try:
-        return urlsplit(origin).netloc.lower()
+        parts = urlsplit(origin)
     except ValueError:
         return ""
+    return parts.netloc.lower() if parts.scheme in ("http", "https") else ""
 
 
 def _digest(password: str) -> bytes:
