@@ -6,8 +6,6 @@ tests add faults to the demo recognizer.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,14 +14,11 @@ import pytest
 from gpu.manager import GPUManager
 from kb.asr import SAMPLE_RATE
 from kb.asr.batching.batcher import Batcher
-from kb.asr.batching.fallback_engine import FallbackEngine
-from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch
-from kb.asr.engines.model_lookup import shape_of
+from kb.asr.engines.base import GREEDY, DecodingOptions
 from kb.asr.quality.repair import RepairPlan, shift_window
 from kb.asr.quality.repair_budget import ADVANCE, RepairBudget
 from kb.asr.recognizer import Recognizer
 from kb.asr.windows.windowing import PAD_S, Window
-from kb.errors import DeviceLost, ModelUnavailable
 from kb.settings import Settings
 from kb.types import MediaRef, SpeechSpan, Transcript, Word
 from tests.fakes.faults import KINDS, FaultyEngine
@@ -37,56 +32,10 @@ from tests.support.compose import (
     silence,
     without_speech,
 )
-from tests.support.raising import raises
+from tests.support.faulty_oracle import Wayward, talk
 from tests.support.speech import Oracle, bank, blocks, detector, preset, score, transcribe_with
 
 ONCE = RepairPlan(share=0.0, temperatures=(), beams=1)
-WAYS = frozenset({"temperature", "beam"})
-
-
-def talk(count: int = 60, seed: int = 3) -> Composition:
-    """Return about 40 s of speech in phrases, with one long pause in the middle."""
-    rng = np.random.default_rng(seed)
-    parts = [compose(bank(), random_plan(bank(), count // 2, rng), rng=rng) for _ in range(2)]
-    return join(*parts, pause=1.0)
-
-
-class Wayward(Oracle):
-    """An oracle that fails unless it decodes with one of the options `cured_by`."""
-
-    def __init__(
-        self, said: Composition, cured_by: Sequence[DecodingOptions], limit_s: float = 99
-    ) -> None:
-        super().__init__(said.words, decoding_methods=WAYS)
-        self.cured_by = cured_by
-        self.asked: list[DecodingOptions] = []
-        self.limit_s = limit_s
-
-    def decode(
-        self, encoded: EncodedBatch, languages: Sequence[str], options: DecodingOptions = GREEDY
-    ) -> list[DecodingResult]:
-        self.asked += [options] * len(languages)
-        found = super().decode(encoded, languages)
-        if options in self.cured_by:
-            return found
-        # Every reading has a different fault, so that no two readings agree.
-        number = len(self.asked)
-        return [
-            FaultyEngine(_Said(decoded), share=1.0, seed=number, kinds=["loop"]).decode(
-                EncodedBatch((window,), ({},), (0.0,)), ["en"]
-            )[0]
-            for window, decoded in zip(encoded.windows, found, strict=True)
-        ]
-
-
-class _Said:
-    """An engine that returns the given result."""
-
-    def __init__(self, decoded: DecodingResult) -> None:
-        self._decoded = decoded
-
-    def decode(self, *_: object) -> list[DecodingResult]:
-        return [self._decoded]
 
 
 def hows(found: Transcript, window: int = 0) -> list[str]:
@@ -333,89 +282,6 @@ def test_shifted_borders_keep_every_word_where_the_recognizer_holds_no_more() ->
 
 
 # Another engine
-
-
-class Fixed(FallbackEngine):
-    """A second engine that is already loaded."""
-
-    def __init__(self, engine: Oracle) -> None:
-        super().__init__("oracle:truth", lambda: GPUManager("cpu", cpu_threads=1), 2)
-        self._batcher = Batcher(engine, GPUManager("cpu", cpu_threads=1), 2)
-
-
-def test_another_engine_is_the_last_rung() -> None:
-    said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
-    batcher = Batcher(Wayward(said, []), GPUManager("cpu", cpu_threads=1), 2)
-    second = Fixed(Oracle(said.words))
-    plan = RepairPlan(share=10.0, temperatures=(), beams=1)
-    try:
-        recognizer = Recognizer(batcher, preset(), detector=detector(), plan=plan, fallback=second)
-        found = recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
-    finally:
-        batcher.close()
-        second.close()
-    assert hows(found) == ["first", "shifted", "engine oracle:truth"]
-    assert score(said.words, found.words).errors == 0
-
-
-def test_another_engine_that_cannot_be_had_is_tried_once(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tries = []
-
-    def refuse(*_: object) -> None:
-        tries.append(1)
-        raise ModelUnavailable("There is no such model.")
-
-    monkeypatch.setattr("kb.asr.batching.fallback_engine.load_engine", refuse)
-    second = FallbackEngine("whisper:nowhere", lambda: GPUManager("cpu", cpu_threads=1), 2)
-    with caplog.at_level(logging.WARNING):
-        assert second.open() is None
-        assert second.open() is None
-    assert len(tries) == 1
-    assert "no such model" in caplog.text
-    second.close()
-
-
-LOST = "CUDA error: an illegal memory access was encountered"
-
-
-def loses_the_device(*_: object) -> None:
-    raise RuntimeError(LOST)
-
-
-def test_another_engine_s_loss_of_the_device_is_the_first_one_s_too() -> None:
-    said = compose(bank(), random_plan(bank(), 20, np.random.default_rng(4)))
-    batcher = Batcher(Wayward(said, []), GPUManager("cpu", cpu_threads=1), 2)
-    second = Fixed(Oracle(said.words, fails=loses_the_device))
-    plan = RepairPlan(share=10.0, temperatures=(), beams=1)
-    recognizer = Recognizer(batcher, preset(), detector=detector(), plan=plan, fallback=second)
-    try:
-        with raises(DeviceLost, "device.failed", cause=LOST):
-            recognizer.transcribe(blocks(said.audio), MediaRef("x", "", 0.0))
-    finally:
-        batcher.close()
-        second.close()
-
-
-def test_a_device_lost_while_another_engine_is_loaded_is_raised(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("torch.nn.Module.to", loses_the_device)
-    manager = GPUManager("cpu", cpu_threads=1)
-    second = FallbackEngine("whisper:demo", lambda: manager, 2)
-    for _ in range(2):  # the device failed, so the engine may be tried again
-        with raises(DeviceLost, "device.failed_loading", cause=LOST):
-            second.open()
-    monkeypatch.undo()
-    assert manager.permanent_bytes == 0
-    assert second.open() is not None
-    shape = shape_of("demo")
-    assert shape is not None
-    settled = manager.permanent_bytes  # the weights now count as permanent
-    assert settled >= shape.weights_bytes(4) > 0
-    assert second.open() is not None and manager.permanent_bytes == settled
-    second.close()
 
 
 def test_the_plan_is_read_from_the_settings() -> None:

@@ -15,7 +15,6 @@ import json
 import random
 import re
 import socket
-import sqlite3
 import struct
 import sys
 import threading
@@ -31,6 +30,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.fakes.odin_store import OdinStore
+
 KEY = "key-0f3a-PROBE"
 SECRET = "secret-77e1-PROBE"
 PROJECT = "TestProject01"
@@ -45,7 +46,7 @@ OTHER_FAULTS = ("429", "429 soon", "500", "503 soon", "cut before", "not json")
 CHAT_EXCERPTS = 3
 
 
-class FakeOdin:
+class FakeOdin(OdinStore):
     """The service. Indexing takes `index_s` seconds, deleting `delete_s`."""
 
     def __init__(
@@ -58,9 +59,7 @@ class FakeOdin:
         seed: int = 0,
         limit_bytes: int = 200_000_000,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.index_s = index_s
-        self.delete_s = delete_s
+        super().__init__(folder, index_s=index_s, delete_s=delete_s)
         self.fault_rate = fault_rate
         self.limit_bytes = limit_bytes
         self.retry_after_s = 1.0
@@ -73,17 +72,8 @@ class FakeOdin:
         self._bags: dict[bool, list[str]] = {}
         self.faults: Counter[str] = Counter()
         self.requests: list[tuple[str, str, int]] = []
-        self.gaps: list[str] = []  # items that lost their last indexed document
-        self.on_upload: Callable[[str], None] = lambda name: None
         # Changes the body of a successful answer; called with path, request and body.
         self.rewrite: Callable[[str, dict[str, Any], Any], Any] = lambda path, request, body: body
-        self.lock = threading.RLock()
-        self.db = sqlite3.connect(folder / "odin.sqlite", check_same_thread=False)
-        self.db.execute("PRAGMA synchronous=OFF")
-        self.db.execute(
-            "CREATE TABLE IF NOT EXISTS docs (key TEXT PRIMARY KEY, content BLOB, metadata TEXT,"
-            " taken_at REAL, ready_at REAL, outcome TEXT, message TEXT, gone_at REAL)"
-        )
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.odin = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -103,9 +93,7 @@ class FakeOdin:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        with self.lock:
-            self.db.commit()
-            self.db.close()
+        self.close()
 
     def settings(self, **more: Any) -> dict[str, Any]:
         """Return the settings of a client, with pauses for tests."""
@@ -126,82 +114,6 @@ class FakeOdin:
     def queue_faults(self, *faults: str) -> None:
         """Queue faults for the next uploads, one each; "ok" is no fault."""
         self.queued_faults.extend(faults)
-
-    # The stored documents
-
-    def documents(self) -> dict[str, dict[str, Any]]:
-        """Return all documents: key → content, metadata (as sent), status, message."""
-        with self.lock:
-            self.db.execute("DELETE FROM docs WHERE gone_at <= ?", (time.time(),))
-            rows = self.db.execute("SELECT * FROM docs ORDER BY taken_at, key").fetchall()
-        return {
-            row[0]: {
-                "content": row[1],
-                "metadata": row[2],
-                "upload_date": row[3],
-                "status": _status(row),
-                "message": row[6] if _status(row) in ("failed", "timeout") else "",
-            }
-            for row in rows
-        }
-
-    def indexed(self) -> dict[str, bytes]:
-        """Return the bytes of the indexed documents, by name."""
-        found = self.documents().items()
-        return {key: row["content"] for key, row in found if row["status"] == "synced"}
-
-    def put(
-        self,
-        name: str,
-        content: bytes,
-        metadata: str = "{}",
-        outcome: str = "synced",
-        *,
-        force: bool = False,
-        index_s: float | None = None,
-    ) -> str:
-        """Store a document; return its key."""
-        key = name.replace("%", "_").replace("~", "")
-        now = time.time()
-        with self.lock:
-            known = self.documents()
-            stem, dot, suffix = key.rpartition(".")
-            number = 0
-            while key in known and not force:
-                number += 1
-                key = f"{stem} ({number}){dot}{suffix}"
-            ready_at = now + (self.index_s if index_s is None else index_s)
-            words = {"failed": "Embedding model refused chunk 3", "timeout": "Gave up after 600 s"}
-            row = (key, content, metadata, now, ready_at, outcome, words.get(outcome, ""), None)
-            self.db.execute(f"INSERT OR REPLACE INTO docs VALUES ({','.join('?' * 8)})", row)
-            self.db.commit()
-        self.on_upload(key)
-        return key
-
-    def finish_indexing(self) -> None:
-        """Finish the indexing of all documents now."""
-        with self.lock:
-            self.db.execute("UPDATE docs SET ready_at = 0")
-            self.db.commit()
-
-    def delete(self, key: str) -> bool:
-        """Delete a document; return False if it was missing."""
-        with self.lock:
-            known = self.documents()
-            if key not in known:
-                return False
-            item = _item_of(known[key]["metadata"])
-            indexed = [
-                other
-                for other, row in known.items()
-                if row["status"] == "synced" and item and _item_of(row["metadata"]) == item
-            ]
-            if indexed == [key]:
-                self.gaps.append(item)
-            gone_at = time.time() + self.delete_s
-            self.db.execute("UPDATE docs SET gone_at = ? WHERE key = ?", (gone_at, key))
-            self.db.commit()
-            return True
 
     def next_fault(self, upload: bool) -> str:
         """Return the fault of this request, empty for none."""
@@ -407,15 +319,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def _status(row: Any) -> str:
-    if row[7] is not None:
-        return "deleting"
-    now = time.time()
-    if now < row[4]:
-        return "queued" if now < (row[3] + row[4]) / 2 else "syncing"
-    return str(row[5])
-
-
 def _list_row(odin: FakeOdin, key: str, row: dict[str, Any]) -> dict[str, Any]:
     as_sent = row["metadata"]
     metadata = {"object": json.loads(as_sent), "string": as_sent, "nothing": {}}[odin.metadata_as]
@@ -478,32 +381,14 @@ def _check_metadata(text: str) -> None:
         raise _Response(422, {"detail": detail}) from None
 
 
-def _item_of(metadata: str) -> str:
-    return str(json.loads(metadata).get("id") or "")
-
-
-def _excerpts(odin: FakeOdin, query: str) -> list[tuple[int, str, str]]:
-    """Return (words in common, key, paragraph), best first."""
-    wanted = set(re.findall(r"\w+", query.lower()))
-    found = []
-    for key, content in odin.indexed().items():
-        for paragraph in content.decode("utf-8", "replace").split("\n\n"):
-            common = len(wanted & set(re.findall(r"\w+", paragraph.lower())))
-            if common:
-                found.append((common, key, paragraph))
-    return sorted(found, key=lambda row: (-row[0], row[1]))
-
-
 def _search(odin: FakeOdin, query: str, limit: int) -> list[dict[str, Any]]:
-    rows = _excerpts(odin, query)[:limit]
+    rows = odin.excerpts(query)[:limit]
     return [{"document_key": key, "content": text, "score": n / 10} for n, key, text in rows]
 
 
 def _chat(odin: FakeOdin, payload: dict[str, Any]) -> dict[str, Any]:
     _check_project(odin, payload["project_id"])
-    rows = (
-        _excerpts(odin, payload["message"])[:CHAT_EXCERPTS] if payload["use_knowledgebase"] else []
-    )
+    rows = odin.excerpts(payload["message"])[:CHAT_EXCERPTS] if payload["use_knowledgebase"] else []
     answer: dict[str, Any] = {"chat_id": payload["chat_id"], "message_id": "message-1"}
     if odin.chat_sources:
         # Without the times, as in a service that returns only the text it used.
