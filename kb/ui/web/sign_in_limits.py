@@ -18,7 +18,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 TRIES, TRIES_S = 5, 60.0  # tries of one caller within this time before it has to wait
 SERVER_TRIES = 60  # tries of all unknown callers within that time
-REMEMBER_S = 3600.0  # an address that failed within this time has no share in the fresh tries
+REMEMBER_S = 3600.0  # addresses that failed within this time share a count of their own
 BUSY_S = 1.0  # wait of a caller that has a try under way
 _MAX_CALLERS = 10_000  # addresses kept in memory
 
