@@ -149,7 +149,7 @@ def test_mistakes_are_reported_with_line_and_field_and_change_nothing(presets: P
     app.number_input(field(app, "overlap_s")).set_value(40.0)
     press(app, "gpu_preset_save")
     assert "line 54" in app.error[0].value
-    mistake = sentence("preset.overlap", half=15.0, value=40.0)
+    mistake = sentence("preset.overlap", half=30.0, value=40.0)
     assert f"overlap_s {mistake}" in app.error[0].value.replace("\\", "")
     app.selectbox("preset_edit").select("optimiert")
     run_page(app)
