@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from gpu.preset_figures import Preset
 from kb.asr import SAMPLE_RATE
@@ -22,7 +23,7 @@ from kb.asr.audio.vad import Audio, SpeechDetector
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.batching.batcher import BatchedWindow, Batcher, wait
 from kb.asr.batching.fallback_engine import FallbackEngine
-from kb.asr.batching.language_vote import FixedLanguage, LanguageVote
+from kb.asr.batching.language_vote import EARLY_WINDOWS, FixedLanguage, LanguageVote
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.checks import PREVIOUS_WORDS, Thresholds, WindowContext
@@ -172,7 +173,7 @@ class Recognizer:
         return Transcript(
             media=replace(media, duration_s=round(audio_s, 3)),
             segments=tuple(segments),
-            language=run.vote.language if segments else (self.fixed_language or "und"),
+            language=run.vote.settled_language if segments else (self.fixed_language or "und"),
             engine=engine.name,
             model=engine.model,
             preset=self.preset.name,
@@ -223,6 +224,7 @@ class _Run:
         # The following times are those of the trimmed sound, until the text is finished.
         self._window_texts: list[WindowText] = []
         self._previous_words: tuple[Word, ...] = ()
+        self._early_settled = False
         self.repairs = RepairQueue(
             self._submit_repair,
             owner.plan,
@@ -242,9 +244,13 @@ class _Run:
         with self._owner.preparation_slot(self._check) as self._release_slot:
             for window in self.source.windows(blocks, self._check):
                 pending.append(self._submit(self._with_context(window)))
-                while pending and pending[0].future.done():
+                self._settle_early_windows(pending)
+                while pending and self._early_settled and pending[0].future.done():
                     self._collect(pending.popleft())
         self._release_slot = nullcontext
+        for each in islice(pending, EARLY_WINDOWS):
+            wait(each.future, self._check)
+        self._settle_early_windows(pending, ended=True)
         while pending:
             self._collect(pending.popleft())
         self._queue_residual_speech()
@@ -256,6 +262,17 @@ class _Run:
         time_map = self.source.time_map
         self.results = [restore_result_times(time_map, window) for window in self.results]
         return restore_segment_times(time_map, stitch(self._window_texts))
+
+    def _settle_early_windows(self, pending: deque[_PendingWindow], *, ended: bool = False) -> None:
+        """Count the votes of the first windows together, once all of them are decoded."""
+        if self._early_settled:
+            return
+        early = list(islice(pending, EARLY_WINDOWS))
+        if self.vote.fixed or (
+            (ended or len(early) == EARLY_WINDOWS) and all(each.future.done() for each in early)
+        ):
+            self.vote.settle(each.window for each in early)
+            self._early_settled = True
 
     def _with_context(self, window: Window) -> Window:
         return replace(window, hotwords=self._owner.hotwords, time_map=self.source.time_map)
@@ -289,8 +306,17 @@ class _Run:
     def _collect(self, pending: _PendingWindow) -> None:
         """Wait for a window's first attempt; queue the window for repair if it is suspect."""
         window, result = pending.window, wait(pending.future, self._check)
-        self.asr_s += result.asr_s
-        self.align_s += result.align_s
+        self.vote.settle([window])
+        language = self.vote.settled_choice(window)
+        if language is not None:
+            # Its batch came before the windows that decide: the text is in another language.
+            self._add_busy(result)
+            vote = FixedLanguage(language)
+            again = self._owner.batcher.submit(
+                self, window, vote, self._check, while_waiting=self._release_slot
+            )
+            result = wait(again, self._check)
+        self._add_busy(result)
         self.repairs.add_first_attempt(result)
         candidate = RepairCandidate(
             window, self._window_context(window, result.decoded), self._owner.limits
@@ -311,9 +337,13 @@ class _Run:
         if self._expected_s:
             self._report_progress(min(window.time_map.end(window.end_s) / self._expected_s, 1.0))
 
+    def _add_busy(self, result: BatchedWindow) -> None:
+        self.asr_s += result.asr_s
+        self.align_s += result.align_s
+
     def _queue_residual_speech(self) -> None:
         """Queue the speech between the windows for repair, in the item's language."""
-        language = self.vote.expected
+        language = self.vote.known_language
         for window in self.source.residual_windows if language else ():
             empty = DecodingResult((), language, 0.0, 0.0, window.start_s)
             context = replace(

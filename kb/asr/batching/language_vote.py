@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,62 +14,135 @@ LEAST_LOGPROB = -7.0  # lower bound, so that one very certain window cannot outv
 OWN_LANGUAGE = 0.2  # a language with this share of an item's speech is one of the item's languages
 
 
+EARLY_WINDOWS = 8  # windows that are counted together: the first alone may be music or a greeting
+
+
 class LanguageVote:
-    """The language of an item: log-probabilities summed over its windows."""
+    """The language of an item: log-probabilities summed over its windows.
+
+    Windows arrive in the order of their batches, which depends on the timing of the machine and on
+    other items. `choose` uses what has arrived when a batch is decoded. `settle` counts the windows
+    in their own order, and `settled_choice` is the language in which a window must have been
+    decoded: it is the same in every run.
+    """
 
     def __init__(self, fixed: str | None) -> None:
         """`fixed`: the requested language; then there is no vote."""
         self.fixed = fixed
-        self._sums: dict[str, float] = {}
-        self._best_guesses: dict[tuple[float, float], tuple[str, float]] = {}
-        self._spoken_s: dict[str, float] = {}
+        self._arrived = _Sums()
+        self._settled = _Sums()
+        self._votes: dict[_Place, _Vote] = {}
+        self._waiting: dict[_Place, _Vote] = {}  # not settled yet
+        self._chosen: dict[_Place, str] = {}
 
     def add(self, window: Window, languages: Mapping[str, float]) -> None:
         """Add a window's log-probabilities by language, weighted by its seconds of speech.
 
         Each window counts once, even if its batch is decoded again.
         """
-        place = (window.start_s, window.end_s)
-        if place in self._best_guesses or not languages:
+        place = _place(window)
+        if place in self._votes or not languages:
             return
         best = max(languages, key=languages.__getitem__)
-        self._best_guesses[place] = best, float(np.exp(languages[best]))
         weight_s = sum(s.duration_s for s in window.speech) or window.duration_s
-        for code, logprob in languages.items():
-            self._sums[code] = self._sums.get(code, 0.0) + weight_s * max(logprob, LEAST_LOGPROB)
-        self._spoken_s[best] = self._spoken_s.get(best, 0.0) + weight_s
+        vote = _Vote(dict(languages), best, float(np.exp(languages[best])), weight_s)
+        self._waiting[place] = vote
+        self._votes[place] = replace(vote, logprobs={})
+        self._arrived.add(vote)
 
     @property
     def expected(self) -> str:
         """The likely language of the next window; empty before the first."""
-        return self.fixed or (self.language if self._sums else "")
+        return self.fixed or self._arrived.language
 
-    def choose(self, _window: Window, languages: Mapping[str, float]) -> str:
+    def choose(self, window: Window, languages: Mapping[str, float]) -> str:
         """Return the item's language, or the window's own if its probability is high enough."""
         if self.fixed or not languages:
             return self.language
         best = max(languages, key=languages.__getitem__)
-        return best if np.exp(languages[best]) >= OTHER_LANGUAGE else self.language
+        own = np.exp(languages[best]) >= OTHER_LANGUAGE
+        chosen = self._chosen[_place(window)] = best if own else self.language
+        return chosen
+
+    def settle(self, windows: Iterable[Window]) -> None:
+        """Count windows whose probabilities have arrived; the caller gives them in their order."""
+        for window in windows:
+            if (vote := self._waiting.pop(_place(window), None)) is not None:
+                self._settled.add(vote)
+
+    def settled_choice(self, window: Window) -> str | None:
+        """Return the language to decode a window in again, None if its text is in the right one."""
+        vote, chosen = self._votes.get(_place(window)), self._chosen.get(_place(window))
+        if self.fixed or vote is None or chosen is None:
+            return None
+        right = vote.best if vote.probability >= OTHER_LANGUAGE else self._settled.language
+        return right if right and right != chosen else None
 
     def best_guess(self, window: Window) -> tuple[str, float]:
         """Return the likeliest language of a window and its probability."""
-        return self._best_guesses.get((window.start_s, window.end_s), ("", 0.0))
+        vote = self._votes.get(_place(window))
+        return (vote.best, vote.probability) if vote else ("", 0.0)
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The item's languages so far, the main one first."""
+        """The item's languages by the settled windows, the main one first."""
         if self.fixed:
             return (self.fixed,)
-        spoken_s = dict(self._spoken_s)  # the batcher's thread may change it during the sort
+        spoken_s = self._settled.spoken_s
         least_s = OWN_LANGUAGE * sum(spoken_s.values())
         others = [code for code, seconds in spoken_s.items() if seconds >= least_s]
-        return tuple(dict.fromkeys((self.language, *others)))
+        return tuple(dict.fromkeys((self.settled_language, *others)))
 
     @property
     def language(self) -> str:
-        if self.fixed:
-            return self.fixed
-        return max(self._sums, key=self._sums.__getitem__) if self._sums else "en"
+        """The item's language by the windows that have arrived."""
+        return self.fixed or self._arrived.language or "en"
+
+    @property
+    def known_language(self) -> str:
+        """The requested language, or the item's by the settled windows; empty without any."""
+        return self.fixed or self._settled.language
+
+    @property
+    def settled_language(self) -> str:
+        """The item's language by the settled windows."""
+        return self.known_language or "en"
+
+
+_Place = tuple[float, float]
+
+
+def _place(window: Window) -> _Place:
+    return window.start_s, window.end_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Vote:
+    """A window's log-probabilities by language, its likeliest one, and its seconds of speech."""
+
+    logprobs: Mapping[str, float]
+    best: str
+    probability: float
+    weight_s: float
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Weighted log-probabilities and seconds of speech by language."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    spoken_s: dict[str, float] = field(default_factory=dict)
+
+    def add(self, vote: _Vote) -> None:
+        for code, logprob in vote.logprobs.items():
+            value = vote.weight_s * max(logprob, LEAST_LOGPROB)
+            self.sums[code] = self.sums.get(code, 0.0) + value
+        self.spoken_s[vote.best] = self.spoken_s.get(vote.best, 0.0) + vote.weight_s
+
+    @property
+    def language(self) -> str:
+        """The language with the largest sum, empty without votes."""
+        return max(self.sums, key=self.sums.__getitem__) if self.sums else ""
 
 
 class FixedLanguage:
