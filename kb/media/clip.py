@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
+from numpy.typing import NDArray
 
 from kb.errors import MediaUnavailable, UsageError
 from kb.media import ffmpeg, reason_of, section, shown
+from kb.media.idle_guard import IdleGuard
 from kb.media.probe import MediaProbe, probe
 
 VIDEO_CODECS = {".mp4": "libx264", ".mkv": "libx264", ".mov": "libx264"}
@@ -167,11 +171,14 @@ def _write_sound(sound: Path, target: Path) -> None:
         *("-i", f"file:{sound}", "-c:a", AUDIO_CODECS[target.suffix], f"file:{target}"),
     ]
     process = ffmpeg.start(command)
-    try:
-        _, messages = process.communicate()
-    finally:
-        process.kill()
-        process.wait()
+    with IdleGuard(process) as guard:
+        try:
+            with guard.waiting():
+                _, messages = process.communicate()
+        finally:
+            process.kill()
+            process.wait()
+    guard.check(target)
     if process.returncode:
         raise OSError(messages.decode("utf-8", "replace") or "ffmpeg failed")
 
@@ -183,25 +190,36 @@ def _write_film(
 
     frames_per_s = min(max(found.frames_per_s or 0.0, _FRAMES_PER_S[0]), _FRAMES_PER_S[1])
     writer: Any = None
-    with section.pictures(found, start_s, end_s, frames_per_s) as frames:
-        try:
-            for frame in frames:
-                if writer is None:
-                    writer = FFMPEG_VideoWriter(
-                        str(target),
-                        (frame.shape[1], frame.shape[0]),
-                        frames_per_s,
-                        codec=VIDEO_CODECS[target.suffix],
-                        audiofile=str(sound) if sound else None,
-                        audio_codec="aac" if sound else None,
-                        pixel_format="yuv420p",
-                    )
-                writer.write_frame(frame)
-        finally:
-            if writer is not None:
+    with ExitStack() as ended, section.pictures(found, start_s, end_s, frames_per_s) as frames:
+        for frame in frames:
+            if writer is None:
+                writer = FFMPEG_VideoWriter(
+                    str(target),
+                    (frame.shape[1], frame.shape[0]),
+                    frames_per_s,
+                    codec=VIDEO_CODECS[target.suffix],
+                    audiofile=str(sound) if sound else None,
+                    audio_codec="aac" if sound else None,
+                    pixel_format="yuv420p",
+                )
+                guard = ended.enter_context(IdleGuard(writer.proc))
+                ended.callback(writer.close)
+            with guard.waiting():
+                _write_frame(writer, guard, frame, target)
+        if writer is not None:
+            with guard.waiting():
                 writer.close()
+            guard.check(target)
     if writer is None or not target.is_file():
         raise OSError("it has no picture there")
+
+
+def _write_frame(writer: Any, guard: IdleGuard, frame: NDArray[np.uint8], target: Path) -> None:
+    try:
+        writer.write_frame(frame)
+    except OSError:
+        guard.check(target)
+        raise
 
 
 def _first_line(error: Exception) -> str:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import subprocess
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 import av
 import numpy as np
+from av.container import InputContainer
 from numpy.typing import NDArray
 
 from kb.media import SAMPLE_RATE_HZ, ffmpeg
 from kb.media.decoder_log import DecoderLog
+from kb.media.idle_guard import IdleGuard
 from kb.media.ogg_links import changed_links
 from kb.media.probe import MediaProbe, input_arguments, start_arguments
 from kb.media.tracks import Track
@@ -94,7 +96,10 @@ class ClockedReader:
         self._offset = 0  # of the medium's clock against that of the packets, after a jump of it
 
     def blocks(self) -> Iterator[Channels]:
-        """Yield arrays [samples, `PLACES`] of equal length, the last one shorter."""
+        """Yield arrays [samples, `PLACES`] of equal length, the last one shorter.
+
+        Raises MediaUnavailable if ffmpeg goes silent.
+        """
         last = deque([np.zeros((0, PLACES), np.float32)], maxlen=_LAST_PACKETS)
         early: list[Channels] = []
         early_samples = 0
@@ -147,7 +152,7 @@ class ClockedReader:
         self._process: subprocess.Popen[bytes] = ffmpeg.start(
             _command(self._found, self._track, byte)
         )
-        self._pipe = cast("IO[bytes]", self._process.stdout)
+        self._guard = IdleGuard(self._process)
         self.log = DecoderLog(cast("IO[bytes]", self._process.stderr))
 
     @property
@@ -158,7 +163,8 @@ class ClockedReader:
     def close(self) -> None:
         """End ffmpeg. It writes only to our pipe, so a kill loses no data."""
         self._process.kill()
-        self._pipe.close()
+        self._guard.close()
+        cast("IO[bytes]", self._process.stdout).close()
         self._process.wait()
 
     def _packets(self) -> Iterator[tuple[int, Channels]]:
@@ -175,19 +181,20 @@ class ClockedReader:
 
     def _packets_of_run(self) -> Iterator[tuple[int, Channels]]:
         yield from self._read_pipe()
-        self.exit_code = self._process.wait()
-        self.log.join()
+        with self._guard.waiting():
+            self.exit_code = self._process.wait()
+            self.log.join()
+        self._guard.check(self._found.path)
 
     def _read_pipe(self) -> Iterator[tuple[int, Channels]]:
         try:
-            with av.open(self._pipe, "r", format="nut", options=_NO_PROBING) as container:
+            with open_output(self._guard) as container:
                 for packet in container.demux():
                     if packet.pts is None or not packet.size:
                         continue
                     assert packet.time_base is not None
                     first = round(packet.pts * packet.time_base * SAMPLE_RATE_HZ)
-                    values = np.frombuffer(packet, np.float32)  # type: ignore[call-overload]
-                    yield first, values[: len(values) // PLACES * PLACES].reshape(-1, PLACES)
+                    yield first, samples_of(packet)
         except (av.error.FFmpegError, OSError):
             return  # ffmpeg ended before its time: its exit code and its log have the cause
 
@@ -216,7 +223,11 @@ class ClockedReader:
         return np.zeros((self._block_samples, PLACES), np.float32)
 
 
-_NO_PROBING = {"probesize": "32", "analyzeduration": "0"}
+def open_output(guard: IdleGuard) -> InputContainer:
+    """Open the output of an ffmpeg that writes NUT. Raises FFmpegError if there is none."""
+    # NUT has the medium's tags, which may be in any encoding; nobuffer would lose a packet.
+    options = {"probesize": "32", "analyzeduration": "0"}
+    return av.open(guard, "r", format="nut", metadata_errors="replace", options=options)
 
 
 def _command(found: MediaProbe, track: Track, start: int) -> list[str]:
@@ -236,6 +247,13 @@ def track_arguments(track: Track, rate_hz: int) -> tuple[str, ...]:
     pan = "|".join(f"c{place}={source}" for place, source in enumerate(places))
     filters = f"aresample={rate_hz}:osf=flt,pan={PLACES}c|{pan}"
     return ("-map", f"0:a:{track.number - 1}", "-af", filters)
+
+
+def samples_of(packet: av.Packet[Any]) -> Channels:
+    """Return the samples of a packet; one that was cut short by ffmpeg's end is rounded down."""
+    data = memoryview(packet)
+    whole = len(data) // (4 * PLACES) * 4 * PLACES
+    return np.frombuffer(data[:whole], np.float32).reshape(-1, PLACES)
 
 
 def _by_number(channels: int) -> Sequence[str]:

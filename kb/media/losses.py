@@ -155,7 +155,9 @@ def _is_pause(path: Path, track: Track, hole: Hole) -> bool:
     if hole.follows_silence:
         return True
     try:
-        with av.open(media_url(path), "r", container_options=dict(LOCAL_ONLY)) as container:
+        with av.open(
+            media_url(path), "r", metadata_errors="replace", container_options=dict(LOCAL_ONLY)
+        ) as container:
             stream = container.streams.audio[track.number - 1]
             assert stream.time_base is not None
             first_s = (container.start_time or 0) / av.time_base

@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 
 from kb.media import ffmpeg
 from kb.media.boxes import BOXED, empty_edits
-from kb.media.clocked_reader import PLACES, Channels, track_arguments
+from kb.media.clocked_reader import (
+    PLACES,
+    Channels,
+    open_output,
+    samples_of,
+    track_arguments,
+)
+from kb.media.idle_guard import IdleGuard
 from kb.media.mixdown import Mixdown
 from kb.media.probe import RESET_CLOCKS, MediaProbe, input_arguments, start_arguments
 from kb.media.tracks import Track, by_preference
@@ -30,7 +37,6 @@ from kb.media.tracks import Track, by_preference
 _RATES_HZ = (8_000, 48_000)
 _BLOCK_S = 5.0  # the mixdown compares the sides of a block
 _JITTER_S = 0.1  # of packets' times; a larger difference is a pause
-_NO_PROBING = {"probesize": "32", "analyzeduration": "0"}  # nobuffer would lose a packet
 _FIRST_PAGE = re.compile(rb"OggS\x00[\x02\x06]")
 _FIRST_PAGES_BYTES = 4096  # the first pages of all streams of an Ogg file
 _PICTURE_SIDE_MAX = 8192
@@ -96,12 +102,11 @@ def _blocks(
     pauses = empty_edits(found.path, track.number, found.start_s) if boxed else []
     waiting = np.zeros((0, PLACES), np.float32)
     at = 0  # samples of the section that came so far
-    with _run(command) as container:
+    with _run(command, found.path) as container:
         for packet in container.demux():
             if packet.pts is None or not packet.size:
                 continue
-            values = np.frombuffer(packet, np.float32)
-            values = values[: len(values) // PLACES * PLACES].reshape(-1, PLACES)
+            values = samples_of(packet)
             first = round((float(packet.pts * packet.time_base) + zero_s - start_s) * rate_hz)
             shift = first - at
             if shift > (_JITTER_S * rate_hz if at else 0):
@@ -151,7 +156,7 @@ def pictures(
         *start_arguments(found),
     ]
     zero_s = start_s if is_exact(found) else 0.0
-    with _run(command) as container:
+    with _run(command, found.path) as container:
         yield _frames(container, start_s - zero_s)
 
 
@@ -188,21 +193,27 @@ def _input(found: MediaProbe, start_s: float, end_s: float) -> list[str]:
 
 
 @contextmanager
-def _run(command: list[str]) -> Iterator[Any]:
-    """Run ffmpeg and open its output, NUT; an output without a packet is empty."""
+def _run(command: list[str], path: Path) -> Iterator[Any]:
+    """Run ffmpeg and open its output, NUT; an output without a packet is empty.
+
+    Raises MediaUnavailable if ffmpeg, which reads `path`, goes silent.
+    """
     process = ffmpeg.start(command, messages=False)
-    pipe = cast("IO[bytes]", process.stdout)
+    guard = IdleGuard(process)
     try:
         try:
-            container: Any = av.open(pipe, "r", format="nut", options=_NO_PROBING)
+            container: Any = open_output(guard)
         except (av.error.FFmpegError, OSError):
+            guard.check(path)
             yield _Empty()
             return
         with container:
             yield container
+        guard.check(path)
     finally:
         process.kill()
-        pipe.close()
+        guard.close()
+        cast("IO[bytes]", process.stdout).close()
         process.wait()
 
 

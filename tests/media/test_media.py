@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from kb.errors import KBError, MediaUnavailable
-from kb.media import SAMPLE_RATE_HZ, sha256_of, shown
+from kb.media import SAMPLE_RATE_HZ, clip, sha256_of, shown
 from kb.media.damage import clock
 from kb.media.decode import Samples, decode
 from kb.media.probe import probe
@@ -465,6 +465,19 @@ def test_an_ffmpeg_ended_from_outside_is_no_end_of_the_medium(hour: Path) -> Non
     with raises(MediaUnavailable, "media.ffmpeg_killed", path=hour) as caught:
         list(blocks)
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize("title", [b"Gespr\xe4ch mit M\xfcller", b"\xff\xfe\x00", b"\xe2\x82"])
+def test_tags_in_any_encoding_do_no_harm(tmp_path: Path, title: bytes) -> None:
+    path = sound(tmp_path / "a.wav", 1)
+    tag = b"INFOINAM" + len(title).to_bytes(4, "little") + title + bytes(len(title) % 2)
+    data = path.read_bytes()
+    at = data.index(b"data")
+    path.write_bytes(data[:at] + b"LIST" + len(tag).to_bytes(4, "little") + tag + data[at:])
+    stream = decode(path)
+    assert sum(map(len, stream)) == SAMPLE_RATE_HZ
+    assert stream.warning is None
+    assert clip.cut(path, 0, 1, tmp_path / "clip.wav").is_file()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal to a process group")

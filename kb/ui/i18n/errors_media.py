@@ -27,6 +27,11 @@ DE: dict[str, tuple[str, str]] = {
         "{path}: ffmpeg wurde bei {time} von außen beendet (Code {code}).",
         "Noch einmal versuchen; bleibt es dabei, den Arbeitsspeicher des Rechners prüfen.",
     ),
+    "media.ffmpeg_silent": (
+        "{path}: ffmpeg tat {seconds:g} s lang nichts und wurde beendet.",
+        "Prüfen, ob Laufwerk oder Netzlaufwerk der Datei antworten, und noch einmal versuchen; "
+        "geschieht es nur bei dieser Datei, sie noch einmal kopieren oder herunterladen.",
+    ),
     "media.protected": (
         "{path} ist geschützt (DRM): der Ton ist verschlüsselt.",
         "Eine Fassung ohne Schutz nehmen, vom Verkäufer oder aus der eigenen Aufnahme.",

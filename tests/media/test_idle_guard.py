@@ -1,0 +1,124 @@
+"""Deadlines of ffmpeg: fake programs that go silent, work, or wait for their reader."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import psutil
+import pytest
+
+from kb.errors import MediaUnavailable
+from kb.media import clip, idle_guard
+from kb.media.decode import decode
+from kb.media.idle_guard import IdleGuard
+from kb.media.probe import probe
+from kb.media.section import write_sound
+from tests.support.compose import write_wav
+from tests.support.raising import raises
+
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
+IDLE_S = 0.3
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the fake ffmpeg is a shell script")
+
+
+@pytest.fixture
+def tone(tmp_path: Path) -> Path:
+    return write_wav(tmp_path / "tone.wav", np.sin(np.arange(32_000) / 9).astype(np.float32))
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Replace ffmpeg by a shell script."""
+
+    def install(script: str) -> None:
+        path = tmp_path / "ffmpeg.sh"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(path))
+        monkeypatch.setattr(idle_guard, "IDLE_S", IDLE_S)
+
+    return install
+
+
+REST = f'exec "{FFMPEG}" "$@"'
+SILENT = {
+    "before its first byte": "exec sleep 60",
+    "after some sound": f'"{FFMPEG}" "$@" | head -c 60000\nexec sleep 60',
+    "with its output closed": "exec 1>&-\nexec sleep 60",
+    "after a message": "echo '[wav @ 0x1] [error] bad' >&2\nexec sleep 60",
+    "in a stopped state": "kill -STOP $$",
+}
+
+
+@pytest.mark.parametrize("script", SILENT.values(), ids=SILENT)
+def test_a_silent_decoder_is_ended_and_its_item_may_be_tried_again(
+    script: str, tone: Path, fake: Callable[[str], None]
+) -> None:
+    fake(script)
+    stream = decode(tone)
+    with raises(MediaUnavailable, "media.ffmpeg_silent", path=tone, seconds=IDLE_S) as caught:
+        list(stream)
+    assert caught.value.retryable
+    assert not stream.finished
+    assert not psutil.Process().children()
+
+
+@pytest.mark.parametrize("name", ["clip.wav", "clip.mp3"])
+def test_a_silent_ffmpeg_ends_a_clip(
+    name: str, tone: Path, tmp_path: Path, fake: Callable[[str], None]
+) -> None:
+    fake("exec sleep 60")
+    with raises(MediaUnavailable, "media.ffmpeg_silent"):
+        clip.cut(tone, 0, 1, tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_a_silent_encoder_ends_a_clip(
+    tone: Path, tmp_path: Path, fake: Callable[[str], None]
+) -> None:
+    fake(f'case "$*" in *mp3*) exec sleep 60;; esac\n{REST}')
+    with raises(MediaUnavailable, "media.ffmpeg_silent"):
+        clip.cut(tone, 0, 1, tmp_path / "clip.mp3")
+    assert not psutil.Process().children()
+
+
+def test_a_section_is_cut_after_a_wait_shorter_than_the_limit(
+    tone: Path, tmp_path: Path, fake: Callable[[str], None]
+) -> None:
+    fake(f"sleep {IDLE_S / 3}\n{REST}")
+    assert write_sound(probe(tone), 0, 1, tmp_path / "cut.wav") == 1
+
+
+WORKING = {
+    "computing": "while 1: pass",
+    "computing now and then": "while 1:\n  time.sleep(0.05)\n  sum(range(400000))",
+    "reading": "while 1:\n  time.sleep(0.02)\n  open('/proc/self/stat').read()",
+}
+
+
+@pytest.mark.parametrize("script", WORKING.values(), ids=WORKING)
+def test_a_process_that_works_is_not_ended(script: str) -> None:
+    command = [sys.executable, "-c", f"import time\n{script}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        with IdleGuard(process, IDLE_S) as guard, guard.waiting():
+            time.sleep(3 * IDLE_S)
+        assert not guard.ended and process.poll() is None
+        process.kill()
+
+
+def test_a_process_that_no_reader_waits_for_is_not_ended(
+    tone: Path, fake: Callable[[str], None]
+) -> None:
+    fake(REST)
+    blocks = iter(decode(tone, block_s=0.01))
+    next(blocks)
+    time.sleep(2 * IDLE_S)
+    assert sum(map(len, blocks)) == 32_000 - 160
