@@ -1,7 +1,8 @@
 """The day of a recording in its file's name, as people and devices write it.
 
 A name states a day only where it can be read in one way: `05.03.2024` may be in March or May and
-is left alone, and so are digits of phone numbers and ids.
+`24-03-05` on the 5th or the 24th; they are left alone, and so are digits of phone numbers and ids.
+Months by name are read in English and German.
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ _TIME = (
     rf"(?:\s?[AP]M)?(?P<zone>Z|\s?(?:UTC|GMT)(?:[+-]\d{{1,2}})?)?(?![0-9A-Za-z]))?"
 )
 _YEAR, _MONTH, _DAY = r"(?P<y>(?:18|19|20)\d\d)", r"(?P<m>\d\d?)", r"(?P<d>\d\d?)"
+_NAME = (
+    r"(?P<name>jan(?:uary|uar)?|j(?:ä|a\u0308)n(?:ner)?|feb(?:ruary|ruar)?|mar(?:ch)?|mrz|maerz|"
+    r"m(?:ä|a\u0308)rz?|apr(?:il)?|may|mai|june?|juni|july?|juli|aug(?:ust)?|sept?(?:ember)?|"
+    r"o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
+)
+_DATE_NUMBER = r"(?P<d>\d\d?)(?:st|nd|rd|th)?"
+_NAMED_YEAR = r"(?P<y>(?:19|20)\d\d)"
 _FORMS = (
     # 2024-03-05, 2024_03_05, 2024.03.05, 2024 03 05; with single digits only between dashes
     rf"{_YEAR}(?P<s>[-_. ])(?P<m>\d\d)(?P=s)(?P<d>\d\d){_TIME}",
@@ -38,6 +46,10 @@ _FORMS = (
     rf"(?:(?P<clock>{_HOUR}{_SIXTY}{_SIXTY})(?:\d{{3}})?|{_TIME})",
     # 25.03.2024, 03-25-2024: one number is no month, or both are the same
     r"(?P<a>\d\d?)(?P<s>[-_./])(?P<b>\d\d?)(?P=s)(?P<y>(?:19|20)\d\d)" + _TIME,
+    # 5 March 2024, 5. März 2024, 05-Mar-2024; March 5, 2024; 2024 March 5, 2024-Mar-05
+    rf"{_DATE_NUMBER}\.?[ _-]?(?:of )?{_NAME}\.?,?[ _-]?{_NAMED_YEAR}{_TIME}",
+    rf"(?<![^\W_]){_NAME}\.?[ _-]{_DATE_NUMBER},?[ _-]{_NAMED_YEAR}{_TIME}",
+    rf"{_NAMED_YEAR}[ _-]?{_NAME}\.?[ _-]?{_DATE_NUMBER}(?![A-Za-z]){_TIME}",
 )
 _PATTERNS = tuple(re.compile(form, re.IGNORECASE) for form in _FORMS)
 _IDS = re.compile(
@@ -46,6 +58,12 @@ _IDS = re.compile(
     r"|(?:\+|(?<!\d)00)\d{1,3}[\d ()/-]{5,}\d",  # a phone number with its country
     re.IGNORECASE,
 )
+# `5-7 March 2024` is no day.
+_RANGE = re.compile(r"\d\.?\s*(?:[-–—/&+,]|und|and|bis|to)\s*$", re.IGNORECASE)
+_MONTHS = {
+    "jan": 1, "feb": 2, "mar": 3, "mrz": 3, "apr": 4, "may": 5, "mai": 5, "jun": 6, "jul": 7,
+    "aug": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12, "dez": 12,
+}  # fmt: skip
 _EDGE = " _-–—.,;:|·"
 # These name no content: a name of nothing else stays whole.
 _DEVICE_WORD = re.compile(
@@ -103,6 +121,8 @@ def _days(stem: str) -> Iterator[_Found]:
 def _stands_alone(stem: str, match: re.Match[str]) -> bool:
     """Return True if the digits are no part of a longer number or word."""
     before, after = stem[: match.start()], stem[match.end() :]
+    if match.groupdict().get("name") and _RANGE.search(before):
+        return False
     compact = bool(match.groupdict().get("compact"))
     if re.search(r"[0-9A-Za-z]$" if compact else r"[0-9]$", before):
         return False
@@ -125,6 +145,9 @@ def _stands_alone(stem: str, match: re.Match[str]) -> bool:
 def _day(match: re.Match[str]) -> str:
     groups = match.groupdict()
     year = int(groups["y"])
+    if name := groups.get("name"):
+        plain = name.lower().replace("\u0308", "").replace("ä", "a").replace("mae", "ma")
+        return as_recorded(year, _MONTHS[plain[:3]], int(groups["d"]))
     if groups.get("a"):
         first, second = int(groups["a"]), int(groups["b"])
         if first > 12 or first == second:

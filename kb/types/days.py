@@ -29,6 +29,29 @@ def local_day_of(timestamp_s: float) -> str:
         return ""
 
 
+def utc_day_of(timestamp_s: float) -> str:
+    """Return the UTC day of a time in seconds since the epoch, empty if it is out of range."""
+    try:
+        return datetime.fromtimestamp(timestamp_s, UTC).date().isoformat()
+    except (OverflowError, OSError, ValueError):
+        return ""
+
+
+def local_day_of_iso(text: str) -> str:
+    """Return the local day of an ISO moment; of a text that is none, the day that it begins with.
+
+    A text that begins with no day gives an empty text.
+    """
+    try:
+        return local_day(datetime.fromisoformat(text)) or text[:10]
+    except ValueError:
+        pass
+    try:
+        return date.fromisoformat(text[:10]).isoformat()
+    except ValueError:
+        return ""
+
+
 def as_recorded(year: int, month: int, day: int, *, by_clock: bool = False) -> str:
     """Return the ISO date of a day on which a recording can have been made, else an empty text.
 

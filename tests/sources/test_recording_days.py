@@ -19,6 +19,8 @@ from kb.sources.base import Filters
 from kb.sources.files import FileSource
 from kb.sources.listing.filters import parse_day
 from kb.sources.recording_name import day_in_name
+from kb.sources.youtube.items import item_from_resource
+from kb.sources.ytdlp.metadata import item_from_info
 from kb.types import MediaItem
 
 DAY = "2024-03-05"
@@ -73,6 +75,34 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         ("20240305_140000_about winter", "about winter"),
         ("2024-03-05_14-00 Interview", "Interview"),
         ("2024-03-05 Review of 2019-01-01", "Review of 2019-01-01"),
+        # Months by name
+        ("5 March 2024 Board meeting", "Board meeting"),
+        ("Board meeting 5 Mar 2024", "Board meeting"),
+        ("5. März 2024 Sitzung", "Sitzung"),
+        ("5. Ma\u0308rz 2024 Sitzung", "Sitzung"),
+        ("Sitzung vom 5. Maerz 2024", "Sitzung vom"),
+        ("Sitzung, 05. Mrz. 2024", "Sitzung"),
+        ("March 5, 2024 - Hearing", "Hearing"),
+        ("March 5th, 2024 Hearing", "Hearing"),
+        ("5th March 2024 Hearing", "Hearing"),
+        ("Hearing_Mar_05_2024", "Hearing"),
+        ("05-Mar-2024", "05-Mar-2024"),
+        ("05Mar2024_talk", "talk"),
+        ("2024 March 5 Talk", "Talk"),
+        ("2024-Mar-05 Talk", "Talk"),
+        ("Talk (5 march 2024)", "Talk"),
+        ("5 March 2024 14.00 Talk", "Talk"),
+        ("01 5 March 2024 Talk", "01 Talk"),
+        # Recorders
+        ("zoom_20240305-140000", "zoom"),
+        ("2024-03-05 14-00-00", "2024-03-05 14-00-00"),
+        ("Recording_20240305_140000", "Recording"),
+        ("Voice 20240305_140000", "Voice"),
+        ("signal-2024-03-05-140000", "signal"),
+        ("AUD-20240305-WA0003", "AUD-20240305-WA0003"),
+        ("audio_2024-03-05_14-00-00", "audio"),
+        ("Screenrecorder-2024-03-05-14-00-00-123", "Screenrecorder"),
+        ("video1234567890_20240305", "video1234567890"),
     ],
 )
 def test_days_in_names(name: str, title: str) -> None:
@@ -91,7 +121,11 @@ def test_days_in_names(name: str, title: str) -> None:
         "0x20240305", "Talk [20240305-_A]", "2024.3.5", "v2024.03.05", "release version 2024.03.05",
         "order 20240305-99887766", "invoice 1234-2024-03-05", "201012345678", "1709647200000",
         "Review of 2019-01-01, 2024-03-05", "10.25.2024.1", "2024", "2024-03", "talk 12", "",
-        "240305",
+        "240305", "24-03-05 Talk", "05-03-24", "5.3.24", "5 March 24", "March 2024", "5. März",
+        "5-7 March 2024", "5./6. März 2024", "5 and 6 March 2024", "March 5-7, 2024",
+        "30 February 2024", "31. April 2024", f"3 March {date.today().year + 2}", "5 Marble 2024",
+        "Smarch 5, 2024", "1999 March 5 2024", "Maybe 5 2024", "5 Mary 2024", "15 Marker 2024x",
+        "200 March 2024", "2024 March 200", "Decker 5 2024", "5 Juno 2024", "Sunday 5 2024",
     ],
 )  # fmt: skip
 def test_names_without_a_sure_day(name: str) -> None:
@@ -208,6 +242,37 @@ def test_every_day_is_of_the_local_calendar(tmp_path: Path, zone: str) -> None:
         each.title for each in source.items(str(plain), Filters(after=today, before=today))
     ] == ["plain"]
     assert late.exists()
+
+
+MOMENT = 1709694000  # 2024-03-06T03:00Z, the evening of the 5th in New York
+SITES = {
+    "a day and its moment": ({"upload_date": "20240306", "timestamp": MOMENT}, DAY),
+    "a moment alone": ({"timestamp": MOMENT}, DAY),
+    "a day alone": ({"upload_date": "20240306"}, "2024-03-06"),
+    "the day of a release": (
+        {"release_date": "20240306", "release_timestamp": MOMENT, "timestamp": MOMENT - 9e5}, DAY,
+    ),
+    "a day of another moment": ({"upload_date": "20240101", "timestamp": MOMENT}, "2024-01-01"),
+    "a day that is none": ({"upload_date": "soon", "timestamp": MOMENT}, DAY),
+    "a moment that is none": ({"upload_date": "20240306", "timestamp": "x"}, "2024-03-06"),
+    "no day": ({}, ""),
+    "no calendar": ({"timestamp": 1e300}, ""),
+}  # fmt: skip
+STATED = {
+    "2024-03-06T03:00:00Z": DAY, "2024-03-06T05:00:00Z": "2024-03-06",
+    "2024-03-06T03:00:00.123Z": DAY, "2024-03-06T03:00:00+00:00": DAY,
+    "2024-03-06Tsoon": "2024-03-06", "": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", ["America/New_York"], indirect=True)
+def test_days_of_sites_are_on_the_same_calendar(zone: str) -> None:
+    """As `today` and the days of files."""
+    for case, (facts, day) in SITES.items():
+        assert item_from_info({"id": "x", "title": "t", **facts}, "u").published == day, case
+    for moment, day in STATED.items():
+        video = {"id": "abcdefghijk", "snippet": {"title": "t", "publishedAt": moment}}
+        assert item_from_resource(video).published == day, moment
 
 
 # Items

@@ -13,6 +13,7 @@ from kb.sources.youtube.api import PAGE_SIZE, YouTubeApi
 from kb.sources.youtube.chapters import parse_chapters
 from kb.sources.youtube.page_cache import Page
 from kb.types import Availability, AvailabilityState, MediaItem
+from kb.types.days import local_day_of_iso
 
 SITE = "https://www.youtube.com"
 UNAVAILABLE_STATUSES = {"deleted", "failed", "rejected"}
@@ -131,7 +132,7 @@ def item_from_resource(resource: dict[str, Any]) -> MediaItem:
         source="youtube",
         url=f"{SITE}/watch?v={video_id}",
         title=text(snippet.get("title")),
-        published=published_at[:10],
+        published=local_day_of_iso(published_at),
         duration_s=duration_s or None,  # live and scheduled videos have zero
         channel=text(snippet.get("channelTitle")),
         description=description,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from kb.sources.remote_fields import mappings, number, text, texts
 from kb.types import Availability, AvailabilityState, Chapter, MediaItem
+from kb.types.days import local_day_of, utc_day_of
 
 _LIVE_STATES = {"is_live": AvailabilityState.LIVE, "is_upcoming": AvailabilityState.UPCOMING}
 
@@ -67,13 +66,19 @@ def _availability(info: dict[str, Any]) -> Availability:
 
 
 def _published(info: dict[str, Any]) -> tuple[str, bool]:
-    day = str(info.get("upload_date") or info.get("release_date") or "")
-    if re.fullmatch(r"\d{8}", day):
-        return f"{day[:4]}-{day[4:6]}-{day[6:]}", True
-    if moment := number(info.get("timestamp")):
-        with suppress(ValueError, OverflowError, OSError):  # a year that no calendar has
-            return datetime.fromtimestamp(moment, UTC).date().isoformat(), False
-    return "", False
+    """Return the local day of publication, and whether the site has stated a day.
+
+    yt-dlp's dates are UTC days of its moments. A date that belongs to no moment stays as it is.
+    """
+    moments = [number(info.get(name)) for name in ("timestamp", "release_timestamp")]
+    for name in ("upload_date", "release_date"):
+        day = str(info.get(name) or "")
+        if re.fullmatch(r"\d{8}", day):
+            for moment in moments:
+                if moment and utc_day_of(moment).replace("-", "") == day:
+                    return local_day_of(moment), True
+            return f"{day[:4]}-{day[4:6]}-{day[6:]}", True
+    return (local_day_of(moments[0]), False) if moments[0] else ("", False)
 
 
 def _safe_id(name: str) -> str:
