@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.item_states import CANCELLED, DONE, FAILED, HELD, QUEUED, RUNNING
 from kb.jobs.queue.progress import STAGES, overall
 from kb.service import Service
 from kb.settings import get_settings
 from tests.support.library_pages import page
+from tests.support.live_worker import live_worker
 from tests.support.page_library import queued
 from tests.support.workers import Lab, write_talks
 
@@ -52,11 +52,9 @@ def test_an_item_not_started_is_at_zero_and_a_failed_one_keeps_its_progress() ->
 def working(home: Path) -> Iterator[tuple[Service, str, str]]:
     """Yield a service with one queued item, the item's id and the name of a live worker."""
     service = queued(1)
-    presence = Heartbeat(get_settings(), service.queue.database)
-    presence.acquire()
     (row,) = service.queue.page().rows
-    yield service, row.id, presence.executor
-    presence.release()
+    with live_worker(get_settings(), service.queue.database) as presence:
+        yield service, row.id, presence.executor
     service.close()
 
 

@@ -15,7 +15,6 @@ from gpu.monitor import Sample
 from gpu.presets import load_presets
 from gpu.status import BatchState, BudgetUse, Machine, Snapshot
 from kb.database import Database
-from kb.jobs.queue.heartbeat import Heartbeat
 from kb.jobs.queue.telemetry import TelemetryWriter
 from kb.service.presets import Presets
 from kb.settings import PROJECT_ROOT, get_settings
@@ -24,6 +23,7 @@ from kb.ui.tabs.gpu import tab
 from kb.ui.widgets import metric_cards
 from tests.support.error_source import sentence
 from tests.support.library_pages import page, page_text, run_page
+from tests.support.live_worker import live_worker
 
 GB = 2**30
 
@@ -103,20 +103,16 @@ def test_the_page_names_what_would_use_more_of_the_memory(presets: Path) -> None
 def test_what_a_worker_tells_of_its_budget_is_on_the_page(presets: Path) -> None:
     settings = get_settings()
     catalogue = Database.open(settings)
-    presence = Heartbeat(settings, catalogue)
-    presence.acquire()
     now = Sample(at=time.time(), cpu=0.5, ram_used=GB, ram_total=4 * GB, own_peak=11 * GB)
     device = Device("cuda:0", "CUDA", "a card", "bfloat16", budget_bytes=20 * GB)
     batch = BatchState(16, 16, "the preset's most is 16", last=5, batches=3)
     snapshot = Snapshot(device, "whisper", "large-v3", "optimiert", batch, sample=now)
-    TelemetryWriter(catalogue, presence.executor).write(snapshot, [now], 0, "")
-    try:
+    with live_worker(settings, catalogue) as presence:
+        TelemetryWriter(catalogue, presence.executor).write(snapshot, [now], 0, "")
         words = page_text(page(tab="GPU"))
-        assert text("gpu_budget", used="11.0", budget="20.0", share="55") in words
-        assert text("gpu_budget_work") in words
-    finally:
-        presence.release()
-        catalogue.close()
+    catalogue.close()
+    assert text("gpu_budget", used="11.0", budget="20.0", share="55") in words
+    assert text("gpu_budget_work") in words
 
 
 def test_a_preset_is_changed_made_and_removed(presets: Path) -> None:
