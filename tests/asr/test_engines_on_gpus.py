@@ -137,6 +137,7 @@ FULL = {
 OTHER = dict.fromkeys(BROKEN, "the file is not what it seems")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(BROKEN))
 @pytest.mark.parametrize(
     ("said", "kind"), [(BROKEN, DeviceLost), (FULL, GPUError), (OTHER, ModelUnavailable)]

@@ -231,6 +231,7 @@ def test_half_precision_stays_plain() -> None:
 # Other decoding methods
 
 
+@pytest.mark.slow
 def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one() -> None:
     loop = greedy()
     with torch.inference_mode():

@@ -217,6 +217,7 @@ def library() -> str:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_no_command_prints_it(library: str, capsys: pytest.CaptureFixture[str]) -> None:
     commands = [
         ["status"], ["status", library], ["show", library], ["search", "harbour"], ["review"],

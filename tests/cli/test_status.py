@@ -12,6 +12,7 @@ from kb.service import Service
 from kb.types import MediaItem
 
 
+@pytest.mark.slow
 def test_status_is_bounded_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     service = Service()
     items = [

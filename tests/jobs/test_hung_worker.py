@@ -95,6 +95,7 @@ def change_row(database: Database, **values: Any) -> None:
         connection.execute(sa.update(workers).values(**values))
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_is_ended_and_its_name_taken(
     settings: Settings, database: Database, holder: subprocess.Popen[str]
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_stopped_worker_is_ended_and_its_name_taken(
     new.release()
 
 
+@pytest.mark.slow
 def test_a_hung_worker_that_another_one_declared_dead_is_replaced_too(
     settings: Settings, database: Database, holder: subprocess.Popen[str]
 ) -> None:
@@ -133,6 +135,7 @@ def woke_up(database: Database, holder: subprocess.Popen[str]) -> None:
     threading.Timer(0.4, holder.send_signal, [signal.SIGCONT]).start()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepare", [beats, clock_jumped, woke_up])
 def test_a_worker_that_answers_is_not_ended(
     settings: Settings,
@@ -146,6 +149,7 @@ def test_a_worker_that_answers_is_not_ended(
     assert holder.poll() is None
 
 
+@pytest.mark.slow
 def test_no_process_is_ended_that_may_be_another_one(
     settings: Settings, database: Database, holder: subprocess.Popen[str]
 ) -> None:
@@ -173,6 +177,7 @@ def test_the_wait_ends_with_a_request_to_stop(
     assert holder.poll() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hangs", [True, False])
 def test_kb_worker_stop_ends_a_worker_that_answers_and_one_that_does_not(
     settings: Settings,

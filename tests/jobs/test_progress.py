@@ -58,6 +58,7 @@ def working(home: Path) -> Iterator[tuple[Service, str, str]]:
     service.close()
 
 
+@pytest.mark.slow
 def test_the_page_and_the_command_line_show_it(working: tuple[Service, str, str]) -> None:
     service, item_id, me = working
     store = service.queue.items

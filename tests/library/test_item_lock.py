@@ -35,6 +35,7 @@ def publish_often(home: Path, name: str, ready: threading.Event) -> None:
         thread.join()
 
 
+@pytest.mark.slow
 def test_no_knowledge_base_writes_over_another(tmp_path: Path) -> None:
     library = Library(tmp_path)
     library.write_metadata(ITEM)

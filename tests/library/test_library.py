@@ -224,6 +224,7 @@ def write_many(home: Path, worker: int) -> None:
         library.write_metadata(make_item(), {"attempts": worker, "note": str(worker) * 5000})
 
 
+@pytest.mark.slow
 def test_processes_write_at_once_without_damage(library: Library) -> None:
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=write_many, args=(library.home, n)) for n in range(3)]

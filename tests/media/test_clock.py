@@ -274,7 +274,7 @@ def test_a_browser_plays_each_word_at_its_time_plus_the_start(
     files = [[name, time_s - 0.7] for name, time_s in times.items()]
     (folder / "page.html").write_text(PAGE.replace("FILES", str(files)))
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Ranges, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         with browser() as chromium:
             page = chromium.new_page()

@@ -202,6 +202,7 @@ def test_samples_that_are_no_numbers_do_no_harm(tmp_path: Path) -> None:
     assert (samples[200], samples[300], samples[400]) == (1.0, 1.0, 0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "share", "ends_at"),
     [("first-index.mp4", 0.5, " of 0:40 declared"), ("declared.webm", 0.5, " of 0:40 declared")],
@@ -427,6 +428,7 @@ def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_no_decoder_outlives_its_iteration(hour: Path) -> None:
     stream = decode(hour)
     for _ in stream:

@@ -30,6 +30,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     made.close()
 
 
+@pytest.mark.slow
 def test_the_help_of_the_command_line_imports_no_engine_and_no_client() -> None:
     heavy = ("torch", "av", "requests", "kb.inference", "kb.jobs.queue.client", "kb.jobs.worker")
     script = f"import sys, kb.cli.main; print(*(m for m in {heavy} if m in sys.modules))"

@@ -374,6 +374,7 @@ def test_a_removed_item_is_known_and_only_a_request_for_it_takes_it_in(service: 
         service.removals.undo([DONE])
 
 
+@pytest.mark.slow
 def test_a_folder_leaves_a_removed_file_out_and_its_path_takes_it_in(
     service: Service, tmp_path: Path
 ) -> None:

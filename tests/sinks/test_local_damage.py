@@ -258,6 +258,7 @@ def test_any_damage_is_reported_as_damage(tmp_path: Path, local: LocalSink) -> N
             assert "kb reindex" in error.hint
 
 
+@pytest.mark.slow
 def test_old_versions_are_deleted(
     tmp_path: Path, local: LocalSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

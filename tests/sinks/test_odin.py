@@ -422,6 +422,7 @@ def test_credentials_are_not_sent_without_encryption(tmp_path: Path, odin: FakeO
     assert caught.value.code == "odin.not_encrypted"
 
 
+@pytest.mark.slow
 def test_no_credential_anywhere(
     tmp_path: Path, odin: FakeOdin, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -235,6 +235,7 @@ def test_the_list_of_words_follows_the_index(tmp_path: Path) -> None:
     assert [unknown.word for unknown in sink.unknown_words("har*")] == ["har*"]
 
 
+@pytest.mark.slow
 def test_the_list_of_words_is_kept_in_a_file_that_may_be_damaged(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     sink = LocalSink(settings)

@@ -332,6 +332,7 @@ def test_a_medium_that_is_not_out_yet(tmp_path: Path, site: FakeMedia) -> None:
     assert refused.value.code == "download.missing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", [BOT, 429, (403, "Our systems have detected unusual traffic")])
 def test_too_many_requests_pause_the_lane_for_all_processes(
     word: ScriptStep, tmp_path: Path, site: FakeMedia
@@ -366,6 +367,7 @@ def test_too_many_requests_pause_the_lane_for_all_processes(
     assert lane.report_throttled("x").until == pytest.approx(desk.clock.now + 100)
 
 
+@pytest.mark.slow
 def test_repeated_403_pauses_the_lane(tmp_path: Path, site: FakeMedia) -> None:
     desk = Desk(tmp_path, site)
     names = [f"forbidden{number:02d}" for number in range(6)]

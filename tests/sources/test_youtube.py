@@ -63,6 +63,7 @@ class Bench:
         return [item.short_id for item in self.open(reference, filters=wanted)]
 
 
+@pytest.mark.slow
 def test_five_thousand_videos_for_two_hundred_units(tmp_path: Path) -> None:
     channel = big()
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:
@@ -109,6 +110,7 @@ for number, item in enumerate(YouTubeSource().open("@talks"), start=1):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_listing_resumes(tmp_path: Path) -> None:
     channel = big()
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:
@@ -135,6 +137,7 @@ def test_a_killed_listing_resumes(tmp_path: Path) -> None:
         assert fake.units() <= 205
 
 
+@pytest.mark.slow
 def test_two_of_three_keys_are_exhausted(tmp_path: Path) -> None:
     with FakeYouTube([big()], dict(zip(KEYS, (60, 75, 10_000), strict=True))) as fake:
         bench = Bench(tmp_path, fake, keys=3)
@@ -231,6 +234,7 @@ def test_more_uploads_than_the_service_lists(tmp_path: Path) -> None:
         assert any("20,000" in note for note in listing.report.notes)
 
 
+@pytest.mark.slow
 def test_filters_save_quota(tmp_path: Path) -> None:
     channel = big(1000, playlists={"Rivers": (3, 900, 3), "Lakes": (7,)}, user="oldname")
     with FakeYouTube([channel], {KEYS[0]: 10_000}) as fake:

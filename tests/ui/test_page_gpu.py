@@ -115,6 +115,7 @@ def test_what_a_worker_tells_of_its_budget_is_on_the_page(presets: Path) -> None
     assert text("gpu_budget_work") in words
 
 
+@pytest.mark.slow
 def test_a_preset_is_changed_made_and_removed(presets: Path) -> None:
     app = page(tab="GPU")
     app.selectbox("preset_edit").select("max")
@@ -145,7 +146,7 @@ def test_mistakes_are_reported_with_line_and_field_and_change_nothing(presets: P
     app.number_input(field(app, "overlap_s")).set_value(40.0)
     press(app, "gpu_preset_save")
     assert "line 54" in app.error[0].value
-    mistake = sentence("preset.overlap", half=30.0, value=40.0)
+    mistake = sentence("preset.overlap", half=30.0, value=40)
     assert f"overlap_s {mistake}" in app.error[0].value.replace("\\", "")
     app.selectbox("preset_edit").select("optimiert")
     run_page(app)

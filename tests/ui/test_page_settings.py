@@ -65,6 +65,7 @@ def test_a_key_is_added_shown_by_its_ends_and_removed(home: Path, tmp_path: Path
     assert text("keys_none") in page_text(app)
 
 
+@pytest.mark.slow
 def test_a_key_is_tested_by_a_process_of_its_own(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +186,7 @@ def test_a_subscription_gets_every_option_of_its_form(home: Path) -> None:
     assert RunOptions.from_dict(followed.options) == chosen
 
 
+@pytest.mark.slow
 def test_health_begins_by_itself_and_shows_every_check(home: Path) -> None:
     app = part(page(tab="Settings"), "health")
     until(app, lambda: "ffmpeg" in page_text(app))
