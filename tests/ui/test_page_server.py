@@ -20,6 +20,7 @@ from kb.options import RunOptions
 from kb.service import Service, uploads
 from kb.service.sessions import COOKIE
 from kb.settings import Settings, get_settings
+from kb.ui import access
 from kb.ui.i18n import text
 from kb.ui.web import (
     media_route,
@@ -45,6 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("KB_MODEL", "demo")
     monkeypatch.setenv("KB_SINKS", "local")
     monkeypatch.setattr(server, "_guard_installed", False)
+    monkeypatch.setattr(access, "_reached_by_others", False)  # `server.middleware` sets it
     get_settings.cache_clear()
     yield tmp_path / "library"
     get_settings.cache_clear()
