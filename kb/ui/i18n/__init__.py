@@ -7,6 +7,7 @@ every language, and so are the values of `?tab=` in links (`kb.ui.session.TABS`)
 
 from __future__ import annotations
 
+from datetime import date
 from types import ModuleType
 
 import streamlit as st
@@ -24,6 +25,9 @@ TABLES: tuple[ModuleType, ...] = (
     settings,
 )
 LANGUAGES = {"en": "English", "de": "Deutsch"}
+# How a date of this year and a date of another year are written (see `strftime`).
+_DATES = {"en": ("%d %b", "%d %b %Y"), "de": ("%d.%m.", "%d.%m.%Y")}
+_DECIMAL_COMMA = frozenset({"de"})
 DEFAULT_LANGUAGE = "en"
 STATE = "lang"  # where a visitor's choice stands in the session
 
@@ -39,6 +43,12 @@ def language() -> str:
         return DEFAULT_LANGUAGE
     chosen = st.session_state.get(STATE, DEFAULT_LANGUAGE)
     return chosen if chosen in MESSAGES else DEFAULT_LANGUAGE
+
+
+def preferred_language(accepted: str) -> str:
+    """Return the language of a request by its `Accept-Language`; the default for any other."""
+    code = accepted.strip().lower()[:2]
+    return code if code in LANGUAGES else DEFAULT_LANGUAGE
 
 
 def text(key: str, **values: object) -> str:
@@ -60,4 +70,9 @@ def plural_text(key: str, count: int, **values: object) -> str:
 def format_number(value: float, digits: int = 0) -> str:
     """A number as the page's language writes it: 1,234.5 or 1.234,5."""
     shown = f"{value:,.{digits}f}"
-    return shown.translate(str.maketrans(",.", ".,")) if language() == "de" else shown
+    return shown.translate(str.maketrans(",.", ".,")) if language() in _DECIMAL_COMMA else shown
+
+
+def format_date(day: date, *, with_year: bool) -> str:
+    """Return a date as the page's language writes it: 05 Mar 2024 or 05.03.2024."""
+    return day.strftime(_DATES[language()][with_year])

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from kb.errors import KBError, NestedText, StoredProblem, render, restored
 from kb.options import OPTIONS
-from kb.ui.i18n import DEFAULT_LANGUAGE, errors, language, text
+from kb.ui.i18n import errors, language, text
 
 # The label of an option's field, by its flag; some flags mostly carry a value.
 _FIELDS = {
@@ -44,7 +44,7 @@ class StoredError(Protocol):
 
 def translate_error(error: KBError) -> Translation:
     """Return an error's message and hint in the page's language."""
-    table = errors.EN_PAGE if language() == DEFAULT_LANGUAGE else errors.DE
+    table = errors.BY_LANGUAGE[language()]
     if error.code in table:
         try:
             message, hint = (render(part, error.values, _nested) for part in table[error.code])

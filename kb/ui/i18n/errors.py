@@ -38,3 +38,4 @@ DE: dict[str, tuple[str, str]] = {
 EN_PAGE: dict[str, tuple[str, str]] = {
     code: texts for family in FAMILIES for code, texts in family.EN_PAGE.items()
 }
+BY_LANGUAGE = {"en": EN_PAGE, "de": DE}

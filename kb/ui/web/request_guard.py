@@ -27,7 +27,7 @@ from kb.errors import UsageError
 from kb.service.sessions import COOKIE, DEVICE_S, SESSION_S, Sessions
 from kb.service.views import AuditLog
 from kb.settings import Settings
-from kb.ui.i18n import MESSAGES
+from kb.ui.i18n import MESSAGES, preferred_language
 from kb.ui.web.security_headers import add_headers, is_closed
 from kb.ui.web.sign_in_limits import SignInLimits, TrustedProxies, caller_of
 
@@ -321,28 +321,31 @@ def _local_url(target: str) -> str:
 
 
 def _form(scope: Scope, problem: str = "", *, next_url: str = "/", status: int = 401) -> Response:
-    messages = _messages(scope)
+    lang, messages = _messages(scope)
     alert = f'<p role="alert">{html.escape(messages[problem])}</p>' if problem else ""
     fields = _PASSWORD_FIELDS.format(
         label=html.escape(messages["password"]), onward=html.escape(next_url, quote=True)
     )
-    return _page(messages, SIGN_IN, alert + fields, messages["sign_in"], status)
+    return _page(lang, messages, SIGN_IN, alert + fields, messages["sign_in"], status)
 
 
 def _sign_out_form(scope: Scope) -> Response:
     """Return the question before signing out: a link alone must not change anything."""
-    messages = _messages(scope)
-    return _page(messages, SIGN_OUT, "", messages["sign_out"], 200)
+    lang, messages = _messages(scope)
+    return _page(lang, messages, SIGN_OUT, "", messages["sign_out"], 200)
 
 
-def _messages(scope: Scope) -> dict[str, str]:
-    accepted_languages = Headers(scope=scope).get("accept-language", "")
-    return MESSAGES["de" if accepted_languages.lower().startswith("de") else "en"]
+def _messages(scope: Scope) -> tuple[str, dict[str, str]]:
+    """Return the language of a request, and the texts in it."""
+    lang = preferred_language(Headers(scope=scope).get("accept-language", ""))
+    return lang, MESSAGES[lang]
 
 
-def _page(messages: dict[str, str], action: str, fields: str, button: str, status: int) -> Response:
+def _page(
+    lang: str, messages: dict[str, str], action: str, fields: str, button: str, status: int
+) -> Response:
     page = _PAGE.format(
-        lang="de" if messages is MESSAGES["de"] else "en",
+        lang=lang,
         app=html.escape(messages["app"]),
         button=html.escape(button),
         fields=fields,

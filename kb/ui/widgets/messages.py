@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from kb.errors import KBError
 from kb.types.safe_text import printable
-from kb.ui.i18n import MESSAGES, error_messages, format_number, language, text
+from kb.ui.i18n import error_messages, format_date, format_number, has_text, text
 
 FLASH_S = 20.0
 FLASH_ERROR_S = 300.0
@@ -165,10 +165,7 @@ def format_datetime(epoch_s: float | None) -> str:
     today = datetime.now(zone).date()
     if when.date() == today:
         return when.strftime("%H:%M")
-    german = language() == "de"
-    day = when.strftime("%d.%m." if german else "%d %b")
-    if when.year != today.year:
-        day = when.strftime("%d.%m.%Y" if german else "%d %b %Y")
+    day = format_date(when.date(), with_year=when.year != today.year)
     return f"{day} {when:%H:%M}"
 
 
@@ -201,7 +198,7 @@ def format_size(octets: float | None) -> str:
 def published(status: str) -> str:
     """Return the state of an item in a knowledge base, in words."""
     key = f"published_{status}"
-    return text(key) if key in MESSAGES["en"] else status
+    return text(key) if has_text(key) else status
 
 
 def publish_sign(status: str) -> str:

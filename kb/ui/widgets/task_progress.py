@@ -11,7 +11,7 @@ from kb.errors import KBError
 from kb.service import tasks
 from kb.service.tasks import Task
 from kb.ui import session
-from kb.ui.i18n import MESSAGES, format_number, text
+from kb.ui.i18n import format_number, has_text, text
 from kb.ui.widgets import messages
 
 REFRESH_S = 1.0
@@ -86,7 +86,7 @@ def _progress(name: str) -> None:
 
 def _progress_text(task: Task) -> str:
     key = f"task_{task.name}"
-    what = text(key) if key in MESSAGES["en"] else text("task_running")
+    what = text(key) if has_text(key) else text("task_running")
     if not task.total:
         return f"{what} …"
     words = text(

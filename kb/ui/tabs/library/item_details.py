@@ -12,7 +12,7 @@ from kb.service.views import LibraryEntry
 from kb.types import Revision, Transcript, WindowReport
 from kb.types.safe_text import printable, web_address
 from kb.ui import session
-from kb.ui.i18n import MESSAGES, format_number, text
+from kb.ui.i18n import format_number, has_text, text
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import format_timestamp
 from kb.ui.widgets.tables import guarded_table
@@ -36,7 +36,7 @@ def render(
 def flag_label(name: str) -> str:
     """Return a failed quality check in words."""
     key = f"sign_{name}"
-    return text(key) if key in MESSAGES["en"] else name.replace("_", " ")
+    return text(key) if has_text(key) else name.replace("_", " ")
 
 
 # Knowledge bases

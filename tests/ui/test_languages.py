@@ -1,0 +1,31 @@
+"""The languages of the page: their texts, and the one that a request prefers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from kb.settings import PROJECT_ROOT
+from kb.ui import i18n
+from kb.ui.i18n import errors
+
+
+def test_only_the_tables_of_texts_name_a_language() -> None:
+    """A further language needs no change outside of `kb/ui/i18n`."""
+    codes = re.compile(rf"[\"']({'|'.join(i18n.LANGUAGES)})[\"']")
+    named = [
+        path.relative_to(PROJECT_ROOT).as_posix()
+        for path in sorted((PROJECT_ROOT / "kb" / "ui").rglob("*.py"))
+        if path.parent.name != "i18n" and codes.search(path.read_text(encoding="utf-8"))
+    ]
+    assert named == []
+    assert set(i18n.LANGUAGES) == set(i18n.MESSAGES) == set(errors.BY_LANGUAGE)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [("de-CH,de;q=0.9", "de"), ("DE", "de"), ("en-GB", "en"), ("fr,de;q=0.5", "en"), ("", "en")],
+)
+def test_the_language_of_a_request(accepted: str, language: str) -> None:
+    assert i18n.preferred_language(accepted) == language
