@@ -62,6 +62,9 @@ def _read(file: BinaryIO, at: int, count: int) -> bytes:
 # RIFF and its relatives
 
 _CHUNK_NAME = re.compile(rb"[A-Za-z0-9 _\-]{4}")
+# The last bytes of the names of a Sony Wave64's chunks.
+_W64_NAMES = {bytes.fromhex("00c04f8edb8a"), bytes.fromhex("28db04c10000")}
+_PADDING_BYTES = 4096
 _LIMIT_NEAR = 1 << 20  # placeholders are the largest number of 31 or 32 bits, less a header
 _ABSURD_RATIO = 200  # a medium of seconds whose header claims an hour
 
@@ -153,15 +156,46 @@ def _aiff(file: BinaryIO, size: int) -> FileEnd:
         return FileEnd(length_is_open=True)
     if length > size + 1:
         return FileEnd(cut=True)
+    after = _end_of_aiff_chunks(file, size)
+    if _is_left_over(file, after, size):
+        return FileEnd(cut=False, unread_share=(size - after) / size)
     return _second_header(file, size, re.compile(rb"FORM....AIF[FC]", re.DOTALL))
+
+
+def _end_of_aiff_chunks(file: BinaryIO, size: int) -> int:
+    at = 12
+    while at + 8 <= size:
+        name, length = struct.unpack(">4sI", _read(file, at, 8))
+        if not _CHUNK_NAME.fullmatch(name) or name == b"FORM" or at + 8 + length > size:
+            break
+        at += 8 + length + (length & 1)
+    return at
+
+
+def _is_left_over(file: BinaryIO, at: int, size: int) -> bool:
+    """Return True if more than padding is behind the last chunk of a file."""
+    return size - at > _PADDING_BYTES and bool(_read(file, at, 1 << 16).strip(b"\0"))
 
 
 def _w64(file: BinaryIO, size: int) -> FileEnd:
     length = struct.unpack("<Q", _read(file, 16, 8))[0]
     if _is_placeholder(length, size):
         return FileEnd(length_is_open=True)
-    rest = size - length
-    return FileEnd(cut=rest < 0, unread_share=max(0, rest) / size if rest > 4096 else 0.0)
+    if length > size:
+        return FileEnd(cut=True)
+    after = _end_of_w64_chunks(file, size)
+    is_left = _is_left_over(file, after, size)
+    return FileEnd(cut=False, unread_share=(size - after) / size if is_left else 0.0)
+
+
+def _end_of_w64_chunks(file: BinaryIO, size: int) -> int:
+    at = 40
+    while at + 24 <= size:
+        length = struct.unpack("<Q", _read(file, at + 16, 8))[0]
+        if _read(file, at + 10, 6) not in _W64_NAMES or not 24 <= length <= size - at:
+            break
+        at += length + -length % 8
+    return at
 
 
 # ISO base media (MP4, MOV, M4A)
@@ -265,6 +299,8 @@ def _caf(file: BinaryIO, size: int) -> FileEnd:
     at = 8
     while at + 12 <= size:
         name, length = struct.unpack(">4sq", _read(file, at, 12))
+        if not _CHUNK_NAME.fullmatch(name) and _is_left_over(file, at, size):
+            return FileEnd(cut=False, unread_share=(size - at) / size)
         if name == b"data" and length < 0:
             return FileEnd(length_is_open=True)
         if length < 0:

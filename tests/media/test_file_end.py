@@ -191,3 +191,49 @@ def test_another_file_of_another_form_behind_a_wav_is_noticed(
     path = tmp_path / "a.wav"
     path.write_bytes(files["a.wav"].read_bytes() + files["ima.wav"].read_bytes() * 4)
     assert read(path).truncated
+
+
+# Of a header that says half: the bytes with which its numbers begin, their place behind that, and
+# their form.
+HALF = {
+    "a.aiff": [(b"FORM", 4, ">I"), (b"COMM", 10, ">I"), (b"SSND", 4, ">I")],
+    "pcm.caf": [(b"data", 4, ">q")],
+    "a.w64": [(b"data\xf3\xac", 16, "<Q")],
+}
+
+
+@pytest.mark.parametrize("fields", ["all", "sound"])
+@pytest.mark.parametrize("name", HALF)
+def test_samples_behind_the_end_that_a_header_gives_are_noticed(
+    tmp_path: Path, files: dict[str, Path], name: str, fields: str
+) -> None:
+    path = tmp_path / name
+    source = files["a.wav" if name == "pcm.caf" else name]
+    if name == "pcm.caf":
+        command = [FFMPEG, "-loglevel", "error", "-i", str(source), "-c:a", "pcm_s16be"]
+        subprocess.run([*command, str(path)], check=True)
+        source = path
+    data = bytearray(source.read_bytes())
+    places = HALF[name] if fields == "all" else HALF[name][-1:]
+    for kind, behind, form in places:
+        at = data.find(kind) + behind
+        (number,) = struct.unpack_from(form, data, at)
+        struct.pack_into(form, data, at, number // 16 * 8)
+    path.write_bytes(data)
+    stream = read(path)
+    assert stream.duration_s == pytest.approx(LENGTH_S / 2, abs=0.05)
+    assert stream.truncated
+    assert sum(loss.duration_s for loss in stream.losses) == pytest.approx(LENGTH_S / 2, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["a.aiff", "a.w64"])
+def test_chunks_behind_the_samples_of_other_formats_are_no_sound(
+    tmp_path: Path, files: dict[str, Path], name: str
+) -> None:
+    path = tmp_path / name
+    chunk = b"NAME" + struct.pack(">I", 90_000) + bytes(range(250)) * 360
+    if name == "a.w64":
+        guid = b"levl" + bytes.fromhex("f3acd3118cd100c04f8edb8a")
+        chunk = guid + struct.pack("<Q", 24 + 90_000) + bytes(range(250)) * 360
+    path.write_bytes(files[name].read_bytes() + chunk)
+    assert read(path).warning is None
