@@ -1,4 +1,4 @@
-"""Files: atomic writes, locks, errors of the operating system."""
+"""Files: atomic writes, locks, errors of the operating system; answers of remote services."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from kb.storage.atomic import (
     write_private,
     write_text,
 )
+from kb.storage.http_answers import Answer, AnswerTooLarge, read_answer
 from kb.storage.json_fields import Fields
 from kb.storage.lasting_errors import is_lasting
 from kb.storage.locks import locked
@@ -34,6 +35,8 @@ __all__ = [
     "MAX_SETTINGS_BYTES",
     "TEMPORARY_PREFIX",
     "TEMPORARY_SUFFIX",
+    "Answer",
+    "AnswerTooLarge",
     "Fields",
     "UnreadableText",
     "atomic_path",
@@ -43,6 +46,7 @@ __all__ = [
     "link_or_copy",
     "locked",
     "new_file",
+    "read_answer",
     "read_json",
     "read_user_bytes",
     "read_user_text",

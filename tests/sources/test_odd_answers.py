@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from kb.database import Database
-from kb.errors import MediaUnavailable
+from kb.errors import MediaUnavailable, UsageError
 from kb.library.metadata import item_document, item_from_document
 from kb.settings import Settings
+from kb.sources.youtube.answers import BARREN_PAGES, PageChain
 from kb.sources.youtube.source import YouTubeSource
 from kb.sources.ytdlp.metadata import item_from_info
 from tests.fakes.youtube import Channel, FakeYouTube
@@ -142,6 +143,90 @@ def test_any_other_odd_field_is_read_as_absent(
     for item in items:
         stored = json.loads(json.dumps(item_document(item), allow_nan=False).encode())
         assert item_from_document(stored) == item
+
+
+@pytest.mark.parametrize("call", ["channels", "playlistItems", "videos"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: {},
+        lambda body: {"error": {"code": 500, "message": "Internal error"}},
+        lambda body: {"kind": "youtube#listResponse", "documents": body["items"]},
+        lambda body: {"kind": "youtube#listResponse", "pageInfo": {"totalResults": 3}},
+        lambda body: {"kind": "other", "pageInfo": {"totalResults": 0}},
+        lambda body: {"data": body},
+    ],
+    ids=["empty", "error with status 200", "renamed list", "counted only", "other kind", "wrapped"],
+)
+def test_an_answer_without_its_list_is_not_an_empty_list(
+    source: tuple[YouTubeSource, Altered], call: str, change: Change
+) -> None:
+    with raises(MediaUnavailable, "youtube.answer_unknown", call=call):
+        listed(source, call, change)
+
+
+@pytest.mark.parametrize("count", [{}, {"pageInfo": {}}, {"pageInfo": {"totalResults": 0}}])
+def test_the_service_may_omit_the_list_where_nothing_was_found(
+    source: tuple[YouTubeSource, Altered], count: dict[str, Any]
+) -> None:
+    with raises(UsageError, "youtube.channel_missing"):
+        listed(source, "channels", lambda body: {"kind": "youtube#channelListResponse", **count})
+    assert (
+        listed(source, "videos", lambda body: {"kind": "youtube#videoListResponse", **count}) == []
+    )
+
+
+def test_a_video_that_was_not_asked_for_is_an_error(source: tuple[YouTubeSource, Altered]) -> None:
+    with raises(MediaUnavailable, "youtube.answer_unknown", call="videos"):
+        listed(source, "videos", first(id="zzzzzzzzzzz"))
+
+
+def chain_of(tokens: dict[str, str], ids: Callable[[str], list[str]]) -> list[str]:
+    """Return the tokens of a walk through pages whose tokens lead to others."""
+    chain, token, walked = PageChain("playlists"), "", [""]
+    while token := chain.next_token({"nextPageToken": tokens.get(token, "")}, token, ids(token)):
+        walked.append(token)
+    return walked
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        {"": "a", "a": "a"},
+        {"": "a", "a": "b", "b": "a"},
+        {"": "a", "a": "b", "b": "c", "c": "d", "d": "b"},
+    ],
+)
+def test_pages_that_lead_back_are_an_error(tokens: dict[str, str]) -> None:
+    with raises(MediaUnavailable, "youtube.answer_unknown", call="playlists"):
+        chain_of(tokens, lambda token: [f"of {token}"])
+
+
+def test_pages_with_nothing_new_are_an_error_in_the_end() -> None:
+    endless = {"": "0", **{str(n): str(n + 1) for n in range(1000)}}
+    with raises(MediaUnavailable, "youtube.answer_unknown"):
+        chain_of(endless, lambda _: ["same"])
+    with raises(MediaUnavailable, "youtube.answer_unknown"):
+        chain_of(endless, lambda _: [])
+
+
+def test_a_list_may_hold_a_video_twice_and_be_walked_twice() -> None:
+    tokens = {"": "a", "a": "b", "b": "c", "c": ""}
+    assert chain_of(tokens, lambda token: ["same"] if token in "ab" else [token]) == [
+        "",
+        "a",
+        "b",
+        "c",
+    ]
+    chain = PageChain("playlists")
+    for _ in range(BARREN_PAGES + 1):
+        for token in ("", "a", "b"):
+            chain.next_token({"nextPageToken": tokens[token]}, token, [token])
+
+
+def test_a_list_that_repeats_itself_ends(source: tuple[YouTubeSource, Altered]) -> None:
+    with raises(MediaUnavailable, "youtube.answer_unknown", call="playlistItems"):
+        listed(source, "playlistItems", lambda body: {**body, "nextPageToken": "CAUQ0"})
 
 
 INFO = {

@@ -6,49 +6,27 @@ put it into the address, which appears in exceptions and logs.
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import requests
 
 from kb.errors import MediaUnavailable
 from kb.settings import Settings
 from kb.sources.keys.key_ring import ApiKey, KeyRing
 from kb.sources.redact import redact
+from kb.sources.youtube.refusals import BAD_KEY, DAILY, KEY_NOT_ALLOWED, TOO_FAST, ApiError
+from kb.sources.youtube.transport import RequestRefused, transport
 from kb.storage import is_lasting
 
 PAGE_SIZE = 50  # the largest page of the service
 UNITS_A_CALL = 1
-TIMEOUT_S = 30.0
 ATTEMPTS = 6
 WAIT_MAX_S = 60.0
-RETRY_AFTER_MAX_S = 300.0
 # A key whose project lacks a permission is tried again after this time: its owner can correct
 # that without changing the key.
 KEY_RETRY_S = 3600.0
-
-DAILY = {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg"}
-TOO_FAST = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
-BAD_KEY = {"API_KEY_INVALID", "keyInvalid", "keyExpired", "API_KEY_EXPIRED"}
-KEY_NOT_ALLOWED = {
-    "accessNotConfigured": "the YouTube Data API is not enabled in its project",
-    "SERVICE_DISABLED": "the YouTube Data API is not enabled in its project",
-    "API_KEY_SERVICE_BLOCKED": "it is not allowed to use the YouTube Data API",
-    "API_KEY_HTTP_REFERRER_BLOCKED": "it is restricted to certain websites",
-    "API_KEY_IP_ADDRESS_BLOCKED": "it is restricted to other network addresses",
-    "API_KEY_ANDROID_APP_BLOCKED": "it is restricted to Android apps",
-    "API_KEY_IOS_APP_BLOCKED": "it is restricted to iOS apps",
-    "ipRefererBlocked": "it is restricted to other addresses or websites",
-    "CONSUMER_SUSPENDED": "its project is suspended",
-    "BILLING_DISABLED": "billing is disabled in its project",
-    "UNAUTHENTICATED": "the service does not accept it",
-}
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +39,6 @@ class ApiRefused(MediaUnavailable):
     """A request refused for its content, not for its key; `reason` is the service's own code."""
 
     reason = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _ApiError:
-    """The content of an error answer."""
-
-    status: int
-    reasons: frozenset[str]
-    message: str
-    daily: bool
-    retry_after_s: float | None
 
 
 class YouTubeApi:
@@ -94,7 +61,7 @@ class YouTubeApi:
         self._sleep = sleep
         self._check = check
         self._proxy = settings.proxy.get_secret_value()
-        service = _build(settings.yt_api_endpoint, _transport(self._proxy))
+        service = _build(settings.yt_api_endpoint, transport(self._proxy))
         # Each call builds a class with all its methods, so the results are kept.
         self._channels, self._playlists = service.channels(), service.playlists()
         self._playlist_items, self._videos = service.playlistItems(), service.videos()
@@ -132,8 +99,6 @@ class YouTubeApi:
         return self._call(lambda: self._videos.list(part=part, id=",".join(ids)))
 
     def _call(self, make: Callable[[], Any]) -> dict[str, Any]:
-        from googleapiclient.errors import HttpError
-
         failures = 0
         while True:
             self._check()
@@ -145,12 +110,11 @@ class YouTubeApi:
             wait_s: float | None = None
             try:
                 answer: dict[str, Any] = request.execute()
-            except HttpError as error:
-                refusal = _parse(error.resp, error.content)
-                cause = self._classify(refusal, key)
-                wait_s = refusal.retry_after_s
+            except RequestRefused as refused:
+                cause = self._classify(refused.refusal, key)
+                wait_s = refused.refusal.retry_after_s
             except (OSError, ValueError) as error:
-                # A network failure is an OSError here; a ValueError is an answer that is not JSON.
+                # A network failure is an OSError here; a ValueError is an address that is none.
                 cause = redact(error, (*self._ring.secrets, self._proxy))
                 if is_lasting(error):
                     raise MediaUnavailable(
@@ -179,9 +143,9 @@ class YouTubeApi:
             if wait_s is None:
                 wait_s = min(WAIT_MAX_S, 2.0 ** (failures - 1)) * random.uniform(0.75, 1.25)
             log.info("YouTube Data API: %s Waiting %.1f s.", cause, wait_s)
-            self._sleep(min(wait_s, RETRY_AFTER_MAX_S))
+            self._sleep(wait_s)
 
-    def _classify(self, refusal: _ApiError, key: ApiKey) -> str:
+    def _classify(self, refusal: ApiError, key: ApiKey) -> str:
         """Return the cause of a wait, empty when another key is to be tried at once.
 
         Raises ApiRefused when neither a wait nor another key can help.
@@ -218,85 +182,20 @@ class YouTubeApi:
         self._ring.record_usage(key, UNITS_A_CALL)
 
 
-def _parse(response: Any, content: bytes) -> _ApiError:
-    error: Any = {}
-    with suppress(ValueError, KeyError, TypeError):
-        # An answer without an error object is empty or a proxy's page: only its status is used.
-        error = json.loads(content)["error"]
-    error = error if isinstance(error, dict) else {"message": str(error)}
-    details = error.get("details") or []
-    reasons = {
-        str(entry["reason"])
-        for entry in [*(error.get("errors") or []), *details]
-        if isinstance(entry, dict) and entry.get("reason")
-    }
-    reasons |= {str(error["status"])} if error.get("status") == "UNAUTHENTICATED" else set()
-    message = str(error.get("message") or "")
-    limits = message.lower() + json.dumps(details).lower()
-    try:
-        retry_after = float(response.get("retry-after"))
-    except (TypeError, ValueError):
-        retry_after = None
-    return _ApiError(
-        status=int(response.status),
-        reasons=frozenset(reasons),
-        message=message,
-        daily="per day" in limits or "perday" in limits,
-        retry_after_s=retry_after,
-    )
-
-
-def _build(endpoint: str, transport: Any) -> Any:
+def _build(endpoint: str, connection: Callable[[], Any]) -> Any:
     from googleapiclient.discovery import build
     from googleapiclient.http import HttpRequest
 
     def request(_http: Any, *args: Any, **kwargs: Any) -> Any:
         # Every request has its own transport: the client's is not safe between threads.
-        return HttpRequest(transport(), *args, **kwargs)
+        return HttpRequest(connection(), *args, **kwargs)
 
     return build(
         "youtube",
         "v3",
-        http=transport(),  # without it the client searches this machine for credentials
+        http=connection(),  # without it the client searches this machine for credentials
         requestBuilder=request,
         static_discovery=True,
         cache_discovery=False,
         client_options={"api_endpoint": endpoint} if endpoint else None,
     )
-
-
-def _transport(proxy: str) -> Callable[[], Any]:
-    """Return a class with the interface of `httplib2.Http`, based on requests.
-
-    httplib2 supports no proxy without a further package, and it sends the header with the key
-    to any host that it is redirected to.
-    """
-    import httplib2  # type: ignore[import-untyped]
-
-    class Transport:
-        def request(
-            self,
-            uri: str,
-            method: str = "GET",
-            body: str | bytes | None = None,
-            headers: Mapping[str, str] | None = None,
-            **_rest: object,
-        ) -> tuple[Any, bytes]:
-            answer = requests.request(
-                method,
-                uri,
-                data=body,
-                headers=dict(headers or {}),
-                timeout=TIMEOUT_S,
-                allow_redirects=False,
-                proxies={"http": proxy, "https": proxy} if proxy else None,
-            )
-            facts = {name.lower(): value for name, value in answer.headers.items()}
-            response = httplib2.Response({**facts, "status": str(answer.status_code)})
-            response.reason = answer.reason
-            return response, answer.content
-
-        def close(self) -> None:
-            pass
-
-    return Transport

@@ -7,8 +7,8 @@ from typing import Any
 
 from kb.errors import UsageError
 from kb.sources.remote_fields import mapping, text
+from kb.sources.youtube.answers import id_of, resources_of
 from kb.sources.youtube.api import YouTubeApi
-from kb.sources.youtube.items import id_of, resources_of
 from kb.sources.youtube.links import Link
 
 CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")

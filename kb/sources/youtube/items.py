@@ -7,8 +7,8 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from kb.errors import MediaUnavailable
 from kb.sources.remote_fields import mapping, number, text, texts
+from kb.sources.youtube.answers import PageChain, by_id, id_of, not_understood, video_ids
 from kb.sources.youtube.api import PAGE_SIZE, YouTubeApi
 from kb.sources.youtube.chapters import parse_chapters
 from kb.sources.youtube.page_cache import Page
@@ -19,78 +19,23 @@ SITE = "https://www.youtube.com"
 UNAVAILABLE_STATUSES = {"deleted", "failed", "rejected"}
 AVAILABLE = Availability()
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
 
 
-def list_page(api: YouTubeApi, playlist_id: str, token: str) -> tuple[Page, str]:
+def list_page(api: YouTubeApi, playlist_id: str, token: str, chain: PageChain) -> tuple[Page, str]:
     """Return a page of a playlist with the details of its videos, and the next page's token.
 
     The call costs two units.
     """
     answer = api.playlist_items(playlist_id, token)
     ids = video_ids(answer)
-    resources = resources_of(api.videos(ids[:PAGE_SIZE]), "videos") if ids else []
-    by_id = {id_of(resource, "videos"): resource for resource in resources}
+    following = chain.next_token(answer, token, ids)
+    found = by_id(api.videos(ids[:PAGE_SIZE]), ids, "videos") if ids else {}
     # The page has the order of the playlist; the answer may have another one.
-    items = [item_from_resource(by_id[each]) for each in ids if each in by_id]
+    items = [item_from_resource(found[each]) for each in ids if each in found]
     available = tuple(item for item in items if not item.availability.is_unavailable)
-    return Page(available, len(ids) - len(available)), next_token(answer)
-
-
-def resources_of(answer: object, call: str) -> list[dict[str, Any]]:
-    """Return the resources in an answer, which omits the list where there are none.
-
-    Raises MediaUnavailable for an answer that is not understood: what it leaves out must not be
-    taken for what the service does not have.
-    """
-    if not isinstance(answer, dict):
-        raise not_understood(call, "it is no object")
-    rows = answer.get("items", [])
-    if not isinstance(rows, list) or not all(isinstance(each, dict) for each in rows):
-        raise not_understood(call, "its items are no list of objects")
-    return rows
-
-
-def id_of(resource: dict[str, Any], call: str) -> str:
-    """Return the id of a resource. Raises MediaUnavailable if it has none."""
-    return _checked_id(resource.get("id"), call)
-
-
-def video_ids(answer: dict[str, Any]) -> list[str]:
-    """Return the ids in an answer of `playlistItems.list`. Raises MediaUnavailable."""
-    call = "playlistItems"
-    return [
-        _checked_id(mapping(row.get("contentDetails")).get("videoId"), call)
-        for row in resources_of(answer, call)
-    ]
-
-
-def next_token(answer: dict[str, Any]) -> str:
-    """Return the token of the next page, empty at the end. Raises MediaUnavailable."""
-    token = answer.get("nextPageToken", "")
-    if not isinstance(token, str) or not token.isascii():
-        raise not_understood("playlistItems", "its nextPageToken is no text")
-    return token
-
-
-def _checked_id(value: object, call: str) -> str:
-    if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise not_understood(call, "an entry has no id")
-    return value
-
-
-def not_understood(call: str, cause: str) -> MediaUnavailable:
-    """Return the error for an answer in another form than the service describes."""
-    return MediaUnavailable(
-        "youtube.answer_unknown",
-        "The YouTube Data API answered {call} in a form that is not understood: {cause}.",
-        hint="Try again; if it stays, update KB Ingest (and check YT_API_ENDPOINT and KB_PROXY).",
-        retryable=True,
-        call=call,
-        cause=cause,
-    )
+    return Page(available, len(ids) - len(available)), following
 
 
 def placeholder_item(video_id: str, availability: Availability = AVAILABLE) -> MediaItem:

@@ -16,18 +16,15 @@ from kb.sources.keys.key_ring import KeyRing, read_keys
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.remote_fields import count, mapping, text
+from kb.sources.youtube.answers import PageChain, by_id, id_of, resources_of, video_ids
 from kb.sources.youtube.api import ApiRefused, NoUsableKey, YouTubeApi
 from kb.sources.youtube.channels import CHANNEL_ID, CHANNEL_KINDS, find_channel
 from kb.sources.youtube.items import (
     SITE,
-    id_of,
     item_from_resource,
     list_page,
-    next_token,
     picture_of,
     placeholder_item,
-    resources_of,
-    video_ids,
 )
 from kb.sources.youtube.links import Link, parse_link
 from kb.sources.youtube.listing_end import (
@@ -246,8 +243,10 @@ class YouTubeSource(OnlineSource):
         prune(self.database, clock=self._clock)
         store = PageStore(self.database, playlist_id, clock=self._clock, reuse_s=reuse)
 
+        chain = PageChain("playlistItems")
+
         def fetch(token: str) -> tuple[Page, str]:
-            return list_page(api, playlist_id, token)
+            return list_page(api, playlist_id, token, chain)
 
         try:
             yield from store.pages(fetch)
@@ -264,23 +263,24 @@ class YouTubeSource(OnlineSource):
         if playlist_id.startswith(("UULF", "UUSH", "UULV")):
             return None
         found: set[str] = set()
-        token = ""
+        chain, token = PageChain("playlistItems"), ""
         try:
             while True:
                 answer = api.playlist_items(f"UUSH{playlist_id[2:]}", token)
-                found.update(video_ids(answer))
-                token = next_token(answer)
+                ids = video_ids(answer)
+                found.update(ids)
+                token = chain.next_token(answer, token, ids)
                 if not token:
                     return found
         except ApiRefused:
             return None
 
     def _video(self, api: YouTubeApi, video_id: str) -> MediaItem:
-        resources = resources_of(api.videos([video_id]), "videos")
-        if not resources:
+        found = by_id(api.videos([video_id]), [video_id], "videos")
+        if not found:
             unavailable = Availability(AvailabilityState.UNAVAILABLE, MISSING)
             return placeholder_item(video_id, unavailable)
-        return item_from_resource(resources[0])
+        return item_from_resource(found[video_id])
 
     def _playlist(self, api: YouTubeApi, playlist_id: str) -> dict[str, Any]:
         resources = resources_of(api.playlists(id=playlist_id), "playlists")
@@ -322,16 +322,18 @@ class YouTubeSource(OnlineSource):
             playlist_id = link.id if link.kind == "playlist" else link.playlist
             return playlist_id, self._playlist(api, playlist_id)
         titles: list[str] = []
-        token = ""
+        chain, token = PageChain("playlists"), ""
         while True:
             answer = api.playlists(token, channelId=channel_id)
-            for resource in resources_of(answer, "playlists"):
+            resources = resources_of(answer, "playlists")
+            for resource in resources:
                 facts = _playlist_facts(resource)
                 titles.append(facts["title"])
                 if titles[-1].casefold() == playlist.casefold():
                     title = f"{channel_title}: {titles[-1]}"
                     return id_of(resource, "playlists"), {**facts, "title": title}
-            token = next_token(answer)
+            ids = [id_of(resource, "playlists") for resource in resources]
+            token = chain.next_token(answer, token, ids)
             if not token:
                 break
         if not titles:

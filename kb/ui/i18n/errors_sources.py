@@ -179,6 +179,11 @@ DE: dict[str, tuple[str, str]] = {
         "Noch einmal versuchen; bleibt es dabei, KB Ingest aktualisieren (und YT_API_ENDPOINT und "
         "KB_PROXY prüfen).",
     ),
+    "youtube.another_answered": (
+        "Statt der YouTube Data API hat etwas anderes geantwortet (HTTP {status}).",
+        "Das Netz in einem Browser prüfen: Eine Anmeldeseite oder ein Proxy antwortet womöglich. "
+        "Auch KB_PROXY und YT_API_ENDPOINT prüfen.",
+    ),
     "youtube.refused": (
         "YouTube hat abgelehnt: {reason}",
         "Den Link prüfen; private und entfernte Playlists lassen sich nicht auflisten.",
