@@ -151,7 +151,7 @@ class _ConnectionCut(Exception):
     """Signal the end of the connection without an answer."""
 
 
-class _Response(Exception):
+class Response(Exception):
     """An answer other than 200 with the requested content."""
 
     def __init__(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
@@ -177,8 +177,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             try:
                 body = self._serve(odin, unquote(url.path), parse_qs(url.query))
-                answer = _Response(200, odin.rewrite(url.path, self.payload or {}, body))
-            except _Response as refusal:
+                answer = Response(200, odin.rewrite(url.path, self.payload or {}, body))
+            except Response as refusal:
                 answer = refusal
             with odin.lock:
                 odin.requests.append((self.command, url.path, answer.status))
@@ -204,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
         if upload:
             return self._add_file(odin, raw, fault)
         if fault == "not json":
-            raise _Response(200, "<html>a proxy speaks</html>")
+            raise Response(200, "<html>a proxy speaks</html>")
         if path == "/v2/project/knowledge/create/file":
             return self._add_text(odin, {k: v[0] for k, v in parse_qs(raw.decode()).items()})
         payload = self.payload = json.loads(raw) if raw else {}
@@ -212,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
             _check_project(odin, query.get("project_id", [""])[0])
             found = odin.documents().get(query["file_name"][0])
             if found is None:
-                raise _Response(404, {"detail": "Document not found"})
+                raise Response(404, {"detail": "Document not found"})
             extra = {"message": found["message"]} if found["message"] else {}
             return {"status": found["status"], **extra}
         if match := re.fullmatch(r"/project/([^/]+)/knowledge", path):
@@ -231,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
             _check_project(odin, payload["project_id"])
             deleted = [odin.delete(str(row["name"])) for row in payload["resources"]]
             if not any(deleted):
-                raise _Response(404, {"detail": "No such document"})
+                raise Response(404, {"detail": "No such document"})
             return {"message": "deleted"}
         if path == "/projects":
             return {"projects": [{"id": PROJECT, "name": "Test project"}]}
@@ -245,40 +245,40 @@ class _Handler(BaseHTTPRequestHandler):
             return {"chat_id": "chat-1"}
         if path == "/v3/chat/message":
             return _chat(odin, payload)
-        raise _Response(404, {"detail": "Not Found"})
+        raise Response(404, {"detail": "Not Found"})
 
     def _check_credentials(self) -> None:
         key, secret = self.headers.get("X-API-KEY"), self.headers.get("X-API-SECRET")
         if key != KEY:
             # Some services quote the request; the quote must not occur in a message.
-            raise _Response(401, {"detail": f"Invalid API key {key}"})
+            raise Response(401, {"detail": f"Invalid API key {key}"})
         if secret != SECRET:
-            raise _Response(403, {"detail": {"message": f"Forbidden for {secret}"}})
+            raise Response(403, {"detail": {"message": f"Forbidden for {secret}"}})
 
     def _refuse(self, odin: FakeOdin, fault: str) -> None:
         if fault == "429":
-            raise _Response(429, {"detail": "Too many requests"})
+            raise Response(429, {"detail": "Too many requests"})
         if fault in ("429 soon", "503 soon"):
             after = {"Retry-After": str(odin.retry_after_s)}
-            raise _Response(int(fault[:3]), {"detail": "Busy"}, after)
+            raise Response(int(fault[:3]), {"detail": "Busy"}, after)
         if fault == "429 date":
             date = self.date_time_string(int(time.time() + odin.retry_after_s))
-            raise _Response(429, {"detail": "Busy"}, {"Retry-After": date})
+            raise Response(429, {"detail": "Busy"}, {"Retry-After": date})
         if fault in ("500", "502"):
-            raise _Response(int(fault), "<html><b>Bad</b> gateway</html>")
+            raise Response(int(fault), "<html><b>Bad</b> gateway</html>")
         if fault in ("401", "403", "413"):
-            raise _Response(int(fault), {"detail": f"Injected {fault}"})
+            raise Response(int(fault), {"detail": f"Injected {fault}"})
         if fault == "422":
-            raise _Response(422, _missing("project_id"))
+            raise Response(422, _missing("project_id"))
 
     def _add_file(self, odin: FakeOdin, raw: bytes, fault: str) -> Any:
         fields, name, content = _form(self.headers["Content-Type"], raw)
         for field in ("project_id", "metadata"):
             if field not in fields:
-                raise _Response(422, _missing(field))
+                raise Response(422, _missing(field))
         _check_project(odin, fields["project_id"])
         if len(content) > odin.limit_bytes:
-            raise _Response(413, {"detail": "File too large"})
+            raise Response(413, {"detail": "File too large"})
         _check_metadata(fields["metadata"])
         outcome = {"index failed": "failed", "index timeout": "timeout"}.get(fault, "synced")
         key = odin.put(
@@ -292,15 +292,15 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "cut after":
             raise _ConnectionCut
         if fault == "500 after":
-            raise _Response(500, {"detail": "Worker died"})
+            raise Response(500, {"detail": "Worker died"})
         if fault == "not json":
-            raise _Response(200, "<html>a proxy speaks</html>")
+            raise Response(200, "<html>a proxy speaks</html>")
         return _upload_response(odin, key)
 
     def _add_text(self, odin: FakeOdin, fields: dict[str, str]) -> Any:
         for field in ("project_id", "file_name", "content", "file_extension"):
             if field not in fields:
-                raise _Response(422, _missing(field))
+                raise Response(422, _missing(field))
         _check_project(odin, fields["project_id"])
         _check_metadata(fields.get("metadata", "{}"))
         name = fields["file_name"]
@@ -308,7 +308,7 @@ class _Handler(BaseHTTPRequestHandler):
             odin, odin.put(name, fields["content"].encode(), fields["metadata"])
         )
 
-    def _send(self, answer: _Response) -> None:
+    def _send(self, answer: Response) -> None:
         body = answer.body
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(answer.status)
@@ -370,7 +370,7 @@ def _missing(field: str) -> dict[str, Any]:
 
 def _check_project(odin: FakeOdin, project: str) -> None:
     if project != PROJECT:
-        raise _Response(odin.project_status, {"detail": "Project not found"})
+        raise Response(odin.project_status, {"detail": "Project not found"})
 
 
 def _check_metadata(text: str) -> None:
@@ -378,7 +378,7 @@ def _check_metadata(text: str) -> None:
         json.loads(text)
     except ValueError as error:
         detail = [{"loc": ["body", "metadata"], "msg": str(error), "type": "value_error.json"}]
-        raise _Response(422, {"detail": detail}) from None
+        raise Response(422, {"detail": detail}) from None
 
 
 def _search(odin: FakeOdin, query: str, limit: int) -> list[dict[str, Any]]:

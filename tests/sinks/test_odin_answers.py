@@ -13,11 +13,12 @@ import pytest
 from kb.errors import KnowledgeBaseError
 from kb.settings import Settings
 from kb.sinks.odin.client import PAGE_SIZE, OdinClient
-from kb.sinks.odin.paging import BARREN_PAGES
+from kb.sinks.odin.errors import OdinRefused
+from kb.sinks.odin.paging import BARREN_PAGES, read_all
 from kb.sinks.odin.sink import OdinSink
 from kb.sinks.odin.sync import SyncItem, apply_plan, make_plan, publish_many
 from kb.types import DocumentFacts
-from tests.fakes.odin import FakeOdin
+from tests.fakes.odin import FakeOdin, Response
 from tests.support.sink_contract import make_item, make_passages
 
 FACTS = DocumentFacts("en", "tiny", "whisper", "stabil", 1.0, "A")
@@ -311,3 +312,57 @@ def test_every_other_answer_of_unknown_form_is_an_error(
     with pytest.raises(KnowledgeBaseError) as caught:
         call(client_of(tmp_path, odin))
     assert caught.value.code == "odin.answer_unknown"
+
+
+def test_a_list_without_an_end_is_an_error(odin: FakeOdin, tmp_path: Path) -> None:
+    odin.put("a.md", b"a")
+    number = iter(range(10_000))
+
+    def endless(path: str, _request: object, body: Any) -> Any:
+        if not path.endswith("/knowledgebase"):
+            return body
+        name = f"{next(number)}.md"
+        return {
+            "docs": [{"id": name, "content_key": name, "status": "synced"}] * 2 + body["docs"],
+            "kb_info": {"count": 1},
+        }
+
+    odin.rewrite = endless
+    client = client_of(tmp_path, odin)
+    with pytest.raises(OdinRefused) as caught:
+        read_all(lambda page: client._page(page, size=2), 2)
+    assert caught.value.code == "odin.listing_endless"
+
+
+@pytest.mark.parametrize("count", [1, "1", 1.0])
+def test_a_count_may_be_written_in_every_form_of_a_number(
+    odin: FakeOdin, tmp_path: Path, count: object
+) -> None:
+    odin.put("a.md", b"a")
+    odin.rewrite = lambda path, _request, body: (
+        {**body, "kb_info": {"count": count}} if path.endswith("/knowledgebase") else body
+    )
+    assert list(client_of(tmp_path, odin).documents()) == ["a.md"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "retryable"),
+    [
+        (302, "", "odin.another_answered", True),
+        (307, {"detail": "moved"}, "odin.another_answered", True),
+        (511, "<html>Sign in</html>", "odin.another_answered", True),
+        (200, "[" * 100_000, "odin.not_json", False),
+        (400, "[" * 100_000, "odin.refused", False),
+        (200, "<html>Sign in</html>", "odin.not_json", False),
+    ],
+)
+def test_an_answer_of_something_else_is_named_as_that(
+    odin: FakeOdin, tmp_path: Path, status: int, body: object, code: str, retryable: bool
+) -> None:
+    def other(*_call: object) -> Any:
+        raise Response(status, body, {"Location": "http://login.example/"})
+
+    odin.rewrite = other
+    with pytest.raises(KnowledgeBaseError) as caught:
+        client_of(tmp_path, odin).documents()
+    assert (caught.value.code, caught.value.retryable) == (code, retryable)

@@ -96,7 +96,7 @@ def read_document(name: str, row: object, place: str) -> RemoteDocument:
     if isinstance(metadata, str):
         try:
             metadata = json.loads(metadata)
-        except ValueError:
+        except (ValueError, RecursionError):
             metadata = None
         metadata = metadata if isinstance(metadata, dict) else {}
     if metadata is not None and not isinstance(metadata, dict):
@@ -117,6 +117,8 @@ def _total(answer: Mapping[str, Any], call: str) -> int | None:
         return None
     if isinstance(count, str) and count.isascii() and count.isdigit():
         return int(count)
+    if isinstance(count, float) and count.is_integer():
+        count = int(count)
     if isinstance(count, bool) or not isinstance(count, int) or count < 0:
         raise unknown_answer(call, "kb_info.count")
     return count

@@ -29,6 +29,17 @@ def refusal_error(status: int, reason: str) -> OdinRefused:
 
 
 def _refusal_error(status: int, reason: str) -> OdinRefused:
+    if 300 <= status < 400 or status == 511:
+        error = OdinRefused(
+            "odin.another_answered",
+            "Something else answered in place of ODIN ({status}): {reason}",
+            hint="Check the network in a browser: a page to sign in or a proxy may answer. Check "
+            "ODIN_BASE_URL too.",
+            status=status,
+            reason=reason,
+        )
+        error.retryable = True
+        return error
     if status == 404:
         return OdinRefused(
             "odin.not_found",

@@ -20,6 +20,7 @@ ReadPage = Callable[[int], DocumentPage]
 READINGS = 3
 # Pages without a new document, beyond the counted ones: uploads of others can fill a page.
 BARREN_PAGES = 3
+MOST_DOCUMENTS = 1_000_000  # in a list that tells no count
 
 
 def read_all(read_page: ReadPage, size: int) -> list[RemoteDocument]:
@@ -27,7 +28,7 @@ def read_all(read_page: ReadPage, size: int) -> list[RemoteDocument]:
 
     Raises KnowledgeBaseError (retryable) when fewer documents are listed than the service
     counts, and OdinRefused when the service repeats its first page, so that the rest cannot be
-    read.
+    read, and when the list does not end.
     """
     for _ in range(READINGS):
         reading = _Reading(read_page, size)
@@ -99,7 +100,20 @@ class _Reading:
                     "ODIN's list of documents repeats its first page; the rest cannot be read.",
                     hint="Nothing was sent. Set ODIN_LISTING to plain.",
                 )
+            if len(self.found) > self._most():
+                raise OdinRefused(
+                    "odin.listing_endless",
+                    "ODIN's list of documents does not end: {listed} were listed.",
+                    hint="Nothing was sent. Set ODIN_LISTING to plain.",
+                    listed=len(self.found),
+                )
             number += 1
+
+    def _most(self) -> int:
+        """Return a number of documents that a list which comes to an end does not exceed."""
+        if not self._totals:
+            return MOST_DOCUMENTS
+        return 2 * self.counted() + BARREN_PAGES * self._size
 
     def _ends_here(self, page: DocumentPage) -> bool:
         """Return True if a page without a new document is the end of the list.

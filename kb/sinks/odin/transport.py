@@ -7,8 +7,6 @@ removed from every text of the service before it becomes a message.
 from __future__ import annotations
 
 import contextlib
-import email.utils
-import json
 import logging
 import random
 import re
@@ -38,11 +36,13 @@ from kb.sinks.odin.errors import (
     refusal_error,
 )
 from kb.sinks.odin.multipart import FormStream
-from kb.storage import is_lasting
+from kb.storage import Answer, AnswerTooLarge, is_lasting, read_answer
 
 CONNECT_TIMEOUT_S = 15.0
 LONGEST_PAUSE_S = 120.0  # between two attempts, unless the service requires a longer pause
 LONGEST_RETRY_AFTER_S = 900.0
+# The plain list of a project of 100,000 documents has about 100 MB.
+ANSWER_MAX_BYTES = 500_000_000
 LONGEST_WORDS = 400  # characters of the service's own message that are shown
 
 LOG_PAUSE_FROM_S = 5.0  # shorter pauses are not logged
@@ -208,17 +208,16 @@ class Connection:
                     raise problem
                 pause(self._pause_s(attempt), self._stop)
                 continue
-            status = response.status_code
-            asked_s = _retry_after(response)
+            status = response.status
+            asked_s = response.retry_after_s(LONGEST_RETRY_AFTER_S)
             if status == 429 or (status == 503 and asked_s is not None):
                 # The service refused the request before it processed it.
                 if last:
                     raise self._refusal_error(response, retryable=True)
                 if asked_s is not None and asked_s >= LOG_PAUSE_FROM_S:
                     log.warning("ODIN is busy and asks for a pause of %.0f s.", asked_s)
-                self._rate_limiter.pause_for(
-                    asked_s if asked_s is not None else self._pause_s(attempt)
-                )
+                # A pause that is over, by a clock that differs from ours, is no pause at all.
+                self._rate_limiter.pause_for(asked_s or self._pause_s(attempt))
                 continue
             if status in (408, 425) or status >= 500:
                 if not idempotent:
@@ -244,7 +243,7 @@ class Connection:
         path: str,
         body: Callable[[], FormStream] | None,
         options: dict[str, Any],
-    ) -> requests.Response | _RequestFailure:
+    ) -> Answer | _RequestFailure:
         """Return the answer, or the failure of the request.
 
         The HTTP library's exception is not raised again: it contains the request with the
@@ -256,6 +255,8 @@ class Connection:
         except requests.RequestException as error:
             final = is_lasting(error) or isinstance(error, requests.exceptions.SSLError)
             return _RequestFailure(self._connection_error(error), never_sent(error), final)
+        except AnswerTooLarge as error:
+            return _RequestFailure(self._not_json(200, str(error)), False, True)
 
     def _send(
         self,
@@ -263,22 +264,24 @@ class Connection:
         path: str,
         body: Callable[[], FormStream] | None,
         options: dict[str, Any],
-    ) -> requests.Response:
+    ) -> Answer:
         key, secret = (secret.get_secret_value().strip() for secret in self._secrets)
         headers = {"X-API-KEY": key, "X-API-SECRET": secret}
         if body is not None:
             stream = body()
             headers["Content-Type"] = stream.content_type
             options = {**options, "data": stream}
-        return self._session().request(
+        response = self._session().request(
             method,
             self._base + path,
             headers=headers,
             timeout=self._timeout,
             # A redirect would send the headers to another host.
             allow_redirects=False,
+            stream=True,
             **options,
         )
+        return read_answer(response, ANSWER_MAX_BYTES)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._sessions, "session", None)
@@ -291,8 +294,8 @@ class Connection:
             self._sessions.session = session
         return session
 
-    def _parse_response(self, response: requests.Response, idempotent: bool) -> dict[str, Any]:
-        status = response.status_code
+    def _parse_response(self, response: Answer, idempotent: bool) -> dict[str, Any]:
+        status = response.status
         if status in (401, 403):
             raise CredentialsRefused(
                 "odin.credentials_refused",
@@ -312,30 +315,31 @@ class Connection:
         with contextlib.suppress(ValueError):
             document = response.json()
         if document is _NOT_JSON:
-            error = OdinRefused(
-                "odin.not_json",
-                "{host} answered {status} with something that is not JSON: {reason}",
-                hint="Check ODIN_BASE_URL; a proxy may answer in its place.",
-                host=self.host,
-                status=status,
-                reason=self._error_text(response),
-            )
+            error = self._not_json(status, self._error_text(response))
             raise error if idempotent else error.recast(OutcomeUnknown)
         return document if isinstance(document, dict) else {"results": document}
 
-    def _refusal_error(
-        self, response: requests.Response, *, retryable: bool = False
-    ) -> OdinRefused:
-        error = refusal_error(response.status_code, self._error_text(response))
-        error.retryable = retryable
+    def _refusal_error(self, response: Answer, *, retryable: bool = False) -> OdinRefused:
+        error = refusal_error(response.status, self._error_text(response))
+        error.retryable = error.retryable or retryable
         return error
 
-    def _error_text(self, response: requests.Response) -> str:
+    def _error_text(self, response: Answer) -> str:
         """Return the service's own message: `detail` in any of its forms, else the body's text."""
-        text = response.text[:20_000]
-        with contextlib.suppress(ValueError):
-            text = error_message(json.loads(response.text)) or text
+        text = response.text
+        with contextlib.suppress(ValueError, RecursionError):
+            text = error_message(response.json()) or text
         return self.redact(text) or (response.reason or "no reason given")
+
+    def _not_json(self, status: int, reason: str) -> OdinRefused:
+        return OdinRefused(
+            "odin.not_json",
+            "{host} answered {status} with something that is not JSON: {reason}",
+            hint="Check ODIN_BASE_URL; a proxy may answer in its place.",
+            host=self.host,
+            status=status,
+            reason=reason,
+        )
 
     def _connection_error(self, error: requests.RequestException) -> KnowledgeBaseError:
         return connection_error(error, self.host, self._timeout[1])
@@ -361,19 +365,6 @@ def error_message(document: object) -> str:
             if words := error_message(document.get(key)):
                 return words
     return ""
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Return the seconds of `Retry-After`, a number or a date; None without it."""
-    value = response.headers.get("Retry-After", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, TypeError):
-            return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S) if seconds == seconds else None
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -127,6 +127,11 @@ DE: dict[str, tuple[str, str]] = {
         "ODIN hat abgelehnt ({status}): {reason}",
         "ODIN hat selbst ein Problem: später noch einmal, es geht mit dem weiter, was fehlt.",
     ),
+    "odin.another_answered": (
+        "Statt ODIN hat etwas anderes geantwortet ({status}): {reason}",
+        "Das Netz in einem Browser prüfen: Eine Anmeldeseite oder ein Proxy antwortet womöglich. "
+        "Auch ODIN_BASE_URL prüfen.",
+    ),
     "odin.refused": (
         "ODIN hat abgelehnt ({status}): {reason}",
         "ODIN_BASE_URL, ODIN_PROJECT_ID und ODIN_API_VERSION prüfen.",
@@ -150,6 +155,10 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "odin.listing_repeats": (
         "ODINs Liste der Dokumente wiederholt ihre erste Seite; der Rest ist nicht lesbar.",
+        "Es wurde nichts gesendet. ODIN_LISTING auf plain setzen.",
+    ),
+    "odin.listing_endless": (
+        "ODINs Liste der Dokumente hat kein Ende: {listed} wurden aufgelistet.",
         "Es wurde nichts gesendet. ODIN_LISTING auf plain setzen.",
     ),
     # ODIN: the connection
