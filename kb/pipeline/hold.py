@@ -10,7 +10,8 @@ from kb.library import LibraryEntry
 from kb.types import Transcript
 
 _BRING_WHOLE_FILE = (
-    "Bring the whole file and ingest it again; the words that are there are searchable."
+    "Bring the whole file and ingest it again; a download is made again after: kb remove ID. The "
+    "words that are there are searchable."
 )
 _LISTEN = "Listen to the doubtful seconds: kb review ID; or: kb ingest --again --model ..."
 

@@ -50,14 +50,20 @@ def site(parts: dict[str, bytes]) -> Iterator[FakeMedia]:
 
 
 def fetch(
-    tmp_path: Path, site: FakeMedia, name: str, keep: str = "audio", **facts: Any
+    tmp_path: Path,
+    site: FakeMedia,
+    name: str,
+    keep: str = "audio",
+    *,
+    attempts: int = 1,
+    **facts: Any,
 ) -> FetchResult:
     settings = Settings(
         KB_HOME=tmp_path / "home",
         YT_API_KEYS_FILE=str(tmp_path / "none.txt"),
         KB_DOWNLOAD_PAUSE_S=0,
         KB_DOWNLOAD_RETRIES=0,
-        KB_DOWNLOAD_ATTEMPTS=1,
+        KB_DOWNLOAD_ATTEMPTS=attempts,
     )
     database = Database.open(settings)
     item = MediaItem(
@@ -123,6 +129,43 @@ def test_a_lost_fragment_fails_the_download(
     # Once the fragments are there, the download goes on and is whole.
     site.files.update(kept)
     assert abs(measure(fetch(tmp_path, site, name, keep).path).duration_s - SECONDS) < 0.5
+
+
+class Scripted(dict[str, tuple[int, str, bytes]]):
+    """Answers by path; those in `first` are sent once, before the others."""
+
+    first: dict[str, list[tuple[int, str, bytes]]]
+
+    def __getitem__(self, path: str) -> tuple[int, str, bytes]:
+        return self.first[path].pop(0) if self.first.get(path) else super().__getitem__(path)
+
+
+WRONG_BODIES = {
+    "a page": (200, "text/html", b"<!doctype html><title>Sign in</title>" * 9),
+    "zeros": (200, "video/mp2t", bytes(9_400)),
+    "nothing": (200, "video/mp2t", b""),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_BODIES.values(), ids=WRONG_BODIES)
+def test_a_fragment_with_another_content_is_fetched_again(
+    tmp_path: Path, site: FakeMedia, parts: dict[str, bytes], wrong: tuple[int, str, bytes]
+) -> None:
+    site.files = Scripted(site.files)
+    site.files.first = {segments(parts, ".ts")[4]: [wrong]}
+    found = measure(fetch(tmp_path, site, "list.m3u8", attempts=3).path)
+    assert found.lost_s == 0 and abs(found.duration_s - SECONDS) < 0.5
+
+
+def test_a_hole_of_the_source_is_kept_and_measured(
+    tmp_path: Path, site: FakeMedia, parts: dict[str, bytes]
+) -> None:
+    path = segments(parts, ".ts")[4]
+    site.files[path] = WRONG_BODIES["a page"]
+    found = measure(fetch(tmp_path, site, "list.m3u8", attempts=3).path)
+    assert 1.5 < found.lost_s < 2.5
+    # Twice the same bytes: the third attempt would bring nothing else.
+    assert len([each for each in site.requests_of("file") if each.id == path]) == 2
 
 
 @pytest.mark.parametrize(

@@ -24,14 +24,18 @@ from kb.types import MediaItem, RecordingFacts
 
 
 def measure(path: Path, *, longest_s: float = math.inf) -> Measured:
-    """Return the decoded length of a file. Raises MediaUnavailable, also above `longest_s`."""
+    """Return the length of a file and of its losses.
+
+    Raises MediaUnavailable, also for a file longer than `longest_s`.
+    """
     from kb.media.decode import decode
 
     stream = decode(path, longest_s=longest_s)
     with stream:
         for _ in stream:
             continue
-    return Measured(stream.duration_s, stream.truncated)
+    lost_s = sum(loss.duration_s for loss in stream.losses)
+    return Measured(stream.duration_s, stream.truncated, lost_s)
 
 
 def _facts(path: Path) -> RecordingFacts:

@@ -28,10 +28,11 @@ from kb.types import CaptionFile, MediaItem
 
 
 class Measured(NamedTuple):
-    """The decoded length of a file in seconds, and True if the file ends early."""
+    """The decoded length of a file, True if the file ends early, and the length of its holes."""
 
     duration_s: float
     truncated: bool = False
+    lost_s: float = 0.0
 
 
 # Raises KBError if the file cannot be decoded.
@@ -95,8 +96,8 @@ class Downloader:
             self.rate_limiter.acquire(lambda: progress(0, 0))
             try:
                 path, info = self._download(item, folder, progress, keep=keep, fresh=fresh)
-                ends_early = self._verify(path, item, info)
-                if ends_early and attempt + 1 < self._settings.download_attempts:
+                incomplete = self._verify(path, item, info)
+                if incomplete and attempt + 1 < self._settings.download_attempts:
                     # Twice the same number of bytes: the file is like that at its source.
                     size = path.stat().st_size
                     if size != cut_bytes:
@@ -282,7 +283,7 @@ class Downloader:
         return options
 
     def _verify(self, path: Path, item: MediaItem, info: dict[str, Any]) -> bool:
-        """Check the length of a download; return True if the file ends early by its own signs."""
+        """Check a download; return True if by its own signs it ends early or has holes."""
         declared = item.duration_s or info.get("duration")
         if self._measure is None:
             return False
@@ -296,7 +297,8 @@ class Downloader:
             raise _DamagedFile(
                 YtdlpFailure("transient", "short", measured_s=length_s, declared_s=declared)
             )
-        return measured.truncated
+        # A page to sign in, in the place of a fragment, leaves a hole and no error.
+        return measured.truncated or measured.lost_s > 0
 
     def _result(
         self, item: MediaItem, path: Path, info: dict[str, Any], folder: Path

@@ -5,7 +5,8 @@ _LISTEN = (
     "anderen Modell noch einmal aufnehmen: kb ingest --again --model ..."
 )
 _BRING_WHOLE_FILE = (
-    "Die ganze Datei besorgen und noch einmal aufnehmen; was an Text da ist, lässt sich suchen."
+    "Die ganze Datei besorgen und noch einmal aufnehmen; ein Download wird neu geladen nach: "
+    "kb remove ID. Was an Text da ist, lässt sich suchen."
 )
 
 DE: dict[str, tuple[str, str]] = {
