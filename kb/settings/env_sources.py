@@ -32,6 +32,7 @@ SAFE_NAMES = frozenset({"KB_PRESET", "KB_MODEL", "KB_LANGUAGE", "KB_FORMATS"})
 SYNONYMS = {"ODIN_API_KEY": "API_KEY", "ODIN_API_SECRET": "API_SECRET"}
 PREFIXES = ("KB_", "ODIN_", "YT_")
 
+_QUOTES = tuple("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb")
 _SIMILAR = 0.85  # difflib's ratio from which a name counts as misspelt
 
 
@@ -196,7 +197,7 @@ def _parse(path: Path, text: str, known: Collection[str]) -> EnvFile:
     values: dict[str, str] = {}
     lines: dict[str, int] = {}
     ignored: list[str] = []
-    for name, value, line in _bindings(path, text):
+    for name, value, line in _bindings(path, text, known):
         if not _is_ours(name, known):
             if value is not None:
                 values[name], lines[name] = value, line  # for ${NAME} in later lines
@@ -225,7 +226,7 @@ def _parse_untrusted(path: Path, text: str, known: Collection[str]) -> EnvFile:
     values: dict[str, str] = {}
     lines: dict[str, int] = {}
     ignored: list[str] = []
-    for name, value, line in _bindings(path, text):
+    for name, value, line in _bindings(path, text, known):
         if not _is_ours(name, known):
             ignored.append(name)
             continue
@@ -267,8 +268,14 @@ def _keys(text: str) -> set[str]:
     return {binding.key for binding in parse_stream(io.StringIO(text)) if binding.key}
 
 
-def _bindings(path: Path, text: str) -> Iterable[tuple[str, str | None, int]]:
-    """Yield name, value and line of every binding. Raises SettingsError for any other line."""
+def _bindings(
+    path: Path, text: str, known: Collection[str]
+) -> Iterable[tuple[str, str | None, int]]:
+    """Yield name, value and line of every binding.
+
+    Raises SettingsError for any other line, and for a name of ours with more around it, such as
+    `$env:KB_HOME` or `KB-HOME`.
+    """
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
             raise _no_value(path, binding.original.line)
@@ -276,11 +283,12 @@ def _bindings(path: Path, text: str) -> Iterable[tuple[str, str | None, int]]:
             # Blank lines before a binding belong to its text.
             text_before = binding.original.string
             blank = len(text_before) - len(text_before.lstrip())
-            yield (
-                binding.key,
-                binding.value,
-                binding.original.line + text_before[:blank].count("\n"),
-            )
+            line = binding.original.line + text_before[:blank].count("\n")
+            name = binding.key
+            parts = [re.sub(r"\W", "_", name), *re.findall(r"\w+", name)]
+            if not name.isidentifier() and any(_is_ours(part, known) for part in parts):
+                raise _no_value(path, line)
+            yield name, binding.value, line
 
 
 def _is_ours(name: str, known: Collection[str]) -> bool:
@@ -312,6 +320,18 @@ def _check_characters(value: str, origin: Origin) -> None:
             "{origin}: its value has a line break, a tab or another control character.",
             hint='Write backslashes in single quotes or without quotes: in double quotes "\\n" '
             'and "\\t" are a line break and a tab.',
+            origin=origin.clause(),
+        )
+    _check_quotes(value, origin)
+
+
+def _check_quotes(value: str, origin: Origin) -> None:
+    """Raise SettingsError for a value in the quotes of a text processor, which are no quotes."""
+    if value.startswith(_QUOTES):
+        raise SettingsError(
+            "setting.typographic_quotes",
+            "{origin}: its value begins with a typographic quote, which would be a part of it.",
+            hint="Write ' or \", or no quotes.",
             origin=origin.clause(),
         )
 

@@ -154,6 +154,11 @@ DE: dict[str, tuple[str, str]] = {
         "Einstellung {name}: eines von diesen wird erwartet: {known}.",
         "{origin} berichtigen.",
     ),
+    "setting.typographic_quotes": (
+        "{origin}: der Wert beginnt mit einem typografischen Anführungszeichen, das zu ihm "
+        "gehören würde.",
+        "' oder \" schreiben, oder keine Anführungszeichen.",
+    ),
     "setting.control_character": (
         "{origin}: der Wert enthält einen Zeilenumbruch, einen Tabulator oder ein anderes "
         "Steuerzeichen.",
