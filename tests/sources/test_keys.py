@@ -304,6 +304,10 @@ def test_errors_keep_their_attributes_between_processes() -> None:
         "set GOOGLE_KEY={key}",
         "{key}",
         "'{key}'",
+        "\u200b{key}\u00a0",
+        "\u201c{key}\u201d",
+        "`{key}`",
+        "YT_API_KEY=\u201e{key}\u201c",
     ],
 )
 def test_a_key_with_a_name_is_read_without_it(tmp_path: Path, line: str) -> None:

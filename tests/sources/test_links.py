@@ -378,3 +378,28 @@ def test_a_part_of_a_channel_that_cannot_be_listed_is_named(
     for channel in ("@talks", "channel/UC" + "x" * 22, "c/talks", "user/talks"):
         link = parse_link(f"https://www.youtube.com/{channel}{page}")
         assert link is not None and (link.tab, link.ignored) == (tab, ignored)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("\u200e", ""),
+        ("\u202a", "\u202c"),
+        ("\u2068", "\u2069"),
+        ("\ufeff", "\u200b"),
+        ("\u201c", "\u201d"),
+    ],
+)
+@pytest.mark.parametrize(
+    "link", ["@talks", "@\u05e2\u05d1\u05e8\u05d9\u05ea", "youtube.com/@talks"]
+)
+def test_invisible_marks_around_a_pasted_link_do_not_count(
+    link: str, before: str, after: str
+) -> None:
+    found = parse_link(f"{before}{link}{after}")
+    assert found is not None and found == parse_link(link)
+
+
+def test_a_page_of_a_list_is_no_channel() -> None:
+    found = parse_link("https://www.youtube.com/podcast?list=PLabcdefghijklmnop")
+    assert found is not None and (found.kind, found.id) == ("playlist", "PLabcdefghijklmnop")

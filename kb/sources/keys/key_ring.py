@@ -27,6 +27,7 @@ from kb import storage
 from kb.database import Database, api_keys
 from kb.errors import QuotaExhausted, SettingsError
 from kb.settings import Settings, env_folder
+from kb.sources.pasted_text import pasted
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 # The characters that a key may have: an HTTP header cannot carry others.
@@ -127,9 +128,9 @@ def key_file_error(path: Path, error: OSError | storage.UnreadableText) -> Setti
 
 def key_text(text: str) -> str:
     """Return the key in a line or value: without quotes, and without a name such as `NAME=`."""
-    plain = text.strip().strip("'\"").strip()
+    plain = pasted(text)
     match = _NAMED.fullmatch(plain)
-    if match and is_key(named := match[1].strip().strip("'\"").strip()):
+    if match and is_key(named := pasted(match[1])):
         return named
     return plain
 

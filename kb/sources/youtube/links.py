@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import regex  # type: ignore[import-untyped]
 
+from kb.sources.pasted_text import pasted
+
 LinkKind = Literal["video", "playlist", "channel", "handle", "user", "custom"]
 Tab = Literal["", "shorts", "live"]
 
@@ -109,7 +111,7 @@ def parse_link(reference: str) -> Link | None:
 
 
 def _parse_link(reference: str, depth: int) -> Link | None:
-    text = unicodedata.normalize("NFC", reference.strip().strip("<>\"'"))
+    text = unicodedata.normalize("NFC", pasted(reference).strip("<>"))
     if not text or any(character.isspace() for character in text):
         return None
     if bare_link := _parse_bare_id(text):
@@ -178,7 +180,7 @@ def _parse_page(path: list[str], query: dict[str, str], fragment: str, depth: in
         if "channel_id" in query:
             return _channel("channel", query["channel_id"], [])
         return _playlist(query.get("playlist_id", ""))
-    if first in ("playlist", "show", "watch_videos"):
+    if first in ("playlist", "show", "podcast", "watch_videos"):
         return _playlist(query.get("list", ""))
     if first in ("channel", "browse") and rest:
         if rest[0].startswith("VL"):
