@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from gpu.devices import NO_DEVICE, Device
+from gpu.devices import NO_DEVICE, Device, unrequested_cpu
 from gpu.monitor import GpuCard, Monitor, Sample
 from gpu.preset_figures import Preset
 from gpu.status import Snapshot
@@ -217,7 +217,11 @@ class InferenceSession:
                 path, options.track, read, normalize=options.normalize, longest_s=longest_s
             )
         elapsed = round(time.perf_counter() - began, 3)
-        return replace(transcript, timing=replace(transcript.timing, total_s=elapsed))
+        return replace(
+            transcript,
+            timing=replace(transcript.timing, total_s=elapsed),
+            cpu_reason=self._unrequested_cpu(),
+        )
 
     def close(self) -> None:
         """Free the model."""
@@ -279,6 +283,13 @@ class InferenceSession:
                     setting, self._hardware, FALLBACK_BATCH, throttle=lambda: self._governor.now
                 )
             return self._fallback
+
+    def _unrequested_cpu(self) -> str:
+        """Return the reason for the CPU where a GPU was requested or failed, else an empty text."""
+        device = self._hardware().describe()
+        if device.kind == "CPU" and self._cpu_reason:
+            return self._cpu_reason
+        return unrequested_cpu(self._settings.device, device)
 
     def _hardware(self) -> GPUManager:
         if self._manager is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import shutil
 import tempfile
 import time
@@ -29,6 +30,7 @@ from kb.service.health_sources import check_sources
 from kb.service.presets import Presets
 from kb.service.setting_choices import choice_mistakes
 from kb.settings import Settings, current_sources, tolerated_mistakes
+from kb.storage import permissions
 
 LOW_DISK_BYTES = 10 * 2**30
 DATABASE_CHECK_S = 10.0
@@ -56,6 +58,7 @@ def check_all(settings: Settings, session: InferenceSession) -> list[HealthCheck
         _detector(),
         _presets(settings),
         _library(settings),
+        *_rights(settings),
         *_database(settings),
         _disk(settings),
         *_workers(settings),
@@ -168,6 +171,19 @@ def _library(settings: Settings) -> HealthCheck:
         first = listing.problems[0]
         return HealthCheck("Library", "warn", f"{detail}; {first.message}", first.hint)
     return HealthCheck("Library", "ok", detail)
+
+
+def _rights(settings: Settings) -> list[HealthCheck]:
+    """Return a warning for a library of an earlier version that other accounts can read."""
+    found = permissions.open_to_others(settings.home, group=settings.group_access)
+    if found is None:
+        return []
+    whose = "o=" if settings.group_access else "go="
+    fix = f"Run: chmod -R {whose} {shlex.quote(str(settings.home))}"
+    if not settings.group_access:
+        fix += "; or, for a library that a group shares, set KB_GROUP_ACCESS=true."
+    detail = f"{found} can be read by other accounts of this machine"
+    return [HealthCheck("Rights", "warn", detail, fix)]
 
 
 def _database(settings: Settings) -> list[HealthCheck]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
@@ -25,9 +27,40 @@ def _networks(value: str) -> str:
 
 
 def _web_address(value: str) -> str:
-    if not web_address(value) or "?" in value or "#" in value:
+    if not _is_site(value):
         raise ValueError("an address such as https://kb.example.org expected")
     return value
+
+
+def _is_site(value: str) -> bool:
+    """Return True for the address of a site: a host that can exist, a port, a plain path."""
+    if not web_address(value) or re.search(r"[?#@\\\s]", value):
+        return False
+    try:
+        parts = urlsplit(value)
+        port, host = parts.port, parts.hostname or ""  # reading a bad port raises
+    except ValueError:
+        return False
+    if port == 0 or parts.netloc.endswith(":"):
+        return False
+    if ":" in host:
+        return _is_ip(host)
+    if re.fullmatch(r"[\d.]+", host):
+        return _is_ip(host)
+    try:
+        plain = host.encode("idna").decode()
+    except UnicodeError:
+        return False
+    labels = plain.removesuffix(".").split(".")
+    return all(re.fullmatch(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})", each) for each in labels)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 WebAddress = Annotated[str, AfterValidator(_web_address)]

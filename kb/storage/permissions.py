@@ -33,6 +33,30 @@ def umask_for(home: Path, *, group: bool) -> int:
     return GROUP if group or mode & stat.S_IWGRP else OWNER
 
 
+def open_to_others(home: Path, *, group: bool) -> Path | None:
+    """Return a file or folder directly in a library folder that other accounts can read.
+
+    None if there is none, if a folder above keeps them out, or where the rights are meant: see
+    `umask_for`. Always None on Windows.
+    """
+    if sys.platform == "win32":
+        return None
+    unwanted = umask_for(home, group=group)
+    try:
+        above = [folder.stat().st_mode for folder in (home, *home.resolve().parents)]
+        for bits in (unwanted & 0o007, unwanted & 0o070):
+            # The group of a folder above may be another one, and then its other rights count.
+            passing = 0o001 if bits == unwanted & 0o007 else 0o011
+            if not all(mode & passing for mode in above):
+                continue
+            for path in sorted(home.iterdir()):
+                if path.lstat().st_mode & bits & 0o055 and not path.is_symlink():
+                    return path
+    except OSError:
+        return None  # other checks report a folder that cannot be read
+    return None
+
+
 @contextmanager
 def private_files(home: Path, *, group: bool) -> Iterator[None]:
     """Make every file of this process private within the block; `group` includes the group."""

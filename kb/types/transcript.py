@@ -74,7 +74,7 @@ class Transcript:
     comparison with captions made by people; `revisions` are manual changes in order, including
     those of earlier transcripts of the medium; `warnings` are sentences for the reader (a truncated
     medium, no speech, ...); `truncated`: the medium ends before its declared end, and the first
-    warning gives the time.
+    warning gives the time; `cpu_reason`: why the CPU instead of a requested GPU.
     """
 
     media: MediaRef
@@ -92,6 +92,7 @@ class Transcript:
     windows: tuple[WindowReport, ...] = ()
     witness: CaptionAgreement | None = None
     revisions: tuple[Revision, ...] = ()
+    cpu_reason: str = ""
 
     @property
     def doubtful_spans(self) -> tuple[SpeechSpan, ...]:

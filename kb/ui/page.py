@@ -40,6 +40,14 @@ _STYLE = """<style>
   padding: 0; font-size: 0.875rem; }
 .stApp .kb-totals dt { margin: 0; padding: 0; font-weight: 400; }
 .stApp .kb-totals dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
+.stApp .kb-sign-out { margin: 0; }
+.stApp .kb-sign-out button { font: inherit; font-size: 0.875rem; padding: 0.3rem 0.75rem;
+  color: inherit; background: transparent; border: 1px solid light-dark(#767676, #8a8f98);
+  border-radius: 0.5rem; cursor: pointer; }
+.stApp .kb-sign-out button:hover { color: light-dark(#17497a, #9cc6ee);
+  border-color: currentColor; }
+.stApp .kb-sign-out button:focus-visible { outline: 3px solid light-dark(#1f5f99, #7db4e6);
+  outline-offset: 2px; }
 .st-key-item-head h3 { padding: 0 0 0.8rem; }
 [class*="st-key-hit-"] .stMarkdownColoredBackground { padding: 0 0.15em;
   background: color-mix(in srgb, #f5a623 38%, transparent) !important; }

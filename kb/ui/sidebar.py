@@ -157,8 +157,12 @@ def _sign_out(service: Service) -> None:
     if access.oidc_enabled():
         st.button(text("sign_out"), on_click=st.logout, key="sign-out", type="tertiary")
     elif service.settings.password.get_secret_value():
-        # This is a link to a route of the server, because the page cannot remove the cookie.
-        st.html(f'<a href="{SIGN_OUT.lstrip("/")}" target="_self">{text("sign_out")}</a>')
+        # A form of the server's, because the page cannot remove the cookie. The server takes it
+        # from pages of its own origin alone.
+        st.html(
+            f'<form class="kb-sign-out" method="post" action="{SIGN_OUT.lstrip("/")}">'
+            f'<button type="submit">{text("sign_out")}</button></form>'
+        )
 
 
 def _on_language_change() -> None:

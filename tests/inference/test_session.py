@@ -14,6 +14,7 @@ from kb.errors import Cancelled, MediaUnavailable, ModelUnavailable
 from kb.inference.session import InferenceSession
 from kb.options import RunOptions
 from kb.settings import PROJECT_ROOT, get_settings
+from kb.transcript.formats import json_document
 from tests.support.compose import compose, random_plan, write_wav
 from tests.support.speech import bank, score
 
@@ -45,14 +46,23 @@ def test_threads_share_one_model_and_each_gets_its_own_words(
     assert len({transcript.timing.load_s for transcript in found}) == 1  # loaded once
 
 
-def test_another_preset_loads_nothing_again(talks: list[tuple[Path, list]]) -> None:
+def test_another_preset_loads_nothing_again(
+    talks: list[tuple[Path, list]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a transcript says why the CPU was used where a GPU was requested."""
+    monkeypatch.setenv("KB_DEVICE", "cuda")
+    get_settings.cache_clear()
     with InferenceSession(get_settings()) as recognition:
         seen = []
         for batch_size in (2, 5):
             recipe = recognition.transcription_options(
                 RunOptions(model="demo", batch_size=batch_size)
             )
-            recognition.transcribe(talks[0][0], recipe)
+            found = recognition.transcribe(talks[0][0], recipe)
+            on_gpu = recognition.manager.on_gpu
+            assert found.cpu_reason.startswith("KB_DEVICE=cuda cannot be used: ") != on_gpu
+            again = json_document.from_document(json_document.to_document(found))
+            assert again.cpu_reason == found.cpu_reason
             assert recognition._batcher is not None
             assert recognition._batcher.ceiling == batch_size
             seen.append(recognition._batcher)

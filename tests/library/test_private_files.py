@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kb.cli.main import run
 from kb.errors import MediaUnavailable
 from kb.library import Library
 from kb.pipeline import stages
+from kb.service.health import _rights
 from kb.service.private_files import private_files
 from kb.settings import Settings, get_settings
 from kb.storage.permissions import give_usual_rights, umask_for
@@ -45,6 +47,43 @@ def make_library(settings: Settings) -> None:
     with private_files(settings):
         get_settings.cache_clear()
         add_item()
+
+
+# Rights of the folder above, of the library, of its database, and of its media; KB_GROUP_ACCESS.
+RIGHTS = {
+    "made by the version before": (0o755, 0o755, 0o644, 0o755, False, True),
+    "readable for the group": (0o755, 0o750, 0o640, 0o750, False, True),
+    "only the media": (0o755, 0o755, 0o600, 0o755, False, True),
+    "readable for others in spite of the group setting": (0o755, 0o775, 0o664, 0o775, True, True),
+    "private": (0o755, 0o700, 0o600, 0o700, False, False),
+    "private files in an open folder": (0o755, 0o755, 0o600, 0o700, False, False),
+    "open files in a private folder": (0o755, 0o700, 0o644, 0o755, False, False),
+    "below a private folder": (0o700, 0o755, 0o644, 0o755, False, False),
+    "the group's by the setting": (0o755, 0o770, 0o660, 0o770, True, False),
+    "the group's by the folder": (0o755, 0o770, 0o660, 0o770, False, False),
+    "a share for all": (0o755, 0o777, 0o666, 0o777, False, False),
+}
+
+
+@pytest.mark.parametrize("case", RIGHTS.values(), ids=RIGHTS)
+def test_the_doctor_names_a_library_that_others_can_read(
+    case: tuple[int, int, int, int, bool, bool],
+) -> None:
+    above, of_home, of_database, of_media, group, warned = case
+    # The folder of a test is private; this one is not.
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="kb-rights-") as folder:
+        home = Path(folder) / "a library"
+        (home / "media").mkdir(parents=True)
+        (home / "kb.sqlite").touch()
+        (home / "media").chmod(of_media)
+        (home / "kb.sqlite").chmod(of_database)
+        home.chmod(of_home)
+        Path(folder).chmod(above)
+        found = _rights(Settings(home=home, group_access=group))
+        home.chmod(0o700)
+    assert len(found) == warned
+    for check in found:
+        assert check.state == "warn" and f"chmod -R {'o=' if group else 'go='} '" in check.fix
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,15 @@ def test_a_bad_value_is_named(
     [
         *((name, address) for name in ("ODIN_BASE_URL", "KB_PUBLIC_URL")
           for address in ("http://[::1", "https://[", "https://]/x", "https://℀.example/")),
+        *(("KB_PUBLIC_URL", address) for address in (
+            "https://host:port", "https://host:99999", "https://host:0", "https://host:-1",
+            "https://host:", "https://:8501", "https://", "http:///x", "kb.example.org",
+            "//kb.example.org", "ftp://kb.example.org", "https://kb example.org", "https://kb..org",
+            "https://-kb.org", "https://kb.example.org?x", "https://kb.example.org/#x",
+            "https://user:pw@kb.example.org", "https://256.1.1.1", "https://1.2.3", "https://[::g]",
+            "https://kb.example.org\\x", "javascript:alert(1)", "https://kb.example.org:80:90",
+            "https://" + "a" * 70 + ".org", "https://kb,example.org", "https://<b>.org",
+        )),
         *(("ODIN_BASE_URL", a) for a in ("https://host:port/x", "https://host:99999", "https://:1")),
     ],
 )  # fmt: skip
@@ -84,6 +93,19 @@ def test_an_address_that_nothing_can_use_is_named(
     with pytest.raises(SettingsError) as caught:
         get_settings()
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:8501", "http://localhost:8501", "https://kb.example.org",
+        "https://kb.example.org:8443/team/", "https://kb.example.org.", "http://[::1]:8501",
+        "http://kb-server_2", "https://büro.example", "HTTPS://KB.EXAMPLE.ORG",
+        "https://xn--bro-hoa.example/a%20b",
+    ],
+)  # fmt: skip
+def test_an_address_of_a_site(address: str) -> None:
+    assert Settings().replace(public_url=address).public_url == address
 
 
 def test_a_changed_copy_is_checked_too() -> None:

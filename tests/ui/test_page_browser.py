@@ -341,8 +341,7 @@ def test_the_password_is_asked_for_in_the_browser(tmp_path: Path, chrome: Any) -
         tab.keyboard.press("Enter")
         tab.get_by_text(text("library_empty")).wait_for()
         assert "tab=Library" in tab.url
-        tab.get_by_role("link", name=text("sign_out")).click()
-        press(tab, text("sign_out"))  # a link alone changes nothing: its page asks
+        press(tab, text("sign_out"))
         tab.get_by_label(text("password")).wait_for()
         tab.context.close()
     assert PASSWORD not in (tmp_path / "log").read_text(errors="replace")

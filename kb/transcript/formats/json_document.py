@@ -93,6 +93,7 @@ def to_document(transcript: Transcript) -> dict[str, Any]:
         "timing": {**{name: getattr(timing, name) for name in _TIMINGS}, "rtfx": timing.rtfx},
         "warnings": list(transcript.warnings),
         "truncated": transcript.truncated,
+        **({"cpu_reason": transcript.cpu_reason} if transcript.cpu_reason else {}),
         "windows": [_window_document(window) for window in transcript.windows],
         **(
             {"witness": caption_agreement_document(transcript.witness)}
@@ -182,6 +183,7 @@ def from_document(document: Mapping[str, Any], *, source: str = "transcript") ->
         if fields.mapping("witness", None)
         else None,
         revisions=tuple(revision_of(row) for row in fields.objects("revisions")),
+        cpu_reason=fields.text("cpu_reason", ""),
     )
 
 
