@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from kb.database import Database, items
-from kb.errors import UsageError
-from kb.jobs.queue import heartbeat, workflow_ids
+from kb.jobs.queue import workflow_ids
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.dbos_client import DbosClient
 from kb.jobs.queue.item_states import (
@@ -29,50 +26,16 @@ from kb.jobs.queue.item_states import (
     RUNNING,
     STATES,
     WAITING,
-    ListingJob,
     SkipCode,
     Skipped,
 )
 from kb.jobs.queue.items import FIRST, NORMAL, ItemStore
 from kb.jobs.queue.lanes import LanePause, LaneStore
-from kb.jobs.queue.listing_jobs import enqueue_listing, listing_job
-from kb.jobs.worker import retry_policy
 from kb.library import Library
 from kb.options import RunOptions
 from kb.settings import PROJECT_ROOT, Settings
-from kb.sources.listing.filters import VideoFilters
 from tests.support.items import item
-
-ME, OTHER = "me", "other"
-
-
-class Queue:
-    """A fake of the workflow queue that records what was added in the same transaction."""
-
-    def __init__(self) -> None:
-        self.put: list[tuple[str, int, int]] = []
-
-    def __call__(self, connection: sa.Connection, item_id: str, serial: int, rank: int) -> None:
-        self.put.append((item_id, serial, rank))
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(Settings(home=tmp_path / "home"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def store(database: Database) -> ItemStore:
-    return ItemStore(database)
-
-
-def queued(store: ItemStore, count: int = 1) -> tuple[list[str], Queue]:
-    queue = Queue()
-    taken, skipped = store.submit([item(n) for n in range(count)], {}, queue)
-    assert len(taken) == count and not skipped
-    return taken, queue
+from tests.support.queue_store import ME, OTHER, Queue, queued
 
 
 def state_of(store: ItemStore, item_id: str) -> str:
@@ -253,63 +216,6 @@ def test_items_of_a_dead_worker_are_shown_as_queued(store: ItemStore) -> None:
     assert store.counts(set())[RUNNING] == 0
 
 
-LISTING_BEFORE = json.loads(
-    """{"id": "listing:2cbef14b910d", "source": "listing",
-    "url": "https://www.youtube.com/@talks",
-    "title": "Listing of https://www.youtube.com/@talks", "published": "", "duration_s": null,
-    "channel": "", "description": "", "tags": [], "chapters": [], "language": null,
-    "extra": {"filters": {"after": "", "before": "", "playlist": "", "min_duration_s": null,
-    "max_duration_s": null, "title": "", "no_shorts": false, "new": true, "limit": 0},
-    "followed": "channel:UC1", "asked_at": 1700000000.5}}"""
-)
-
-
-def test_a_listing_job_has_the_id_and_the_row_of_the_version_before(store: ItemStore) -> None:
-    job = listing_job("https://www.youtube.com/@talks", VideoFilters(new=True), "channel:UC1")
-    assert job.id == LISTING_BEFORE["id"]
-    enqueue_listing(store, job, {}, Queue())
-    with store.database.begin() as connection:
-        row = connection.execute(sa.select(items)).mappings().one()
-        assert (row["source"], row["reference"]) == ("listing", LISTING_BEFORE["url"])
-        assert (row["title"], row["published"], row["duration_s"]) == (
-            LISTING_BEFORE["title"], "", None,
-        )  # fmt: skip
-        extra = {**LISTING_BEFORE["extra"], "asked_at": row["item"]["extra"]["asked_at"]}
-        assert row["item"]["extra"] == extra
-        assert row["item"].items() <= {**LISTING_BEFORE, "extra": extra}.items()
-        # The row in the form of the previous version.
-        connection.execute(sa.update(items).values(item=LISTING_BEFORE))
-    found = store.read(job.id)
-    assert found is not None
-    assert found.job == replace(job, asked_at=1700000000.5)
-    with pytest.raises(TypeError, match="listing"):
-        _ = found.item
-    # A second request before the end keeps the first time, so that no new media is missed.
-    store.stop([job.id])
-    enqueue_listing(store, job, {}, Queue())
-    again = store.read(job.id)
-    assert again is not None and again.job == found.job
-
-
-def test_a_listing_with_a_damaged_filter_is_claimed_and_fails_by_itself(store: ItemStore) -> None:
-    job = listing_job("https://www.youtube.com/@talks", VideoFilters())
-    enqueue_listing(store, job, {}, Queue())
-    damaged = {**LISTING_BEFORE["extra"], "filters": {"limit": "many"}}
-    with store.database.begin() as connection:
-        connection.execute(sa.update(items).values(item={**LISTING_BEFORE, "extra": damaged}))
-    row = store.claim(job.id, 1, "worker")
-    assert row is not None and isinstance(row.job, ListingJob)
-    with pytest.raises(UsageError) as caught:
-        _ = row.job.filters
-    assert caught.value.code == "filters.stored"
-    # A new request replaces the stored filters.
-    store.finish(job.id, 1, "worker", "failed")
-    enqueue_listing(store, job, {}, Queue())
-    again = store.read(job.id)
-    assert again is not None and isinstance(again.job, ListingJob)
-    assert again.job.filters == VideoFilters()
-
-
 def test_a_listing_is_newest_first_and_bounded(store: ItemStore) -> None:
     queued(store, 40)
     days = [item(n).published for n in range(40)]
@@ -442,73 +348,3 @@ def test_transcripts_of_the_folder_are_added_to_the_table(tmp_path: Path) -> Non
     row = jobs.items.read(item(1).id)
     assert row is not None and row.run == 4
     jobs.close()
-
-
-# Decisions on errors
-
-
-def test_retry_decisions(tmp_path: Path) -> None:
-    from kb.errors import (
-        LibraryError,
-        MediaUnavailable,
-        QuotaExhausted,
-        RetryLater,
-        TranscriptionError,
-    )
-    from kb.inference.process import InferenceProcessCrashed
-
-    now = time.time()
-    quota = retry_policy.decide(QuotaExhausted("quota", until=now + 500), 4, systemic=False)
-    assert (quota.state, quota.attempts, quota.until) == (WAITING, 4, now + 500)
-    live = retry_policy.decide(RetryLater("still live"), 99, systemic=False)
-    assert live.state == WAITING and live.until is not None and live.until > now
-    gone = retry_policy.decide(MediaUnavailable("private"), 0, systemic=False)
-    assert (gone.state, gone.attempts) == (FAILED, 1)
-    again = retry_policy.decide(TranscriptionError("odd"), 0, systemic=False)
-    assert (again.state, again.attempts) == (WAITING, 1)
-    last = retry_policy.decide(
-        TranscriptionError("odd"), retry_policy.MAX_ATTEMPTS - 1, systemic=False
-    )
-    assert (last.state, last.attempts) == (FAILED, retry_policy.MAX_ATTEMPTS)
-    full = LibraryError("full")
-    full.__cause__ = OSError(28, "No space left on device")
-    assert retry_policy.is_systemic(full, tmp_path)
-    verdict = retry_policy.decide(full, 2, systemic=True)
-    assert (verdict.state, verdict.attempts, verdict.lane_reason) == (WAITING, 2, full)
-    assert retry_policy.is_systemic(InferenceProcessCrashed("exit code 1"), tmp_path)
-    assert not retry_policy.is_systemic(LibraryError("one damaged file"), tmp_path)
-
-
-def test_backoff_doubles_within_bounds() -> None:
-    longest = [retry_policy.backoff_s(n, lambda low, high: high) for n in range(1, 12)]
-    assert longest[:3] == [5.0, 10.0, 20.0]
-    assert longest[-1] == retry_policy.LONGEST_BACKOFF_S
-    assert retry_policy.backoff_s(1, lambda low, high: low) == 2.5
-
-
-# Live and dead workers
-
-
-def test_a_worker_without_a_heartbeat_is_found_by_our_own_clock() -> None:
-    watch = heartbeat.DeadWorkerDetector(timeout_s=60)
-    # The clock of the other machine is years off, which must not matter.
-    seen = heartbeat.WorkerInfo(OTHER, "elsewhere", 1, 0.0, 12345.0, ended=False)
-    assert watch.find([seen], ME, 1000.0) == []
-    assert watch.find([seen], ME, 1059.0) == []
-    assert watch.find([seen], ME, 1060.0) == [OTHER]
-    beaten = heartbeat.WorkerInfo(OTHER, "elsewhere", 1, 0.0, 12300.0, ended=False)
-    assert watch.find([beaten], ME, 1061.0) == []  # any change shows that it is alive
-    mine = heartbeat.WorkerInfo(ME, "here", 1, 0.0, 0.0, ended=False)
-    assert watch.find([mine], ME, 1e9) == []
-
-
-def test_a_worker_that_was_declared_dead_notices_it(tmp_path: Path, database: Database) -> None:
-    settings = Settings(home=tmp_path / "home", executor_id=ME)
-    here = heartbeat.Heartbeat(settings, database)
-    here.acquire()
-    assert here.beat()
-    heartbeat.mark_dead(database, ME, OTHER)
-    assert not here.beat()
-    (other,) = [w for w in heartbeat.list_workers(database) if w.executor_id == ME]
-    assert other.ended
-    here.release()

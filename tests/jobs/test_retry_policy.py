@@ -1,0 +1,51 @@
+"""Decisions on errors: again later, failed, or a pause of the whole lane."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from kb.jobs.queue.item_states import (
+    FAILED,
+    WAITING,
+)
+from kb.jobs.worker import retry_policy
+
+
+def test_retry_decisions(tmp_path: Path) -> None:
+    from kb.errors import (
+        LibraryError,
+        MediaUnavailable,
+        QuotaExhausted,
+        RetryLater,
+        TranscriptionError,
+    )
+    from kb.inference.process import InferenceProcessCrashed
+
+    now = time.time()
+    quota = retry_policy.decide(QuotaExhausted("quota", until=now + 500), 4, systemic=False)
+    assert (quota.state, quota.attempts, quota.until) == (WAITING, 4, now + 500)
+    live = retry_policy.decide(RetryLater("still live"), 99, systemic=False)
+    assert live.state == WAITING and live.until is not None and live.until > now
+    gone = retry_policy.decide(MediaUnavailable("private"), 0, systemic=False)
+    assert (gone.state, gone.attempts) == (FAILED, 1)
+    again = retry_policy.decide(TranscriptionError("odd"), 0, systemic=False)
+    assert (again.state, again.attempts) == (WAITING, 1)
+    last = retry_policy.decide(
+        TranscriptionError("odd"), retry_policy.MAX_ATTEMPTS - 1, systemic=False
+    )
+    assert (last.state, last.attempts) == (FAILED, retry_policy.MAX_ATTEMPTS)
+    full = LibraryError("full")
+    full.__cause__ = OSError(28, "No space left on device")
+    assert retry_policy.is_systemic(full, tmp_path)
+    verdict = retry_policy.decide(full, 2, systemic=True)
+    assert (verdict.state, verdict.attempts, verdict.lane_reason) == (WAITING, 2, full)
+    assert retry_policy.is_systemic(InferenceProcessCrashed("exit code 1"), tmp_path)
+    assert not retry_policy.is_systemic(LibraryError("one damaged file"), tmp_path)
+
+
+def test_backoff_doubles_within_bounds() -> None:
+    longest = [retry_policy.backoff_s(n, lambda low, high: high) for n in range(1, 12)]
+    assert longest[:3] == [5.0, 10.0, 20.0]
+    assert longest[-1] == retry_policy.LONGEST_BACKOFF_S
+    assert retry_policy.backoff_s(1, lambda low, high: low) == 2.5
