@@ -18,7 +18,7 @@ from kb.database import Database, deliveries, items
 from kb.errors import KBError, UsageError
 from kb.jobs.queue.item_states import ACTIVE, ENDED
 from kb.library import Library, LibraryEntry
-from kb.library.trash import FILES, LATER, REMOVED, REMOVING, RESTORING, RemovedItem, Trash
+from kb.library.trash import FILES, KEPT, LATER, REMOVED, REMOVING, RESTORING, RemovedItem, Trash
 from kb.pipeline import captions, stages
 from kb.settings import Settings
 from kb.sinks import SINKS, is_local_sink, open_sink
@@ -54,10 +54,13 @@ class Removal:
     def trash(self) -> Trash:
         return Trash(self.library)
 
-    def remove(self, item_id: str, *, title: str, to_send: Sequence[str] = ()) -> RemovedItem:
+    def remove(
+        self, item_id: str, *, title: str, to_send: Sequence[str] = (), replaced_by: str = ""
+    ) -> RemovedItem:
         """Move an item to the trash; return it.
 
-        `to_send` are remote knowledge bases that get the item again when the removal is undone.
+        `to_send` are remote knowledge bases that get the item again when the removal is undone;
+        `replaced_by` is the item that takes its place.
         Raises UsageError for an item in the queue, LibraryError and KnowledgeBaseError.
         """
         with self.library.metadata_lock(item_id):
@@ -71,7 +74,7 @@ class Removal:
                 item_id, title, at, REMOVING, entry.stem if entry else "", rows,
                 tuple(self._indexed(item_id, entry, rows["deliveries"])),
                 tuple(to_send),
-                self.trash.new_folder(item_id, at),
+                self.trash.new_folder(item_id, at), replaced_by,
             )  # fmt: skip
             return self._remove(self.trash.write(item))
 
@@ -162,6 +165,8 @@ class Removal:
             for name, table in (("items", items), ("deliveries", deliveries)):
                 for row in item.rows.get(name, ()):
                     known = {key: value for key, value in row.items() if key in table.c}
+                    if name == "items" and item.replaced_by:
+                        known["item"] = _kept(known["item"])
                     self.database.insert_if_missing(connection, table, **known)
         self.trash.unmark([item.id])
         entry = self.library.find(item.id)
@@ -207,3 +212,11 @@ class Removal:
             if is_local_sink(name)
             and open_sink(name, self.settings).status(item_id).status != "missing"
         ]
+
+
+def _kept(document: Any) -> Any:
+    """Return an item's document with the mark that it stays beside the whole file's item."""
+    if not isinstance(document, dict):
+        return document
+    extra = document.get("extra")
+    return {**document, "extra": {**(extra if isinstance(extra, dict) else {}), KEPT: True}}

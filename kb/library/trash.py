@@ -30,6 +30,7 @@ from kb.storage import Fields
 KEEP_S = 7 * 86_400.0
 REMOVING, REMOVED, RESTORING = "removing", "removed", "restoring"
 FOLDER, DOCUMENT, FILES, LATER = "trash", "removal.json", "files", "later"
+KEPT = "kept"  # key of an item's `extra`: a person took its replacement by a whole file back
 MARKS = "removed"  # key of `library.json`: {id: {"at", "serial", "title"}}
 _DELETING = ".deleting-"  # beginning of the name of a folder that is being deleted
 
@@ -42,7 +43,7 @@ class RemovedItem:
 
     `rows` are its rows by table, `indexed` the local knowledge bases that had it, `to_send` those
     that get it again when it comes back, `stem` the name of its files ("" for an item without
-    any).
+    any). `replaced_by` is the id of the item that took its place, "" if a person removed it.
     """
 
     id: str
@@ -54,6 +55,7 @@ class RemovedItem:
     indexed: tuple[str, ...]
     to_send: tuple[str, ...]
     folder: Path
+    replaced_by: str = ""
 
     @property
     def until(self) -> float:
@@ -215,6 +217,7 @@ def _read(path: Path) -> RemovedItem:
         fields.texts("indexed"),
         fields.texts("to_send"),
         path.parent,
+        fields.text("replaced_by", ""),
     )
 
 

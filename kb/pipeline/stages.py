@@ -15,7 +15,7 @@ may run again at any time without repeating work.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -167,16 +167,23 @@ def write(
     *,
     run: int = 1,
     keep_corrections: bool = True,
+    parts: Sequence[str] = (),
 ) -> tuple[LibraryEntry, HoldDecision]:
     """Write the transcript's files and their metadata; decide whether the item is held.
 
     Changes by hand in the transcript that is replaced are made again where their words are found
     (`keep_corrections`); the others stay in the file as a record, and a warning counts them.
+    Those of `parts`, items that have only the beginning of the medium, are made again too.
     """
     stem = library.stem(item)
-    transcript = _with_corrections(
-        transcript, _earlier_revisions(library, item), run, keep=keep_corrections
-    )
+    revisions = _earlier_revisions(library, item.id)
+    # Of another medium: not of this run, and not again after they were taken over once.
+    known = {(revision.at, revision.by) for revision in revisions}
+    for part in parts:
+        for revision in _earlier_revisions(library, part):
+            if (revision.at, revision.by) not in known:
+                revisions = (*revisions, replace(revision, run=0))
+    transcript = _with_corrections(transcript, revisions, run, keep=keep_corrections)
     transcript = replace(transcript, warnings=(*transcript.warnings, *_dubbed(item)))
     hashes = library.write_transcript(
         stem, render(transcript, "txt", item=item), render(transcript, "json", item=item)
@@ -261,9 +268,9 @@ def _revised(transcript: Transcript, run: int) -> dict[str, object]:
     return {"revised": {"at": own[-1].at, "by": own[-1].by, "times": len(own)}}
 
 
-def _earlier_revisions(library: Library, item: MediaItem) -> tuple[Revision, ...]:
+def _earlier_revisions(library: Library, item_id: str) -> tuple[Revision, ...]:
     """Return the manual changes of the transcript that is about to be replaced."""
-    entry = library.find(item.id)
+    entry = library.find(item_id)
     if entry is None or entry.transcript_path is None:
         return ()
     try:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import SkipCode, Skipped
+from kb.jobs.queue.partial_files import parts_of, with_parts
 from kb.jobs.queue.source_factory import KnownIds, available_items, names_one_medium
 from kb.library import Library
 from kb.options import RunOptions
 from kb.service.items import Items
 from kb.service.machines import Machines
-from kb.service.removal import complete_removals
+from kb.service.removal import Removals, complete_removals
 from kb.service.results import IngestReport
 from kb.service.transcription import Transcription
 from kb.settings import Settings
 from kb.sinks import SINKS, check_sink
-from kb.sources.files import is_begun_by
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.listing.scan import BYTES_PER_S, Scan, scan
@@ -36,6 +35,7 @@ class Ingest:
     items: Items
     transcription: Transcription
     machines: Machines
+    removals: Removals
 
     def run(
         self,
@@ -90,10 +90,12 @@ class Ingest:
             for item_id in corrected:
                 del found[item_id]
                 skipped.append(Skipped(item_id, "it has corrections by hand", SkipCode.DONE))
-        copies = self._newer_copies(list(found.values()))
+        media_items = with_parts(self.queue.items, list(found.values()))
         if asked:
             complete_removals(self.settings, self.library, self.queue)
-        queued, passed = self.queue.submit(list(found.values()), options, asked)
+        queued, passed = self.queue.submit(media_items, options, asked)
+        done = {each.id for each in passed if each.code == SkipCode.DONE}
+        copies = self._newer_copies(media_items, done)
         queued_ids += queued
         skipped.extend(passed)
         for listing in listings:
@@ -109,20 +111,22 @@ class Ingest:
             known=sum(each.skipped for each in listings),
         )
 
-    def _newer_copies(self, media_items: Sequence[MediaItem]) -> tuple[str, ...]:
-        """Return a sentence for each local file that had another content when it was taken in."""
+    def _newer_copies(
+        self, media_items: Sequence[MediaItem], done: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """Return a sentence for each local file that had another content when it was taken in.
+
+        An item that has only the beginning of a file is replaced now if the whole one is among
+        `done` and no person has corrected it; otherwise a worker replaces it.
+        """
         by_id = {item.id: item for item in media_items}
         sentences = []
         for item_id, earlier in self.queue.items.earlier_copies(media_items).items():
             item = by_id[item_id]
-            parts = [each for each in earlier if self._is_part(each, item)]
+            parts = [each for each in parts_of(item) if each in earlier]
             others = [each for each in earlier if each not in parts]
             if parts:
-                sentences.append(
-                    f"{item.title} ({item_id}) is the whole of a file of which only the beginning "
-                    f"is in the library, as {', '.join(parts)}: its passages are found twice until "
-                    "that item is removed."
-                )
+                sentences.append(self._replaced(item, parts, now=item_id in done))
             if others:
                 sentences.append(
                     f"{item.title} ({item_id}) is a newer copy of a file that is in the library as "
@@ -130,14 +134,23 @@ class Ingest:
                 )
         return tuple(sentences)
 
-    def _is_part(self, item_id: str, whole: MediaItem) -> bool:
-        """Return whether an item has the beginning of a local file and no more."""
-        row = self.queue.items.read(item_id)
-        extra = row.item.extra if row is not None else {}
-        size, sha256 = extra.get("size"), extra.get("sha256")
-        if not isinstance(size, int) or not isinstance(sha256, str):
-            return False
-        return is_begun_by(Path(str(whole.extra.get("path", ""))), size, sha256)
+    def _replaced(self, whole: MediaItem, parts: Sequence[str], *, now: bool) -> str:
+        """Replace the items `parts` if it is time; return the sentence about them."""
+        names = ", ".join(parts)
+        begin = (
+            f"{whole.title} ({whole.id}) is the whole of a file of which only the beginning is in "
+            f"the library, as {names}: "
+        )
+        back = f"For a week it comes back with: kb remove --undo {parts[0]}"
+        if not now:
+            return f"{begin}that item is replaced when the whole one is done. {back}"
+        if corrected := self.corrections(parts):
+            return (
+                f"{begin}it stays, because {', '.join(corrected)} has corrections by hand. To take "
+                f"them over: kb ingest {whole.url} --again"
+            )
+        self.removals.replace_parts(parts, whole.id)
+        return f"{begin}that item was replaced. {back}"
 
     def corrections(self, ids: Collection[str]) -> dict[str, int]:
         """Return the number of changes by hand of those of these items that have any, by id.

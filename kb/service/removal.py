@@ -12,6 +12,7 @@ from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ItemRow
 from kb.jobs.queue.outbox import DEFERRED, IN_PROGRESS, MISSING, SENDING, SYNCED, SYNCING
 from kb.jobs.removal import Removal, refuse_active
+from kb.jobs.replacement import Replacement
 from kb.library import Library, LibraryEntry
 from kb.library.trash import RemovedItem
 from kb.pipeline.publish_record import in_other_project
@@ -29,7 +30,8 @@ class Removed:
     """A removed item: the times of removal and of deletion for good, in seconds since the epoch.
 
     `remote` tells that its documents were deleted from the remote knowledge base, and
-    `stays_in` names the remote knowledge bases that keep it.
+    `stays_in` names the remote knowledge bases that keep it. `replaced_by` is the item that took
+    its place, "" if a person removed it.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Removed:
     folder: Path
     remote: bool = False
     stays_in: tuple[str, ...] = ()
+    replaced_by: str = ""
 
 
 def complete_removals(settings: Settings, library: Library, queue: JobQueue) -> list[str]:
@@ -108,6 +111,24 @@ class Removals:
             self._removal.undo(item)
             self.queue.record("undo remove", [item.id])
         return [item.id for item in chosen]
+
+    def replace_parts(self, parts: Sequence[str], whole: str) -> list[str]:
+        """Move items that have only the beginning of a file to the trash, for the whole one's sake.
+
+        Return their ids; undone as a removal is. Raises LibraryError.
+        """
+        if not parts:
+            return []
+        replacement = Replacement(
+            self._removal,
+            self.queue.outbox,
+            self.queue.cancel,
+            lambda item_id: self.publisher().odin.delete(item_id),
+        )
+        moved = [item.id for item in replacement.run(parts, whole)]
+        if moved:
+            self.queue.record("remove", moved, replaced_by=whole)
+        return moved
 
     @property
     def _removal(self) -> Removal:
@@ -200,4 +221,6 @@ def _matching(items: Sequence[RemovedItem], item_id: str) -> list[RemovedItem]:
 
 
 def _shown(item: RemovedItem, *, remote: bool = False, stays_in: tuple[str, ...] = ()) -> Removed:
-    return Removed(item.id, item.title, item.at, item.until, item.folder, remote, stays_in)
+    return Removed(
+        item.id, item.title, item.at, item.until, item.folder, remote, stays_in, item.replaced_by
+    )

@@ -14,9 +14,11 @@ from kb.errors import LibraryError, StoredProblem, UsageError, restored
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import sync_from_library
+from kb.jobs.queue.partial_files import parts_of
 from kb.library import Library, LibraryEntry, deep_link
 from kb.options import RunOptions
 from kb.pipeline import stages
+from kb.service.removal import Removals
 from kb.service.revisions import Revisions, current_user, now, run_of
 from kb.settings import Settings
 from kb.storage.permissions import give_usual_rights
@@ -147,6 +149,7 @@ class Review:
     library: Library
     queue: JobQueue
     revisions: Revisions
+    removals: Removals
 
     def waiting(self, limit: int | None = None) -> Iterator[ReviewItem]:
         """Yield the items that are held or have uncertain seconds and were not accepted.
@@ -217,6 +220,9 @@ class Review:
         entry = self.library.amend(entry.item.id, released) or entry
         self.queue.items.record_review(entry.item.id, transcript.grade, release=True)
         self.queue.record("accept", [entry.item.id])
+        row = self.queue.items.read(entry.item.id)
+        if row is not None and isinstance(row.job, MediaItem):
+            self.removals.replace_parts(parts_of(row.job), entry.item.id)
         return self.revisions.follow_up(entry, transcript)
 
     def retry(self, item_id: str, *, model: str | None = None, engine: str | None = None) -> int:

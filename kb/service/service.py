@@ -100,8 +100,9 @@ class Service:
         from kb.service.ingest import Ingest
 
         return Ingest(
-            self.settings, self.library, self.queue, self.items, self.transcription, self.machines
-        )
+            self.settings, self.library, self.queue, self.items, self.transcription, self.machines,
+            self.removals,
+        )  # fmt: skip
 
     @cached_property
     def follow(self) -> Follow:
@@ -152,7 +153,7 @@ class Service:
         """Uncertain spans, and the decisions about them."""
         from kb.service.review import Review
 
-        return Review(self.settings, self.library, self.queue, self.revisions)
+        return Review(self.settings, self.library, self.queue, self.revisions, self.removals)
 
     @cached_property
     def revisions(self) -> Revisions:

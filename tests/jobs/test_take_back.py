@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kb.cli import run
+from kb.jobs.queue.partial_files import with_parts
 from kb.options import RunOptions
 from kb.service import Service
 from tests.support.items import item
@@ -102,7 +103,7 @@ def test_a_part_of_a_file_is_named_as_a_part(
     if whole is not None:
         path.write_bytes(whole)
     newer = replace(old, id="file:00000000000f", extra={"path": str(path)})
-    (note,) = service.ingest._newer_copies([newer])
+    (note,) = service.ingest._newer_copies(with_parts(service.queue.items, [newer]))
     assert old.id in note and newer.id in note
     assert ("only the beginning" in note) == is_part
     service.close()

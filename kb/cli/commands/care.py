@@ -205,8 +205,9 @@ def _list_removed(service: Service, *, as_json: bool) -> None:
         console.print_json([_removed_document(each) for each in removed])
         return
     for each in removed:
+        why = f"  (replaced by {each.replaced_by})" if each.replaced_by else ""
         console.out.print(
-            f"until {_day(each.until)}  {each.id}  {printable(each.title)}", markup=False
+            f"until {_day(each.until)}  {each.id}  {printable(each.title)}{why}", markup=False
         )
     if not removed:
         console.print_note("The trash is empty.")

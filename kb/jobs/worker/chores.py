@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 
 from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot
 from kb.jobs.published_content import PublishedContent
@@ -15,7 +14,6 @@ from kb.jobs.queue import heartbeat, listing_jobs, workflow_ids
 from kb.jobs.queue.item_queries import Key
 from kb.jobs.queue.item_states import ACTIVE, HELD, QUEUED, RUNNING, WAITING
 from kb.jobs.queue.outbox import SYNCED
-from kb.jobs.removal import Removal
 from kb.jobs.worker import publish_steps
 from kb.jobs.worker.context import WorkerContext
 from kb.library.cache import library_cache
@@ -102,13 +100,7 @@ def back_up_database(context: WorkerContext) -> None:
 
 def empty_trash(context: WorkerContext) -> None:
     """Complete interrupted removals, and delete the removed items whose week has passed."""
-
-    def send(item_id: str, sinks: Sequence[str]) -> None:
-        with context.items.database.begin() as connection:
-            for sink in sinks:
-                context.outbox.submit(connection, sink, item_id, context.client.publish)
-
-    removal = Removal(context.settings, context.library, context.items.database, send)
+    removal = context.removal
     removal.complete()
     if deleted := removal.empty():
         log.info("deleted, a week after their removal: %s", deleted)

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NoReturn, TypeVar
@@ -24,6 +24,8 @@ from kb.jobs.queue.items import ItemStore
 from kb.jobs.queue.lanes import LanePause, LaneStore
 from kb.jobs.queue.outbox import Outbox
 from kb.jobs.queue.source_factory import SourceFactory
+from kb.jobs.removal import Removal
+from kb.jobs.replacement import Replacement
 from kb.jobs.worker import retry_policy
 from kb.library import Library
 from kb.settings import Settings
@@ -83,6 +85,28 @@ class WorkerContext:
     def publisher(self) -> Publisher:
         """The client of remote knowledge bases."""
         return Publisher(self.settings, self.library, self.items.database)
+
+    @property
+    def removal(self) -> Removal:
+        """Removal of items; one that comes back is sent to its knowledge bases again."""
+        return Removal(self.settings, self.library, self.items.database, self._send)
+
+    def replace_parts(self, parts: Sequence[str], whole: str) -> None:
+        """Move items that have only the beginning of a file to the trash. Raises LibraryError."""
+        Replacement(
+            self.removal, self.outbox, self._stop, lambda i: self.publisher.odin.delete(i)
+        ).run(parts, whole)
+
+    def _send(self, item_id: str, sinks: Sequence[str]) -> None:
+        with self.items.database.begin() as connection:
+            for sink in sinks:
+                self.outbox.submit(connection, sink, item_id, self.client.publish)
+
+    def _stop(self, ids: Sequence[str]) -> None:
+        """Cancel items and their publications."""
+        stopped = [workflow_ids.ingest_id(*key) for key in self.items.stop(ids)]
+        self.client.cancel(stopped)
+        self.outbox.cancel(ids)
 
     @property
     def source_factory(self) -> SourceFactory:

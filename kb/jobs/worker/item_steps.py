@@ -19,6 +19,7 @@ from kb.errors import Cancelled, KBError, LibraryError, StoredProblem
 from kb.inference.process import InferenceProcessCrashed
 from kb.inference.session import TranscriptionOptions
 from kb.jobs.queue import item_states, listing_jobs, outbox
+from kb.jobs.queue.partial_files import parts_of
 from kb.jobs.queue.source_factory import SHARED
 from kb.jobs.queue.telemetry import record_throughput
 from kb.jobs.worker import retry_policy
@@ -68,6 +69,8 @@ class ItemSteps:
             if isinstance(row.job, item_states.ListingJob):
                 self._run_listing(row.job, row.options)
                 return StepResult.ENDED
+            if self._is_transcribed(row):
+                return StepResult.CONTINUE  # cancelled after its transcript: no medium is needed
             self._advance("fetch", 0.0)
             workers = RunOptions.from_dict(row.options).preparation_workers(context.settings)
             with context.preparations.limited_to(workers):
@@ -86,13 +89,7 @@ class ItemSteps:
             if row is None:
                 return StepResult.ENDED
             context = self._context
-            entry = context.library.find(self._id)
-            if (
-                entry
-                and entry.transcript_path
-                and entry.transcribed.get("run") == row.run
-                and damage(entry) is None  # a damaged one would fail every later attempt
-            ):
+            if self._is_transcribed(row):
                 return StepResult.CONTINUE
             options = context.inference_session.transcription_options(
                 RunOptions.from_dict(row.options)
@@ -109,6 +106,7 @@ class ItemSteps:
             stages.write(
                 context.library, media.item, transcript, context.settings.hold_below, run=row.run,
                 keep_corrections=not RunOptions.from_dict(row.options).drop_corrections,
+                parts=parts_of(row.item),
             )  # fmt: skip
             with contextlib.suppress(KBError):  # for display only
                 record_throughput(
@@ -139,6 +137,9 @@ class ItemSteps:
             sinks = options.sinks if options.sinks is not None else context.settings.sink_names
             # Who has the earlier text gets the new one, whatever this run was asked for.
             sinks = (*sinks, *self._published_elsewhere(entry, sinks))
+            parts = parts_of(row.item)
+            for part in filter(None, map(context.library.find, parts)):
+                sinks = (*sinks, *self._published_elsewhere(part, sinks))
             for sink in sinks:
                 if is_local_sink(sink):
                     stages.publish(context.library, context.settings, entry.item, transcript, sink)
@@ -161,15 +162,27 @@ class ItemSteps:
                     # elsewhere.
                     context.outbox.hold(sink, self._id, decision.cause, options.metadata)
             context.library.amend(self._id, decision.metadata())
+            if parts and decision.state == item_states.DONE:
+                context.replace_parts(parts, self._id)
             self._finish(decision.state, grade=transcript.grade, **decision.row_values())
         return StepResult.ENDED
+
+    def _is_transcribed(self, row: item_states.ItemRow) -> bool:
+        """Return whether the folder has the transcript of this run."""
+        entry = self._context.library.find(self._id)
+        return (
+            entry is not None
+            and entry.transcript_path is not None
+            and entry.transcribed.get("run") == row.run
+            and damage(entry) is None  # a damaged one would fail every later attempt
+        )
 
     def _published_elsewhere(self, entry: LibraryEntry, sinks: Sequence[str]) -> list[str]:
         """Return the other knowledge bases that have a text of the item, by name.
 
         Those for which a person has cancelled the publication are left out.
         """
-        rows = self._context.outbox.for_items([self._id]).get(self._id, ())
+        rows = self._context.outbox.for_items([entry.item.id]).get(entry.item.id, ())
         closed = {*sinks, *(row.sink for row in rows if row.status == outbox.CANCELLED)}
         return [
             name
