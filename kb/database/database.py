@@ -17,6 +17,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from kb.database.driver_errors import library_error, unreadable_name
 from kb.database.migrations import MIGRATIONS
@@ -29,6 +30,8 @@ from kb.settings import Settings
 DATABASE_NAME = "kb.sqlite"
 BUSY_TIMEOUT_MS = 30_000
 POOL_SIZE = 16  # connections that stay open; more are opened while they are needed
+
+_FILE = "kb_file"  # key of a connection's record: the identity of the file that it has open
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +181,8 @@ def sqlite_engine(path: Path) -> sa.Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    def _prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        record.info[_FILE] = _identity(path)
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         with suppress(sqlite3.OperationalError):
@@ -188,7 +192,26 @@ def sqlite_engine(path: Path) -> sa.Engine:
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
+    @event.listens_for(engine, "checkout")
+    def _follow_file(
+        _connection: sqlite3.Connection, record: ConnectionPoolEntry, _proxy: object
+    ) -> None:
+        # `kb restore` puts another file in place of this one while a dashboard is open; what is
+        # written through an old connection would be lost.
+        present = _identity(path)
+        if present is not None and record.info.get(_FILE) not in (None, present):
+            raise sa.exc.InvalidatePoolError("the database file was replaced")
+
     return engine
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return device and number of a file; None if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def postgres_engine(url: str) -> sa.Engine:

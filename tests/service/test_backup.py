@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from filelock import FileLock
 
 from kb.cli import run
 from kb.database import DATABASE_NAME, MIGRATIONS
-from kb.database.snapshots import DAILY, make_snapshot
+from kb.database.snapshots import DAILY, check_file, copy_database, make_snapshot
 from kb.errors import KBError, LibraryError, UsageError
 from kb.library.archive import is_medium
 from kb.options import RunOptions
@@ -125,6 +126,29 @@ def test_no_secret_is_in_a_backup(old: tuple[Path, BackupReport]) -> None:
         assert all(b"key-in-settings" not in archive.read(name) for name in archive.namelist())
         assert b"KB_HOLD_BELOW=0.5" in archive.read("settings.env")
     assert old[1].path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["backup", "database"])
+def test_an_open_dashboard_goes_on_with_the_restored_database(
+    old: tuple[Path, BackupReport], home: Path, tmp_path: Path, whole: bool
+) -> None:
+    dashboard, other = opened(home), opened(home)
+    source = old[1].path if whole else tmp_path / "copy.sqlite"
+    if not whole:
+        copy_database(home / "kb.sqlite", source)
+    with dashboard.queue.database.begin() as connection:
+        connection.execute(sa.text("DELETE FROM kb_items"))
+    assert dashboard.items.statuses() == []
+    other.backup.restore(source)
+    other.queue.adopt_folder()
+    other.close()
+    assert {each.id: each.state for each in dashboard.items.statuses()} == STATES
+    dashboard.queue.pause()  # written into the new file, whose log is its own
+    dashboard.close()
+    looking = opened(home)
+    assert len(looking.queue.lanes()) == 1
+    assert looking.items.statuses() and not check_file(home / "kb.sqlite").problems
+    looking.close()
 
 
 def damage_database(home: Path) -> None:

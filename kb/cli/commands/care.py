@@ -145,7 +145,7 @@ def restore(
             console.print_note(f"The files that were replaced are in {report.aside}.")
         for problem in problems:
             console.print_warning(problem)
-        console.print_note("A dashboard that runs must be started again.")
+        console.print_note("A dashboard that is open goes on with what was restored.")
     if problems:
         raise typer.Exit(FAILED)
 
