@@ -52,6 +52,10 @@ class Snapshot:
     reason: str
 
 
+# Errors of a disk or of rights: the database may be whole.
+_NO_DAMAGE = ("database.disk_error", "database.not_writable", "database.no_memory")
+
+
 def check_file(path: Path, limit_s: float | None = None) -> FileCheck:
     """Check the pages of a SQLite file (`PRAGMA quick_check`), for at most `limit_s` seconds.
 
@@ -160,13 +164,18 @@ def _errors(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         if _is_locked(error):
             raise _locked(path) from None
-        if "full" in str(error):
+        found = library_error(error, str(path), path.parent)
+        code = found.code if found is not None else ""
+        if "full" in str(error) or code == "database.disk_full":
             raise LibraryError(
                 "backup.disk_full",
                 "The disk is full: {path} cannot be copied.",
                 hint="Free some space, or name a folder on another disk.",
                 path=path,
             ) from None
+        cut = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHORT_READ
+        if found is not None and code in _NO_DAMAGE and not cut:
+            raise found from None
         raise _damaged(path, str(error)) from None
     except UnicodeDecodeError:
         raise _damaged(path, NO_TEXT) from None

@@ -112,6 +112,43 @@ def test_damage_is_found_and_replaces_no_copy(
     assert not check_file(good.path).problems
 
 
+@pytest.mark.parametrize(
+    ("code", "full", "expected"),
+    [
+        (sqlite3.SQLITE_FULL, False, "backup.disk_full"),
+        (sqlite3.SQLITE_IOERR, True, "backup.disk_full"),
+        (sqlite3.SQLITE_IOERR_WRITE, True, "backup.disk_full"),
+        (sqlite3.SQLITE_CANTOPEN, True, "backup.disk_full"),
+        (sqlite3.SQLITE_IOERR, False, "database.disk_error"),
+        (sqlite3.SQLITE_CANTOPEN, False, "database.not_writable"),
+        (sqlite3.SQLITE_NOMEM, False, "database.no_memory"),
+        (sqlite3.SQLITE_CORRUPT, True, "backup.database_damaged"),
+        (sqlite3.SQLITE_NOTADB, False, "backup.database_damaged"),
+        (sqlite3.SQLITE_IOERR_SHORT_READ, False, "backup.database_damaged"),
+    ],
+)
+def test_a_disk_that_refuses_is_no_damaged_database(
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    full: bool,
+    expected: str,
+) -> None:
+    """An earlier copy is not recommended for a database that is whole."""
+
+    def refuse(path: Path) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = code
+        raise error
+
+    monkeypatch.setattr(module, "_open", refuse)
+    monkeypatch.setattr("kb.database.driver_errors._is_full", lambda folder: full)
+    with raises(LibraryError, expected):
+        copy_database(tmp_path / DATABASE_NAME, tmp_path / "copy.sqlite")
+    assert not (tmp_path / "copy.sqlite").exists()
+
+
 def test_a_sound_database_has_no_problem_and_the_check_is_bounded(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
