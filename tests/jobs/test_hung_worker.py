@@ -163,8 +163,11 @@ def test_no_process_is_ended_that_may_be_another_one(
         {"pid": 0},
     ):
         change_row(database, **{**row, **case})
-        with raises(UsageError, "worker.running", name="one"):
+        code = "worker.silent_elsewhere" if "host" in case else "worker.running"
+        with raises(UsageError, code, name="one") as caught:
             Heartbeat(settings, database).acquire()
+        if "host" in case:
+            assert "elsewhere" in caught.value.hint and str(row["pid"]) in caught.value.hint
         assert holder.poll() is None, case
 
 

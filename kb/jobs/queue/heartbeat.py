@@ -113,10 +113,14 @@ class Heartbeat:
         Raises UsageError when the holder is alive: it gives a heartbeat, or has another machine's.
         """
         holder = self._row()
-        if holder is None or hung_worker.process_of(holder) is None:
+        if holder is None:
             raise self._running()
         silent_s = max(0.0, time.time() - holder.seen_at)
         if silent_s <= HEARTBEAT_TIMEOUT_S:
+            raise self._running()
+        if holder.host != socket.gethostname() and not holder.ended:
+            raise _silent_elsewhere(holder, silent_s)
+        if hung_worker.process_of(holder) is None:
             raise self._running()
         # While another program locks the database, a healthy worker cannot write its heartbeat.
         with self._database.begin() as connection:
@@ -200,6 +204,20 @@ class Heartbeat:
         if holder is None or holder.ended:
             return ""
         return f" (process {holder.pid} on {holder.host})"
+
+
+def _silent_elsewhere(holder: WorkerInfo, silent_s: float) -> UsageError:
+    return UsageError(
+        "worker.silent_elsewhere",
+        "The worker {name!r} on {host} (process {pid}) has the name and has not answered for "
+        "{silent_s} s; from this machine it cannot be ended.",
+        hint="On {host}: kb worker --stop, and if it stays, end process {pid}. Or start one of "
+        "another name here: KB_EXECUTOR_ID=second kb worker",
+        name=holder.executor_id,
+        host=holder.host,
+        pid=holder.pid,
+        silent_s=round(silent_s),
+    )
 
 
 class DeadWorkerDetector:

@@ -40,6 +40,12 @@ DE: dict[str, tuple[str, str]] = {
         "Je GPU genügt einer. Für eine zweite GPU einen anderen Namen geben: "
         "KB_EXECUTOR_ID=second kb worker. Den ersten anhalten: kb worker --stop",
     ),
+    "worker.silent_elsewhere": (
+        "Der Worker {name!r} auf {host} (Prozess {pid}) hat diesen Namen und antwortet seit "
+        "{silent_s} s nicht; von dieser Maschine aus lässt er sich nicht beenden.",
+        "Auf {host}: kb worker --stop, und wenn er bleibt, den Prozess {pid} beenden. Oder hier "
+        "einen mit anderem Namen starten: KB_EXECUTOR_ID=second kb worker",
+    ),
     "worker.stopping": (
         "Der Worker hält an.",
         "",
