@@ -178,3 +178,21 @@ def test_a_backup_of_the_server_brings_the_queue_back(
     for work in (lambda: service.backup.make(), lambda: service.backup.restore(report.path)):
         with raises(UsageError, "backup.no_program"):
             work()
+
+
+def test_an_item_is_removed_and_comes_back(database: str, tmp_path: Path) -> None:
+    settings = Settings(KB_HOME=str(tmp_path / "home"), KB_DATABASE_URL=database)
+    service = Service(settings)
+    service.library.prepare()
+    (one, other), _ = service.queue.submit(items(2), RunOptions())
+    service.queue.cancel([one])
+    service.queue.send(one, ["odin"])
+    before = service.queue.items.read(one)
+    service.removals.remove([one])
+    assert service.queue.rows([one]) == [] and service.queue.outbox.for_items([one]) == {}
+    assert [row.id for row in service.queue.rows([one, other])] == [other]
+    service.removals.undo([one])
+    assert service.queue.items.read(one) == before
+    (row,) = service.queue.outbox.for_items([one])[one]
+    assert (row.sink, row.status) == ("odin", "cancelled")
+    service.close()

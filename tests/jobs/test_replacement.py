@@ -10,7 +10,9 @@ import pytest
 
 from kb.cli import run as kb
 from kb.errors import KBError
+from kb.jobs.queue.listing_jobs import listing_job, run_listing
 from kb.jobs.queue.partial_files import REPLACES, parts_of
+from kb.jobs.worker import chores
 from kb.jobs.worker.context import WorkerContext
 from kb.jobs.worker.item_steps import ItemSteps, StepResult
 from kb.library.trash import Trash
@@ -20,6 +22,7 @@ from kb.service import Service
 from kb.settings import Settings
 from kb.sinks.local.sink import LocalSink
 from kb.sinks.odin.sink import OdinSink
+from kb.sources.listing.filters import VideoFilters
 from tests.fakes.odin import FakeOdin
 from tests.jobs.test_published_content import context, odin, transcript
 
@@ -240,3 +243,66 @@ def test_the_command_names_what_took_the_place(
     assert kb(["remove", "--list"]) == 0
     shown = capsys.readouterr().out
     assert part in shown and whole in shown
+
+
+class Killed(BaseException):
+    """The end of the process at this point."""
+
+
+def test_the_chore_completes_an_interrupted_undo_and_sends_again(
+    service: Service, context: WorkerContext, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item_id = partial(service, context, path)
+    assert service.publisher.publish("odin", [item_id]).ok
+    service.removals.remove([item_id], remote=True)
+
+    def ended(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalSink, "publish", ended)
+        with pytest.raises(Killed):
+            service.removals.undo([item_id])
+    chores.empty_trash(context)
+    assert is_found(service, item_id)
+    (row,) = [r for r in service.queue.outbox.for_items([item_id])[item_id] if r.sink == "odin"]
+    assert row.status == "queued"
+    assert service.removals.listed() == []
+
+
+def listed_by_a_worker(context: WorkerContext, reference: Path) -> None:
+    """Make a listing as a worker does that was asked for it, or that follows a folder."""
+    run_listing(
+        listing_job(str(reference), VideoFilters()), {}, context.source_factory, context.items,
+        context.library, context.client.ingest, lambda: None, context.subscriptions,
+    )  # fmt: skip
+
+
+def test_a_listing_of_a_worker_names_the_part_of_a_whole_file(
+    service: Service, context: WorkerContext, tmp_path: Path
+) -> None:
+    folder = tmp_path / "talks"
+    folder.mkdir()
+    path = folder / "talk.mp3"
+    part = partial(service, context, path)
+    path.write_bytes(WHOLE)
+    listed_by_a_worker(context, folder)
+    (whole,) = service.items.statuses(state="queued")
+    assert parts_of(service.queue.rows([whole.id])[0].item) == (part,)
+
+
+def test_a_postponed_listing_leaves_removed_items_out_unless_it_names_one(
+    service: Service, context: WorkerContext, tmp_path: Path
+) -> None:
+    folder = tmp_path / "talks"
+    folder.mkdir()
+    for number in (1, 2):
+        (folder / f"talk {number}.mp3").write_bytes(bytes([number]) * 4096)
+    ids = service.ingest.run([str(folder)], RunOptions()).enqueued
+    service.queue.cancel(ids)
+    service.removals.remove([ids[0]])
+    title = service.removals.listed()[0].title
+    listed_by_a_worker(context, folder)
+    assert service.queue.rows([ids[0]]) == []
+    listed_by_a_worker(context, folder / f"{title}.mp3")
+    assert [row.state for row in service.queue.rows([ids[0]])] == ["queued"]
