@@ -67,6 +67,9 @@ def adopt_transcripts(
         problem = damage(entry)
         if entry.transcript_path is not None and problem is None:
             continue
+        if problem is not None and entry.transcript_path and not entry.transcript_path.is_file():
+            broken[entry.item.id] = problem  # a folder or a pipe has the name
+            continue
         files = _usable(entry, by_stem.get(entry.stem, ()))
         for path in files:
             try:

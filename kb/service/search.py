@@ -89,7 +89,8 @@ class Search:
         self._follow_changes(listing.entries, indexed, busy)
         self.subscriptions.restore()
         taken_in = tuple((each.entry.item.id, each.source) for each in found.taken_in)
-        return ReindexReport(count, total, len(adopted.entries), tuple(problems), taken_in)
+        said = tuple(dict.fromkeys(problems))
+        return ReindexReport(count, total, len(adopted.entries), said, taken_in)
 
     def _follow_changes(
         self, entries: Sequence[LibraryEntry], indexed: Mapping[str, str], busy: Container[str]

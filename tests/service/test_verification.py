@@ -143,6 +143,16 @@ def damaged_source(home: Path) -> None:
     path.write_text(path.read_text("utf-8").replace("source.mp3", "gone.mp3"), "utf-8")
 
 
+def folder_at(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def link_to_nothing(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nothing.mp3")
+
+
 # damage, the finding, and if it is mended: by itself, with --repair
 CASES: dict[str, tuple[Callable[[Path], object], str, bool, bool]] = {
     "medium, one bit": (lambda h: flip(file(h, DONE, ".mp3")), "medium_changed", False, True),
@@ -193,6 +203,31 @@ CASES: dict[str, tuple[Callable[[Path], object], str, bool, bool]] = {
         False,
         False,
     ),
+    "metadata gone": (lambda h: file(h, DONE, ".json").unlink(), "metadata_missing", False, False),
+    "metadata is a folder": (
+        lambda h: folder_at(file(h, DONE, ".json")),
+        "metadata_damaged",
+        False,
+        False,
+    ),
+    "medium, a link to nothing": (
+        lambda h: link_to_nothing(file(h, DONE, ".mp3")),
+        "medium_missing",
+        False,
+        True,
+    ),
+    "text is a folder": (
+        lambda h: folder_at(file(h, DONE, ".txt")),
+        "item_unreadable",
+        False,
+        False,
+    ),
+    "library.json empty": (
+        lambda h: (h / "library.json").write_bytes(b""),
+        "library_damaged",
+        False,
+        False,
+    ),
     "row without files": (without_files, "row_without_files", False, False),
     "row gone": (lost_row, "row_missing", True, True),
     "passages gone": (lost_passages, "index_missing", True, True),
@@ -208,7 +243,9 @@ CASES: dict[str, tuple[Callable[[Path], object], str, bool, bool]] = {
 }
 BESIDES = {  # what a damage brings with it, in other places
     "row without files": {"index_leftover"},
-    "metadata damaged": {"row_without_files", "file_unknown"},
+    "metadata damaged": {"file_unknown"},
+    "metadata is a folder": {"file_unknown"},
+    "metadata gone": {"file_unknown"},
     "transcript gone": {"index_leftover"},
 }
 
@@ -232,6 +269,26 @@ def test_damage_is_found_and_mended_where_it_can_be(home: Path, case: str, repai
     assert (kind in {each.kind for each in after.findings}) == (not mended)
     if mended:
         assert not after.faults
+
+
+def test_an_item_without_metadata_stays_in_the_search(home: Path) -> None:
+    file(home, DONE, ".json").unlink()
+    verify(home)
+    service = opened(home)
+    assert DONE in {each.remote_id for each in LocalSink(service.settings).list()}
+    assert service.search.reindex().problems == ()  # taken in again by its name
+    assert DONE in {each.remote_id for each in LocalSink(service.settings).list()}
+    assert service.items.status(DONE).state == "done"
+    service.close()
+
+
+def test_one_name_that_is_a_folder_does_not_end_the_reindex(home: Path) -> None:
+    folder_at(file(home, DONE, ".transcript.json"))
+    service = opened(home)
+    (problem,) = service.search.reindex().problems
+    assert DONE.split(":")[1] in problem
+    assert CORRECTED in {each.remote_id for each in LocalSink(service.settings).list()}
+    service.close()
 
 
 def test_many_damages_are_found_in_one_run_and_replaced_files_are_kept(

@@ -45,7 +45,7 @@ class ItemCheck:
             self._check_index(entry, transcript)
 
     def _check_medium(self, entry: LibraryEntry) -> None:
-        if entry.media_path is None:
+        if entry.media_path is None or not entry.media_path.exists():  # a link may lead nowhere
             if recorded := entry.medium_name:
                 mended = self._fetch_again(entry, None)
                 self.run.add(

@@ -72,6 +72,7 @@ class _LibraryCheck:
 
     run: CheckRun
     search: Callable[[], Search]
+    names: Sequence[str] = ()  # of all files
 
     def check(self) -> None:
         """Check everything. Raises LibraryError if there is no library folder."""
@@ -85,7 +86,11 @@ class _LibraryCheck:
             )
         self._read_database()
         self._read_index()
-        names = list_directory(library.media_folder)
+        try:
+            library.read_facts()
+        except KBError as error:
+            self.run.add("library_damaged", "library.json", error.message, error.hint)
+        self.names = names = list_directory(library.media_folder)
         self.run.total = sum(file_size(library.media_folder / name) for name in names)
         folder = DirectorySnapshot(library.media_folder, frozenset(names))
         present: set[str] = set()
@@ -102,10 +107,18 @@ class _LibraryCheck:
             except KBError as error:
                 self.run.add("item_unreadable", entry.item.id, error.message, error.hint)
             except OSError as error:
-                self.run.add("item_unreadable", entry.item.id, str(error), "Check the disk.")
-        self._check_rows(present)
-        self._check_strangers(names, present)
-        self._check_leftover_passages(present)
+                path = Path(error.filename or library.media_folder)
+                found = storage.library_error(error, path, "read")
+                self.run.add("item_unreadable", entry.item.id, found.message, found.hint)
+        if library.media_folder.is_dir() or not (self.run.states or self.run.heads):
+            self._check_rows(present)
+            self._check_strangers(names, present)
+            self._check_leftover_passages(present)
+        else:  # a disk that is not connected has lost nothing
+            self.run.add(
+                "folder_missing", str(library.media_folder), "The folder of all files is missing.",
+                "Connect its disk, or bring it back: kb restore FILE",
+            )  # fmt: skip
         if self.run.rebuild and self.run.can_rebuild:
             self.search().reindex()
         self.run.progress(self.run.total, self.run.total)
@@ -122,7 +135,8 @@ class _LibraryCheck:
         except KBError as error:
             # The files can be checked without it.
             self.run.rows_readable = False
-            self.run.add("database_damaged", DATABASE_NAME, error.message, error.hint)
+            kind = "database_damaged" if error.code == "database.damaged" else "database_unreadable"
+            self.run.add(kind, DATABASE_NAME, error.message, error.hint)
 
     def _read_index(self) -> None:
         try:
@@ -147,9 +161,20 @@ class _LibraryCheck:
 
     # The reverse: rows without files, files without items, passages without items
 
+    def _has_files(self, item_id: str) -> bool:
+        """Return whether files are there by whose name they are the item's."""
+        return any(f"_{item_id.rsplit(':', 1)[-1]}." in name for name in self.names)
+
     def _check_rows(self, present: set[str]) -> None:
+        damaged = {f.subject for f in self.run.report.findings if f.kind == "metadata_damaged"}
         for item_id, state in self.run.states.items():
-            if state in (DONE, HELD) and item_id not in present:
+            if state in (DONE, HELD) and item_id not in present and self._has_files(item_id):
+                if not any(f"_{item_id.rsplit(':', 1)[-1]}." in name for name in damaged):
+                    self.run.add(
+                        "metadata_missing", item_id, "Its files are there without their metadata.",
+                        "Bring it back (kb restore FILE), or take it in by its name: kb reindex",
+                    )  # fmt: skip
+            elif state in (DONE, HELD) and item_id not in present:
                 self.run.add(
                     "row_without_files", item_id, f"It is {state} and has no files.",
                     "Bring them back (kb restore FILE), or take it in once more: kb ingest --again",
@@ -174,7 +199,7 @@ class _LibraryCheck:
         if damaged:
             return  # the passages may be those of the items whose metadata cannot be read
         for item_id in sorted(self.run.heads.keys() - present):
-            if self.run.states.get(item_id) in ACTIVE:
+            if self.run.states.get(item_id) in ACTIVE or self._has_files(item_id):
                 continue
             if self.run.mend:
                 self.run.sink.delete(item_id)
