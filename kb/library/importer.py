@@ -120,7 +120,7 @@ def _examine(
             folder=folder.path,
         )
     item, sha256 = _item(parts, foreign, stem, folder)
-    if other := stem_of_id(item.id):
+    if (other := stem_of_id(item.id)) and other != stem:  # its own metadata may be damaged
         raise LibraryError(
             "library.same_item",
             "{stem} in {folder} is the same item as {other} ({item_id}).",

@@ -271,8 +271,15 @@ def test_damage_is_found_and_mended_where_it_can_be(home: Path, case: str, repai
         assert not after.faults
 
 
-def test_an_item_without_metadata_stays_in_the_search(home: Path) -> None:
-    file(home, DONE, ".json").unlink()
+def not_ours(path: Path) -> None:
+    path.write_text(path.read_text("utf-8").replace('"version"', '"wersion"', 1), "utf-8")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, not_ours])
+def test_an_item_without_its_metadata_stays_in_the_search(
+    home: Path, damage: Callable[[Path], object]
+) -> None:
+    damage(file(home, DONE, ".json"))
     verify(home)
     service = opened(home)
     assert DONE in {each.remote_id for each in LocalSink(service.settings).list()}
@@ -280,6 +287,13 @@ def test_an_item_without_metadata_stays_in_the_search(home: Path) -> None:
     assert DONE in {each.remote_id for each in LocalSink(service.settings).list()}
     assert service.items.status(DONE).state == "done"
     service.close()
+
+
+def test_a_missing_folder_of_media_takes_nothing_out_of_the_search(home: Path) -> None:
+    (home / "media").rename(home / "elsewhere")
+    assert kinds(verify(home)) == [("folder_missing", False)]
+    (home / "elsewhere").rename(home / "media")
+    assert verify(home).findings == []
 
 
 def test_one_name_that_is_a_folder_does_not_end_the_reindex(home: Path) -> None:
