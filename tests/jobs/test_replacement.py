@@ -256,7 +256,7 @@ def test_the_chore_completes_an_interrupted_undo_and_sends_again(
     assert service.publisher.publish("odin", [item_id]).ok
     service.removals.remove([item_id], remote=True)
 
-    def ended(*_: object) -> None:
+    def ended(*_: object, **__: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:
