@@ -192,7 +192,8 @@ def _end_of_w64_chunks(file: BinaryIO, size: int) -> int:
     at = 40
     while at + 24 <= size:
         length = struct.unpack("<Q", _read(file, at + 16, 8))[0]
-        if _read(file, at + 10, 6) not in _W64_NAMES or not 24 <= length <= size - at:
+        name = _read(file, at, 16)
+        if name[10:] not in _W64_NAMES or name[:4] == b"riff" or not 24 <= length <= size - at:
             break
         at += length + -length % 8
     return at
