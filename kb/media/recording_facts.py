@@ -60,11 +60,12 @@ def recording_facts(path: Path) -> RecordingFacts:
 
 
 def _read(container: InputContainer) -> RecordingFacts:
-    tags = dict(_tags(container))
-    if "ogg" in container.format.name:
-        # Ogg has the tags of the file in its stream. In other formats they are those of a track.
-        for stream in container.streams.audio:
-            tags = dict(_tags(stream)) | tags
+    # Ogg has the tags of the file in its stream. In other formats a stream's title is the name of
+    # a sound track.
+    tags = {name: value for stream in container.streams.audio for name, value in _tags(stream)}
+    if container.format.name != "ogg":
+        tags.pop("title", None)
+    tags |= dict(_tags(container))
     tracks = by_preference(read_tracks(container))
     language = tracks[0].language.lower() if tracks else ""
     title = _line(tags.get("title", ""))

@@ -345,6 +345,21 @@ def test_a_known_item_keeps_its_title_and_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("suffix", "title"), [("mkv", ""), ("mka", ""), ("mov", ""), ("webm", ""), ("opus", "Desktop")]
+)
+def test_the_name_of_a_sound_track_is_no_title(tmp_path: Path, suffix: str, title: str) -> None:
+    path = tmp_path / f"Interview.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libopus" if suffix != "mov" else "aac", rate=48000)
+        stream.metadata["title"] = "Desktop"
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.rate = 48000
+        for each in (frame, None):
+            container.mux(stream.encode(each))  # type: ignore[attr-defined]
+    assert recording_facts(path).title == title
+
+
+@pytest.mark.parametrize(
     "content", [b"x", b"RIFF" + bytes(40), b"#EXTM3U\nhttp://127.0.0.1:1/\n", bytes(5000)]
 )
 def test_what_is_no_medium_has_no_facts(tmp_path: Path, content: bytes) -> None:
