@@ -16,6 +16,7 @@ _FRAME_S = 0.1  # no codec's frame is longer: the tolerance if there is other ev
 
 # Formats without a length: what libavformat gives is the length of what is there, or a guess.
 LENGTH_BY_CONTENT = frozenset({"ogg", "mpegts", "aac", "loas", "ac3", "eac3", "dts", "amr"})
+_MPEGTS_HZ = 90_000
 # AVI: without its index at the end, the length is estimated.
 _INDEX_AT_END = frozenset({"avi"})
 
@@ -43,7 +44,8 @@ def find_damage(found: MediaProbe, decoded_s: float, code: int, log: DecoderLog)
     None without any damage.
     """
     end = file_end(found.path, found.container, found.size_bytes)
-    is_cut = bool(end.cut) or (log.is_truncated and not end.length_is_open)
+    is_inside = _corrupt_inside(found, decoded_s, log)
+    is_cut = bool(end.cut) or (log.is_truncated and not end.length_is_open and not is_inside)
     declared_s = found.sound_end_s or found.duration_s
     unknown = LENGTH_BY_CONTENT | _INDEX_AT_END if end.cut else LENGTH_BY_CONTENT
     if log.duration_is_estimate or end.length_is_open or found.container in unknown:
@@ -65,13 +67,23 @@ def find_damage(found: MediaProbe, decoded_s: float, code: int, log: DecoderLog)
     if unread_s > _TOLERANCE_S and (declared_s is None or decoded_s < declared_s + unread_s / 2):
         return Damage(
             f"{end.unread_share:.0%} of the file are behind the end of its sound and were not "
-            "read: its header is wrong, or several files are joined in it.",
+            "read: its header is wrong, or several files are joined in it. Take the parts from "
+            "before they were joined, or copy the file again.",
             truncated=True,
         )
-    if code or log.broken_container or log.damaged_packets >= _DAMAGED_PACKETS:
+    if code or log.broken_container or is_inside or log.damaged_packets >= _DAMAGED_PACKETS:
         cause = f" ({log.first_error})" if log.first_error else ""
         return Damage(f"The file is damaged in places{cause}: words may be missing there.")
     return None
+
+
+def _corrupt_inside(found: MediaProbe, decoded_s: float, log: DecoderLog) -> bool:
+    """Return True if the last corrupt packet of a transport stream is not at its end."""
+    if found.container != "mpegts" or not log.is_truncated or log.is_partial:
+        return False
+    if log.corrupt_at is None:
+        return False
+    return log.corrupt_at / _MPEGTS_HZ - found.start_s < decoded_s - _TOLERANCE_S
 
 
 def _breaks_off(decoded_s: float) -> Damage:

@@ -12,6 +12,8 @@ import av
 # The form with `-loglevel level`: "[matroska,webm @ 0x55] [error] File ended prematurely".
 _LOG_LINE = re.compile(rb"(?P<source>(?:\[[^\]]+ @ \w+\] )*)\[(?P<level>\w+)\] (?P<message>.*)")
 
+_CORRUPT_AT = re.compile(r"dts = (-?\d+)")
+
 
 class DecoderLog:
     """A log of ffmpeg's messages, read by a thread so that a full pipe never stops the decoder."""
@@ -21,8 +23,9 @@ class DecoderLog:
         self.damaged_packets = 0
         self.broken_container = False
         self.duration_is_estimate = False
-        self._is_partial = False
+        self.is_partial = False
         self._has_corrupt_packet = False
+        self.corrupt_at: int | None = None  # time of the last such packet, in the stream's units
         self._expects_corrupt = False
         self._thread = threading.Thread(
             target=self._drain, args=(pipe,), name="ffmpeg-log", daemon=True
@@ -36,7 +39,7 @@ class DecoderLog:
         A corrupt packet counts only in a file in which it must be the last packet: not in joined
         streams, and not in a WAV that was written to a pipe, whose declared end is always wrong.
         """
-        return self._is_partial or (self._has_corrupt_packet and not self._expects_corrupt)
+        return self.is_partial or (self._has_corrupt_packet and not self._expects_corrupt)
 
     def join(self) -> None:
         """Wait until the process has closed its end of the pipe."""
@@ -52,7 +55,7 @@ class DecoderLog:
 
     def _parse_message(self, source: bytes, level: bytes, message: str) -> None:
         if "ended prematurely" in message or "partial file" in message:
-            self._is_partial = True
+            self.is_partial = True
         elif level == b"warning":
             self._take_warning(message)
         else:
@@ -66,6 +69,8 @@ class DecoderLog:
     def _take_warning(self, message: str) -> None:
         if "Packet corrupt" in message:
             self._has_corrupt_packet = True
+            at = _CORRUPT_AT.search(message)
+            self.corrupt_at = int(at[1]) if at else None
         elif "corrupt input packet" in message:
             self.damaged_packets += 1
         elif "Ignoring maximum wav data size" in message:

@@ -5,12 +5,16 @@ The only sign of an end that such a file has is its last frame: complete, or cut
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
+from typing import NamedTuple
 
-FrameLength = Callable[[bytes, int], int]
+Buffer = bytes | mmap.mmap
+FrameLength = Callable[[Buffer, int], int]
 """Length in bytes of the frame at a place, 0 if no frame starts there, -1 if the header is cut."""
 
 TAIL_BYTES = 1 << 17
+_SIGNS = (b"\xff", b"\x56", b"\x0b\x77", b"\x7f\xfe", b"ID3")  # first bytes of frames and tags
 _CHAIN = 4  # frames in a row; fewer may be a coincidence
 _MP3_KBPS = {
     1: (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448, 0),
@@ -25,7 +29,7 @@ _AMR_NB = (13, 14, 16, 18, 20, 21, 27, 32, 6, 7, 6, 6, 1, 1, 1, 1)
 _AMR_WB = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 6, 1, 1, 1, 1, 1)
 
 
-def mpeg_audio(data: bytes, at: int) -> int:
+def mpeg_audio(data: Buffer, at: int) -> int:
     """Frame length of MPEG-1 and MPEG-2 audio, layers I to III (ISO 11172-3, 13818-3)."""
     if at + 3 > len(data):
         return -1
@@ -45,7 +49,7 @@ def mpeg_audio(data: bytes, at: int) -> int:
     return (144_000 if full or layer == 2 else 72_000) * kbps // hz + padding
 
 
-def adts(data: bytes, at: int) -> int:
+def adts(data: Buffer, at: int) -> int:
     """Frame length of AAC in ADTS (ISO 13818-7)."""
     if at + 6 > len(data):
         return -1
@@ -55,7 +59,7 @@ def adts(data: bytes, at: int) -> int:
     return length if length > 7 else 0
 
 
-def loas(data: bytes, at: int) -> int:
+def loas(data: Buffer, at: int) -> int:
     """Frame length of AAC in LOAS (ISO 14496-3)."""
     if at + 3 > len(data):
         return -1
@@ -64,7 +68,7 @@ def loas(data: bytes, at: int) -> int:
     return ((data[at + 1] & 0x1F) << 8 | data[at + 2]) + 3
 
 
-def ac3(data: bytes, at: int) -> int:
+def ac3(data: Buffer, at: int) -> int:
     """Frame length of AC-3 and E-AC-3 (ETSI TS 102 366)."""
     if at + 6 > len(data):
         return -1
@@ -80,7 +84,7 @@ def ac3(data: bytes, at: int) -> int:
     return words * 2
 
 
-def dts(data: bytes, at: int) -> int:
+def dts(data: Buffer, at: int) -> int:
     """Frame length of a DTS core (ETSI TS 102 114)."""
     if at + 8 > len(data):
         return -1
@@ -109,6 +113,48 @@ def tail_is_cut(tail: bytes, length_of: FrameLength) -> bool | None:
         if frames >= _CHAIN and len(tail) - at < TAIL_BYTES // 2:
             return None  # something else follows the frames
     return None
+
+
+class Break(NamedTuple):
+    """A stretch of bytes between two frames that holds none; `before`: bytes of frames before."""
+
+    before: int
+    size: int
+
+
+def breaks_in_chain(data: Buffer, length_of: FrameLength) -> tuple[list[Break], int]:
+    """Return the stretches between frames that hold no frame, and the number of bytes in frames.
+
+    Tags (ID3v2) between frames are none, nor is what stands before the first and behind the last.
+    """
+    found: list[Break] = []
+    at = inside = 0
+    broken: int | None = None  # place at which the chain broke
+    while at < len(data):
+        length = length_of(data, at)
+        if length > 0 and (broken is None or _begins_chain(data, at, length_of)):
+            if broken is not None and inside:
+                found.append(Break(inside, at - broken))
+            broken = None
+            inside, at = inside + length, at + length
+        elif data[at : at + 3] == b"ID3" and at + 10 <= len(data):
+            size = [byte & 0x7F for byte in data[at + 6 : at + 10]]
+            at += 10 + (size[0] << 21 | size[1] << 14 | size[2] << 7 | size[3])
+        else:
+            broken = at if broken is None else broken
+            at += 1
+            places = [data.find(sign, at) for sign in _SIGNS]
+            at = min((place for place in places if place >= 0), default=len(data))
+    return found, inside
+
+
+def _begins_chain(data: Buffer, at: int, length_of: FrameLength) -> bool:
+    for _ in range(_CHAIN):
+        length = length_of(data, at)
+        if length <= 0:
+            return length < 0 or at >= len(data)
+        at += length
+    return True
 
 
 def _without_tags(tail: bytes) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 
-from kb.media import SAMPLE_RATE_HZ
+from kb.media import SAMPLE_RATE_HZ, frame_chain
 from kb.media.boxes import BOXED, empty_edits, unindexed_bytes
 from kb.media.clocked_reader import ClockedReader, Hole
 from kb.media.damage import LENGTH_BY_CONTENT, clock
@@ -17,6 +18,8 @@ from kb.media.probe import LOCAL_ONLY, MediaProbe, media_url
 from kb.media.tracks import Track
 
 SHORTEST_LOSS_S = 1.0
+SHORTEST_DAMAGE_S = 0.1  # less is no word, and less than the jitter of packets' times
+SHORTEST_UNPLACED_S = 0.15  # a decoder often refuses the first packets of a recorded stream
 
 # By so much the sound may be longer than its header says.
 _LONGER_S = 2.0
@@ -34,13 +37,15 @@ _SMALLEST_RANGE_BYTES = 4096
 class Loss(NamedTuple):
     """Sound that is in no transcript. A loss behind the end is placed behind the sound's end.
 
-    `cause`: `hole`, `unread` for bytes that no player reads, or `damage` for packets that cannot
-    be decoded and whose place is not known.
+    `cause`: `hole`, `unread` for bytes that no player reads, or `damage` for sound that cannot be
+    decoded. Damage that leaves no hole in the clock is placed behind the end, too; `at_s` is its
+    true place, if that is known.
     """
 
     start_s: float
     end_s: float
     cause: str
+    at_s: float | None = None
 
     @property
     def duration_s(self) -> float:
@@ -49,16 +54,55 @@ class Loss(NamedTuple):
 
 
 def find_losses(found: MediaProbe, track: Track, reader: ClockedReader) -> list[Loss]:
-    """Return the losses of at least a second, in order of time."""
-    losses = [Loss(*hole, "hole") for hole in _holes(found, track, reader)]
+    """Return the losses, in order of time.
+
+    A hole, or bytes that are not read, count from a second on. Damage counts from the length of a
+    short word on: of that the decoder itself has reported that something was there.
+    """
+    damaged = bool(reader.log.damaged_packets) or reader.log.broken_container
+    holes = _holes(found, track, reader, SHORTEST_DAMAGE_S if damaged else SHORTEST_LOSS_S)
+    losses = [
+        Loss(*hole, "hole" if hole[1] - hole[0] >= SHORTEST_LOSS_S else "damage", hole[0])
+        for hole in holes
+    ]
     end_s = reader.duration_s
     unread_s = 0.0 if reader.rejoined else _unread_s(found, end_s)
     if unread_s >= SHORTEST_LOSS_S:
         losses.append(Loss(end_s, end_s + unread_s, "unread"))
-    damaged_s = _damaged_s(reader)
-    if damaged_s >= SHORTEST_LOSS_S:
-        losses.append(Loss(end_s, end_s + damaged_s, "damage"))
+    for at_s, length_s in _damages(found, reader):
+        losses.append(Loss(end_s, end_s + length_s, "damage", at_s))
+        end_s += length_s
     return losses
+
+
+def _damages(found: MediaProbe, reader: ClockedReader) -> list[tuple[float | None, float]]:
+    """Return place, if known, and length in seconds of damage that left no hole in the clock."""
+    if not reader.log.damaged_packets:
+        return []
+    stretches = [each for each in _breaks(found, reader) if each[1] >= SHORTEST_DAMAGE_S]
+    rest_s = _damaged_s(reader) - sum(length_s for _, length_s in stretches)
+    is_known = bool(stretches) or reader.log.is_truncated
+    rest = (
+        [(None, rest_s)] if rest_s >= (SHORTEST_LOSS_S if is_known else SHORTEST_UNPLACED_S) else []
+    )
+    return [*stretches, *rest]
+
+
+def _breaks(found: MediaProbe, reader: ClockedReader) -> list[tuple[float, float]]:
+    """Return place and length, in seconds, of the bytes between frames that hold none."""
+    length_of = frame_chain.BY_FORMAT.get(found.container)
+    if length_of is None:
+        return []
+    try:
+        with (
+            found.path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            breaks, inside = frame_chain.breaks_in_chain(data, length_of)
+    except (OSError, ValueError):
+        return []
+    bytes_per_s = inside / max(reader.duration_s, 0.001)
+    return [(each.before / bytes_per_s, each.size / bytes_per_s) for each in breaks]
 
 
 def length_warning(found: MediaProbe, reader: ClockedReader) -> str | None:
@@ -117,6 +161,15 @@ def loss_warnings(losses: Iterable[Loss]) -> list[str]:
             f"The file has {len(holes)} holes of {total_s:.0f} s in all, the first at "
             f"{clock(holes[0].start_s)}: the words there are missing."
         )
+    damages = [loss for loss in losses if loss.cause == "damage"]
+    if damages:
+        total_s = sum(loss.duration_s for loss in damages)
+        places = [clock(loss.at_s) for loss in damages if loss.at_s is not None]
+        where = f" (the first at {places[0]})" if places else ""
+        found.append(
+            f"About {total_s:.1f} s of damaged sound cannot be decoded{where}: a word may be "
+            "missing there. Take another copy of the file if there is one."
+        )
     found += [
         f"The file holds about {clock(loss.duration_s)} of sound more than its header declares: "
         f"nothing behind {clock(loss.start_s)} was read."
@@ -126,8 +179,10 @@ def loss_warnings(losses: Iterable[Loss]) -> list[str]:
     return found
 
 
-def _holes(found: MediaProbe, track: Track, reader: ClockedReader) -> list[tuple[float, float]]:
-    """Return the holes of at least a second that the format does not allow."""
+def _holes(
+    found: MediaProbe, track: Track, reader: ClockedReader, shortest_s: float
+) -> list[tuple[float, float]]:
+    """Return the holes of at least `shortest_s` that the format does not allow."""
     pauses = empty_edits(found.path, track.number, found.start_s) if reader.holes else []
     holes: list[tuple[float, float]] = []
     for hole in reader.holes:
@@ -144,7 +199,7 @@ def _holes(found: MediaProbe, track: Track, reader: ClockedReader) -> list[tuple
             holes[-1] = (holes[-1][0], hole.end_s)
         else:
             holes.append((hole.start_s, hole.end_s))
-    return [hole for hole in holes if hole[1] - hole[0] >= SHORTEST_LOSS_S]
+    return [hole for hole in holes if hole[1] - hole[0] >= shortest_s]
 
 
 def _is_pause(path: Path, track: Track, hole: Hole) -> bool:

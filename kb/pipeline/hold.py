@@ -17,6 +17,7 @@ _LISTEN = "Listen to the doubtful seconds: kb review ID; or: kb ingest --again -
 
 
 HOLD_LOST_SHARE = 0.01  # share of a medium's length; from this on lost sound holds the item
+HOLD_LOST_S = 1.0  # less, a damaged packet or two, lowers the grade and is remarked
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def decide(
     if transcript.truncated:
         return HoldDecision("held", _truncated(transcript))
     lost_s = transcript.coverage.lost_s
-    if lost_s > 0 and lost_s >= HOLD_LOST_SHARE * _whole_s(transcript):
+    if lost_s >= max(HOLD_LOST_S, HOLD_LOST_SHARE * _whole_s(transcript)):
         return HoldDecision("held", _lost(transcript))
     if transcript.coverage.trusted < hold_below:
         return HoldDecision("held", _doubtful(transcript))
