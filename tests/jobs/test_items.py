@@ -26,6 +26,7 @@ from kb.jobs.queue.item_states import (
     RUNNING,
     STATES,
     WAITING,
+    LibraryRow,
     SkipCode,
     Skipped,
 )
@@ -348,3 +349,21 @@ def test_transcripts_of_the_folder_are_added_to_the_table(tmp_path: Path) -> Non
     row = jobs.items.read(item(1).id)
     assert row is not None and row.run == 4
     jobs.close()
+
+
+@pytest.mark.parametrize(
+    ("complete", "grade_in_folder", "kept"),
+    [(True, "", ""), (True, "B", "A"), (False, "", "A")],
+)
+@pytest.mark.parametrize("state", [DONE, HELD])
+def test_a_grade_goes_with_the_transcript_it_was_given_to(
+    tmp_path: Path, state: str, complete: bool, grade_in_folder: str, kept: str
+) -> None:
+    """A damaged transcript was replaced by the text beside it, which nothing has checked."""
+    store = ItemStore(Database.open(Settings(home=tmp_path)))
+    medium = item(1)
+    store.adopt([LibraryRow(medium, state, grade="A")])
+    found = {medium.id: LibraryRow(medium, state, grade=grade_in_folder)}
+    store.follow_library(found, {}, complete=complete)
+    row = store.read(medium.id)
+    assert row is not None and (row.state, row.grade) == (state, kept)

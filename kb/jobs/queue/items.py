@@ -269,16 +269,16 @@ class ItemStore(ItemQueries):
         `transcribed`: the items that have a transcript; `broken`: the errors of those that cannot
         be read. A row that is done or held without a transcript that can be read becomes failed.
         With `complete`, the index has just been made from the folder, so that a row that was
-        cancelled or failed becomes done if the transcript of its own run is there. `ids` limits
-        the call.
+        cancelled or failed becomes done if the transcript of its own run is there, and the grade
+        goes with the transcript that it was given to. `ids` limits the call.
         """
         changed: list[str] = []
         c, now = items.c, time.time()
-        query = sa.select(c.id, c.state, c.run, c.title).where(
+        query = sa.select(c.id, c.state, c.run, c.title, c.grade).where(
             c.state.in_(ENDED), c.source != LISTING
         )
         with self.database.begin() as connection:
-            for item_id, state, run, title in connection.execute(query).all():
+            for item_id, state, run, title, grade in connection.execute(query).all():
                 if ids is not None and item_id not in ids:
                     continue
                 row, error = transcribed.get(item_id), broken.get(item_id)
@@ -298,6 +298,9 @@ class ItemStore(ItemQueries):
                         "state": row.state, "error": row.error, "hint": row.hint,
                         "problem": row.problem, "grade": row.grade, "progress": 1.0,
                     }  # fmt: skip
+                elif complete and state in (DONE, HELD) and row is not None and not row.grade:
+                    # The text beside it replaced a damaged transcript and was never checked.
+                    values = {"grade": ""} if grade else {}
                 if values:
                     change = sa.update(items).where(c.id == item_id, c.state == state)
                     connection.execute(change.values(**values, updated_at=now))
