@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from kb.errors import MediaUnavailable, UsageError
+from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.library import MEDIA_EXTENSIONS
 from kb.library.filenames import split_stem, tidy_title
 from kb.settings import Settings
@@ -152,15 +152,29 @@ class FileSource:
                 yield item
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences for the reader about the last listing."""
+    def remarks(self) -> tuple[KBError, ...]:
+        """Facts for the reader about the last listing."""
         if not self.left_out:
             return ()
         names = ", ".join(path.name for path in self.left_out[:5])
-        more = f" and {len(self.left_out) - 5} more" if len(self.left_out) > 5 else ""
+        more = max(0, len(self.left_out) - 5)
+        named: KBError | str = names
+        if more:
+            named = KBError("clause.and_more", "{names} and {more} more", names=names, more=more)
         if self.young_s:
-            return (f"Still being written, and left out: {names}{more}. Ingest it again later.",)
-        return (f"Still being written, and left out until the next look: {names}{more}.",)
+            remark = KBError(
+                "note.being_written",
+                "Still being written, and left out: {names}.",
+                hint="Ingest it again later.",
+                names=named,
+            )
+        else:
+            remark = KBError(
+                "note.being_written_followed",
+                "Still being written, and left out until the next look: {names}.",
+                names=named,
+            )
+        return (remark,)
 
     def _is_allowed(self, path: Path) -> bool:
         return self._settings is None or is_allowed_path(path, self._settings)

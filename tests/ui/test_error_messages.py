@@ -197,3 +197,19 @@ def test_the_queue_tells_old_troubles_in_german(home: Path) -> None:
     run_page(app)
     assert "Platz schaffen, oder KB_HOME auf einen Ordner" in page_text(app).replace("\\", "")
     service.close()
+
+
+def test_remarks_of_a_listing_are_in_the_page_s_language() -> None:
+    from kb.sources.youtube.listing_end import NEWEST_UPLOADS, page_before
+
+    early = KBError(
+        "note.early_end",
+        "{listed:,} of {reported:,} videos were looked at: the listing ended at {place}.",
+        listed=1200,
+        reported=3000,
+        place=page_before("2024-03-05"),
+    )
+    german, english = said(early)[0], said(early, "en")[0]
+    assert "der ersten Seite vor dem 2024-03-05" in german and "first" not in german
+    assert english == early.message and "1,200" in english
+    assert "Wiedergabelisten" in said(NEWEST_UPLOADS)[0]

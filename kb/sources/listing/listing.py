@@ -21,7 +21,7 @@ class ListingReport:
     entries before filtering, `unavailable` the number of private, removed or blocked ones,
     `units` the API units spent, `via` the name of the lister. `picture` is the address of the
     channel's picture, empty if there is none. `complete` is true once the last entry was seen;
-    `notes` are sentences for the reader.
+    `remarks` are facts for the reader, with code and values as errors have them.
     """
 
     reference: str
@@ -33,8 +33,13 @@ class ListingReport:
     units: int = 0
     via: str = "api"
     complete: bool = False
-    notes: tuple[str, ...] = field(default=())
+    remarks: tuple[KBError, ...] = field(default=())
     picture: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The remarks as English sentences."""
+        return tuple(f"{each.message} {each.hint}".rstrip() for each in self.remarks)
 
 
 class Listing:
@@ -81,10 +86,10 @@ class Listing:
         if self._on_end is not None:
             self._on_end()
 
-    def add_note(self, sentence: str) -> None:
-        """Add a sentence to the report's notes, once."""
-        if sentence not in self.report.notes:
-            self.update(notes=(*self.report.notes, sentence))
+    def add_remark(self, remark: KBError) -> None:
+        """Add a remark to the report, once."""
+        if (remark.message, remark.hint) not in [(r.message, r.hint) for r in self.report.remarks]:
+            self.update(remarks=(*self.report.remarks, remark))
 
     def _filtered(self, items: Iterator[MediaItem]) -> Iterator[MediaItem]:
         seen: set[str] = set()
@@ -143,8 +148,8 @@ def open_listing(
             check()
             listing.update(listed=listing.report.listed + 1)
             yield item
-        for sentence in getattr(source, "notes", ()):
-            listing.add_note(sentence)
+        for remark in getattr(source, "remarks", ()):
+            listing.add_remark(remark)
         listing.update(reported=listing.report.listed, complete=True)
 
     report = ListingReport(reference, source.name, title=reference, via=source.name)

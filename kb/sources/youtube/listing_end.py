@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kb.errors import KBError
 from kb.sources.listing.listing import Listing
 from kb.sources.youtube.links import Link
 from kb.sources.youtube.page_cache import Page
@@ -9,12 +10,45 @@ from kb.sources.youtube.page_cache import Page
 # The service lists at most about this many uploads of a channel.
 UPLOADS_LIMIT = 20_000
 
+WITHOUT_KEY = KBError(
+    "note.without_key",
+    "Listed without a YouTube Data API key: slower, with approximate dates and without "
+    "descriptions or tags.",
+    hint="Put a key into the file that YT_API_KEYS_FILE names.",
+)
+DETAILS_LATER = KBError(
+    "note.details_later", "Without a YouTube Data API key the details come with the download."
+)
+KEYS_USED_UP = KBError(
+    "note.keys_used_up", "The keys have used up their day; the details come with the download."
+)
+ONE_VIDEO = KBError(
+    "note.one_video", "Only this video was taken; for its playlist give the list's link."
+)
+NEWEST_UPLOADS = KBError(
+    "note.newest_uploads",
+    "YouTube lists only the newest {limit:,} or so uploads of a channel; older ones can be reached "
+    "through its playlists.",
+    limit=UPLOADS_LIMIT,
+)
+NO_NEW_VIDEO = KBError("clause.no_new_video", "the first page without a new video")
+
+
+def page_before(day: str) -> KBError:
+    """Return the clause for the first page whose videos are older than a day."""
+    return KBError("clause.before_day", "the first page before {day}", day=day)
+
 
 def note_ignored_page(listing: Listing, link: Link) -> None:
     if link.ignored:
-        listing.add_note(
-            f"The page {link.ignored!r} of a channel cannot be listed: all uploads of the channel "
-            "are taken. For one playlist give its link or --playlist, for a search --title."
+        listing.add_remark(
+            KBError(
+                "note.page_ignored",
+                "The page {page!r} of a channel cannot be listed: all uploads of the channel are "
+                "taken.",
+                hint="For one playlist give its link or --playlist, for a search --title.",
+                page=link.ignored,
+            )
         )
 
 
@@ -39,12 +73,17 @@ class DateOrder:
             self._last = moment
 
 
-def note_early_end(listing: Listing, place: str) -> None:
+def note_early_end(listing: Listing, place: KBError) -> None:
     report = listing.report
     if report.reported is not None and report.listed < report.reported:
-        listing.add_note(
-            f"{report.listed:,} of {report.reported:,} videos were looked at: the listing ended "
-            f"at {place}."
+        listing.add_remark(
+            KBError(
+                "note.early_end",
+                "{listed:,} of {reported:,} videos were looked at: the listing ended at {place}.",
+                listed=report.listed,
+                reported=report.reported,
+                place=place,
+            )
         )
 
 
@@ -54,9 +93,15 @@ def note_missing(listing: Listing) -> int:
     missing = (report.reported or 0) - report.listed
     if missing <= 0 or (report.reported or 0) > UPLOADS_LIMIT:
         return 0
-    listing.add_note(
-        f"YouTube counts {report.reported:,} videos and listed {report.listed:,}: {missing:,} may "
-        "be missing, such as one that moved while others were removed. The next look at what is "
-        "new goes through the whole list again."
+    listing.add_remark(
+        KBError(
+            "note.missing",
+            "YouTube counts {reported:,} videos and listed {listed:,}: {missing:,} may be missing, "
+            "such as one that moved while others were removed.",
+            hint="The next look at what is new goes through the whole list again.",
+            reported=report.reported,
+            listed=report.listed,
+            missing=missing,
+        )
     )
     return missing

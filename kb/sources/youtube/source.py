@@ -28,11 +28,18 @@ from kb.sources.youtube.items import (
 )
 from kb.sources.youtube.links import Link, parse_link
 from kb.sources.youtube.listing_end import (
+    DETAILS_LATER,
+    KEYS_USED_UP,
+    NEWEST_UPLOADS,
+    NO_NEW_VIDEO,
+    ONE_VIDEO,
     UPLOADS_LIMIT,
+    WITHOUT_KEY,
     DateOrder,
     note_early_end,
     note_ignored_page,
     note_missing,
+    page_before,
 )
 from kb.sources.youtube.page_cache import Page, PageStore, prune
 from kb.sources.youtube.whole_listings import WholeListings
@@ -40,10 +47,6 @@ from kb.sources.ytdlp.online_source import OnlineSource
 from kb.types import Availability, AvailabilityState, MediaItem
 
 PICTURE_PX = 160  # a channel's picture is shown small
-_WITHOUT_KEY = (
-    "Listed without a YouTube Data API key: slower, with approximate dates and without "
-    "descriptions or tags. Put a key into the file that YT_API_KEYS_FILE names."
-)
 
 
 class YouTubeSource(OnlineSource):
@@ -128,7 +131,7 @@ class YouTubeSource(OnlineSource):
             listing = Listing(
                 report, lambda _: iter([placeholder_item(link.id)]), video_filters, known
             )
-            listing.add_note("The keys have used up their day; the details come with the download.")
+            listing.add_remark(KEYS_USED_UP)
             return listing
 
     def _open_with_api(
@@ -154,9 +157,7 @@ class YouTubeSource(OnlineSource):
                 complete=True,
             )
             if link.playlist:
-                listing.add_note(
-                    "Only this video was taken; for its playlist give the list's link."
-                )
+                listing.add_remark(ONE_VIDEO)
             return listing
         notice = None
         if link.kind == "playlist":
@@ -171,7 +172,7 @@ class YouTubeSource(OnlineSource):
             try:
                 yield from self._list_items(api, playlist_id, listing, by_date, reuse_s)
             except NoUsableKey:
-                listing.add_note(_WITHOUT_KEY)
+                listing.add_remark(WITHOUT_KEY)
                 yield from self._list_with_ytdlp(_by_id(link, channel_id), listing, check)
 
         listing = Listing(report, produce, filters, known)
@@ -180,12 +181,9 @@ class YouTubeSource(OnlineSource):
         listing.update(units=api.units, **facts)
         note_ignored_page(listing, link)
         if notice is not None:
-            listing.add_note(f"{notice.message} {notice.hint}")
+            listing.add_remark(notice)
         if by_date and (listing.report.reported or 0) > UPLOADS_LIMIT:
-            listing.add_note(
-                f"YouTube lists only the newest {UPLOADS_LIMIT:,} or so uploads of a channel; "
-                "older ones can be reached through its playlists."
-            )
+            listing.add_remark(NEWEST_UPLOADS)
         return listing
 
     def _list_items(
@@ -219,7 +217,7 @@ class YouTubeSource(OnlineSource):
                 continue
             # The newest items come first, and all older ones that are wanted were queued once.
             if may_end and all(item.id in listing.known for item in page.items):
-                note_early_end(listing, "the first page without a new video")
+                note_early_end(listing, NO_NEW_VIDEO)
                 break
             # A listing of new videos that looks at the whole does not rely on the order.
             if (
@@ -228,7 +226,7 @@ class YouTubeSource(OnlineSource):
                 and order.is_kept
                 and all(item.published < filters.after for item in page.items)
             ):
-                note_early_end(listing, f"the first page before {filters.after}")
+                note_early_end(listing, page_before(filters.after))
                 break
         else:
             listing.update(units=api.units, complete=True)
@@ -364,7 +362,7 @@ class YouTubeSource(OnlineSource):
         if link.kind == "video":
             listing = Listing(report, lambda _: iter([placeholder_item(link.id)]), filters, known)
             listing.update(via="yt-dlp", reported=1, listed=1, complete=True)
-            listing.add_note("Without a YouTube Data API key the details come with the download.")
+            listing.add_remark(DETAILS_LATER)
             return listing
         if filters.playlist:
             named = parse_link(filters.playlist)
@@ -380,7 +378,7 @@ class YouTubeSource(OnlineSource):
         listing = Listing(
             report, lambda each: self._list_with_ytdlp(link, each, check), filters, known
         )
-        listing.add_note(_WITHOUT_KEY)
+        listing.add_remark(WITHOUT_KEY)
         note_ignored_page(listing, link)
         return listing
 

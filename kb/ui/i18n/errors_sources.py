@@ -1,6 +1,54 @@
 """German texts of the errors of `kb.sources`, by code: message and hint."""
 
 DE: dict[str, tuple[str, str]] = {
+    # Remarks of a listing, and the clauses in them
+    "note.without_key": (
+        "Ohne Schlüssel der YouTube Data API gelistet: langsamer, mit ungefähren Tagen und ohne "
+        "Beschreibungen und Schlagwörter.",
+        "Einen Schlüssel in die Datei schreiben, die YT_API_KEYS_FILE nennt.",
+    ),
+    "note.details_later": (
+        "Ohne Schlüssel der YouTube Data API kommen die Angaben mit dem Download.",
+        "",
+    ),
+    "note.keys_used_up": (
+        "Die Schlüssel haben ihr Tageskontingent verbraucht; die Angaben kommen mit dem Download.",
+        "",
+    ),
+    "note.one_video": (
+        "Nur dieses Video wurde genommen; für die Wiedergabeliste deren Link angeben.",
+        "",
+    ),
+    "note.newest_uploads": (
+        "YouTube listet nur etwa die neuesten {limit:,} Uploads eines Kanals; ältere sind über "
+        "seine Wiedergabelisten zu erreichen.",
+        "",
+    ),
+    "note.page_ignored": (
+        "Die Seite {page!r} eines Kanals lässt sich nicht listen: alle Uploads des Kanals werden "
+        "genommen.",
+        "Für eine Wiedergabeliste deren Link oder --playlist angeben, für eine Suche --title.",
+    ),
+    "note.early_end": (
+        "{listed:,} von {reported:,} Videos wurden angesehen: das Listen endete bei {place}.",
+        "",
+    ),
+    "note.missing": (
+        "YouTube zählt {reported:,} Videos und hat {listed:,} gelistet: {missing:,} fehlen "
+        "vielleicht, etwa eines, das rückte, während andere entfernt wurden.",
+        "Der nächste Blick auf Neues geht wieder durch die ganze Liste.",
+    ),
+    "note.being_written": (
+        "Wird noch geschrieben und ist ausgelassen: {names}.",
+        "Später noch einmal aufnehmen.",
+    ),
+    "note.being_written_followed": (
+        "Wird noch geschrieben und ist bis zum nächsten Blick ausgelassen: {names}.",
+        "",
+    ),
+    "clause.and_more": ("{names} und {more} weitere", ""),
+    "clause.no_new_video": ("der ersten Seite ohne neues Video", ""),
+    "clause.before_day": ("der ersten Seite vor dem {day}", ""),
     "filters.stored": (
         "Gespeicherte Filter, {name}: {problem}.",
         "Der Quelle noch einmal mit anderen Filtern folgen, oder sie so aufnehmen.",

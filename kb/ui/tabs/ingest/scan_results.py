@@ -60,7 +60,8 @@ def _card(result: ScanResult) -> None:
                 + (f" · {kind}" if kind else "")
             )
             st.markdown(_counts(result))
-            for note in report.notes if report else ():
+            for remark in report.remarks if report else ():
+                note = " ".join(error_messages.translate_error(remark)).rstrip()
                 st.caption(messages.escape_markdown(note))
 
 
