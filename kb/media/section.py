@@ -20,17 +20,19 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from kb.media import ffmpeg
+from kb.media import SAMPLE_RATE_HZ, ffmpeg
 from kb.media.boxes import BOXED, empty_edits
 from kb.media.clocked_reader import (
     PLACES,
     Channels,
+    ClockedReader,
     open_output,
     samples_of,
     track_arguments,
 )
 from kb.media.idle_guard import IdleGuard
 from kb.media.mixdown import Mixdown
+from kb.media.ogg_links import changed_links
 from kb.media.probe import RESET_CLOCKS, MediaProbe, input_arguments, start_arguments
 from kb.media.tracks import Track, by_preference
 
@@ -57,6 +59,9 @@ def write_sound(
     sides = 1 if all(each.channels == 1 for each in chosen) else 2
     rate_hz = max(each.sample_rate_hz or 0 for each in chosen)
     rate_hz = min(max(rate_hz, _RATES_HZ[0]), _RATES_HZ[1])
+    is_chain = found.container == "ogg" and bool(changed_links(found.path))
+    if is_chain:
+        rate_hz = SAMPLE_RATE_HZ
     mixdowns, sums = [Mixdown(rate_hz) for _ in chosen], Mixdown(rate_hz)
     at = 0
     with ExitStack() as readers, wave.open(str(target), "wb") as wav:
@@ -64,7 +69,13 @@ def write_sound(
         wav.setsampwidth(2)
         wav.setframerate(rate_hz)
         sounds = [
-            readers.enter_context(closing(_blocks(found, each, start_s, end_s, rate_hz)))
+            readers.enter_context(
+                closing(
+                    _blocks_of_chain(found, each, start_s, end_s)
+                    if is_chain
+                    else _blocks(found, each, start_s, end_s, rate_hz)
+                )
+            )
             for each in chosen
         ]
         for blocks in zip_longest(*sounds, fillvalue=np.zeros((0, PLACES), np.float32)):
@@ -84,6 +95,25 @@ def write_sound(
         target.unlink(missing_ok=True)
         return 0.0
     return start_s + at / rate_hz
+
+
+def _blocks_of_chain(
+    found: MediaProbe, track: Track, start_s: float, end_s: float
+) -> Generator[Channels]:
+    """Yield the sound of a chained Ogg whose parameters change, at the decoder's rate.
+
+    ffmpeg ends at the change; the decoder's reader goes on behind it.
+    """
+    first, end = round(start_s * SAMPLE_RATE_HZ), round(end_s * SAMPLE_RATE_HZ)
+    at = 0
+    with closing(ClockedReader(found, track, round(_BLOCK_S * SAMPLE_RATE_HZ))) as reader:
+        for block in reader.blocks():
+            part = block[max(0, first - at) : max(0, end - at)]
+            at += len(block)
+            if len(part):
+                yield part
+            if at >= end:
+                return
 
 
 def _blocks(

@@ -206,6 +206,23 @@ def test_a_clip_across_a_change_of_rate_and_channels(
     assert lag_s(words, second) == pytest.approx(talk.seconds + 0.07 - 11, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    "parts", [("plain.ogg", "vorbis.ogg"), ("vorbis.ogg", "plain.ogg", "vorbis.ogg")]
+)
+def test_a_clip_behind_a_change_in_a_chained_ogg(
+    tmp_path: Path, folder: Path, talk: Composition, parts: tuple[str, ...]
+) -> None:
+    path = tmp_path / "chain.ogg"
+    path.write_bytes(b"".join((folder / part).read_bytes() for part in parts))
+    whole = read(path)
+    for from_s in (5.0, talk.seconds - 1, talk.seconds + 5):
+        words = read(cut(path, from_s, from_s + 2, tmp_path / "clip.wav"))
+        assert len(words) == pytest.approx(2 * SAMPLE_RATE_HZ, abs=100)
+        assert lag_s(whole[round(from_s * SAMPLE_RATE_HZ) - 800 :], words) == pytest.approx(
+            0.05, abs=0.06
+        )
+
+
 PAGE = """<!doctype html><button onclick="go()">go</button><script>
 window.heard = {};
 function go() {
