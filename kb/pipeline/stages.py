@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -75,19 +76,37 @@ def ensure_media(
     entry = library.find(item.id)
     if entry is None or entry.media_path is None:
         entry = _fetch(library, item, progress, source)
-    elif entry.sha256 and sha256_of(entry.media_path) != entry.sha256:
-        # A hard link shares its content with the source: a change in place changes both.
-        raise MediaUnavailable(
-            "media.changed",
-            "{path} is not the file any more that was taken into the library.",
-            hint="Put the original file back, or ingest the changed one from its own place.",
-            path=shown(entry.media_path),
-        )
+    else:
+        check_unchanged(entry.media_path, entry.sha256)
     if not entry.sha256 and entry.media_path is not None:
         measured = {"media": {"sha256": sha256_of(entry.media_path)}}
         entry = library.write_metadata(entry.item, measured)
     assert entry.media_path is not None
     return LocalMedia(entry.item, entry.media_path, entry.sha256, entry.duration_s or 0.0)
+
+
+def check_unchanged(path: Path, sha256: str, since_s: float | None = None) -> None:
+    """Raise MediaUnavailable if a medium has not the content of its hash any more.
+
+    A file that was last changed before `since_s` (seconds since 1970) is not read. Without a
+    known hash nothing is checked.
+    """
+    if not sha256:
+        return
+    if since_s is not None:
+        with suppress(OSError):  # the hash names the cause
+            status = path.stat()
+            # A file that was put in its place has a new change time, also with the old content's.
+            if max(status.st_mtime, status.st_ctime) < since_s:
+                return
+    if sha256_of(path) != sha256:
+        # A hard link shares its content with the source: a change in place changes both.
+        raise MediaUnavailable(
+            "media.changed",
+            "{path} is not the file any more that was taken into the library.",
+            hint="Put the original file back, or ingest the changed one from its own place.",
+            path=shown(path),
+        )
 
 
 def _fetch(

@@ -7,6 +7,7 @@ import io
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from kb import storage
@@ -334,6 +335,8 @@ class Review:
                 item_id=entry.item.id,
                 folder=self.library.media_folder,
             )
+        # The times of the transcript belong to the sound it was made from.
+        stages.check_unchanged(entry.media_path, entry.sha256, _transcribed_at_s(entry))
         return entry.media_path
 
 
@@ -342,6 +345,14 @@ def _tracks_of(entry: LibraryEntry) -> tuple[int, ...]:
     value = entry.transcribed.get("tracks")
     found = value if isinstance(value, list) else []
     return tuple(n for n in found if isinstance(n, int) and not isinstance(n, bool))
+
+
+def _transcribed_at_s(entry: LibraryEntry) -> float | None:
+    """Return when the transcript was made, in seconds since 1970, or None."""
+    try:
+        return datetime.fromisoformat(str(entry.transcribed.get("at"))).timestamp()
+    except ValueError:
+        return None
 
 
 def _has_video(path: Path) -> bool:

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import imageio_ffmpeg
+import numpy as np
 import pytest
 
-from kb.errors import UsageError
+from kb.errors import MediaUnavailable, UsageError
 from kb.jobs.queue.client import LaneState
 from kb.jobs.queue.outbox import QUEUED
+from kb.media import sha256_of
 from kb.media.probe import probe
 from kb.service import Service
 from kb.service.publisher import check_comparable, check_publishable
@@ -20,6 +22,8 @@ from kb.settings import PROJECT_ROOT, Settings
 from kb.sinks import REMOTE
 from kb.transcript import FORMATS
 from kb.types import MediaItem
+from tests.support.compose import write_wav
+from tests.support.raising import raises
 
 
 @pytest.fixture
@@ -119,3 +123,26 @@ def test_a_clip_has_the_track_of_the_transcript(
     service.library.add_media(item, medium)
     made = service.review.clip(item.id, 0.5, 1.5, tmp_path / "clip.wav")
     assert probe(made).channels == channels
+
+
+@pytest.mark.parametrize("at", ["2020-01-01T00:00:00Z", None, "never", "2999-01-01T00:00:00Z"])
+def test_a_clip_is_refused_once_its_medium_has_other_content(
+    service: Service, tmp_path: Path, at: str | None
+) -> None:
+    item = MediaItem("file:0123456789ab", "file", "file:///a.wav", "A talk", "2026-01-01")
+    source = write_wav(tmp_path / "a.wav", np.zeros(32_000, np.float32))
+    service.library.write_metadata(item, {"transcribed": {"model": "demo", "at": at}})
+    entry = service.library.add_media(item, source, sha256=sha256_of(source))
+    assert service.review.clip(item.id, 0, 1, tmp_path / "first.wav").is_file()
+
+    assert entry.media_path is not None
+    data = bytearray(entry.media_path.read_bytes())
+    data[-2000:] = bytes(range(200)) * 10
+    entry.media_path.chmod(0o600)
+    entry.media_path.write_bytes(data)
+    if at == "2999-01-01T00:00:00Z":  # last changed before then, so it is not read
+        assert service.review.clip(item.id, 0, 1, tmp_path / "second.wav").is_file()
+        return
+    with raises(MediaUnavailable, "media.changed", path=entry.media_path):
+        service.review.clip(item.id, 0, 1, tmp_path / "second.wav")
+    assert not (tmp_path / "second.wav").exists()
