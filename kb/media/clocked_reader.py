@@ -22,7 +22,7 @@ from kb.media import SAMPLE_RATE_HZ, ffmpeg
 from kb.media.decoder_log import DecoderLog
 from kb.media.idle_guard import IdleGuard
 from kb.media.ogg_links import changed_links
-from kb.media.probe import MediaProbe, input_arguments, start_arguments
+from kb.media.probe import RESET_CLOCKS, MediaProbe, input_arguments, start_arguments
 from kb.media.tracks import Track
 
 Channels = NDArray[np.float32]
@@ -93,6 +93,8 @@ class ClockedReader:
         self._block = self._empty_block()
         self._filled = 0
         self._at = 0  # samples of the medium's clock that are placed
+        self._usual = 0  # samples of a packet at the rate of the first header
+        self._ahead = 0  # samples in `_offset` that count up to the stream's next own time
         self._offset = 0  # of the medium's clock against that of the packets, after a jump of it
 
     def blocks(self) -> Iterator[Channels]:
@@ -124,6 +126,17 @@ class ClockedReader:
                 for packet in early:
                     yield from self._place(packet)
             early, early_samples = [], 0
+            if previous is not None and self._follows_old_rate(first - previous, len(last[-1])):
+                change = len(last[-1]) - (first - previous)
+                self._offset += change
+                self._ahead += max(0, change)
+            elif self._ahead:
+                # A time of the stream itself. Where the computed times ran ahead of it instead,
+                # ffmpeg has moved the clock.
+                self._offset -= self._ahead
+                self._ahead = 0
+            elif not self._usual and len(last) == _LAST_PACKETS:
+                self._usual = len(last[-1])
             shift = first + self._offset - self._at
             if previous is not None and self._has_no_times:
                 shift = 0
@@ -146,6 +159,16 @@ class ClockedReader:
             yield from self._place(packet)
         if self._filled:
             yield self._block[: self._filled]
+
+    def _follows_old_rate(self, step: int, length: int) -> bool:
+        """Return True if a packet's time is computed from a rate that the sound has no more.
+
+        A transport stream has a time for each group of frames; ffmpeg computes those between from
+        the rate in the first header, also where a file of another rate is joined.
+        """
+        if self._found.container not in RESET_CLOCKS or not self._usual:
+            return False
+        return abs(step - self._usual) <= 2 and abs(length - self._usual) > self._usual // 20
 
     def _start(self, byte: int) -> None:
         """Start ffmpeg for the file from a byte on."""

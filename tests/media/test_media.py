@@ -549,3 +549,22 @@ def test_errors_are_the_projects_own(tmp_path: Path) -> None:
 
 def test_clock() -> None:
     assert [clock(s) for s in (0, 42.9, 99.9999, 3725)] == ["0:00", "0:42", "1:40", "1:02:05"]
+
+
+@pytest.mark.parametrize("rates", [(16_000, 48_000), (48_000, 16_000), (16_000, 48_000, 16_000)])
+def test_joined_transport_streams_of_other_rates_have_no_hole(
+    tmp_path: Path, rates: tuple[int, ...]
+) -> None:
+    data = b""
+    for number, rate in enumerate(rates):
+        part = tmp_path / f"{number}.ts"
+        ffmpeg("-f", "lavfi", "-i", TONE.format(4), "-ar", str(rate), *AAC, part)
+        data += part.read_bytes()
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(data)
+    stream = decode(joined)
+    samples = np.concatenate(list(stream))
+    assert len(samples) / SAMPLE_RATE_HZ == pytest.approx(4 * len(rates), abs=0.4)
+    assert stream.warnings == ()
+    loud = np.abs(samples[: len(samples) // 800 * 800].reshape(-1, 800)).max(axis=1) > 0.05
+    assert loud.mean() > 0.95
