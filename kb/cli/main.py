@@ -27,6 +27,7 @@ from kb.cli.options import (
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
 from kb.cli.output.items import print_uncertain_spans
+from kb.cli.output.library import print_new_libraries
 from kb.cli.output.machine import print_checks
 from kb.cli.output.progress import media_progress
 from kb.cli.output.search import print_search, search_document
@@ -363,6 +364,7 @@ def _run_command(arguments: list[str] | None, *, check: bool) -> int:
             result = app(args=arguments, prog_name="kb", standalone_mode=False)
     except KBError as error:
         console.print_error(error)
+        print_new_libraries()
         return error.exit_code
     except _ClickException as error:
         error.show()

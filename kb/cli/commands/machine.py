@@ -33,7 +33,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Show who did what in this library: sign-ins, uploads, ingests, corrections, settings."""
-    lines = Service.of_existing_library().audit.read(limit)
+    lines = Service().audit.read(limit) or Service.of_existing_library().audit.read(limit)
     if as_json:
         console.print_json(lines)
         return

@@ -9,6 +9,8 @@ from pathlib import Path
 from kb.cli.output import console
 from kb.service.existing import has_library
 
+_made: list[Path] = []  # by commands that failed: their error comes first
+
 
 @contextmanager
 def new_library_note(home: Path) -> Iterator[None]:
@@ -18,4 +20,11 @@ def new_library_note(home: Path) -> Iterator[None]:
         yield
     finally:
         if not existed and has_library(home):
-            console.print_note(f"New library made in {home}.")
+            _made.append(home)
+    print_new_libraries()
+
+
+def print_new_libraries() -> None:
+    """Print the libraries that were made and not named yet."""
+    while _made:
+        console.print_note(f"New library made in {_made.pop(0)}.")
