@@ -3,6 +3,7 @@
 The copies that are made automatically are in `backups/` of the library folder:
 
     backups/kb-20261126T083548Z-daily.sqlite      once a day, by a worker
+    backups/kb-20261126T093548Z-queued.sqlite     after items were queued, by a worker
     backups/kb-20261126T083548Z-schema7.sqlite    before the schema is changed from version 7
 """
 
@@ -23,8 +24,9 @@ from kb.database.read_only import connect_for_reading
 from kb.errors import LibraryError
 
 SNAPSHOT_FOLDER = "backups"
-DAILY = "daily"
+DAILY, QUEUED = "daily", "queued"
 DAILY_EVERY_S = 20 * 3600.0  # less than a day: a machine that is on during office hours only
+QUEUED_EVERY_S = 900.0  # at most so often: a large database takes seconds
 SCHEMA_KEPT = 2
 LOCK_TIMEOUT_S = 30.0
 CLOCK_SLACK_S = 3600.0
@@ -144,6 +146,21 @@ def daily_snapshot(database: Path, keep: int) -> Snapshot | None:
     if keep < 1 or any(-CLOCK_SLACK_S < age < DAILY_EVERY_S for age in ages):
         return None
     return make_snapshot(database, DAILY, keep)
+
+
+def queue_snapshot(database: Path, queued_at: float | None, keep: int) -> Snapshot | None:
+    """Copy the database if items were queued after the newest copy; return the new copy.
+
+    Files do not say what was queued and not begun. `queued_at`: when the newest item was queued;
+    `keep` 0: no copies. At most one copy every 15 minutes; one remains. Raises LibraryError.
+    """
+    if keep < 1 or queued_at is None:
+        return None
+    now = time.time()
+    made = [each.made_at for each in snapshots(database.parent) if each.made_at < now]
+    if made and (queued_at <= made[0] or now - made[0] < QUEUED_EVERY_S):
+        return None
+    return make_snapshot(database, QUEUED, 1)
 
 
 def _modified_ns(path: Path) -> int:

@@ -47,7 +47,8 @@ def safe_name(filename: str) -> str:
         return len(f"{text}{ending}".encode("utf-8", "replace")) <= _NAME_BYTES
 
     name = sanitize_filename(f"{shorten(printable(stem), fits)}{ending}")
-    return name.strip(". ") or "upload"
+    name = name.strip(". ") or "upload"
+    return f"upload{_PART}" if name == PART_NAME else name
 
 
 def path_of(home: Path, upload_id: str) -> Path | None:
@@ -55,7 +56,7 @@ def path_of(home: Path, upload_id: str) -> Path | None:
     if not _ID.fullmatch(upload_id):
         return None
     try:
-        found = [f for f in (home / FOLDER / upload_id).iterdir() if f.suffix != _PART]
+        found = [f for f in (home / FOLDER / upload_id).iterdir() if f.name != PART_NAME]
     except OSError:
         return None
     return found[0] if len(found) == 1 and found[0].is_file() else None

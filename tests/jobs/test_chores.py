@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -166,3 +167,25 @@ def test_the_database_is_copied_once_a_day(context: WorkerContext) -> None:
     for _ in range(3):
         chores.back_up_database(context)
     assert [each.reason for each in snapshots(context.settings.home)] == ["daily"]
+
+
+def test_the_database_is_copied_after_items_were_queued(
+    context: WorkerContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+
+    def copies_after(minutes: float) -> list[str]:
+        monkeypatch.setattr(time, "time", lambda: now + minutes * 60)
+        chores.back_up_database(context)
+        return [each.reason for each in snapshots(context.settings.home)]
+
+    assert copies_after(0) == ["daily"]
+    monkeypatch.setattr(time, "time", lambda: now + 60)
+    context.subscriptions.follow("https://www.youtube.com/@talks")
+    chores.poll_subscriptions(context)  # queues an item
+    assert copies_after(2) == ["daily"]  # 15 minutes between two copies
+    assert copies_after(16) == ["queued", "daily"]
+    newest = snapshots(context.settings.home)[0].path
+    assert sqlite3.connect(newest).execute("SELECT count(*) FROM kb_items").fetchone() == (1,)
+    assert copies_after(40) == ["queued", "daily"]  # nothing was queued since
+    assert snapshots(context.settings.home)[0].path == newest

@@ -248,6 +248,8 @@ def test_an_upload_that_the_disk_cannot_hold_is_refused_at_once(
         ("Ünïcode 講演.webm", "Ünïcode 講演.webm"),
         ("x" * 400 + ".mp4", "x" * 150 + ".mp4"),
         ("no suffix", "no suffix"),
+        ("talk.part", "talk.part"),
+        ("incoming.part", "upload.part"),
     ],
 )
 def test_names_from_a_browser_are_names_of_one_file(given: str, kept: str) -> None:

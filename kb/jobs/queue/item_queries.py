@@ -132,6 +132,12 @@ class ItemQueries:
             found = {str(state): int(count) for state, count in connection.execute(query)}
         return {state: found.get(state, 0) for state in STATES}
 
+    def last_queued_at(self) -> float | None:
+        """Return the time at which the newest item was queued (epoch seconds), None without."""
+        with self.database.begin() as connection:
+            found: float | None = connection.scalar(sa.select(sa.func.max(items.c.enqueued_at)))
+            return found
+
     def running(self, executor: str) -> set[Key]:
         """Return the keys of the items that the table assigns to a worker."""
         query = sa.select(items.c.id, items.c.serial).where(

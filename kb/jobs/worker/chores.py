@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 
-from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot
+from kb.database.snapshots import SNAPSHOT_FOLDER, daily_snapshot, queue_snapshot
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue import heartbeat, listing_jobs, workflow_ids
 from kb.jobs.queue.item_queries import Key
@@ -92,9 +92,14 @@ def delete_old_records(context: WorkerContext) -> None:
 
 
 def back_up_database(context: WorkerContext) -> None:
-    """Copy a SQLite database once a day. A damaged one is logged and replaces no earlier copy."""
-    path = context.items.database.path
-    if path is not None and daily_snapshot(path, context.settings.backups) is not None:
+    """Copy a SQLite database once a day, and after items were queued.
+
+    A damaged one is logged and replaces no earlier copy.
+    """
+    path, keep = context.items.database.path, context.settings.backups
+    if path is None:
+        return
+    if daily_snapshot(path, keep) or queue_snapshot(path, context.items.last_queued_at(), keep):
         log.info("the database was copied to %s", path.parent / SNAPSHOT_FOLDER)
 
 

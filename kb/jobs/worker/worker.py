@@ -44,6 +44,7 @@ FOLLOW_EVERY_S = 5.0
 PUBLISH_EVERY_S = 10.0
 CHANGES_EVERY_S = 60.0  # between two looks for texts that were changed on disk
 CLEANUP_EVERY_S = 3600.0
+COPY_EVERY_S = 300.0
 IDLE_TIMEOUT_S = 3.0
 # A network share may be disconnected for a short time. If it stays away longer, a person must start
 # the worker again; a worker that ends when idle has a caller that waits for it.
@@ -148,7 +149,7 @@ class Worker:
             (REAP_EVERY_S, lambda: chores.reap_dead_workers(context, detector)),
             (REQUEUE_LOST_EVERY_S, self._requeue_lost),
             (CLEANUP_EVERY_S, lambda: chores.delete_old_records(context)),
-            (CLEANUP_EVERY_S, lambda: chores.back_up_database(context)),
+            (COPY_EVERY_S, lambda: chores.back_up_database(context)),
             (CLEANUP_EVERY_S, lambda: chores.empty_trash(context)),
             (FOLLOW_EVERY_S, lambda: chores.poll_subscriptions(context)),
             (PUBLISH_EVERY_S, lambda: publish_steps.requeue_due(context)),
