@@ -24,6 +24,8 @@ from kb.transcript.foreign import reader
 from kb.transcript.formats import json_document
 from kb.types import MediaRef, Transcript
 
+_ORDER = (*reader.SUFFIXES, *reader.UNREAD_SUFFIXES)
+_BESIDE = frozenset(_ORDER) - {".json"}  # files of an item by their names, besides its JSON
 DAMAGED_SUFFIX = f"{TRANSCRIPT_SUFFIX}.damaged"
 
 
@@ -108,13 +110,13 @@ def _candidates(library: Library) -> dict[str, list[Path]]:
             stem = name.removesuffix(ORIGINAL_SUFFIX).removesuffix(TRANSCRIPT_SUFFIX)
         elif suffix == TEXT_SUFFIX:
             stem = path.stem
-        elif suffix in reader.SUFFIXES and suffix != ".json":
+        elif suffix in _BESIDE:
             stem = subtitle_stem(name)
         else:
             continue
         found.setdefault(stem, []).append(path)
     for files in found.values():
-        files.sort(key=lambda path: reader.SUFFIXES.index(path.suffix.lower()))
+        files.sort(key=lambda path: _ORDER.index(path.suffix.lower()))
     return found
 
 

@@ -7,10 +7,10 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kb.errors import KBError
+from kb.errors import KBError, LibraryError
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.item_states import ACTIVE, HELD
+from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.outbox import SYNCED
 from kb.library import Library, LibraryEntry
 from kb.pipeline import adoption, captions, publish_record, stages
@@ -50,9 +50,20 @@ class Search:
         )
 
     def reindex(self) -> ReindexReport:
-        """Adopt files that the user put into the folder, and rebuild the index."""
+        """Adopt files that the user put into the folder, and rebuild the index.
+
+        Raises LibraryError if the folder of all files is missing though there are items.
+        """
         from kb.sinks.local.sink import LocalSink
 
+        folder = self.library.media_folder
+        if not folder.is_dir() and DONE in self.queue.items.states().values():
+            raise LibraryError(  # a disk that is not connected has lost nothing
+                "library.folder_missing",
+                "The folder of all files is missing: {folder}. The index was not changed.",
+                hint="Connect its disk, or bring it back: kb restore FILE",
+                folder=folder,
+            )
         self.library.prepare()
         self.library.sweep_temporary()
         complete_removals(self.settings, self.library, self.queue)

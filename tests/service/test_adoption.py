@@ -192,6 +192,29 @@ def test_status_and_index_agree_after_a_loss(service: Service, loss: str, way: s
         assert service.queue.retry([item_id]) == [item_id]
 
 
+def test_a_missing_folder_does_not_empty_the_index(service: Service) -> None:
+    lay(service, f"{STEM}.txt", TEXTS["whisper"])
+    lay_sound(service)
+    service.search.reindex()
+    found = hits(service, "mountain")
+    assert found
+    folder = service.library.media_folder
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(LibraryError) as raised:
+        service.search.reindex()
+    assert raised.value.code == "library.folder_missing"
+    assert hits(service, "mountain") == found
+    folder.with_name("away").rename(folder)
+    assert service.search.reindex().items == 1
+
+
+def test_a_form_that_is_not_read_is_named(service: Service) -> None:
+    lay_sound(service)
+    lay(service, f"{STEM}.en.sbv", "0:00:01.000,0:00:02.000\nfalcon\n")
+    report = service.search.reindex()
+    assert any(f"{STEM}.en.sbv" in problem for problem in report.problems)
+
+
 def test_a_transcript_put_back_is_done_again(service: Service) -> None:
     item_id = done_item(service)
     entry = service.items.entry(item_id)

@@ -213,6 +213,7 @@ def test_text_without_times_fills_the_medium(tmp_path: Path, text: str) -> None:
         ("a.json", b'{"segments": [{"start": 1}]}'),
         ("a.json", b'{"title": "A talk", "text": "its description"}'),
         ("a.json", b'{"segments": "none"}'),
+        *((f"a{suffix}", b"words") for suffix in reader.UNREAD_SUFFIXES),
     ],
 )
 def test_what_is_no_transcript_is_named(tmp_path: Path, name: str, data: bytes) -> None:

@@ -17,6 +17,10 @@ from kb.types import Coverage, MediaRef, Timing, Transcript
 ENGINE = "imported"
 SUFFIXES = (".json", ".vtt", ".srt", ".tsv", ".txt")
 """Endings of files that are read, those with the most exact times first."""
+UNREAD_SUFFIXES = (
+    ".sbv", ".lrc", ".ass", ".ssa", ".ttml", ".dfxp", ".rtf", ".docx", ".odt", ".pdf",
+)  # fmt: skip
+"""Endings of transcripts in forms that are not read."""
 MAX_BYTES = 2**28
 
 
@@ -25,9 +29,11 @@ def read(path: Path, media: MediaRef) -> Transcript:
 
     Its `engine` is `imported`, its `model` is the file's ending, and its coverage is unknown. A
     warning names the file and says which times are exact. A document of this project is returned
-    as it is. Raises LibraryError for a file that cannot be read, is no text, is JSON of an unknown
-    form or has no words.
+    as it is. Raises LibraryError for a file that cannot be read, is no text, is of an unknown form
+    or has no words.
     """
+    if path.suffix.lower() in UNREAD_SUFFIXES:
+        raise _not_read(path, f"the form {path.suffix.lower()[1:]} is not known")
     try:
         data = storage.read_user_bytes(path, MAX_BYTES)
     except OSError as error:

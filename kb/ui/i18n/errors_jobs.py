@@ -68,6 +68,10 @@ DE: dict[str, tuple[str, str]] = {
         "Speicher, als da ist; ein kleineres --batch-size oder ein anderes Modell "
         "versuchen, dann: kb retry {item_id}",
     ),
+    "library.folder_missing": (
+        "Der Ordner aller Dateien fehlt: {folder}. Der Index wurde nicht verändert.",
+        "Schließe seine Platte an, oder hole ihn zurück: kb restore DATEI",
+    ),
     "library.missing": (
         "Der Bibliotheksordner {home} ist nicht mehr da.",
         "Ihn bald zurückbringen (oder seine Platte anschließen): es geht von selbst "
