@@ -151,7 +151,7 @@ def daily_snapshot(database: Path, keep: int) -> Snapshot | None:
 def queue_snapshot(database: Path, queued_at: float | None, keep: int) -> Snapshot | None:
     """Copy the database if items were queued after the newest copy; return the new copy.
 
-    Files do not say what was queued and not begun. `queued_at`: when the newest item was queued;
+    Files do not say what was queued and not started. `queued_at`: when the newest item was queued;
     `keep` 0: no copies. At most one copy every 15 minutes; one remains. Raises LibraryError.
     """
     if keep < 1 or queued_at is None:

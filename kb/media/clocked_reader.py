@@ -94,7 +94,7 @@ class ClockedReader:
         self._filled = 0
         self._at = 0  # samples of the medium's clock that are placed
         self._usual = 0  # samples of a packet at the rate of the first header
-        self._ahead = 0  # samples in `_offset` that count up to the stream's next own time
+        self._computed = 0  # samples in `_offset` that count up to the stream's next own time
         self._offset = 0  # of the medium's clock against that of the packets, after a jump of it
 
     def blocks(self) -> Iterator[Channels]:
@@ -129,12 +129,14 @@ class ClockedReader:
             if previous is not None and self._follows_old_rate(first - previous, len(last[-1])):
                 change = len(last[-1]) - (first - previous)
                 self._offset += change
-                self._ahead += max(0, change)
-            elif self._ahead:
-                # A time of the stream itself. Where the computed times ran ahead of it instead,
-                # ffmpeg has moved the clock.
-                self._offset -= self._ahead
-                self._ahead = 0
+                self._computed += change
+            elif self._computed:
+                # A time of the stream itself. ffmpeg has moved the clock where the computed times
+                # ran ahead of it; else the time counts as it is.
+                shift = first + self._offset - self._at
+                if abs(shift - self._computed) <= abs(shift):
+                    self._offset -= self._computed
+                self._computed = 0
             elif not self._usual and len(last) == _LAST_PACKETS:
                 self._usual = len(last[-1])
             shift = first + self._offset - self._at

@@ -92,7 +92,7 @@ def test_with_all_keys_out_a_look_waits_says_so_and_completes_after_the_reset(
         check(waits.problem, "youtube.quota_exhausted", spent=3, count=3)
         assert 0 < len(listed(lab)) < count
         (shown_state,) = json.loads(lab.kb("follow", "--list", "--json").stdout)
-        assert shown_state["error"] == waits.error
+        assert shown_state["error"] == f"{waits.error} {waits.hint}"
         assert waits.error in lab.kb("follow", "--list").stdout
 
         lab.wait_finished()  # all listed items wait for their downloads

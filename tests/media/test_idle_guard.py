@@ -58,17 +58,23 @@ SILENT = {
 }
 
 
+def started_since(before: list[psutil.Process]) -> list[psutil.Process]:
+    """Return this process's child processes that were not there before."""
+    return [child for child in psutil.Process().children() if child not in before]
+
+
 @pytest.mark.parametrize("script", SILENT.values(), ids=SILENT)
 def test_a_silent_decoder_is_ended_and_its_item_may_be_tried_again(
     script: str, tone: Path, fake: Callable[[str], None]
 ) -> None:
+    before = psutil.Process().children()  # tests before this one may have left a helper process
     fake(script)
     stream = decode(tone)
     with raises(MediaUnavailable, "media.ffmpeg_silent", path=tone, seconds=IDLE_S) as caught:
         list(stream)
     assert caught.value.retryable
     assert not stream.finished
-    assert not psutil.Process().children()
+    assert not started_since(before)
 
 
 @pytest.mark.parametrize("name", ["clip.wav", "clip.mp3"])
@@ -84,10 +90,11 @@ def test_a_silent_ffmpeg_ends_a_clip(
 def test_a_silent_encoder_ends_a_clip(
     tone: Path, tmp_path: Path, fake: Callable[[str], None]
 ) -> None:
+    before = psutil.Process().children()
     fake(f'case "$*" in *mp3*) exec sleep 60;; esac\n{REST}')
     with raises(MediaUnavailable, "media.ffmpeg_silent"):
         clip.cut(tone, 0, 1, tmp_path / "clip.mp3")
-    assert not psutil.Process().children()
+    assert not started_since(before)
 
 
 def test_a_section_is_cut_after_a_wait_shorter_than_the_limit(
