@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from kb.media import SAMPLE_RATE_HZ, ffmpeg
 from kb.media.decoder_log import DecoderLog
 from kb.media.idle_guard import IdleGuard
+from kb.media.interrupts import interrupts_deferred, packets_of
 from kb.media.ogg_links import changed_links
 from kb.media.probe import RESET_CLOCKS, MediaProbe, input_arguments, start_arguments
 from kb.media.tracks import Track
@@ -214,7 +215,7 @@ class ClockedReader:
     def _read_pipe(self) -> Iterator[tuple[int, Channels]]:
         try:
             with open_output(self._guard) as container:
-                for packet in container.demux():
+                for packet in packets_of(container):
                     if packet.pts is None or not packet.size:
                         continue
                     assert packet.time_base is not None
@@ -252,7 +253,8 @@ def open_output(guard: IdleGuard) -> InputContainer:
     """Open the output of an ffmpeg that writes NUT. Raises FFmpegError if there is none."""
     # NUT has the medium's tags, which may be in any encoding; nobuffer would lose a packet.
     options = {"probesize": "32", "analyzeduration": "0"}
-    return av.open(guard, "r", format="nut", metadata_errors="replace", options=options)
+    with interrupts_deferred():
+        return av.open(guard, "r", format="nut", metadata_errors="replace", options=options)
 
 
 def _command(found: MediaProbe, track: Track, start: int) -> list[str]:

@@ -31,6 +31,7 @@ from kb.media.clocked_reader import (
     track_arguments,
 )
 from kb.media.idle_guard import IdleGuard
+from kb.media.interrupts import packets_of
 from kb.media.mixdown import Mixdown
 from kb.media.ogg_links import changed_links
 from kb.media.probe import RESET_CLOCKS, MediaProbe, input_arguments, start_arguments
@@ -133,7 +134,7 @@ def _blocks(
     waiting = np.zeros((0, PLACES), np.float32)
     at = 0  # samples of the section that came so far
     with _run(command, found.path) as container:
-        for packet in container.demux():
+        for packet in packets_of(container):
             if packet.pts is None or not packet.size:
                 continue
             values = samples_of(packet)
@@ -193,7 +194,7 @@ def pictures(
 def _frames(container: Any, from_s: float) -> Iterator[NDArray[np.uint8]]:
     video = container.streams.video[0]
     shape = (video.height, video.width, 3)
-    for packet in container.demux():
+    for packet in packets_of(container):
         is_before = packet.pts is None or float(packet.pts * packet.time_base) < from_s - 1e-3
         if packet.size == shape[0] * shape[1] * 3 and not is_before:
             yield np.frombuffer(packet, np.uint8).reshape(shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -129,3 +130,30 @@ def test_a_process_that_no_reader_waits_for_is_not_ended(
     next(blocks)
     time.sleep(2 * IDLE_S)
     assert sum(map(len, blocks)) == 32_000 - 160
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_decoder_is_read_ends_the_program(tmp_path: Path) -> None:
+    """At many moments: a lost Ctrl-C would end the sound early, and the program would go on."""
+    long = write_wav(tmp_path / "long.wav", np.zeros(16_000 * 3600, np.float32))
+    program = (
+        "import sys\nfrom kb.media.decode import decode\n"
+        "print('ready', flush=True)\n"
+        "while True:\n    list(decode(sys.argv[1]))\n"
+    )
+    results = []
+    for number in range(6):
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, str(long)], stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        time.sleep(0.4 + 0.037 * number)
+        process.send_signal(signal.SIGINT)
+        try:
+            results.append(process.wait(10))
+        except subprocess.TimeoutExpired:
+            results.append("went on")
+            process.kill()
+        process.stdout.close()
+    assert results == [-signal.SIGINT] * len(results)
