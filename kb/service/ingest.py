@@ -21,8 +21,9 @@ from kb.settings import Settings
 from kb.sinks import SINKS, check_sink
 from kb.sources.listing.filters import VideoFilters
 from kb.sources.listing.listing import Listing, ListingReport
-from kb.sources.listing.scan import BYTES_PER_S, Scan, scan
+from kb.sources.listing.scan import Scan, disk_shortage, media_bytes, scan
 from kb.types import MediaItem
+from kb.types.safe_text import command_argument
 
 
 @dataclass
@@ -147,7 +148,7 @@ class Ingest:
         if corrected := self.corrections(parts):
             return (
                 f"{begin}it stays, because {', '.join(corrected)} has corrections by hand. To take "
-                f"them over: kb ingest {whole.url} --again"
+                f"them over: kb ingest {command_argument(whole.url)} --again"
             )
         self.removals.replace_parts(parts, whole.id)
         return f"{begin}that item was replaced. {back}"
@@ -228,17 +229,16 @@ class Ingest:
         """Return the names of all knowledge bases."""
         return tuple(SINKS)
 
-    def disk_bytes(self, items: Sequence[MediaItem], keep: str) -> float:
+    def disk_bytes(self, items: Sequence[MediaItem], keep: str) -> int:
         """Return the estimated disk space of the items' media, in bytes.
 
         `keep` has the values of the setting of that name.
         """
-        return sum(
-            int(item.extra.get("size", 0))
-            if item.source == "file"
-            else (item.duration_s or 0.0) * BYTES_PER_S[keep]
-            for item in items
-        )
+        return media_bytes(items, keep, self.settings.home)
+
+    def disk_shortage(self, needed: int, free: int | None) -> KBError | None:
+        """Return the error of a disk that is too small for `needed` bytes; None if it is not."""
+        return disk_shortage(needed, free)
 
     def sinks(self, options: RunOptions) -> tuple[str, ...]:
         """Return the knowledge bases of a run. Raises UsageError for an unknown one."""

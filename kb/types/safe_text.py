@@ -6,7 +6,9 @@ strangers. Each way out has one function here, and every face and exporter uses 
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import unicodedata
 from urllib.parse import urlsplit
 
@@ -61,6 +63,18 @@ def without_unsafe_advice(text: str) -> str:
     """
     sentences = re.split(r"(?<=[.!?])\s+", text)
     return " ".join(each for each in sentences if not _UNSAFE.search(each))
+
+
+def command_argument(text: str) -> str:
+    """Return text as one argument of a command that a user may copy into a shell.
+
+    A shell runs what stands in `$(…)` or behind `;` of an address or a name.
+    """
+    safe = printable(text)
+    if os.name == "nt":  # neither cmd nor PowerShell takes a quote or these signs inside quotes
+        safe = re.sub(r'["`$%]', "", safe)
+        return safe if re.fullmatch(r"[\w@+=:,./\\-]+", safe) else f'"{safe}"'
+    return shlex.quote(safe)
 
 
 def spreadsheet_cell(text: str) -> str:

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import logging
+import os
+import subprocess
 import sys
 import warnings
 from dataclasses import replace
@@ -27,6 +29,7 @@ from kb.transcript.passages import passages
 from kb.types import DocumentFacts, MediaItem
 from kb.types.guarded_output import GuardedFormatter, GuardedStream, guarded_output
 from kb.types.safe_text import (
+    command_argument,
     hide_credentials,
     printable,
     printable_json,
@@ -89,6 +92,27 @@ def test_no_cell_is_a_formula(text: str) -> None:
 )
 def test_other_cells_stay_as_they_are(text: str) -> None:
     assert spreadsheet_cell(text) == text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the quotes of a POSIX shell")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://site.example/$(touch ran)", "https://site.example/`touch ran`", "a; touch ran",
+        "it's; touch ran", '"; touch ran; "', "a\ntouch ran", "a & touch ran", "*", "~", "-x y",
+        "https://www.youtube.com/watch?v=dQw4w9WgXcQ&t=7", "file:///a b/c#d", "a\x1b[2Jb", "",
+    ],
+)  # fmt: skip
+def test_a_shell_takes_an_argument_as_it_is(text: str, tmp_path: Path) -> None:
+    command = f"printf %s {command_argument(text)}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, check=True)
+    assert done.stdout.decode() == printable(text)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["youtube:dQw4w9WgXcQ", "https://site.example/a", "@talks", "a.b"])
+def test_a_plain_argument_needs_no_quotes(text: str) -> None:
+    assert command_argument(text) == text
 
 
 @pytest.mark.parametrize("address", ADDRESSES)

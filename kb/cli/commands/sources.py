@@ -25,6 +25,7 @@ from kb.options import RunOptions
 from kb.service import Service
 from kb.service.existing import has_library
 from kb.service.notation import VideoFilters, format_timestamp, parse_span
+from kb.types.safe_text import command_argument
 
 if TYPE_CHECKING:
     from kb.service.views import Scan, Subscription
@@ -108,7 +109,7 @@ def follow(
         console.print_json(asdict(subscription))
     console.print_note(
         f"Following {subscription.reference}: what is not in the library yet is ingested, now and "
-        f"every {every}. Stop: kb unfollow {source}"
+        f"every {every}. Stop: kb unfollow {command_argument(source)}"
     )
     if not service.queue.workers():
         console.print_note("No worker is running. Start one with: kb worker --detach")

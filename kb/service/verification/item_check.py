@@ -21,6 +21,7 @@ from kb.sinks.base import content_sha256
 from kb.transcript import render
 from kb.transcript.passages import passages
 from kb.types import Passage, Transcript
+from kb.types.safe_text import command_argument
 
 
 @dataclass
@@ -50,7 +51,7 @@ class ItemCheck:
                 mended = self._fetch_again(entry, None)
                 self.run.add(
                     "medium_missing", entry.item.id, f"Its medium {recorded} is missing.",
-                    f"Put the file back, or fetch it again: kb ingest {entry.item.url} --again",
+                    f"Put the file back, or fetch it again: {_again(entry)}",
                     mended=mended,
                 )  # fmt: skip
             return
@@ -62,7 +63,7 @@ class ItemCheck:
                 f"{entry.media_path.name} differs from its recorded SHA-256: it is damaged, or was "
                 "changed in place.",
                 "Put the right file back (kb verify --repair takes it from its source), or move it "
-                f"away and fetch it again: kb ingest {entry.item.url} --again",
+                f"away and fetch it again: {_again(entry)}",
                 mended=mended,
             )  # fmt: skip
 
@@ -83,7 +84,7 @@ class ItemCheck:
         return True
 
     def _check_transcript(self, entry: LibraryEntry, state: str | None) -> Transcript | None:
-        again = f"Transcribe it again: kb ingest {entry.item.url} --again; or: kb restore FILE"
+        again = f"Transcribe it again: {_again(entry)}; or: kb restore FILE"
         if entry.transcript_path is None:
             state = state or entry.state
             if (entry.transcribed or state in (DONE, HELD)) and state not in ACTIVE:
@@ -203,6 +204,11 @@ def _recorded(entry: LibraryEntry, suffix: str) -> str:
     hashes = entry.transcribed.get("sha256")
     value = hashes.get(suffix) if isinstance(hashes, dict) else None
     return value if isinstance(value, str) else ""
+
+
+def _again(entry: LibraryEntry) -> str:
+    """Return the command that fetches and transcribes an item again."""
+    return f"kb ingest {command_argument(entry.item.url)} --again"
 
 
 def _local_file(url: str) -> Path | None:

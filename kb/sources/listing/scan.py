@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kb.errors import UsageError
 from kb.settings import Settings
 from kb.sources.listing.listing import Listing, ListingReport
 from kb.types import AvailabilityState, MediaItem
@@ -78,14 +79,8 @@ class Scan:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for the reader: those of the listing, and a warning about a small disk."""
-        notes = self.report.notes
-        if self.disk_free is not None and self.disk_bytes > self.disk_free:
-            notes += (
-                f"The disk is too small: {self.disk_bytes / 1e9:.1f} GB are needed and "
-                f"{self.disk_free / 1e9:.1f} GB free. Free some space, or set KB_HOME to "
-                "another disk.",
-            )
-        return notes
+        short = disk_shortage(self.disk_bytes, self.disk_free)
+        return (*self.report.notes, *([f"{short.message} {short.hint}"] if short else []))
 
     @property
     def estimate_s(self) -> float | None:
@@ -147,10 +142,7 @@ def scan(
     to_ingest = [each.item for each in items if each.should_ingest]
     audio_s = sum(item.duration_s or 0.0 for item in to_ingest)
     local = listing.report.via == "file"
-    if local:
-        disk_bytes = sum(int(item.extra.get("size", 0)) for item in to_ingest)
-    else:
-        disk_bytes = int(audio_s * BYTES_PER_S[settings.keep])
+    disk_bytes = media_bytes(to_ingest, settings.keep, settings.home)
     low = settings.download_pause_s
     pause_s = (low + max(low, settings.download_pause_max_s)) / 2 if low else 0.0
     # Two bounds apply: the pauses of the limiter between starts, and the time of the transfers.
@@ -165,6 +157,48 @@ def scan(
         download_s=0.0 if local else max(len(to_ingest) * max(pause_s, OVERHEAD_S), transfer_s),
         recognition_s=audio_s / rtfx if rtfx else None,
     )
+
+
+def media_bytes(items: Sequence[MediaItem], keep: str, home: Path) -> int:
+    """Return the estimated disk space of the items' media in the library, in bytes.
+
+    Downloads count by their length and `keep` (the setting of that name). Local files count where
+    they are copied: those on the library's own disk are linked.
+    """
+    device = _device(home)
+    total = 0.0
+    for item in items:
+        if item.source != "file":
+            total += (item.duration_s or 0.0) * BYTES_PER_S[keep]
+        elif device is None or _device(Path(str(item.extra.get("path", "")))) != device:
+            total += int(item.extra.get("size", 0))
+    return int(total)
+
+
+def disk_shortage(needed: int, free: int | None) -> UsageError | None:
+    """Return the error of a disk that is too small for `needed` bytes; None if it is not."""
+    if free is None or needed <= free:
+        return None
+    return UsageError(
+        "scan.disk_too_small",
+        "The disk is too small: {needed_gb:.1f} GB are needed, {missing_gb:.1f} GB more than the "
+        "{free_gb:.1f} GB that are free.",
+        hint="Take fewer media (the newest N), keep the sound only (mp3), free some space, or set "
+        "KB_HOME to a folder on another disk.",
+        needed_gb=needed / 1e9,
+        missing_gb=(needed - free) / 1e9,
+        free_gb=free / 1e9,
+    )
+
+
+def _device(path: Path) -> int | None:
+    """Return the number of the disk of a path, or of its next parent that exists."""
+    for place in (path, *path.parents):
+        try:
+            return place.stat().st_dev
+        except OSError:
+            continue
+    return None
 
 
 def _state(item: MediaItem) -> str:

@@ -7,6 +7,12 @@ DE: dict[str, tuple[str, str]] = {
         "Beschreibungen und Schlagwörter.",
         "Einen Schlüssel in die Datei schreiben, die YT_API_KEYS_FILE nennt.",
     ),
+    "scan.disk_too_small": (
+        "Die Platte ist zu klein: {needed_gb:.1f} GB werden gebraucht, {missing_gb:.1f} GB mehr "
+        "als die {free_gb:.1f} GB, die frei sind.",
+        "Weniger Medien nehmen (die neuesten N), nur den Ton behalten (mp3), Platz schaffen, oder "
+        "KB_HOME auf einen Ordner einer anderen Platte setzen.",
+    ),
     "note.details_later": (
         "Ohne Schlüssel der YouTube Data API kommen die Angaben mit dem Download.",
         "",

@@ -154,6 +154,8 @@ EN: dict[str, str] = {
     "plan_time": "~{time} on this machine",
     "plan_unknown": "time unknown until calibrated",
     "plan_disk": "{size} of {free} free",
+    "plan_confirm_disk": "Start anyway, and free space in time: items wait while the disk is full.",
+    "plan_confirm_long": "Start a run of {time}.",
     "plan_listings": "{count} more are listed by a worker",
     "plan_listings_one": "one more is listed by a worker",
     "plan_corrections": "{items} of these items have {count} corrections by hand: they are kept "
@@ -331,6 +333,9 @@ DE: dict[str, str] = {
     "plan_time": "~{time} auf diesem Rechner",
     "plan_unknown": "Dauer unbekannt, bis gemessen ist",
     "plan_disk": "{size} von {free} frei",
+    "plan_confirm_disk": "Trotzdem starten und rechtzeitig Platz schaffen: Einträge warten, "
+    "solange die Platte voll ist.",
+    "plan_confirm_long": "Einen Lauf von {time} starten.",
     "plan_listings": "{count} weitere listet ein Arbeiter auf",
     "plan_listings_one": "eine weitere Angabe listet ein Arbeiter auf",
     "plan_corrections": "{items} dieser Einträge haben {count} Korrekturen von Hand: Sie bleiben, "

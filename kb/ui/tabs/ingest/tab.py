@@ -27,6 +27,7 @@ from kb.ui.widgets.dropzone import clear, dropzone
 _SOURCES, _SCAN, _INGEST, _PROBLEM = "sources", "look", "sending", "ingest_problem"
 _BUSY = "ingest_busy"
 EVERY_S = 0.7
+LONG_RUN_S = 86_400.0  # a longer run is asked about
 QUEUE_WAIT_S = 1.5  # a click waits so long for the queue, then the page shows progress
 
 
@@ -204,15 +205,64 @@ def _plan_and_button(
         problem: KBError | None = st.session_state.pop(_PROBLEM, None)
         if problem is not None:
             messages.error(problem)
+        confirmed = _confirm(service, found, items, speed, keep)
         count = len(items)
         label = text("start_listing") if listings else text("start")
         if count and not listings:
             label = plural_text("start_items", count)
         st.button(
             text("sending") if ingest_thread else label, type="primary", key="start",
-            disabled=ingest_thread is not None or not (items or listings),
+            disabled=ingest_thread is not None or not (items or listings) or not confirmed,
             on_click=_start, args=(tuple(items), tuple(listings)),
         )  # fmt: skip
+
+
+def _confirm(
+    service: Service,
+    found: Sequence[scan_thread.ScanResult],
+    items: Sequence[MediaItem],
+    speed: Estimate,
+    keep: str,
+) -> bool:
+    """Ask before a run that does not fit the disk or takes longer than a day; return the answer."""
+    questions: list[str] = []
+    needed = service.ingest.disk_bytes(items, keep)
+    short = service.ingest.disk_shortage(needed, _free_bytes(found))
+    if short is not None:
+        messages.error(short)
+        questions.append(text("plan_confirm_disk"))
+    seconds = expected_s(found, items, speed)
+    if seconds is not None and seconds > LONG_RUN_S:
+        questions.append(text("plan_confirm_long", time=messages.format_timedelta(seconds)))
+    if not questions:
+        return True
+    # Another selection is another question.
+    key = f"plan_confirm_{len(items)}_{needed}_{len(questions)}"
+    return st.checkbox(" ".join(questions), key=key)
+
+
+def expected_s(
+    found: Sequence[scan_thread.ScanResult], items: Sequence[MediaItem], speed: Estimate
+) -> float | None:
+    """Return the expected seconds of a run, None if length or speed are not known.
+
+    Downloads and recognition overlap.
+    """
+    audio_s = audio_duration_s(items)
+    if not audio_s or not speed.rtfx:
+        return None
+    scans = [each.scan for each in found if each.scan]
+    online = sum(item.source != "file" for item in items)
+    listed = sum(
+        each.should_ingest and each.item.source != "file" for s in scans for each in s.items
+    )
+    share = min(1.0, online / max(1, listed))
+    return max(audio_s / speed.rtfx, sum(scan.download_s for scan in scans) * share)
+
+
+def _free_bytes(found: Sequence[scan_thread.ScanResult]) -> int | None:
+    free = (each.scan.disk_free for each in found if each.scan)
+    return next((value for value in free if value is not None), None)
 
 
 def plan(
@@ -243,32 +293,17 @@ def plan(
     if units := sum(scan.report.units for scan in scans):
         parts.append(plural_text("plan_units", units))
     if audio_s:
-        if not speed.rtfx:
+        seconds = expected_s(found, items, speed)
+        if seconds is None:
             parts.append(text("plan_unknown"))
         else:
-            online = sum(item.source != "file" for item in items)
-            share = online / max(
-                1,
-                sum(
-                    each.should_ingest and each.item.source != "file"
-                    for s in scans
-                    for each in s.items
-                ),
-            )
-            download_s = sum(scan.download_s for scan in scans) * min(1.0, share)
-            parts.append(
-                text(
-                    "plan_time",
-                    time=messages.format_timedelta(max(audio_s / speed.rtfx, download_s)),
-                )
-            )
-    free = next((scan.disk_free for scan in scans if scan.disk_free is not None), None)
+            parts.append(text("plan_time", time=messages.format_timedelta(seconds)))
     if items:
         parts.append(
             text(
                 "plan_disk",
                 size=messages.format_size(session.service().ingest.disk_bytes(items, keep)),
-                free=messages.format_size(free),
+                free=messages.format_size(_free_bytes(found)),
             )
         )
     if listings:
