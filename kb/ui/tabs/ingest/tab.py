@@ -238,7 +238,7 @@ def _confirm(
         return True
     # Another selection is another question.
     key = f"plan_confirm_{len(items)}_{needed}_{len(questions)}"
-    return st.checkbox(" ".join(questions), key=key)
+    return bool(st.checkbox(" ".join(questions), key=key))
 
 
 def expected_s(
