@@ -33,6 +33,7 @@ def run_json(lab: Lab, *arguments: str, check: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_from_a_handle_to_an_answer(site: Site, tmp_path: Path) -> None:
     with site.lab(tmp_path / "lab") as lab:
         plan = run_json(lab, "scan", "@talks")

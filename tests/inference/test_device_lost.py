@@ -58,6 +58,7 @@ def read(host: FlakyInferenceProcess, path: Path) -> tuple[Transcript, int]:
             lost += 1
 
 
+@pytest.mark.long
 def test_a_fresh_process_goes_on_and_a_success_forgives(
     host: FlakyInferenceProcess, trouble: Path, tmp_path: Path
 ) -> None:

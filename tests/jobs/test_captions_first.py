@@ -33,6 +33,7 @@ def vtt(words: list[tuple[str, float, float]]) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_captions_stand_in_until_the_transcript_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

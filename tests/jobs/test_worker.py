@@ -165,6 +165,7 @@ def test_a_paused_queue_starts_no_item(warm: Warm) -> None:
     assert {s.state for s in warm.wait_finished(ids).values()} == {"done"}
 
 
+@pytest.mark.long
 def test_a_paused_item_goes_on_when_it_is_resumed(warm: Warm) -> None:
     _ = warm.worker
     item_id = warm.begin_long()

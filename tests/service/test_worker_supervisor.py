@@ -51,8 +51,8 @@ def test_the_worker_is_started_and_comes_back_when_killed_but_not_when_stopped(
         (first,) = alive()
         assert supervisor.view(service).state == "running"
         psutil.Process(first).kill()
-        wait(lambda: bool(alive()) and alive() != [first], "another worker in its place")
-        assert len(alive()) == 1
+        # On a busy machine a heartbeat may be late, and no worker seems to be alive for a moment.
+        wait(lambda: [pid != first for pid in alive()] == [True], "another worker in its place")
         supervisor.stop(service)
         wait(lambda: not alive(), "the end of the worker")
         assert supervisor.view(service).state in ("stopped", "stopping")

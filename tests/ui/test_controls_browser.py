@@ -24,6 +24,7 @@ TALKS, SHORTS = 240, 7
 STEP_MS = 90_000
 
 
+@pytest.mark.long
 def test_filters_pages_find_and_language(tmp_path: Path) -> None:
     browser.require_browser()
     key = fake_key("c")

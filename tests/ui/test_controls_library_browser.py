@@ -134,6 +134,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             yield Site(address, home, odin, presets, harbour, failed, chromium)
 
 
+@pytest.mark.long
 def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> None:
     tab = site.opened("?tab=Library")
     table = tab.locator('[data-testid="stDataFrame"]')
@@ -222,6 +223,7 @@ def test_the_list_the_bar_the_finder_the_editor_and_the_exports(site: Site) -> N
     tab.context.close()
 
 
+@pytest.mark.long
 def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Path) -> None:
     odin, service = site.odin, site.service()
     tab = site.opened("?tab=Knowledge%20base")
@@ -296,6 +298,7 @@ def test_retry_send_stop_sync_and_mistakes_of_an_upload(site: Site, tmp_path: Pa
     tab.context.close()
 
 
+@pytest.mark.long
 def test_presets_history_and_a_measurement(site: Site) -> None:
     tab = site.opened("?tab=GPU")
     for key, inside in (("gpu-history", "stVegaLiteChart"), ("gpu-speeds", "stDataFrame")):

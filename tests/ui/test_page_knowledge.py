@@ -41,6 +41,7 @@ def test_without_a_key_it_says_where_to_put_one(home: Path) -> None:
 
 @pytest.mark.browser
 @pytest.mark.slow
+@pytest.mark.long
 def test_check_compare_sync_ask_and_upload_in_a_browser(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ SERIOUS = ("serious", "critical")
 
 @pytest.mark.browser
 @pytest.mark.slow
+@pytest.mark.long
 def test_presets_keys_defaults_subscriptions_and_health_in_a_browser(tmp_path: Path) -> None:
     from tests.support import browser
     from tests.support.app_server import dashboard
