@@ -314,6 +314,18 @@ def _caf(file: BinaryIO, size: int) -> FileEnd:
     return FileEnd(cut=False)
 
 
+def _voc(file: BinaryIO, size: int) -> FileEnd:
+    """Creative Voice: blocks of a type (0 ends the file), a length of 24 bits, and samples."""
+    at: int = struct.unpack("<H", _read(file, 20, 2))[0]
+    while at < size and 0 < _read(file, at, 1)[0] < 10:
+        at += 4 + int.from_bytes(_read(file, at + 1, 3), "little")
+    if at > size:
+        return FileEnd(cut=True)
+    if _is_left_over(file, at, size):
+        return FileEnd(cut=False, unread_share=(size - at) / size)
+    return FileEnd(cut=False)
+
+
 def _by_own_header(count: int) -> Callable[[BinaryIO, int], FileEnd]:
     """Return a search for the file's first bytes behind its start."""
 
@@ -366,7 +378,7 @@ def _matroska(file: BinaryIO, size: int) -> FileEnd:
 _FAMILIES = {**dict.fromkeys(("mp4", "m4a", "3gp", "3g2", "mj2"), "mov"), "webm": "matroska"}
 _BY_FORMAT: dict[str, Callable[[BinaryIO, int], FileEnd]] = {
     "wav": _wav, "avi": _avi, "aiff": _aiff, "w64": _w64, "mov": _mp4, "ogg": _ogg,
-    "mpegts": _mpegts, "asf": _asf, "caf": _caf, "amr": _amr, "flac": _flac,
+    "mpegts": _mpegts, "asf": _asf, "caf": _caf, "voc": _voc, "amr": _amr, "flac": _flac,
     "matroska": _matroska, "tta": _by_own_header(10), "flv": _by_own_header(9),
     **{name: _frames(length_of) for name, length_of in frame_chain.BY_FORMAT.items()},
 }  # fmt: skip

@@ -33,7 +33,7 @@ SOUNDS = {
     "a.latm": "-c:a aac -f latm", "a.ac3": "", "a.eac3": "", "a.dts": "-c:a dca -strict -2",
     "a.amr": "-ar 8000 -c:a libopencore_amrnb", "a.ogg": "-c:a libopus", "vorbis.ogg":
     "-c:a libvorbis", "flac.ogg": "-c:a flac", "a.wma": "", "a.m4a": "-c:a aac",
-    "first.m4a": "-c:a aac -movflags +faststart", "a.mka": "-c:a pcm_s16le",
+    "first.m4a": "-c:a aac -movflags +faststart", "a.mka": "-c:a pcm_s16le", "a.voc": "",
 }  # fmt: skip
 FILMS = {
     "a.mp4": f"{H264} -movflags +faststart", "frag.mp4":
@@ -99,7 +99,7 @@ def test_a_cut_file_is_noticed(
     assert "truncated" in (stream.warning or "")
 
 
-JOINED_UNREAD = ["a.aiff", "a.caf", "a.w64", "a.tta", "a.m4a", "a.mp4", "a.flv", "a.wma"]
+JOINED_UNREAD = ["a.aiff", "a.caf", "a.w64", "a.tta", "a.m4a", "a.mp4", "a.flv", "a.wma", "a.voc"]
 JOINED_READ = ["a.wav", "pipe.wav", "bare.mp3", "vbr.mp3", "a.aac", "a.ogg", "a.au", "a.avi"]
 
 
@@ -224,6 +224,18 @@ def test_samples_behind_the_end_that_a_header_gives_are_noticed(
     assert stream.duration_s == pytest.approx(LENGTH_S / 2, abs=0.05)
     assert stream.truncated
     assert sum(loss.duration_s for loss in stream.losses) == pytest.approx(LENGTH_S / 2, abs=0.1)
+
+
+def test_samples_behind_a_block_that_is_too_short_are_noticed(
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
+    data = bytearray(files["a.voc"].read_bytes())
+    data[27:30] = (1000).to_bytes(3, "little")  # the length of the first block
+    path = tmp_path / "a.voc"
+    path.write_bytes(data)
+    stream = read(path)
+    assert stream.duration_s < 1 and stream.truncated
+    assert sum(loss.duration_s for loss in stream.losses) > LENGTH_S - 1
 
 
 @pytest.mark.parametrize("name", ["a.aiff", "a.w64"])
