@@ -9,6 +9,7 @@ docstring begins with a question word.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 import sys
@@ -60,7 +61,11 @@ def _question_docstrings(text: str) -> Iterator[tuple[int, str]]:
 
 def main() -> int:
     """Print the findings; return the exit code."""
-    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent
+    )
+    root = parser.parse_args().folder
     found = list(findings(root))
     for line in found:
         print(line)

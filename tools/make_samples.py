@@ -9,6 +9,7 @@ known; the slides are drawn here. The same call gives the same files. Beside eac
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import sys
@@ -362,4 +363,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "samples")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "samples")
+    main(parser.parse_args().folder)
