@@ -31,7 +31,7 @@ test: setup
 	$(PYTEST) -m 'not long'
 
 quick: setup
-	$(PYTEST) -m 'not slow and not browser and not long'
+	$(PYTEST) -m 'not slow and not browser and not long and not whole_run'
 
 test-long: setup
 	$(PYTEST) -m 'long or whole_run'

@@ -19,6 +19,8 @@ from tests.support.raising import raises
 from tests.support.speech import Oracle
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_broken_context_fails_all_waiting_windows_at_once(opened: Callable[..., Batcher]) -> None:
     tries = []

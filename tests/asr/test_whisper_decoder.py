@@ -29,6 +29,8 @@ from kb.asr.engines.whisper.timestamp_rules import TimestampRules, TokenChoice
 from tests.support.compose import compose, random_plan
 from tests.support.speech import bank
 
+pytestmark = pytest.mark.slow
+
 EN, DE, TRANSCRIBE = 856, 858, 957
 
 

@@ -24,6 +24,8 @@ from kb.types import Coverage, MediaRef, Segment, SpeechSpan, Timing, Transcript
 from tests.support.compose import SAMPLE_RATE, compose
 from tests.support.speech import bank
 
+pytestmark = pytest.mark.slow
+
 SEED = 14
 
 

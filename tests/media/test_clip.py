@@ -19,6 +19,8 @@ from kb.transcript.chunks import parse_time
 from tests.support.compose import write_wav
 from tests.support.raising import raises
 
+pytestmark = pytest.mark.slow
+
 FILM = PROJECT_ROOT / "samples" / "The harbour in winter.mp4"
 
 

@@ -25,6 +25,8 @@ from kb.media.probe import probe
 from tests.support.browser import browser, require_browser
 from tests.support.compose import Composition, WordBank, compose, write_wav
 
+pytestmark = pytest.mark.slow
+
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 PLAN = (
     "mountain garden harbour river | 1.5 | village island forest valley | 1.5 | "

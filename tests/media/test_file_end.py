@@ -17,6 +17,8 @@ from kb.media.file_end import file_end
 from kb.media.probe import probe
 from tests.support.compose import WordBank, compose, write_wav
 
+pytestmark = pytest.mark.slow
+
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 LENGTH_S = 6.0
 H264 = "-c:v libx264 -preset ultrafast -g 10 -c:a aac"

@@ -22,6 +22,8 @@ from kb.sources.ytdlp.tracks import fetched_language, format_selector, with_trac
 from kb.types import MediaItem
 from tests.fakes.media import FakeMedia
 
+pytestmark = pytest.mark.slow
+
 SECONDS, SEGMENT_S = 20, 2
 HLS = "application/vnd.apple.mpegurl"
 
