@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ def _write_sound(sound: Path, target: Path) -> None:
         *("-i", f"file:{sound}", "-c:a", AUDIO_CODECS[target.suffix], f"file:{target}"),
     ]
     process = ffmpeg.start(command)
-    with IdleGuard(process) as guard:
+    with closing(IdleGuard(process)) as guard:
         try:
             with guard.waiting():
                 _, messages = process.communicate()
@@ -202,7 +202,7 @@ def _write_film(
                     audio_codec="aac" if sound else None,
                     pixel_format="yuv420p",
                 )
-                guard = ended.enter_context(IdleGuard(writer.proc))
+                guard = ended.enter_context(closing(IdleGuard(writer.proc)))
                 ended.callback(writer.close)
             with guard.waiting():
                 _write_frame(writer, guard, frame, target)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -116,7 +117,7 @@ WORKING = {
 def test_a_process_that_works_is_not_ended(script: str) -> None:
     command = [sys.executable, "-c", f"import time\n{script}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        with IdleGuard(process, IDLE_S) as guard, guard.waiting():
+        with closing(IdleGuard(process, IDLE_S)) as guard, guard.waiting():
             time.sleep(3 * IDLE_S)
         assert not guard.ended and process.poll() is None
         process.kill()

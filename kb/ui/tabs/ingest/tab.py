@@ -184,8 +184,9 @@ def _plan_and_button(
 ) -> None:
     listings = scan_thread.unfinished_references(found)
     keep = str(preset_cards.ingest_form(service).value("keep"))
+    needed = service.ingest.disk_bytes(items, keep)
     with st.container(border=True, key="plan"):
-        st.markdown(plan(found, items, listings, speed, keep))
+        st.markdown(plan(found, items, listings, speed, needed))
         if figures.remaining_s and speed.rtfx and items:
             st.caption(
                 text(
@@ -205,7 +206,7 @@ def _plan_and_button(
         problem: KBError | None = st.session_state.pop(_PROBLEM, None)
         if problem is not None:
             messages.error(problem)
-        confirmed = _confirm(service, found, items, speed, keep)
+        confirmed = _confirm(service, found, items, speed, needed)
         count = len(items)
         label = text("start_listing") if listings else text("start")
         if count and not listings:
@@ -222,11 +223,10 @@ def _confirm(
     found: Sequence[scan_thread.ScanResult],
     items: Sequence[MediaItem],
     speed: Estimate,
-    keep: str,
+    needed: int,
 ) -> bool:
     """Ask before a run that does not fit the disk or takes longer than a day; return the answer."""
     questions: list[str] = []
-    needed = service.ingest.disk_bytes(items, keep)
     short = service.ingest.disk_shortage(needed, _free_bytes(found))
     if short is not None:
         messages.error(short)
@@ -270,7 +270,7 @@ def plan(
     items: Sequence[MediaItem],
     listings: Sequence[str],
     speed: Estimate,
-    keep: str,
+    needed: int,
 ) -> str:
     """Return the line before the button: number of items, length and cost."""
     if not found:
@@ -302,7 +302,7 @@ def plan(
         parts.append(
             text(
                 "plan_disk",
-                size=messages.format_size(session.service().ingest.disk_bytes(items, keep)),
+                size=messages.format_size(needed),
                 free=messages.format_size(_free_bytes(found)),
             )
         )
