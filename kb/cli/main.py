@@ -22,6 +22,7 @@ from kb.cli.options import (
     TRANSCRIPT_OPTIONS,
     USAGE_ERROR,
     Json,
+    with_layout_options,
     with_run_options,
 )
 from kb.cli.output import console
@@ -39,6 +40,7 @@ from kb.service.notation import FORMATS, SEARCH_MODES
 from kb.service.private_files import private_files
 from kb.service.setting_choices import check_choices
 from kb.settings import PROJECT_ROOT, get_settings, python_command, tolerant_settings
+from kb.types import SubtitleLayout
 from kb.types.guarded_output import GuardedFormatter, guarded_output
 
 # The base class of errors about arguments. Newer versions of typer contain click and do not
@@ -62,10 +64,12 @@ care.register(app)
 
 
 @app.command()
+@with_layout_options
 @with_run_options(*TRANSCRIPT_OPTIONS)
 def transcribe(
     file: Annotated[Path, typer.Argument(help="Any audio or video file.")],
     options: RunOptions,
+    layout: SubtitleLayout,
     format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)] = "txt",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
@@ -88,7 +92,7 @@ def transcribe(
     try:
         with media_progress(file.name, shown=sys.stderr.isatty()) as progress:
             transcript = service.transcription.run(file, options, progress)
-        text = service.items.render(transcript, name)
+        text = service.items.render(transcript, name, layout=layout)
     except MediaUnavailable as error:
         # The only input cannot be used, so this is a usage error.
         raise error.recast(UsageError) from error
@@ -96,6 +100,8 @@ def transcribe(
         service.close()
     for warning in transcript.warnings:
         console.print_warning(warning)
+    if not transcript.text.strip():
+        console.print_warning(f"{file.name} has no words: its {name} has no text.")
     if output is None:
         sys.stdout.write(text)
     else:
@@ -217,18 +223,23 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
 
 
 @app.command()
+@with_layout_options
 @with_run_options("timestamps")
 def export(
     item_id: Annotated[str, typer.Argument(metavar="ID")],
     format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)],
     options: RunOptions,
+    layout: SubtitleLayout,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
     ] = None,
 ) -> None:
     """A transcript in another format."""
     service = Service.of_existing_library()
-    text = service.items.export(item_id, format, options.timestamps)
+    text = service.items.export(item_id, format, options.timestamps, layout)
+    # The file of a transcript without words is small, and reading it again is cheap.
+    if len(text) < 1000 and not service.items.has_words(item_id):
+        console.print_warning(f"{item_id} has no words: its {format} has no text.")
     if output is None:
         sys.stdout.write(text)
         return

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from kb.export_options import LAYOUT_OPTIONS, LayoutOptions
 from kb.options import OPTIONS, Option, RunOptions, parse_metadata, parse_names
 from kb.service.notation import VideoFilters, parse_day, parse_span
+from kb.types import SubtitleLayout
 
 OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -31,17 +33,41 @@ def with_run_options(*names: str) -> Callable[[_Command], _Command]:
     as `RunOptions`.
     """
     chosen = {name: OPTIONS[name] for name in names} if names else OPTIONS
-    parameters = [_parameter(option) for option in chosen.values()]
+    return lambda command: _with_options(command, "options", chosen, RunOptions)
 
-    def build(typed: Mapping[str, Any]) -> RunOptions:
-        return RunOptions(
+
+def with_layout_options(command: _Command) -> _Command:
+    """Return the command with its parameter `layout` replaced by flags.
+
+    The flags are those of `LAYOUT_OPTIONS`. The command receives a `SubtitleLayout`; a value that
+    is not accepted raises UsageError before the command runs.
+    """
+
+    def build(**values: Any) -> SubtitleLayout:
+        return LayoutOptions(**values).resolve()
+
+    # The flag `--layout` has the same name as the command's parameter, which it replaces.
+    return _with_options(command, "layout", LAYOUT_OPTIONS, build)
+
+
+def _with_options(
+    command: _Command, name: str, options: Mapping[str, Option], make: Callable[..., Any]
+) -> _Command:
+    """Return the command with its parameter `name` replaced by the flags of options.
+
+    `make` gets the typed values by the options' names.
+    """
+    parameters = [_parameter(option) for option in options.values()]
+
+    def build(typed: Mapping[str, Any]) -> Any:
+        return make(
             **{
                 option.name: _value(option, typed[parameter.name])
-                for option, parameter in zip(chosen.values(), parameters, strict=True)
+                for option, parameter in zip(options.values(), parameters, strict=True)
             }
         )
 
-    return lambda command: _with_parameters(command, "options", parameters, build)
+    return _with_parameters(command, name, parameters, build)
 
 
 def with_filter_options(command: _Command) -> _Command:
@@ -58,11 +84,14 @@ def _parameter(option: Option) -> inspect.Parameter:
         default = False  # the flag switches the option off
     annotation = value_type if default is not None else value_type | None
     name = option.flag.split("/")[0].removeprefix("--").replace("-", "_")
+    flags = [option.flag]
+    if "_" in option.flag:  # a name of openai-whisper's, which is accepted with hyphens as well
+        flags.append(option.flag.replace("_", "-"))
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=default,
-        annotation=Annotated[annotation, typer.Option(option.flag, help=option.help)],
+        annotation=Annotated[annotation, typer.Option(*flags, help=option.help)],
     )
 
 

@@ -24,7 +24,8 @@ from kb.settings import Settings
 from kb.storage.permissions import give_usual_rights
 from kb.transcript import FORMATS, mime_type, render
 from kb.transcript.formats import json_document
-from kb.types import MediaItem, Timestamps, Transcript
+from kb.transcript.time_order import check_times
+from kb.types import MediaItem, SubtitleLayout, Timestamps, Transcript
 from kb.types.safe_text import spreadsheet_file
 
 CHANGED = "changed"  # synced once, and the library has another text since
@@ -191,11 +192,25 @@ class Items:
 
     # As text
 
-    def export(self, item_id: str, format: str, timestamps: Timestamps | None = None) -> str:
-        """Return an item's transcript in one of the export formats. Raises UsageError."""
+    def export(
+        self,
+        item_id: str,
+        format: str,
+        timestamps: Timestamps | None = None,
+        layout: SubtitleLayout | None = None,
+    ) -> str:
+        """Return an item's transcript in one of the export formats.
+
+        Raises UsageError, and TranscriptionError that names the transcript's file for a time that
+        no medium has.
+        """
         entry = self.entry(item_id)
         transcript = stages.read_transcript(self.library, entry)
-        return self.render(transcript, format, item=entry.item, timestamps=timestamps)
+        if format != "json":
+            check_times(transcript, str(entry.transcript_path))
+        return self.render(
+            transcript, format, item=entry.item, timestamps=timestamps, layout=layout
+        )
 
     def render(
         self,
@@ -204,11 +219,22 @@ class Items:
         *,
         item: MediaItem | None = None,
         timestamps: Timestamps | None = None,
+        layout: SubtitleLayout | None = None,
     ) -> str:
-        """Return a transcript as text; `timestamps` (segment, word) overrides the preset's."""
+        """Return a transcript as text.
+
+        `timestamps` (segment, word) overrides the preset's; `layout` is that of subtitles. Raises
+        TranscriptionError for a time that no medium has.
+        """
         if timestamps is not None:
             transcript = replace(transcript, timestamps=timestamps)
+        if layout is not None:
+            transcript = replace(transcript, layout=layout)
         return render(transcript, format, item=item)
+
+    def has_words(self, item_id: str) -> bool:
+        """Return True if the item's transcript has text. Raises UsageError or LibraryError."""
+        return bool(self.transcript(item_id).text.strip())
 
     def formats(self) -> tuple[str, ...]:
         """Return the names of the export formats."""

@@ -22,10 +22,14 @@ from kb.types.quality import (
     WindowReport,
 )
 from kb.types.recording import RecordingFacts
+from kb.types.subtitle_layout import LAYOUTS, ONE_WORD, STANDARD, LayoutName, SubtitleLayout
 from kb.types.transcript import Revision, TextChange, Timing, Transcript
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
 __all__ = [
+    "LAYOUTS",
+    "ONE_WORD",
+    "STANDARD",
     "Availability",
     "AvailabilityState",
     "CaptionAgreement",
@@ -36,6 +40,7 @@ __all__ = [
     "DocumentFacts",
     "Hit",
     "Keep",
+    "LayoutName",
     "LocalMedia",
     "MediaItem",
     "MediaRef",
@@ -48,6 +53,7 @@ __all__ = [
     "Revision",
     "Segment",
     "SpeechSpan",
+    "SubtitleLayout",
     "TextChange",
     "Timestamps",
     "Timing",

@@ -12,13 +12,14 @@ import re
 from typing import NamedTuple, Protocol
 
 from kb.errors import KBError, NestedText, StoredProblem, render, restored
+from kb.export_options import LAYOUT_OPTIONS
 from kb.options import OPTIONS
 from kb.ui.i18n import errors, language, text
 
 # The label of an option's field, by its flag; some flags mostly carry a value.
 _FIELDS = {
     option.flag.removeprefix("--").split("/")[0]: f"option_{option.name}"
-    for option in OPTIONS.values()
+    for option in (*OPTIONS.values(), *LAYOUT_OPTIONS.values())
 }
 
 

@@ -140,6 +140,23 @@ DE: dict[str, tuple[str, str]] = {
         "Das Transkript von {path} hat eine Zeit, die keine Zahl ist: {cause}.",
         "Noch einmal transkribieren; bleibt es dabei, ein anderes Modell versuchen.",
     ),
+    "transcript.segment_place": ("Segment {segment} ({text!r})", ""),
+    "transcript.word_place": ("Segment {segment}, Wort {word} ({text!r})", ""),
+    "transcript.end_before_start": (
+        "{path}, {place}: das Ende bei {end_s:.3f} s liegt vor dem Anfang bei {start_s:.3f} s.",
+        "Die Zeit in der Datei berichtigen oder das Medium noch einmal transkribieren.",
+    ),
+    "transcript.impossible_time": (
+        "{path}, {place}: {start} bis {end} Sekunden sind keine Zeiten eines Mediums; sie gehen "
+        "von 0 bis {longest:.0f}.",
+        "Die Zeit in der Datei berichtigen oder das Medium noch einmal transkribieren.",
+    ),
+    "layout.unknown": ("Unbekanntes Untertitel-Layout {name!r}.", "Bekannt: {known}."),
+    "layout.option": ("{option} {problem}.", "Ohne {option} gilt der Wert des Layouts."),
+    "layout.durations": (
+        "{shortest} {min_s:g} liegt über {longest} {max_s:g}.",
+        "Eine kürzeste Dauer angeben, die nicht über der längsten liegt.",
+    ),
     "item.no_transcript": (
         "{item_id} ({title}) hat noch kein Transkript.",
         "Aufnehmen: kb ingest, oder noch einmal versuchen: kb retry",
