@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from kb.errors import UsageError
+from kb.transcript.time_order import check_times, in_time_order
 from kb.types import MediaItem, Transcript
 from kb.types.safe_text import printable, printable_json
 
@@ -61,8 +62,13 @@ def render(transcript: Transcript, format: str, *, item: MediaItem | None = None
     """Return the transcript in a format of `FORMATS`: text that ends with a newline unless empty.
 
     `item` has title, date and links for the formats that show them (md). An empty transcript
-    gives a valid document without content. Control sequences are escaped. Raises UsageError for an
-    unknown format.
+    gives a valid document without content. Control sequences are escaped. The exact document (json)
+    has the segments as they are; the other formats have them in order of time. Raises UsageError
+    for an unknown format, and TranscriptionError, with segment and word, for a time that no medium
+    has.
     """
+    if format != "json":
+        check_times(transcript)
+        transcript = in_time_order(transcript)
     text = renderer(format)(transcript, item=item)
     return printable_json(text) if format == "json" else printable(text)

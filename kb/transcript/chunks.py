@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 
 from kb.errors import UsageError
-from kb.types import Segment, Transcript
+from kb.types import Segment, Transcript, Word
 
 HOUR_S = 3600
 _CLOCK_TIME = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
@@ -101,7 +102,8 @@ def pieces(segment: Segment) -> tuple[Piece, ...]:
     """Return the segment's text cut at its words, with their times made to increase.
 
     `join(pieces(segment))` is the segment's text on one line. The text has precedence over the
-    words: if they differ, the segment's time is distributed over the text by its length.
+    words: where they differ, the time between the words that both have is distributed over the text
+    by its length.
     """
     words = [word for word in segment.words if word.text.strip()]
     text = collapse_whitespace(segment.text) or collapse_whitespace(
@@ -115,7 +117,7 @@ def pieces(segment: Segment) -> tuple[Piece, ...]:
         if len(tokens) == len(words):
             found = [(token, False) for token in tokens]
         else:
-            return _spread(tokens, segment)
+            return _aligned(tokens, words, segment)
     result: list[Piece] = []
     latest = segment.start_s if not words else words[0].start_s
     for (part, glued), word in zip(found, words, strict=True):
@@ -134,7 +136,10 @@ def _locate(text: str, words: Sequence[str]) -> list[tuple[str, bool]] | None:
     cursor = 0
     for word in words:
         at = text.find(word, cursor)
-        if at < 0 or any(letter.isalnum() for letter in text[cursor:at]):
+        if at < 0:
+            return None
+        between = text[cursor:at]
+        if between != " " and any(letter.isalnum() for letter in between):
             return None
         space = text.rfind(" ", cursor, at)
         starts.append(0 if not starts else at if space < 0 else space + 1)
@@ -149,16 +154,49 @@ def _locate(text: str, words: Sequence[str]) -> list[tuple[str, bool]] | None:
     ]
 
 
-def _spread(tokens: Sequence[str], segment: Segment) -> tuple[Piece, ...]:
-    """Distribute tokens over the segment's time, each by its number of characters."""
+def _aligned(tokens: Sequence[str], words: Sequence[Word], segment: Segment) -> tuple[Piece, ...]:
+    """Give tokens the times of the same words; the others share the time between these.
+
+    Case and punctuation are ignored. Without a common word the segment's time is distributed.
+    """
+    heard, written = [_letters(word.text) for word in words], [_letters(each) for each in tokens]
+    matcher = SequenceMatcher(None, heard, written, autojunk=False)
+    codes = matcher.get_opcodes() if words else []
+    if not any(kind == "equal" for kind, *_ in codes):
+        return _spread(tokens, segment.start_s, segment.end_s)
+    result: list[Piece] = []
+    latest = min(segment.start_s, words[0].start_s)
+    for kind, first, last, token, after in codes:
+        if kind == "equal":
+            for word, text in zip(words[first:last], tokens[token:after], strict=True):
+                latest = max(latest, word.start_s)
+                result.append(Piece(latest, max(latest, word.end_s), text))
+        elif after > token:
+            start_s = words[first - 1].end_s if first else min(segment.start_s, words[0].start_s)
+            end_s = words[last].start_s if last < len(words) else segment.end_s
+            if kind == "replace":
+                start_s = words[first].start_s
+                end_s = max(word.end_s for word in words[first:last])
+            pieces = _spread(tokens[token:after], max(latest, start_s), end_s)
+            result.extend(pieces)
+            latest = pieces[-1].start_s
+    return tuple(result)
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+
+def _spread(tokens: Sequence[str], start_s: float, end_s: float) -> tuple[Piece, ...]:
+    """Distribute tokens over a span of time, each by its number of characters."""
     total = sum(len(token) + 1 for token in tokens)
-    scale = max(0.0, segment.end_s - segment.start_s) / total
+    scale = max(0.0, end_s - start_s) / total
     result: list[Piece] = []
     done = 0
     for token in tokens:
-        start = segment.start_s + done * scale
+        start = start_s + done * scale
         done += len(token) + 1
-        result.append(Piece(start, segment.start_s + done * scale, token))
+        result.append(Piece(start, start_s + done * scale, token))
     return tuple(result)
 
 
