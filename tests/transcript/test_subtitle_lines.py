@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
-from itertools import pairwise
+from dataclasses import replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,17 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from kb.transcript import render
 from kb.transcript.formats.line_breaks import columns, fitting, is_break
-from kb.types import Coverage, MediaRef, Segment, Timestamps, Timing, Transcript, Word
+from kb.types import (
+    LAYOUTS,
+    Coverage,
+    LayoutName,
+    MediaRef,
+    Segment,
+    Timestamps,
+    Timing,
+    Transcript,
+    Word,
+)
 
 JAPANESE = (
     "今日は冬の図書館で古い機械と村の庭について話しました。"
@@ -23,6 +34,10 @@ JAPANESE = (
 CHINESE = "今天我们在图书馆谈论了冬天的花园和古老的机器，然后慢慢走到港口去看船。"
 KOREAN = "오늘은 겨울 도서관에서 오래된 기계와 마을 정원에 대해 이야기했습니다"
 THAI = "สวัสดีครับวันนี้เราจะพูดถึงการถอดเสียงและการแปลภาษาไทยให้เป็นข้อความที่อ่านง่ายสำหรับทุกคนในประเทศ"
+THAI_WORDS = (
+    "สวัสดี ครับ วันนี้ เรา จะ พูด ถึง การ ถอด เสียง และ การ แปล ภาษา ไทย ให้ เป็น ข้อความ ที่ อ่าน ง่าย สำหรับ ทุก "
+    "คน ใน ประเทศ"
+)
 LAO = "ສະບາຍດີມື້ນີ້ພວກເຮົາຈະເວົ້າກ່ຽວກັບການແປພາສາລາວແລະການຖອດສຽງເປັນຂໍ້ຄວາມ"
 FULL_WIDTH = "ＡＢＣＤＥＦＧＨ１２３４５６７８" * 4
 LEADING = "เแโใไເແໂໃໄ"
@@ -61,12 +76,19 @@ def test_lines_fit_and_lose_nothing(text: str, words: int, format: str) -> None:
 
 
 @pytest.mark.parametrize("words", [0, 12, 1000])
-@pytest.mark.parametrize("text", [THAI, LAO])
-def test_a_cut_parts_no_syllable(text: str, words: int) -> None:
-    found = lines(text, "srt", words)
+def test_a_cut_parts_no_syllable(words: int) -> None:
+    found = lines(LAO, "srt", words)
     assert len(found) > 1
     for before, after in pairwise(found):
         assert before[-1] not in LEADING and is_break(before, after)
+
+
+@pytest.mark.parametrize("words", [0, 12, 1000])
+def test_a_cut_parts_no_word_of_thai(words: int) -> None:
+    found = lines(THAI, "srt", words)
+    assert len(found) > 1
+    ends = set(accumulate(map(len, THAI_WORDS.split())))
+    assert set(accumulate(map(len, found))) <= ends
 
 
 @pytest.mark.parametrize("text", [JAPANESE, CHINESE])
@@ -77,8 +99,12 @@ def test_no_line_begins_with_a_closing_mark(text: str, words: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "width"), [("abc", 3), ("日本", 4), ("ｱ", 1), ("Ａ", 2), ("한", 2), ("é", 1), ("", 0)]
-)
+    ("text", "width"),
+    [
+        ("abc", 3), ("日本", 4), ("ｱ", 1), ("Ａ", 2), ("한", 2), ("é", 1), ("", 0), ("e\u0301", 1),
+        ("👩‍👩‍👧", 2), ("ก็", 1), ("हिन्दी", 4), ("a\x07b", 2), ("🇩🇪", 2), ("a\u200bb", 2),
+    ],
+)  # fmt: skip
 def test_columns(text: str, width: int) -> None:
     assert columns(text) == width
 
@@ -91,8 +117,8 @@ def test_columns(text: str, width: int) -> None:
         ("日本語日本語", 5, "日本"),
         ("日本。語", 4, "日"),
         ("การเดินทาง", 6, "การ"),
-        ("👩‍👩‍👧👩‍👩‍👧", 8, "👩‍👩‍👧"),
-        ("e" + "\u0301" * 50, 10, "e" + "\u0301" * 9),
+        ("👩‍👩‍👧👩‍👩‍👧", 3, "👩‍👩‍👧"),
+        ("e" + "\u0301" * 50, 10, "e" + "\u0301" * 50),
         ("日", 1, "日"),
         ("short", 42, "short"),
         ("[" * 50, 10, "[" * 10),
@@ -155,3 +181,76 @@ def test_markup_in_webvtt_is_escaped(text: str) -> None:
     body = cue.raw_text
     assert "<" not in body and ">" not in body
     assert body.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == text
+
+
+LONG_WORDS = [
+    "Donaudampfschifffahrtsgesellschaftskapitänsmütze",
+    "Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz,",
+    "https://example.org/a/very/long/address/that/no/line/can/hold?x=1&y=2#part",
+    "https://example.org/a-b-c/d-e-f/" + "long-path/" * 20,
+    "www.example.com/measuring-the-old-furnace-in-the-winter-garden/index.html",
+    "someone.with.a.long.name@department.example-university.example",
+    "превысокомногорассмотрительствующий-долгий-адрес@example.org",
+    "antidisestablishmentarianism" * 3,
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("word", LONG_WORDS)
+def test_long_words_and_addresses_stay_whole(word: str, layout: LayoutName) -> None:
+    talk = replace(transcript(f"We read {word} there again."), layout=LAYOUTS[layout])
+    found = [line for cue in srt.parse(render(talk, "srt")) for line in cue.content.split("\n")]
+    assert word in found
+    if layout != "one-word":
+        assert "We read" in found
+
+
+def test_a_word_wider_than_the_line_is_cut_after_its_hyphens() -> None:
+    word = "Rechtsschutzversicherungsgesellschaften-Mitarbeiterinnen"
+    assert lines(f"Die {word} sind da.", "srt", 0)[:3] == [
+        "Die",
+        "Rechtsschutzversicherungsgesellschaften-",
+        "Mitarbeiterinnen sind da.",
+    ]
+
+
+@pytest.mark.parametrize("text", [JAPANESE, CHINESE])
+@pytest.mark.parametrize("words", [0, 12, 1000])
+def test_a_cue_of_a_script_without_spaces_ends_after_a_mark(text: str, words: int) -> None:
+    cues = [cue.content for cue in srt.parse(render(transcript(text * 2, words=words), "srt"))]
+    assert all(cue[-1] in "。，、" for cue in cues)
+
+
+@pytest.mark.parametrize("words", [0, 12])
+def test_speech_of_a_script_without_spaces_is_always_shown(words: int) -> None:
+    cues = list(srt.parse(render(transcript(CHINESE * 5, words=words), "srt")))
+    gaps = [b.start.total_seconds() - a.end.total_seconds() for a, b in pairwise(cues)]
+    assert len(cues) > 3 and max(gaps) < 0.1
+
+
+@pytest.mark.parametrize(("seconds", "needed"), [(0.3, 5 / 6), (2.0, 2.0)])
+def test_a_short_cue_stays_five_sixths_of_a_second(seconds: float, needed: float) -> None:
+    words = (Word(1.0, 1.0 + seconds, "Yes.", 0.9),)
+    talk = replace(transcript("x"), segments=(Segment(1.0, 1.0 + seconds, "Yes.", words),))
+    (cue,) = srt.parse(render(talk, "srt"))
+    assert (cue.end - cue.start).total_seconds() == pytest.approx(needed, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("pause_s", "gap_s"),
+    [(0.0, 2 / 24), (0.05, 2 / 24), (0.1, 2 / 24), (0.5, 2 / 24), (0.6, 0.6), (3.0, 3.0)],
+)
+def test_small_gaps_are_closed_to_two_frames(pause_s: float, gap_s: float) -> None:
+    def sentence(start_s: float) -> Segment:
+        text = "This is a sentence that fills one line well."
+        step = 4.0 / len(text.split())
+        words = tuple(
+            Word(start_s + n * step, start_s + (n + 1) * step, word, 0.9)
+            for n, word in enumerate(text.split())
+        )
+        return Segment(start_s, start_s + 4.0, text, words)
+
+    talk = replace(transcript("x"), segments=(sentence(1.0), sentence(5.0 + pause_s)))
+    first, second = srt.parse(render(talk, "srt"))
+    gap = (second.start - first.end).total_seconds()
+    assert gap == pytest.approx(gap_s, abs=0.002)

@@ -1,33 +1,30 @@
-"""Subtitle cues that a viewer can read, used by SRT and WebVTT.
+"""Subtitle cues that a viewer can read, by the layout of the transcript.
 
-A cue has at most two lines of 42 columns (a full-width character takes two) and is shown for 0.8
-to 7 seconds if the speech allows it; the numbers are those of the BBC's and Netflix's subtitle
-guides. The cuts of a whole stretch of speech are chosen together, by the least total cost, and not
-from left to right, so that the last cue is not a single word.
+A cue begins with its first word and is shown until its last word is spoken and its text is read,
+if the following cue leaves the time. The cuts of a whole stretch of speech are chosen together, by
+the least total cost, and not from left to right, so that the last cue is not a single word.
+
+Where people speak at the same time, each voice has its own cues, which overlap as the voices do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
-from kb.transcript.chunks import Piece, join, pieces
-from kb.transcript.formats.line_breaks import columns, fitting, is_break
-from kb.types import Transcript
+from kb.transcript.chunks import Piece, join
+from kb.transcript.formats.subtitle_atoms import MID_PHRASE_COST, Atom, atoms, line_columns, scripts
+from kb.types import ONE_WORD, SubtitleLayout, Transcript
 
-LINE_COLUMNS = 42
-CUE_LINES = 2
-MIN_CUE_S = 0.8
-MAX_CUE_S = 7.0
-READING_SPEED = 20.0  # columns per second
 PAUSE_S = 1.0  # a pause of this length or more always ends a cue
-
-# The end of a cue inside a phrase costs more than the additional cue (1.0) that avoids it.
-MID_PHRASE_COST = 1.6
-
-# A word cue is shown until the next word if that starts within this time, to avoid flicker.
-WORD_HOLD_S = 0.5
-_GLUED_COLUMNS = 4 * LINE_COLUMNS  # a longer run of parts is cut where the parts are
+# Speech that begins so much before the end of the speech before it is that of another voice. With
+# the gap between two cues it stays below 0.2 s, the longest time from a word to its cue.
+OVERLAP_S = 0.1
+_MARK_COLUMNS = 5  # a line may be so much longer or shorter than the other to end after a mark
+LATE_MS = 90  # a cue may end so long before its last word begins: more than two frames
+SPREAD_MS = 150  # with `STEP_BACK_S` of a word's own time it stays below the same limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,211 +42,258 @@ class Cue:
 
 
 def phrase_cues(transcript: Transcript) -> tuple[Cue, ...]:
-    """Return the transcript as readable cues in order of time, without overlaps."""
-    drafts: list[Sequence[_Atom]] = []
-    for stretch in _split_at_pauses(_atoms(transcript)):
-        drafts.extend(_best_cut(stretch))
-    spans: list[tuple[float, float]] = []
-    for index, draft in enumerate(drafts):
-        start, spoken_until = draft[0].piece.start_s, max(atom.piece.end_s for atom in draft)
-        min_duration_s = max(MIN_CUE_S, _length(draft) / READING_SPEED)
-        end = min(max(spoken_until, start + min_duration_s), start + MAX_CUE_S)
-        if index + 1 < len(drafts):
-            end = min(end, drafts[index + 1][0].piece.start_s)
-        spans.append((start, end))
+    """Return the transcript as readable cues in order of time.
+
+    Cues overlap only where words of two segments are spoken at the same time.
+    """
+    layout = transcript.layout
+    drafts: list[_Draft] = []
+    for voice, parts in enumerate(_voices(transcript, layout)):
+        first = len(drafts)
+        for stretch in _stretches(parts):
+            room = line_columns(layout, {atom.script for atom in stretch})
+            drafts.extend(_Draft(voice, cut, room) for cut in _best_cuts(stretch, room, layout))
+        _spread_starts(drafts[first:])
+    drafts.sort(key=lambda draft: (draft.start_ms, draft.voice))
+    ends = _ends(drafts, layout)
     return tuple(
-        Cue(start, end, _two_lines([atom.piece for atom in draft]))
-        for (start, end), draft in zip(_milliseconds(spans), drafts, strict=True)
+        Cue(draft.start_ms, end_ms, _lines(draft.atoms, draft.room, layout))
+        for draft, end_ms in zip(drafts, ends, strict=True)
     )
 
 
 def word_cues(transcript: Transcript) -> tuple[Cue, ...]:
-    """Return one cue per word, at the word's time; no cue overlaps another or has zero duration.
+    """Return one cue per word, at the word's time, shown until the next word after no pause.
 
     Alignment sometimes gives several words the same time: these words divide the time until the
-    next word.
+    next word, up to 0.15 seconds.
     """
-    words = _monotonic([piece for segment in transcript.segments for piece in pieces(segment)])
-    starts = [round(word.start_s * 1000) for word in words]
-    first = 0
-    while first < len(starts):
-        after = first + 1
-        while after < len(starts) and starts[after] <= starts[first]:
-            after += 1
-        until = starts[after] if after < len(starts) else round(words[after - 1].end_s * 1000)
-        until = max(until, starts[first] + (after - first))
-        start_ms = starts[first]
-        for index in range(first, after):
-            starts[index] = start_ms + (until - start_ms) * (index - first) // (after - first)
-        first = after
-    spans: list[tuple[float, float]] = []
-    for index, word in enumerate(words):
-        start, end = starts[index] / 1000, max(word.end_s, starts[index] / 1000 + 0.2)
-        if index + 1 < len(words):
-            following = starts[index + 1] / 1000
-            end = following if following - end <= WORD_HOLD_S else end
-        spans.append((start, end))
-    return tuple(
-        Cue(start, end, ((word,),))
-        for (start, end), word in zip(_milliseconds(spans), words, strict=True)
+    one = replace(
+        transcript.layout,
+        lines=ONE_WORD.lines,
+        words_per_line=ONE_WORD.words_per_line,
+        gap_s=ONE_WORD.gap_s,
     )
+    return phrase_cues(replace(transcript, layout=one))
 
 
-def _milliseconds(spans: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
-    """Return spans in milliseconds, each at least one long: players omit a cue without duration."""
-    starts: list[int] = []
-    for start, _ in spans:
-        earliest = starts[-1] + 1 if starts else 0
-        starts.append(max(round(start * 1000), earliest))
-    limits: list[float] = [*starts[1:], float("inf")][: len(starts)]
-    return [
-        (start, int(max(start + 1, min(round(end * 1000), limit))))
-        for start, (_, end), limit in zip(starts, spans, limits, strict=True)
+class _Draft:
+    """The text of a cue, before its end is known."""
+
+    __slots__ = ("atoms", "reading_s", "room", "spoken_ms", "start_ms", "voice")
+
+    def __init__(self, voice: int, atoms: Sequence[Atom], room: int) -> None:
+        self.voice = voice
+        self.atoms = atoms
+        self.room = room
+        self.start_ms = max(0, round(atoms[0].start_s * 1000))
+        self.spoken_ms = round(max(atom.end_s for atom in atoms) * 1000)
+        self.reading_s = sum(atom.reading_s for atom in atoms)
+
+
+def _voices(transcript: Transcript, layout: SubtitleLayout) -> list[list[list[Atom]]]:
+    """Return the atoms of each voice in order of time, in parts.
+
+    A part ends where another voice is heard next, and in a pause in which another voice speaks.
+
+    A segment continues the voice that was heard last among those that are silent when it begins.
+    """
+    segments = transcript.segments
+    runs = [
+        run
+        for segment, script in zip(segments, scripts(segments), strict=True)
+        if (run := atoms(segment, script, layout))
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Atom:
-    """A piece that is not split over lines; `cost` is the cost of ending a cue after it."""
-
-    piece: Piece
-    cost: float
-
-    @property
-    def width(self) -> int:
-        """The columns that the piece adds to a line that is not empty."""
-        return columns(self.piece.text) + (0 if self.piece.glued else 1)
-
-
-def _length(atoms: Sequence[_Atom]) -> int:
-    return sum(atom.width for atom in atoms)
-
-
-def _monotonic(words: Sequence[Piece]) -> list[Piece]:
-    """Return the words of overlapping segments with starts that never decrease."""
-    result: list[Piece] = []
-    latest = 0.0
-    for word in words:
-        latest = max(latest, word.start_s)
-        result.append(Piece(latest, max(latest, word.end_s), word.text, word.glued))
-    return result
-
-
-def _atoms(transcript: Transcript) -> list[_Atom]:
-    words: list[Piece] = []
-    last_of_segment: set[int] = set()
-    for segment in transcript.segments:
-        for piece in _merge_glued(pieces(segment)):
-            words.extend(_split_long(piece))
-        last_of_segment.add(len(words) - 1)
-    return [
-        _Atom(piece, 0.0 if index in last_of_segment else _break_cost(piece.text))
-        for index, piece in enumerate(_monotonic(words))
-    ]
-
-
-def _break_cost(text: str) -> float:
-    mark = text.rstrip("\"'”’»)]")[-1:]
-    if mark in ".!?…。！？":
-        return 0.0
-    return 0.6 if mark in ",;:–—、，；：" else MID_PHRASE_COST
-
-
-def _merge_glued(parts: Sequence[Piece]) -> Iterator[Piece]:
-    """Yield parts of one word as one piece; scripts without spaces may break at any piece."""
-    pending: Piece | None = None
-    for part in parts:
-        if pending is None:
-            pending = part
-        elif (
-            part.glued
-            and columns(pending.text) + columns(part.text) <= _GLUED_COLUMNS
-            and not is_break(pending.text, part.text)
-        ):
-            pending = Piece(pending.start_s, part.end_s, pending.text + part.text, pending.glued)
+    runs.sort(key=lambda run: run[0].start_s)
+    voices: list[list[list[Atom]]] = []
+    silent_from: list[float] = []
+    last = -1
+    for run in runs:
+        start_s, end_s = run[0].start_s, max(atom.end_s for atom in run)
+        silent = [each for each, s in enumerate(silent_from) if start_s >= s - OVERLAP_S]
+        if not silent:
+            voice = len(voices)
+            voices.append([run])
+            silent_from.append(end_s)
         else:
-            yield pending
-            pending = part
-    if pending is not None:
-        yield pending
-
-
-def _split_long(piece: Piece) -> Iterator[Piece]:
-    """Cut a piece longer than a line (an address, a script without spaces) into lines."""
-    size = len(piece.text)
-    span = piece.end_s - piece.start_s
-    done = 0
-    while done < size:
-        part = fitting(piece.text[done:], LINE_COLUMNS)
-        yield Piece(
-            piece.start_s + span * done / size,
-            piece.start_s + span * (done + len(part)) / size,
-            part,
-            piece.glued if done == 0 else True,
-        )
-        done += len(part)
-
-
-def _split_at_pauses(atoms: Sequence[_Atom]) -> Iterator[Sequence[_Atom]]:
-    first = 0
-    for index in range(1, len(atoms) + 1):
-        if (
-            index == len(atoms)
-            or atoms[index].piece.start_s - atoms[index - 1].piece.end_s >= PAUSE_S
-        ):
-            yield atoms[first:index]
-            first = index
-
-
-def _best_cut(atoms: Sequence[_Atom]) -> list[Sequence[_Atom]]:
-    """Cut the stretch into cues at the least total cost (dynamic programming)."""
-    room = LINE_COLUMNS * CUE_LINES
-    best: list[float] = [0.0] + [float("inf")] * len(atoms)
-    came_from = [0] * (len(atoms) + 1)
-    for first in range(len(atoms)):
-        start = atoms[first].piece.start_s
-        lines, column, length, spoken_until = 1, 0, 0, start
-        for last in range(first, len(atoms)):
-            atom = atoms[last]
-            spoken_until = max(spoken_until, atom.piece.end_s)
-            width = atom.width if column else columns(atom.piece.text)
-            if column + width > LINE_COLUMNS:
-                lines, column, width = lines + 1, 0, columns(atom.piece.text)
-            column += width
-            length += atom.width
-            too_much = lines > CUE_LINES or spoken_until - start > MAX_CUE_S
-            if too_much and last > first:
-                break
-            if last + 1 < len(atoms):
-                available, break_cost = atoms[last + 1].piece.start_s - start, atom.cost
+            voice = max(silent, key=lambda each: silent_from[each])
+            pause_s = start_s - silent_from[voice]
+            alone = all(s <= start_s for each, s in enumerate(silent_from) if each != voice)
+            if voice == last and (alone or pause_s <= OVERLAP_S):
+                voices[voice][-1].extend(run)
             else:
-                available, break_cost = max(spoken_until - start, MIN_CUE_S), 0.0
-            cost = (
-                1.0
-                + break_cost
-                + 0.5 * (max(0, room - length) / room) ** 2
-                + 2.5 * max(0.0, 1 - available / MIN_CUE_S)
-                + max(0.0, length / max(available, 0.1) / READING_SPEED - 1)
-            )
-            if best[first] + cost < best[last + 1]:
-                best[last + 1], came_from[last + 1] = best[first] + cost, first
-    cuts: list[Sequence[_Atom]] = []
-    end = len(atoms)
+                voices[voice].append(run)
+            silent_from[voice] = max(silent_from[voice], end_s)
+        last = voice
+    return voices
+
+
+def _stretches(parts: Iterable[Sequence[Atom]]) -> Iterator[Sequence[Atom]]:
+    """Yield the speech between two pauses."""
+    for spoken in parts:
+        first = 0
+        for index in range(1, len(spoken) + 1):
+            if index == len(spoken) or spoken[index].start_s - spoken[index - 1].end_s >= PAUSE_S:
+                yield spoken[first:index]
+                first = index
+
+
+def _line_ends(atoms: Sequence[Atom], room: int, layout: SubtitleLayout) -> list[int]:
+    """Return for each atom the index after the last that fits on a line beginning with it."""
+    widths = [0, *accumulate(atom.space + atom.width for atom in atoms)]
+    most = layout.words_per_line or len(atoms)
+    ends: list[int] = []
+    for first, atom in enumerate(atoms):
+        end = bisect_right(widths, widths[first] + atom.space + room) - 1
+        ends.append(max(first + 1, min(end, first + most)))
+    return ends
+
+
+def _best_cuts(atoms: Sequence[Atom], room: int, layout: SubtitleLayout) -> list[Sequence[Atom]]:
+    """Cut the stretch into cues at the least total cost (dynamic programming)."""
+    count = len(atoms)
+    line_ends = [*_line_ends(atoms, room, layout), count]
+    starts = [atom.start_s for atom in atoms]
+    ends = [atom.end_s for atom in atoms]
+    costs = [1.0 + atom.cost for atom in atoms]
+    # The end of a cue before an atom: its gap to the next cue is kept.
+    limits = [start_s - layout.gap_s for start_s in starts]
+    # The same for the end of the stretch, which has a pause behind it.
+    limits.append(max(ends) + PAUSE_S)
+    starts.append(limits[count] + layout.close_gap_s)
+    lengths = [0, *accumulate(atom.space + atom.width for atom in atoms)]
+    reading = [0.0, *accumulate(atom.reading_s for atom in atoms)]
+    full = room * layout.lines
+    min_s, max_s, close_s = layout.min_s, layout.max_s, layout.close_gap_s
+    best = [0.0, *[float("inf")] * count]
+    came_from = [0] * (count + 1)
+    for first in range(count):
+        start_s, spoken_s, before = starts[first], ends[first], best[first]
+        read_s, length = reading[first], lengths[first]
+        until = first
+        for _ in range(layout.lines):
+            until = line_ends[until]
+        for last in range(first, until):
+            if ends[last] > spoken_s:
+                spoken_s = ends[last]
+            after = last + 1
+            available_s = limits[after] - start_s
+            if last > first and (
+                spoken_s - start_s > max_s
+                or (available_s > max_s and starts[after] - spoken_s <= close_s)
+            ):
+                break
+            cost = before + costs[last]
+            if cost >= best[after]:
+                continue  # what follows only adds to the cost
+            share = (lengths[after] - length) / full
+            cost += 0.5 * (1 - share) ** 2
+            if available_s < min_s:
+                cost += 2.5 * (1 - available_s / min_s)
+                if available_s < 0.1:
+                    available_s = 0.1
+            needed_s = reading[after] - read_s
+            if needed_s > available_s:
+                # Weighed by the length: fast speech has the same total in any number of cues.
+                cost += 2.0 * share * (needed_s / available_s - 1)
+            if cost < best[after]:
+                best[after], came_from[after] = cost, first
+    cuts: list[Sequence[Atom]] = []
+    end = count
     while end:
         cuts.append(atoms[came_from[end] : end])
         end = came_from[end]
     return cuts[::-1]
 
 
-def _two_lines(words: Sequence[Piece]) -> tuple[tuple[Piece, ...], ...]:
-    """Return one line if the words fit, else two of similar length, broken after a mark."""
-    if columns(join(words)) <= LINE_COLUMNS:
-        return (tuple(words),)
-    choices: list[tuple[float, int]] = []
-    for cut in range(1, len(words)):
-        upper, lower = columns(join(words[:cut])), columns(join(words[cut:]))
-        if max(upper, lower) <= LINE_COLUMNS:
-            after_mark = _break_cost(words[cut - 1].text) < MID_PHRASE_COST
-            choices.append((abs(upper - lower) - (10 if after_mark else 0), cut))
-    cut = min(choices)[1]
-    return tuple(words[:cut]), tuple(words[cut:])
+def _spread_starts(drafts: Sequence[_Draft]) -> None:
+    """Give the cues of one voice increasing starts.
+
+    Cues whose words have one time divide the time until the next one, up to `SPREAD_MS`.
+    """
+    first = 0
+    while first < len(drafts):
+        start_ms = drafts[first].start_ms
+        after = first + 1
+        while after < len(drafts) and drafts[after].start_ms <= start_ms:
+            after += 1
+        number = after - first
+        if number > 1:
+            until_ms = (
+                drafts[after].start_ms if after < len(drafts) else drafts[after - 1].spoken_ms
+            )
+            step_ms = min((until_ms - start_ms) / number, SPREAD_MS / (number - 1))
+            for place, draft in enumerate(drafts[first:after]):
+                at_ms = min(start_ms + int(step_ms * place), draft.start_ms + SPREAD_MS)
+                draft.start_ms = max(at_ms, start_ms + place)
+        first = after
+
+
+def _ends(drafts: Sequence[_Draft], layout: SubtitleLayout) -> list[int]:
+    """Return the ends of cues in order of their starts, in milliseconds.
+
+    A cue ends before the next of its voice, and before any other that begins after its words.
+    """
+    starts = [draft.start_ms for draft in drafts]
+    gap_ms, close_ms = round(layout.gap_s * 1000), round(layout.close_gap_s * 1000)
+    max_ms = round(layout.max_s * 1000)
+    next_of_voice: dict[int, int] = {}
+    ends: list[int] = []
+    for place in range(len(drafts) - 1, -1, -1):
+        draft = drafts[place]
+        needed_ms = -int(-max(layout.min_s, draft.reading_s) * 1000 // 1)
+        end_ms = min(max(draft.spoken_ms, draft.start_ms + needed_ms), draft.start_ms + max_ms)
+        following = bisect_left(starts, max(draft.spoken_ms, draft.start_ms + 1), place + 1)
+        limits = [starts[following]] if following < len(starts) else []
+        if draft.voice in next_of_voice:
+            limits.append(next_of_voice[draft.voice])
+        if limits:
+            limit_ms = min(limits)
+            gap = min(gap_ms, max(0, limit_ms - draft.start_ms) // 2)
+            if limit_ms - end_ms <= max(close_ms, gap):
+                # With a wide gap the cue stays until its last word begins.
+                shown_ms = min(round(draft.atoms[-1].pieces[-1].start_s * 1000) - LATE_MS, limit_ms)
+                end_ms = min(max(limit_ms - gap, shown_ms), draft.start_ms + max_ms)
+        ends.append(max(draft.start_ms + 1, end_ms))
+        next_of_voice[draft.voice] = draft.start_ms
+    return ends[::-1]
+
+
+def _lines(
+    atoms: Sequence[Atom], room: int, layout: SubtitleLayout
+) -> tuple[tuple[Piece, ...], ...]:
+    """Return the fewest lines that hold the atoms, of similar length and broken after a mark."""
+    widths = [0, *accumulate(atom.space + atom.width for atom in atoms)]
+    if widths[-1] - atoms[0].space <= room and len(atoms) <= (layout.words_per_line or len(atoms)):
+        return (_flat(atoms),)
+    line_ends = _line_ends(atoms, room, layout)
+    lines: list[tuple[Piece, ...]] = []
+    first, count = 0, len(atoms)
+    while first < count:
+        left, end = 0, first
+        while end < count:
+            left, end = left + 1, line_ends[end]
+        # The rest must fit into the lines that are left after this one.
+        aim = widths[first] + (widths[count] - widths[first]) / left
+        choices: list[tuple[float, int]] = []
+        for cut in range(line_ends[first], first, -1):
+            if not _fits(cut, left - 1, line_ends, count):
+                break
+            mark = cut < count and atoms[cut - 1].cost < MID_PHRASE_COST
+            choices.append((abs(widths[cut] - aim) - (_MARK_COLUMNS if mark else 0), cut))
+        cut = min(choices)[1]
+        lines.append(_flat(atoms[first:cut]))
+        first = cut
+    return tuple(lines)
+
+
+def _fits(first: int, lines: int, line_ends: Sequence[int], count: int) -> bool:
+    for _ in range(lines):
+        if first == count:
+            break
+        first = line_ends[first]
+    return first == count
+
+
+def _flat(atoms: Sequence[Atom]) -> tuple[Piece, ...]:
+    return tuple(piece for atom in atoms for piece in atom.pieces)
