@@ -9,7 +9,7 @@ Where people speak at the same time, each voice has its own cues, which overlap 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -94,9 +94,8 @@ class _Draft:
 def _voices(transcript: Transcript, layout: SubtitleLayout) -> list[list[list[Atom]]]:
     """Return the atoms of each voice in order of time, in parts.
 
-    A part ends where another voice is heard next, and in a pause in which another voice speaks.
-
-    A segment continues the voice that was heard last among those that are silent when it begins.
+    A part ends where another voice is heard next, and in a pause in which another voice speaks. A
+    segment continues the voice that was heard last among those that are silent when it begins.
     """
     segments = transcript.segments
     runs = [
@@ -106,24 +105,22 @@ def _voices(transcript: Transcript, layout: SubtitleLayout) -> list[list[list[At
     ]
     runs.sort(key=lambda run: run[0].start_s)
     voices: list[list[list[Atom]]] = []
-    silent_from: list[float] = []
+    silence: list[tuple[float, int]] = []  # the end of each voice's speech so far, in order
     last = -1
     for run in runs:
         start_s, end_s = run[0].start_s, max(atom.end_s for atom in run)
-        silent = [each for each, s in enumerate(silent_from) if start_s >= s - OVERLAP_S]
-        if not silent:
-            voice = len(voices)
+        place = bisect_right(silence, (start_s + OVERLAP_S, len(voices))) - 1
+        if place < 0:
+            silent_s, voice = end_s, len(voices)
             voices.append([run])
-            silent_from.append(end_s)
         else:
-            voice = max(silent, key=lambda each: silent_from[each])
-            pause_s = start_s - silent_from[voice]
-            alone = all(s <= start_s for each, s in enumerate(silent_from) if each != voice)
-            if voice == last and (alone or pause_s <= OVERLAP_S):
+            silent_s, voice = silence.pop(place)
+            alone = not silence or silence[-1][0] <= start_s
+            if voice == last and (alone or start_s - silent_s <= OVERLAP_S):
                 voices[voice][-1].extend(run)
             else:
                 voices[voice].append(run)
-            silent_from[voice] = max(silent_from[voice], end_s)
+        insort(silence, (max(silent_s, end_s), voice))
         last = voice
     return voices
 
