@@ -206,24 +206,20 @@ def chunks(
     """Join consecutive segments into chunks that span at most `limit_s` seconds.
 
     A longer segment is cut at words (a single longer word is not cut). A pause longer than
-    `max_pause_s` seconds also ends a chunk.
+    `max_pause_s` seconds also ends a chunk. The parts are in order of time: where several people
+    speak at once, a short segment stands between the parts of a long one.
     """
     pending: list[_Unit] = []
-    for segment in transcript.segments:
-        for unit in _units(segment, limit_s):
-            if pending and (
-                max(unit.end_s, pending[-1].end_s) - pending[0].start_s > limit_s
-                or unit.start_s - pending[-1].end_s > max_pause_s
-            ):
-                yield _chunk(pending)
-                pending = []
-            if pending:
-                unit = replace(
-                    unit,
-                    start_s=max(unit.start_s, pending[0].start_s),
-                    end_s=max(unit.end_s, pending[-1].end_s),
-                )
-            pending.append(unit)
+    for unit in _ordered([u for segment in transcript.segments for u in _units(segment, limit_s)]):
+        if pending and (
+            max(unit.end_s, pending[-1].end_s) - pending[0].start_s > limit_s
+            or unit.start_s - pending[-1].end_s > max_pause_s
+        ):
+            yield _chunk(pending)
+            pending = []
+        if pending:
+            unit = replace(unit, end_s=max(unit.end_s, pending[-1].end_s))
+        pending.append(unit)
     if pending:
         yield _chunk(pending)
 
@@ -236,6 +232,14 @@ class _Unit:
     language: str | None
     glued: bool
     starts_s: tuple[float, ...]
+
+
+def _ordered(units: list[_Unit]) -> list[_Unit]:
+    """Return units in order of time; those that another one now precedes are not glued."""
+    ordered = sorted(units, key=lambda unit: unit.start_s)
+    if ordered == units:
+        return units
+    return [replace(unit, glued=False) for unit in ordered]
 
 
 def _units(segment: Segment, limit_s: float) -> Iterator[_Unit]:

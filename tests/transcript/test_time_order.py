@@ -10,7 +10,7 @@ import srt
 
 from kb.errors import TranscriptionError
 from kb.transcript import FORMATS, render
-from kb.transcript.chunks import join, pieces
+from kb.transcript.chunks import chunks, join, pieces
 from kb.transcript.formats.subtitle_cues import Cue, phrase_cues, word_cues
 from kb.transcript.time_order import in_time_order
 from kb.types import STANDARD, Segment, Transcript, Word
@@ -143,6 +143,31 @@ def test_a_segment_is_cut_where_its_words_go_back() -> None:
         (1, 8, "early last"), (5, 6, "late"),
     ]  # fmt: skip
     assert all(join(pieces(segment)) == segment.text for segment in talk.segments)
+
+
+@pytest.mark.parametrize("limit_s", [3.0, 30.0])
+@pytest.mark.parametrize("name", TALKS)
+def test_every_word_is_in_a_chunk_of_its_time(name: str, limit_s: float) -> None:
+    segments, _ = TALKS[name]
+    found = list(chunks(in_time_order(make_transcript(segments)), limit_s))
+    assert [chunk.start_s for chunk in found] == sorted(chunk.start_s for chunk in found)
+    if name == "text that the words are not":
+        return
+    for word in (word for segment in segments for word in segment.words if word.text.strip()):
+        assert any(
+            word.text in chunk.text and chunk.start_s <= word.start_s + 0.05
+            and word.start_s <= chunk.end_s + 0.05
+            for chunk in found
+        ), word  # fmt: skip
+
+
+def test_an_interjection_stands_between_the_parts_of_a_long_segment() -> None:
+    long = said(*[(float(n), n + 0.9, f"w{n}") for n in range(60)])
+    talk = make_transcript((long, said((10.0, 10.5, "really?")), said((45.0, 45.5, "no!"))))
+    found = {chunk.text.split()[-1]: chunk for chunk in chunks(talk, 30.0)}
+    (really,) = (chunk for chunk in found.values() if "really?" in chunk.text)
+    (no,) = (chunk for chunk in found.values() if "no!" in chunk.text)
+    assert really.start_s <= 10.0 <= really.end_s and no.start_s <= 45.0 <= no.end_s
 
 
 GOOD = said((1, 2, "Good."))
