@@ -53,7 +53,7 @@ def test_samples_have_no_fault(name: LayoutName) -> None:
 
 @pytest.mark.parametrize("name", ["standard", "one-word"])
 def test_random_transcripts_have_no_fault(name: LayoutName) -> None:
-    for seed in SEEDS:
+    for seed in SEEDS[::7]:
         talk = replace(random_transcript(seed), layout=LAYOUTS[name])
         found = faults(render(talk, "srt"), talk, LAYOUTS[name])
         assert not found

@@ -33,6 +33,8 @@ NO_HINT: dict[str, str] = {
     "note.details_later": "a remark: the download brings them",
     "note.keys_used_up": "a remark: the download brings the details",
     "note.one_video": "a remark: the sentence names the other way",
+    "transcript.segment_place": "a part of a sentence",
+    "transcript.word_place": "a part of a sentence",
     "preset.overlap": "a part of a sentence",
     "preset.timestamps": "a part of a sentence",
     "preset.whole": "a part of a sentence",
