@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpu.manager import GPUManager
-from kb.asr.audio.vad import Audio
 from kb.asr.batching.batcher import Batcher
 from kb.asr.engines.base import GREEDY, DecodingOptions, DecodingResult, EncodedBatch, Engine
 from kb.asr.quality.repair import RepairPlan
@@ -18,7 +17,7 @@ from kb.asr.windows.windowing import Window
 from kb.settings import Settings
 from kb.types import MediaRef, Transcript
 from tests.support.compose import SAMPLE_RATE, Composition
-from tests.support.speech import blocks, detector, preset
+from tests.support.speech import RecordedDetector, blocks, preset
 
 PRESET = "optimiert"
 BATCH = 4
@@ -72,28 +71,9 @@ class CachingEngine:
         return zlib.crc32(window.audio.tobytes()), round(window.start_s * SAMPLE_RATE)
 
 
-class RecordedDetector:
-    """Speech detection that is computed once for one audio and repeated from memory."""
-
-    def __init__(self, audio: Audio) -> None:
-        stream = detector().stream()
-        self._blocks = [stream.push(block) for block in blocks(audio)]
-        self._rest = stream.finish()
-
-    def stream(self) -> RecordedDetector:
-        self._left = iter(self._blocks)
-        return self
-
-    def push(self, _block: Audio) -> Audio:
-        return next(self._left)
-
-    def finish(self) -> Audio:
-        return self._rest
-
-
 @dataclass
 class TrustReader:
-    """Our recognition with one engine; it caches the speech detection of each composition."""
+    """Our recognition with one engine; it caches the speech detection of the last composition."""
 
     engine: Any
     manager: GPUManager
@@ -101,14 +81,15 @@ class TrustReader:
     repair_budget: RepairBudget = field(
         default_factory=RepairBudget
     )  # the budget of repair for one row of the table
-    _detectors: dict[int, RecordedDetector] = field(default_factory=dict)
+    _heard: tuple[Composition, RecordedDetector] | None = None
 
     def read(self, said: Composition, engine: Any, plan: RepairPlan | None = None) -> Transcript:
-        heeded = self._detectors.setdefault(id(said), RecordedDetector(said.audio))
+        if self._heard is None or self._heard[0] is not said:
+            self._heard = said, RecordedDetector(said.audio)
         batcher = Batcher(engine, self.manager, BATCH)
         try:
             recognizer = Recognizer(
-                batcher, preset(PRESET), detector=heeded, settings=self.settings, plan=plan,
+                batcher, preset(PRESET), detector=self._heard[1], settings=self.settings, plan=plan,
                 repair_budget=RepairBudget() if plan is NO_REPAIR else self.repair_budget,
             )  # type: ignore[arg-type]  # fmt: skip
             return recognizer.transcribe(blocks(said.audio), MediaRef("sound", "", 0.0))

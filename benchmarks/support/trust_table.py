@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.support.common import figure
@@ -39,8 +39,9 @@ def document(
     peers: Sequence[Any],
     mode: str,
     elapsed_s: float,
+    words: Iterable[str],
 ) -> str:
-    """Return the text of `docs/trust.md`."""
+    """Return the text of `docs/trust.md`; `words` are the lines of the part on single words."""
     lines = [
         "# Words you can trust: what was measured",
         "",
@@ -110,6 +111,7 @@ def document(
             for row in holds
         ),
         "",
+        *words,
         "## Beside others, on the same sound and weights",
         "",
         "| WER / lost / loops | this product | " + " | ".join(p.name for p in peers) + " |",
@@ -132,7 +134,7 @@ def document(
         + (
             f"Another program has fewer word errors here: {', '.join(worse)}."
             if worse
-            else "Nobody has fewer word errors in any line."
+            else "No other program has fewer word errors in any line."
         ),
         "The pipeline reads with one beam (its default of five takes some seven times as long);",
         "faster-whisper's batched pipeline with its defaults, five beams among them, as English",

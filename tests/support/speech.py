@@ -51,6 +51,25 @@ def blocks(audio: Audio, size: int = BLOCK) -> Iterator[Audio]:
         yield audio[first : first + size]
 
 
+class RecordedDetector:
+    """Speech detection that is computed once for one audio and repeated from memory."""
+
+    def __init__(self, audio: Audio) -> None:
+        stream = detector().stream()
+        self._blocks = [stream.push(block) for block in blocks(audio)]
+        self._rest = stream.finish()
+
+    def stream(self) -> RecordedDetector:
+        self._left = iter(self._blocks)
+        return self
+
+    def push(self, _block: Audio) -> Audio:
+        return next(self._left)
+
+    def finish(self) -> Audio:
+        return self._rest
+
+
 # Scoring
 
 
