@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kb import storage
-from kb.errors import KBError, LibraryError
+from kb.errors import KBError, LibraryError, TranscriptionError
 from kb.library import Library, LibraryEntry
 from kb.library.directory import list_directory
 from kb.library.importer import subtitle_stem
@@ -22,6 +22,7 @@ from kb.pipeline import captions
 from kb.transcript import render
 from kb.transcript.foreign import reader
 from kb.transcript.formats import json_document
+from kb.transcript.time_order import check_times
 from kb.types import MediaRef, Transcript
 
 _ORDER = (*reader.SUFFIXES, *reader.UNREAD_SUFFIXES)
@@ -66,7 +67,7 @@ def adopt_transcripts(
     for entry in entries:
         if entry.item.id in busy:
             continue
-        problem = damage(entry)
+        problem: KBError | None = damage(entry)
         if entry.transcript_path is not None and problem is None:
             continue
         if problem is not None and entry.transcript_path and not entry.transcript_path.is_file():
@@ -76,7 +77,8 @@ def adopt_transcripts(
         for path in files:
             try:
                 transcript = reader.read(path, _media_of(entry))
-            except LibraryError as error:
+                check_times(transcript, str(path))
+            except (LibraryError, TranscriptionError) as error:
                 problem = problem or error
                 continue
             amended = _write(library, entry, transcript, path, repaired=problem is not None)

@@ -249,3 +249,15 @@ def test_captions_are_no_transcript(service: Service, tmp_path: Path) -> None:
     captions.keep(service.library, item, [CaptionFile(path, "en", True)])
     report = service.search.reindex()
     assert report.items == 0 and not report.taken_in
+
+
+def test_a_file_with_an_impossible_time_is_named_and_the_others_are_taken_in(
+    service: Service,
+) -> None:
+    bad = {"language": "en", "segments": [{"start": 1e300, "end": 1e300, "text": "far away"}]}
+    lay(service, "2024-03-01_Bad_000000000001.json", json.dumps(bad))
+    lay(service, "2024-03-02_Good_000000000002.srt", TEXTS["srt in txt"])
+    report = service.search.reindex()
+    assert [item_id for item_id, _ in report.taken_in] == ["file:000000000002"]
+    (problem,) = report.problems
+    assert "2024-03-01_Bad_000000000001" in problem  # it is kept under another ending
