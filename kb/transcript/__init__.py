@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from kb.errors import UsageError
+from kb.transcript.cleaning import cleaned_item, cleaned_transcript
 from kb.transcript.time_order import check_times, in_time_order
 from kb.types import MediaItem, Transcript
-from kb.types.safe_text import printable, printable_json
+from kb.types.safe_text import clean, printable_json
 
 # Name of a format -> "module:function". A module is imported on its first use, so that an unused
 # format takes no time.
@@ -67,8 +68,9 @@ def render(transcript: Transcript, format: str, *, item: MediaItem | None = None
     for an unknown format, and TranscriptionError, with segment and word, for a time that no medium
     has.
     """
-    if format != "json":
-        check_times(transcript)
-        transcript = in_time_order(transcript)
-    text = renderer(format)(transcript, item=item)
-    return printable_json(text) if format == "json" else printable(text)
+    if format == "json":  # exact, by escapes
+        return printable_json(renderer(format)(transcript, item=item))
+    check_times(transcript)
+    transcript = in_time_order(cleaned_transcript(transcript))
+    item = cleaned_item(item) if item else None
+    return clean(renderer(format)(transcript, item=item))

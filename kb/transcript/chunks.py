@@ -58,6 +58,12 @@ def format_timestamp(seconds: float, *, hours: bool | None = None) -> str:
     return f"{whole // HOUR_S}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
+def format_exact_time(seconds: float) -> str:
+    """Return `MM:SS.mmm`, or `H:MM:SS.mmm` from one hour on."""
+    whole, milliseconds = divmod(max(0, round(seconds * 1000)), 1000)
+    return f"{format_timestamp(whole)}.{milliseconds:03d}"
+
+
 def parse_time(text: str) -> float:
     """Return a position in a medium in seconds.
 

@@ -23,6 +23,7 @@ from kb.types.quality import (
 )
 from kb.types.recording import RecordingFacts
 from kb.types.subtitle_layout import LAYOUTS, ONE_WORD, STANDARD, LayoutName, SubtitleLayout
+from kb.types.table_form import CsvForm, TableForm, table_form
 from kb.types.transcript import Revision, TextChange, Timing, Transcript
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
@@ -36,6 +37,7 @@ __all__ = [
     "CaptionFile",
     "Chapter",
     "Coverage",
+    "CsvForm",
     "DecodingAttempt",
     "DocumentFacts",
     "Hit",
@@ -55,10 +57,12 @@ __all__ = [
     "SpeechSpan",
     "SubtitleLayout",
     "TextChange",
+    "TableForm",
     "Timestamps",
     "Timing",
     "Transcript",
     "UnknownWord",
     "WindowReport",
     "Word",
+    "table_form",
 ]

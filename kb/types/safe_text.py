@@ -1,7 +1,8 @@
-"""Guards for text of strangers on its way out: terminals, spreadsheets, links, addresses.
+"""Guards for text of strangers on its way out: terminals, files, spreadsheets, links, addresses.
 
 Titles, channels, descriptions, transcripts, file names and error messages of sites come from
-strangers. Each way out has one function here, and every face and exporter uses it.
+strangers. Each way out has one function here, and every face and exporter uses it. Markup of a
+format is escaped in `kb/transcript/formats/markup.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import os
 import re
 import shlex
 import unicodedata
+from typing import cast
 from urllib.parse import urlsplit
+
+import regex  # type: ignore[import-untyped]
 
 # Controls of terminals (C0 without tab and line feed, DEL, C1) and lone surrogates.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -24,11 +28,36 @@ _UNSAFE = re.compile(
     re.IGNORECASE,
 )
 BYTE_ORDER_MARK = "\ufeff"
-# A spreadsheet runs a cell that begins with one of these; some accept the wide and small forms.
-_FORMULA_START = frozenset("=+-@＝＋－＠﹦﹢﹣﹫")
-# Letters that show nothing: the fillers of Hangul and the blank of Braille.
-_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f")
 HIDDEN = "…"
+
+# A spreadsheet runs a cell that begins with one of these; some accept the wide and small forms.
+_SIGN = "[=+\\-@＝＋－＠﹦﹢﹣﹫]"
+# Characters that show nothing, so that programs drop them before a sign: white space, controls,
+# marks without a letter, the fillers of Hangul and the blank of Braille.
+_NOTHING = "[\\s\\p{Cf}\\p{Cc}\\p{Mn}\\p{Me}\u115f\u1160\u3164\uffa0\u2800\u034f]"
+_RISKY_START = rf"(?:{_NOTHING}*{_SIGN}|[\t\r\n])"
+# A sign behind a separator: of this table, or of another program that reads it. Such a program may
+# take the quotes of this table for text, or the reverse.
+_BEHIND_SEPARATOR = rf"(?<=[,;\t\r\n](?:{_NOTHING}|\")*)"
+_START = regex.compile(_RISKY_START)
+_PART = regex.compile(rf"(?={_SIGN}){_BEHIND_SEPARATOR}")
+_EXACT_START = regex.compile(rf"'*{_RISKY_START}")
+_EXACT_PART = regex.compile(rf"(?='*{_SIGN}){_BEHIND_SEPARATOR}")
+_GUARD_OF_PART = regex.compile(rf"'(?='*{_SIGN})(?<=[,;\t\r\n](?:{_NOTHING}|\")*')")
+
+# Characters in an exported text: white space that some programs take for the end of a line, those
+# that no program shows, and those that no file can hold.
+_ODD_SPACE = re.compile("[\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")
+_UNSHOWN = re.compile(
+    # The flags of England, Scotland and Wales are written with tags.
+    "(\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,8}\U000e007f)"
+    "|[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+)
+_NO_CHARACTER = re.compile("[\ud800-\udfff\ufffe\uffff]")
+_TO_CLEAN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff"
+    "\U000e0000-\U000e007f]"
+)
 
 
 def printable(text: str) -> str:
@@ -77,16 +106,48 @@ def command_argument(text: str) -> str:
     return shlex.quote(safe)
 
 
+def clean(text: str) -> str:
+    """Return text for a file: without what programs drop, refuse or take for the end of a file.
+
+    Line ends become `\\n`, other line and page separators a space. Controls and marks that change
+    the order of letters are left out. Half characters (lone surrogates) and U+FFFE and U+FFFF,
+    which are none, become U+FFFD. White space between words and all that is shown stay.
+    """
+    if not _TO_CLEAN.search(text):
+        return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if _NO_CHARACTER.search(text):
+        # Two halves that stand together are one character.
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        text = _NO_CHARACTER.sub("\ufffd", text)
+    return _UNSHOWN.sub(lambda found: found[1] or "", _ODD_SPACE.sub(" ", text))
+
+
 def spreadsheet_cell(text: str) -> str:
     """Return text that no spreadsheet takes for a formula.
 
     A cell whose first visible character could begin one gets an apostrophe, which marks it as text.
-    Spaces and invisible characters before it count for nothing, because programs drop them.
+    Spaces and invisible characters before it count for nothing, because programs drop them. A sign
+    behind `,`, `;`, a tab or a line end gets one too, for a program with another separator.
     """
-    safe = printable(text.replace("\r\n", "\n"))
-    first = next((char for char in safe if not _is_invisible(char)), "")
-    starts_with_control = text[:1] in ("\t", "\r", "\n")
-    return f"'{safe}" if first in _FORMULA_START or starts_with_control else safe
+    safe = _PART.sub("'", printable(text.replace("\r\n", "\n")))
+    return f"'{safe}" if _START.match(safe) or text[:1] in ("\t", "\r", "\n") else safe
+
+
+def exact_cell(text: str) -> str:
+    """Return text as `spreadsheet_cell` does, from which `exact_text` restores the same text.
+
+    One apostrophe more is written where a text has apostrophes in these places already.
+    """
+    safe = _EXACT_PART.sub("'", clean(text))
+    return f"'{safe}" if _EXACT_START.match(safe) else safe
+
+
+def exact_text(cell: str) -> str:
+    """Return the text of a cell that `exact_cell` or an earlier version guarded."""
+    if cell.startswith("'") and _EXACT_START.match(cell, 1):
+        cell = cell[1:]
+    return cast(str, _GUARD_OF_PART.sub("", cell))
 
 
 def spreadsheet_file(text: str) -> str:
@@ -127,9 +188,3 @@ def _escaped(match: re.Match[str]) -> str:
 def _json_escaped(match: re.Match[str]) -> str:
     units = match[0].encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
-
-
-def _is_invisible(char: str) -> bool:
-    return (
-        char.isspace() or char in _BLANK or unicodedata.category(char) in ("Cf", "Cc", "Mn", "Me")
-    )

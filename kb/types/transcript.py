@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from kb.types.media import MediaRef
 from kb.types.quality import CaptionAgreement, Coverage, WindowReport
 from kb.types.subtitle_layout import STANDARD, SubtitleLayout
+from kb.types.table_form import PLAIN_TABLE, TableForm
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
 
@@ -70,13 +71,14 @@ class Revision:
 class Transcript:
     """The words of one medium with everything needed to check or repeat them.
 
-    `chunk_s` and `timestamps` define how text exports are divided (see `kb.transcript`), `layout`
-    how subtitles are (chosen for one export, not stored); `windows` are the reports on the windows
-    (empty for transcripts from other programs); `witness` is the comparison with captions made by
-    people; `revisions` are manual changes in order, including those of earlier transcripts of the
-    medium; `warnings` are sentences for the reader (a truncated medium, no speech, ...);
-    `truncated`: the medium ends before its declared end, and the first warning gives the time;
-    `cpu_reason`: why the CPU instead of a requested GPU.
+    `chunk_s` and `timestamps` define how text exports are divided (see `kb.transcript`); `windows`
+    are the reports on the windows (empty for transcripts from other programs); `witness` is the
+    comparison with captions made by people; `revisions` are manual changes in order, including
+    those of earlier transcripts of the medium; `warnings` are sentences for the reader (a truncated
+    medium, no speech, ...); `truncated`: the medium ends before its declared end, and the first
+    warning gives the time; `cpu_reason`: why the CPU instead of a requested GPU. `layout` (of
+    subtitles), `times_each_word` (text for people gives the time of each word) and `table_form`
+    (that of CSV) are chosen for one export and not stored.
     """
 
     media: MediaRef
@@ -96,6 +98,8 @@ class Transcript:
     revisions: tuple[Revision, ...] = ()
     cpu_reason: str = ""
     layout: SubtitleLayout = STANDARD
+    times_each_word: bool = False
+    table_form: TableForm = PLAIN_TABLE
 
     @property
     def doubtful_spans(self) -> tuple[SpeechSpan, ...]:

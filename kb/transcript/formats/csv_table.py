@@ -1,60 +1,84 @@
-"""CSV for spreadsheets: one row per segment, or one row per word when timestamps are `word`.
+"""CSV: one row per segment, or one row per word when timestamps are `word`.
 
 A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula, and the content of a
-transcript comes from strangers. Such a cell gets a leading apostrophe, which marks it as text in
-spreadsheets. The exact text is in the JSON document.
+transcript comes from strangers. Such a text gets an apostrophe: at its start, and before each sign
+behind `,`, `;`, a tab or a line end, where a program with another separator finds a cell. Where a
+text has apostrophes in these places already, one more is written, so that `exact_text` of
+`kb.types.safe_text` restores each text; reading a file back does so.
+
+`transcript.table_form` is the form for programs (commas, decimals behind a point) or for a
+spreadsheet, which reads `1.044` as 1044 where decimals stand behind a comma.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from kb.transcript.chunks import pieces
 from kb.types import MediaItem, Segment, Transcript
-from kb.types.safe_text import spreadsheet_cell
+from kb.types.safe_text import BYTE_ORDER_MARK, exact_cell
 
 MIME_TYPE = "text/csv"
+GROUP = "spreadsheet"
 
 SEGMENT_COLUMNS = ("start_s", "end_s", "text", "language")
 WORD_COLUMNS = ("start_s", "end_s", "word", "probability", "segment")
 
+# More than RFC 4180 asks for: a spreadsheet may part cells at any of these separators.
+_TO_QUOTE = re.compile(r'[",;\t\r\n]|^\s|\s$')
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number in a cell, shown with so many decimals."""
+
+    value: float
+    decimals: int
+
+
+Cell = Number | str
+
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
-    """Return comma-separated text with a header and `\\n` after each row.
+    """Return the table with a header and `\\n` after each row.
 
     Times are in seconds with 3 decimals.
     """
-    target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
-    if transcript.timestamps == "word":
-        writer.writerow(WORD_COLUMNS)
-        for number, segment in enumerate(transcript.segments, 1):
-            for start_s, end_s, text, probability in _words(segment):
-                writer.writerow(
-                    (f"{start_s:.3f}", f"{end_s:.3f}", spreadsheet_cell(text), probability, number)
-                )
-    else:
-        writer.writerow(SEGMENT_COLUMNS)
+    form = transcript.table_form
+
+    def shown(cell: Cell) -> str:
+        if isinstance(cell, Number):
+            return f"{cell.value:.{cell.decimals}f}".replace(".", form.decimal)
+        text = exact_cell(cell)
+        return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
+
+    lines = (form.separator.join(map(shown, row)) + "\n" for row in rows(transcript))
+    return (BYTE_ORDER_MARK if form.has_mark else "") + "".join(lines)
+
+
+def rows(transcript: Transcript) -> Iterator[Sequence[Cell]]:
+    """Yield the header and the rows; times are in seconds."""
+    if transcript.timestamps != "word":
+        yield SEGMENT_COLUMNS
         for segment in transcript.segments:
-            writer.writerow(
-                (
-                    f"{segment.start_s:.3f}",
-                    f"{segment.end_s:.3f}",
-                    spreadsheet_cell(segment.text),
-                    spreadsheet_cell(segment.language or transcript.language),
-                )
-            )
-    return target.getvalue()
+            start, end = Number(segment.start_s, 3), Number(segment.end_s, 3)
+            yield start, end, segment.text, segment.language or transcript.language
+        return
+    yield WORD_COLUMNS
+    for number, segment in enumerate(transcript.segments, 1):
+        for start_s, end_s, text, probability in _words(segment):
+            chance = Number(probability, 4) if probability is not None else ""
+            yield Number(start_s, 3), Number(end_s, 3), text, chance, Number(number, 0)
 
 
-def _words(segment: Segment) -> Iterator[tuple[float, float, str, str]]:
+def _words(segment: Segment) -> Iterator[tuple[float, float, str, float | None]]:
     """Yield the words, or the pieces of the text if the words are not the whole text."""
     spoken = "".join(word.text for word in segment.words)
     if "".join(spoken.split()) == "".join(segment.text.split()):
         for word in segment.words:
-            yield word.start_s, word.end_s, word.text, f"{word.probability:.4f}"
+            yield word.start_s, word.end_s, word.text, word.probability
     else:
         for piece in pieces(segment):
-            yield piece.start_s, piece.end_s, piece.text, ""
+            yield piece.start_s, piece.end_s, piece.text, None

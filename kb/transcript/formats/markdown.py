@@ -8,22 +8,20 @@ from kb.library import deep_link
 from kb.transcript.chunks import (
     Chunk,
     chunks,
-    collapse_whitespace,
+    format_exact_time,
     format_time_range,
     format_timestamp,
 )
+from kb.transcript.formats.markup import markdown as escape
 from kb.types import MediaItem, Transcript
-from kb.types.safe_text import printable, web_address
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$]|==)")
-# The number or mark of a list item, or a rule, at the start of a line.
-_LINE_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+:](?:[-+:\s]|$)))")
+from kb.types.safe_text import web_address
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return a document with one heading per chunk, with a deep link when `item` is given.
 
-    If the item has chapters, these are the headings, and the times are one level below.
+    If the item has chapters, these are the headings, and the times are one level below. With a time
+    for each word, a chunk is a list of its words.
     """
     blocks = _header(transcript, item) if item else []
     chapters = sorted(item.chapters, key=lambda chapter: chapter.start_s) if item else []
@@ -34,20 +32,28 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
         while chapters and chapters[0].start_s <= (chunk.start_s + chunk.end_s) / 2:
             blocks.append(f"## {escape(chapters.pop(0).title)}")
         blocks.append(f"{level} {_time(chunk, item)}")
-        blocks.append(escape(chunk.text))
+        blocks.append(_text(chunk, item, by_word=transcript.times_each_word))
     return "\n\n".join(blocks) + "\n" if blocks else ""
 
 
-def escape(text: str) -> str:
-    """Return the text on one line, escaped so that Markdown shows it unchanged."""
-    escaped = _SPECIAL.sub(r"\\\1", printable(collapse_whitespace(text)))
-    return _LINE_START.sub(r"\1\\", escaped)
+def _text(chunk: Chunk, item: MediaItem | None, *, by_word: bool) -> str:
+    words = chunk.text.split()
+    if not by_word or len(words) != len(chunk.starts_s):
+        return escape(chunk.text)
+    return "\n".join(
+        f"- {_linked(format_exact_time(start_s), start_s, item)} {escape(word)}"
+        for start_s, word in zip(chunk.starts_s, words, strict=True)
+    )
 
 
 def _time(chunk: Chunk, item: MediaItem | None) -> str:
     if item is None:
         return format_time_range(chunk.start_s, chunk.end_s)
-    link, time = deep_link(item, chunk.start_s), format_timestamp(chunk.start_s)
+    return _linked(format_timestamp(chunk.start_s), chunk.start_s, item)
+
+
+def _linked(time: str, start_s: float, item: MediaItem | None) -> str:
+    link = deep_link(item, start_s) if item else ""
     return f"[{time}]({_target(link)})" if link else time
 
 

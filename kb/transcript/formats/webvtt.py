@@ -1,31 +1,38 @@
 """WebVTT subtitles; with word timestamps each word has its time inside a readable cue.
 
-The format has cue timestamps for this (W3C WebVTT, "cue timestamp"): a browser can mark the words
-that are not spoken yet (`::cue(:future)`); other players show whole lines.
+The format has cue timestamps for this (W3C WebVTT, "cue timestamp"): a page can show words that are
+not spoken yet in another way, with `::cue(:future)` in its own style sheet. A file of ours has no
+style: ffmpeg before version 6 finds no cue in a file that begins with a STYLE block, and several
+readers refuse it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from kb.transcript.chunks import Piece
+from kb.transcript.formats.markup import webvtt
 from kb.transcript.formats.subtitle_cues import Cue, phrase_cues
 from kb.types import MediaItem, Transcript
 
 MIME_TYPE = "text/vtt"
 
-_STYLE = "STYLE\n::cue(:future) { opacity: 0.55; }\n\n"
-
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return the subtitles; only the header if there are no words."""
-    by_word = transcript.timestamps == "word"
-    cues = phrase_cues(transcript)
     parts = ["WEBVTT\n\n"]
-    if by_word and cues:
-        parts.append(_STYLE)
-    for cue in cues:
-        text = _timed_text(cue) if by_word else _escape(cue.text)
-        parts.append(f"{_time(cue.start_ms)} --> {_time(cue.end_ms)}\n{text}\n\n")
+    for start_ms, end_ms, text in _cues(transcript):
+        parts.append(f"{_time(start_ms)} --> {_time(end_ms)}\n{text}\n\n")
     return "".join(parts).rstrip("\n") + "\n"
+
+
+def _cues(transcript: Transcript) -> Iterator[tuple[int, int, str]]:
+    """Yield start and end in milliseconds, and the text with its tags."""
+    for cue in phrase_cues(transcript):
+        if transcript.timestamps == "word":
+            yield cue.start_ms, cue.end_ms, _timed_text(cue)
+        else:
+            yield cue.start_ms, cue.end_ms, webvtt(cue.text)
 
 
 def _timed_text(cue: Cue) -> str:
@@ -39,7 +46,7 @@ def _timed_text(cue: Cue) -> str:
             if at is not None:
                 latest = at
                 text += f"<{_time(at)}>"
-            text += _escape(piece.text)
+            text += webvtt(piece.text)
         lines.append(text)
     return "\n".join(lines)
 
@@ -56,7 +63,3 @@ def _inner_time(piece: Piece, latest_ms: int, cue: Cue) -> int | None:
 def _time(milliseconds: int) -> str:
     seconds, rest = divmod(milliseconds, 1000)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,49 @@
+"""Transcripts and items with all their texts made fit for a file (`kb.types.safe_text.clean`).
+
+Every export but the exact JSON documents passes here, so that no format needs a guard of its own
+against controls, half characters and marks that change the order of letters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kb.types import MediaItem, Segment, Transcript
+from kb.types.safe_text import clean
+
+
+def cleaned_transcript(transcript: Transcript) -> Transcript:
+    """Return the transcript with clean words, language, model and warnings."""
+    segments = tuple(map(_segment, transcript.segments))
+    return replace(
+        transcript,
+        segments=segments,
+        language=clean(transcript.language),
+        model=clean(transcript.model),
+        warnings=tuple(map(clean, transcript.warnings)),
+    )
+
+
+def cleaned_item(item: MediaItem) -> MediaItem:
+    """Return the item with clean texts and chapters."""
+    return replace(
+        item,
+        title=clean(item.title),
+        published=clean(item.published),
+        channel=clean(item.channel),
+        description=clean(item.description),
+        tags=tuple(map(clean, item.tags)),
+        chapters=tuple(replace(each, title=clean(each.title)) for each in item.chapters),
+        language=clean(item.language) if item.language else item.language,
+    )
+
+
+def _segment(segment: Segment) -> Segment:
+    text = clean(segment.text)
+    words = segment.words
+    if any(clean(word.text) is not word.text for word in words):
+        words = tuple(replace(word, text=clean(word.text)) for word in words)
+    if text is segment.text and words is segment.words and not segment.language:
+        return segment
+    language = clean(segment.language) if segment.language else segment.language
+    return replace(segment, text=text, words=words, language=language)

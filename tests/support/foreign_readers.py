@@ -1,0 +1,118 @@
+"""Programs of others that read our exports back: the texts that each of them finds in a file.
+
+`READERS` has every text and table format; a new format needs a line here, or in `WITHOUT_WORDS`
+where it has none of the words.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+
+import imageio_ffmpeg
+import pysubs2
+import srt
+import webvtt
+from markdown_it import MarkdownIt
+
+from kb.transcript.formats.csv_table import SEGMENT_COLUMNS, WORD_COLUMNS
+from kb.types.safe_text import exact_text
+
+Reader = Callable[[bytes], list[str]]
+
+_TIME = re.compile(r"^(?:\d+:)?\d\d:\d\d\.\d{3} ")  # before a word
+
+
+def lines_of_text(file: bytes) -> list[str]:
+    """Return what stands behind the times of plain text."""
+    return [line.partition("] ")[2] for line in file.decode().split("\n") if line]
+
+
+def srt_library(file: bytes) -> list[str]:
+    return [cue.content for cue in srt.parse(file.decode())]
+
+
+def pysubs2_srt(file: bytes) -> list[str]:
+    found = pysubs2.SSAFile.from_string(file.decode(), format_="srt")
+    return [event.text.replace("\\N", "\n") for event in found]
+
+
+def webvtt_srt(file: bytes) -> list[str]:
+    if not file:
+        return []  # it refuses an empty file
+    return [caption.raw_text for caption in webvtt.from_buffer(io.StringIO(file.decode()), "srt")]
+
+
+def webvtt_library(file: bytes) -> list[str]:
+    found = webvtt.from_string(file.decode())
+    return [unescaped(caption.text) for caption in found]
+
+
+def unescaped(text: str) -> str:
+    """Return the text of a WebVTT cue whose tags are removed."""
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def csv_library(file: bytes) -> list[str]:
+    table = list(csv.reader(io.StringIO(file.decode("utf-8-sig"), newline="")))
+    header, *rows = table
+    assert tuple(header) in (SEGMENT_COLUMNS, WORD_COLUMNS)
+    return [exact_text(row[2]) for row in rows]
+
+
+def markdown_it(file: bytes) -> list[str]:
+    """Return the paragraphs as they are shown, without headings and times."""
+    found: list[str] = []
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(file.decode())
+    for place, token in enumerate(tokens):
+        if token.type != "inline" or tokens[place - 1].type != "paragraph_open":
+            continue
+        parts: list[str] = []
+        for child in token.children or ():
+            assert child.type in ("text", "text_special", "softbreak", "link_open", "link_close")
+            parts.append(" " if child.type == "softbreak" else child.content)
+        found.append(_TIME.sub("", "".join(parts)) if token.level > 1 else "".join(parts))
+    return found
+
+
+def exact_json(file: bytes) -> list[str]:
+    return [segment["text"] for segment in json.loads(file)["segments"]]
+
+
+def ffmpeg(file: bytes, form: str, program: str) -> list[str]:
+    """Return the cues that ffmpeg finds, as it writes them to SubRip."""
+    done = subprocess.run(
+        [program, "-v", "error", "-f", form, "-i", "-", "-f", "srt", "-"],
+        input=file, capture_output=True, check=True,
+    )  # fmt: skip
+    cues = [cue.content for cue in srt.parse(done.stdout.decode())]
+    # Its reader of WebVTT escapes braces for SubStation, and its writer of SubRip leaves that.
+    return [cue.replace("\\{{}", "{") for cue in cues] if form == "webvtt" else cues
+
+
+def bundled_ffmpeg() -> str:
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+READERS: Mapping[str, Mapping[str, Reader]] = {
+    "txt": {"lines": lines_of_text},
+    "json": {"json": exact_json},
+    "srt": {"srt": srt_library, "pysubs2": pysubs2_srt, "webvtt-py": webvtt_srt},
+    "vtt": {"webvtt-py": webvtt_library},
+    "csv": {"csv": csv_library},
+    "md": {"markdown-it-py": markdown_it},
+}
+
+# Formats that hold none of the words, or words without the rest of the text.
+WITHOUT_WORDS: frozenset[str] = frozenset()
+
+_UNSEEN = re.compile(r"[\s\u2060]+")
+
+
+def letters(texts: list[str]) -> str:
+    """Return the visible characters: cues may part a long word, and word joiners show nothing."""
+    return _UNSEEN.sub("", "".join(texts))

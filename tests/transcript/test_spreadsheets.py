@@ -1,0 +1,153 @@
+"""Tables for spreadsheets: no text is a formula, and every text comes back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kb.transcript import render
+from kb.types import CsvForm, Segment, Transcript, Word, table_form
+from kb.types.safe_text import clean, exact_cell, exact_text, spreadsheet_cell
+from kb.types.table_form import has_decimal_comma, locale_of_numbers
+from tests.support.hostile import FORMULAS
+from tests.support.random_transcripts import make_transcript
+
+SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫"
+
+# Texts that are a formula for a program with one separator or another.
+RISKY = (
+    "=1+1", "a;=1+1;b", "a,=1+1,b", "a\t=1+1\tb", "a\n=1+1", "a;+1", "a;-1", "a;@SUM(A1)",
+    "a; =1+1", "a;\u00a0=1", "a;\u200b=1", "a;;=1", "a,;\t=1", "a;\"=1+1\"", "\"=1\";=2", "a;＝1",
+    "x;=cmd|'/c calc'!A0;y", "a\r=1", "a\r\n=1", "1;-2;-3", "a;'=1;=2", ";=1", ",@x",
+)  # fmt: skip
+PLAIN = (
+    "", "plain", "a=1", "1+1", "5 - 3 = 2", "a; b", "one, two; three", "yes – no", "x;y=1", "'tis",
+    "rock 'n' roll", "a\tb", "two\nlines", "mail ann@example.org, or call", "a,b", "3,5", "C++",
+    "'", "“-5”", "well-known; e.g. this", "ＡＢ",
+)  # fmt: skip
+
+
+def cells(text: str, separator: str) -> list[str]:
+    """Return all cells that a program with this separator finds, and those of single lines."""
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    rows += csv.reader(text.splitlines(), delimiter=separator)
+    rows += [line.split(separator) for line in text.splitlines()]
+    return [cell for row in rows for cell in row]
+
+
+def visible(cell: str) -> str:
+    return cell.lstrip(" \t\u00a0\u200b\u3164\u2800\ufeff\u00ad")
+
+
+@pytest.mark.parametrize("form", ["plain", "excel-en", "excel-de"])
+@pytest.mark.parametrize("timestamps", ["segment", "word"])
+def test_no_program_finds_a_formula(timestamps: str, form: CsvForm) -> None:
+    segments = tuple(
+        Segment(float(n), n + 1.0, text, (), "de") for n, text in enumerate((*RISKY, *FORMULAS))
+    )
+    transcript = replace(
+        make_transcript(segments, timestamps=timestamps), table_form=table_form(form)
+    )
+    text = render(transcript, "csv")
+    for separator in ",;\t":
+        assert not [cell for cell in cells(text, separator) if visible(cell)[:1] in {*SIGNS}]
+
+
+@pytest.mark.parametrize("text", [*RISKY, *FORMULAS])
+def test_a_guard_is_written_and_undone(text: str) -> None:
+    assert exact_cell(text) != text
+    assert exact_text(exact_cell(text)) == clean(text)
+    assert spreadsheet_cell(exact_cell(text)) == exact_cell(text)
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_other_texts_stay_as_they_are(text: str) -> None:
+    assert exact_cell(text) == text
+    assert exact_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("-5 degrees", "'-5 degrees"),
+        ("- Hello.", "'- Hello."),
+        ("'-5", "''-5"),
+        ("''=1", "'''=1"),
+        ("cold, -5", "cold, '-5"),
+        ("a; '=1", "a; ''=1"),
+        ("- Yes.\n- No.", "'- Yes.\n'- No."),
+        ("'tis;=1", "'tis;'=1"),
+    ],
+)
+def test_an_apostrophe_of_the_text_is_kept(text: str, cell: str) -> None:
+    assert exact_cell(text) == cell
+    assert exact_text(cell) == text
+
+
+def test_any_text_comes_back_from_its_cell() -> None:
+    rng = random.Random(1)
+    for _ in range(3000):
+        text = "".join(rng.choice("a' ;,\t\n\"=-@+1\u200b\u0301＝") for _ in range(rng.randint(0, 8)))
+        cell = exact_cell(text)
+        assert exact_text(cell) == text
+        assert spreadsheet_cell(cell) == cell
+
+
+# The forms of CSV
+
+
+def sample() -> Transcript:
+    words = (Word(1.044, 1.5, "Größe", 0.25), Word(1.5, 2.0, "3,5", 1.0))
+    return make_transcript((Segment(1.044, 2.0, "Größe 3,5", words),))
+
+
+@pytest.mark.parametrize(
+    ("form", "timestamps", "lines"),
+    [
+        ("plain", "segment", ["start_s,end_s,text,language", '1.044,2.000,"Größe 3,5",en']),
+        ("excel-en", "segment", ["\ufeffstart_s,end_s,text,language",
+                                 '1.044,2.000,"Größe 3,5",en']),
+        ("excel-de", "segment", ["\ufeffstart_s;end_s;text;language",
+                                 '1,044;2,000;"Größe 3,5";en']),
+        ("excel-de", "word", ["\ufeffstart_s;end_s;word;probability;segment",
+                              "1,044;1,500;Größe;0,2500;1", '1,500;2,000;"3,5";1,0000;1']),
+    ],
+)  # fmt: skip
+def test_a_form_for_programs_and_one_for_each_spreadsheet(
+    form: CsvForm, timestamps: Any, lines: list[str]
+) -> None:
+    transcript = replace(sample(), timestamps=timestamps, table_form=table_form(form))
+    assert render(transcript, "csv") == "".join(f"{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("locale", "comma"),
+    [
+        ("de_DE.UTF-8", True), ("de_AT", True), ("de_CH.UTF-8", False), ("de_LI", False),
+        ("de-DE", True), ("fr_FR@euro", True), ("es_ES", True), ("es_MX.UTF-8", False),
+        ("en_US.UTF-8", False), ("en_GB", False), ("C", False), ("C.UTF-8", False),
+        ("POSIX", False), ("", False), ("ja_JP.UTF-8", False), ("it_CH", False), ("de", True),
+    ],
+)  # fmt: skip
+def test_the_decimals_of_a_locale(locale: str, comma: bool) -> None:
+    assert has_decimal_comma(locale) == comma
+
+
+@pytest.mark.parametrize(
+    ("environment", "locale"),
+    [
+        ({}, ""),
+        ({"LANG": "de_DE.UTF-8"}, "de_DE.UTF-8"),
+        ({"LANG": "de_DE", "LC_NUMERIC": "en_US"}, "en_US"),
+        ({"LANG": "de_DE", "LC_NUMERIC": "en_US", "LC_ALL": "fr_FR"}, "fr_FR"),
+        ({"LANG": "de_DE", "LC_ALL": ""}, "de_DE"),
+    ],
+)
+def test_the_locale_of_numbers(environment: dict[str, str], locale: str) -> None:
+    assert locale_of_numbers(environment) == locale
+
