@@ -37,13 +37,24 @@ _SIGN = "[=+\\-@＝＋－＠﹦﹢﹣﹫]"
 _NOTHING = "[\\s\\p{Cf}\\p{Cc}\\p{Mn}\\p{Me}\u115f\u1160\u3164\uffa0\u2800\u034f]"
 _RISKY_START = rf"(?:{_NOTHING}*{_SIGN}|[\t\r\n])"
 # A sign behind a separator: of this table, or of another program that reads it. Such a program may
-# take the quotes of this table for text, or the reverse.
-_BEHIND_SEPARATOR = rf"(?<=[,;\t\r\n](?:{_NOTHING}|\")*)"
+# take the quotes of this table for text, or the reverse. Of the signs behind a comma and a space,
+# only `=` counts: `cold, -5 degrees` is prose, and a table quotes text with commas.
+_BEHIND = rf"(?<=[;\t\r\n](?:{_NOTHING}|\")*%s)"
+_BEHIND_COMMA = rf"(?<=,(?:(?![ \u00a0]){_NOTHING}|\")*%s)"
+_EQUALS_BEHIND = rf"(?<=,(?:{_NOTHING}|\")*%s)(?=%s[=＝])"
+
+
+def _behind_separator(text: str, following: str) -> str:
+    """Return a pattern of places: behind a separator and `text`, before `following` and a sign."""
+    places = f"{_BEHIND % text}|{_BEHIND_COMMA % text}|{_EQUALS_BEHIND % (text, following)}"
+    return rf"(?={following}{_SIGN}(?!\)))(?:{places})"  # `;-)` is no formula
+
+
 _START = regex.compile(_RISKY_START)
-_PART = regex.compile(rf"(?={_SIGN}){_BEHIND_SEPARATOR}")
+_PART = regex.compile(_behind_separator("", ""))
 _EXACT_START = regex.compile(rf"'*{_RISKY_START}")
-_EXACT_PART = regex.compile(rf"(?='*{_SIGN}){_BEHIND_SEPARATOR}")
-_GUARD_OF_PART = regex.compile(rf"'(?='*{_SIGN})(?<=[,;\t\r\n](?:{_NOTHING}|\")*')")
+_EXACT_PART = regex.compile(_behind_separator("", "'*"))
+_GUARD_OF_PART = regex.compile(f"'{_behind_separator(chr(39), chr(39) + '*')}")
 
 # Characters in an exported text: white space that some programs take for the end of a line, those
 # that no program shows, and those that no file can hold.

@@ -12,13 +12,15 @@ from typing import Any, Literal
 CsvForm = Literal["plain", "excel", "excel-en", "excel-de"]
 
 # Languages that write 1,5: spreadsheets set to them part cells by a semicolon.
-_COMMA_LANGUAGES = frozenset(
-    "af az be bg bs ca cs da de el es et eu fi fo fr gl hr hu hy id is it ka kk kl lt lv mk nb nl "
-    "nn no pl pt ro ru sk sl sq sr sv tr uk uz vi".split()
-)
-_POINT_PLACES = frozenset(
-    "de_CH de_LI es_DO es_GT es_HN es_MX es_NI es_PA es_PE es_PR es_SV es_US fr_CH it_CH".split()
-)
+_COMMA_LANGUAGES = (
+    "af", "az", "be", "bg", "bs", "ca", "cs", "da", "de", "el", "es", "et", "eu", "fi", "fo", "fr",
+    "gl", "hr", "hu", "hy", "id", "is", "it", "ka", "kk", "kl", "lt", "lv", "mk", "nb", "nl", "nn",
+    "no", "pl", "pt", "ro", "ru", "sk", "sl", "sq", "sr", "sv", "tr", "uk", "uz", "vi",
+)  # fmt: skip
+_POINT_PLACES = (
+    "de_CH", "de_LI", "es_DO", "es_GT", "es_HN", "es_MX", "es_NI", "es_PA", "es_PE", "es_PR",
+    "es_SV", "es_US", "fr_CH", "it_CH",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

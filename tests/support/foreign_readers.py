@@ -38,7 +38,7 @@ def srt_library(file: bytes) -> list[str]:
 
 def pysubs2_srt(file: bytes) -> list[str]:
     found = pysubs2.SSAFile.from_string(file.decode(), format_="srt")
-    return [event.text.replace("\\N", "\n") for event in found]
+    return [event.plaintext for event in found]
 
 
 def webvtt_srt(file: bytes) -> list[str]:
@@ -111,8 +111,12 @@ READERS: Mapping[str, Mapping[str, Reader]] = {
 WITHOUT_WORDS: frozenset[str] = frozenset()
 
 _UNSEEN = re.compile(r"[\s\u2060]+")
+_BRACES = str.maketrans("｛｝", "{}")
 
 
 def letters(texts: list[str]) -> str:
-    """Return the visible characters: cues may part a long word, and word joiners show nothing."""
-    return _UNSEEN.sub("", "".join(texts))
+    """Return the visible characters: cues may part a long word, and word joiners show nothing.
+
+    Full-width braces count as braces: libass hides these, and SubRip has no escape for them.
+    """
+    return _UNSEEN.sub("", "".join(texts)).translate(_BRACES)

@@ -30,6 +30,7 @@ from kb.types import (
     Segment,
     Word,
 )
+from kb.types.safe_text import exact_text
 from tests.support.raising import raises
 from tests.support.random_transcripts import (
     ITEM,
@@ -155,7 +156,7 @@ def test_csv_rows() -> None:
     assert len(rows) == len(transcript.segments)
     for row, segment in zip(rows, transcript.segments, strict=True):
         assert float(row["start_s"]) == pytest.approx(segment.start_s, abs=0.001)
-        assert row["text"].removeprefix("'") == segment.text
+        assert exact_text(row["text"]) == segment.text
 
 
 def test_csv_by_word_and_without_formulas() -> None:
@@ -173,7 +174,7 @@ def test_csv_by_word_and_without_formulas() -> None:
 def test_csv_by_word_loses_nothing(seed: int) -> None:
     transcript = random_transcript(seed, timestamps="word")
     rows = csv.DictReader(io.StringIO(render(transcript, "csv"), newline=""))
-    shown = "".join(row["word"].removeprefix("'") for row in rows)
+    shown = "".join(exact_text(row["word"]) for row in rows)
     assert letters(shown) == letters("".join(spoken(transcript)))
 
 

@@ -21,14 +21,17 @@ SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫"
 
 # Texts that are a formula for a program with one separator or another.
 RISKY = (
-    "=1+1", "a;=1+1;b", "a,=1+1,b", "a\t=1+1\tb", "a\n=1+1", "a;+1", "a;-1", "a;@SUM(A1)",
+    "=1+1", "a;=1+1;b", "a,=1+1,b", "a, =1", "a,\u200b-1", "a; -1", "a\t=1+1\tb",
+    "a\n=1+1", "a;+1", "a;-1", "a;@SUM(A1)",
     "a; =1+1", "a;\u00a0=1", "a;\u200b=1", "a;;=1", "a,;\t=1", "a;\"=1+1\"", "\"=1\";=2", "a;＝1",
     "x;=cmd|'/c calc'!A0;y", "a\r=1", "a\r\n=1", "1;-2;-3", "a;'=1;=2", ";=1", ",@x",
 )  # fmt: skip
 PLAIN = (
     "", "plain", "a=1", "1+1", "5 - 3 = 2", "a; b", "one, two; three", "yes – no", "x;y=1", "'tis",
-    "rock 'n' roll", "a\tb", "two\nlines", "mail ann@example.org, or call", "a,b", "3,5", "C++",
-    "'", "“-5”", "well-known; e.g. this", "ＡＢ",
+    "rock 'n' roll", "a\tb", "two\nlines", "mail ann@example.org, or call",
+    "a,b", "3,5", "C++",
+    "'", "“-5”", "cold, -5 degrees", "call me, +49 30 1", "well, - no", "met, @ann",
+    "well-known; e.g. this", "ＡＢ",
 )  # fmt: skip
 
 
@@ -78,7 +81,9 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
         ("- Hello.", "'- Hello."),
         ("'-5", "''-5"),
         ("''=1", "'''=1"),
-        ("cold, -5", "cold, '-5"),
+        ("cold, =5", "cold, '=5"),
+        ("cold; -5", "cold; '-5"),
+        ("cold,-5", "cold,'-5"),
         ("a; '=1", "a; ''=1"),
         ("- Yes.\n- No.", "'- Yes.\n'- No."),
         ("'tis;=1", "'tis;'=1"),
@@ -92,7 +97,9 @@ def test_an_apostrophe_of_the_text_is_kept(text: str, cell: str) -> None:
 def test_any_text_comes_back_from_its_cell() -> None:
     rng = random.Random(1)
     for _ in range(3000):
-        text = "".join(rng.choice("a' ;,\t\n\"=-@+1\u200b\u0301＝") for _ in range(rng.randint(0, 8)))
+        text = "".join(
+            rng.choice("a' ;,\t\n\"=-@+1\u200b\u0301＝") for _ in range(rng.randint(0, 8))
+        )
         cell = exact_cell(text)
         assert exact_text(cell) == text
         assert spreadsheet_cell(cell) == cell
@@ -150,4 +157,3 @@ def test_the_decimals_of_a_locale(locale: str, comma: bool) -> None:
 )
 def test_the_locale_of_numbers(environment: dict[str, str], locale: str) -> None:
     assert locale_of_numbers(environment) == locale
-

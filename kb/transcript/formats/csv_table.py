@@ -2,9 +2,10 @@
 
 A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula, and the content of a
 transcript comes from strangers. Such a text gets an apostrophe: at its start, and before each sign
-behind `,`, `;`, a tab or a line end, where a program with another separator finds a cell. Where a
-text has apostrophes in these places already, one more is written, so that `exact_text` of
-`kb.types.safe_text` restores each text; reading a file back does so.
+behind `,`, `;`, a tab or a line end, where a program with another separator finds a cell (of those
+behind a comma and a space only `=`: `cold, -5 degrees` is prose). Where a text has apostrophes in
+these places already, one more is written, so that `exact_text` of `kb.types.safe_text` restores
+each text; reading a file back does so.
 
 `transcript.table_form` is the form for programs (commas, decimals behind a point) or for a
 spreadsheet, which reads `1.044` as 1044 where decimals stand behind a comma.

@@ -1,8 +1,8 @@
 """Text as each format takes it: what a program would take for markup is made text.
 
 One function for each format that has markup; they get text that `kb.types.safe_text.clean` has
-passed. A format without escapes gets an invisible word joiner (U+2060) that breaks the markup: the
-visible characters stay, and a reader that wants the exact text removes the joiners.
+passed. A format without escapes gets an invisible word joiner (U+2060) that breaks the markup, and
+full-width braces where the joiner does not help.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from kb.types.safe_text import web_address
 JOINER = "\N{WORD JOINER}"
 
 # SubRip has no specification. Players take for markup: what is between `<` and `>`, over lines
-# too; what is between `{` and `}` (MicroDVD, SubStation); `\N`, `\n` and `\h` of SubStation.
+# too; what is between `{` and `}` (MicroDVD, SubStation); `\N`, `\n`, `\h` of SubStation. libass,
+# which draws the subtitles of mpv and ffmpeg, hides what is in braces, with a word joiner too.
 _TAG = re.compile(r"<(?=.*>)", re.DOTALL)
-_BRACE = re.compile(r"\{(?=\\|.*\})", re.DOTALL)
+_BRACES = re.compile(r"\{(?:\\|.*\})", re.DOTALL)
+_FULL_WIDTH = str.maketrans("{}", "｛｝")
 _COMMAND = re.compile(r"\\(?=[Nnh])")
 _CLOCK = re.compile(r"(\d:)(?=\d{1,2}:\d{1,2}[.,]\d)")
 _ARROW = "-->"
@@ -28,10 +30,10 @@ _LINE_START = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+:](?:[-+:\s]|$)))")
 _ADDRESS = re.compile(r"\b(?:https?://|www\.)[^\s<>]+", re.IGNORECASE)
 # An address that every program shows unchanged between `<` and `>`: programs decode `%41`, names
 # of other scripts and entities, and write schemes and hosts in small letters.
-_PLAIN_ADDRESS = re.compile(
-    r"https?://(?!\S*xn--)[a-z0-9.-]+(?::\d+)?(?:[/?#][!-$&-;=?-\[\]-~]*)?"
-)
+_PLAIN_ADDRESS = re.compile(r"https?://(?!\S*xn--)[a-z0-9.-]+(?::\d+)?(?:[/?#][!-$&-;=?-\[\]-~]*)?")
 _ENTITY = re.compile(r"&#?\w+;")
+_SENTENCE_MARKS = "?!.,:;*_~'\"”’»…"
+_OPENED_BY = {")": "(", "]": "[", "}": "{"}
 
 
 def subrip(text: str, *, with_tags: bool = False) -> str:
@@ -41,7 +43,8 @@ def subrip(text: str, *, with_tags: bool = False) -> str:
     """
     text = text.replace(_ARROW, "→")
     text = text.replace("<", f"<{JOINER}") if with_tags else _TAG.sub(f"<{JOINER}", text)
-    text = _COMMAND.sub(rf"\\{JOINER}", _BRACE.sub(f"{{{JOINER}", text))
+    text = text.translate(_FULL_WIDTH) if _BRACES.search(text) else text
+    text = _COMMAND.sub(rf"\\{JOINER}", text)
     return "\n".join(map(_without_times, text.split("\n")))
 
 
@@ -100,12 +103,10 @@ def _without_end(address: str) -> str:
     The rule is that of GitHub's autolinks: closing marks, and brackets that were not opened.
     """
     while address:
-        if address[-1] in "?!.,:;*_~'\"”’»…":
-            address = address[:-1]
-        elif address[-1] in ")]}" and address.count(address[-1]) > address.count(
-            {")": "(", "]": "[", "}": "{"}[address[-1]]
-        ):
-            address = address[:-1]
-        else:
+        last = address[-1]
+        opened = _OPENED_BY.get(last)
+        unopened = opened is not None and address.count(last) > address.count(opened)
+        if last not in _SENTENCE_MARKS and not unopened:
             break
+        address = address[:-1]
     return address

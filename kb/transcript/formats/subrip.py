@@ -6,6 +6,7 @@ either; see `markup.subrip`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import cast
@@ -26,7 +27,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
         )
         for number, (start_ms, end_ms, content) in enumerate(cues, 1)
     ]
-    if subtitles and subtitles[-1].content.split("\n")[-1].strip().isdecimal():
+    if subtitles and re.search(r"\n *[0-9]+ *$", subtitles[-1].content):
         # pysubs2 takes a number in the last line of a file for that of a cue.
         subtitles[-1].content += JOINER
     # The cues are numbered above, because the srt library does not number cues that it finds empty.
