@@ -138,7 +138,8 @@ def _reading_s(word: str, layout: SubtitleLayout) -> float:
 
 
 def _plain(text: str) -> str:
-    return "".join(text.replace(_INVISIBLE, "").split())
+    # SubRip has no escape for its own arrow.
+    return "".join(text.replace(_INVISIBLE, "").split()).replace("-->", "→")
 
 
 def _text_faults(cues: list[Shown], transcript: Transcript) -> list[str]:
