@@ -84,7 +84,8 @@ def write_text(path: Path, text: str, *, expected: str) -> dict[str, Preset]:
             path=path,
         )
     try:
-        storage.write_text(path.resolve(), text)
+        with storage.user_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="")
     except LibraryError as error:
         raise LibraryError(
             "presets.not_writable",

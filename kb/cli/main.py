@@ -22,6 +22,7 @@ from kb.cli.options import (
     TRANSCRIPT_OPTIONS,
     USAGE_ERROR,
     Json,
+    Overwrite,
     with_layout_options,
     with_run_options,
 )
@@ -74,6 +75,7 @@ def transcribe(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Words of one file, on stdout or in a folder; nothing is kept."""
@@ -87,8 +89,10 @@ def transcribe(
             name=name,
             known=", ".join(service.items.formats()),
         )
+    source = f"file:{file.resolve()}"
     if output is not None:
-        _check_output(output)
+        target = output / _file_name(file.stem, name)
+        service.items.check_output(target, source=source, overwrite=overwrite, medium=file)
     try:
         with media_progress(file.name, shown=sys.stderr.isatty()) as progress:
             transcript = service.transcription.run(file, options, progress)
@@ -105,25 +109,11 @@ def transcribe(
     if output is None:
         sys.stdout.write(text)
     else:
-        written = service.items.write(output / _file_name(file.stem, name), text)
+        target = output / _file_name(file.stem, name)
+        written = service.items.write(target, text, source=source, overwrite=overwrite)
         console.print_note(f"Written: {written}")
     if transcript.truncated:
         raise typer.Exit(FAILED)
-
-
-def _check_output(folder: Path) -> None:
-    """Raise UsageError if the folder cannot be created, before the transcription starts."""
-    for place in (folder, *folder.parents):
-        if place.is_dir():
-            return
-        if place.exists():
-            raise UsageError(
-                "export.folder_is_file",
-                "Cannot write to {folder}: {place} is a file, not a folder.",
-                hint="Name another folder with -o.",
-                folder=folder,
-                place=place,
-            )
 
 
 def _file_name(stem: str, suffix: str) -> str:
@@ -233,6 +223,7 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """A transcript in another format."""
     service = Service.of_existing_library()
@@ -243,8 +234,10 @@ def export(
     if output is None:
         sys.stdout.write(text)
         return
-    stem = service.items.entry(item_id).stem
-    written = service.items.write(output / f"{stem}.{format}", text)
+    entry = service.items.entry(item_id)
+    written = service.items.write(
+        output / f"{entry.stem}.{format}", text, source=entry.item.id, overwrite=overwrite
+    )
     console.print_note(f"Written: {written}")
 
 

@@ -17,6 +17,12 @@ from kb.types import SubtitleLayout
 OK, FAILED, USAGE_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace a file in the way that another program or a person wrote."
+    ),
+]
 
 # The options that apply to a transcript outside the library.
 TRANSCRIPT_OPTIONS = tuple(name for name, option in OPTIONS.items() if not option.library_only)

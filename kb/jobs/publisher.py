@@ -19,6 +19,7 @@ from kb.library import Library, LibraryEntry
 from kb.pipeline import publish_record, stages
 from kb.settings import Settings
 from kb.sinks import REMOTE, check_sink, open_sink
+from kb.sinks.markdown_folder import FolderSink
 from kb.sinks.odin.chat import Answer, Reference, ask, search
 from kb.sinks.odin.documents import check_own_metadata
 from kb.sinks.odin.sink import OdinSink
@@ -142,10 +143,13 @@ class Publisher:
         ids: Sequence[str],
         metadata: Mapping[str, str] | None = None,
         progress: ItemProgress | None = None,
+        *,
+        overwrite: bool = False,
     ) -> SyncResult:
         """Publish items and wait for their indexing. Raises UsageError, CredentialsRefused.
 
-        An item that is held or has no transcript fails; the other items are published.
+        An item that is held or has no transcript fails; the other items are published. `overwrite`
+        replaces files of a folder that were changed by hand.
         """
         self.check(sink, metadata)
         if sink == REMOTE:
@@ -158,7 +162,7 @@ class Publisher:
                 progress=progress,
                 on_item_done=ended,
             )
-        return self._publish_one_by_one(sink, ids, metadata, progress)
+        return self._publish_one_by_one(sink, ids, metadata, progress, overwrite=overwrite)
 
     def _publish_one_by_one(
         self,
@@ -166,12 +170,16 @@ class Publisher:
         ids: Sequence[str],
         metadata: Mapping[str, str] | None,
         progress: ItemProgress | None,
+        *,
+        overwrite: bool,
     ) -> SyncResult:
         sink, result, record_status = (
             open_sink(name, self.settings),
             SyncResult(),
             self._status_recorder(name),
         )
+        if isinstance(sink, FolderSink):
+            sink.overwrite = overwrite
         for number, item_id in enumerate(ids, start=1):
             try:
                 found = self._load(item_id)

@@ -93,7 +93,7 @@ def is_medium(path: str) -> bool:
 
 
 def write_archive(
-    target: Path,
+    draft: Path,
     home: Path,
     extra: Mapping[str, Path],
     facts: Mapping[str, Any],
@@ -104,8 +104,9 @@ def write_archive(
     """Write a backup of `home` and of the files `extra` (name: location), then read it again.
 
     `extra` is packed first: the files of the library that the database names are then newer than
-    the database. A file that another process removes meanwhile is left out. `target` is written
-    completely or not at all, readable by its owner alone. Raises LibraryError.
+    the database. A file that another process removes meanwhile is left out. `draft` is a new file,
+    readable by its owner alone, that the caller removes after an error. Raises LibraryError and
+    OSError.
     """
     packed, chosen = Packed(), []
     for name, path in files_of(home):
@@ -123,15 +124,14 @@ def write_archive(
         done += count
         progress(min(done, total), total)
 
-    with storage.atomic_path(target) as temporary:
-        with zipfile.ZipFile(temporary, "x", allowZip64=True) as archive:
-            temporary.chmod(0o600)
-            for number, (name, path) in enumerate(sources):
-                member = _add(archive, _member_name(name, number), name, path, advance)
-                if member is not None:
-                    packed.members[_member_name(name, number)] = member
-            archive.writestr(MANIFEST, _manifest_text(facts, packed, media), zipfile.ZIP_DEFLATED)
-        check_archive(temporary, advance)
+    with zipfile.ZipFile(draft, "x", allowZip64=True) as archive:
+        draft.chmod(0o600)
+        for number, (name, path) in enumerate(sources):
+            member = _add(archive, _member_name(name, number), name, path, advance)
+            if member is not None:
+                packed.members[_member_name(name, number)] = member
+        archive.writestr(MANIFEST, _manifest_text(facts, packed, media), zipfile.ZIP_DEFLATED)
+    check_archive(draft, advance)
     return packed
 
 

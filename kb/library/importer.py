@@ -27,7 +27,7 @@ from kb.types import MediaItem
 
 # Lists in the JSON of recognizers; metadata of a medium has none of them.
 _TRANSCRIPT_KEYS = ("segments", "transcription", "chunks", "utterances", "events")
-_SUBTITLES = (".srt", ".vtt", ".tsv")
+SUBTITLE_SUFFIXES = (".srt", ".vtt", ".tsv")
 _LANGUAGE = re.compile(r"\.[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$")
 WATCH_URL = "https://www.youtube.com/watch?v="
 
@@ -64,7 +64,7 @@ def _stem_of(name: str) -> str | None:
         if name.endswith(suffix):
             return name.removesuffix(suffix)
     path = Path(name)
-    if path.suffix.lower() in _SUBTITLES:
+    if path.suffix.lower() in SUBTITLE_SUFFIXES:
         stem = subtitle_stem(name)
         return stem if split_stem(stem) is not None else None
     return path.stem if path.suffix.lower() in MEDIA_EXTENSIONS else None

@@ -112,7 +112,7 @@ class Library:
 
         Raises LibraryError with the cause; call it before long work.
         """
-        proof = self.media_folder / f"{storage.TEMPORARY_PREFIX}proof{storage.TEMPORARY_SUFFIX}"
+        proof = self.media_folder / storage.temporary_name()
         storage.write_bytes(proof, b"")
         try:
             proof.unlink(missing_ok=True)
@@ -339,8 +339,13 @@ class Library:
     # Upkeep
 
     def sweep_temporary(self) -> tuple[Path, ...]:
-        """Remove temporary files of killed processes; return their paths."""
-        return storage.sweep(self.home) + storage.sweep(self.media_folder)
+        """Remove temporary files of killed processes; return the paths of those in the library.
+
+        Those that a command of this user left elsewhere (beside an export) are removed too.
+        """
+        storage.sweep_drafts()
+        folders = (self.home, self.media_folder, self.home / "backups")
+        return tuple(path for folder in folders for path in storage.sweep(folder))
 
     def adopt(self) -> LibraryListing:
         """Import media, metadata and transcripts in `media/` that have no metadata of this project.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -15,6 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from kb import storage
 from kb.errors import MediaUnavailable, UsageError
 from kb.media import ffmpeg, reason_of, section, shown
 from kb.media.idle_guard import IdleGuard
@@ -41,7 +41,13 @@ def _moment(seconds: float) -> str:
 
 
 def cut(
-    source: Path, start_s: float, end_s: float, target: Path, tracks: Sequence[int] = ()
+    source: Path,
+    start_s: float,
+    end_s: float,
+    target: Path,
+    tracks: Sequence[int] = (),
+    *,
+    draft: Path | None = None,
 ) -> Path:
     """Write the part between two times (seconds) to `target`; its suffix selects the format.
 
@@ -49,8 +55,8 @@ def cut(
     track that the decoder reads first.
 
     A clip of a video may be sound only; a clip of a sound cannot be a video. An end up to half a
-    second after the end of the medium is moved to that end. `target` is written completely or not
-    at all.
+    second after the end of the medium is moved to that end. A `draft` is written in the place of
+    `target`, which errors name: the caller moves it there. After an error nothing is left.
 
     Raises UsageError for times outside the medium and for an unknown suffix, and MediaUnavailable
     when the medium cannot be read or cut.
@@ -65,10 +71,10 @@ def cut(
             start_s=start_s,
             end_s=end_s,
         )
-    with tempfile.TemporaryDirectory(prefix="kb-clip-") as scratch:
+    with storage.scratch_folder() as scratch:
         try:
-            sound, end_s = _sound(found, start_s, end_s, Path(scratch) / "sound.wav", tracks)
-            _encode(found, sound, start_s, end_s, target, video=video)
+            sound, end_s = _sound(found, start_s, end_s, scratch / "sound.wav", tracks)
+            _encode(found, sound, start_s, end_s, draft or target, video=video)
         except (OSError, av.error.FFmpegError) as error:
             raise MediaUnavailable(
                 "clip.failed",
@@ -122,15 +128,14 @@ def _encode(
     video: bool,
 ) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    suffix = target.suffix.lower()
-    # ffmpeg derives the container from the name, so the unfinished file has its suffix too.
-    with tempfile.TemporaryDirectory(prefix=".kb-clip-", dir=target.parent) as folder:
-        unfinished = Path(folder) / f"clip{suffix}"
+    try:
         if video:
-            _write_film(found, sound, start_s, end_s, unfinished)
+            _write_film(found, sound, start_s, end_s, target)
         elif sound is not None:
-            _write_sound(sound, unfinished)
-        unfinished.replace(target)
+            _write_sound(sound, target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def _wants_video(found: MediaProbe, target: Path) -> bool:
@@ -168,7 +173,7 @@ def _wants_video(found: MediaProbe, target: Path) -> bool:
 def _write_sound(sound: Path, target: Path) -> None:
     command = [
         *(ffmpeg.binary(), "-nostdin", "-hide_banner", "-nostats", "-loglevel", "error", "-y"),
-        *("-i", f"file:{sound}", "-c:a", AUDIO_CODECS[target.suffix], f"file:{target}"),
+        *("-i", f"file:{sound}", "-c:a", AUDIO_CODECS[target.suffix.lower()], f"file:{target}"),
     ]
     process = ffmpeg.start(command)
     with closing(IdleGuard(process)) as guard:
@@ -197,7 +202,7 @@ def _write_film(
                     str(target),
                     (frame.shape[1], frame.shape[0]),
                     frames_per_s,
-                    codec=VIDEO_CODECS[target.suffix],
+                    codec=VIDEO_CODECS[target.suffix.lower()],
                     audiofile=str(sound) if sound else None,
                     audio_codec="aac" if sound else None,
                     pixel_format="yuv420p",

@@ -5,8 +5,10 @@ They are stored beside the medium, compared with the transcript, and shown until
 
 from __future__ import annotations
 
+import filecmp
 import logging
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,10 @@ def keep(
     stem = entry.stem if entry else library.stem(item)
     kept = {str(each["name"]): each for each in _records(entry)}
     for file in files:
-        plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in file.language)
-        suffix = f".{plain}{'.auto' if file.automatic else ''}{file.path.suffix.lower()}"
-        target = library.path(stem, suffix)
+        target = _free_target(library, stem, file, frozenset(kept))
+        if target is None:
+            log.warning("%s: captions are not kept: other files have their names", item.id)
+            continue
         try:
             storage.link_or_copy(file.path, target, link=True)
             file.path.unlink(missing_ok=True)
@@ -55,6 +58,29 @@ def keep(
     if shown is not None:
         record["shown"] = shown
     return library.write_metadata(item, {KEY: record})
+
+
+def _free_target(
+    library: Library, stem: str, file: CaptionFile, kept: Container[str]
+) -> Path | None:
+    """Return the path for captions; None if files that are no captions have both possible names.
+
+    Subtitles that a person or an export has put beside the medium are not replaced.
+    """
+    plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in file.language)
+    ending = f"{'.auto' if file.automatic else ''}{file.path.suffix.lower()}"
+    for suffix in (f".{plain}{ending}", f".{plain}-captions{ending}"):
+        target = library.path(stem, suffix)
+        if target.name in kept or not os.path.lexists(target) or _is_same(target, file.path):
+            return target
+    return None
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:
+        return False
 
 
 def _records(entry: LibraryEntry | None) -> Iterable[dict[str, Any]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -22,7 +22,9 @@ from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.heartbeat import executor_id
 from kb.library import Library, archive
 from kb.library.archive import Manifest, Progress
+from kb.library.user_files import UserFiles
 from kb.settings import Settings
+from kb.storage import Target
 
 ASIDE = "before-restore"
 STAGING = ".restore"
@@ -69,12 +71,14 @@ class Backup:
         target: Path | None = None,
         *,
         media: bool = False,
+        overwrite: bool = False,
         progress: Progress = lambda *_: None,
     ) -> BackupReport:
         """Write a backup to a file or into a folder; without one into `backups/` of the library.
 
-        Workers may run meanwhile. Raises UsageError if the file exists or a program is missing,
-        LibraryError if the database is damaged or the file cannot be written.
+        Workers may run meanwhile. Raises UsageError if the file exists (unless `overwrite`), if the
+        place is another folder of the library's own, or if a program is missing, LibraryError if
+        the database is damaged or the file cannot be written.
         """
         home = self.settings.home
         if not home.is_dir():
@@ -84,10 +88,12 @@ class Backup:
                 hint="Set KB_HOME to your library, or begin one with: kb ingest FILE",
                 home=home,
             )
-        path = self._target(target)
-        with tempfile.TemporaryDirectory(prefix="kb-backup-") as scratch:
-            extra = self._database_files(Path(scratch))
-            settings_file = Path(scratch) / SETTINGS_FILE
+        files = UserFiles(home, inside=(SNAPSHOT_FOLDER,))
+        named = self._target(target, overwrite=overwrite)
+        files.check(named)
+        with storage.scratch_folder() as scratch, files.draft(named) as draft:
+            extra = self._database_files(scratch)
+            settings_file = scratch / SETTINGS_FILE
             storage.write_text(settings_file, self._settings_text())
             facts = {
                 "made_at": time.time(),
@@ -96,7 +102,7 @@ class Backup:
                 "database": "sqlite" if self._url is None else "postgresql",
             }
             packed = archive.write_archive(
-                path,
+                draft.path,
                 home,
                 {**extra, SETTINGS_FILE: settings_file},
                 facts,
@@ -104,27 +110,29 @@ class Backup:
                 progress=progress,
             )
         return BackupReport(
-            path, len(packed.members), packed.size, packed.left_out, packed.left_out_bytes
+            draft.target, len(packed.members), packed.size, packed.left_out, packed.left_out_bytes
         )
 
     def copies(self) -> list[Snapshot]:
         """Return the automatic copies of the database, newest first."""
         return snapshots(self.settings.home)
 
-    def _target(self, target: Path | None) -> Path:
+    def _target(self, target: Path | None, *, overwrite: bool) -> Target:
         name = time.strftime("kb-backup-%Y%m%dT%H%M%SZ.zip", time.gmtime())
-        if target is None:
-            return self.settings.home / SNAPSHOT_FOLDER / name
-        if target.is_dir():
-            return target / name
-        if target.exists():
+        if target is None or target.is_dir():
+            folder = target or self.settings.home / SNAPSHOT_FOLDER
+            return Target(folder / name, "backup", numbered=True, private=True, unrecorded=True)
+        if os.path.lexists(target) and not overwrite:
             raise UsageError(
                 "backup.exists",
                 "{path} exists already; a backup never replaces a file.",
-                hint="Name another file, or a folder: then the file's name is the time.",
+                hint="Name another file, or a folder: then the file's name is the time. To replace "
+                "it: --overwrite",
                 path=target,
             )
-        return target
+        return Target(
+            target, "backup", overwrite=overwrite, chosen=True, private=True, unrecorded=True
+        )
 
     def _database_files(self, folder: Path) -> dict[str, Path]:
         if self._url is not None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import platform
 import shlex
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from gpu.preset_figures import Preset
 from gpu.presets import load_presets
 from gpu.status import Machine
+from kb import storage
 from kb.database import DATABASE_NAME, Database
 from kb.database.snapshots import check_file, snapshots
 from kb.errors import KBError, StoredProblem
@@ -283,9 +282,9 @@ def _worker(machine: Machine, presets: Sequence[Preset]) -> HealthCheck:
 
 def _sources(settings: Settings) -> list[HealthCheck]:
     """Return the checks of the API keys, of yt-dlp and its programs, and of the download lane."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with storage.scratch_folder() as scratch:
         # A check must not create the library.
-        home = settings.home if has_library(settings.home) else Path(scratch)
+        home = settings.home if has_library(settings.home) else scratch
         try:
             database = Database.open(settings.replace(home=home))
         except KBError as error:

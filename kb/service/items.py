@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from kb import storage
 from kb.errors import KBError, UsageError
 from kb.jobs.published_content import PublishedContent
 from kb.jobs.queue.client import JobQueue
@@ -18,10 +17,11 @@ from kb.jobs.queue.progress import overall
 from kb.library import MEDIA_EXTENSIONS, Library, LibraryEntry
 from kb.library.cache import library_cache
 from kb.library.metadata import LibraryListing
+from kb.library.user_files import UserFiles
 from kb.pipeline import captions, publish_record, stages
 from kb.service.results import ItemStatus, Publication
 from kb.settings import Settings
-from kb.storage.permissions import give_usual_rights
+from kb.storage import Target
 from kb.transcript import FORMATS, mime_type, render
 from kb.transcript.formats import json_document
 from kb.transcript.time_order import check_times
@@ -244,15 +244,28 @@ class Items:
         """Return the media type of an export format. Raises UsageError for an unknown one."""
         return mime_type(format)
 
-    def write(self, target: Path, text: str) -> Path:
-        """Write a text in one step; return its file: `target`, or a numbered name if that exists.
+    def write(self, target: Path, text: str, *, source: str, overwrite: bool = False) -> Path:
+        """Write a text outside the library; return its file: `target`, or a numbered name.
 
-        Raises LibraryError.
+        `source` says what the text is made from (an item's id, the path of a medium): a file that
+        was written for another source is left, and the new one gets a number. Raises UsageError for
+        any other file in the way unless `overwrite`, and for the library's own folders, and
+        LibraryError.
         """
-        with storage.new_file(target) as path:
-            storage.write_text(path, self.as_file(text, path.suffix.removeprefix(".")))
-        give_usual_rights(path)
-        return path
+        named = Target(target, source, overwrite=overwrite)
+        text = self.as_file(text, target.suffix.removeprefix("."))
+        return self.files.write(named, text.encode("utf-8", "backslashreplace"))
+
+    def check_output(
+        self, target: Path, *, source: str, overwrite: bool = False, medium: Path | None = None
+    ) -> None:
+        """Raise what `write` would raise now, before long work; `medium` is never replaced."""
+        self.files.check(Target(target, source, overwrite=overwrite, never=medium))
+
+    @property
+    def files(self) -> UserFiles:
+        """The writer of files outside the library."""
+        return UserFiles(self.settings.home)
 
     def as_file(self, text: str, format: str) -> str:
         """Return a text in an export format as a file has it: a table begins with a mark (BOM)."""

@@ -12,14 +12,25 @@ from kb.jobs.queue.outbox import OutboxEntry
 from kb.library import Library
 from kb.settings import Settings
 from kb.sinks import REMOTE, check_sink
+from kb.sinks.markdown_folder import FolderSink
 from kb.sinks.odin.client import FILE_LIMIT_BYTES
 from kb.sinks.odin.file_upload import FileResult, files_in, upload_files
 from kb.sources.files import is_allowed_path
 
 
-def check_publishable(sink: str) -> None:
-    """Raise UsageError for an unknown knowledge base, and for the local index."""
+def check_publishable(sink: str, *, overwrite: bool = False) -> None:
+    """Raise UsageError for an unknown knowledge base, and for the local index.
+
+    `overwrite` is refused for a knowledge base without files.
+    """
     check_sink(sink)
+    if overwrite and sink != FolderSink.name:
+        raise UsageError(
+            "publish.overwrite",
+            "--overwrite is for files in a folder; {sink} has none.",
+            hint="Leave it out, or: kb publish --to folder --overwrite",
+            sink=sink,
+        )
     if sink == "local":
         raise UsageError(
             "publish.local",

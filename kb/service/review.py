@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from kb import storage
 from kb.errors import LibraryError, StoredProblem, UsageError, restored
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, DONE, HELD
 from kb.jobs.queue.library_sync import sync_from_library
 from kb.jobs.queue.partial_files import parts_of
 from kb.library import Library, LibraryEntry, deep_link
+from kb.library.user_files import UserFiles
 from kb.options import RunOptions
 from kb.pipeline import stages
+from kb.service import review_sheet
 from kb.service.removal import Removals
 from kb.service.revisions import Revisions, current_user, now, run_of
 from kb.settings import Settings
-from kb.storage.permissions import give_usual_rights
+from kb.storage import Target
 from kb.transcript.chunks import format_timestamp
 from kb.transcript.editing import text_between
 from kb.types import MediaItem, SpeechSpan, Transcript
-from kb.types.safe_text import spreadsheet_cell, spreadsheet_file
+from kb.types.safe_text import spreadsheet_cell
 
 log = logging.getLogger(__name__)
 
 NO_WORDS = "no words"
 PAD_S = 1.0  # seconds before and after a span: without context the speech is hard to understand
-SHEET = "sheet.csv"
-SHEET_COLUMNS = (
-    "number", "item", "title", "start_s", "end_s", "at", "reasons", "text", "clip", "link",
-    "correction",
-)  # fmt: skip
-
-
 _SEE_REVIEW = "What waits for review: kb review"
 
 
@@ -270,61 +262,97 @@ class Review:
         found = stages.read_transcript(self.library, entry)
         return sum(revision.run == run for revision in found.revisions)
 
-    def clip(self, item_id: str, start_s: float, end_s: float, target: Path | None = None) -> Path:
+    def clip(
+        self,
+        item_id: str,
+        start_s: float,
+        end_s: float,
+        target: Path | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> Path:
         """Cut a span out of an item's medium and return the file.
 
-        The default target is in the working directory and named after item and span. A file that
-        is there is not replaced: the clip gets a numbered name.
-        Raises UsageError and MediaUnavailable as `kb.media.clip.cut` does.
+        The default target is in the working directory and named after item and span. A clip of
+        another span that has the name stays, and this one gets a number. Raises UsageError for any
+        other file in the way unless `overwrite`, and UsageError and MediaUnavailable as
+        `kb.media.clip.cut` does.
         """
-        from kb.media.clip import cut, default_name
+        from kb.media.clip import default_name
 
         entry = self.revisions.entry_of(item_id)
         source = self._medium(entry)
-        if target is None:
-            target = Path(default_name(entry.stem, start_s, end_s, video=_has_video(source)))
-        with storage.new_file(target) as path:
-            return cut(source, start_s, end_s, path, _tracks_of(entry))
+        path = target or Path(default_name(entry.stem, start_s, end_s, video=_has_video(source)))
+        named = Target(
+            path, _clip_source(entry, start_s, end_s), overwrite=overwrite, chosen=True,
+            never=source,
+        )  # fmt: skip
+        return self._cut(entry, start_s, end_s, named)
 
-    def export(self, item_id: str, folder: Path) -> Exported:
+    def _cut(self, entry: LibraryEntry, start_s: float, end_s: float, target: Target) -> Path:
+        from kb.media.clip import cut
+
+        self._files.check(target)
+        source = self._medium(entry)
+        with self._files.draft(target) as draft:
+            cut(source, start_s, end_s, target.path, _tracks_of(entry), draft=draft.path)
+        return draft.target
+
+    @property
+    def _files(self) -> UserFiles:
+        return UserFiles(self.settings.home)
+
+    def export(self, item_id: str, folder: Path, *, overwrite: bool = False) -> Exported:
         """Write one clip per uncertain span, with `PAD_S` before and after it, and a sheet.
 
-        Raises UsageError without uncertain spans or without the medium, and MediaUnavailable.
+        A sheet that was filled in stays, and its corrections are in the new one too. Files of
+        another item stay: these get numbers. Raises UsageError for any other file in the way unless
+        `overwrite`, without uncertain spans and without the medium, and MediaUnavailable.
         """
-        from kb.media.clip import cut
         from kb.media.probe import probe
 
         found = self.item(item_id)
         if not found.spans:
             raise _no_spans(found)
         entry = self.revisions.entry_of(item_id)
-        source = self._medium(entry)
-        claims = probe(source)
+        claims = probe(self._medium(entry))
         end_s = claims.duration_s or entry.duration_s or found.spans[-1].end_s
         suffix = ".mp4" if claims.has_video else ".mp3"
-        clips: list[Path] = []
-        rows = io.StringIO()
-        writer = csv.writer(rows, lineterminator="\n")
-        writer.writerow(SHEET_COLUMNS)
-        for number, span in enumerate(found.spans, start=1):
-            name = f"{number:03d} {format_timestamp(span.start_s).replace(':', '.')}{suffix}"
-            from_s = max(0.0, span.start_s - PAD_S)
-            to_s = min(end_s, span.end_s + PAD_S)
-            with storage.new_file(folder / name) as path:
-                clips.append(cut(source, from_s, to_s, path, _tracks_of(entry)))
-            writer.writerow(
-                (
-                    number, spreadsheet_cell(found.item.id), spreadsheet_cell(found.item.title),
-                    f"{span.start_s:.3f}", f"{span.end_s:.3f}", format_timestamp(span.start_s),
-                    spreadsheet_cell(", ".join(span.reasons)), spreadsheet_cell(span.text),
-                    path.name, deep_link(found.item, span.start_s), "",
-                )
-            )  # fmt: skip
-        with storage.new_file(folder / SHEET) as sheet:
-            storage.write_text(sheet, spreadsheet_file(rows.getvalue()))
-        for path in (sheet, *clips):
-            give_usual_rights(path)
-        return Exported(sheet, tuple(clips))
+        sheet = self._sheet(found, folder, overwrite=overwrite)
+        spans = [
+            (max(0.0, span.start_s - PAD_S), min(end_s, span.end_s + PAD_S)) for span in found.spans
+        ]
+        targets = [
+            Target(
+                folder / f"{n:03d} {format_timestamp(span.start_s).replace(':', '.')}{suffix}",
+                _clip_source(entry, *times),
+                overwrite=overwrite,
+            )
+            for n, (span, times) in enumerate(zip(found.spans, spans, strict=True), start=1)
+        ]
+        for target in (sheet, *targets):  # before the first clip, which may take long
+            self._files.check(target)
+        clips = [
+            self._cut(entry, *times, target) for times, target in zip(spans, targets, strict=True)
+        ]
+        rows = [
+            _row(number, found.item, span, clip)
+            for number, (span, clip) in enumerate(zip(found.spans, clips, strict=True), start=1)
+        ]
+        earlier = review_sheet.corrections(folder, found.item.id)
+        text = review_sheet.render(review_sheet.merged(rows, earlier))
+        return Exported(self._files.write(sheet, text.encode()), tuple(clips))
+
+    def _sheet(self, found: ReviewItem, folder: Path, *, overwrite: bool) -> Target:
+        source = f"review:{found.item.id}"
+        path = folder / review_sheet.SHEET
+        return Target(
+            path,
+            source,
+            overwrite=overwrite,
+            numbered=not overwrite and review_sheet.read(path) is not None,
+            judge=review_sheet.judge(found.item.id, source),
+        )
 
     def _medium(self, entry: LibraryEntry) -> Path:
         if entry.media_path is None:
@@ -338,6 +366,26 @@ class Review:
         # The times of the transcript belong to the sound it was made from.
         stages.check_unchanged(entry.media_path, entry.sha256, _transcribed_at_s(entry))
         return entry.media_path
+
+
+def _row(number: int, item: MediaItem, span: UncertainSpan, clip: Path) -> review_sheet.Row:
+    return {
+        "number": str(number),
+        "item": spreadsheet_cell(item.id),
+        "title": spreadsheet_cell(item.title),
+        "start_s": f"{span.start_s:.3f}",
+        "end_s": f"{span.end_s:.3f}",
+        "at": format_timestamp(span.start_s),
+        "reasons": spreadsheet_cell(", ".join(span.reasons)),
+        "text": spreadsheet_cell(span.text),
+        "clip": clip.name,
+        "link": deep_link(item, span.start_s),
+    }
+
+
+def _clip_source(entry: LibraryEntry, start_s: float, end_s: float) -> str:
+    """Return the name of a span of an item, as the source of its clip."""
+    return f"clip:{entry.item.id}:{start_s:.3f}-{end_s:.3f}"
 
 
 def _tracks_of(entry: LibraryEntry) -> tuple[int, ...]:

@@ -99,27 +99,29 @@ def _check(values: Mapping[str, str]) -> None:
 
 def _write(path: Path, values: Mapping[str, str]) -> None:
     before = read_env_text(path, missing="")
-    draft = path.with_name(f".env.{os.getpid()}.tmp")
     try:
-        storage.write_private(draft, before)
-        known = dotenv_values(draft, encoding="utf-8")
-        for alias, value in values.items():
-            if value:
-                set_key(draft, alias, value, encoding="utf-8")
-            elif alias in known:
-                unset_key(draft, alias, encoding="utf-8")
-        found = dotenv_values(draft, encoding="utf-8")
-        for alias, value in values.items():
-            if (found.get(alias) or "") != value:
-                raise SettingsError(
-                    "setting.characters",
-                    "Setting {name} holds signs that .env cannot keep (such as ${{…}}).",
-                    hint="Set it in the environment.",
-                    name=alias,
-                )
-        storage.write_private(path, draft.read_text(encoding="utf-8"))
+        # A copy elsewhere: what a kill leaves in the user's folder would have their secrets.
+        with storage.scratch_folder() as scratch:
+            draft = scratch / ".env"
+            storage.write_private(draft, before)
+            known = dotenv_values(draft, encoding="utf-8")
+            for alias, value in values.items():
+                if value:
+                    set_key(draft, alias, value, encoding="utf-8")
+                elif alias in known:
+                    unset_key(draft, alias, encoding="utf-8")
+            found = dotenv_values(draft, encoding="utf-8")
+            for alias, value in values.items():
+                if (found.get(alias) or "") != value:
+                    raise SettingsError(
+                        "setting.characters",
+                        "Setting {name} holds signs that .env cannot keep (such as ${{…}}).",
+                        hint="Set it in the environment.",
+                        name=alias,
+                    )
+            storage.write_private(path, draft.read_text(encoding="utf-8"))
     except OSError as error:
-        raise storage.library_error(error, path, "write") from error
+        raise storage.file_error(error, path) from error
     except LibraryError as error:
         raise LibraryError(
             "setting.not_saved",
@@ -127,5 +129,3 @@ def _write(path: Path, values: Mapping[str, str]) -> None:
             hint="Make its folder writable, or set it in the environment.",
             cause=error,
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)

@@ -1,26 +1,32 @@
 """The sink for a folder of Markdown files, for Obsidian, AnythingLLM, NotebookLM and others.
 
-One file per item, with its metadata as YAML front matter. The files belong to this sink: a
-publish overwrites changes by the user.
+One file per item, with its metadata as YAML front matter. The front matter has the hash of what was
+written, so that a file that a person has changed is known and stays; fields that they added to the
+front matter are taken over.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kb import storage
-from kb.errors import KnowledgeBaseError, LibraryError
+from kb.errors import KBError, KnowledgeBaseError
 from kb.library.filenames import file_id, make_stem
+from kb.library.user_files import UserFiles
 from kb.settings import Settings
 from kb.sinks.base import content_sha256
 from kb.sinks.odin.documents import RESERVED_KEYS, make_documents
+from kb.storage import Standing, Target
 from kb.types import DocumentFacts, MediaItem, Passage, Published
 from kb.types.safe_text import printable_json
 
 FOLDER_NAME = "markdown"
+WRITTEN_SHA256 = "written_sha256"
 _FENCE = "---\n"
 _UNLIMITED = 1 << 60
 
@@ -28,16 +34,20 @@ _UNLIMITED = 1 << 60
 class FolderSink:
     """Markdown files under `KB_FOLDER_SINK`, each written atomically.
 
-    Every method raises KnowledgeBaseError when the folder cannot be read or written.
+    With `overwrite` a publish also replaces a file that was changed by hand. Every method raises
+    KnowledgeBaseError when the folder cannot be read or written.
     """
 
     name = "folder"
     is_local = False
 
     def __init__(self, settings: Settings) -> None:
+        self.overwrite = False
+        self._files = UserFiles(settings.home, inside=(FOLDER_NAME,))
         chosen = settings.folder_sink
         self.folder = Path(chosen).expanduser() if chosen else settings.home / FOLDER_NAME
         self.folder = self.folder.absolute()
+        self._is_private = self.folder.is_relative_to(settings.home)
 
     def publish(
         self,
@@ -48,29 +58,47 @@ class FolderSink:
     ) -> Published:
         """Write the item's file unless it is current; a changed title does not rename the file.
 
-        `extra_metadata` None keeps the user's own fields in the file.
+        `extra_metadata` None keeps the user's own fields in the file. Raises KnowledgeBaseError for
+        a file that was changed by hand if the item's text is another one since.
         """
         sha256 = content_sha256(passages)
         path = self._find(item.id)
-        if extra_metadata is None and path is not None:
-            known = _front_matter(path).items()
-            extra_metadata = {key: str(value) for key, value in known if key not in RESERVED_KEYS}
+        known = {} if path is None else _front_matter(path)
+        if extra_metadata is None:
+            extra_metadata = {
+                key: str(value) for key, value in known.items() if key not in RESERVED_KEYS
+            }
         (document,) = make_documents(
             item, passages, facts, extra_metadata, limit=_UNLIMITED
         ).documents
         about = {**document.metadata, "passages_sha256": sha256}
+        about[WRITTEN_SHA256] = _written_sha256(about, document.content)
         lines = [f"{_yaml(key)}: {_yaml(value)}\n" for key, value in about.items()]
         head = f"{_FENCE}{''.join(lines)}{_FENCE}\n".encode("utf-8", "replace")
-        content = head + document.content
-        try:
-            path = path or self._new_path(item)
-            if not path.is_file() or path.read_bytes() != content:
-                storage.write_bytes(path, content)
-        except LibraryError as error:
-            raise error.recast(KnowledgeBaseError) from error
-        except OSError as error:
-            raise _sink_error(error, self.folder) from error
+        changed = path is not None and _is_changed(path)
+        if changed and not self.overwrite and path is not None:
+            if known["passages_sha256"] != sha256:
+                raise _changed(path, item.id)
+        else:
+            path = self._write(item, path, head + document.content)
         return Published(self.name, path.name, sha256, "synced")
+
+    def _write(self, item: MediaItem, known: Path | None, content: bytes) -> Path:
+        """Write to the item's file, or to a free name without one; return the path."""
+        try:
+            if known is not None:
+                target = Target(known, item.id, judge=lambda _path, _digest: Standing.OURS)
+            else:
+                target = Target(
+                    self.folder / f"{make_stem(item, self.folder)}.md",
+                    item.id,
+                    numbered=True,
+                    judge=lambda _path, _digest: Standing.FOREIGN,
+                    name=lambda number: f"{make_stem(item, self.folder, number=number)}.md",
+                )
+            return self._files.write(replace(target, private=self._is_private), content)
+        except KBError as error:
+            raise _unusable(error) from error
 
     def status(self, item_id: str) -> Published:
         """Return `synced` with the hash when the item's file exists, else `missing`."""
@@ -83,14 +111,19 @@ class FolderSink:
 
     def list(self) -> Iterator[Published]:
         """Yield the state of every item's file, in order of the file names."""
-        for path in self._files("*.md"):
+        for path in self._found("*.md"):
             if about := _front_matter(path):
                 yield Published(self.name, path.name, str(about["passages_sha256"]), "synced")
 
     def delete(self, item_id: str) -> None:
-        """Remove the item's file; a missing file is no error."""
+        """Remove the item's file; a missing file is no error.
+
+        Raises KnowledgeBaseError for a file that was changed by hand.
+        """
         path = self._find(item_id)
         if path is not None:
+            if _is_changed(path) and not self.overwrite:
+                raise _changed(path, item_id)
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -99,20 +132,12 @@ class FolderSink:
     def _find(self, item_id: str) -> Path | None:
         """Return the file whose name ends with the short id and whose front matter has the id."""
         ending = file_id(MediaItem(item_id, "", "", "", ""))
-        for path in self._files(f"*_{ending}.md"):
+        for path in self._found(f"*_{ending}.md"):
             if _front_matter(path).get("id") == item_id:
                 return path
         return None
 
-    def _new_path(self, item: MediaItem) -> Path:
-        number = 1
-        while True:
-            path = self.folder / f"{make_stem(item, self.folder, number=number)}.md"
-            if not path.exists():
-                return path
-            number += 1
-
-    def _files(self, pattern: str) -> Sequence[Path]:
+    def _found(self, pattern: str) -> Sequence[Path]:
         try:
             return sorted(self.folder.glob(pattern))
         except OSError as error:
@@ -127,7 +152,7 @@ def _yaml(value: object) -> str:
 def _front_matter(path: Path) -> dict[str, Any]:
     """Return the front matter of a file; empty for a file that this sink did not write."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8") as file:
             if file.readline() != _FENCE:
                 return {}
             about: dict[str, Any] = {}
@@ -142,10 +167,54 @@ def _front_matter(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _sink_error(error: OSError, path: Path) -> KnowledgeBaseError:
+def _written_sha256(about: Mapping[str, object], body: bytes) -> str:
+    """Return the hash of the fields that this sink writes itself and of the text after them.
+
+    The user's own fields are no part of it.
+    """
+    own = {
+        key: _yaml(value)
+        for key, value in sorted(about.items())
+        if key in RESERVED_KEYS and key != WRITTEN_SHA256
+    }
+    head = json.dumps(own, ensure_ascii=True).encode()
+    return hashlib.sha256(head + b"\n" + body.replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _is_changed(path: Path) -> bool:
+    """Return True for a file of this sink that a person has changed since it was written.
+
+    A file of an earlier version has no hash, and counts as unchanged.
+    """
+    about = _front_matter(path)
+    if WRITTEN_SHA256 not in about:
+        return False
+    try:
+        _, _, rest = path.read_bytes().replace(b"\r\n", b"\n").partition(b"\n---\n\n")
+    except OSError as error:
+        raise _sink_error(error, path) from error
+    return _written_sha256(about, rest) != str(about[WRITTEN_SHA256])
+
+
+def _changed(path: Path, item_id: str) -> KnowledgeBaseError:
+    return KnowledgeBaseError(
+        "folder.changed",
+        "{path} was changed by hand since it was published.",
+        hint="Move your own text to another file. To replace this one: kb publish {item_id} --to "
+        "folder --overwrite",
+        path=path,
+        item_id=item_id,
+    )
+
+
+def _unusable(cause: KBError) -> KnowledgeBaseError:
     return KnowledgeBaseError(
         "folder.unusable",
         "{cause}",
         hint="Set KB_FOLDER_SINK to a folder that can be written.",
-        cause=storage.library_error(error, path, "use"),
+        cause=cause,
     )
+
+
+def _sink_error(error: OSError, path: Path) -> KnowledgeBaseError:
+    return _unusable(storage.library_error(error, path, "use"))

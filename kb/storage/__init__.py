@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from kb.storage.atomic import (
-    TEMPORARY_PREFIX,
-    TEMPORARY_SUFFIX,
     atomic_path,
     link_or_copy,
     read_json,
     sweep,
+    temporary_name,
     write_bytes,
     write_json,
-    write_private,
     write_text,
 )
+from kb.storage.drafts import scratch_folder, sweep_drafts, user_path, write_private
 from kb.storage.http_answers import Answer, AnswerTooLarge, read_answer
 from kb.storage.json_fields import Fields
 from kb.storage.lasting_errors import is_lasting
 from kb.storage.locks import locked
-from kb.storage.new_files import new_file
-from kb.storage.os_errors import library_error
+from kb.storage.os_errors import file_error, library_error
+from kb.storage.user_files import (
+    Draft,
+    Judge,
+    Standing,
+    Target,
+    check_target,
+    user_file,
+    write_user_file,
+)
+from kb.storage.user_state import user_folder
 from kb.storage.user_text import (
     MAX_DOCUMENT_BYTES,
     MAX_SETTINGS_BYTES,
@@ -33,27 +41,37 @@ from kb.storage.user_text import reason as unreadable_reason
 __all__ = [
     "MAX_DOCUMENT_BYTES",
     "MAX_SETTINGS_BYTES",
-    "TEMPORARY_PREFIX",
-    "TEMPORARY_SUFFIX",
     "Answer",
     "AnswerTooLarge",
+    "Draft",
     "Fields",
+    "Judge",
+    "Standing",
+    "Target",
     "UnreadableText",
     "atomic_path",
+    "check_target",
     "decode_user_text",
+    "file_error",
     "is_lasting",
     "library_error",
     "link_or_copy",
     "locked",
-    "new_file",
     "read_answer",
     "read_json",
     "read_user_bytes",
     "read_user_text",
+    "scratch_folder",
     "sweep",
+    "sweep_drafts",
+    "temporary_name",
     "unreadable_reason",
+    "user_file",
+    "user_folder",
+    "user_path",
     "write_bytes",
     "write_json",
     "write_private",
     "write_text",
+    "write_user_file",
 ]

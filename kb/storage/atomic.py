@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -40,7 +41,9 @@ TEMPORARY_SUFFIX = ".tmp"
 # Temporary files of other machines on a shared folder, whose processes cannot be checked, are
 # removed at this age.
 ABANDONED_AFTER_S = 24 * 3600.0
-
+_LONGEST_SUFFIX = 20
+# The folder may be the user's own, and a file of theirs with a similar name is none of ours.
+_NAME = re.compile(r"\.kb-[0-9a-f]{8}-[0-9]+-[0-9a-z]{3,12}\.tmp(\.[^.]*)?")
 
 # Several machines may share the folder, and a process id is valid on one machine only.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -53,21 +56,28 @@ def atomic_path(target: Path) -> Iterator[Path]:
     On any exception, including an interrupt, the temporary file is removed and `target` is not
     changed. OSErrors become LibraryError; missing folders are made.
     """
-    # Short and independent of the target's name, which may have the maximum length.
-    name = f"{TEMPORARY_PREFIX}{_HOST}-{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
-    temporary = target.parent / name
+    temporary = target.parent / temporary_name()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _flush(temporary)
-        _retry_denied(lambda: temporary.replace(target))
+        flush(temporary)
+        retry_denied(lambda: temporary.replace(target))
     except OSError as error:
         raise library_error(error, target, "write") from error
     finally:
         # Also after success: moving one hard link onto another of the same file does nothing.
         with suppress(OSError):
             temporary.unlink()
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
+
+
+def temporary_name(suffix: str = "") -> str:
+    """Return a new name for a temporary file, which `sweep` finds; `suffix` is that of its kind.
+
+    It is short and independent of the target's name, which may have the maximum length.
+    """
+    unique = f"{_HOST}-{os.getpid()}-{secrets.token_hex(6)}"
+    return f"{TEMPORARY_PREFIX}{unique}{TEMPORARY_SUFFIX}{suffix[:_LONGEST_SUFFIX]}"
 
 
 def write_bytes(target: Path, data: bytes) -> None:
@@ -76,25 +86,19 @@ def write_bytes(target: Path, data: bytes) -> None:
     Raises LibraryError (disk full, access denied, file in the way, path too long).
     """
     with atomic_path(target) as temporary:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        handle = os.open(temporary, flags, 0o666)
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(handle, rest) :]
-        finally:
-            os.close(handle)
+        write_new(temporary, data)
 
 
-def write_private(target: Path, text: str) -> None:
-    """Write `text` to `target`, readable by its owner alone; see `write_bytes`.
-
-    A link is followed: its target is replaced, not the link.
-    """
-    with atomic_path(target.resolve()) as temporary:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags, 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+    finally:
+        os.close(handle)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -117,7 +121,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises LibraryError naming the file, and the line of a syntax error.
     """
     try:
-        document = json.loads(_retry_denied(lambda: read_user_text(path, MAX_DOCUMENT_BYTES)))
+        document = json.loads(retry_denied(lambda: read_user_text(path, MAX_DOCUMENT_BYTES)))
     except OSError as error:
         raise library_error(error, path, "read") from error
     except (ValueError, RecursionError, UnreadableText) as error:
@@ -181,26 +185,42 @@ def _clone(source: Path, target: Path) -> bool:
 
 
 def sweep(folder: Path) -> tuple[Path, ...]:
-    """Remove temporary files whose process has ended; return their paths.
+    """Remove temporary files and folders whose process has ended; return their paths.
 
     Those of living processes are kept, so that it may run at any time. Raises nothing: a file that
     cannot be removed now is removed by a later call.
     """
     removed: list[Path] = []
     with suppress(OSError):
-        for path in sorted(folder.glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}")):
+        for path in sorted(folder.glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}*")):
             with suppress(OSError):
-                if _abandoned(path):
-                    path.unlink()
+                if _NAME.fullmatch(path.name) and is_abandoned(path):
+                    remove_temporary(path)
                     removed.append(path)
     return tuple(removed)
 
 
-def _abandoned(path: Path) -> bool:
-    modified = path.stat().st_mtime
+def remove_temporary(path: Path) -> None:
+    """Remove a temporary file, or a temporary folder with all that is in it. Raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Return True if the process that made a temporary file has ended. Raises OSError."""
+    return has_ended(path.name, path.stat().st_mtime)
+
+
+def has_ended(name: str, modified: float) -> bool:
+    """Return True if the process in a temporary file's name has ended.
+
+    `modified` is the time (epoch seconds) at which that process was alive.
+    """
     if time.time() - modified > ABANDONED_AFTER_S:
         return True
-    parts = path.name.removeprefix(TEMPORARY_PREFIX).split("-")
+    parts = name.removeprefix(TEMPORARY_PREFIX).split("-")
     if len(parts) != 3 or parts[0] != _HOST or not parts[1].isdecimal():
         return False
     owner = int(parts[1])
@@ -215,7 +235,8 @@ def _abandoned(path: Path) -> bool:
         return False
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Write a file's content from the system's memory to the disk. Raises OSError."""
     # Opened for writing, because Windows flushes no other handle; a link to a read-only file (whose
     # content was written to the disk long ago) needs no flush.
     try:
@@ -228,7 +249,7 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make the move durable; Windows cannot flush a folder, and needs no flush."""
     if sys.platform == "win32":
         return
@@ -240,7 +261,7 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _retry_denied(action: Callable[[], Result]) -> Result:
+def retry_denied(action: Callable[[], Result]) -> Result:
     """Return the action's result; repeat a refused action for two seconds on Windows.
 
     On Windows a player, a virus scanner or another process that moves its file into place may use a

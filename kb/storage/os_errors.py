@@ -1,4 +1,4 @@
-"""Errors of the operating system as errors of the library."""
+"""Errors of the operating system as errors with a next step, inside the library and outside."""
 
 from __future__ import annotations
 
@@ -89,6 +89,50 @@ def library_error(error: OSError, path: Path, action: str) -> LibraryError:
         "Cannot {action} {path}: {reason}.",
         hint="Check the disk of the library folder (KB_HOME).",
         action=verb,
+        path=path,
+        reason=error.strerror or error,
+    )
+
+
+def file_error(error: OSError, path: Path) -> LibraryError:
+    """Return the system's error for writing a file outside the library.
+
+    Its next step names the place that the user gave: the library's folder has no part in it.
+    """
+    code = error.errno or 0
+    if code in _FULL:
+        return LibraryError(
+            "output.disk_full",
+            "Cannot write {path}: the disk is full.",
+            hint="Free some space, or name a place on another disk.",
+            path=path,
+        )
+    if code in _NOT_ALLOWED:
+        return LibraryError(
+            "output.not_allowed",
+            "Cannot write {path}: writing is not allowed there.",
+            hint="Name another place, or make its folder writable.",
+            path=path,
+        )
+    if code in _WRONG_KIND:
+        return LibraryError(
+            "output.wrong_kind",
+            "Cannot write {path}: a file is where a folder should be, or a folder where a file "
+            "should be.",
+            hint="Name another place, or move it away.",
+            path=path,
+        )
+    if code in _TOO_LONG or getattr(error, "winerror", None) == _WINDOWS_PATH_TOO_LONG:
+        return LibraryError(
+            "output.path_too_long",
+            "Cannot write {path}: the path is too long.",
+            hint="Name a folder with a shorter path.",
+            path=path,
+        )
+    return LibraryError(
+        "output.refused",
+        "Cannot write {path}: {reason}.",
+        hint="Check the disk, or name another place.",
         path=path,
         reason=error.strerror or error,
     )

@@ -260,7 +260,7 @@ def test_a_model_is_converted_once_and_again_when_it_changed(
     config.write_text(config.read_text() + "\n")
     load_engine("faster-whisper", str(original), CPU).close()
     assert len(made()) == 2
-    assert not list(cache.glob(".converting-*"))
+    assert not list(cache.glob(".kb-*"))
 
 
 def test_an_unsupported_compute_type_is_refused(

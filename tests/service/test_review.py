@@ -13,7 +13,8 @@ import pytest
 
 from kb.cli import run
 from kb.media.probe import probe
-from kb.service.review import SHEET, SHEET_COLUMNS, uncertain_spans
+from kb.service.review import uncertain_spans
+from kb.service.review_sheet import COLUMNS, SHEET
 from kb.settings import get_settings
 from kb.types import (
     Coverage,
@@ -149,7 +150,7 @@ def test_held_seconds_are_listed_cut_out_and_released(
         assert length_s <= doubt["end"] - doubt["start"] + 2.2
     with (tmp_path / "listen" / SHEET).open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == SHEET_COLUMNS
+    assert tuple(rows[0]) == COLUMNS
     assert [float(row["start_s"]) for row in rows] == [d["start"] for d in found["doubts"]]
     assert [(tmp_path / "listen" / row["clip"]).is_file() for row in rows] == [True] * len(rows)
     clip = tmp_path / "one.mp3"

@@ -86,9 +86,66 @@ def test_ids_with_the_same_end_have_their_own_files(folder: FolderSink) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     sink = FolderSink(Settings(folder_sink=str(tmp_path / "file")))
-    with raises(KnowledgeBaseError, "storage.wrong_kind", action="action.write") as caught:
+    with raises(KnowledgeBaseError, "folder.unusable", cause="export.folder_is_file") as caught:
         put(sink, make_item("test:one"), "words")
-    assert caught.value.values["path"].startswith(str(tmp_path / "file"))
-    assert "KB_HOME" in caught.value.hint or "KB_FOLDER_SINK" in caught.value.hint
+    assert str(tmp_path / "file") in caught.value.message
+    assert "KB_FOLDER_SINK" in caught.value.hint and "KB_HOME" not in caught.value.hint
     if sys.platform != "win32":
         assert list(sink.list()) == []
+
+
+# What a person changed
+
+
+def test_a_changed_file_stays_until_it_is_meant(folder: FolderSink) -> None:
+    item = make_item("test:one")
+    path = put(folder, item, "words")
+    for change in ("\nmy note\n", " "):
+        put(folder, item, "words")
+        changed = path.read_text(encoding="utf-8") + change
+        path.write_text(changed, encoding="utf-8", newline="")
+        put(folder, item, "words")  # the same text as published: nothing is to be written
+        with raises(KnowledgeBaseError, "folder.changed", path=path, item_id=item.id):
+            put(folder, item, "other words")
+        with raises(KnowledgeBaseError, "folder.changed"):
+            folder.delete(item.id)
+        assert path.read_text(encoding="utf-8") == changed
+        folder.overwrite = True
+        assert put(folder, item, "other words") == path
+        assert "other words" in path.read_text(encoding="utf-8")
+        put(folder, item, "words")
+        folder.overwrite = False
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("# Title of test:one", "# My title", True),
+        ("words", "word", True),
+        ('"title": "', '"title": "My ', True),
+        ('"team": "x"\n', '"team": "y"\n"more": "z"\n', False),  # fields of the user's own
+        ("\n", "\r\n", False),  # an editor of Windows
+    ],
+)
+def test_what_counts_as_a_change(folder: FolderSink, old: str, new: str, changed: bool) -> None:
+    item = make_item("test:one")
+    path = put(folder, item, "words")
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8", newline="")
+    if changed:
+        with raises(KnowledgeBaseError, "folder.changed"):
+            folder.publish(item, make_passages(item, ["other"]), DocumentFacts("de"))
+    else:
+        folder.publish(item, make_passages(item, ["other"]), DocumentFacts("de"))
+        assert "other" in path.read_text(encoding="utf-8")
+
+
+def test_a_file_of_an_earlier_version_is_written_again(folder: FolderSink) -> None:
+    path = put(folder, make_item("test:one"), "words")
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    without = [line for line in lines if not line.startswith('"written_sha256"')]
+    assert len(without) == len(lines) - 1
+    path.write_text("".join(without), encoding="utf-8")
+    assert put(folder, make_item("test:one"), "other words") == path
+    assert "other words" in path.read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import FAILED, Json
+from kb.cli.options import FAILED, Json, Overwrite
 from kb.cli.output import console
 from kb.cli.output.library import new_library_note
 from kb.cli.output.progress import byte_progress
@@ -73,12 +73,13 @@ def backup(
         ),
     ] = None,
     media: Annotated[bool, typer.Option("--media", help="Pack the media files too.")] = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Pack the library into one checked file: queue, subscriptions, metadata, transcripts."""
     service = Service.of_existing_library()
     with byte_progress("packing", shown=sys.stderr.isatty()) as progress:
-        report = service.backup.make(target, media=media, progress=progress)
+        report = service.backup.make(target, media=media, overwrite=overwrite, progress=progress)
     if as_json:
         console.print_json({**asdict(report), "path": str(report.path)})
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kb.cli.options import FAILED, Json, with_run_options
+from kb.cli.options import FAILED, Json, Overwrite, with_run_options
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
 from kb.cli.output.library import new_library_note
@@ -39,6 +39,7 @@ def publish(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
     all_items: Annotated[bool, typer.Option("--all", help="Every finished item.")] = False,
     to: To = REMOTE,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     *,
     options: RunOptions,
@@ -46,7 +47,7 @@ def publish(
     """Send finished items to a knowledge base, to the end; run again it does what is left."""
     from kb.service.publisher import check_publishable
 
-    check_publishable(to)
+    check_publishable(to, overwrite=overwrite)
     if not ids and not all_items:
         raise UsageError(
             "publish.no_items", "Which items?", hint="kb publish ID…, or kb publish --all"
@@ -61,7 +62,9 @@ def publish(
         publish_output.print_estimate(service.publisher.estimate(chosen))
     service.audit.record("publish", chosen, to=to)
     with count_progress("publish", len(chosen), shown=sys.stderr.isatty()) as progress:
-        result = service.publisher.publish(to, chosen, options.metadata, progress)
+        result = service.publisher.publish(
+            to, chosen, options.metadata, progress, overwrite=overwrite
+        )
     _print_result(result, held, as_json)
 
 

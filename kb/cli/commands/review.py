@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from kb.cli.options import FAILED, Json, with_run_options
+from kb.cli.options import FAILED, Json, Overwrite, with_run_options
 from kb.cli.output import console
 from kb.errors import KBError, UsageError
 from kb.options import RunOptions
@@ -52,6 +52,7 @@ def review(
         bool, typer.Option("--retry", help="Transcribe again with --model or --engine.")
     ] = False,
     note: Annotated[str, typer.Option("--note", help="Why; kept with the decision.")] = "",
+    overwrite: Overwrite = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Items listed, at most.")] = 50,
     as_json: Json = False,
 ) -> None:
@@ -73,7 +74,7 @@ def review(
         return
     item_id = service.items.entry(item_id).item.id
     if export is not None:
-        exported = service.review.export(item_id, export)
+        exported = service.review.export(item_id, export, overwrite=overwrite)
         result: dict[str, Any] = {
             "id": item_id,
             "sheet": str(exported.sheet),
@@ -248,13 +249,14 @@ def clip(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="File; its ending says as what.")
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Cut a stretch out of an item's medium."""
     service = Service.of_existing_library()
     start_s, end_s = parse_time(start), parse_time(end)
     entry = service.items.entry(item_id)
-    made = service.review.clip(entry.item.id, start_s, end_s, output)
+    made = service.review.clip(entry.item.id, start_s, end_s, output, overwrite=overwrite)
     _print_result({"id": entry.item.id, "clip": str(made)}, f"Written: {made}", as_json)
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kb import storage
@@ -92,8 +90,8 @@ class JobQueue:
         """The database. A new one gets the items of the library folder."""
         settings = self._settings
         if self._temporary:
-            folder = self._exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="kb-"))
-            settings = settings.replace(home=Path(folder))
+            folder = self._exit_stack.enter_context(storage.scratch_folder())
+            settings = settings.replace(home=folder)
         database = Database.open(settings)
         self._exit_stack.callback(database.close)
         store = ItemStore(database)

@@ -38,7 +38,7 @@ RESERVED_KEYS = frozenset(
         *("producer", "id", "url", "title", "channel", "published", "description"),
         *("duration_s", "language", "model", "engine", "preset", "coverage", "grade"),
         *("content_sha256", "part", "parts", "words"),
-        "passages_sha256",  # used by the sink `folder`
+        *("passages_sha256", "written_sha256"),  # used by the sink `folder`
     )
 )
 

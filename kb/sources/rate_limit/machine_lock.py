@@ -14,17 +14,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock, Timeout
+
+from kb.storage import user_folder
 
 log = logging.getLogger(__name__)
 
 LOCK_WAIT_S = 10.0
-
-
-def user_folder() -> Path:
-    """Return the folder of this user's state, which all libraries share."""
-    return platformdirs.user_state_path("kb-ingest", appauthor=False)
 
 
 class MachineWideLock:

@@ -15,7 +15,8 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "backup.exists": (
         "{path} gibt es schon; eine Sicherung ersetzt nie eine Datei.",
-        "Eine andere Datei nennen, oder einen Ordner: dann ist die Zeit der Name der Datei.",
+        "Eine andere Datei nennen, oder einen Ordner: dann ist die Zeit der Name der Datei. Zum "
+        "Ersetzen: --overwrite",
     ),
     "backup.damaged": (
         "Die Sicherung {path} ist beschädigt: {member}: {reason}.",

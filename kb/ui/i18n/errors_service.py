@@ -84,7 +84,7 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "export.folder_is_file": (
         "{folder} lässt sich nicht beschreiben: {place} ist eine Datei, kein Ordner.",
-        "Mit -o einen anderen Ordner angeben.",
+        "Einen anderen Ordner angeben, oder die Datei beiseitelegen.",
     ),
     "correct.no_words": (
         "{wrong!r} ist nichts, wonach sich suchen ließe.",

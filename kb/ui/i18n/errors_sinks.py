@@ -31,6 +31,15 @@ DE: dict[str, tuple[str, str]] = {
         "{cause}",
         "KB_FOLDER_SINK auf einen Ordner setzen, der sich beschreiben lässt.",
     ),
+    "folder.changed": (
+        "{path} wurde seit der Veröffentlichung von Hand geändert.",
+        "Den eigenen Text in eine andere Datei legen. Um diese zu ersetzen: kb publish {item_id} "
+        "--to folder --overwrite",
+    ),
+    "publish.overwrite": (
+        "--overwrite gilt Dateien in einem Ordner; {sink} hat keine.",
+        "Weglassen, oder: kb publish --to folder --overwrite",
+    ),
     # The local index
     "search.mode_unknown": ("Unbekannte Art der Suche „{mode}“.", "Bekannt: {known}."),
     "search.model_missing": (

@@ -240,6 +240,45 @@ DE: dict[str, tuple[str, str]] = {
         "{path} lässt sich nicht {action}: {reason}.",
         "Die Platte des Bibliotheksordners (KB_HOME) prüfen.",
     ),
+    "output.not_ours": (
+        "{path} gibt es schon: dieses Programm hat die Datei nicht geschrieben, oder sie wurde "
+        "seither geändert.",
+        "Einen anderen Ort angeben, oder sie ersetzen mit: --overwrite",
+    ),
+    "output.is_input": (
+        "{path} würde über die Datei geschrieben, aus der es entsteht.",
+        "Einen anderen Ort angeben.",
+    ),
+    "output.is_folder": (
+        "{path} lässt sich nicht schreiben: ein Ordner hat diesen Namen.",
+        "Einen anderen Ordner angeben, oder diesen beiseitelegen.",
+    ),
+    "output.in_library": (
+        "{path} ist in einem Ordner, den die Bibliothek {home} für sich behält.",
+        "Einen anderen Ordner angeben. Nach media/ kommen nur Untertitel unter dem Namen eines "
+        "Eintrags, etwa STEM.srt oder STEM.en.vtt.",
+    ),
+    "output.disk_full": (
+        "{path} lässt sich nicht schreiben: die Platte ist voll.",
+        "Platz schaffen, oder einen Ort auf einer anderen Platte angeben.",
+    ),
+    "output.not_allowed": (
+        "{path} lässt sich nicht schreiben: das ist dort nicht erlaubt.",
+        "Einen anderen Ort angeben, oder den Ordner beschreibbar machen.",
+    ),
+    "output.wrong_kind": (
+        "{path} lässt sich nicht schreiben: statt eines Ordners ist dort eine Datei, oder statt "
+        "einer Datei ein Ordner.",
+        "Einen anderen Ort angeben, oder beiseitelegen, was dort ist.",
+    ),
+    "output.path_too_long": (
+        "{path} lässt sich nicht schreiben: der Pfad ist zu lang.",
+        "Einen Ordner mit kürzerem Pfad angeben.",
+    ),
+    "output.refused": (
+        "{path} lässt sich nicht schreiben: {reason}.",
+        "Die Platte prüfen, oder einen anderen Ort angeben.",
+    ),
     "json.field": ("{where}, Feld {name!r}: {problem}.", "{next_step}"),
     "setting.not_saved": (
         "{cause}",

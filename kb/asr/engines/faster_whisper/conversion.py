@@ -7,16 +7,16 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from gpu.manager import GPUManager
+from kb import storage
 from kb.asr.engines.model_lookup import ModelRef, resolve
 from kb.asr.engines.whisper.loader import load_whisper
-from kb.errors import ModelUnavailable
+from kb.errors import LibraryError, ModelUnavailable
 from kb.settings import get_settings
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def converted_model_folder(name: str) -> Path:
         with FileLock(f"{folder}.lock"):
             if not (folder / WEIGHTS).is_file():
                 _convert(ref, source, folder, processor or _load_processor(name))
-    except OSError as error:
+    except (OSError, LibraryError) as error:
         raise ModelUnavailable(
             "model.not_converted_into",
             "Model {name} cannot be converted into {folder}: {cause}",
@@ -114,18 +114,18 @@ def _convert(ref: ModelRef, source: Path, folder: Path, processor: Any) -> None:
     from transformers import GenerationConfig
 
     log.info("Converting %s for CTranslate2, once", ref.name)
-    work = Path(tempfile.mkdtemp(prefix=".converting-", dir=folder.parent))
     try:
-        made = work / "model"
-        # The weights of the family are published in float16: no precision is lost.
-        TransformersConverter(str(source), low_cpu_mem_usage=True).convert(
-            str(made), quantization="float16"
-        )
-        processor.save_pretrained(made / "processor")
-        GenerationConfig.from_pretrained(source).save_pretrained(made / "processor")
-        if folder.exists():  # left by an earlier attempt without the lock
-            shutil.rmtree(folder)
-        made.replace(folder)
+        with storage.scratch_folder(folder.parent) as work:
+            made = work / "model"
+            # The weights of the family are published in float16: no precision is lost.
+            TransformersConverter(str(source), low_cpu_mem_usage=True).convert(
+                str(made), quantization="float16"
+            )
+            processor.save_pretrained(made / "processor")
+            GenerationConfig.from_pretrained(source).save_pretrained(made / "processor")
+            if folder.exists():  # left by an earlier attempt without the lock
+                shutil.rmtree(folder)
+            made.replace(folder)
     except (ValueError, RuntimeError, AttributeError, KeyError) as error:
         raise ModelUnavailable(
             "model.not_converted",
@@ -134,5 +134,3 @@ def _convert(ref: ModelRef, source: Path, folder: Path, processor: Any) -> None:
             name=ref.name,
             cause=error,
         ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

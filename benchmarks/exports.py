@@ -1,0 +1,100 @@
+"""Exports: the time of each format for a transcript of 10,000 segments, and of the files.
+
+    python benchmarks/exports.py [--segments 10000]
+
+The transcript is 14 hours of shuffled words with their times. Each format is written three times,
+and the middle time counts; its first use, which imports its libraries, is a figure of its own. The
+files of a folder are written by the writer of all exports, which looks for what is in the way and
+records what it wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.support.common import figure, median, timed_ms
+from benchmarks.support.large_library import WORDS
+from kb.library.user_files import UserFiles
+from kb.storage import Target
+from kb.transcript import FORMATS, render
+from kb.types import Coverage, MediaItem, MediaRef, Segment, Timing, Transcript, Word
+
+TARGET_S = 1.0
+FILES, FILE_TARGET_MS = 500, 20.0
+SEGMENT_S, WORDS_A_SEGMENT = 5.0, 12
+
+
+def main() -> int:
+    """Print the figures; return 1 on a missed target."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--segments", type=int, default=10_000)
+    arguments = parser.parse_args()
+    transcript = make_transcript(arguments.segments)
+    met = [formats(transcript, arguments.segments)]
+    with tempfile.TemporaryDirectory(prefix="kb-exports-") as folder:
+        os.environ["XDG_STATE_HOME"] = str(Path(folder) / "state")
+        met.append(files(Path(folder)))
+    return 0 if all(met) else 1
+
+
+def make_transcript(segments: int) -> Transcript:
+    """Return a transcript of segments of five seconds with twelve words each."""
+    step = SEGMENT_S / (WORDS_A_SEGMENT + 1)
+    made = []
+    for number in range(segments):
+        start = number * SEGMENT_S
+        words = tuple(
+            Word(
+                start + step * place,
+                start + step * (place + 0.8),
+                WORDS[(number * 7 + place * place) % len(WORDS)],
+                0.9,
+            )
+            for place in range(WORDS_A_SEGMENT)
+        )
+        text = " ".join(word.text for word in words)
+        made.append(Segment(words[0].start_s, words[-1].end_s, text, words))
+    length_s = segments * SEGMENT_S
+    return Transcript(
+        MediaRef("media/talk.mp4", "", length_s), tuple(made), "en", "whisper", "demo",
+        "optimiert", Coverage(length_s, length_s), Timing(total_s=10.0, media_s=length_s),
+    )  # fmt: skip
+
+
+def formats(transcript: Transcript, segments: int) -> bool:
+    """Print the time of each format; return False if one misses the target."""
+    item = MediaItem("web:made:1", "web", "https://example.org/1", "A talk", "2026-01-31")
+    small = make_transcript(1)
+    met = []
+    for name in FORMATS:
+        started = time.perf_counter()
+        render(small, name, item=item)
+        figure(f"{name}: first use", time.perf_counter() - started, "s")
+        seconds = median(timed_ms(lambda n: render(transcript, n, item=item), [name] * 3)) / 1000
+        met.append(figure(f"{name}: {segments:,} segments", seconds, "s", at_most=TARGET_S))
+    return all(met)
+
+
+def files(folder: Path) -> bool:
+    """Print the time of one file among many in a folder; return False above the target."""
+    writer = UserFiles(folder / "library")
+    out = folder / "out"
+    met = []
+    for what in ("new", "written again"):
+        times = timed_ms(
+            lambda n: writer.write(Target(out / f"{n}.srt", str(n)), f"{n} {len(met)}".encode()),
+            range(FILES),
+        )
+        met.append(figure(f"a file, {what}", median(times), "ms", at_most=FILE_TARGET_MS))
+    return all(met)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,537 @@
+"""Files outside the library: none of anyone else is replaced, and none is left half written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from kb import storage
+from kb.errors import KBError, LibraryError, UsageError
+from kb.library.user_files import UserFiles, is_read_beside, own_folder
+from kb.service import Service
+from kb.storage import Standing, Target, check_target, user_file, write_user_file
+from kb.storage.user_files import numbered
+from kb.storage.written_record import WrittenRecord
+from kb.types.safe_text import spreadsheet_file
+from tests.support.raising import raises
+
+LONG = "ü" * 125  # 250 bytes, of 255 that a name may have
+
+
+@pytest.fixture(autouse=True)
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WrittenRecord:
+    """A record of written files that only this test has."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return WrittenRecord()
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+def write(path: Path, text: str, source: str = "talk.wav", **how: bool) -> Path:
+    return write_user_file(Target(path, source, **how), text.encode())  # type: ignore[arg-type]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "second"),
+    [
+        ("talk.txt", "talk (2).txt"),
+        ("talk v1.2.srt", "talk v1.2 (2).srt"),
+        ("talk", "talk (2)"),
+        (".hidden", ".hidden (2)"),
+        ("talk (2).md", "talk (2) (2).md"),
+        ("演説.csv", "演説 (2).csv"),
+        (f"{LONG}.txt", f"{'ü' * 123} (2).txt"),
+    ],
+)
+def test_two_sources_of_one_name_get_two_files(tmp_path: Path, name: str, second: str) -> None:
+    target = tmp_path / "new" / "out" / name
+    assert write(target, "the same text", "talk.wav") == target
+    assert write(target, "the same text", "talk.m4a") == target.with_name(second)
+    # Each is written again under its own name.
+    assert write(target, "first, changed", "talk.wav") == target
+    assert write(target, "second, changed", "talk.m4a") == target.with_name(second)
+    assert names(target.parent) == sorted([name, second])
+    assert target.read_text() == "first, changed"
+    assert target.with_name(second).read_text() == "second, changed"
+    assert numbered(name, 2) == second
+
+
+def test_the_third_source_gets_the_third_name(out: Path) -> None:
+    made = [write(out / "talk.srt", "words", f"{n}.wav").name for n in (1, 2, 3, 2, 1)]
+    assert made == ["talk.srt", "talk (2).srt", "talk (3).srt", "talk (2).srt", "talk.srt"]
+
+
+def test_writers_at_once_lose_nothing(out: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        written = list(pool.map(lambda n: write(out / "talk.txt", str(n), f"{n}"), range(12)))
+    assert sorted(int(path.read_text()) for path in out.iterdir()) == list(range(12))
+    assert [int(path.read_text()) for path in written] == list(range(12))
+
+
+def test_one_source_written_at_once_is_one_file(out: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        written = list(pool.map(lambda n: write(out / "talk.txt", f"{n % 3}"), range(12)))
+    assert set(written) == {out / "talk.txt"}
+    assert names(out) == ["talk.txt"]
+
+
+# Files in the way
+
+
+def foreign(path: Path) -> None:
+    path.write_text("mine")
+
+
+def edited(path: Path) -> None:
+    write(path, "ours")
+    path.write_text("ours, with corrections by hand")
+
+
+def touched_up(path: Path) -> None:
+    write(path, "ours")
+    with path.open("a") as file:
+        file.write(" ")
+
+
+def emptied(path: Path) -> None:
+    write(path, "ours")
+    path.write_text("")
+
+
+def put_in_its_place(path: Path) -> None:
+    write(path, "ours")
+    path.unlink()
+    path.write_text("mine, under a name that was ours")
+
+
+def link(path: Path) -> None:
+    path.with_name("elsewhere").write_text("mine")
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+def broken_link(path: Path) -> None:
+    path.symlink_to(path.with_name("nothing"))
+
+
+def link_to_ours(path: Path) -> None:
+    write(path.with_name("ours.txt"), "ours")
+    path.symlink_to(path.with_name("ours.txt"))
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def unreadable(path: Path) -> None:
+    path.write_text("mine")
+    path.chmod(0)
+
+
+IN_THE_WAY: list[Callable[[Path], None]] = [
+    foreign, edited, touched_up, emptied, put_in_its_place, link, broken_link, link_to_ours, pipe,
+    unreadable,
+]  # fmt: skip
+
+
+def seen(folder: Path) -> dict[str, tuple[int, object]]:
+    """Return kind and content of everything in a folder."""
+    found: dict[str, tuple[int, object]] = {}
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            found[path.name] = (mode, path.readlink())
+        elif stat.S_ISREG(mode):
+            path.chmod(0o600)
+            found[path.name] = (mode, path.read_bytes())
+            path.chmod(stat.S_IMODE(mode))
+        else:
+            found[path.name] = (mode, None)
+    return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
+@pytest.mark.parametrize("make", IN_THE_WAY)
+def test_what_is_in_the_way_stays_and_is_named(out: Path, make: Callable[[Path], None]) -> None:
+    path = out / "talk.txt"
+    make(path)
+    before = seen(out)
+    for attempt in (lambda: check_target(Target(path, "talk.wav")), lambda: write(path, "ours")):
+        if make is unreadable and os.geteuid() == 0:
+            path.chmod(0o600)
+        with raises(UsageError, "output.not_ours", path=path) as caught:
+            attempt()
+        assert "--overwrite" in caught.value.hint
+    assert {n: v[1] for n, v in seen(out).items()} == {n: v[1] for n, v in before.items()}
+    # Another source is not in its way either.
+    assert write(path, "other", "x", numbered=True) == out / "talk (2).txt"
+    # The user means it: the name is replaced, and never what a link leads to.
+    others = {name: value for name, value in seen(out).items() if name != "talk.txt"}
+    assert write(path, "replaced", overwrite=True) == path
+    assert path.is_file() and not path.is_symlink() and path.read_text() == "replaced"
+    assert {name: value for name, value in seen(out).items() if name != "talk.txt"} == others
+
+
+def test_a_file_in_the_way_with_the_same_content_is_left(out: Path) -> None:
+    path = out / "talk.txt"
+    path.write_text("the same")
+    before = path.stat()
+    assert write(path, "the same") == path
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert write(path, "from now on it is ours") == path
+    assert path.read_text() == "from now on it is ours"
+
+
+def test_overwriting_leaves_what_another_source_has(out: Path) -> None:
+    path = out / "talk.txt"
+    write(path, "first", "talk.wav")
+    assert write(path, "second", "talk.m4a", overwrite=True) == out / "talk (2).txt"
+    # Unless the user gave the whole name.
+    assert write(path, "third", "x", overwrite=True, chosen=True) == path
+    assert (path.read_text(), len(names(out))) == ("third", 2)
+
+
+def test_the_input_is_never_replaced(out: Path) -> None:
+    path = out / "talk.json"
+    path.write_text("the medium")
+    for how in ({}, {"overwrite": True}):
+        with raises(UsageError, "output.is_input", path=path):
+            write_user_file(Target(path, "x", never=out / "talk.json", **how), b"x")  # type: ignore[arg-type]
+    assert path.read_text() == "the medium"
+
+
+def test_without_a_record_nothing_counts_as_ours(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(out / "talk.txt", "ours")
+    (tmp_path / "blocked").write_text("a file")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "blocked"))
+    with raises(UsageError, "output.not_ours"):
+        write(path, "ours, later")
+    assert write(out / "new.txt", "written without a record").read_text()
+    assert names(out) == ["new.txt", "talk.txt"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 200])
+def test_a_damaged_record_stops_nothing(out: Path, record: WrittenRecord, damage: bytes) -> None:
+    path = write(out / "talk.txt", "ours")
+    record.file.write_bytes(damage)
+    with raises(UsageError, "output.not_ours"):
+        write(path, "later")
+    write(path, "later", overwrite=True)
+    assert write(path, "and later again") == path
+
+
+def test_an_earlier_content_of_ours_is_ours(out: Path) -> None:
+    """A person took an older export back, or a kill came between record and file."""
+    path = write(out / "talk.txt", "first")
+    write(path, "second")
+    path.write_text("first")
+    assert check_target(Target(path, "talk.wav")) is Standing.OURS
+    assert check_target(Target(path, "talk.m4a")) is Standing.OTHER
+    assert check_target(Target(out / "none", "talk.wav")) is Standing.FREE
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights of POSIX")
+def test_a_file_that_is_written_again_keeps_its_rights(out: Path) -> None:
+    path = write(out / "talk.txt", "first")
+    path.chmod(0o640)
+    write(path, "second")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    private = write(out / "private", "x", private=True)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
+# Folders and disks
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_the_name_is_named_with_a_step_that_helps(out: Path, overwrite: bool) -> None:
+    (out / "talk.txt").mkdir()
+    with raises(UsageError, "output.is_folder", path=out / "talk.txt") as caught:
+        write(out / "talk.txt", "x", overwrite=overwrite)
+    assert "KB_HOME" not in caught.value.hint
+    # A numbered name may be taken by a folder too.
+    write(out / "a.txt", "x", "1")
+    (out / "a (2).txt").mkdir()
+    assert write(out / "a.txt", "x", "2") == out / "a (3).txt"
+
+
+@pytest.mark.parametrize("inner", ["file/talk.txt", "file/deep/er/talk.txt"])
+def test_a_file_where_a_folder_should_be_is_named(out: Path, inner: str) -> None:
+    (out / "file").write_text("x")
+    with raises(UsageError, "export.folder_is_file", place=out / "file") as caught:
+        write(out / inner, "x")
+    assert "KB_HOME" not in caught.value.hint
+    assert names(out) == ["file"]
+
+
+REFUSALS = [
+    (errno.ENOSPC, "output.disk_full"),
+    (errno.EACCES, "output.not_allowed"),
+    (errno.EROFS, "output.not_allowed"),
+    (errno.ENAMETOOLONG, "output.path_too_long"),
+    (errno.EIO, "output.refused"),
+]
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "replace"])
+@pytest.mark.parametrize(("number", "code"), REFUSALS)
+def test_a_refused_write_leaves_the_old_file_and_no_draft(
+    out: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, code: str
+) -> None:
+    path = write(out / "talk.txt", "old")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    target = out / "new.txt" if call == "link" else path
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, refuse)
+        if call == "link":  # a disk without hard links takes the other way, which is refused too
+            patch.setattr(os, "open", refuse)
+        with raises(LibraryError, code, path=target) as caught:
+            write(target, "new")
+    assert caught.value.hint and "KB_HOME" not in caught.value.hint
+    assert (names(out), path.read_text()) == (["talk.txt"], "old")
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_disk_without_hard_links_replaces_nothing(
+    out: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    if taken:
+        (out / "talk.txt").write_text("mine")
+        with raises(UsageError, "output.not_ours"):
+            write(out / "talk.txt", "x")
+    else:
+        assert write(out / "talk.txt", "x").read_text() == "x"
+        assert write(out / "talk.txt", "y", "other").name == "talk (2).txt"
+
+
+def test_a_name_that_is_taken_meanwhile_is_not_replaced(out: Path) -> None:
+    path = out / "talk.txt"
+    with raises(UsageError, "output.not_ours"), user_file(Target(path, "talk.wav")) as draft:
+        draft.path.write_text("ours")
+        path.write_text("mine, saved while the draft was written")
+    assert (names(out), path.read_text()) == (
+        ["talk.txt"], "mine, saved while the draft was written",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, ValueError, MemoryError])
+def test_an_interrupt_leaves_nothing(out: Path, end: type[BaseException]) -> None:
+    with pytest.raises(end), user_file(Target(out / "talk.txt", "x")) as draft:
+        draft.path.write_text("half")
+        raise end
+    assert names(out) == []
+    assert WrittenRecord().drafts() == []
+
+
+# What a kill leaves
+
+KILLED = {
+    "an export": "with storage.user_file(storage.Target(place / 'a.mp3', 'x')) as d: end(d.path)",
+    "a settings file": "with storage.user_path(place / '.env') as draft: end(draft)",
+    "a scratch folder": "with storage.scratch_folder(place) as folder: end(folder / 'sound.wav')",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", KILLED)
+def test_what_a_kill_leaves_is_swept_wherever_it_is(
+    out: Path, tmp_path: Path, record: WrittenRecord, what: str
+) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from kb import storage\n"
+        "place = Path(sys.argv[1])\n"
+        "def end(draft):\n"
+        "    draft.write_text('half'); os._exit(9)\n"
+        f"{KILLED[what]}\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(out)], check=False)
+    (left,) = names(out)
+    assert left.startswith(".kb-") and len(record.drafts()) == 1
+    # The next write is to another folder.
+    write(tmp_path / "elsewhere" / "b.txt", "x")
+    assert (names(out), record.drafts()) == ([], [])
+
+
+def test_a_draft_of_a_living_process_stays_and_one_on_a_lost_disk_is_remembered(
+    out: Path, tmp_path: Path, record: WrittenRecord
+) -> None:
+    with user_file(Target(out / "a.txt", "x")) as draft:
+        draft.path.write_text("being written")
+        write(out / "b.txt", "x")
+        assert draft.path.exists()
+    gone = tmp_path / "usb" / ".kb-00000000-1-000000000000.tmp"
+    record.add_draft(gone)
+    assert storage.sweep_drafts() == ()
+    assert [path for path, _ in record.drafts()] == [gone]
+    gone.parent.mkdir()
+    gone.write_text("half")
+    os.utime(gone, (1, 1))
+    assert storage.sweep_drafts() == (gone,)
+    assert record.drafts() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".kb-notes.tmp", ".kb-my-own-notes.tmp", ".kb-00000000-1-000000000000.tmp.backup.zip",
+        ".kb-clip.tmp.mp3", "kb-00000000-1-000000000000.tmp", ".kb-0000000-1-000000000000.tmp",
+    ],
+)  # fmt: skip
+def test_files_with_similar_names_are_not_swept(out: Path, name: str) -> None:
+    (out / name).write_text("mine")
+    os.utime(out / name, (1, 1))
+    write(out / "talk.txt", "x")
+    assert (out / name).read_text() == "mine"
+
+
+# The library's own folders
+
+STEM = "2026-01-31_A title_videoId-001"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    for name in (
+        "media",
+        "backups",
+        "markdown",
+        "trash",
+        "mine/deep",
+        "before-restore-x",
+        ".locks",
+    ):
+        (home / name).mkdir(parents=True)
+    other = tmp_path / "other"
+    (other / "media").mkdir(parents=True)
+    (other / "kb.sqlite").write_text("")
+    (tmp_path / "linked").symlink_to(home / "media")
+    return home
+
+
+REFUSED = [
+    "home/talk.srt", "home/library.json", "home/kb.sqlite", "home/media/talk.srt",
+    f"home/media/{STEM}.json", f"home/media/{STEM}.txt", f"home/media/{STEM}.transcript.json",
+    f"home/media/{STEM}.mp4", f"home/media/{STEM}.csv", f"home/media/{STEM}.md",
+    f"home/media/{STEM}.info.json", f"home/media/{STEM} (2).json", "home/media/sheet.csv",
+    f"home/media/deep/{STEM}.srt", "home/trash/talk.srt", f"home/trash/{STEM}.srt",
+    "home/.locks/a.txt", "home/.hidden/a.txt", "home/before-restore-x/a.txt", "home/backups/a.zip",
+    "home/markdown/a.md", "home/index.lance/a.txt", "home/uploads/a/b.txt", "home/logs/a.txt",
+    f"linked/{STEM}.json", "other/a.txt", f"other/media/{STEM}.json",
+    f"home/mine/../media/{STEM}.json",
+]  # fmt: skip
+ALLOWED = [
+    f"home/media/{STEM}.srt", f"home/media/{STEM}.vtt", f"home/media/{STEM}.en.srt",
+    f"home/media/{STEM}.pt-BR.vtt", f"home/media/{STEM}.SRT", f"linked/{STEM}.de.srt",
+    f"other/media/{STEM}.srt", "home/mine/talk.json", "home/mine/deep/talk.json",
+    "home/new folder/talk.json", "talk.json", "homely/talk.json", "media/talk.json",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", REFUSED)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_library_s_own_folders_are_refused(
+    home: Path, tmp_path: Path, place: str, overwrite: bool
+) -> None:
+    path = tmp_path / place
+    with raises(UsageError, "output.in_library", path=path):
+        UserFiles(home).write(Target(path, "x", overwrite=overwrite), b"x")
+    assert not path.exists() or path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("place", ALLOWED)
+def test_other_places_are_not(home: Path, tmp_path: Path, place: str) -> None:
+    assert UserFiles(home).write(Target(tmp_path / place, "x"), b"x").read_bytes() == b"x"
+
+
+def test_a_writer_may_have_a_folder_of_the_library(home: Path) -> None:
+    files = UserFiles(home, inside=("backups",))
+    assert files.write(Target(home / "backups" / "a.zip", "x"), b"x").is_file()
+    with raises(UsageError, "output.in_library"):
+        files.check(Target(home / "markdown" / "a.md", "x"))
+
+
+def test_a_library_that_is_not_there_yet_has_its_folders(tmp_path: Path) -> None:
+    home = tmp_path / "none"
+    assert own_folder(home / "media" / "a.json", home) == (home, "media")
+    assert own_folder(home / "a.json", home) == (home, "")
+    assert own_folder(tmp_path / "a.json", home) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        (f"{STEM}.srt", True), (f"{STEM}.en.srt", True), (f"{STEM}.de-AT.vtt", True),
+        (f"{STEM}.json", False), (f"{STEM}.txt", False), ("talk.srt", False),
+        (f"{STEM}", False), (f"{STEM}.mp4", False),
+    ],
+)  # fmt: skip
+def test_names_that_the_library_reads_back(name: str, read: bool) -> None:
+    assert is_read_beside(name) == read
+
+
+# The service
+
+
+@pytest.mark.parametrize(
+    ("name", "marked"),
+    [("a.csv", True), ("a.CSV", True), ("a.txt", False), ("a.srt", False), ("csv", False)],
+)
+def test_written_tables_begin_with_a_mark(tmp_path: Path, name: str, marked: bool) -> None:
+    text = "start_s,text\n0.0,Grüße\n"
+    path = Service().items.write(tmp_path / name, text, source="x")
+    data = path.read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf") == marked
+    assert data.decode("utf-8-sig") == text
+
+
+def test_a_mark_is_written_once() -> None:
+    assert spreadsheet_file(spreadsheet_file("a")) == spreadsheet_file("a")
+
+
+def test_threads_share_the_record(out: Path) -> None:
+    errors: list[KBError] = []
+
+    def turn(number: int) -> None:
+        try:
+            for again in range(3):
+                write(out / f"{number}.txt", f"{again}", f"{number}")
+        except KBError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=turn, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert {path.read_text() for path in out.iterdir()} == {"2"}
