@@ -39,11 +39,11 @@ _OPENED_BY = {")": "(", "]": "[", "}": "{"}
 def subrip(text: str, *, with_tags: bool = False) -> str:
     """Return the text of a SubRip cue in which no player finds markup; `-->` becomes `→`.
 
-    `with_tags`: tags of our own follow the text in the same cue.
+    `with_tags`: the text is a part of a cue, whose other parts have tags.
     """
     text = text.replace(_ARROW, "→")
     text = text.replace("<", f"<{JOINER}") if with_tags else _TAG.sub(f"<{JOINER}", text)
-    text = text.translate(_FULL_WIDTH) if _BRACES.search(text) else text
+    text = text.translate(_FULL_WIDTH) if with_tags or _BRACES.search(text) else text
     text = _COMMAND.sub(rf"\\{JOINER}", text)
     return "\n".join(map(_without_times, text.split("\n")))
 

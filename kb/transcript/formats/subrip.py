@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import cast
 
 import srt
 
+from kb.transcript.formats.highlight import highlighted
 from kb.transcript.formats.markup import JOINER, subrip
 from kb.transcript.formats.subtitle_cues import phrase_cues, word_cues
 from kb.types import MediaItem, Transcript
@@ -36,6 +38,10 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
 def _cues(transcript: Transcript) -> Iterator[tuple[int, int, str]]:
     """Yield start and end in milliseconds, and the text."""
+    if transcript.layout.highlight_words:
+        for cue in phrase_cues(transcript):
+            yield from highlighted(cue, partial(subrip, with_tags=True))
+        return
     by_word = transcript.timestamps == "word"
     for cue in word_cues(transcript) if by_word else phrase_cues(transcript):
         yield cue.start_ms, cue.end_ms, subrip(cue.text)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kb.transcript.chunks import Piece
+from kb.transcript.formats.highlight import highlighted
 from kb.transcript.formats.markup import webvtt
 from kb.transcript.formats.subtitle_cues import Cue, phrase_cues
 from kb.types import MediaItem, Transcript
@@ -29,7 +30,9 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 def _cues(transcript: Transcript) -> Iterator[tuple[int, int, str]]:
     """Yield start and end in milliseconds, and the text with its tags."""
     for cue in phrase_cues(transcript):
-        if transcript.timestamps == "word":
+        if transcript.layout.highlight_words:
+            yield from highlighted(cue, webvtt)
+        elif transcript.timestamps == "word":
             yield cue.start_ms, cue.end_ms, _timed_text(cue)
         else:
             yield cue.start_ms, cue.end_ms, webvtt(cue.text)
