@@ -1,76 +1,156 @@
-"""Renderers of transcripts as text: one file per format, found by name in `FORMATS`.
+"""Renderers of transcripts: one file per format, found by name in `FORMATS`.
 
-A new format is one file with `render(transcript, *, item=None) -> str` and one line here.
+A new format is one file with `render(transcript, *, item=None) -> str | bytes` and one line here.
+Its module may also define:
+
+- `MIME_TYPE`: its media type; without one `text/plain`
+- `SUFFIX`: the end of its file names behind the dot; without one the name of the format
+- `GROUP`: its place in menus, one of `FORMAT_GROUPS`; without one `programs`
+- `unavailable(transcript, item) -> UsageError | None`: the error for a transcript that lacks what
+  the format consists of
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import Protocol, cast
 
 from kb.errors import UsageError
 from kb.transcript.cleaning import cleaned_item, cleaned_transcript
 from kb.transcript.time_order import check_times, in_time_order
 from kb.types import MediaItem, Transcript
-from kb.types.safe_text import clean, printable_json
+from kb.types.safe_text import clean, printable_json, spreadsheet_file
 
 # Name of a format -> "module:function". A module is imported on its first use, so that an unused
 # format takes no time.
 FORMATS: dict[str, str] = {
     "txt": "kb.transcript.formats.plain_text:render",
-    "json": "kb.transcript.formats.json_document:render",
+    "plain": "kb.transcript.formats.text_only:render",
+    "md": "kb.transcript.formats.markdown:render",
+    "docx": "kb.transcript.formats.word_document:render",
+    "html": "kb.transcript.formats.web_page:render",
     "srt": "kb.transcript.formats.subrip:render",
     "vtt": "kb.transcript.formats.webvtt:render",
+    "ass": "kb.transcript.formats.substation:render",
+    "ttml": "kb.transcript.formats.ttml:render",
+    "sbv": "kb.transcript.formats.youtube_captions:render",
+    "lrc": "kb.transcript.formats.lyrics:render",
     "csv": "kb.transcript.formats.csv_table:render",
-    "md": "kb.transcript.formats.markdown:render",
+    "json": "kb.transcript.formats.json_document:render",
+    "verbose_json": "kb.transcript.formats.verbose_json:render",
+    "tsv": "kb.transcript.formats.whisper_table:render",
+    "textgrid": "kb.transcript.formats.textgrid:render",
+    "rttm": "kb.transcript.formats.rttm:render",
+    "chapters": "kb.transcript.formats.youtube_chapters:render",
+    "edl": "kb.transcript.formats.edl_markers:render",
+    "markers": "kb.transcript.formats.marker_table:render",
+    "audacity": "kb.transcript.formats.audacity_labels:render",
 }
+FORMAT_GROUPS = ("reading", "subtitles", "spreadsheet", "programs", "cutting")
 
 
 class Renderer(Protocol):
-    """A function of `FORMATS`; it returns the document as text, with `\\n` between lines."""
+    """A function of `FORMATS`; it returns a text, with `\\n` between lines, or the file's bytes."""
 
-    def __call__(self, transcript: Transcript, *, item: MediaItem | None = None) -> str: ...
+    def __call__(self, transcript: Transcript, *, item: MediaItem | None = None) -> str | bytes: ...
 
 
-def renderer(format: str) -> Renderer:
-    """Return the function of a format.
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format as menus and writers of files need it; `suffix` has no dot before it."""
 
-    Raises UsageError, naming the known formats, for an unknown one.
+    name: str
+    suffix: str
+    mime_type: str
+    group: str
+
+
+def format_named(name: str) -> Format:
+    """Return a format of `FORMATS`. Raises UsageError, naming the known formats."""
+    module = _module(name)
+    return Format(
+        name,
+        str(getattr(module, "SUFFIX", name)),
+        str(getattr(module, "MIME_TYPE", "text/plain")),
+        str(getattr(module, "GROUP", "programs")),
+    )
+
+
+def unavailable(
+    transcript: Transcript, name: str, *, item: MediaItem | None = None
+) -> UsageError | None:
+    """Return the error for a format that needs what the transcript or its item lacks; else None.
+
+    Raises UsageError for an unknown format.
     """
+    check = getattr(_module(name), "unavailable", None)
+    return cast(UsageError | None, check(transcript, item)) if check else None
+
+
+def render(transcript: Transcript, format: str, *, item: MediaItem | None = None) -> str:
+    """Return the transcript as text in a format of `FORMATS`; it ends with a newline unless empty.
+
+    Raises UsageError as `render_document` does, and for a format that is no text.
+    """
+    document = render_document(transcript, format, item=item)
+    if isinstance(document, bytes):
+        raise UsageError(
+            "format.no_text",
+            "A document in the format {format!r} is no text.",
+            hint="Write it to a folder: -o FOLDER",
+            format=format,
+        )
+    return document
+
+
+def render_document(
+    transcript: Transcript, format: str, *, item: MediaItem | None = None
+) -> str | bytes:
+    """Return the transcript in a format of `FORMATS`: a text, or the bytes of a file.
+
+    `item` has title, date and links for the formats that show them. An empty transcript gives a
+    valid document without content. The exact document (json) has every character, by escapes, and
+    the segments as they are; the other formats have clean text in order of time. Raises UsageError
+    for an unknown format and for one that needs what the transcript or the item lacks, and
+    TranscriptionError, with segment and word, for a time that no medium has.
+    """
+    module = _module(format)
+    problem = unavailable(transcript, format, item=item)
+    if problem is not None:
+        raise problem
+    function = cast(Renderer, getattr(module, FORMATS[format].split(":")[1]))
+    if format == "json":
+        return printable_json(cast(str, function(transcript, item=item)))
+    check_times(transcript)
+    transcript = in_time_order(cleaned_transcript(transcript))
+    document = function(transcript, item=cleaned_item(item) if item else None)
+    return document if isinstance(document, bytes) else clean(document)
+
+
+def file_content(document: str | bytes, suffix: str) -> bytes:
+    """Return the bytes of a file with a document, given the end of its name; text is UTF-8.
+
+    A table (csv) begins with a byte order mark, without which Excel reads no UTF-8. A lone
+    surrogate is written as `\\udcXX`.
+    """
+    if isinstance(document, bytes):
+        return document
+    if suffix.lower().endswith("csv"):
+        document = spreadsheet_file(document)
+    return document.encode("utf-8", "backslashreplace")
+
+
+def _module(name: str) -> ModuleType:
+    """Return the module of a format. Raises UsageError, naming the known formats."""
     try:
-        module, function = FORMATS[format].split(":")
+        return import_module(FORMATS[name].split(":")[0])
     except KeyError:
         raise UsageError(
             "format.unknown",
             "Unknown format {format!r}.",
             hint="Known formats: {known}.",
-            format=format,
+            format=name,
             known=", ".join(FORMATS),
         ) from None
-    return cast(Renderer, getattr(import_module(module), function))
-
-
-def mime_type(format: str) -> str:
-    """Return the media type of a format: `MIME_TYPE` of its module, `text/plain` without one.
-
-    Raises UsageError, naming the known formats, for an unknown one.
-    """
-    module = import_module(renderer(format).__module__)
-    return str(getattr(module, "MIME_TYPE", "text/plain"))
-
-
-def render(transcript: Transcript, format: str, *, item: MediaItem | None = None) -> str:
-    """Return the transcript in a format of `FORMATS`: text that ends with a newline unless empty.
-
-    `item` has title, date and links for the formats that show them (md). An empty transcript
-    gives a valid document without content. Control sequences are escaped. The exact document (json)
-    has the segments as they are; the other formats have them in order of time. Raises UsageError
-    for an unknown format, and TranscriptionError, with segment and word, for a time that no medium
-    has.
-    """
-    if format == "json":  # exact, by escapes
-        return printable_json(renderer(format)(transcript, item=item))
-    check_times(transcript)
-    transcript = in_time_order(cleaned_transcript(transcript))
-    item = cleaned_item(item) if item else None
-    return clean(renderer(format)(transcript, item=item))

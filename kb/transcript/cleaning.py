@@ -43,7 +43,8 @@ def _segment(segment: Segment) -> Segment:
     words = segment.words
     if any(clean(word.text) is not word.text for word in words):
         words = tuple(replace(word, text=clean(word.text)) for word in words)
-    if text is segment.text and words is segment.words and not segment.language:
+    names = (segment.language, segment.speaker)
+    if text is segment.text and words is segment.words and not any(names):
         return segment
-    language = clean(segment.language) if segment.language else segment.language
-    return replace(segment, text=text, words=words, language=language)
+    language, speaker = (clean(name) if name else name for name in names)
+    return replace(segment, text=text, words=words, language=language, speaker=speaker)

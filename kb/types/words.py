@@ -32,10 +32,14 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A phrase with the recognizer's boundaries, and its words."""
+    """A phrase with the recognizer's boundaries, and its words.
+
+    `speaker` is the name or label of the person, None where the transcript names none.
+    """
 
     start_s: float
     end_s: float
     text: str
     words: tuple[Word, ...]
     language: str | None = None
+    speaker: str | None = None

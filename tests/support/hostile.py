@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 
 from markdown_it import MarkdownIt
 
@@ -67,7 +69,7 @@ def hostile_transcript(timestamps: str = "segment") -> Transcript:
         media=MediaRef(f"media/{ESC}[2J.mp4", "0" * 64, 10.0),
         segments=(
             Segment(0.0, 3.0, f"harbour ={CLIPBOARD}{OVERRIDE}", words, language="=1+1"),
-            Segment(4.0, 6.0, EVIL, (), language='=HYPERLINK("http://evil.example")'),
+            Segment(4.0, 6.0, EVIL, (), language='=HYPERLINK("http://evil.example")', speaker=EVIL),
         ),
         language=EVIL,
         engine="whisper",
@@ -78,6 +80,14 @@ def hostile_transcript(timestamps: str = "segment") -> Transcript:
         warnings=(EVIL,),
         timestamps=timestamps,  # type: ignore[arg-type]
     )
+
+
+def unpacked(document: bytes) -> str:
+    """Return the text of all parts of a packed document (docx, xlsx)."""
+    with zipfile.ZipFile(io.BytesIO(document)) as archive:
+        return "\n".join(
+            archive.read(name).decode() for name in archive.namelist() if name.endswith("xml")
+        )
 
 
 def problems(text: str, *, markdown: bool = False) -> list[str]:

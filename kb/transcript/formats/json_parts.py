@@ -9,7 +9,7 @@ from kb.types import CaptionAgreement, MinuteAgreement, Revision, Segment, TextC
 
 
 def segment_document(segment: Segment) -> dict[str, Any]:
-    """Return a segment with its words, and with `language` if it is known."""
+    """Return a segment with its words, and with `language` and `speaker` if they are known."""
     document: dict[str, Any] = {
         "start": segment.start_s,
         "end": segment.end_s,
@@ -26,6 +26,8 @@ def segment_document(segment: Segment) -> dict[str, Any]:
     }
     if segment.language is not None:
         document["language"] = segment.language
+    if segment.speaker is not None:
+        document["speaker"] = segment.speaker
     return document
 
 
@@ -45,6 +47,7 @@ def segment_of(row: Fields) -> Segment:
             for word in row.objects("words")
         ),
         language=row.text("language", None),
+        speaker=row.text("speaker", None),
     )
 
 

@@ -12,9 +12,9 @@ from kb.transcript.chunks import (
     format_time_range,
     format_timestamp,
 )
+from kb.transcript.formats.facts import LINK, UNTITLED, coverage_remark, facts
 from kb.transcript.formats.markup import markdown as escape
 from kb.types import MediaItem, Transcript
-from kb.types.safe_text import web_address
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
@@ -65,28 +65,16 @@ def _target(link: str) -> str:
 
 
 def _link(address: str) -> str:
-    """Return a web address as a link; every other address is left out."""
-    link = web_address(address)
-    return f"<{link}>" if re.fullmatch(r"[^\s<>]+", link) else escape(link)
+    """Return a web address as a link."""
+    return f"<{address}>" if re.fullmatch(r"[^\s<>]+", address) else escape(address)
 
 
 def _header(transcript: Transcript, item: MediaItem) -> list[str]:
-    facts = (
-        ("Artist" if item.source == "file" else "Channel", escape(item.channel)),
-        ("Date", escape(item.published)),
-        ("Link", _link(item.url)),
-        (
-            "Length",
-            format_timestamp(transcript.media.duration_s) if transcript.media.duration_s else "",
-        ),
-        ("Language", escape(transcript.language)),
-        ("Model", escape(transcript.model)),
-        ("Id", escape(item.id)),
+    lines = "\n".join(
+        f"- {name}: {_link(value) if name == LINK else escape(value)}"
+        for name, value in facts(transcript, item)
     )
-    lines = "\n".join(f"- {name}: {value}" for name, value in facts if value)
-    blocks = [f"# {escape(item.title) or 'Untitled'}", lines]
-    if transcript.coverage.speech_s > 0 and transcript.coverage.ratio < 1:
-        share = transcript.coverage.ratio
-        blocks.append(f"Words were found for {100 * share:.1f} % of the detected speech.")
+    blocks = [f"# {escape(item.title) or UNTITLED}", lines]
+    blocks += [remark] if (remark := coverage_remark(transcript)) else []
     blocks.extend(f"> {escape(warning)}" for warning in transcript.warnings)
     return blocks

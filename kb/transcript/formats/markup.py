@@ -8,6 +8,7 @@ full-width braces where the joiner does not help.
 from __future__ import annotations
 
 import re
+from html import escape
 
 from kb.types.safe_text import web_address
 
@@ -22,6 +23,14 @@ _FULL_WIDTH = str.maketrans("{}", "｛｝")
 _COMMAND = re.compile(r"\\(?=[Nnh])")
 _CLOCK = re.compile(r"(\d:)(?=\d{1,2}:\d{1,2}[.,]\d)")
 _ARROW = "-->"
+
+# SubStation: commands stand between `{` and `}`; `\N`, `\n` and `\h` are breaks and spaces.
+_WIDE_BRACES = str.maketrans("{}", "｛｝")
+_BACKSLASH = re.compile(r"\\(?=[Nnh])")
+
+# Lyrics: `[1:05.20]` and `<1:05.20>` are times, `[ar:…]` at the start of a line is a tag.
+_TIME_OF_LYRICS = re.compile(r"([\[<])(?=\s*[\d:.]+\s*[\]>])")
+_TAG_OF_LYRICS = re.compile(r"^(\s*\[)(?=[^\[\]]*:)")
 
 # Markdown
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$]|==)")
@@ -70,6 +79,22 @@ def markdown(text: str) -> str:
             done = found.start() + len(address)
     parts.append(_escaped(text[done:]))
     return _LINE_START.sub(r"\1\\", "".join(parts))
+
+
+def substation(text: str) -> str:
+    """Return the text of an ass event in which no player finds a command; line breaks are `\\N`."""
+    safe = _BACKSLASH.sub(rf"\\{JOINER}", text.translate(_WIDE_BRACES))
+    return safe.replace("\n", r"\N")
+
+
+def lyrics(text: str) -> str:
+    """Return the text of a line of lyrics in which no player finds a time or a tag."""
+    return _TAG_OF_LYRICS.sub(rf"\1{JOINER}", _TIME_OF_LYRICS.sub(rf"\1{JOINER}", text))
+
+
+def xml(text: str) -> str:
+    """Return text as the content of an XML element, with its line breaks as `<br/>`."""
+    return escape(text, quote=False).replace("\n", "<br/>")
 
 
 def _without_times(line: str) -> str:

@@ -78,6 +78,37 @@ DE: dict[str, tuple[str, str]] = {
         "Unbekanntes Format {name!r}.",
         "Bekannte Formate: {known}.",
     ),
+    "export.no_items": (
+        "Welche Einträge?",
+        "kb export ID… oder kb export --all",
+    ),
+    "export.two_places": (
+        "Sowohl -o als auch --zip ist angegeben.",
+        "Eines davon angeben.",
+    ),
+    "export.several_to_stdout": (
+        "Mehrere Dokumente lassen sich nicht auf die Standardausgabe schreiben.",
+        "Einen Ordner angeben (-o ORDNER) oder, für Einträge der Bibliothek, ein ZIP "
+        "(--zip DATEI).",
+    ),
+    "export.no_text_for_terminal": (
+        "Ein Dokument im Format {format!r} ist kein Text für ein Terminal.",
+        "In einen Ordner schreiben: -o ORDNER",
+    ),
+    "format.no_text": (
+        "Ein Dokument im Format {format!r} ist kein Text.",
+        "In einen Ordner schreiben: -o ORDNER",
+    ),
+    "format.no_chapters": (
+        "Es gibt keine Kapitel, die sich als {format!r} schreiben ließen.",
+        "Kapitel kommen von der Seite des Mediums oder aus seinen Angaben; andere Formate brauchen "
+        "keine.",
+    ),
+    "format.no_speakers": (
+        "Das Transkript nennt keine Sprecher, aus denen {format!r} besteht.",
+        "Transkripte anderer Programme nennen sie oft (whisperX). Für Wörter und Zeiten: textgrid, "
+        "json oder csv.",
+    ),
     "search.unknown_mode": (
         "Unbekannte Suchart {mode!r}.",
         "Bekannt: {known}.",

@@ -1,0 +1,67 @@
+"""Timed Text Markup Language (W3C TTML 1), in the form of IMSC 1 text that players accept.
+
+Written here because pysubs2 writes TTML without `xml:lang`, which the standard demands, and its
+styles with an `id` of no namespace. With a time for each word, each is a `span` that appears at its
+time, which counts from the start of its paragraph.
+"""
+
+from __future__ import annotations
+
+import re
+
+from kb.transcript.chunks import collapse_whitespace
+from kb.transcript.formats.markup import xml
+from kb.transcript.formats.subtitle_cues import Cue, phrase_cues
+from kb.types import MediaItem, Transcript
+
+MIME_TYPE = "application/ttml+xml"
+GROUP = "subtitles"
+
+_HEAD = """<?xml version="1.0" encoding="UTF-8"?>
+<tt xmlns="http://www.w3.org/ns/ttml" xmlns:ttm="http://www.w3.org/ns/ttml#metadata" \
+xmlns:ttp="http://www.w3.org/ns/ttml#parameter" xmlns:tts="http://www.w3.org/ns/ttml#styling" \
+ttp:timeBase="media" ttp:profile="http://www.w3.org/ns/ttml/profile/imsc1/text" \
+xml:space="preserve" xml:lang="{language}">
+<head>{title}
+<styling><style xml:id="s1" tts:color="white" tts:fontFamily="sansSerif" tts:fontSize="100%" \
+tts:textAlign="center"/></styling>
+<layout><region xml:id="r1" tts:origin="10% 10%" tts:extent="80% 80%" \
+tts:displayAlign="after"/></layout>
+</head>
+<body style="s1" region="r1"><div>
+"""
+
+
+def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
+    """Return the subtitles; a document without paragraphs if there are no words."""
+    title = collapse_whitespace(item.title) if item else ""
+    by_word = transcript.times_each_word
+    code = transcript.language
+    head = _HEAD.format(
+        language=code if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", code) else "",
+        title=f"<metadata><ttm:title>{xml(title)}</ttm:title></metadata>" if title else "",
+    )
+    lines = [
+        f'<p begin="{_time(cue.start_ms)}" end="{_time(cue.end_ms)}">'
+        f"{_spans(cue) if by_word else xml(cue.text)}</p>\n"
+        for cue in phrase_cues(transcript)
+    ]
+    return head + "".join(lines) + "</div></body>\n</tt>\n"
+
+
+def _spans(cue: Cue) -> str:
+    """Return the text with a span for each word; it is shown from its time to the cue's end."""
+    length_ms = cue.end_ms - cue.start_ms
+    text, latest = "", 0
+    for number, line in enumerate(cue.lines):
+        text += "<br/>" if number else ""
+        for index, piece in enumerate(line):
+            latest = min(max(latest, round(piece.start_s * 1000) - cue.start_ms), length_ms)
+            text += " " if index and not piece.glued else ""
+            text += f'<span begin="{_time(latest)}">{xml(piece.text)}</span>'
+    return text
+
+
+def _time(milliseconds: int) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
