@@ -14,7 +14,14 @@ from typing import Annotated, Any
 import typer
 
 from kb import __version__
-from kb.cli.commands import care, jobs, machine, publish, review, sources
+from kb.cli.commands import care, export, jobs, machine, publish, review, sources
+from kb.cli.commands.export import (
+    FormatNames,
+    LanguageInName,
+    OutputFolder,
+    check_one_document,
+    print_document,
+)
 from kb.cli.options import (
     FAILED,
     INTERRUPTED,
@@ -37,7 +44,8 @@ from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.options import RunOptions
 from kb.service import Service, open_browser
 from kb.service.existing import has_library
-from kb.service.notation import FORMATS, SEARCH_MODES
+from kb.service.export_request import ExportRequest, parse_formats
+from kb.service.notation import SEARCH_MODES
 from kb.service.private_files import private_files
 from kb.service.setting_choices import check_choices
 from kb.settings import PROJECT_ROOT, get_settings, python_command, tolerant_settings
@@ -47,8 +55,6 @@ from kb.types.guarded_output import GuardedFormatter, guarded_output
 # The base class of errors about arguments. Newer versions of typer contain click and do not
 # export this class; `BadParameter` has it as a base class in both.
 _ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-
-FORMAT_HELP = f"{', '.join(list(FORMATS)[:-1])} or {list(FORMATS)[-1]}."
 
 app = typer.Typer(
     help="From a YouTube channel or a folder of files to a knowledge base.",
@@ -62,6 +68,7 @@ publish.register(app)
 machine.register(app)
 review.register(app)
 care.register(app)
+export.register(app)
 
 
 @app.command()
@@ -71,32 +78,35 @@ def transcribe(
     file: Annotated[Path, typer.Argument(help="Any audio or video file.")],
     options: RunOptions,
     layout: SubtitleLayout,
-    format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)] = "txt",
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
-    ] = None,
+    format: FormatNames = "txt",
+    output: OutputFolder = None,
     overwrite: Overwrite = False,
+    language_in_name: LanguageInName = False,
     as_json: Json = False,
 ) -> None:
     """Words of one file, on stdout or in a folder; nothing is kept."""
-    name = "json" if as_json else format
+    request = ExportRequest(
+        parse_formats("json" if as_json else format),
+        layout=layout,
+        language_in_name=language_in_name,
+    )
     service = Service()
-    if name not in service.items.formats():
-        raise UsageError(
-            "export.unknown_format",
-            "Unknown format {name!r}.",
-            hint="Known formats: {known}.",
-            name=name,
-            known=", ".join(service.items.formats()),
-        )
-    source = f"file:{file.resolve()}"
-    if output is not None:
-        target = output / _file_name(file.stem, name)
-        service.items.check_output(target, source=source, overwrite=overwrite, medium=file)
+    exports, source = service.exports, f"file:{file.resolve()}"
+    exports.check_without_item(request)
+    if output is None:
+        check_one_document(request)
+    else:
+        for name in exports.file_names(file.stem, request, options.language):
+            service.items.check_output(
+                output / name, source=source, overwrite=overwrite, medium=file
+            )
     try:
         with media_progress(file.name, shown=sys.stderr.isatty()) as progress:
             transcript = service.transcription.run(file, options, progress)
-        text = service.items.render(transcript, name, layout=layout)
+        documents = [
+            exports.document(transcript, name, request, stem=file.stem)
+            for name in exports.formats_of(request, transcript, None)
+        ]
     except MediaUnavailable as error:
         # The only input cannot be used, so this is a usage error.
         raise error.recast(UsageError) from error
@@ -105,23 +115,18 @@ def transcribe(
     for warning in transcript.warnings:
         console.print_warning(warning)
     if not transcript.text.strip():
-        console.print_warning(f"{file.name} has no words: its {name} has no text.")
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        target = output / _file_name(file.stem, name)
-        written = service.items.write(target, text, source=source, overwrite=overwrite)
-        console.print_note(f"Written: {written}")
+        names = ", ".join(each.format for each in documents)
+        console.print_warning(f"{file.name} has no words: its {names} has no text.")
+    for each in documents:
+        if output is None:
+            print_document(each)
+        else:
+            written = service.items.write(
+                output / each.file_name, each.document, source=source, overwrite=overwrite
+            )
+            console.print_note(f"Written: {written}")
     if transcript.truncated:
         raise typer.Exit(FAILED)
-
-
-def _file_name(stem: str, suffix: str) -> str:
-    """Return `stem.suffix`, cut to the 255 bytes that file systems allow."""
-    room = 255 - len(suffix) - 1
-    while len(os.fsencode(stem)) > room:
-        stem = stem[:-1]
-    return f"{stem}.{suffix}"
 
 
 @app.command()
@@ -210,35 +215,6 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
         if problem:
             console.print_warning(problem)
     sys.stdout.write(service.items.render(transcript, "txt", item=entry.item))
-
-
-@app.command()
-@with_layout_options
-@with_run_options("timestamps")
-def export(
-    item_id: Annotated[str, typer.Argument(metavar="ID")],
-    format: Annotated[str, typer.Option("--format", help=FORMAT_HELP)],
-    options: RunOptions,
-    layout: SubtitleLayout,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder to write to; else stdout.")
-    ] = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """A transcript in another format."""
-    service = Service.of_existing_library()
-    text = service.items.export(item_id, format, options.timestamps, layout)
-    # The file of a transcript without words is small, and reading it again is cheap.
-    if len(text) < 1000 and not service.items.has_words(item_id):
-        console.print_warning(f"{item_id} has no words: its {format} has no text.")
-    if output is None:
-        sys.stdout.write(text)
-        return
-    entry = service.items.entry(item_id)
-    written = service.items.write(
-        output / f"{entry.stem}.{format}", text, source=entry.item.id, overwrite=overwrite
-    )
-    console.print_note(f"Written: {written}")
 
 
 @app.command()

@@ -22,11 +22,10 @@ from kb.pipeline import captions, publish_record, stages
 from kb.service.results import ItemStatus, Publication
 from kb.settings import Settings
 from kb.storage import Target
-from kb.transcript import FORMATS, mime_type, render
+from kb.transcript import FORMATS, file_content, format_named, render
 from kb.transcript.formats import json_document
 from kb.transcript.time_order import check_times
 from kb.types import MediaItem, SubtitleLayout, Timestamps, Transcript
-from kb.types.safe_text import spreadsheet_file
 
 CHANGED = "changed"  # synced once, and the library has another text since
 _COMPARED_EXACTLY = 50  # items; for more, only those whose files have changed are compared
@@ -232,29 +231,26 @@ class Items:
             transcript = replace(transcript, layout=layout)
         return render(transcript, format, item=item)
 
-    def has_words(self, item_id: str) -> bool:
-        """Return True if the item's transcript has text. Raises UsageError or LibraryError."""
-        return bool(self.transcript(item_id).text.strip())
-
     def formats(self) -> tuple[str, ...]:
         """Return the names of the export formats."""
         return tuple(FORMATS)
 
     def mime_type(self, format: str) -> str:
         """Return the media type of an export format. Raises UsageError for an unknown one."""
-        return mime_type(format)
+        return format_named(format).mime_type
 
-    def write(self, target: Path, text: str, *, source: str, overwrite: bool = False) -> Path:
-        """Write a text outside the library; return its file: `target`, or a numbered name.
+    def write(
+        self, target: Path, document: str | bytes, *, source: str, overwrite: bool = False
+    ) -> Path:
+        """Write a document outside the library; return its file: `target`, or a numbered name.
 
-        `source` says what the text is made from (an item's id, the path of a medium): a file that
+        `source` says what the document is made from (an item's id, the path of a medium): a file that
         was written for another source is left, and the new one gets a number. Raises UsageError for
         any other file in the way unless `overwrite`, and for the library's own folders, and
         LibraryError.
         """
         named = Target(target, source, overwrite=overwrite)
-        text = self.as_file(text, target.suffix.removeprefix("."))
-        return self.files.write(named, text.encode("utf-8", "backslashreplace"))
+        return self.files.write(named, file_content(document, target.name))
 
     def check_output(
         self, target: Path, *, source: str, overwrite: bool = False, medium: Path | None = None
@@ -266,10 +262,6 @@ class Items:
     def files(self) -> UserFiles:
         """The writer of files outside the library."""
         return UserFiles(self.settings.home)
-
-    def as_file(self, text: str, format: str) -> str:
-        """Return a text in an export format as a file has it: a table begins with a mark (BOM)."""
-        return spreadsheet_file(text) if format.lower() == "csv" else text
 
     # As documents
 

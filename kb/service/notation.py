@@ -8,6 +8,7 @@ from kb.sinks.base import SearchMode as SearchMode
 from kb.sources.listing.filters import VideoFilters as VideoFilters
 from kb.sources.listing.filters import parse_day as parse_day
 from kb.sources.listing.filters import parse_span as parse_span
+from kb.transcript import FORMAT_GROUPS as FORMAT_GROUPS
 from kb.transcript import FORMATS as FORMATS
 from kb.transcript.chunks import format_timestamp as format_timestamp
 from kb.transcript.chunks import parse_time as parse_time

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kb.pipeline.vocabulary import Vocabulary
     from kb.service.backup import Backup
     from kb.service.corrections import Corrections
+    from kb.service.exports import Exports
     from kb.service.follow import Follow
     from kb.service.ingest import Ingest
     from kb.service.items import Items
@@ -140,6 +141,13 @@ class Service:
         from kb.service.items import Items
 
         return Items(self.settings, self.library, self.queue)
+
+    @cached_property
+    def exports(self) -> Exports:
+        """Transcripts as files in several formats, and many items as one ZIP."""
+        from kb.service.exports import Exports
+
+        return Exports(self.items)
 
     @cached_property
     def search(self) -> Search:

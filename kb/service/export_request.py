@@ -1,0 +1,72 @@
+"""A wish for documents: which formats, and how. Light, so that the commands load fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kb.errors import KBError, UsageError
+from kb.transcript import FORMATS, file_content
+from kb.types import SubtitleLayout, Timestamps
+
+ALL = "all"
+"""In the place of a format's name: every format that the item has something for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """The wanted documents of each item: names of `FORMATS`, or `all` alone.
+
+    `timestamps` (segment, word) and `layout` (of subtitles) override the transcript's own.
+    `language_in_name`: `STEM.en.srt` instead of `STEM.srt`.
+    """
+
+    formats: tuple[str, ...]
+    timestamps: Timestamps | None = None
+    layout: SubtitleLayout | None = None
+    language_in_name: bool = False
+
+    @property
+    def wants_all(self) -> bool:
+        return self.formats == (ALL,)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedDocument:
+    """A document of one item, as text or as bytes, with the name of its file."""
+
+    format: str
+    file_name: str
+    document: str | bytes
+    has_words: bool = True
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file."""
+        return file_content(self.document, self.file_name)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportProblem:
+    """A document (or with an empty `format` an item) that could not be exported."""
+
+    item_id: str
+    format: str
+    error: KBError
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Return the names of formats in a text like `srt,vtt`, each once; `all` stands alone.
+
+    Raises UsageError for an unknown name, or for none.
+    """
+    names = list(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    unknown = next((name for name in names if name not in FORMATS and name != ALL), None)
+    if unknown is not None or not names:
+        raise UsageError(
+            "export.unknown_format",
+            "Unknown format {name!r}.",
+            hint="Known formats: {known}.",
+            name=text if unknown is None else unknown,
+            known=", ".join((*FORMATS, ALL)),
+        )
+    return (ALL,) if ALL in names else tuple(names)
