@@ -13,13 +13,24 @@ from types import ModuleType
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from kb.ui.i18n import export_options, frame, gpu, ingest, knowledge, library, queue, settings
+from kb.ui.i18n import (
+    export_options,
+    exports,
+    frame,
+    gpu,
+    ingest,
+    knowledge,
+    library,
+    queue,
+    settings,
+)
 
 TABLES: tuple[ModuleType, ...] = (
     frame,
     ingest,
     queue,
     library,
+    exports,
     export_options,
     knowledge,
     gpu,

@@ -28,7 +28,7 @@ from kb.service.worker_supervisor import POLL_EVERY_S, Chore, worker_supervisor
 from kb.settings import Settings, get_settings
 from kb.types.guarded_output import guarded_output
 from kb.ui import access
-from kb.ui.web import media_route, oidc, request_guard, upload_route
+from kb.ui.web import export_route, media_route, oidc, request_guard, upload_route
 from kb.ui.web.sign_in_limits import TrustedProxies
 
 UPLOAD = "kb-upload"
@@ -55,6 +55,7 @@ def routes() -> list[Route]:
     """Return the additional routes."""
     return [
         Route(f"/{media_route.PREFIX}/{{item_id}}", _media, methods=["GET"]),
+        Route(f"/{export_route.PREFIX}/{{key}}", _export, methods=["GET"]),
         Route(f"/{UPLOAD}", _upload, methods=["PUT"]),
     ]
 
@@ -157,6 +158,12 @@ def _media(request: Request) -> Response:
     if not media_route.has_token(request, f"media {request.path_params['item_id']}"):
         return PlainTextResponse(_REFUSED, 403)
     return media_route.serve_media(request)
+
+
+def _export(request: Request) -> Response:
+    if not oidc.is_request_allowed(get_settings(), request):
+        return PlainTextResponse("Sign in first.", 401)
+    return export_route.serve_zip(request)
 
 
 async def _upload(request: Request) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
@@ -14,7 +14,7 @@ from kb.service.views import LibraryEntry
 from kb.types import SpeechSpan, Transcript
 from kb.ui import session
 from kb.ui.i18n import format_number, text
-from kb.ui.tabs.library import item_details, removal
+from kb.ui.tabs.library import exports, item_details, removal
 from kb.ui.web import media_route
 from kb.ui.widgets import messages
 from kb.ui.widgets.player import PlayerState, parse_edit, player
@@ -51,7 +51,7 @@ def render(item_id: str, start_s: float | None, query: str) -> None:
     )
     if transcript is not None:
         _facts(transcript)
-        _exports(service, entry, transcript)
+        exports.item_menu(service, entry, transcript)
     item_details.render(service, entry, transcript, place=_flash_key(entry.item.id))
     removal.button(entry, _flash_key(entry.item.id))
 
@@ -270,23 +270,3 @@ def _facts(transcript: Transcript) -> None:
     with st.container(horizontal=True, key="figures-item"):
         for label, value, help_text in facts:
             st.metric(text(label), value, help=help_text, border=True, width="content")
-
-
-def _exported(service: Service, entry: LibraryEntry, transcript: Transcript, name: str) -> str:
-    return service.items.as_file(service.items.render(transcript, name, item=entry.item), name)
-
-
-def _exports(service: Service, entry: LibraryEntry, transcript: Transcript) -> None:
-    st.markdown(f"**{text('export')}**")
-    with st.container(horizontal=True, key="exports", gap="small"):
-        for name in service.items.formats():
-            st.download_button(
-                name.upper(),
-                # Made only on request: a long transcript in six formats takes time.
-                partial(_exported, service, entry, transcript, name),
-                file_name=f"{entry.stem}.{name}",
-                mime=service.items.mime_type(name),
-                help=text("export_help", format=name.upper()),
-                on_click="ignore",
-                key=f"export-{name}",
-            )

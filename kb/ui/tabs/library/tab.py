@@ -16,7 +16,7 @@ from kb.service.views import AUTOMATIC_CAPTIONS, HUMAN_CAPTIONS, LibraryEntry
 from kb.types import Hit, UnknownWord
 from kb.ui import session
 from kb.ui.i18n import format_number, plural_text, text
-from kb.ui.tabs.library import item, removal
+from kb.ui.tabs.library import exports, item, removal
 from kb.ui.widgets import messages, row_selection
 from kb.ui.widgets.player import format_timestamp
 from kb.ui.widgets.tables import guarded_table
@@ -257,7 +257,7 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
         columns,
         key=table_key,
         on_select=partial(_on_select, table_key),
-        selection_mode=["single-row", "single-cell"],
+        selection_mode=["multi-row", "single-cell"],
         height=min(38 + 35 * max(1, len(entries)), 640),
         column_config={
             "title": column.TextColumn(text("column_title"), width=260),
@@ -275,13 +275,14 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
         alt=text("items_alt"),
     )
     st.caption(text("items_help"))
+    exports.zip_menu(entries, row_selection.selected_ids(_TABLE))
 
 
 def _on_select(table_key: str) -> None:
     if table_key != row_selection.key(_TABLE):
         return  # a click in a table that has been redrawn meanwhile
     selection = st.session_state[table_key].selection
-    rows = [*selection.rows, *(row for row, _ in selection.cells)]
+    rows = [row for row, _ in selection.cells]
     shown = row_selection.row_ids(_TABLE)
     if rows and rows[0] < len(shown):
         session.open_item(shown[rows[0]])

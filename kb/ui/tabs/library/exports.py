@@ -1,0 +1,120 @@
+"""Downloads: the documents of an open item by their use, and a ZIP of many items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+from kb.service import Service
+from kb.service.export_request import ALL, ExportRequest
+from kb.service.notation import FORMAT_GROUPS, FORMATS
+from kb.service.views import LibraryEntry
+from kb.types import Transcript
+from kb.ui.i18n import has_text, plural_text, text
+from kb.ui.web import export_route
+
+_LANGUAGE_IN_NAME, _FORMATS = "export_language", "export_formats"
+_DEFAULT = ("txt",)
+
+
+def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> None:
+    """Draw a button for each format that the item has something for, in groups by their use."""
+    with st.container(horizontal=True, vertical_alignment="center", key="exports-head"):
+        st.markdown(f"**{text('export')}**", width="content")
+        with_language = _language_box()
+    names = service.exports.available(transcript, entry.item)
+    for group in FORMAT_GROUPS:
+        of_group = [name for name in names if service.exports.format(name).group == group]
+        if not of_group:
+            continue
+        with st.container(
+            horizontal=True, vertical_alignment="center", key=f"exports-{group}", gap="small"
+        ):
+            st.markdown(text(f"export_group_{group}"), width=120)
+            for name in of_group:
+                _button(service, entry, transcript, ExportRequest((name,), None, with_language))
+
+
+def _button(
+    service: Service, entry: LibraryEntry, transcript: Transcript, request: ExportRequest
+) -> None:
+    (name,) = request.formats
+    language = transcript.language if request.language_in_name else ""
+    st.download_button(
+        _label(name),
+        # Made only on request: a long transcript in twenty formats takes time.
+        partial(_content, service, entry, transcript, request),
+        file_name=service.exports.file_name(entry.stem, name, language),
+        mime=service.exports.format(name).mime_type,
+        help=_use(name),
+        on_click="ignore",
+        key=f"export-{name}",
+    )
+
+
+def _content(
+    service: Service, entry: LibraryEntry, transcript: Transcript, request: ExportRequest
+) -> bytes:
+    return service.exports.document(
+        transcript, request.formats[0], request, stem=entry.stem, item=entry.item
+    ).content
+
+
+def zip_menu(shown: Sequence[LibraryEntry], ticked: Sequence[str]) -> None:
+    """Draw the menu that downloads the ticked items of a list, or all of them, as one ZIP."""
+    chosen = [entry for entry in shown if entry.item.id in set(ticked)] or list(shown)
+    with_text = [entry.item.id for entry in chosen if entry.transcript_path]
+    missing = len(chosen) - len(with_text)
+    with st.popover(
+        plural_text("export_many", len(with_text)),
+        width="content",
+        key="export-many",
+        disabled=not with_text,
+    ):
+        st.markdown(text("export_many_selected" if ticked else "export_many_shown"))
+        if missing:
+            st.caption(plural_text("export_many_without", missing))
+        formats = st.multiselect(
+            text("export_formats"),
+            [ALL, *FORMATS],
+            default=list(_DEFAULT),
+            format_func=_choice,
+            key=_FORMATS,
+            persist_state="session",
+        )
+        with_language = _language_box()
+        names = (ALL,) if ALL in formats else tuple(formats)
+        request = ExportRequest(names, None, with_language)
+        st.link_button(
+            text("export_many_get"),
+            export_route.zip_url(with_text, request) if names and with_text else "#",
+            type="primary",
+            disabled=not names or not with_text,
+        )
+
+
+def _language_box() -> bool:
+    return bool(
+        st.checkbox(
+            text("export_language_in_name"),
+            key=_LANGUAGE_IN_NAME,
+            help=text("export_language_in_name_help"),
+            persist_state="session",
+        )
+    )
+
+
+def _choice(name: str) -> str:
+    return text("export_all_formats") if name == ALL else f"{_label(name)} – {_use(name)}"
+
+
+def _label(name: str) -> str:
+    return name.upper()
+
+
+def _use(name: str) -> str:
+    """Return the use of a format; a new one without a text shows its name."""
+    key = f"format_{name}"
+    return text(key) if has_text(key) else text("export_help", format=name.upper())

@@ -1,0 +1,50 @@
+"""The route of ZIP downloads: what a page asked for, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from kb.pipeline import stages
+from kb.service import Service
+from kb.service.export_request import ExportRequest
+from kb.types import Segment
+from kb.ui.web import export_route, server
+from tests.support.random_transcripts import ITEM, make_transcript
+
+REQUEST = ExportRequest(("txt", "srt"), language_in_name=True)
+
+
+@pytest.fixture
+def client() -> TestClient:
+    """The server's routes over a library of one item."""
+    service = Service()
+    service.library.prepare()
+    transcript = make_transcript((Segment(0.0, 2.0, "One two.", ()),))
+    stages.write(service.library, ITEM, transcript, 0.0)
+    service.close()
+    return TestClient(Starlette(routes=server.routes()))
+
+
+def test_a_zip_of_what_the_page_asked_for(client: TestClient) -> None:
+    answer = client.get("/" + export_route.zip_url([ITEM.id], REQUEST))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/zip"
+    assert ".zip" in answer.headers["content-disposition"]
+    assert "content-length" not in answer.headers  # it is written while it is sent
+    names = zipfile.ZipFile(io.BytesIO(answer.content)).namelist()
+    assert [name.split(".", 1)[1] for name in names] == ["en.txt", "en.srt"]
+
+
+def test_an_address_cannot_be_guessed_and_is_forgotten(client: TestClient) -> None:
+    assert client.get(f"/{export_route.PREFIX}/{'0' * 32}").status_code == 404
+    first = export_route.zip_url([ITEM.id], REQUEST)
+    assert export_route.zip_url([ITEM.id], REQUEST) == first
+    assert export_route.zip_url([ITEM.id], ExportRequest(("txt",))) != first
+    for number in range(export_route.KEPT):
+        export_route.zip_url([f"item:{number}"], REQUEST)
+    assert client.get(f"/{first}").status_code == 404
