@@ -67,6 +67,12 @@ class Format:
     group: str
 
 
+def renderer(format: str) -> Renderer:
+    """Return the function of a format. Raises UsageError, naming the known formats."""
+    module = _module(format)
+    return cast(Renderer, getattr(module, FORMATS[format].split(":")[1]))
+
+
 def format_named(name: str) -> Format:
     """Return a format of `FORMATS`. Raises UsageError, naming the known formats."""
     module = _module(name)
@@ -116,16 +122,14 @@ def render_document(
     for an unknown format and for one that needs what the transcript or the item lacks, and
     TranscriptionError, with segment and word, for a time that no medium has.
     """
-    module = _module(format)
     problem = unavailable(transcript, format, item=item)
     if problem is not None:
         raise problem
-    function = cast(Renderer, getattr(module, FORMATS[format].split(":")[1]))
     if format == "json":
-        return printable_json(cast(str, function(transcript, item=item)))
+        return printable_json(cast(str, renderer(format)(transcript, item=item)))
     check_times(transcript)
     transcript = in_time_order(cleaned_transcript(transcript))
-    document = function(transcript, item=cleaned_item(item) if item else None)
+    document = renderer(format)(transcript, item=cleaned_item(item) if item else None)
     return document if isinstance(document, bytes) else clean(document)
 
 

@@ -11,9 +11,15 @@ import io
 import json
 import re
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
 
+import docx
 import imageio_ffmpeg
+import parselmouth
 import pysubs2
 import srt
 import webvtt
@@ -94,6 +100,100 @@ def ffmpeg(file: bytes, form: str, program: str) -> list[str]:
     return [cue.replace("\\{{}", "{") for cue in cues] if form == "webvtt" else cues
 
 
+def paragraphs(file: bytes) -> list[str]:
+    return file.decode().split("\n\n")
+
+
+def python_docx(file: bytes) -> list[str]:
+    """Return the paragraphs of a document behind their times."""
+    found = docx.Document(io.BytesIO(file)).paragraphs
+    return [paragraph.text.partition("  ")[2] for paragraph in found]
+
+
+class _Paragraphs(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._open = False
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self._open = tag == "p"
+        self.found += [""] if self._open else []
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = False
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.found[-1] += data
+
+
+def html_parser(file: bytes) -> list[str]:
+    parser = _Paragraphs()
+    parser.feed(file.decode())
+    return parser.found
+
+
+def pysubs2_ass(file: bytes) -> list[str]:
+    found = pysubs2.SSAFile.from_string(file.decode(), format_="ass")
+    return [event.plaintext.translate(_BRACES) for event in found]
+
+
+def element_tree(file: bytes) -> list[str]:
+    found = ElementTree.fromstring(file.decode().encode()).iter("{http://www.w3.org/ns/ttml}p")
+    return ["".join(paragraph.itertext()) for paragraph in found]
+
+
+def captions_of_youtube(file: bytes) -> list[str]:
+    """Return what stands behind each line of two times."""
+    times = r"(?:^|\n\n?)\d+:\d\d:\d\d\.\d{3},\d+:\d\d:\d\d\.\d{3}\n"
+    return re.split(times, file.decode())
+
+
+def lines_of_lyrics(file: bytes) -> list[str]:
+    """Return the lines without the times of line and words; `[name:…]` are facts of the song."""
+    texts = [re.sub(r"^\s*\[\w+:[^\]]*\]", "", line) for line in file.decode().split("\n")]
+    return [re.sub(r"<\d+:\d+\.\d+>", "", text) for text in texts]
+
+
+def whisper_json(file: bytes) -> list[str]:
+    document = json.loads(file)
+    texts = [segment["text"] for segment in document["segments"]]
+    assert "".join(document["text"].split()) == "".join("".join(texts).split())
+    return texts
+
+
+def whisper_tsv(file: bytes) -> list[str]:
+    return [exact_text(line.split("\t")[2]) for line in file.decode().splitlines()[1:]]
+
+
+def praat(file: bytes) -> list[str]:
+    """Return the words that Praat finds in a TextGrid."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "talk.TextGrid"
+        path.write_bytes(file)
+        grid = parselmouth.read(str(path))
+    call = parselmouth.praat.call
+    count = call(grid, "Get number of intervals", 2)
+    return [call(grid, "Get label of interval", 2, number) for number in range(1, count + 1)]
+
+
+def resolve_markers(file: bytes) -> list[str]:
+    return [name.replace("¦", "|") for name in re.findall(r" \|M:([^|\n]*) \|D:", file.decode())]
+
+
+def audition_markers(file: bytes) -> list[str]:
+    rows = [line.split("\t") for line in file.decode().splitlines()[1:]]
+    assert all(len(row) == 6 for row in rows)
+    return [exact_text(row[0]) for row in rows]
+
+
+def audacity_labels(file: bytes) -> list[str]:
+    rows = [line.split("\t") for line in file.decode().splitlines()]
+    assert all(len(row) == 3 and float(row[0]) <= float(row[1]) for row in rows)
+    return [row[2] for row in rows]
+
+
 def bundled_ffmpeg() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
@@ -105,11 +205,25 @@ READERS: Mapping[str, Mapping[str, Reader]] = {
     "vtt": {"webvtt-py": webvtt_library},
     "csv": {"csv": csv_library},
     "md": {"markdown-it-py": markdown_it},
+    "plain": {"paragraphs": paragraphs},
+    "docx": {"python-docx": python_docx},
+    "html": {"html.parser": html_parser},
+    "ass": {"pysubs2": pysubs2_ass},
+    "ttml": {"ElementTree": element_tree},
+    "sbv": {"cues": captions_of_youtube},
+    "lrc": {"lines": lines_of_lyrics},
+    "verbose_json": {"json": whisper_json},
+    "tsv": {"tabs": whisper_tsv},
+    "textgrid": {"Praat": praat},
+    "edl": {"markers": resolve_markers},
+    "markers": {"tabs": audition_markers},
+    "audacity": {"tabs": audacity_labels},
 }
 
 # Formats that hold none of the words, or words without the rest of the text.
-WITHOUT_WORDS: frozenset[str] = frozenset()
+WITHOUT_WORDS = frozenset({"chapters", "rttm"})
 
+_BRACES = str.maketrans("｛｝", "{}")
 _UNSEEN = re.compile(r"[\s\u2060]+")
 _BRACES = str.maketrans("｛｝", "{}")
 

@@ -85,6 +85,8 @@ def words_of(transcript: Transcript, format: str) -> str:
     texts = [clean(segment.text) for segment in transcript.segments]
     if format == "srt":
         texts = [text.replace("-->", "→") for text in texts]
+    if format == "textgrid":  # Praat drops byte order marks, which show nothing
+        texts = [text.replace("\ufeff", "") for text in texts]
     return letters(texts)
 
 

@@ -32,6 +32,9 @@ _BACKSLASH = re.compile(r"\\(?=[Nnh])")
 _TIME_OF_LYRICS = re.compile(r"([\[<])(?=\s*[\d:.]+\s*[\]>])")
 _TAG_OF_LYRICS = re.compile(r"^(\s*\[)(?=[^\[\]]*:)")
 
+# Captions of YouTube: `0:00:01.000,0:00:02.000` on a line are the times of a cue.
+_TIMES_OF_SBV = re.compile(r"^(\s*\d+:)(?=\d+:\d+\.\d+\s*,)", re.MULTILINE)
+
 # Markdown
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&$]|==)")
 # The number or mark of a list item, or a rule, at the start of a line.
@@ -90,6 +93,11 @@ def substation(text: str) -> str:
 def lyrics(text: str) -> str:
     """Return the text of a line of lyrics in which no player finds a time or a tag."""
     return _TAG_OF_LYRICS.sub(rf"\1{JOINER}", _TIME_OF_LYRICS.sub(rf"\1{JOINER}", text))
+
+
+def sbv(text: str) -> str:
+    """Return the text of a cue of sbv, none of whose lines is like the times of a cue."""
+    return _TIMES_OF_SBV.sub(rf"\1{JOINER}", text)
 
 
 def xml(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kb.transcript.formats.markup import sbv
 from kb.transcript.formats.subtitle_cues import phrase_cues, word_cues
 from kb.types import MediaItem, Transcript
 
@@ -11,7 +12,9 @@ GROUP = "subtitles"
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return the captions; one cue per word with word timestamps; empty if there are no words."""
     cues = word_cues(transcript) if transcript.timestamps == "word" else phrase_cues(transcript)
-    return "\n".join(f"{_time(cue.start_ms)},{_time(cue.end_ms)}\n{cue.text}\n" for cue in cues)
+    return "\n".join(
+        f"{_time(cue.start_ms)},{_time(cue.end_ms)}\n{sbv(cue.text)}\n" for cue in cues
+    )
 
 
 def _time(milliseconds: int) -> str:
