@@ -7,6 +7,7 @@ import re
 import pytest
 
 from kb.settings import PROJECT_ROOT
+from kb.transcript import FORMAT_GROUPS, FORMATS
 from kb.ui import i18n
 from kb.ui.i18n import errors
 
@@ -21,6 +22,12 @@ def test_only_the_tables_of_texts_name_a_language() -> None:
     ]
     assert named == []
     assert set(i18n.LANGUAGES) == set(i18n.MESSAGES) == set(errors.BY_LANGUAGE)
+
+
+@pytest.mark.parametrize("language", i18n.LANGUAGES)
+def test_each_format_says_its_use_in_each_language(language: str) -> None:
+    assert {f"format_{name}" for name in FORMATS} <= i18n.MESSAGES[language].keys()
+    assert {f"export_group_{name}" for name in FORMAT_GROUPS} <= i18n.MESSAGES[language].keys()
 
 
 @pytest.mark.parametrize(
