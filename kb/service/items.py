@@ -244,10 +244,10 @@ class Items:
     ) -> Path:
         """Write a document outside the library; return its file: `target`, or a numbered name.
 
-        `source` says what the document is made from (an item's id, the path of a medium): a file that
-        was written for another source is left, and the new one gets a number. Raises UsageError for
-        any other file in the way unless `overwrite`, and for the library's own folders, and
-        LibraryError.
+        `source` says what the document is made from (an item's id, the path of a medium): a file
+        that was written for another source is left, and the new one gets a number. Raises
+        UsageError for any other file in the way unless `overwrite`, and for the library's own
+        folders, and LibraryError.
         """
         named = Target(target, source, overwrite=overwrite)
         return self.files.write(named, file_content(document, target.name))
