@@ -19,7 +19,7 @@ CLEAR_AFTER_MS = 2000  # a pause that is shown as an empty line
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return title, artist and length as far as they are known, then the lines."""
-    by_word = transcript.times_each_word
+    by_word = transcript.times_each_word or transcript.layout.highlight_words
     cues = phrase_cues(transcript)
     lines = _head(transcript, item)
     for place, cue in enumerate(cues):

@@ -1,4 +1,7 @@
-"""Advanced SubStation Alpha (ass): subtitles with a style; karaoke with word timestamps.
+"""Advanced SubStation Alpha (ass): subtitles with a style, and the time of each word on request.
+
+With word timestamps each word has its length (`\\k`); with highlighted words the ones that are not
+spoken yet are grey, as karaoke shows them.
 
 Written here because pysubs2, which reads it well, writes no time after 9:59:59.99: it puts all
 later subtitles there. Sources: the format's specification (`ass-specs`) and libass, which takes
@@ -17,6 +20,9 @@ from kb.types import MediaItem, Transcript
 MIME_TYPE = "text/x-ssa"
 GROUP = "subtitles"
 
+# Colours of a word from its time on, and before it (`\\k`): they differ only where that is asked.
+_SPOKEN, _BEFORE = "&H00FFFFFF", "&H00A0A0A0"
+
 # The picture that sizes are relative to; players scale it. The style is that of the specification
 # with the size that players use for SubRip, an outline and a margin.
 _HEAD = """[Script Info]
@@ -30,7 +36,7 @@ ScaledBorderAndShadow: yes
 Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, \
 Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
 Alignment, MarginL, MarginR, MarginV, Encoding
-Style: Default,Arial,42,&H00FFFFFF,&H00A0A0A0,&H00000000,&H80000000,0,0,0,0,100,100,0,0,1,2.5,1,2,\
+Style: Default,Arial,42,&H00FFFFFF,{before},&H00000000,&H80000000,0,0,0,0,100,100,0,0,1,2.5,1,2,\
 60,60,40,1
 
 [Events]
@@ -41,13 +47,17 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return the subtitles; only the head if there are no words."""
     title = collapse_whitespace(item.title) if item else ""
-    by_word = transcript.timestamps == "word"
+    highlight = transcript.layout.highlight_words
+    by_word = highlight or transcript.timestamps == "word"
     lines = [
         f"Dialogue: 0,{_time(cue.start_ms)},{_time(cue.end_ms)},Default,,0,0,0,,"
         f"{_karaoke(cue) if by_word else substation(cue.text)}\n"
         for cue in phrase_cues(transcript)
     ]
-    return _HEAD.format(title=f"Title: {title}\n" if title else "") + "".join(lines)
+    head = _HEAD.format(
+        title=f"Title: {title}\n" if title else "", before=_BEFORE if highlight else _SPOKEN
+    )
+    return head + "".join(lines)
 
 
 def _karaoke(cue: Cue) -> str:

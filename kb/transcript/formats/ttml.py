@@ -35,7 +35,7 @@ tts:displayAlign="after"/></layout>
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return the subtitles; a document without paragraphs if there are no words."""
     title = collapse_whitespace(item.title) if item else ""
-    by_word = transcript.times_each_word
+    by_word = transcript.times_each_word or transcript.layout.highlight_words
     code = transcript.language
     head = _HEAD.format(
         language=code if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", code) else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import streamlit as st
@@ -13,9 +14,10 @@ from kb.service.notation import FORMAT_GROUPS, FORMATS
 from kb.service.views import LibraryEntry
 from kb.types import Transcript
 from kb.ui.i18n import has_text, plural_text, text
+from kb.ui.tabs.library.export_options import export_options
 from kb.ui.web import export_route
 
-_LANGUAGE_IN_NAME, _FORMATS = "export_language", "export_formats"
+_FORMATS = "export_formats"
 _DEFAULT = ("txt",)
 
 
@@ -23,7 +25,8 @@ def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> 
     """Draw a button for each format that the item has something for, in groups by their use."""
     with st.container(horizontal=True, vertical_alignment="center", key="exports-head"):
         st.markdown(f"**{text('export')}**", width="content")
-        with_language = _language_box()
+        with st.popover(text("export_options"), width="content", key="export-options"):
+            options = export_options()
     names = service.exports.available(transcript, entry.item)
     for group in FORMAT_GROUPS:
         of_group = [name for name in names if service.exports.format(name).group == group]
@@ -34,7 +37,7 @@ def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> 
         ):
             st.markdown(text(f"export_group_{group}"), width=120)
             for name in of_group:
-                _button(service, entry, transcript, ExportRequest((name,), None, with_language))
+                _button(service, entry, transcript, replace(options, formats=(name,)))
 
 
 def _button(
@@ -84,26 +87,16 @@ def zip_menu(shown: Sequence[LibraryEntry], ticked: Sequence[str]) -> None:
             key=_FORMATS,
             persist_state="session",
         )
-        with_language = _language_box()
+        with st.expander(text("export_options")):
+            options = export_options()
         names = (ALL,) if ALL in formats else tuple(formats)
-        request = ExportRequest(names, None, with_language)
+        request = replace(options, formats=names)
         st.link_button(
             text("export_many_get"),
             export_route.zip_url(with_text, request) if names and with_text else "#",
             type="primary",
             disabled=not names or not with_text,
         )
-
-
-def _language_box() -> bool:
-    return bool(
-        st.checkbox(
-            text("export_language_in_name"),
-            key=_LANGUAGE_IN_NAME,
-            help=text("export_language_in_name_help"),
-            persist_state="session",
-        )
-    )
 
 
 def _choice(name: str) -> str:

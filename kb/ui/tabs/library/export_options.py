@@ -1,0 +1,72 @@
+"""The options of downloads: language in the file name, and the layout of subtitles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from kb.errors import UsageError
+from kb.export_options import LAYOUT_OPTIONS, LayoutOptions
+from kb.options import Option
+from kb.service.export_request import ExportRequest
+from kb.types import LAYOUTS, SubtitleLayout
+from kb.ui.i18n import has_text, text
+from kb.ui.widgets import messages
+
+_KEY = "export_option_"
+_LANGUAGE_IN_NAME = "export_language_in_name"
+_COLUMNS = 2
+
+
+def export_options() -> ExportRequest:
+    """Draw the fields of the options; return them in a request for no format."""
+    language_in_name = st.checkbox(
+        text("export_language_in_name"),
+        key=_LANGUAGE_IN_NAME,
+        help=text("export_language_in_name_help"),
+        persist_state="session",
+    )
+    st.markdown(f"**{text('export_group_subtitles')}**")
+    return ExportRequest((), layout=_layout(), language_in_name=bool(language_in_name))
+
+
+def _layout() -> SubtitleLayout | None:
+    """Draw the fields of the subtitle layout; return it, None for figures that contradict."""
+    values: dict[str, Any] = {}
+    places = st.columns(_COLUMNS, gap="small")
+    for number, (name, option) in enumerate(LAYOUT_OPTIONS.items()):
+        value = _field(option, places[number % _COLUMNS])
+        if value is not None:
+            values[name] = value
+    try:
+        return LayoutOptions(**values).resolve()
+    except UsageError as error:
+        messages.error(error, severe=False)
+        return None
+
+
+def _field(option: Option, place: Any) -> Any:
+    """Draw the field of one option; return its value, None for an empty one."""
+    name = option.name
+    common = {
+        "label": text(f"option_{name}"),
+        "key": f"{_KEY}{name}",
+        "help": text(f"option_{name}_help") if has_text(f"option_{name}_help") else None,
+        "persist_state": "session",
+    }
+    if option.kind == "switch":
+        return place.checkbox(value=bool(option.default), **common)
+    if option.kind == "number":
+        limits, number = option.range, option.value_type
+        return place.number_input(
+            value=None,
+            step=number(option.step),
+            min_value=number(limits.low) if limits else None,
+            max_value=number(limits.high) if limits else None,
+            placeholder=text("option_unset"),
+            **common,
+        )
+    return place.selectbox(
+        options=list(LAYOUTS), format_func=lambda each: text(f"option_{name}_{each}"), **common
+    )
