@@ -206,6 +206,15 @@ def test_what_cannot_be_exported_is_said(
     assert out == "" and code in err
 
 
+@pytest.mark.parametrize("places", [[], ["-o", "out"], ["--zip", "out.zip"]])
+def test_a_library_without_transcripts_has_nothing_to_export(
+    places: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Service().library.prepare()
+    assert run(["export", "--all", "--format", "txt", *places]) == 2
+    assert "transcript" in said(capsys)[1] and not Path("out.zip").exists()
+
+
 def test_one_problem_stops_no_other_document(
     service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

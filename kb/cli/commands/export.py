@@ -120,7 +120,15 @@ def _chosen(service: Service, ids: Sequence[str], all_items: bool) -> list[str]:
             "export.no_items", "Which items?", hint="kb export ID…, or kb export --all"
         )
     if all_items:
-        return service.exports.transcribed_ids()
+        found = service.exports.transcribed_ids()
+        if not found:
+            raise UsageError(
+                "export.no_transcripts",
+                "No item in {home} has a transcript.",
+                hint="Look at the states of the items: kb status",
+                home=service.settings.home,
+            )
+        return found
     return list(dict.fromkeys(service.items.entry(each).item.id for each in ids))
 
 
@@ -164,4 +172,4 @@ def _write_zip(
 def _print_problems(problems: Sequence[ExportProblem]) -> None:
     for problem in problems:
         what = f"{problem.item_id} ({problem.format})" if problem.format else problem.item_id
-        console.print_warning(f"{what}: {problem.error.message}")
+        console.print_warning(f"{what}: {problem.error.message} {problem.error.hint}")

@@ -82,6 +82,10 @@ DE: dict[str, tuple[str, str]] = {
         "Welche Einträge?",
         "kb export ID… oder kb export --all",
     ),
+    "export.no_transcripts": (
+        "Kein Eintrag in {home} hat ein Transkript.",
+        "Die Zustände der Einträge ansehen: kb status",
+    ),
     "export.two_places": (
         "Sowohl -o als auch --zip ist angegeben.",
         "Eines davon angeben.",
