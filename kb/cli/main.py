@@ -17,6 +17,7 @@ from kb import __version__
 from kb.cli.commands import care, export, jobs, machine, publish, review, sources
 from kb.cli.commands.export import (
     FormatNames,
+    FrameRate,
     LanguageInName,
     OutputFolder,
     check_one_document,
@@ -82,6 +83,7 @@ def transcribe(
     output: OutputFolder = None,
     overwrite: Overwrite = False,
     language_in_name: LanguageInName = False,
+    frame_rate: FrameRate = None,
     as_json: Json = False,
 ) -> None:
     """Words of one file, on stdout or in a folder; nothing is kept."""
@@ -89,6 +91,7 @@ def transcribe(
         parse_formats("json" if as_json else format),
         layout=layout,
         language_in_name=language_in_name,
+        frame_rate=frame_rate,
     )
     service = Service()
     exports, source = service.exports, f"file:{file.resolve()}"

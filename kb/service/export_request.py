@@ -17,6 +17,7 @@ class ExportRequest:
     """The wanted documents of each item: names of `FORMATS`, or `all` alone.
 
     `timestamps` (segment, word) and `layout` (of subtitles) override the transcript's own.
+    `frame_rate` is that of an EDL, in frames per second.
     `language_in_name`: `STEM.en.srt` instead of `STEM.srt`.
     """
 
@@ -24,6 +25,7 @@ class ExportRequest:
     timestamps: Timestamps | None = None
     layout: SubtitleLayout | None = None
     language_in_name: bool = False
+    frame_rate: float | None = None
 
     @property
     def wants_all(self) -> bool:

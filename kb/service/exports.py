@@ -87,6 +87,8 @@ class Exports:
             transcript = replace(transcript, timestamps=request.timestamps, times_each_word=by_word)
         if request.layout is not None:
             transcript = replace(transcript, layout=request.layout)
+        if request.frame_rate is not None:
+            transcript = replace(transcript, frame_rate=request.frame_rate)
         if format != "json":  # the exact document has the times as they are
             check_times(transcript, source)
         rendered = render_document(transcript, format, item=item)

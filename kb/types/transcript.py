@@ -77,8 +77,8 @@ class Transcript:
     those of earlier transcripts of the medium; `warnings` are sentences for the reader (a truncated
     medium, no speech, ...); `truncated`: the medium ends before its declared end, and the first
     warning gives the time; `cpu_reason`: why the CPU instead of a requested GPU. `layout` (of
-    subtitles), `times_each_word` (text for people gives the time of each word) and `table_form`
-    (that of CSV) are chosen for one export and not stored.
+    subtitles), `times_each_word` (text for people gives the time of each word), `frame_rate` (of an
+    EDL, per second) and `table_form` (that of CSV) are chosen for one export and not stored.
     """
 
     media: MediaRef
@@ -99,6 +99,7 @@ class Transcript:
     cpu_reason: str = ""
     layout: SubtitleLayout = STANDARD
     times_each_word: bool = False
+    frame_rate: float = 25.0
     table_form: TableForm = PLAIN_TABLE
 
     @property

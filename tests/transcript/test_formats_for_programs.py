@@ -489,6 +489,27 @@ def test_markers_for_resolve(seed: int) -> None:
     assert [event[6] for event in events if event[5] == "Green"] == ["Start", "The *end*"]
 
 
+@pytest.mark.parametrize(
+    ("rate", "time_code"),
+    [
+        (25.0, "02:00:00:12"), (24.0, "02:00:00:12"), (23.976, "01:59:56:22"),
+        (29.97, "01:59:56:27"), (30.0, "02:00:00:15"), (59.94, "01:59:56:54"),
+        (50.0, "02:00:00:25"), (23.98, "01:59:56:22"),
+    ],
+)  # fmt: skip
+def test_markers_are_counted_in_frames_of_the_timeline(rate: float, time_code: str) -> None:
+    segments = (Segment(3600.5, 3602.0, "here", ()),)
+    transcript = replace(make_transcript(segments), frame_rate=rate)
+    (event,) = EDL_EVENT.findall(render(transcript, "edl"))
+    assert event[1] == time_code
+    # The frame that the time code counts is shown within half a frame of the word.
+    hours, minutes, seconds, rest = map(int, time_code.split(":"))
+    count = round(rate)
+    frame = ((hours - 1) * 3600 + minutes * 60 + seconds) * count + rest
+    exact = count if abs(rate - count) < 0.01 else count * 1000 / 1001
+    assert abs(frame / exact - 3600.5) <= 0.51 / exact
+
+
 @pytest.mark.parametrize("text", TRAPS)
 def test_markers_keep_their_lines(text: str) -> None:
     (event,) = EDL_EVENT.findall(render(trap(text), "edl"))

@@ -37,6 +37,10 @@ LanguageInName = Annotated[
         "--language-in-name", help="STEM.en.srt, as media servers look for it, not STEM.srt."
     ),
 ]
+FrameRate = Annotated[
+    float | None,
+    typer.Option("--frame-rate", min=1, max=240, help="Frames a second of an edl; by default 25."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -61,9 +65,12 @@ def export(
     ] = None,
     overwrite: Overwrite = False,
     language_in_name: LanguageInName = False,
+    frame_rate: FrameRate = None,
 ) -> None:
     """Transcripts in other formats: of one item or of many, one format or several."""
-    request = ExportRequest(parse_formats(format), options.timestamps, layout, language_in_name)
+    request = ExportRequest(
+        parse_formats(format), options.timestamps, layout, language_in_name, frame_rate
+    )
     service = Service.of_existing_library()
     chosen = _chosen(service, ids or [], all_items)
     if zip_file is not None:

@@ -14,6 +14,8 @@ EN: dict[str, str] = {
     "export_language_in_name": "Language in the file name",
     "export_language_in_name_help": "`STEM.en.srt`, which media servers (Jellyfin, Plex, Kodi) "
     "look for, instead of `STEM.srt`.",
+    "export_frame_rate": "Frames a second",
+    "export_frame_rate_help": "For EDL: the frame rate of the timeline that gets the markers.",
     "export_many": "Download {count} transcripts",
     "export_many_one": "Download 1 transcript",
     "export_many_selected": "The ticked items, in one ZIP file.",
@@ -42,7 +44,7 @@ EN: dict[str, str] = {
     "format_textgrid": "Praat and ELAN: tiers of segments and words",
     "format_rttm": "The spans of each speaker, for speech research",
     "format_chapters": "Chapters for the description of a video on YouTube",
-    "format_edl": "Markers for DaVinci Resolve, counted at 25 frames a second",
+    "format_edl": "Markers for DaVinci Resolve, counted in frames (see the options)",
     "format_markers": "Markers for Adobe Audition and other programs (CSV with tabs)",
     "format_audacity": "Labels for Audacity",
 }
@@ -59,6 +61,8 @@ DE: dict[str, str] = {
     "export_language_in_name": "Sprache im Dateinamen",
     "export_language_in_name_help": "`STAMM.en.srt`, wonach Medienserver (Jellyfin, Plex, Kodi) "
     "suchen, statt `STAMM.srt`.",
+    "export_frame_rate": "Bilder je Sekunde",
+    "export_frame_rate_help": "Für EDL: die Bildrate der Timeline, die die Marken bekommt.",
     "export_many": "{count} Transkripte herunterladen",
     "export_many_one": "1 Transkript herunterladen",
     "export_many_selected": "Die angekreuzten Einträge, in einer ZIP-Datei.",
@@ -88,7 +92,7 @@ DE: dict[str, str] = {
     "format_textgrid": "Praat und ELAN: Ebenen mit Segmenten und Wörtern",
     "format_rttm": "Die Abschnitte jedes Sprechers, für die Sprachforschung",
     "format_chapters": "Kapitel für die Beschreibung eines Videos auf YouTube",
-    "format_edl": "Marken für DaVinci Resolve, gezählt in 25 Bildern je Sekunde",
+    "format_edl": "Marken für DaVinci Resolve, in Bildern gezählt (siehe Optionen)",
     "format_markers": "Marken für Adobe Audition und andere Programme (CSV mit Tabulatoren)",
     "format_audacity": "Textmarken für Audacity",
 }

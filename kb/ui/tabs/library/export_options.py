@@ -11,11 +11,13 @@ from kb.export_options import LAYOUT_OPTIONS, LayoutOptions
 from kb.options import Option
 from kb.service.export_request import ExportRequest
 from kb.types import LAYOUTS, SubtitleLayout
-from kb.ui.i18n import has_text, text
+from kb.ui.i18n import format_number, has_text, text
 from kb.ui.widgets import messages
 
 _KEY = "export_option_"
-_LANGUAGE_IN_NAME = "export_language_in_name"
+_LANGUAGE_IN_NAME, _FRAME_RATE = "export_language_in_name", "export_frame_rate"
+FRAME_RATES = (23.976, 24.0, 25.0, 29.97, 30.0, 50.0, 59.94, 60.0)
+DEFAULT_FRAME_RATE = 25.0
 _COLUMNS = 2
 
 
@@ -27,8 +29,18 @@ def export_options() -> ExportRequest:
         help=text("export_language_in_name_help"),
         persist_state="session",
     )
+    frame_rate = st.selectbox(
+        text("export_frame_rate"),
+        FRAME_RATES,
+        index=FRAME_RATES.index(DEFAULT_FRAME_RATE),
+        format_func=lambda rate: format_number(rate, 0 if rate == int(rate) else 3),
+        key=_FRAME_RATE,
+        help=text("export_frame_rate_help"),
+        width=160,
+        persist_state="session",
+    )
     st.markdown(f"**{text('export_group_subtitles')}**")
-    return ExportRequest((), layout=_layout(), language_in_name=bool(language_in_name))
+    return ExportRequest((), None, _layout(), bool(language_in_name), float(frame_rate))
 
 
 def _layout() -> SubtitleLayout | None:
