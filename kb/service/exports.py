@@ -195,7 +195,7 @@ class Exports:
     def zip_parts(self, item_ids: Sequence[str], request: ExportRequest) -> Iterator[bytes]:
         """Yield the bytes of the ZIP that `write_zip` writes, while it is made."""
         outlet = _Outlet()
-        with ZipFile(outlet, "w", ZIP_DEFLATED) as archive:  # type: ignore[arg-type]
+        with ZipFile(outlet, "w", ZIP_DEFLATED) as archive:
             for _ in self._fill(archive, item_ids, request, []):
                 yield outlet.take()
         yield outlet.take()
@@ -224,11 +224,14 @@ class _Outlet:
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes, /) -> int:
         self._parts.append(bytes(data))
         return len(data)
 
     def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
     def take(self) -> bytes:
