@@ -36,7 +36,7 @@ ScaledBorderAndShadow: yes
 Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, \
 Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, \
 Alignment, MarginL, MarginR, MarginV, Encoding
-Style: Default,Arial,42,&H00FFFFFF,{before},&H00000000,&H80000000,0,0,0,0,100,100,0,0,1,2.5,1,2,\
+Style: Default,Arial,50,&H00FFFFFF,{before},&H00000000,&H80000000,0,0,0,0,100,100,0,0,1,2.5,1,2,\
 60,60,40,1
 
 [Events]
