@@ -67,6 +67,19 @@ def test_a_format_has_a_place_in_menus_and_a_name_for_files(name: str) -> None:
     assert "/" in found.mime_type
 
 
+def test_formats_are_grouped_by_their_use() -> None:
+    groups = {name: format_named(name).group for name in FORMATS}
+    expected = {
+        "reading": {"txt", "plain", "md", "docx", "html"},
+        "subtitles": {"srt", "vtt", "ass", "ttml", "sbv", "lrc"},
+        "programs": {"json", "verbose_json", "tsv", "textgrid", "rttm"},
+        "cutting": {"chapters", "edl", "markers", "audacity"},
+    }
+    for group, names in expected.items():
+        assert {name for name in groups if groups[name] == group} == names
+    assert groups["csv"] == "spreadsheet"
+
+
 def test_no_two_formats_share_a_file_name() -> None:
     suffixes = [format_named(name).suffix.lower() for name in FORMATS]
     assert len(set(suffixes)) == len(suffixes)

@@ -16,6 +16,8 @@ from kb.transcript.formats.facts import LINK, UNTITLED, coverage_remark, facts
 from kb.transcript.formats.markup import markdown as escape
 from kb.types import MediaItem, Transcript
 
+GROUP = "reading"
+
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return a document with one heading per chunk, with a deep link when `item` is given.

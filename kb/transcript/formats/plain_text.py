@@ -8,6 +8,8 @@ from __future__ import annotations
 from kb.transcript.chunks import chunks, format_exact_time, format_time_range, pieces
 from kb.types import MediaItem, Transcript
 
+GROUP = "reading"
+
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return one line per chunk of at most `transcript.chunk_s` seconds; empty without words."""

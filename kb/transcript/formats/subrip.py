@@ -19,6 +19,8 @@ from kb.transcript.formats.markup import JOINER, subrip
 from kb.transcript.formats.subtitle_cues import phrase_cues, word_cues
 from kb.types import MediaItem, Transcript
 
+GROUP = "subtitles"
+
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return the subtitles; empty if there are no words."""

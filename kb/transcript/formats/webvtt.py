@@ -17,6 +17,7 @@ from kb.transcript.formats.subtitle_cues import Cue, phrase_cues
 from kb.types import MediaItem, Transcript
 
 MIME_TYPE = "text/vtt"
+GROUP = "subtitles"
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:

@@ -11,6 +11,7 @@ EN: dict[str, str] = {
     "export_group_programs": "For programs",
     "export_group_cutting": "For cutting",
     "export_options": "Options",
+    "export_guide": "Which is for what?",
     "export_language_in_name": "Language in the file name",
     "export_language_in_name_help": "`STEM.en.srt`, which media servers (Jellyfin, Plex, Kodi) "
     "look for, instead of `STEM.srt`.",
@@ -58,6 +59,7 @@ DE: dict[str, str] = {
     "export_group_programs": "Für Programme",
     "export_group_cutting": "Für den Schnitt",
     "export_options": "Optionen",
+    "export_guide": "Wofür ist welches?",
     "export_language_in_name": "Sprache im Dateinamen",
     "export_language_in_name_help": "`STAMM.en.srt`, wonach Medienserver (Jellyfin, Plex, Kodi) "
     "suchen, statt `STAMM.srt`.",

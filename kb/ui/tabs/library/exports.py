@@ -27,11 +27,16 @@ def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> 
         st.markdown(f"**{text('export')}**", width="content")
         with st.popover(text("export_options"), width="content", key="export-options"):
             options = export_options()
-    names = service.exports.available(transcript, entry.item)
-    for group in FORMAT_GROUPS:
-        of_group = [name for name in names if service.exports.format(name).group == group]
-        if not of_group:
-            continue
+        names = service.exports.available(transcript, entry.item)
+        groups = {
+            group: [name for name in names if service.exports.format(name).group == group]
+            for group in FORMAT_GROUPS
+        }
+        with st.popover(text("export_guide"), width="content", key="export-guide"):
+            for group, of_group in groups.items():
+                rows = "\n".join(f"- **{_label(name)}** – {_use(name)}" for name in of_group)
+                st.markdown(f"{text(f'export_group_{group}')}\n\n{rows}")
+    for group, of_group in groups.items():
         with st.container(
             horizontal=True, vertical_alignment="center", key=f"exports-{group}", gap="small"
         ):
