@@ -16,6 +16,7 @@ import typer
 from kb import __version__
 from kb.cli.commands import care, export, jobs, machine, publish, review, sources
 from kb.cli.commands.export import (
+    CsvOption,
     FormatNames,
     FrameRate,
     LanguageInName,
@@ -84,15 +85,19 @@ def transcribe(
     overwrite: Overwrite = False,
     language_in_name: LanguageInName = False,
     frame_rate: FrameRate = None,
+    csv: CsvOption = "plain",
     as_json: Json = False,
 ) -> None:
     """Words of one file, on stdout or in a folder; nothing is kept."""
     request = ExportRequest(
         parse_formats("json" if as_json else format),
+        options.timestamps,
         layout=layout,
         language_in_name=language_in_name,
         frame_rate=frame_rate,
+        csv=csv,
     )
+    request.check()
     service = Service()
     exports, source = service.exports, f"file:{file.resolve()}"
     exports.check_without_item(request)

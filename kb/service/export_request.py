@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kb.errors import KBError, UsageError
-from kb.transcript import FORMATS, file_content
-from kb.types import SubtitleLayout, Timestamps
+from kb.options import OPTIONS
+from kb.transcript import FORMATS, file_content, format_named
+from kb.types import CsvForm, SubtitleLayout, Timestamps
 
 ALL = "all"
 """In the place of a format's name: every format that the item has something for."""
@@ -17,7 +18,7 @@ class ExportRequest:
     """The wanted documents of each item: names of `FORMATS`, or `all` alone.
 
     `timestamps` (segment, word) and `layout` (of subtitles) override the transcript's own.
-    `frame_rate` is that of an EDL, in frames per second.
+    `frame_rate` is that of an EDL, in frames per second; `csv` is the form of CSV tables.
     `language_in_name`: `STEM.en.srt` instead of `STEM.srt`.
     """
 
@@ -26,10 +27,34 @@ class ExportRequest:
     layout: SubtitleLayout | None = None
     language_in_name: bool = False
     frame_rate: float | None = None
+    csv: CsvForm = "plain"
 
     @property
     def wants_all(self) -> bool:
         return self.formats == (ALL,)
+
+    def check(self) -> None:
+        """Raise UsageError for an option that none of the wanted formats has a use for."""
+        if self.wants_all:
+            return
+        formats = [format_named(name) for name in self.formats]
+        if self.timestamps == "word" and not any(each.times_words for each in formats):
+            known = [name for name in FORMATS if format_named(name).times_words]
+            raise UsageError(
+                "export.no_word_times",
+                "{formats} has no time for each word: {option} word changes nothing.",
+                hint="Formats with the times of words: {known}.",
+                formats=", ".join(self.formats),
+                option=OPTIONS["timestamps"].flag,
+                known=", ".join(known),
+            )
+        if self.csv != "plain" and "csv" not in self.formats:
+            raise UsageError(
+                "export.no_csv",
+                "--csv {form} is a form of the format csv, which is not wanted.",
+                hint="Add it: --format csv",
+                form=self.csv,
+            )
 
 
 @dataclass(frozen=True, slots=True)

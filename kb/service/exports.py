@@ -9,11 +9,13 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from gpu.presets import load_presets
 from kb.errors import KBError
 from kb.pipeline import stages
 from kb.service.export_request import ExportedDocument, ExportProblem, ExportRequest
@@ -28,7 +30,7 @@ from kb.transcript import (
     unavailable,
 )
 from kb.transcript.time_order import check_times
-from kb.types import Coverage, MediaItem, MediaRef, Timing, Transcript
+from kb.types import Coverage, MediaItem, MediaRef, Timing, Transcript, table_form
 
 NOT_EXPORTED = "NOT EXPORTED.txt"
 """File in a ZIP that names what is missing in it, and why."""
@@ -36,6 +38,7 @@ NOT_EXPORTED = "NOT EXPORTED.txt"
 _STORED_RIGHTS = 0o644 << 16  # of a file in a ZIP, for systems that have such rights
 _ISO_CODES = {"jw": "jv"}  # where Whisper's code is not that of ISO 639
 _UNDETERMINED = "und"  # of ISO 639
+_PLAIN_GROUPS = ("reading", "subtitles")
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a ZIP can name
 
 
@@ -82,16 +85,10 @@ class Exports:
         Raises UsageError, and TranscriptionError for a time that no medium has, which names
         `source`: the transcript's file, by default the medium.
         """
-        if request.timestamps is not None:
-            by_word = request.timestamps == "word"
-            transcript = replace(transcript, timestamps=request.timestamps, times_each_word=by_word)
-        if request.layout is not None:
-            transcript = replace(transcript, layout=request.layout)
-        if request.frame_rate is not None:
-            transcript = replace(transcript, frame_rate=request.frame_rate)
         if format != "json":  # the exact document has the times as they are
             check_times(transcript, source)
-        rendered = render_document(transcript, format, item=item)
+        asked = self._as_asked(transcript, format, request)
+        rendered = render_document(asked, format, item=item)
         language = transcript.language if request.language_in_name else ""
         return ExportedDocument(
             format,
@@ -99,6 +96,35 @@ class Exports:
             rendered,
             has_words=bool(transcript.text.strip()),
         )
+
+    def _as_asked(self, transcript: Transcript, format: str, request: ExportRequest) -> Transcript:
+        """Return the transcript with the looks of a request.
+
+        Texts for people and subtitles have a time for each word only where the request or the run
+        asked for it; a preset that is chosen for its speed asks for nothing. Tables and documents
+        for programs follow the transcript.
+        """
+        timestamps = request.timestamps or transcript.timestamps
+        plain = format_named(format).group in _PLAIN_GROUPS
+        if plain and request.timestamps is None and self._is_presets_own(transcript):
+            timestamps = "segment"
+        return replace(
+            transcript,
+            timestamps=timestamps,
+            times_each_word=timestamps == "word",
+            layout=request.layout or transcript.layout,
+            frame_rate=request.frame_rate or transcript.frame_rate,
+            table_form=table_form(request.csv),
+        )
+
+    def _is_presets_own(self, transcript: Transcript) -> bool:
+        """Return True if word timestamps are those of the transcript's preset."""
+        if transcript.timestamps != "word":
+            return False
+        with suppress(KBError):
+            preset = load_presets(self.items.settings.presets_file).get(transcript.preset)
+            return preset is not None and preset.timestamps == "word"
+        return False
 
     def file_name(self, stem: str, format: str, language: str = "") -> str:
         """Return the name of a document: `STEM.srt`, with a language `STEM.en.srt`.

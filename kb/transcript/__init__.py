@@ -6,6 +6,7 @@ Its module may also define:
 - `MIME_TYPE`: its media type; without one `text/plain`
 - `SUFFIX`: the end of its file names behind the dot; without one the name of the format
 - `GROUP`: its place in menus, one of `FORMAT_GROUPS`; without one `programs`
+- `TIMES_WORDS`: False if it has no time for each word, so that asking for them is an error
 - `unavailable(transcript, item) -> UsageError | None`: the error for a transcript that lacks what
   the format consists of
 """
@@ -38,6 +39,7 @@ FORMATS: dict[str, str] = {
     "sbv": "kb.transcript.formats.youtube_captions:render",
     "lrc": "kb.transcript.formats.lyrics:render",
     "csv": "kb.transcript.formats.csv_table:render",
+    "xlsx": "kb.transcript.formats.workbook:render",
     "json": "kb.transcript.formats.json_document:render",
     "verbose_json": "kb.transcript.formats.verbose_json:render",
     "tsv": "kb.transcript.formats.whisper_table:render",
@@ -65,6 +67,7 @@ class Format:
     suffix: str
     mime_type: str
     group: str
+    times_words: bool
 
 
 def renderer(format: str) -> Renderer:
@@ -81,6 +84,7 @@ def format_named(name: str) -> Format:
         str(getattr(module, "SUFFIX", name)),
         str(getattr(module, "MIME_TYPE", "text/plain")),
         str(getattr(module, "GROUP", "programs")),
+        bool(getattr(module, "TIMES_WORDS", True)),
     )
 
 

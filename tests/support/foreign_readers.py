@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 import docx
 import imageio_ffmpeg
+import openpyxl
 import parselmouth
 import pysubs2
 import srt
@@ -68,6 +69,15 @@ def csv_library(file: bytes) -> list[str]:
     header, *rows = table
     assert tuple(header) in (SEGMENT_COLUMNS, WORD_COLUMNS)
     return [exact_text(row[2]) for row in rows]
+
+
+def openpyxl_workbook(file: bytes) -> list[str]:
+    book = openpyxl.load_workbook(io.BytesIO(file), read_only=True)
+    _header, *rows = book.worksheets[0].iter_rows()
+    assert not [cell for row in rows for cell in row if cell.data_type in ("f", "e")]
+    texts = [str(row[2].value or "") for row in rows]
+    # It does not restore this escape of the format in the form of text that it writes itself.
+    return [text.replace("_x005F_", "_") for text in texts]
 
 
 def markdown_it(file: bytes) -> list[str]:
@@ -136,7 +146,7 @@ def html_parser(file: bytes) -> list[str]:
 
 def pysubs2_ass(file: bytes) -> list[str]:
     found = pysubs2.SSAFile.from_string(file.decode(), format_="ass")
-    return [event.plaintext.translate(_BRACES) for event in found]
+    return [event.plaintext for event in found]
 
 
 def element_tree(file: bytes) -> list[str]:
@@ -179,7 +189,7 @@ def praat(file: bytes) -> list[str]:
 
 
 def resolve_markers(file: bytes) -> list[str]:
-    return [name.replace("¦", "|") for name in re.findall(r" \|M:([^|\n]*) \|D:", file.decode())]
+    return re.findall(r" \|M:([^|\n]*) \|D:", file.decode())
 
 
 def audition_markers(file: bytes) -> list[str]:
@@ -204,6 +214,7 @@ READERS: Mapping[str, Mapping[str, Reader]] = {
     "srt": {"srt": srt_library, "pysubs2": pysubs2_srt, "webvtt-py": webvtt_srt},
     "vtt": {"webvtt-py": webvtt_library},
     "csv": {"csv": csv_library},
+    "xlsx": {"openpyxl": openpyxl_workbook},
     "md": {"markdown-it-py": markdown_it},
     "plain": {"paragraphs": paragraphs},
     "docx": {"python-docx": python_docx},
@@ -223,14 +234,15 @@ READERS: Mapping[str, Mapping[str, Reader]] = {
 # Formats that hold none of the words, or words without the rest of the text.
 WITHOUT_WORDS = frozenset({"chapters", "rttm"})
 
-_BRACES = str.maketrans("｛｝", "{}")
-_UNSEEN = re.compile(r"[\s\u2060]+")
-_BRACES = str.maketrans("｛｝", "{}")
+_UNSEEN = re.compile(r"[\s\u2060\ufeff]+")
+_ALIKE = str.maketrans("｛｝¦", "{}|")
 
 
 def letters(texts: list[str]) -> str:
     """Return the visible characters: cues may part a long word, and word joiners show nothing.
 
-    Full-width braces count as braces: libass hides these, and SubRip has no escape for them.
+    Byte order marks show nothing either; Praat drops some. Full-width braces count as braces, which
+    libass hides, and a broken bar as a bar, which ends a name of an EDL: these formats have no
+    escapes.
     """
-    return _UNSEEN.sub("", "".join(texts)).translate(_BRACES)
+    return _UNSEEN.sub("", "".join(texts)).translate(_ALIKE)

@@ -1,4 +1,4 @@
-"""Tables for spreadsheets: no text is a formula, and every text comes back."""
+"""Tables for spreadsheets: no text is a formula, times are numbers, every text comes back."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import csv
 import io
 import random
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
+import openpyxl
 import pytest
 
 from kb.transcript import render
+from kb.transcript.formats import workbook
 from kb.types import CsvForm, Segment, Transcript, Word, table_form
 from kb.types.safe_text import clean, exact_cell, exact_text, spreadsheet_cell
 from kb.types.table_form import has_decimal_comma, locale_of_numbers
 from tests.support.hostile import FORMULAS
-from tests.support.random_transcripts import make_transcript
+from tests.support.random_transcripts import ITEM, make_transcript
 
 SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫"
 
@@ -157,3 +160,70 @@ def test_the_decimals_of_a_locale(locale: str, comma: bool) -> None:
 )
 def test_the_locale_of_numbers(environment: dict[str, str], locale: str) -> None:
     assert locale_of_numbers(environment) == locale
+
+
+# xlsx
+
+
+def book(transcript: Transcript, **options: Any) -> Any:
+    return openpyxl.load_workbook(io.BytesIO(workbook.render(transcript, **options)))
+
+
+def test_a_workbook_has_times_and_texts() -> None:
+    texts = [
+        "=1+1", "#N/A", "TRUE", "00:05", "1.044", "1/2", "'-5", "- Hello", "+49", "@x",
+        " spaces ", "two\nlines", "a\tb", "Größe 日本 👩‍👩‍👧", "=HYPERLINK(\"http://x.example\")",
+        "12345678901234567890", "1e5", "<b>&amp;</b>",
+    ]  # fmt: skip
+    segments = tuple(
+        Segment(3600.0 * n + 1.044, 3600.0 * n + 2, t, ()) for n, t in enumerate(texts)
+    )
+    sheet = book(make_transcript(segments), item=ITEM)["Transcript"]
+    header, *rows = sheet.iter_rows()
+    assert [cell.value for cell in header] == ["Start", "End", "Text", "Language"]
+    assert [row[2].value for row in rows] == texts
+    assert {row[2].data_type for row in rows} == {"s"}
+    for row, segment in zip(rows, segments, strict=True):
+        assert row[0].value == timedelta(seconds=segment.start_s)
+        assert row[0].number_format == "[h]:mm:ss.000"
+        assert row[2].quotePrefix == (spreadsheet_cell(segment.text) != segment.text)
+    assert sheet.freeze_panes == "A2"
+
+
+def test_a_workbook_of_words() -> None:
+    sheet = book(replace(sample(), timestamps="word"))["Words"]
+    rows = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert rows[0] == ["Start", "End", "Word", "Probability", "Segment"]
+    assert rows[1][2:] == ["Größe", 0.25, 1]
+    assert rows[2] == [timedelta(seconds=1.5), timedelta(seconds=2), "3,5", 1, 1]
+
+
+def test_the_facts_of_the_medium_are_on_a_sheet_of_their_own() -> None:
+    made = book(sample(), item=replace(ITEM, title="=1+1"))
+    facts = {row[0].value: row[1] for row in made["About"].iter_rows()}
+    assert facts["Title"].value == "=1+1" and facts["Title"].data_type == "s"
+    assert facts["Link"].value == ITEM.url
+    assert "About" not in book(sample()).sheetnames
+
+
+def test_no_text_is_too_long_for_a_workbook() -> None:
+    long = "word " * 10_000
+    rows = list(book(make_transcript((Segment(1.0, 2.0, long, ()),)))["Transcript"].iter_rows())[1:]
+    assert "".join(row[2].value for row in rows) == long
+    assert {row[0].value for row in rows} == {timedelta(seconds=1)}
+    assert {row[3].value for row in rows} == {"en"}
+
+
+def test_more_rows_than_a_sheet_has_go_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workbook, "MAX_ROWS", 4)
+    segments = tuple(Segment(float(n), n + 1.0, f"text {n}", ()) for n in range(8))
+    made = book(make_transcript(segments))
+    assert made.sheetnames == ["Transcript", "Transcript 2"]
+    found = [row[2].value for sheet in made for row in list(sheet.iter_rows())[1:]]
+    assert found == [segment.text for segment in segments]
+
+
+def test_an_empty_workbook_is_valid() -> None:
+    assert [row[0].value for row in book(make_transcript(()))["Transcript"].iter_rows()] == [
+        "Start"
+    ]

@@ -23,7 +23,7 @@ from kb.service.export_request import (
     parse_formats,
 )
 from kb.service.notation import FORMATS
-from kb.types import SubtitleLayout
+from kb.types import CsvForm, SubtitleLayout
 
 FORMAT_HELP = f"{', '.join(FORMATS)}; several with commas between them, or {ALL}."
 
@@ -40,6 +40,14 @@ LanguageInName = Annotated[
 FrameRate = Annotated[
     float | None,
     typer.Option("--frame-rate", min=1, max=240, help="Frames a second of an edl; by default 25."),
+]
+CsvOption = Annotated[
+    CsvForm,
+    typer.Option(
+        "--csv",
+        help="CSV for programs (plain), or for Excel and its like: by this machine's language "
+        "(excel), English or German.",
+    ),
 ]
 
 
@@ -66,11 +74,13 @@ def export(
     overwrite: Overwrite = False,
     language_in_name: LanguageInName = False,
     frame_rate: FrameRate = None,
+    csv: CsvOption = "plain",
 ) -> None:
     """Transcripts in other formats: of one item or of many, one format or several."""
     request = ExportRequest(
-        parse_formats(format), options.timestamps, layout, language_in_name, frame_rate
+        parse_formats(format), options.timestamps, layout, language_in_name, frame_rate, csv
     )
+    request.check()
     service = Service.of_existing_library()
     chosen = _chosen(service, ids or [], all_items)
     if zip_file is not None:

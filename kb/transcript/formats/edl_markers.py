@@ -14,6 +14,7 @@ from kb.transcript.formats.markers import markers
 from kb.types import MediaItem, Transcript
 
 GROUP = "cutting"
+TIMES_WORDS = False
 
 _START_S = 3600
 _NTSC = 1000 / 1001  # 30 frames "a second" of NTSC are 30,000 in 1,001 seconds

@@ -13,6 +13,7 @@ from kb.types.safe_text import exact_cell
 MIME_TYPE = "text/csv"
 SUFFIX = "markers.csv"
 GROUP = "cutting"
+TIMES_WORDS = False
 
 _COLUMNS = ("Name", "Start", "Duration", "Time Format", "Type", "Description")
 

@@ -24,10 +24,6 @@ _COMMAND = re.compile(r"\\(?=[Nnh])")
 _CLOCK = re.compile(r"(\d:)(?=\d{1,2}:\d{1,2}[.,]\d)")
 _ARROW = "-->"
 
-# SubStation: commands stand between `{` and `}`; `\N`, `\n` and `\h` are breaks and spaces.
-_WIDE_BRACES = str.maketrans("{}", "｛｝")
-_BACKSLASH = re.compile(r"\\(?=[Nnh])")
-
 # Lyrics: `[1:05.20]` and `<1:05.20>` are times, `[ar:…]` at the start of a line is a tag.
 _TIME_OF_LYRICS = re.compile(r"([\[<])(?=\s*[\d:.]+\s*[\]>])")
 _TAG_OF_LYRICS = re.compile(r"^(\s*\[)(?=[^\[\]]*:)")
@@ -86,7 +82,7 @@ def markdown(text: str) -> str:
 
 def substation(text: str) -> str:
     """Return the text of an ass event in which no player finds a command; line breaks are `\\N`."""
-    safe = _BACKSLASH.sub(rf"\\{JOINER}", text.translate(_WIDE_BRACES))
+    safe = _COMMAND.sub(rf"\\{JOINER}", text.translate(_FULL_WIDTH))
     return safe.replace("\n", r"\N")
 
 

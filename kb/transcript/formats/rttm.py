@@ -13,6 +13,7 @@ from kb.errors import UsageError
 from kb.types import MediaItem, Transcript
 
 GROUP = "programs"
+TIMES_WORDS = False
 
 _TOUCHING_S = 0.05
 

@@ -7,6 +7,7 @@ from kb.types import MediaItem, Transcript
 
 SUFFIX = "plain.txt"
 GROUP = "reading"
+TIMES_WORDS = False
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:

@@ -18,6 +18,7 @@ from kb.types import MediaItem, Transcript
 
 MIME_TYPE = "text/html"
 GROUP = "reading"
+TIMES_WORDS = False
 
 _STYLE = """
 :root { color-scheme: light dark; --soft: light-dark(#595959, #a6a6a6);

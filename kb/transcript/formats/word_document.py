@@ -19,6 +19,7 @@ from kb.types import MediaItem, Transcript
 
 MIME_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 GROUP = "reading"
+TIMES_WORDS = False
 
 _FROM_RIGHT = ("R", "AL")
 _PROPERTY_LETTERS = 255

@@ -13,6 +13,7 @@ from kb.types import MediaItem, Transcript
 
 SUFFIX = "chapters.txt"
 GROUP = "cutting"
+TIMES_WORDS = False
 
 _BRACKETS = str.maketrans("<>", "‹›")
 

@@ -99,6 +99,14 @@ DE: dict[str, tuple[str, str]] = {
         "Ein Dokument im Format {format!r} ist kein Text für ein Terminal.",
         "In einen Ordner schreiben: -o ORDNER",
     ),
+    "export.no_word_times": (
+        "{formats} hat keine Zeit je Wort: {option} word ändert nichts.",
+        "Formate mit den Zeiten der Wörter: {known}.",
+    ),
+    "export.no_csv": (
+        "--csv {form} ist eine Form des Formats csv, das nicht verlangt ist.",
+        "Es hinzufügen: --format csv",
+    ),
     "format.no_text": (
         "Ein Dokument im Format {format!r} ist kein Text.",
         "In einen Ordner schreiben: -o ORDNER",

@@ -1,0 +1,143 @@
+"""A workbook (xlsx) for Excel, LibreOffice and others: times are times, text is text.
+
+Nothing in it is a formula. One row per segment, or one row per word when timestamps are `word`;
+the second sheet has the facts of the medium.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
+from typing import Any
+
+from kb.transcript.formats.csv_table import Cell, Number, rows
+from kb.transcript.formats.facts import coverage_remark, facts
+from kb.types import MediaItem, Transcript
+from kb.types.safe_text import spreadsheet_cell
+
+MIME_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+GROUP = "spreadsheet"
+
+MAX_ROWS = 1_000_000  # of a sheet, below the 2^20 of the format
+MAX_TEXT = 16_000  # characters of a cell, each of which may count as two of the format's 32,767
+TIME_FORMAT = "[h]:mm:ss.000"  # hours may exceed 24
+_DAY_S = 86_400.0
+_HEADERS = {
+    "start_s": "Start", "end_s": "End", "text": "Text", "language": "Language", "word": "Word",
+    "probability": "Probability", "segment": "Segment",
+}  # fmt: skip
+_WIDTH = 13.0  # of a column, in characters
+_WIDTHS = {"Text": 100.0, "Word": 24.0}
+_FACT_WIDTHS = (14.0, 80.0)
+_NUMBER_FORMATS = {0: "0", 3: TIME_FORMAT, 4: "0.0000"}
+# The format's own escapes of characters, such as `_x0041_`, which programs decode.
+_ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
+
+
+def render(transcript: Transcript, *, item: MediaItem | None = None) -> bytes:
+    """Return the file; without `item` it has no sheet of facts."""
+    return _Writer().file(transcript, item)
+
+
+class _Writer:
+    """A workbook of openpyxl that is written row by row."""
+
+    def __init__(self) -> None:
+        from openpyxl import Workbook  # takes a fifth of a second
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.styles import Alignment, Font
+        from openpyxl.worksheet.properties import PageSetupProperties
+
+        self._book = Workbook(write_only=True)
+        self._new_cell = WriteOnlyCell
+        self._bold = Font(bold=True)
+        self._wrapped = Alignment(wrap_text=True, vertical="top")
+        self._one_page_wide = PageSetupProperties(fitToPage=True)
+        self._styles: dict[object, Any] = {}
+
+    def file(self, transcript: Transcript, item: MediaItem | None) -> bytes:
+        found = rows(transcript)
+        header = [str(name) for name in next(found)]
+        title = "Words" if "word" in header else "Transcript"
+        body = (part for row in found for part in _parts(row))
+        for number in count(1):
+            sheet_rows = list(islice(body, MAX_ROWS))
+            if number > 1 and not sheet_rows:
+                break
+            names = [_HEADERS[name] for name in header]
+            sheet = self._sheet(title if number == 1 else f"{title} {number}", names)
+            for row in sheet_rows:
+                sheet.append([self._cell(sheet, cell) for cell in row])
+            last = chr(ord("A") + len(names) - 1)
+            sheet.auto_filter.ref = f"A1:{last}{len(sheet_rows) + 1}"
+        if item is not None:
+            self._add_facts(transcript, item)
+            self._book.properties.title = item.title or None
+        self._book.properties.creator = "KB Ingest"
+        target = io.BytesIO()
+        self._book.save(target)
+        return target.getvalue()
+
+    def _sheet(self, title: str, names: Sequence[str]) -> Any:
+        """Return a new sheet with a row of names that stays in sight."""
+        sheet = self._book.create_sheet(title)
+        sheet.freeze_panes = "A2"
+        sheet.print_title_rows = "1:1"
+        sheet.page_setup.orientation = "landscape"
+        sheet.sheet_properties.pageSetUpPr = self._one_page_wide
+        sheet.page_setup.fitToHeight = 0  # as many pages as it needs
+        for letter, name in zip("ABCDEFGH", names, strict=False):
+            sheet.column_dimensions[letter].width = _WIDTHS.get(name, _WIDTH)
+        sheet.append([self._cell(sheet, name, bold=True) for name in names])
+        return sheet
+
+    def _add_facts(self, transcript: Transcript, item: MediaItem) -> None:
+        found = [("Title", item.title), *facts(transcript, item)]
+        found += [("Remark", text) for text in (coverage_remark(transcript), *transcript.warnings)]
+        sheet = self._book.create_sheet("About")
+        for letter, width in zip("AB", _FACT_WIDTHS, strict=True):
+            sheet.column_dimensions[letter].width = width
+        for name, value in found:
+            for row in _parts((name, value)) if value else ():
+                sheet.append([self._cell(sheet, row[0], bold=True), self._cell(sheet, row[1])])
+
+    def _cell(self, sheet: Any, cell: Cell, *, bold: bool = False) -> Any:
+        if isinstance(cell, Number):
+            is_time = cell.decimals == 3
+            made = self._new_cell(sheet, cell.value / _DAY_S if is_time else cell.value)
+            self._set_style(made, cell.decimals, number_format=_NUMBER_FORMATS[cell.decimals])
+            return made
+        made = self._new_cell(sheet, _ESCAPE.sub("_x005F_", cell))
+        made.data_type = "s"  # openpyxl takes `=1+1` for a formula and `#N/A` for an error
+        # A program that lets the cell be edited keeps the text as text.
+        is_like_formula = spreadsheet_cell(cell) != cell
+        self._set_style(
+            made,
+            (bold, is_like_formula),
+            quotePrefix=is_like_formula,
+            alignment=self._wrapped,
+            **({"font": self._bold} if bold else {}),
+        )
+        return made
+
+    def _set_style(self, cell: Any, key: object, **style: Any) -> None:
+        """Give a cell its style; cells of the same key share one."""
+        if key not in self._styles:
+            for name, value in {"alignment": self._wrapped, **style}.items():
+                setattr(cell, name, value)
+            self._styles[key] = cell._style
+        cell._style = self._styles[key]
+
+
+def _parts(row: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
+    """Yield the row, or several with the same times for a text that is too long for one cell."""
+    longest = max((len(cell) for cell in row if isinstance(cell, str)), default=0)
+    for start in range(0, max(longest, 1), MAX_TEXT):
+        yield [cell if isinstance(cell, Number) else _part(cell, start) for cell in row]
+
+
+def _part(text: str, start: int) -> str:
+    """Return a part of a long text; a short one, such as a name, is in each row."""
+    return text if len(text) <= MAX_TEXT else text[start : start + MAX_TEXT]
