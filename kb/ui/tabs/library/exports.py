@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import streamlit as st
 
@@ -12,7 +13,7 @@ from kb.service import Service
 from kb.service.export_request import ALL, ExportRequest
 from kb.service.notation import FORMAT_GROUPS, FORMATS
 from kb.service.views import LibraryEntry
-from kb.types import Transcript
+from kb.types import CsvForm, Transcript
 from kb.ui.i18n import has_text, plural_text, text
 from kb.ui.tabs.library.export_options import export_options
 from kb.ui.web import export_route
@@ -42,7 +43,11 @@ def item_menu(service: Service, entry: LibraryEntry, transcript: Transcript) -> 
         ):
             st.markdown(text(f"export_group_{group}"), width=120)
             for name in of_group:
-                _button(service, entry, transcript, replace(options, formats=(name,)))
+                request = replace(options, formats=(name,))
+                _button(service, entry, transcript, request)
+                if name == "csv":
+                    form = cast(CsvForm, text("export_csv_form"))
+                    _button(service, entry, transcript, replace(request, csv=form))
 
 
 def _button(
@@ -50,15 +55,16 @@ def _button(
 ) -> None:
     (name,) = request.formats
     language = transcript.language if request.language_in_name else ""
+    kind = name if request.csv == "plain" else "csv_excel"
     st.download_button(
-        _label(name),
+        _label(kind),
         # Made only on request: a long transcript in twenty formats takes time.
         partial(_content, service, entry, transcript, request),
         file_name=service.exports.file_name(entry.stem, name, language),
         mime=service.exports.format(name).mime_type,
-        help=_use(name),
+        help=_use(kind),
         on_click="ignore",
-        key=f"export-{name}",
+        key=f"export-{kind}",
     )
 
 
@@ -109,7 +115,7 @@ def _choice(name: str) -> str:
 
 
 def _label(name: str) -> str:
-    return name.upper()
+    return "CSV (Excel)" if name == "csv_excel" else name.upper()
 
 
 def _use(name: str) -> str:
