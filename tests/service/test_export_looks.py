@@ -117,7 +117,7 @@ def library(service: Service) -> str:
     [
         ("plain", "start_s,end_s,text,language\n0.250,1.044,Größe =1,en\n"),
         ("excel-en", "\ufeffstart_s,end_s,text,language\n0.250,1.044,Größe =1,en\n"),
-        ("excel-de", "\ufeffstart_s;end_s;text;language\n0,250;1,044;Größe =1;en\n"),
+        ("excel-de", '\ufeffstart_s;end_s;text;language\n"0,250";"1,044";Größe =1;en\n'),
     ],
 )
 def test_csv_for_a_spreadsheet_on_the_command_line(
@@ -126,8 +126,9 @@ def test_csv_for_a_spreadsheet_on_the_command_line(
     arguments = ["export", library, "--format", "csv", "--csv", form]
     assert run(arguments) == 0
     assert capsys.readouterr().out == table
-    assert run([*arguments, "-o", str(tmp_path)]) == 0
-    (written,) = tmp_path.iterdir()
+    folder = tmp_path / "out"
+    assert run([*arguments, "-o", str(folder)]) == 0
+    (written,) = folder.iterdir()
     assert written.read_bytes() == ("\ufeff" + table.removeprefix("\ufeff")).encode()
 
 
@@ -147,8 +148,9 @@ def test_the_form_follows_the_machines_language(
 
 
 def test_a_workbook_on_the_command_line(library: str, tmp_path: Path) -> None:
-    assert run(["export", library, "--format", "xlsx", "-o", str(tmp_path)]) == 0
-    (written,) = tmp_path.iterdir()
+    folder = tmp_path / "out"
+    assert run(["export", library, "--format", "xlsx", "-o", str(folder)]) == 0
+    (written,) = folder.iterdir()
     assert written.suffix == ".xlsx"
     book = openpyxl.load_workbook(io.BytesIO(written.read_bytes()))
     assert book.sheetnames == ["Transcript", "About"]

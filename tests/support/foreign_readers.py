@@ -100,14 +100,20 @@ def exact_json(file: bytes) -> list[str]:
 
 
 def ffmpeg(file: bytes, form: str, program: str) -> list[str]:
-    """Return the cues that ffmpeg finds, as it writes them to SubRip."""
+    """Return the cues that ffmpeg finds in a file of the form `srt` or `webvtt`."""
     done = subprocess.run(
-        [program, "-v", "error", "-f", form, "-i", "-", "-f", "srt", "-"],
+        [program, "-v", "error", "-f", form, "-i", "-", "-f", "ass", "-"],
         input=file, capture_output=True, check=True,
     )  # fmt: skip
-    cues = [cue.content for cue in srt.parse(done.stdout.decode())]
-    # Its reader of WebVTT escapes braces for SubStation, and its writer of SubRip leaves that.
-    return [cue.replace("\\{{}", "{") for cue in cues] if form == "webvtt" else cues
+    lines = done.stdout.decode().split("\n")
+    cues = [line.rstrip("\r").split(",", 9)[9] for line in lines if line.startswith("Dialogue:")]
+    # It escapes the braces of WebVTT for SubStation, as `\{{}` or `\{`, by its version.
+    return [
+        re.sub(r"\\([{}])", r"\1", cue.replace("\\{{}", "\\{")).replace("\\N", "\n")
+        if form == "webvtt"
+        else cue.replace("\\N", "\n")
+        for cue in cues
+    ]
 
 
 def paragraphs(file: bytes) -> list[str]:

@@ -33,7 +33,7 @@ PLAIN = (
     "", "plain", "a=1", "1+1", "5 - 3 = 2", "a; b", "one, two; three", "yes – no", "x;y=1", "'tis",
     "rock 'n' roll", "a\tb", "two\nlines", "mail ann@example.org, or call",
     "a,b", "3,5", "C++",
-    "'", "“-5”", "cold, -5 degrees", "call me, +49 30 1", "well, - no", "met, @ann",
+    "'", "“-5”", "cold, -5 degrees", "call me, +49 30 1", "well, - no", "met, @ann", "see you ;-)",
     "well-known; e.g. this", "ＡＢ",
 )  # fmt: skip
 
@@ -123,9 +123,10 @@ def sample() -> Transcript:
         ("excel-en", "segment", ["\ufeffstart_s,end_s,text,language",
                                  '1.044,2.000,"Größe 3,5",en']),
         ("excel-de", "segment", ["\ufeffstart_s;end_s;text;language",
-                                 '1,044;2,000;"Größe 3,5";en']),
+                                 '"1,044";"2,000";"Größe 3,5";en']),
         ("excel-de", "word", ["\ufeffstart_s;end_s;word;probability;segment",
-                              "1,044;1,500;Größe;0,2500;1", '1,500;2,000;"3,5";1,0000;1']),
+                              '"1,044";"1,500";Größe;"0,2500";1',
+                              '"1,500";"2,000";"3,5";"1,0000";1']),
     ],
 )  # fmt: skip
 def test_a_form_for_programs_and_one_for_each_spreadsheet(

@@ -27,7 +27,8 @@ GROUP = "spreadsheet"
 SEGMENT_COLUMNS = ("start_s", "end_s", "text", "language")
 WORD_COLUMNS = ("start_s", "end_s", "word", "probability", "segment")
 
-# More than RFC 4180 asks for: a spreadsheet may part cells at any of these separators.
+# More than RFC 4180 asks for: a spreadsheet may part cells at any of these separators, and
+# LibreOffice does so at all of them, at a decimal comma too.
 _TO_QUOTE = re.compile(r'[",;\t\r\n]|^\s|\s$')
 
 
@@ -51,8 +52,9 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
 
     def shown(cell: Cell) -> str:
         if isinstance(cell, Number):
-            return f"{cell.value:.{cell.decimals}f}".replace(".", form.decimal)
-        text = exact_cell(cell)
+            text = f"{cell.value:.{cell.decimals}f}".replace(".", form.decimal)
+        else:
+            text = exact_cell(cell)
         return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
 
     lines = (form.separator.join(map(shown, row)) + "\n" for row in rows(transcript))

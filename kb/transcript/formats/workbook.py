@@ -7,6 +7,7 @@ the second sheet has the facts of the medium.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
@@ -14,6 +15,7 @@ from typing import Any
 
 from kb.transcript.formats.csv_table import Cell, Number, rows
 from kb.transcript.formats.facts import coverage_remark, facts
+from kb.transcript.formats.line_breaks import columns
 from kb.types import MediaItem, Transcript
 from kb.types.safe_text import spreadsheet_cell
 
@@ -31,6 +33,8 @@ _HEADERS = {
 _WIDTH = 13.0  # of a column, in characters
 _WIDTHS = {"Text": 100.0, "Word": 24.0}
 _FACT_WIDTHS = (14.0, 80.0)
+_FILLED = 0.95  # of a column by a line of text, as words are not cut
+_LINE_POINTS = 15.0
 _NUMBER_FORMATS = {0: "0", 3: TIME_FORMAT, 4: "0.0000"}
 # The format's own escapes of characters, such as `_x0041_`, which programs decode.
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
@@ -52,7 +56,7 @@ class _Writer:
 
         self._book = Workbook(write_only=True)
         self._new_cell = WriteOnlyCell
-        self._bold = Font(bold=True)
+        self._bold = Font(name="Calibri", size=11, bold=True)  # that of other cells
         self._wrapped = Alignment(wrap_text=True, vertical="top")
         self._one_page_wide = PageSetupProperties(fitToPage=True)
         self._styles: dict[object, Any] = {}
@@ -68,7 +72,10 @@ class _Writer:
                 break
             names = [_HEADERS[name] for name in header]
             sheet = self._sheet(title if number == 1 else f"{title} {number}", names)
-            for row in sheet_rows:
+            for number_of_row, row in enumerate(sheet_rows, 2):
+                lines = max(_lines(cell, name) for cell, name in zip(row, names, strict=True))
+                if lines > 1:  # LibreOffice does not find the height of wrapped text itself
+                    sheet.row_dimensions[number_of_row].height = _LINE_POINTS * lines
                 sheet.append([self._cell(sheet, cell) for cell in row])
             last = chr(ord("A") + len(names) - 1)
             sheet.auto_filter.ref = f"A1:{last}{len(sheet_rows) + 1}"
@@ -129,6 +136,14 @@ class _Writer:
                 setattr(cell, name, value)
             self._styles[key] = cell._style
         cell._style = self._styles[key]
+
+
+def _lines(cell: Cell, name: str) -> int:
+    """Return the number of lines of a cell in a column of this name."""
+    if isinstance(cell, Number):
+        return 1
+    width = _WIDTHS.get(name, _WIDTH) * _FILLED
+    return sum(max(1, math.ceil(columns(line) / width)) for line in cell.split("\n"))
 
 
 def _parts(row: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
