@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,12 +21,10 @@ from kb.library.metadata import (
     Problem,
     is_record,
 )
+from kb.library.originals import keep_originals, original_name
+from kb.library.transcript_names import SUBTITLE_SUFFIXES, may_hold_transcript, split_name
 from kb.types import MediaItem
 
-# Lists in the JSON of recognizers; metadata of a medium has none of them.
-_TRANSCRIPT_KEYS = ("segments", "transcription", "chunks", "utterances", "events")
-SUBTITLE_SUFFIXES = (".srt", ".vtt", ".tsv")
-_LANGUAGE = re.compile(r"\.[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$")
 WATCH_URL = "https://www.youtube.com/watch?v="
 
 
@@ -42,6 +38,7 @@ def adopt(
 
     `stem_of_id` maps an id to its stem, `write` writes metadata.
     """
+    keep_originals(media_folder)
     names = frozenset(list_directory(media_folder))
     folder = DirectorySnapshot(media_folder, names)
     entries: list[LibraryEntry] = []
@@ -49,7 +46,6 @@ def adopt(
     for stem in sorted({stem for name in names if (stem := _stem_of(name))}):
         try:
             if found := _examine(stem, folder, stem_of_id):
-                _keep_original(stem, folder)
                 entries.append(write(*found, stem))
         except KBError as error:
             problems.append(Problem.of(media_folder / f"{stem}.json", error))
@@ -59,42 +55,22 @@ def adopt(
 def _stem_of(name: str) -> str | None:
     """Return the stem of a file that belongs to an item, None for any other file."""
     if name.endswith(ORIGINAL_SUFFIX):
-        return None
-    for suffix in (TRANSCRIPT_SUFFIX, ".info.json", ".json", TEXT_SUFFIX):
+        return original_name(name).stem
+    for suffix in (TRANSCRIPT_SUFFIX, ".info.json"):
         if name.endswith(suffix):
             return name.removesuffix(suffix)
-    path = Path(name)
-    if path.suffix.lower() in SUBTITLE_SUFFIXES:
-        stem = subtitle_stem(name)
+    suffix = Path(name).suffix.lower()
+    if suffix in MEDIA_EXTENSIONS:
+        return Path(name).stem
+    if not may_hold_transcript(name):
+        return None
+    stem = split_name(name).stem
+    if name.endswith((".json", TEXT_SUFFIX)):
+        # A name without the form of an item's is a problem to report, with its whole stem.
+        return stem if split_stem(stem) is not None else name.rpartition(".")[0]
+    if suffix in SUBTITLE_SUFFIXES:
         return stem if split_stem(stem) is not None else None
-    return path.stem if path.suffix.lower() in MEDIA_EXTENSIONS else None
-
-
-def subtitle_stem(name: str) -> str:
-    """Return the stem of a subtitle file, whose name may have a language: `STEM.en.srt`."""
-    return _LANGUAGE.sub("", Path(name).stem.removesuffix(".auto"))
-
-
-def _is_transcript(path: Path) -> bool:
-    """Return whether a JSON file has the form of a recognizer's transcript."""
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False  # `storage.read_json` names the damage
-    if isinstance(document, list):
-        return bool(document) and isinstance(document[0], dict) and "text" in document[0]
-    return isinstance(document, dict) and any(
-        isinstance(document.get(key), list) for key in _TRANSCRIPT_KEYS
-    )
-
-
-def _keep_original(stem: str, folder: DirectorySnapshot) -> None:
-    """Keep a transcript under another name: its own is that of the metadata to be written."""
-    path = folder.path / f"{stem}.json"
-    if folder.find(path.name) and _is_transcript(path):
-        target = folder.path / f"{stem}{ORIGINAL_SUFFIX}"
-        storage.link_or_copy(path, target, link=True)
-        path.unlink()
+    return None
 
 
 def _examine(
@@ -104,8 +80,6 @@ def _examine(
     foreign: dict[str, Any] = {}
     for suffix in (".json", ".info.json"):
         if path := folder.find(f"{stem}{suffix}"):
-            if _is_transcript(path):
-                continue
             foreign = storage.read_json(path)
             if is_record(foreign):
                 return None

@@ -43,6 +43,8 @@ from kb.library.metadata import (
     item_document,
     merge_record,
 )
+from kb.library.originals import keep_original
+from kb.library.transcript_names import DOCUMENT_SUFFIXES, SUBTITLE_SUFFIXES
 from kb.settings import get_settings
 from kb.types import MediaItem
 from kb.types.safe_text import web_address
@@ -57,7 +59,9 @@ __all__ = [
 ]
 
 # Metadata and exports are stored beside the medium under the same stem.
-_OWN_SUFFIXES = (".json", ".txt", ".srt", ".vtt", ".csv", ".md", ".damaged", ".tmp")
+_OWN_SUFFIXES = (
+    ".json", ".txt", ".damaged", ".tmp", *SUBTITLE_SUFFIXES, *DOCUMENT_SUFFIXES,
+)  # fmt: skip
 LOCK_FOLDER = ".locks"
 LOCKS = 256
 DEEP_LINK = "deep_link"  # key of `MediaItem.extra`
@@ -291,11 +295,13 @@ class Library:
         try:
             record = storage.read_json(path)
         except LibraryError as error:
+            if keep_original(path):  # a list is no metadata
+                return {}
             log.warning("%s It is kept as %s.damaged.", error.message, path.name)
             storage.link_or_copy(path, path.with_name(f"{path.name}.damaged"), link=True)
             return {}
         if not is_record(record):
-            return {"adopted": record}
+            return {} if keep_original(path) else {"adopted": record}
         if record["version"] != METADATA_VERSION:
             raise LibraryError(
                 "library.newer",

@@ -15,7 +15,7 @@ from pathlib import Path
 from kb import storage
 from kb.errors import UsageError
 from kb.library.filenames import split_stem
-from kb.library.importer import SUBTITLE_SUFFIXES, subtitle_stem
+from kb.library.transcript_names import SUBTITLE_SUFFIXES, split_name
 from kb.storage import Draft, Standing, Target
 
 MEDIA_FOLDER = "media"
@@ -88,7 +88,7 @@ def is_read_beside(name: str) -> bool:
     """Return True if the library reads a file of this name as an item's subtitles."""
     if Path(name).suffix.lower() not in SUBTITLE_SUFFIXES:
         return False
-    return split_stem(subtitle_stem(name)) is not None
+    return split_stem(split_name(name).stem) is not None
 
 
 def own_folder(path: Path, home: Path) -> tuple[Path, str] | None:

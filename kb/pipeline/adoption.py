@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +16,21 @@ from kb import storage
 from kb.errors import KBError, LibraryError, TranscriptionError
 from kb.library import Library, LibraryEntry
 from kb.library.directory import list_directory
-from kb.library.importer import subtitle_stem
+from kb.library.languages import language_code
 from kb.library.metadata import ORIGINAL_SUFFIX, TEXT_SUFFIX, TRANSCRIPT_SUFFIX
+from kb.library.originals import original_name
+from kb.library.transcript_names import TranscriptName, may_hold_transcript, split_name
 from kb.pipeline import captions
 from kb.transcript import render
 from kb.transcript.foreign import reader
 from kb.transcript.formats import json_document
 from kb.transcript.time_order import check_times
-from kb.types import MediaRef, Transcript
+from kb.types import LocalMedia, MediaRef, Transcript
 
 _ORDER = (*reader.SUFFIXES, *reader.UNREAD_SUFFIXES)
 _BESIDE = frozenset(_ORDER) - {".json"}  # files of an item by their names, besides its JSON
+BROUGHT = "transcripts"
+"""Key of `MediaItem.extra`: the transcripts that are taken in with the medium, by name."""
 DAMAGED_SUFFIX = f"{TRANSCRIPT_SUFFIX}.damaged"
 
 
@@ -91,6 +95,28 @@ def adopt_transcripts(
     return Adoption(tuple(taken_in), broken)
 
 
+def brought_transcript(library: Library, media: LocalMedia) -> Transcript | None:
+    """Return the transcript that was named with a medium; None if none was.
+
+    Raises LibraryError, that of the most exact file, if none of them can be read.
+    """
+    names = media.item.extra.get(BROUGHT)
+    problem: LibraryError | None = None
+    reference = MediaRef(f"media/{media.path.name}", media.sha256, _length_s(media))
+    for name in names if isinstance(names, list) else ():
+        try:
+            return reader.read(library.media_folder / Path(str(name)).name, reference)
+        except LibraryError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    return None
+
+
+def _length_s(media: LocalMedia) -> float:
+    return media.duration_s or media.item.duration_s or _measured_s(media.path)
+
+
 def damage(entry: LibraryEntry) -> LibraryError | None:
     """Return the error of an exact transcript that cannot be read; None if it can or is missing."""
     if entry.transcript_path is None:
@@ -102,41 +128,59 @@ def damage(entry: LibraryEntry) -> LibraryError | None:
     return None
 
 
-def _candidates(library: Library) -> dict[str, list[Path]]:
-    """Return the files that may hold a transcript, by stem, those with the best times first."""
-    found: dict[str, list[Path]] = {}
+def _candidates(library: Library) -> dict[str, list[tuple[str, Path]]]:
+    """Return the files that may hold a transcript, each with the language of its name, by stem.
+
+    Those with the best times are first.
+    """
+    found: dict[str, list[tuple[str, Path]]] = {}
     for name in sorted(list_directory(library.media_folder)):
-        path = library.media_folder / name
-        suffix = path.suffix.lower()
-        if name.endswith((ORIGINAL_SUFFIX, TRANSCRIPT_SUFFIX)):
-            stem = name.removesuffix(ORIGINAL_SUFFIX).removesuffix(TRANSCRIPT_SUFFIX)
-        elif suffix == TEXT_SUFFIX:
-            stem = path.stem
-        elif suffix in _BESIDE:
-            stem = subtitle_stem(name)
-        else:
-            continue
-        found.setdefault(stem, []).append(path)
+        parts = _parts(name)
+        if parts is not None:
+            files = found.setdefault(parts.stem, [])
+            files.append((parts.language, library.media_folder / name))
     for files in found.values():
-        files.sort(key=lambda path: _ORDER.index(path.suffix.lower()))
+        files.sort(key=lambda file: _ORDER.index(file[1].suffix.lower()))
     return found
 
 
-def _usable(entry: LibraryEntry, files: Sequence[Path]) -> Iterator[Path]:
-    """Yield the files that are no captions of the item: captions are not its transcript."""
+def _parts(name: str) -> TranscriptName | None:
+    """Return stem and language of a file that may hold a transcript; None for any other file."""
+    if name.endswith(TRANSCRIPT_SUFFIX):
+        return TranscriptName(name.removesuffix(TRANSCRIPT_SUFFIX))
+    if name.endswith(ORIGINAL_SUFFIX):
+        return original_name(name)
+    if Path(name).suffix.lower() not in _BESIDE or not may_hold_transcript(name):
+        return None
+    return split_name(name)
+
+
+def _usable(entry: LibraryEntry, files: Sequence[tuple[str, Path]]) -> list[Path]:
+    """Return the files that are no captions of the item: captions are not its transcript.
+
+    A file in another language than the item's is a translation: it comes last.
+    """
     names = captions.names_of(entry)
-    return (path for path in files if path.name not in names)
+    spoken = language_code(entry.item.language or "")
+    usable = [file for file in files if file[1].name not in names]
+    usable.sort(key=lambda file: bool(spoken and file[0] and file[0] != spoken))
+    return [path for _, path in usable]
 
 
 def _media_of(entry: LibraryEntry) -> MediaRef:
     length_s = entry.duration_s or entry.item.duration_s or 0.0
     if not length_s and entry.media_path is not None:
-        from kb.media.probe import probe
-
-        with contextlib.suppress(KBError):  # times of a text without times are less exact then
-            length_s = probe(entry.media_path).duration_s or 0.0
+        length_s = _measured_s(entry.media_path)
     path = f"media/{entry.media_path.name}" if entry.media_path else ""
     return MediaRef(path, entry.sha256, length_s)
+
+
+def _measured_s(path: Path) -> float:
+    from kb.media.probe import probe
+
+    with contextlib.suppress(KBError):  # times of a text without times are less exact then
+        return probe(path).duration_s or 0.0
+    return 0.0
 
 
 def _write(

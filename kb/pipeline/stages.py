@@ -220,7 +220,7 @@ def write(
                 "model": transcript.model,
                 "preset": transcript.preset,
                 "language": transcript.language,
-                "words": len(transcript.words),
+                "words": len(transcript.words) or len(transcript.text.split()),
                 "coverage": document["coverage"],
                 "timing": document["timing"],
                 "warnings": list(transcript.warnings),

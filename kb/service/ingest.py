@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kb.errors import KBError, LibraryError, MediaUnavailable, RetryLater, UsageError
 from kb.jobs.queue.client import JobQueue
-from kb.jobs.queue.item_states import SkipCode, Skipped
+from kb.jobs.queue.item_states import DONE, HELD, SkipCode, Skipped
 from kb.jobs.queue.partial_files import parts_of, with_parts
 from kb.jobs.queue.source_factory import KnownIds, available_items, names_one_medium
 from kb.library import Library
 from kb.options import RunOptions
+from kb.pipeline.adoption import BROUGHT
+from kb.service.brought_transcripts import Reference, lay, references
 from kb.service.items import Items
 from kb.service.machines import Machines
 from kb.service.removal import Removals, complete_removals
@@ -24,6 +26,8 @@ from kb.sources.listing.listing import Listing, ListingReport
 from kb.sources.listing.scan import Scan, disk_shortage, media_bytes, scan
 from kb.types import MediaItem
 from kb.types.safe_text import command_argument
+
+_FINISHED = (DONE, HELD)
 
 
 @dataclass
@@ -62,8 +66,10 @@ class Ingest:
         refused: list[KBError] = []
         queued_ids: list[str] = []
         listings: list[Listing] = []
+        remarks: list[KBError] = []
         asked: set[str] = set()  # named alone: taken in again even if it was removed
-        for reference in references:
+        for named in self.references(references):
+            reference = named.text
             try:
                 known = KnownIds(self.queue.items, self.library)
                 # The queue's view estimates the remaining time from the durations.
@@ -72,7 +78,8 @@ class Ingest:
                 )
                 listings.append(listing)
                 of_listing: list[str] = []
-                for item in available_items(listing):
+                remarks += [named.remark] if named.remark else []
+                for item in map(named.with_transcripts, available_items(listing)):
                     of_listing.append(item.id)
                     if item.id in found:
                         reason = f"the same medium as {item.title!r}"
@@ -91,7 +98,7 @@ class Ingest:
             for item_id in corrected:
                 del found[item_id]
                 skipped.append(Skipped(item_id, "it has corrections by hand", SkipCode.DONE))
-        media_items = with_parts(self.queue.items, list(found.values()))
+        media_items = with_parts(self.queue.items, self._laid(list(found.values()), options))
         if asked:
             complete_removals(self.settings, self.library, self.queue)
         queued, passed = self.queue.submit(media_items, options, asked)
@@ -106,7 +113,7 @@ class Ingest:
             tuple(skipped),
             tuple(self.items.statuses(ids=queued_ids)),
             tuple(refused),
-            tuple(dict.fromkeys((*(n for each in listings for n in each.report.notes), *copies))),
+            tuple(dict.fromkeys((*_sentences(listings, remarks), *copies))),
             rejected=sum(each.rejected for each in listings),
             unavailable=sum(each.report.unavailable for each in listings),
             known=sum(each.skipped for each in listings),
@@ -175,7 +182,8 @@ class Ingest:
         """
         self._prepare(options)
         asked = [item.id for item in media_items] if len(media_items) == 1 else []
-        queued, passed = self.queue.submit(media_items, options, asked)
+        laid = self._laid(media_items, options)
+        queued, passed = self.queue.submit(laid, options, asked)
         return IngestReport(
             tuple(queued),
             tuple(passed),
@@ -193,9 +201,22 @@ class Ingest:
         self._prepare(options)
         return self.queue.submit_listing(reference, filters.checked(), options)
 
+    def references(self, texts: Sequence[str]) -> list[Reference]:
+        """Return the references, each with the transcripts that were named beside its medium."""
+        return references(texts, self.library, self.settings)
+
+    def _laid(self, media_items: Sequence[MediaItem], options: RunOptions) -> list[MediaItem]:
+        """Lay the transcripts of items that are taken in beside their media; return the items."""
+        states = self.queue.states_of([item.id for item in media_items if BROUGHT in item.extra])
+        return [
+            lay(self.library, item) if options.again or states.get(item.id) not in _FINISHED
+            else item
+            for item in media_items
+        ]  # fmt: skip
+
     def scan(
         self,
-        reference: str,
+        reference: str | Reference,
         filters: VideoFilters | None = None,
         options: RunOptions | None = None,
         on_progress: Callable[[ListingReport], None] | None = None,
@@ -211,6 +232,7 @@ class Ingest:
         if options and options.keep:
             settings = settings.replace(keep=options.keep)
         known = KnownIds(self.queue.items, self.library)
+        named = reference if isinstance(reference, Reference) else Reference(reference)
         opened: list[Listing] = []
 
         def report_progress() -> None:
@@ -218,12 +240,21 @@ class Ingest:
                 on_progress(opened[0].report)
 
         listing = self.queue.source_factory.open(
-            reference, filters or VideoFilters(), known=known, check=report_progress, lengths=True
+            named.text, filters or VideoFilters(), known=known, check=report_progress, lengths=True
         )
         opened.append(listing)
         report_progress()
         speed = self.machines.estimate(options).rtfx
-        return scan(listing, settings, states_of=self.queue.states_of, rtfx=speed)
+        found = scan(listing, settings, states_of=self.queue.states_of, rtfx=speed)
+        if named.remark is None:
+            return found
+        return replace(
+            found,
+            report=replace(found.report, remarks=(*found.report.remarks, named.remark)),
+            items=tuple(
+                replace(each, item=named.with_transcripts(each.item)) for each in found.items
+            ),
+        )
 
     def sink_names(self) -> tuple[str, ...]:
         """Return the names of all knowledge bases."""
@@ -268,3 +299,8 @@ class Ingest:
             from kb.jobs.publisher import check_ready
 
             check_ready(sinks, self.settings, options.metadata)
+
+
+def _sentences(listings: Sequence[Listing], remarks: Sequence[KBError]) -> list[str]:
+    notes = [note for each in listings for note in each.report.notes]
+    return notes + [f"{each.message} {each.hint}" for each in remarks]

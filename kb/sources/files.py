@@ -18,6 +18,7 @@ from urllib.request import url2pathname
 from kb.errors import KBError, MediaUnavailable, UsageError
 from kb.library import MEDIA_EXTENSIONS
 from kb.library.filenames import split_stem, tidy_title
+from kb.library.transcript_names import TRANSCRIPT_SUFFIXES
 from kb.settings import Settings
 from kb.sources.base import FetchResult, Filters, Progress, no_progress
 from kb.sources.recording_name import NamedDay, day_in_name
@@ -118,6 +119,13 @@ class FileSource:
                     "file.empty",
                     "{path} is empty (0 bytes).",
                     hint="Download or copy the file again.",
+                    path=path,
+                )
+            if path.suffix.lower() in TRANSCRIPT_SUFFIXES:
+                raise UsageError(
+                    "file.transcript_alone",
+                    "{path} is a transcript, and its medium is neither named nor in the library.",
+                    hint="Name the medium with it, under the same name: talk.mp4 talk.srt",
                     path=path,
                 )
             files = [path]

@@ -27,6 +27,10 @@ ENGINE = "captions"
 HUMAN_CAPTIONS, AUTOMATIC_CAPTIONS = "captions by people", "automatic captions"
 
 _TAG = re.compile(r"<[^>\n]*>|\{\\[^}\n]*\}")
+# Tags that SubRip has; text such as `x < y and y > z` or `vector<int>` has none of them.
+SUBRIP_TAG = re.compile(
+    r"</?(?:[bius]|font|c|v|ruby|rt|lang)(?:[\s.=][^<>\n]*)?>|\{\\[^{}\n]*\}", re.IGNORECASE
+)
 _SOUND = re.compile(r"\(\s*[^a-z)]*\)|\[[^\]\n]*\]|♪[^♪\n]*♪?|[♪♫]")
 _SPEAKER = re.compile(r"^\s*(?:[-–—>»]+\s*)?(?:[A-ZÄÖÜ][A-ZÄÖÜß .'-]{1,28}:\s+)?")
 PARSE_ERRORS = (
@@ -124,7 +128,7 @@ def _srt(content: str) -> Iterator[Cue]:
     for found in srt.parse(content):
         yield Cue(
             found.start.total_seconds(), found.end.total_seconds(),
-            tuple(_TAG.sub("", line) for line in found.content.splitlines()),
+            tuple(SUBRIP_TAG.sub("", line) for line in found.content.splitlines()),
         )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from kb.errors import UsageError
 from kb.types import Segment, Transcript, Word
 
 HOUR_S = 3600
+BY_SEGMENT = 0.0  # a limit of chunks: each segment is one, as the lines of a text taken in
 _CLOCK_TIME = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
 _SECONDS = re.compile(r"\d+(?:\.\d+)?s?")
 
@@ -212,13 +213,19 @@ def chunks(
     """Join consecutive segments into chunks that span at most `limit_s` seconds.
 
     A longer segment is cut at words (a single longer word is not cut). A pause longer than
-    `max_pause_s` seconds also ends a chunk. The parts are in order of time: where several people
-    speak at once, a short segment stands between the parts of a long one.
+    `max_pause_s` seconds also ends a chunk. With `BY_SEGMENT` each segment is a chunk. The parts
+    are in order of time: where several people speak at once, a short segment stands between the
+    parts of a long one.
     """
     pending: list[_Unit] = []
-    for unit in _ordered([u for segment in transcript.segments for u in _units(segment, limit_s)]):
+    whole = limit_s <= BY_SEGMENT
+    longest_s = float("inf") if whole else limit_s
+    for unit in _ordered(
+        [u for segment in transcript.segments for u in _units(segment, longest_s)]
+    ):
         if pending and (
-            max(unit.end_s, pending[-1].end_s) - pending[0].start_s > limit_s
+            whole
+            or max(unit.end_s, pending[-1].end_s) - pending[0].start_s > limit_s
             or unit.start_s - pending[-1].end_s > max_pause_s
         ):
             yield _chunk(pending)

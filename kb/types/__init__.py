@@ -24,10 +24,11 @@ from kb.types.quality import (
 from kb.types.recording import RecordingFacts
 from kb.types.subtitle_layout import LAYOUTS, ONE_WORD, STANDARD, LayoutName, SubtitleLayout
 from kb.types.table_form import CsvForm, TableForm, table_form
-from kb.types.transcript import Revision, TextChange, Timing, Transcript
+from kb.types.transcript import IMPORTED, Revision, TextChange, Timing, Transcript
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
 __all__ = [
+    "IMPORTED",
     "LAYOUTS",
     "ONE_WORD",
     "STANDARD",

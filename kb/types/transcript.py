@@ -13,6 +13,10 @@ from kb.types.subtitle_layout import STANDARD, SubtitleLayout
 from kb.types.table_form import PLAIN_TABLE, TableForm
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
 
+IMPORTED = "imported"
+"""The `engine` of a transcript that another program wrote; its `model` is the file's ending."""
+_SUBTITLES = frozenset({"srt", "vtt", "ass", "ssa", "ttml", "dfxp", "sbv", "lrc"})
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -117,6 +121,11 @@ class Transcript:
             else:
                 joined.append(SpeechSpan(start_s, end_s))
         return tuple(joined)
+
+    @property
+    def has_own_cues(self) -> bool:
+        """True if the segments are the cues of subtitles that were taken in."""
+        return self.engine == IMPORTED and self.model in _SUBTITLES
 
     @property
     def coverage_known(self) -> bool:

@@ -13,8 +13,14 @@ from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
 from kb.sources.files import FileSource
+from kb.transcript import render
 from tests.support.compose import write_wav
+from tests.support.kept_transcripts import KEPT
 from tests.transcript.test_foreign import JSONS, TEXTS
+from tests.transcript.test_foreign_json import ALL as FOREIGN_JSON
+from tests.transcript.test_impossible_times import IMPOSSIBLE
+from tests.transcript.test_in_and_out import KEEPS, name_of
+from tests.transcript.test_in_and_out import STEM as OUT_STEM
 
 STEM = "2024-03-01_Old talk_video"
 YOUTUBE = "2024-03-01_Old talk_dQw4w9WgXcQ"
@@ -210,9 +216,161 @@ def test_a_missing_folder_does_not_empty_the_index(service: Service) -> None:
 
 def test_a_form_that_is_not_read_is_named(service: Service) -> None:
     lay_sound(service)
-    lay(service, f"{STEM}.en.sbv", "0:00:01.000,0:00:02.000\nfalcon\n")
+    lay(service, f"{STEM}.en.rtf", "{\\rtf1 falcon}")
     report = service.search.reindex()
-    assert any(f"{STEM}.en.sbv" in problem for problem in report.problems)
+    assert any(f"{STEM}.en.rtf" in problem for problem in report.problems)
+
+
+# In = out: what this program writes is taken in again
+
+
+def test_every_export_beside_a_medium_is_taken_in(service: Service) -> None:
+    """One reindex takes in a file of each format, each beside a medium of its own."""
+    spoken = KEPT["several scripts"]
+    stems: dict[str, str] = {}
+    for number, format in enumerate(KEEPS):
+        stems[format] = f"2024-04-01_Talk {format.replace('_', ' ')}_{number:012x}"
+        name = name_of(format, spoken.language).replace(OUT_STEM, stems[format])
+        lay(service, name, render(spoken, format))
+        sound = service.library.media_folder / f"{stems[format]}.mp3"
+        sound.write_bytes(format.encode())  # the content is part of the id
+    report = service.search.reindex()
+    assert not report.problems and len(report.taken_in) == len(KEEPS)
+    states = {status.title: status for status in service.items.statuses()}
+    for format, stem in stems.items():
+        status = states[stem.split("_")[1]]
+        assert status.state == "done", format
+        found = service.items.transcript(status.id)
+        assert "".join(found.text.split()) == "".join(spoken.text.split()), format
+        assert found.language == spoken.language
+        entry = service.items.entry(status.id)
+        if format != "json":
+            assert entry.transcribed["language"] == spoken.language
+            assert entry.transcribed["words"] >= 15
+    assert len({hit.item_id for hit in service.search.run("harbour OR гавань", limit=50).hits})
+
+
+def test_of_two_languages_the_items_own_is_taken_in(service: Service) -> None:
+    lay(service, f"{YOUTUBE}.json", json.dumps(record("de")))
+    lay(service, f"{YOUTUBE}.de.srt", CUE.format("der Hafen schläft"))
+    lay(
+        service,
+        f"{YOUTUBE}.en.vtt",
+        f"WEBVTT\n\n{CUE.format('the harbour sleeps')}".replace(",", "."),
+    )
+    service.search.reindex()
+    found = service.items.transcript("youtube:dQw4w9WgXcQ")
+    assert (found.language, found.text) == ("de", "der Hafen schläft")
+
+
+CUE = "00:00:01,000 --> 00:00:03,000\n{}\n"
+
+
+def record(language: str | None = None) -> dict[str, object]:
+    return {
+        "version": 1, "state": "new",
+        "item": {
+            "id": "youtube:dQw4w9WgXcQ", "source": "youtube", "url": "https://youtu.be/dQw4w9WgXcQ",
+            "title": "The real title", "published": "2024-03-01", "channel": "The channel",
+            "description": "A talk.", "tags": ["sea"], "language": language,
+        },
+    }  # fmt: skip
+
+
+# The JSON of recognizers has the name of the library's record
+
+
+@pytest.mark.parametrize("suffix", [".json", ".en.json"])
+def test_the_json_of_a_recognizer_is_no_record(service: Service, suffix: str) -> None:
+    """One reindex takes in all forms, each beside the metadata of a downloader."""
+    for number, document in enumerate(FOREIGN_JSON.values()):
+        stem = f"2024-03-01_Old talk_{number:011d}"
+        lay(service, f"{stem}{suffix}", json.dumps(document))
+        lay(service, f"{stem}.info.json", json.dumps({"title": f"T{number}", "channel": "C"}))
+    report = service.search.reindex()
+    assert not report.problems and len(report.taken_in) == len(FOREIGN_JSON)
+    # No second item by the language's name
+    assert len(service.items.listing().entries) == len(FOREIGN_JSON)
+    for number, (form, document) in enumerate(FOREIGN_JSON.items()):
+        entry = service.items.entry(f"youtube:{number:011d}")
+        assert (entry.item.title, entry.item.channel) == (f"T{number}", "C"), form
+        assert "adopted" not in entry.record
+        original = service.library.path(entry, suffix.replace(".json", ".original.json"))
+        assert json.loads(original.read_text("utf-8")) == document
+        assert "harbour" in service.items.transcript(entry.item.id).text
+    assert not service.search.reindex().adopted
+
+
+@pytest.mark.parametrize(
+    "content", ['{"text": "", "segments": [], "language": "en"}', "[]", '{"text": ""}']
+)
+def test_an_empty_one_is_neither_record_nor_transcript(service: Service, content: str) -> None:
+    lay_sound(service)
+    lay(service, f"{STEM}.json", content)
+    report = service.search.reindex()
+    assert any("no words" in problem for problem in report.problems), report.problems
+    (status,) = service.items.statuses()
+    assert status.state != "done" and status.title == "Old talk"
+
+
+def test_a_recognizers_json_is_not_swallowed_when_its_medium_is_ingested(service: Service) -> None:
+    """Whisper was run in the media folder before the library knew the medium."""
+    medium = lay_sound(service)
+    (item,) = FileSource().items(str(medium))
+    laid = lay(service, f"{STEM}.json", json.dumps(FOREIGN_JSON["words: openai-whisper"]))
+    content = laid.read_text("utf-8")
+    service.library.write_metadata(item, {"state": "new"}, stem=STEM)
+    assert "adopted" not in service.library.read_metadata(STEM)
+    assert laid.with_name(f"{STEM}.original.json").read_text("utf-8") == content
+
+
+def test_a_second_original_replaces_no_first(service: Service) -> None:
+    for text in ("falcon", "harbour"):
+        lay(service, f"{YOUTUBE}.json", json.dumps({"text": text}))
+        service.search.reindex()
+    folder = service.library.media_folder
+    found = sorted(folder.glob("*.original.json"))
+    assert [json.loads(path.read_text())["text"] for path in found] == ["harbour", "falcon"]
+
+
+# No state but by what was read
+
+
+def test_an_impossible_time_makes_no_item_done(service: Service) -> None:
+    laid = [each for each in IMPOSSIBLE if not each[0].endswith(".transcript.json")]
+    for number, (name, content, _) in enumerate(laid):
+        lay(service, name.replace("a.", f"2024-03-01_Talk_{number:011d}.", 1), content)
+        if name.endswith(".csv"):  # alone it may be any table
+            lay(service, f"2024-03-01_Talk_{number:011d}.mp3", str(number))
+    report = service.search.reindex()
+    assert not report.taken_in and report.items == 0
+    for number, (name, _, place) in enumerate(laid):
+        (problem,) = [each for each in report.problems if f"_{number:011d}." in each]
+        assert place in problem, (name, problem)
+    states = {status.state for status in service.items.statuses()}
+    assert len(service.items.statuses()) == len(laid) and states <= {"failed", "cancelled"}
+
+
+OTHERS = {
+    "{}.chapters.txt": "0:00 Start\n1:05 Harbour\n2:10 End\n",
+    "{}.md": "# Notes\n\nBuy bread.\n",
+    "{}.csv": "name,price\nbread,2\n",
+    "{}.html": "<p>A page</p>",
+    "{}.rttm": "SPEAKER x 1 0.0 1.0 <NA> <NA> A <NA> <NA>\n",
+}
+
+
+@pytest.mark.parametrize("has_medium", [True, False])
+def test_other_documents_are_no_transcripts(service: Service, has_medium: bool) -> None:
+    for number, (name, content) in enumerate(OTHERS.items()):
+        stem = f"2024-03-01_Talk_{number:011d}"
+        lay(service, name.format(stem), content)
+        if has_medium:
+            lay(service, f"{stem}.mp3", str(number))
+    report = service.search.reindex()
+    assert not report.taken_in and report.items == 0
+    assert len(service.items.listing().entries) == has_medium * len(OTHERS)
+    assert all(status.state != "done" for status in service.items.statuses())
 
 
 def test_a_transcript_put_back_is_done_again(service: Service) -> None:

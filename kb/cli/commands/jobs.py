@@ -45,7 +45,11 @@ def register(app: typer.Typer) -> None:
 @with_run_options()
 def ingest(
     sources: Annotated[
-        list[str], typer.Argument(help="Files, folders, channels, playlists, videos, pages.")
+        list[str],
+        typer.Argument(
+            help="Files, folders, channels, playlists, videos, pages; a file with its transcript: "
+            "talk.mp4 talk.srt."
+        ),
     ],
     filters: VideoFilters,
     options: RunOptions,

@@ -27,7 +27,7 @@ from kb.jobs.worker.context import LANE_POLL_S, WorkerContext, WorkerStopping, b
 from kb.library import LibraryEntry
 from kb.options import RunOptions
 from kb.pipeline import captions, hold, stages
-from kb.pipeline.adoption import damage
+from kb.pipeline.adoption import brought_transcript, damage
 from kb.pipeline.publish_record import in_other_project
 from kb.pipeline.vocabulary import Vocabulary
 from kb.sinks import SINKS, is_local_sink
@@ -91,13 +91,9 @@ class ItemSteps:
             context = self._context
             if self._is_transcribed(row):
                 return StepResult.CONTINUE
-            options = context.inference_session.transcription_options(
-                RunOptions.from_dict(row.options)
-            )
             media = self._ensure_media(row)
-            options = replace(options, hotwords=self._hotwords(media.item))
-            with context.prepared(media):
-                transcript = self._decode(media, options, row.deaths)
+            brought = brought_transcript(context.library, replace(media, item=row.item))
+            transcript = brought or self._recognize(row, media)
             context.check(self._key)
             self._require_ownership("write")
             transcript = captions.with_caption_agreement(
@@ -109,11 +105,20 @@ class ItemSteps:
                 parts=parts_of(row.item),
             )  # fmt: skip
             with contextlib.suppress(KBError):  # for display only
-                record_throughput(
-                    context.items.database, context.executor, self._id, row.run, transcript
-                )
+                if brought is None:
+                    record_throughput(
+                        context.items.database, context.executor, self._id, row.run, transcript
+                    )
             return StepResult.CONTINUE
         return StepResult.ENDED
+
+    def _recognize(self, row: item_states.ItemRow, media: LocalMedia) -> Transcript:
+        """Return the transcript of the medium's sound."""
+        context = self._context
+        options = context.inference_session.transcription_options(RunOptions.from_dict(row.options))
+        options = replace(options, hotwords=self._hotwords(media.item))
+        with context.prepared(media):
+            return self._decode(media, options, row.deaths)
 
     def publish(self) -> StepResult:
         """Publish to the local index; remote knowledge bases have their own workflows."""

@@ -16,7 +16,7 @@ from itertools import accumulate
 
 from kb.transcript.chunks import Piece, join
 from kb.transcript.formats.subtitle_atoms import MID_PHRASE_COST, Atom, atoms, line_columns, scripts
-from kb.types import ONE_WORD, SubtitleLayout, Transcript
+from kb.types import ONE_WORD, STANDARD, SubtitleLayout, Transcript
 
 PAUSE_S = 1.0  # a pause of this length or more always ends a cue
 # Speech that begins so much before the end of the speech before it is that of another voice. With
@@ -44,9 +44,12 @@ class Cue:
 def phrase_cues(transcript: Transcript) -> tuple[Cue, ...]:
     """Return the transcript as readable cues in order of time.
 
-    Cues overlap only where words of two segments are spoken at the same time.
+    Cues overlap only where words of two segments are spoken at the same time. Subtitles that were
+    taken in keep their own cues in the standard layout, as far as these fit it.
     """
     layout = transcript.layout
+    if transcript.has_own_cues and replace(layout, highlight_words=False) == STANDARD:
+        return _own_cues(transcript)
     drafts: list[_Draft] = []
     for voice, parts in enumerate(_voices(transcript, layout)):
         first = len(drafts)
@@ -60,6 +63,22 @@ def phrase_cues(transcript: Transcript) -> tuple[Cue, ...]:
         Cue(draft.start_ms, end_ms, _lines(draft.atoms, draft.room, layout))
         for draft, end_ms in zip(drafts, ends, strict=True)
     )
+
+
+def _own_cues(transcript: Transcript) -> tuple[Cue, ...]:
+    """Return the segments as cues; one that is too long for the layout is cut."""
+    layout, segments = transcript.layout, transcript.segments
+    found: list[Cue] = []
+    for segment, script in zip(segments, scripts(segments), strict=True):
+        parts = atoms(segment, script, layout)
+        room = line_columns(layout, {atom.script for atom in parts})
+        line_ends = _line_ends(parts, room, layout)
+        start_ms, end_ms = round(segment.start_s * 1000), round(segment.end_s * 1000)
+        if start_ms < end_ms and parts and _fits(0, layout.lines, line_ends, len(parts)):
+            found.append(Cue(start_ms, end_ms, _lines(parts, room, layout)))
+        else:
+            found += phrase_cues(replace(transcript, segments=(segment,), engine=""))
+    return tuple(sorted(found, key=lambda cue: cue.start_ms))
 
 
 def word_cues(transcript: Transcript) -> tuple[Cue, ...]:

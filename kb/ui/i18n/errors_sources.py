@@ -118,6 +118,14 @@ DE: dict[str, tuple[str, str]] = {
         "{path} ist leer (0 Byte).",
         "Die Datei noch einmal herunterladen oder kopieren.",
     ),
+    "file.transcript_alone": (
+        "{path} ist ein Transkript, und seine Aufnahme ist weder genannt noch in der Bibliothek.",
+        "Die Aufnahme mit angeben, unter demselben Namen: vortrag.mp4 vortrag.srt",
+    ),
+    "note.brought_transcript": (
+        "{names} wird als Transkript übernommen: Der Ton wird nicht erkannt.",
+        "Damit er erkannt wird, die Aufnahme allein angeben.",
+    ),
     "file.special": (
         "{path} ist weder eine Datei noch ein Ordner.",
         "Den Pfad einer Mediendatei oder eines Ordners angeben.",

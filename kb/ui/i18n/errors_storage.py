@@ -83,7 +83,12 @@ DE: dict[str, tuple[str, str]] = {
     ),
     "transcript.not_read": (
         "{path} wird nicht als Transkript gelesen: {reason}.",
-        "Bekannt sind Text, SubRip (srt), WebVTT (vtt) und das JSON von Whisper.",
+        "Gelesen werden diese Endungen: {known}",
+    ),
+    "transcript.foreign_time": (
+        "{path} wird nicht als Transkript gelesen: {place} hat die Zeit {time}, die keine Aufnahme "
+        "hat.",
+        "Die Zeit in der Datei berichtigen, dann: kb reindex",
     ),
     "item.transcript_gone": (
         "Das Transkript von {item_id} ({title}) ist nicht mehr im Bibliotheksordner.",

@@ -7,6 +7,9 @@ EN: dict[str, str] = {
     "paths on this machine; of a folder all media files are taken, subfolders included. Ctrl+Enter "
     "looks at them.",
     "upload_title": "Or files from this computer",
+    "upload_help": "A transcript under the name of its medium (talk.srt beside talk.mp4) is taken "
+    "in with it, and the sound is not recognized. A file under the name of an item in the library "
+    "is its transcript.",
     "upload": "Drop audio or video here",
     "upload_pick": "Browse files",
     "upload_waits": "waits",
@@ -186,6 +189,9 @@ DE: dict[str, str] = {
     "Pfade auf diesem Rechner; von einem Ordner werden alle Mediendateien genommen, auch aus "
     "Unterordnern. Strg+Eingabe schaut sie an.",
     "upload_title": "Oder Dateien von diesem Gerät",
+    "upload_help": "Ein Transkript unter dem Namen seiner Aufnahme (vortrag.srt neben vortrag.mp4) "
+    "wird mit ihr übernommen, und der Ton wird nicht erkannt. Eine Datei unter dem Namen eines "
+    "Eintrags der Bibliothek ist dessen Transkript.",
     "upload": "Ton oder Video hier ablegen",
     "upload_pick": "Dateien wählen",
     "upload_waits": "wartet",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from kb.errors import Cancelled, KBError, RetryLater
 from kb.options import RunOptions
 from kb.service import IngestReport, Service
+from kb.service.brought_transcripts import Reference
 from kb.service.notation import VideoFilters
 from kb.service.views import ListingReport, Scan
 from kb.service.worker_supervisor import worker_supervisor
@@ -78,14 +79,21 @@ class ScanThread:
     def _run(self) -> None:
         service = Service(self._settings)
         try:
-            for number, reference in enumerate(self.request.references):
+            for number, reference in enumerate(self._references(service)):
                 self._scan(service, number, reference)
         except Cancelled:
             pass
         finally:
             service.close()
 
-    def _scan(self, service: Service, number: int, reference: str) -> None:
+    def _references(self, service: Service) -> list[Reference]:
+        """Return the references; a transcript beside its medium is none of its own."""
+        found = service.ingest.references(self.request.references)
+        with self._lock:
+            self._results = [ScanResult(each.text) for each in found]
+        return found
+
+    def _scan(self, service: Service, number: int, reference: Reference) -> None:
         def on_report(report: ListingReport) -> None:
             if self._cancelled.is_set():
                 raise Cancelled("page.replaced", "Something else is looked at now.")
@@ -100,7 +108,7 @@ class ScanThread:
             self._update(number, error=error, temporary=isinstance(error, RetryLater))
         except Exception as error:
             # An error in a thread is not shown automatically: the page must show it.
-            log.exception("Looking at %r failed", reference)
+            log.exception("Looking at %r failed", reference.text)
             self._update(number, error=unexpected_error(error))
 
     def _update(self, number: int, **changes: object) -> None:

@@ -40,7 +40,7 @@ def render() -> None:
             help=text("paths_help"), height=92, persist_state="session",
         )  # fmt: skip
     with dropped:
-        st.markdown(text("upload_title"))
+        st.markdown(text("upload_title"), help=text("upload_help"))
         uploaded = [str(path) for path in dropzone()]
     st.session_state["uploaded"] = uploaded
     busy = bool(st.session_state.get(_BUSY))

@@ -1,0 +1,186 @@
+"""Tables as rows: our CSV and workbook, and Whisper's TSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import time, timedelta
+
+from kb.library.languages import language_code
+from kb.transcript.foreign.rows import Found, Row, grouped, join_words
+from kb.types import Word
+from kb.types.safe_text import exact_text
+
+_START, _END = ("start_s", "start"), ("end_s", "end")
+CELL_LETTERS = 16_000  # of our workbook; a longer text is in several rows
+_NUMBER = re.compile(r"-?\d+[.,]\d+")
+_TEXT, _WORD = ("text",), ("word",)
+
+
+def comma_rows(text: str) -> Found | None:
+    """Return the rows of a table with a header that names start, end and text or word.
+
+    The separator is a comma, a semicolon or a tab. None for any other table.
+    """
+    head = text.split("\n", 1)[0]
+    separator = max(",;\t", key=head.count)
+    table = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    return _table_rows(table, exact_text)
+
+
+def workbook_rows(data: bytes) -> Found | None:
+    """Return the rows of a workbook (xlsx) whose sheets have such a header.
+
+    A text that is too long for a cell continues in the next row. None for another workbook. Raises
+    ValueError for another file.
+    """
+    from openpyxl import load_workbook  # takes a fifth of a second
+
+    try:
+        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        table: list[list[str]] = []
+        for sheet in book.worksheets:
+            cells = [[_shown(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
+            if cells and not table:
+                table = cells if _is_header(cells[0]) else []
+            elif cells and cells[0] == table[0]:
+                table += cells[1:]
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError) as error:
+        raise ValueError("it is no workbook") from error
+    return _table_rows(_joined(table), str)
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    names = [name.strip().lower() for name in cells]
+    return _column(names, _START) is not None and _column(names, _END) is not None
+
+
+def _shown(cell: object) -> str:
+    """Return a cell as text; a time in seconds."""
+    if isinstance(cell, timedelta):
+        return repr(cell.total_seconds())
+    if isinstance(cell, time):
+        since = timedelta(hours=cell.hour, minutes=cell.minute, seconds=cell.second)
+        return repr(since.total_seconds() + cell.microsecond / 1e6)
+    return "" if cell is None else str(cell)
+
+
+def _joined(table: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    joined: list[Sequence[str]] = []
+    for row in table:
+        before = joined[-1] if joined else ()
+        if len(before) > 2 and list(row[:2]) == list(before[:2]) and len(before[2]) >= CELL_LETTERS:
+            joined[-1] = [*before[:2], before[2] + row[2], *before[3:]]
+        else:
+            joined.append(row)
+    return joined
+
+
+def _table_rows(table: Sequence[Sequence[str]], exact: Callable[[str], str]) -> Found | None:
+    if not table:
+        return None
+    names = [name.strip().lower() for name in table[0]]
+    start, end = _column(names, _START), _column(names, _END)
+    words, texts = _column(names, _WORD), _column(names, _TEXT)
+    body = words if words is not None else texts
+    if start is None or end is None or body is None:
+        return None
+    rows: list[Row] = []
+    chances: list[float] = []
+    numbers: list[str] = []
+    for number, cells in enumerate(table[1:], 2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        cells = [*cells, *[""] * (len(names) - len(cells))]
+        place = f"row {number}"
+        rows.append(
+            Row(
+                exact(cells[body]),
+                _seconds(cells[start], place),
+                _seconds(cells[end], place),
+                language=_language(names, cells),
+                place=place,
+            )
+        )
+        chances.append(_chance(names, cells))
+        numbers.append(_cell(names, cells, "segment"))
+    if words is None:
+        return grouped(Found(tuple(rows)))
+    return Found(tuple(_segments(rows, chances, numbers)))
+
+
+def tab_rows(text: str) -> Found | None:
+    """Return the rows of Whisper's table, in milliseconds; None for any other text."""
+    lines = text.split("\n")
+    if [cell.strip().lower() for cell in lines[0].split("\t")] != ["start", "end", "text"]:
+        return None
+    rows: list[Row] = []
+    for number, line in enumerate(lines[1:], 2):
+        start, _, rest = line.partition("\t")
+        end, _, words = rest.partition("\t")
+        if _whole(start) and _whole(end):
+            times = (int(start) / 1000, int(end) / 1000)
+            rows.append(Row(exact_text(words), *times, place=f"line {number}"))
+        elif _NUMBER.fullmatch(start.strip()):
+            return None  # in seconds
+        elif line.strip() and rows:
+            rows[-1] = replace(rows[-1], text=f"{rows[-1].text} {line}")
+    return grouped(Found(tuple(rows)))
+
+
+def _segments(rows: Sequence[Row], chances: Sequence[float], numbers: Sequence[str]) -> list[Row]:
+    """Return the rows of words by the number of their segment."""
+    found: list[Row] = []
+    first = 0
+    for index in range(1, len(rows) + 1):
+        if index < len(rows) and numbers[index] == numbers[first]:
+            continue
+        run = rows[first:index]
+        words = tuple(
+            Word(row.start_s or 0.0, row.end_s or 0.0, row.text, chance)
+            for row, chance in zip(run, chances[first:index], strict=True)
+            if row.text.strip()
+        )
+        if words:
+            text = join_words(word.text for word in words)
+            end_s = max(word.end_s for word in words)
+            found.append(Row(text, words[0].start_s, end_s, words, run[0].language, run[0].place))
+        first = index
+    return found
+
+
+def _column(names: Sequence[str], wanted: Sequence[str]) -> int | None:
+    return next((names.index(name) for name in wanted if name in names), None)
+
+
+def _cell(names: Sequence[str], cells: Sequence[str], name: str) -> str:
+    return cells[names.index(name)].strip() if name in names else ""
+
+
+def _language(names: Sequence[str], cells: Sequence[str]) -> str | None:
+    name = _cell(names, cells, "language")
+    return language_code(name) or (name if re.fullmatch("[a-z]{2,3}", name) else None)
+
+
+def _chance(names: Sequence[str], cells: Sequence[str]) -> float:
+    try:
+        chance = float(_cell(names, cells, "probability").replace(",", "."))
+        return min(1.0, max(0.0, chance))
+    except ValueError:
+        return 1.0
+
+
+def _seconds(cell: str, place: str) -> float:
+    """Return the seconds of a cell; a comma may stand for the decimal point."""
+    try:
+        return float(cell.strip().replace(",", "."))
+    except ValueError:
+        raise ValueError(f"{place}: {cell[:40]!r} is no time in seconds") from None
+
+
+def _whole(cell: str) -> bool:
+    return re.fullmatch(r"\s*-?\d+\s*", cell) is not None
