@@ -254,3 +254,20 @@ def test_small_gaps_are_closed_to_two_frames(pause_s: float, gap_s: float) -> No
     first, second = srt.parse(render(talk, "srt"))
     gap = (second.start - first.end).total_seconds()
     assert gap == pytest.approx(gap_s, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "first"),
+    [
+        ("en", "Yesterday the engineer saw the wonderful bridge of copper.", "saw"),
+        ("en", "We have walked slowly around the wonderful garden of roses.", "around"),
+        ("de", "Wir haben gestern Abend lange über die Geschichte gesprochen.", "lange"),
+        ("fr", "Nous avons parlé longtemps de la maison dans le village hier.", "longtemps"),
+    ],
+)
+def test_a_line_does_not_end_after_an_article(language: str, text: str, first: str) -> None:
+    segments = (Segment(0.0, 5.0, text, ()),)
+    talk = replace(transcript(text), language=language, segments=segments)
+    (cue,) = srt.parse(render(talk, "srt"))
+    upper, _ = cue.content.split("\n")
+    assert upper.split()[-1] == first

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from kb.transcript.chunks import Piece, pieces
+from kb.transcript.formats.leading_words import LEADING_WORDS
 from kb.transcript.formats.line_breaks import (
     READING_SPEED,
     Script,
@@ -21,6 +22,7 @@ from kb.types import Segment, SubtitleLayout
 # The end of a cue inside a phrase costs more than the additional cue (1.0) that avoids it.
 MID_PHRASE_COST = 1.6
 _CLAUSE_COST = 0.6
+LEADING_WORD_COST = 2.1  # the end of a line or a cue after such a word parts it from the next
 _LONGEST_WORD_COLUMNS = 500  # a longer run of letters is cut: no screen has room for it
 
 
@@ -57,8 +59,13 @@ def scripts(segments: Sequence[Segment]) -> list[Script]:
     return found
 
 
-def atoms(segment: Segment, script: Script, layout: SubtitleLayout) -> list[Atom]:
-    """Return the segment's text as atoms; a cue may end after the last one without a cost."""
+def atoms(
+    segment: Segment, script: Script, layout: SubtitleLayout, language: str = ""
+) -> list[Atom]:
+    """Return the segment's text as atoms; a cue may end after the last one without a cost.
+
+    `language` holds for a segment without one.
+    """
     parts = pieces(segment)
     if not parts:
         return []
@@ -67,6 +74,7 @@ def atoms(segment: Segment, script: Script, layout: SubtitleLayout) -> list[Atom
         for each, speed in READING_SPEED.items()
     }
     room = line_columns(layout, {script})
+    leading = LEADING_WORDS.get((segment.language or language)[:2], frozenset())
     found: list[Atom] = []
     for word in _words(parts):
         first = word[0]
@@ -75,23 +83,30 @@ def atoms(segment: Segment, script: Script, layout: SubtitleLayout) -> list[Atom
             space = 0 if first.glued else 1
             width = len(first.text)
             read_s = (width + space) / speeds[script]
-            cost = _break_cost(first.text)
+            cost = _break_cost(first.text, leading)
             found.append(Atom(first.start_s, first.end_s, word, width, space, read_s, cost, script))
             continue
         runs = _timely(_runs(word, script, room), layout.max_s)
-        found.extend(_atom(run, script, speeds) for run in runs)
+        found.extend(_atom(run, script, speeds, leading) for run in runs)
     found[-1] = found[-1]._replace(cost=0.0)
     return found
 
 
-def _atom(run: tuple[Piece, ...], script: Script, speeds: Mapping[Script, float]) -> Atom:
+def _atom(
+    run: tuple[Piece, ...],
+    script: Script,
+    speeds: Mapping[Script, float],
+    leading: frozenset[str],
+) -> Atom:
     text = "".join(piece.text for piece in run)
     width = columns(text)
     space = 0 if run[0].glued else 1
     # A Chinese word in an English text is read as a Chinese word.
     read_s = (characters(text, width) + space) / speeds[script or script_of(text)]
     end_s = max(piece.end_s for piece in run)
-    return Atom(run[0].start_s, end_s, run, width, space, read_s, _break_cost(text), script)
+    return Atom(
+        run[0].start_s, end_s, run, width, space, read_s, _break_cost(text, leading), script
+    )
 
 
 def _words(parts: Sequence[Piece]) -> Iterator[tuple[Piece, ...]]:
@@ -158,10 +173,9 @@ def _cut(word: tuple[Piece, ...], ends: Sequence[int]) -> Iterator[tuple[Piece, 
         run = []
 
 
-def _break_cost(text: str) -> float:
-    mark = text[-1:]
-    if mark.isalnum():
-        return MID_PHRASE_COST
+def _break_cost(text: str, leading: frozenset[str]) -> float:
+    if text[-1:].isalnum():
+        return LEADING_WORD_COST if text.lower() in leading else MID_PHRASE_COST
     mark = text.rstrip("\"'”’»)]」』）")[-1:]
     if mark in ".!?…。！？؟۔।":
         return 0.0

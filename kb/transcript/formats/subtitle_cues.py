@@ -22,7 +22,9 @@ PAUSE_S = 1.0  # a pause of this length or more always ends a cue
 # Speech that begins so much before the end of the speech before it is that of another voice. With
 # the gap between two cues it stays below 0.2 s, the longest time from a word to its cue.
 OVERLAP_S = 0.1
-_MARK_COLUMNS = 5  # a line may be so much longer or shorter than the other to end after a mark
+# A line may be so much longer or shorter than the other to end after a mark, or before a word that
+# belongs to the next one.
+_MARK_COLUMNS = 5
 LATE_MS = 90  # a cue may end so long before its last word begins: more than two frames
 SPREAD_MS = 150  # with `STEP_BACK_S` of a word's own time it stays below the same limit
 
@@ -120,7 +122,7 @@ def _voices(transcript: Transcript, layout: SubtitleLayout) -> list[list[list[At
     runs = [
         run
         for segment, script in zip(segments, scripts(segments), strict=True)
-        if (run := atoms(segment, script, layout))
+        if (run := atoms(segment, script, layout, transcript.language))
     ]
     runs.sort(key=lambda run: run[0].start_s)
     voices: list[list[list[Atom]]] = []
@@ -295,8 +297,12 @@ def _lines(
         for cut in range(line_ends[first], first, -1):
             if not _fits(cut, left - 1, line_ends, count):
                 break
-            mark = cut < count and atoms[cut - 1].cost < MID_PHRASE_COST
-            choices.append((abs(widths[cut] - aim) - (_MARK_COLUMNS if mark else 0), cut))
+            uneven = abs(widths[cut] - aim)
+            if cut < count and atoms[cut - 1].cost < MID_PHRASE_COST:
+                uneven -= _MARK_COLUMNS
+            elif cut < count and atoms[cut - 1].cost > MID_PHRASE_COST:
+                uneven += _MARK_COLUMNS
+            choices.append((uneven, cut))
         cut = min(choices)[1]
         lines.append(_flat(atoms[first:cut]))
         first = cut
