@@ -57,7 +57,11 @@ def subrip(text: str, *, with_tags: bool = False) -> str:
 
 
 def webvtt(text: str) -> str:
-    """Return the text of a WebVTT cue with the escapes of the format."""
+    """Return the text of a WebVTT cue with the escapes of the format.
+
+    A word joiner parts `\\N`, `\\n` and `\\h`, which ffmpeg before version 6 takes for breaks.
+    """
+    text = _COMMAND.sub(rf"\\{JOINER}", text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
