@@ -190,7 +190,12 @@ class SettingsError(UsageError):
 
 
 class ModelUnavailable(UsageError):
-    """The recognizer cannot be loaded; the message names the cause and the available models."""
+    """The recognizer cannot be loaded; the message names the cause and the available models.
+
+    `until` is the time of the next try in epoch seconds, None when it is not known.
+    """
+
+    until: float | None = None
 
 
 class MediaUnavailable(KBError):

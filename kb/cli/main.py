@@ -109,8 +109,8 @@ def transcribe(
                 output / name, source=source, overwrite=overwrite, medium=file
             )
     try:
-        with media_progress(file.name, shown=sys.stderr.isatty()) as progress:
-            transcript = service.transcription.run(file, options, progress)
+        with media_progress(file.name, shown=sys.stderr.isatty()) as (progress, on_fetch):
+            transcript = service.transcription.run(file, options, progress, on_fetch=on_fetch)
         documents = [
             exports.document(transcript, name, request, stem=file.stem)
             for name in exports.formats_of(request, transcript, None)

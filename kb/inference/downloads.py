@@ -1,18 +1,31 @@
-"""Lists the models on this machine with their memory needs, and downloads models."""
+"""The models on this machine: their list, fetch, verification and removal."""
 
 from __future__ import annotations
 
-import contextlib
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from kb.asr.engines import engine_spec
-from kb.asr.engines.model_lookup import DEMO, DEMO_FOLDER, ModelRef, fetch, identify, resolve
+from kb.asr.engines.model_files import RECOGNIZER, missing_files
+from kb.asr.engines.model_lookup import (
+    DEMO,
+    DEMO_FOLDER,
+    ModelRef,
+    cached_models,
+    identify,
+    model_folder,
+    resolve,
+)
 from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape, batch_bytes
+from kb.errors import ModelUnavailable, UsageError
+from kb.hub import cache, fetch_state, records
+from kb.hub.fetch import Conduct, Report
+from kb.hub.fetch_state import FetchState
+from kb.hub.models import adopt, known_ready, remove, verify
 
-if TYPE_CHECKING:
-    from huggingface_hub import CachedRepoInfo
+READY, UNVERIFIED, DAMAGED = "ready", "unverified", "damaged"
 
 
 def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
@@ -20,12 +33,13 @@ def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
 
     `number_bytes`: bytes of one number on this device.
     """
-    cached = _cached_repositories()
+    cached = {name: _size(name) for name in cached_models()}
     standard = find_model(default)
     chosen = standard.repository if standard else default
     rows = []
     for model in known_models():
-        cached_repo = cached.pop(model.repository, None)
+        here = model.repository in cached
+        size = cached.pop(model.repository, 0)
         rows.append(
             ModelFacts(
                 name=model.name,
@@ -36,17 +50,19 @@ def list_models(default: str, number_bytes: int) -> list[ModelFacts]:
                 download_bytes=model.download_bytes,
                 memory_bytes=_memory(model.shape, 1, number_bytes),
                 memory_bytes_16=_memory(model.shape, 16, number_bytes),
-                where="cached" if cached_repo else "",
-                disk_bytes=cached_repo.size_on_disk if cached_repo else 0,
+                where="cached" if here else "",
+                disk_bytes=size,
                 default=model.repository == chosen,
+                state=model_state(model.repository),
             )
         )
-    for name, repository in sorted(cached.items()):
-        rows.append(_describe_model(name, repository.size_on_disk, name == default, number_bytes))
+    for name, size in sorted(cached.items()):
+        row = _describe_model(name, size, name == default, number_bytes)
+        rows.append(replace(row, state=model_state(name)))
     if DEMO_FOLDER.is_dir():
         size = sum(file.stat().st_size for file in DEMO_FOLDER.iterdir())
         demo = _describe_model(DEMO, size, default == DEMO, number_bytes)
-        rows.append(replace(demo, where="bundled", languages=2, download_bytes=0))
+        rows.append(replace(demo, where="bundled", languages=2, download_bytes=0, state=READY))
     return rows
 
 
@@ -71,30 +87,152 @@ def _memory(shape: ModelShape | None, windows: int, number_bytes: int) -> int:
     return batch_bytes(shape, windows, number_bytes) if shape else 0
 
 
-def _cached_repositories() -> dict[str, CachedRepoInfo]:
-    """Return repositories of the hub's cache that hold a recognizer with its weights."""
-    from huggingface_hub import scan_cache_dir
-
-    from kb.asr.engines.model_lookup import cached_models
-
-    names = set(cached_models())
-    names |= {
-        model.repository for model in known_models() if not engine_spec(model.engine).processor_file
-    }
-    with contextlib.suppress(Exception):  # no cache yet, or a cache of another layout
-        return {repo.repo_id: repo for repo in scan_cache_dir().repos if repo.repo_id in names}
-    return {}
+def _size(repository: str) -> int:
+    folder = cache.current_snapshot(repository)
+    if folder is None:
+        return 0
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def pull(name: str) -> ModelRef:
-    """Download a model's files into the hub's cache; existing files are kept.
+def model_state(repository: str) -> str:
+    """Return the state of a hub model on this machine, without reading its weights.
 
-    Raises ModelUnavailable: unknown name, no network, access refused, or not enough space.
+    `ready`: sizes and digests were compared; `unverified`: complete, compared at the first use;
+    `damaged`: a file has changed; the state of a fetch (see FetchState); empty if it is not here.
+    """
+    place = cache.repository_folder(repository)
+    fetch = fetch_state.read_state(place)
+    if fetch is not None:
+        return fetch.state
+    record = records.read(place)
+    if record is not None:
+        return READY if records.is_current(record) else DAMAGED
+    snapshot = cache.current_snapshot(repository)
+    return UNVERIFIED if snapshot is not None and not missing_files(snapshot) else ""
+
+
+def fetches() -> list[FetchState]:
+    """Return the fetches of this user that are not complete, the latest first."""
+    return fetch_state.all_states()
+
+
+def pull(
+    name: str,
+    *,
+    again: bool = False,
+    report: Report = lambda state: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    conduct: Conduct | None = None,
+) -> ModelRef:
+    """Fetch a model's files into the hub's cache; complete and verified files are kept.
+
+    With `again`, files are replaced where the hub has others. Raises ModelUnavailable: unknown
+    name, no network, access refused; and Cancelled.
     """
     ref = resolve(name)
-    if not ref.local:
-        fetch(ref)
+    model_folder(ref, again=again, report=report, cancelled=cancelled, conduct=conduct)
     return ref
+
+
+def verify_model(
+    name: str, moved: Callable[[int, int], None] = lambda done, size: None
+) -> Verification:
+    """Compare all files of a model with their digests; a folder with its headers and index.
+
+    Raises ModelUnavailable if the model is not on this machine.
+    """
+    ref = resolve(name)
+    if ref.local:
+        return Verification(name, ref.target, tuple(missing_files(Path(ref.target))))
+    known = records.read(cache.repository_folder(ref.target)) or adopt(ref.target, RECOGNIZER)
+    if known is None:
+        snapshot = cache.current_snapshot(ref.target)
+        if snapshot is None:
+            raise not_here(name)
+        lacking = missing_files(snapshot) or _other_bytes(snapshot)
+        return Verification(name, str(snapshot), tuple(lacking))
+    record, damaged = verify(ref.target, moved)
+    if record is None:
+        raise not_here(name)
+    return Verification(name, str(record.folder), damaged, record.size)
+
+
+def _other_bytes(snapshot: Path) -> list[str]:
+    """Return the files whose blob has another digest than its name says."""
+    return [
+        path.name
+        for path in sorted(snapshot.iterdir())
+        if path.is_symlink()
+        and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", path.readlink().name)
+        and not (path.is_file() and cache.has_digest(path, path.readlink().name))
+    ]
+
+
+def not_here(name: str) -> ModelUnavailable:
+    """Return the error of a model that is not on this machine."""
+    return ModelUnavailable(
+        "model.not_here",
+        "Model {name} is not on this machine.",
+        hint="See what is: kb models. Fetch it with: kb models pull {name}",
+        name=name,
+    )
+
+
+def remove_model(name: str) -> int:
+    """Remove a hub model and the parts of its fetch; return the bytes.
+
+    Raises UsageError for a folder or the bundled model, ModelUnavailable if it is not here.
+    """
+    ref = resolve(name)
+    if ref.local:
+        raise UsageError(
+            "model.not_removable",
+            "{name} is a folder, which is not removed here.",
+            hint="kb models remove takes models that were fetched from the hub.",
+            name=name,
+        )
+    if not cache.repository_folder(ref.target).is_dir():
+        raise not_here(name)
+    return remove(ref.target)
+
+
+def stop_fetch(name: str, what: fetch_state.Request) -> None:
+    """Ask the process that fetches a model to pause or to cancel.
+
+    A fetch that no process works on is cancelled here. Raises ModelUnavailable.
+    """
+    ref = resolve(name)
+    place = cache.repository_folder(ref.target)
+    state = fetch_state.read_state(place)
+    if ref.local or state is None:
+        raise ModelUnavailable(
+            "model.no_fetch",
+            "Model {name} is not being fetched.",
+            hint="See what is: kb models",
+            name=name,
+        )
+    if state.state in ("waiting", "fetching", "verifying"):
+        fetch_state.request(place, what)
+    elif what == "cancel":
+        for part in (place / "blobs").glob(f"*{cache.PART_SUFFIX}"):
+            part.unlink(missing_ok=True)
+        fetch_state.forget_state(place)
+
+
+def is_ready(name: str) -> bool:
+    """Return True if a model can be loaded without a fetch. Raises ModelUnavailable."""
+    ref = resolve(name)
+    return ref.local or known_ready(ref.target) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The result of a verification: `damaged` files of the model in `folder`; `size` in bytes."""
+
+    name: str
+    folder: str
+    damaged: tuple[str, ...]
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +241,7 @@ class ModelFacts:
 
     `languages`: number of languages that it supports; `memory_bytes` and `memory_bytes_16`: device
     memory with one window and with 16, in the number format of this device; `where`: `bundled`,
-    `cached` or empty; `disk_bytes`: size on this machine's disk.
+    `cached` or empty; `disk_bytes`: size on this machine's disk; `state`: see `model_state`.
     """
 
     name: str
@@ -117,3 +255,4 @@ class ModelFacts:
     where: str = ""
     disk_bytes: int = 0
     default: bool = False
+    state: str = ""

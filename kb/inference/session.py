@@ -21,6 +21,7 @@ from gpu.throttle import Governor, ThrottleLimits
 from gpu.throughput import Calibration
 from kb.asr.batching.adjustable_semaphore import AdjustableSemaphore
 from kb.asr.quality.repair_budget import RepairBudget
+from kb.hub.fetch import Report
 from kb.inference.memory_fit import estimate_memory
 from kb.inference.model_lock import ModelLock
 from kb.options import RunOptions
@@ -81,6 +82,8 @@ class InferenceSession:
         self._on_snapshot = on_snapshot
         self._calibrations = calibrations
         self._cpu_reason = cpu_reason
+        # Gets the state of a model's fetch several times a second.
+        self.on_fetch: Report = lambda state: None
         self._monitor: Monitor | None = None
         self._governor = Governor(
             ThrottleLimits(
@@ -156,6 +159,7 @@ class InferenceSession:
 
         Raises ModelUnavailable, SettingsError, Cancelled.
         """
+        self._fetch_models(options, cancelled)
         with self._lock:
             self._load_if_needed(options, cancelled)
 
@@ -261,6 +265,7 @@ class InferenceSession:
         """
         from kb.asr.engines import load_engine
 
+        self._fetch_models(options, None)
         with self._lock:
             self._unload()
             manager = self._set_up(options)
@@ -311,6 +316,7 @@ class InferenceSession:
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
     ) -> Iterator[tuple[Batcher, SpeechDetector]]:
         """Keep the model of these options loaded for one medium, until the block ends."""
+        self._fetch_models(options, cancelled)
         with self._lock:
             found = self._load_if_needed(options, cancelled)
             self._model_lock.acquire()
@@ -319,6 +325,21 @@ class InferenceSession:
         finally:
             with self._lock:
                 self._model_lock.release()
+
+    def _fetch_models(
+        self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
+    ) -> None:
+        """Fetch the files of these options' models, without the lock: other models go on."""
+        if self._model_lock.loaded == (options.engine, options.model):
+            return
+        from kb.inference.model_fetch import fetch_models
+
+        fetch_models(
+            options.engine,
+            options.model,
+            report=self.on_fetch,
+            cancelled=cancelled or (lambda: False),
+        )
 
     def _load_if_needed(
         self, options: TranscriptionOptions, cancelled: Callable[[], bool] | None
@@ -329,11 +350,17 @@ class InferenceSession:
         if self._batcher is None or self._model_lock.loaded != model_key:
             from kb.asr.batching.batcher import Batcher
             from kb.asr.engines import load_engine
+            from kb.inference.model_trial import try_model
 
             self._unload()
             self._options = options
             manager = self._set_up(options)
             engine = load_engine(options.engine, options.model, manager)
+            try:
+                try_model(engine, options.model, manager)
+            except BaseException:
+                engine.close()
+                raise
             baseline_bytes = manager.memory().used - manager.permanent_bytes
             memory = estimate_memory(
                 options.engine, options.model, manager, self._calibrations(), baseline_bytes

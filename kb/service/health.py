@@ -111,7 +111,9 @@ def _hardware(settings: Settings, session: InferenceSession) -> list[HealthCheck
 
 
 def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
+    from kb.asr.engines.model_files import missing_files
     from kb.asr.engines.model_lookup import cached_models, resolve
+    from kb.inference.downloads import DAMAGED, READY, UNVERIFIED, model_state
 
     try:
         name = session.model_name()
@@ -119,10 +121,24 @@ def _model(settings: Settings, session: InferenceSession) -> HealthCheck:
     except KBError as error:
         return _failed("Model", error)
     if ref.local:
+        lacking = missing_files(Path(ref.target))
+        if lacking:
+            detail = f"{name} in {ref.target} lacks {', '.join(lacking)}"
+            return HealthCheck("Model", "fail", detail, "Copy the folder again.")
         return HealthCheck("Model", "ok", f"{name} in {ref.target}")
+    state = model_state(ref.target)
+    if state == READY:
+        return HealthCheck("Model", "ok", f"{ref.target}, cached and verified")
+    if state == UNVERIFIED:
+        detail = f"{ref.target}, cached; its digests are compared at the first use"
+        return HealthCheck("Model", "ok", detail)
+    fetch_again = f"It is fetched at the next use; now: kb models pull {name}"
+    if state == DAMAGED:
+        detail = f"{ref.target} has changed since it was verified"
+        return HealthCheck("Model", "warn", detail, f"kb models verify {name}. {fetch_again}")
+    if state:
+        return HealthCheck("Model", "warn", f"{ref.target}: its fetch is {state}", fetch_again)
     cached = cached_models()
-    if ref.target in cached:
-        return HealthCheck("Model", "ok", f"{ref.target}, cached")
     others = f" Cached here: {', '.join(cached)}." if cached else ""
     return HealthCheck(
         "Model",

@@ -1,8 +1,8 @@
-"""The available recognizers, and the download of their files."""
+"""The available recognizers: list, fetch, verification and removal of their files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,9 @@ from kb.inference.session import InferenceSession
 
 if TYPE_CHECKING:
     from kb.asr.engines.model_lookup import ModelRef
-    from kb.inference.downloads import ModelFacts
+    from kb.hub.fetch import Report
+    from kb.hub.fetch_state import FetchState, Request
+    from kb.inference.downloads import ModelFacts, Verification
 
 
 @dataclass
@@ -32,8 +34,41 @@ class Models:
 
         return tuple(ENGINES)
 
-    def pull(self, name: str) -> ModelRef:
-        """Download a model's files. Raises ModelUnavailable."""
+    def pull(
+        self,
+        name: str,
+        *,
+        again: bool = False,
+        report: Report = lambda state: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> ModelRef:
+        """Fetch a model's files. Raises ModelUnavailable and Cancelled."""
         from kb.inference.downloads import pull
 
-        return pull(name)
+        return pull(name, again=again, report=report, cancelled=cancelled)
+
+    def verify(
+        self, name: str, moved: Callable[[int, int], None] = lambda done, size: None
+    ) -> Verification:
+        """Compare all files of a model with their digests. Raises ModelUnavailable."""
+        from kb.inference.downloads import verify_model
+
+        return verify_model(name, moved)
+
+    def remove(self, name: str) -> int:
+        """Remove a fetched model; return the bytes. Raises UsageError and ModelUnavailable."""
+        from kb.inference.downloads import remove_model
+
+        return remove_model(name)
+
+    def fetches(self) -> Sequence[FetchState]:
+        """Return the fetches that are not complete, the latest first."""
+        from kb.inference.downloads import fetches
+
+        return fetches()
+
+    def stop_fetch(self, name: str, what: Request) -> None:
+        """Ask the process that fetches a model to pause or to cancel. Raises ModelUnavailable."""
+        from kb.inference.downloads import stop_fetch
+
+        stop_fetch(name, what)

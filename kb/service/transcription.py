@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kb.hub.fetch import Report
 from kb.inference.session import InferenceSession, TranscriptionOptions
 from kb.options import RunOptions
 from kb.types import Transcript
@@ -27,12 +28,17 @@ class Transcription:
         options: RunOptions,
         progress: Callable[[float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        on_fetch: Report = lambda state: None,
     ) -> Transcript:
-        """Return the transcript of one file; nothing is stored. Raises any KBError."""
+        """Return the transcript of one file; nothing is stored. Raises any KBError.
+
+        `on_fetch` gets the state of the model's fetch, if it has to be fetched.
+        """
         from kb.media import sha256_of
         from kb.media.probe import probe
 
         probe(path)  # raises for an unusable file before a model is loaded
+        self.session.on_fetch = on_fetch
         return self.session.transcribe(
             path,
             self.options(options),

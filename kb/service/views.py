@@ -18,7 +18,9 @@ from gpu.status import Machine as Machine
 from gpu.throughput import Calibration as Calibration
 from gpu.throughput import Estimate as Estimate
 from gpu.throughput import Speed as Speed
+from kb.hub.fetch_state import FetchState as FetchState
 from kb.inference.downloads import ModelFacts as ModelFacts
+from kb.inference.downloads import Verification as Verification
 
 # The queue
 from kb.jobs.queue.client import JobQueue as JobQueue

@@ -32,16 +32,15 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(DEMO_FOLDER, tmp_path / "model"))
 
 
-def cached(cache: Path, name: str, weights: bytes) -> None:
+def cached(cache: Path, name: str, *, weights: bool) -> None:
     """Write a model to the hub's cache in the layout of its client."""
     place = cache / f"models--{name.replace('/', '--')}"
     snapshot = place / "snapshots" / "abc"
-    snapshot.mkdir(parents=True)
+    shutil.copytree(DEMO_FOLDER, snapshot)
     (place / "refs").mkdir()
     (place / "refs" / "main").write_text("abc")
-    (snapshot / "preprocessor_config.json").write_text("{}")
-    if weights:
-        (snapshot / "model.safetensors").write_bytes(weights)
+    if not weights:
+        (snapshot / "model.safetensors").unlink()
 
 
 def test_names(folder: Path) -> None:
@@ -52,6 +51,18 @@ def test_names(folder: Path) -> None:
     assert resolve("someone/their-whisper") == model_lookup.ModelRef(
         "someone/their-whisper", "someone/their-whisper", local=False
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tiny", "Tiny", " tiny ", "whisper-tiny", "Whisper-Tiny", "openai/whisper-tiny",
+        "OpenAI/Whisper-Tiny", "openai/whisper-tiny\n", "https://huggingface.co/openai/whisper-tiny",
+        "https://huggingface.co/openai/whisper-tiny/tree/main", "http://mirror/openai/whisper-tiny/",
+    ],
+)  # fmt: skip
+def test_one_model_by_all_its_names(name: str) -> None:
+    assert resolve(name).target == "openai/whisper-tiny"
 
 
 @pytest.mark.parametrize(
@@ -192,8 +203,8 @@ def test_a_model_that_does_not_fit_raises_a_gpu_error(monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 def test_a_hub_model_without_network_fails_fast_and_names_what_is_there(tmp_path: Path) -> None:
-    cached(tmp_path / "hub", "openai/whisper-small", b"x")
-    cached(tmp_path / "hub", "openai/whisper-medium", b"")
+    cached(tmp_path / "hub", "openai/whisper-small", weights=True)
+    cached(tmp_path / "hub", "openai/whisper-medium", weights=False)
     program = (
         "import sys, time\n"
         "from gpu.manager import GPUManager\n"

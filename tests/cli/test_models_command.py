@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kb.asr.engines.model_lookup import DEMO_FOLDER, files_to_fetch
+from kb.asr.engines.model_files import files_to_fetch
+from kb.asr.engines.model_lookup import DEMO_FOLDER
 from kb.settings import PROJECT_ROOT
 from tests.fakes.hub import FakeHub
 
@@ -81,9 +82,7 @@ def test_only_the_files_that_loading_needs_are_fetched() -> None:
         "config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
         "model.safetensors.index.json",
     ]  # fmt: skip
-    assert files_to_fetch(["config.json", "pytorch_model.bin"]) == [
-        "config.json", "pytorch_model.bin",
-    ]  # fmt: skip
+    assert files_to_fetch(["config.json", "pytorch_model.bin"]) == ["config.json"]
     assert files_to_fetch(["config.json", "model.onnx"]) == ["config.json"]
 
 
@@ -115,11 +114,11 @@ def test_a_model_is_fetched_once_listed_and_works_without_the_hub(tmp_path: Path
 
 TRY_EACH = """
 import sys
-from kb.asr.engines.model_lookup import fetch, resolve
+from kb.asr.engines.model_lookup import model_folder, resolve
 from kb.errors import ModelUnavailable
 for name in sys.argv[1:]:
     try:
-        fetch(resolve(name))
+        model_folder(resolve(name))
     except ModelUnavailable as error:
         print(error.code, error.values["name"], "|", error.hint)
 """

@@ -92,7 +92,7 @@ class Lab:
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of this library's processes, without the settings of the shell."""
         clean = {name: value for name, value in os.environ.items() if name not in NO_SETTINGS}
-        return {**clean, **self.values, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **more}
+        return {**clean, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **self.values, **more}
 
     # Processes
 

@@ -126,8 +126,8 @@ ERRORS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "model": (
         lambda _: no_model(OSError("no network"))(),
-        "Modell org/x ließ sich nicht holen: no network",
-        "Netz und Platz auf der Platte prüfen, dann noch einmal. Auf diesem Rechner gibt es:",
+        "Modell org/x lässt sich nicht laden: no network",
+        "Es ist vielleicht kein Whisper-Modell. Auf diesem Rechner gibt es:",
     ),
 }  # fmt: skip
 

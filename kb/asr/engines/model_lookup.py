@@ -1,18 +1,24 @@
-"""Resolves a model's name, fetches its files and reads its weights; errors name the next step."""
+"""Resolves a model's name, finds its files and reads its weights; errors name the next step."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from kb.asr.engines import ENGINES, engine_spec, errors
+from kb.asr.engines.model_check import check_finite, check_model
+from kb.asr.engines.model_files import DESCRIBED, RECOGNIZER, missing_files, weights_files
 from kb.asr.engines.model_registry import find_model, known_models
 from kb.asr.engines.spec import ModelShape
-from kb.errors import ModelUnavailable
+from kb.errors import KBError, ModelUnavailable
+from kb.hub import cache, records
+from kb.hub.fetch import Conduct, Report
+from kb.hub.models import ready
 from kb.settings import PROJECT_ROOT
 from kb.storage.model_names import check_no_folder_here, is_path
 from kb.types.safe_text import without_unsafe_advice
@@ -24,8 +30,7 @@ DEMO = "demo"
 DEMO_FOLDER = PROJECT_ROOT / "models" / "demo-whisper"
 DEFAULT_GPU = "openai/whisper-large-v3-turbo"
 DEFAULT_CPU = "openai/whisper-base"
-
-HUB_PATIENCE_S = 8.0  # timeout of the first request to the hub
+ITSELF = "itself-1"  # the check of a model against itself, recorded where it has passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +46,11 @@ def resolve(name: str) -> ModelRef:
     """Return the model for a name from the user.
 
     `demo` is the bundled recognizer; `large-v3` and other short names are OpenAI's models;
-    `org/name` is a hub name; the path of an existing folder is that folder. Raises ModelUnavailable
-    for anything else, and for a hub name that is a folder here too.
+    `org/name` is a hub name, or the address of its page; the path of an existing folder is that
+    folder. Raises ModelUnavailable for anything else, and for a hub name that is a folder here too.
     """
+    if not Path(name).exists():
+        name = _without_address(name.strip())
     if name == DEMO:
         return ModelRef(name, str(DEMO_FOLDER), local=True)
     known = find_model(name)
@@ -68,6 +75,17 @@ def resolve(name: str) -> ModelRef:
     )
 
 
+def _without_address(name: str) -> str:
+    """Return the hub name in the address of a model's page, any other name unchanged."""
+    if not name.startswith(("https://", "http://")):
+        return name
+    with suppress(ValueError):
+        parts = [part for part in urlsplit(name).path.split("/") if part]
+        if len(parts) >= 2:
+            return "/".join(parts[:2])
+    return name
+
+
 def shape_of(name: str) -> ModelShape | None:
     """Return the shape of a model by its name, None if it is unknown or not on this machine."""
     return identify(name)[1]
@@ -87,10 +105,8 @@ def identify(name: str) -> tuple[str, ModelShape | None]:
     known = find_model(ref.target)
     if known is not None:
         return known.engine, known.shape
-    from huggingface_hub import try_to_load_from_cache
-
-    path = try_to_load_from_cache(ref.target, "config.json")
-    return _identify_folder(Path(path).parent) if isinstance(path, str) else ("", None)
+    snapshot = cache.current_snapshot(ref.target)
+    return _identify_folder(snapshot) if snapshot is not None else ("", None)
 
 
 def _identify_folder(folder: Path) -> tuple[str, ModelShape | None]:
@@ -110,57 +126,125 @@ def is_demo(name: str) -> bool:
 
 
 def cached_models() -> list[str]:
-    """Return the hub names whose weights and processor are complete in the local cache, sorted.
+    """Return the hub names of the recognizers that are complete in the local cache, sorted.
 
-    Only repositories with the `processor_file` of an engine are listed.
+    Completeness is that of `missing_files`; digests are compared before the first use.
     """
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    try:
-        cache = scan_cache_dir()
-    except (CacheNotFound, OSError, ValueError):
-        return []
-    processor_files = {engine_spec(engine).processor_file for engine in ENGINES} - {""}
     names = []
-    for repo in cache.repos:
-        files = {file.file_name for revision in repo.revisions for file in revision.files}
-        has_weights = any(f.endswith((".safetensors", ".bin")) for f in files)
-        if repo.repo_type == "model" and has_weights and processor_files & files:
-            names.append(str(repo.repo_id))
+    with suppress(OSError):
+        for folder in cache.cache_folder().glob("models--*--*"):
+            name = folder.name.removeprefix("models--").replace("--", "/", 1)
+            snapshot = cache.current_snapshot(name)
+            if snapshot is not None and not missing_files(snapshot):
+                names.append(name)
     return sorted(names)
 
 
-def read_pretrained(
-    ref: ModelRef, read: Callable[[bool], tuple[Any, Any]], manager: GPUManager
-) -> tuple[Any, Any]:
-    """Return a model on the manager's device and its processor, from this machine or the hub.
+def model_folder(
+    ref: ModelRef,
+    *,
+    again: bool = False,
+    report: Report = lambda state: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    conduct: Conduct | None = None,
+) -> Path:
+    """Return the folder of a complete model; a hub model that is not complete is fetched.
 
-    `read(offline)` loads them with transformers; offline it raises OSError if files are missing.
-    Raises ModelUnavailable, GPUError if the model does not fit, and DeviceLost.
+    Raises ModelUnavailable and Cancelled.
+    """
+    if ref.local:
+        return Path(ref.target)
+    try:
+        return ready(
+            ref.target,
+            RECOGNIZER,
+            again=again,
+            report=report,
+            cancelled=cancelled,
+            conduct=conduct,
+        ).folder
+    except ModelUnavailable as error:
+        if error.code != "model.hub_unreachable":
+            raise
+        offline = ModelUnavailable(
+            "model.offline",
+            "Model {name} is not on this machine, and the model hub cannot be reached.",
+            hint="Connect to the network once to fetch it. On this machine now: {models_here}.",
+            retryable=True,
+            name=ref.target,
+            models_here=models_here(),
+        )
+        offline.until = error.until
+        raise offline from error
+
+
+def has_passed(name: str, check: str) -> bool:
+    """Return True if a model has passed a check and its files are still the same."""
+    ref = resolve(name)
+    if is_demo(name):
+        return True
+    return records.has_passed(_place(ref), check)
+
+
+def mark_passed(name: str, check: str) -> None:
+    """Record that a model has passed a check; a folder's files are recorded without digests."""
+    ref = resolve(name)
+    if is_demo(name):
+        return
+    place = _place(ref)
+    if ref.local and not (records.read(place) and records.has_passed(place, "")):
+        described = (path.name for path in place.iterdir() if path.name.endswith(DESCRIBED))
+        files = sorted({*weights_files(place), *described})
+        records.write_unverified(place, files)
+    records.add_check(place, check)
+
+
+def _place(ref: ModelRef) -> Path:
+    return Path(ref.target).resolve() if ref.local else cache.repository_folder(ref.target)
+
+
+def read_pretrained(
+    ref: ModelRef, read: Callable[[Path], tuple[Any, Any]], manager: GPUManager
+) -> tuple[Any, Any]:
+    """Return a model on the manager's device and its processor.
+
+    `read(folder)` loads them from a complete folder with transformers. Raises ModelUnavailable,
+    GPUError if the model does not fit, DeviceLost and Cancelled.
     """
     import transformers
+    from transformers import dynamic_module_utils
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    # The hub's client logs every retry of every file.
+    # Without a time-out for its question, transformers refuses code of a repository at once.
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    folder = model_folder(ref)
+    passed = has_passed(ref.name, ITSELF)
     try:
-        try:
-            model, processor = read(True)
-        except OSError:
-            if ref.local:
-                raise
-            # Some or all files are not on this machine.
-            _reach_hub(ref)
-            model, processor = read(False)
+        if not passed:
+            _check(ref, folder)
+        model, processor = read(folder)
         model.eval().requires_grad_(False).to(manager.device)
+        if not passed:
+            check_finite(ref.name, model)
+            mark_passed(ref.name, ITSELF)
     except Exception as error:
         found = errors.loading_error(error, ref.name, manager) or _explain(ref, error)
         if found is error:
             raise
         raise found from error
     return model, processor
+
+
+def _check(ref: ModelRef, folder: Path) -> None:
+    """Check a model against itself; a folder's error says that it has to be copied again."""
+    try:
+        check_model(ref.name, folder)
+    except ModelUnavailable as error:
+        if ref.local and error.code == "model.contradicts_itself":
+            raise _explain(ref, error) from error
+        raise
 
 
 def check_weights(ref: ModelRef, info: Mapping[str, Any]) -> None:
@@ -177,92 +261,8 @@ def check_weights(ref: ModelRef, info: Mapping[str, Any]) -> None:
         )
 
 
-def fetch(ref: ModelRef) -> None:
-    """Download a hub model's files into the cache; an interrupted download is resumed.
-
-    Only the files needed for loading are downloaded: configuration, vocabulary and one format of
-    the weights (a repository may hold the same weights in four formats). Raises ModelUnavailable.
-    """
-    from huggingface_hub import HfApi, snapshot_download
-
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    _reach_hub(ref)
-    try:
-        names = HfApi().list_repo_files(ref.target)
-        files = files_to_fetch(names)
-        if not any(name.endswith((".safetensors", ".bin")) for name in files):
-            raise ModelUnavailable(
-                "model.no_weights",
-                "Model {name}: the hub holds no weights that can be used here.",
-                hint="Choose another model. On this machine now: {models_here}.",
-                name=ref.target,
-                models_here=models_here(),
-            )
-        snapshot_download(ref.target, allow_patterns=files)
-    except ModelUnavailable:
-        raise
-    except Exception as error:
-        raise _explain(ref, error) from error
-
-
-def files_to_fetch(names: Sequence[str]) -> list[str]:
-    """Return the files of a repository that loading needs."""
-    plain = [name for name in names if "/" not in name]
-    described = [n for n in plain if n.endswith((".json", ".txt", ".model", ".jinja"))]
-    for pattern in _WEIGHTS:
-        found = [name for name in plain if re.fullmatch(pattern, name)]
-        if found:
-            other = [n for n in described if ".index." in n]
-            stem = re.sub(r"-\d+-of-\d+", "", found[0])
-            own = [n for n in other if n == f"{stem}.index.json" and "-of-" in found[0]]
-            return sorted({*found, *own, *(n for n in described if n not in other)})
-    return sorted(described)
-
-
-# The first format that a repository has is downloaded.
-_WEIGHTS = (
-    r"model\.safetensors",
-    r"model-\d+-of-\d+\.safetensors",
-    r"pytorch_model\.bin",
-    r"pytorch_model-\d+-of-\d+\.bin",
-)
-
-
-def _reach_hub(ref: ModelRef) -> None:
-    """Raise ModelUnavailable if the hub cannot be reached within seconds.
-
-    Without this check the hub's client tries each of a model's files six times, which takes three
-    minutes, before it reports the failure.
-    """
-    import requests
-    from huggingface_hub import constants
-
-    offline = ModelUnavailable(
-        "model.offline",
-        "Model {name} is not on this machine, and the model hub cannot be reached.",
-        hint="Connect to the network once to fetch it. On this machine now: {models_here}.",
-        retryable=True,
-        name=ref.target,
-        models_here=models_here(),
-    )
-    if constants.HF_HUB_OFFLINE:
-        raise offline
-    try:
-        requests.head(constants.ENDPOINT, timeout=HUB_PATIENCE_S, allow_redirects=False)
-    except requests.RequestException as error:
-        raise offline from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
 def _explain(ref: ModelRef, error: Exception) -> ModelUnavailable:
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
-
+    """Return the error of a model whose files are here and cannot be loaded."""
     if ref.local:
         return ModelUnavailable(
             "model.folder_damaged",
@@ -270,43 +270,7 @@ def _explain(ref: ModelRef, error: Exception) -> ModelUnavailable:
             hint="The files are damaged or not a Whisper model; copy the folder again, or use "
             "--model demo to try the rest.",
             folder=ref.target,
-            cause=_first_line(error),
-        )
-    for cause in _causes(error):
-        if isinstance(cause, GatedRepoError):
-            return ModelUnavailable(
-                "model.gated",
-                "Model {name}: access has to be granted on the hub first.",
-                hint="Accept its terms there and log in with: hf auth login",
-                name=ref.target,
-            )
-        if isinstance(cause, RepositoryNotFoundError):
-            return ModelUnavailable(
-                "model.not_on_hub",
-                "Model {name}: the hub knows no such model.",
-                hint="On this machine now: {models_here}.",
-                name=ref.target,
-                models_here=models_here(),
-            )
-    for cause in _causes(error):
-        if isinstance(cause, HfHubHTTPError) and getattr(cause, "response", None) is not None:
-            return ModelUnavailable(
-                "model.hub_error",
-                "Model {name}: the hub answered {status}.",
-                hint="Try again later. On this machine now: {models_here}.",
-                name=ref.target,
-                status=cause.response.status_code,
-                models_here=models_here(),
-            )
-    if isinstance(error, OSError):
-        return ModelUnavailable(
-            "model.not_fetched",
-            "Model {name} could not be fetched: {cause}",
-            hint="Check the network and the space on the disk, and try again. On this machine "
-            "now: {models_here}.",
-            name=ref.target,
-            cause=_first_line(error),
-            models_here=models_here(),
+            cause=error if isinstance(error, KBError) else _first_line(error),
         )
     return ModelUnavailable(
         "model.not_loaded",

@@ -18,5 +18,13 @@ def known_models() -> list[KnownModel]:
 
 
 def find_model(name: str) -> KnownModel | None:
-    """Return the model with this short name or repository, None for another name."""
-    return next((model for model in known_models() if name in (model.name, model.repository)), None)
+    """Return the model with this short name or repository, None for another name.
+
+    Case does not matter, and the owner of a repository may be left out.
+    """
+    wanted = name.casefold()
+    for model in known_models():
+        repository = model.repository.casefold()
+        if wanted in (model.name.casefold(), repository, repository.partition("/")[2]):
+            return model
+    return None

@@ -76,6 +76,15 @@ def _no_shape(folder: Path) -> ModelShape | None:
     return None
 
 
+def _needs_nothing(model: str) -> tuple[str, ...]:
+    return ()
+
+
+def needs_itself(model: str) -> tuple[str, ...]:
+    """Return the model alone, for an engine that loads no other one."""
+    return (model,)
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """An engine's description, named by one line of `kb.asr.engines.ENGINES`.
@@ -83,8 +92,8 @@ class EngineSpec:
     `load(model, manager)` loads a model onto the manager's device. `package` has to be
     importable, else `install_hint` is the command that installs it. `shape_from_folder` returns
     the shape of a saved model, None for a model of another engine. `models` are the known models,
-    largest first. `processor_file`: a cached copy without this file is incomplete; empty if there
-    is no such check. `memory_outside_torch`: torch does not count the engine's device memory.
+    largest first. `needs(model)`: the models that are fetched before `load`, which are named like
+    `model`. `memory_outside_torch`: torch does not count the engine's device memory.
     """
 
     load: Callable[[str, GPUManager], Engine]
@@ -92,7 +101,7 @@ class EngineSpec:
     install_hint: str = ""
     shape_from_folder: Callable[[Path], ModelShape | None] = _no_shape
     models: tuple[KnownModel, ...] = ()
-    processor_file: str = ""
+    needs: Callable[[str], tuple[str, ...]] = _needs_nothing
     memory_outside_torch: bool = False
 
 

@@ -16,6 +16,7 @@ from itertools import pairwise
 from kb.asr.coverage import REACH_S, clip_spans, gaps, union
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.known_hallucinations import KNOWN_HALLUCINATIONS
+from kb.asr.quality.unreadable_words import unreadable
 from kb.asr.stitching import normalize_word
 from kb.settings import Settings
 from kb.types import QualityFlag, SpeechSpan, Word
@@ -297,6 +298,7 @@ def times(context: WindowContext, limits: Thresholds) -> list[QualityFlag]:
 
 CHECKS: tuple[Callable[[WindowContext, Thresholds], list[QualityFlag]], ...] = (
     uncovered, compression, repeats, rate, logprob, no_speech, on_silence, language, phrase, times,
+    unreadable,
 )  # fmt: skip
 
 # Checks whose flags a second attempt with the same words refutes: people do repeat themselves,

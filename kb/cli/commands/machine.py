@@ -12,7 +12,13 @@ from rich.text import Text
 from kb.cli.options import Json, with_run_options
 from kb.cli.output import console, machine
 from kb.cli.output.library import new_library_note
-from kb.cli.output.progress import media_progress
+from kb.cli.output.progress import (
+    byte_progress,
+    fetch_line,
+    fetch_progress,
+    format_size,
+    media_progress,
+)
 from kb.options import RunOptions
 from kb.service import Service
 
@@ -62,8 +68,9 @@ def calibrate(
     try:
         with (
             new_library_note(service.settings.home),
-            media_progress("calibrating", shown=sys.stderr.isatty()) as progress,
+            media_progress("calibrating", shown=sys.stderr.isatty()) as (progress, on_fetch),
         ):
+            service.inference_session.on_fetch = on_fetch
             measured = service.machines.calibrate(
                 service.transcription.options(options), seconds, progress
             )
@@ -86,23 +93,93 @@ def models(context: typer.Context, as_json: Json = False) -> None:
     service = Service()
     found = service.models.list()
     if as_json:
-        console.print_json([asdict(model) for model in found])
+        fetches = {state.name: state.as_dict() for state in service.models.fetches()}
+        rows = [{**asdict(model), "fetch": fetches.get(model.repository)} for model in found]
+        console.print_json(rows)
         return
     console.out.print(machine.models_table(found))
+    for state in service.models.fetches():
+        console.out.print(Text(fetch_line(state)))
+        if state.problem:
+            console.print_note(str(state.problem.get("error", "")))
     console.print_note("* is used where none is named. Fetch one with: kb models pull NAME")
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name of `kb models`, or org/name.")]
 
 
 @models_app.command()
 def pull(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A name of `kb models`, or org/name.")
-    ],
+    name: Name,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Take the hub's present files, where they are others."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fetch a recognizer's files, so that it works without a network from then on."""
     service = Service()
-    fetched = service.models.pull(name)
+    with fetch_progress(shown=sys.stderr.isatty() and not as_json) as report:
+        fetched = service.models.pull(name, again=again, report=report)
     if as_json:
         console.print_json({"name": fetched.name, "repository": fetched.target, "ready": True})
     else:
         console.print_note(f"{fetched.target} is on this machine now: --model {fetched.name}")
+
+
+@models_app.command()
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="Models or folders; without one, all that are here."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read all files of models and compare them with the digests of the hub."""
+    service = Service()
+    wanted = names or [model.name for model in service.models.list() if model.where == "cached"]
+    found = []
+    for name in wanted:
+        with byte_progress(name, shown=sys.stderr.isatty() and not as_json) as moved:
+            found.append(service.models.verify(name, moved))
+    if as_json:
+        console.print_json([{**asdict(each), "whole": not each.damaged} for each in found])
+    for each in () if as_json else found:
+        if each.damaged:
+            console.print_warning(
+                f"{each.name}: {', '.join(each.damaged)} damaged or missing in {each.folder}. "
+                f"The next use fetches it; now: kb models pull {each.name}"
+            )
+        else:
+            console.print_note(f"{each.name}: whole, in {each.folder}")
+    if not found and not as_json:
+        console.print_note("No fetched model is on this machine.")
+    if any(each.damaged for each in found):
+        raise typer.Exit(1)
+
+
+@models_app.command()
+def remove(name: Name, as_json: Json = False) -> None:
+    """Remove a fetched recognizer and the parts of its fetch from this machine."""
+    service = Service()
+    size = service.models.remove(name)
+    if as_json:
+        console.print_json({"name": name, "bytes": size})
+    else:
+        console.print_note(f"{name} is removed: {format_size(size)} are free again.")
+
+
+@models_app.command()
+def pause(name: Name) -> None:
+    """Stop the fetch of a recognizer; `kb models pull NAME` continues it."""
+    Service().models.stop_fetch(name, "pause")
+    console.print_note(f"The fetch of {name} pauses. Go on with: kb models pull {name}")
+
+
+@models_app.command()
+def cancel(name: Name) -> None:
+    """Stop the fetch of a recognizer and remove what has arrived."""
+    Service().models.stop_fetch(name, "cancel")
+    console.print_note(f"The fetch of {name} is cancelled.")

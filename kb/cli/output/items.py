@@ -13,6 +13,7 @@ from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, out, print_note
 from kb.cli.output.machine import machine_lines
+from kb.cli.output.progress import fetch_line
 from kb.service import IngestReport, ItemStatus, Service
 from kb.service.notation import format_timestamp
 from kb.service.results import Publication
@@ -74,6 +75,10 @@ def status_view(
             lines.append(Text(f"{sink}: {words}", style="dim"))
     for loop in service.queue.crash_loops():
         lines.append(Text(crash_loop_text(loop, service.workers.log_file), style="red"))
+    for fetch in service.models.fetches():
+        lines.append(Text(fetch_line(fetch), style="yellow"))
+        if fetch.problem:
+            lines.append(Text(str(fetch.problem.get("error", "")), style="dim"))
     for lane in service.queue.lanes():
         until = "" if lane.until > 4e9 else time.strftime(" until %d %b %H:%M", _local(lane.until))
         lines.append(Text(f"The {lane.name} lane is paused{until}: {lane.reason}", style="yellow"))

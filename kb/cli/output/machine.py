@@ -134,9 +134,16 @@ def models_table(models: Sequence[ModelFacts]) -> Table:
             "English" if model.languages == 1 else str(model.languages or ""),
             _format_size(model.disk_bytes or model.download_bytes),
             memory if model.memory_bytes else "",
-            model.where,
+            _here(model),
         )
     return table
+
+
+def _here(model: ModelFacts) -> str:
+    """Return where a model is, and its state where that is not a complete one."""
+    if model.where and model.state == "ready":
+        return model.where
+    return ", ".join(word for word in (model.where, model.state) if word)
 
 
 def _format_size(count: int) -> str:

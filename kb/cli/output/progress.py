@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
@@ -17,15 +19,88 @@ from rich.progress import (
 from rich.text import Text
 
 from kb.cli.output.console import STATE_STYLES, err
+from kb.errors import restored
 from kb.service import ItemListener, ItemStatus
+
+if TYPE_CHECKING:
+    from kb.service.views import FetchState
 
 
 @contextmanager
-def media_progress(title: str, *, shown: bool) -> Iterator[Callable[[float], None]]:
-    """Show a bar for one medium; call the yielded function with 0..1."""
+def media_progress(
+    title: str, *, shown: bool
+) -> Iterator[tuple[Callable[[float], None], FetchDisplay]]:
+    """Show a bar for one medium, and one for the fetch of its model.
+
+    Call the first of the yielded functions with 0..1, the second with the state of the fetch.
+    """
     with _bars(shown) as bars:
         task = bars.add_task(title, total=1.0)
-        yield lambda done: bars.update(task, completed=done)
+        yield lambda done: bars.update(task, completed=done), FetchDisplay(bars)
+
+
+@contextmanager
+def fetch_progress(*, shown: bool) -> Iterator[FetchDisplay]:
+    """Show a bar for the fetch of a model; call the yielded object with its state."""
+    with _bars(shown) as bars:
+        yield FetchDisplay(bars)
+
+
+class FetchDisplay:
+    """Lines and a bar for the fetch of a model; call it with each state."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._printed: set[str] = set()
+
+    def __call__(self, state: FetchState) -> None:
+        """Show a state: a line at its start and for each new trouble, else the bar."""
+        if state.size and state.state == "fetching":
+            self._print(
+                f"Fetching {state.name}: {format_size(state.size - state.done)} of "
+                f"{format_size(state.size)}, from {state.source} to {state.folder}",
+                once=state.name,
+            )
+        if state.problem:
+            problem = restored(state.problem.get("error", ""), state.problem.get("hint", ""))
+            wait = ""
+            if state.next_try:
+                at = time.strftime("%H:%M:%S", time.localtime(state.next_try))
+                wait = f" Next try at {at}."
+            self._print(f"{problem.message}{wait}", once=f"{problem.message}{state.next_try}")
+        task = self._tasks.get(state.name)
+        if task is None:
+            task = self._tasks[state.name] = self._bars.add_task(state.name, total=1.0)
+        self._bars.update(task, completed=state.share, description=fetch_line(state))
+
+    def _print(self, line: str, once: str) -> None:
+        if once not in self._printed:
+            self._printed.add(once)
+            self._bars.console.print(Text(line, style="dim"))
+
+
+def fetch_line(state: FetchState) -> str:
+    """Return the state of a fetch as one line."""
+    words = [state.state, state.name]
+    if state.size:
+        words.append(f"{format_size(state.done)} of {format_size(state.size)}")
+    if state.state == "fetching" and state.bytes_per_s > 0:
+        words.append(f"{format_size(int(state.bytes_per_s))}/s")
+        if state.left_s is not None:
+            words.append(f"{state.left_s:.0f} s left")
+    if state.state == "waiting" and state.next_try:
+        words.append(f"next try in {max(0.0, state.next_try - time.time()):.0f} s")
+    return "  ".join(words)
+
+
+def format_size(count: int) -> str:
+    """Return a number of bytes for people; empty for none."""
+    if count <= 0:
+        return "" if not count else "0 MB"
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} KB"
 
 
 @contextmanager

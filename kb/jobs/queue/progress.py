@@ -11,6 +11,7 @@ from itertools import pairwise
 from kb.jobs.queue.item_states import DONE, HELD
 
 STAGES = ("fetch", "transcribe", "write", "publish")
+MODEL = "model"  # between fetch and transcribe, while the item's model is fetched
 # Start of each stage as a share of the whole. A local file is only copied; a download takes long.
 _FILE_BOUNDS = (0.0, 0.05, 0.93, 0.97, 1.0)
 _DOWNLOAD_BOUNDS = (0.0, 0.25, 0.93, 0.97, 1.0)
@@ -27,6 +28,8 @@ def overall(item_id: str, state: str, stage: str, progress: float) -> float:
         return 1.0
     done = min(1.0, max(0.0, progress))
     bounds = _FILE_BOUNDS if item_id.startswith(_FILE) else _DOWNLOAD_BOUNDS
+    if stage == MODEL:
+        return bounds[1]
     for name, (start, ends) in zip(STAGES, pairwise(bounds), strict=True):
         if name == stage:
             return start + (ends - start) * done

@@ -46,11 +46,15 @@ class RetryDecision:
 def decide(error: KBError, attempts: int, *, systemic: bool) -> RetryDecision:
     """Decide about an item that failed with `error` after `attempts` earlier attempts.
 
-    System-wide and not-yet-available errors do not count as attempts.
+    System-wide and not-yet-available errors do not count as attempts, nor do those of a model's
+    fetch that may pass.
     """
     now = time.time()
     if isinstance(error, RetryLater):
         return RetryDecision(WAITING, attempts, error.until or now + LONGEST_BACKOFF_S)
+    if isinstance(error, ModelUnavailable) and error.retryable:
+        # The hub or the disk of the models: items whose model is here go on.
+        return RetryDecision(WAITING, attempts, error.until or now + LANE_PAUSE_S)
     if systemic:
         return RetryDecision(WAITING, attempts, now + LANE_PAUSE_S, error)
     attempts += 1
@@ -66,8 +70,6 @@ def is_systemic(error: KBError, home: Path) -> bool:
     """
     if isinstance(error, InferenceProcessCrashed):
         return True
-    if isinstance(error, ModelUnavailable) and error.retryable:
-        return True  # the hub cannot be reached, for any item
     if isinstance(error, LibraryError):
         cause = error.__cause__
         if error.retryable or (isinstance(cause, OSError) and cause.errno in _DISK_ERRNOS):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kb.errors import ModelUnavailable
+from kb.sinks.local.embedding_files import embedding_folder
 from kb.storage.model_names import check_no_folder_here
 
 Vectors = NDArray[np.float32]
@@ -81,10 +82,16 @@ class SentenceTransformerEmbedder:
         check_no_folder_here(model, f"sentence-transformers/{model}")
         try:
             self._model: Any = SentenceTransformer(
-                model, device="cpu" if device == "auto" else device
+                str(embedding_folder(model)),
+                device="cpu" if device == "auto" else device,
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True},
             )
             self.dimension = len(self.query("length"))
-        except Exception as error:  # any error of the hub client and torch
+        except ModelUnavailable:
+            raise
+        except Exception as error:  # any error of the library and torch
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ModelUnavailable(
                 "embedding.load_failed",

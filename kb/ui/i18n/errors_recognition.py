@@ -101,10 +101,6 @@ DE: dict[str, tuple[str, str]] = {
         "Modell {name}: den Gewichten fehlen {count} Tensoren, darunter {tensor}.",
         _DAMAGED,
     ),
-    "model.no_weights": (
-        "Modell {name}: der Hub hat keine Gewichte, die hier benutzbar sind.",
-        "Ein anderes Modell wählen. " + _HERE,
-    ),
     "model.offline": (
         "Modell {name} ist nicht auf diesem Rechner, und der Hub ist nicht erreichbar.",
         "Einmal mit dem Netz verbinden, um es zu holen. " + _HERE,
@@ -119,19 +115,6 @@ DE: dict[str, tuple[str, str]] = {
         "Die Dateien sind beschädigt oder kein Whisper-Modell; den Ordner noch einmal kopieren, "
         "oder mit --model demo den Rest ausprobieren.",
     ),
-    "model.gated": (
-        "Modell {name}: der Zugang muss erst auf dem Hub freigegeben werden.",
-        "Dort den Bedingungen zustimmen und anmelden mit: hf auth login",
-    ),
-    "model.not_on_hub": ("Modell {name}: der Hub kennt es nicht.", _HERE),
-    "model.hub_error": (
-        "Modell {name}: der Hub antwortete {status}.",
-        "Später noch einmal versuchen. " + _HERE,
-    ),
-    "model.not_fetched": (
-        "Modell {name} ließ sich nicht holen: {cause}",
-        "Netz und Platz auf der Platte prüfen, dann noch einmal. " + _HERE,
-    ),
     "model.not_loaded": (
         "Modell {name} lässt sich nicht laden: {cause}",
         "Es ist vielleicht kein Whisper-Modell. " + _HERE,
@@ -139,10 +122,6 @@ DE: dict[str, tuple[str, str]] = {
     "model.not_whisper": (
         "Modell {name} ist kein Whisper-Modell, sondern eines der Art {kind!r}.",
         "Namen der Whisper-Familie: {known}. " + _HERE,
-    ),
-    "model.files_elsewhere": (
-        "Modell {name} wurde geholt, aber seine Dateien sind nicht dort, wo der Hub sie ablegt.",
-        "Stattdessen einen Ordner angeben: --model ORDNER, oder --engine whisper benutzen.",
     ),
     "model.not_converted_into": (
         "Modell {name} lässt sich nicht nach {folder} umwandeln: {cause}",

@@ -83,6 +83,10 @@ DE: dict[str, tuple[str, str]] = {
         "installiert ({reason}).",
         "{command}; oder KB_EMBEDDING_MODEL leer lassen und nur nach Wörtern suchen.",
     ),
+    "embedding.no_weights": (
+        "Das Embedding-Modell {name} hat auf dem Hub keine Gewichte in safetensors.",
+        "Für KB_EMBEDDING_MODEL ein anderes Modell wählen.",
+    ),
     "embedding.load_failed": (
         "Das Embedding-Modell „{model}“ lässt sich nicht laden: {reason}",
         "Den Namen in KB_EMBEDDING_MODEL und das Netz prüfen, oder den Ordner eines "

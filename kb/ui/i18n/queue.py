@@ -72,6 +72,7 @@ EN: dict[str, str] = {
     "lane_by_hand": "{lane}: {reason}",
     "lane_resume": "Go on now",
     "stage_list": "listing",
+    "stage_model": "fetching the model",
     "stage_": "–",
 }
 
@@ -149,5 +150,6 @@ DE: dict[str, str] = {
     "lane_by_hand": "{lane}: {reason}",
     "lane_resume": "Jetzt weiter",
     "stage_list": "auflisten",
+    "stage_model": "Modell holen",
     "stage_": "–",
 }

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ from filelock import FileLock
 
 from gpu.manager import GPUManager
 from kb import storage
-from kb.asr.engines.model_lookup import ModelRef, resolve
+from kb.asr.engines.model_lookup import ModelRef, model_folder, resolve
 from kb.asr.engines.whisper.loader import load_whisper
 from kb.errors import LibraryError, ModelUnavailable
+from kb.hub import records
+from kb.hub.cache import digests
 from kb.settings import get_settings
 
 log = logging.getLogger(__name__)
 
 WEIGHTS = "model.bin"
-_FINGERPRINT_PATTERNS = ("*.safetensors", "*.bin", "*.json")  # input files of a conversion
+_FINGERPRINT_PATTERNS = ("*.safetensors", "*.json")  # input files of a conversion
 
 
 def converted_model_folder(name: str) -> Path:
@@ -32,26 +35,15 @@ def converted_model_folder(name: str) -> Path:
     ModelUnavailable as `load_whisper` does, and if it cannot be converted or stored.
     """
     ref = resolve(name)
-    source = _source(ref)
-    processor = None
-    if source is None:
-        processor = _load_processor(name)
-        source = _source(ref)
-    if source is None:
-        raise ModelUnavailable(
-            "model.files_elsewhere",
-            "Model {name} was fetched, but its files are not where the hub keeps them.",
-            hint="Give a folder instead: --model FOLDER, or use --engine whisper.",
-            name=ref.target,
-        )
+    source = model_folder(ref)
     folder = cache_folder() / f"{_plain(ref.target)}-{_fingerprint(source)}"
-    if (folder / WEIGHTS).is_file():
+    if _is_intact(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{folder}.lock"):
-            if not (folder / WEIGHTS).is_file():
-                _convert(ref, source, folder, processor or _load_processor(name))
+            if not _is_intact(folder):
+                _convert(ref, source, folder, _load_processor(name))
     except (OSError, LibraryError) as error:
         raise ModelUnavailable(
             "model.not_converted_into",
@@ -78,22 +70,29 @@ def cache_folder() -> Path:
     return base / "kb-ingest" / "ctranslate2"
 
 
-def _source(ref: ModelRef) -> Path | None:
-    """Return the folder of the original; None for a hub model that is not on this machine."""
-    if ref.local:
-        return Path(ref.target)
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(ref.target, "config.json")
-    if not isinstance(found, str):
-        return None
-    folder = Path(found).parent
-    return folder if any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")) else None
-
-
 def _load_processor(name: str) -> Any:
     """Return the model's processor, after a check that the model is a complete Whisper model."""
     return load_whisper(name, GPUManager("cpu")).processor
+
+
+def _is_intact(folder: Path) -> bool:
+    """Return True for a converted model whose files are those of its conversion."""
+    if not (folder / WEIGHTS).is_file():
+        return False
+    record = records.read(folder)
+    if record is None:  # converted by an earlier version
+        _record(folder)
+        return True
+    return not records.changed_files(record)
+
+
+def _record(folder: Path) -> None:
+    files = {
+        path.relative_to(folder).as_posix(): records.recorded(path, "", digests(path)[0])
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    records.write(folder, records.ReadyRecord(folder.name, "", folder, files, time.time()))
 
 
 def _fingerprint(folder: Path) -> str:
@@ -118,14 +117,17 @@ def _convert(ref: ModelRef, source: Path, folder: Path, processor: Any) -> None:
         with storage.scratch_folder(folder.parent) as work:
             made = work / "model"
             # The weights of the family are published in float16: no precision is lost.
-            TransformersConverter(str(source), low_cpu_mem_usage=True).convert(
-                str(made), quantization="float16"
-            )
+            TransformersConverter(
+                str(source), low_cpu_mem_usage=True, trust_remote_code=False
+            ).convert(str(made), quantization="float16")
             processor.save_pretrained(made / "processor")
-            GenerationConfig.from_pretrained(source).save_pretrained(made / "processor")
+            GenerationConfig.from_pretrained(
+                source, local_files_only=True, trust_remote_code=False
+            ).save_pretrained(made / "processor")
             if folder.exists():  # left by an earlier attempt without the lock
                 shutil.rmtree(folder)
             made.replace(folder)
+        _record(folder)
     except (ValueError, RuntimeError, AttributeError, KeyError) as error:
         raise ModelUnavailable(
             "model.not_converted",

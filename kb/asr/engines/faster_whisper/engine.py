@@ -52,8 +52,12 @@ class FasterWhisperEngine:
         self.align_s = 0.0
         self._manager = manager
         self._runtime = ctranslate2
-        processor = WhisperProcessor.from_pretrained(folder / "processor")
-        generation = GenerationConfig.from_pretrained(folder / "processor")
+        processor = WhisperProcessor.from_pretrained(
+            folder / "processor", local_files_only=True, trust_remote_code=False
+        )
+        generation = GenerationConfig.from_pretrained(
+            folder / "processor", local_files_only=True, trust_remote_code=False
+        )
         extractor = processor.feature_extractor
         self.receptive_field_s = float(extractor.chunk_length)
         # CTranslate2 supports only CUDA and the CPU.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kb.asr.engines.spec import EngineSpec
+from kb.asr.engines.spec import EngineSpec, needs_itself
 
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
@@ -19,6 +19,7 @@ def _load(model: str, manager: GPUManager) -> Engine:
 
 SPEC = EngineSpec(
     load=_load,
+    needs=needs_itself,
     package="ctranslate2",
     install_hint="pip install 'faster-whisper==1.2.*'",
     memory_outside_torch=True,

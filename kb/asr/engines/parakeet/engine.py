@@ -99,8 +99,10 @@ class ParakeetEngine:
             )
         began = time.perf_counter()
 
-        def read(offline: bool) -> tuple[Any, Any]:
-            kind = AutoConfig.from_pretrained(ref.target, local_files_only=offline).model_type
+        def read(folder: Path) -> tuple[Any, Any]:
+            kind = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            ).model_type
             if kind not in _KINDS:
                 raise ModelUnavailable(
                     "model.not_parakeet",
@@ -110,11 +112,15 @@ class ParakeetEngine:
                     name=ref.name,
                     kind=kind,
                 )
-            processor = ParakeetProcessor.from_pretrained(ref.target, local_files_only=offline)
+            processor = ParakeetProcessor.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
             found, info = getattr(transformers, _KINDS[kind]).from_pretrained(
-                ref.target,
+                folder,
                 dtype=manager.dtype,
-                local_files_only=offline,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
                 output_loading_info=True,
             )
             check_weights(ref, info)

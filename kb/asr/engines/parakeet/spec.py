@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kb.asr.engines.parakeet.memory import ParakeetShape, shape_from_folder
-from kb.asr.engines.spec import EngineSpec, KnownModel
+from kb.asr.engines.spec import EngineSpec, KnownModel, needs_itself
 
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
@@ -30,6 +30,7 @@ def _load(model: str, manager: GPUManager) -> Engine:
 
 SPEC = EngineSpec(
     load=_load,
+    needs=needs_itself,
     package="transformers.models.parakeet",
     install_hint="pip install 'transformers>=5.20,<6'",
     shape_from_folder=shape_from_folder,

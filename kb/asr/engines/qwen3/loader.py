@@ -52,7 +52,7 @@ def load_pair(model: str, aligner: str, manager: GPUManager) -> tuple[Pair, Pair
 def _load(ref: ModelRef, kind: str, manager: GPUManager) -> Pair:
     if ref.local:
         _check_folder(Path(ref.target))
-    return read_pretrained(ref, lambda offline: _read(ref, kind, manager, offline=offline), manager)
+    return read_pretrained(ref, lambda folder: _read(ref, kind, folder, manager), manager)
 
 
 def _check_folder(folder: Path) -> None:
@@ -65,15 +65,22 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _read(ref: ModelRef, kind: str, manager: GPUManager, *, offline: bool) -> Pair:
+def _read(ref: ModelRef, kind: str, folder: Path, manager: GPUManager) -> Pair:
     import transformers
     from transformers import AutoConfig, Qwen3ASRProcessor
 
-    config = AutoConfig.from_pretrained(ref.target, local_files_only=offline)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     _check_kind(ref, kind, config)
-    processor = Qwen3ASRProcessor.from_pretrained(ref.target, local_files_only=offline)
+    processor = Qwen3ASRProcessor.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
     model, info = getattr(transformers, kind).from_pretrained(
-        ref.target, dtype=manager.dtype, local_files_only=offline, output_loading_info=True
+        folder,
+        dtype=manager.dtype,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        output_loading_info=True,
     )
     check_weights(ref, info)
     return model, processor

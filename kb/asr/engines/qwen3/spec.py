@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kb.asr.engines.qwen3.memory import QwenShape, shape_from_folder
 from kb.asr.engines.spec import EngineSpec, KnownModel
+from kb.settings import get_settings
 
 if TYPE_CHECKING:
     from gpu.manager import GPUManager
@@ -37,8 +38,13 @@ def _load(model: str, manager: GPUManager) -> Engine:
     return Qwen3AsrEngine.load(model, manager)
 
 
+def _needs(model: str) -> tuple[str, ...]:
+    return (model, get_settings().qwen_aligner)
+
+
 SPEC = EngineSpec(
     load=_load,
+    needs=_needs,
     package="transformers.models.qwen3_asr",
     install_hint="pip install 'transformers>=5.20,<6'",
     shape_from_folder=shape_from_folder,

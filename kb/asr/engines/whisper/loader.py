@@ -40,9 +40,7 @@ def load_whisper(name: str, manager: GPUManager) -> LoadedModel:
     began = time.perf_counter()
     if ref.local:
         _check_folder(Path(ref.target))
-    model, processor = read_pretrained(
-        ref, lambda offline: _read(ref, manager, offline=offline), manager
-    )
+    model, processor = read_pretrained(ref, lambda folder: _read(ref, folder, manager), manager)
     return LoadedModel(model, processor, time.perf_counter() - began)
 
 
@@ -52,7 +50,7 @@ def _check_folder(folder: Path) -> None:
     missing = [name for name in required if not (folder / name).is_file()]
     if (folder / "processor_config.json").is_file() and "preprocessor_config.json" in missing:
         missing.remove("preprocessor_config.json")  # transformers 5 saves it under this name
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
+    if not any(folder.glob("*.safetensors")):
         missing.append("model.safetensors")
     if missing:
         raise ModelUnavailable(
@@ -64,10 +62,12 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, Any]:
+def _read(ref: ModelRef, folder: Path, manager: GPUManager) -> tuple[Any, Any]:
     from transformers import AutoConfig, WhisperForConditionalGeneration, WhisperProcessor
 
-    kind = AutoConfig.from_pretrained(ref.target, local_files_only=offline).model_type
+    kind = AutoConfig.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    ).model_type
     if kind != "whisper":
         # transformers would load the matching weights and fill the others with random numbers.
         raise ModelUnavailable(
@@ -79,12 +79,16 @@ def _read(ref: ModelRef, manager: GPUManager, *, offline: bool) -> tuple[Any, An
             known=", ".join(FAMILY),
             models_here=models_here(),
         )
-    processor = WhisperProcessor.from_pretrained(ref.target, local_files_only=offline)
+    processor = WhisperProcessor.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
     model, info = WhisperForConditionalGeneration.from_pretrained(
-        ref.target,
+        folder,
         dtype=manager.dtype,
         attn_implementation=manager.attention,
-        local_files_only=offline,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
         output_loading_info=True,
     )
     check_weights(ref, info)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kb.asr.engines.spec import EngineSpec, KnownModel
+from kb.asr.engines.spec import EngineSpec, KnownModel, needs_itself
 from kb.asr.engines.whisper.memory import WhisperShape, shape_from_folder
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _load(model: str, manager: GPUManager) -> Engine:
 
 SPEC = EngineSpec(
     load=_load,
+    needs=needs_itself,
     shape_from_folder=shape_from_folder,
     models=MODELS,
-    processor_file="preprocessor_config.json",
 )

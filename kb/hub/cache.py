@@ -1,0 +1,135 @@
+"""The layout of the Hugging Face cache: blobs named by their digest, snapshots that link to them.
+
+models--org--name/blobs/<digest>
+models--org--name/snapshots/<commit>/<file> -> ../../blobs/<digest>
+models--org--name/refs/main
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from kb.hub.client import HubFile
+from kb.storage import write_text
+
+PART_SUFFIX = ".kb.incomplete"
+_BLOCK = 1 << 20
+
+
+def cache_folder() -> Path:
+    """Return the Hugging Face cache (HF_HUB_CACHE, or `hub` in HF_HOME)."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def repository_folder(repository: str) -> Path:
+    """Return the folder of a repository in the cache."""
+    return cache_folder() / f"models--{repository.replace('/', '--')}"
+
+
+def current_snapshot(repository: str) -> Path | None:
+    """Return the folder of the commit that `refs/main` names, None if there is none."""
+    place = repository_folder(repository)
+    with suppress(OSError, ValueError):
+        commit = (place / "refs" / "main").read_text(encoding="ascii").strip()
+        if commit and commit.isalnum():
+            folder = place / "snapshots" / commit
+            return folder if folder.is_dir() else None
+    return None
+
+
+def blob_path(repository: str, file: HubFile) -> Path:
+    """Return the path of a file's bytes."""
+    return repository_folder(repository) / "blobs" / file.digest
+
+
+def part_path(repository: str, file: HubFile) -> Path:
+    """Return the path of a file that has not arrived completely."""
+    return repository_folder(repository) / "blobs" / f"{file.digest}{PART_SUFFIX}"
+
+
+def stored_at(repository: str, commit: str, file: HubFile) -> Path | None:
+    """Return the path of a file's bytes on this machine, None if there are none.
+
+    Without links in the file system the bytes are in the snapshot itself.
+    """
+    blob = blob_path(repository, file)
+    if blob.is_file():
+        return blob
+    own = repository_folder(repository) / "snapshots" / commit / file.name
+    return own if own.is_file() else None
+
+
+def place(repository: str, commit: str, file: HubFile) -> None:
+    """Put the complete part of a file into the cache, and make it a file of the snapshot.
+
+    Raises OSError.
+    """
+    part, blob = part_path(repository, file), blob_path(repository, file)
+    if part.is_file():
+        part.replace(blob)
+    own = repository_folder(repository) / "snapshots" / commit / file.name
+    if own.is_file() and (not blob.exists() or own.samefile(blob)):
+        return
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.unlink(missing_ok=True)
+    try:
+        own.symlink_to(os.path.relpath(blob, own.parent))
+    except OSError:  # Windows without the right to make links
+        shutil.move(blob, own)
+
+
+def finish(repository: str, commit: str) -> Path:
+    """Make a commit the current one and return its folder. Raises LibraryError."""
+    write_text(repository_folder(repository) / "refs" / "main", commit)
+    return repository_folder(repository) / "snapshots" / commit
+
+
+def remove(repository: str) -> int:
+    """Remove a repository with all parts from the cache; return the bytes. Raises OSError."""
+    folder = repository_folder(repository)
+    size = sum(
+        path.lstat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    )
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    shutil.rmtree(cache_folder() / ".locks" / folder.name, ignore_errors=True)
+    return size
+
+
+def digests(path: Path, moved: Callable[[int], None] = lambda count: None) -> tuple[str, str]:
+    """Return a file's SHA-256 and git's SHA-1 of it as a blob; `moved` gets the bytes of a block.
+
+    Raises OSError.
+    """
+    content = hashlib.sha256()
+    blob = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            content.update(block)
+            blob.update(block)
+            moved(len(block))
+    return content.hexdigest(), blob.hexdigest()
+
+
+def has_digest(path: Path, digest: str, moved: Callable[[int], None] = lambda count: None) -> str:
+    """Return the SHA-256 of a file that has this digest (see HubFile), else an empty text."""
+    sha256, blob = digests(path, moved) if len(digest) == 40 else (_sha256(path, moved), "")
+    return sha256 if digest and digest in (sha256, blob) else ""
+
+
+def _sha256(path: Path, moved: Callable[[int], None]) -> str:
+    content = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            content.update(block)
+            moved(len(block))
+    return content.hexdigest()

@@ -1,0 +1,206 @@
+"""Errors of a fetch: passing ones, which are tried again, and final ones."""
+
+from __future__ import annotations
+
+from kb.errors import ModelUnavailable
+
+
+class PassingTrouble(Exception):
+    """A failure that a later request may not have.
+
+    `error` is shown; `retry_after_s` is the pause that the hub asked for; `unreachable` is True if
+    no connection was made at all.
+    """
+
+    def __init__(
+        self,
+        error: ModelUnavailable,
+        *,
+        retry_after_s: float | None = None,
+        unreachable: bool = False,
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.retry_after_s = retry_after_s
+        self.unreachable = unreachable
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes for people."""
+    if count >= 1_000_000_000:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count} bytes"
+
+
+def unreachable(name: str, endpoint: str) -> PassingTrouble:
+    """Return the trouble of a hub to which no connection can be made."""
+    return PassingTrouble(
+        ModelUnavailable(
+            "model.hub_unreachable",
+            "Model {name}: the model hub {endpoint} cannot be reached.",
+            hint="Check the network, a proxy (HTTPS_PROXY) or the mirror in HF_ENDPOINT.",
+            retryable=True,
+            name=name,
+            endpoint=endpoint,
+        ),
+        unreachable=True,
+    )
+
+
+def silent(name: str, seconds: float) -> PassingTrouble:
+    """Return the trouble of a hub that accepts a request and sends nothing."""
+    return PassingTrouble(
+        ModelUnavailable(
+            "model.hub_silent",
+            "Model {name}: the hub sent nothing for {seconds:g} s.",
+            hint="It is tried again; check the network if this stays.",
+            retryable=True,
+            name=name,
+            seconds=seconds,
+        )
+    )
+
+
+def broken_off(name: str, file: str, done: int, size: int) -> PassingTrouble:
+    """Return the trouble of a connection that ended inside a file."""
+    return PassingTrouble(
+        ModelUnavailable(
+            "model.hub_cut",
+            "Model {name}: the connection broke at {done} of {size} of {file}.",
+            hint="The rest is fetched with the next try; what has arrived is kept.",
+            retryable=True,
+            name=name,
+            file=file,
+            done=size_text(done),
+            size=size_text(size),
+        )
+    )
+
+
+def foreign_answer(name: str, endpoint: str) -> PassingTrouble:
+    """Return the trouble of an answer that no model hub sends, such as a sign-in page."""
+    return PassingTrouble(
+        ModelUnavailable(
+            "model.hub_foreign",
+            "Model {name}: the answer from {endpoint} is not that of a model hub.",
+            hint="A network with a sign-in page answers so: open any page in a browser and sign "
+            "in; then it goes on by itself.",
+            retryable=True,
+            name=name,
+            endpoint=endpoint,
+        )
+    )
+
+
+def wrong_file(name: str, file: str, expected: str, found: str) -> PassingTrouble:
+    """Return the trouble of a file that arrived twice with another digest than the listed one."""
+    return PassingTrouble(
+        ModelUnavailable(
+            "model.file_wrong",
+            "Model {name}: {file} has the digest {found}, and the hub lists {expected}.",
+            hint="Its bytes are changed on the way, by a proxy or a mirror perhaps. It is tried "
+            "again.",
+            retryable=True,
+            name=name,
+            file=file,
+            expected=expected[:16],
+            found=found[:16],
+        )
+    )
+
+
+def disk_full(name: str, folder: object, need: int, room: int) -> PassingTrouble:
+    """Return the trouble of a disk without room for the rest of a model."""
+    return PassingTrouble(
+        ModelUnavailable(
+            "model.disk_full",
+            "Model {name} needs {need} more in {folder}, and {room} are free there.",
+            hint="Make room; it goes on by itself. HF_HOME in .env names another folder.",
+            retryable=True,
+            name=name,
+            folder=folder,
+            need=size_text(need),
+            room=size_text(room),
+        )
+    )
+
+
+def hub_status(name: str, status: int, retry_after_s: float | None = None) -> PassingTrouble:
+    """Return the trouble of an answer with a status that may pass."""
+    return PassingTrouble(
+        ModelUnavailable(
+            "model.hub_error",
+            "Model {name}: the hub answered {status}.",
+            hint="It is tried again later by itself. See what is on this machine: kb models",
+            retryable=True,
+            name=name,
+            status=status,
+        ),
+        retry_after_s=retry_after_s,
+    )
+
+
+def gated(name: str, page: str) -> ModelUnavailable:
+    """Return the error of a model whose terms have to be accepted first."""
+    return ModelUnavailable(
+        "model.gated",
+        "Model {name}: access has to be granted on the hub first.",
+        hint="Open {page}, accept its terms, and set HF_TOKEN or log in with: hf auth login",
+        name=name,
+        page=page,
+    )
+
+
+def refused(name: str, page: str) -> ModelUnavailable:
+    """Return the error of a model that the hub refuses to this user (403)."""
+    return ModelUnavailable(
+        "model.refused",
+        "Model {name}: the hub refuses access (403).",
+        hint="Open {page} to see what it asks for; the token in HF_TOKEN needs the right to read "
+        "this model.",
+        name=name,
+        page=page,
+    )
+
+
+def token_refused(name: str) -> ModelUnavailable:
+    """Return the error of a token that the hub does not accept."""
+    return ModelUnavailable(
+        "model.token_refused",
+        "Model {name}: the hub does not accept the token of this machine.",
+        hint="Set a valid HF_TOKEN, or remove it; log in again with: hf auth login",
+        name=name,
+    )
+
+
+def not_on_hub(name: str) -> ModelUnavailable:
+    """Return the error of a model that the hub does not have."""
+    return ModelUnavailable(
+        "model.not_on_hub",
+        "Model {name}: the hub knows no such model.",
+        hint="Check the name (org/name). See what is on this machine: kb models",
+        name=name,
+    )
+
+
+def file_not_on_hub(name: str, file: str) -> ModelUnavailable:
+    """Return the error of a file that the hub lists and does not have."""
+    return ModelUnavailable(
+        "model.file_not_on_hub",
+        "Model {name}: the hub lists {file} and does not have it (404).",
+        hint="The mirror in HF_ENDPOINT may be incomplete; try the hub itself, or another model.",
+        name=name,
+        file=file,
+    )
+
+
+def odd_file(name: str, file: str, found: str) -> ModelUnavailable:
+    """Return the error of a listed file that no model needs in this form."""
+    return ModelUnavailable(
+        "model.file_refused",
+        "Model {name}: the file {file} is refused: {found}.",
+        hint="No recognizer needs such a file; choose another model.",
+        name=name,
+        file=file,
+        found=found,
+    )

@@ -1,0 +1,472 @@
+"""Fetches the files of a model, several at once, and continues what an earlier fetch has left.
+
+Each file is received into a part beside its blob, compared by its digest and moved into place. A
+part stays when the process ends in any way, and the next fetch asks for the rest (HTTP Range). A
+failure that may pass is tried again with growing pauses; `patience_s` without a new byte ends the
+fetch with the error of the last failure.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import queue
+import random
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import BaseFileLock, Timeout
+
+from kb.errors import Cancelled, KBError, ModelUnavailable
+from kb.hub import cache, errors, fetch_state, records
+from kb.hub.client import Deadlines, HubClient, HubFile, Listing, endpoint
+from kb.hub.errors import PassingTrouble
+from kb.hub.fetch_state import FetchState
+from kb.hub.records import ReadyRecord, RecordedFile
+from kb.types.safe_text import hide_credentials
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 4  # files
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+ROOM_BYTES = 64 * 2**20  # stays free on the disk
+MOST_WRONG = 3  # arrivals of a file with another digest
+SPEED_OVER_S = 8.0
+POLL_S = 0.1
+STATE_EVERY_S = 1.0
+
+Result = TypeVar("Result")
+Report = Callable[[FetchState], None]
+Choose = Callable[[str, Sequence[HubFile]], list[HubFile]]
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """The conduct of a fetch: deadlines, pauses and patience in seconds, bytes to leave free."""
+
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    patience_s: float = 600.0
+    first_pause_s: float = FIRST_PAUSE_S
+    longest_pause_s: float = LONGEST_PAUSE_S
+    room_bytes: int = ROOM_BYTES
+    # A hub that no connection reaches: a person at a terminal reads so at once.
+    unreachable_patience_s: float = 0.0
+    # A fetch that a user has paused is not continued.
+    respect_pause: bool = False
+
+
+class Fetch:
+    """One fetch of a repository. `run` does the work in the calling thread and four others."""
+
+    def __init__(
+        self,
+        repository: str,
+        choose: Choose,
+        *,
+        revision: str = "main",
+        report: Report = lambda state: None,
+        cancelled: Callable[[], bool] = lambda: False,
+        conduct: Conduct | None = None,
+    ) -> None:
+        """Prepare the fetch of the files that `choose(name, listed files)` returns."""
+        self._repository = repository
+        self._choose = choose
+        self._revision = revision
+        self._report = report
+        self._cancelled = cancelled
+        self._conduct = conduct or Conduct()
+        self._place = cache.repository_folder(repository)
+        self._state = FetchState(
+            repository, hide_credentials(endpoint()), str(self._place), "waiting"
+        )
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._moved_at = time.monotonic()
+        self._arrived: deque[tuple[float, int]] = deque()
+        self._active = 0  # threads at work
+        self._pauses: dict[int, tuple[dict[str, Any], float]] = {}  # of those that wait
+        self._written_at = 0.0
+
+    def run(self, found: Callable[[], ReadyRecord | None]) -> ReadyRecord:
+        """Fetch what is missing and return the record of the complete model.
+
+        `found` is asked when this process is the only one that fetches this model: another one may
+        have completed it in the meantime. Raises ModelUnavailable and Cancelled.
+        """
+        lock = fetch_state.fetch_lock(self._place)
+        self._wait_for(lock)
+        try:
+            known = found()
+            if known is not None:
+                return known
+            before = fetch_state.last_state(self._place)
+            if self._conduct.respect_pause and before is not None and before.state == "paused":
+                self._state = before
+                fetch_state.request(self._place, "pause")
+                self._check_stop()
+            return self._run()
+        except BaseException as error:
+            self._end(error)
+            raise
+        finally:
+            self._stop.set()
+            lock.release()
+
+    def _wait_for(self, lock: BaseFileLock) -> None:
+        """Take the lock; while another process fetches, report its state."""
+        while True:
+            try:
+                records.state_folder().mkdir(parents=True, exist_ok=True)
+                lock.acquire(timeout=0)
+                return
+            except Timeout:
+                self._report(fetch_state.read_state(self._place) or self._state)
+                self._check_stop(others=True)
+                time.sleep(2 * POLL_S)
+            except OSError as error:
+                raise self._not_writable(records.state_folder(), error) from error
+
+    def _run(self) -> ReadyRecord:
+        fetch_state.request(self._place, "")
+        self._moved_at = time.monotonic()
+        self._change(state="waiting")
+        listing = self._in_thread(self._ask)
+        files = self._choose(self._repository, listing.files)
+        self._change(size=sum(file.size for file in files), state="verifying")
+        missing = self._in_thread(lambda: self._missing(listing, files))
+        self._make_room(missing)
+        self._change(state="fetching")
+        self._receive_all(listing, missing)
+        self._change(state="verifying")
+        return self._complete(listing, files)
+
+    def _ask(self) -> Listing:
+        client = HubClient(self._conduct.deadlines)
+        attempt = 0
+        try:
+            while True:
+                try:
+                    return client.listing(self._repository, self._revision)
+                except PassingTrouble as trouble:
+                    attempt += 1
+                    self._pause(trouble, attempt)
+        finally:
+            client.close()
+
+    def _missing(self, listing: Listing, files: Sequence[HubFile]) -> list[HubFile]:
+        """Return the files that are not here with the listed digest; damaged ones are removed."""
+        missing = []
+        for file in files:
+            path = cache.stored_at(self._repository, listing.commit, file)
+            whole = False
+            if path is not None:
+                with suppress(OSError):
+                    whole = path.stat().st_size == file.size and bool(
+                        cache.has_digest(path, file.digest)
+                    )
+                if not whole:
+                    path.unlink(missing_ok=True)
+            if whole:
+                self._add(file.size)
+            else:
+                missing.append(file)
+                self._add(self._part_size(file))
+            self._raise_if_stopped()
+        return missing
+
+    def _part_size(self, file: HubFile) -> int:
+        part = cache.part_path(self._repository, file)
+        try:
+            size = part.stat().st_size
+        except OSError:
+            return 0
+        if size > file.size:
+            part.unlink(missing_ok=True)
+            return 0
+        return size
+
+    def _make_room(self, missing: Sequence[HubFile]) -> None:
+        """Wait until the disk has room for the missing bytes."""
+        attempt = 0
+        while True:
+            need = sum(file.size - self._part_size(file) for file in missing)
+            room = _room(self._place) - self._conduct.room_bytes
+            if not need or need <= room:
+                return
+            attempt += 1
+            self._in_thread(
+                lambda need=need, room=room, attempt=attempt: self._pause(  # type: ignore[misc]
+                    errors.disk_full(self._repository, self._place, need, max(0, room)), attempt
+                )
+            )
+
+    def _receive_all(self, listing: Listing, missing: Sequence[HubFile]) -> None:
+        try:
+            (self._place / "blobs").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._not_writable(self._place, error) from error
+        # Small files first: a repository that is refused for one of them costs no large one.
+        rest: queue.SimpleQueue[HubFile] = queue.SimpleQueue()
+        for file in sorted(missing, key=lambda file: file.size):
+            rest.put(file)
+        count = self._active = min(AT_ONCE, len(missing))
+        ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+        def work() -> None:
+            client = HubClient(self._conduct.deadlines)
+            try:
+                while not self._stop.is_set():
+                    try:
+                        file = rest.get_nowait()
+                    except queue.Empty:
+                        break
+                    self._receive(client, listing, file)
+                ended.put(None)
+            except BaseException as error:
+                ended.put(error)
+            finally:
+                client.close()
+                with self._lock:
+                    self._active -= 1
+
+        # Daemons: a thread inside a silent connection does not keep the process alive.
+        for number in range(count):
+            threading.Thread(target=work, daemon=True, name=f"fetch-{number}").start()
+        for _ in range(count):
+            failure = self._wait_for_end(ended)
+            if failure is not None:
+                raise failure
+
+    def _in_thread(self, act: Callable[[], Result]) -> Result:
+        """Run `act` in a daemon thread, so that Ctrl-C and a stop are noticed at once."""
+        ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        results: list[Result] = []
+        self._active = 1
+
+        def work() -> None:
+            try:
+                results.append(act())
+                ended.put(None)
+            except BaseException as error:
+                ended.put(error)
+
+        threading.Thread(target=work, daemon=True, name="fetch").start()
+        failure = self._wait_for_end(ended)
+        if failure is not None:
+            raise failure
+        return results[0]
+
+    def _wait_for_end(self, ended: queue.SimpleQueue[BaseException | None]) -> BaseException | None:
+        while True:
+            try:
+                return ended.get(timeout=POLL_S)
+            except queue.Empty:
+                self._check_stop()
+                self._show()
+
+    def _receive(self, client: HubClient, listing: Listing, file: HubFile) -> None:
+        """Receive a file until its digest is right, and put it into place."""
+        attempt = wrong = 0
+        while not self._stop.is_set():
+            before = self._part_size(file)
+            try:
+                self._receive_rest(client, listing, file)
+                sha256 = cache.has_digest(cache.part_path(self._repository, file), file.digest)
+                if sha256:
+                    cache.place(self._repository, listing.commit, file)
+                    return
+                wrong += 1
+                self._discard(file)
+                if wrong > 1:
+                    trouble = errors.wrong_file(self._repository, file.name, file.digest, "other")
+                    if wrong >= MOST_WRONG:
+                        raise trouble.error
+                    raise trouble
+            except PassingTrouble as trouble:
+                attempt = 1 if self._part_size(file) > before else attempt + 1
+                self._pause(trouble, attempt)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+                    raise self._not_writable(self._place, error) from error
+                attempt += 1
+                need = file.size - self._part_size(file)
+                room = _room(self._place)
+                self._pause(errors.disk_full(self._repository, self._place, need, room), attempt)
+
+    def _receive_rest(self, client: HubClient, listing: Listing, file: HubFile) -> None:
+        part = cache.part_path(self._repository, file)
+        first = self._part_size(file)
+        if first == file.size and part.is_file():
+            return
+        if not file.size:
+            part.touch()
+            return
+        with client.open(self._repository, listing.commit, file, first) as (place, blocks):
+            if place < first:
+                self._discard(file)
+            with part.open("ab") as stream:
+                done = place
+                for block in blocks:
+                    if self._stop.is_set():
+                        return
+                    if done + len(block) > file.size:
+                        self._discard(file)
+                        raise errors.foreign_answer(self._repository, hide_credentials(endpoint()))
+                    stream.write(block)
+                    stream.flush()
+                    done += len(block)
+                    self._add(len(block), received=True)
+        if done < file.size and not self._stop.is_set():
+            raise errors.broken_off(self._repository, file.name, done, file.size)
+
+    def _discard(self, file: HubFile) -> None:
+        part = cache.part_path(self._repository, file)
+        with suppress(OSError):
+            self._add(-part.stat().st_size)
+            part.unlink()
+
+    def _complete(self, listing: Listing, files: Sequence[HubFile]) -> ReadyRecord:
+        """Make the snapshot current and write its record, last of all."""
+        entries: dict[str, RecordedFile] = {}
+        try:
+            for file in files:
+                cache.place(self._repository, listing.commit, file)
+            folder = cache.finish(self._repository, listing.commit)
+            for file in files:
+                # Once more from the place where it will be read.
+                sha256 = cache.has_digest(folder / file.name, file.digest)
+                if not sha256 or (folder / file.name).stat().st_size != file.size:
+                    trouble = errors.wrong_file(self._repository, file.name, file.digest, "other")
+                    raise trouble.error
+                entries[file.name] = records.recorded(folder / file.name, file.digest, sha256)
+                self._check_stop()
+        except OSError as error:
+            raise self._not_writable(self._place, error) from error
+        record = ReadyRecord(self._repository, listing.commit, folder, entries, time.time())
+        records.write(self._place, record)
+        fetch_state.forget_state(self._place)
+        return record
+
+    def _pause(self, trouble: PassingTrouble, attempt: int) -> None:
+        """Wait before the next attempt. Raises the error when patience is over."""
+        conduct = self._conduct
+        pause_s = min(conduct.longest_pause_s, conduct.first_pause_s * 2 ** (attempt - 1))
+        pause_s *= random.uniform(0.75, 1.0)
+        if trouble.retry_after_s is not None:
+            pause_s = max(pause_s, trouble.retry_after_s)
+        patience_s = (
+            conduct.unreachable_patience_s
+            if trouble.unreachable and self._state.state == "waiting"
+            else conduct.patience_s
+        )
+        if time.monotonic() + pause_s - self._moved_at > patience_s:
+            raise _with_next_try(trouble.error, time.time() + pause_s)
+        log.info("%s Next try in %.0f s.", trouble.error.message, pause_s)
+        own = threading.get_ident()
+        with self._lock:
+            self._pauses[own] = (trouble.error.record(), time.time() + pause_s)
+        try:
+            self._stop.wait(pause_s)
+            self._raise_if_stopped()
+        finally:
+            with self._lock:
+                self._pauses.pop(own, None)
+
+    def _add(self, count: int, *, received: bool = False) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._state = replace(self._state, done=max(0, self._state.done + count))
+            if received:
+                self._moved_at = now
+                self._arrived.append((now, count))
+                while self._arrived and now - self._arrived[0][0] > SPEED_OVER_S:
+                    self._arrived.popleft()
+
+    def _change(self, **values: object) -> None:
+        with self._lock:
+            self._state = replace(self._state, **values)  # type: ignore[arg-type]
+        self._written_at = 0.0
+        self._show()
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            recent = [(at, count) for at, count in self._arrived if now - at <= SPEED_OVER_S]
+            span_s = max(1.0, now - recent[0][0]) if recent else 1.0
+            speed = sum(count for _, count in recent) / span_s
+            self._state = replace(self._state, bytes_per_s=speed, at=time.time())
+            state = self._state
+            if self._pauses and len(self._pauses) >= self._active:
+                problem, next_try = min(self._pauses.values(), key=lambda pause: pause[1])
+                state = replace(state, state="waiting", problem=problem, next_try=next_try)
+        self._report(state)
+        if now - self._written_at >= STATE_EVERY_S:
+            self._written_at = now
+            fetch_state.write_state(self._place, state)
+
+    def _check_stop(self, *, others: bool = False) -> None:
+        """Raise Cancelled if the caller or a user asked for a stop."""
+        asked = "" if others else fetch_state.requested(self._place)
+        if asked or self._cancelled():
+            self._stop.set()
+            self._raise_if_stopped()
+
+    def _raise_if_stopped(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled(
+                "model.fetch_stopped",
+                "The fetch of {name} was stopped.",
+                hint="What has arrived is kept. Go on with: kb models pull {name}",
+                name=self._repository,
+            )
+
+    def _end(self, error: BaseException) -> None:
+        """Leave the state of a fetch that did not complete, and no part of a cancelled one."""
+        self._stop.set()
+        asked = fetch_state.requested(self._place)
+        fetch_state.request(self._place, "")
+        if asked == "cancel":
+            for part in (self._place / "blobs").glob(f"*{cache.PART_SUFFIX}"):
+                part.unlink(missing_ok=True)
+            fetch_state.forget_state(self._place)
+            return
+        with self._lock:
+            state = replace(self._state, bytes_per_s=0.0, at=time.time())
+        if isinstance(error, KBError) and not isinstance(error, Cancelled):
+            state = replace(state, state="failed", problem=error.record())
+        else:
+            state = replace(state, state="paused" if asked == "pause" else "stopped")
+        fetch_state.write_state(self._place, state)
+
+    def _not_writable(self, folder: Path, error: OSError) -> ModelUnavailable:
+        return ModelUnavailable(
+            "model.cache_not_writable",
+            "Model {name} cannot be stored in {folder}: {cause}",
+            hint="Make the folder writable, or name another one with HF_HOME in .env.",
+            name=self._repository,
+            folder=folder,
+            cause=error.strerror or error,
+        )
+
+
+def _room(folder: Path) -> int:
+    """Return the free bytes of the disk that holds a folder, which may not exist yet."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 1 << 62
+
+
+def _with_next_try(error: ModelUnavailable, at: float) -> ModelUnavailable:
+    error.until = at
+    return error

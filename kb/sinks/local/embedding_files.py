@@ -1,0 +1,71 @@
+"""The files of an embedding model: which of a repository are needed, and which a folder lacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from kb.errors import ModelUnavailable
+from kb.hub import errors
+from kb.hub.client import HubFile
+from kb.hub.errors import size_text
+from kb.hub.models import ModelKind, ready
+from kb.storage.model_names import is_path
+
+OWNER = "sentence-transformers"  # of a name without an owner
+LARGEST_SMALL_BYTES = 64_000_000
+_NEEDED = (".json", ".txt", ".model", ".safetensors")
+_OTHER_FORMATS = ("onnx/", "openvino/")
+
+
+def embedding_folder(model: str) -> Path:
+    """Return the folder of a complete embedding model; one of the hub is fetched if needed.
+
+    Raises ModelUnavailable.
+    """
+    folder = Path(model).expanduser()
+    if is_path(model) or folder.is_dir():
+        return folder
+    return ready(model if "/" in model else f"{OWNER}/{model}", EMBEDDER).folder
+
+
+def choose(name: str, listed: Sequence[HubFile]) -> list[HubFile]:
+    """Return the listed files that loading needs. Raises ModelUnavailable."""
+    files = [
+        file
+        for file in listed
+        if file.name.endswith(_NEEDED)
+        and not file.name.startswith(_OTHER_FORMATS)
+        and Path(file.name).name != "adapter_config.json"
+    ]
+    if not any(file.name.endswith(".safetensors") for file in files):
+        raise ModelUnavailable(
+            "embedding.no_weights",
+            "The embedding model {name} has no weights in safetensors on the hub.",
+            hint="Choose another model for KB_EMBEDDING_MODEL.",
+            name=name,
+        )
+    for file in files:
+        if not file.name.endswith(".safetensors") and file.size > LARGEST_SMALL_BYTES:
+            found = f"it has {size_text(file.size)}, more than {size_text(LARGEST_SMALL_BYTES)}"
+            raise errors.odd_file(name, file.name, found)
+    return files
+
+
+def missing(folder: Path) -> list[str]:
+    """Return what a folder lacks: the list of its modules, its description or its weights."""
+    lacking = [name for name in ("modules.json", "config.json") if not _is_json(folder / name)]
+    if not any(folder.rglob("*.safetensors")):
+        lacking.append("model.safetensors")
+    return lacking
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+EMBEDDER = ModelKind(choose, missing)

@@ -1,0 +1,140 @@
+"""German messages: fetching, verifying and checking models."""
+
+_AGAIN = "Es wird von selbst noch einmal versucht."
+_LIST = "Was auf diesem Rechner ist: kb models"
+_OTHER = "Ein anderes Modell wählen."
+_INCOMPLETE = "Das Repository ist unvollständig; ein anderes Modell wählen."
+
+DE: dict[str, tuple[str, str]] = {
+    "model.hub_unreachable": (
+        "Modell {name}: der Hub {endpoint} ist nicht erreichbar.",
+        "Netz, Proxy (HTTPS_PROXY) oder den Spiegel in HF_ENDPOINT prüfen.",
+    ),
+    "model.hub_silent": (
+        "Modell {name}: der Hub hat {seconds:g} s lang nichts geschickt.",
+        _AGAIN + " Bleibt es so, das Netz prüfen.",
+    ),
+    "model.hub_cut": (
+        "Modell {name}: die Verbindung brach bei {done} von {size} von {file} ab.",
+        "Der nächste Versuch holt den Rest; was angekommen ist, bleibt.",
+    ),
+    "model.hub_foreign": (
+        "Modell {name}: die Antwort von {endpoint} ist nicht die eines Modell-Hubs.",
+        "So antwortet ein Netz mit einer Anmeldeseite: irgendeine Seite im Browser öffnen und "
+        "anmelden; dann geht es von selbst weiter.",
+    ),
+    "model.file_wrong": (
+        "Modell {name}: {file} hat den Digest {found}, der Hub nennt {expected}.",
+        "Die Bytes ändern sich unterwegs, vielleicht durch einen Proxy oder Spiegel. " + _AGAIN,
+    ),
+    "model.disk_full": (
+        "Modell {name} braucht noch {need} in {folder}, frei sind dort {room}.",
+        "Platz schaffen; es geht von selbst weiter. HF_HOME in .env nennt einen anderen Ordner.",
+    ),
+    "model.hub_error": (
+        "Modell {name}: der Hub antwortete {status}.",
+        "Es wird später von selbst noch einmal versucht. " + _LIST,
+    ),
+    "model.gated": (
+        "Modell {name}: der Zugang muss erst auf dem Hub freigegeben werden.",
+        "{page} öffnen, den Bedingungen zustimmen und HF_TOKEN setzen, oder anmelden mit: "
+        "hf auth login",
+    ),
+    "model.refused": (
+        "Modell {name}: der Hub verweigert den Zugang (403).",
+        "{page} zeigt, was verlangt wird; das Token in HF_TOKEN braucht das Recht, dieses Modell "
+        "zu lesen.",
+    ),
+    "model.token_refused": (
+        "Modell {name}: der Hub nimmt das Token dieses Rechners nicht an.",
+        "Ein gültiges HF_TOKEN setzen oder es entfernen; neu anmelden mit: hf auth login",
+    ),
+    "model.not_on_hub": (
+        "Modell {name}: der Hub kennt es nicht.",
+        "Den Namen prüfen (org/name). " + _LIST,
+    ),
+    "model.file_not_on_hub": (
+        "Modell {name}: der Hub nennt {file} und hat es nicht (404).",
+        "Der Spiegel in HF_ENDPOINT ist vielleicht unvollständig; den Hub selbst oder ein anderes "
+        "Modell nehmen.",
+    ),
+    "model.file_refused": (
+        "Modell {name}: die Datei {file} wird abgelehnt: {found}.",
+        "Keine Erkennung braucht eine solche Datei; ein anderes Modell wählen.",
+    ),
+    "model.cache_not_writable": (
+        "Modell {name} lässt sich nicht in {folder} ablegen: {cause}",
+        "Den Ordner beschreibbar machen, oder mit HF_HOME in .env einen anderen nennen.",
+    ),
+    "model.fetch_stopped": (
+        "Das Holen von {name} wurde angehalten.",
+        "Was angekommen ist, bleibt. Weiter mit: kb models pull {name}",
+    ),
+    "model.fetch_paused": (
+        "Das Holen des Modells {model} ist angehalten.",
+        "Weiter mit: kb models pull {model}",
+    ),
+    "model.incomplete_on_hub": (
+        "Modell {name}: der Hub hat kein brauchbares {files}.",
+        _INCOMPLETE,
+    ),
+    "model.parts_missing": (
+        "Modell {name}: der Hub hat {found} von {expected} Dateien seiner Gewichte.",
+        _INCOMPLETE,
+    ),
+    "model.pickle_only": (
+        "Modell {name} hat seine Gewichte nur in {file}, einem Programm, das hier nicht läuft.",
+        "Ein Repository mit model.safetensors nehmen; die Seite des Modells bietet vielleicht "
+        "eines an (ein Pull-Request von SFconvertbot).",
+    ),
+    "model.no_weights": (
+        "Modell {name}: der Hub hat keine Gewichte, die hier benutzbar sind.",
+        _OTHER + " " + _LIST,
+    ),
+    "model.files_damaged": (
+        "Modell {name}: {files} auf diesem Rechner ist beschädigt und jetzt nicht zu holen: "
+        "{cause}",
+        "{cause.hint}",
+    ),
+    "model.not_removed": (
+        "Modell {name} lässt sich nicht aus {folder} entfernen: {cause}",
+        "Die Programme beenden, die es benutzen, dann noch einmal.",
+    ),
+    "model.not_here": (
+        "Modell {name} ist nicht auf diesem Rechner.",
+        _LIST + ". Holen mit: kb models pull {name}",
+    ),
+    "model.not_removable": (
+        "{name} ist ein Ordner; der wird hier nicht entfernt.",
+        "kb models remove nimmt Modelle, die vom Hub geholt wurden.",
+    ),
+    "model.no_fetch": (
+        "Modell {name} wird nicht geholt.",
+        _LIST,
+    ),
+    "model.contradicts_itself": (
+        "Modell {name}: in {file} ist {field} {found}, erwartet wird {expected}.",
+        "Die Dateien passen nicht zusammen oder sind beschädigt. Noch einmal holen: kb models pull "
+        "{name} --again; oder ein anderes Modell wählen.",
+    ),
+    "model.asks_for_code": (
+        "Modell {name}: {file} verlangt mit {field}, Code des Repositorys auszuführen.",
+        "Das geschieht hier nie; ein anderes Modell wählen.",
+    ),
+    "model.not_finite": (
+        "Modell {name}: {tensor} in den Gewichten enthält Werte, die keine Zahlen sind.",
+        "Die Gewichte sind beschädigt. Noch einmal holen: kb models pull {name} --again",
+    ),
+    "model.cannot_speak": (
+        "Modell {name} schreibt zu einer bekannten Aufnahme nur {found}.",
+        "Sein Tokenizer ist unvollständig oder von einem anderen Modell. Noch einmal holen: "
+        "kb models pull {name} --again",
+    ),
+    "model.fails_itself": (
+        "Modell {name} kann eine Sekunde einer bekannten Aufnahme nicht lesen: {cause}",
+        "Die Dateien passen nicht zusammen. Noch einmal holen: kb models pull {name} --again; oder "
+        "ein anderes Modell wählen.",
+    ),
+}
+
+EN_PAGE: dict[str, tuple[str, str]] = {}

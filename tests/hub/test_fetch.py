@@ -1,0 +1,456 @@
+"""Faults of a hub: after each, the model is complete and verified, or the error names the cause."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kb.errors import Cancelled, KBError
+from kb.hub import cache, fetch_state, records
+from kb.hub.client import Deadlines
+from kb.hub.fetch import Conduct
+from kb.hub.fetch_state import FetchState
+from kb.hub.models import known_ready, ready, remove, verify
+from tests.fakes.hub import LISTING, SIGN_IN_PAGE, FakeHub, Fault
+from tests.support.hub_cache import (
+    NAME,
+    QUICK,
+    fetched,
+    hub_at,
+    outcome,
+    rubbish,
+    same_bytes,
+    small_files,
+    use_hub,
+)
+from tests.support.raising import raises
+from tests.support.waiting import until
+
+WEIGHTS = "model-00001-of-00002.safetensors"
+SMALL = "tokenizer.json"
+NEEDED = {
+    "config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors.index.json",
+    WEIGHTS, "model-00002-of-00002.safetensors",
+}  # fmt: skip
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({NAME: small_files()})) as found:
+        yield found
+
+
+def test_a_fetch_has_the_needed_files_their_record_and_nothing_else(hub: FakeHub) -> None:
+    states: list[FetchState] = []
+    record = fetched(states=states)
+    assert set(record.files) == NEEDED and same_bytes(record, hub)
+    assert {name.split(" ")[0] for name in hub.sent} == NEEDED
+    assert rubbish() == []
+    assert states[-1].size == record.size == sum(file.size for file in record.files.values())
+    assert states[-1].done == record.size
+    assert fetch_state.read_state(cache.repository_folder(NAME)) is None
+    hub.requests.clear()
+    assert fetched() == record and hub.requests == []  # no request for a complete model
+
+
+PASSING: dict[str, tuple[str, Fault]] = {
+    "500 for a small file": (SMALL, Fault(status=500)),
+    "503 for the weights": (WEIGHTS, Fault(status=503)),
+    "502 for the listing": (LISTING, Fault(status=502)),
+    "408": (WEIGHTS, Fault(status=408)),
+    "429 with a pause": (WEIGHTS, Fault(status=429, retry_after="0")),
+    "429 for the listing with a date": (
+        LISTING, Fault(status=429, retry_after="Thu, 01 Jan 1970 00:00:00 GMT"),
+    ),
+    "410": (LISTING, Fault(status=410)),
+    "cut at once": (WEIGHTS, Fault(cut=0)),
+    "cut inside": (WEIGHTS, Fault(cut=3000)),
+    "cut inside a small file": (SMALL, Fault(cut=5)),
+    "cut without a length": (WEIGHTS, Fault(cut=3000, length=False)),
+    "no length": (WEIGHTS, Fault(length=False)),
+    "stall at once": (WEIGHTS, Fault(stall=0)),
+    "stall inside": (WEIGHTS, Fault(stall=3000)),
+    "no answer": (WEIGHTS, Fault(silent=True)),
+    "no answer to the listing": (LISTING, Fault(silent=True)),
+    "a byte flipped": (WEIGHTS, Fault(flip=4000)),
+    "a byte flipped in the header": (WEIGHTS, Fault(flip=9)),
+    "a byte flipped in a small file": (SMALL, Fault(flip=3)),
+    "more bytes": (WEIGHTS, Fault(more=b"more")),
+    "more bytes without a length": (WEIGHTS, Fault(more=b"more", length=False)),
+    "a sign-in page instead of the listing": (LISTING, Fault(page=SIGN_IN_PAGE)),
+    "a sign-in page instead of a file": (SMALL, Fault(page=SIGN_IN_PAGE)),
+    "a sign-in page instead of the weights": (WEIGHTS, Fault(page=SIGN_IN_PAGE)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "fault"), PASSING.values(), ids=PASSING)
+def test_trouble_that_passes_ends_with_the_whole_model(
+    hub: FakeHub, file: str, fault: Fault
+) -> None:
+    hub.faults[file] = [fault]
+    record = fetched()
+    assert set(record.files) == NEEDED and same_bytes(record, hub)
+    assert rubbish() == []
+
+
+LASTING: dict[str, tuple[str, Fault, str]] = {
+    "503": (WEIGHTS, Fault(status=503), "model.hub_error"),
+    "503 for the listing": (LISTING, Fault(status=503), "model.hub_error"),
+    "429 for an hour": (LISTING, Fault(status=429, retry_after="3600"), "model.hub_error"),
+    "cut": (WEIGHTS, Fault(cut=0), "model.hub_cut"),
+    "stall": (WEIGHTS, Fault(stall=0), "model.hub_silent"),
+    "no answer": (LISTING, Fault(silent=True), "model.hub_silent"),
+    "flip": (WEIGHTS, Fault(flip=4000), "model.file_wrong"),
+    "page": (LISTING, Fault(page=SIGN_IN_PAGE), "model.hub_foreign"),
+    "page for a file": (WEIGHTS, Fault(page=SIGN_IN_PAGE), "model.hub_foreign"),
+}
+IMPATIENT = Conduct(
+    deadlines=Deadlines(connect_s=1.0, answer_s=0.2, stall_s=0.2),
+    patience_s=0.3, first_pause_s=0.01, longest_pause_s=0.02,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "fault", "code"), LASTING.values(), ids=LASTING)
+def test_trouble_that_stays_is_named_and_the_next_fetch_completes_the_model(
+    hub: FakeHub, file: str, fault: Fault, code: str
+) -> None:
+    hub.always[file] = fault
+    with pytest.raises(KBError) as caught:
+        fetched(conduct=IMPATIENT)
+    assert caught.value.code == code and caught.value.retryable and caught.value.hint
+    assert known_ready(NAME) is None
+    state = fetch_state.read_state(cache.repository_folder(NAME))
+    assert state is not None and state.state == "failed" and state.problem["error"]
+    hub.heal()
+    assert same_bytes(fetched(), hub) and rubbish() == []
+
+
+FINAL: dict[str, tuple[str, Fault, str]] = {
+    "401 gated": (LISTING, Fault(status=401, code="GatedRepo"), "model.gated"),
+    "403 gated": (WEIGHTS, Fault(status=403, code="GatedRepo"), "model.gated"),
+    "403": (LISTING, Fault(status=403), "model.refused"),
+    "404": (LISTING, Fault(status=404), "model.not_on_hub"),
+    "401 unknown": (LISTING, Fault(status=401, code="RepoNotFound"), "model.not_on_hub"),
+    "404 for a file": (WEIGHTS, Fault(status=404), "model.file_not_on_hub"),
+}
+
+
+@pytest.mark.parametrize(("file", "fault", "code"), FINAL.values(), ids=FINAL)
+def test_what_does_not_pass_ends_at_once(hub: FakeHub, file: str, fault: Fault, code: str) -> None:
+    hub.always[file] = fault
+    began = time.monotonic()
+    with pytest.raises(KBError) as caught:
+        fetched()
+    assert caught.value.code == code and not caught.value.retryable and caught.value.hint
+    assert time.monotonic() - began < 2
+    if code == "model.gated":
+        assert f"{hub.url}/{NAME}" in caught.value.hint
+
+
+def test_a_pause_that_the_hub_asks_for_is_shown_and_kept(hub: FakeHub) -> None:
+    hub.faults[WEIGHTS] = [Fault(status=429, retry_after="1")]
+    states: list[FetchState] = []
+    began = time.time()
+    fetched(states=states)
+    assert time.time() - began >= 1
+    waiting = [state for state in states if state.state == "waiting" and state.next_try]
+    assert waiting and waiting[0].next_try is not None and waiting[0].next_try >= began + 0.9
+    assert waiting[0].problem["problem"]["values"]["status"] == 429
+
+
+def test_the_rest_of_a_part_is_asked_for_by_another_fetch(hub: FakeHub) -> None:
+    hub.faults[WEIGHTS] = [Fault(cut=3000)] + [Fault(status=503)] * 99
+    assert outcome(conduct=IMPATIENT) == "model.hub_error"
+    part = [path for path in rubbish() if path.endswith(cache.PART_SUFFIX)]
+    assert len(part) == 1
+    hub.heal()
+    hub.sent.clear()
+    record = fetched()
+    assert f"{WEIGHTS} from 3000" in hub.sent and same_bytes(record, hub) and rubbish() == []
+
+
+@pytest.mark.parametrize("damage", ["zeros", "too long", "empty", "other file"])
+def test_a_damaged_part_is_never_taken(hub: FakeHub, damage: str) -> None:
+    hub.faults[WEIGHTS] = [Fault(cut=3000)] + [Fault(status=503)] * 99
+    assert outcome(conduct=IMPATIENT) == "model.hub_error"
+    (part,) = (cache.repository_folder(NAME) / "blobs").glob(f"*{cache.PART_SUFFIX}")
+    size = len(hub.bytes_of(NAME, WEIGHTS) or b"")
+    part.write_bytes({
+        "zeros": bytes(3000), "too long": bytes(size + 9), "empty": b"", "other file": bytes(size),
+    }[damage])  # fmt: skip
+    hub.heal()
+    assert same_bytes(fetched(), hub) and rubbish() == []
+
+
+def test_a_hub_that_ignores_the_range_sends_the_whole_file(hub: FakeHub) -> None:
+    hub.faults[WEIGHTS] = [Fault(cut=3000), Fault(no_range=True)]
+    assert same_bytes(fetched(), hub) and rubbish() == []
+
+
+@pytest.mark.parametrize("name", sorted(NEEDED))
+@pytest.mark.parametrize("damage", ["cut", "flip", "gone", "empty"])
+def test_damage_on_the_disk_is_fetched_again_by_itself(
+    hub: FakeHub, name: str, damage: str
+) -> None:
+    path = fetched().folder / name
+    blob = path.resolve()
+    data = blob.read_bytes()
+    if damage == "gone":
+        path.unlink()
+        blob.unlink()
+    else:
+        half = len(data) // 2
+        flipped = data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
+        blob.write_bytes({"cut": data[:half], "flip": flipped, "empty": b""}[damage])
+        status = blob.stat()
+        os.utime(blob, ns=(status.st_atime_ns, status.st_mtime_ns + 5_000_000))
+    hub.sent.clear()
+    assert same_bytes(fetched(), hub) and rubbish() == []
+    assert hub.sent == [name]
+
+
+def test_damage_without_a_hub_is_named(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = fetched()
+    (record.folder / SMALL).resolve().write_bytes(b"{}")
+    hub.always[LISTING] = Fault(status=503)
+    with raises(KBError, "model.files_damaged", name=NAME, files=SMALL) as caught:
+        fetched(conduct=IMPATIENT)
+    assert caught.value.retryable
+
+
+def test_verification_reads_what_size_and_time_do_not_show(hub: FakeHub) -> None:
+    record = fetched()
+    blob = (record.folder / WEIGHTS).resolve()
+    status = blob.stat()
+    data = bytearray(blob.read_bytes())
+    data[5000] ^= 1
+    blob.write_bytes(data)
+    os.utime(blob, ns=(status.st_atime_ns, status.st_mtime_ns))
+    moved: list[tuple[int, int]] = []
+    found, damaged = verify(NAME, lambda done, size: moved.append((done, size)))
+    assert damaged == (WEIGHTS,) and found is not None and moved[-1] == (record.size, record.size)
+    assert same_bytes(fetched(), hub)
+    assert verify(NAME)[1] == ()
+
+
+def test_a_touched_file_is_compared_and_kept(hub: FakeHub) -> None:
+    record = fetched()
+    os.utime((record.folder / WEIGHTS).resolve())
+    hub.requests.clear()
+    assert fetched().files[WEIGHTS].sha256 == record.files[WEIGHTS].sha256
+    assert hub.requests == []
+
+
+def forget_record() -> None:
+    records.forget(cache.repository_folder(NAME))
+
+
+def test_a_model_of_another_program_is_taken_as_it_is(hub: FakeHub) -> None:
+    record = fetched()
+    forget_record()
+    hub.sent.clear()
+    assert fetched().files == record.files
+    assert hub.sent == []
+    forget_record()
+    hub.always[LISTING] = Fault(status=503)
+    assert fetched().files.keys() >= record.files.keys()  # by the names of its blobs
+
+
+@pytest.mark.parametrize("name", sorted(NEEDED))
+def test_a_file_that_the_other_program_lost_is_fetched(hub: FakeHub, name: str) -> None:
+    path = fetched().folder / name
+    path.resolve().unlink()
+    path.unlink()
+    forget_record()
+    hub.sent.clear()
+    assert same_bytes(fetched(), hub) and hub.sent == [name]
+
+
+def test_a_newer_commit_does_not_mix_with_the_one_that_is_here(hub: FakeHub) -> None:
+    record = fetched()
+    hub.commit = "f" * 40
+    hub.repositories[NAME] = {**small_files(), "config.json": b'{"model_type": "newer"}'}
+    assert fetched() == record
+    again = ready(NAME, _kind(), again=True, conduct=QUICK)
+    assert again.commit == "f" * 40 and same_bytes(again, hub)
+    assert known_ready(NAME) == again
+
+
+def _kind() -> object:
+    from kb.asr.engines.model_files import RECOGNIZER
+
+    return RECOGNIZER
+
+
+def test_two_fetches_share_one(hub: FakeHub) -> None:
+    hub.bytes_per_s = 20_000
+    found: list[object] = []
+    threads = [threading.Thread(target=lambda: found.append(fetched())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(found) == 3 and found[0] == found[1] == found[2]
+    assert len(hub.sent) == len(NEEDED)
+
+
+def test_a_stop_is_heard_within_a_second_and_the_next_fetch_goes_on(hub: FakeHub) -> None:
+    hub.always[WEIGHTS] = Fault(stall=3000)
+    stop = threading.Event()
+    caught: list[BaseException] = []
+    patient = Conduct(deadlines=Deadlines(stall_s=60.0))
+
+    def fetch() -> None:
+        try:
+            ready(NAME, _kind(), cancelled=stop.is_set, conduct=patient)  # type: ignore[arg-type]
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=fetch)
+    thread.start()
+    until(lambda: any(name.endswith(cache.PART_SUFFIX) for name in rubbish()))
+    stop.set()
+    began = time.monotonic()
+    thread.join(5)
+    assert time.monotonic() - began < 1 and isinstance(caught[0], Cancelled)
+    state = fetch_state.read_state(cache.repository_folder(NAME))
+    assert state is not None and state.state == "stopped"
+    hub.heal()
+    assert same_bytes(fetched(), hub) and rubbish() == []
+
+
+@pytest.mark.parametrize(("what", "state", "parts"), [("pause", "paused", 1), ("cancel", "", 0)])
+def test_a_user_pauses_or_cancels_the_fetch_of_another_process(
+    hub: FakeHub, what: str, state: str, parts: int
+) -> None:
+    hub.always[WEIGHTS] = Fault(stall=3000)
+    place = cache.repository_folder(NAME)
+    caught: list[str] = []
+    thread = threading.Thread(
+        target=lambda: caught.append(outcome(conduct=Conduct(deadlines=Deadlines(stall_s=60.0))))
+    )
+    thread.start()
+    until(lambda: any(name.endswith(cache.PART_SUFFIX) for name in rubbish()))
+    fetch_state.request(place, what)  # type: ignore[arg-type]
+    thread.join(5)
+    assert caught == ["model.fetch_stopped"]
+    found = fetch_state.read_state(place)
+    assert (found.state if found else "") == state
+    assert sum(name.endswith(cache.PART_SUFFIX) for name in rubbish()) == parts
+    hub.heal()
+    assert same_bytes(fetched(), hub) and rubbish() == []
+
+
+def test_a_full_disk_is_named_with_need_room_and_folder(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kb.hub.fetch._room", lambda folder: 5_000)
+    with raises(KBError, "model.disk_full", name=NAME) as caught:
+        fetched(conduct=Conduct(patience_s=0.1, first_pause_s=0.01, room_bytes=0))
+    assert caught.value.retryable and caught.value.values["room"] == "5000 bytes"
+    assert str(cache.repository_folder(NAME)) == caught.value.values["folder"]
+    assert hub.sent == []
+    monkeypatch.undo()
+
+
+def test_an_unreachable_hub_is_named_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_hub(monkeypatch, tmp_path / "hub", "http://127.0.0.1:9")
+    began = time.monotonic()
+    assert outcome() == "model.hub_unreachable"
+    assert time.monotonic() - began < 2
+
+
+TOKEN = "hf_" + "x" * 30
+
+
+def test_the_token_goes_to_the_hub_and_to_no_other_host(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    hub.token, hub.gated, hub.cdn = TOKEN, (NAME,), True
+    fetched()
+    for path, token in hub.tokens.items():
+        assert token == ("" if path.startswith("/cdn/") else TOKEN), path
+    for file in records.state_folder().glob("*"):
+        assert TOKEN not in file.read_text(errors="replace")
+
+
+def test_a_revoked_token_does_not_stand_before_a_public_model(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_revoked")
+    hub.token = TOKEN
+    assert outcome() == "ready"
+
+
+def test_a_revoked_token_is_named_for_a_private_model(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_revoked")
+    hub.always[LISTING] = Fault(status=401)
+    assert outcome() == "model.token_refused"
+
+
+LISTED: dict[str, tuple[object, str]] = {
+    "a size that is none": ({"size": "much"}, "model.file_refused"),
+    "a negative size": ({"size": -1}, "model.file_refused"),
+    "no digest": ({"oid": None}, "model.file_refused"),
+    "a digest that is a path": ({"oid": "../../x"}, "model.file_refused"),
+    "a config of 2 GB": ({"size": 2_000_000_000}, "model.file_refused"),
+}
+
+
+@pytest.mark.parametrize(("change", "code"), LISTED.values(), ids=LISTED)
+def test_a_listing_that_no_model_has_is_refused(
+    hub: FakeHub, change: dict[str, object], code: str
+) -> None:
+    entry = {"type": "file", "path": "config.json", "size": 9, "oid": "0" * 40}
+    hub.entries["config.json"] = {**entry, **change}
+    assert outcome() == code and hub.sent == []
+
+
+@pytest.mark.parametrize(
+    "name", ["../escape.json", "/etc/escape.json", "..\\escape.json", "a\x1b[2J.json", "..", "x./y"]
+)
+def test_a_name_that_leaves_the_folder_is_left_out(hub: FakeHub, name: str) -> None:
+    hub.repositories[NAME] = {**small_files(), name: b"{}"}
+    record = fetched()
+    assert set(record.files) == NEEDED
+    assert not list(cache.cache_folder().parent.rglob("*escape*"))
+
+
+def test_without_safetensors_no_pickle_is_fetched(hub: FakeHub) -> None:
+    files = {k: v for k, v in small_files().items() if not k.endswith(".safetensors")}
+    hub.repositories[NAME] = files
+    assert outcome() == "model.pickle_only"
+    hub.repositories[NAME] = {k: v for k, v in files.items() if k != "pytorch_model.bin"}
+    assert outcome() == "model.no_weights"
+    hub.repositories[NAME] = {k: v for k, v in small_files().items() if k != WEIGHTS}
+    assert outcome() == "model.parts_missing"
+    hub.repositories[NAME] = {k: v for k, v in small_files().items() if k != "tokenizer.json"}
+    assert outcome() == "model.incomplete_on_hub" and known_ready(NAME) is None
+
+
+def test_a_removed_model_leaves_nothing(hub: FakeHub) -> None:
+    record = fetched()
+    assert remove(NAME) == record.size + 40  # and the name of the commit
+    assert not cache.repository_folder(NAME).exists()
+    assert known_ready(NAME) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": 99}', "\x00\xff"])
+def test_a_damaged_record_is_no_record(hub: FakeHub, text: str) -> None:
+    record = fetched()
+    path = records.record_path(cache.repository_folder(NAME))
+    path.write_text(text)
+    assert known_ready(NAME) is None
+    assert fetched().files == record.files
+    assert json.loads(path.read_text())["version"] == 1
