@@ -44,6 +44,11 @@ class Fault:
     no_range: bool = False
 
 
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing about a client that was killed."""
+
+
 class FakeHub:
     """The hub. `repositories` maps names to files by name; those in `gated` require a login.
 
@@ -91,7 +96,7 @@ class FakeHub:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _QuietServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True

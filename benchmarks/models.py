@@ -1,0 +1,162 @@
+"""Fetches of a model through a hub with random faults: what was accepted, fetched and left over.
+
+    python benchmarks/models.py --fetches 200 --megabytes 60
+
+Each fetch is a process of its own (`kb models pull`) that gets one fault: a cut or silent
+connection, flipped bytes, 5xx, a kill, Ctrl-C, a full disk, or none; processes are started until
+the model is complete. Printed are the wrong models that were accepted (none may be), the fetches
+that did not end, the bytes sent over the size of the model, and what a start costs more with the
+check of a complete model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from kb.settings import PROJECT_ROOT
+from tests.fakes.hub import SIGN_IN_PAGE, FakeHub, Fault
+from tests.support.hub_cache import demo_files
+
+NAME = "some/recognizer"
+WEIGHTS = "model.safetensors"
+KINDS = ("none", "cut", "stall", "flip", "5xx", "page", "kill", "interrupt", "disk")
+MOST_STARTS = 8
+ROOM_KB = 100_000  # of a file, for the fault `disk`
+
+
+def weights_of(megabytes: int) -> bytes:
+    """Return weights in safetensors whose values are random."""
+    count = megabytes * 1_000_000 // 4
+    header = json.dumps(
+        {"layer": {"dtype": "F32", "shape": [count], "data_offsets": [0, 4 * count]}}
+    )
+    text = header.encode()
+    return len(text).to_bytes(8, "little") + text + random.Random(1).randbytes(4 * count)
+
+
+def pull(folder: Path, hub: FakeHub, *, limit_kb: int = 0) -> subprocess.Popen[bytes]:
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": hub.url, "HF_HOME": str(folder), "HF_HUB_OFFLINE": "0", "HF_TOKEN": "",
+        "XDG_STATE_HOME": str(folder / "state"), "KB_HOME": str(folder / "home"),
+        "KB_DEVICE": "cpu", "PYTHONPATH": str(PROJECT_ROOT),
+    }  # fmt: skip
+    command = [sys.executable, "-m", "kb.cli", "models", "pull", NAME]
+    if limit_kb:  # a disk that is full: writes beyond this size fail
+        command = ["bash", "-c", f"ulimit -f {limit_kb}; trap '' XFSZ; exec \"$@\"", "-", *command]
+    return subprocess.Popen(
+        command, env=environment, cwd=PROJECT_ROOT, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def one(folder: Path, hub: FakeHub, kind: str, rng: random.Random, size: int) -> tuple[int, bool]:
+    """Return the starts that one fetch with this fault took, and True if it was accepted wrong."""
+    place = rng.randrange(size)
+    hub.heal()
+    hub.faults[WEIGHTS] = {
+        "cut": [Fault(cut=place)], "stall": [Fault(stall=place)], "flip": [Fault(flip=place)],
+        "5xx": [Fault(status=rng.choice([500, 502, 503]))] * rng.randint(1, 3),
+        "page": [Fault(page=SIGN_IN_PAGE)],
+    }.get(kind, [])  # fmt: skip
+    for start in range(1, MOST_STARTS + 1):
+        first = start == 1
+        process = pull(folder, hub, limit_kb=size // 3072 if kind == "disk" and first else 0)
+        if kind in ("kill", "interrupt", "disk") and first:
+            sent = hub.bytes_sent
+            while process.poll() is None and hub.bytes_sent - sent < place:
+                time.sleep(0.005)
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT if kind == "interrupt" else signal.SIGKILL)
+        process.communicate(timeout=200)
+        if process.returncode == 0:
+            blobs = list(folder.glob(f"hub/models--*/snapshots/*/{WEIGHTS}"))
+            right = len(blobs) == 1 and blobs[0].read_bytes() == hub.bytes_of(NAME, WEIGHTS)
+            return start, not right
+    return MOST_STARTS + 1, False
+
+
+def startup(folder: Path) -> float:
+    """Return the seconds that finding a complete model takes."""
+    program = (
+        "import time; from kb.asr.engines.model_lookup import model_folder, resolve, has_passed\n"
+        "began = time.perf_counter()\n"
+        f"model_folder(resolve({NAME!r})); has_passed({NAME!r}, 'x')\n"
+        "print(time.perf_counter() - began)"
+    )
+    environment = {
+        **os.environ, "HF_HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"),
+        "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(PROJECT_ROOT),
+    }  # fmt: skip
+    found = [
+        float(
+            subprocess.run(
+                [sys.executable, "-c", program], env=environment, cwd=PROJECT_ROOT,
+                capture_output=True, text=True, check=True,
+            ).stdout
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    return statistics.median(found)
+
+
+def main() -> None:
+    """Run the fetches and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fetches", type=int, default=200)
+    parser.add_argument("--megabytes", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    rng = random.Random(chosen.seed)
+    files = {**demo_files(), WEIGHTS: weights_of(chosen.megabytes)}
+    size = sum(len(f) if isinstance(f, bytes) else f.stat().st_size for f in files.values())
+    work = Path(tempfile.mkdtemp(prefix="kb-models-"))
+    wrong = stuck = left = 0
+    rows: dict[str, list[tuple[int, float, float]]] = {kind: [] for kind in KINDS}
+    check_s = 0.0
+    try:
+        with FakeHub({NAME: files}) as hub:
+            for number in range(chosen.fetches):
+                kind = KINDS[number % len(KINDS)]
+                folder = work / str(number)
+                sent, began = hub.bytes_sent, time.perf_counter()
+                starts, accepted_wrong = one(folder, hub, kind, rng, size)
+                wrong += accepted_wrong
+                stuck += starts > MOST_STARTS
+                left += len(list(folder.glob("hub/models--*/blobs/*.incomplete")))
+                took_s = time.perf_counter() - began
+                rows[kind].append((starts, (hub.bytes_sent - sent) / size, took_s))
+                if kind == "none" and not check_s:
+                    check_s = startup(folder)
+                shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    everything = [row for found in rows.values() for row in found]
+    print(
+        f"{len(everything)} fetches of {size / 1e6:.0f} MB: {wrong} wrong accepted, {stuck} stuck,"
+    )
+    print(
+        f"{left} parts left over, {statistics.mean(r[1] for r in everything):.3f} × the size sent"
+    )
+    for kind, found in rows.items():
+        if found:
+            starts, ratio, took_s = (statistics.mean(column) for column in zip(*found, strict=True))
+            print(f"{kind:10} {len(found):4}  starts {starts:.1f}  × {ratio:.2f}  {took_s:.1f} s")
+    print(f"a complete model is found in {check_s * 1000:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
