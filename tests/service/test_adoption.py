@@ -13,7 +13,7 @@ from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import Settings
 from kb.sources.files import FileSource
-from kb.transcript import render
+from kb.transcript import file_content, format_named, render_document
 from tests.support.compose import write_wav
 from tests.support.kept_transcripts import KEPT
 from tests.transcript.test_foreign import JSONS, TEXTS
@@ -231,7 +231,8 @@ def test_every_export_beside_a_medium_is_taken_in(service: Service) -> None:
     for number, format in enumerate(KEEPS):
         stems[format] = f"2024-04-01_Talk {format.replace('_', ' ')}_{number:012x}"
         name = name_of(format, spoken.language).replace(OUT_STEM, stems[format])
-        lay(service, name, render(spoken, format))
+        suffix = format_named(format).suffix
+        lay(service, name, file_content(render_document(spoken, format), f".{suffix}"))
         sound = service.library.media_folder / f"{stems[format]}.mp3"
         sound.write_bytes(format.encode())  # the content is part of the id
     report = service.search.reindex()

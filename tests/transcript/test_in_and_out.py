@@ -5,16 +5,20 @@ A file is read under the name that it has beside a medium, with its language in 
 
 from __future__ import annotations
 
+import io
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import docx
 import pytest
+from openpyxl import load_workbook
 
 from kb.errors import LibraryError
-from kb.transcript import FORMATS, render
+from kb.transcript import FORMATS, file_content, format_named, render_document
 from kb.transcript.foreign import reader
 from kb.types import MediaRef, Transcript
 from tests.support.kept_transcripts import KEPT, transcript
@@ -39,16 +43,44 @@ def without_breaks(document: str) -> str:
     return re.sub(r"\s+|\\N|<br/>", " ", document)
 
 
+def words_of_document(document: bytes) -> list[str]:
+    """The paragraphs of the text; the head names the file that the text was taken from."""
+    paragraphs = docx.Document(io.BytesIO(document)).paragraphs
+    return [p.text for p in paragraphs if p.style is None or p.style.name == "Normal"]
+
+
+def cells(document: bytes) -> list[tuple[object, ...]]:
+    """The cells; the second sheet names the file that the text was taken from."""
+    sheet = load_workbook(io.BytesIO(document)).worksheets[0]
+    rows = [tuple(cell if cell is not None else "" for cell in row) for row in sheet.values]
+    return [row[:3] + tuple(c for c in row[3:] if c not in ("", 1)) for row in rows]
+
+
+def without_figures(document: str) -> dict[str, Any]:
+    """The words' probabilities are rounded, and a figure is made from them."""
+    found: dict[str, Any] = json.loads(document)
+    for segment in found["segments"]:
+        del segment["avg_logprob"]
+    return found
+
+
 def without_chances(document: str) -> str:
     """Words whose text is not that of the segment have no probability; read, they have 1."""
     return re.sub(r",(?:1\.0000)?,(\d+)$", r",,\1", document, flags=re.MULTILINE)
 
 
+def without_bars(document: str) -> str:
+    """A bar ends the name of a marker."""
+    return document.replace("|", "¦")
+
+
 MODES: dict[str, dict[str, Any]] = {
     "segment": {"timestamps": "segment"},
     "word": {"timestamps": "word"},
+    "each word": {"timestamps": "word", "times_each_word": True},
 }
-WORD = ("word",)
+EACH = ("each word",)
+WORD = ("word", "each word")
 ALWAYS = ("segment", *WORD)
 
 
@@ -65,15 +97,29 @@ class Kept:
 
 
 KEEPS: dict[str, Kept] = {
-    "txt": Kept(within_s=1.0),
-    "md": Kept(within_s=1.0, document=without_head, item=True),
-    "json": Kept(words=ALWAYS),
+    "txt": Kept(within_s=1.0, words=EACH, mixed=EACH),
+    "plain": Kept(within_s=None),
+    "md": Kept(within_s=1.0, words=EACH, document=without_head, item=True, mixed=EACH),
+    "docx": Kept(within_s=1.0, document=words_of_document, item=True),
+    "html": Kept(within_s=1.0, document=without_head, item=True),
     "srt": Kept(document=without_breaks, words=WORD, mixed=WORD),
     "vtt": Kept(document=without_breaks, words=WORD),
+    "ass": Kept(within_s=0.011, document=without_breaks, words=WORD),
+    "ttml": Kept(document=without_breaks, words=EACH),
+    "sbv": Kept(document=without_breaks, words=WORD, mixed=WORD),
+    "lrc": Kept(within_s=0.011, words=EACH),
     "csv": Kept(words=WORD, document=without_chances),
+    "xlsx": Kept(words=WORD, document=cells),
+    "json": Kept(words=ALWAYS),
+    "verbose_json": Kept(words=ALWAYS, document=without_figures),
+    "tsv": Kept(words=WORD, mixed=WORD),
+    "textgrid": Kept(words=ALWAYS),
+    "edl": Kept(within_s=0.0201, document=without_bars),
+    "markers": Kept(),
+    "audacity": Kept(words=WORD, mixed=WORD),
 }
 # Formats without words, which cannot be read as a transcript.
-NO_WORDS: set[str] = set()
+NO_WORDS = {"rttm", "chapters"}
 
 
 def test_every_format_is_in_this_table() -> None:
@@ -81,12 +127,12 @@ def test_every_format_is_in_this_table() -> None:
 
 
 def name_of(format: str, language: str) -> str:
-    return f"{STEM}.{language}.{format}"
+    return f"{STEM}.{language}.{format_named(format).suffix}"
 
 
-def taken_in(folder: Path, format: str, document: str, original: Transcript) -> Transcript:
+def taken_in(folder: Path, format: str, document: str | bytes, original: Transcript) -> Transcript:
     path = folder / name_of(format, original.language)
-    path.write_text(document, "utf-8")
+    path.write_bytes(file_content(document, path.suffix))
     return reader.read(path, original.media)
 
 
@@ -102,8 +148,8 @@ def written() -> Iterator[tuple[str, str]]:
     """Yield each format with the modes in which its documents differ."""
     for format, kept in KEEPS.items():
         yield format, "segment"
-        if kept.words == WORD:
-            yield format, "word"
+        if kept.words in (EACH, WORD):
+            yield format, kept.words[0]
 
 
 @pytest.mark.parametrize(("format", "mode"), written())
@@ -111,11 +157,11 @@ def written() -> Iterator[tuple[str, str]]:
 def test_out_in_out(tmp_path: Path, format: str, mode: str, case: str) -> None:
     kept, original = KEEPS[format], replace(KEPT[case], **MODES[mode])
     item = FACTS if kept.item else None
-    first = render(original, format, item=item)
+    first = render_document(original, format, item=item)
     read = taken_in(tmp_path, format, first, original)
     found = replace(read, media=original.media, **MODES[mode])
     assert found.language == original.language
-    second = render(found, format, item=item)
+    second = render_document(found, format, item=item)
     if mode in kept.mixed and case == "two speak at once":
         assert sorted(squeezed(found.text)) == sorted(squeezed(original.text))
         return
@@ -159,7 +205,7 @@ def compare_times(original: Transcript, found: Transcript, within_s: float) -> N
 def test_an_empty_transcript(tmp_path: Path, format: str) -> None:
     """Without words there is nothing to take in, and no state but that of the exact document."""
     empty = transcript()
-    document = render(empty, format)
+    document = render_document(empty, format)
     if format == "json":
         assert taken_in(tmp_path, format, document, empty).segments == ()
         return
