@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 
 import pytest
@@ -14,12 +15,16 @@ from kb.transcript.chunks import chunks, join, pieces
 from kb.transcript.formats.subtitle_cues import Cue, phrase_cues, word_cues
 from kb.transcript.time_order import in_time_order
 from kb.types import STANDARD, Segment, Transcript, Word
+from tests.support.composed_talks import composed_talk
 from tests.support.raising import raises
 from tests.support.random_transcripts import letters, make_transcript
 from tests.support.subtitle_style import faults
 
 Spoken = tuple[float, float, str]
-TIMED = ("txt", "srt", "vtt", "csv", "md")  # texts of formats that show times
+TIMED = (  # formats that show times, as text
+    "txt", "md", "html", "srt", "vtt", "ass", "ttml", "sbv", "lrc", "csv", "verbose_json", "tsv",
+    "audacity", "markers", "edl",
+)  # fmt: skip
 
 
 def said(*words: Spoken, text: str = "") -> Segment:
@@ -169,6 +174,29 @@ def test_an_interjection_stands_between_the_parts_of_a_long_segment() -> None:
     (really,) = (chunk for chunk in found.values() if "really?" in chunk.text)
     (no,) = (chunk for chunk in found.values() if "no!" in chunk.text)
     assert really.start_s <= 10.0 <= really.end_s and no.start_s <= 45.0 <= no.end_s
+
+
+@pytest.mark.parametrize("name", [*TALKS, *(f"talk {seed}" for seed in (0, 15, 30, 33, 45))])
+def test_a_line_of_lyrics_lasts_until_the_next_and_has_its_words_in_time(name: str) -> None:
+    """Lines of lyrics have no end, so that those of people who speak at once take turns."""
+    if name == "text that the words are not":
+        return
+    segments = TALKS[name][0] if name in TALKS else composed_talk(int(name.split()[1])).segments
+    document = render(make_transcript(segments), "lrc")
+    found = [
+        (int(minutes) * 60 + float(seconds), letters(text))
+        for minutes, seconds, text in re.findall(r"(?m)^\[(\d+):(\d+\.\d+)\](.*)$", document)
+    ]
+    lines = [(start, after, text) for (start, text), (after, _) in pairwise(found)]
+    lines.append((found[-1][0], math.inf, found[-1][1]))
+    for word in (word for segment in segments for word in segment.words if word.text.strip()):
+        assert any(
+            letters(word.text) in text and start - 0.2 <= word.start_s <= after + 0.2
+            for start, after, text in lines
+        ), word
+    assert sorted("".join(text for _, _, text in lines)) == sorted(
+        letters("".join(segment.text for segment in segments))
+    )
 
 
 GOOD = said((1, 2, "Good."))

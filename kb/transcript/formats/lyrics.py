@@ -7,7 +7,10 @@ gets an invisible word joiner, so that no player reads it as one.
 
 from __future__ import annotations
 
-from kb.transcript.chunks import collapse_whitespace, join
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+
+from kb.transcript.chunks import Piece, collapse_whitespace, join
 from kb.transcript.formats.markup import lyrics
 from kb.transcript.formats.subtitle_cues import Cue, phrase_cues
 from kb.types import MediaItem, Transcript
@@ -20,7 +23,7 @@ CLEAR_AFTER_MS = 2000  # a pause that is shown as an empty line
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     """Return title, artist and length as far as they are known, then the lines."""
     by_word = transcript.times_each_word or transcript.layout.highlight_words
-    cues = phrase_cues(transcript)
+    cues = _in_turn(phrase_cues(transcript))
     lines = _head(transcript, item)
     for place, cue in enumerate(cues):
         lines.append(f"[{_time(cue.start_ms)}]{_words(cue) if by_word else _plain(cue)}\n")
@@ -28,6 +31,32 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
         if following is None or following - cue.end_ms >= CLEAR_AFTER_MS:
             lines.append(f"[{_time(cue.end_ms)}]\n")
     return "".join(lines)
+
+
+def _in_turn(cues: Sequence[Cue]) -> Sequence[Cue]:
+    """Return cues that do not overlap: of people who speak at once, each word has its turn.
+
+    A line lasts until the next one, so that a cue goes on behind the words of another one as a line
+    of its own.
+    """
+    if all(cue.end_ms <= following.start_ms for cue, following in pairwise(cues)):
+        return cues
+    words: list[tuple[int, int, Piece]] = []
+    for number, cue in enumerate(cues):
+        latest = cue.start_ms
+        for piece in (piece for line in cue.lines for piece in line):
+            latest = max(latest, round(piece.start_s * 1000))
+            words.append((latest, number, piece))
+    words.sort(key=lambda word: word[0])  # words of one cue keep their order
+    turns = [list(turn) for _, turn in groupby(words, key=lambda word: word[1])]
+    ends = [turn[0][0] for turn in turns[1:]]
+    last_turn = {turn[0][1]: place for place, turn in enumerate(turns)}
+    found: list[Cue] = []
+    for place, turn in enumerate(turns):
+        start_ms, number, _ = turn[0]
+        end_ms = cues[number].end_ms if last_turn[number] == place else ends[place]
+        found.append(Cue(start_ms, end_ms, (tuple(piece for _, _, piece in turn),)))
+    return found
 
 
 def _head(transcript: Transcript, item: MediaItem | None) -> list[str]:
