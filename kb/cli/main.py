@@ -222,7 +222,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
     for problem in (entry.error, *transcript.warnings):
         if problem:
             console.print_warning(problem)
-    sys.stdout.write(service.items.render(transcript, "txt", item=entry.item))
+    sys.stdout.write(service.items.export(entry.item.id, "txt"))
 
 
 @app.command()

@@ -218,6 +218,13 @@ def test_an_impossible_time_names_file_and_place(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("item", [FAR, BACK, EARLY])
+def test_show_names_the_file_as_well(home: Path, item: str) -> None:
+    _, problem = kb(home, "show", f"file:{item}", code=1)
+    assert f"{item}.transcript.json" in "".join(problem.split())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["show", "reindex", "export", "search"])
 def test_no_command_breaks_at_an_impossible_time(home: Path, command: str) -> None:
     arguments = {
