@@ -9,38 +9,37 @@ from __future__ import annotations
 import re
 
 _TABLE = """
-    en eng english; zh zho chi chinese mandarin; de deu ger german; es spa spanish castilian; ru
-    rus russian; ko kor korean; fr fra fre french; ja jpn japanese; pt por portuguese; tr tur
-    turkish; pl pol polish; ca cat catalan valencian; nl nld dut dutch flemish; ar ara arabic; sv
-    swe swedish; it ita italian; id ind in indonesian; hi hin hindi; fi fin finnish; vi vie
-    vietnamese; he heb iw hebrew; uk ukr ukrainian; el ell gre greek; ms msa may malay; cs ces cze
-    czech; ro ron rum romanian moldavian moldovan; da dan danish; hu hun hungarian; ta tam tamil;
-    no nor nob nb norwegian; th tha thai; ur urd urdu; hr hrv croatian; bg bul bulgarian; lt lit
-    lithuanian; la lat latin; mi mri mao maori; ml mal malayalam; cy cym wel welsh; sk slk slo
-    slovak; te tel telugu; fa fas per persian; lv lav latvian; bn ben bengali; sr srp serbian; az
-    aze azerbaijani; sl slv slovenian; kn kan kannada; et est estonian; mk mkd mac macedonian; br
-    bre breton; eu eus baq basque; is isl ice icelandic; hy hye arm armenian; ne nep nepali; mn
-    mon mongolian; bs bos bosnian; kk kaz kazakh; sq sqi alb albanian; sw swa swahili; gl glg
-    galician; mr mar marathi; pa pan punjabi panjabi; si sin sinhala sinhalese; km khm khmer; sn
-    sna shona; yo yor yoruba; so som somali; af afr afrikaans; oc oci occitan; ka kat geo
-    georgian; be bel belarusian; tg tgk tajik; sd snd sindhi; gu guj gujarati; am amh amharic; yi
-    yid ji yiddish; lo lao lao; uz uzb uzbek; fo fao faroese; ht hat haitian_creole haitian; ps
-    pus pashto pushto; tk tuk turkmen; nn nno nynorsk; mt mlt maltese; sa san sanskrit; lb ltz
-    luxembourgish letzeburgesch; my mya bur myanmar burmese; bo bod tib tibetan; tl tgl fil
-    tagalog; mg mlg malagasy; as asm assamese; tt tat tatar; haw hawaiian; ln lin lingala; ha hau
-    hausa; ba bak bashkir; jw jav jv javanese; su sun sundanese; yue cantonese
-"""  # code, its other codes, its names
+    en english eng; zh chinese zho chi mandarin; de german deu ger; es spanish spa castilian; ru
+    russian rus; ko korean kor; fr french fra fre; ja japanese jpn; pt portuguese por; tr turkish
+    tur; pl polish pol; ca catalan cat valencian; nl dutch nld dut flemish; ar arabic ara; sv
+    swedish swe; it italian ita; id indonesian ind in; hi hindi hin; fi finnish fin; vi vietnamese
+    vie; he hebrew heb iw; uk ukrainian ukr; el greek ell gre; ms malay msa may; cs czech ces cze;
+    ro romanian ron rum moldavian moldovan; da danish dan; hu hungarian hun; ta tamil tam; no
+    norwegian nor nob nb; th thai tha; ur urdu urd; hr croatian hrv; bg bulgarian bul; lt
+    lithuanian lit; la latin lat; mi maori mri mao; ml malayalam mal; cy welsh cym wel; sk slovak
+    slk slo; te telugu tel; fa persian fas per; lv latvian lav; bn bengali ben; sr serbian srp; az
+    azerbaijani aze; sl slovenian slv; kn kannada kan; et estonian est; mk macedonian mkd mac; br
+    breton bre; eu basque eus baq; is icelandic isl ice; hy armenian hye arm; ne nepali nep; mn
+    mongolian mon; bs bosnian bos; kk kazakh kaz; sq albanian sqi alb; sw swahili swa; gl galician
+    glg; mr marathi mar; pa punjabi pan panjabi; si sinhala sin sinhalese; km khmer khm; sn shona
+    sna; yo yoruba yor; so somali som; af afrikaans afr; oc occitan oci; ka georgian kat geo; be
+    belarusian bel; tg tajik tgk; sd sindhi snd; gu gujarati guj; am amharic amh; yi yiddish yid
+    ji; lo lao lao; uz uzbek uzb; fo faroese fao; ht haitian_creole hat haitian; ps pashto pus
+    pushto; tk turkmen tuk; nn nynorsk nno; mt maltese mlt; sa sanskrit san; lb luxembourgish ltz
+    letzeburgesch; my myanmar mya bur burmese; bo tibetan bod tib; tl tagalog tgl fil; mg malagasy
+    mlg; as assamese asm; tt tatar tat; haw hawaiian; ln lingala lin; ha hausa hau; ba bashkir
+    bak; jw javanese jav jv; su sundanese sun; yue cantonese
+"""  # code, English name, other codes and names
 
 
-def _codes() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for entry in _TABLE.split(";"):
-        code, *others = entry.split()
-        found.update({name.replace("_", " "): code for name in (code, *others)})
-    return found
+_ENTRIES = [[name.replace("_", " ") for name in entry.split()] for entry in _TABLE.split(";")]
+_CODES = {name: entry[0] for entry in _ENTRIES for name in entry}
+_NAMES = {entry[0]: entry[1] for entry in _ENTRIES}
 
 
-_CODES = _codes()
+def language_name(code: str) -> str:
+    """Return the English name of a language in small letters; the code if it is not known."""
+    return _NAMES.get(code, code)
 
 
 def language_code(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -116,6 +117,23 @@ KEPT: dict[str, Transcript] = {
             Word(1.0, 1.4, "well", 0.8), Word(1.4, 1.9, "-known", 0.8), Word(2.0, 2.4, "it", 0.8),
             Word(2.4, 2.6, "'s", 0.8), Word(2.7, 3.0, "true", 0.8), text="well-known it's true",
         )
+    ),
+    "signs alone": transcript(
+        said("Wait", 1.0), said("…", 4.0), said("♪ la la ♪", 6.0), said("?!", 9.0),
+        said("👩‍👩‍👧 ok", 12.0),
+    ),
+    "begins like markup": transcript(
+        said(": ) hello", 1.0), said("1. first point", 4.0), said("# no heading", 7.0),
+        said("> no quote", 10.0), said("+ plus", 13.0), said("NOTE this", 15.0),
+    ),
+    "no length": transcript(Segment(2.0, 2.0, "Now!", ()), Segment(5.0, 6.0, "Then we go.", ())),
+    "at one time": transcript(
+        Segment(2.0, 4.0, "We all speak", ()), Segment(2.0, 5.0, "at the same time", ())
+    ),
+    "the same again": transcript(said("No no", 1.0), said("No no", 3.0), said("No no", 5.0)),
+    "speakers": transcript(
+        replace(said("Who is there?", 1.0), speaker="Anna"),
+        replace(said("It is only me.", 4.0), speaker="Bob"),
     ),
     "long word": transcript(said(f"Look {'Donaudampfschiff' * 6} there", 1.0)),
 }  # fmt: skip

@@ -17,6 +17,7 @@ ROUNDING_S = 0.05  # an end before its start by no more is a rounded time
 _PAUSE_S = 1.0  # words that are further apart belong to two segments
 _LONGEST_S = 30.0  # of a segment that is made of words
 _SENTENCE_END = re.compile(r"[.!?…。！？]['\"”’»)\]」』]*$")
+_CONTINUES = re.compile(r"[,.;:!?%)\]}’”…]|[-‐][^\W\d_]|['’][^\W\d_]{1,2}\b")
 _JOINER = "\N{WORD JOINER}"
 # Scripts that are written without spaces between words.
 _UNSPACED = re.compile(
@@ -121,24 +122,26 @@ def unjoined(text: str) -> str:
     return text.replace(_JOINER, "")
 
 
-def join_words(texts: Iterable[str]) -> str:
+def join_words(texts: Iterable[str], *, parts: bool = True) -> str:
     """Return the text of words, with a space between two words of a script that has spaces.
 
-    A word that begins with a closing mark, or with a hyphen before a letter, continues the one
-    before.
+    If they may be `parts` of words, one that begins with a closing mark, or with a hyphen before a
+    letter, continues the one before.
     """
     text = ""
     for word in texts:
         continues = (
             not text
             or (_UNSPACED.match(text[-1]) and _UNSPACED.match(word))
-            or re.match(r"[,.;:!?%)\]}’”…]|[-‐][^\W\d_]|['’][^\W\d_]{1,2}\b", word)
+            or (parts and _CONTINUES.match(word))
         )
         text += word if continues else f" {word}"
     return text
 
 
-def rows_of_words(words: Sequence[Word], place: str = "words") -> Iterator[Row]:
+def rows_of_words(
+    words: Sequence[Word], place: str = "words", *, parts: bool = True
+) -> Iterator[Row]:
     """Yield the words as rows that end at a sentence, a pause or 30 s."""
     first = 0
     for index in range(1, len(words) + 1):
@@ -149,7 +152,7 @@ def rows_of_words(words: Sequence[Word], place: str = "words") -> Iterator[Row]:
         ):
             continue
         run = tuple(words[first:index])
-        text = join_words(word.text for word in run)
+        text = join_words((word.text for word in run), parts=parts)
         end_s = max(word.end_s for word in run)
         yield Row(text, run[0].start_s, end_s, run, place=f"{place}[{first}]")
         first = index
@@ -159,10 +162,10 @@ def _is_unspaced(letter: str) -> bool:
     return letter.isalpha() and _UNSPACED.match(letter) is not None
 
 
-def grouped(found: Found) -> Found:
+def grouped(found: Found, *, parts: bool = True) -> Found:
     """Return the words of a file that has one word a row as rows of many words each.
 
-    Any other file is returned as it is.
+    Any other file is returned as it is. `parts`: a row may be a part of a word.
     """
     rows = [row for row in found.rows if row.text.strip()]
     alone = all(len(row.text.split()) == 1 and row.start_s is not None for row in rows)
@@ -176,7 +179,7 @@ def grouped(found: Found) -> Found:
     rows.sort(key=lambda row: row.start_s or 0.0)
     nexts = [*(row.start_s for row in rows[1:]), None]
     words = [_word(row, next_s) for row, next_s in zip(rows, nexts, strict=True)]
-    return replace(found, rows=tuple(rows_of_words(words)))
+    return replace(found, rows=tuple(rows_of_words(words, parts=parts)))
 
 
 def _word(row: Row, next_s: float | None) -> Word:

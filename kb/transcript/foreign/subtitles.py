@@ -86,7 +86,7 @@ def sbv_rows(text: str) -> Found | None:
         elif rows and line.strip():
             lines.append(line)
             rows[-1] = replace(rows[-1], text=joined_lines(lines))
-    return grouped(Found(tuple(rows))) if any(row.text for row in rows) else None
+    return grouped(Found(tuple(rows)), parts=False) if any(row.text for row in rows) else None
 
 
 def youtube_rows(text: str) -> Found | None:
@@ -105,7 +105,7 @@ def youtube_rows(text: str) -> Found | None:
 
 def joined_lines(lines: Sequence[str]) -> str:
     """Return the lines of a cue as one; no space between lines of a script without spaces."""
-    return join_words(line for each in lines if (line := " ".join(each.split())))
+    return join_words((line for each in lines if (line := " ".join(each.split()))), parts=False)
 
 
 def seconds(clock: str) -> float:
@@ -143,7 +143,7 @@ def _found(rows: Sequence[Row], lines: Sequence[int]) -> Found | None:
         replace(row, place=f"line {lines[number]}" if known else f"cue {number + 1}")
         for number, row in enumerate(rows)
     )
-    return grouped(Found(placed)) if any(row.text.strip() for row in placed) else None
+    return grouped(Found(placed), parts=False) if any(row.text.strip() for row in placed) else None
 
 
 def _unscrolled(cues: list[_Cue]) -> list[_Cue]:
@@ -161,13 +161,18 @@ def _unscrolled(cues: list[_Cue]) -> list[_Cue]:
 
 
 def _text(line: str) -> str:
-    return " ".join(html.unescape(_TAG.sub("", line)).split())
+    return " ".join(_spoken(line).split())
+
+
+def _spoken(text: str) -> str:
+    """Return the text of a cue without tags, escapes and joiners."""
+    return unjoined(html.unescape(_TAG.sub("", text)))
 
 
 def _plain(cue: _Cue) -> Row:
     """Return a cue without tags; with its words if it has times inside."""
     raw = "\n".join(cue.lines)
-    text = joined_lines([html.unescape(_TAG.sub("", line)) for line in cue.lines])
+    text = joined_lines([_spoken(line) for line in cue.lines])
     voices = {" ".join(html.unescape(name).split()) for name in _VOICE.findall(raw)}
     speaker = voices.pop() if len(voices) == 1 else None
     parts = _INNER_TIME.split(raw)  # text, time, text, time, text
@@ -177,6 +182,6 @@ def _plain(cue: _Cue) -> Row:
     words: list[Word] = []
     for number, (start_s, part) in enumerate(zip(times, parts[::2], strict=True)):
         until_s = times[number + 1] if number + 1 < len(times) else cue.end_s
-        texts = html.unescape(_TAG.sub("", part)).split()
+        texts = _spoken(part).split()
         words += [Word(start_s, max(start_s, until_s), word, 1.0) for word in texts]
     return Row(text, cue.start_s, cue.end_s, tuple(words), speaker=speaker)

@@ -15,8 +15,8 @@ import math
 import zlib
 from typing import Any
 
+from kb.library.languages import language_name
 from kb.transcript.chunks import collapse_whitespace, pieces
-from kb.transcript.language_names import NAMES
 from kb.types import MediaItem, Segment, Transcript, Word
 
 MIME_TYPE = "application/json"
@@ -30,7 +30,7 @@ def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:
     last_s = max((segment.end_s for segment in segments), default=0.0)
     document = {
         "task": "transcribe",
-        "language": NAMES.get(transcript.language, transcript.language),
+        "language": language_name(transcript.language),
         "duration": round(transcript.media.duration_s or last_s, 3),
         "text": " ".join(collapse_whitespace(segment.text) for segment in segments),
         "segments": [_segment(number, segment) for number, segment in enumerate(segments)],
