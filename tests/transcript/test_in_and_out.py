@@ -107,7 +107,8 @@ KEEPS: dict[str, Kept] = {
     "ass": Kept(within_s=0.011, document=without_breaks, words=WORD),
     "ttml": Kept(document=without_breaks, words=EACH),
     "sbv": Kept(document=without_breaks, words=WORD, mixed=WORD),
-    "lrc": Kept(within_s=0.011, words=EACH),
+    # Two voices at once take turns in their lines.
+    "lrc": Kept(within_s=0.011, words=EACH, mixed=ALWAYS),
     "csv": Kept(words=WORD, document=without_chances),
     "xlsx": Kept(words=WORD, document=cells),
     "json": Kept(words=ALWAYS),
