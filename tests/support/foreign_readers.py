@@ -107,13 +107,11 @@ def ffmpeg(file: bytes, form: str, program: str) -> list[str]:
     )  # fmt: skip
     lines = done.stdout.decode().split("\n")
     cues = [line.rstrip("\r").split(",", 9)[9] for line in lines if line.startswith("Dialogue:")]
-    # It escapes the braces of WebVTT for SubStation, as `\{{}` or `\{`, by its version.
-    return [
-        re.sub(r"\\([{}])", r"\1", cue.replace("\\{{}", "\\{")).replace("\\N", "\n")
-        if form == "webvtt"
-        else cue.replace("\\N", "\n")
-        for cue in cues
-    ]
+    if form == "webvtt":
+        # Its reader escapes braces, as `\{{}` or `\{` by its version, and word times are karaoke.
+        cues = [re.sub(r"\{\\kf?\d+\}", "", cue).replace("\\{{}", "\\{") for cue in cues]
+        cues = [re.sub(r"\\([{}])", r"\1", cue) for cue in cues]
+    return [cue.replace("\\N", "\n") for cue in cues]
 
 
 def paragraphs(file: bytes) -> list[str]:
