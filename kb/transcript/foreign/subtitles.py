@@ -33,7 +33,7 @@ def webvtt_rows(text: str) -> Found | None:
     """Return the cues of a WebVTT file; None if its reader finds none."""
     lines = _arrow_lines(text)
     try:
-        captions = list(webvtt.from_string(text))
+        captions = list(webvtt.from_string(unjoined(text)))
     except caption_parser.PARSE_ERRORS:
         return None  # read as lines with times
     cues = [
