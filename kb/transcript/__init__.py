@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import PurePath
 from types import ModuleType
 from typing import Protocol, cast
 
@@ -137,15 +138,15 @@ def render_document(
     return document if isinstance(document, bytes) else clean(document)
 
 
-def file_content(document: str | bytes, suffix: str) -> bytes:
-    """Return the bytes of a file with a document, given the end of its name; text is UTF-8.
+def file_content(document: str | bytes, file_name: str) -> bytes:
+    """Return the bytes of a file of this name with a document; text is UTF-8.
 
     A table (csv) begins with a byte order mark, without which Excel reads no UTF-8. A lone
     surrogate is written as `\\udcXX`.
     """
     if isinstance(document, bytes):
         return document
-    if suffix.lower().endswith("csv"):
+    if PurePath(file_name).suffix.lower() == ".csv":
         document = spreadsheet_file(document)
     return document.encode("utf-8", "backslashreplace")
 
