@@ -71,6 +71,9 @@ def faults(document: str, transcript: Transcript, layout: SubtitleLayout) -> lis
         (b[0], min(a[1], b[1])) for n, a in enumerate(spans) for b in spans[n + 1 :] if b[0] < a[1]
     ]
 
+    if not together:
+        found += _avoidable(cues, layout)
+
     def several_speak(at_s: float) -> bool:
         return any(start - LAG_S <= at_s <= end + LAG_S for start, end in together)
 
@@ -105,6 +108,32 @@ def faults(document: str, transcript: Transcript, layout: SubtitleLayout) -> lis
         needed_s = sum(_reading_s(word, layout) for word in cue.text.split())
         if needed_s > duration_s + 0.1:
             found.append(f"read in {needed_s:.2f} s: {cue}")
+    return found
+
+
+def _avoidable(cues: list[Shown], layout: SubtitleLayout) -> list[str]:
+    """Return the cues that are too fast, but would not be in one cue with the next."""
+    found: list[str] = []
+    for number, (cue, following) in enumerate(pairwise(cues)):
+        together = f"{cue.text} {following.text}".split()
+        if following.start_s < cue.end_s or any(_UNSPACED.search(word) for word in together):
+            continue
+        needed_s = sum(_reading_s(word, layout) for word in cue.text.split())
+        after = cues[number + 2].start_s if number + 2 < len(cues) else following.end_s
+        shown_s = min(after - layout.gap_s, following.end_s) - cue.start_s
+        lines = 1
+        width = -1
+        for word in together:
+            width += 1 + wcswidth(word)
+            if width > layout.line_columns:
+                lines, width = lines + 1, wcswidth(word)
+        if (
+            needed_s > cue.end_s - cue.start_s + 0.1
+            and lines <= layout.lines
+            and (not layout.words_per_line or len(together) <= layout.words_per_line)
+            and sum(_reading_s(word, layout) for word in together) <= shown_s <= layout.max_s
+        ):
+            found.append(f"too fast, but not together with the next: {cue} / {following}")
     return found
 
 

@@ -29,6 +29,11 @@ LATE_MS = 90  # a cue may end so long before its last word begins: more than two
 SPREAD_MS = 150  # with `STEP_BACK_S` of a word's own time it stays below the same limit
 
 
+# A cue that is too fast or too short costs more than any break that avoids it.
+FAST_COST = 8.0
+SHORT_COST = 2.0
+
+
 @dataclass(frozen=True, slots=True)
 class Cue:
     """Text shown from `start_ms` until just before `end_ms`; `lines` contain timed pieces."""
@@ -207,13 +212,13 @@ def _best_cuts(atoms: Sequence[Atom], room: int, layout: SubtitleLayout) -> list
             share = (lengths[after] - length) / full
             cost += 0.5 * (1 - share) ** 2
             if available_s < min_s:
-                cost += 2.5 * (1 - available_s / min_s)
+                cost += SHORT_COST + 2.5 * (1 - available_s / min_s)
                 if available_s < 0.1:
                     available_s = 0.1
             needed_s = reading[after] - read_s
             if needed_s > available_s:
                 # Weighed by the length: fast speech has the same total in any number of cues.
-                cost += 2.0 * share * (needed_s / available_s - 1)
+                cost += share * (FAST_COST + 2.0 * (needed_s / available_s - 1))
             if cost < best[after]:
                 best[after], came_from[after] = cost, first
     cuts: list[Sequence[Atom]] = []
