@@ -72,7 +72,7 @@ def faults(document: str, transcript: Transcript, layout: SubtitleLayout) -> lis
     ]
 
     if not together:
-        found += _avoidable(cues, layout)
+        found += _avoidable(cues, transcript, layout)
 
     def several_speak(at_s: float) -> bool:
         return any(start - LAG_S <= at_s <= end + LAG_S for start, end in together)
@@ -111,12 +111,17 @@ def faults(document: str, transcript: Transcript, layout: SubtitleLayout) -> lis
     return found
 
 
-def _avoidable(cues: list[Shown], layout: SubtitleLayout) -> list[str]:
-    """Return the cues that are too fast, but would not be in one cue with the next."""
+def _avoidable(cues: list[Shown], transcript: Transcript, layout: SubtitleLayout) -> list[str]:
+    """Return the cues that are too fast, but would not be in one cue with the next.
+
+    A pause of a second may separate them.
+    """
+    words = [word for segment in transcript.segments for word in segment.words]
     found: list[str] = []
     for number, (cue, following) in enumerate(pairwise(cues)):
         together = f"{cue.text} {following.text}".split()
-        if following.start_s < cue.end_s or any(_UNSPACED.search(word) for word in together):
+        silent_s = max((w.end_s for w in words if w.start_s < following.start_s - 0.01), default=0)
+        if following.start_s - silent_s >= 1.0 or any(_UNSPACED.search(word) for word in together):
             continue
         needed_s = sum(_reading_s(word, layout) for word in cue.text.split())
         after = cues[number + 2].start_s if number + 2 < len(cues) else following.end_s

@@ -271,3 +271,18 @@ def test_a_line_does_not_end_after_an_article(language: str, text: str, first: s
     (cue,) = srt.parse(render(talk, "srt"))
     upper, _ = cue.content.split("\n")
     assert upper.split()[-1] == first
+
+
+def test_a_break_in_a_phrase_makes_a_fast_cue_slow_enough() -> None:
+    quick = "In the winter garden (behind the house) nobody spoke; the harbour was quiet."
+    slow = "Then we all went home."
+    words: list[Word] = []
+    now_s = 1.0
+    for text, letter_s in ((quick, 4.4 / len(quick)), (slow, 0.2)):
+        for word in text.split():
+            words.append(Word(now_s, now_s + letter_s * len(word), word, 0.9))
+            now_s += letter_s * (len(word) + 1)
+    segments = (Segment(1.0, now_s, f"{quick} {slow}", tuple(words)),)
+    cues = list(srt.parse(render(replace(transcript("x"), segments=segments), "srt")))
+    speeds = [len(cue.content) / (cue.end - cue.start).total_seconds() for cue in cues]
+    assert max(speeds) <= 17.01
