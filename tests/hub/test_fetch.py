@@ -32,6 +32,8 @@ from tests.support.hub_cache import (
 from tests.support.raising import raises
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow  # not one of them, but all of them together
+
 WEIGHTS = "model-00001-of-00002.safetensors"
 SMALL = "tokenizer.json"
 NEEDED = {
@@ -111,8 +113,8 @@ LASTING: dict[str, tuple[str, Fault, str]] = {
     "page for a file": (WEIGHTS, Fault(page=SIGN_IN_PAGE), "model.hub_foreign"),
 }
 IMPATIENT = Conduct(
-    deadlines=Deadlines(connect_s=1.0, answer_s=0.2, stall_s=0.2),
-    patience_s=0.3, first_pause_s=0.01, longest_pause_s=0.02,
+    deadlines=Deadlines(connect_s=1.0, answer_s=0.1, stall_s=0.1),
+    patience_s=0.1, first_pause_s=0.01, longest_pause_s=0.02,
 )  # fmt: skip
 
 
