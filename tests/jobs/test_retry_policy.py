@@ -44,6 +44,19 @@ def test_retry_decisions(tmp_path: Path) -> None:
     assert not retry_policy.is_systemic(LibraryError("one damaged file"), tmp_path)
 
 
+def test_an_item_waits_for_its_model_without_a_pause_for_others(tmp_path: Path) -> None:
+    from kb.errors import ModelUnavailable
+
+    passing = ModelUnavailable("model.hub_error", "503", retryable=True)
+    passing.until = time.time() + 700
+    assert not retry_policy.is_systemic(passing, tmp_path)
+    found = retry_policy.decide(passing, 9, systemic=False)
+    assert (found.state, found.attempts, found.until) == (WAITING, 9, passing.until)
+    assert found.lane_reason is None
+    wrong = ModelUnavailable("model.not_on_hub", "404")
+    assert retry_policy.decide(wrong, 0, systemic=False).state == FAILED
+
+
 def test_backoff_doubles_within_bounds() -> None:
     longest = [retry_policy.backoff_s(n, lambda low, high: high) for n in range(1, 12)]
     assert longest[:3] == [5.0, 10.0, 20.0]

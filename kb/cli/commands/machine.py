@@ -119,8 +119,12 @@ def pull(
 ) -> None:
     """Fetch a recognizer's files, so that it works without a network from then on."""
     service = Service()
-    with fetch_progress(shown=sys.stderr.isatty() and not as_json) as report:
-        fetched = service.models.pull(name, again=again, report=report)
+    try:
+        with fetch_progress(shown=sys.stderr.isatty() and not as_json) as report:
+            fetched = service.models.pull(name, again=again, report=report)
+    except KeyboardInterrupt:
+        console.print_note(f"What has arrived is kept. Go on with: kb models pull {name}")
+        raise
     if as_json:
         console.print_json({"name": fetched.name, "repository": fetched.target, "ready": True})
     else:

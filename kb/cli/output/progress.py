@@ -72,22 +72,22 @@ class FetchDisplay:
         task = self._tasks.get(state.name)
         if task is None:
             task = self._tasks[state.name] = self._bars.add_task(state.name, total=1.0)
-        self._bars.update(task, completed=state.share, description=fetch_line(state))
+        self._bars.update(task, completed=state.share, description=fetch_line(state, left=False))
 
     def _print(self, line: str, once: str) -> None:
         if once not in self._printed:
             self._printed.add(once)
-            self._bars.console.print(Text(line, style="dim"))
+            self._bars.console.print(Text(line, style="dim"), soft_wrap=True)
 
 
-def fetch_line(state: FetchState) -> str:
-    """Return the state of a fetch as one line."""
+def fetch_line(state: FetchState, *, left: bool = True) -> str:
+    """Return the state of a fetch as one line, with the time that is `left`."""
     words = [state.state, state.name]
     if state.size:
         words.append(f"{format_size(state.done)} of {format_size(state.size)}")
     if state.state == "fetching" and state.bytes_per_s > 0:
         words.append(f"{format_size(int(state.bytes_per_s))}/s")
-        if state.left_s is not None:
+        if state.left_s is not None and left:
             words.append(f"{state.left_s:.0f} s left")
     if state.state == "waiting" and state.next_try:
         words.append(f"next try in {max(0.0, state.next_try - time.time()):.0f} s")
@@ -95,9 +95,7 @@ def fetch_line(state: FetchState) -> str:
 
 
 def format_size(count: int) -> str:
-    """Return a number of bytes for people; empty for none."""
-    if count <= 0:
-        return "" if not count else "0 MB"
+    """Return a number of bytes for people."""
     if count >= 1e9:
         return f"{count / 1e9:.1f} GB"
     return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} KB"

@@ -1,0 +1,124 @@
+"""`kb models`: fetch, verify, remove, pause and cancel, in the process of the test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kb.cli.main import run
+from kb.hub import cache, fetch_state
+from kb.hub.fetch_state import FetchState
+from kb.inference.downloads import model_state
+from tests.fakes.hub import LISTING, FakeHub, Fault
+from tests.support.hub_cache import NAME, hub_at, rubbish, small_files
+
+pytestmark = pytest.mark.slow
+
+WEIGHTS = "model-00001-of-00002.safetensors"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    monkeypatch.setenv("KB_DEVICE", "cpu")
+    with hub_at(monkeypatch, tmp_path / "hub", FakeHub({NAME: small_files()})) as found:
+        yield found
+
+
+@pytest.fixture
+def kb(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run(["models", *arguments])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
+
+
+Kb = Callable[..., tuple[int, str, str]]
+
+
+def test_a_model_is_fetched_verified_repaired_and_removed(hub: FakeHub, kb: Kb) -> None:
+    assert model_state(NAME) == ""
+    code, out, err = kb("pull", NAME, "--json")
+    assert code == 0 and json.loads(out)["ready"]
+    assert (f"Fetching {NAME}" in err and hub.url in err and "MB" in err) or "KB" in err
+    assert model_state(NAME) == "ready"
+    code, out, _ = kb("verify", NAME, "--json")
+    (found,) = json.loads(out)
+    assert code == 0 and found["whole"] and found["damaged"] == []
+    blob = next((cache.current_snapshot(NAME) or Path()).glob(WEIGHTS)).resolve()
+    blob.write_bytes(b"cut")
+    assert model_state(NAME) == "damaged"
+    code, out, _ = kb("verify", NAME, "--json")
+    assert code == 1 and json.loads(out)[0]["damaged"] == [WEIGHTS]
+    hub.sent.clear()
+    assert kb("pull", NAME)[0] == 0 and hub.sent == [WEIGHTS]
+    assert kb("verify", NAME)[0] == 0
+    code, out, _ = kb("remove", NAME, "--json")
+    assert code == 0 and json.loads(out)["bytes"] > 10_000
+    assert model_state(NAME) == "" and not cache.repository_folder(NAME).exists()
+
+
+def test_a_listed_model_has_its_state(hub: FakeHub, kb: Kb) -> None:
+    kb("pull", NAME)
+    rows = {row["name"]: row for row in json.loads(kb("--json")[1])}
+    assert (rows[NAME]["where"], rows[NAME]["state"]) == ("cached", "ready")
+    assert rows["demo"]["state"] == "ready" and rows["tiny"]["state"] == ""
+    assert NAME in kb()[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("verify", "some/absent"), 2),
+        (("remove", "some/absent"), 2),
+        (("remove", "demo"), 2),
+        (("pause", NAME), 2),
+        (("cancel", NAME), 2),
+        (("pull", "large-v99"), 2),
+        (("pull", "some/absent"), 2),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    hub: FakeHub, kb: Kb, arguments: tuple[str, ...], code: int
+) -> None:
+    found, _, err = kb(*arguments)
+    assert found == code and "→" in err and "Traceback" not in err
+
+
+def test_a_stopped_fetch_is_cancelled_with_its_parts(hub: FakeHub, kb: Kb) -> None:
+    hub.faults[WEIGHTS] = [Fault(cut=3000)]
+    hub.always[WEIGHTS] = Fault(status=404)
+    assert kb("pull", NAME)[0] == 2
+    assert any(name.endswith(cache.PART_SUFFIX) for name in rubbish(NAME))
+    rows = {state.name: state for state in fetch_state.all_states()}
+    assert rows[NAME].state == "failed" and rows[NAME].problem["error"]
+    assert "failed" in kb()[1]
+    assert kb("cancel", NAME)[0] == 0
+    assert rubbish(NAME) == [] or all(not n.endswith(cache.PART_SUFFIX) for n in rubbish(NAME))
+    assert NAME not in {state.name for state in fetch_state.all_states()}
+
+
+def test_a_folder_is_verified_by_its_headers(hub: FakeHub, kb: Kb, tmp_path: Path) -> None:
+    folder = tmp_path / "copied"
+    folder.mkdir()
+    for name, data in small_files().items():
+        assert isinstance(data, bytes)
+        (folder / name).write_bytes(data)
+    assert kb("verify", str(folder))[0] == 0
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-1])
+    code, out, _ = kb("verify", str(folder), "--json")
+    assert code == 1 and json.loads(out)[0]["damaged"] == [WEIGHTS]
+
+
+def test_a_fetch_of_an_ended_process_is_stopped(hub: FakeHub) -> None:
+    place = cache.repository_folder(NAME)
+    fetch_state.write_state(place, FetchState(NAME, hub.url, str(place), "fetching", 100, 40, 10.0))
+    found = fetch_state.read_state(place)
+    assert found is not None and (found.state, found.share) == ("stopped", 0.4)
+    assert found.left_s is None
+    hub.always[LISTING] = Fault()
