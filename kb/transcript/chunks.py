@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from typing import NamedTuple
 
 from kb.errors import UsageError
 from kb.types import Segment, Transcript, Word
@@ -19,8 +20,7 @@ _CLOCK_TIME = re.compile(r"(?:(\d+):)?([0-5]?\d):([0-5]?\d(?:\.\d+)?)")
 _SECONDS = re.compile(r"\d+(?:\.\d+)?s?")
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """The smallest part of a text with a time: a word with the punctuation attached to it.
 
     `glued` is True if no space precedes it (Japanese, or the halves of a hyphenated word).
@@ -118,9 +118,13 @@ def pieces(segment: Segment) -> tuple[Piece, ...]:
     )
     if not text:
         return ()
-    found = _locate(text, [collapse_whitespace(word.text) for word in words]) if words else None
+    tokens = text.split(" ")
+    found: list[tuple[str, bool]] | None = None
+    if tokens == [word.text for word in words]:
+        found = [(token, False) for token in tokens]  # most segments of most engines
+    elif words:
+        found = _locate(text, [collapse_whitespace(word.text) for word in words])
     if found is None:
-        tokens = text.split(" ")
         if len(tokens) == len(words):
             found = [(token, False) for token in tokens]
         else:
@@ -128,8 +132,10 @@ def pieces(segment: Segment) -> tuple[Piece, ...]:
     result: list[Piece] = []
     latest = segment.start_s if not words else words[0].start_s
     for (part, glued), word in zip(found, words, strict=True):
-        latest = max(latest, word.start_s)
-        result.append(Piece(latest, max(latest, word.end_s), part, glued))
+        if word.start_s > latest:
+            latest = word.start_s
+        end_s = word.end_s
+        result.append(Piece(latest, end_s if end_s > latest else latest, part, glued))
     return tuple(result)
 
 

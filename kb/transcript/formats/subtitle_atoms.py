@@ -88,7 +88,8 @@ def atoms(
             continue
         runs = _timely(_runs(word, script, room), layout.max_s)
         found.extend(_atom(run, script, speeds, leading) for run in runs)
-    found[-1] = found[-1]._replace(cost=0.0)
+    end = found[-1]
+    found[-1] = Atom(*end[:6], cost=0.0, script=end.script)
     return found
 
 

@@ -168,7 +168,9 @@ def _line_ends(atoms: Sequence[Atom], room: int, layout: SubtitleLayout) -> list
     ends: list[int] = []
     for first, atom in enumerate(atoms):
         end = bisect_right(widths, widths[first] + atom.space + room) - 1
-        ends.append(max(first + 1, min(end, first + most)))
+        if end > first + most:
+            end = first + most
+        ends.append(end if end > first else first + 1)
     return ends
 
 
