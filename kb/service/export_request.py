@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kb.errors import KBError, UsageError
+from kb.export_options import LAYOUT_OPTIONS
 from kb.options import OPTIONS
-from kb.transcript import FORMATS, file_content, format_named
-from kb.types import CsvForm, SubtitleLayout, Timestamps
+from kb.transcript import FORMATS, Format, file_content, format_named
+from kb.types import STANDARD, CsvForm, SubtitleLayout, Timestamps
 
 ALL = "all"
 """In the place of a format's name: every format that the item has something for."""
@@ -48,12 +50,37 @@ class ExportRequest:
                 option=OPTIONS["timestamps"].flag,
                 known=", ".join(known),
             )
+        self._check_layout(formats)
         if self.csv != "plain" and "csv" not in self.formats:
             raise UsageError(
                 "export.no_csv",
                 "--csv {form} is a form of the format csv, which is not wanted.",
                 hint="Add it: --format csv",
                 form=self.csv,
+            )
+
+    def _check_layout(self, formats: Sequence[Format]) -> None:
+        layout = self.layout
+        if layout is None or layout == STANDARD:
+            return
+        if layout.highlight_words and not any(each.marks_words for each in formats):
+            known = [name for name in FORMATS if format_named(name).marks_words]
+            raise UsageError(
+                "export.no_marked_words",
+                "{formats} cannot mark the spoken word: {option} changes nothing.",
+                hint="Formats that can: {known}.",
+                formats=", ".join(self.formats),
+                option=LAYOUT_OPTIONS["highlight_words"].flag,
+                known=", ".join(known),
+            )
+        if not any(each.group == "subtitles" for each in formats):
+            known = [name for name in FORMATS if format_named(name).group == "subtitles"]
+            raise UsageError(
+                "export.no_subtitles",
+                "{formats} has no subtitles: their layout changes nothing.",
+                hint="Formats of subtitles: {known}.",
+                formats=", ".join(self.formats),
+                known=", ".join(known),
             )
 
 

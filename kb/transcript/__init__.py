@@ -6,6 +6,7 @@ Its module may also define:
 - `MIME_TYPE`: its media type; without one `text/plain`
 - `SUFFIX`: the end of its file names behind the dot; without one the name of the format
 - `GROUP`: its place in menus, one of `FORMAT_GROUPS`; without one `programs`
+- `MARKS_WORDS`: False if it is a subtitle format that cannot mark the word that is being spoken
 - `TIMES_WORDS`: False if it has no time for each word, so that asking for them is an error
 - `unavailable(transcript, item) -> UsageError | None`: the error for a transcript that lacks what
   the format consists of
@@ -69,6 +70,7 @@ class Format:
     mime_type: str
     group: str
     times_words: bool
+    marks_words: bool
 
 
 def renderer(format: str) -> Renderer:
@@ -80,12 +82,14 @@ def renderer(format: str) -> Renderer:
 def format_named(name: str) -> Format:
     """Return a format of `FORMATS`. Raises UsageError, naming the known formats."""
     module = _module(name)
+    group = str(getattr(module, "GROUP", "programs"))
     return Format(
         name,
         str(getattr(module, "SUFFIX", name)),
         str(getattr(module, "MIME_TYPE", "text/plain")),
-        str(getattr(module, "GROUP", "programs")),
+        group,
         bool(getattr(module, "TIMES_WORDS", True)),
+        group == "subtitles" and bool(getattr(module, "MARKS_WORDS", True)),
     )
 
 

@@ -17,7 +17,7 @@ from kb.pipeline import stages
 from kb.service import Service
 from kb.service.export_request import ALL, ExportRequest
 from kb.transcript import FORMATS, format_named
-from kb.types import Segment, Timestamps, Word
+from kb.types import STANDARD, Segment, Timestamps, Word
 from tests.support.raising import raises
 from tests.support.random_transcripts import ITEM, make_transcript
 
@@ -101,6 +101,31 @@ def test_a_form_of_csv_needs_csv() -> None:
     ExportRequest((ALL,), csv="excel-de").check()
     with raises(UsageError, "export.no_csv", form="excel"):
         ExportRequest(("xlsx",), csv="excel").check()
+
+
+@pytest.mark.parametrize(
+    ("formats", "change", "code"),
+    [
+        (("srt",), {"highlight_words": True}, None),
+        (("txt", "vtt"), {"highlight_words": True}, None),
+        (("ass",), {"highlight_words": True}, None),
+        ((ALL,), {"highlight_words": True}, None),
+        (("sbv",), {"highlight_words": True}, "export.no_marked_words"),
+        (("txt", "csv"), {"highlight_words": True}, "export.no_marked_words"),
+        (("sbv",), {"line_columns": 30}, None),
+        (("json", "md"), {"line_columns": 30}, "export.no_subtitles"),
+        (("csv",), {}, None),
+    ],
+)
+def test_a_layout_needs_subtitles(
+    formats: tuple[str, ...], change: dict[str, Any], code: str | None
+) -> None:
+    request = ExportRequest(formats, layout=replace(STANDARD, **change))
+    if code is None:
+        request.check()
+    else:
+        with raises(UsageError, code, formats=", ".join(formats)):
+            request.check()
 
 
 # The commands

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -187,7 +188,7 @@ def test_a_workbook_has_times_and_texts() -> None:
     for row, segment in zip(rows, segments, strict=True):
         assert row[0].value == timedelta(seconds=segment.start_s)
         assert row[0].number_format == "[h]:mm:ss.000"
-        assert row[2].quotePrefix == (spreadsheet_cell(segment.text) != segment.text)
+        assert row[2].quotePrefix == (spreadsheet_cell(segment.text)[:1] != segment.text[:1])
     assert sheet.freeze_panes == "A2"
 
 
@@ -222,6 +223,16 @@ def test_more_rows_than_a_sheet_has_go_to_the_next(monkeypatch: pytest.MonkeyPat
     assert made.sheetnames == ["Transcript", "Transcript 2"]
     found = [row[2].value for sheet in made for row in list(sheet.iter_rows())[1:]]
     assert found == [segment.text for segment in segments]
+
+
+def test_equal_content_gives_an_equal_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = workbook.render(sample(), item=ITEM)
+    later = time.time() + 86_400
+    monkeypatch.setattr(time, "time", lambda: later)
+    made = workbook.render(sample(), item=ITEM)
+    assert made == first
+    properties = openpyxl.load_workbook(io.BytesIO(made)).properties
+    assert (properties.title, properties.creator) == (ITEM.title, "KB Ingest")
 
 
 def test_an_empty_workbook_is_valid() -> None:

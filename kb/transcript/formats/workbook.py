@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from typing import Any
@@ -35,6 +36,7 @@ _WIDTHS = {"Text": 100.0, "Word": 24.0}
 _FACT_WIDTHS = (14.0, 80.0)
 _FILLED = 0.95  # of a column by a line of text, as words are not cut
 _LINE_POINTS = 15.0
+_CLOCK = re.compile(rb"<dcterms:(created|modified)\b.*?</dcterms:\1>")
 _NUMBER_FORMATS = {0: "0", 3: TIME_FORMAT, 4: "0.0000"}
 # The format's own escapes of characters, such as `_x0041_`, which programs decode.
 _ESCAPE = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
@@ -85,7 +87,7 @@ class _Writer:
         self._book.properties.creator = "KB Ingest"
         target = io.BytesIO()
         self._book.save(target)
-        return target.getvalue()
+        return _without_clock(target)
 
     def _sheet(self, title: str, names: Sequence[str]) -> Any:
         """Return a new sheet with a row of names that stays in sight."""
@@ -119,7 +121,7 @@ class _Writer:
         made = self._new_cell(sheet, _ESCAPE.sub("_x005F_", cell))
         made.data_type = "s"  # openpyxl takes `=1+1` for a formula and `#N/A` for an error
         # A program that lets the cell be edited keeps the text as text.
-        is_like_formula = spreadsheet_cell(cell) != cell
+        is_like_formula = not cell[:1].isalnum() and spreadsheet_cell(cell)[:1] != cell[:1]
         self._set_style(
             made,
             (bold, is_like_formula),
@@ -138,11 +140,27 @@ class _Writer:
         cell._style = self._styles[key]
 
 
+def _without_clock(file: io.BytesIO) -> bytes:
+    """Return a packed workbook without the time at which it was made: equal for equal content."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(file) as made, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as kept:
+        for name in made.namelist():
+            entry = zipfile.ZipInfo(name)  # of 1980, the earliest
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            data = made.read(name)
+            if name == "docProps/core.xml":
+                data = _CLOCK.sub(b"", data)
+            kept.writestr(entry, data)
+    return target.getvalue()
+
+
 def _lines(cell: Cell, name: str) -> int:
     """Return the number of lines of a cell in a column of this name."""
     if isinstance(cell, Number):
         return 1
     width = _WIDTHS.get(name, _WIDTH) * _FILLED
+    if 2 * len(cell) <= width and "\n" not in cell:
+        return 1
     return sum(max(1, math.ceil(columns(line) / width)) for line in cell.split("\n"))
 
 

@@ -7,6 +7,7 @@ from kb.transcript.formats.subtitle_cues import phrase_cues, word_cues
 from kb.types import MediaItem, Transcript
 
 GROUP = "subtitles"
+MARKS_WORDS = False
 
 
 def render(transcript: Transcript, *, item: MediaItem | None = None) -> str:

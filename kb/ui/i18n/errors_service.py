@@ -103,6 +103,14 @@ DE: dict[str, tuple[str, str]] = {
         "{formats} hat keine Zeit je Wort: {option} word ändert nichts.",
         "Formate mit den Zeiten der Wörter: {known}.",
     ),
+    "export.no_marked_words": (
+        "{formats} kann das gesprochene Wort nicht hervorheben: {option} ändert nichts.",
+        "Formate, die es können: {known}.",
+    ),
+    "export.no_subtitles": (
+        "{formats} hat keine Untertitel: ihr Layout ändert nichts.",
+        "Formate von Untertiteln: {known}.",
+    ),
     "export.no_csv": (
         "--csv {form} ist eine Form des Formats csv, das nicht verlangt ist.",
         "Es hinzufügen: --format csv",
