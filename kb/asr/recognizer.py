@@ -27,6 +27,7 @@ from kb.asr.batching.language_vote import EARLY_WINDOWS, FixedLanguage, Language
 from kb.asr.engines.base import DecodingResult
 from kb.asr.quality.candidates import RepairCandidate
 from kb.asr.quality.checks import PREVIOUS_WORDS, Thresholds, WindowContext
+from kb.asr.quality.expected_errors import with_expected_errors
 from kb.asr.quality.repair import RepairPlan, RepairQueue, RepairRequest
 from kb.asr.quality.repair_budget import RepairBudget
 from kb.asr.quality.report import WindowResult, quality_report, restore_result_times
@@ -170,7 +171,7 @@ class Recognizer:
             source.speech(), segments, run.results, run.repairs.count, order_flags
         )
         total_s = time.perf_counter() - began
-        return Transcript(
+        found = Transcript(
             media=replace(media, duration_s=round(audio_s, 3)),
             segments=tuple(segments),
             language=run.vote.settled_language if segments else (self.fixed_language or "und"),
@@ -193,6 +194,8 @@ class Recognizer:
             warnings=() if segments else ("No speech was found in this medium.",),
             windows=windows,
         )
+        sound = source.meter.facts(found.words, coverage.speech_s)
+        return with_expected_errors(replace(found, sound=sound))
 
 
 class _Run:

@@ -37,7 +37,7 @@ from kb.cli.options import (
 )
 from kb.cli.output import console
 from kb.cli.output import publish as publish_output
-from kb.cli.output.items import print_uncertain_spans
+from kb.cli.output.items import print_expected_errors, print_uncertain_spans
 from kb.cli.output.library import print_new_libraries
 from kb.cli.output.machine import print_checks
 from kb.cli.output.progress import media_progress
@@ -53,6 +53,7 @@ from kb.service.setting_choices import check_choices
 from kb.settings import PROJECT_ROOT, get_settings, python_command, tolerant_settings
 from kb.types import SubtitleLayout
 from kb.types.guarded_output import GuardedFormatter, guarded_output
+from kb.types.quality import likely_wrong
 
 # The base class of errors about arguments. Newer versions of typer contain click and do not
 # export this class; `BadParameter` has it as a base class in both.
@@ -125,6 +126,10 @@ def transcribe(
     if not transcript.text.strip():
         names = ", ".join(each.format for each in documents)
         console.print_warning(f"{file.name} has no words: its {names} has no text.")
+    errors = transcript.expected_errors
+    if errors is not None and errors.grade != "A":
+        said = likely_wrong(errors.share)
+        console.print_warning(f"{said[0].upper()}{said[1:]}.")
     for each in documents:
         if output is None:
             print_document(each)
@@ -186,6 +191,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
                 "url": entry.item.url,
                 "state": entry.state,
                 "grade": entry.grade,
+                "expected_errors": entry.expected_errors,
                 "error": entry.error,
                 "hint": entry.hint,
                 "problem": entry.problem,
@@ -207,7 +213,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
     found = transcript.coverage
     words = sum(len(segment.words) or len(segment.text.split()) for segment in transcript.segments)
     checked = (
-        f"grade {found.grade} · {found.ratio:.1%} of speech covered"
+        f"grade {transcript.grade} · {found.ratio:.1%} of speech covered"
         if transcript.coverage_known
         else "not checked against the sound"
     )
@@ -215,6 +221,7 @@ def show(item_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = 
     console.print_note(
         f"{transcript.language} · {transcript.model} · {words} words · {checked} · {entry.state}"
     )
+    print_expected_errors(transcript)
     if transcript.witness:
         console.print_note(f"Agreement with {transcript.witness.source}: "
                      f"{transcript.witness.agreement:.0%}")  # fmt: skip
@@ -235,6 +242,8 @@ def reindex(as_json: Json = False) -> None:
         console.print_note(
             f"{report.items} items, {report.passages} passages indexed; {report.adopted} adopted."
         )
+        if report.judged:
+            console.print_note(f"{report.judged} transcripts got their expected errors.")
         for item_id, source in report.taken_in:
             console.print_note(f"{item_id}: transcript taken in from {source}")
         for problem in report.problems:

@@ -73,6 +73,10 @@ def _delivery_projects(connection: sa.Connection) -> None:
     connection.execute(sa.update(deliveries).where(number == 1).values(project=project))
 
 
+def _expected_errors(connection: sa.Connection) -> None:
+    _add_column(connection, items, "expected_errors", "DOUBLE PRECISION")
+
+
 def _add_column(connection: sa.Connection, table: sa.Table, name: str, kind: str) -> None:
     # A new database has the column already, because its table was made with it.
     if name not in {column["name"] for column in sa.inspect(connection).get_columns(table.name)}:
@@ -90,4 +94,5 @@ MIGRATIONS: list[Migration] = [
     _problems,
     _whole_listings,
     _delivery_projects,
+    _expected_errors,
 ]

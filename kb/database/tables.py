@@ -52,6 +52,7 @@ items = sa.Table(
     sa.Column("updated_at", sa.Double, nullable=False),
     sa.Column("ended_at", sa.Double),
     sa.Column("grade", sa.Text, nullable=False, default="", server_default=""),
+    sa.Column("expected_errors", sa.Double),
     _problem_column(),
     sa.Index("kb_items_state", "state"),
     sa.Index("kb_items_enqueued", "enqueued_at"),

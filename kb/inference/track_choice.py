@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kb.asr.coverage import add_lost
+from kb.asr.quality.expected_errors import with_expected_errors
 from kb.errors import MediaUnavailable
 from kb.media.decode import AudioStream, decode
 from kb.media.loudness import LevelMeter
@@ -73,7 +74,7 @@ def _merged(found: Sequence[Transcript]) -> Transcript:
     first = spoken[0]
     coverages = [each.coverage for each in found]
     warnings = {w: None for each in found for w in each.warnings if each in spoken}
-    return replace(
+    merged = replace(
         first,
         media=replace(
             first.media,
@@ -95,6 +96,7 @@ def _merged(found: Sequence[Transcript]) -> Transcript:
         warnings=tuple(warnings),
         truncated=any(each.truncated for each in found),
     )
+    return with_expected_errors(merged)
 
 
 def _in_order(spans: Iterable[SpeechSpan]) -> tuple[SpeechSpan, ...]:

@@ -111,6 +111,12 @@ class LibraryEntry:
         return str(coverage.get("grade", "")) if isinstance(coverage, dict) else ""
 
     @property
+    def expected_errors(self) -> float | None:
+        """The estimated share of wrong words in the transcript, 0..1; None: not measured."""
+        share = self.transcribed.get("expected_errors")
+        return share if isinstance(share, float) else None
+
+    @property
     def review(self) -> Mapping[str, Any]:
         """The review of the transcript (accepted, by, at, note, run); empty without one."""
         value = self.record.get("review")

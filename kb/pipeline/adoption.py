@@ -203,6 +203,7 @@ def _write(
         "language": transcript.language,
         "words": words,
         "coverage": json_document.to_document(transcript)["coverage"],
+        "expected_errors": None,
         "warnings": list(transcript.warnings),
         "imported_from": source.name,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

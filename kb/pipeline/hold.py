@@ -8,10 +8,15 @@ from typing import Any
 from kb.errors import KBError
 from kb.library import LibraryEntry
 from kb.types import Transcript
+from kb.types.quality import ERRORS_C, one_word_in
 
 _BRING_WHOLE_FILE = (
     "Bring the whole file and ingest it again; a download is made again after: kb remove ID. The "
     "words that are there are searchable."
+)
+_READ_BETTER = (
+    "Read it again with a larger model: kb review ID --retry --model NAME; or accept it as it is: "
+    "kb review ID --accept"
 )
 _LISTEN = "Listen to the doubtful seconds: kb review ID; or: kb ingest --again --model ..."
 
@@ -42,11 +47,17 @@ class HoldDecision:
 
 
 def decide(
-    transcript: Transcript, hold_below: float, entry: LibraryEntry | None = None
+    transcript: Transcript,
+    hold_below: float,
+    entry: LibraryEntry | None = None,
+    *,
+    hold_errors: float = ERRORS_C,
 ) -> HoldDecision:
     """Decide whether a transcript is published or held for review.
 
-    `entry`: the item in the library; a transcript that was accepted there is not held.
+    It is held if less than `hold_below` of its speech is covered and free of doubt, and if
+    `hold_errors` of its words or more are likely wrong (1 for never; `hold_below` 0 turns both
+    off). `entry`: the item in the library; a transcript that was accepted there is not held.
     """
     if entry is not None and entry.accepted:
         return HoldDecision("done")
@@ -57,6 +68,9 @@ def decide(
         return HoldDecision("held", _lost(transcript))
     if transcript.coverage.trusted < hold_below:
         return HoldDecision("held", _doubtful(transcript))
+    errors = transcript.expected_errors
+    if errors is not None and hold_below > 0 and hold_errors <= errors.share and hold_errors < 1:
+        return HoldDecision("held", _misheard(transcript, errors.share))
     return HoldDecision("done")
 
 
@@ -94,12 +108,33 @@ def _truncated(transcript: Transcript) -> KBError:
     )
 
 
+def _misheard(transcript: Transcript, share: float) -> KBError:
+    one_in = one_word_in(share)
+    grade = transcript.grade or "C"
+    if one_in == 1:
+        return KBError(
+            "hold.most_words",
+            "Grade {grade}: most words may be wrong ({share:.0%} are expected to be).",
+            hint=_READ_BETTER,
+            grade=grade,
+            share=share,
+        )
+    return KBError(
+        "hold.wrong_words",
+        "Grade {grade}: about 1 word in {one_in} may be wrong ({share:.0%} are expected to be).",
+        hint=_READ_BETTER,
+        grade=grade,
+        one_in=one_in,
+        share=share,
+    )
+
+
 def _doubtful(transcript: Transcript) -> KBError:
     found = transcript.coverage
     missing_s = found.speech_s - found.covered_s
     names = sorted({s.name for window in transcript.windows for s in window.flags})
     values: dict[str, Any] = {
-        "grade": found.grade,
+        "grade": transcript.grade or found.grade,
         "missing_s": missing_s,
         "ratio": found.ratio,
         "suspect_s": found.suspect_s,

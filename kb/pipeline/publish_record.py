@@ -11,6 +11,7 @@ from kb.types import DocumentFacts, MediaItem, Published, Transcript
 
 def facts_of(transcript: Transcript) -> DocumentFacts:
     """Return the facts about a transcript that are part of its document's content."""
+    errors = transcript.expected_errors
     return DocumentFacts(
         language=transcript.language,
         model=transcript.model,
@@ -19,6 +20,8 @@ def facts_of(transcript: Transcript) -> DocumentFacts:
         coverage=round(transcript.coverage.ratio, 4) if transcript.coverage_known else None,
         grade=transcript.grade,
         duration_s=transcript.media.duration_s,
+        # Only where it lowers the grade: every document would be sent again otherwise.
+        expected_errors=errors.share if errors and errors.grade != "A" else None,
     )
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kb import storage
+from kb.asr.quality.expected_errors import with_expected_errors
 from kb.errors import LibraryError, MediaUnavailable
 from kb.inference.session import TranscriptionOptions
 from kb.library import Library, LibraryEntry
@@ -39,6 +40,7 @@ from kb.transcript.editing import update_coverage
 from kb.transcript.formats import json_document
 from kb.transcript.passages import passages
 from kb.types import LocalMedia, MediaItem, Published, Revision, Transcript
+from kb.types.quality import ERRORS_C
 
 DOWNLOADS = "downloads"  # folder for incomplete downloads
 
@@ -187,6 +189,7 @@ def write(
     run: int = 1,
     keep_corrections: bool = True,
     parts: Sequence[str] = (),
+    hold_errors: float = ERRORS_C,
 ) -> tuple[LibraryEntry, HoldDecision]:
     """Write the transcript's files and their metadata; decide whether the item is held.
 
@@ -207,7 +210,7 @@ def write(
     hashes = library.write_transcript(
         stem, render(transcript, "txt", item=item), render(transcript, "json", item=item)
     )
-    decision = decide(transcript, hold_below)
+    decision = decide(transcript, hold_below, hold_errors=hold_errors)
     document = json_document.to_document(transcript)
     entry = library.write_metadata(
         item,
@@ -222,6 +225,7 @@ def write(
                 "language": transcript.language,
                 "words": len(transcript.words) or len(transcript.text.split()),
                 "coverage": document["coverage"],
+                "expected_errors": document["expected_errors"],
                 "timing": document["timing"],
                 "warnings": list(transcript.warnings),
                 "tracks": list(transcript.media.tracks) or None,
@@ -270,13 +274,14 @@ def _with_corrections(
         if carried.lost
         else ()
     )
-    return replace(
+    carried_over = replace(
         transcript,
         segments=carried.segments,
         revisions=carried.revisions,
         coverage=update_coverage(transcript.coverage, added),
         warnings=(*transcript.warnings, *lost),
     )
+    return with_expected_errors(carried_over)
 
 
 def _revised(transcript: Transcript, run: int) -> dict[str, object]:

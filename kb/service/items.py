@@ -280,6 +280,7 @@ def status_of(row: ItemRow | ItemSummary) -> ItemStatus:
         row.id, row.title, row.stage, row.state, row.progress,
         row.error, row.hint, row.attempts, row.wait_until, row.grade,
         share=overall(row.id, row.state, row.stage, row.progress), problem=row.problem,
+        expected_errors=row.expected_errors,
     )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ class Publication:
 class ItemStatus:
     """The status of one item; `progress` of its stage, 0..1; `grade` A, B, C or empty.
 
+    `expected_errors`: the estimated share of wrong words, 0..1; None: not measured.
     `publications`: its state in each knowledge base, in order of their names. `share`: its
     progress over all its stages, 0..1.
     """
@@ -51,6 +52,7 @@ class ItemStatus:
     publications: tuple[Publication, ...] = ()
     share: float = 0.0
     problem: StoredProblem | None = None
+    expected_errors: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class SearchResult:
 class ReindexReport:
     """The result of `reindex`: numbers of items, passages and adopted files, and the problems.
 
+    `judged`: number of transcripts that got other expected errors than they had.
     `taken_in`: id and file name of each transcript that was made from another program's file, or
     from the text beside a damaged transcript.
     """
@@ -111,6 +114,7 @@ class ReindexReport:
     adopted: int
     problems: tuple[str, ...]
     taken_in: tuple[tuple[str, str], ...] = ()
+    judged: int = 0
 
 
 ItemListener = Callable[[ItemStatus], None]

@@ -25,6 +25,7 @@ from kb.storage import Target
 from kb.transcript.chunks import format_timestamp
 from kb.transcript.editing import text_between
 from kb.types import MediaItem, SpeechSpan, Transcript
+from kb.types.quality import ERRORS_C
 from kb.types.safe_text import spreadsheet_cell
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class ReviewItem:
     accepted: bool = False
     revisions: int = 0
     problem: StoredProblem | None = None
+    expected_errors: float | None = None
 
     @property
     def held(self) -> bool:
@@ -145,16 +147,17 @@ class Review:
     removals: Removals
 
     def waiting(self, limit: int | None = None) -> Iterator[ReviewItem]:
-        """Yield the items that are held or have uncertain seconds and were not accepted.
+        """Yield the items that are held or doubtful and were not accepted.
 
-        Held items come first, then items in descending order of uncertain seconds.
+        Doubtful are uncertain seconds, and words of which many are likely wrong. Held items come
+        first, then items in descending order of uncertain seconds.
         """
         due = [
             entry
             for entry in self.library.entries()
             if entry.transcript_path is not None
             and not entry.accepted
-            and (entry.state == HELD or _uncertain_s(entry) > 0)
+            and (entry.state == HELD or _uncertain_s(entry) > 0 or _misheard(entry))
         ]
         due.sort(key=lambda entry: (entry.state != HELD, -_uncertain_s(entry), entry.stem))
         for entry in due[:limit]:
@@ -174,6 +177,7 @@ class Review:
             entry.item, entry.state, transcript.grade, entry.error, entry.hint,
             uncertain_spans(transcript, run), entry.accepted,
             sum(revision.run == run for revision in transcript.revisions), entry.problem,
+            transcript.expected_errors.share if transcript.expected_errors else None,
         )  # fmt: skip
 
     def accept(self, item_id: str, *, by: str = "", note: str = "") -> tuple[str, ...]:
@@ -189,7 +193,8 @@ class Review:
         row = self.queue.items.read(entry.item.id)
         # An earlier call may have been interrupted after the files and before the table.
         held = entry.state == HELD or (row is not None and row.state == HELD)
-        if not held and (entry.accepted or not transcript.doubtful_spans):
+        doubtful = transcript.doubtful_spans or _misheard(entry)
+        if not held and (entry.accepted or not doubtful):
             if entry.accepted:
                 raise UsageError(
                     "review.accepted",
@@ -211,7 +216,10 @@ class Review:
             "review": decision, "state": DONE, "error": None, "hint": None, "problem": None,
         }  # fmt: skip
         entry = self.library.amend(entry.item.id, released) or entry
-        self.queue.items.record_review(entry.item.id, transcript.grade, release=True)
+        errors = transcript.expected_errors
+        self.queue.items.record_review(
+            entry.item.id, transcript.grade, errors.share if errors else None, release=True
+        )
         self.queue.record("accept", [entry.item.id])
         row = self.queue.items.read(entry.item.id)
         if row is not None and isinstance(row.job, MediaItem):
@@ -407,6 +415,11 @@ def _has_video(path: Path) -> bool:
     from kb.media.probe import probe
 
     return probe(path).has_video
+
+
+def _misheard(entry: LibraryEntry) -> bool:
+    """Return whether so many words are likely wrong that the grade is C for it."""
+    return entry.expected_errors is not None and entry.expected_errors >= ERRORS_C
 
 
 def _uncertain_s(entry: LibraryEntry) -> float:

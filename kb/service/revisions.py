@@ -16,11 +16,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from kb import storage
+from kb.asr.quality.expected_errors import with_expected_errors
 from kb.errors import LibraryError, UsageError
 from kb.jobs.queue.client import JobQueue
 from kb.jobs.queue.item_states import ACTIVE, CANCELLED, HELD
 from kb.jobs.queue.library_sync import sync_from_library
 from kb.library import Library, LibraryEntry
+from kb.library.metadata import TRANSCRIPT_SUFFIX
+from kb.media import sha256_of
 from kb.options import RunOptions
 from kb.pipeline import stages
 from kb.pipeline.publish_record import in_other_project
@@ -146,17 +149,56 @@ class Revisions:
                 return None
             revision = Revision(now(), by or current_user(), kind, changes, note, run_of(entry))
             added = [w for c in changes if c.after is not None for w in c.after.words]
-            revised = replace(
-                transcript,
-                segments=tuple(segments),
-                coverage=update_coverage(transcript.coverage, added),
-                revisions=(*transcript.revisions, revision),
+            revised = with_expected_errors(
+                replace(
+                    transcript,
+                    segments=tuple(segments),
+                    coverage=update_coverage(transcript.coverage, added),
+                    revisions=(*transcript.revisions, revision),
+                )
             )
-            entry = self._write(entry, revised, revision)
-        self.queue.items.record_review(entry.item.id, revised.grade)
+            own = [r for r in revised.revisions if r.run == revision.run]
+            entry = self._write(
+                entry, revised,
+                {"revised": {"at": revision.at, "by": revision.by, "times": len(own)}},
+            )  # fmt: skip
+        self.queue.items.record_review(entry.item.id, revised.grade, _share(revised))
         self.follow_up(entry, revised)
         self.queue.record("correct", [entry.item.id], kind=kind)
         return revision
+
+    def judge_again(self, entry: LibraryEntry, transcript: Transcript) -> Transcript:
+        """Give a transcript the expected errors that its words have now; return it.
+
+        Files of an earlier version have none, and a calibration may change. Nothing is written if
+        they are the same. The transcript is read again under the lock, so that a concurrent edit
+        is not lost; the text beside it stays as it is.
+        """
+        if with_expected_errors(transcript) == transcript and (
+            entry.expected_errors == _share(transcript)
+        ):
+            return transcript
+        with self._edit_lock():
+            present = self.library.find(entry.item.id) or entry
+            judged = with_expected_errors(stages.read_transcript(self.library, present))
+            document = json_document.to_document(judged)
+            transcribed = {
+                **present.transcribed,
+                "coverage": document["coverage"],
+                "expected_errors": document["expected_errors"],
+            }
+            hashes, path = transcribed.get("sha256"), present.transcript_path
+            assert path is not None
+            # A file that is not the recorded one must not look like it.
+            known = dict(hashes) if isinstance(hashes, dict) else {}
+            ours = known.get(TRANSCRIPT_SUFFIX) == sha256_of(path)
+            path = self.library.write_text(
+                present, TRANSCRIPT_SUFFIX, render(judged, "json", item=present.item)
+            )
+            if ours:
+                transcribed["sha256"] = {**known, TRANSCRIPT_SUFFIX: sha256_of(path)}
+            self.library.amend(present.item.id, {"transcribed": transcribed})
+        return judged
 
     def entry_of(self, item_id: str) -> LibraryEntry:
         """Return the entry of an item. Raises UsageError without one."""
@@ -209,17 +251,21 @@ class Revisions:
         self.queue.send(entry.item.id, remote)
         return tuple(remote)
 
-    def _write(self, entry: LibraryEntry, revised: Transcript, revision: Revision) -> LibraryEntry:
+    def _write(
+        self, entry: LibraryEntry, revised: Transcript, about: Mapping[str, Any]
+    ) -> LibraryEntry:
+        """Write a transcript and its metadata, with `about` among those of its making."""
         item, stem = entry.item, entry.stem
         # Both are rendered before the first write, so that an error leaves the files unchanged.
         exact, text = render(revised, "json", item=item), render(revised, "txt", item=item)
         hashes = self.library.write_transcript(stem, text, exact)
-        own = [r for r in revised.revisions if r.run == revision.run]
+        document = json_document.to_document(revised)
         transcribed: Mapping[str, Any] = {
             **entry.transcribed,
             "words": len(revised.words),
-            "coverage": json_document.to_document(revised)["coverage"],
-            "revised": {"at": revision.at, "by": revision.by, "times": len(own)},
+            "coverage": document["coverage"],
+            "expected_errors": document["expected_errors"],
+            **about,
             "sha256": hashes,
         }
         return self.library.amend(item.id, {"transcribed": transcribed}) or entry
@@ -248,3 +294,7 @@ class Revisions:
             yield
         finally:
             lock.release()
+
+
+def _share(transcript: Transcript) -> float | None:
+    return transcript.expected_errors.share if transcript.expected_errors else None

@@ -16,6 +16,7 @@ from kb.library import Library, LibraryEntry
 from kb.pipeline import adoption, captions, publish_record, stages
 from kb.service.removal import complete_removals
 from kb.service.results import ReindexReport, SearchResult
+from kb.service.revisions import Revisions
 from kb.service.subscriptions import Subscriptions
 from kb.settings import Settings
 from kb.sinks import open_search
@@ -32,6 +33,7 @@ class Search:
     library: Library
     queue: JobQueue
     subscriptions: Subscriptions
+    revisions: Revisions
 
     def run(self, query: str, mode: SearchMode = "keyword", limit: int = 20) -> SearchResult:
         """Return at most `limit` passages that match a query, best first.
@@ -51,6 +53,9 @@ class Search:
 
     def reindex(self) -> ReindexReport:
         """Adopt files that the user put into the folder, and rebuild the index.
+
+        Transcripts of an earlier version get their expected errors, from the probabilities of
+        their words.
 
         Raises LibraryError if the folder of all files is missing though there are items.
         """
@@ -73,11 +78,11 @@ class Search:
         listing = self.library.scan()
         problems = [p.message for p in (*adopted.problems, *listing.problems)]
         problems += [f"{error.message} {error.hint}".strip() for error in found.broken.values()]
-        count = 0
+        count = judged = 0
         indexed: dict[str, str] = {}  # the hash of each item's passages
 
         def ready() -> Iterator[tuple[MediaItem, Sequence[Any]]]:
-            nonlocal count
+            nonlocal count, judged
             for entry in listing.entries:
                 if entry.transcript_path is None:
                     if shown := self._interim_passages(entry, problems):
@@ -90,6 +95,14 @@ class Search:
                 except KBError as error:
                     problems.append(error.message)
                     continue
+                if entry.item.id not in busy:
+                    try:
+                        present = self.revisions.judge_again(entry, transcript)
+                    except KBError as error:  # a folder that cannot be written is still indexed
+                        problems.append(error.message)
+                    else:
+                        judged += present is not transcript
+                        transcript = present
                 count += 1
                 found_passages = passages(transcript, entry.item, path=entry.medium_place)
                 indexed[entry.item.id] = content_sha256(found_passages)
@@ -101,7 +114,7 @@ class Search:
         self.subscriptions.restore()
         taken_in = tuple((each.entry.item.id, each.source) for each in found.taken_in)
         said = tuple(dict.fromkeys(problems))
-        return ReindexReport(count, total, len(adopted.entries), said, taken_in)
+        return ReindexReport(count, total, len(adopted.entries), said, taken_in, judged)
 
     def _follow_changes(
         self, entries: Sequence[LibraryEntry], indexed: Mapping[str, str], busy: Container[str]

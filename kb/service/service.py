@@ -154,7 +154,7 @@ class Service:
         """Search over the local index, and rebuilding it."""
         from kb.service.search import Search
 
-        return Search(self.settings, self.library, self.queue, self.subscriptions)
+        return Search(self.settings, self.library, self.queue, self.subscriptions, self.revisions)
 
     @cached_property
     def review(self) -> Review:

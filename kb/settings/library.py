@@ -36,6 +36,14 @@ class LibrarySettings(BaseModel):
         description="An item is held for review where a smaller share of its speech is covered "
         "and free of doubt.",
     )
+    hold_errors: float = Field(
+        0.2,
+        alias="KB_HOLD_ERRORS",
+        ge=0,
+        le=1,
+        description="An item is held for review where this share of its words or more is expected "
+        "to be wrong; 1 for never, as with KB_HOLD_BELOW=0.",
+    )
     group_access: bool = Field(
         False,
         alias="KB_GROUP_ACCESS",

@@ -94,9 +94,10 @@ def check_query(query: str, limit: int) -> None:
 
 def content_sha256(passages: Sequence[Passage]) -> str:
     """Return the hash of all visible fields of these passages, as 64 hex digits."""
-    # An empty tier is omitted: published passages without a tier must keep their hash.
+    # Empty values of later fields are omitted: published passages without them keep their hash.
+    later = ("tier", "unsure")
     fields = [
-        {name: value for name, value in asdict(passage).items() if name != "tier" or value}
+        {name: value for name, value in asdict(passage).items() if name not in later or value}
         for passage in passages
     ]
     exact = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kb.library import deep_link
 from kb.transcript.caption_parser import ENGINE
 from kb.transcript.chunks import chunks
-from kb.types import MediaItem, Passage, Transcript
+from kb.types import MediaItem, Passage, Transcript, UnsurePassage
 
 # Words before and after a long silence seldom have the same topic, and the link of a hit whose
 # passage starts half a minute early would have the wrong time.
@@ -40,6 +40,17 @@ def passages(
             path=path or transcript.media.path,
             word_starts_s=chunk.starts_s,
             tier=transcript.model if transcript.engine == ENGINE else "",
+            unsure=_unsure(transcript, chunk.start_s, chunk.end_s),
         )
         for number, chunk in enumerate(chunks(transcript, target_s, max_pause_s=MAX_PAUSE_S))
+    )
+
+
+def _unsure(transcript: Transcript, start_s: float, end_s: float) -> tuple[UnsurePassage, ...]:
+    """Return the parts of the unsure passages between two times."""
+    found = transcript.expected_errors.passages if transcript.expected_errors else ()
+    return tuple(
+        UnsurePassage(max(each.start_s, start_s), min(each.end_s, end_s), each.share)
+        for each in found
+        if min(each.end_s, end_s) > max(each.start_s, start_s)
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kb.types.quality import UnsurePassage
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -11,7 +13,7 @@ class Passage:
 
     `word_starts_s` contains the second at which each word of `text` begins (words are separated by
     spaces); empty if unknown. `tier` names the substitute for a transcript (`automatic captions`);
-    empty for a transcript.
+    empty for a transcript. `unsure` are the spans in which many words are likely wrong.
 
     `id` is `<item_id>#<NNNN>`: stable for the same transcript, so that writing a passage twice
     replaces it.
@@ -30,6 +32,7 @@ class Passage:
     path: str = ""
     word_starts_s: tuple[float, ...] = ()
     tier: str = ""
+    unsure: tuple[UnsurePassage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Hit:
     `start_s`..`end_s` is the passage; `at_s`, the target of `deep_link`, is the second at which the
     first word that `snippet` marks is spoken (of a quoted phrase, if there is one). `missing` are
     the words of the query that the passage lacks, `occurrences` all places of the others. `tier`
-    as in `Passage`.
+    as in `Passage`. `expected_errors` is the share of words that are likely wrong around the words
+    found, 0..1; None if the text there is not unsure.
     """
 
     item_id: str
@@ -64,6 +68,7 @@ class Hit:
     tier: str = ""
     missing: tuple[str, ...] = ()
     occurrences: tuple[Occurrence, ...] = ()
+    expected_errors: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,9 @@ class Published:
 class DocumentFacts:
     """The origin of a transcript, for documents that are read outside the library.
 
-    `coverage` is the covered share of the speech, 0..1, `grade` its mark for readers; None and
-    empty values are omitted from the document.
+    `coverage` is the covered share of the speech, 0..1, `grade` the transcript's mark for readers;
+    `expected_errors` is the share of words that are likely wrong, 0..1, given where it lowers the
+    grade. None and empty values are omitted from the document.
     """
 
     language: str = ""
@@ -103,3 +109,4 @@ class DocumentFacts:
     coverage: float | None = None
     grade: str = ""
     duration_s: float | None = None
+    expected_errors: float | None = None

@@ -16,6 +16,12 @@ GRADE_A = 0.99  # covered share of the speech, with no suspect part
 GRADE_B = 0.95  # share of the speech that is covered and not suspect
 
 
+ERRORS_A = 0.05  # expected share of wrong words: a higher one is no A
+
+
+ERRORS_C = 0.20  # expected share of wrong words from which the grade is C
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """Share of the detected speech that has words, and the part of it that can be trusted.
@@ -56,10 +62,90 @@ class Coverage:
 
     @property
     def grade(self) -> Grade:
-        """A: at least 99 % covered, nothing suspect or lost; B: at least 95 % trusted; C: less."""
+        """The grade of the coverage alone; `grade_of` is the transcript's.
+
+        A: at least 99 % covered, nothing suspect or lost; B: at least 95 % trusted; C: less.
+        """
         if self.ratio >= GRADE_A and self.suspect_s == 0 and not self.lost:
             return "A"
         return "B" if self.trusted >= GRADE_B else "C"
+
+
+@dataclass(frozen=True, slots=True)
+class UnsurePassage:
+    """A span of text in which many words are likely wrong; `share` of its words, 0..1."""
+
+    start_s: float
+    end_s: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedErrors:
+    """Estimated share of wrong words in a text, from the probabilities of its words.
+
+    `share`: 0..1, of all words; `passages` are the spans in which many words are likely wrong, in
+    order of time. The estimate is of misheard words: missing words are counted by `Coverage`.
+    """
+
+    share: float
+    passages: tuple[UnsurePassage, ...] = ()
+
+    @property
+    def grade(self) -> Grade:
+        """The grade of the words alone. A: at most 5 % likely wrong; B: less than 20 %; C: more."""
+        if self.share <= ERRORS_A:
+            return "A"
+        return "B" if self.share < ERRORS_C else "C"
+
+
+def grade_of(coverage: Coverage, errors: ExpectedErrors | None) -> Grade:
+    """Return the grade of a transcript: the lower one of its coverage and of its words.
+
+    Without an estimate of the errors (None) it is the coverage's.
+    """
+    return max(coverage.grade, errors.grade) if errors else coverage.grade
+
+
+def one_word_in(share: float) -> int:
+    """Return `n` for the sentence "about 1 word in n may be wrong"; the share is above 0.
+
+    1 is for most words. From 10 on, `n` is a round number, because the share is an estimate.
+    """
+    n = 1 / max(share, 1e-4)
+    if n < 1.7:
+        return 1
+    step = 1 if n < 11 else 5 if n < 32 else 10 if n < 105 else 100
+    return max(2, round(n / step) * step)
+
+
+def likely_wrong(share: float) -> str:
+    """Return the expected errors as a sentence part, in English."""
+    if share < 0.01:
+        return "fewer than 1 word in 100 may be wrong"
+    one_in = one_word_in(share)
+    return "most words may be wrong" if one_in == 1 else f"about 1 word in {one_in} may be wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFacts:
+    """Figures about the sound of a medium that explain misheard words.
+
+    `peak_db` and `level_db`: the peak, and the level of the loud parts, in dB of full scale;
+    `bandwidth_hz`: the highest frequency with a part in the speech; `clipped`: share of the loud
+    samples at the limit of the recording, 0..1; `decay_s`: time in which sound dies away by 60 dB;
+    `letters_per_s`: pace of the words in the detected speech; a figure is None if the sound does
+    not show it. `causes` are the likely causes of misheard words among these figures, in the order
+    `narrow_band`, `clipped`, `very_quiet`, `reverberant`, `fast`.
+    """
+
+    peak_db: float | None = None
+    level_db: float | None = None
+    bandwidth_hz: float | None = None
+    clipped: float | None = None
+    decay_s: float | None = None
+    letters_per_s: float | None = None
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

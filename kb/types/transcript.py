@@ -8,7 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kb.types.media import MediaRef
-from kb.types.quality import CaptionAgreement, Coverage, WindowReport
+from kb.types.quality import (
+    CaptionAgreement,
+    Coverage,
+    ExpectedErrors,
+    SoundFacts,
+    WindowReport,
+    grade_of,
+)
 from kb.types.subtitle_layout import STANDARD, SubtitleLayout
 from kb.types.table_form import PLAIN_TABLE, TableForm
 from kb.types.words import Segment, SpeechSpan, Timestamps, Word
@@ -83,6 +90,8 @@ class Transcript:
     warning gives the time; `cpu_reason`: why the CPU instead of a requested GPU. `layout` (of
     subtitles), `times_each_word` (text for people gives the time of each word), `frame_rate` (of an
     EDL, per second) and `table_form` (that of CSV) are chosen for one export and not stored.
+    `expected_errors` is None if it was not measured for the engine, `sound` if the sound was not
+    measured.
     """
 
     media: MediaRef
@@ -105,6 +114,8 @@ class Transcript:
     times_each_word: bool = False
     frame_rate: float = 25.0
     table_form: TableForm = PLAIN_TABLE
+    expected_errors: ExpectedErrors | None = None
+    sound: SoundFacts | None = None
 
     @property
     def doubtful_spans(self) -> tuple[SpeechSpan, ...]:
@@ -135,8 +146,8 @@ class Transcript:
 
     @property
     def grade(self) -> str:
-        """The grade of the coverage; empty if the coverage is not known."""
-        return self.coverage.grade if self.coverage_known else ""
+        """The grade of coverage and words; empty if the coverage is not known."""
+        return grade_of(self.coverage, self.expected_errors) if self.coverage_known else ""
 
     @property
     def words(self) -> tuple[Word, ...]:

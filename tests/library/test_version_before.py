@@ -89,7 +89,16 @@ def test_the_queue_is_shown_as_it_was(home: Path, capsys: pytest.CaptureFixture[
 def test_the_library_is_indexed_searched_and_exported(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kb(capsys, "reindex")
+    assert items(capsys)[DONE]["expected_errors"] is None
+    assert json.loads(kb(capsys, "reindex", "--json"))["judged"] == 3
+    # The items that were read by that version have them now, from the words in their files.
+    found = items(capsys)[DONE]
+    assert 0 < found["expected_errors"] <= 0.05
+    assert found["grade"] == "A"
+    assert (
+        json.loads(kb(capsys, "show", DONE, "--json"))["expected_errors"]
+        == (found["expected_errors"])
+    )
     hits = json.loads(kb(capsys, "search", "corrected", "--json"))["hits"]
     assert [hit["item_id"] for hit in hits] == [CORRECTED]
     assert "bridge repair corrected" in kb(capsys, "export", CORRECTED, "--format", "srt")

@@ -19,6 +19,7 @@ from kb.transcript.formats import json_document
 from kb.types import (
     Coverage,
     DecodingAttempt,
+    ExpectedErrors,
     MediaItem,
     MediaRef,
     QualityFlag,
@@ -102,6 +103,55 @@ def test_an_item_is_held_below_the_setting_and_its_reason_is_reported() -> None:
     assert "6.0 s" in outcome.reason
     assert "repeats" in outcome.reason
     assert publish_record.facts_of(doubtful).grade == "C"
+
+
+@pytest.mark.parametrize(
+    ("share", "below", "from_share", "code"),
+    [
+        (None, 0.95, 0.2, ""),  # not measured
+        (0.0, 0.95, 0.2, ""),
+        (0.1999, 0.95, 0.2, ""),
+        (0.2, 0.95, 0.2, "hold.wrong_words"),
+        (0.24, 0.95, 0.2, "hold.wrong_words"),
+        (0.7, 0.95, 0.2, "hold.most_words"),
+        (0.7, 0.0, 0.2, ""),  # KB_HOLD_BELOW=0 holds nothing for doubt
+        (0.7, 0.95, 1.0, ""),
+        (1.0, 0.95, 1.0, ""),
+        (0.06, 0.95, 0.05, "hold.wrong_words"),
+        (0.24, 0.01, 0.2, "hold.wrong_words"),
+    ],
+)
+def test_an_item_is_held_for_its_words(
+    share: float | None, below: float, from_share: float, code: str
+) -> None:
+    errors = None if share is None else ExpectedErrors(share)
+    made = replace(transcript(Coverage(100.0, 100.0)), expected_errors=errors)
+    decision = hold.decide(made, below, hold_errors=from_share)
+    assert decision.state == ("held" if code else "done")
+    assert (decision.cause.code if decision.cause else "") == code
+    if code == "hold.wrong_words" and share == 0.24:
+        assert "about 1 word in 4" in decision.reason
+        assert decision.cause is not None
+        assert decision.cause.values["one_in"] == 4
+
+
+def test_missing_speech_is_named_before_wrong_words() -> None:
+    made = replace(transcript(Coverage(100.0, 80.0)), expected_errors=ExpectedErrors(0.5))
+    cause = hold.decide(made, 0.95).cause
+    assert cause is not None
+    assert cause.code == "hold.missing"
+    assert cause.values["grade"] == "C"
+
+
+@pytest.mark.parametrize(("share", "told"), [(None, None), (0.05, None), (0.06, 0.06), (0.4, 0.4)])
+def test_documents_name_wrong_words_only_where_they_lower_the_grade(
+    share: float | None, told: float | None
+) -> None:
+    errors = None if share is None else ExpectedErrors(share)
+    made = replace(transcript(Coverage(100.0, 100.0)), expected_errors=errors)
+    facts = publish_record.facts_of(made)
+    assert facts.expected_errors == told
+    assert facts.grade == made.grade
 
 
 def test_a_truncated_medium_is_held_whatever_its_warnings_say() -> None:

@@ -11,14 +11,14 @@ import pytest
 from kb.errors import UsageError
 from kb.settings import Settings
 from kb.sinks import SINKS, open_search, open_sink
-from kb.sinks.base import SearchableSink, Sink
+from kb.sinks.base import SearchableSink, Sink, content_sha256
 from kb.sinks.local.marks import snippet
 from kb.sinks.local.sink import LocalSink
 from kb.sinks.local.terms import parse_query
 from kb.sinks.local.tokenizer import tokens
-from kb.types import Passage
+from kb.types import Passage, UnsurePassage
 from tests.support.local_index import found, put
-from tests.support.sink_contract import SinkContract, make_item
+from tests.support.sink_contract import SinkContract, make_item, make_passages
 
 
 class TestContract(SinkContract):
@@ -199,3 +199,45 @@ def test_a_hit_leads_to_the_second_of_its_first_word(local: LocalSink) -> None:
     unknown = replace(passage, word_starts_s=())
     local.publish(item, [unknown])
     assert local.search("lantern")[0].at_s == 60.0
+
+
+@pytest.mark.parametrize(
+    ("query", "share"),
+    [
+        ("lantern", 0.5),
+        ("before", None),
+        ("before lantern", 0.5),  # one of the words found is there
+        ("sleeps", 0.75),
+        ('"lantern often"', 0.5),  # where the phrase begins
+        ("harbour", None),  # between two of them
+    ],
+)
+def test_a_hit_says_how_many_words_around_it_may_be_wrong(
+    local: LocalSink, query: str, share: float | None
+) -> None:
+    words = "before every evening the harbour lantern often sleeps"
+    passage = replace(
+        make_passages(make_item("test:one"), [words])[0],
+        word_starts_s=tuple(2.0 * place for place in range(8)),
+        unsure=(UnsurePassage(10.0, 11.0, 0.5), UnsurePassage(13.5, 16.0, 0.75)),
+    )
+    local.publish(make_item("test:one"), [passage])
+    (hit,) = local.search(query)
+    assert hit.expected_errors == share
+    assert local.passages("test:one") == [passage]
+
+
+def test_an_index_of_an_older_version_takes_unsure_passages(local: LocalSink) -> None:
+    item = make_item("test:one")
+    (passage,) = make_passages(item, ["the harbour lantern"])
+    before = local.publish(item, [passage]).content_sha256
+    local._tables.write(lambda table: table.drop_columns(["unsure"]), local._schema)
+    (hit,) = local.search("lantern")
+    assert hit.expected_errors is None
+    unsure = replace(passage, unsure=(UnsurePassage(0.0, 30.0, 0.4),))
+    assert local.publish(item, [unsure]).content_sha256 != before
+    (hit,) = local.search("lantern")
+    assert hit.expected_errors == 0.4
+    # A passage without unsure parts keeps the hash that it had before there were any.
+    assert local.publish(item, [passage]).content_sha256 == before
+    assert content_sha256([replace(passage, unsure=())]) == before

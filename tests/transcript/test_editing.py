@@ -125,6 +125,11 @@ def test_gaps_shrink_where_words_are_put() -> None:
     assert update_coverage(before, []) == before
 
 
+def sure(one: Segment) -> Segment:
+    """Return the segment with words that lower no grade."""
+    return replace(one, words=tuple(replace(word, probability=0.99) for word in one.words))
+
+
 @pytest.fixture
 def service(tmp_path: Path) -> Service:
     """A library with one finished item, known to queue and index."""
@@ -132,7 +137,7 @@ def service(tmp_path: Path) -> Service:
     made.library.prepare()
     transcript = Transcript(
         MediaRef("talk.wav", "0" * 64, 30.0),
-        (segment(1.0, "the harbor freezes"), segment(8.0, "nobody sails")),
+        (sure(segment(1.0, "the harbor freezes")), sure(segment(8.0, "nobody sails"))),
         "en", "whisper", "demo", "optimiert",
         Coverage(8.0, 6.0, (SpeechSpan(4.0, 6.0),)), Timing(),
     )  # fmt: skip

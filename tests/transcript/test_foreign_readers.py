@@ -5,6 +5,7 @@ The texts are made of what formats take for markup, and of any Unicode character
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -130,6 +131,8 @@ def test_ffmpeg_finds_the_same_words(program: str) -> None:
     texts = [f"before {fragment} after" for fragment in FRAGMENTS]
     made = document(transcript_of(texts), "srt")
     assert letters(ffmpeg(made, "srt", path)) == letters(srt_library(made))
+    # Of WebVTT, ffmpeg before version 6 takes these for breaks of SubStation.
+    texts = [text for text in texts if not re.search(r"\\[Nnh]", text)]
     made = document(transcript_of(texts), "vtt")
     assert letters(ffmpeg(made, "webvtt", path)) == letters(webvtt_library(made))
 

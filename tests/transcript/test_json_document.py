@@ -13,7 +13,10 @@ from kb.errors import LibraryError, TranscriptionError
 from kb.transcript import render
 from kb.transcript.formats import json_document
 from kb.types import (
+    ExpectedErrors,
     Segment,
+    SoundFacts,
+    UnsurePassage,
     Word,
 )
 from tests.support.random_transcripts import SEEDS, make_transcript, random_transcript
@@ -126,3 +129,46 @@ def test_json_of_a_name_that_is_no_utf8() -> None:
     transcript = replace(transcript, media=replace(transcript.media, path="talk\udcff.mp4"))
     stored = render(transcript, "json").encode("utf-8", "backslashreplace")
     assert json_document.from_document(json.loads(stored)) == transcript
+
+
+@pytest.mark.parametrize(
+    ("errors", "keys"),
+    [
+        (None, {"expected_errors": None}),
+        (ExpectedErrors(0.0123), {"expected_errors": 0.0123}),
+        (
+            ExpectedErrors(0.24, (UnsurePassage(1.0, 3.5, 0.5), UnsurePassage(8.0, 9.0, 0.3))),
+            {
+                "expected_errors": 0.24,
+                "unsure": [
+                    {"start": 1.0, "end": 3.5, "share": 0.5},
+                    {"start": 8.0, "end": 9.0, "share": 0.3},
+                ],
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "sound",
+    [
+        None,
+        SoundFacts(),
+        SoundFacts(-3.5, -20.0, 3500.0, 0.001, 0.12, 2.75, ("narrow_band", "fast")),
+    ],
+)
+def test_expected_errors_and_the_sound_come_back(
+    errors: ExpectedErrors | None, keys: dict[str, Any], sound: SoundFacts | None
+) -> None:
+    made = replace(random_transcript(3), expected_errors=errors, sound=sound)
+    document = json.loads(render(made, "json"))
+    assert {name: document.get(name) for name in keys} == keys
+    assert json_document.from_document(document) == made
+
+
+def test_a_document_without_expected_errors_is_one_that_was_not_measured() -> None:
+    document = json_document.to_document(random_transcript(3))
+    for name in ("expected_errors", "unsure", "sound"):
+        document.pop(name, None)
+    found = json_document.from_document(document)
+    assert (found.expected_errors, found.sound) == (None, None)
+    assert found == random_transcript(3)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kb.asr.quality.checks import CHECKS
+from kb.asr.quality.expected_errors import with_expected_errors
 from kb.options import RunOptions
 from kb.service import Service
 from kb.settings import get_settings
@@ -21,6 +22,7 @@ from kb.types import (
     Coverage,
     QualityFlag,
     Segment,
+    SoundFacts,
     SpeechSpan,
     Transcript,
     WindowReport,
@@ -129,6 +131,56 @@ def test_search_marks_the_words_and_opens_at_the_second(item_id: str) -> None:
     run_page(app)
     assert "item" not in app.query_params
     assert app.button("open-0")
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence", "cause"),
+    [("en", "About 1 word in", "telephone"), ("de", "Etwa 1 Wort von", "Telefon")],
+)
+def test_wrong_words_are_told_with_their_cause_and_what_helps(
+    home: Path, language: str, sentence: str, cause: str
+) -> None:
+    item_id = add_item(change=_misheard)
+    app = page(tab="Library", item=item_id, lang=language)
+    assert sentence in page_text(app)
+    assert cause in app.info[0].value
+    assert sentence in app.info[0].value
+    assert app.button("accept")
+    figures = {metric.label: metric.value for metric in app.metric}
+    label = library.DE["fact_errors"] if language == "de" else library.EN["fact_errors"]
+    assert figures[label].endswith(" %")
+
+
+def test_wrong_words_are_listed_and_marked_in_hits(home: Path) -> None:
+    item_id = add_item(change=_misheard)
+    service = Service()
+    share = service.items.entry(item_id).expected_errors
+    service.close()
+    assert share is not None
+    (row,) = page(tab="Library").dataframe[0].value.to_dict("records")
+    assert row["errors"] == share
+    assert "About 1 word in" in page_text(page(tab="Library", q="granite castle"))
+
+
+def test_what_was_not_measured_is_not_shown_as_a_figure(item_id: str) -> None:
+    (row,) = page(tab="Library").dataframe[0].value.to_dict("records")
+    assert "errors" not in row
+    app = page(tab="Library", item=item_id)
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert figures[text("fact_errors")] == "–"
+    assert not app.info
+
+
+def _misheard(transcript: Transcript) -> Transcript:
+    """Return the transcript with all words at a probability of 0.6, from a telephone."""
+    segments = tuple(
+        replace(s, words=tuple(replace(w, probability=0.6) for w in s.words))
+        for s in transcript.segments
+    )
+    sound = SoundFacts(-3.0, -20.0, 3500.0, causes=("narrow_band",))
+    return with_expected_errors(
+        replace(transcript, segments=segments, sound=sound, coverage=Coverage(50.0, 50.0))
+    )
 
 
 # Input and events of the player

@@ -13,6 +13,7 @@ import numpy as np
 
 from kb.asr import SAMPLE_RATE
 from kb.asr.audio.pause_trimmer import PauseTrimmer
+from kb.asr.audio.sound_meter import SoundMeter
 from kb.asr.audio.time_map import TimestampMap
 from kb.asr.audio.vad import (
     CUT_THRESHOLD,
@@ -35,8 +36,8 @@ class WindowSource:
     """The windows of one medium.
 
     `decode_s` and `vad_s` are the seconds spent so far on reading blocks and on detection;
-    `samples` counts the sound. Windows have times of the trimmed sound; `time_map` maps them to
-    those of the medium.
+    `samples` counts the sound, `meter` measures it. Windows have times of the trimmed sound;
+    `time_map` maps them to those of the medium.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class WindowSource:
         self._trimmed_probabilities: list[Audio] = []
         self._frames = 0
         self.samples = 0
+        self.meter = SoundMeter()
         self.decode_s = self.vad_s = 0.0
 
     @property
@@ -95,6 +97,7 @@ class WindowSource:
                 break
             self.samples += block.size
             began = time.perf_counter()
+            self.meter.push(block)
             found = stream.push(block) if stream else self._all_speech(self.samples)
             self.vad_s += time.perf_counter() - began
             yield from self._cut(cutter, *self._pause_trimmer.push(block, self._record(found)))

@@ -16,6 +16,7 @@ from kb.options import RunOptions
 from kb.service import Service
 from kb.service.notation import format_timestamp, parse_time
 from kb.types import Revision
+from kb.types.quality import likely_wrong
 
 if TYPE_CHECKING:
     from kb.service.review import ReviewItem, UncertainSpan
@@ -127,6 +128,7 @@ def review_document(found: ReviewItem) -> dict[str, Any]:
         "held": found.held,
         "accepted": found.accepted,
         "grade": found.grade,
+        "expected_errors": found.expected_errors,
         "error": found.error,
         "hint": found.hint,
         "problem": found.problem,
@@ -152,6 +154,8 @@ def _print_item(found: ReviewItem, max_spans: int | None) -> None:
             f"{found.uncertain_s:.1f} s in {len(found.spans)} places",
         )
     )
+    if found.expected_errors is not None and found.grade != "A":
+        console.out.print(Text(f"  {likely_wrong(found.expected_errors)}"))
     if found.error:
         console.out.print(Text(f"  {found.error}"))
     for span in found.spans[:max_spans]:

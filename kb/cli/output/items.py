@@ -18,11 +18,21 @@ from kb.service import IngestReport, ItemStatus, Service
 from kb.service.notation import format_timestamp
 from kb.service.results import Publication
 from kb.types import Transcript
+from kb.types.quality import likely_wrong
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kb.service.views import CrashLoop
+
+
+_CAUSES = {
+    "narrow_band": "Likely cause: only low frequencies were recorded, as on a telephone.",
+    "clipped": "Likely cause: it was recorded too loud and is clipped.",
+    "very_quiet": "Likely cause: it was recorded very quietly.",
+    "reverberant": "Likely cause: the room echoes, or the microphone was far away.",
+    "fast": "Likely cause: it is spoken fast.",
+}
 
 
 def status_document(status: ItemStatus) -> dict[str, Any]:
@@ -87,6 +97,7 @@ def status_view(
         table.add_column(column, overflow="fold" if column == "id" else "ellipsis")
     table.add_column("done", justify="right")
     table.add_column("grade", justify="center")
+    table.add_column("errors", justify="right")
     table.add_column("published")
     for item in items:
         label = item.state
@@ -96,7 +107,7 @@ def status_view(
         done = f"{item.share:.0%}"
         table.add_row(
             Text(item.id), Text(item.title), item.stage, Text(label, style=style), done, item.grade,
-            _published(item.publications),
+            expected_share(item.expected_errors), _published(item.publications),
         )  # fmt: skip
     lines.append(table)
     return Group(*lines)
@@ -191,6 +202,37 @@ def _print_problem(state: str, title: str, error: str, hint: str, style: str | N
         out.print(Text(f"  {error}"))
         if hint:
             out.print(Text(f"  → {hint}"))
+
+
+def expected_share(share: float | None) -> str:
+    """Return expected errors for a table: `24 %`, `< 1 %`, empty if they were not measured."""
+    if share is None:
+        return ""
+    return "< 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
+
+
+def print_expected_errors(transcript: Transcript, limit: int = 10) -> None:
+    """Print the share of words that are likely wrong, where they are, and what helps."""
+    errors = transcript.expected_errors
+    if errors is None:
+        print_note("Expected errors: not measured for this recognizer.")
+        return
+    print_note(f"Expected errors: {expected_share(errors.share)}: {likely_wrong(errors.share)}")
+    if errors.grade == "A":
+        return
+    causes = transcript.sound.causes if transcript.sound else ()
+    for cause in causes:
+        print_note(f"  {_CAUSES[cause]}")
+    if "very_quiet" in causes:
+        print_note("  KB_NORMALIZE_LOUDNESS=1 makes it louder: kb ingest FILE --again")
+    print_note("  A larger model may read it better: kb review ID --retry --model NAME")
+    for each in errors.passages[:limit]:
+        print_note(
+            f"  {format_timestamp(each.start_s)} - {format_timestamp(each.end_s)}  "
+            f"{likely_wrong(each.share)}"
+        )
+    if len(errors.passages) > limit:
+        print_note(f"  … and {len(errors.passages) - limit} more (see --json)")
 
 
 def print_uncertain_spans(transcript: Transcript, limit: int = 10) -> None:

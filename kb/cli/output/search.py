@@ -11,6 +11,7 @@ from kb.cli.output.console import out, print_note
 from kb.service import SearchResult
 from kb.service.notation import format_timestamp
 from kb.types import Hit
+from kb.types.quality import likely_wrong
 
 
 def search_document(result: SearchResult) -> dict[str, Any]:
@@ -33,6 +34,11 @@ def search_document(result: SearchResult) -> dict[str, Any]:
                 "deep_link": hit.deep_link,
                 "path": hit.path,
                 **({"tier": hit.tier} if hit.tier else {}),
+                **(
+                    {"expected_errors": hit.expected_errors}
+                    if hit.expected_errors is not None
+                    else {}
+                ),
                 "missing": list(hit.missing),
                 "occurrences": [
                     {"at": one.at_s, "text": one.text, "deep_link": one.deep_link}
@@ -78,6 +84,10 @@ def _print_hit(number: int, hit: Hit) -> None:
             f"  [{format_timestamp(hit.at_s)}]",
             (f"  {hit.tier}" if hit.tier else "", "yellow"),
             (f"  without: {', '.join(hit.missing)}" if hit.missing else "", "yellow"),
+            (
+                f"  {likely_wrong(hit.expected_errors)}" if hit.expected_errors is not None else "",
+                "yellow",
+            ),
         )
     )
     out.print(Text("   ").append_text(_highlighted(hit.snippet)))

@@ -74,6 +74,7 @@ class ItemRow:
     updated_at: float
     grade: str = ""
     problem: StoredProblem | None = None
+    expected_errors: float | None = None
 
     @property
     def title(self) -> str:
@@ -107,6 +108,7 @@ class ItemSummary:
     wait_until: float | None
     grade: str = ""
     problem: StoredProblem | None = None
+    expected_errors: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class LibraryRow:
     run: int = 1
     grade: str = ""
     problem: StoredProblem | None = None
+    expected_errors: float | None = None
 
 
 class SkipCode(StrEnum):
@@ -153,7 +156,7 @@ def summary_columns(state: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[Any]
     c = items.c
     return (
         c.id, c.title, c.stage, state, c.progress, c.error, c.hint, c.attempts, c.wait_until,
-        c.grade, c.problem,
+        c.grade, c.problem, c.expected_errors,
     )  # fmt: skip
 
 
@@ -207,6 +210,7 @@ def row_from(columns: Mapping[str, Any]) -> ItemRow:
         executor=columns["executor"], priority=columns["priority"],
         wait_until=columns["wait_until"], updated_at=columns["updated_at"],
         grade=columns["grade"], problem=columns["problem"],
+        expected_errors=columns["expected_errors"],
     )  # fmt: skip
 
 

@@ -195,11 +195,12 @@ class ItemStore(ItemQueries):
         wait_until: float | None = None,
         attempts: int | None = None,
         grade: str | None = None,
+        expected_errors: float | None = None,
     ) -> bool:
         """End a running item, or let it wait; return False if this worker no longer owns it."""
         changes: dict[str, Any] = {"attempts": attempts} if attempts is not None else {}
         if grade is not None:
-            changes["grade"] = grade
+            changes |= {"grade": grade, "expected_errors": expected_errors}
         if state in (DONE, HELD):
             changes |= {"progress": 1.0, "deaths": 0}
         return self._change(
@@ -209,12 +210,23 @@ class ItemStore(ItemQueries):
             ended_at=time.time() if state in ENDED else None, **changes,
         )  # fmt: skip
 
-    def record_review(self, item_id: str, grade: str, *, release: bool = False) -> None:
-        """Record the result of a review: the grade, and with `release` the end of the hold."""
+    def record_review(
+        self,
+        item_id: str,
+        grade: str,
+        expected_errors: float | None = None,
+        *,
+        release: bool = False,
+    ) -> None:
+        """Record the result of a review: the grade and the expected errors.
+
+        With `release` also the end of the hold.
+        """
         update = sa.update(items).where(items.c.id == item_id, items.c.state.in_(ENDED))
         now = time.time()
         with self.database.begin() as connection:
-            connection.execute(update.values(grade=grade, updated_at=now))
+            found = {"grade": grade, "expected_errors": expected_errors}
+            connection.execute(update.values(**found, updated_at=now))
             if release:
                 done = {"state": DONE, **_NO_ERROR, "updated_at": now}
                 connection.execute(update.where(items.c.state == HELD).values(**done))
@@ -253,6 +265,7 @@ class ItemStore(ItemQueries):
                     run=entry.run,
                     stage="publish" if kept in (DONE, HELD) else "",
                     progress=1.0 if kept in (DONE, HELD) else 0.0, grade=entry.grade,
+                    expected_errors=entry.expected_errors,
                 )  # fmt: skip
         return added
 
@@ -274,11 +287,11 @@ class ItemStore(ItemQueries):
         """
         changed: list[str] = []
         c, now = items.c, time.time()
-        query = sa.select(c.id, c.state, c.run, c.title, c.grade).where(
+        query = sa.select(c.id, c.state, c.run, c.title, c.grade, c.expected_errors).where(
             c.state.in_(ENDED), c.source != LISTING
         )
         with self.database.begin() as connection:
-            for item_id, state, run, title, grade in connection.execute(query).all():
+            for item_id, state, run, title, *marks in connection.execute(query).all():
                 if ids is not None and item_id not in ids:
                     continue
                 row, error = transcribed.get(item_id), broken.get(item_id)
@@ -297,10 +310,17 @@ class ItemStore(ItemQueries):
                     values = {
                         "state": row.state, "error": row.error, "hint": row.hint,
                         "problem": row.problem, "grade": row.grade, "progress": 1.0,
+                        "expected_errors": row.expected_errors,
                     }  # fmt: skip
-                elif complete and state in (DONE, HELD) and row is not None and not row.grade:
-                    # The text beside it replaced a damaged transcript and was never checked.
-                    values = {"grade": ""} if grade else {}
+                elif (
+                    complete
+                    and state in (DONE, HELD)
+                    and row is not None
+                    and marks != [row.grade, row.expected_errors]
+                ):
+                    # The text beside it replaced a damaged transcript and was never checked, or
+                    # the words of an older transcript were judged again.
+                    values = {"grade": row.grade, "expected_errors": row.expected_errors}
                 if values:
                     change = sa.update(items).where(c.id == item_id, c.state == state)
                     connection.execute(change.values(**values, updated_at=now))

@@ -59,4 +59,5 @@ def library_row(entry: LibraryEntry) -> LibraryRow:
         run if isinstance(run, int) else 1,
         entry.grade,
         entry.problem,
+        entry.expected_errors,
     )

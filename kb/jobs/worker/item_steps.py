@@ -108,7 +108,7 @@ class ItemSteps:
             stages.write(
                 context.library, media.item, transcript, context.settings.hold_below, run=row.run,
                 keep_corrections=not RunOptions.from_dict(row.options).drop_corrections,
-                parts=parts_of(row.item),
+                parts=parts_of(row.item), hold_errors=context.settings.hold_errors,
             )  # fmt: skip
             with contextlib.suppress(KBError):  # for display only
                 if brought is None:
@@ -144,7 +144,10 @@ class ItemSteps:
                     home=context.settings.home,
                 )
             transcript = stages.read_transcript(context.library, entry)
-            decision = hold.decide(transcript, context.settings.hold_below, entry)
+            decision = hold.decide(
+                transcript, context.settings.hold_below, entry,
+                hold_errors=context.settings.hold_errors,
+            )  # fmt: skip
             options = RunOptions.from_dict(row.options)
             sinks = options.sinks if options.sinks is not None else context.settings.sink_names
             # Who has the earlier text gets the new one, whatever this run was asked for.
@@ -176,7 +179,13 @@ class ItemSteps:
             context.library.amend(self._id, decision.metadata())
             if parts and decision.state == item_states.DONE:
                 context.replace_parts(parts, self._id)
-            self._finish(decision.state, grade=transcript.grade, **decision.row_values())
+            errors = transcript.expected_errors
+            self._finish(
+                decision.state,
+                grade=transcript.grade,
+                expected_errors=errors.share if errors else None,
+                **decision.row_values(),
+            )
         return StepResult.ENDED
 
     def _is_transcribed(self, row: item_states.ItemRow) -> bool:
@@ -383,13 +392,14 @@ class ItemSteps:
         wait_until: float | None = None,
         attempts: int | None = None,
         grade: str | None = None,
+        expected_errors: float | None = None,
     ) -> bool:
         context = self._context
         recorded = self._until_accepted(
             lambda: context.items.finish(
                 self._id, self._serial, context.executor, state,
                 error=error, hint=hint, problem=problem, wait_until=wait_until,
-                attempts=attempts, grade=grade,
+                attempts=attempts, grade=grade, expected_errors=expected_errors,
             )
         )  # fmt: skip
         if not recorded and context.stopping.is_set():

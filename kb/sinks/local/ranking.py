@@ -24,14 +24,14 @@ from lancedb.query import (
 
 from kb.sinks.local.embedding import Vectors
 from kb.sinks.local.marks import Mark, Marked, mark
-from kb.sinks.local.tables import columns_of
+from kb.sinks.local.tables import columns_of, unsure_of
 from kb.sinks.local.terms import Term
 from kb.types import Hit, Occurrence
 
 Row = dict[str, Any]
 
 _COLUMNS = ["id", "item_id", "seq", "title", "start_s", "end_s", "text"]
-_COLUMNS += ["deep_link", "path", "word_starts_s", "tier"]
+_COLUMNS += ["deep_link", "path", "word_starts_s", "tier", "unsure"]
 _RRF_K = 60  # the constant in the paper of Cormack, Clarke and Büttcher
 _FUSED_DEPTH = 50
 # Rows with equal scores have no fixed order, so extra rows are read and sorted before the cut.
@@ -40,6 +40,7 @@ _UNCERTAIN_SPARE = 500
 _AS_TYPED_BOOST = 2.0
 # Factor between the score of the last full match and that of the best partial one.
 _BELOW = 0.99
+_NEAR_S = 0.5  # a word this close to an unsure part belongs to it
 
 
 def keyword(table: Any, terms: Sequence[Term], limit: int) -> list[Row]:
@@ -105,6 +106,7 @@ def hit(row: Row, terms: Sequence[Term], *, by_words: bool = True) -> Hit:
     phrases = [one for one in shown if terms[one.term].required]
     quoted = (phrases or shown)[:1]
     at_s = _second(row, marked, quoted[0]) if quoted else float(row["start_s"])
+    occurrences = _occurrences(row, marked)
     return Hit(
         item_id=row["item_id"],
         title=row["title"],
@@ -118,8 +120,23 @@ def hit(row: Row, terms: Sequence[Term], *, by_words: bool = True) -> Hit:
         at_s=at_s,
         tier=row.get("tier") or "",
         missing=_missing(marked, terms) if by_words else (),
-        occurrences=_occurrences(row, marked),
+        occurrences=occurrences,
+        expected_errors=_expected_errors(row, occurrences if by_words else ()),
     )
+
+
+def _expected_errors(row: Row, occurrences: Sequence[Occurrence]) -> float | None:
+    """Return the share of likely wrong words around the words found, None if they are sure.
+
+    Without words that were found, that of the passage's most unsure part.
+    """
+    shares = [
+        part.share
+        for part in unsure_of(row)
+        if not occurrences
+        or any(part.start_s - _NEAR_S <= one.at_s <= part.end_s + _NEAR_S for one in occurrences)
+    ]
+    return max(shares, default=None)
 
 
 def _marked(row: Row, terms: Sequence[Term]) -> Marked:

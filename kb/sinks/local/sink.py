@@ -28,7 +28,7 @@ from kb.sinks.local.tables import (
     PASSAGE_COLUMNS,
     WORDS_SUFFIX,
     PassageTables,
-    add_tier_column,
+    add_later_columns,
     columns_of,
     item_filter,
     model_of,
@@ -236,8 +236,7 @@ class LocalSink:
         # A process without the model does not delete vectors that another process computed.
         if head and head[0] == sha256 and target_model in ("", head[1]):
             return
-        if any(passage.tier for passage in passages):
-            add_tier_column(table)
+        add_later_columns(table, passages)
         vectors = self._vectors([passage.text for passage in passages]) if target_model else None
         (
             table.merge_insert("id")

@@ -14,6 +14,7 @@ point either the old table or the new one is in use.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import random
@@ -34,7 +35,7 @@ from kb.errors import KnowledgeBaseError
 from kb.sinks.local.embedding import Vectors
 from kb.sinks.local.errors import Action, index_error
 from kb.sinks.local.tokenizer import tokens
-from kb.types import Passage
+from kb.types import Passage, UnsurePassage
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ def schema(model: str = "", dimension: int = 0) -> pa.Schema:
         pa.field("path", pa.string()),
         pa.field("word_starts_s", pa.list_(pa.float64())),
         pa.field("tier", pa.string()),
+        pa.field("unsure", pa.string()),
         pa.field("content_sha256", pa.string()),
         pa.field("embedding_model", pa.string()),
     ]
@@ -115,6 +117,7 @@ def rows(
         columns[name] = [None, *(getattr(passage, name) for passage in passages)]
     for name in ("text", "deep_link", "title", "channel", "published", "language", "path", "tier"):
         columns[name] = [None, *(_utf8(getattr(passage, name)) for passage in passages)]
+    columns["unsure"] = [None, *(_unsure_text(passage) for passage in passages)]
     columns["word_starts_s"] = [None, *(list(passage.word_starts_s) for passage in passages)]
     if vectors is not None:
         kind = into.field("vector").type
@@ -148,12 +151,24 @@ def passage_of(row: dict[str, Any]) -> Passage:
         path=row["path"],
         word_starts_s=tuple(row["word_starts_s"] or ()),
         tier=row.get("tier") or "",
+        unsure=unsure_of(row),
     )
+
+
+def unsure_of(row: dict[str, Any]) -> tuple[UnsurePassage, ...]:
+    """Return the unsure parts of a row's passage."""
+    return tuple(UnsurePassage(*part) for part in json.loads(row.get("unsure") or "[]"))
+
+
+def _unsure_text(passage: Passage) -> str:
+    parts = [[part.start_s, part.end_s, part.share] for part in passage.unsure]
+    return json.dumps(parts) if parts else ""
 
 
 PASSAGE_COLUMNS = [
     *("id", "item_id", "start_s", "end_s", "text", "deep_link"),
     *("title", "channel", "published", "language", "path", "word_starts_s", "tier"),
+    "unsure",
 ]
 
 
@@ -163,10 +178,12 @@ def columns_of(table: Any, requested: Sequence[str]) -> list[str]:
     return [name for name in requested if name in existing or name.startswith("_")]
 
 
-def add_tier_column(table: Any) -> None:
-    """Add the column `tier` to a table of an older version."""
-    if "tier" not in table.schema.names:
-        table.add_columns({"tier": "cast('' as string)"})
+def add_later_columns(table: Any, passages: Sequence[Passage]) -> None:
+    """Add the columns that these passages need to a table of an older version."""
+    for name in ("tier", "unsure"):
+        needed = any(getattr(passage, name) for passage in passages)
+        if needed and name not in table.schema.names:
+            table.add_columns({name: "cast(NULL as string)"})
 
 
 def item_filter(item_id: str) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 from kb.errors import UsageError
 from kb.library.filenames import UNDATED, UNTITLED, file_id
 from kb.types import DocumentFacts, MediaItem, Passage
+from kb.types.quality import likely_wrong
 from kb.types.safe_text import printable, web_address
 
 # The version of the documents' form. It is a part of the hash, so that a higher number sends all
@@ -37,6 +38,7 @@ RESERVED_KEYS = frozenset(
     (
         *("producer", "id", "url", "title", "channel", "published", "description"),
         *("duration_s", "language", "model", "engine", "preset", "coverage", "grade"),
+        "expected_errors",
         *("content_sha256", "part", "parts", "words"),
         *("passages_sha256", "written_sha256"),  # used by the sink `folder`
     )
@@ -245,6 +247,7 @@ def _header(item: MediaItem, facts: DocumentFacts) -> str:
         ("Language", facts.language or item.language or ""),
         ("Model", " · ".join(filter(None, (facts.model, facts.engine, facts.preset)))),
         ("Coverage", coverage),
+        ("Words", "" if facts.expected_errors is None else likely_wrong(facts.expected_errors)),
     )
     listed = "".join(
         f"- {name}: {f'<{value}>' if _is_link(value) else escape(_one_line(value))}\n"

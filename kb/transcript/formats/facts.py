@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kb.transcript.chunks import format_timestamp
 from kb.types import MediaItem, Transcript
+from kb.types.quality import likely_wrong
 from kb.types.safe_text import web_address
 
 UNTITLED = "Untitled"
@@ -25,8 +26,17 @@ def facts(transcript: Transcript, item: MediaItem) -> tuple[tuple[str, str], ...
     return tuple((name, value) for name, value in found if value)
 
 
-def coverage_remark(transcript: Transcript) -> str:
-    """Return the sentence about speech without words; empty if there is none or it is unknown."""
-    if not (transcript.coverage.speech_s > 0 and transcript.coverage.ratio < 1):
-        return ""
-    return f"Words were found for {100 * transcript.coverage.ratio:.1f} % of the detected speech."
+def quality_remark(transcript: Transcript) -> str:
+    """Return sentences about speech without words and about likely wrong words.
+
+    Empty if there is nothing to remark, or if it is unknown.
+    """
+    said: list[str] = []
+    if transcript.coverage.speech_s > 0 and transcript.coverage.ratio < 1:
+        share = 100 * transcript.coverage.ratio
+        said.append(f"Words were found for {share:.1f} % of the detected speech.")
+    errors = transcript.expected_errors
+    if errors is not None and errors.grade != "A":
+        words = likely_wrong(errors.share)
+        said.append(f"{words[0].upper()}{words[1:]} ({100 * errors.share:.0f} % are expected).")
+    return " ".join(said)

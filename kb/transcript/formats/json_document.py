@@ -3,6 +3,8 @@
 Times are in seconds from the start of the medium. `ratio`, `trusted`, `grade` and `rtfx` are for
 people who read the document, and are computed again when it is read. Unknown fields are ignored.
 `truncated` is always written: a document without it was written by a version without this field.
+`expected_errors` is the estimated share of wrong words (null: not measured), `unsure` the passages
+in which many words are likely wrong, `sound` the figures of the sound that explain them.
 """
 
 from __future__ import annotations
@@ -25,13 +27,16 @@ from kb.transcript.formats.json_parts import (
 from kb.types import (
     Coverage,
     DecodingAttempt,
+    ExpectedErrors,
     MediaItem,
     MediaRef,
     QualityFlag,
+    SoundFacts,
     SpeechSpan,
     Timestamps,
     Timing,
     Transcript,
+    UnsurePassage,
     WindowReport,
 )
 
@@ -41,6 +46,7 @@ _HINT = "The transcript file is damaged: transcribe the medium again (kb ingest 
 _TIMINGS = (
     "load_s", "decode_s", "vad_s", "asr_s", "align_s", "repair_s", "total_s", "media_s",
 )  # fmt: skip
+_SOUND = ("peak_db", "level_db", "bandwidth_hz", "clipped", "decay_s", "letters_per_s")
 _TRUNCATED_ENDINGS = (": it looks truncated.", ": the file may be truncated.")
 
 
@@ -90,6 +96,8 @@ def to_document(transcript: Transcript) -> dict[str, Any]:
             "grade": transcript.grade,
             **({"lost": _spans_document(coverage.lost)} if coverage.lost else {}),
         },
+        **_errors_document(transcript.expected_errors),
+        **({"sound": _sound_document(transcript.sound)} if transcript.sound else {}),
         "timing": {**{name: getattr(timing, name) for name in _TIMINGS}, "rtfx": timing.rtfx},
         "warnings": list(transcript.warnings),
         "truncated": transcript.truncated,
@@ -102,6 +110,21 @@ def to_document(transcript: Transcript) -> dict[str, Any]:
         ),
         "revisions": [revision_document(revision) for revision in transcript.revisions],
     }
+
+
+def _errors_document(errors: ExpectedErrors | None) -> dict[str, Any]:
+    if errors is None:
+        return {"expected_errors": None}
+    unsure = [
+        {"start": each.start_s, "end": each.end_s, "share": each.share} for each in errors.passages
+    ]
+    return {"expected_errors": errors.share, **({"unsure": unsure} if unsure else {})}
+
+
+def _sound_document(sound: SoundFacts) -> dict[str, Any]:
+    figures = {name: getattr(sound, name) for name in _SOUND}
+    known = {name: value for name, value in figures.items() if value is not None}
+    return {**known, "causes": list(sound.causes)}
 
 
 def _spans_document(spans: Iterable[SpeechSpan]) -> list[dict[str, float]]:
@@ -184,6 +207,25 @@ def from_document(document: Mapping[str, Any], *, source: str = "transcript") ->
         else None,
         revisions=tuple(revision_of(row) for row in fields.objects("revisions")),
         cpu_reason=fields.text("cpu_reason", ""),
+        expected_errors=_errors(fields),
+        sound=_sound(fields.inner("sound")) if fields.mapping("sound", None) else None,
+    )
+
+
+def _errors(fields: Fields) -> ExpectedErrors | None:
+    share = fields.number("expected_errors", None)
+    if share is None:
+        return None
+    passages = tuple(
+        UnsurePassage(row.number("start"), row.number("end"), row.number("share"))
+        for row in fields.objects("unsure")
+    )
+    return ExpectedErrors(share, passages)
+
+
+def _sound(row: Fields) -> SoundFacts:
+    return SoundFacts(
+        **{name: row.number(name, None) for name in _SOUND}, causes=row.texts("causes")
     )
 
 

@@ -12,7 +12,7 @@ from kb.transcript.chunks import (
     format_time_range,
     format_timestamp,
 )
-from kb.transcript.formats.facts import LINK, UNTITLED, coverage_remark, facts
+from kb.transcript.formats.facts import LINK, UNTITLED, facts, quality_remark
 from kb.transcript.formats.markup import markdown as escape
 from kb.types import MediaItem, Transcript
 
@@ -77,6 +77,6 @@ def _header(transcript: Transcript, item: MediaItem) -> list[str]:
         for name, value in facts(transcript, item)
     )
     blocks = [f"# {escape(item.title) or UNTITLED}", lines]
-    blocks += [remark] if (remark := coverage_remark(transcript)) else []
+    blocks += [remark] if (remark := quality_remark(transcript)) else []
     blocks.extend(f"> {escape(warning)}" for warning in transcript.warnings)
     return blocks

@@ -57,11 +57,7 @@ def subrip(text: str, *, with_tags: bool = False) -> str:
 
 
 def webvtt(text: str) -> str:
-    """Return the text of a WebVTT cue with the escapes of the format.
-
-    A word joiner parts `\\N`, `\\n` and `\\h`, which ffmpeg before version 6 takes for breaks.
-    """
-    text = _COMMAND.sub(rf"\\{JOINER}", text)
+    """Return the text of a WebVTT cue with the escapes of the format."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

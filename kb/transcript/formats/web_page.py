@@ -12,7 +12,7 @@ from html import escape
 
 from kb.library import deep_link
 from kb.transcript.chunks import collapse_whitespace, format_timestamp
-from kb.transcript.formats.facts import LINK, UNTITLED, coverage_remark, facts
+from kb.transcript.formats.facts import LINK, UNTITLED, facts, quality_remark
 from kb.transcript.formats.paragraphs import Paragraph, sections
 from kb.types import MediaItem, Transcript
 
@@ -79,7 +79,7 @@ def _facts(transcript: Transcript, item: MediaItem) -> str:
         if name == LINK:
             shown = f'<a href="{shown}" rel="noreferrer">{shown}</a>'
         rows.append(f'<dt>{name}</dt><dd dir="auto">{shown}</dd>\n')
-    remarks = [remark for remark in (coverage_remark(transcript), *transcript.warnings) if remark]
+    remarks = [remark for remark in (quality_remark(transcript), *transcript.warnings) if remark]
     return f"<dl>\n{''.join(rows)}</dl>\n" + "".join(
         f'<p class="remark" dir="auto">{escape(collapse_whitespace(remark))}</p>\n'
         for remark in remarks

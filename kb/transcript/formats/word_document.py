@@ -13,7 +13,7 @@ from typing import Any
 
 from kb.library import deep_link
 from kb.transcript.chunks import collapse_whitespace, format_timestamp
-from kb.transcript.formats.facts import LINK, UNTITLED, coverage_remark, facts
+from kb.transcript.formats.facts import LINK, UNTITLED, facts, quality_remark
 from kb.transcript.formats.paragraphs import Paragraph, sections
 from kb.types import MediaItem, Transcript
 
@@ -79,7 +79,7 @@ class _Writer:
                 self._add_link(paragraph, value, value)
             else:
                 paragraph.add_run(collapse_whitespace(value))
-        for remark in (coverage_remark(transcript), *transcript.warnings):
+        for remark in (quality_remark(transcript), *transcript.warnings):
             if remark:
                 self.add(remark, "Quote")
 

@@ -15,7 +15,7 @@ from itertools import count, islice
 from typing import Any
 
 from kb.transcript.formats.csv_table import Cell, Number, rows
-from kb.transcript.formats.facts import coverage_remark, facts
+from kb.transcript.formats.facts import facts, quality_remark
 from kb.transcript.formats.line_breaks import columns
 from kb.types import MediaItem, Transcript
 from kb.types.safe_text import spreadsheet_cell
@@ -104,7 +104,7 @@ class _Writer:
 
     def _add_facts(self, transcript: Transcript, item: MediaItem) -> None:
         found = [("Title", item.title), *facts(transcript, item)]
-        found += [("Remark", text) for text in (coverage_remark(transcript), *transcript.warnings)]
+        found += [("Remark", text) for text in (quality_remark(transcript), *transcript.warnings)]
         sheet = self._book.create_sheet("About")
         for letter, width in zip("AB", _FACT_WIDTHS, strict=True):
             sheet.column_dimensions[letter].width = width

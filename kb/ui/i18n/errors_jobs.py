@@ -8,6 +8,10 @@ _BRING_WHOLE_FILE = (
     "Die ganze Datei besorgen und noch einmal aufnehmen; ein Download wird neu geladen nach: "
     "kb remove ID. Was an Text da ist, lässt sich suchen."
 )
+_READ_BETTER = (
+    "Mit einem größeren Modell noch einmal lesen: kb review ID --retry --model NAME; oder so "
+    "übernehmen: kb review ID --accept"
+)
 
 DE: dict[str, tuple[str, str]] = {
     "hold.truncated": ("Die Datei sieht abgeschnitten aus.", _BRING_WHOLE_FILE),
@@ -29,6 +33,16 @@ DE: dict[str, tuple[str, str]] = {
         "Note {grade}: {missing_s:.1f} s erkannter Sprache sind ohne Text ({ratio:.0%} haben "
         "einen); {suspect_s:.1f} s des Textes sind zweifelhaft{why}.",
         _LISTEN,
+    ),
+    "hold.wrong_words": (
+        "Note {grade}: etwa 1 Wort von {one_in} kann falsch sein ({share:.0%} sind es "
+        "voraussichtlich).",
+        _READ_BETTER,
+    ),
+    "hold.most_words": (
+        "Note {grade}: die meisten Wörter können falsch sein ({share:.0%} sind es "
+        "voraussichtlich).",
+        _READ_BETTER,
     ),
     "lane.paused_by_hand": ("von Hand angehalten", ""),
     "publish.not_ready": (

@@ -47,6 +47,8 @@ EN: dict[str, str] = {
     "column_words": "Words",
     "column_coverage": "Speech covered",
     "column_grade": "Grade",
+    "column_errors": "Words likely wrong",
+    "column_errors_help": "Estimated from how sure the recognizer is of each word.",
     "column_state": "State",
     "items_alt": "Items of the library, newest first, with date, length, words and state",
     # One item
@@ -66,8 +68,22 @@ EN: dict[str, str] = {
     "fact_coverage_help": "Share of the detected speech that carries words. {gaps} stretches "
     "without words, {repaired} windows read again.",
     "fact_grade": "Grade",
-    "fact_grade_help": "A: at least 99 % covered and nothing doubtful. B: 95 % covered and free "
-    "of doubt. C: less. Doubtful here: {suspect} s.",
+    "fact_grade_help": "A: at least 99 % covered, nothing doubtful, and at most 5 % of the words "
+    "likely wrong. B: 95 % covered and free of doubt, and less than 20 % likely wrong. C: worse. "
+    "Doubtful here: {suspect} s.",
+    "fact_errors": "Words likely wrong",
+    "fact_errors_help": "{said}: estimated from how sure the recognizer is of each word.",
+    "fact_errors_unknown": "Not measured for this recognizer or this transcript.",
+    "wrong_words": "About 1 word in {one_in} may be wrong",
+    "wrong_words_few": "Fewer than 1 word in 100 may be wrong",
+    "wrong_words_most": "Most words may be wrong",
+    "wrong_words_model": "A larger model may read it better: kb review ID --retry --model NAME",
+    "wrong_words_louder": "KB_NORMALIZE_LOUDNESS=1 makes the recording louder.",
+    "cause_narrow_band": "Likely cause: only low frequencies were recorded, as on a telephone.",
+    "cause_clipped": "Likely cause: it was recorded too loud and is clipped.",
+    "cause_very_quiet": "Likely cause: it was recorded very quietly.",
+    "cause_reverberant": "Likely cause: the room echoes, or the microphone was far away.",
+    "cause_fast": "Likely cause: it is spoken fast.",
     "fact_model": "Recognizer",
     "fact_model_help": "Preset {preset}, {speed}× real time.",
     "published_in": "In knowledge bases",
@@ -200,6 +216,8 @@ DE: dict[str, str] = {
     "column_words": "Wörter",
     "column_coverage": "Sprache erfasst",
     "column_grade": "Note",
+    "column_errors": "Wohl falsche Wörter",
+    "column_errors_help": "Geschätzt danach, wie sicher der Erkenner bei jedem Wort ist.",
     "column_state": "Zustand",
     "items_alt": "Einträge der Bibliothek, neueste zuerst, mit Datum, Länge, Wörtern, Zustand",
     "back_items": "Alle Einträge",
@@ -220,8 +238,24 @@ DE: dict[str, str] = {
     "fact_coverage_help": "Anteil der erkannten Sprache, der Wörter trägt. {gaps} Stellen ohne "
     "Wörter, {repaired} Fenster neu gelesen.",
     "fact_grade": "Note",
-    "fact_grade_help": "A: mindestens 99 % erfasst und nichts zweifelhaft. B: 95 % erfasst und "
-    "zweifelsfrei. C: weniger. Zweifelhaft hier: {suspect} s.",
+    "fact_grade_help": "A: mindestens 99 % erfasst, nichts zweifelhaft und höchstens 5 % der "
+    "Wörter wohl falsch. B: 95 % erfasst und zweifelsfrei und weniger als 20 % wohl falsch. C: "
+    "schlechter. Zweifelhaft hier: {suspect} s.",
+    "fact_errors": "Wohl falsche Wörter",
+    "fact_errors_help": "{said}: geschätzt danach, wie sicher der Erkenner bei jedem Wort ist.",
+    "fact_errors_unknown": "Für diesen Erkenner oder dieses Transkript nicht gemessen.",
+    "wrong_words": "Etwa 1 Wort von {one_in} kann falsch sein",
+    "wrong_words_few": "Weniger als 1 Wort von 100 kann falsch sein",
+    "wrong_words_most": "Die meisten Wörter können falsch sein",
+    "wrong_words_model": "Ein größeres Modell liest es vielleicht besser: kb review ID --retry "
+    "--model NAME",
+    "wrong_words_louder": "KB_NORMALIZE_LOUDNESS=1 macht die Aufnahme lauter.",
+    "cause_narrow_band": "Wahrscheinliche Ursache: nur tiefe Frequenzen sind aufgenommen, wie am "
+    "Telefon.",
+    "cause_clipped": "Wahrscheinliche Ursache: zu laut aufgenommen und übersteuert.",
+    "cause_very_quiet": "Wahrscheinliche Ursache: sehr leise aufgenommen.",
+    "cause_reverberant": "Wahrscheinliche Ursache: der Raum hallt, oder das Mikrofon war weit weg.",
+    "cause_fast": "Wahrscheinliche Ursache: es wird schnell gesprochen.",
     "fact_model": "Erkenner",
     "fact_model_help": "Preset {preset}, {speed}× Echtzeit.",
     "published_in": "In Wissensbasen",

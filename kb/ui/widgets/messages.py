@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from kb.errors import KBError
+from kb.types.quality import one_word_in
 from kb.types.safe_text import printable
 from kb.ui.i18n import error_messages, format_date, format_number, has_text, text
 
@@ -76,6 +77,21 @@ def state(name: str) -> str:
 def colored_state(name: str) -> str:
     """Return the text of a state with its sign and colour, as Markdown."""
     return f":{_STATE_COLORS.get(name, 'gray')}[{escape_markdown(state(name))}]"
+
+
+def likely_wrong(share: float) -> str:
+    """Return the share of words that are likely wrong as a sentence, in the page's language."""
+    if share < 0.01:
+        return text("wrong_words_few")
+    one_in = one_word_in(share)
+    if one_in == 1:
+        return text("wrong_words_most")
+    return text("wrong_words", one_in=format_number(one_in))
+
+
+def format_share(share: float) -> str:
+    """Return a share of words in percent: `24 %`, `< 1 %`."""
+    return "< 1 %" if share < 0.01 else f"{format_number(100 * share)} %"
 
 
 def error(problem: KBError, *, severe: bool = True) -> None:

@@ -12,6 +12,7 @@ from kb.errors import KBError, UsageError
 from kb.service import ItemStatus, Service
 from kb.service.views import LibraryEntry
 from kb.types import SpeechSpan, Transcript
+from kb.types.quality import ERRORS_A
 from kb.ui import session
 from kb.ui.i18n import format_number, text
 from kb.ui.tabs.library import exports, item_details, removal
@@ -75,6 +76,9 @@ def _subtitle(entry: LibraryEntry, status: ItemStatus) -> str:
     if entry.grade:
         color = _GRADE_COLORS.get(entry.grade, "gray")
         parts.append(f":{color}-badge[{text('grade', grade=entry.grade)}]")
+    if entry.expected_errors is not None and entry.expected_errors > ERRORS_A:
+        said = messages.likely_wrong(entry.expected_errors)
+        parts.append(f":orange-badge[{messages.escape_markdown(said)}]")
     if entry.accepted:
         parts.append(f":green-badge[{text('review_accepted')}]")
     parts += [
@@ -95,7 +99,10 @@ def _problems(
     for warning in transcript.warnings if transcript else ():
         if warning != status.error:
             messages.show_error(warning, severe=False)
-    doubtful = transcript is not None and bool(transcript.doubtful_spans)
+    _misheard(transcript)
+    doubtful = transcript is not None and (
+        bool(transcript.doubtful_spans) or _grade_of_words(transcript) == "C"
+    )
     if transcript is not None and (status.state == "held" or (doubtful and not entry.accepted)):
         with st.container(horizontal=True, vertical_alignment="center", key="review"):
             st.button(
@@ -106,6 +113,24 @@ def _problems(
                 args=(entry.item.id,),
             )
             st.caption(text("accept_help"), width="content")
+
+
+def _grade_of_words(transcript: Transcript) -> str:
+    return transcript.expected_errors.grade if transcript.expected_errors else ""
+
+
+def _misheard(transcript: Transcript | None) -> None:
+    """Show the likely causes where many words are likely wrong, and what helps."""
+    errors = transcript.expected_errors if transcript else None
+    if transcript is None or errors is None or errors.grade == "A":
+        return
+    causes = transcript.sound.causes if transcript.sound else ()
+    lines = [text(f"cause_{name}") for name in causes]
+    if "very_quiet" in causes:
+        lines.append(text("wrong_words_louder"))
+    lines.append(text("wrong_words_model"))
+    said = f"**{messages.escape_markdown(messages.likely_wrong(errors.share))}.** "
+    st.info(said + messages.escape_markdown(" ".join(lines)))
 
 
 def _status(service: Service, entry: LibraryEntry) -> ItemStatus:
@@ -209,7 +234,10 @@ def _player_state(
 
 
 def _uncertain_spans(transcript: Transcript | None) -> list[tuple[SpeechSpan, str]]:
-    """Return spans with failed quality checks; those without words are shown as gaps already."""
+    """Return spans with failed quality checks, and those in which many words are likely wrong.
+
+    Spans without words are shown as gaps already.
+    """
     if transcript is None:
         return []
     gaps = {(gap.start_s, gap.end_s) for gap in transcript.coverage.gaps}
@@ -219,6 +247,10 @@ def _uncertain_spans(transcript: Transcript | None) -> list[tuple[SpeechSpan, st
             if (flag.start_s, flag.end_s) not in gaps:
                 names = spans.setdefault((flag.start_s, flag.end_s), [])
                 names.append(item_details.flag_label(flag.name))
+    errors = transcript.expected_errors
+    for each in errors.passages if errors else ():
+        names = spans.setdefault((each.start_s, each.end_s), [])
+        names.append(messages.likely_wrong(each.share))
     return [
         (SpeechSpan(*span), ", ".join(dict.fromkeys(why))) for span, why in sorted(spans.items())
     ]
@@ -257,6 +289,7 @@ def _facts(transcript: Transcript) -> None:
             transcript.grade or "–",
             text("fact_grade_help", suspect=format_number(coverage.suspect_s, 1)),
         ),
+        _errors_fact(transcript),
         (
             "fact_model",
             transcript.model.rstrip("/").rsplit("/", 1)[-1],
@@ -270,3 +303,12 @@ def _facts(transcript: Transcript) -> None:
     with st.container(horizontal=True, key="figures-item"):
         for label, value, help_text in facts:
             st.metric(text(label), value, help=help_text, border=True, width="content")
+
+
+def _errors_fact(transcript: Transcript) -> tuple[str, str, str]:
+    errors = transcript.expected_errors
+    if errors is None:
+        return "fact_errors", "–", text("fact_errors_unknown")
+    said = messages.likely_wrong(errors.share)
+    share = messages.format_share(errors.share)
+    return "fact_errors", share, text("fact_errors_help", said=said)

@@ -143,7 +143,9 @@ def _search_hit(place: int, hit: Hit) -> None:
             on_click=session.open_item,
             args=(hit.item_id, hit.at_s),
         )
-        st.markdown(_tier_badge(hit) + messages.highlight_markdown(hit.snippet))
+        st.markdown(
+            _tier_badge(hit) + _unsure_badge(hit) + messages.highlight_markdown(hit.snippet)
+        )
         if hit.missing:
             missing = " ".join(f"~~{messages.escape_markdown(word)}~~" for word in hit.missing)
             st.caption(text("search_missing", words=missing))
@@ -167,6 +169,14 @@ def _tier_badge(hit: Hit) -> str:
         return ""
     known = _TIERS.get(hit.tier)
     return f":orange-badge[{text(known) if known else messages.escape_markdown(hit.tier)}] "
+
+
+def _unsure_badge(hit: Hit) -> str:
+    """Return a badge where many words around the words found are likely wrong."""
+    if hit.expected_errors is None:
+        return ""
+    said = messages.likely_wrong(hit.expected_errors)
+    return f":orange-badge[{messages.escape_markdown(said)}] "
 
 
 def _items() -> None:
@@ -244,6 +254,7 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
         "state": [messages.state(state) for _, state in found],
         "grade": [entry.grade for entry in entries],
         "coverage": [_coverage_ratio(entry) for entry in entries],
+        "errors": [entry.expected_errors for entry in entries],
         "length": [messages.format_length(entry.duration_s) for entry in entries],
         "words": [_words(entry) for entry in entries],
         "channel": [entry.item.channel for entry in entries],
@@ -252,6 +263,8 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
     }
     if not any(columns["channel"]):
         del columns["channel"]
+    if all(share is None for share in columns["errors"]):
+        del columns["errors"]
     column = st.column_config
     guarded_table(
         columns,
@@ -267,6 +280,12 @@ def _table(found: Sequence[tuple[LibraryEntry, str]]) -> None:
             "words": column.NumberColumn(text("column_words"), format="localized", width="small"),
             "coverage": column.ProgressColumn(
                 text("column_coverage"), format="percent", min_value=0.0, max_value=1.0
+            ),
+            "errors": column.NumberColumn(
+                text("column_errors"),
+                format="percent",
+                width="small",
+                help=text("column_errors_help"),
             ),
             "channel": column.TextColumn(text("column_channel")),
             "language": column.TextColumn(text("column_language"), width="small"),
