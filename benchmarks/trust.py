@@ -1,10 +1,11 @@
 """Lost, invented or misplaced words: the shares that are detected and repaired.
 
-    python benchmarks/trust.py            about six minutes on two idle cores
+    python benchmarks/trust.py            about eight minutes on two idle cores
     python benchmarks/trust.py --full     ten minutes a condition, about 1,000 windows with faults,
                                           3,000 words for each kind of talk
     python benchmarks/trust.py --docs     writes docs/trust.md as well
     python benchmarks/trust.py --words    only the part on single words, no page
+    python benchmarks/trust.py --sounds   only the part on kinds of sound, no page
 
 The demo recognizer reads composed speech in which every word is known: clean, with noise, with
 music, without pauses, with long pauses, and in two languages. In further runs, an engine between
@@ -19,6 +20,9 @@ the correct words are in place (median within 0.3 s).
 The part on single words reads talk of six kinds by voices that the recognizer was not trained on,
 sounds without a word behind talk, and talk in which an engine loses, doubles or squeezes one to
 three words of a window (`benchmarks/support/word_cases.py`).
+
+The part on kinds of sound compares the expected errors with the true ones, on twelve kinds by
+voices that the recognizer was not trained on (`benchmarks/support/trust_sound_kinds.py`).
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.support.trust_cases import run_disturbed, run_holds, run_undisturbed
 from benchmarks.support.trust_peers import FasterWhisper, Pipeline
 from benchmarks.support.trust_reader import BATCH, CachingEngine, TrustReader
+from benchmarks.support.trust_sound_kinds import report_sounds, run_sound_kinds, sound_lines
 from benchmarks.support.trust_sounds import noisy_items, sounds, talk
 from benchmarks.support.trust_table import document, report
 from benchmarks.support.word_table import report_words, run_words, word_lines
@@ -50,6 +55,7 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="the published table")
     parser.add_argument("--docs", action="store_true", help="write docs/trust.md (--full does)")
     parser.add_argument("--words", action="store_true", help="only the part on single words")
+    parser.add_argument("--sounds", action="store_true", help="only the part on kinds of sound")
     arguments = parser.parse_args()
     seconds, seeds, timed = (600.0, 15, 4) if arguments.full else (90.0, 30, 1)
     began = time.perf_counter()
@@ -59,6 +65,9 @@ def main() -> int:
     reader = TrustReader(engine, manager)
     if arguments.words:
         return 0 if report_words(run_words(reader, arguments.full)) else 1
+    takes = 3 if arguments.full else 1
+    if arguments.sounds:
+        return 0 if report_sounds(run_sound_kinds(reader, takes)) else 1
     with tempfile.TemporaryDirectory() as name:
         peers = [Pipeline(BATCH), FasterWhisper(BATCH, Path(name) / "model")]
         rows = []
@@ -76,10 +85,14 @@ def main() -> int:
     words = run_words(TrustReader(engine, manager), arguments.full)
     print(f"single words: {time.perf_counter() - began:.0f} s", file=sys.stderr)
     met &= report_words(words)
+    heard = run_sound_kinds(TrustReader(engine, manager), takes)
+    print(f"kinds of sound: {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    met &= report_sounds(heard)
     if arguments.full or arguments.docs:
         mode = "full" if arguments.full else "short"
         elapsed_s = time.perf_counter() - began
-        page = document(rows, faults, holds, peers, mode, elapsed_s, word_lines(words))
+        parts = [*word_lines(words), *sound_lines(heard)]
+        page = document(rows, faults, holds, peers, mode, elapsed_s, parts)
         DOCUMENT.write_text(page, encoding="utf-8")
     return 0 if met else 1
 
